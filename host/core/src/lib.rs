@@ -1,1 +1,22 @@
-//! See `ARCHITECTURE.md`.
+//! The pure core of Ripcord: what a service is, what may happen to it, and what is owed next.
+//!
+//! Invariants of this crate:
+//! - no async, no clock, no randomness, no files, no network: everything comes in as arguments;
+//! - [`service::Service::apply`] is the only transition table, [`service::Service::owed`] the only list of what is still to be done;
+//! - every type that is stored or signed has one encoding, fixed here.
+
+pub mod blob;
+pub mod canonical;
+pub mod digest;
+pub mod fact;
+pub mod journal;
+pub mod live;
+pub mod name;
+pub mod plan;
+pub mod policy;
+pub mod ratio;
+pub mod role;
+pub mod signal;
+pub mod standing;
+pub mod target;
+pub mod time;

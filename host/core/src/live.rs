@@ -1,0 +1,193 @@
+//! What a service serves, as observed, and how its identity was proved.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ratio::Ratio;
+use crate::target::{ConfigurationTarget, Target, VersionTarget};
+
+/// How the identity of what is served was proved. Stronger proofs compare greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The system that manages the deployment says so.
+    ControlPlane,
+    /// The answers to the golden data are those of the version.
+    Fingerprint,
+    /// A served answer names the version.
+    Answer,
+    /// The digest of what is loaded was read.
+    Digest,
+}
+
+/// One part of what is live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The version that is served.
+    pub version: VersionTarget,
+    /// The configuration it is served under, where known.
+    pub configuration: Option<ConfigurationTarget>,
+    /// Region, cluster or replica group; empty where there is only one.
+    pub place: String,
+    /// Share of the traffic.
+    pub weight: Ratio,
+    /// How this was proved.
+    pub proof: Proof,
+}
+
+/// What is live, as observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LiveState {
+    /// All that is served.
+    Serving(Vec<Share>),
+    /// It could not be observed, and why.
+    Unknown(String),
+}
+
+impl LiveState {
+    /// The version that takes all traffic, if there is just one.
+    pub fn sole_version(&self) -> Option<&VersionTarget> {
+        let Self::Serving(shares) = self else { return None };
+        let mut served = shares.iter().filter(|share| share.weight.get() > 0.0).map(|share| &share.version);
+        let first = served.next()?;
+        served.all(|version| version.version == first.version).then_some(first)
+    }
+
+    /// The weakest proof among the shares.
+    pub fn weakest_proof(&self) -> Option<Proof> {
+        let Self::Serving(shares) = self else { return None };
+        shares.iter().map(|share| share.proof).min()
+    }
+
+    /// Whether every share is `target`. Digests are compared where both sides know them.
+    pub fn serves(&self, target: &Target) -> bool {
+        let Self::Serving(shares) = self else { return false };
+        !shares.is_empty()
+            && shares.iter().filter(|share| share.weight.get() > 0.0).all(|share| share.is(target))
+    }
+
+    /// Whether both observations show the same versions and configurations at the same places; weights and proofs may differ.
+    pub fn same_identity(&self, other: &Self) -> bool {
+        let (Self::Serving(mine), Self::Serving(theirs)) = (self, other) else { return false };
+        let matched = |one: &[Share], two: &[Share]| {
+            one.iter().all(|a| {
+                two.iter().any(|b| {
+                    a.place == b.place
+                        && a.is(&Target::Version(b.version.clone()))
+                        && a.configuration == b.configuration
+                })
+            })
+        };
+        mine.len() == theirs.len() && matched(mine, theirs) && matched(theirs, mine)
+    }
+}
+
+impl Share {
+    /// Whether this share is `target`.
+    pub fn is(&self, target: &Target) -> bool {
+        match target {
+            Target::Version(version) => {
+                version.version == self.version.version
+                    && match (&version.digest, &self.version.digest) {
+                        (Some(wanted), Some(served)) => wanted == served,
+                        _ => true,
+                    }
+            }
+            Target::Configuration(wanted) => {
+                self.configuration.as_ref().is_some_and(|served| served.revision == wanted.revision)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ControlPlane => "control plane only",
+            Self::Fingerprint => "golden fingerprint",
+            Self::Answer => "version in an answer",
+            Self::Digest => "digest",
+        })
+    }
+}
+
+impl fmt::Display for LiveState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(reason) => write!(f, "unknown: {reason}"),
+            Self::Serving(shares) if shares.is_empty() => f.write_str("nothing"),
+            Self::Serving(shares) => {
+                for (index, share) in shares.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}", share.version.version)?;
+                    if share.weight.get() < 1.0 {
+                        write!(f, " {:.0} %", share.weight.get() * 100.0)?;
+                    }
+                    if !share.place.is_empty() {
+                        write!(f, " in {}", share.place)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::name::VersionName;
+
+    fn share(version: &str, digest: Option<&str>, weight: f64) -> Share {
+        Share {
+            version: VersionTarget {
+                version: VersionName::new(version).expect("name"),
+                digest: digest.map(Digest::of),
+            },
+            configuration: None,
+            place: String::new(),
+            weight: Ratio::new(weight).expect("ratio"),
+            proof: Proof::Answer,
+        }
+    }
+
+    fn target(version: &str, digest: Option<&str>) -> Target {
+        Target::Version(share(version, digest, 1.0).version)
+    }
+
+    #[test]
+    fn a_target_is_served_only_when_every_share_is_it() {
+        let check = |shares: Vec<Share>, expected| {
+            assert_eq!(LiveState::Serving(shares).serves(&target("1", Some("a"))), expected);
+        };
+        check(vec![share("1", None, 1.0)], true);
+        check(vec![share("1", Some("a"), 1.0)], true);
+        check(vec![share("1", Some("b"), 1.0)], false);
+        check(vec![share("1", None, 0.9), share("2", None, 0.1)], false);
+        check(vec![share("1", None, 1.0), share("2", None, 0.0)], true);
+        check(vec![], false);
+        assert!(!LiveState::Unknown("timeout".into()).serves(&target("1", None)));
+    }
+
+    #[test]
+    fn proofs_are_ordered() {
+        assert!(
+            Proof::Digest > Proof::Answer
+                && Proof::Answer > Proof::Fingerprint
+                && Proof::Fingerprint > Proof::ControlPlane
+        );
+    }
+
+    #[test]
+    fn an_unknown_state_equals_nothing() {
+        let unknown = LiveState::Unknown("down".into());
+        assert!(!unknown.same_identity(&unknown));
+        let one = LiveState::Serving(vec![share("1", None, 1.0)]);
+        assert!(one.same_identity(&LiveState::Serving(vec![share("1", Some("a"), 1.0)])));
+        assert!(!one.same_identity(&LiveState::Serving(vec![share("2", None, 1.0)])));
+    }
+}

@@ -1,0 +1,223 @@
+//! The immutable thing that will be done, and the votes for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::{self, EncodeError};
+use crate::digest::Digest;
+use crate::live::LiveState;
+use crate::name::{IncidentId, PersonName, RoleName, ServiceName};
+use crate::policy::PolicyRef;
+use crate::signal::{Label, Origin};
+use crate::target::{Strategy, Target};
+use crate::time::UnixMillis;
+
+/// The format that this release writes.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// What is done at one step of a rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepKind {
+    /// Fetch the artefact, check its digest, bring it where the deployer can reach it. Can be undone.
+    Stage,
+    /// Read live; go on only if it is what the plan expects.
+    Guard,
+    /// Set the target. The pivot.
+    Shift,
+    /// Read live until it is the target, everywhere.
+    ReadBack,
+    /// Ask the verification policies.
+    Verify,
+}
+
+/// One step with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStep {
+    /// What is done.
+    pub kind: StepKind,
+    /// With what: adapter, address, model, deadline.
+    pub arguments: Vec<Label>,
+}
+
+/// One target and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// Where to.
+    pub target: Target,
+    /// In order.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// What is done to one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Which.
+    pub service: ServiceName,
+    /// Where, such as `production`.
+    pub environment: String,
+    /// As observed when the plan was made.
+    pub live: LiveState,
+    /// Tried in order when verification fails.
+    pub rungs: Vec<Rung>,
+}
+
+/// The immutable thing that will be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// See [`PLAN_FORMAT`].
+    pub format: u32,
+    /// Which installation may carry it out.
+    pub installation: Digest,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// One more than the incident's plan before.
+    pub number: u32,
+    /// How the service is brought back.
+    pub strategy: Strategy,
+    /// One per service, so that sets can move together.
+    pub parts: Vec<Part>,
+    /// All that had a say in it or will have.
+    pub policies: Vec<PolicyRef>,
+    /// Who asked for the rollback.
+    pub requested_by: Vec<Origin>,
+    /// Whether the targets answered the golden data beside the live version.
+    pub preflighted: bool,
+    /// A practice run.
+    pub drill: bool,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// After this nothing of it is begun.
+    pub expires_at: UnixMillis,
+}
+
+impl Plan {
+    /// What approvals are given to: a domain tag with the format's number, and the RFC 8785 form.
+    pub fn digest(&self) -> Result<Digest, EncodeError> {
+        canonical::json_digest(&format!("ripcord plan {}", self.format), self)
+    }
+}
+
+/// How a vote was given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoteKind {
+    /// An Ed25519 signature over [`VoteStatement`].
+    Signature,
+    /// An authenticated session.
+    Session,
+    /// In place of the quorum.
+    BreakGlass,
+    /// Something that a newer release knows.
+    Other(String),
+}
+
+/// One person's word on a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// Who.
+    pub person: PersonName,
+    /// Their roles at the time.
+    pub roles: Vec<RoleName>,
+    /// Approved or refused.
+    pub granted: bool,
+    /// When it was counted.
+    pub at: UnixMillis,
+    /// How it was given.
+    pub kind: VoteKind,
+}
+
+/// What a person signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoteStatement {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// See [`Plan::digest`].
+    pub plan: Digest,
+    /// Who signs.
+    pub person: PersonName,
+    /// Approved or refused.
+    pub granted: bool,
+}
+
+impl VoteStatement {
+    /// The bytes that are signed: a domain tag, a zero byte, the RFC 8785 form.
+    pub fn signed_bytes(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut bytes = b"ripcord vote 1\0".to_vec();
+        bytes.extend(canonical::json(self)?);
+        Ok(bytes)
+    }
+}
+
+/// So many distinct people of the role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// The role they must have.
+    pub role: RoleName,
+    /// How many.
+    pub people: u32,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::name::{PolicyName, VersionName};
+    use crate::target::VersionTarget;
+
+    pub(crate) fn sample() -> Plan {
+        let target = Target::Version(VersionTarget {
+            version: VersionName::new("1.3.2").expect("name"),
+            digest: Some(Digest::of("artefact")),
+        });
+        Plan {
+            format: PLAN_FORMAT,
+            installation: Digest::of("installation"),
+            incident: IncidentId::new("fraud-api:1").expect("id"),
+            number: 1,
+            strategy: Strategy::Version,
+            parts: vec![Part {
+                service: ServiceName::new("fraud-api").expect("name"),
+                environment: "production".into(),
+                live: LiveState::Unknown("timeout".into()),
+                rungs: vec![Rung {
+                    target,
+                    steps: vec![PlannedStep { kind: StepKind::Shift, arguments: vec![] }],
+                }],
+            }],
+            policies: vec![PolicyRef {
+                name: PolicyName::new("p").expect("name"),
+                version: "1.0.0".into(),
+                digest: Digest::of("p"),
+            }],
+            requested_by: vec![Origin::Person("ada".into())],
+            preflighted: false,
+            drill: false,
+            created_at: UnixMillis(1_000),
+            expires_at: UnixMillis(u64::MAX),
+        }
+    }
+
+    #[test]
+    fn the_digest_is_frozen_and_covers_every_field() {
+        let plan = sample();
+        let digest = plan.digest().expect("digest");
+        let json = String::from_utf8(canonical::json(&plan).expect("json")).expect("utf-8");
+        assert!(json.contains("\"expires_at\":\"18446744073709551615\""), "{json}");
+        assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads back"), plan);
+        let value: serde_json::Value = serde_json::from_str(&json).expect("json");
+        for key in value.as_object().expect("object").keys() {
+            let mut other = value.clone();
+            other[key] = serde_json::Value::Null;
+            assert_ne!(canonical::json_digest("ripcord plan 1", &other).expect("digest"), digest, "{key}");
+        }
+        assert_eq!(
+            digest.to_string(),
+            "3ce90fbc3ae8c736999bd11b1a511ae791602d12c989ee597764b4cb017bb4be",
+            "a change here breaks every signed plan"
+        );
+    }
+}

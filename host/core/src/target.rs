@@ -1,0 +1,207 @@
+//! What a service can be restored to.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::name::VersionName;
+use crate::time::UnixMillis;
+
+/// A version: the registry's name for it and, where known, the digest of its artefact.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VersionTarget {
+    /// As the registry names it.
+    pub version: VersionName,
+    /// Of the whole artefact, see [`artefact_digest`].
+    pub digest: Option<Digest>,
+}
+
+/// A step of a training run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CheckpointTarget {
+    /// The training run.
+    pub run: String,
+    /// Optimiser steps since its start.
+    #[serde(with = "crate::time::text_u64")]
+    pub step: u64,
+    /// Of the checkpoint's artefact.
+    pub digest: Option<Digest>,
+}
+
+/// A revision of the service's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConfigurationTarget {
+    /// As the configuration's history names it.
+    pub revision: String,
+    /// Of the revision's content.
+    pub digest: Option<Digest>,
+}
+
+/// A span of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// First instant.
+    pub start: UnixMillis,
+    /// Last instant.
+    pub end: UnixMillis,
+}
+
+/// What to leave out of a training set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exclusion {
+    /// All rows of a source.
+    Source(String),
+    /// All rows from a span of time.
+    Window(Window),
+    /// Rows by id.
+    Rows(Vec<String>),
+}
+
+/// A training run on data without the condemned rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RetrainTarget {
+    /// The data set's name.
+    pub dataset: String,
+    /// Its revision.
+    pub revision: String,
+    /// What is left out.
+    pub exclude: Vec<Exclusion>,
+}
+
+/// One restorable state of a service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A version from the registry.
+    Version(VersionTarget),
+    /// A checkpoint of a training run.
+    Checkpoint(CheckpointTarget),
+    /// A revision of the configuration; the model stays.
+    Configuration(ConfigurationTarget),
+    /// New training on mended data.
+    Retrain(RetrainTarget),
+    /// A configured safe mode: rules, a constant, a flag off.
+    Fallback(String),
+    /// Something that a newer release knows.
+    Other(String),
+}
+
+/// How a service is brought back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Deploy an earlier version.
+    Version,
+    /// Deploy an earlier checkpoint.
+    Checkpoint,
+    /// Restore an earlier configuration.
+    Configuration,
+    /// Mend the data and train again.
+    Retrain,
+    /// Switch to the safe mode.
+    Fallback,
+    /// Something that a newer release knows.
+    Other(String),
+}
+
+/// One file of an artefact.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtefactFile {
+    /// Relative, `/` between the parts, no `.` or `..`.
+    pub path: String,
+    /// Of the file's content.
+    pub sha256: Digest,
+    /// The file's size.
+    pub bytes: u64,
+}
+
+/// The digest of a whole artefact: over a domain tag and, sorted by path, each file's path, size and sha-256.
+pub fn artefact_digest(files: &[ArtefactFile]) -> Digest {
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort();
+    let sizes: Vec<_> = sorted.iter().map(|file| file.bytes.to_be_bytes()).collect();
+    let parts: Vec<&[u8]> = sorted
+        .iter()
+        .zip(&sizes)
+        .flat_map(|(file, size)| [file.path.as_bytes(), size.as_slice(), file.sha256.as_bytes().as_slice()])
+        .collect();
+    Digest::tagged("ripcord artefact 1", &parts)
+}
+
+impl Target {
+    /// The version, where the target is one.
+    pub fn version(&self) -> Option<&VersionTarget> {
+        match self {
+            Self::Version(version) => Some(version),
+            _ => None,
+        }
+    }
+
+    /// The strategy that restores this target.
+    pub fn strategy(&self) -> Strategy {
+        match self {
+            Self::Version(_) => Strategy::Version,
+            Self::Checkpoint(_) => Strategy::Checkpoint,
+            Self::Configuration(_) => Strategy::Configuration,
+            Self::Retrain(_) => Strategy::Retrain,
+            Self::Fallback(_) => Strategy::Fallback,
+            Self::Other(name) => Strategy::Other(name.clone()),
+        }
+    }
+}
+
+impl fmt::Display for VersionTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.digest {
+            Some(digest) => write!(f, "{} (sha256 {})", self.version, digest.short()),
+            None => write!(f, "{}", self.version),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Checkpoint(checkpoint) => {
+                write!(f, "checkpoint {} step {}", checkpoint.run, checkpoint.step)
+            }
+            Self::Configuration(configuration) => write!(f, "configuration {}", configuration.revision),
+            Self::Retrain(retrain) => write!(f, "retrain on {} {}", retrain.dataset, retrain.revision),
+            Self::Fallback(name) => write!(f, "fallback {name}"),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "version",
+            Self::Checkpoint => "checkpoint",
+            Self::Configuration => "configuration",
+            Self::Retrain => "retrain",
+            Self::Fallback => "fallback",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artefact_is_its_files_in_any_order() {
+        let file = |path: &str| ArtefactFile { path: path.into(), sha256: Digest::of(path), bytes: 3 };
+        let (one, two) = (file("a"), file("b/c"));
+        assert_eq!(
+            artefact_digest(&[one.clone(), two.clone()]),
+            artefact_digest(&[two.clone(), one.clone()])
+        );
+        assert_ne!(artefact_digest(std::slice::from_ref(&one)), artefact_digest(&[one, two]));
+    }
+}

@@ -1,0 +1,80 @@
+//! What serves the model: reads and sets what is live.
+
+use async_trait::async_trait;
+use ripcord_core::fact::Live;
+use ripcord_core::live::LiveState;
+use ripcord_core::target::Target;
+use ripcord_core::time::Millis;
+
+use crate::error::PortError;
+use crate::registry::Staged;
+
+/// How a repeated or interrupted shift can be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffectClass {
+    /// The same key twice has the effect of once.
+    Idempotent,
+    /// The system itself refuses a shift when live is not what was expected.
+    Conditional,
+    /// Live can be read, and tells whether the shift happened.
+    Observable,
+    /// Nothing can tell: after an interruption a person is asked.
+    Blind,
+}
+
+/// What is to be made live.
+#[derive(Debug, Clone)]
+pub struct ShiftOrder {
+    /// Unique for plan digest, rung, step and attempt-independent: passed on to systems that know idempotency keys.
+    pub key: String,
+    /// What is to be served.
+    pub target: Target,
+    /// What is served now, as read just before.
+    pub expecting: LiveState,
+    /// The artefact, for targets that have one.
+    pub staged: Option<Staged>,
+    /// After this the call must have returned.
+    pub deadline: Millis,
+}
+
+/// What a shift has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shifted {
+    /// The system says that it is done. Read-back still has to show it.
+    Done,
+    /// The system works on it: read live until it is there. The text says how far it is.
+    Underway(String),
+}
+
+/// What a probe has shown of an interrupted shift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It happened.
+    Applied,
+    /// It did not happen and is not under way: a new attempt is safe.
+    NotApplied,
+    /// It is under way. The text says how far.
+    Underway(String),
+    /// The system cannot tell, and why: a person must.
+    CannotTell(String),
+}
+
+/// What serves one service.
+#[async_trait]
+pub trait Deployer: Send + Sync {
+    /// The adapter's name, such as `deployer_open_inference`.
+    fn name(&self) -> &str;
+
+    /// How an interrupted shift can be settled.
+    fn class(&self) -> EffectClass;
+
+    /// Reads what is live, at every place, from the system itself. A system that answers but cannot tell gives
+    /// [`LiveState::Unknown`]; one that does not answer is an error.
+    async fn live(&self) -> Result<Live, PortError>;
+
+    /// Makes the target live. An error with [`crate::Applied::No`] promises that nothing changed.
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError>;
+
+    /// Tells what became of an interrupted shift with this order's key.
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError>;
+}

@@ -1,0 +1,84 @@
+//! Where versions of one model are kept.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::{Lineage, Measure};
+use ripcord_core::name::VersionName;
+use ripcord_core::signal::Label;
+use ripcord_core::target::{ArtefactFile, VersionTarget};
+use ripcord_core::time::UnixMillis;
+
+use crate::error::PortError;
+
+/// One version as the registry describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryVersion {
+    /// Its name; the digest where the registry itself gives or implies one.
+    pub version: VersionTarget,
+    /// When it was registered.
+    pub created_at: UnixMillis,
+    /// Names that point at it.
+    pub aliases: Vec<String>,
+    /// Sorted by name.
+    pub tags: Vec<Label>,
+    /// Of the training run, where logged.
+    pub measures: Vec<Measure>,
+    /// The input signature.
+    pub signature: Option<String>,
+    /// The serving image or runtime.
+    pub runtime: Option<String>,
+    /// None if the artefact can be fetched as far as the registry can tell without fetching it, else why not.
+    pub broken: Option<String>,
+}
+
+/// An artefact on this machine, every file checked.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// Holds just the artefact's files.
+    pub dir: Arc<Dir>,
+    /// All of them, sorted by path.
+    pub files: Vec<ArtefactFile>,
+    /// See [`ripcord_core::target::artefact_digest`].
+    pub digest: Digest,
+}
+
+/// A mark on a version that other users of the registry can see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark<'a> {
+    /// The version was rolled back from: do not promote it.
+    Held {
+        /// By which incident.
+        incident: &'a str,
+    },
+    /// The hold was lifted.
+    Lifted,
+}
+
+/// Versions of one model.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The adapter's name, such as `registry_directory`.
+    fn name(&self) -> &str;
+
+    /// Versions, newest first, at most `limit`.
+    async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError>;
+
+    /// One version. An unknown one is [`crate::ErrorKind::NotFound`].
+    async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError>;
+
+    /// What the version was made of.
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError>;
+
+    /// The registry's own description of the version, verbatim: evidence.
+    async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError>;
+
+    /// Fetches the artefact into the empty folder `into` and checks every file the registry has a digest of. If `version` pins a digest
+    /// and the fetched artefact has another, that is [`crate::ErrorKind::WrongDigest`].
+    async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError>;
+
+    /// Writes a mark where the registry has a place for one. Idempotent.
+    async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError>;
+}

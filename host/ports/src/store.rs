@@ -1,0 +1,180 @@
+//! What outlives the process: intake, journals, blobs, components, projections.
+
+use async_trait::async_trait;
+use ripcord_core::blob::{BlobKind, BlobRef, Salt};
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::PastIncident;
+use ripcord_core::journal::{Record, Tip};
+use ripcord_core::name::{IncidentId, ServiceName, SignalId, SourceName};
+use ripcord_core::signal::Signal;
+use ripcord_core::time::{Millis, UnixMillis};
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing can be written; nothing was.
+    #[error(
+        "the disk is full: free space on the store's disk, then start again; nothing that was acknowledged is lost"
+    )]
+    Full,
+    /// Someone else appended to the journal: nothing was written.
+    #[error("the journal of `{service}` moved on: another writer appended to it")]
+    Moved {
+        /// Whose journal.
+        service: ServiceName,
+    },
+    /// What was read is not what was written.
+    #[error("the store is damaged: {0}; restore it from a backup")]
+    Damaged(String),
+    /// The file cannot be used.
+    #[error("the store cannot be used: {0}")]
+    Unusable(String),
+    /// Anything else; it is not known whether a write happened until the store is read again.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A signal on its way in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSignal {
+    /// The normalised alert.
+    pub signal: Signal,
+    /// The configured source; none for people and schedules.
+    pub source: Option<SourceName>,
+    /// None is unrouted: kept and listed.
+    pub service: Option<ServiceName>,
+    /// Two signals with the same key within the window are one.
+    pub dedupe_key: Digest,
+    /// How long the key counts.
+    pub dedupe_window: Millis,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is on disk.
+    Stored(SignalId),
+    /// It was on disk already, under this id.
+    Repeated(SignalId),
+}
+
+/// A signal on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSignal {
+    /// The normalised alert.
+    pub signal: Signal,
+    /// The configured source.
+    pub source: Option<SourceName>,
+    /// None is unrouted.
+    pub service: Option<ServiceName>,
+    /// How often it came.
+    pub times: u32,
+    /// Whether it has entered its service's journal.
+    pub consumed: bool,
+}
+
+/// A blob to be written with the events that refer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBlob {
+    /// See [`ripcord_core::blob::commit`].
+    pub reference: BlobRef,
+    /// Random, for this blob alone.
+    pub salt: Salt,
+    /// The content.
+    pub content: Vec<u8>,
+}
+
+/// A line of the incident list. Derived from the journals and can be made anew from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentLine {
+    /// Whose.
+    pub service: ServiceName,
+    /// The incident, as policies see past ones.
+    pub incident: PastIncident,
+    /// One sentence.
+    pub summary: String,
+}
+
+/// One atomic step of a service: all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    /// Consecutive records, the first continuing the tip that the writer knows.
+    pub records: Vec<Record>,
+    /// What the records refer to.
+    pub blobs: Vec<NewBlob>,
+    /// Signals that the records consume.
+    pub consumed: Vec<SignalId>,
+    /// Lines to insert or replace.
+    pub incidents: Vec<IncidentLine>,
+}
+
+/// What the signal list is restricted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalFilter<'a> {
+    /// Those without a service.
+    Unrouted,
+    /// Those of one service that have not entered its journal, oldest first.
+    Waiting(&'a ServiceName),
+}
+
+/// What outlives the process.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Drawn at random when the store was made.
+    async fn installation(&self) -> Result<Digest, StoreError>;
+
+    /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
+    async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Signals, at most `limit`.
+    async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
+
+    /// Services that have signals waiting.
+    async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError>;
+
+    /// Appends: when it returns it is on disk. [`StoreError::Moved`] if the first record does not continue the journal.
+    async fn append(&self, append: Append) -> Result<Tip, StoreError>;
+
+    /// The records of a service's journal from number `from` on.
+    async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError>;
+
+    /// Services that have a journal.
+    async fn services(&self) -> Result<Vec<ServiceName>, StoreError>;
+
+    /// A blob's content, checked against its commitment; none if it was erased.
+    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Lines of the incident list, newest first.
+    async fn incidents(
+        &self,
+        service: Option<&ServiceName>,
+        limit: u32,
+    ) -> Result<Vec<IncidentLine>, StoreError>;
+
+    /// One line of the incident list.
+    async fn incident(&self, id: &IncidentId) -> Result<Option<IncidentLine>, StoreError>;
+
+    /// Keeps the bytes of a policy, so that its decisions can be replayed.
+    async fn keep_component(&self, bytes: &[u8]) -> Result<Digest, StoreError>;
+
+    /// The bytes of a policy.
+    async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Sets a named value that is no part of any record, such as a cursor. Kept small.
+    async fn set_note(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Reads what [`Store::set_note`] set.
+    async fn note(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The time of the store, for hosts that share one; none where each host uses its own clock.
+    async fn time(&self) -> Result<Option<UnixMillis>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl NewBlob {
+    /// A blob with its commitment.
+    pub fn new(kind: BlobKind, salt: Salt, content: Vec<u8>) -> Self {
+        Self { reference: ripcord_core::blob::commit(kind, &salt, &content), salt, content }
+    }
+}
