@@ -8,6 +8,8 @@
 pub mod blob;
 pub mod canonical;
 pub mod digest;
+pub mod effect;
+pub mod event;
 pub mod fact;
 pub mod journal;
 pub mod live;
@@ -16,7 +18,9 @@ pub mod plan;
 pub mod policy;
 pub mod ratio;
 pub mod role;
+pub mod service;
 pub mod signal;
 pub mod standing;
 pub mod target;
+pub mod terms;
 pub mod time;

@@ -104,6 +104,18 @@ names! {
     IncidentId, "incident id", 130;
 }
 
+impl RoleName {
+    /// The role whose people approve where nothing else is configured.
+    pub fn approver() -> Self {
+        Self("approver".to_owned())
+    }
+
+    /// The role whose people pull and pause.
+    pub fn operator() -> Self {
+        Self("operator".to_owned())
+    }
+}
+
 impl IncidentId {
     /// The id of the `number`th incident of `service`.
     pub fn numbered(service: &ServiceName, number: u32) -> Self {

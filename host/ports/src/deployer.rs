@@ -4,23 +4,11 @@ use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::live::LiveState;
 use ripcord_core::target::Target;
+pub use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
 
 use crate::error::PortError;
 use crate::registry::Staged;
-
-/// How a repeated or interrupted shift can be settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EffectClass {
-    /// The same key twice has the effect of once.
-    Idempotent,
-    /// The system itself refuses a shift when live is not what was expected.
-    Conditional,
-    /// Live can be read, and tells whether the shift happened.
-    Observable,
-    /// Nothing can tell: after an interruption a person is asked.
-    Blind,
-}
 
 /// What is to be made live.
 #[derive(Debug, Clone)]

@@ -1,0 +1,182 @@
+//! What the shell still has to do. Derived from state, never stored.
+
+use crate::digest::Digest;
+use crate::name::{IncidentId, SignalId, VersionName};
+use crate::signal::Severity;
+use crate::target::Target;
+use crate::time::UnixMillis;
+
+/// One thing the host must still do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the trigger policies about these signals; none is the schedule or a watch.
+    AskTriggers {
+        /// Oldest first.
+        signals: Vec<SignalId>,
+    },
+    /// Preserve evidence and read live.
+    Preserve,
+    /// Ask the planner, or take a person's target; draft a plan.
+    Plan {
+        /// The number it will have.
+        number: u32,
+        /// What a person asked for.
+        wanted: Option<Target>,
+        /// What this incident has shifted to already.
+        tried: Vec<Target>,
+    },
+    /// Ask the approval policies.
+    AskApprovals {
+        /// About which plan.
+        plan: Digest,
+        /// How many votes there are to be shown.
+        votes: u32,
+    },
+    /// Fetch the artefact of a rung and check it.
+    Stage {
+        /// Counted from zero.
+        rung: u32,
+    },
+    /// Read live.
+    Guard {
+        /// Counted from zero.
+        rung: u32,
+    },
+    /// Append the intent, then shift.
+    Shift {
+        /// Counted from zero.
+        rung: u32,
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// Ask the world what became of a shift that was begun.
+    Probe {
+        /// Counted from zero.
+        rung: u32,
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// Make the same shift again with the same key: the deployer promised that this is harmless.
+    Repeat {
+        /// Counted from zero.
+        rung: u32,
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// Read live until it is the rung's target.
+    ReadBack {
+        /// Counted from zero.
+        rung: u32,
+    },
+    /// Run the trials that are asked for, ask the verification policies.
+    Verify {
+        /// Counted from zero.
+        rung: u32,
+        /// From one.
+        round: u32,
+    },
+    /// Read live: a hold stands.
+    WatchLive,
+    /// Write the hold to the registry, or lift it there.
+    MarkHold {
+        /// Of which version.
+        version: VersionName,
+        /// By which incident; none lifts it.
+        incident: Option<IncidentId>,
+    },
+    /// Tell people.
+    Announce(Outgoing),
+    /// Append [`crate::event::Event::Woke`] when this instant has come.
+    WakeAt(UnixMillis),
+}
+
+/// Effects of one slot are done one after the other; different slots go on side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// Triggers.
+    Triggers,
+    /// The incident's next step.
+    Incident,
+    /// Watching live.
+    Watch,
+    /// One hold.
+    Hold(VersionName),
+    /// One announcement.
+    Announcement(String),
+    /// Timers.
+    Timer,
+}
+
+/// A message to people that is still to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Stable across restarts: service, number of the event that caused it, topic.
+    pub id: String,
+    /// About which incident.
+    pub incident: Option<IncidentId>,
+    /// What kind of news.
+    pub topic: Topic,
+    /// How urgent it is to read.
+    pub severity: Severity,
+    /// One or two sentences.
+    pub text: String,
+    /// When it happened.
+    pub at: UnixMillis,
+}
+
+/// Kinds of news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Topic {
+    IncidentOpened,
+    PlanReady,
+    ApprovalWanted,
+    Escalated,
+    ShiftBegan,
+    Settled,
+    NeedsPerson,
+    PolicyFaulted,
+    NoData,
+    StandDown,
+    HoldBroken,
+    ClockJumped,
+}
+
+impl Topic {
+    /// The word that receivers see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IncidentOpened => "incident-opened",
+            Self::PlanReady => "plan-ready",
+            Self::ApprovalWanted => "approval-wanted",
+            Self::Escalated => "escalated",
+            Self::ShiftBegan => "shift-began",
+            Self::Settled => "settled",
+            Self::NeedsPerson => "needs-person",
+            Self::PolicyFaulted => "policy-faulted",
+            Self::NoData => "no-data",
+            Self::StandDown => "stand-down",
+            Self::HoldBroken => "hold-broken",
+            Self::ClockJumped => "clock-jumped",
+        }
+    }
+}
+
+impl Effect {
+    /// Which slot it occupies.
+    pub fn slot(&self) -> Slot {
+        match self {
+            Self::AskTriggers { .. } => Slot::Triggers,
+            Self::WatchLive => Slot::Watch,
+            Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
+            Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
+            Self::WakeAt(_) => Slot::Timer,
+            _ => Slot::Incident,
+        }
+    }
+
+    /// Whether doing it twice, or stopping half-way, is harmless. The others need an intent first.
+    pub const fn is_harmless(&self) -> bool {
+        !matches!(self, Self::Shift { .. } | Self::Repeat { .. })
+    }
+}

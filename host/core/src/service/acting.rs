@@ -1,0 +1,487 @@
+//! Carrying out a granted plan: stage, guard, shift, read back, verify, and down the ladder.
+
+use super::{
+    Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, TrialDone, Waiting,
+};
+use crate::effect::Topic;
+use crate::event::{
+    FaultNature, GuardRead, Happened, Observed, ProbeWord, ReadBack, Said, ShiftAnswered, ShiftBegan,
+    ShiftOutcome, ShiftProbed, ShiftReturned, StageFailed, Staged, TrialRan, VerificationWord,
+    VerificationsAsked,
+};
+use crate::fact::Outcome;
+use crate::policy::Role;
+use crate::signal::Severity;
+use crate::target::Target;
+use crate::terms::{Deadlines, EffectClass};
+use crate::time::{Millis, UnixMillis};
+
+/// Plans of one incident before a person is asked.
+const PLANS_MAX: usize = 5;
+/// Between two tries of a verification that faulted for reasons outside it.
+const VERIFY_AGAIN: Millis = Millis::seconds(5);
+
+impl Service {
+    fn deadlines(&self) -> Deadlines {
+        self.terms.as_ref().map(|terms| terms.deadlines).unwrap_or_default()
+    }
+
+    /// The acting state of the open incident, if `rung` is the one at hand.
+    fn acting(&mut self, rung: u32) -> Result<&mut Acting, Illegal> {
+        match self.incident.as_mut().map(|incident| &mut incident.phase) {
+            Some(Phase::Acting(acting)) if acting.rung == rung => Ok(acting),
+            _ => Err(Illegal::Stale),
+        }
+    }
+
+    pub(super) fn staged(&mut self, staged: &Staged) -> Result<(), Illegal> {
+        let at = self.at;
+        let acting = self.acting(staged.rung)?;
+        let StepState::Staging(_) = acting.step else { return Err(Illegal::Stale) };
+        acting.step = StepState::Guarding(Waiting::from(at));
+        let target = self.incident.as_ref().and_then(|incident| incident.target(staged.rung)).cloned();
+        if let (Some(digest), Some(Target::Version(version))) = (staged.digest, target) {
+            self.pin(&version.version, digest);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stage_failed(&mut self, failed: &StageFailed) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().stage);
+        let acting = self.acting(failed.rung)?;
+        let StepState::Staging(waiting) = acting.step else { return Err(Illegal::Stale) };
+        if failed.nature == FaultNature::Environmental && at < waiting.since + limit {
+            acting.step = StepState::Staging(waiting.later(at));
+        } else {
+            self.next_rung("its artefact could not be fetched whole");
+        }
+        Ok(())
+    }
+
+    pub(super) fn guard_read(&mut self, read: &GuardRead) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().stage);
+        let acting = self.acting(read.rung)?.clone();
+        let StepState::Guarding(waiting) = acting.step else { return Err(Illegal::Stale) };
+        let incident = self.open_incident()?;
+        let (Some(plan), Some(target)) = (incident.plan(), incident.target(read.rung)) else {
+            return Err(Illegal::Stale);
+        };
+        let (live, planned) = (read.live.state(), plan.live.state());
+        let expired = at > plan.expires_at + incident.extension;
+        let ours =
+            acting.shifted.iter().filter_map(|rung| incident.target(*rung)).any(|target| live.serves(target));
+        let as_planned = match (&read.live, &plan.live) {
+            (Observed::Unknown(_), Observed::Unknown(_)) => true,
+            _ => live.same_identity(&planned),
+        };
+        if live.serves(target) {
+            return self.acting(read.rung).map(|acting| acting.step = StepState::ReadingBack { since: at });
+        }
+        if expired {
+            self.expired_before_shift(&acting);
+        } else if as_planned || ours {
+            self.pass_guard(&acting, read.host_shifts)?;
+        } else if let Observed::Unknown(_) = read.live {
+            if at < waiting.since + limit {
+                self.acting(read.rung)?.step = StepState::Guarding(waiting.later(at));
+            } else {
+                self.need_person(NeedKind::WhatNow, "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull`");
+            }
+        } else {
+            self.plan_again();
+        }
+        Ok(())
+    }
+
+    /// Another live than the one that was approved voids the plan.
+    fn plan_again(&mut self) {
+        let at = self.at;
+        let Some(incident) = &mut self.incident else { return };
+        if incident.plans.len() >= PLANS_MAX {
+            self.need_person(
+                NeedKind::WhatNow,
+                "what is live keeps changing under the plan: someone else is deploying",
+            );
+            return;
+        }
+        incident.phase = Phase::Planning(Waiting::from(at));
+    }
+
+    fn expired_before_shift(&mut self, acting: &Acting) {
+        if acting.shifted.is_empty() {
+            self.settle(Outcome::Expired, "the plan expired before its shift; nothing was shifted");
+        } else {
+            self.need_person(
+                NeedKind::WhatNow,
+                "the plan expired before its next rung: `ripcord pull` makes a new one",
+            );
+        }
+    }
+
+    fn pass_guard(&mut self, acting: &Acting, host_shifts: u32) -> Result<(), Illegal> {
+        let at = self.at;
+        if acting.authority == Authority::Policies
+            && let Some(why) = self.breaker_trips(acting.rung, host_shifts)
+        {
+            self.authorise(Some(why));
+            return Ok(());
+        }
+        let attempt = acting.attempts + 1;
+        self.acting(acting.rung)?.step =
+            StepState::Shifting(Shifting { attempt, since: at, intent: Intent::NotBegun, due_at: None });
+        Ok(())
+    }
+
+    /// Why an automatic shift must be left to people. No policy can loosen this.
+    fn breaker_trips(&self, rung: u32, host_shifts: u32) -> Option<String> {
+        let (at, breaker) = (self.at, self.terms.as_ref()?.breaker);
+        let hour = Millis::hours(1);
+        let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
+        let target = self.incident.as_ref()?.target(rung)?.version().map(|version| &version.version);
+        let left = target.and_then(|version| self.versions.get(version)).and_then(|version| version.left_at);
+        if recent >= breaker.service_shifts_per_hour as usize {
+            return Some(format!("the breaker: {recent} automatic shifts of this service within an hour"));
+        }
+        if host_shifts >= breaker.host_shifts_per_hour {
+            return Some(format!("the breaker: {host_shifts} automatic shifts of this host within an hour"));
+        }
+        if let Some(last) = self.automatic_shifts.last()
+            && at < *last + breaker.cool_down
+        {
+            return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
+        }
+        left.filter(|left| at < *left + breaker.no_return)
+            .map(|left| format!("the breaker: that version was left only {} ago", at.since(left)))
+    }
+
+    pub(super) fn shift_began(&mut self, began: &ShiftBegan) -> Result<(), Illegal> {
+        let at = self.at;
+        let paused = self.paused_by.is_some();
+        let acting = self.acting(began.rung)?;
+        let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
+        if paused || shifting.intent == Intent::Began || shifting.attempt != began.attempt {
+            return Err(Illegal::Stale);
+        }
+        shifting.intent = Intent::Began;
+        acting.attempts = began.attempt;
+        let automatic = acting.authority == Authority::Policies && began.attempt == 1;
+        let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
+        incident.marks.shifted_at = Some(at);
+        let target = incident.target(began.rung).cloned();
+        if let Some(target) = target.clone().filter(|target| !incident.tried.contains(target)) {
+            incident.tried.push(target);
+        }
+        let left = incident.plan().map(|plan| plan.live.clone());
+        let text = format!(
+            "`{}` shifts to {}",
+            incident.id,
+            target.map(|target| target.to_string()).unwrap_or_default()
+        );
+        if automatic {
+            self.automatic_shifts.retain(|shift| *shift + Millis::hours(1) > at);
+            self.automatic_shifts.push(at);
+        }
+        if let Some(Observed::Serving(shares)) = left {
+            shares.iter().for_each(|share| self.leave(&share.version.version));
+        }
+        self.tell(Topic::ShiftBegan, Severity::Warning, text);
+        Ok(())
+    }
+
+    /// The shift in flight, if it is this attempt.
+    fn in_flight(&mut self, rung: u32, attempt: u32) -> Result<Shifting, Illegal> {
+        match self.acting(rung)?.step {
+            StepState::Shifting(shifting)
+                if shifting.attempt == attempt && shifting.intent == Intent::Began =>
+            {
+                Ok(shifting)
+            }
+            _ => Err(Illegal::Stale),
+        }
+    }
+
+    pub(super) fn shift_returned(&mut self, returned: &ShiftReturned) -> Result<(), Illegal> {
+        let shifting = self.in_flight(returned.rung, returned.attempt)?;
+        match &returned.outcome {
+            ShiftOutcome::Done | ShiftOutcome::Underway => self.shift_applied(returned.rung),
+            ShiftOutcome::NotApplied { nature, .. } => {
+                self.shift_not_applied(returned.rung, shifting, *nature)
+            }
+            ShiftOutcome::Unknown(_) => self.shift_unknown(returned.rung, shifting),
+        }
+    }
+
+    pub(super) fn shift_probed(&mut self, probed: &ShiftProbed) -> Result<(), Illegal> {
+        let shifting = self.in_flight(probed.rung, probed.attempt)?;
+        match &probed.word {
+            ProbeWord::Applied | ProbeWord::Underway => self.shift_applied(probed.rung),
+            ProbeWord::NotApplied => {
+                self.shift_not_applied(probed.rung, shifting, FaultNature::Environmental)
+            }
+            ProbeWord::NoAnswer(_) => self.shift_unknown(probed.rung, shifting),
+            ProbeWord::CannotTell(_) => {
+                self.ask_what_happened();
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn shift_answered(&mut self, answered: &ShiftAnswered) -> Result<(), Illegal> {
+        let wrong = self.wrong_phase("nobody asked whether a shift happened");
+        let incident = self.incident.as_mut().ok_or_else(|| Illegal::NoIncident(self.name.clone()))?;
+        let Phase::NeedsPerson(need) = &incident.phase else { return Err(wrong) };
+        let (NeedKind::DidTheShiftHappen, Some(acting)) = (need.question, need.resume.clone()) else {
+            return Err(wrong);
+        };
+        let StepState::Shifting(shifting) = acting.step else { return Err(wrong) };
+        let rung = acting.rung;
+        incident.phase = Phase::Acting(acting);
+        match answered.applied {
+            Happened::Applied => self.shift_applied(rung),
+            Happened::NotApplied => self.shift_not_applied(rung, shifting, FaultNature::Environmental),
+        }
+    }
+
+    fn shift_applied(&mut self, rung: u32) -> Result<(), Illegal> {
+        let at = self.at;
+        let acting = self.acting(rung)?;
+        acting.shifted.push(rung);
+        acting.step = StepState::ReadingBack { since: at };
+        Ok(())
+    }
+
+    /// A new attempt is safe: it begins with the guard, later.
+    fn shift_not_applied(
+        &mut self,
+        rung: u32,
+        shifting: Shifting,
+        nature: FaultNature,
+    ) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().read_back);
+        if nature == FaultNature::Deterministic || at >= shifting.since + limit {
+            self.next_rung("the deployer refused it");
+            return Ok(());
+        }
+        let failures = self.acting(rung)?.attempts.saturating_sub(1);
+        self.acting(rung)?.step =
+            StepState::Guarding(Waiting { since: shifting.since, failures, due_at: None }.later(at));
+        Ok(())
+    }
+
+    fn shift_unknown(&mut self, rung: u32, shifting: Shifting) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().read_back);
+        let class = self.terms.as_ref().map_or(EffectClass::Blind, |terms| terms.deployer);
+        if class == EffectClass::Blind || at >= shifting.since + limit {
+            self.ask_what_happened();
+        } else {
+            self.acting(rung)?.step =
+                StepState::Shifting(Shifting { due_at: Some(at + Millis::seconds(1)), ..shifting });
+        }
+        Ok(())
+    }
+
+    fn ask_what_happened(&mut self) {
+        let id = self.incident.as_ref().map(|incident| incident.id.to_string()).unwrap_or_default();
+        self.need_person(
+            NeedKind::DidTheShiftHappen,
+            format!("a shift was begun and nothing can tell whether it happened: look at the service, then `ripcord answer {id} applied` or `ripcord answer {id} not-applied`"),
+        );
+    }
+
+    pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().read_back);
+        let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
+        let acting = self.acting(read.rung)?;
+        let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
+        let incident = self.open_incident()?;
+        let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
+        let live = read.live.state();
+        let served =
+            live.serves(target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
+        let proved = live.weakest_proof() >= proof_min;
+        if served && proved {
+            self.served(read.rung)?;
+        } else if at >= since + limit {
+            self.read_back_failed(served);
+        }
+        Ok(())
+    }
+
+    fn read_back_failed(&mut self, served: bool) {
+        if served {
+            self.need_person(NeedKind::WhatNow, "the target seems to be served, but it is proved less strongly than `proof-min` asks: check it, then `ripcord dismiss` settles it");
+        } else {
+            self.next_rung("it was not served in time after the shift");
+        }
+    }
+
+    fn served(&mut self, rung: u32) -> Result<(), Illegal> {
+        let at = self.at;
+        let verifiers =
+            self.terms.as_ref().is_some_and(|terms| terms.policies(Role::Verification).next().is_some());
+        self.acting(rung)?.step = StepState::Verifying { since: at, round: 1, due_at: None };
+        let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
+        incident.marks.read_back_at = Some(at);
+        if let Some(wish) = incident.next_wish.take() {
+            incident.take_wish(wish);
+            incident.phase = Phase::Planning(Waiting::from(at));
+        } else if !verifiers {
+            self.well(rung, "no verification policy is configured, so it was not verified");
+        }
+        Ok(())
+    }
+
+    pub(super) fn trial_ran(&mut self, ran: &TrialRan) -> Result<(), Illegal> {
+        let acting = self.acting(ran.rung)?;
+        if !matches!(acting.step, StepState::Verifying { round, .. } if round == ran.round) {
+            return Err(Illegal::Stale);
+        }
+        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
+        incident.trials.push(TrialDone {
+            rung: ran.rung,
+            round: ran.round,
+            request: ran.request,
+            result: ran.result,
+        });
+        Ok(())
+    }
+
+    /// Unhealthy > fault > inconclusive > healthy.
+    pub(super) fn verifications_asked(&mut self, asked: &VerificationsAsked) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().verification);
+        let StepState::Verifying { since, round, .. } = self.acting(asked.rung)?.step else {
+            return Err(Illegal::Stale);
+        };
+        if round != asked.round {
+            return Err(Illegal::Stale);
+        }
+        let (mut unhealthy, mut fault, mut again): (bool, Option<FaultNature>, Option<UnixMillis>) =
+            (false, None, None);
+        for verification in &asked.asked {
+            let key = (Role::Verification, verification.decision.policy.name.clone());
+            match &verification.said {
+                Said::Verdict(word) => {
+                    match &verification.memo {
+                        Some(memo) => drop(self.memos.insert(key, memo.clone())),
+                        None => drop(self.memos.remove(&key)),
+                    }
+                    match word {
+                        VerificationWord::Healthy => {}
+                        VerificationWord::Unhealthy => unhealthy = true,
+                        VerificationWord::Inconclusive(due) => {
+                            let due = (*due).max(at + Millis(100));
+                            again = Some(again.map_or(due, |soonest| soonest.min(due)));
+                        }
+                    }
+                }
+                Said::Fault(nature) => {
+                    let worst = fault == Some(FaultNature::Deterministic);
+                    fault = Some(if worst { FaultNature::Deterministic } else { *nature });
+                }
+            }
+        }
+        if unhealthy {
+            self.next_rung("verification found it unhealthy");
+        } else if fault == Some(FaultNature::Deterministic) {
+            self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
+        } else if fault.is_none() && again.is_none() {
+            self.well(asked.rung, "verified");
+        } else if at >= since + limit {
+            self.verification_timed_out();
+        } else {
+            let due = again.unwrap_or(at + VERIFY_AGAIN).min(since + limit);
+            self.acting(asked.rung)?.step =
+                StepState::Verifying { since, round: round + 1, due_at: Some(due) };
+        }
+        Ok(())
+    }
+
+    fn verification_timed_out(&mut self) {
+        self.need_person(NeedKind::WhatNow, "verification stayed inconclusive until its deadline: check the service, then `ripcord dismiss` or `ripcord pull`");
+    }
+
+    /// The service is well: the incident is settled.
+    fn well(&mut self, rung: u32, how: &str) {
+        let Some(incident) = &self.incident else { return };
+        let (Phase::Acting(acting), Some(target)) = (&incident.phase, incident.target(rung).cloned()) else {
+            return;
+        };
+        let outcome = match (&target, acting.shifted.is_empty()) {
+            (Target::Fallback(_), _) => Outcome::FellBack,
+            (_, true) => Outcome::RestoredElsewhere,
+            (_, false) => Outcome::RolledBack,
+        };
+        let earned = how == "verified";
+        self.condemn_what_was_left(&target);
+        if let (true, Target::Version(version)) = (earned, &target) {
+            self.earn_known_good(version);
+        }
+        self.settle(outcome, &format!("{target} is served; {how}"));
+    }
+
+    /// Down the ladder, under the same approval; then to a person.
+    fn next_rung(&mut self, why: &str) {
+        let at = self.at;
+        let Some(incident) = &self.incident else { return };
+        let Phase::Acting(acting) = &incident.phase else { return };
+        let (failed, id) = (incident.target(acting.rung).cloned(), incident.id.clone());
+        let expired = incident.plan().is_none_or(|plan| at > plan.expires_at + incident.extension);
+        let next = (acting.rung + 1..)
+            .map_while(|rung| incident.target(rung).map(|target| (rung, target)))
+            .find(|(_, target)| target.version().is_none_or(|version| !self.is_held(&version.version)))
+            .map(|(rung, _)| rung);
+        let mut acting = acting.clone();
+        if let (true, Some(Target::Version(version))) = (acting.shifted.contains(&acting.rung), &failed) {
+            self.lose_standing(&version.version.clone());
+        }
+        match next {
+            Some(rung) if !expired => {
+                acting.rung = rung;
+                acting.attempts = 0;
+                acting.step = StepState::Staging(Waiting::from(at));
+                if let Some(incident) = &mut self.incident {
+                    incident.phase = Phase::Acting(acting);
+                }
+            }
+            _ => {
+                let failed = failed.map(|target| target.to_string()).unwrap_or_default();
+                let left = if expired { "the plan has expired" } else { "the plan has no other target" };
+                self.need_person(
+                    NeedKind::WhatNow,
+                    format!("{failed} did not bring the service back ({why}) and {left}: `ripcord pull` names another, `ripcord dismiss {id}` ends it"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn acting_woke(&mut self) {
+        let (at, deadlines) = (self.at, self.deadlines());
+        let Some(incident) = &mut self.incident else { return };
+        match &mut incident.phase {
+            Phase::Planning(waiting) => clear(&mut waiting.due_at, at),
+            Phase::Acting(acting) => match &mut acting.step {
+                StepState::Staging(waiting) | StepState::Guarding(waiting) => clear(&mut waiting.due_at, at),
+                StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
+                StepState::ReadingBack { since } => {
+                    if at >= *since + deadlines.read_back {
+                        self.read_back_failed(false);
+                    }
+                }
+                StepState::Verifying { since, due_at, .. } => {
+                    clear(due_at, at);
+                    if at >= *since + deadlines.verification {
+                        self.verification_timed_out();
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+/// What was waited for has come.
+fn clear(due: &mut Option<UnixMillis>, at: UnixMillis) {
+    if due.is_some_and(|instant| instant <= at) {
+        *due = None;
+    }
+}

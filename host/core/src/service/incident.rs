@@ -1,0 +1,311 @@
+//! One incident: why, how far it is, and when it got there.
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::event::{EvidenceGap, EvidenceItem, Observed, PlanDrafted, Reason};
+use crate::fact::Outcome;
+use crate::name::{IncidentId, PersonName, RoleName, SignalId};
+use crate::plan::{Quorum, Vote};
+use crate::signal::Origin;
+use crate::target::Target;
+use crate::time::{Millis, UnixMillis};
+
+/// One episode of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// Its id.
+    pub id: IncidentId,
+    /// Why; of the trigger that won, or of the person.
+    pub reason: Reason,
+    /// Who asked.
+    pub requested_by: Vec<Origin>,
+    /// A person who asked, with their roles.
+    pub requester: Option<(PersonName, Vec<RoleName>)>,
+    /// What that person wants; none leaves it to the planner.
+    pub wanted: Option<Target>,
+    /// A person's wish that waits for the read-back.
+    pub next_wish: Option<Wish>,
+    /// Attached so far.
+    pub signals: Vec<SignalId>,
+    /// What was preserved.
+    pub evidence: Vec<EvidenceItem>,
+    /// What could not be.
+    pub missing: Vec<EvidenceGap>,
+    /// What was live when evidence was preserved.
+    pub live: Option<Observed>,
+    /// All plans, the last one is at hand.
+    pub plans: Vec<PlanDrafted>,
+    /// Votes for the plan at hand.
+    pub votes: Vec<Vote>,
+    /// Targets that were shifted to.
+    pub tried: Vec<Target>,
+    /// Trials run so far.
+    pub trials: Vec<TrialDone>,
+    /// Added to every deadline that waits for people, after clock jumps.
+    pub extension: Millis,
+    /// How far it is.
+    pub phase: Phase,
+    /// When it got there.
+    pub marks: Marks,
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// Who.
+    pub person: PersonName,
+    /// Their roles.
+    pub roles: Vec<RoleName>,
+    /// Where to.
+    pub target: Option<Target>,
+    /// Why and how fast.
+    pub reason: Reason,
+}
+
+/// A trial that need not be run again in its round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialDone {
+    /// Counted from zero.
+    pub rung: u32,
+    /// From one.
+    pub round: u32,
+    /// Of the request's CBOR.
+    pub request: Digest,
+    /// The fact.
+    pub result: BlobRef,
+}
+
+/// How far an incident is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Evidence first.
+    Preserving,
+    /// The planner is asked.
+    Planning(Waiting),
+    /// People and rules are asked.
+    Authorising(Authorising),
+    /// The plan is carried out.
+    Acting(Acting),
+    /// A person must decide.
+    NeedsPerson(Need),
+    /// The end.
+    Settled(Outcome),
+}
+
+/// A step that is tried again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// When the step was first due.
+    pub since: UnixMillis,
+    /// Failures so far.
+    pub failures: u32,
+    /// When it is due again; none is now.
+    pub due_at: Option<UnixMillis>,
+}
+
+/// Who has agreed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Authorising {
+    /// When approval was first asked for.
+    pub opened_at: UnixMillis,
+    /// Why people must agree whatever policies say; none leaves it to mode, floor and policies.
+    pub people_because: Option<String>,
+    /// How many votes the approval policies have seen; none before they were asked.
+    pub seen: Option<u32>,
+    /// Whether all of them granted.
+    pub policies_granted: Agreement,
+    /// What they wait for.
+    pub quorums: Vec<Quorum>,
+    /// The earliest expiry that they ask for.
+    pub expires_at: UnixMillis,
+    /// When to call for more people.
+    pub escalate_at: Option<UnixMillis>,
+    /// When the policies are due again.
+    pub due_at: Option<UnixMillis>,
+}
+
+/// Whether the approval policies agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    /// At least one waits or faulted.
+    Open,
+    /// All grant.
+    Granted,
+}
+
+/// Which step of which rung is next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acting {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Shifts begun for this rung.
+    pub attempts: u32,
+    /// Whether a person agreed: then it is not an automatic shift.
+    pub authority: Authority,
+    /// Rungs that this plan has shifted to.
+    pub shifted: Vec<u32>,
+    /// The step.
+    pub step: StepState,
+}
+
+/// By whose word a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Rules alone.
+    Policies,
+    /// At least one person agreed.
+    People,
+}
+
+/// The step of a rung.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepState {
+    /// The artefact is fetched.
+    Staging(Waiting),
+    /// Live is read.
+    Guarding(Waiting),
+    /// The shift is made.
+    Shifting(Shifting),
+    /// Live is read until it is the target.
+    ReadingBack {
+        /// When the shift came back, or was found to have happened.
+        since: UnixMillis,
+    },
+    /// The verification policies are asked.
+    Verifying {
+        /// When the read-back showed the target.
+        since: UnixMillis,
+        /// From one.
+        round: u32,
+        /// When they are due again; none is now.
+        due_at: Option<UnixMillis>,
+    },
+}
+
+/// How far a shift is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shifting {
+    /// Counted from one.
+    pub attempt: u32,
+    /// When the guard let it pass.
+    pub since: UnixMillis,
+    /// Whether the intent was written.
+    pub intent: Intent,
+    /// When it is due; none is now.
+    pub due_at: Option<UnixMillis>,
+}
+
+/// What is known of a shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It was not begun.
+    NotBegun,
+    /// It was begun, and its outcome is not known.
+    Began,
+}
+
+/// Why a person must decide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Need {
+    /// What is wanted of them.
+    pub question: NeedKind,
+    /// For people: what happened and what they can do.
+    pub text: String,
+    /// Since when.
+    pub since: UnixMillis,
+    /// What the incident was doing.
+    pub resume: Option<Acting>,
+}
+
+/// What is wanted of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedKind {
+    /// Did the shift happen?
+    DidTheShiftHappen,
+    /// What now? Pull with a target, or dismiss.
+    WhatNow,
+}
+
+/// When an incident got where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// As the trigger says.
+    pub harm_began_at: Option<UnixMillis>,
+    /// The first signal was taken in.
+    pub signalled_at: Option<UnixMillis>,
+    /// The incident opened.
+    pub opened_at: UnixMillis,
+    /// Evidence was preserved.
+    pub preserved_at: Option<UnixMillis>,
+    /// The plan at hand was made.
+    pub planned_at: Option<UnixMillis>,
+    /// It was granted.
+    pub granted_at: Option<UnixMillis>,
+    /// The last shift was begun.
+    pub shifted_at: Option<UnixMillis>,
+    /// The read-back showed the target.
+    pub read_back_at: Option<UnixMillis>,
+    /// The end.
+    pub settled_at: Option<UnixMillis>,
+}
+
+impl Waiting {
+    /// Due now.
+    pub const fn from(since: UnixMillis) -> Self {
+        Self { since, failures: 0, due_at: None }
+    }
+
+    /// After one more failure: due again in 1 s, then twice as long each time, at most 60 s.
+    #[must_use]
+    pub fn later(self, at: UnixMillis) -> Self {
+        let pause = Millis::seconds(1 << self.failures.min(6)).min(Millis::seconds(60));
+        Self { failures: self.failures + 1, due_at: Some(at + pause), ..self }
+    }
+}
+
+impl Incident {
+    /// The plan at hand.
+    pub fn plan(&self) -> Option<&PlanDrafted> {
+        self.plans.last()
+    }
+
+    /// The rung's target of the plan at hand.
+    pub fn target(&self, rung: u32) -> Option<&Target> {
+        self.plan()?.targets.get(rung as usize)
+    }
+
+    /// Whether the pivot is behind: a shift was begun.
+    pub fn is_past_pivot(&self) -> bool {
+        let shifting = |acting: &Acting| {
+            !acting.shifted.is_empty()
+                || match acting.step {
+                    StepState::Staging(_) | StepState::Guarding(_) => false,
+                    StepState::Shifting(shifting) => shifting.intent == Intent::Began,
+                    StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
+                }
+        };
+        match &self.phase {
+            Phase::Acting(acting) => shifting(acting),
+            Phase::NeedsPerson(need) => need.resume.as_ref().is_some_and(shifting),
+            _ => false,
+        }
+    }
+
+    /// One word for the phase.
+    pub fn phase_name(&self) -> &'static str {
+        match &self.phase {
+            Phase::Preserving => "preserving evidence",
+            Phase::Planning(_) => "planning",
+            Phase::Authorising(_) => "waiting for approval",
+            Phase::Acting(acting) => match acting.step {
+                StepState::Staging(_) => "staging",
+                StepState::Guarding(_) => "guarding",
+                StepState::Shifting(_) => "shifting",
+                StepState::ReadingBack { .. } => "reading back",
+                StepState::Verifying { .. } => "verifying",
+            },
+            Phase::NeedsPerson(_) => "needs a person",
+            Phase::Settled(_) => "settled",
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The aggregate: one protected service, with at most one incident that holds the right to shift.
+//!
+//! [`Service::apply`] is the only transition table and [`Service::owed`] the only list of what is still to be done. Recovery is
+//! `apply` over the journal and then `owed`: starting and restarting are one path.
+
+mod acting;
+mod authority;
+mod incident;
+mod owed;
+mod planning;
+mod versions;
+mod watching;
+
+pub use incident::*;
+pub use versions::{Hold, HoldState, KnownVersion};
+pub use watching::{Judged, TakenSignal, Watching};
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::effect::{Outgoing, Topic};
+use crate::event::{Event, MemoRef};
+use crate::fact::Outcome;
+use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
+use crate::policy::Role;
+use crate::signal::Severity;
+use crate::terms::Terms;
+use crate::time::UnixMillis;
+
+/// One protected service: a function of its journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// Events applied so far.
+    pub length: u64,
+    /// Time of the last event.
+    pub at: UnixMillis,
+    /// None before the first [`Event::Configured`].
+    pub terms: Option<Terms>,
+    /// Of the effective configuration.
+    pub configuration: Option<Digest>,
+    /// Signals and triggers.
+    pub watching: Watching,
+    /// What policies remember, by role and name.
+    pub memos: BTreeMap<(Role, PolicyName), MemoRef>,
+    /// What is known of versions.
+    pub versions: BTreeMap<VersionName, KnownVersion>,
+    /// Marks that keep condemned versions out.
+    pub holds: BTreeMap<VersionName, Hold>,
+    /// Automatic shifts within the last hour, oldest first.
+    pub automatic_shifts: Vec<UnixMillis>,
+    /// Who stopped all acting, if someone did.
+    pub paused_by: Option<PersonName>,
+    /// The one that holds the right to shift.
+    pub incident: Option<Incident>,
+    /// The last one that ended.
+    pub last_settled: Option<Incident>,
+    /// Incidents so far.
+    pub incidents: u32,
+    /// Announcements that are still to be delivered.
+    pub outbox: Vec<Outgoing>,
+}
+
+/// An event that cannot happen in this state. The text says what the reader can do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// There is no incident.
+    #[error("`{0}` has no open incident")]
+    NoIncident(ServiceName),
+    /// The incident is elsewhere.
+    #[error("incident `{incident}` is {phase}: {wanted}")]
+    WrongPhase {
+        /// Which.
+        incident: IncidentId,
+        /// Where it is.
+        phase: &'static str,
+        /// What can be done instead.
+        wanted: &'static str,
+    },
+    /// The vote is for another plan.
+    #[error("the plan changed: the plan at hand is `{at_hand}`; read it and vote again")]
+    OtherPlan {
+        /// The plan at hand.
+        at_hand: Digest,
+    },
+    /// The plan has expired.
+    #[error("the plan has expired; pull again for a new one")]
+    Expired,
+    /// Nothing of that name.
+    #[error("`{0}` has no hold on that version; `ripcord hold list` shows all")]
+    NoHold(ServiceName),
+    /// The version is condemned.
+    #[error("`{0}` is condemned; lift its hold before you vouch for it")]
+    Condemned(VersionName),
+    /// Already so.
+    #[error("`{0}` is {1} already")]
+    Already(ServiceName, &'static str),
+    /// Time ran backwards in the journal.
+    #[error("the event is dated before the last one")]
+    Backwards,
+    /// A stale completion: the state has moved on. Only the shell sees it.
+    #[error("the state has moved on: the result is no longer wanted")]
+    Stale,
+}
+
+impl Service {
+    /// A service without any events.
+    pub fn new(name: ServiceName) -> Self {
+        Self {
+            name,
+            length: 0,
+            at: UnixMillis(0),
+            terms: None,
+            configuration: None,
+            watching: Watching::default(),
+            memos: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            automatic_shifts: Vec::new(),
+            paused_by: None,
+            incident: None,
+            last_settled: None,
+            incidents: 0,
+            outbox: Vec::new(),
+        }
+    }
+
+    /// The service after `event`, or why the event cannot happen now.
+    pub fn apply(&self, at: UnixMillis, event: &Event) -> Result<Self, Illegal> {
+        if at < self.at {
+            return Err(Illegal::Backwards);
+        }
+        let mut next = self.clone();
+        next.at = at;
+        next.length += 1;
+        match event {
+            Event::Configured(configured) => next.configured(configured),
+            Event::SignalTaken(taken) => next.signal_taken(taken),
+            Event::TriggersAsked(asked) => next.triggers_asked(asked)?,
+            Event::PullRequested(pull) => next.pull_requested(pull)?,
+            Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
+            Event::Planned(planned) => next.planned(planned)?,
+            Event::ApprovalsAsked(asked) => next.approvals_asked(asked)?,
+            Event::Voted(voted) => next.voted(voted)?,
+            Event::Staged(staged) => next.staged(staged)?,
+            Event::StageFailed(failed) => next.stage_failed(failed)?,
+            Event::GuardRead(read) => next.guard_read(read)?,
+            Event::ShiftBegan(began) => next.shift_began(began)?,
+            Event::ShiftReturned(returned) => next.shift_returned(returned)?,
+            Event::ShiftProbed(probed) => next.shift_probed(probed)?,
+            Event::ShiftAnswered(answered) => next.shift_answered(answered)?,
+            Event::ReadBack(read) => next.read_back(read)?,
+            Event::TrialRan(ran) => next.trial_ran(ran)?,
+            Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
+            Event::LiveWatched(watched) => next.live_watched(watched),
+            Event::HoldMarked(marked) => next.hold_marked(marked)?,
+            Event::Announced(announced) => next.announced(&announced.id)?,
+            Event::Aborted(_) => next.aborted()?,
+            Event::Dismissed(_) => next.dismissed()?,
+            Event::Paused(said) => next.paused(&said.person)?,
+            Event::Resumed(_) => next.resumed()?,
+            Event::HoldLifted(lifted) => next.hold_lifted(&lifted.version)?,
+            Event::Adopted(adopted) => next.adopted(adopted)?,
+            Event::Woke => next.woke(),
+            Event::ClockJumped { by } => next.clock_jumped(*by),
+        }
+        Ok(next)
+    }
+
+    /// The same for several events at one instant.
+    pub fn apply_all(&self, at: UnixMillis, events: &[Event]) -> Result<Self, Illegal> {
+        events.iter().try_fold(self.clone(), |service, event| service.apply(at, event))
+    }
+
+    fn configured(&mut self, configured: &crate::event::Configured) {
+        let settings = |terms: &Terms, role: Role, name: &PolicyName| {
+            terms
+                .policies(role)
+                .find(|used| used.policy.name == *name)
+                .map(|used| (used.settings, terms.mode))
+        };
+        if let Some(before) = &self.terms {
+            self.memos.retain(|(role, name), _| {
+                settings(before, *role, name).is_some()
+                    && settings(before, *role, name) == settings(&configured.terms, *role, name)
+            });
+        }
+        self.watching.reschedule(self.at, configured.terms.schedule);
+        self.terms = Some(configured.terms.clone());
+        self.configuration = Some(configured.digest);
+    }
+
+    fn paused(&mut self, person: &PersonName) -> Result<(), Illegal> {
+        if self.paused_by.is_some() {
+            return Err(Illegal::Already(self.name.clone(), "paused"));
+        }
+        self.paused_by = Some(person.clone());
+        Ok(())
+    }
+
+    fn resumed(&mut self) -> Result<(), Illegal> {
+        self.paused_by.take().map(|_| ()).ok_or(Illegal::Already(self.name.clone(), "running"))
+    }
+
+    fn announced(&mut self, id: &str) -> Result<(), Illegal> {
+        let before = self.outbox.len();
+        self.outbox.retain(|outgoing| outgoing.id != id);
+        if self.outbox.len() == before { Err(Illegal::Stale) } else { Ok(()) }
+    }
+
+    fn aborted(&mut self) -> Result<(), Illegal> {
+        let incident = self.open_incident()?;
+        if incident.is_past_pivot() {
+            return Err(self.wrong_phase("the shift was begun and cannot be undone without bringing the bad model back; pull with another target instead"));
+        }
+        self.settle(Outcome::Aborted, "a person stopped it; nothing was shifted");
+        Ok(())
+    }
+
+    fn dismissed(&mut self) -> Result<(), Illegal> {
+        let incident = self.open_incident()?;
+        let asked = matches!(incident.phase, Phase::NeedsPerson(_));
+        if incident.is_past_pivot() && !asked {
+            return Err(
+                self.wrong_phase("the shift was begun; wait until it is verified or a person is asked")
+            );
+        }
+        if incident.is_past_pivot() {
+            self.settle(Outcome::SettledByPerson, "a person settled it by hand");
+        } else {
+            self.settle(Outcome::Dismissed, "a person dismissed it; nothing was shifted");
+        }
+        Ok(())
+    }
+
+    /// Judges every deadline by the time of the event.
+    fn woke(&mut self) {
+        self.watching_woke();
+        self.versions_woke();
+        self.authority_woke();
+        self.acting_woke();
+    }
+
+    fn clock_jumped(&mut self, by: crate::time::Millis) {
+        if let Some(incident) = &mut self.incident {
+            incident.extension.0 = incident.extension.0.saturating_add(by.0);
+            if let Phase::Authorising(authorising) = &mut incident.phase {
+                authorising.expires_at = authorising.expires_at + by;
+                authorising.escalate_at = authorising.escalate_at.map(|at| at + by);
+            }
+        }
+        let text = format!(
+            "the host's clock jumped forward by {by}; deadlines that wait for people were moved by as much"
+        );
+        self.tell(Topic::ClockJumped, Severity::Warning, text);
+    }
+
+    pub(crate) fn open_incident(&self) -> Result<&Incident, Illegal> {
+        self.incident.as_ref().ok_or_else(|| Illegal::NoIncident(self.name.clone()))
+    }
+
+    pub(crate) fn wrong_phase(&self, wanted: &'static str) -> Illegal {
+        match &self.incident {
+            Some(incident) => {
+                Illegal::WrongPhase { incident: incident.id.clone(), phase: incident.phase_name(), wanted }
+            }
+            None => Illegal::NoIncident(self.name.clone()),
+        }
+    }
+
+    /// Puts a message into the outbox.
+    pub(crate) fn tell(&mut self, topic: Topic, severity: Severity, text: impl Into<String>) {
+        let id = format!("{}/{}/{}", self.name, self.length - 1, topic.as_str());
+        if self.outbox.iter().any(|outgoing| outgoing.id == id) {
+            return;
+        }
+        let incident = self.incident.as_ref().map(|incident| incident.id.clone());
+        self.outbox.push(Outgoing { id, incident, topic, severity, text: text.into(), at: self.at });
+    }
+
+    /// Ends the incident.
+    pub(crate) fn settle(&mut self, outcome: Outcome, text: &str) {
+        let good = matches!(outcome, Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere);
+        let severity = if good { Severity::Info } else { Severity::Warning };
+        if let Some(incident) = &mut self.incident {
+            incident.marks.settled_at = Some(self.at);
+            incident.phase = Phase::Settled(outcome.clone());
+            let text = format!("`{}` {outcome}: {text}", incident.id);
+            self.tell(Topic::Settled, severity, text);
+        }
+        self.last_settled = self.incident.take();
+        self.watching.forget_judged();
+    }
+
+    /// Hands the incident to a person.
+    pub(crate) fn need_person(&mut self, question: NeedKind, text: impl Into<String>) {
+        let text = text.into();
+        let Some(incident) = &mut self.incident else { return };
+        let resume = match &incident.phase {
+            Phase::Acting(acting) => Some(acting.clone()),
+            _ => None,
+        };
+        incident.phase = Phase::NeedsPerson(Need { question, text: text.clone(), since: self.at, resume });
+        let said = format!("`{}` needs a person: {text}", incident.id);
+        self.tell(Topic::NeedsPerson, Severity::Critical, said);
+    }
+}

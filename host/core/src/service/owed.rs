@@ -1,0 +1,115 @@
+//! What the shell still has to do, derived from the state.
+
+use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
+use crate::effect::Effect;
+use crate::terms::{EffectClass, Terms};
+use crate::time::UnixMillis;
+
+impl Service {
+    /// All that is owed now. What is due later is an [`Effect::WakeAt`].
+    pub fn owed(&self) -> Vec<Effect> {
+        let mut owed: Vec<Effect> = self.outbox.iter().cloned().map(Effect::Announce).collect();
+        let Some(terms) = &self.terms else { return owed };
+        self.owed_to_triggers(terms, &mut owed);
+        if let Some(incident) = &self.incident {
+            self.owed_to_incident(incident, terms, &mut owed);
+        }
+        self.owed_to_holds(&mut owed);
+        owed
+    }
+
+    fn owed_to_triggers(&self, terms: &Terms, owed: &mut Vec<Effect>) {
+        let watching = &self.watching;
+        if watching.is_due() {
+            owed.push(Effect::AskTriggers { signals: watching.asked_about() });
+        } else {
+            owed.extend(watching.watches.values().copied().map(Effect::WakeAt));
+            owed.extend(watching.scheduled_at.map(Effect::WakeAt));
+        }
+        if let (Some(since), false) = (watching.no_data_since, watching.no_data_told) {
+            owed.push(Effect::WakeAt(since + terms.deadlines.no_data));
+        }
+    }
+
+    fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
+        match &incident.phase {
+            Phase::Preserving => owed.push(Effect::Preserve),
+            Phase::Planning(waiting) => owed.push(due(
+                *waiting,
+                Effect::Plan {
+                    number: u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1),
+                    wanted: incident.wanted.clone(),
+                    tried: incident.tried.clone(),
+                },
+            )),
+            Phase::Authorising(authorising) => {
+                let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
+                let asks = terms.policies(crate::policy::Role::Approval).next().is_some();
+                if let (true, Some(plan)) = (asks && authorising.seen != Some(votes), incident.plan()) {
+                    owed.push(Effect::AskApprovals { plan: plan.digest, votes });
+                }
+                let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
+                owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
+            }
+            Phase::Acting(acting) => self.owed_to_plan(acting, terms, owed),
+            Phase::NeedsPerson(_) | Phase::Settled(_) => {}
+        }
+    }
+
+    fn owed_to_plan(&self, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
+        let (rung, paused) = (acting.rung, self.paused_by.is_some());
+        match acting.step {
+            StepState::Staging(_) | StepState::Guarding(_) if paused => {}
+            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { rung })),
+            StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
+            StepState::Shifting(shifting) => {
+                let attempt = shifting.attempt;
+                let effect = match (shifting.intent, terms.deployer) {
+                    (Intent::NotBegun, _) if paused => return,
+                    (Intent::NotBegun, _) => Effect::Shift { rung, attempt },
+                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { rung, attempt },
+                    (Intent::Began, _) => Effect::Probe { rung, attempt },
+                };
+                owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
+            }
+            StepState::ReadingBack { since } => {
+                owed.push(Effect::ReadBack { rung });
+                owed.push(Effect::WakeAt(since + terms.deadlines.read_back));
+            }
+            StepState::Verifying { since, round, due_at } => {
+                owed.push(due_at.map_or(Effect::Verify { rung, round }, Effect::WakeAt));
+                owed.push(Effect::WakeAt(since + terms.deadlines.verification));
+            }
+        }
+    }
+
+    fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
+        for (version, hold) in &self.holds {
+            let Some(mark_at) = hold.mark_at else { continue };
+            let incident = (hold.state != super::versions::HoldState::Lifted).then(|| hold.incident.clone());
+            if mark_at <= self.at {
+                owed.push(Effect::MarkHold { version: version.clone(), incident });
+            } else {
+                owed.push(Effect::WakeAt(mark_at));
+            }
+        }
+        match self.watch_due() {
+            Some(watch_at) if watch_at <= self.at => owed.push(Effect::WatchLive),
+            Some(watch_at) => owed.push(Effect::WakeAt(watch_at)),
+            None => {}
+        }
+    }
+
+    /// The next instant that is waited for.
+    pub fn wakes_at(&self) -> Option<UnixMillis> {
+        self.owed()
+            .into_iter()
+            .filter_map(|effect| if let Effect::WakeAt(at) = effect { Some(at) } else { None })
+            .min()
+    }
+}
+
+/// `effect` now, or the instant when it is due again.
+fn due(waiting: Waiting, effect: Effect) -> Effect {
+    waiting.due_at.map_or(effect, Effect::WakeAt)
+}

@@ -1,0 +1,136 @@
+//! Pulls, evidence and plans.
+
+use super::{Illegal, NeedKind, Phase, Service, Waiting, Wish};
+use crate::effect::Topic;
+use crate::event::{EvidencePreserved, FaultNature, PlanDrafted, PlanWord, Planned, PullRequested, Reason};
+use crate::fact::Outcome;
+use crate::signal::{Origin, Severity};
+use crate::target::Strategy;
+use crate::terms::{EvidenceRule, Mode};
+
+/// Failures of the planner before a person is asked.
+const PLANNING_ATTEMPTS_MAX: u32 = 5;
+
+impl Service {
+    /// A person's wish opens an incident, or joins the open one: before the pivot it supersedes the plan, at the shift it waits for read-back.
+    pub(super) fn pull_requested(&mut self, pull: &PullRequested) -> Result<(), Illegal> {
+        let strategy = pull.target.as_ref().map_or(Strategy::Version, |target| target.strategy());
+        let reason =
+            Reason { cause: pull.reason, strategy, urgency: pull.urgency.clone(), harm_began_at: None };
+        let wish = Wish {
+            person: pull.person.clone(),
+            roles: pull.roles.clone(),
+            target: pull.target.clone(),
+            reason,
+        };
+        let at = self.at;
+        let Some(incident) = &mut self.incident else {
+            let signals = self.watching.asked_about();
+            let by = Origin::Person(wish.person.to_string());
+            self.open(wish.reason, by, Some((wish.person, wish.roles)), wish.target, signals);
+            return Ok(());
+        };
+        let asked =
+            matches!(incident.phase, Phase::NeedsPerson(ref need) if need.question == NeedKind::WhatNow);
+        if incident.is_past_pivot() && !asked {
+            incident.next_wish = Some(wish);
+            return Ok(());
+        }
+        let preserving = matches!(incident.phase, Phase::Preserving);
+        incident.take_wish(wish);
+        if !preserving {
+            incident.phase = Phase::Planning(Waiting::from(at));
+        }
+        Ok(())
+    }
+
+    pub(super) fn evidence_preserved(&mut self, preserved: &EvidencePreserved) -> Result<(), Illegal> {
+        let required = self.terms.as_ref().is_some_and(|terms| terms.evidence == EvidenceRule::Required);
+        let at = self.at;
+        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
+        if incident.phase != Phase::Preserving {
+            return Err(Illegal::Stale);
+        }
+        incident.evidence = preserved.items.clone();
+        incident.missing = preserved.missing.clone();
+        incident.live = Some(preserved.live.clone());
+        incident.marks.preserved_at = Some(at);
+        incident.phase = Phase::Planning(Waiting::from(at));
+        if required && !preserved.missing.is_empty() {
+            let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
+            let text = format!(
+                "evidence is required and {} could not be preserved: `ripcord pull` goes on without it, `ripcord dismiss` ends it",
+                names.join(", ")
+            );
+            self.need_person(NeedKind::WhatNow, text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn planned(&mut self, planned: &Planned) -> Result<(), Illegal> {
+        let at = self.at;
+        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
+        let Phase::Planning(waiting) = incident.phase else { return Err(Illegal::Stale) };
+        match &planned.word {
+            PlanWord::Drafted(plan) => self.drafted(plan)?,
+            PlanWord::NothingSuitable(_) => self.need_person(
+                NeedKind::WhatNow,
+                "there is nothing to go back to: `ripcord pull --to` names a version, `ripcord adopt` vouches for one, `ripcord dismiss` ends it",
+            ),
+            PlanWord::WillNotHelp(_) => {
+                self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
+            }
+            PlanWord::Failed { nature: FaultNature::Environmental, .. } if waiting.failures < PLANNING_ATTEMPTS_MAX => {
+                incident.phase = Phase::Planning(waiting.later(at));
+            }
+            PlanWord::Failed { .. } => self.need_person(
+                NeedKind::WhatNow,
+                "no plan could be made: `ripcord incidents show` says why; `ripcord pull --to` names a version",
+            ),
+        }
+        Ok(())
+    }
+
+    fn drafted(&mut self, plan: &PlanDrafted) -> Result<(), Illegal> {
+        let mode = self.terms.as_ref().map_or(Mode::Observe, |terms| terms.mode);
+        let at = self.at;
+        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
+        if plan.number as usize != incident.plans.len() + 1 || plan.targets.is_empty() {
+            return Err(Illegal::Stale);
+        }
+        incident.plans.push(plan.clone());
+        incident.votes.clear();
+        incident.marks.planned_at = Some(at);
+        let text = format!(
+            "plan {} of `{}`: {}, digest {}",
+            plan.number,
+            incident.id,
+            plan.targets[0],
+            plan.digest.short()
+        );
+        if mode == Mode::Observe {
+            self.tell(
+                Topic::PlanReady,
+                Severity::Info,
+                format!("{text}; mode is observe, so nothing is shifted"),
+            );
+            self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
+            return Ok(());
+        }
+        self.authorise(None);
+        Ok(())
+    }
+}
+
+impl super::Incident {
+    /// The person takes over what is wanted.
+    pub(super) fn take_wish(&mut self, wish: Wish) {
+        let origin = Origin::Person(wish.person.to_string());
+        if !self.requested_by.contains(&origin) {
+            self.requested_by.push(origin);
+        }
+        self.requester = Some((wish.person, wish.roles));
+        self.wanted = wish.target;
+        self.reason = wish.reason;
+    }
+}

@@ -1,0 +1,229 @@
+//! Standing of versions, holds, and the watch over them.
+
+use super::{Illegal, Service};
+use crate::digest::Digest;
+use crate::effect::Topic;
+use crate::event::{Adopted, HoldMarked, LiveWatched, Observed, Reason};
+use crate::name::{IncidentId, VersionName};
+use crate::role::Urgency;
+use crate::signal::{Origin, Severity};
+use crate::standing::Standing;
+use crate::target::{Strategy, Target, VersionTarget};
+use crate::time::{Millis, UnixMillis};
+
+/// Between two tries of writing a mark to the registry.
+const MARK_AGAIN: Millis = Millis::seconds(30);
+
+/// What is known of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownVersion {
+    /// Pinned when it was adopted, staged or verified.
+    pub digest: Option<Digest>,
+    /// Unproven, attested, known good or condemned; age and holds come on top.
+    pub standing: Standing,
+    /// Since when it has that standing.
+    pub since: UnixMillis,
+    /// Incidents that condemned it.
+    pub condemned_by: Vec<IncidentId>,
+    /// When a rollback last left it.
+    pub left_at: Option<UnixMillis>,
+}
+
+/// A mark that keeps a condemned version from being promoted again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// Which incident condemned it.
+    pub incident: IncidentId,
+    /// Why that incident was.
+    pub reason: Reason,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Whether it stands.
+    pub state: HoldState,
+    /// When the registry is to be told, if it is still to be.
+    pub mark_at: Option<UnixMillis>,
+    /// When live is looked at next.
+    pub watch_at: UnixMillis,
+}
+
+/// Whether a hold stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldState {
+    /// The version must not come back.
+    Stands,
+    /// It came back, and people were told.
+    Broken,
+    /// A person lifted it; the registry is still to be told.
+    Lifted,
+}
+
+impl Service {
+    /// The standing of `version` at `now`.
+    pub fn standing_of(&self, version: &VersionName, now: UnixMillis) -> Standing {
+        if self.is_held(version) {
+            return Standing::Held;
+        }
+        let Some(known) = self.versions.get(version) else { return Standing::Unproven };
+        match (&known.standing, self.expires_at(version)) {
+            (Standing::KnownGood | Standing::Attested, Some(expires)) if expires <= now => Standing::Expired,
+            (standing, _) => standing.clone(),
+        }
+    }
+
+    /// When the standing of a good version ends by age.
+    pub fn expires_at(&self, version: &VersionName) -> Option<UnixMillis> {
+        let known = self.versions.get(version).filter(|known| known.standing.is_good())?;
+        Some(known.since + self.terms.as_ref()?.deadlines.known_good)
+    }
+
+    /// Whether a hold stands on `version`.
+    pub fn is_held(&self, version: &VersionName) -> bool {
+        self.holds.get(version).is_some_and(|hold| hold.state != HoldState::Lifted)
+    }
+
+    fn known(&mut self, version: &VersionName) -> &mut KnownVersion {
+        let at = self.at;
+        self.versions.entry(version.clone()).or_insert_with(|| KnownVersion {
+            digest: None,
+            standing: Standing::Unproven,
+            since: at,
+            condemned_by: Vec::new(),
+            left_at: None,
+        })
+    }
+
+    pub(super) fn pin(&mut self, version: &VersionName, digest: Digest) {
+        self.known(version).digest.get_or_insert(digest);
+    }
+
+    pub(super) fn leave(&mut self, version: &VersionName) {
+        let at = self.at;
+        self.known(version).left_at = Some(at);
+    }
+
+    pub(super) fn lose_standing(&mut self, version: &VersionName) {
+        let at = self.at;
+        let known = self.known(version);
+        known.standing = Standing::Unproven;
+        known.since = at;
+    }
+
+    pub(super) fn earn_known_good(&mut self, version: &VersionTarget) {
+        let at = self.at;
+        let known = self.known(&version.version);
+        known.standing = Standing::KnownGood;
+        known.since = at;
+        known.digest = known.digest.or(version.digest);
+    }
+
+    /// Condemns and holds every version that was live when the plan was first made and is not the target.
+    pub(super) fn condemn_what_was_left(&mut self, target: &Target) {
+        let at = self.at;
+        let Some(incident) = &self.incident else { return };
+        let Some(Observed::Serving(shares)) = incident.live.clone() else { return };
+        let (id, reason) = (incident.id.clone(), incident.reason.clone());
+        let watch = self.terms.as_ref().map(|terms| terms.deadlines.hold_watch).unwrap_or_default();
+        for share in shares.iter().filter(|share| !share.is(target)) {
+            let version = &share.version.version;
+            let known = self.known(version);
+            known.standing = Standing::Condemned;
+            known.since = at;
+            known.condemned_by.push(id.clone());
+            self.holds.insert(
+                version.clone(),
+                Hold {
+                    incident: id.clone(),
+                    reason: reason.clone(),
+                    since: at,
+                    state: HoldState::Stands,
+                    mark_at: Some(at),
+                    watch_at: at + watch,
+                },
+            );
+        }
+    }
+
+    pub(super) fn adopted(&mut self, adopted: &Adopted) -> Result<(), Illegal> {
+        let at = self.at;
+        if self.is_held(&adopted.version.version) {
+            return Err(Illegal::Condemned(adopted.version.version.clone()));
+        }
+        let known = self.known(&adopted.version.version);
+        known.standing = Standing::Attested;
+        known.since = at;
+        known.digest = adopted.version.digest.or(known.digest);
+        Ok(())
+    }
+
+    pub(super) fn hold_lifted(&mut self, version: &VersionName) -> Result<(), Illegal> {
+        let at = self.at;
+        let hold = self
+            .holds
+            .get_mut(version)
+            .filter(|hold| hold.state != HoldState::Lifted)
+            .ok_or_else(|| Illegal::NoHold(self.name.clone()))?;
+        hold.state = HoldState::Lifted;
+        hold.mark_at = Some(at);
+        self.lose_standing(version);
+        Ok(())
+    }
+
+    pub(super) fn hold_marked(&mut self, marked: &HoldMarked) -> Result<(), Illegal> {
+        let at = self.at;
+        let hold = self.holds.get_mut(&marked.version).ok_or(Illegal::Stale)?;
+        match (&marked.failed, hold.state) {
+            (Some(_), _) => hold.mark_at = Some(at + MARK_AGAIN),
+            (None, HoldState::Lifted) => drop(self.holds.remove(&marked.version)),
+            (None, _) => hold.mark_at = None,
+        }
+        Ok(())
+    }
+
+    /// A condemned version that is live again reopens the matter, and people are told, once each time.
+    pub(super) fn live_watched(&mut self, watched: &LiveWatched) {
+        let every = self.terms.as_ref().map(|terms| terms.deadlines.hold_watch).unwrap_or_default();
+        let (next, live) = (self.at + every, watched.live.state());
+        let mut broken = Vec::new();
+        for (version, hold) in &mut self.holds {
+            hold.watch_at = next;
+            let Observed::Serving(shares) = &watched.live else { continue };
+            let back =
+                shares.iter().any(|share| share.version.version == *version && share.weight.get() > 0.0);
+            match (back, hold.state) {
+                (true, HoldState::Stands) => {
+                    hold.state = HoldState::Broken;
+                    broken.push((version.clone(), hold.clone()));
+                }
+                (false, HoldState::Broken) => hold.state = HoldState::Stands,
+                _ => {}
+            }
+        }
+        for (version, hold) in broken {
+            let text = format!(
+                "`{version}` of `{}` was condemned by `{}` and is live again ({live}): someone else promoted it",
+                self.name, hold.incident
+            );
+            self.tell(Topic::HoldBroken, Severity::Critical, text);
+            if self.incident.is_none() {
+                let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
+                let signals = self.watching.asked_about();
+                self.open(reason, Origin::Other(format!("hold of {}", hold.incident)), None, None, signals);
+            }
+        }
+    }
+
+    pub(super) fn versions_woke(&mut self) {
+        let at = self.at;
+        for hold in self.holds.values_mut() {
+            if hold.mark_at.is_some_and(|due| due <= at) {
+                hold.mark_at = Some(at);
+            }
+        }
+    }
+
+    /// When live is to be looked at because of holds.
+    pub(super) fn watch_due(&self) -> Option<UnixMillis> {
+        let standing = self.holds.values().filter(|hold| hold.state != HoldState::Lifted);
+        standing.map(|hold| hold.watch_at).min().filter(|_| self.incident.is_none())
+    }
+}

@@ -1,0 +1,185 @@
+//! What the operator has configured for a service, as far as transitions depend on it. Part of the record.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::live::Proof;
+use crate::plan::Quorum;
+use crate::policy::{PolicyRef, Role};
+use crate::time::Millis;
+
+/// How far policies may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Whole incidents and plans, no shift.
+    #[default]
+    Observe,
+    /// People approve every shift.
+    Ask,
+    /// Policies decide who must agree.
+    Act,
+}
+
+/// Whether a rollback may go on without all evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceRule {
+    /// It may; what is missing is recorded.
+    #[default]
+    BestEffort,
+    /// A person decides.
+    Required,
+}
+
+/// Whether who asked for a rollback counts towards a quorum of several people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequesterVote {
+    /// Only where one person is enough.
+    #[default]
+    AloneOnly,
+    /// Always.
+    Counts,
+}
+
+/// How an interrupted shift of the service's deployer can be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffectClass {
+    /// The same key twice has the effect of once.
+    Idempotent,
+    /// The system itself refuses a shift when live is not what was expected.
+    Conditional,
+    /// Live can be read, and tells whether the shift happened.
+    Observable,
+    /// Nothing can tell: after an interruption a person is asked.
+    Blind,
+}
+
+/// Limits on shifts that no person agreed to. Beyond them, people are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Automatic shifts of this service within an hour.
+    pub service_shifts_per_hour: u32,
+    /// Automatic shifts of all services of this host within an hour.
+    pub host_shifts_per_hour: u32,
+    /// Time between two automatic shifts of this service.
+    pub cool_down: Millis,
+    /// A version that was left is not returned to for so long.
+    pub no_return: Millis,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// Preserving evidence.
+    pub evidence: Millis,
+    /// From a plan's making to its expiry; policies may ask for less.
+    pub approval: Millis,
+    /// Staging one target, retries included.
+    pub stage: Millis,
+    /// One shift call.
+    pub shift: Millis,
+    /// From a shift to the read-back that shows it.
+    pub read_back: Millis,
+    /// From the read-back to *healthy*.
+    pub verification: Millis,
+    /// Without data before people are told.
+    pub no_data: Millis,
+    /// Between two looks at live while a hold stands.
+    pub hold_watch: Millis,
+    /// How long a verified version stays known good.
+    pub known_good: Millis,
+}
+
+/// One policy in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyUse {
+    /// What it is asked.
+    pub role: Role,
+    /// Which one.
+    pub policy: PolicyRef,
+    /// Of its settings' canonical JSON: a change clears its memo.
+    pub settings: Digest,
+}
+
+/// What is configured for a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How far policies may go.
+    pub mode: Mode,
+    /// Such as `production`.
+    pub environment: String,
+    /// How an interrupted shift can be settled.
+    pub deployer: EffectClass,
+    /// The weakest proof of identity that settles a rollback.
+    pub proof_min: Proof,
+    /// Under every approval policy.
+    pub floor: Vec<Quorum>,
+    /// Whether who asked counts.
+    pub requester_vote: RequesterVote,
+    /// Whether a rollback may go on without all evidence.
+    pub evidence: EvidenceRule,
+    /// Limits on automatic shifts.
+    pub breaker: Breaker,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// Trials in one incident.
+    pub trials_max: u32,
+    /// A trigger is asked this often without any signal.
+    pub schedule: Option<Millis>,
+    /// In the order of the configuration.
+    pub policies: Vec<PolicyUse>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            service_shifts_per_hour: 2,
+            host_shifts_per_hour: 10,
+            cool_down: Millis::minutes(10),
+            no_return: Millis::hours(24),
+        }
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            evidence: Millis::seconds(30),
+            approval: Millis::hours(1),
+            stage: Millis::minutes(10),
+            shift: Millis::minutes(5),
+            read_back: Millis::minutes(10),
+            verification: Millis::minutes(30),
+            no_data: Millis::minutes(10),
+            hold_watch: Millis::seconds(30),
+            known_good: Millis::hours(24 * 90),
+        }
+    }
+}
+
+impl Terms {
+    /// The policies of `role`, in order.
+    pub fn policies(&self, role: Role) -> impl Iterator<Item = &PolicyUse> {
+        self.policies.iter().filter(move |used| used.role == role)
+    }
+}
+
+impl Mode {
+    /// The word that the configuration uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Ask => "ask",
+            Self::Act => "act",
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
