@@ -187,6 +187,8 @@ pub struct Reason {
     pub urgency: Urgency,
     /// When it began, where known.
     pub harm_began_at: Option<UnixMillis>,
+    /// What the trigger knew (CBOR of the [`crate::fact::Fact`]s); none for a person.
+    pub facts: Option<BlobRef>,
 }
 
 /// What a policy wrote to remember.

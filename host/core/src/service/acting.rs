@@ -60,6 +60,7 @@ impl Service {
 
     pub(super) fn guard_read(&mut self, read: &GuardRead) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().stage);
+        self.acting(read.rung)?.guarded = Some(read.live.clone());
         let acting = self.acting(read.rung)?.clone();
         let StepState::Guarding(waiting) = acting.step else { return Err(Illegal::Stale) };
         let incident = self.open_incident()?;
@@ -358,6 +359,9 @@ impl Service {
         let (mut unhealthy, mut fault, mut again): (bool, Option<FaultNature>, Option<UnixMillis>) =
             (false, None, None);
         for verification in &asked.asked {
+            if let (Some(findings), Some(incident)) = (verification.findings, &mut self.incident) {
+                incident.findings.insert(verification.decision.policy.name.clone(), findings);
+            }
             let key = (Role::Verification, verification.decision.policy.name.clone());
             match &verification.said {
                 Said::Verdict(word) => {

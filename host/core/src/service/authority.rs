@@ -170,8 +170,14 @@ impl Service {
         if let Some(incident) = &mut self.incident {
             incident.marks.granted_at = Some(at);
             let step = StepState::Staging(Waiting::from(at));
-            incident.phase =
-                Phase::Acting(Acting { rung: 0, attempts: 0, authority, shifted: Vec::new(), step });
+            incident.phase = Phase::Acting(Acting {
+                rung: 0,
+                attempts: 0,
+                guarded: None,
+                authority,
+                shifted: Vec::new(),
+                step,
+            });
         }
     }
 

@@ -1,10 +1,12 @@
 //! One incident: why, how far it is, and when it got there.
 
+use std::collections::BTreeMap;
+
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::event::{EvidenceGap, EvidenceItem, Observed, PlanDrafted, Reason};
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -41,6 +43,8 @@ pub struct Incident {
     pub tried: Vec<Target>,
     /// Trials run so far.
     pub trials: Vec<TrialDone>,
+    /// What each verification policy found last (JSON of [`crate::role::Finding`]s).
+    pub findings: BTreeMap<PolicyName, BlobRef>,
     /// Added to every deadline that waits for people, after clock jumps.
     pub extension: Millis,
     /// How far it is.
@@ -142,6 +146,8 @@ pub struct Acting {
     pub attempts: u32,
     /// Whether a person agreed: then it is not an automatic shift.
     pub authority: Authority,
+    /// What the last guard has seen.
+    pub guarded: Option<Observed>,
     /// Rungs that this plan has shifted to.
     pub shifted: Vec<u32>,
     /// The step.

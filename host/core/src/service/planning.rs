@@ -15,8 +15,13 @@ impl Service {
     /// A person's wish opens an incident, or joins the open one: before the pivot it supersedes the plan, at the shift it waits for read-back.
     pub(super) fn pull_requested(&mut self, pull: &PullRequested) -> Result<(), Illegal> {
         let strategy = pull.target.as_ref().map_or(Strategy::Version, |target| target.strategy());
-        let reason =
-            Reason { cause: pull.reason, strategy, urgency: pull.urgency.clone(), harm_began_at: None };
+        let reason = Reason {
+            cause: pull.reason,
+            strategy,
+            urgency: pull.urgency.clone(),
+            harm_began_at: None,
+            facts: None,
+        };
         let wish = Wish {
             person: pull.person.clone(),
             roles: pull.roles.clone(),

@@ -273,6 +273,7 @@ impl Service {
             votes: Vec::new(),
             tried: Vec::new(),
             trials: Vec::new(),
+            findings: BTreeMap::new(),
             extension: Millis(0),
             phase: Phase::Preserving,
             marks,

@@ -1,0 +1,108 @@
+//! What people can ask of a service.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::Happened;
+use ripcord_core::name::{IncidentId, PersonName, RoleName, VersionName};
+use ripcord_core::plan::VoteKind;
+use ripcord_core::role::Urgency;
+use ripcord_core::service::Illegal;
+use ripcord_ports::PortError;
+use ripcord_ports::store::StoreError;
+
+/// A person, authenticated by the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// As configured.
+    pub name: PersonName,
+    /// At this time.
+    pub roles: Vec<RoleName>,
+}
+
+/// A person's word on a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ballot {
+    /// On which plan.
+    pub plan: Digest,
+    /// Approved or refused.
+    pub granted: bool,
+    /// How it was given.
+    pub kind: VoteKind,
+    /// `public key:signature` in hexadecimal, where it was signed; checked by the caller.
+    pub signature: Option<String>,
+}
+
+/// What a person asks of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Roll back, to this version or where the planner says.
+    Pull {
+        /// None leaves it to the planner.
+        to: Option<VersionName>,
+        /// How fast.
+        urgency: Urgency,
+    },
+    /// Approve or refuse the plan at hand.
+    Vote(Ballot),
+    /// Stop the incident before the pivot.
+    Abort,
+    /// It is none, or it is settled.
+    Dismiss,
+    /// Stop all acting.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Lift a hold.
+    LiftHold(VersionName),
+    /// Vouch for a version; none is the one that is live.
+    Adopt(Option<VersionName>),
+    /// Say whether an interrupted shift happened.
+    Answer(Happened),
+}
+
+/// A command to one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who.
+    pub person: Person,
+    /// What.
+    pub ask: Ask,
+    /// Why.
+    pub reason: String,
+    /// If given, the incident that must be the open one.
+    pub incident: Option<IncidentId>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obeyed {
+    /// The open incident, or the one that the command ended.
+    pub incident: Option<IncidentId>,
+    /// One sentence for the person.
+    pub text: String,
+}
+
+/// Why a command was not obeyed. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// No such service.
+    #[error("there is no service `{0}`; `ripcord status` lists all")]
+    UnknownService(String),
+    /// No such incident is open.
+    #[error("incident `{0}` is not open")]
+    NotOpen(IncidentId),
+    /// It cannot happen now.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The registry or the deployer said no.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// What is live is not one version.
+    #[error("what is live is {0}: name the version that you vouch for")]
+    NotOneVersion(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host is stopping.
+    #[error("the host is stopping; try again when it is back")]
+    Stopping,
+}

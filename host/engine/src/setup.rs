@@ -1,0 +1,136 @@
+//! What a host is made of: the shell's only input besides the store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use ripcord_core::fact::FactKind;
+use ripcord_core::name::ServiceName;
+use ripcord_core::policy::Role;
+use ripcord_core::role::ServiceFacts;
+use ripcord_core::signal::Label;
+use ripcord_core::terms::Terms;
+use ripcord_core::time::Millis;
+use ripcord_ports::{Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Store};
+use ripcord_sandbox::{Limits, Policy};
+
+/// One host.
+#[derive(Clone)]
+pub struct HostSetup {
+    /// What outlives the process.
+    pub store: Arc<dyn Store>,
+    /// The only source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Who tells people. All are tried for every announcement.
+    pub notifiers: Vec<Arc<dyn Notifier>>,
+    /// Where evidence is kept.
+    pub evidence: Arc<dyn Objects>,
+    /// Where artefacts are staged; emptied at start.
+    pub staging: Arc<Dir>,
+    /// For every policy call.
+    pub limits: Limits,
+    /// The release of this host, for the record.
+    pub host_version: String,
+    /// All protected services.
+    pub services: Vec<ServiceSetup>,
+}
+
+/// One protected service.
+#[derive(Clone)]
+pub struct ServiceSetup {
+    /// Its name.
+    pub name: ServiceName,
+    /// What transitions depend on. `terms.policies` must list [`ServiceSetup::policies`] in the same order.
+    pub terms: Terms,
+    /// What policies are told of it.
+    pub facts: ServiceFacts,
+    /// The whole effective configuration without secrets, for the record.
+    pub configuration: serde_json::Value,
+    /// What it is connected to.
+    pub ports: ServicePorts,
+    /// All policies of all roles, in the order of the configuration.
+    pub policies: Vec<PlacedPolicy>,
+    /// What evidence is taken.
+    pub evidence: EvidenceSetup,
+    /// Written into every plan's steps, for people: adapter, address, model.
+    pub step_arguments: Vec<Label>,
+}
+
+/// What a service is connected to.
+#[derive(Clone)]
+pub struct ServicePorts {
+    /// Where its versions are kept.
+    pub registry: Arc<dyn Registry>,
+    /// What serves it.
+    pub deployer: Arc<dyn Deployer>,
+    /// Where it answers; none means no trials.
+    pub endpoint: Option<Arc<dyn Endpoint>>,
+    /// Its golden data sets.
+    pub golden: Option<Arc<dyn GoldenData>>,
+    /// Its request log.
+    pub requests: Option<Arc<dyn RequestLog>>,
+    /// By configured name.
+    pub metrics: BTreeMap<String, Arc<dyn Metrics>>,
+    /// The one that a request without a source means.
+    pub default_metrics: Option<String>,
+}
+
+/// A policy in its place.
+#[derive(Clone)]
+pub struct PlacedPolicy {
+    /// What it is asked.
+    pub role: Role,
+    /// The loaded component.
+    pub policy: Policy,
+    /// JSON that passed the manifest's schema.
+    pub settings: String,
+    /// The kinds of facts that the operator lets it see.
+    pub grant: Vec<FactKind>,
+}
+
+/// What evidence is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct EvidenceSetup {
+    /// How far before the harm began the request log is kept.
+    pub before: Millis,
+    /// At most so many bytes of it.
+    pub request_log_bytes_max: u64,
+}
+
+impl Default for EvidenceSetup {
+    fn default() -> Self {
+        Self { before: Millis::minutes(5), request_log_bytes_max: 64 << 20 }
+    }
+}
+
+impl ServiceSetup {
+    /// The policies of `role`, in order.
+    pub fn policies(&self, role: Role) -> impl Iterator<Item = &PlacedPolicy> {
+        self.policies.iter().filter(move |placed| placed.role == role)
+    }
+}
+
+impl fmt::Debug for HostSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSetup").field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServiceSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceSetup").field("name", &self.name).field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServicePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServicePorts").field("registry", &self.registry.name()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PlacedPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlacedPolicy").field("role", &self.role).field("policy", self.policy.reference()).finish()
+    }
+}

@@ -1,0 +1,16 @@
+//! Where evidence is kept.
+
+use async_trait::async_trait;
+use ripcord_core::digest::Digest;
+
+use crate::error::PortError;
+
+/// Content by its digest. What is there is never changed.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Keeps `bytes`. Doing it twice is harmless.
+    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError>;
+
+    /// What was kept, checked against its digest; none if there is no such object.
+    async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError>;
+}
