@@ -1,0 +1,251 @@
+//! Traffic: customers who pay, and the review team that learns which transactions were fraud.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::command::{say, warn};
+use crate::model::Verdict;
+use crate::protocol::{DECISION, InferResponse, transaction_tensor};
+use crate::transaction::{Labelled, Population};
+use crate::{Error, MODEL, client};
+
+/// A request that takes longer counts as an error.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Requests that may be in flight; beyond it the rate drops.
+const IN_FLIGHT_MAX: usize = 128;
+
+/// `fraud traffic`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The server, for instance `http://127.0.0.1:8080`
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// Transactions a second
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+    /// For so many seconds; ctrl-c ends it earlier
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+    /// The seed of the transactions
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What came of the traffic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Transactions sent.
+    pub requests: u64,
+    /// Transactions that were not answered with a decision.
+    pub errors: u64,
+    /// Decisions of which the server did not take the truth.
+    pub feedback_errors: u64,
+    /// Transactions declined.
+    pub declined: u64,
+    /// Declined among the answered, 0 to 1.
+    pub decline_share: f64,
+    /// Declined, and no fraud.
+    pub false_positives: u64,
+    /// Approved, and fraud.
+    pub false_negatives: u64,
+    /// False positives among the answered, 0 to 1.
+    pub false_positive_share: f64,
+    /// Answers by the version that gave them.
+    pub versions: BTreeMap<String, u64>,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// Sends the traffic and prints the summary.
+///
+/// # Errors
+/// A URL that is none, or a server that answered nothing at all.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let summary = send(&args).await?;
+    if args.json {
+        say(&serde_json::to_string(&summary).map_err(Error::encode("the summary"))?);
+    } else {
+        say(&summary.to_string());
+    }
+    if summary.requests > 0 && summary.errors == summary.requests {
+        if let Some(error) = &summary.last_error {
+            warn(&format!("the last request failed: {error}"));
+        }
+        return Err(Error::NoAnswer { requests: summary.requests, url: args.url });
+    }
+    Ok(())
+}
+
+/// Sends the traffic.
+///
+/// # Errors
+/// A URL that is none.
+pub async fn send(args: &Args) -> Result<Summary, Error> {
+    let base = client::url("--url", &args.url)?;
+    let endpoints = Arc::new(Endpoints::new(base, client::client(DEADLINE)?)?);
+    let total = u64::from(args.rate) * u64::from(args.seconds);
+    let end = Instant::now() + Duration::from_secs(u64::from(args.seconds));
+    let mut tick = interval(Duration::from_secs(1) / args.rate);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+
+    let mut population = Population::new(args.seed);
+    let mut in_flight = JoinSet::new();
+    let mut summary = Summary::default();
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
+    while summary.requests < total {
+        tokio::select! {
+            _ = &mut stop => break,
+            _ = tick.tick() => {}
+        }
+        if Instant::now() >= end {
+            break;
+        }
+        while in_flight.len() >= IN_FLIGHT_MAX {
+            summary.add(in_flight.join_next().await);
+        }
+        while let Some(done) = in_flight.try_join_next() {
+            summary.add(Some(done));
+        }
+        summary.requests += 1;
+        let id = format!("t{}-{}-{}", std::process::id(), args.seed, summary.requests);
+        let (endpoints, labelled) = (Arc::clone(&endpoints), population.draw());
+        in_flight.spawn(async move { endpoints.play(&id, &labelled).await });
+    }
+    while let Some(done) = in_flight.join_next().await {
+        summary.add(Some(done));
+    }
+    summary.shares();
+    Ok(summary)
+}
+
+struct Endpoints {
+    client: Client,
+    infer: Url,
+    feedback: Url,
+}
+
+/// One transaction, decided and reviewed.
+struct Played {
+    version: String,
+    verdict: Verdict,
+    fraud: bool,
+    feedback: Result<(), String>,
+}
+
+impl Endpoints {
+    fn new(base: Url, client: Client) -> Result<Self, Error> {
+        let text = base.as_str().trim_end_matches('/');
+        let infer = client::url("--url", &format!("{text}/v2/models/{MODEL}/infer"))?;
+        let feedback = client::url("--url", &format!("{text}/feedback"))?;
+        Ok(Self { client, infer, feedback })
+    }
+
+    async fn play(&self, id: &str, labelled: &Labelled) -> Result<Played, String> {
+        let question = json!({ "id": id, "inputs": [transaction_tensor(&labelled.transaction)] });
+        let answer =
+            self.client.post(self.infer.clone()).json(&question).send().await.map_err(client::reason)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(client::reason)?;
+        if !status.is_success() {
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)])));
+        }
+        let response: InferResponse =
+            serde_json::from_slice(&body).map_err(|error| format!("the answer is not one: {error}"))?;
+        let decision = response
+            .outputs
+            .iter()
+            .find(|output| output.name == DECISION)
+            .and_then(|output| output.data.first());
+        let verdict: Verdict = decision
+            .and_then(|value| serde_json::from_value(value.clone()).ok())
+            .ok_or_else(|| format!("the answer has no `{DECISION}`"))?;
+
+        let truth = json!({ "id": id, "fraud": labelled.fraud });
+        let feedback = match self.client.post(self.feedback.clone()).json(&truth).send().await {
+            Ok(answer) => {
+                let status = answer.status();
+                // The connection is used again only after the body was read.
+                let body = answer.bytes().await.map_err(client::reason);
+                if status.is_success() { body.map(drop) } else { Err(format!("feedback: {status}")) }
+            }
+            Err(error) => Err(client::reason(error)),
+        };
+        Ok(Played { version: response.model_version, verdict, fraud: labelled.fraud, feedback })
+    }
+}
+
+impl Summary {
+    fn add(&mut self, done: Option<Result<Result<Played, String>, tokio::task::JoinError>>) {
+        match done {
+            None => {}
+            Some(Ok(Ok(played))) => {
+                *self.versions.entry(played.version).or_default() += 1;
+                match (played.verdict, played.fraud) {
+                    (Verdict::Decline, fraud) => {
+                        self.declined += 1;
+                        self.false_positives += u64::from(!fraud);
+                    }
+                    (Verdict::Approve, fraud) => self.false_negatives += u64::from(fraud),
+                }
+                if let Err(error) = played.feedback {
+                    self.feedback_errors += 1;
+                    self.last_error = Some(error);
+                }
+            }
+            Some(Ok(Err(error))) => {
+                self.errors += 1;
+                self.last_error = Some(error);
+            }
+            Some(Err(error)) => {
+                self.errors += 1;
+                self.last_error = Some(error.to_string());
+            }
+        }
+    }
+
+    fn shares(&mut self) {
+        let answered = self.versions.values().sum::<u64>().max(1) as f64;
+        self.decline_share = self.declined as f64 / answered;
+        self.false_positive_share = self.false_positives as f64 / answered;
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "requests         {}", self.requests)?;
+        writeln!(f, "errors           {}", self.errors)?;
+        writeln!(f, "declined         {} ({:.1} %)", self.declined, self.decline_share * 100.0)?;
+        writeln!(
+            f,
+            "false positives  {} ({:.1} %)",
+            self.false_positives,
+            self.false_positive_share * 100.0
+        )?;
+        writeln!(f, "false negatives  {}", self.false_negatives)?;
+        let versions: Vec<String> =
+            self.versions.iter().map(|(version, count)| format!("{version}: {count}")).collect();
+        write!(
+            f,
+            "answered by      {}",
+            if versions.is_empty() { "nobody".to_owned() } else { versions.join(", ") }
+        )?;
+        if self.feedback_errors > 0 {
+            write!(f, "\nfeedback refused {}", self.feedback_errors)?;
+        }
+        if let Some(error) = &self.last_error {
+            write!(f, "\nlast error       {error}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+use linfa::dataset::{Dataset, Pr};
+use linfa::metrics::BinaryClassification as _;
+use linfa::traits::Fit as _;
+use linfa_logistic::LogisticRegression;
+use ndarray::{Array1, Array2};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::Recipe;
+use crate::Error;
+use crate::model::{Model, TERMS, Verdict};
+use crate::transaction::{Labelled, Population};
+
+/// The strength of the L2 penalty on the weights.
+pub(super) const ALPHA: f64 = 1.0;
+pub(super) const ITERATIONS_MAX: u64 = 100;
+const THRESHOLD: f64 = 0.5;
+
+/// A version as it came out of training.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The fitted model.
+    pub model: Model,
+    /// Measured on rows held out of training, by the labels of the version's own source.
+    pub measures: Measures,
+    /// The sha-256 of the training rows and their labels, lower-case hex.
+    pub dataset_sha256: String,
+}
+
+/// How well a model does on a set of labelled transactions. Each is a ratio between 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Measures {
+    /// Right answers among all.
+    pub accuracy: f64,
+    /// The area under the receiver operating characteristic.
+    pub auc: f64,
+    /// Fraud among the declined; 1 when none was declined.
+    pub precision: f64,
+    /// Declined among the fraud; 1 when there was none.
+    pub recall: f64,
+    /// Declined among all.
+    pub decline_share: f64,
+}
+
+/// Trains one version. The same recipe gives the same model.
+///
+/// # Errors
+/// The learning library's, which this crate's recipes do not meet.
+pub fn train(recipe: &Recipe) -> Result<Trained, Error> {
+    let mut population = Population::new(recipe.seed);
+    let relabel = |labelled: Labelled| Labelled { fraud: recipe.labels.fraud(&labelled), ..labelled };
+    let rows: Vec<Labelled> = population.by_ref().take(recipe.rows).map(relabel).collect();
+    let held_out: Vec<Labelled> = population.take(recipe.rows / 4).map(relabel).collect();
+
+    let model = fit(recipe.version, &rows)?;
+    let measures = measure(&model, &held_out);
+    Ok(Trained { model, measures, dataset_sha256: digest(&rows) })
+}
+
+fn fit(version: &str, rows: &[Labelled]) -> Result<Model, Error> {
+    let failed =
+        |source: Box<dyn std::error::Error + Send + Sync>| Error::Fit { version: version.to_owned(), source };
+    let terms: Vec<f64> =
+        rows.iter().flat_map(|labelled| Model::terms(&labelled.transaction.row())).collect();
+    let records =
+        Array2::from_shape_vec((rows.len(), TERMS.len()), terms).map_err(|error| failed(error.into()))?;
+    let targets: Array1<bool> = rows.iter().map(|labelled| labelled.fraud).collect();
+    let fitted = LogisticRegression::default()
+        .alpha(ALPHA)
+        .max_iterations(ITERATIONS_MAX)
+        .fit(&Dataset::new(records, targets))
+        .map_err(|error| failed(error.into()))?;
+
+    // The library takes the more frequent class for the positive one, whichever it is.
+    let towards_fraud = if fitted.labels().pos.class { 1.0 } else { -1.0 };
+    let mut weights = [0.0; TERMS.len()];
+    for (weight, fitted) in weights.iter_mut().zip(fitted.params()) {
+        *weight = towards_fraud * fitted;
+    }
+    Ok(Model { weights, intercept: towards_fraud * fitted.intercept(), threshold: THRESHOLD })
+}
+
+/// Measures a model on labelled transactions.
+#[must_use]
+pub fn measure(model: &Model, rows: &[Labelled]) -> Measures {
+    let probabilities: Vec<f64> =
+        rows.iter().map(|labelled| model.probability(&labelled.transaction.row())).collect();
+    let truth: Vec<bool> = rows.iter().map(|labelled| labelled.fraud).collect();
+    let count = |wanted: fn(Verdict, bool) -> bool| {
+        let matching = probabilities
+            .iter()
+            .zip(&truth)
+            .filter(|(probability, fraud)| wanted(model.verdict(**probability), **fraud));
+        matching.count()
+    };
+    let declined = count(|verdict, _| verdict == Verdict::Decline);
+    let caught = count(|verdict, fraud| verdict == Verdict::Decline && fraud);
+    let right = count(|verdict, fraud| verdict == Verdict::right_for(fraud));
+    let scores: Vec<Pr> = probabilities.iter().map(|probability| Pr::new(*probability as f32)).collect();
+    let auc = scores.as_slice().roc(&truth).map_or(0.0, |curve| f64::from(curve.area_under_curve()));
+    Measures {
+        accuracy: ratio(right, rows.len()),
+        auc: (auc * 10_000.0).round() / 10_000.0,
+        precision: ratio(caught, declined),
+        recall: ratio(caught, count(|_, fraud| fraud)),
+        decline_share: ratio(declined, rows.len()),
+    }
+}
+
+/// To four places, as measures are read.
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        return 1.0;
+    }
+    (part as f64 / whole as f64 * 10_000.0).round() / 10_000.0
+}
+
+fn digest(rows: &[Labelled]) -> String {
+    let mut hash = Sha256::new();
+    for labelled in rows {
+        for value in labelled.transaction.row() {
+            hash.update(value.to_le_bytes());
+        }
+        hash.update([u8::from(labelled.fraud)]);
+    }
+    super::publish::hex(&hash.finalize())
+}

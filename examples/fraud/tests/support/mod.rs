@@ -1,0 +1,133 @@
+//! A trained folder, a server on it, and a client.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use fraud::serve::{self, Server};
+use fraud::train::{self, Layout};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with all versions, and a server on its model folder.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// Where the pieces are.
+    pub(crate) layout: Layout,
+    /// The request log.
+    pub(crate) log: PathBuf,
+    client: reqwest::Client,
+    server: Option<Server>,
+    url: String,
+    folder: TempDir,
+}
+
+/// A status with the body, as JSON where it is JSON and as text otherwise.
+pub(crate) type Answer = (u16, Value);
+
+impl Setup {
+    /// Trains, deploys and serves.
+    pub(crate) async fn new(deployed: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_owned();
+        train::write(&train::Args { out: out.clone(), deploy: deployed.map(str::to_owned), at: None })
+            .unwrap();
+        let layout = Layout::new(&out);
+        let log = out.join("requests.jsonl");
+        let args = serve::Args {
+            models: layout.models.clone(),
+            listen: "127.0.0.1:0".to_owned(),
+            log: log.clone(),
+            latency_ms: 0,
+        };
+        let server = Server::start(args).await.unwrap();
+        let url = server.url();
+        let client = reqwest_client();
+        Self { layout, log, client, server: Some(server), url, folder }
+    }
+
+    /// The server's URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A path in the temporary folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Stops the server and waits for its end.
+    pub(crate) async fn stop(&mut self) {
+        self.server.take().unwrap().stop().await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        answer(self.client.post(format!("{}{path}", self.url)).json(&body)).await
+    }
+
+    pub(crate) async fn post_raw(&self, path: &str, body: Vec<u8>) -> Answer {
+        answer(self.client.post(format!("{}{path}", self.url)).body(body)).await
+    }
+
+    pub(crate) async fn trial(&self, path: &str, body: Value) -> Answer {
+        answer(
+            self.client.post(format!("{}{path}", self.url)).header("ripcord-trial", "incident-1").json(&body),
+        )
+        .await
+    }
+
+    /// The value of one series of `/metrics`, 0 when it is not there.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, 200);
+        let text = text.as_str().unwrap().to_owned();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// The lines of the request log.
+    pub(crate) fn logged(&self) -> Vec<Value> {
+        fs::read_to_string(&self.log)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+pub(crate) fn reqwest_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// A question about an ordinary purchase of a customer of so many days.
+pub(crate) fn question(id: &str, account_age_days: f64) -> Value {
+    json!({
+        "id": id,
+        "inputs": [{
+            "name": "transaction",
+            "shape": [1, 7],
+            "datatype": "FP64",
+            "data": [[29.9, 13.5, 0.1, account_age_days, 0.2, 0.0, 0.0]],
+        }],
+    })
+}
+
+/// The decisions in an answer.
+pub(crate) fn decisions(answer: &Value) -> Vec<String> {
+    let output =
+        answer["outputs"].as_array().unwrap().iter().find(|output| output["name"] == "decision").unwrap();
+    output["data"].as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+}
