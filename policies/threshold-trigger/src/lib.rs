@@ -1,1 +1,95 @@
-//! See the README.
+//! Rolls back when a metric is over or under a limit for long enough.
+//!
+//! The limit is absolute, or relative to the metric's own value at an earlier time. Missing data and too few events
+//! never trigger: the policy watches, and its notes say what is missing.
+
+mod evidence;
+mod settings;
+
+pub use settings::{Limit, Relative, Settings, Volume};
+
+use evidence::{Evidence, State};
+use ripcord_sdk::prelude::*;
+use ripcord_sdk::stats::{Hysteresis, readable};
+
+/// The policy.
+#[derive(Debug)]
+pub struct ThresholdTrigger;
+
+ripcord_sdk::export!(ThresholdTrigger: trigger);
+
+/// What is remembered between decisions: that a rollback was proposed and not withdrawn yet.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Raised {
+    raised: bool,
+}
+
+impl Policy for ThresholdTrigger {
+    type Settings = Settings;
+
+    fn check(settings: &Settings) -> Result<(), String> {
+        settings.check()
+    }
+}
+
+impl Trigger for ThresholdTrigger {
+    const FACTS: &'static [FactKind] = &[FactKind::MetricRange];
+
+    fn assess(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<Assessment> {
+        let memo: Raised = case.memo();
+        let recheck = case.now() + settings.recheck;
+        let assessment = match Evidence::gather(case.now(), facts, settings)?.judge() {
+            State::Missing(why) => Assessment::watch(recheck).note(Note::warning(why)).remember(&memo),
+            State::TooFew(why) => Assessment::watch(recheck).note(Note::info(why)).remember(&memo),
+            State::Beyond { since, text } if case.now() >= since + settings.for_at_least => {
+                let proposal = Proposal::new(text).by(settings.strategy).with(settings.urgency).since(since);
+                Assessment::roll_back(proposal).remember(&Raised { raised: true })
+            }
+            State::Beyond { since, text } => {
+                let until = since + settings.for_at_least;
+                Assessment::watch(until).note(Note::info(text)).remember(&memo)
+            }
+            State::Well(text) if memo.raised || case.all_resolved() => Assessment::stand_down(text),
+            State::Well(text) => Assessment::ignore().note(Note::info(text)),
+        };
+        Ok(assessment)
+    }
+}
+
+impl Settings {
+    /// What the metric is called in texts.
+    fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.metric.query)
+    }
+
+    /// One sentence with the value and the limit.
+    fn sentence(
+        &self,
+        value: f64,
+        condition: &Hysteresis,
+        held: Option<Duration>,
+        baseline: Option<f64>,
+    ) -> String {
+        let (side, limit) = (self.when, readable(condition.enter()));
+        let relation = match held {
+            None => format!("not {side} the limit {limit}"),
+            Some(held) if side.is_beyond(value, condition.enter()) => {
+                format!("{side} the limit {limit} for {held}")
+            }
+            Some(held) => {
+                format!(
+                    "not yet back at {}, {held} after it went {side} the limit {limit}",
+                    readable(condition.leave())
+                )
+            }
+        };
+        let origin = match (&self.limit, baseline) {
+            (Limit::Relative(relative), Some(baseline)) => {
+                let (factor, baseline) = (readable(relative.factor), readable(baseline));
+                format!(" ({factor} times the {baseline} of {} before)", relative.earlier)
+            }
+            _ => String::new(),
+        };
+        format!("{} is {}, {relation}{origin}", self.title(), readable(value))
+    }
+}

@@ -1,0 +1,128 @@
+//! A metric as an operator names it, and its values at even distances of time.
+//!
+//! It works alike for an expression, whose result is a gauge, and for raw series as they are scraped: a counter is
+//! turned into a rate here, and several series are added. What is read lies on a grid of instants, so that two metrics
+//! can be divided point by point although their series were sampled at different instants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::facts::{Point, Series};
+use crate::contract::types::Instant;
+use crate::facts::{Facts, Handle};
+use crate::{Duration, kind, seconds, stats};
+
+/// A metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Metric {
+    /// An expression in the language of the metrics source, or a plain selection such as `errors_total{job="fraud"}`.
+    pub query: String,
+    /// A configured metrics source; the service's default if left out.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// `gauge` reads values as they are, `counter` reads the growth per second.
+    #[serde(default)]
+    pub read_as: ReadAs,
+}
+
+/// What the values of a series mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadAs {
+    /// A value that is read as it is. The result of an expression is one.
+    #[default]
+    Gauge,
+    /// A value that only grows, or starts again at 0; read as its growth per second.
+    Counter,
+}
+
+/// How finely a metric is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Sampling {
+    /// From one value to the next.
+    pub step: Duration,
+    /// How far back a value may lie to count for an instant, and over how long a counter's growth is taken. At least
+    /// two scrape intervals.
+    pub lookback: Duration,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { step: seconds(15), lookback: seconds(60) }
+    }
+}
+
+impl Sampling {
+    /// Refuses what cannot be read over `length`.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and says what to write.
+    pub fn check(&self, length: Duration) -> Result<(), String> {
+        let Self { step, lookback } = self;
+        if step.is_zero() || lookback < step {
+            return Err(format!(
+                "`step` is `{step}` and `lookback` `{lookback}`: write a step above 0 and a longer lookback"
+            ));
+        }
+        if length.as_millis() / step.as_millis() >= INSTANTS_MAX {
+            return Err(format!("`{length}` in steps of `{step}` is too fine: write a longer `step`"));
+        }
+        Ok(())
+    }
+}
+
+/// Values on one grid of instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The last instant, Unix milliseconds.
+    pub end: Instant,
+    /// How long before `end` it begins.
+    pub length: Duration,
+    /// Distances and lookback.
+    pub sampling: Sampling,
+}
+
+/// More instants than any rule needs; a grid that would have more is cut at its old end.
+const INSTANTS_MAX: u64 = 10_000;
+
+impl Grid {
+    /// The grid's instants, oldest first; the last is `end`.
+    pub fn instants(&self) -> impl Iterator<Item = Instant> + use<> {
+        let step = self.sampling.step.as_millis().max(1);
+        let (end, steps) = (self.end, (self.length.as_millis() / step).min(INSTANTS_MAX - 1));
+        (0..=steps).rev().map(move |back| end.saturating_sub(back * step))
+    }
+}
+
+impl Metric {
+    /// Asks for the series that [`Metric::read`] needs for this grid.
+    pub fn request<'f>(&self, facts: &'f Facts, grid: &Grid) -> Handle<'f, kind::MetricRange> {
+        facts
+            .metric_range(self.query.as_str(), grid.length + grid.sampling.lookback)
+            .ending(grid.end)
+            .step(grid.sampling.step)
+            .from_source(self.source.as_deref())
+    }
+
+    /// The metric on the grid: at each instant the sum over the series that have a value there.
+    ///
+    /// A gauge's value is its last within the lookback, a counter's is its [`stats::rate`] over the lookback. An instant
+    /// at which no series has a value is left out.
+    pub fn read(&self, series: &[Series], grid: &Grid) -> Vec<Point> {
+        let value_of = |one: &Series, at: Instant| {
+            let from = at - grid.sampling.lookback;
+            match self.read_as {
+                ReadAs::Gauge => stats::within(&one.points, from, at).next_back().map(|point| point.value),
+                ReadAs::Counter => stats::rate(&one.points, from, at),
+            }
+        };
+        let value_at = |at| {
+            let mut values = series.iter().filter_map(|one| value_of(one, at)).peekable();
+            values.peek()?;
+            Some(Point { at, value: values.sum() })
+        };
+        grid.instants().filter_map(value_at).collect()
+    }
+}

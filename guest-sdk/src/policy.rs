@@ -1,0 +1,164 @@
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::contract::describe::FactKind;
+
+use crate::contract::trigger::Assessment;
+use crate::contract::types::{
+    Context, Digest, Finding, Instant, Plan, Proposal, Signal, SignalStatus, Target,
+};
+use crate::contract::{approval, facts, planner, verification};
+use crate::facts::{Facts, Step};
+
+/// A rule: its settings, which all its roles share.
+pub trait Policy {
+    /// What the operator configures. The doc comments of its fields become the descriptions in the schema.
+    /// `#[serde(deny_unknown_fields)]` makes a misspelt key an error.
+    type Settings: DeserializeOwned + JsonSchema;
+
+    /// What a type cannot say about the settings, such as one field depending on another.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and says what to write.
+    fn check(settings: &Self::Settings) -> Result<(), String> {
+        let _ = settings;
+        Ok(())
+    }
+}
+
+/// Is this a reason to roll back?
+pub trait Trigger: Policy {
+    /// All that [`Trigger::assess`] may ask for. Trials (golden, recheck) are not among it.
+    const FACTS: &'static [FactKind];
+
+    /// Judges the signals of one service.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::Stop): a fact is missing, or the policy cannot go on.
+    fn assess(case: &TriggerCase, facts: &Facts, settings: &Self::Settings) -> Step<Assessment>;
+}
+
+/// With what strategy, to which targets?
+pub trait Planner: Policy {
+    /// All that [`Planner::propose`] may ask for.
+    const FACTS: &'static [FactKind];
+
+    /// Names the targets, best first, and why the others were refused.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::Stop): a fact is missing, or the policy cannot go on.
+    fn propose(case: &PlannerCase, facts: &Facts, settings: &Self::Settings) -> Step<planner::Answer>;
+}
+
+/// Who must agree, and is it enough now?
+pub trait Approval: Policy {
+    /// All that [`Approval::authorize`] may ask for.
+    const FACTS: &'static [FactKind];
+
+    /// Judges the votes for a plan.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::Stop): a fact is missing, or the policy cannot go on.
+    fn authorize(case: &ApprovalCase, facts: &Facts, settings: &Self::Settings) -> Step<approval::Answer>;
+}
+
+/// Is the service well again?
+pub trait Verification: Policy {
+    /// All that [`Verification::verify`] may ask for.
+    const FACTS: &'static [FactKind];
+
+    /// Judges the service after a shift.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::Stop): a fact is missing, or the policy cannot go on.
+    fn verify(
+        case: &VerificationCase,
+        facts: &Facts,
+        settings: &Self::Settings,
+    ) -> Step<verification::Answer>;
+}
+
+/// What a trigger is told.
+#[derive(Clone, Debug)]
+pub struct TriggerCase {
+    /// What every policy is told.
+    pub context: Context,
+    /// The signals of the service, oldest first.
+    pub signals: Vec<Signal>,
+}
+
+/// What a planner is told.
+#[derive(Clone, Debug)]
+pub struct PlannerCase {
+    /// What every policy is told.
+    pub context: Context,
+    /// The signals of the incident, oldest first.
+    pub signals: Vec<Signal>,
+    /// What the trigger or a person proposed.
+    pub proposal: Proposal,
+    /// Targets that this incident shifted to already, and that did not help.
+    pub tried: Vec<Target>,
+}
+
+/// What an approval is told.
+#[derive(Clone, Debug)]
+pub struct ApprovalCase {
+    /// What every policy is told.
+    pub context: Context,
+    /// The signals of the incident, oldest first.
+    pub signals: Vec<Signal>,
+    /// What the trigger or a person proposed.
+    pub proposal: Proposal,
+    /// The plan to agree to.
+    pub plan: Plan,
+    /// Lower-case hex sha-256 of the plan, which the votes name.
+    pub plan_digest: Digest,
+    /// When people were first asked for this plan, Unix milliseconds.
+    pub opened_at: Instant,
+}
+
+/// What a verification is told.
+#[derive(Clone, Debug)]
+pub struct VerificationCase {
+    /// What every policy is told.
+    pub context: Context,
+    /// The signals of the incident, oldest first.
+    pub signals: Vec<Signal>,
+    /// What the trigger or a person proposed.
+    pub proposal: Proposal,
+    /// The plan that is being executed.
+    pub plan: Plan,
+    /// Index of the rung that was shifted to, from 0, in every part of the plan.
+    pub rung: u32,
+    /// When the shift was complete, Unix milliseconds.
+    pub shifted_at: Instant,
+    /// The facts of the decisions that led to the shift.
+    pub before: Vec<facts::Fact>,
+    /// Findings of the verdict before this one, empty at first.
+    pub previous: Vec<Finding>,
+}
+
+macro_rules! case {
+    ($($case:ident),+) => {$(
+        impl $case {
+            /// The time of the decision, Unix milliseconds. It does not move while the policy runs.
+            pub fn now(&self) -> Instant {
+                self.context.now
+            }
+
+            /// What the policy remembered last, or the default: nothing was remembered, another version of the
+            /// policy wrote it, or it does not decode.
+            pub fn memo<M: DeserializeOwned + Default>(&self) -> M {
+                let bytes = self.context.memo.as_ref().map(|memo| memo.bytes.as_slice()).unwrap_or_default();
+                serde_json::from_slice(bytes).unwrap_or_default()
+            }
+
+            /// True if there are signals and every one of them is resolved.
+            pub fn all_resolved(&self) -> bool {
+                !self.signals.is_empty() && self.signals.iter().all(|s| s.status == SignalStatus::Resolved)
+            }
+        }
+    )+};
+}
+
+case!(TriggerCase, PlannerCase, ApprovalCase, VerificationCase);

@@ -1,0 +1,121 @@
+use ripcord_sdk::metric::{Metric, Sampling};
+use ripcord_sdk::prelude::*;
+use ripcord_sdk::settings::{Side, Strategy, Urgency};
+
+/// When a metric is harm.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// What the metric is called in texts, such as `error ratio`; its query if left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The metric to judge. Several series are added.
+    pub metric: Metric,
+    /// Divides the metric, value by value: errors by requests. Both are added over their series first.
+    #[serde(default)]
+    pub per: Option<Metric>,
+    /// Which side of the limit is bad.
+    pub when: Side,
+    /// The limit; on the limit is still well.
+    pub limit: Limit,
+    /// How long the metric must be beyond the limit without interruption before it is a reason to roll back.
+    #[serde(rename = "for", default = "ten_minutes")]
+    pub for_at_least: Duration,
+    /// How far the metric must come back to end it, as a ratio of the limit, 0..1: with 0.1 and over 0.05, it ends at 0.045.
+    #[serde(default)]
+    pub hysteresis: f64,
+    /// How many events there must be before their ratio means something.
+    #[serde(default)]
+    pub volume: Option<Volume>,
+    /// How finely the metrics are read.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// When to look again after data was missing or too few.
+    #[serde(default = "one_minute")]
+    pub recheck: Duration,
+    /// The strategy to propose.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// The urgency to propose.
+    #[serde(default)]
+    pub urgency: Urgency,
+}
+
+/// A limit.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Limit {
+    /// This value.
+    Absolute(f64),
+    /// A multiple of the metric's own value at an earlier time.
+    Relative(Relative),
+}
+
+/// A limit relative to the metric's own value at an earlier time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Relative {
+    /// The limit is this many times the earlier value; above 0.
+    pub factor: f64,
+    /// How long ago the earlier window ended, such as `1d`. It should end before the harm may have begun.
+    pub earlier: Duration,
+    /// Length of the earlier window, over which the value is averaged.
+    #[serde(default = "one_hour")]
+    pub window: Duration,
+}
+
+/// A number of events.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Volume {
+    /// Counts events: a counter is read as its growth over `for`, a gauge as its last value.
+    pub metric: Metric,
+    /// The least number that is enough.
+    pub at_least: f64,
+}
+
+fn ten_minutes() -> Duration {
+    minutes(10)
+}
+
+fn one_minute() -> Duration {
+    minutes(1)
+}
+
+fn one_hour() -> Duration {
+    hours(1)
+}
+
+impl Settings {
+    /// How far back the metric is read: twice as long as it must be beyond the limit, so that a value within the
+    /// hysteresis is known to have been beyond it before.
+    pub(crate) fn history(&self) -> Duration {
+        self.for_at_least * 2
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.sampling.check(self.history())?;
+        if !(0.0..1.0).contains(&self.hysteresis) {
+            return Err(format!(
+                "`hysteresis` is `{}`: write a ratio of at least 0 and below 1",
+                self.hysteresis
+            ));
+        }
+        if self.recheck.is_zero() {
+            return Err(
+                "`recheck` is `0s`: write when to look again after data was missing, such as `1m`".to_owned()
+            );
+        }
+        if let Some(volume) = self.volume.as_ref().filter(|volume| volume.at_least <= 0.0) {
+            return Err(format!(
+                "`volume.at-least` is `{}`: write a number above 0, or no `volume`",
+                volume.at_least
+            ));
+        }
+        let Limit::Relative(relative) = &self.limit else { return Ok(()) };
+        if relative.factor <= 0.0 {
+            return Err(format!("`limit.relative.factor` is `{}`: write a number above 0", relative.factor));
+        }
+        self.sampling.check(relative.window)
+    }
+}
