@@ -38,7 +38,8 @@ impl ModelFolder {
         let mut found = Vec::new();
         for model in folders(repository)? {
             found.extend(Self::at(&model, true));
-            for version in folders(&model)? {
+            // It may be gone by now: folders are replaced while the server runs.
+            for version in folders(&model).or_else(empty_if_gone)? {
                 found.extend(Self::at(&version, false));
             }
         }
@@ -89,6 +90,10 @@ impl ModelFolder {
             Err(source) => Err(Broken::Model { path, source }),
         }
     }
+}
+
+fn empty_if_gone(error: io::Error) -> io::Result<Vec<PathBuf>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
 fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {

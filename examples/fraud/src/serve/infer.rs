@@ -11,6 +11,9 @@ use crate::protocol::{
 };
 use crate::transaction::WIDTH;
 
+/// Ids are remembered until the truth comes, so they must not be of any length.
+const ID_BYTES_MAX: usize = 256;
+
 /// A question that can be answered.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -31,7 +34,11 @@ impl Question {
         };
         let input = flattened(tensor)?;
         let rows = input.data.as_chunks::<WIDTH>().0.to_vec();
-        Ok(Self { id: request.id.unwrap_or_else(fresh_id), input, rows, outputs })
+        let id = request.id.unwrap_or_else(fresh_id);
+        if id.len() > ID_BYTES_MAX {
+            return Err(Refusal::bad(format!("the id has {} bytes: use at most {ID_BYTES_MAX}", id.len())));
+        }
+        Ok(Self { id, input, rows, outputs })
     }
 
     /// The answer of one version, with its verdict for each row.
@@ -170,6 +177,12 @@ mod tests {
         let outputs =
             tensor("transaction", "[1,7]", "FP64", row).replacen('{', r#"{"outputs":[{"name":"class"}],"#, 1);
         refusal(&outputs, "no output `class`");
+        let long = tensor("transaction", "[1,7]", "FP64", row).replacen(
+            '{',
+            &format!(r#"{{"id":"{}","#, "x".repeat(257)),
+            1,
+        );
+        refusal(&long, "the id has 257 bytes: use at most 256");
     }
 
     #[test]
