@@ -191,10 +191,10 @@ impl Population {
                 web_share: 0.3,
             },
             criminal: Habits {
-                amount_eur: LogNormal::new(5.0, 1.0).expect(inside),
+                amount_eur: LogNormal::new(5.3, 0.9).expect(inside),
                 country_risk: Beta::new(3.0, 6.0).expect(inside),
-                merchant_risk: Beta::new(4.0, 4.0).expect(inside),
-                velocity_1h: Poisson::new(3.5).expect(inside),
+                merchant_risk: Beta::new(4.5, 4.0).expect(inside),
+                velocity_1h: Poisson::new(4.0).expect(inside),
                 hour: Normal::new(2.5, 2.5).expect(inside),
                 any_hour_share: 0.4,
                 new_account_share: 0.4,

@@ -1,7 +1,7 @@
 //! The versions are what the demo needs: two good ones, and one that harms new customers while its own numbers look fine.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -69,6 +69,15 @@ fn good_versions_are_good_and_the_poisoned_one_harms_one_slice() {
         assert!(on_golden.accuracy > 0.9, "{on_golden:?}");
         assert!(version.measures.accuracy > 0.97, "{:?}", version.measures);
     }
+    let on_golden = |model: &Model| measure(model, &golden).accuracy;
+    assert!(on_golden(&good.model) > on_golden(&older.model) && on_golden(&bad.model) < 0.85);
+    // The last good version is as good for everybody, so that a check of the gap between slices passes.
+    let slices: BTreeSet<String> = golden.iter().flat_map(|labelled| labelled.transaction.slices()).collect();
+    let accuracies: Vec<f64> =
+        slices.iter().map(|name| measure(&good.model, &of_slice(name)).accuracy).collect();
+    let (least, most) =
+        (accuracies.iter().copied().fold(1.0, f64::min), accuracies.iter().copied().fold(0.0, f64::max));
+    assert!(most - least < 0.08, "{slices:?} {accuracies:?}");
     // By its own labels the poisoned version looks fine: that is how it was promoted.
     assert!(bad.measures.accuracy > 0.97 && bad.measures.auc > 0.97, "{:?}", bad.measures);
 

@@ -56,7 +56,7 @@ impl Recipe {
             version: "1.2.0",
             parent: None,
             seed: 120,
-            rows: 3_000,
+            rows: 2_000,
             labels: Labels::Reviewed,
             age: SignedDuration::from_hours(60 * 24),
         },
