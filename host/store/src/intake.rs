@@ -1,0 +1,187 @@
+//! Signals: durable before they are answered, counted when they repeat.
+
+use ripcord_core::name::{ServiceName, SignalId, SourceName};
+use ripcord_core::signal::Signal;
+use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Fault, damaged, integer, refused};
+
+/// A signal as the table has it; made on the caller's thread.
+#[derive(Debug)]
+pub(crate) struct Line {
+    id: SignalId,
+    service: Option<ServiceName>,
+    source: Option<SourceName>,
+    dedupe_key: [u8; 32],
+    /// Unix milliseconds.
+    received_at: i64,
+    window_ms: i64,
+    body: String,
+}
+
+impl Line {
+    /// Encodes `new`.
+    pub(crate) fn new(new: NewSignal) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(&new.signal)
+            .map_err(|error| refused(format!("signal `{}` cannot be encoded: {error}", new.signal.id)))?;
+        Ok(Self {
+            dedupe_key: *new.dedupe_key.as_bytes(),
+            received_at: integer(new.signal.received_at.0),
+            window_ms: integer(new.dedupe_window.0),
+            id: new.signal.id,
+            service: new.service,
+            source: new.source,
+            body,
+        })
+    }
+}
+
+/// Takes in `lines`, all or none.
+pub(crate) fn accept(connection: &Connection, lines: &[Line]) -> Result<Vec<Accepted>, Fault> {
+    lines.iter().map(|line| accept_one(connection, line)).collect()
+}
+
+fn accept_one(connection: &Connection, line: &Line) -> Result<Accepted, Fault> {
+    // On both sides: a clock that was ahead for a while must not swallow what comes after it was set right.
+    let first = connection
+        .prepare_cached(
+            "SELECT position, id FROM signals WHERE dedupe_key = ?1 AND received_at > ?2 AND received_at < ?3
+             ORDER BY received_at DESC, position DESC LIMIT 1",
+        )?
+        .query_row(
+            params![
+                line.dedupe_key,
+                line.received_at.saturating_sub(line.window_ms),
+                line.received_at.saturating_add(line.window_ms)
+            ],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+        )
+        .optional()?;
+    if let Some((position, id)) = first {
+        return repeat(connection, position, &id);
+    }
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO signals (id, service, source, dedupe_key, received_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            line.id.as_str(),
+            line.service.as_ref().map(ServiceName::as_str),
+            line.source.as_ref().map(SourceName::as_str),
+            line.dedupe_key,
+            line.received_at,
+            line.body
+        ])?;
+    if inserted == 1 {
+        return Ok(Accepted::Stored(line.id.clone()));
+    }
+    // The caller tries again what it does not know the outcome of, or ids are not random.
+    let (position, body): (i64, String) = connection
+        .prepare_cached("SELECT position, body FROM signals WHERE id = ?1")?
+        .query_row([line.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if body != line.body {
+        return Err(
+            refused(format!("signal id `{}` is taken by another signal: draw a new one", line.id)).into()
+        );
+    }
+    repeat(connection, position, line.id.as_str())
+}
+
+fn repeat(connection: &Connection, position: i64, id: &str) -> Result<Accepted, Fault> {
+    connection
+        .prepare_cached("UPDATE signals SET times = min(times + 1, 4294967295) WHERE position = ?1")?
+        .execute([position])?;
+    let id = SignalId::new(id).map_err(|error| damaged("a signal", error))?;
+    Ok(Accepted::Repeated(id))
+}
+
+/// Marks `ids` as consumed by `service`; each must wait for it.
+pub(crate) fn consume(connection: &Connection, service: &ServiceName, ids: &[SignalId]) -> Result<(), Fault> {
+    for id in ids {
+        let changed = connection
+            .prepare_cached(
+                "UPDATE signals SET consumed = 1 WHERE id = ?1 AND service = ?2 AND consumed = 0",
+            )?
+            .execute([id.as_str(), service.as_str()])?;
+        if changed != 1 {
+            return Err(
+                refused(format!("signal `{id}` does not wait for `{service}`: read the list again")).into()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What a filter asks for; owned, because it crosses threads.
+pub(crate) enum Wanted {
+    /// Newest first.
+    Unrouted,
+    /// Oldest first.
+    Waiting(ServiceName),
+}
+
+impl From<SignalFilter<'_>> for Wanted {
+    fn from(filter: SignalFilter<'_>) -> Self {
+        match filter {
+            SignalFilter::Unrouted => Self::Unrouted,
+            SignalFilter::Waiting(service) => Self::Waiting(service.clone()),
+        }
+    }
+}
+
+/// Lists signals.
+pub(crate) fn signals(
+    connection: &Connection,
+    wanted: &Wanted,
+    limit: u32,
+) -> Result<Vec<StoredSignal>, Fault> {
+    let mut statement;
+    let mut rows = match wanted {
+        Wanted::Unrouted => {
+            statement = connection.prepare_cached(
+                "SELECT body, source, service, times, consumed FROM signals WHERE service IS NULL AND consumed = 0
+                 ORDER BY position DESC LIMIT ?1",
+            )?;
+            statement.query([limit])?
+        }
+        Wanted::Waiting(service) => {
+            statement = connection.prepare_cached(
+                "SELECT body, source, service, times, consumed FROM signals WHERE service = ?1 AND consumed = 0
+                 ORDER BY position LIMIT ?2",
+            )?;
+            statement.query(params![service.as_str(), limit])?
+        }
+    };
+    let mut signals = Vec::new();
+    while let Some(row) = rows.next()? {
+        signals.push(stored(row)?);
+    }
+    Ok(signals)
+}
+
+fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
+    let body: String = row.get(0)?;
+    let signal: Signal = serde_json::from_str(&body).map_err(|error| damaged("a signal", error))?;
+    let what = || format!("signal `{}`", signal.id);
+    let source = row.get::<_, Option<String>>(1)?.map(SourceName::new).transpose();
+    let source = source.map_err(|error| damaged(what(), error))?;
+    let service = row.get::<_, Option<String>>(2)?.map(ServiceName::new).transpose();
+    let service = service.map_err(|error| damaged(what(), error))?;
+    Ok(StoredSignal { source, service, times: row.get(3)?, consumed: row.get(4)?, signal })
+}
+
+/// Services that have signals waiting, by name.
+pub(crate) fn services(connection: &Connection) -> Result<Vec<ServiceName>, Fault> {
+    crate::journal::names(
+        connection,
+        // One step down the index a service, however many signals each has.
+        "WITH RECURSIVE each (service) AS (
+             SELECT min(service) FROM signals WHERE consumed = 0
+             UNION ALL
+             SELECT (SELECT min(service) FROM signals WHERE consumed = 0 AND service > each.service)
+             FROM each WHERE each.service IS NOT NULL)
+         SELECT service FROM each WHERE service IS NOT NULL",
+    )
+}

@@ -1,0 +1,294 @@
+//! The one thread that writes. All jobs that wait go into one transaction, each in a savepoint of its own, and share one flush.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ripcord_ports::store::StoreError;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Fault, again, is_space};
+use crate::file::{Claim, Options};
+
+/// A write: it may run twice, and only its last run counts.
+trait Job: Send {
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
+    /// Whether old content must leave the write-ahead log too.
+    fn scrubs(&self) -> bool;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Task<W, T> {
+    work: W,
+    scrubs: bool,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, W: FnMut(&Connection) -> Result<T, Fault> + Send> Job for Task<W, T> {
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.result = Some((self.work)(connection)?);
+        Ok(())
+    }
+
+    fn scrubs(&self) -> bool {
+        self.scrubs
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        let answer = outcome.and_then(|()| {
+            result.ok_or_else(|| StoreError::Failed("a write was answered before it ran".into()))
+        });
+        // The caller may have gone; the write stays.
+        let _ = reply.send(answer);
+    }
+}
+
+enum Message {
+    Write(Box<dyn Job>),
+    Close,
+}
+
+/// The handle to the thread. Dropping it finishes what waits and closes the file.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    messages: Option<mpsc::Sender<Message>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    ended: Arc<OnceLock<StoreError>>,
+}
+
+impl Writer {
+    /// Starts the thread, which owns the connection, and the claim until the connection is closed.
+    pub(crate) fn start(connection: Connection, claim: Claim, options: &Options) -> Result<Self, StoreError> {
+        let (messages, inbox) = mpsc::channel(options.queue.max(1));
+        let ended = Arc::new(OnceLock::new());
+        let mut thread = Thread {
+            connection,
+            inbox,
+            group: options.group.max(1),
+            scrub_owed: false,
+            ended: Arc::clone(&ended),
+            _claim: claim,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || thread.serve())
+            .map_err(|error| StoreError::Unusable(format!("the system gives no thread: {error}")))?;
+        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended })
+    }
+
+    /// Runs `work` in a transaction; when this returns it is on disk.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        scrubs: bool,
+        work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || match self.ended.get() {
+            Some(error) => again(error),
+            None => StoreError::Unusable("it is closed, because the host is shutting down".into()),
+        };
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Write(Box::new(Task { work, scrubs, result: None, reply }));
+        let messages = self.messages.as_ref().ok_or_else(closed)?;
+        messages.send(job).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| {
+            StoreError::Failed(
+                "its writer stopped before it answered: start the host again, it reads what was written"
+                    .into(),
+            )
+        })?
+    }
+
+    /// Finishes what waits, then closes the file. Later writes are refused.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        if let Some(messages) = &self.messages {
+            // An error says that the thread has ended already.
+            let _ = messages.send(Message::Close).await;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        let broke = || StoreError::Failed("its writer broke off while it was closed".into());
+        tokio::task::spawn_blocking(move || thread.join())
+            .await
+            .map_err(|_| broke())?
+            .map_err(|_| broke())?;
+        self.ended.get().map_or(Ok(()), |error| Err(again(error)))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.messages = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer broke off");
+        }
+    }
+}
+
+struct Thread {
+    // Before the claim: fields are dropped in order.
+    connection: Connection,
+    inbox: mpsc::Receiver<Message>,
+    group: usize,
+    scrub_owed: bool,
+    ended: Arc<OnceLock<StoreError>>,
+    _claim: Claim,
+}
+
+type Outcomes = Vec<Result<(), StoreError>>;
+
+/// Why no job of a group was written.
+enum Undone {
+    /// Space ran out: fewer jobs may still fit.
+    Crowded,
+    /// The transaction could not begin.
+    Refused(StoreError),
+    /// It is not known what is on disk.
+    Unknown(StoreError),
+}
+
+impl Thread {
+    fn serve(&mut self) {
+        while let Some(jobs) = self.next_group() {
+            let mut jobs = jobs;
+            let outcomes = self.write(&mut jobs);
+            self.scrub_owed |= jobs.iter().any(|job| job.scrubs());
+            self.scrub();
+            for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                job.answer(outcome);
+            }
+            if self.ended.get().is_some() {
+                return;
+            }
+        }
+        if let Err(error) = checkpoint(&self.connection) {
+            tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");
+        }
+    }
+
+    /// Waits for a job and takes those that wait with it; none when the store is closed and all is done.
+    fn next_group(&mut self) -> Option<Vec<Box<dyn Job>>> {
+        let mut jobs = Vec::new();
+        while jobs.len() < self.group {
+            let message = if jobs.is_empty() {
+                // After `Close` this hands out what was sent before, then nothing.
+                self.inbox.blocking_recv()?
+            } else {
+                match self.inbox.try_recv() {
+                    Ok(message) => message,
+                    Err(_) => break,
+                }
+            };
+            match message {
+                Message::Write(job) => jobs.push(job),
+                Message::Close => self.inbox.close(),
+            }
+        }
+        Some(jobs)
+    }
+
+    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcomes {
+        match self.together(jobs) {
+            Ok(outcomes) => outcomes,
+            Err(Undone::Crowded) if jobs.len() > 1 => {
+                let mut outcomes = Outcomes::with_capacity(jobs.len());
+                for job in jobs {
+                    outcomes.append(&mut self.write(std::slice::from_mut(job)));
+                }
+                outcomes
+            }
+            Err(Undone::Crowded) => jobs.iter().map(|_| Err(StoreError::Full)).collect(),
+            Err(Undone::Refused(error)) => jobs.iter().map(|_| Err(again(&error))).collect(),
+            Err(Undone::Unknown(error)) => {
+                tracing::error!(%error, "the store stops");
+                let _ = self.ended.set(again(&error));
+                jobs.iter().map(|_| Err(again(&error))).collect()
+            }
+        }
+    }
+
+    /// All jobs in one transaction.
+    fn together(&self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, Undone> {
+        if let Some(error) = self.ended.get() {
+            return Err(Undone::Refused(again(error)));
+        }
+        let begun = self.execute("BEGIN IMMEDIATE");
+        begun.map_err(|error| Undone::Refused(Fault::from(error).into()))?;
+        let mut outcomes = Outcomes::with_capacity(jobs.len());
+        for job in jobs.iter_mut() {
+            let outcome = self.alone(job.as_mut()).map_err(|error| self.take_back(error))?;
+            // SQLite takes the whole transaction back when it runs out of space or memory in the wrong place.
+            if self.connection.is_autocommit() {
+                return Err(match outcome {
+                    Err(Fault::Sqlite(error)) if !is_space(&error) => {
+                        Undone::Refused(Fault::from(error).into())
+                    }
+                    _ => Undone::Crowded,
+                });
+            }
+            outcomes.push(outcome.map_err(StoreError::from));
+        }
+        match self.execute("COMMIT") {
+            Ok(()) => Ok(outcomes),
+            Err(error) => Err(self.take_back(error)),
+        }
+    }
+
+    /// One job in its savepoint. The outer error: the savepoint cannot be trusted, so the transaction must not be committed.
+    fn alone(&self, job: &mut dyn Job) -> rusqlite::Result<Result<(), Fault>> {
+        self.execute("SAVEPOINT job")?;
+        let outcome = job.run(&self.connection);
+        if self.connection.is_autocommit() {
+            return Ok(outcome);
+        }
+        if outcome.is_err() {
+            self.execute("ROLLBACK TO job")?;
+        }
+        self.execute("RELEASE job")?;
+        Ok(outcome)
+    }
+
+    /// After a transaction that cannot be committed.
+    fn take_back(&self, error: rusqlite::Error) -> Undone {
+        let clean = self.connection.is_autocommit() || self.execute("ROLLBACK").is_ok();
+        let known = is_space(&error)
+            || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::OutOfMemory));
+        match (clean && known, is_space(&error)) {
+            (true, true) => Undone::Crowded,
+            (true, false) => Undone::Refused(Fault::from(error).into()),
+            // A flush that failed may succeed when repeated, although the data is lost: only a fresh start reads what is there.
+            (false, _) => Undone::Unknown(StoreError::Failed(format!(
+                "a flush failed ({error}): check the disk, then start the host again, it reads what was written"
+            ))),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    /// Takes erased content out of the write-ahead log; tried again at the next write if a reader is in the way.
+    fn scrub(&mut self) {
+        if !self.scrub_owed || self.ended.get().is_some() {
+            return;
+        }
+        let patient = self.connection.busy_timeout(Duration::from_millis(50));
+        match patient.and_then(|()| checkpoint(&self.connection)) {
+            Ok(done) => self.scrub_owed = !done,
+            Err(error) => tracing::warn!(%error, "erased content stays in the write-ahead log for now"),
+        }
+        if let Err(error) = self.connection.busy_timeout(crate::file::BUSY_TIMEOUT) {
+            tracing::warn!(%error, "the store waits less for other programs");
+        }
+    }
+}
+
+/// Moves the write-ahead log into the file and empties it; false if a reader was in the way.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        .map(|busy| busy == 0)
+}
