@@ -275,6 +275,8 @@ pub struct EvidencePreserved {
     pub missing: Vec<EvidenceGap>,
     /// What was live.
     pub live: Observed,
+    /// What is known of the service before the shift (CBOR of the [`crate::fact::Fact`]s): the golden data through what is live.
+    pub facts: Option<BlobRef>,
 }
 
 /// A plan in the journal.

@@ -1,1 +1,29 @@
-//! See `ARCHITECTURE.md`.
+//! The shell: it performs what the core owes, appends what happened, and asks again what is owed.
+//!
+//! Invariants of this crate:
+//! - nothing is believed before it is durable: the state moves only after the append;
+//! - a risky effect is preceded by its intent; after an interruption the world is probed, the effect is not repeated blindly;
+//! - starting and restarting are one path: fold the journal, ask what is owed;
+//! - time comes from [`ripcord_ports::Clock`] alone.
+
+mod batch;
+mod budget;
+mod command;
+mod counters;
+mod decide;
+mod driver;
+mod engine;
+mod facts;
+mod fold;
+mod obey;
+mod perform;
+pub mod replay;
+mod setup;
+mod trials;
+pub mod view;
+
+pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
+pub use counters::{Counter, Counters};
+pub use engine::{DriverHealth, Engine, StartError};
+pub use fold::{FoldError, Folded, fold};
+pub use setup::{EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup};

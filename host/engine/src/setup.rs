@@ -12,7 +12,9 @@ use ripcord_core::role::ServiceFacts;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::Millis;
-use ripcord_ports::{Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Store};
+use ripcord_ports::{
+    Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Store,
+};
 use ripcord_sandbox::{Limits, Policy};
 
 /// One host.
@@ -119,7 +121,10 @@ impl fmt::Debug for HostSetup {
 
 impl fmt::Debug for ServiceSetup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceSetup").field("name", &self.name).field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("ServiceSetup")
+            .field("name", &self.name)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,6 +136,9 @@ impl fmt::Debug for ServicePorts {
 
 impl fmt::Debug for PlacedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlacedPolicy").field("role", &self.role).field("policy", self.policy.reference()).finish()
+        f.debug_struct("PlacedPolicy")
+            .field("role", &self.role)
+            .field("policy", self.policy.reference())
+            .finish()
     }
 }

@@ -29,6 +29,9 @@ pub struct GoldenRow {
 /// Golden data sets of one service.
 #[async_trait]
 pub trait GoldenData: Send + Sync {
+    /// The names of all data sets.
+    fn names(&self) -> Vec<String>;
+
     /// All rows of `dataset`. An unknown one is [`crate::ErrorKind::NotFound`].
     async fn rows(&self, dataset: &str) -> Result<Vec<GoldenRow>, PortError>;
 }

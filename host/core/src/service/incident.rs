@@ -35,6 +35,8 @@ pub struct Incident {
     pub missing: Vec<EvidenceGap>,
     /// What was live when evidence was preserved.
     pub live: Option<Observed>,
+    /// What was known before the shift (CBOR of the [`crate::fact::Fact`]s).
+    pub facts: Option<BlobRef>,
     /// All plans, the last one is at hand.
     pub plans: Vec<PlanDrafted>,
     /// Votes for the plan at hand.

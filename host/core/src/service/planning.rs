@@ -59,6 +59,7 @@ impl Service {
         incident.evidence = preserved.items.clone();
         incident.missing = preserved.missing.clone();
         incident.live = Some(preserved.live.clone());
+        incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
         incident.phase = Phase::Planning(Waiting::from(at));
         if required && !preserved.missing.is_empty() {

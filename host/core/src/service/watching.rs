@@ -269,6 +269,7 @@ impl Service {
             evidence: Vec::new(),
             missing: Vec::new(),
             live: None,
+            facts: None,
             plans: Vec::new(),
             votes: Vec::new(),
             tried: Vec::new(),

@@ -1,0 +1,176 @@
+//! One decision: call, fetch what is missing, call again, record.
+
+use ripcord_core::blob::BlobKind;
+use ripcord_core::canonical;
+use ripcord_core::event::{DataState, Decision, FaultNature, MemoRef};
+use ripcord_core::fact::Fact;
+use ripcord_core::policy::Role;
+use ripcord_core::role::{self, Answer, Memo, Question};
+use ripcord_core::time::UnixMillis;
+use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
+
+use crate::batch::Batch;
+use crate::facts::fetch;
+use crate::perform::Context;
+use crate::setup::PlacedPolicy;
+use crate::trials::Trials;
+
+/// What a policy said, with everything that the record needs.
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) end: Result<Answer, Fault>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) batch: Batch,
+}
+
+impl Decided {
+    /// The memo to be kept, where the policy left one.
+    pub(crate) fn memo(&mut self) -> Option<MemoRef> {
+        let bytes =
+            self.end.as_ref().ok().map(|answer| answer.memo.clone()).filter(|memo| !memo.is_empty())?;
+        let content = self.batch.blob(BlobKind::Memo, bytes);
+        Some(MemoRef { written_by: self.decision.policy.version.clone(), content })
+    }
+}
+
+/// Whether the same call would fault again.
+pub(crate) fn nature(fault: &Fault) -> FaultNature {
+    match fault.nature {
+        Nature::Deterministic => FaultNature::Deterministic,
+        Nature::Environmental => FaultNature::Environmental,
+    }
+}
+
+/// What every policy is told, with the memo of this one.
+pub(crate) async fn context(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    role: Role,
+    now: UnixMillis,
+) -> role::Context {
+    let key = (role, placed.policy.reference().name.clone());
+    let memo = match ctx.service.memos.get(&key) {
+        Some(memo) => {
+            ctx.blob(&memo.content).await.map(|bytes| Memo { written_by: memo.written_by.clone(), bytes })
+        }
+        None => None,
+    };
+    role::Context {
+        service: ctx.setup.facts.clone(),
+        incident: ctx.service.incident.as_ref().map(|incident| incident.id.clone()),
+        now,
+        settings: placed.settings.clone(),
+        drill: false,
+        memo,
+    }
+}
+
+/// Asks `placed` until it answers or faults.
+pub(crate) async fn decide(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    question: Question,
+    trials: Option<&Trials>,
+) -> Decided {
+    let (role, now) = (question.role(), question.context().now);
+    let mut deciding = placed.policy.begin(&question, &placed.grant, &ctx.host.setup.limits);
+    let mut facts: Vec<Fact> = Vec::new();
+    let mut rounds = 0_u32;
+    let end = loop {
+        rounds += 1;
+        let (back, progress) = match call(deciding).await {
+            Ok(called) => called,
+            Err(fault) => return lost(placed, role, rounds, fault),
+        };
+        deciding = back;
+        match progress {
+            Progress::Done(answer) => break Ok(answer),
+            Progress::Fault(fault) => break Err(fault),
+            Progress::Need(requests) => {
+                let fetching = requests.into_iter().enumerate().map(|(index, request)| {
+                    let id = format!("{rounds}.{index}");
+                    fetch(ctx, id, request, now, trials)
+                });
+                let fetched = join_all(fetching).await;
+                facts.extend(fetched.iter().cloned());
+                if let Err(error) = deciding.add_facts(fetched) {
+                    break Err(host_fault(error.to_string()));
+                }
+            }
+        }
+    };
+    let missing = facts.iter().any(|fact| fact.value.is_err());
+    let fuel = deciding.fuel();
+    let mut batch = Batch::default();
+    let recording = deciding.finish().unwrap_or_else(|error| error.to_string().into_bytes());
+    let recording = batch.blob(BlobKind::Decision, recording);
+    let counters = &ctx.host.counters;
+    counters.add("ripcord_decisions_total", Some(("role", role.as_str())), 1);
+    if let Err(fault) = &end {
+        counters.add("ripcord_faults_total", Some(("policy", placed.policy.reference().name.as_str())), 1);
+        tracing::error!(service = %ctx.service.name, policy = %placed.policy.reference(), %role, %fault, "a policy faulted");
+    }
+    let decision = Decision {
+        policy: placed.policy.reference().clone(),
+        role,
+        recording,
+        fuel,
+        rounds,
+        data: if missing { DataState::Missing } else { DataState::Complete },
+    };
+    Decided { decision, end, facts, batch }
+}
+
+/// One round, on a thread that may block.
+async fn call(mut deciding: Deciding) -> Result<(Deciding, Progress), Fault> {
+    let called = tokio::task::spawn_blocking(move || {
+        let progress = deciding.call();
+        (deciding, progress)
+    });
+    called.await.map_err(|error| host_fault(format!("the call of the policy was lost: {error}")))
+}
+
+fn host_fault(message: String) -> Fault {
+    Fault { kind: FaultKind::Host { message: message.clone() }, nature: Nature::Environmental, message }
+}
+
+/// A decision without a recording: the host itself failed.
+fn lost(placed: &PlacedPolicy, role: Role, rounds: u32, fault: Fault) -> Decided {
+    let mut batch = Batch::default();
+    let recording = batch.blob(BlobKind::Decision, fault.to_string().into_bytes());
+    let policy = placed.policy.reference().clone();
+    let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
+    Decided { decision, end: Err(fault), facts: Vec::new(), batch }
+}
+
+/// Waits for all, side by side, and keeps their order.
+pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    use std::pin::Pin;
+    use std::task::Poll;
+    let mut pending: Vec<(Pin<Box<F>>, Option<F::Output>)> =
+        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut ready = true;
+        for (future, output) in &mut pending {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(value) => *output = Some(value),
+                    Poll::Pending => ready = false,
+                }
+            }
+        }
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    pending.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+/// The CBOR of facts, where there are any.
+pub(crate) fn facts_blob(batch: &mut Batch, facts: &Vec<Fact>) -> Option<ripcord_core::blob::BlobRef> {
+    if facts.is_empty() { None } else { batch.cbor(BlobKind::Evidence, facts) }
+}
+
+/// Reads what [`facts_blob`] wrote.
+pub(crate) fn read_facts(bytes: &[u8]) -> Vec<Fact> {
+    canonical::from_cbor(bytes).unwrap_or_default()
+}

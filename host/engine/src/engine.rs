@@ -1,0 +1,265 @@
+//! A running host: one driver a service, and the doors through which signals and people come in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ripcord_core::blob::BlobKind;
+use ripcord_core::canonical;
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{Configured, Event};
+use ripcord_core::fact::Outcome;
+use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
+use ripcord_core::time::Millis;
+use ripcord_ports::Store;
+use ripcord_ports::store::{Accepted, NewSignal, StoreError};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::batch::Batch;
+use crate::budget::Budget;
+use crate::command::{Command, CommandError, Obeyed};
+use crate::counters::{Cells, Counters};
+use crate::driver::{Driver, Mailbox, Message, append};
+use crate::fold::{FoldError, fold};
+use crate::obey;
+use crate::setup::{HostSetup, ServiceSetup};
+
+/// Messages that may wait for one driver.
+const MAILBOX: usize = 1024;
+
+/// What all drivers of a host share.
+pub(crate) struct Host {
+    pub(crate) setup: HostSetup,
+    pub(crate) installation: Digest,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Cells,
+    stuck: Mutex<BTreeMap<ServiceName, String>>,
+}
+
+impl Host {
+    pub(crate) fn health(&self, service: &ServiceName, why: Option<String>) {
+        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => drop(stuck.insert(service.clone(), why)),
+            None => drop(stuck.remove(service)),
+        }
+    }
+
+    pub(crate) fn count_events(&self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
+                Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
+                Event::Announced(_) => self.counters.add("ripcord_announcements_total", None, 1),
+                _ => {}
+            }
+        }
+    }
+}
+
+struct Door {
+    setup: Arc<ServiceSetup>,
+    mailbox: Mailbox,
+    state: watch::Receiver<Arc<Service>>,
+}
+
+/// A running host. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    host: Arc<Host>,
+    doors: Arc<BTreeMap<ServiceName, Door>>,
+    drivers: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("services", &self.doors.keys()).finish_non_exhaustive()
+    }
+}
+
+/// How one driver fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverHealth {
+    /// Which service.
+    pub service: ServiceName,
+    /// None if all is well, else what holds it up.
+    pub stuck: Option<String>,
+}
+
+/// Why a host did not start. Nothing was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A journal cannot be recovered.
+    #[error("`{service}` cannot be recovered")]
+    Fold {
+        /// Which service.
+        service: ServiceName,
+        /// Why.
+        source: FoldError,
+    },
+    /// The configuration has no canonical form.
+    #[error("the configuration of `{service}` cannot be recorded")]
+    Configuration {
+        /// Which service.
+        service: ServiceName,
+        /// Why.
+        source: canonical::EncodeError,
+    },
+    /// The folder for artefacts cannot be emptied.
+    #[error("the staging folder cannot be emptied; check its rights")]
+    Staging(#[source] std::io::Error),
+}
+
+impl Engine {
+    /// Recovers every journal, records the configuration where it changed, and starts one driver a service.
+    pub async fn start(setup: HostSetup) -> Result<Self, StartError> {
+        empty_staging(&setup).map_err(StartError::Staging)?;
+        let installation = setup.store.installation().await?;
+        let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
+        let host = Arc::new(Host {
+            setup,
+            installation,
+            budget: Budget::default(),
+            counters: Cells::default(),
+            stuck: Mutex::default(),
+        });
+        let mut doors = BTreeMap::new();
+        let mut drivers = JoinSet::new();
+        let mut inboxes = Vec::new();
+        for service in services {
+            let folded = fold(host.setup.store.as_ref(), &service.name)
+                .await
+                .map_err(|source| StartError::Fold { service: service.name.clone(), source })?;
+            let state = Arc::new(folded.service);
+            host.budget.settle(&state);
+            let configured = configured(&host, &service, &state)?;
+            let (publish, watcher) = watch::channel(state.clone());
+            let (mailbox, inbox) = mpsc::channel(MAILBOX);
+            let driver =
+                Driver::new(host.clone(), service.clone(), state, folded.tip, publish, mailbox.clone());
+            inboxes.push((driver, inbox, mailbox.clone(), configured));
+            doors.insert(service.name.clone(), Door { setup: service, mailbox, state: watcher });
+        }
+        // All journals are recovered before any driver acts: the host's budget must be whole.
+        let mut configurations = Vec::new();
+        for (driver, inbox, mailbox, configured) in inboxes {
+            drivers.spawn(driver.run(inbox));
+            configurations.extend(configured.map(|batch| (mailbox, batch)));
+        }
+        for (mailbox, batch) in configurations {
+            match append(&mailbox, batch).await {
+                Ok(_) => {}
+                Err(crate::driver::AppendError::Store(error)) => return Err(error.into()),
+                Err(error) => return Err(StoreError::Failed(error.to_string()).into()),
+            }
+        }
+        Ok(Self { host, doors: Arc::new(doors), drivers: Arc::new(tokio::sync::Mutex::new(drivers)) })
+    }
+
+    /// Takes signals in: they are on disk when this returns. Then the services look at them.
+    pub async fn take_signals(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError> {
+        let mut services: Vec<_> = signals.iter().filter_map(|signal| signal.service.clone()).collect();
+        let accepted = self.host.setup.store.accept(signals).await?;
+        self.host.counters.add("ripcord_signals_accepted_total", None, accepted.len() as u64);
+        services.sort();
+        services.dedup();
+        for door in services.iter().filter_map(|service| self.doors.get(service)) {
+            // A full mailbox means that the driver will look at the intake anyway.
+            drop(door.mailbox.try_send(Message::Signals));
+        }
+        Ok(accepted)
+    }
+
+    /// Does what a person asks, or says why not.
+    pub async fn command(&self, service: &ServiceName, command: Command) -> Result<Obeyed, CommandError> {
+        let unknown = || CommandError::UnknownService(service.to_string());
+        let door = self.doors.get(service).ok_or_else(unknown)?;
+        let state = door.state.borrow().clone();
+        obey::obey(&door.setup, &state, &door.mailbox, command).await
+    }
+
+    /// The service's state, and its changes.
+    pub fn watch(&self, service: &ServiceName) -> Option<watch::Receiver<Arc<Service>>> {
+        self.doors.get(service).map(|door| door.state.clone())
+    }
+
+    /// All states, by name.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.doors.values().map(|door| door.state.borrow().clone()).collect()
+    }
+
+    /// What outlives the process.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.host.setup.store
+    }
+
+    /// What a service is made of.
+    pub fn setup(&self, service: &ServiceName) -> Option<&ServiceSetup> {
+        self.doors.get(service).map(|door| door.setup.as_ref())
+    }
+
+    /// How each driver fares.
+    pub fn health(&self) -> Vec<DriverHealth> {
+        let stuck = self.host.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        self.doors
+            .keys()
+            .map(|service| DriverHealth { service: service.clone(), stuck: stuck.get(service).cloned() })
+            .collect()
+    }
+
+    /// For the metrics page.
+    pub fn counters(&self) -> Counters {
+        self.host.counters.read()
+    }
+
+    /// Lets shifts in flight end and be recorded, at most for `patience`, then stops. Nothing acknowledged is lost:
+    /// what is cut off is taken up at the next start.
+    pub async fn stop(&self, patience: Millis) {
+        for door in self.doors.values() {
+            drop(door.mailbox.send(Message::Stop).await);
+        }
+        let mut drivers = self.drivers.lock().await;
+        let all = async { while drivers.join_next().await.is_some() {} };
+        if tokio::time::timeout(std::time::Duration::from_millis(patience.0), all).await.is_err() {
+            tracing::warn!("stopped while a shift was in flight; it is probed at the next start");
+        }
+        drivers.shutdown().await;
+    }
+}
+
+/// The event that records the configuration, if it differs from the one on record.
+fn configured(host: &Host, setup: &ServiceSetup, state: &Service) -> Result<Option<Batch>, StartError> {
+    let failed = |source| StartError::Configuration { service: setup.name.clone(), source };
+    let everything = (&setup.configuration, &setup.terms, &host.setup.host_version);
+    let digest = canonical::json_digest("ripcord configuration 1", &everything).map_err(failed)?;
+    if state.configuration == Some(digest) {
+        return Ok(None);
+    }
+    let mut batch = Batch::default();
+    let configuration = batch.json(BlobKind::Configuration, &setup.configuration);
+    let event = Configured {
+        terms: setup.terms.clone(),
+        configuration,
+        digest,
+        host_version: host.setup.host_version.clone(),
+    };
+    Ok(Some(batch.with(Event::Configured(event))))
+}
+
+/// What was staged before a restart is fetched and checked again.
+fn empty_staging(setup: &HostSetup) -> std::io::Result<()> {
+    for entry in setup.staging.entries()? {
+        let name = entry?.file_name();
+        setup.staging.remove_dir_all(&name).or_else(|_| setup.staging.remove_file(&name))?;
+    }
+    Ok(())
+}
+
+/// The label of an outcome in metrics.
+pub(crate) fn outcome_label(outcome: &Outcome) -> String {
+    outcome.to_string().replace(' ', "-")
+}

@@ -1,0 +1,191 @@
+//! Fetching what policies ask for.
+
+use ripcord_core::fact::{
+    Candidate, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
+};
+use ripcord_core::target::Window;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::registry::RegistryVersion;
+use ripcord_ports::{ErrorKind, Metrics, PortError};
+use std::sync::Arc;
+
+use crate::perform::Context;
+use crate::trials::Trials;
+
+/// Past incidents that one fact may hold.
+const HISTORY_MAX: u32 = 1_000;
+
+type Answered = Result<Value, Unavailable>;
+
+/// Answers `request`: a value, or why there is none. Never an empty list in place of a failure.
+pub(crate) async fn fetch(
+    ctx: &Context,
+    id: String,
+    request: Request,
+    now: UnixMillis,
+    trials: Option<&Trials>,
+) -> Fact {
+    if request.is_trial() {
+        return match trials {
+            Some(trials) => Fact { id, ..trials.fact(&request).await },
+            None => {
+                let message = "trials have effects: only verification policies may ask for them";
+                let value = Err(Unavailable::new(UnavailableReason::Denied, message));
+                Fact { id, request, value, source: "host".into(), as_of: now }
+            }
+        };
+    }
+    let (source, value) = answer(ctx, &request, now).await;
+    let as_of = match &value {
+        Ok(Value::Live(live)) => live.observed_at,
+        Ok(Value::Metric(_)) => {
+            if let Request::Metric(MetricQuery { at: Some(at), .. }) = &request {
+                *at
+            } else {
+                now
+            }
+        }
+        _ => now,
+    };
+    Fact { id, request, value, source, as_of }
+}
+
+async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, Answered) {
+    let ports = &ctx.setup.ports;
+    match request {
+        Request::Metric(query) => match metrics(ctx, query.source.as_deref()) {
+            Ok(source) => {
+                let value = source.instant(&query.query, query.at.unwrap_or(now)).await.map(Value::Metric);
+                (source.name().to_owned(), value)
+            }
+            Err(missing) => ("host".into(), Err(missing)),
+        },
+        Request::MetricRange(RangeQuery { source, query, window, step }) => {
+            match metrics(ctx, source.as_deref()) {
+                Ok(source) => {
+                    let value = source.range(query, *window, *step).await.map(Value::MetricRange);
+                    (source.name().to_owned(), value)
+                }
+                Err(missing) => ("host".into(), Err(missing)),
+            }
+        }
+        Request::Versions(limit) => {
+            let listed = ports.registry.versions(*limit).await;
+            let candidates =
+                listed.map(|all| all.into_iter().map(|version| candidate(ctx, version, now)).collect());
+            (ports.registry.name().to_owned(), candidates.map(Value::Versions).map_err(unavailable))
+        }
+        Request::Live => {
+            let live = ports.deployer.live().await;
+            (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
+        }
+        Request::Lineage(version) => {
+            let lineage = ports.registry.lineage(&version.version).await;
+            (ports.registry.name().to_owned(), lineage.map(Value::Lineage).map_err(unavailable))
+        }
+        Request::Captured(limit) => ("evidence".into(), captured(ctx, *limit).await),
+        Request::History(window) => ("journal".into(), history(ctx, *window).await),
+        Request::Votes => {
+            let votes =
+                ctx.service.incident.as_ref().map(|incident| incident.votes.clone()).unwrap_or_default();
+            ("journal".into(), Ok(Value::Votes(votes)))
+        }
+        Request::Checkpoints(_) | Request::Configurations(_) => {
+            let message = format!("no adapter for {} is configured", request.kind());
+            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
+        }
+        Request::Golden(_) | Request::Recheck(_) => {
+            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, "trials are run elsewhere")))
+        }
+    }
+}
+
+fn metrics(ctx: &Context, source: Option<&str>) -> Result<Arc<dyn Metrics>, Unavailable> {
+    let ports = &ctx.setup.ports;
+    let name = source.or(ports.default_metrics.as_deref());
+    let missing = |message: String| Unavailable::new(UnavailableReason::Unsupported, message);
+    let name = name.ok_or_else(|| missing("no metrics source is configured for this service".into()))?;
+    ports
+        .metrics
+        .get(name)
+        .cloned()
+        .ok_or_else(|| missing(format!("no metrics source `{name}` is configured for this service")))
+}
+
+/// A version of the registry, with what the service knows of it.
+pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis) -> Candidate {
+    let service = &ctx.service;
+    let name = &listed.version.version;
+    let known = service.versions.get(name);
+    let pinned = known.and_then(|known| known.digest);
+    let changed = pinned.is_some() && listed.version.digest.is_some() && pinned != listed.version.digest;
+    let standing = service.standing_of(name, now);
+    Candidate {
+        standing,
+        verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
+        expires_at: service.expires_at(name),
+        condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
+        restorable: listed.broken.is_none() && !changed,
+        version: ripcord_core::target::VersionTarget {
+            version: name.clone(),
+            digest: pinned.or(listed.version.digest),
+        },
+        created_at: listed.created_at,
+        aliases: listed.aliases,
+        tags: listed.tags,
+        measures: listed.measures,
+        signature: listed.signature,
+        runtime: listed.runtime,
+    }
+}
+
+async fn captured(ctx: &Context, limit: u32) -> Answered {
+    let nothing = |message: &str| Unavailable::new(UnavailableReason::NoData, message);
+    let incident = ctx.service.incident.as_ref().ok_or_else(|| nothing("there is no incident"))?;
+    let log = ctx.setup.ports.requests.as_ref();
+    let log =
+        log.ok_or_else(|| Unavailable::new(UnavailableReason::Unsupported, "no request log is configured"))?;
+    let item = incident.evidence.iter().find(|item| item.name == "request-log");
+    let item = item.ok_or_else(|| nothing("no request log was preserved for this incident"))?;
+    match ctx.host.setup.evidence.get(&item.digest).await {
+        Ok(Some(piece)) => Ok(Value::Captured(log.exchanges(&piece, limit))),
+        Ok(None) => {
+            Err(Unavailable::new(UnavailableReason::Redacted, "the preserved request log was erased"))
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+async fn history(ctx: &Context, window: Window) -> Answered {
+    let lines = ctx.host.setup.store.incidents(Some(&ctx.service.name), HISTORY_MAX).await;
+    let lines = lines.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))?;
+    let within = |at: UnixMillis| window.start <= at && at <= window.end;
+    Ok(Value::History(
+        lines.into_iter().map(|line| line.incident).filter(|past| within(past.opened_at)).collect(),
+    ))
+}
+
+/// The words in which a policy hears of a failure.
+pub(crate) fn unavailable(error: PortError) -> Unavailable {
+    let reason = match error.kind {
+        ErrorKind::TimedOut => UnavailableReason::TimedOut,
+        ErrorKind::Denied => UnavailableReason::Denied,
+        ErrorKind::NotFound => UnavailableReason::NoData,
+        ErrorKind::Unsupported => UnavailableReason::Unsupported,
+        ErrorKind::TooLarge => UnavailableReason::TooLarge,
+        _ => UnavailableReason::Failed,
+    };
+    Unavailable::new(reason, error.to_string())
+}
+
+/// A live fact, for evidence.
+pub(crate) fn live_fact(live: Live, source: &str) -> Fact {
+    let as_of = live.observed_at;
+    Fact {
+        id: "live".into(),
+        request: Request::Live,
+        value: Ok(Value::Live(live)),
+        source: source.into(),
+        as_of,
+    }
+}

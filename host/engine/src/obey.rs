@@ -1,0 +1,148 @@
+//! Doing what people ask.
+
+use std::sync::Arc;
+
+use ripcord_core::event::{AboutVersion, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted};
+use ripcord_core::live::LiveState;
+use ripcord_core::name::VersionName;
+use ripcord_core::plan::Vote;
+use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_ports::{ErrorKind, PortError};
+
+use crate::batch::Batch;
+use crate::command::{Ask, Command, CommandError, Obeyed};
+use crate::driver::{AppendError, Mailbox, append};
+use crate::setup::ServiceSetup;
+
+pub(crate) async fn obey(
+    setup: &ServiceSetup,
+    state: &Service,
+    mailbox: &Mailbox,
+    command: Command,
+) -> Result<Obeyed, CommandError> {
+    if let Some(wanted) = &command.incident
+        && state.incident.as_ref().is_none_or(|incident| incident.id != *wanted)
+    {
+        return Err(CommandError::NotOpen(wanted.clone()));
+    }
+    let mut batch = Batch::default();
+    let event = event(setup, state, &command, &mut batch).await?;
+    let after = append(mailbox, batch.with(event)).await.map_err(|error| match error {
+        AppendError::Illegal(illegal) => CommandError::Illegal(illegal),
+        AppendError::Store(error) => CommandError::Store(error),
+        AppendError::Stopping => CommandError::Stopping,
+    })?;
+    Ok(obeyed(&command, state, &after))
+}
+
+async fn event(
+    setup: &ServiceSetup,
+    state: &Service,
+    command: &Command,
+    batch: &mut Batch,
+) -> Result<Event, CommandError> {
+    let person = command.person.name.clone();
+    let reason = batch.text(command.reason.clone());
+    let said = PersonSaid { person: person.clone(), reason };
+    Ok(match &command.ask {
+        Ask::Pull { to, urgency } => {
+            let target = match to {
+                Some(version) => Some(Target::Version(restorable(setup, state, version).await?)),
+                None => None,
+            };
+            let roles = command.person.roles.clone();
+            Event::PullRequested(PullRequested { person, roles, target, reason, urgency: urgency.clone() })
+        }
+        Ask::Vote(ballot) => Event::Voted(Voted {
+            plan: ballot.plan,
+            vote: Vote {
+                person,
+                roles: command.person.roles.clone(),
+                granted: ballot.granted,
+                at: state.at,
+                kind: ballot.kind.clone(),
+            },
+            signature: ballot.signature.clone().map(|signature| batch.text(signature)),
+            reason: Some(reason),
+        }),
+        Ask::Abort => Event::Aborted(said),
+        Ask::Dismiss => Event::Dismissed(said),
+        Ask::Pause => Event::Paused(said),
+        Ask::Resume => Event::Resumed(said),
+        Ask::LiftHold(version) => {
+            Event::HoldLifted(AboutVersion { version: version.clone(), person, reason })
+        }
+        Ask::Adopt(version) => {
+            let version = match version {
+                Some(version) => version.clone(),
+                None => live_version(setup).await?,
+            };
+            let version = setup.ports.registry.version(&version).await?.version;
+            Event::Adopted(Adopted { version, person, reason })
+        }
+        Ask::Answer(applied) => Event::ShiftAnswered(ShiftAnswered { person, applied: *applied, reason }),
+    })
+}
+
+/// The version as it will be planned, refused where it cannot be restored.
+async fn restorable(
+    setup: &ServiceSetup,
+    state: &Service,
+    version: &VersionName,
+) -> Result<VersionTarget, CommandError> {
+    if state.is_held(version) {
+        let text = format!("`{version}` is held: it was condemned; `ripcord hold lift` comes first");
+        return Err(PortError::new(ErrorKind::Conflict, text).into());
+    }
+    let listed = setup.ports.registry.version(version).await?;
+    if let Some(why) = listed.broken {
+        let text = format!("`{version}` cannot be restored: {why}");
+        return Err(PortError::new(ErrorKind::BadAnswer, text).into());
+    }
+    let pinned = state.versions.get(version).and_then(|known| known.digest);
+    if let (Some(pinned), Some(listed)) = (pinned, listed.version.digest)
+        && pinned != listed
+    {
+        let text = format!(
+            "the artefact of `{version}` has digest `{listed}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
+        );
+        return Err(PortError::new(ErrorKind::WrongDigest, text).into());
+    }
+    Ok(VersionTarget { version: version.clone(), digest: pinned.or(listed.version.digest) })
+}
+
+async fn live_version(setup: &ServiceSetup) -> Result<VersionName, CommandError> {
+    let live: LiveState = setup.ports.deployer.live().await?.state;
+    let sole = live.sole_version().map(|version| version.version.clone());
+    sole.ok_or_else(|| CommandError::NotOneVersion(live.to_string()))
+}
+
+fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
+    let settled = || {
+        after
+            .last_settled
+            .as_ref()
+            .filter(|last| before.incident.as_ref().is_some_and(|open| open.id == last.id))
+    };
+    let incident = after.incident.as_ref().or_else(settled);
+    let phase = |incident: &Incident| match &incident.phase {
+        Phase::Settled(outcome) => format!("`{}` is settled: {outcome}", incident.id),
+        _ => format!("`{}` is {}", incident.id, incident.phase_name()),
+    };
+    let now = incident.map_or_else(|| "there is no open incident".to_owned(), phase);
+    let text = match &command.ask {
+        Ask::Pull { .. } if after.incident.as_ref().is_some_and(|incident| incident.next_wish.is_some()) => {
+            format!("a shift is under way; what you asked for comes after its read-back: {now}")
+        }
+        Ask::Pull { .. } | Ask::Vote(_) | Ask::Abort | Ask::Dismiss | Ask::Answer(_) => now,
+        Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
+        Ask::Resume => format!("`{}` goes on: {now}", after.name),
+        Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),
+        Ask::Adopt(version) => match version {
+            Some(version) => format!("`{version}` is attested: `{}` can go back to it", after.name),
+            None => format!("what is live is attested: `{}` can go back to it", after.name),
+        },
+    };
+    Obeyed { incident: incident.map(|incident| incident.id.clone()), text }
+}

@@ -1,0 +1,60 @@
+//! Asking the approval policies.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Event, Said};
+use ripcord_core::policy::Role;
+use ripcord_core::role::{ApprovalInput, ApprovalVerdict, Question, Verdict};
+use ripcord_core::service::Phase;
+
+use super::Context;
+use crate::batch::Batch;
+use crate::decide::{context, decide, join_all, nature};
+use crate::setup::PlacedPolicy;
+
+pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
+    let Some(incident) = ctx.incident() else { return Batch::default() };
+    let Phase::Authorising(authorising) = &incident.phase else { return Batch::default() };
+    let Some(plan) = ctx.plan().await else {
+        tracing::error!(incident = %incident.id, "the plan's content is gone or does not have its digest: it cannot be approved");
+        return Batch::default();
+    };
+    let now = ctx.now();
+    let (signals, proposal) = (ctx.signals(&incident.signals).await, ctx.proposal(&incident.reason).await);
+    let asking = ctx.setup.policies(Role::Approval).map(|placed| {
+        let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
+        async move {
+            let context = context(ctx, placed, Role::Approval, now).await;
+            let opened_at = authorising.opened_at;
+            let input =
+                ApprovalInput { context, signals, proposal, plan, plan_digest, opened_at, facts: Vec::new() };
+            one(ctx, placed, input).await
+        }
+    });
+    let mut batch = Batch::default();
+    let mut asked = Vec::new();
+    for (approval, own) in join_all(asking).await {
+        batch.absorb(own);
+        asked.push(approval);
+    }
+    batch.with(Event::ApprovalsAsked(ApprovalsAsked { plan: plan_digest, votes, asked }))
+}
+
+async fn one(ctx: &Context, placed: &PlacedPolicy, input: ApprovalInput) -> (ApprovalAsked, Batch) {
+    let decided = decide(ctx, placed, Question::Approval(input), None).await;
+    let mut batch = decided.batch;
+    let said = match decided.end {
+        Err(fault) => Said::Fault(nature(&fault)),
+        Ok(answer) => Said::Verdict(match answer.verdict {
+            Verdict::Approval(ApprovalVerdict::Granted) => ApprovalWord::Granted,
+            Verdict::Approval(ApprovalVerdict::Waiting(wanted)) => ApprovalWord::Waiting {
+                quorums: wanted.quorums,
+                expires_at: wanted.expires_at,
+                escalate_at: wanted.escalate_at,
+                escalate_to: wanted.escalate_to.map(|whom| batch.text(whom)),
+            },
+            Verdict::Approval(ApprovalVerdict::Refused(why)) => ApprovalWord::Refused(batch.text(why)),
+            _ => ApprovalWord::Refused(batch.text("the policy answered as another role")),
+        }),
+    };
+    (ApprovalAsked { decision: decided.decision, said }, batch)
+}

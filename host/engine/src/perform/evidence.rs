@@ -1,0 +1,136 @@
+//! Evidence before the shift: within a budget, side by side, and what could not be had is recorded as missing.
+
+use std::time::Duration;
+
+use ripcord_core::canonical;
+use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved};
+use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
+use ripcord_core::live::LiveState;
+use ripcord_core::target::Window;
+use tokio::time::timeout;
+
+use super::Context;
+use crate::batch::Batch;
+use crate::decide::{facts_blob, join_all};
+use crate::facts::live_fact;
+use crate::trials;
+
+/// A piece of evidence: its name, and its content or why there is none.
+type Piece = (String, Result<Vec<u8>, String>);
+
+pub(super) async fn preserve(ctx: &Context) -> Batch {
+    let budget = Duration::from_millis(ctx.setup.terms.deadlines.evidence.0);
+    let boxed = |piece| async move {
+        match timeout(budget, piece).await {
+            Ok(piece) => piece,
+            Err(_) => vec![("late".to_owned(), Err(format!("it took longer than {budget:?}")))],
+        }
+    };
+    let log = async {
+        let piece: std::pin::Pin<Box<dyn Future<Output = Vec<Piece>> + Send>> = Box::pin(request_log(ctx));
+        named("request-log", boxed(piece).await)
+    };
+    let reason = async {
+        let piece: std::pin::Pin<Box<dyn Future<Output = Vec<Piece>> + Send>> = Box::pin(reason_facts(ctx));
+        named("facts", boxed(piece).await)
+    };
+    let before = async {
+        let live = timeout(budget, ctx.setup.ports.deployer.live()).await;
+        let (state, fact) = match live {
+            Ok(Ok(live)) => (live.state.clone(), Some(live_fact(live, ctx.setup.ports.deployer.name()))),
+            Ok(Err(error)) => (LiveState::Unknown(error.to_string()), None),
+            Err(_) => (LiveState::Unknown(format!("it took longer than {budget:?}")), None),
+        };
+        let mut pieces =
+            vec![("live".to_owned(), canonical::json(&state).map_err(|error| error.to_string()))];
+        pieces.extend(timeout(budget, manifests(ctx, &state)).await.unwrap_or_default());
+        (state, fact, pieces)
+    };
+    let golden = async { timeout(budget, golden_facts(ctx)).await.unwrap_or_default() };
+    let ((log, reason), ((state, live, mut pieces), golden)) =
+        tokio::join!(async { tokio::join!(log, reason) }, async { tokio::join!(before, golden) });
+    pieces.extend(log);
+    pieces.extend(reason);
+    let facts: Vec<Fact> = live.into_iter().chain(golden).collect();
+    let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+    let kept = join_all(pieces.into_iter().map(|piece| keep(ctx, piece))).await;
+    for (name, kept) in kept {
+        match kept {
+            Ok((digest, bytes)) => items.push(EvidenceItem { name, digest, bytes }),
+            Err(reason) => missing.push(EvidenceGap { name, reason: batch.text(reason) }),
+        }
+    }
+    let live = batch.observed(&state);
+    if let LiveState::Unknown(reason) = &state {
+        missing.push(EvidenceGap { name: "live".into(), reason: batch.text(reason) });
+    }
+    let facts = facts_blob(&mut batch, &facts);
+    batch.with(Event::EvidencePreserved(EvidencePreserved { items, missing, live, facts }))
+}
+
+/// Gives a piece that came too late the name it would have had.
+fn named(name: &str, pieces: Vec<Piece>) -> Vec<Piece> {
+    pieces
+        .into_iter()
+        .map(|(own, piece)| (if own == "late" { name.to_owned() } else { own }, piece))
+        .collect()
+}
+
+async fn keep(
+    ctx: &Context,
+    (name, piece): Piece,
+) -> (String, Result<(ripcord_core::digest::Digest, u64), String>) {
+    let kept = match piece {
+        Ok(bytes) => ctx.host.setup.evidence.put(&bytes).await.map(|digest| (digest, bytes.len() as u64)),
+        Err(reason) => return (name, Err(reason)),
+    };
+    (name, kept.map_err(|error| error.to_string()))
+}
+
+/// The harmful window of the service's request log.
+async fn request_log(ctx: &Context) -> Vec<Piece> {
+    let Some(log) = &ctx.setup.ports.requests else { return Vec::new() };
+    let Some(incident) = ctx.incident() else { return Vec::new() };
+    let began =
+        incident.marks.harm_began_at.or(incident.marks.signalled_at).unwrap_or(incident.marks.opened_at);
+    let window = Window { start: began - ctx.setup.evidence.before, end: ctx.now() };
+    let piece = log.preserve(window, ctx.setup.evidence.request_log_bytes_max).await;
+    vec![("request-log".to_owned(), piece.map(|piece| piece.bytes).map_err(|error| error.to_string()))]
+}
+
+/// What the trigger knew.
+async fn reason_facts(ctx: &Context) -> Vec<Piece> {
+    let Some(facts) = ctx.incident().and_then(|incident| incident.reason.facts) else { return Vec::new() };
+    let content = ctx.blob(&facts).await.ok_or_else(|| "the facts of the decision were erased".to_owned());
+    vec![("facts".to_owned(), content)]
+}
+
+/// The registry's word on every version that is served.
+async fn manifests(ctx: &Context, state: &LiveState) -> Vec<Piece> {
+    let LiveState::Serving(shares) = state else { return Vec::new() };
+    let registry = &ctx.setup.ports.registry;
+    join_all(shares.iter().map(|share| async {
+        let version = &share.version.version;
+        let manifest = registry.manifest(version).await.map_err(|error| error.to_string());
+        (format!("manifest-{version}"), manifest)
+    }))
+    .await
+}
+
+/// The golden data through what is live: what verification compares with.
+async fn golden_facts(ctx: &Context) -> Vec<Fact> {
+    let (Some(golden), Some(incident)) = (&ctx.setup.ports.golden, ctx.incident()) else { return Vec::new() };
+    let tag = format!("{}/before", incident.id);
+    join_all(golden.names().into_iter().map(|dataset| {
+        let request = Request::Golden(GoldenQuery { dataset, candidate: None, detail: Detail::Summary });
+        let tag = tag.clone();
+        async move {
+            let as_of = ctx.now();
+            let value = trials::run(ctx, &request, &tag, as_of).await;
+            let source =
+                ctx.setup.ports.endpoint.as_ref().map_or("host", |endpoint| endpoint.name()).to_owned();
+            Fact { id: "before".into(), request, value, source, as_of }
+        }
+    }))
+    .await
+}

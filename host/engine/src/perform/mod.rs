@@ -1,0 +1,154 @@
+//! Performing effects: each gives back what is to be appended. None of them changes any state here.
+
+mod authority;
+mod evidence;
+mod people;
+mod plan;
+mod shift;
+mod triggers;
+mod verify;
+mod watch;
+
+use std::sync::Arc;
+
+use ripcord_core::blob::{BlobKind, BlobRef};
+use ripcord_core::effect::Effect;
+use ripcord_core::event::{FaultNature, Reason};
+use ripcord_core::live::LiveState;
+use ripcord_core::name::SignalId;
+use ripcord_core::plan::Plan;
+use ripcord_core::role::Proposal;
+use ripcord_core::service::{Incident, Service};
+use ripcord_core::signal::Signal;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::{PortError, Retry};
+
+use crate::batch::Batch;
+use crate::driver::Mailbox;
+use crate::engine::Host;
+use crate::setup::ServiceSetup;
+
+/// What an effect is performed with: the state is the one that owed it.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) host: Arc<Host>,
+    pub(crate) setup: Arc<ServiceSetup>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) mailbox: Mailbox,
+}
+
+/// Performs `effect`. An empty batch means that it came to nothing and is owed again.
+pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
+    match effect {
+        Effect::AskTriggers { signals } => triggers::ask(&ctx, signals).await,
+        Effect::Preserve => evidence::preserve(&ctx).await,
+        Effect::Plan { number, wanted, tried } => plan::plan(&ctx, number, wanted, tried).await,
+        Effect::AskApprovals { plan, votes } => authority::ask(&ctx, plan, votes).await,
+        Effect::Stage { rung } => shift::stage(&ctx, rung).await,
+        Effect::Guard { rung } => shift::guard(&ctx, rung).await,
+        Effect::Shift { rung, attempt } => shift::shift(&ctx, rung, attempt).await,
+        Effect::Repeat { rung, attempt } => shift::repeat(&ctx, rung, attempt).await,
+        Effect::Probe { rung, attempt } => shift::probe(&ctx, rung, attempt).await,
+        Effect::ReadBack { rung } => shift::read_back(&ctx, rung).await,
+        Effect::Verify { rung, round } => verify::verify(&ctx, rung, round).await,
+        Effect::WatchLive => watch::live(&ctx).await,
+        Effect::MarkHold { version, incident } => watch::mark(&ctx, version, incident).await,
+        Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
+        Effect::WakeAt(_) => Batch::default(),
+    }
+}
+
+/// The label of an effect in metrics.
+pub(crate) const fn name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::AskTriggers { .. } => "ask-triggers",
+        Effect::Preserve => "preserve",
+        Effect::Plan { .. } => "plan",
+        Effect::AskApprovals { .. } => "ask-approvals",
+        Effect::Stage { .. } => "stage",
+        Effect::Guard { .. } => "guard",
+        Effect::Shift { .. } => "shift",
+        Effect::Repeat { .. } => "repeat",
+        Effect::Probe { .. } => "probe",
+        Effect::ReadBack { .. } => "read-back",
+        Effect::Verify { .. } => "verify",
+        Effect::WatchLive => "watch-live",
+        Effect::MarkHold { .. } => "mark-hold",
+        Effect::Announce(_) => "announce",
+        Effect::WakeAt(_) => "wake",
+    }
+}
+
+impl Context {
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.host.setup.clock.now().max(self.service.at)
+    }
+
+    pub(crate) fn incident(&self) -> Option<&Incident> {
+        self.service.incident.as_ref()
+    }
+
+    /// A blob's content; none if it was erased or cannot be read, which is logged.
+    pub(crate) async fn blob(&self, reference: &BlobRef) -> Option<Vec<u8>> {
+        match self.host.setup.store.blob(reference).await {
+            Ok(content) => content,
+            Err(error) => {
+                tracing::error!(service = %self.service.name, %error, "a stored content cannot be read");
+                None
+            }
+        }
+    }
+
+    pub(crate) async fn text(&self, reference: &BlobRef) -> String {
+        let bytes = self.blob(reference).await;
+        bytes.map_or_else(|| "(erased)".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The contents of signals, in the order given; those that were erased are left out.
+    pub(crate) async fn signals(&self, ids: &[SignalId]) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        for taken in self.service.watching.signals.iter().filter(|signal| ids.contains(&signal.taken.signal))
+        {
+            if let Some(bytes) = self.blob(&taken.taken.content).await
+                && let Ok(signal) = serde_json::from_slice(&bytes)
+            {
+                signals.push(signal);
+            }
+        }
+        signals
+    }
+
+    /// Why the incident is, in full.
+    pub(crate) async fn proposal(&self, reason: &Reason) -> Proposal {
+        Proposal {
+            cause: self.text(&reason.cause).await,
+            strategy: reason.strategy.clone(),
+            urgency: reason.urgency.clone(),
+            harm_began_at: reason.harm_began_at,
+        }
+    }
+
+    /// The plan at hand, in full, if its content still has the digest that approvals were given to.
+    pub(crate) async fn plan(&self) -> Option<Plan> {
+        let drafted = self.incident()?.plan()?;
+        debug_assert_eq!(drafted.content.kind, BlobKind::Plan);
+        let plan: Plan = serde_json::from_slice(&self.blob(&drafted.content).await?).ok()?;
+        (plan.digest().ok()? == drafted.digest).then_some(plan)
+    }
+
+    /// What is live; a system that does not answer is unknown, with the reason.
+    pub(crate) async fn live(&self) -> LiveState {
+        match self.setup.ports.deployer.live().await {
+            Ok(live) => live.state,
+            Err(error) => LiveState::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Whether the same call may succeed later.
+pub(crate) fn nature_of(error: &PortError) -> FaultNature {
+    match error.retry {
+        Retry::No => FaultNature::Deterministic,
+        Retry::Later | Retry::After(_) => FaultNature::Environmental,
+    }
+}

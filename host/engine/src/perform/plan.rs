@@ -1,0 +1,151 @@
+//! Asking the planner, or taking a person's target, and drafting the immutable plan.
+
+use ripcord_core::blob::BlobKind;
+use ripcord_core::canonical;
+use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
+use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
+use ripcord_core::policy::Role;
+use ripcord_core::role::{PlannerInput, PlannerVerdict, Question, RefusedTarget, Verdict};
+use ripcord_core::service::Incident;
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_ports::PortError;
+
+use super::{Context, nature_of};
+use crate::batch::Batch;
+use crate::decide::{context, decide, nature};
+
+pub(super) async fn plan(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Target>) -> Batch {
+    let Some(incident) = ctx.incident() else { return Batch::default() };
+    let mut batch = Batch::default();
+    let (decision, word) = match wanted {
+        Some(target) => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
+        None => {
+            let Some(placed) = ctx.setup.policies(Role::Planner).next() else {
+                let reason = batch.text("no planner is configured; `ripcord pull --to` names the version");
+                let word = PlanWord::Failed { reason, nature: FaultNature::Deterministic };
+                return batch.with(Event::Planned(Planned { decision: None, word }));
+            };
+            let question = Question::Planner(PlannerInput {
+                context: context(ctx, placed, Role::Planner, ctx.now()).await,
+                signals: ctx.signals(&incident.signals).await,
+                proposal: ctx.proposal(&incident.reason).await,
+                tried,
+                facts: Vec::new(),
+            });
+            let decided = decide(ctx, placed, question, None).await;
+            batch.absorb(decided.batch);
+            let word = match decided.end {
+                Err(fault) => {
+                    PlanWord::Failed { reason: batch.text(fault.to_string()), nature: nature(&fault) }
+                }
+                Ok(answer) => match answer.verdict {
+                    Verdict::Planner(PlannerVerdict::Choose(choice)) => {
+                        draft(ctx, incident, number, choice.ladder, &mut batch).await
+                    }
+                    Verdict::Planner(PlannerVerdict::NothingSuitable(refused)) => {
+                        PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
+                    }
+                    Verdict::Planner(PlannerVerdict::WillNotHelp(why)) => {
+                        PlanWord::WillNotHelp(batch.text(why))
+                    }
+                    _ => PlanWord::Failed {
+                        reason: batch.text("the planner answered as another role"),
+                        nature: FaultNature::Deterministic,
+                    },
+                },
+            };
+            (Some(decided.decision), word)
+        }
+    };
+    batch.with(Event::Planned(Planned { decision, word }))
+}
+
+fn why_refused(refused: &[RefusedTarget]) -> String {
+    if refused.is_empty() {
+        return "the registry holds no version".to_owned();
+    }
+    refused.iter().map(|one| format!("{}: {}", one.target, one.reason)).collect::<Vec<_>>().join("\n")
+}
+
+/// Pins every target, reads live, and writes the plan down.
+async fn draft(
+    ctx: &Context,
+    incident: &Incident,
+    number: u32,
+    ladder: Vec<Target>,
+    batch: &mut Batch,
+) -> PlanWord {
+    let mut targets = Vec::new();
+    for target in ladder {
+        match pinned(ctx, target).await {
+            Ok(target) => targets.push(target),
+            Err(error) => {
+                let nature = nature_of(&error);
+                return PlanWord::Failed { reason: batch.text(error.to_string()), nature };
+            }
+        }
+    }
+    let live = ctx.live().await;
+    let created_at = ctx.now();
+    let expires_at = created_at + ctx.setup.terms.deadlines.approval;
+    let Some(first) = targets.first() else {
+        return PlanWord::NothingSuitable(batch.text("the planner chose nothing"));
+    };
+    let strategy = first.strategy();
+    let plan = Plan {
+        format: PLAN_FORMAT,
+        installation: ctx.host.installation,
+        incident: incident.id.clone(),
+        number,
+        strategy: strategy.clone(),
+        parts: vec![Part {
+            service: ctx.setup.name.clone(),
+            environment: ctx.setup.terms.environment.clone(),
+            live: live.clone(),
+            rungs: targets.iter().map(|target| rung(ctx, target)).collect(),
+        }],
+        policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
+        requested_by: incident.requested_by.clone(),
+        preflighted: false,
+        drill: false,
+        created_at,
+        expires_at,
+    };
+    let (digest, content) = match (plan.digest(), canonical::json(&plan)) {
+        (Ok(digest), Ok(content)) => (digest, content),
+        (Err(error), _) | (_, Err(error)) => {
+            let reason = batch.text(format!("the plan has no canonical form: {error}"));
+            return PlanWord::Failed { reason, nature: FaultNature::Deterministic };
+        }
+    };
+    let content = batch.blob(BlobKind::Plan, content);
+    let live = batch.observed(&live);
+    PlanWord::Drafted(PlanDrafted { content, digest, number, strategy, targets, live, expires_at })
+}
+
+/// The target with its digest: the one that was pinned here, else the registry's.
+async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
+    let Target::Version(version) = target else { return Ok(target) };
+    let known = ctx.service.versions.get(&version.version).and_then(|known| known.digest);
+    if let Some(digest) = version.digest.or(known) {
+        return Ok(Target::Version(VersionTarget { version: version.version, digest: Some(digest) }));
+    }
+    Ok(Target::Version(ctx.setup.ports.registry.version(&version.version).await?.version))
+}
+
+fn rung(ctx: &Context, target: &Target) -> Rung {
+    let kinds: &[StepKind] = match target {
+        Target::Version(_) => {
+            &[StepKind::Stage, StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify]
+        }
+        _ => &[StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify],
+    };
+    let step = |kind: &StepKind| PlannedStep {
+        kind: *kind,
+        arguments: match kind {
+            StepKind::Stage | StepKind::Shift => ctx.setup.step_arguments.clone(),
+            _ => Vec::new(),
+        },
+    };
+    Rung { target: target.clone(), steps: kinds.iter().map(step).collect() }
+}

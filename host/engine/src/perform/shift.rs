@@ -1,0 +1,254 @@
+//! Stage, guard, shift, probe, read back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{
+    Event, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed, ShiftReturned,
+    StageFailed, Staged,
+};
+use ripcord_core::live::LiveState;
+use ripcord_core::service::Phase;
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::time::Millis;
+use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
+use ripcord_ports::registry::Staged as Artefact;
+use ripcord_ports::{Applied, ErrorKind, PortError};
+
+use super::{Context, nature_of};
+use crate::batch::Batch;
+use crate::driver::append;
+
+/// Between two looks at live after a shift: doubled each time, up to the second number.
+const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
+
+pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
+    let Some(target) = target(ctx, rung) else { return Batch::default() };
+    let mut batch = Batch::default();
+    let limit = Duration::from_millis(ctx.setup.terms.deadlines.stage.0);
+    let fetched = match tokio::time::timeout(limit, fetch(ctx, &target)).await {
+        Ok(fetched) => fetched,
+        Err(_) => {
+            Err(PortError::new(ErrorKind::TimedOut, format!("{target} was not fetched within {limit:?}")))
+        }
+    };
+    match fetched {
+        Ok(artefact) => {
+            let digest = artefact.map(|artefact| artefact.digest);
+            batch.with(Event::Staged(Staged { rung, digest }))
+        }
+        Err(error) => {
+            let nature = nature_of(&error);
+            let reason = batch.text(error.to_string());
+            batch.with(Event::StageFailed(StageFailed { rung, reason, nature }))
+        }
+    }
+}
+
+/// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
+async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortError> {
+    let Target::Version(version) = target else { return Ok(None) };
+    let local = |what: &str, error: std::io::Error| {
+        PortError::new(
+            ErrorKind::Local,
+            format!("the staging folder {what}: {error}; free space or check its rights"),
+        )
+        .caused_by(error)
+    };
+    let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
+    let staging = &ctx.host.setup.staging;
+    staging.create_dir(&name).map_err(|error| local("cannot be written", error))?;
+    let dir = staging.open_dir(&name).map_err(|error| local("cannot be opened", error))?;
+    let fetched = ctx.setup.ports.registry.fetch(version, Arc::new(dir)).await;
+    if fetched.is_err() {
+        drop(staging.remove_dir_all(&name));
+    }
+    let artefact = fetched?;
+    match version.digest {
+        Some(pinned) if pinned != artefact.digest => Err(PortError::new(
+            ErrorKind::WrongDigest,
+            format!(
+                "the artefact of `{}` has digest `{}`, but `{pinned}` was pinned: it was changed; restore it in the registry",
+                version.version, artefact.digest
+            ),
+        )),
+        _ => Ok(Some(artefact)),
+    }
+}
+
+fn unique() -> String {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) async fn guard(ctx: &Context, rung: u32) -> Batch {
+    let host_shifts = ctx.host.budget.reserve(&ctx.setup.name, ctx.now());
+    let live = ctx.live().await;
+    let mut batch = Batch::default();
+    let live = batch.observed(&live);
+    batch.with(Event::GuardRead(GuardRead { rung, live, host_shifts }))
+}
+
+/// The intent first; without it on disk nothing is shifted.
+pub(super) async fn shift(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+    let order = match order(ctx, rung).await {
+        Ok(Some(order)) => order,
+        Ok(None) => return Batch::default(),
+        Err(error) => return not_staged(ctx, rung, attempt, error).await,
+    };
+    if let Err(error) = append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { rung, attempt }))).await
+    {
+        tracing::warn!(service = %ctx.service.name, %error, "the shift was not begun");
+        return Batch::default();
+    }
+    carry_out(ctx, rung, attempt, &order).await
+}
+
+/// The same order with the same key: the deployer promised that this is harmless.
+pub(super) async fn repeat(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+    match order(ctx, rung).await {
+        Ok(Some(order)) => carry_out(ctx, rung, attempt, &order).await,
+        Ok(None) => Batch::default(),
+        Err(error) => returned(rung, attempt, Err(error.outcome_unknown())),
+    }
+}
+
+/// The artefact could not be fetched again after a restart: nothing was shifted.
+async fn not_staged(ctx: &Context, rung: u32, attempt: u32, error: PortError) -> Batch {
+    if append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { rung, attempt }))).await.is_err() {
+        return Batch::default();
+    }
+    returned(rung, attempt, Err(error))
+}
+
+async fn carry_out(ctx: &Context, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
+    let limit = Duration::from_millis(order.deadline.0);
+    let result = match tokio::time::timeout(limit, ctx.setup.ports.deployer.shift(order)).await {
+        Ok(result) => result,
+        Err(_) => {
+            let text = format!("the deployer did not come back within {limit:?}");
+            Err(PortError::new(ErrorKind::TimedOut, text).outcome_unknown())
+        }
+    };
+    if let Err(error) = &result {
+        tracing::warn!(service = %ctx.service.name, %error, "a shift failed");
+    }
+    returned(rung, attempt, result)
+}
+
+fn returned(rung: u32, attempt: u32, result: Result<Shifted, PortError>) -> Batch {
+    let mut batch = Batch::default();
+    let outcome = match result {
+        Ok(Shifted::Done) => ShiftOutcome::Done,
+        Ok(Shifted::Underway(_)) => ShiftOutcome::Underway,
+        Err(error) if error.applied == Applied::Unknown => {
+            ShiftOutcome::Unknown(batch.text(error.to_string()))
+        }
+        Err(error) => {
+            let nature = nature_of(&error);
+            ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature }
+        }
+    };
+    batch.with(Event::ShiftReturned(ShiftReturned { rung, attempt, outcome }))
+}
+
+pub(super) async fn probe(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+    let mut batch = Batch::default();
+    let word = match probe_order(ctx, rung) {
+        None => return batch,
+        Some(order) => match ctx.setup.ports.deployer.probe(&order).await {
+            Ok(Probe::Applied) => ProbeWord::Applied,
+            Ok(Probe::NotApplied) => ProbeWord::NotApplied,
+            Ok(Probe::Underway(_)) => ProbeWord::Underway,
+            Ok(Probe::CannotTell(why)) => ProbeWord::CannotTell(batch.text(why)),
+            Err(error) if error.kind == ErrorKind::Unsupported => {
+                ProbeWord::CannotTell(batch.text(error.to_string()))
+            }
+            Err(error) => ProbeWord::NoAnswer(batch.text(error.to_string())),
+        },
+    };
+    batch.with(Event::ShiftProbed(ShiftProbed { rung, attempt, word }))
+}
+
+/// Looks at live until it is the target, appending each change on the way. The deadline is the core's.
+pub(super) async fn read_back(ctx: &Context, rung: u32) -> Batch {
+    let Some(target) = target(ctx, rung) else { return Batch::default() };
+    let (mut pause, pause_max) = POLL;
+    let mut last: Option<LiveState> = None;
+    loop {
+        let live = ctx.live().await;
+        let mut batch = Batch::default();
+        let proved = live.weakest_proof() >= Some(ctx.setup.terms.proof_min);
+        let served =
+            live.serves(&target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
+        let changed = last.as_ref() != Some(&live);
+        if changed {
+            let observed = batch.observed(&live);
+            batch.events.push(Event::ReadBack(ReadBack { rung, live: observed }));
+        }
+        if served && proved {
+            return batch;
+        }
+        if changed && append(&ctx.mailbox, batch).await.is_err() {
+            return Batch::default();
+        }
+        last = Some(live);
+        let again = ctx.host.setup.clock.now() + pause;
+        ctx.host.setup.clock.sleep_until(again).await;
+        pause = Millis(pause.0 * 2).min(pause_max);
+    }
+}
+
+fn target(ctx: &Context, rung: u32) -> Option<Target> {
+    let target = ctx.incident()?.target(rung)?.clone();
+    // A digest that was pinned when the artefact was staged holds from then on.
+    let pinned = |version: VersionTarget| VersionTarget {
+        digest: version.digest.or_else(|| ctx.service.versions.get(&version.version)?.digest),
+        version: version.version,
+    };
+    Some(match target {
+        Target::Version(version) => Target::Version(pinned(version)),
+        other => other,
+    })
+}
+
+/// The order without its artefact: enough to ask what became of it.
+fn probe_order(ctx: &Context, rung: u32) -> Option<ShiftOrder> {
+    let incident = ctx.incident()?;
+    let Phase::Acting(acting) = &incident.phase else { return None };
+    let plan = incident.plan()?;
+    let expecting = acting.guarded.as_ref().map_or_else(|| plan.live.state(), Observed::state);
+    let key = Digest::tagged("ripcord shift 1", &[plan.digest.as_bytes(), &rung.to_be_bytes(), b"shift"]);
+    Some(ShiftOrder {
+        key: key.to_string(),
+        target: target(ctx, rung)?,
+        expecting,
+        staged: None,
+        deadline: ctx.setup.terms.deadlines.shift,
+    })
+}
+
+/// The whole order. Only a plan whose content has the granted digest is carried out.
+async fn order(ctx: &Context, rung: u32) -> Result<Option<ShiftOrder>, PortError> {
+    let Some(mut order) = probe_order(ctx, rung) else { return Ok(None) };
+    let plan = ctx.plan().await.ok_or_else(|| {
+        PortError::new(
+            ErrorKind::Local,
+            "the plan's content is gone or does not have the digest that was approved",
+        )
+    })?;
+    let planned = plan.parts.first().and_then(|part| part.rungs.get(rung as usize)).map(|rung| &rung.target);
+    let same = match (planned, &order.target) {
+        (Some(Target::Version(planned)), Target::Version(target)) => {
+            planned.version == target.version && (planned.digest.is_none() || planned.digest == target.digest)
+        }
+        (planned, target) => planned == Some(target),
+    };
+    if !same {
+        return Err(PortError::new(ErrorKind::Local, "the plan that was approved names another target"));
+    }
+    order.staged = fetch(ctx, &order.target).await?;
+    Ok(Some(order))
+}

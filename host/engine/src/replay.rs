@@ -1,0 +1,180 @@
+//! Running recorded decisions again, with nothing but the store.
+
+use std::collections::BTreeMap;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{Decision, Event};
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::policy::{PolicyRef, Role};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::Store;
+use ripcord_ports::store::StoreError;
+use ripcord_sandbox::{Policy, Replayed, Sandbox};
+
+use crate::fold::{FoldError, Folded, fold};
+
+/// What came of one decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Result {
+    /// It was run again.
+    Replayed(Replayed),
+    /// Its recording was erased.
+    RecordingErased,
+    /// The policy's bytes are not in the store, or do not load here; why.
+    NoPolicy(String),
+    /// The recording does not decode.
+    Unreadable(String),
+}
+
+/// One decision, run again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayedDecision {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Of which incident, if one was open.
+    pub incident: Option<IncidentId>,
+    /// When it was recorded.
+    pub at: UnixMillis,
+    /// Who was asked.
+    pub policy: PolicyRef,
+    /// What.
+    pub role: Role,
+    /// What came of it.
+    pub result: Result,
+}
+
+/// All that were run again, oldest first within each service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ReplayReport {
+    /// One by one.
+    pub decisions: Vec<ReplayedDecision>,
+}
+
+/// Why nothing could be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such incident.
+    #[error("there is no incident `{0}`; `ripcord incidents list` shows all")]
+    Unknown(IncidentId),
+}
+
+impl ReplayReport {
+    /// Decisions that gave something else than recorded.
+    pub fn differs(&self) -> usize {
+        self.count(|result| matches!(result, Result::Replayed(Replayed::Differs { .. })))
+    }
+
+    /// Decisions that gave the same.
+    pub fn same(&self) -> usize {
+        self.count(|result| matches!(result, Result::Replayed(Replayed::Same { .. })))
+    }
+
+    /// Decisions of which neither can be said.
+    pub fn open(&self) -> usize {
+        self.decisions.len() - self.same() - self.differs()
+    }
+
+    fn count(&self, matches: impl Fn(&Result) -> bool) -> usize {
+        self.decisions.iter().filter(|decision| matches(&decision.result)).count()
+    }
+}
+
+/// Every decision of `incident`, or of all journals, with the incident that was open.
+pub async fn replay(
+    store: &dyn Store,
+    sandbox: &Sandbox,
+    incident: Option<&IncidentId>,
+) -> std::result::Result<ReplayReport, ReplayError> {
+    let services = match incident {
+        Some(id) => vec![id.service().ok_or_else(|| ReplayError::Unknown(id.clone()))?],
+        None => store.services().await?,
+    };
+    let mut policies = BTreeMap::new();
+    let mut report = ReplayReport::default();
+    for service in services {
+        let folded = fold(store, &service).await?;
+        for (at, of, decision) in decisions(&service, &folded) {
+            if incident.is_some() && of.as_ref() != incident {
+                continue;
+            }
+            let result = one(store, sandbox, &mut policies, &decision).await?;
+            let Decision { policy, role, .. } = decision;
+            report.decisions.push(ReplayedDecision {
+                service: service.clone(),
+                incident: of,
+                at,
+                policy,
+                role,
+                result,
+            });
+        }
+    }
+    match incident {
+        Some(id) if report.decisions.is_empty() && store.incident(id).await?.is_none() => {
+            Err(ReplayError::Unknown(id.clone()))
+        }
+        _ => Ok(report),
+    }
+}
+
+/// Every decision of a journal with its time and the incident it belongs to. The decisions that opened an incident belong to it.
+pub(crate) fn decisions(
+    service: &ServiceName,
+    folded: &Folded,
+) -> Vec<(UnixMillis, Option<IncidentId>, Decision)> {
+    let mut state = ripcord_core::service::Service::new(service.clone());
+    let mut all = Vec::new();
+    for (at, event) in &folded.events {
+        let before = state.incident.as_ref().map(|incident| incident.id.clone());
+        if let Ok(next) = state.apply(*at, event) {
+            state = next;
+        }
+        let of = before.or_else(|| state.incident.as_ref().map(|incident| incident.id.clone()));
+        all.extend(decisions_of(event).into_iter().map(|decision| (*at, of.clone(), decision.clone())));
+    }
+    all
+}
+
+/// The decisions that an event records.
+pub(crate) fn decisions_of(event: &Event) -> Vec<&Decision> {
+    match event {
+        Event::TriggersAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
+        Event::Planned(planned) => planned.decision.iter().collect(),
+        Event::ApprovalsAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
+        Event::VerificationsAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn one(
+    store: &dyn Store,
+    sandbox: &Sandbox,
+    policies: &mut BTreeMap<Digest, std::result::Result<Policy, String>>,
+    decision: &Decision,
+) -> std::result::Result<Result, ReplayError> {
+    let Some(recording) = store.blob(&decision.recording).await? else { return Ok(Result::RecordingErased) };
+    let digest = decision.policy.digest;
+    if !policies.contains_key(&digest) {
+        let loaded = match store.component(&digest).await? {
+            None => Err(format!("the store does not hold the component of `{}`", decision.policy)),
+            Some(bytes) => sandbox.load(&bytes).map_err(|error| error.to_string()),
+        };
+        policies.insert(digest, loaded);
+    }
+    let policy = match &policies[&digest] {
+        Ok(policy) => policy.clone(),
+        Err(why) => return Ok(Result::NoPolicy(why.clone())),
+    };
+    let replayed = tokio::task::spawn_blocking(move || ripcord_sandbox::replay(&policy, &recording)).await;
+    Ok(match replayed {
+        Ok(Ok(replayed)) => Result::Replayed(replayed),
+        Ok(Err(error)) => Result::Unreadable(error.to_string()),
+        Err(error) => Result::Unreadable(format!("the replay was lost: {error}")),
+    })
+}
