@@ -1,0 +1,163 @@
+//! The writer: one flush for all that wait, nobody left without an answer.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ripcord_core::journal::Tip;
+use ripcord_ports::store::{Store, StoreError};
+use rusqlite::Connection;
+use tokio::task::JoinSet;
+
+use super::{folder, open};
+use crate::conformance::{append, service};
+use crate::error::{Fault, refused};
+use crate::file::{self, Claim, Options};
+use crate::writer::Writer;
+use crate::{migrate, projections};
+
+fn start(path: &std::path::Path, options: Options) -> Writer {
+    let claim = Claim::take(path).expect("free");
+    file::create(path).expect("makes");
+    let mut connection = file::writing(path, &options).expect("opens");
+    migrate::migrate(&mut connection, path).expect("migrates");
+    Writer::start(connection, claim, &options).expect("starts")
+}
+
+fn notes(connection: &Connection) -> Result<i64, Fault> {
+    Ok(connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0))?)
+}
+
+/// Runs `jobs` numbered writes while the writer is held up, so that all of them wait; what each saw on disk, and its outcome.
+async fn held_up(
+    path: &std::path::Path,
+    options: Options,
+    jobs: u32,
+    fails: fn(u32) -> bool,
+) -> Vec<(u32, Result<i64, StoreError>)> {
+    let writer = std::sync::Arc::new(start(path, options));
+    let (release, gate) = mpsc::channel::<()>();
+    let mut calls = JoinSet::new();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let (first, mut started) = (writer.clone(), Some(started));
+    calls.spawn(async move {
+        let outcome = first.run(false, move |_| {
+            if let Some(started) = started.take() {
+                started.send(()).expect("the test waits");
+            }
+            Ok(gate.recv().map_or(-1, |()| -1))
+        });
+        (u32::MAX, outcome.await)
+    });
+    begun.await.expect("starts, alone in its group");
+    for number in 0..jobs {
+        let (writer, path) = (writer.clone(), path.to_owned());
+        calls.spawn(async move {
+            let outcome = writer
+                .run(false, move |connection| {
+                    projections::set_note(connection, &format!("note-{number}"), b"")?;
+                    if fails(number) {
+                        return Err(refused("told to").into());
+                    }
+                    notes(&file::reading(&path)?)
+                })
+                .await;
+            (number, outcome)
+        });
+    }
+    // Every other task has sent its job when this one gets its turn again: the runtime has one thread.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    release.send(()).expect("the writer waits");
+    let mut outcomes = calls.join_all().await;
+    outcomes.retain(|(number, _)| *number != u32::MAX);
+    outcomes.sort_by_key(|(number, _)| *number);
+    outcomes
+}
+
+#[tokio::test]
+async fn all_that_wait_share_one_commit() {
+    let (path, _folder) = folder();
+    for (_, seen) in held_up(&path, Options::default(), 50, |_| false).await {
+        assert_eq!(seen.expect("written"), 0, "the one before was committed already");
+    }
+    assert_eq!(notes(&file::reading(&path).expect("opens")).expect("counts"), 50);
+}
+
+#[tokio::test]
+async fn a_group_has_a_limit() {
+    let (path, _folder) = folder();
+    let options = Options { group: 20, ..Options::default() };
+    let seen: Vec<_> = held_up(&path, options, 50, |_| false)
+        .await
+        .into_iter()
+        .map(|(_, seen)| seen.expect("written"))
+        .collect();
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), 3, "{seen:?}");
+}
+
+#[tokio::test]
+async fn one_that_fails_fails_alone() {
+    let (path, _folder) = folder();
+    for (number, seen) in held_up(&path, Options::default(), 30, |number| number % 2 == 0).await {
+        assert_eq!(seen.is_err(), number % 2 == 0);
+    }
+    assert_eq!(notes(&file::reading(&path).expect("opens")).expect("counts"), 15);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_waits() {
+    let (path, _folder) = folder();
+    let store = std::sync::Arc::new(open(&path));
+    let mut calls = JoinSet::new();
+    for number in 0..40 {
+        let store = store.clone();
+        calls.spawn(async move {
+            store.append(append(&service(&format!("s-{number}")), Tip::START, 1)).await.is_ok()
+        });
+    }
+    // All have sent when this task gets its turn again: the runtime has one thread.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    store.close().await.expect("closes");
+    assert!(calls.join_all().await.into_iter().all(|written| written));
+    drop(store);
+    assert_eq!(open(&path).services().await.expect("lists").len(), 40);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_takes_nothing_with_it() {
+    let (path, _folder) = folder();
+    let writer = start(&path, Options::default());
+    let slow = writer.run(false, |connection| {
+        std::thread::sleep(Duration::from_millis(100));
+        projections::set_note(connection, "slow", b"")
+    });
+    tokio::time::timeout(Duration::from_millis(10), slow).await.expect_err("goes away");
+    writer.close().await.expect("closes");
+    assert_eq!(notes(&file::reading(&path).expect("opens")).expect("counts"), 1);
+}
+
+#[tokio::test]
+async fn when_the_writer_dies_everyone_is_told() {
+    let (path, _folder) = folder();
+    let writer = std::sync::Arc::new(start(&path, Options::default()));
+    let mut calls = JoinSet::new();
+    let dies = writer.clone();
+    calls.spawn(async move { dies.run(false, |_| -> Result<(), Fault> { panic!("a defect") }).await });
+    for _ in 0..10 {
+        let writer = writer.clone();
+        calls.spawn(async move { writer.run(false, |connection| notes(connection).map(drop)).await });
+    }
+    let outcomes =
+        tokio::time::timeout(Duration::from_secs(20), calls.join_all()).await.expect("nobody hangs");
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    let later = writer.run(false, |connection| notes(connection).map(drop));
+    tokio::time::timeout(Duration::from_secs(20), later).await.expect("does not hang").expect_err("is dead");
+    writer.close().await.expect_err("says that it broke off");
+    drop(writer);
+    // The claim went with the thread, and what was committed is there.
+    open(&path);
+}
