@@ -295,3 +295,78 @@ tuples! {
     (A.0, B.1, C.2, D.3, E.4, F.5, G.6)
     (A.0, B.1, C.2, D.3, E.4, F.5, G.6, H.7)
 }
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::contract::facts::{Sample, UnavailableReason, Value};
+    use crate::minutes;
+
+    const NOW: Instant = 1_700_000_000_000;
+
+    fn answered(request: &Request, value: Result<Value, Unavailable>) -> Dated {
+        Dated { id: "fact-1".into(), request: request.clone(), value, source: "test".into(), as_of: NOW }
+    }
+
+    fn metric(value: f64) -> Result<Value, Unavailable> {
+        Ok(Value::Metric(vec![Sample { labels: Vec::new(), value, at: NOW }]))
+    }
+
+    #[test]
+    fn all_that_is_missing_is_asked_for_at_once_and_once() {
+        let nothing = Facts::new(NOW, Vec::new());
+        let stop = nothing.all((
+            nothing.metric("a"),
+            nothing.live(),
+            None::<Handle<'_, kind::Votes>>,
+            Some(nothing.metric("b")),
+            vec![nothing.metric("a"), nothing.metric("c")],
+        ));
+        let expected = ["a", "b", "c"].map(|query| nothing.metric(query).request().clone());
+        let [a, b, c] = expected;
+        assert_eq!(stop.err(), Some(Stop::Need(vec![a, Request::Live, b, c])));
+    }
+
+    #[test]
+    fn only_what_is_missing_is_asked_for() {
+        let request = Facts::new(NOW, Vec::new()).metric("a").request().clone();
+        let facts = Facts::new(NOW, vec![answered(&request, metric(1.0))]);
+        let stop = facts.all((facts.metric("a"), facts.metric("b"))).err();
+        assert_eq!(stop, Some(Stop::Need(vec![facts.metric("b").request().clone()])));
+        let samples = facts.metric("a").get().expect("a fact").expect("a value");
+        assert_eq!(samples[0].value, 1.0);
+    }
+
+    #[test]
+    fn why_there_is_no_value_is_a_value() {
+        let unavailable = Unavailable { reason: UnavailableReason::TooLarge, message: "9 MB".into() };
+        let facts = Facts::new(NOW, vec![answered(&Request::Live, Err(unavailable.clone()))]);
+        assert_eq!(facts.all(facts.live()).expect("a fact").err(), Some(&unavailable));
+        assert_eq!(unavailable.to_string(), "too large: 9 MB");
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_a_fault_and_no_panic() {
+        let facts = Facts::new(NOW, vec![answered(&Request::Live, metric(1.0))]);
+        let Err(Stop::Fail(why)) = facts.live().get() else { panic!("not a fault") };
+        assert!(why.contains("`fact-1`"), "{why}");
+    }
+
+    #[test]
+    fn a_range_ends_now_in_sixty_steps_unless_it_is_told_otherwise() {
+        let facts = Facts::new(NOW, Vec::new());
+        let query = |handle: Handle<'_, kind::MetricRange>| match handle.request() {
+            Request::MetricRange(query) => query.clone(),
+            other => panic!("{other:?}"),
+        };
+        let usual = query(facts.metric_range("q", minutes(10)));
+        assert_eq!((usual.window.start, usual.window.end, usual.step), (NOW - 600_000, NOW, 10_000));
+        assert_eq!(query(facts.metric_range("q", crate::seconds(5))).step, 1_000);
+        let moved =
+            facts.metric_range("q", minutes(10)).ending(NOW - 1_000).step(minutes(1)).from_source(Some("p"));
+        let moved = query(moved);
+        assert_eq!((moved.window.start, moved.window.end, moved.step), (NOW - 601_000, NOW - 1_000, 60_000));
+        assert_eq!(moved.source.as_deref(), Some("p"));
+    }
+}

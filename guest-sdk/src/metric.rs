@@ -126,3 +126,77 @@ impl Metric {
         grid.instants().filter_map(value_at).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::minutes;
+
+    fn series(points: &[(Instant, f64)]) -> Series {
+        Series { labels: Vec::new(), points: points.iter().map(|&(at, value)| Point { at, value }).collect() }
+    }
+
+    fn grid() -> Grid {
+        let sampling = Sampling { step: minutes(1), lookback: minutes(2) };
+        Grid { end: 600_000, length: minutes(2), sampling }
+    }
+
+    fn metric(read_as: ReadAs) -> Metric {
+        Metric { query: "q".into(), source: None, read_as }
+    }
+
+    #[test]
+    fn the_grid_ends_at_its_end() {
+        assert_eq!(grid().instants().collect::<Vec<_>>(), [480_000, 540_000, 600_000]);
+        let point = Grid { length: Duration::ZERO, ..grid() };
+        assert_eq!(point.instants().collect::<Vec<_>>(), [600_000]);
+    }
+
+    #[test]
+    fn a_gauge_is_its_last_value_that_is_not_too_old() {
+        let gauges =
+            [series(&[(350_000, 1.0), (470_000, 2.0), (535_000, f64::NAN)]), series(&[(590_000, 10.0)])];
+        let read: Vec<_> =
+            metric(ReadAs::Gauge).read(&gauges, &grid()).iter().map(|p| (p.at, p.value)).collect();
+        assert_eq!(read, [(480_000, 2.0), (540_000, 2.0), (600_000, 10.0)]);
+        assert_eq!(metric(ReadAs::Gauge).read(&gauges[..1], &grid()).len(), 2, "too old at the end");
+    }
+
+    #[test]
+    fn a_counter_is_its_growth_per_second() {
+        let counters = [
+            series(&[(360_000, 0.0), (480_000, 120.0), (600_000, 60.0)]),
+            series(&[(480_000, 5.0), (540_000, 125.0), (600_000, 245.0)]),
+        ];
+        let read: Vec<_> =
+            metric(ReadAs::Counter).read(&counters, &grid()).iter().map(|p| (p.at, p.value)).collect();
+        assert_eq!(read, [(480_000, 1.0), (540_000, 2.0), (600_000, 2.5)]);
+    }
+
+    #[test]
+    fn no_series_have_no_values() {
+        assert_eq!(metric(ReadAs::Gauge).read(&[], &grid()), []);
+        assert_eq!(metric(ReadAs::Counter).read(&[series(&[(600_000, 1.0)])], &grid()), []);
+    }
+
+    #[test]
+    fn what_is_asked_for_covers_the_lookback() {
+        let facts = Facts::new(600_000, Vec::new());
+        let crate::contract::facts::Request::MetricRange(query) =
+            metric(ReadAs::Gauge).request(&facts, &grid()).request().clone()
+        else {
+            unreachable!("a range")
+        };
+        assert_eq!((query.window.start, query.window.end, query.step), (360_000, 600_000, 60_000));
+    }
+
+    #[test]
+    fn a_sampling_that_cannot_be_read_is_refused() {
+        let check = |step, lookback, length| Sampling { step, lookback }.check(length);
+        assert_eq!(check(seconds(15), minutes(1), minutes(10)), Ok(()));
+        for (step, lookback) in [(Duration::ZERO, minutes(1)), (minutes(2), minutes(1))] {
+            assert!(check(step, lookback, minutes(10)).is_err_and(|why| why.contains("`lookback`")));
+        }
+        assert!(check(seconds(1), minutes(1), crate::days(30)).is_err_and(|why| why.contains("`30d`")));
+    }
+}
