@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Setup, decisions, question, reqwest_client};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const INFER: &str = "/v2/models/fraud/infer";
 
@@ -126,6 +128,17 @@ async fn metrics_are_in_the_text_format() {
     let mut expected = expected.map(str::to_owned).to_vec();
     expected.sort();
     assert_eq!(series, expected);
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_does_not_hold_up_the_stop() {
+    let mut setup = Setup::new(Some("1.3.2")).await;
+    let mut stuck = TcpStream::connect(setup.url().trim_start_matches("http://")).await.unwrap();
+    let half = format!("POST {INFER} HTTP/1.1\r\nhost: fraud\r\ncontent-length: 10\r\n\r\n{{");
+    stuck.write_all(half.as_bytes()).await.unwrap();
+    assert_eq!(setup.post(INFER, question("logged", 900.0)).await.0, 200);
+    timeout(Duration::from_secs(10), setup.stop()).await.unwrap();
+    assert_eq!(setup.logged().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -209,7 +209,7 @@ async fn a_broken_artefact_leaves_the_old_model_serving() {
 
 #[tokio::test]
 async fn versions_side_by_side() {
-    let setup = Setup::new(Some("1.4.0")).await;
+    let setup = Setup::new(Some("1.3.2")).await;
     let folder = setup.layout.models.join("fraud");
     let place = |version: &str, name: &str| {
         fs::create_dir_all(folder.join(name)).unwrap();
@@ -220,34 +220,38 @@ async fn versions_side_by_side() {
     let load = async || setup.post("/v2/repository/models/fraud/load", json!({})).await;
     let version = async |path: &str| setup.post(path, question("a", 10.0)).await.1["model_version"].clone();
 
-    place("1.3.2", "candidate");
+    place("1.4.0", "candidate");
     assert_eq!(load().await.0, 200);
-    assert_eq!(version("/v2/models/fraud/infer").await, "1.4.0", "what lies on top stays the default");
-    assert_eq!(version("/v2/models/fraud/versions/1.3.2/infer").await, "1.3.2");
+    assert_eq!(
+        version("/v2/models/fraud/infer").await,
+        "1.3.2",
+        "what lies on top stays the default, with a newer one beside it"
+    );
     assert_eq!(version("/v2/models/fraud/versions/1.4.0/infer").await, "1.4.0");
+    assert_eq!(version("/v2/models/fraud/versions/1.3.2/infer").await, "1.3.2");
     let (_, index) = setup.post("/v2/repository/index", json!({})).await;
     assert_eq!(index.as_array().unwrap().len(), 2);
-    assert_eq!(setup.get("/v2/models/fraud/versions/1.3.2").await.1["versions"], json!(["1.3.2", "1.4.0"]));
+    assert_eq!(setup.get("/v2/models/fraud/versions/1.4.0").await.1["versions"], json!(["1.4.0", "1.3.2"]));
 
-    place("1.3.2", "again");
+    place("1.4.0", "again");
     let (status, body) = load().await;
     assert_eq!(
         (status, body["error"].as_str()),
-        (500, Some("version `1.3.2` is there twice: keep one folder of it"))
+        (500, Some("version `1.4.0` is there twice: keep one folder of it"))
     );
     fs::remove_dir_all(folder.join("again")).unwrap();
 
     // One broken version keeps the whole load back.
     fs::write(folder.join("candidate").join("model.json"), "{}").unwrap();
     assert_eq!(load().await.0, 500);
-    assert_eq!(version("/v2/models/fraud/versions/1.3.2/infer").await, "1.3.2");
+    assert_eq!(version("/v2/models/fraud/versions/1.4.0/infer").await, "1.4.0");
 
     // Without one on top, the newest is the default.
-    place("1.3.2", "candidate");
+    place("1.4.0", "candidate");
     place("1.2.0", "old");
     fs::remove_file(folder.join("model-settings.json")).unwrap();
     assert_eq!(load().await.0, 200);
-    assert_eq!(version("/v2/models/fraud/infer").await, "1.3.2");
+    assert_eq!(version("/v2/models/fraud/infer").await, "1.4.0");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ use request_log::RequestLog;
 pub const TRIAL_HEADER: &str = "ripcord-trial";
 
 /// How long requests in flight may take once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// `fraud serve`.
 #[derive(Debug, Clone, clap::Args)]
