@@ -15,8 +15,8 @@ pub(crate) enum State {
     Missing(String),
     /// Too few events to judge.
     TooFew(String),
-    /// Beyond the limit, without interruption since then.
-    Beyond { since: Instant, text: String },
+    /// Beyond the limit without interruption, as far as there are values: since when, and for how long.
+    Beyond { since: Instant, held: Duration, text: String },
     /// On the well side of the limit.
     Well(String),
 }
@@ -55,8 +55,15 @@ impl<'s> Evidence<'s> {
             settings.volume.as_ref().zip(volume).map(|(volume, fact)| settings.count(volume, fact, &current));
         let baseline = earlier.zip(metric_before).map(|(grid, metric)| {
             let values = settings.values(metric, per_before, &grid)?;
-            let mean = stats::mean(&values).filter(|mean| *mean != 0.0);
-            mean.ok_or_else(|| format!("the baseline of {} is 0, which gives no limit", settings.title()))
+            let mean = stats::mean(&values).unwrap_or_default();
+            let why = || {
+                format!(
+                    "the baseline of {} is {}: only one above 0 gives a limit",
+                    settings.title(),
+                    readable(mean)
+                )
+            };
+            if mean > 0.0 { Ok(mean) } else { Err(why()) }
         });
         Ok(Self { settings, now, values, volume, baseline })
     }
@@ -89,9 +96,9 @@ impl<'s> Evidence<'s> {
         let since = stats::sustained_since(&values, &condition, lookback);
         let held = since.map(|since| millis(last.at.saturating_sub(since)));
         let text = settings.sentence(last.value, &condition, held, baseline);
-        match since {
+        match since.zip(held) {
             None => State::Well(text),
-            Some(since) => State::Beyond { since, text },
+            Some((since, held)) => State::Beyond { since, held, text },
         }
     }
 }

@@ -41,12 +41,13 @@ impl Trigger for ThresholdTrigger {
         let assessment = match Evidence::gather(case.now(), facts, settings)?.judge() {
             State::Missing(why) => Assessment::watch(recheck).note(Note::warning(why)).remember(&memo),
             State::TooFew(why) => Assessment::watch(recheck).note(Note::info(why)).remember(&memo),
-            State::Beyond { since, text } if case.now() >= since + settings.for_at_least => {
+            // Time without values does not count: `held` ends at the last value, not now.
+            State::Beyond { since, held, text } if held >= settings.for_at_least => {
                 let proposal = Proposal::new(text).by(settings.strategy).with(settings.urgency).since(since);
                 Assessment::roll_back(proposal).remember(&Raised { raised: true })
             }
-            State::Beyond { since, text } => {
-                let until = since + settings.for_at_least;
+            State::Beyond { since, text, .. } => {
+                let until = (since + settings.for_at_least).max(case.now() + settings.sampling.step);
                 Assessment::watch(until).note(Note::info(text)).remember(&memo)
             }
             State::Well(text) if memo.raised || case.all_resolved() => Assessment::stand_down(text),
