@@ -1,0 +1,221 @@
+//! One question in the words of this version.
+
+use std::sync::Arc;
+
+use ciborium::Value;
+use ripcord_core::canonical::{self, EncodeError};
+use ripcord_core::fact::Fact;
+use ripcord_core::policy::Role;
+use ripcord_core::role;
+use serde::{Deserialize, Serialize};
+use wasmtime::Store;
+use wasmtime::component::Instance;
+
+use super::V0_1;
+use super::bindings::exports::ripcord::policy::{approval, planner, trigger, verification};
+use super::bindings::ripcord::policy::{facts, types};
+use super::from_guest::{FromGuest, Rules};
+use super::to_guest::ToGuest;
+use crate::contract::{Case, Spent};
+use crate::fault::{Fault, FaultKind};
+use crate::limits::Limits;
+use crate::recording::{Header, Stored, StoredEnd};
+use crate::run::Ran;
+use crate::state::State;
+use crate::text::cut;
+
+const GUEST_ERROR_BYTES_MAX: usize = 4 << 10;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Question {
+    Trigger(trigger::Input),
+    Planner(planner::Input),
+    Approval(approval::Input),
+    Verification(verification::Input),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    Trigger(trigger::Assessment),
+    Planner(planner::Answer),
+    Approval(approval::Answer),
+    Verification(verification::Answer),
+}
+
+/// What any role's call returns.
+enum Step {
+    Need(Vec<facts::Request>),
+    Done(Answer),
+}
+
+#[derive(Debug)]
+pub(super) struct V0_1Case {
+    contract: Arc<V0_1>,
+    question: Question,
+    /// Facts of a recording that the guest has not been given yet, next one last.
+    held_back: Vec<facts::Fact>,
+    /// One entry per call.
+    requests: Vec<Vec<facts::Request>>,
+    answer: Option<Answer>,
+}
+
+impl Question {
+    fn facts(&self) -> &Vec<facts::Fact> {
+        match self {
+            Self::Trigger(input) => &input.facts,
+            Self::Planner(input) => &input.facts,
+            Self::Approval(input) => &input.facts,
+            Self::Verification(input) => &input.facts,
+        }
+    }
+
+    fn facts_mut(&mut self) -> &mut Vec<facts::Fact> {
+        match self {
+            Self::Trigger(input) => &mut input.facts,
+            Self::Planner(input) => &mut input.facts,
+            Self::Approval(input) => &mut input.facts,
+            Self::Verification(input) => &mut input.facts,
+        }
+    }
+
+    fn context(&self) -> &types::Context {
+        match self {
+            Self::Trigger(input) => &input.context,
+            Self::Planner(input) => &input.context,
+            Self::Approval(input) => &input.context,
+            Self::Verification(input) => &input.context,
+        }
+    }
+
+    const fn role(&self) -> Role {
+        match self {
+            Self::Trigger(_) => Role::Trigger,
+            Self::Planner(_) => Role::Planner,
+            Self::Approval(_) => Role::Approval,
+            Self::Verification(_) => Role::Verification,
+        }
+    }
+}
+
+impl V0_1 {
+    /// The inner result is the guest's own: its step, or the text with which it gave up. None if the role is not exported.
+    fn call(
+        &self,
+        question: &Question,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Option<Result<Step, String>>> {
+        macro_rules! ask {
+            ($indices:expr, $call:ident, $input:expr, $role:ident, $case:ident) => {{
+                let Some(indices) = $indices else { return Ok(None) };
+                let guest = indices.load(&mut *store, instance)?;
+                guest.$call(&mut *store, $input)?.map(|step| match step {
+                    $role::Step::Need(requests) => Step::Need(requests),
+                    $role::Step::Done(answer) => Step::Done(Answer::$case(answer)),
+                })
+            }};
+        }
+        Ok(Some(match question {
+            Question::Trigger(input) => ask!(&self.trigger, call_assess, input, trigger, Trigger),
+            Question::Planner(input) => ask!(&self.planner, call_propose, input, planner, Planner),
+            Question::Approval(input) => ask!(&self.approval, call_authorize, input, approval, Approval),
+            Question::Verification(input) => {
+                ask!(&self.verification, call_verify, input, verification, Verification)
+            }
+        }))
+    }
+}
+
+impl V0_1Case {
+    pub(super) fn new(contract: Arc<V0_1>, question: &role::Question) -> Self {
+        let question = match question {
+            role::Question::Trigger(input) => Question::Trigger(input.to_guest()),
+            role::Question::Planner(input) => Question::Planner(input.to_guest()),
+            role::Question::Approval(input) => Question::Approval(input.to_guest()),
+            role::Question::Verification(input) => Question::Verification(input.to_guest()),
+        };
+        Self { contract, question, held_back: Vec::new(), requests: Vec::new(), answer: None }
+    }
+
+    pub(super) fn again(contract: Arc<V0_1>, question: &Value) -> Result<Self, String> {
+        let mut question: Question = question.deserialized().map_err(|error| error.to_string())?;
+        let mut held_back = std::mem::take(question.facts_mut());
+        held_back.reverse();
+        Ok(Self { contract, question, held_back, requests: Vec::new(), answer: None })
+    }
+
+    fn read(&mut self, step: Step, limits: &Limits) -> Result<role::Step, Fault> {
+        let rules = Rules {
+            now: self.question.context().now,
+            text_bytes_max: usize::try_from(limits.text_bytes_max).unwrap_or(usize::MAX),
+        };
+        Ok(match step {
+            Step::Need(requests) => {
+                // Kept as the guest wrote them, even when they cannot be read.
+                if let Some(kept) = self.requests.last_mut() {
+                    kept.clone_from(&requests);
+                }
+                role::Step::Need(Vec::from_guest(requests, &rules)?)
+            }
+            Step::Done(answer) => {
+                self.answer = Some(answer.clone());
+                role::Step::Done(role::Answer::from_guest(answer, &rules)?)
+            }
+        })
+    }
+}
+
+impl Case for V0_1Case {
+    fn add_facts(&mut self, facts: &[Fact]) {
+        self.question.facts_mut().extend(facts.iter().map(ToGuest::to_guest));
+    }
+
+    fn facts(&self) -> u32 {
+        u32::try_from(self.question.facts().len()).unwrap_or(u32::MAX)
+    }
+
+    fn release_facts(&mut self, count: u32) {
+        while self.facts() < count {
+            let Some(fact) = self.held_back.pop() else { return };
+            self.question.facts_mut().push(fact);
+        }
+    }
+
+    fn call(&mut self, limits: &Limits) -> Ran<role::Step> {
+        self.requests.push(Vec::new());
+        let Ran { outcome, fuel, log } = self
+            .contract
+            .linked
+            .run(limits, |store, instance| self.contract.call(&self.question, store, instance));
+        let role = self.question.role();
+        let outcome = outcome.and_then(|answered| match answered {
+            None => Err(FaultKind::RoleNotExported { role }.into()),
+            Some(Err(mut message)) => {
+                cut(&mut message, GUEST_ERROR_BYTES_MAX);
+                Err(FaultKind::GuestError { message }.into())
+            }
+            Some(Ok(step)) => self.read(step, limits),
+        });
+        Ran { outcome, fuel, log }
+    }
+
+    fn record(
+        &self,
+        header: &Header,
+        rounds: &[Spent],
+        fault: Option<&Fault>,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let abandoned = || StoredEnd::Fault(FaultKind::Abandoned.into());
+        let end = match (fault, &self.answer) {
+            (Some(fault), _) => StoredEnd::Fault(fault.clone()),
+            (None, Some(answer)) => StoredEnd::Done(answer),
+            (None, None) => abandoned(),
+        };
+        let requests = self.requests.iter().map(|round| round.iter().collect());
+        let stored: Stored<&Question, &facts::Request, &Answer> =
+            Stored::new(header, &self.question, requests, rounds, end);
+        canonical::cbor(&stored)
+    }
+}

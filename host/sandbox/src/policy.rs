@@ -1,0 +1,98 @@
+//! A loaded policy.
+
+use std::sync::Arc;
+
+use ripcord_core::fact::FactKind;
+use ripcord_core::policy::{Manifest, PolicyRef, Role};
+use ripcord_core::role::{Question, Step};
+use serde_json::Value;
+
+use crate::contract::Contract;
+use crate::deciding::{self, Deciding};
+use crate::engine::EngineId;
+use crate::fault::Fault;
+use crate::limits::Limits;
+use crate::settings::{Schema, SettingsError};
+use crate::state::LogLine;
+
+/// What one call of a policy gave, and what it cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// What the policy said, or what it did instead.
+    pub outcome: Result<Step, Fault>,
+    /// Units used, faults included.
+    pub fuel: u64,
+    /// Lines written, faults included.
+    pub log: Vec<LogLine>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) reference: PolicyRef,
+    pub(crate) manifest: Manifest,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) schema: Schema,
+    pub(crate) contract: Arc<dyn Contract>,
+    pub(crate) engine: EngineId,
+}
+
+/// A component that was accepted as a policy: checked, compiled, linked. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Policy(pub(crate) Arc<Loaded>);
+
+impl Policy {
+    pub(crate) fn new(
+        reference: PolicyRef,
+        manifest: Manifest,
+        roles: Vec<Role>,
+        schema: Schema,
+        contract: Arc<dyn Contract>,
+        engine: EngineId,
+    ) -> Self {
+        Self(Arc::new(Loaded { reference, manifest, roles, schema, contract, engine }))
+    }
+
+    /// Name, version and digest of the component.
+    pub fn reference(&self) -> &PolicyRef {
+        &self.0.reference
+    }
+
+    /// What the policy says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// The roles that the component exports, in the order of an incident.
+    pub fn roles(&self) -> &[Role] {
+        &self.0.roles
+    }
+
+    /// The version of the contract that it was built against.
+    pub fn contract(&self) -> &'static str {
+        self.0.contract.version()
+    }
+
+    /// Checks settings against the manifest's schema and gives them the form that [`ripcord_core::role::Context::settings`] carries.
+    pub fn check_settings(&self, settings: &Value) -> Result<String, SettingsError> {
+        self.0.schema.check(settings)?;
+        Ok(settings.to_string())
+    }
+
+    /// Asks once. `grant` is what the operator lets it see, within its manifest.
+    pub fn call(&self, question: &Question, grant: &[FactKind], limits: &Limits) -> Call {
+        if let Some(fault) = deciding::missing_role(self, question.role()) {
+            return Call { outcome: Err(fault), fuel: 0, log: Vec::new() };
+        }
+        let ran = self.0.contract.clone().ask(question).call(limits);
+        let outcome = ran.outcome.and_then(|step| {
+            deciding::check_step(&step, self, question.role(), grant, limits)?;
+            Ok(step)
+        });
+        Call { outcome, fuel: ran.fuel, log: ran.log }
+    }
+
+    /// Begins a decision, which is recorded.
+    pub fn begin(&self, question: &Question, grant: &[FactKind], limits: &Limits) -> Deciding {
+        Deciding::new(self.clone(), question, grant, limits)
+    }
+}
