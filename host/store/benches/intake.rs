@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 
 const CALLERS: [u64; 2] = [8, 64];
 const ROUNDS: usize = 9;
-const SIGNALS_PER_ROUND: u64 = 20_000;
+/// Of full groups, in one round of the ratio.
+const FLUSHES_PER_ROUND: u64 = 200;
 
 fn signal(number: u64) -> NewSignal {
     let name = |text: &str| Label::new(text, format!("{text}-{number}"));
@@ -122,17 +123,18 @@ fn criterion_groups(criterion: &mut Criterion, runtime: &Runtime) {
 }
 
 fn print_ratio(runtime: &Runtime, callers: u64) {
+    let signals = callers * FLUSHES_PER_ROUND;
     let folder = tempfile::tempdir().expect("a folder");
     let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).expect("opens"));
     let mut connection = bare(&folder.path().join("bare.db"));
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS as u64)
         .map(|round| {
-            let first = round * SIGNALS_PER_ROUND;
+            let first = round * signals;
             let start = Instant::now();
-            runtime.block_on(accept(&store, callers, first, SIGNALS_PER_ROUND));
+            runtime.block_on(accept(&store, callers, first, signals));
             let with_store = start.elapsed().as_secs_f64();
             let start = Instant::now();
-            insert(&mut connection, callers, first, SIGNALS_PER_ROUND);
+            insert(&mut connection, callers, first, signals);
             (with_store, start.elapsed().as_secs_f64())
         })
         .collect();
@@ -140,8 +142,8 @@ fn print_ratio(runtime: &Runtime, callers: u64) {
     let (with_store, bare) = rounds[ROUNDS / 2];
     println!(
         "{callers} callers: {:.0} signals/s durable, bare loop in groups of {callers}: {:.0}/s, time ratio {:.2} (median of {ROUNDS})",
-        SIGNALS_PER_ROUND as f64 / with_store,
-        SIGNALS_PER_ROUND as f64 / bare,
+        signals as f64 / with_store,
+        signals as f64 / bare,
         with_store / bare
     );
 }
