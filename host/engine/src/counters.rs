@@ -17,9 +17,12 @@ pub struct Counter {
 /// All counters at one moment, by name and label.
 pub type Counters = Vec<Counter>;
 
+/// A counter's name and label.
+type Key = (&'static str, Option<(&'static str, String)>);
+
 #[derive(Debug, Default)]
 pub(crate) struct Cells {
-    cells: Mutex<BTreeMap<(&'static str, Option<(&'static str, String)>), u64>>,
+    cells: Mutex<BTreeMap<Key, u64>>,
 }
 
 impl Cells {

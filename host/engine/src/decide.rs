@@ -9,6 +9,8 @@ use ripcord_core::role::{self, Answer, Memo, Question};
 use ripcord_core::time::UnixMillis;
 use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
 
+use futures_util::future::join_all;
+
 use crate::batch::Batch;
 use crate::facts::fetch;
 use crate::perform::Context;
@@ -141,28 +143,6 @@ fn lost(placed: &PlacedPolicy, role: Role, rounds: u32, fault: Fault) -> Decided
     let policy = placed.policy.reference().clone();
     let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
     Decided { decision, end: Err(fault), facts: Vec::new(), batch }
-}
-
-/// Waits for all, side by side, and keeps their order.
-pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    use std::pin::Pin;
-    use std::task::Poll;
-    let mut pending: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut ready = true;
-        for (future, output) in &mut pending {
-            if output.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(value) => *output = Some(value),
-                    Poll::Pending => ready = false,
-                }
-            }
-        }
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    pending.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// The CBOR of facts, where there are any.

@@ -310,7 +310,7 @@ impl Driver {
             return Err((error.into(), batch));
         }
         self.tip = tip;
-        self.host.count_events(&batch.events);
+        self.host.count(&batch.events, &self.service, &next);
         self.host.health(&self.setup.name, None);
         self.service = Arc::new(next);
         self.host.budget.settle(&self.service);

@@ -7,9 +7,8 @@ use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Configured, Event};
-use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::Service;
+use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
@@ -46,7 +45,15 @@ impl Host {
         }
     }
 
-    pub(crate) fn count_events(&self, events: &[Event]) {
+    /// Counts what was appended, and how an incident ended if one did.
+    pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
+        let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
+        if let (true, Some(Phase::Settled(outcome))) =
+            (id(before) != id(after), after.last_settled.as_ref().map(|incident| &incident.phase))
+        {
+            let outcome = outcome.to_string().replace(' ', "-");
+            self.counters.add("ripcord_incidents_settled_total", Some(("outcome", &outcome)), 1);
+        }
         for event in events {
             match event {
                 Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
@@ -257,9 +264,4 @@ fn empty_staging(setup: &HostSetup) -> std::io::Result<()> {
         setup.staging.remove_dir_all(&name).or_else(|_| setup.staging.remove_file(&name))?;
     }
     Ok(())
-}
-
-/// The label of an outcome in metrics.
-pub(crate) fn outcome_label(outcome: &Outcome) -> String {
-    outcome.to_string().replace(' ', "-")
 }

@@ -1,6 +1,7 @@
 //! Running recorded decisions again, with nothing but the store.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Decision, Event};
@@ -160,14 +161,14 @@ async fn one(
 ) -> std::result::Result<Result, ReplayError> {
     let Some(recording) = store.blob(&decision.recording).await? else { return Ok(Result::RecordingErased) };
     let digest = decision.policy.digest;
-    if !policies.contains_key(&digest) {
-        let loaded = match store.component(&digest).await? {
+    let loaded = match policies.entry(digest) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(match store.component(&digest).await? {
             None => Err(format!("the store does not hold the component of `{}`", decision.policy)),
             Some(bytes) => sandbox.load(&bytes).map_err(|error| error.to_string()),
-        };
-        policies.insert(digest, loaded);
-    }
-    let policy = match &policies[&digest] {
+        }),
+    };
+    let policy = match loaded {
         Ok(policy) => policy.clone(),
         Err(why) => return Ok(Result::NoPolicy(why.clone())),
     };

@@ -133,7 +133,7 @@ async fn golden(
         let _place = gate.acquire().await;
         endpoint.infer(&row.input, query.candidate.as_ref(), tag).await
     });
-    let replies = crate::decide::join_all(sent).await;
+    let replies = futures_util::future::join_all(sent).await;
     Ok(summarise(&rows, &replies, query.detail, started_at))
 }
 

@@ -8,8 +8,9 @@ use ripcord_core::service::Phase;
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, join_all, nature};
+use crate::decide::{context, decide, nature};
 use crate::setup::PlacedPolicy;
+use futures_util::future::join_all;
 
 pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };

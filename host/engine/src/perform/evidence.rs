@@ -11,9 +11,10 @@ use tokio::time::timeout;
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::{facts_blob, join_all};
+use crate::decide::facts_blob;
 use crate::facts::live_fact;
 use crate::trials;
+use futures_util::future::join_all;
 
 /// A piece of evidence: its name, and its content or why there is none.
 type Piece = (String, Result<Vec<u8>, String>);

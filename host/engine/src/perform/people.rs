@@ -7,7 +7,7 @@ use ripcord_ports::notifier::Announcement;
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::join_all;
+use futures_util::future::join_all;
 
 /// Rounds of attempts before a notifier is given up for this announcement.
 const ATTEMPTS: u32 = 6;

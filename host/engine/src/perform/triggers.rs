@@ -9,8 +9,9 @@ use ripcord_core::time::UnixMillis;
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, facts_blob, join_all, nature};
+use crate::decide::{context, decide, facts_blob, nature};
 use crate::setup::PlacedPolicy;
+use futures_util::future::join_all;
 
 pub(super) async fn ask(ctx: &Context, ids: Vec<SignalId>) -> Batch {
     let now = ctx.now();

@@ -8,9 +8,10 @@ use ripcord_core::role::{Finding, Question, Verdict, VerificationInput, Verifica
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, join_all, nature, read_facts};
+use crate::decide::{context, decide, nature, read_facts};
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
+use futures_util::future::join_all;
 
 pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
