@@ -1,0 +1,3 @@
+//! The binary: configuration, HTTP, command line, demo, wiring.
+
+pub mod starters;
