@@ -1,1 +1,49 @@
-//! See `ARCHITECTURE.md`.
+//! What Ripcord talks to: registries, deployers, endpoints, metrics, alert sources, request logs, notifiers, evidence.
+//!
+//! Invariants of this crate:
+//! - an adapter talks only to the addresses, folders and programs of its configuration; no redirect is followed, no proxy is taken from
+//!   the environment, no symbolic link leads out of a folder;
+//! - everything that is read has a limit, every call a deadline;
+//! - an error says whether the effect may have happened; where that is not known, it says so;
+//! - secrets are given already read, and are in no error, log line or `Debug` text.
+//!
+//! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common.
+
+mod artefact;
+mod folder;
+mod http;
+mod open_inference;
+mod secret;
+mod text_time;
+
+pub mod alerts_alertmanager;
+pub mod clock_system;
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod deployer_open_inference;
+pub mod endpoint_open_inference;
+pub mod metrics_scrape;
+pub mod registry_directory;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ripcord_ports::Clock;
+
+pub use http::Http;
+pub use secret::Secret;
+
+/// What adapters have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// One client, so that connections are shared.
+    pub http: Http,
+    /// The host's only source of time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("http", &self.http).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! Webhook payloads of Alertmanager, version 4, as alerts.
+//!
+//! Payloads carry no id and are repeated: by a retry, by `continue: true`, by `repeat_interval`, and together with newer alerts of their
+//! group. So each alert has a dedupe key over what identifies one change of one alert.
+
+use std::collections::BTreeMap;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::signal::{Label, Severity, SignalStatus};
+use ripcord_core::time::UnixMillis;
+use serde::Deserialize;
+
+use crate::text_time;
+
+const VERSION: &str = "4";
+const ALERTS_MAX: usize = 10_000;
+
+/// One alert of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedAlert {
+    /// The label `alertname`.
+    pub rule: String,
+    /// Of this alert, whatever the payload's own says.
+    pub status: SignalStatus,
+    /// The label `severity`; without one it is a warning.
+    pub severity: Severity,
+    /// Sorted by name.
+    pub labels: Vec<Label>,
+    /// Sorted by name.
+    pub annotations: Vec<Label>,
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// When it ended; none while it holds.
+    pub ended_at: Option<UnixMillis>,
+    /// Alertmanager's digest of the labels.
+    pub fingerprint: String,
+    /// The group that it was sent with.
+    pub group_key: String,
+    /// The same for every delivery of the same change of the same alert, through whichever receiver, route or group.
+    pub dedupe_key: Digest,
+}
+
+/// A payload, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedPayload {
+    /// In the payload's order, without repeats.
+    pub alerts: Vec<ParsedAlert>,
+    /// How many alerts Alertmanager left out because of its `max_alerts`. They are lost unless people are told.
+    pub truncated: u64,
+}
+
+/// A payload that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// It is not such JSON.
+    #[error("the payload is not the JSON that Alertmanager sends: {0}")]
+    Json(String),
+    /// It is of another version.
+    #[error("the payload is of version `{0}`: only version 4, of Alertmanager 0.15 and later, is known")]
+    Version(String),
+    /// One of its alerts is wrong.
+    #[error("alert {number} of the payload {why}")]
+    Alert {
+        /// Counted from one.
+        number: usize,
+        /// The rest of the sentence.
+        why: String,
+    },
+    /// It holds too many alerts.
+    #[error("the payload holds more than {ALERTS_MAX} alerts: set `max_alerts` of the receiver")]
+    TooMany,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    version: String,
+    #[serde(default)]
+    group_key: String,
+    #[serde(default)]
+    truncated_alerts: u64,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Alert {
+    status: String,
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    starts_at: String,
+    #[serde(default)]
+    ends_at: Option<String>,
+    #[serde(default)]
+    fingerprint: String,
+}
+
+/// Reads a payload.
+pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: Option<serde_json::Value>,
+    }
+    // The version first: the payload of another one may look different in every other way.
+    let seen: Version =
+        serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    match seen.version {
+        Some(serde_json::Value::String(version)) if version == VERSION => {}
+        Some(serde_json::Value::String(other)) => {
+            return Err(PayloadError::Version(other.chars().take(40).collect()));
+        }
+        Some(_) => return Err(PayloadError::Json("its `version` is no text".to_owned())),
+        None => return Err(PayloadError::Json("it has no `version`".to_owned())),
+    }
+    let payload: Payload =
+        serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    debug_assert_eq!(payload.version, VERSION);
+    if payload.alerts.len() > ALERTS_MAX {
+        return Err(PayloadError::TooMany);
+    }
+    let mut seen = std::collections::HashSet::new();
+    let mut alerts = Vec::new();
+    for (index, alert) in payload.alerts.into_iter().enumerate() {
+        let parsed =
+            read(alert, &payload.group_key).map_err(|why| PayloadError::Alert { number: index + 1, why })?;
+        if seen.insert(parsed.dedupe_key) {
+            alerts.push(parsed);
+        }
+    }
+    Ok(ParsedPayload { alerts, truncated: payload.truncated_alerts })
+}
+
+fn read(alert: Alert, group_key: &str) -> Result<ParsedAlert, String> {
+    let rule = alert.labels.get("alertname").filter(|name| !name.is_empty());
+    let rule = rule.ok_or("has no label `alertname`")?.clone();
+    let status = match alert.status.as_str() {
+        "firing" => SignalStatus::Firing,
+        "resolved" => SignalStatus::Resolved,
+        other => return Err(format!("has the status `{other}`, which is neither `firing` nor `resolved`")),
+    };
+    let started_at =
+        text_time::parse(&alert.starts_at).map_err(|why| format!("has a bad `startsAt`: {why}"))?;
+    let ended_at = match (status, alert.ends_at.as_deref()) {
+        // While an alert holds, its end is the year 1, or the instant at which it will count as over.
+        (SignalStatus::Firing, _) | (_, None) => None,
+        (SignalStatus::Resolved, Some(text)) if text.starts_with("0001-01-01T") => None,
+        (SignalStatus::Resolved, Some(text)) => {
+            Some(text_time::parse(text).map_err(|why| format!("has a bad `endsAt`: {why}"))?)
+        }
+    };
+    let labels = sorted(alert.labels);
+    let severity = labels
+        .iter()
+        .find(|label| label.name == "severity")
+        .map_or(Severity::Warning, |label| Severity::from(label.value.as_str()));
+    Ok(ParsedAlert {
+        dedupe_key: dedupe_key(&labels, started_at, status),
+        rule,
+        status,
+        severity,
+        annotations: sorted(alert.annotations),
+        labels,
+        started_at,
+        ended_at,
+        fingerprint: alert.fingerprint,
+        group_key: group_key.to_owned(),
+    })
+}
+
+fn sorted(labels: BTreeMap<String, String>) -> Vec<Label> {
+    labels.into_iter().map(|(name, value)| Label { name, value }).collect()
+}
+
+/// Over all labels rather than the fingerprint, which is 64 bits and no secret to whoever sets labels; and not over the group, since one alert
+/// reaches us through every group that a route with `continue: true` puts it in.
+fn dedupe_key(labels: &[Label], started_at: UnixMillis, status: SignalStatus) -> Digest {
+    let started_at = started_at.0.to_be_bytes();
+    let status: &[u8] = match status {
+        SignalStatus::Firing => b"firing",
+        SignalStatus::Resolved => b"resolved",
+    };
+    let names = labels.iter().flat_map(|label| [label.name.as_bytes(), label.value.as_bytes()]);
+    let parts: Vec<&[u8]> = [started_at.as_slice(), status].into_iter().chain(names).collect();
+    Digest::tagged("ripcord alert 1", &parts)
+}

@@ -1,0 +1,248 @@
+//! A deployer for servers that speak the Open Inference Protocol with its repository extension and read models from a folder.
+//!
+//! A shift puts the artefact in the place of the model's folder and asks the server to load it. A server can refuse the load, keep the
+//! old version, and still report it as ready, or answer the load and serve something else: only the version that a real answer names counts
+//! as proof. So the artefact's own settings must name the version, as the registry does.
+
+mod folder_swap;
+mod live;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use ripcord_core::fact::Live;
+use ripcord_core::live::{LiveState, Proof};
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::time::Millis;
+use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::registry::Staged;
+use ripcord_ports::{Applied, Deployer, ErrorKind, PortError};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::open_inference::ModelServer;
+use crate::secret::Secret;
+use crate::{Shared, folder, http};
+
+use folder_swap::ModelFolder;
+
+/// Where the server is and where it reads the model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OpenInferenceDeployerConfig {
+    /// The server's address, such as `http://127.0.0.1:8080`.
+    pub url: String,
+    /// The model's name on the server.
+    pub model: String,
+    /// The folder from which the server reads this model. It is replaced as a whole, so the folder around it must be writable.
+    pub model_directory: PathBuf,
+    /// For one call other than a load, in milliseconds. Default: 10000. A load has the time of its step.
+    #[serde(default = "deadline_default")]
+    pub deadline_ms: u64,
+    /// The protocol's `inputs` of a harmless request, whose answer proves which version is served. Default: none, and then what the
+    /// server's control plane says is the only proof.
+    #[serde(default)]
+    pub probe_input: Option<Value>,
+    /// The same in a JSON file.
+    #[serde(default)]
+    pub probe_input_file: Option<PathBuf>,
+    /// How many answers are looked at, each over a connection of its own, so that several replicas behind one address are noticed.
+    /// Default: 3.
+    #[serde(default = "answers_default")]
+    pub answers: u32,
+}
+
+const PROBE_INPUT_BYTES_MAX: u64 = 1 << 20;
+const ANSWERS_MAX: u32 = 100;
+
+fn deadline_default() -> u64 {
+    http::DEADLINE_DEFAULT.0
+}
+
+fn answers_default() -> u32 {
+    3
+}
+
+/// One model on one server, or on several behind one address that share its folder.
+#[derive(Debug)]
+pub struct OpenInferenceDeployer {
+    server: ModelServer,
+    shared: Shared,
+    folder: ModelFolder,
+    probe_input: Option<Value>,
+    answers: u32,
+    /// One shift at a time in this process; between processes the journal sees to it.
+    shifting: Mutex<()>,
+}
+
+impl OpenInferenceDeployer {
+    /// Checks the configuration and reads the probe's input.
+    pub fn new(
+        config: OpenInferenceDeployerConfig,
+        token: Option<Secret>,
+        shared: &Shared,
+    ) -> Result<Self, PortError> {
+        let wrong = |message: String| PortError::new(ErrorKind::Configuration, message);
+        if !(1..=ANSWERS_MAX).contains(&config.answers) {
+            return Err(wrong(format!(
+                "`answers` is {}: choose a number from 1 to {ANSWERS_MAX}",
+                config.answers
+            )));
+        }
+        let probe_input = match (config.probe_input, &config.probe_input_file) {
+            (Some(_), Some(_)) => {
+                return Err(wrong("both `probe-input` and `probe-input-file` are set: keep one".to_owned()));
+            }
+            (Some(input), None) => Some(input),
+            (None, Some(path)) => {
+                let bytes = folder::read_ambient(path, PROBE_INPUT_BYTES_MAX)?;
+                let input = serde_json::from_slice(&bytes).map_err(|error| {
+                    wrong(format!("the probe's input in `{}` is not JSON", path.display())).caused_by(error)
+                })?;
+                Some(input)
+            }
+            (None, None) => None,
+        };
+        if probe_input.as_ref().is_some_and(|input| !input.is_array()) {
+            return Err(wrong("the probe's input is no list: write the protocol's `inputs`".to_owned()));
+        }
+        let server = ModelServer {
+            http: shared.http.clone(),
+            url: http::address(&config.url)?,
+            model: config.model,
+            token,
+            deadline: Millis(config.deadline_ms),
+        };
+        Ok(Self {
+            server,
+            shared: shared.clone(),
+            folder: ModelFolder::new(&config.model_directory)?,
+            probe_input,
+            answers: config.answers,
+            shifting: Mutex::new(()),
+        })
+    }
+
+    fn wanted(order: &ShiftOrder) -> Result<(&VersionTarget, &Staged), PortError> {
+        let Target::Version(version) = &order.target else {
+            return Err(PortError::new(
+                ErrorKind::Unsupported,
+                format!("{} cannot be set here: this deployer sets versions", order.target),
+            ));
+        };
+        let staged = order.staged.as_ref().ok_or_else(|| {
+            PortError::new(
+                ErrorKind::Local,
+                format!("the artefact of version `{}` is not staged", version.version),
+            )
+        })?;
+        match version.digest {
+            Some(digest) if digest != staged.digest => Err(PortError::new(
+                ErrorKind::WrongDigest,
+                format!("what is staged has the digest {} and not the plan's {digest}", staged.digest),
+            )),
+            _ => Ok((version, staged)),
+        }
+    }
+
+    /// After a load that never reached the server: it goes on with what it has, and the folder must agree with that.
+    async fn never_asked(&self, error: PortError) -> PortError {
+        match self.folder.put_back().await {
+            Ok(()) => error,
+            Err(failed) => PortError::new(
+                error.kind,
+                format!("{error}; and the old folder could not be put back: {failed}"),
+            )
+            .outcome_unknown(),
+        }
+    }
+
+    /// After a load that the server refused: the old folder is back, and the old version has to be shown to answer.
+    async fn put_back(&self, order: &ShiftOrder, refused: PortError) -> PortError {
+        let why = match self.folder.put_back().await {
+            Err(error) => format!("the old folder could not be put back: {error}"),
+            Ok(()) => match self.read_live().await {
+                Ok(state)
+                    if state.same_identity(&order.expecting)
+                        && state.weakest_proof() >= Some(Proof::Answer) =>
+                {
+                    let mut settled = PortError::new(
+                        refused.kind,
+                        format!("{refused}; {state} still answers, and its folder is back in place"),
+                    )
+                    .retry(refused.retry);
+                    settled.applied = Applied::No;
+                    return settled;
+                }
+                Ok(state) => format!("the old folder is back in place, and live is {state}"),
+                Err(error) => format!("the old folder is back in place, and live cannot be read: {error}"),
+            },
+        };
+        PortError::new(refused.kind, format!("{refused}; {why}")).retry(refused.retry).outcome_unknown()
+    }
+}
+
+#[async_trait]
+impl Deployer for OpenInferenceDeployer {
+    fn name(&self) -> &str {
+        "deployer_open_inference"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::Observable
+    }
+
+    async fn live(&self) -> Result<Live, PortError> {
+        let state = self.read_live().await?;
+        Ok(Live { state, since: None, observed_at: self.shared.clock.now() })
+    }
+
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        let (version, staged) = Self::wanted(order)?;
+        let _one = self.shifting.lock().await;
+        // Until the load is asked for, the server goes on with what it has in memory.
+        self.folder.place(&version.version, staged).await?;
+        let answer = match self.server.load(order.deadline).await {
+            Ok(answer) => answer,
+            Err(error) if error.applied == Applied::No => return Err(self.never_asked(error).await),
+            Err(error) => return Err(error),
+        };
+        match answer.successful() {
+            Ok(_) => {
+                self.folder.settle().await.map_err(PortError::outcome_unknown)?;
+                Ok(Shifted::Done)
+            }
+            Err(refused) => Err(self.put_back(order, refused).await),
+        }
+    }
+
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        let state = self.read_live().await?;
+        let LiveState::Serving(shares) = &state else {
+            return Ok(Probe::CannotTell(format!("live is {state}")));
+        };
+        if state.serves(&order.target) {
+            return Ok(Probe::Applied);
+        }
+        let there = shares.iter().filter(|share| share.is(&order.target)).count();
+        if there > 0 {
+            return Ok(Probe::Underway(format!("live is {state}: {there} of {} shares moved", shares.len())));
+        }
+        let wanted = order.target.version().map(|target| &target.version);
+        if shares.iter().any(|share| Some(&share.version.version) == wanted) {
+            return Ok(Probe::CannotTell(format!(
+                "a version of that name is served, but its folder has another digest than {}",
+                order.target
+            )));
+        }
+        // A load is answered when it has ended, and asking for the same load twice has the effect of once. So a server that serves
+        // another version and reports nothing as loading may be asked again.
+        let loading =
+            self.server.indexed().await?.into_iter().any(|line| line.state.as_deref() == Some("LOADING"));
+        Ok(match loading {
+            true => Probe::Underway(format!("the server is loading; live is {state}")),
+            false => Probe::NotApplied,
+        })
+    }
+}

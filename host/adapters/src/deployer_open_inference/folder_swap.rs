@@ -1,0 +1,343 @@
+//! Putting an artefact in the place of the model's folder, so that a crash at any moment leaves something that the next call understands.
+//!
+//! Beside the folder `iris` lie, all hidden from servers that look for models: `.iris.ripcord-next`, which is being filled, and after the
+//! swap `.iris.ripcord-previous`, kept until the server has loaded, and the note `.iris.ripcord.json`, written before each step.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::name::VersionName;
+use ripcord_core::target::{ArtefactFile, artefact_digest};
+use ripcord_ports::registry::Staged;
+use ripcord_ports::{ErrorKind, PortError};
+use serde::{Deserialize, Serialize};
+
+use crate::artefact::{self, Listed};
+use crate::folder;
+
+const NOTE_BYTES_MAX: u64 = 64 << 20;
+
+/// How far a swap has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Phase {
+    /// The swap is next.
+    Placing,
+    /// The artefact is in place; the server may have been asked to load it.
+    Placed,
+    /// The old folder is to be put back.
+    Restoring,
+    /// The server has loaded it.
+    Loaded,
+}
+
+/// What was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Before {
+    /// Another artefact, which is kept.
+    Folder,
+    /// The same artefact: nothing was swapped.
+    Same,
+    /// Nothing.
+    Nothing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    phase: Phase,
+    before: Before,
+    version: VersionName,
+    files: Vec<ArtefactFile>,
+}
+
+/// The folder from which a server reads one model.
+#[derive(Debug)]
+pub(super) struct ModelFolder {
+    paths: Arc<Paths>,
+}
+
+#[derive(Debug)]
+struct Paths {
+    parent: PathBuf,
+    name: String,
+    next: String,
+    previous: String,
+    note: String,
+    /// The last digest that was computed, and of what.
+    known: Mutex<Option<(Vec<Listed>, Digest)>>,
+}
+
+impl ModelFolder {
+    pub(super) fn new(path: &Path) -> Result<Self, PortError> {
+        let wrong = || {
+            PortError::new(
+                ErrorKind::Configuration,
+                format!(
+                    "`{}` cannot be a model's folder: write the path of the folder that the server reads",
+                    path.display()
+                ),
+            )
+        };
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(wrong)?;
+        let parent = match path.parent() {
+            Some(parent) if parent == Path::new("") => Path::new("."),
+            Some(parent) => parent,
+            None => return Err(wrong()),
+        };
+        Ok(Self {
+            paths: Arc::new(Paths {
+                parent: parent.to_owned(),
+                name: name.to_owned(),
+                next: format!(".{name}.ripcord-next"),
+                previous: format!(".{name}.ripcord-previous"),
+                note: format!(".{name}.ripcord.json"),
+                known: Mutex::new(None),
+            }),
+        })
+    }
+
+    /// Puts the staged artefact in place. Doing it again is harmless; leftovers of an interrupted swap are finished or cleaned up first.
+    pub(super) async fn place(&self, version: &VersionName, staged: &Staged) -> Result<(), PortError> {
+        let (version, staged) = (version.clone(), staged.clone());
+        self.with(move |swap| swap.place(&version, &staged)).await
+    }
+
+    /// Puts back what was there before [`Self::place`].
+    pub(super) async fn put_back(&self) -> Result<(), PortError> {
+        self.with(|swap| swap.put_back()).await
+    }
+
+    /// Drops what was there before: the server has loaded what is in place.
+    pub(super) async fn settle(&self) -> Result<(), PortError> {
+        self.with(|swap| swap.settle()).await
+    }
+
+    /// The digest of what is in the folder, if a swap of ours put it there as `version`. Files that the server adds do not count.
+    pub(super) async fn digest_of(&self, version: &VersionName) -> Option<Digest> {
+        let version = version.clone();
+        self.with(move |swap| Ok(swap.digest_of(&version))).await.ok().flatten()
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Swap<'_>) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let paths = Arc::clone(&self.paths);
+        folder::blocking(move || work(&Swap { dir: folder::open(&paths.parent)?, paths: &paths })).await
+    }
+}
+
+/// One piece of work on the opened parent folder.
+struct Swap<'a> {
+    dir: Dir,
+    paths: &'a Paths,
+}
+
+impl Swap<'_> {
+    fn place(&self, version: &VersionName, staged: &Staged) -> Result<(), PortError> {
+        let mut note = self.recover()?;
+        if note.as_ref().is_some_and(|note| note.phase == Phase::Placed && note.digest() != staged.digest) {
+            // An artefact that was never seen loaded is not what is to be put back later.
+            self.put_back()?;
+            note = None;
+        }
+        if note.is_some_and(|note| note.phase == Phase::Placed) && self.holds(staged.digest) {
+            return Ok(());
+        }
+        let before = match self.dir.try_exists(&self.paths.name).map_err(self.failed("look at"))? {
+            false => Before::Nothing,
+            true if self.holds(staged.digest) => Before::Same,
+            true => Before::Folder,
+        };
+        let mut note =
+            Note { phase: Phase::Placing, before, version: version.clone(), files: staged.files.clone() };
+        if before != Before::Same {
+            folder::remove(&self.dir, &self.paths.previous).map_err(self.failed("clean up beside"))?;
+            self.fill_next(staged)?;
+            self.write(&note)?;
+            self.swap_in().map_err(self.failed("swap"))?;
+        }
+        note.phase = Phase::Placed;
+        self.write(&note)
+    }
+
+    fn fill_next(&self, staged: &Staged) -> Result<(), PortError> {
+        let Paths { next, .. } = self.paths;
+        folder::remove(&self.dir, next).map_err(self.failed("clean up beside"))?;
+        self.dir.create_dir(next).map_err(self.failed("write beside"))?;
+        let into = self.dir.open_dir(next).map_err(self.failed("write beside"))?;
+        artefact::copy(&staged.dir, &into, &staged.files, "the staged artefact")
+    }
+
+    /// `next` takes the place of the folder, which becomes `previous`.
+    fn swap_in(&self) -> io::Result<()> {
+        let Paths { name, next, previous, .. } = self.paths;
+        if !self.dir.try_exists(name)? {
+            self.dir.rename(next, &self.dir, name)?;
+        } else if exchange(&self.dir, next, name).is_ok() {
+            self.dir.rename(next, &self.dir, previous)?;
+        } else {
+            // Not every file system can exchange two names at once.
+            self.dir.rename(name, &self.dir, previous)?;
+            self.dir.rename(next, &self.dir, name)?;
+        }
+        folder::sync(&self.dir)
+    }
+
+    fn put_back(&self) -> Result<(), PortError> {
+        let Some(mut note) = self.recover()?.filter(|note| note.phase == Phase::Placed) else {
+            return Ok(());
+        };
+        note.phase = Phase::Restoring;
+        self.write(&note)?;
+        self.restore(&note).map_err(self.failed("put back"))
+    }
+
+    fn restore(&self, note: &Note) -> io::Result<()> {
+        let Paths { name, next, previous, note: note_name, .. } = self.paths;
+        match note.before {
+            Before::Same => {}
+            Before::Nothing => {
+                if self.dir.try_exists(name)? && self.holds(note.digest()) {
+                    self.dir.rename(name, &self.dir, next)?;
+                }
+            }
+            Before::Folder if self.dir.try_exists(previous)? => {
+                if !self.dir.try_exists(name)? {
+                    self.dir.rename(previous, &self.dir, name)?;
+                } else if self.holds(note.digest()) && exchange(&self.dir, previous, name).is_err() {
+                    self.dir.rename(name, &self.dir, next)?;
+                    self.dir.rename(previous, &self.dir, name)?;
+                }
+            }
+            Before::Folder => {}
+        }
+        folder::sync(&self.dir)?;
+        folder::remove(&self.dir, next)?;
+        folder::remove(&self.dir, previous)?;
+        folder::remove(&self.dir, note_name)
+    }
+
+    fn settle(&self) -> Result<(), PortError> {
+        if let Some(mut note) = self.read_note() {
+            note.phase = Phase::Loaded;
+            self.write(&note)?;
+        }
+        self.clean_up()
+    }
+
+    fn clean_up(&self) -> Result<(), PortError> {
+        for leftover in [&self.paths.next, &self.paths.previous] {
+            folder::remove(&self.dir, leftover).map_err(self.failed("clean up beside"))?;
+        }
+        Ok(())
+    }
+
+    /// Finishes or undoes what a crash interrupted. What is left is nothing, an artefact in place, or a loaded one.
+    fn recover(&self) -> Result<Option<Note>, PortError> {
+        let Paths { name, next, previous, .. } = self.paths;
+        let Some(mut note) = self.read_note() else {
+            self.clean_up()?;
+            return Ok(None);
+        };
+        match note.phase {
+            Phase::Placed => {}
+            Phase::Loaded => self.clean_up()?,
+            Phase::Restoring => {
+                self.restore(&note).map_err(self.failed("put back"))?;
+                return Ok(None);
+            }
+            Phase::Placing => {
+                let failed = self.failed("recover");
+                if !self.holds(note.digest()) {
+                    if !self.dir.try_exists(name).map_err(&failed)?
+                        && self.dir.try_exists(previous).map_err(&failed)?
+                    {
+                        self.dir.rename(previous, &self.dir, name).map_err(&failed)?;
+                    }
+                    self.clean_up()?;
+                    folder::remove(&self.dir, &self.paths.note).map_err(&failed)?;
+                    return Ok(None);
+                }
+                let exchanged = self.dir.try_exists(next).map_err(&failed)?
+                    && !self.dir.try_exists(previous).map_err(&failed)?;
+                if note.before == Before::Folder && exchanged {
+                    self.dir.rename(next, &self.dir, previous).map_err(&failed)?;
+                }
+                note.phase = Phase::Placed;
+                self.write(&note)?;
+            }
+        }
+        Ok(Some(note))
+    }
+
+    /// Whether the folder holds the artefact and nothing else.
+    fn holds(&self, digest: Digest) -> bool {
+        let hashed = self.dir.open_dir(&self.paths.name).ok().and_then(|dir| artefact::hash(&dir, "").ok());
+        hashed.is_some_and(|files| artefact_digest(&files) == digest)
+    }
+
+    fn digest_of(&self, version: &VersionName) -> Option<Digest> {
+        let note = self.read_note()?;
+        if note.version != *version || !matches!(note.phase, Phase::Placed | Phase::Loaded) {
+            return None;
+        }
+        let dir = self.dir.open_dir(&self.paths.name).ok()?;
+        let mut listed = artefact::list(&dir, "the model's folder").ok()?;
+        listed.retain(|found| note.files.iter().any(|file| file.path == found.path));
+        let mut known = self.paths.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, digest)) = known.as_ref()
+            && *of == listed
+        {
+            return Some(*digest);
+        }
+        let files: Option<Vec<ArtefactFile>> = listed
+            .iter()
+            .map(|found| {
+                let file = folder::open_file(&dir, &found.path).ok()?;
+                let (sha256, bytes) = artefact::copy_hashed(file, &mut io::sink(), found.bytes).ok()?;
+                Some(ArtefactFile { path: found.path.clone(), sha256, bytes })
+            })
+            .collect();
+        let digest = artefact_digest(&files?);
+        *known = Some((listed, digest));
+        Some(digest)
+    }
+
+    fn read_note(&self) -> Option<Note> {
+        let bytes = folder::read(&self.dir, &self.paths.note, NOTE_BYTES_MAX).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn write(&self, note: &Note) -> Result<(), PortError> {
+        let bytes = serde_json::to_vec(note).unwrap_or_default();
+        folder::write_beside(&self.dir, &self.paths.note, &bytes).map_err(self.failed("write beside"))
+    }
+
+    fn failed(&self, doing: &'static str) -> impl Fn(io::Error) -> PortError {
+        let place = self.paths.parent.join(&self.paths.name);
+        move |error| {
+            folder::local(error, format_args!("cannot {doing} the model's folder `{}`", place.display()))
+        }
+    }
+}
+
+impl Note {
+    fn digest(&self) -> Digest {
+        artefact_digest(&self.files)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(dir: &Dir, one: &str, two: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat_with(dir, one, dir, two, rustix::fs::RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_dir: &Dir, _one: &str, _two: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,145 @@
+//! Reading what the server serves.
+
+use std::collections::BTreeMap;
+
+use reqwest::StatusCode;
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::name::VersionName;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::VersionTarget;
+use ripcord_ports::{ErrorKind, PortError};
+use serde_json::Value;
+
+use super::OpenInferenceDeployer;
+use crate::open_inference::{Ask, Connection, InferAnswer};
+
+/// The trial that reading back belongs to.
+const READ_BACK: &str = "read-back";
+
+/// What one probe has shown.
+enum Seen {
+    Version(VersionName),
+    /// The server answers that it serves no such model.
+    Nothing,
+    Unclear(String),
+}
+
+impl OpenInferenceDeployer {
+    /// What is served, from real answers where an input is configured, else from the control plane.
+    pub(super) async fn read_live(&self) -> Result<LiveState, PortError> {
+        match &self.probe_input {
+            Some(input) => self.from_answers(input).await,
+            None => self.from_control_plane().await,
+        }
+    }
+
+    async fn from_answers(&self, input: &Value) -> Result<LiveState, PortError> {
+        let mut answers: BTreeMap<VersionName, u32> = BTreeMap::new();
+        for number in 1..=self.answers {
+            match self.one_answer(input, number).await? {
+                Seen::Version(version) => *answers.entry(version).or_default() += 1,
+                Seen::Nothing if answers.is_empty() => return self.nothing_served().await,
+                Seen::Nothing => {
+                    return Ok(LiveState::Unknown(format!(
+                        "some answers come from a version and some say that `{}` is not served",
+                        self.server.model
+                    )));
+                }
+                Seen::Unclear(why) => return Ok(LiveState::Unknown(why)),
+            }
+        }
+        let sole = answers.len() == 1;
+        let mut shares = Vec::new();
+        for (version, count) in answers {
+            // What lies in the folder can be what is served only if all answers come from one version.
+            let digest = if sole { self.folder.digest_of(&version).await } else { None };
+            let weight = f64::from(count) / f64::from(self.answers);
+            shares.push(Share {
+                version: VersionTarget { version, digest },
+                configuration: None,
+                place: String::new(),
+                weight: Ratio::new(weight).unwrap_or(Ratio::ONE),
+                proof: Proof::Answer,
+            });
+        }
+        Ok(LiveState::Serving(shares))
+    }
+
+    async fn one_answer(&self, input: &Value, number: u32) -> Result<Seen, PortError> {
+        let id = format!("ripcord-read-back-{number}");
+        let ask =
+            Ask { id: &id, inputs: input, version: None, trial: READ_BACK, connection: Connection::Anew };
+        let answer = self.server.infer(&ask).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Seen::Nothing);
+        }
+        let answer = match answer.successful() {
+            Ok(answer) => answer,
+            Err(error) if error.kind == ErrorKind::Denied => return Err(error),
+            Err(error) => return Ok(Seen::Unclear(error.to_string())),
+        };
+        let read = answer.json::<InferAnswer>().and_then(|answer| answer.version());
+        Ok(match read {
+            Ok(Some(version)) => Seen::Version(version),
+            Ok(None) => Seen::Unclear(format!(
+                "answers of `{}` at {} name no `model_version`: have the server name it",
+                self.server.model,
+                self.server.address()
+            )),
+            Err(error) => Seen::Unclear(error.to_string()),
+        })
+    }
+
+    /// A 404 can mean that the model is unloaded or that the address is wrong: only the index tells them apart.
+    async fn nothing_served(&self) -> Result<LiveState, PortError> {
+        let served = |state: Option<&str>| state.is_none_or(|state| state == "READY");
+        let address = self.server.address();
+        let lines = match self.server.indexed().await {
+            Ok(lines) => lines,
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::BadAnswer) => {
+                return Ok(LiveState::Unknown(format!(
+                    "{address} knows neither the model `{}` nor an index of models: check the address",
+                    self.server.model
+                )));
+            }
+            Err(error) => return Err(error),
+        };
+        if lines.iter().any(|line| served(line.state.as_deref())) {
+            return Ok(LiveState::Unknown(format!(
+                "{address} lists `{}` as ready and answers 404 to a request",
+                self.server.model
+            )));
+        }
+        Ok(LiveState::Serving(Vec::new()))
+    }
+
+    async fn from_control_plane(&self) -> Result<LiveState, PortError> {
+        let lines = self.server.indexed().await?;
+        let ready: Vec<_> =
+            lines.iter().filter(|line| line.state.as_deref().is_none_or(|state| state == "READY")).collect();
+        let [line] = ready[..] else {
+            if ready.is_empty() && !lines.is_empty() {
+                return Ok(LiveState::Serving(Vec::new()));
+            }
+            return Ok(LiveState::Unknown(format!(
+                "the control plane names {} versions of `{}`, not one: set `probe-input`, so that answers tell which is served",
+                ready.len(),
+                self.server.model
+            )));
+        };
+        let name = line.version.as_deref().unwrap_or_default();
+        let Ok(version) = VersionName::new(name) else {
+            return Ok(LiveState::Unknown(format!(
+                "the control plane names the version `{name}` of `{}`, which is none: set `probe-input`",
+                self.server.model
+            )));
+        };
+        Ok(LiveState::Serving(vec![Share {
+            version: VersionTarget { version, digest: None },
+            configuration: None,
+            place: String::new(),
+            weight: Ratio::ONE,
+            proof: Proof::ControlPlane,
+        }]))
+    }
+}

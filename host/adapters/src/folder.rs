@@ -1,0 +1,154 @@
+//! Files, through folders that were opened once: nothing outside them can be reached, however a path or a link is made.
+
+use std::fmt::Display;
+use std::io::{self, Read};
+use std::path::Path;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File};
+use ripcord_ports::{ErrorKind, PortError};
+
+/// Opens a configured folder.
+pub(crate) fn open(path: &Path) -> Result<Dir, PortError> {
+    Dir::open_ambient_dir(path, ambient_authority())
+        .map_err(|error| local(error, format_args!("cannot open the folder `{}`", path.display())))
+}
+
+/// Reads a configured file of at most `bytes_max` bytes.
+pub(crate) fn read_ambient(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+    let what = path.display().to_string();
+    let file = File::open_ambient(path, ambient_authority())
+        .map_err(|error| local(error, format_args!("cannot read `{what}`")))?;
+    read_file(file, &what, bytes_max)
+}
+
+/// Reads a file inside `dir` of at most `bytes_max` bytes.
+pub(crate) fn read(dir: &Dir, name: &str, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+    let file = open_file(dir, name).map_err(|error| local(error, format_args!("cannot read `{name}`")))?;
+    read_file(file, name, bytes_max)
+}
+
+fn read_file(file: File, what: &str, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| local(error, format_args!("cannot read `{what}`")))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(PortError::new(
+            ErrorKind::TooLarge,
+            format!("`{what}` has more than {bytes_max} bytes: it is not what it should be"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Opens an ordinary file for reading. Anything else is refused before it is opened, since opening a pipe could wait for ever.
+pub(crate) fn open_file(dir: &Dir, path: &str) -> io::Result<File> {
+    if dir.metadata(path)?.is_file() {
+        dir.open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file"))
+    }
+}
+
+/// Writes `bytes` beside `name` and renames: `name` is whole or as it was. On disk when this returns.
+pub(crate) fn write_beside(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = format!(".{name}.ripcord-new");
+    let written = (|| {
+        let mut file = dir.create(&beside)?;
+        io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()?;
+        dir.rename(&beside, dir, name)
+    })();
+    if written.is_err() {
+        // The error that is reported is the first one; a leftover is overwritten next time.
+        let _ = dir.remove_file(&beside);
+    }
+    written?;
+    sync(dir)
+}
+
+/// Makes renames inside `dir` survive a power cut.
+pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
+    Ok(rustix::fs::fsync(dir.open(".")?)?)
+}
+
+/// Removes a file or a whole folder; that there is none is fine.
+pub(crate) fn remove(dir: &Dir, name: &str) -> io::Result<()> {
+    let gone = match dir.symlink_metadata(name) {
+        Ok(found) if found.is_dir() => dir.remove_dir_all(name),
+        Ok(_) => dir.remove_file(name),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A local failure as a sentence: what was done, why it failed, what to do.
+pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
+    let (kind, advice) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "check the path"),
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            (ErrorKind::Local, "links may not lead out of the folder: put a copy in its place")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::Denied, "give this host the right to do it")
+        }
+        io::ErrorKind::StorageFull => (ErrorKind::Local, "free space on the disk"),
+        _ => (ErrorKind::Local, "check the file and the disk"),
+    };
+    PortError::new(kind, format!("{doing}: {error}; {advice}"))
+}
+
+/// Runs blocking file work where it holds up nothing else.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|failed| {
+        Err(PortError::new(ErrorKind::Local, format!("file work was ended early: {failed}; see the log")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_the_folder_is_read() {
+        let outer = tempfile::tempdir().unwrap();
+        std::fs::write(outer.path().join("secret"), "x").unwrap();
+        std::fs::create_dir(outer.path().join("inner")).unwrap();
+        std::os::unix::fs::symlink("../secret", outer.path().join("inner/link")).unwrap();
+        let dir = open(&outer.path().join("inner")).unwrap();
+        for path in ["../secret", "link", "/etc/passwd"] {
+            let error = read(&dir, path, 10).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Local, "{path}: {error}");
+            assert!(error.to_string().contains("out of the folder"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let outer = tempfile::tempdir().unwrap();
+        let pipe = outer.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let dir = open(outer.path()).unwrap();
+        assert!(read(&dir, "pipe", 10).unwrap_err().to_string().contains("not an ordinary file"));
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_leaves_nothing_beside() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = open(outer.path()).unwrap();
+        write_beside(&dir, "a", b"long content").unwrap();
+        write_beside(&dir, "a", b"short").unwrap();
+        assert_eq!(read(&dir, "a", 10).unwrap(), b"short");
+        dir.create_dir("b").unwrap();
+        dir.create("b/full").unwrap();
+        assert!(write_beside(&dir, "b", b"x").is_err());
+        let names: Vec<_> = dir.entries().unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+}

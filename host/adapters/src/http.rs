@@ -1,0 +1,362 @@
+//! Calls over HTTP: one client, deadlines, bounded answers, no redirects, no proxy from the environment, errors without credentials.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use ripcord_core::time::Millis;
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::secret::Secret;
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+const SHOWN_CHARS_MAX: usize = 200;
+const RETRY_AFTER_MAX: Millis = Millis::hours(1);
+
+/// The deadline of a call whose adapter is configured with none.
+pub(crate) const DEADLINE_DEFAULT: Millis = Millis::seconds(10);
+
+/// The size of an answer that is read at most, unless an adapter says otherwise.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 8 << 20;
+
+/// The shared client. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Http {
+    pooled: Client,
+    fresh: Client,
+}
+
+impl Http {
+    /// Makes the client, with ring as the cryptography of TLS.
+    pub fn new() -> Result<Self, PortError> {
+        // An error says that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let build = |idle_max: usize| {
+            Client::builder()
+                .user_agent(concat!("ripcord/", env!("CARGO_PKG_VERSION")))
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT_DEADLINE)
+                .pool_max_idle_per_host(idle_max)
+                .build()
+                .map_err(|error| {
+                    PortError::new(
+                        ErrorKind::Configuration,
+                        "the HTTP client cannot be made: check the machine's TLS certificates",
+                    )
+                    .caused_by(error)
+                })
+        };
+        Ok(Self { pooled: build(8)?, fresh: build(0)? })
+    }
+
+    /// A call that changes nothing, or whose repetition is harmless.
+    pub(crate) fn call(&self, method: Method, url: &Url) -> Call {
+        Call {
+            what: format!("{method} {}", shown(url)),
+            request: self.pooled.request(method, url.clone()),
+            bytes_max: ANSWER_BYTES_MAX,
+            risk: Risk::None,
+        }
+        .deadline(DEADLINE_DEFAULT)
+    }
+
+    /// The same on a connection of its own, so that a balancer may choose another replica.
+    pub(crate) fn call_anew(&self, method: Method, url: &Url) -> Call {
+        let request = self.fresh.request(method.clone(), url.clone());
+        Call { request, ..self.call(method, url) }.deadline(DEADLINE_DEFAULT)
+    }
+}
+
+/// Reads a configured address below which calls go.
+pub(crate) fn address(text: &str) -> Result<Url, PortError> {
+    let mut url = page(text)?;
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// Reads a configured address to which calls go as it is.
+pub(crate) fn page(text: &str) -> Result<Url, PortError> {
+    let refused = |why: &str| {
+        PortError::new(
+            ErrorKind::Configuration,
+            format!("the address is {why}: write it as in `http://127.0.0.1:8080`"),
+        )
+    };
+    let url = Url::parse(text).map_err(|error| refused(&format!("no URL ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused(&format!("of the scheme `{}`, which is not `http` or `https`", url.scheme())));
+    }
+    Ok(url)
+}
+
+/// The address of `path` under `base`; each part is escaped.
+pub(crate) fn under(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    // Only addresses that cannot have a path refuse this, and `address` lets none of those pass.
+    if let Ok(mut parts) = url.path_segments_mut() {
+        parts.pop_if_empty().extend(path);
+    }
+    url
+}
+
+/// An address for people: without user, password, query and fragment, all of which may hold secrets.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Risk {
+    None,
+    HasEffect,
+}
+
+/// A call that was not sent yet.
+#[derive(Debug)]
+pub(crate) struct Call {
+    what: String,
+    request: RequestBuilder,
+    bytes_max: u64,
+    risk: Risk,
+}
+
+impl Call {
+    /// Until the last byte of the answer.
+    pub(crate) fn deadline(mut self, deadline: Millis) -> Self {
+        self.request = self.request.timeout(Duration::from_millis(deadline.0));
+        self
+    }
+
+    /// Marks a call that must not be repeated while its outcome is unknown.
+    pub(crate) fn has_effect(mut self) -> Self {
+        self.risk = Risk::HasEffect;
+        self
+    }
+
+    pub(crate) fn answer_bytes_max(mut self, bytes_max: u64) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
+        self.request = self.request.json(body);
+        self
+    }
+
+    pub(crate) fn form(mut self, body: &impl Serialize) -> Self {
+        self.request = self.request.form(body);
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn bearer(mut self, token: Option<&Secret>) -> Self {
+        if let Some(token) = token {
+            // `bearer_auth` marks the header as sensitive, so that it is in no debug text.
+            self.request = self.request.bearer_auth(token.expose());
+        }
+        self
+    }
+
+    /// Sends it. An answer that does not mean success is an error.
+    pub(crate) async fn send(self) -> Result<Answer, PortError> {
+        self.exchange().await?.successful()
+    }
+
+    /// Sends it and gives the answer, whatever it means.
+    pub(crate) async fn exchange(self) -> Result<Answer, PortError> {
+        let Self { what, request, bytes_max, risk } = self;
+        let response = request.send().await.map_err(|error| broken(&what, error, risk))?;
+        let status = response.status();
+        let header = |name| {
+            let value: Option<&HeaderValue> = response.headers().get(name);
+            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let content_type = header(reqwest::header::CONTENT_TYPE);
+        let location = header(reqwest::header::LOCATION);
+        let retry_after = header(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok());
+        let body = read_body(response, bytes_max, &what, risk).await?;
+        Ok(Answer { what, status, content_type, location, retry_after, body, risk })
+    }
+}
+
+async fn read_body(
+    mut response: Response,
+    bytes_max: u64,
+    what: &str,
+    risk: Risk,
+) -> Result<Vec<u8>, PortError> {
+    let too_large = || {
+        marked(
+            PortError::new(
+                ErrorKind::TooLarge,
+                format!("{what} answered with more than {bytes_max} bytes: ask for less, or raise the limit"),
+            ),
+            risk,
+        )
+    };
+    if response.content_length().is_some_and(|length| length > bytes_max) {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(what, error, risk))? {
+        if (body.len() + chunk.len()) as u64 > bytes_max {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn marked(error: PortError, risk: Risk) -> PortError {
+    match risk {
+        Risk::HasEffect => error.outcome_unknown(),
+        Risk::None => error,
+    }
+}
+
+fn broken(what: &str, error: reqwest::Error, risk: Risk) -> PortError {
+    let error = error.without_url();
+    if error.is_builder() {
+        return PortError::new(
+            ErrorKind::Configuration,
+            format!("{what} cannot be sent: check the address and the credentials"),
+        )
+        .caused_by(error);
+    }
+    if error.is_connect() {
+        let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
+        return PortError::new(
+            kind,
+            format!("{what} found no connection: check that the system runs and that its address is right"),
+        )
+        .caused_by(error);
+    }
+    let error = if error.is_timeout() {
+        PortError::new(ErrorKind::TimedOut, format!("{what} did not answer within its deadline"))
+            .caused_by(error)
+    } else {
+        PortError::new(ErrorKind::Unreachable, format!("{what} broke off before its answer was whole"))
+            .caused_by(error)
+    };
+    marked(error, risk)
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    what: String,
+    pub(crate) status: StatusCode,
+    content_type: Option<String>,
+    location: Option<String>,
+    retry_after: Option<u64>,
+    pub(crate) body: Vec<u8>,
+    risk: Risk,
+}
+
+impl Answer {
+    /// The answer, or the error that its status stands for.
+    pub(crate) fn successful(self) -> Result<Self, PortError> {
+        if self.status.is_success() { Ok(self) } else { Err(self.error()) }
+    }
+
+    fn error(&self) -> PortError {
+        let Self { what, status, .. } = self;
+        let number = status.as_u16();
+        if status.is_redirection() {
+            let place = self.location.as_deref().and_then(|text| Url::parse(text).ok());
+            let place = place.map_or_else(String::new, |url| format!(" to `{}`", shown(&url)));
+            return PortError::new(
+                ErrorKind::Failed,
+                format!("{what} answered {number}, a redirect{place}: redirects are not followed; configure the final address"),
+            )
+            .retry(Retry::No);
+        }
+        let kind = match number {
+            401 | 403 => ErrorKind::Denied,
+            404 => ErrorKind::NotFound,
+            408 | 504 => ErrorKind::TimedOut,
+            413 => ErrorKind::TooLarge,
+            _ => ErrorKind::Failed,
+        };
+        let error = PortError::new(kind, format!("{what} answered {number}: {}", self.excerpt()));
+        let error = match (number, self.retry_after) {
+            (429 | 503, Some(seconds)) => {
+                error.retry(Retry::After(Millis::seconds(seconds).min(RETRY_AFTER_MAX)))
+            }
+            (408 | 425 | 429, _) => error.retry(Retry::Later),
+            (400..500, _) => error.retry(Retry::No),
+            _ => error,
+        };
+        if status.is_server_error() && number != 501 { marked(error, self.risk) } else { error }
+    }
+
+    /// The answer as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, PortError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let kind = self.content_type.as_deref().unwrap_or("no content type");
+            PortError::new(
+                ErrorKind::BadAnswer,
+                format!(
+                    "{} answered with `{kind}` that is not the JSON expected here: {}",
+                    self.what,
+                    self.excerpt()
+                ),
+            )
+            .caused_by(error)
+        })
+    }
+
+    /// The beginning of the answer, on one line.
+    pub(crate) fn excerpt(&self) -> String {
+        excerpt(&self.body)
+    }
+}
+
+/// The beginning of what a system said, on one line.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim();
+    if text.is_empty() {
+        return "(nothing)".to_owned();
+    }
+    let mut shown: String =
+        text.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_addresses_are_not_shown() {
+        let url = address("http://user:hunter2@127.0.0.1:9/api?token=hunter2#hunter2").unwrap();
+        assert_eq!(shown(&url), "http://127.0.0.1:9/api/");
+        assert_eq!(shown(&under(&url, &["models", "a/b c"])), "http://127.0.0.1:9/api/models/a%2Fb%20c");
+    }
+
+    #[test]
+    fn addresses_of_other_kinds_are_refused() {
+        for text in ["", "127.0.0.1:8080", "ftp://x/", "file:///etc/passwd", "http://"] {
+            assert_eq!(address(text).unwrap_err().kind, ErrorKind::Configuration, "{text}");
+        }
+    }
+}

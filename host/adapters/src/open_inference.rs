@@ -1,0 +1,268 @@
+//! The parts of the Open Inference Protocol, version 2, that Ripcord speaks.
+
+use reqwest::{Method, StatusCode, Url};
+use ripcord_core::fact::{Payload, Tensor};
+use ripcord_core::name::VersionName;
+use ripcord_core::time::Millis;
+use ripcord_ports::{ErrorKind, PortError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::http::{self, Answer, Http};
+use crate::secret::Secret;
+
+/// The header that marks a request as a trial, so that servers keep it out of metrics and request log. Its value is the trial's id.
+pub(crate) const TRIAL_HEADER: &str = "ripcord-trial";
+
+/// One model behind one address.
+#[derive(Debug)]
+pub(crate) struct ModelServer {
+    pub(crate) http: Http,
+    pub(crate) url: Url,
+    pub(crate) model: String,
+    pub(crate) token: Option<Secret>,
+    pub(crate) deadline: Millis,
+}
+
+/// What a server answers to an inference request.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InferAnswer {
+    pub(crate) model_version: Option<String>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// One output tensor.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Output {
+    pub(crate) name: String,
+    pub(crate) datatype: String,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) data: Value,
+}
+
+/// A line of the repository's index.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Indexed {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) version: Option<String>,
+    #[serde(default)]
+    pub(crate) state: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    versions: Vec<String>,
+}
+
+impl ModelServer {
+    /// Sends `inputs` on a connection of its own or a shared one.
+    pub(crate) async fn infer(&self, ask: &Ask<'_>) -> Result<Answer, PortError> {
+        let url = match ask.version {
+            Some(version) => {
+                self.under(&["v2", "models", &self.model, "versions", version.as_str(), "infer"])
+            }
+            None => self.under(&["v2", "models", &self.model, "infer"]),
+        };
+        let call = match ask.connection {
+            Connection::Shared => self.http.call(Method::POST, &url),
+            Connection::Anew => self.http.call_anew(Method::POST, &url),
+        };
+        call.deadline(self.deadline)
+            .bearer(self.token.as_ref())
+            .header(TRIAL_HEADER, ask.trial)
+            .json(&json!({ "id": ask.id, "inputs": ask.inputs }))
+            .exchange()
+            .await
+    }
+
+    /// Versions of the model, with their states, as the server's control plane has them. A server without an index is asked for the
+    /// model's metadata.
+    pub(crate) async fn indexed(&self) -> Result<Vec<Indexed>, PortError> {
+        let url = self.under(&["v2", "repository", "index"]);
+        let answer = self.call(Method::POST, &url).json(&json!({})).exchange().await?;
+        if matches!(
+            answer.status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        ) {
+            return self.versions_of_metadata().await;
+        }
+        let mut lines: Vec<Indexed> = answer.successful()?.json()?;
+        lines.retain(|line| line.name == self.model);
+        Ok(lines)
+    }
+
+    async fn versions_of_metadata(&self) -> Result<Vec<Indexed>, PortError> {
+        let url = self.under(&["v2", "models", &self.model]);
+        let metadata: Metadata = self.call(Method::GET, &url).send().await?.json()?;
+        let line = |version| Indexed { name: self.model.clone(), version: Some(version), state: None };
+        Ok(metadata.versions.into_iter().map(line).collect())
+    }
+
+    /// Asks the server to load what lies in the model's folder.
+    pub(crate) async fn load(&self, deadline: Millis) -> Result<Answer, PortError> {
+        let url = self.under(&["v2", "repository", "models", &self.model, "load"]);
+        self.call(Method::POST, &url).deadline(deadline).has_effect().json(&json!({})).exchange().await
+    }
+
+    pub(crate) fn address(&self) -> String {
+        http::shown(&self.url)
+    }
+
+    fn under(&self, path: &[&str]) -> Url {
+        http::under(&self.url, path)
+    }
+
+    fn call(&self, method: Method, url: &Url) -> http::Call {
+        self.http.call(method, url).deadline(self.deadline).bearer(self.token.as_ref())
+    }
+}
+
+/// One inference request.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) id: &'a str,
+    /// The protocol's `inputs`.
+    pub(crate) inputs: &'a Value,
+    /// None is the version that is served by default.
+    pub(crate) version: Option<&'a VersionName>,
+    pub(crate) trial: &'a str,
+    pub(crate) connection: Connection,
+}
+
+/// Over which connection a request goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Connection {
+    Shared,
+    /// A new one, so that a balancer may choose another replica.
+    Anew,
+}
+
+impl InferAnswer {
+    /// The version that the answer names.
+    pub(crate) fn version(&self) -> Result<Option<VersionName>, PortError> {
+        let Some(text) = self.model_version.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        VersionName::new(text).map(Some).map_err(|error| {
+            PortError::new(ErrorKind::BadAnswer, format!("the answer names a version that is none: {error}"))
+        })
+    }
+}
+
+/// The output called `name`, or all of them, as a payload. One output of text gives classes, outputs of numbers give tensors.
+pub(crate) fn payload(outputs: &[Output], name: Option<&str>) -> Result<Payload, String> {
+    let chosen: Vec<&Output> =
+        outputs.iter().filter(|output| name.is_none_or(|n| n == output.name)).collect();
+    if chosen.is_empty() {
+        let has: Vec<_> = outputs.iter().map(|output| format!("`{}`", output.name)).collect();
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        return Err(match name {
+            Some(name) => format!("the answer has no output `{name}`; it has {has}"),
+            None => "the answer has no output".to_owned(),
+        });
+    }
+    if let [output] = chosen[..]
+        && output.datatype == "BYTES"
+    {
+        return flat(output)?
+            .into_iter()
+            .map(|value| text_of(output, value))
+            .collect::<Result<_, _>>()
+            .map(Payload::Classes);
+    }
+    chosen.into_iter().map(tensor).collect::<Result<_, _>>().map(Payload::Tensors)
+}
+
+fn text_of(output: &Output, value: &Value) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| {
+        format!("the output `{}` is of BYTES and holds `{value}`, which is no text", output.name)
+    })
+}
+
+fn tensor(output: &Output) -> Result<Tensor, String> {
+    let number = |value: &Value| {
+        match value {
+        Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),
+        value => value.as_f64().ok_or_else(|| {
+            format!(
+                "the output `{}` of {} holds `{value}`, which is no number: name one output of text or of numbers",
+                output.name, output.datatype
+            )
+        }),
+    }
+    };
+    let data: Vec<f64> = flat(output)?.into_iter().map(number).collect::<Result<_, _>>()?;
+    let wanted = output.shape.iter().try_fold(1_u64, |product, length| product.checked_mul(*length));
+    if wanted != Some(data.len() as u64) {
+        return Err(format!(
+            "the output `{}` has {} values, which do not fill its shape {:?}",
+            output.name,
+            data.len(),
+            output.shape
+        ));
+    }
+    Ok(Tensor { datatype: output.datatype.clone(), shape: output.shape.clone(), data })
+}
+
+/// The values of an output in row-major order; data may be flat or nested.
+fn flat(output: &Output) -> Result<Vec<&Value>, String> {
+    let Value::Array(values) = &output.data else {
+        return Err(format!("the data of the output `{}` are no list", output.name));
+    };
+    let mut found = Vec::new();
+    // JSON nests at most as deep as its reader lets it, so that this ends.
+    let mut left: Vec<&Value> = values.iter().rev().collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Array(inner) => left.extend(inner.iter().rev()),
+            value => found.push(value),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(name: &str, datatype: &str, shape: &[u64], data: Value) -> Output {
+        Output { name: name.into(), datatype: datatype.into(), shape: shape.to_vec(), data }
+    }
+
+    #[test]
+    fn outputs_become_payloads() {
+        let decision = output("decision", "BYTES", &[2], json!(["approve", "decline"]));
+        let scores = output("score", "FP64", &[2, 2], json!([[0.5, 1], [2, 3e-2]]));
+        let classes = Payload::Classes(vec!["approve".into(), "decline".into()]);
+        let tensors = Payload::Tensors(vec![Tensor {
+            datatype: "FP64".into(),
+            shape: vec![2, 2],
+            data: vec![0.5, 1.0, 2.0, 0.03],
+        }]);
+        let both = [decision, scores];
+        assert_eq!(payload(&both, Some("decision")), Ok(classes.clone()));
+        assert_eq!(payload(&both, Some("score")), Ok(tensors));
+        assert_eq!(payload(&both[..1], None), Ok(classes));
+        let flags = [output("flag", "BOOL", &[2], json!([true, false]))];
+        assert!(matches!(payload(&flags, None), Ok(Payload::Tensors(t)) if t[0].data == [1.0, 0.0]));
+    }
+
+    #[test]
+    fn outputs_that_make_no_sense_are_refused_with_their_name() {
+        let check = |outputs: &[Output], name, expected: &str| {
+            let why = payload(outputs, name).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+        };
+        let decision = || output("decision", "BYTES", &[1], json!(["a"]));
+        check(&[], None, "no output");
+        check(&[decision()], Some("score"), "no output `score`; it has `decision`");
+        check(&[decision(), output("s", "FP64", &[1], json!([1]))], None, "`decision`");
+        check(&[output("d", "BYTES", &[1], json!([1]))], None, "no text");
+        check(&[output("s", "FP64", &[3], json!([1, 2]))], None, "do not fill");
+        check(&[output("s", "FP64", &[u64::MAX, 3], json!([1, 2]))], None, "do not fill");
+        check(&[output("s", "FP64", &[1], json!([null]))], None, "no number");
+        check(&[output("s", "FP64", &[1], json!(7))], None, "no list");
+    }
+}

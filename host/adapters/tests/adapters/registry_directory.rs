@@ -1,0 +1,212 @@
+//! A registry that is a folder.
+
+use std::path::Path;
+
+use ripcord_adapters::conformance::registry::{self, Expected};
+use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig, register};
+use ripcord_core::digest::Digest;
+use ripcord_ports::registry::Mark;
+use ripcord_ports::{ErrorKind, Registry};
+use tempfile::TempDir;
+
+use crate::support::{Folders, empty_dir, manifest, publish, target, version};
+
+fn two_versions() -> (TempDir, DirectoryRegistry, [Digest; 2]) {
+    let root = tempfile::tempdir().unwrap();
+    let digests = [
+        publish(root.path(), "1.0", "2026-11-01T00:00:00Z"),
+        publish(root.path(), "1.1", "2026-11-02T00:00:00Z"),
+    ];
+    let registry = registry(root.path());
+    (root, registry, digests)
+}
+
+fn registry(root: &Path) -> DirectoryRegistry {
+    DirectoryRegistry::new(DirectoryRegistryConfig { root: root.to_owned(), model: "fraud".into() }).unwrap()
+}
+
+fn edit_manifest(root: &Path, version: &str, edit: impl Fn(&str) -> String) {
+    let path = root.join("fraud").join(version).join("manifest.toml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let after = edit(&before);
+    assert_ne!(before, after);
+    std::fs::write(path, after).unwrap();
+}
+
+async fn names(registry: &DirectoryRegistry) -> Vec<String> {
+    let versions = registry.versions(10).await.unwrap();
+    versions.iter().map(|listed| listed.version.version.to_string()).collect()
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    let (_root, adapter, digests) = two_versions();
+    let expected = Expected {
+        newest_first: vec![target("1.1", Some(digests[1])), target("1.0", Some(digests[0]))],
+        marks: true,
+    };
+    let folders = Folders::default();
+    registry::conforms(&adapter, &expected, &|| folders.next()).await;
+}
+
+#[tokio::test]
+async fn a_version_is_described_as_its_manifest_says() {
+    let (_root, registry, digests) = two_versions();
+    let listed = registry.version(&version("1.1")).await.unwrap();
+    assert_eq!(listed.version.digest, Some(digests[1]));
+    assert_eq!(listed.aliases, ["champion"]);
+    assert_eq!(listed.measures[0].value, 0.97);
+    assert_eq!(listed.runtime.as_deref(), Some("fraud-serve"));
+    assert_eq!(listed.broken, None);
+    let lineage = registry.lineage(&version("1.1")).await.unwrap();
+    assert_eq!(lineage.dataset_revision.as_deref(), Some("7"));
+    assert_eq!(lineage.parameters[0].value, "4");
+    assert_eq!(lineage.parent.unwrap().version, version("0.9"));
+}
+
+#[tokio::test]
+async fn ties_are_ordered_by_name_and_the_limit_keeps_the_newest() {
+    let (root, registry, _) = two_versions();
+    publish(root.path(), "1.2", "2026-11-02T00:00:00Z");
+    assert_eq!(names(&registry).await, ["1.2", "1.1", "1.0"]);
+    assert_eq!(registry.versions(1).await.unwrap()[0].version.version, version("1.2"));
+    assert!(registry.versions(0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_bad_manifest_hides_no_other_version_and_says_why() {
+    for (edit, expected) in [
+        (("created-at = \"2026", "created-at = \"1026-99"), "created-at"),
+        (("version = \"1.0\"", "version = \"9.9\""), "names the version `9.9`"),
+        (("model = \"fraud\"", "model = \"churn\""), "names the model `churn`"),
+        (("path = \"model.txt\"", "path = \"../model.txt\""), "`../model.txt`"),
+        (("path = \"weights/0.bin\"", "path = \"model.txt\""), "twice"),
+        (("bytes = 1000", "bytes = -1"), "does not read"),
+        (("runtime", "runtim"), "runtim"),
+    ] {
+        let (root, registry, _) = two_versions();
+        edit_manifest(root.path(), "1.0", |text| text.replace(edit.0, edit.1));
+        let versions = registry.versions(10).await.unwrap();
+        assert_eq!(versions.len(), 2);
+        assert_eq!(versions[0].broken, None);
+        let why = versions[1].broken.as_deref().unwrap();
+        assert!(why.contains(expected), "{why}");
+        let error = registry.fetch(&target("1.0", None), empty_dir().1).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_without_a_manifest_is_broken_and_other_entries_are_none() {
+    let (root, registry, _) = two_versions();
+    std::fs::create_dir(root.path().join("fraud/1.2")).unwrap();
+    std::fs::create_dir(root.path().join("fraud/.git")).unwrap();
+    std::fs::write(root.path().join("fraud/README"), "").unwrap();
+    assert_eq!(names(&registry).await, ["1.1", "1.0", "1.2"]);
+    assert!(registry.version(&version("1.2")).await.unwrap().broken.unwrap().contains("manifest.toml"));
+}
+
+#[tokio::test]
+async fn what_is_missing_or_of_other_size_shows_in_the_list() {
+    let (root, registry, _) = two_versions();
+    let file = root.path().join("fraud/1.0/files/weights/0.bin");
+    std::fs::write(&file, [7; 999]).unwrap();
+    let why = registry.version(&version("1.0")).await.unwrap().broken.unwrap();
+    assert!(why.contains("999") && why.contains("1000") && why.contains("weights/0.bin"), "{why}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(registry.version(&version("1.0")).await.unwrap().broken.unwrap().contains("weights/0.bin"));
+    std::fs::remove_dir_all(root.path().join("fraud/1.0/files")).unwrap();
+    assert!(registry.version(&version("1.0")).await.unwrap().broken.unwrap().contains("files"));
+}
+
+#[tokio::test]
+async fn a_fetch_of_anything_but_the_recorded_bytes_fails_and_names_the_file() {
+    let cases: [(&str, fn(&Path), ErrorKind, &str); 5] = [
+        ("other bytes", |file| std::fs::write(file, [8; 1_000]).unwrap(), ErrorKind::WrongDigest, "sha-256"),
+        ("fewer", |file| std::fs::write(file, [7; 10]).unwrap(), ErrorKind::WrongDigest, "has 10 bytes"),
+        (
+            "more",
+            |file| std::fs::write(file, [7; 2_000]).unwrap(),
+            ErrorKind::WrongDigest,
+            "more than the 1000",
+        ),
+        ("none", |file| std::fs::remove_file(file).unwrap(), ErrorKind::NotFound, "missing"),
+        (
+            "a link out",
+            |file| {
+                std::fs::remove_file(file).unwrap();
+                std::os::unix::fs::symlink("/etc/passwd", file).unwrap();
+            },
+            ErrorKind::Local,
+            "out of the folder",
+        ),
+    ];
+    for (name, damage, kind, expected) in cases {
+        let (root, registry, _) = two_versions();
+        damage(&root.path().join("fraud/1.0/files/weights/0.bin"));
+        let error = registry.fetch(&target("1.0", None), empty_dir().1).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{name}: {error}");
+        let message = error.to_string();
+        assert!(message.contains("weights/0.bin") && message.contains(expected), "{name}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_within_the_artefact_is_followed() {
+    let (root, registry, _) = two_versions();
+    let files = root.path().join("fraud/1.0/files");
+    std::fs::rename(files.join("weights/0.bin"), files.join("real.bin")).unwrap();
+    std::os::unix::fs::symlink("../real.bin", files.join("weights/0.bin")).unwrap();
+    registry.fetch(&target("1.0", None), empty_dir().1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hold_shows_as_a_tag_until_it_is_lifted_and_the_manifest_stays() {
+    let (_root, registry, _) = two_versions();
+    let name = version("1.1");
+    let before = registry.manifest(&name).await.unwrap();
+    let held = || async {
+        let listed = registry.version(&name).await.unwrap();
+        listed.tags.into_iter().find(|tag| tag.name == "ripcord.hold").map(|tag| tag.value)
+    };
+    assert_eq!(held().await, None);
+    registry.mark(&name, Mark::Held { incident: "fraud-api:7" }).await.unwrap();
+    assert_eq!(held().await.as_deref(), Some("fraud-api:7"));
+    registry.mark(&name, Mark::Lifted).await.unwrap();
+    assert_eq!(held().await, None);
+    assert_eq!(registry.manifest(&name).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_mark_that_cannot_be_written_says_so() {
+    let (root, registry, _) = two_versions();
+    std::fs::create_dir_all(root.path().join("fraud/1.1/marks.toml/x")).unwrap();
+    let error = registry.mark(&version("1.1"), Mark::Lifted).await.unwrap_err().to_string();
+    assert!(error.contains("cannot write `marks.toml` of version `1.1`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_an_error_and_no_empty_list() {
+    let root = tempfile::tempdir().unwrap();
+    let error = registry(root.path()).versions(10).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.to_string().contains("`fraud`"), "{error}");
+    let error = registry(&root.path().join("absent")).versions(10).await.unwrap_err();
+    assert!(error.to_string().contains("absent"), "{error}");
+    let config = DirectoryRegistryConfig { root: root.path().to_owned(), model: "../etc".into() };
+    assert_eq!(DirectoryRegistry::new(config).unwrap_err().kind, ErrorKind::Configuration);
+}
+
+#[test]
+fn a_version_is_registered_once_and_whole() {
+    let root = tempfile::tempdir().unwrap();
+    publish(root.path(), "1.0", "2026-11-01T00:00:00Z");
+    let files = tempfile::tempdir().unwrap();
+    let attempt = |name: &str, at: &str| register(root.path(), manifest(name, at), files.path()).unwrap_err();
+    assert!(attempt("1.1", "2026-11-01T00:00:00Z").to_string().contains("lists no file"));
+    std::fs::write(files.path().join("a"), "x").unwrap();
+    assert_eq!(attempt("1.0", "2026-11-01T00:00:00Z").kind, ErrorKind::Conflict);
+    assert!(attempt("1.1", "someday").to_string().contains("someday"));
+    let entries: Vec<_> = std::fs::read_dir(root.path().join("fraud")).unwrap().collect();
+    assert_eq!(entries.len(), 1);
+}
