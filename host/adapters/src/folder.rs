@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
@@ -53,7 +54,10 @@ pub(crate) fn open_file(dir: &Dir, path: &str) -> io::Result<File> {
 
 /// Writes `bytes` beside `name` and renames: `name` is whole or as it was. On disk when this returns.
 pub(crate) fn write_beside(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let beside = format!(".{name}.ripcord-new");
+    // Two writers of one name must not write into one file.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let number = WRITES.fetch_add(1, Ordering::Relaxed);
+    let beside = format!(".{name}.{}-{number}.ripcord-new", std::process::id());
     let written = (|| {
         let mut file = dir.create(&beside)?;
         io::Write::write_all(&mut file, bytes)?;
@@ -61,7 +65,7 @@ pub(crate) fn write_beside(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()
         dir.rename(&beside, dir, name)
     })();
     if written.is_err() {
-        // The error that is reported is the first one; a leftover is overwritten next time.
+        // The error that is reported is the first one.
         let _ = dir.remove_file(&beside);
     }
     written?;

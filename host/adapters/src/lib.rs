@@ -10,6 +10,7 @@
 //! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common.
 
 mod artefact;
+mod command;
 mod folder;
 mod http;
 mod open_inference;
@@ -20,16 +21,25 @@ pub mod alerts_alertmanager;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod deployer_command;
 pub mod deployer_open_inference;
 pub mod endpoint_open_inference;
+pub mod evidence_directory;
+pub mod golden_jsonl;
+pub mod metrics_prometheus;
 pub mod metrics_scrape;
+pub mod notifier_log;
+pub mod notifier_webhook;
+pub mod registry_command;
 pub mod registry_directory;
+pub mod request_log_jsonl;
 
 use std::fmt;
 use std::sync::Arc;
 
 use ripcord_ports::Clock;
 
+pub use command::CommandSurroundings;
 pub use http::Http;
 pub use secret::Secret;
 

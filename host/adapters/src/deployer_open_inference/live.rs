@@ -28,12 +28,12 @@ impl OpenInferenceDeployer {
     /// What is served, from real answers where an input is configured, else from the control plane.
     pub(super) async fn read_live(&self) -> Result<LiveState, PortError> {
         match &self.probe_input {
-            Some(input) => self.from_answers(input).await,
-            None => self.from_control_plane().await,
+            Some(input) => self.read_from_answers(input).await,
+            None => self.read_from_control_plane().await,
         }
     }
 
-    async fn from_answers(&self, input: &Value) -> Result<LiveState, PortError> {
+    async fn read_from_answers(&self, input: &Value) -> Result<LiveState, PortError> {
         let mut answers: BTreeMap<VersionName, u32> = BTreeMap::new();
         for number in 1..=self.answers {
             match self.one_answer(input, number).await? {
@@ -113,7 +113,7 @@ impl OpenInferenceDeployer {
         Ok(LiveState::Serving(Vec::new()))
     }
 
-    async fn from_control_plane(&self) -> Result<LiveState, PortError> {
+    async fn read_from_control_plane(&self) -> Result<LiveState, PortError> {
         let lines = self.server.indexed().await?;
         let ready: Vec<_> =
             lines.iter().filter(|line| line.state.as_deref().is_none_or(|state| state == "READY")).collect();

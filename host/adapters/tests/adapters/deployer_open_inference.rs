@@ -1,11 +1,13 @@
 //! The Open Inference Protocol against a server that behaves as MLServer was seen to.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -51,7 +53,8 @@ struct Model {
     mood: Mutex<Mood>,
     asked: AtomicU32,
     loads: AtomicU32,
-    connections: Mutex<Vec<String>>,
+    /// From where each request came.
+    peers: Mutex<Vec<SocketAddr>>,
 }
 
 type Shared = Arc<Model>;
@@ -92,7 +95,10 @@ async fn infer(State(model): State<Shared>, request: Request) -> Response {
         Mood::Html => return axum::response::Html("<html>a proxy</html>").into_response(),
         Mood::Huge => return vec![b' '; 9 << 20].into_response(),
         Mood::Redirect => {
-            return (StatusCode::FOUND, [("location", "http://user:hunter2@127.0.0.1:1/elsewhere?k=hunter2")])
+            return (
+                StatusCode::FOUND,
+                [("location", "http://user:hunter2@127.0.0.1:1/elsewhere?k=hunter2")],
+            )
                 .into_response();
         }
         Mood::Unauthorized => return (StatusCode::UNAUTHORIZED, "who are you").into_response(),
@@ -157,18 +163,20 @@ impl Rig {
             mood: Mutex::new(Mood::Well),
             asked: AtomicU32::new(0),
             loads: AtomicU32::new(0),
-            connections: Mutex::new(Vec::new()),
+            peers: Mutex::new(Vec::new()),
         });
-        let count = |State(model): State<Shared>, request: Request, next: Next| async move {
-            let connection = request.headers().get("connection").map(|v| v.to_str().unwrap().to_owned());
-            model.connections.lock().unwrap().push(connection.unwrap_or_default());
+        let note_peer = |State(model): State<Shared>,
+                         peer: ConnectInfo<SocketAddr>,
+                         request: Request,
+                         next: Next| async move {
+            model.peers.lock().unwrap().push(peer.0);
             next.run(request).await
         };
         let router = Router::new()
             .route("/v2/models/fraud/infer", post(infer))
             .route("/v2/repository/index", post(index))
             .route("/v2/repository/models/fraud/load", post(load))
-            .layer(middleware::from_fn_with_state(Arc::clone(&model), count))
+            .layer(middleware::from_fn_with_state(Arc::clone(&model), note_peer))
             .with_state(Arc::clone(&model));
         let server = Server::start(router).await;
         let mut config = OpenInferenceDeployerConfig {
@@ -269,10 +277,18 @@ async fn live_is_proved_by_answers_and_carries_the_digest_of_what_we_placed() {
 }
 
 #[tokio::test]
-async fn every_probe_goes_over_a_connection_of_its_own() {
+async fn every_answer_comes_over_a_connection_of_its_own() {
     let rig = Rig::new().await.serving_one().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    drop(listener);
+    rig.model.peers.lock().unwrap().clear();
+    rig.live().await;
+    let peers = rig.model.peers.lock().unwrap().clone();
+    let distinct: BTreeSet<_> = peers.iter().collect();
+    assert_eq!((peers.len(), distinct.len()), (3, 3), "{peers:?}");
+}
+
+#[tokio::test]
+async fn two_replicas_behind_one_address_are_two_shares() {
+    let rig = Rig::new().await.serving_one().await;
     rig.model.set(Mood::TwoReplicas);
     let state = rig.live().await;
     let LiveState::Serving(shares) = &state else { panic!("{state}") };

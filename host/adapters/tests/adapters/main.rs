@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod alertmanager;
+mod commands;
 mod deployer_open_inference;
+mod endpoint_open_inference;
+mod evidence_directory;
+mod golden_jsonl;
+mod metrics_prometheus;
 mod metrics_scrape;
+mod notifiers;
 mod registry_directory;
+mod request_log_jsonl;
 mod support;

@@ -121,7 +121,8 @@ async fn what_is_missing_or_of_other_size_shows_in_the_list() {
 
 #[tokio::test]
 async fn a_fetch_of_anything_but_the_recorded_bytes_fails_and_names_the_file() {
-    let cases: [(&str, fn(&Path), ErrorKind, &str); 5] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, ErrorKind, &str); 5] = [
         ("other bytes", |file| std::fs::write(file, [8; 1_000]).unwrap(), ErrorKind::WrongDigest, "sha-256"),
         ("fewer", |file| std::fs::write(file, [7; 10]).unwrap(), ErrorKind::WrongDigest, "has 10 bytes"),
         (

@@ -1,0 +1,365 @@
+//! Running a team's own program: an argument vector and no shell, a deadline, bounded output, JSON.
+
+mod arguments;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ripcord_core::time::Millis;
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::process::Command;
+
+use crate::http::excerpt;
+
+use arguments::{Piece, pieces};
+use process::{Bounded, Group, wait};
+
+pub(crate) use arguments::path_of;
+
+/// The most that a program may print.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How much of the end of its standard error is kept.
+const ERROR_BYTES_KEPT: usize = 2 << 10;
+/// Exit code of a program that says: it is under way, or try again later (`EX_TEMPFAIL`).
+pub(crate) const UNDERWAY: i32 = 75;
+/// Exit codes of a program that says: refused, and nothing was done.
+pub(crate) const REFUSED: std::ops::RangeInclusive<i32> = 64..=69;
+/// The one of them that says: because live is not what was expected.
+pub(crate) const CONFLICT: i32 = 69;
+
+/// In what surroundings the programs of an adapter run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CommandSurroundings {
+    /// The working directory. Default: that of the host.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// Names of environment variables that programs get from the host's. Default: none but `PATH`.
+    #[serde(default)]
+    pub pass_environment: Vec<String>,
+    /// For one run, in milliseconds. Default: 60000. After it the program and its children are ended.
+    #[serde(default = "deadline_default")]
+    pub deadline_ms: u64,
+}
+
+fn deadline_default() -> u64 {
+    60_000
+}
+
+impl Default for CommandSurroundings {
+    fn default() -> Self {
+        Self { folder: None, pass_environment: Vec::new(), deadline_ms: deadline_default() }
+    }
+}
+
+/// A checked argument vector.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    name: String,
+    arguments: Vec<Vec<Piece>>,
+    surroundings: CommandSurroundings,
+}
+
+/// What a program that ended by itself has left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    what: String,
+    pub(crate) code: i32,
+    pub(crate) output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
+/// Why a program was not run to its end.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// It was not started.
+    NotStarted(PortError),
+    /// It was started and did not end by itself.
+    Ended(PortError),
+}
+
+impl From<NotRun> for PortError {
+    fn from(not_run: NotRun) -> Self {
+        match not_run {
+            NotRun::NotStarted(error) | NotRun::Ended(error) => error,
+        }
+    }
+}
+
+impl Program {
+    /// Checks `vector`; `known` are the placeholders that it may use. `{{` and `}}` stand for braces.
+    pub(crate) fn new(
+        key: &str,
+        vector: &[String],
+        known: &[&str],
+        surroundings: &CommandSurroundings,
+    ) -> Result<Self, PortError> {
+        let wrong = |why: String| PortError::new(ErrorKind::Configuration, format!("`{key}` {why}"));
+        let [name, arguments @ ..] = vector else {
+            return Err(wrong("is empty: write the program and its arguments as a list".to_owned()));
+        };
+        if surroundings.deadline_ms == 0 {
+            return Err(wrong("has a deadline of zero: set `deadline-ms`".to_owned()));
+        }
+        let arguments = arguments
+            .iter()
+            .map(|argument| pieces(argument, known).map_err(wrong))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { name: name.clone(), arguments, surroundings: surroundings.clone() })
+    }
+
+    /// Runs it. A placeholder without a value is empty.
+    pub(crate) async fn run(
+        &self,
+        values: &BTreeMap<&str, String>,
+        deadline: Option<Millis>,
+    ) -> Result<Ran, NotRun> {
+        let what = format!("the program `{}`", self.name);
+        let configured = Millis(self.surroundings.deadline_ms);
+        let deadline = deadline.map_or(configured, |deadline| deadline.min(configured));
+        let mut group = self.start(values).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::Configuration,
+            };
+            NotRun::NotStarted(PortError::new(
+                kind,
+                format!(
+                    "{what} cannot be started: {error}; check its path, its rights and the working directory"
+                ),
+            ))
+        })?;
+        let mut output = Bounded::first(OUTPUT_BYTES_MAX);
+        let mut errors = Bounded::last(ERROR_BYTES_KEPT);
+        let ended = tokio::time::timeout(
+            Duration::from_millis(deadline.0),
+            wait(&mut group.child, &mut output, &mut errors),
+        )
+        .await;
+        let errors = errors.bytes;
+        let said = || if errors.is_empty() { String::new() } else { format!("; it said {}", tail(&errors)) };
+        let status = match ended {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => {
+                group.end().await;
+                return Err(NotRun::Ended(
+                    PortError::new(
+                        ErrorKind::Local,
+                        format!("{what} cannot be waited for: {error}{}", said()),
+                    )
+                    .outcome_unknown(),
+                ));
+            }
+            Err(_) => {
+                group.end().await;
+                return Err(NotRun::Ended(
+                    PortError::new(
+                        ErrorKind::TimedOut,
+                        format!("{what} did not end within {deadline} and was ended{}", said()),
+                    )
+                    .outcome_unknown(),
+                ));
+            }
+        };
+        group.ended = true;
+        let Some(code) = status.code() else {
+            return Err(NotRun::Ended(
+                PortError::new(ErrorKind::Failed, format!("{what} was ended by {status}{}", said()))
+                    .outcome_unknown(),
+            ));
+        };
+        if output.overflowed {
+            return Err(NotRun::Ended(
+                PortError::new(
+                    ErrorKind::TooLarge,
+                    format!("{what} printed more than {OUTPUT_BYTES_MAX} bytes: have it print less"),
+                )
+                .outcome_unknown(),
+            ));
+        }
+        Ok(Ran { what, code, output: output.bytes, errors })
+    }
+
+    fn start(&self, values: &BTreeMap<&str, String>) -> std::io::Result<Group> {
+        let mut command = Command::new(&self.name);
+        for argument in &self.arguments {
+            let text: String = argument
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => text.as_str(),
+                    Piece::Placeholder(name) => values.get(name.as_str()).map_or("", String::as_str),
+                })
+                .collect();
+            command.arg(text);
+        }
+        command.env_clear();
+        for name in self.surroundings.pass_environment.iter().map(String::as_str).chain(["PATH"]) {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        if let Some(folder) = &self.surroundings.folder {
+            command.current_dir(folder);
+        }
+        Group::start(&mut command)
+    }
+}
+
+impl Ran {
+    /// The error that its exit code stands for, where it is not zero.
+    pub(crate) fn successful(self) -> Result<Self, PortError> {
+        if self.code == 0 { Ok(self) } else { Err(self.error()) }
+    }
+
+    /// What it means that it did not end with zero.
+    pub(crate) fn error(&self) -> PortError {
+        let said = if self.errors.is_empty() {
+            "and said nothing".to_owned()
+        } else {
+            format!("and said {}", tail(&self.errors))
+        };
+        let error = PortError::new(
+            ErrorKind::Failed,
+            format!("{} ended with exit code {} {said}", self.what, self.code),
+        );
+        if self.code == UNDERWAY || !REFUSED.contains(&self.code) { error } else { error.retry(Retry::No) }
+    }
+
+    /// What it printed, as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, PortError> {
+        serde_json::from_slice(&self.output).map_err(|error| {
+            PortError::new(
+                ErrorKind::BadAnswer,
+                format!(
+                    "{} printed what is not the JSON expected here: {}; {error}",
+                    self.what,
+                    excerpt(&self.output)
+                ),
+            )
+        })
+    }
+
+    /// The last line that it printed, for people.
+    pub(crate) fn last_line(&self) -> String {
+        let text = String::from_utf8_lossy(if self.output.is_empty() { &self.errors } else { &self.output });
+        text.trim().lines().last().unwrap_or("under way").chars().take(200).collect()
+    }
+
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+}
+
+/// The end of what a program said, on one line.
+fn tail(errors: &[u8]) -> String {
+    let text = String::from_utf8_lossy(errors);
+    let shown: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("`{shown}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(script: &str, deadline_ms: u64) -> Program {
+        let vector =
+            ["sh", "-c", script, "sh", "{version}", "x={version}y", "{{version}}"].map(str::to_owned);
+        let surroundings = CommandSurroundings { deadline_ms, ..CommandSurroundings::default() };
+        // The script itself holds braces of the shell's.
+        let vector: Vec<_> = vector
+            .iter()
+            .map(|a| if a == script { a.replace('{', "{{").replace('}', "}}") } else { a.clone() })
+            .collect();
+        Program::new("shift", &vector, &["version"], &surroundings).unwrap()
+    }
+
+    async fn run(script: &str, deadline_ms: u64) -> Result<Ran, NotRun> {
+        program(script, deadline_ms).run(&BTreeMap::from([("version", "1.0 $(id)".to_owned())]), None).await
+    }
+
+    #[tokio::test]
+    async fn placeholders_stay_within_their_argument_and_no_shell_sees_them() {
+        let ran = run("printf '%s|' \"$@\"", 5_000).await.unwrap();
+        assert_eq!(String::from_utf8(ran.output).unwrap(), "1.0 $(id)|x=1.0 $(id)y|{version}|");
+    }
+
+    #[tokio::test]
+    async fn the_environment_is_empty_but_for_what_is_named() {
+        let mut program = program("env", 5_000);
+        program.surroundings.pass_environment = vec!["CARGO_MANIFEST_DIR".into(), "NO_SUCH_VARIABLE".into()];
+        let ran = program.run(&BTreeMap::new(), None).await.unwrap();
+        let text = String::from_utf8(ran.output).unwrap();
+        let mut names: Vec<_> =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        names.retain(|name| !["PWD", "SHLVL", "_", "OLDPWD"].contains(name));
+        names.sort_unstable();
+        assert_eq!(names, ["CARGO_MANIFEST_DIR", "PATH"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_what_a_failing_program_says_is_in_the_error() {
+        let error = run("i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3", 20_000)
+            .await
+            .unwrap()
+            .successful()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("exit code 3") && error.contains("line 2999") && !error.contains("line 1000"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_ended_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("children");
+        let script = format!("sleep 600 & echo $! > {}; wait", file.display());
+        let Err(NotRun::Ended(error)) = run(&script, 700).await else { panic!("it ended by itself") };
+        assert_eq!((error.kind, error.applied), (ErrorKind::TimedOut, ripcord_ports::Applied::Unknown));
+        let child: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        for _ in 0..100 {
+            if state().is_empty() || state().contains(") Z") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the child still runs: {}", state());
+    }
+
+    #[tokio::test]
+    async fn a_child_that_keeps_the_output_open_is_not_waited_for() {
+        let started = std::time::Instant::now();
+        let ran = run("sleep 5 & echo done", 60_000).await.unwrap();
+        assert_eq!(ran.output, b"done\n");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn too_much_output_is_refused_and_does_not_block() {
+        let Err(NotRun::Ended(error)) = run("head -c 3000000 /dev/zero", 20_000).await else {
+            panic!("taken")
+        };
+        assert_eq!(error.kind, ErrorKind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_was_not_started() {
+        let vector = ["/no/such/program".to_owned()];
+        let program = Program::new("live", &vector, &[], &CommandSurroundings::default()).unwrap();
+        let Err(NotRun::NotStarted(error)) = program.run(&BTreeMap::new(), None).await else {
+            panic!("started")
+        };
+        assert!(error.to_string().contains("/no/such/program"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_vector_is_refused() {
+        assert!(Program::new("list", &[], &[], &CommandSurroundings::default()).is_err());
+    }
+}

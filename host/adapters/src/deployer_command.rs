@@ -1,0 +1,238 @@
+//! A deployer behind a team's own programs.
+//!
+//! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
+//! 75 when it is under way, 64 to 69 when it was refused and nothing was done, 69 because live is not `{expecting}`; after any other end
+//! nobody knows, and a probe or a person has to tell. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::Live;
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::name::VersionName;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::{Deployer, ErrorKind, PortError};
+use serde::Deserialize;
+
+use crate::Shared;
+use crate::command::{self, CONFLICT, CommandSurroundings, NotRun, Program, REFUSED, UNDERWAY};
+
+const PLACEHOLDERS: [&str; 7] =
+    ["version", "digest", "staged", "key", "expecting", "target", "configuration"];
+
+/// The programs of a deployer, each a list of program and arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CommandDeployerConfig {
+    /// Makes the target live: `{version}` with the artefact's `{digest}` in the folder `{staged}`; `{configuration}` is the revision where the
+    /// target is one, `{target}` any target as JSON, `{expecting}` the version that is live now, `{key}` the same for each attempt at this step.
+    pub shift: Vec<String>,
+    /// Prints what is live. Needed unless `effect` is `blind`.
+    #[serde(default)]
+    pub live: Option<Vec<String>>,
+    /// Tells what became of an interrupted shift. Takes the placeholders of `shift`. Default: live is compared.
+    #[serde(default)]
+    pub probe: Option<Vec<String>>,
+    /// What `shift` promises: `idempotent`, `conditional`, `observable` or `blind`.
+    pub effect: EffectClass,
+    /// How `live` knows what it prints. Default: `control-plane`.
+    #[serde(default = "proof_default")]
+    pub proof: Proof,
+    /// In what surroundings they run. Their deadline does not prolong that of a step.
+    #[serde(default)]
+    pub surroundings: CommandSurroundings,
+}
+
+fn proof_default() -> Proof {
+    Proof::ControlPlane
+}
+
+/// A deployer behind programs.
+#[derive(Debug)]
+pub struct CommandDeployer {
+    shift: Program,
+    live: Option<Program>,
+    probe: Option<Program>,
+    effect: EffectClass,
+    proof: Proof,
+    shared: Shared,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Printed {
+    Shares(Vec<PrintedShare>),
+    Unknown(String),
+}
+
+#[derive(Debug, Deserialize)]
+struct PrintedShare {
+    version: VersionName,
+    #[serde(default)]
+    digest: Option<Digest>,
+    #[serde(default)]
+    place: String,
+    #[serde(default = "whole")]
+    weight: Ratio,
+}
+
+fn whole() -> Ratio {
+    Ratio::ONE
+}
+
+#[derive(Debug, Deserialize)]
+struct PrintedProbe {
+    outcome: PrintedOutcome,
+    #[serde(default)]
+    why: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PrintedOutcome {
+    Applied,
+    NotApplied,
+    Underway,
+    CannotTell,
+}
+
+impl CommandDeployer {
+    /// Checks the configuration; no program is run.
+    pub fn new(config: CommandDeployerConfig, shared: &Shared) -> Result<Self, PortError> {
+        if config.live.is_none() && config.effect != EffectClass::Blind {
+            return Err(PortError::new(
+                ErrorKind::Configuration,
+                "`live` is missing: configure it, or set `effect` to `blind`, and people are asked after an interruption",
+            ));
+        }
+        let surroundings = &config.surroundings;
+        let optional = |key, vector: &Option<Vec<String>>, known: &[&str]| {
+            vector.as_ref().map(|vector| Program::new(key, vector, known, surroundings)).transpose()
+        };
+        Ok(Self {
+            shift: Program::new("shift", &config.shift, &PLACEHOLDERS, surroundings)?,
+            live: optional("live", &config.live, &[])?,
+            probe: optional("probe", &config.probe, &PLACEHOLDERS)?,
+            effect: config.effect,
+            proof: config.proof,
+            shared: shared.clone(),
+        })
+    }
+
+    async fn read_live(&self) -> Result<LiveState, PortError> {
+        let Some(program) = &self.live else {
+            return Ok(LiveState::Unknown("no program `live` is configured for this deployer".to_owned()));
+        };
+        let ran = program.run(&BTreeMap::new(), None).await?.successful()?;
+        let shares = match ran.json()? {
+            Printed::Unknown(why) => return Ok(LiveState::Unknown(why)),
+            Printed::Shares(shares) => shares,
+        };
+        let share = |printed: PrintedShare| Share {
+            version: VersionTarget { version: printed.version, digest: printed.digest },
+            configuration: None,
+            place: printed.place,
+            weight: printed.weight,
+            proof: self.proof,
+        };
+        Ok(LiveState::Serving(shares.into_iter().map(share).collect()))
+    }
+
+    fn values(order: &ShiftOrder) -> Result<BTreeMap<&'static str, String>, PortError> {
+        if let Target::Other(name) = &order.target {
+            return Err(PortError::new(
+                ErrorKind::Unsupported,
+                format!("the target `{name}` is of a kind that this release does not know"),
+            ));
+        }
+        let target = serde_json::to_string(&order.target).map_err(|error| {
+            PortError::new(ErrorKind::Local, format!("{} has no JSON form", order.target)).caused_by(error)
+        })?;
+        let mut values = BTreeMap::from([("key", order.key.clone()), ("target", target)]);
+        if let Some(expected) = order.expecting.sole_version() {
+            values.insert("expecting", expected.version.to_string());
+        }
+        match &order.target {
+            Target::Version(version) => {
+                values.insert("version", version.version.to_string());
+                let digest = version.digest.or(order.staged.as_ref().map(|staged| staged.digest));
+                values.insert("digest", digest.map(|digest| digest.to_string()).unwrap_or_default());
+            }
+            Target::Configuration(configuration) => {
+                values.insert("configuration", configuration.revision.clone());
+            }
+            _ => {}
+        }
+        if let Some(staged) = &order.staged {
+            values.insert("staged", command::path_of(&staged.dir)?);
+        }
+        Ok(values)
+    }
+
+    /// What live tells of an interrupted shift.
+    async fn compared(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        if self.effect == EffectClass::Blind {
+            return Ok(Probe::CannotTell("this deployer is blind: look at the system itself".to_owned()));
+        }
+        let state = self.read_live().await?;
+        Ok(match state {
+            LiveState::Unknown(why) => Probe::CannotTell(why),
+            state if state.serves(&order.target) => Probe::Applied,
+            // Once more has the effect of once, whatever has become of the first.
+            _ if self.effect == EffectClass::Idempotent => Probe::NotApplied,
+            state if state.same_identity(&order.expecting) => Probe::NotApplied,
+            state => Probe::CannotTell(format!(
+                "live is {state}, which is neither {} nor what was live before ({})",
+                order.target, order.expecting
+            )),
+        })
+    }
+}
+
+#[async_trait]
+impl Deployer for CommandDeployer {
+    fn name(&self) -> &str {
+        "deployer_command"
+    }
+
+    fn class(&self) -> EffectClass {
+        self.effect
+    }
+
+    async fn live(&self) -> Result<Live, PortError> {
+        let state = self.read_live().await?;
+        Ok(Live { state, since: None, observed_at: self.shared.clock.now() })
+    }
+
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        let values = Self::values(order)?;
+        let ran = match self.shift.run(&values, Some(order.deadline)).await {
+            Ok(ran) => ran,
+            Err(NotRun::NotStarted(error)) => return Err(error),
+            Err(NotRun::Ended(error)) => return Err(error.outcome_unknown()),
+        };
+        match ran.code {
+            0 => Ok(Shifted::Done),
+            UNDERWAY => Ok(Shifted::Underway(ran.last_line())),
+            CONFLICT => Err(PortError::new(ErrorKind::Conflict, ran.error().to_string())),
+            code if REFUSED.contains(&code) => Err(ran.error()),
+            _ => Err(ran.error().outcome_unknown()),
+        }
+    }
+
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        let Some(program) = &self.probe else { return self.compared(order).await };
+        let ran = program.run(&Self::values(order)?, None).await?.successful()?;
+        let printed: PrintedProbe = ran.json()?;
+        let why = if printed.why.is_empty() { format!("{} gave no reason", ran.what()) } else { printed.why };
+        Ok(match printed.outcome {
+            PrintedOutcome::Applied => Probe::Applied,
+            PrintedOutcome::NotApplied => Probe::NotApplied,
+            PrintedOutcome::Underway => Probe::Underway(why),
+            PrintedOutcome::CannotTell => Probe::CannotTell(why),
+        })
+    }
+}

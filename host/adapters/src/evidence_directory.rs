@@ -1,0 +1,103 @@
+//! Evidence in a folder, each object under its own sha-256: `<root>/<first two digits>/<all digits>`.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_ports::{ErrorKind, Objects, PortError};
+use serde::Deserialize;
+
+use crate::folder;
+
+/// Where evidence is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DirectoryEvidenceConfig {
+    /// The folder, which must be there.
+    pub root: PathBuf,
+    /// The largest object, in bytes. Default: 268435456.
+    #[serde(default = "bytes_max_default")]
+    pub bytes_max: u64,
+}
+
+fn bytes_max_default() -> u64 {
+    256 << 20
+}
+
+/// Evidence in a folder.
+#[derive(Debug, Clone)]
+pub struct DirectoryEvidence {
+    config: DirectoryEvidenceConfig,
+}
+
+impl DirectoryEvidence {
+    /// Takes the configuration. Whether the folder is there shows at each call.
+    pub fn new(config: DirectoryEvidenceConfig) -> Result<Self, PortError> {
+        Ok(Self { config })
+    }
+}
+
+fn place(digest: &Digest) -> (String, String) {
+    let name = digest.to_string();
+    (name[..2].to_owned(), name)
+}
+
+/// The object, if it is there; one with other content is damaged.
+fn read(root: &Dir, digest: &Digest, bytes_max: u64) -> Result<Option<Vec<u8>>, PortError> {
+    let (shelf, name) = place(digest);
+    let bytes = match folder::read(root, &format!("{shelf}/{name}"), bytes_max) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found = Digest::of(&bytes);
+    if found != *digest {
+        return Err(PortError::new(
+            ErrorKind::WrongDigest,
+            format!(
+                "the evidence `{shelf}/{name}` was changed or damaged: its content has the digest {found}"
+            ),
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+fn write(root: &Dir, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
+    let (shelf, name) = place(digest);
+    let failed = |error| folder::local(error, format_args!("cannot write the evidence `{shelf}/{name}`"));
+    root.create_dir_all(&shelf).map_err(failed)?;
+    folder::write_beside(&root.open_dir(&shelf).map_err(failed)?, &name, bytes).map_err(failed)?;
+    folder::sync(root).map_err(failed)
+}
+
+#[async_trait]
+impl Objects for DirectoryEvidence {
+    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
+        let (config, bytes) = (self.config.clone(), bytes.to_vec());
+        folder::blocking(move || {
+            if bytes.len() as u64 > config.bytes_max {
+                return Err(PortError::new(
+                    ErrorKind::TooLarge,
+                    format!(
+                        "evidence of {} bytes is more than the limit of {}",
+                        bytes.len(),
+                        config.bytes_max
+                    ),
+                ));
+            }
+            let root = folder::open(&config.root)?;
+            let digest = Digest::of(&bytes);
+            if read(&root, &digest, config.bytes_max)?.is_none() {
+                write(&root, &digest, &bytes)?;
+            }
+            Ok(digest)
+        })
+        .await
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {
+        let (config, digest) = (self.config.clone(), *digest);
+        folder::blocking(move || read(&folder::open(&config.root)?, &digest, config.bytes_max)).await
+    }
+}
