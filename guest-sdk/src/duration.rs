@@ -55,6 +55,13 @@ impl Duration {
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
+
+    /// For a reader: rounded down to the longest unit of which it has at least two, so `61d` and not `5274061337ms`.
+    pub fn rough(self) -> Self {
+        let fits = |&&(_, unit): &&(&str, u64)| self.0 / unit >= 2;
+        let unit = UNITS.iter().rev().find(fits).map_or(1, |&(_, unit)| unit);
+        Self(self.0 - self.0 % unit)
+    }
 }
 
 impl Add for Duration {
@@ -160,6 +167,13 @@ mod tests {
         let printed =
             [millis(1_500), seconds(90), minutes(60), hours(48), Duration::ZERO].map(|d| d.to_string());
         assert_eq!(printed, ["1500ms", "90s", "1h", "2d", "0s"]);
+    }
+
+    #[test]
+    fn a_rough_duration_is_short() {
+        let rough = [millis(999), millis(1_999), seconds(125), minutes(90), hours(47), days(2) + hours(3)]
+            .map(Duration::rough);
+        assert_eq!(rough, [millis(999), millis(1_999), minutes(2), minutes(90), hours(47), days(2)]);
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Facts {
         Self { now, known }
     }
 
+    /// The time of the decision, Unix milliseconds.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// The last value of every series that the query selects, at the time of the decision.
     pub fn metric(&self, query: impl Into<String>) -> Handle<'_, kind::Metric> {
         self.ask(Request::Metric(MetricQuery { source: None, query: query.into(), at: None }))

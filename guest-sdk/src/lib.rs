@@ -49,11 +49,15 @@ mod answer;
 pub mod bindings;
 #[doc(hidden)]
 pub mod component;
+pub mod count;
 mod duration;
 mod facts;
+pub mod keys;
 pub mod kind;
+pub mod limit;
 pub mod metric;
 mod policy;
+pub mod reading;
 pub mod settings;
 pub mod stats;
 #[cfg(not(target_arch = "wasm32"))]

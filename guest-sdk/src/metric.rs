@@ -24,6 +24,21 @@ pub struct Metric {
     /// `gauge` reads values as they are, `counter` reads the growth per second.
     #[serde(default)]
     pub read_as: ReadAs,
+    /// What it means that nothing is selected. `zero` suits a counter that is there from its first event on, if what it is
+    /// compared with shows that the service is watched at all.
+    #[serde(default)]
+    pub absent: Absent,
+}
+
+/// What it means that a query selects nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Absent {
+    /// That the value is not known.
+    #[default]
+    Unknown,
+    /// That the value is 0.
+    Zero,
 }
 
 /// What the values of a series mean.
@@ -111,8 +126,13 @@ impl Metric {
     /// A gauge's value is its last within the lookback, a counter's is its [`stats::rate`] over the lookback. An instant
     /// at which no series has a value is left out.
     pub fn read(&self, series: &[Series], grid: &Grid) -> Vec<Point> {
+        self.read_since(series, grid, Instant::MIN)
+    }
+
+    /// As [`Metric::read`], from what was sampled at `since` (Unix milliseconds) or later.
+    pub fn read_since(&self, series: &[Series], grid: &Grid, since: Instant) -> Vec<Point> {
         let value_of = |one: &Series, at: Instant| {
-            let from = at - grid.sampling.lookback;
+            let from = since.max(at - grid.sampling.lookback);
             match self.read_as {
                 ReadAs::Gauge => stats::within(&one.points, from, at).next_back().map(|point| point.value),
                 ReadAs::Counter => stats::rate(&one.points, from, at),
@@ -142,7 +162,7 @@ mod tests {
     }
 
     fn metric(read_as: ReadAs) -> Metric {
-        Metric { query: "q".into(), source: None, read_as }
+        Metric { query: "q".into(), source: None, read_as, absent: Absent::Unknown }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::contract::types::{
     Context, Digest, Finding, Instant, Plan, Proposal, Signal, SignalStatus, Target,
 };
 use crate::contract::{approval, facts, planner, verification};
-use crate::facts::{Facts, Step};
+use crate::facts::{Facts, Step, Stop};
 
 /// A rule: its settings, which all its roles share.
 pub trait Policy {
@@ -162,3 +162,24 @@ macro_rules! case {
 }
 
 case!(TriggerCase, PlannerCase, ApprovalCase, VerificationCase);
+
+impl VerificationCase {
+    /// What this service was shifted to.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`]: the plan has no part for the service, or no such rung.
+    pub fn target(&self) -> Step<&Target> {
+        let service = &self.context.service;
+        let part = self
+            .plan
+            .parts
+            .iter()
+            .find(|part| part.service == service.name && part.environment == service.environment);
+        part.and_then(|part| part.rungs.get(self.rung as usize)).map(|rung| &rung.target).ok_or_else(|| {
+            Stop::fail(format!(
+                "the plan has no rung {} for `{}` in `{}`",
+                self.rung, service.name, service.environment
+            ))
+        })
+    }
+}

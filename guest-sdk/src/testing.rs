@@ -45,6 +45,23 @@ pub fn check<P: Component>(folder: impl AsRef<Path>) {
     );
 }
 
+/// Reads every TOML example of a README as the policy's settings.
+///
+/// # Panics
+/// With the first example that does not fit, or if there is none.
+#[allow(clippy::panic)]
+pub fn check_examples<P: Component>(readme: &str) {
+    let examples: Vec<&str> =
+        readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest)).collect();
+    assert!(!examples.is_empty(), "the README of `{}` has no TOML example", P::ABOUT.name);
+    for example in examples {
+        let settings = toml::from_str::<P::Settings>(example).map_err(|error| error.to_string());
+        if let Err(why) = settings.and_then(|settings| P::check(&settings)) {
+            panic!("an example of `{}` is not a configuration of it: {why}\n{example}", P::ABOUT.name);
+        }
+    }
+}
+
 /// Runs one fixture.
 ///
 /// # Errors

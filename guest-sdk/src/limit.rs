@@ -1,0 +1,91 @@
+//! A limit as an operator writes it: a value, or a multiple of the metric's own value at an earlier time.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::facts::Point;
+use crate::contract::types::Instant;
+use crate::metric::{Grid, Metric, Sampling};
+use crate::stats::{self, readable};
+use crate::{Duration, hours};
+
+/// A limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Limit {
+    /// This value.
+    Absolute(f64),
+    /// A multiple of the metric's own value at an earlier time.
+    Relative(Relative),
+}
+
+/// A limit relative to the metric's own value at an earlier time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Relative {
+    /// The limit is this many times the earlier value; above 0.
+    pub factor: f64,
+    /// How long ago the earlier window ended, such as `1d`. It should end before the harm may have begun.
+    pub earlier: Duration,
+    /// Length of the earlier window, over which the value is averaged.
+    #[serde(default = "one_hour")]
+    pub window: Duration,
+}
+
+/// A number of events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Volume {
+    /// Counts events: a counter is read as its growth, a gauge as its last value.
+    pub metric: Metric,
+    /// The least number that is enough; above 0.
+    pub at_least: f64,
+}
+
+fn one_hour() -> Duration {
+    hours(1)
+}
+
+impl Limit {
+    /// Refuses what gives no limit.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and says what to write.
+    pub fn check(&self, sampling: &Sampling) -> Result<(), String> {
+        let Self::Relative(relative) = self else { return Ok(()) };
+        if !(relative.factor > 0.0 && relative.factor.is_finite()) {
+            return Err(format!("`limit.relative.factor` is `{}`: write a number above 0", relative.factor));
+        }
+        sampling.check(relative.window)
+    }
+
+    /// Where the earlier value is read, seen from `from` (Unix milliseconds); none for an absolute limit.
+    pub fn baseline(&self, from: Instant, sampling: Sampling) -> Option<Grid> {
+        match self {
+            Self::Absolute(_) => None,
+            Self::Relative(relative) => {
+                Some(Grid { end: from - relative.earlier, length: relative.window, sampling })
+            }
+        }
+    }
+
+    /// The limit and where it comes from, with the values of [`Limit::baseline`].
+    ///
+    /// # Errors
+    /// A sentence that says why there is no limit.
+    pub fn value(&self, baseline: Option<Vec<Point>>) -> Result<(f64, String), String> {
+        let relative = match self {
+            Self::Absolute(limit) => return Ok((*limit, String::new())),
+            Self::Relative(relative) => relative,
+        };
+        let mean = stats::mean(&baseline.unwrap_or_default()).filter(|mean| *mean != 0.0);
+        let mean = mean.ok_or("the baseline is 0, which gives no limit")?;
+        let origin = format!(
+            " ({} times the {} of {} before)",
+            readable(relative.factor),
+            readable(mean),
+            relative.earlier
+        );
+        Ok((relative.factor * mean, origin))
+    }
+}
