@@ -1,7 +1,12 @@
-//! Every fixture of the policy, run natively.
+//! Every fixture and every example of the policy, natively.
 
 #[test]
 fn fixtures() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
     ripcord_sdk::testing::check::<threshold_trigger::ThresholdTrigger>(folder);
+}
+
+#[test]
+fn examples() {
+    ripcord_sdk::testing::check_examples::<threshold_trigger::ThresholdTrigger>(include_str!("../README.md"));
 }
