@@ -1,0 +1,88 @@
+//! Verifies the service with a golden data set: right answers, errors, classes, slices, latency, and who answered.
+//!
+//! Every check is a finding. A check that cannot be made keeps the service from being called healthy.
+
+mod checks;
+mod settings;
+
+pub use settings::{ClassLimits, Gap, Latency, Settings};
+
+use checks::{DETAIL, Report, run_before, whole_of};
+use ripcord_sdk::contract::facts::Trial;
+use ripcord_sdk::prelude::*;
+
+/// The policy.
+#[derive(Debug)]
+pub struct GoldenSet;
+
+ripcord_sdk::export!(GoldenSet: verification);
+
+impl Policy for GoldenSet {
+    type Settings = Settings;
+
+    fn check(settings: &Settings) -> Result<(), String> {
+        settings.check()
+    }
+}
+
+impl Verification for GoldenSet {
+    const FACTS: &'static [FactKind] = &[FactKind::Golden];
+
+    fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
+        let target = case.target()?;
+        let trial = facts.golden(settings.dataset.as_str(), None, DETAIL).get()?;
+        let recheck = case.now() + settings.recheck;
+        let report =
+            match trial.map_err(ToString::to_string).and_then(|trial| judge(case, trial, target, settings)) {
+                Ok(report) => report,
+                Err(why) => {
+                    let note =
+                        Note::warning(format!("the golden set `{}` says nothing: {why}", settings.dataset));
+                    return Ok(VerificationAnswer::inconclusive(recheck, Vec::new()).note(note));
+                }
+            };
+        let failed = report.findings.iter().filter(|finding| !finding.passed).count();
+        let grace_ends = case.shifted_at + settings.grace;
+        let answer = if failed > 0 && case.now() < grace_ends {
+            let text =
+                format!("{failed} checks failed, which counts only {} after the shift", settings.grace);
+            VerificationAnswer::inconclusive(recheck, report.findings).note(Note::info(text))
+        } else if failed > 0 {
+            VerificationAnswer::unhealthy(report.findings)
+        } else if report.missing.is_empty() {
+            VerificationAnswer::healthy(report.findings)
+        } else {
+            VerificationAnswer::inconclusive(recheck, report.findings)
+        };
+        Ok(answer
+            .notes(report.missing.into_iter().map(Note::warning))
+            .notes(report.remarks.into_iter().map(Note::info)))
+    }
+}
+
+/// Every check of one run, or why the run says nothing at all.
+fn judge(
+    case: &VerificationCase,
+    trial: &Trial,
+    target: &Target,
+    settings: &Settings,
+) -> Result<Report, String> {
+    if trial.started_at < case.shifted_at {
+        return Err("it was run before the shift".to_owned());
+    }
+    let whole = whole_of(trial).ok_or("it has no slice of all rows")?;
+    if whole.rows < settings.minimum_rows {
+        return Err(format!("it has {} rows, and at least {} are wanted", whole.rows, settings.minimum_rows));
+    }
+    let mut report = Report::default();
+    let version = if let Target::Version(version) = target { Some(version) } else { None };
+    report.answers(trial, version);
+    report.quality(whole, settings);
+    if let Some(gap) = &settings.gap {
+        report.gap(trial, gap);
+    }
+    if let Some(latency) = &settings.latency {
+        report.latency(whole, run_before(case, &settings.dataset), latency);
+    }
+    Ok(report)
+}
