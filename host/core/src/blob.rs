@@ -38,6 +38,23 @@ pub enum BlobKind {
     Configuration,
 }
 
+impl BlobKind {
+    /// The name that is stored and committed to.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Decision => "decision",
+            Self::Memo => "memo",
+            Self::Plan => "plan",
+            Self::Text => "text",
+            Self::Live => "live",
+            Self::Trial => "trial",
+            Self::Evidence => "evidence",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// A reference from an event to a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,10 +67,10 @@ pub struct BlobRef {
     pub bytes: u32,
 }
 
-/// The commitment to `content`: sha-256 over a domain tag, the salt and the content.
+/// The commitment to `content`: sha-256 over a domain tag, the salt, the kind's name and the content.
 pub fn commit(kind: BlobKind, salt: &Salt, content: &[u8]) -> BlobRef {
     BlobRef {
-        commitment: Digest::tagged("ripcord blob 1", &[&salt.0, content]),
+        commitment: Digest::tagged("ripcord blob 1", &[&salt.0, kind.as_str().as_bytes(), content]),
         kind,
         bytes: u32::try_from(content.len()).unwrap_or(u32::MAX),
     }
@@ -69,5 +86,6 @@ mod tests {
         let two = commit(BlobKind::Text, &Salt([2; 32]), b"same");
         assert_ne!(one.commitment, two.commitment);
         assert_eq!(one, commit(BlobKind::Text, &Salt([1; 32]), b"same"));
+        assert_ne!(one.commitment, commit(BlobKind::Memo, &Salt([1; 32]), b"same").commitment);
     }
 }

@@ -260,6 +260,10 @@ impl Driver {
         loop {
             match self.try_append(batch).await {
                 Ok(_) => return true,
+                Err((AppendError::Store(error @ StoreError::Refused(_)), _)) => {
+                    tracing::error!(service = %self.service.name, %error, "a result could not be recorded; the effect is owed again");
+                    return false;
+                }
                 Err((AppendError::Store(error), back)) => {
                     tracing::error!(service = %self.service.name, %error, "the journal could not be written; tried again");
                     self.host.counters.add("ripcord_store_failures_total", None, 1);

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// Whose journal.
         service: ServiceName,
     },
+    /// The call itself is wrong: nothing was written.
+    #[error("the store refused: {0}; nothing was written")]
+    Refused(String),
     /// What was read is not what was written.
     #[error("the store is damaged: {0}; restore it from a backup")]
     Damaged(String),
@@ -43,7 +46,7 @@ pub struct NewSignal {
     pub source: Option<SourceName>,
     /// None is unrouted: kept and listed.
     pub service: Option<ServiceName>,
-    /// Two signals with the same key within the window are one.
+    /// Two signals with the same key within the window are one. The window starts at the first and does not slide.
     pub dedupe_key: Digest,
     /// How long the key counts.
     pub dedupe_window: Millis,
@@ -126,13 +129,16 @@ pub trait Store: Send + Sync {
     /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Signals, at most `limit`.
+    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
 
     /// Services that have signals waiting.
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError>;
 
-    /// Appends: when it returns it is on disk. [`StoreError::Moved`] if the first record does not continue the journal.
+    /// Erases a blob's content and salt for good; false if it was erased before. Its commitment stays in the journal.
+    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError>;
+
+    /// Appends at least one record: when it returns it is on disk. [`StoreError::Moved`] if the first record does not continue the journal.
     async fn append(&self, append: Append) -> Result<Tip, StoreError>;
 
     /// The records of a service's journal from number `from` on.

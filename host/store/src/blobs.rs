@@ -1,7 +1,7 @@
 //! Blobs: written with the records that refer to them, checked against their commitment whenever they are read, and erased by taking content
 //! and salt.
 
-use ripcord_core::blob::{self, BlobKind, BlobRef, Salt};
+use ripcord_core::blob::{self, BlobRef, Salt};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{NewBlob, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,11 +26,6 @@ pub(crate) fn check(new: &NewBlob) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn kind_name(kind: BlobKind) -> Result<String, StoreError> {
-    let name = serde_json::to_value(kind).map_err(|error| refused(format!("a kind of blob: {error}")))?;
-    name.as_str().map(str::to_owned).ok_or_else(|| refused("a kind of blob has no name"))
-}
-
 /// Keeps a blob. The same one again changes nothing; one that was erased stays erased.
 pub(crate) fn insert(connection: &Connection, new: &NewBlob) -> Result<(), Fault> {
     connection
@@ -40,7 +35,7 @@ pub(crate) fn insert(connection: &Connection, new: &NewBlob) -> Result<(), Fault
         )?
         .execute(params![
             new.reference.commitment.as_bytes(),
-            kind_name(new.reference.kind)?,
+            new.reference.kind.as_str(),
             new.salt.0,
             new.content
         ])?;

@@ -63,13 +63,14 @@ pub(crate) fn again(error: &StoreError) -> StoreError {
         StoreError::Moved { service } => StoreError::Moved { service: service.clone() },
         StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
         StoreError::Unusable(text) => StoreError::Unusable(text.clone()),
+        StoreError::Refused(text) => StoreError::Refused(text.clone()),
         StoreError::Failed(text) => StoreError::Failed(text.clone()),
     }
 }
 
 /// The caller asked for what cannot be done.
 pub(crate) fn refused(why: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(format!("{why}; nothing was written"))
+    StoreError::Refused(why.to_string())
 }
 
 /// A stored value that this crate cannot have written.

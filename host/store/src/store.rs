@@ -71,13 +71,6 @@ impl SqliteStore {
             None => Ok(()),
         }
     }
-
-    /// Takes a blob's content and salt: the commitment stays, [`Store::blob`] gives none. False if it is unknown or was erased before.
-    pub async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError> {
-        let reference = *reference;
-        self.writer()?.run(true, move |connection| blobs::erase(connection, &reference, at)).await
-    }
-
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer.as_ref().ok_or_else(|| {
             StoreError::Unusable(
@@ -115,6 +108,11 @@ impl Store for SqliteStore {
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {
         self.readers.run(intake::services).await
+    }
+
+    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError> {
+        let reference = *reference;
+        self.writer()?.run(true, move |connection| blobs::erase(connection, &reference, at)).await
     }
 
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {

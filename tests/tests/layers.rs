@@ -1,0 +1,99 @@
+//! The layout is the architecture: which crate may depend on which. `ARCHITECTURE.md` shows the same table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// Workspace crates that each crate may use outside its tests and benchmarks. Policies are checked apart.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("ripcord-core", &[]),
+    ("ripcord-ports", &["ripcord-core"]),
+    ("ripcord-sandbox", &["ripcord-core"]),
+    ("ripcord-store", &["ripcord-core", "ripcord-ports"]),
+    ("ripcord-adapters", &["ripcord-core", "ripcord-ports"]),
+    ("ripcord-engine", &["ripcord-core", "ripcord-ports", "ripcord-sandbox"]),
+    ("ripcord-pack", &[]),
+    ("ripcord-fixture", &[]),
+    ("ripcord-sdk", &["ripcord-fixture"]),
+    ("ripcord-example-fraud", &[]),
+    (
+        "ripcord",
+        &[
+            "ripcord-core",
+            "ripcord-ports",
+            "ripcord-sandbox",
+            "ripcord-store",
+            "ripcord-adapters",
+            "ripcord-engine",
+            "ripcord-pack",
+            "ripcord-fixture",
+            "ripcord-example-fraud",
+        ],
+    ),
+];
+
+/// Outside crates that only one crate may name.
+const ONLY: &[(&str, &str)] = &[("wasmtime", "ripcord-sandbox"), ("rusqlite", "ripcord-store"), ("linfa", "ripcord-example-fraud")];
+
+/// Crates that the pure core must not reach: they bring clocks, randomness, files, sockets or tasks.
+const NOT_IN_CORE: &[&str] = &["tokio", "reqwest", "rusqlite", "wasmtime", "cap-std", "getrandom", "rand", "async-trait", "tracing"];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().no_deps().exec().expect("cargo gives the workspace's metadata")
+}
+
+/// Crate to its direct dependencies outside tests.
+fn dependencies(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+    let used = |package: &cargo_metadata::Package| {
+        package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind != DependencyKind::Development)
+            .map(|dependency| dependency.name.clone())
+            .collect()
+    };
+    metadata.workspace_packages().into_iter().map(|package| (package.name.to_string(), used(package))).collect()
+}
+
+fn is_policy(metadata: &Metadata, name: &str) -> bool {
+    let policies = metadata.workspace_root.join("policies");
+    metadata.workspace_packages().iter().any(|package| package.name == name && package.manifest_path.starts_with(&policies))
+}
+
+#[test]
+fn every_crate_uses_only_the_layers_below_it() {
+    let metadata = metadata();
+    let all = dependencies(&metadata);
+    let allowed: BTreeMap<_, _> = MAY_USE.iter().map(|(name, uses)| (*name, *uses)).collect();
+    let mut wrong = Vec::new();
+    for (name, used) in &all {
+        let ours = used.iter().filter(|used| all.contains_key(*used));
+        let may: &[&str] = match allowed.get(name.as_str()) {
+            Some(may) => may,
+            None if is_policy(&metadata, name) => &["ripcord-sdk"],
+            None if name == "ripcord-tests" => continue,
+            None => {
+                wrong.push(format!("`{name}` has no place in the layers: give it one here and in ARCHITECTURE.md"));
+                continue;
+            }
+        };
+        wrong.extend(ours.filter(|used| !may.contains(&used.as_str())).map(|used| format!("`{name}` must not use `{used}`")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn outside_systems_are_named_in_one_place() {
+    let all = dependencies(&metadata());
+    for (outside, home) in ONLY {
+        let users: Vec<_> = all.iter().filter(|(_, used)| used.contains(*outside)).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(users, [*home], "only `{home}` may name `{outside}`");
+    }
+}
+
+#[test]
+fn the_core_is_pure() {
+    let all = dependencies(&metadata());
+    let reached: Vec<_> = NOT_IN_CORE.iter().filter(|outside| all["ripcord-core"].contains(**outside)).collect();
+    assert!(reached.is_empty(), "the core must not use {reached:?}");
+}
