@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::name::{IncidentId, SignalId, VersionName};
+use crate::service::HoldState;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::time::UnixMillis;
@@ -75,8 +76,11 @@ pub enum Effect {
         /// From one.
         round: u32,
     },
-    /// Read live: a hold stands.
-    WatchLive,
+    /// Read live every so often until a held version is there, or one that was there is gone.
+    WatchLive {
+        /// Every hold, and whether its version was live when last seen.
+        holds: Vec<(VersionName, HoldState)>,
+    },
     /// Write the hold to the registry, or lift it there.
     MarkHold {
         /// Of which version.
@@ -167,7 +171,7 @@ impl Effect {
     pub fn slot(&self) -> Slot {
         match self {
             Self::AskTriggers { .. } => Slot::Triggers,
-            Self::WatchLive => Slot::Watch,
+            Self::WatchLive { .. } => Slot::Watch,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
             Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
             Self::WakeAt(_) => Slot::Timer,

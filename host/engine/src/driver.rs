@@ -318,6 +318,9 @@ impl Driver {
         self.host.health(&self.setup.name, None);
         self.service = Arc::new(next);
         self.host.budget.settle(&self.service);
+        if self.service.incident.is_none() {
+            self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
+        }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
     }

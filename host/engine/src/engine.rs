@@ -23,6 +23,7 @@ use crate::driver::{Driver, Mailbox, Message, append};
 use crate::fold::{FoldError, fold};
 use crate::obey;
 use crate::setup::{HostSetup, ServiceSetup};
+use crate::staged::StagedArtefacts;
 
 /// Messages that may wait for one driver.
 const MAILBOX: usize = 1024;
@@ -33,6 +34,7 @@ pub(crate) struct Host {
     pub(crate) installation: Digest,
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
+    pub(crate) staged: StagedArtefacts,
     stuck: Mutex<BTreeMap<ServiceName, String>>,
 }
 
@@ -132,6 +134,7 @@ impl Engine {
             installation,
             budget: Budget::default(),
             counters: Cells::default(),
+            staged: StagedArtefacts::default(),
             stuck: Mutex::default(),
         });
         let mut doors = BTreeMap::new();

@@ -19,6 +19,7 @@ mod obey;
 mod perform;
 pub mod replay;
 mod setup;
+mod staged;
 mod trials;
 pub mod view;
 

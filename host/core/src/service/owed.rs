@@ -86,17 +86,16 @@ impl Service {
     fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
         for (version, hold) in &self.holds {
             let Some(mark_at) = hold.mark_at else { continue };
-            let incident = (hold.state != super::versions::HoldState::Lifted).then(|| hold.incident.clone());
+            let incident = (hold.state != super::HoldState::Lifted).then(|| hold.incident.clone());
             if mark_at <= self.at {
                 owed.push(Effect::MarkHold { version: version.clone(), incident });
             } else {
                 owed.push(Effect::WakeAt(mark_at));
             }
         }
-        match self.watch_due() {
-            Some(watch_at) if watch_at <= self.at => owed.push(Effect::WatchLive),
-            Some(watch_at) => owed.push(Effect::WakeAt(watch_at)),
-            None => {}
+        let watched = self.watched();
+        if !watched.is_empty() {
+            owed.push(Effect::WatchLive { holds: watched });
         }
     }
 

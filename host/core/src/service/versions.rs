@@ -42,8 +42,6 @@ pub struct Hold {
     pub state: HoldState,
     /// When the registry is to be told, if it is still to be.
     pub mark_at: Option<UnixMillis>,
-    /// When live is looked at next.
-    pub watch_at: UnixMillis,
 }
 
 /// Whether a hold stands.
@@ -122,7 +120,6 @@ impl Service {
         let Some(incident) = &self.incident else { return };
         let Some(Observed::Serving(shares)) = incident.live.clone() else { return };
         let (id, reason) = (incident.id.clone(), incident.reason.clone());
-        let watch = self.terms.as_ref().map(|terms| terms.deadlines.hold_watch).unwrap_or_default();
         for share in shares.iter().filter(|share| !share.is(target)) {
             let version = &share.version.version;
             let known = self.known(version);
@@ -137,7 +134,6 @@ impl Service {
                     since: at,
                     state: HoldState::Stands,
                     mark_at: Some(at),
-                    watch_at: at + watch,
                 },
             );
         }
@@ -181,11 +177,9 @@ impl Service {
 
     /// A condemned version that is live again reopens the matter, and people are told, once each time.
     pub(super) fn live_watched(&mut self, watched: &LiveWatched) {
-        let every = self.terms.as_ref().map(|terms| terms.deadlines.hold_watch).unwrap_or_default();
-        let (next, live) = (self.at + every, watched.live.state());
+        let live = watched.live.state();
         let mut broken = Vec::new();
         for (version, hold) in &mut self.holds {
-            hold.watch_at = next;
             let Observed::Serving(shares) = &watched.live else { continue };
             let back =
                 shares.iter().any(|share| share.version.version == *version && share.weight.get() > 0.0);
@@ -221,9 +215,12 @@ impl Service {
         }
     }
 
-    /// When live is to be looked at because of holds.
-    pub(super) fn watch_due(&self) -> Option<UnixMillis> {
-        let standing = self.holds.values().filter(|hold| hold.state != HoldState::Lifted);
-        standing.map(|hold| hold.watch_at).min().filter(|_| self.incident.is_none())
+    /// The holds that live is watched for. Not during an incident: its own steps read live.
+    pub(super) fn watched(&self) -> Vec<(VersionName, HoldState)> {
+        if self.incident.is_some() {
+            return Vec::new();
+        }
+        let standing = self.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
+        standing.map(|(version, hold)| (version.clone(), hold.state)).collect()
     }
 }

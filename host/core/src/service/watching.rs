@@ -13,6 +13,9 @@ use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
+/// Signals that triggers are given at once.
+const SIGNALS_MAX: usize = 256;
+
 /// A signal that triggers are asked about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakenSignal {
@@ -89,6 +92,13 @@ impl Service {
             incident.signals.push(taken.signal.clone());
         }
         self.watching.signals.push(TakenSignal { taken: taken.clone(), judged: Judged::Waiting });
+        // Triggers are given a bounded list; what goes first was judged before.
+        if self.watching.signals.len() > SIGNALS_MAX
+            && let Some(oldest) =
+                self.watching.signals.iter().position(|signal| signal.judged == Judged::Asked)
+        {
+            self.watching.signals.remove(oldest);
+        }
     }
 
     pub(super) fn triggers_asked(&mut self, asked: &TriggersAsked) -> Result<(), Illegal> {

@@ -56,6 +56,9 @@ async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortE
         )
         .caused_by(error)
     };
+    if let Some(artefact) = ctx.host.staged.find(&ctx.setup.name, version) {
+        return Ok(Some(artefact));
+    }
     let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
     let staging = &ctx.host.setup.staging;
     staging.create_dir(&name).map_err(|error| local("cannot be written", error))?;
@@ -73,7 +76,10 @@ async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortE
                 version.version, artefact.digest
             ),
         )),
-        _ => Ok(Some(artefact)),
+        _ => {
+            ctx.host.staged.keep(&ctx.setup.name, version, name, artefact.clone());
+            Ok(Some(artefact))
+        }
     }
 }
 
