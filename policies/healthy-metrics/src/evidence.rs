@@ -1,0 +1,105 @@
+//! From the settings and the facts to what state the metric is in since the shift.
+
+use ripcord_sdk::contract::facts::{Point, Series};
+use ripcord_sdk::contract::types::Instant;
+use ripcord_sdk::limit::Volume;
+use ripcord_sdk::metric::{Grid, Metric, ReadAs};
+use ripcord_sdk::prelude::*;
+use ripcord_sdk::reading::well_since;
+use ripcord_sdk::stats::{self, readable};
+
+use crate::settings::Settings;
+
+/// What state the metric is in.
+pub(crate) enum State {
+    /// It cannot be judged, for this reason.
+    Missing(String),
+    /// Beyond the limit.
+    Beyond(Finding),
+    /// On the well side, without interruption since then.
+    Well { since: Instant, finding: Finding, too_few: Option<String> },
+}
+
+/// The values that the verdict rests on.
+pub(crate) struct Evidence<'s> {
+    settings: &'s Settings,
+    now: Instant,
+    shifted_at: Instant,
+    values: Result<Vec<Point>, String>,
+    /// How many events there were within the soak.
+    events: Option<Result<f64, String>>,
+    baseline: Option<Result<Vec<Point>, String>>,
+}
+
+impl<'s> Evidence<'s> {
+    pub(crate) fn gather(case: &VerificationCase, facts: &Facts, settings: &'s Settings) -> Step<Self> {
+        let (now, shifted_at) = (case.now(), case.shifted_at.min(case.now()));
+        let since_shift = ripcord_sdk::millis(now - shifted_at);
+        let sampling = settings.sampling;
+        let grid = Grid { end: now, length: since_shift.min(settings.soak + sampling.lookback), sampling };
+        let baseline = settings.limit.baseline(shifted_at, sampling);
+        let (values, volume, baseline) = facts.all((
+            settings.reading().on(facts, grid, shifted_at),
+            settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
+            baseline.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
+        ))?;
+        let from = shifted_at.max(now - settings.soak);
+        let events =
+            settings.volume.as_ref().zip(volume).map(|(volume, fact)| count(volume, fact, from, now));
+        Ok(Self { settings, now, shifted_at, values, events, baseline })
+    }
+
+    pub(crate) fn judge(self) -> State {
+        let Self { settings, now, shifted_at, values, events, baseline } = self;
+        let limit = baseline.transpose().and_then(|baseline| settings.limit.value(baseline));
+        let (values, (limit, origin)) = match (values, limit) {
+            (Ok(values), Ok(limit)) => (values, limit),
+            (Err(why), _) | (_, Err(why)) => return State::Missing(format!("{}: {why}", settings.title())),
+        };
+        let lookback = settings.sampling.lookback;
+        let Some(last) = values.last().filter(|last| last.at + lookback >= now) else {
+            return State::Missing(format!("{} has no value in the last {lookback}", settings.title()));
+        };
+        let is_beyond = |value| settings.when.is_beyond(value, limit);
+        let finding = |passed| Finding {
+            check: settings.title().to_owned(),
+            passed,
+            observed: readable(last.value),
+            expected: format!("not {} {}{origin}", settings.when, readable(limit)),
+        };
+        let Some(since) = well_since(&values, is_beyond, lookback) else {
+            return State::Beyond(finding(false));
+        };
+        let too_few = match (&settings.volume, events) {
+            (Some(volume), Some(Ok(events))) if events < volume.at_least => Some(format!(
+                "{} events since the shift are too few to judge {}: at least {} are wanted",
+                readable(events),
+                settings.title(),
+                readable(volume.at_least)
+            )),
+            (_, Some(Err(why))) => return State::Missing(why),
+            _ => None,
+        };
+        // The first value after a shift comes with the second scrape; the service was not worse before it.
+        let from_the_shift = since <= shifted_at + lookback;
+        State::Well {
+            since: if from_the_shift { shifted_at } else { since },
+            finding: finding(true),
+            too_few,
+        }
+    }
+}
+
+fn count(volume: &Volume, fact: Fact<'_, [Series]>, from: Instant, to: Instant) -> Result<f64, String> {
+    let query = &volume.metric.query;
+    let series = fact.map_err(|unavailable| format!("`{query}`: {unavailable}"))?;
+    let events = match volume.metric.read_as {
+        ReadAs::Counter => Metric::growth(series, from, to).map(|count| count.events),
+        ReadAs::Gauge => {
+            let last =
+                |one: &Series| stats::within(&one.points, from, to).next_back().map(|point| point.value);
+            series.iter().filter_map(last).reduce(|sum, value| sum + value)
+        }
+    };
+    events.ok_or_else(|| format!("`{query}` has too few values since the shift to count"))
+}

@@ -1,0 +1,67 @@
+//! Verifies that the alert's own metric is well again, for long enough.
+//!
+//! Only what was sampled after the shift counts. Missing data and too few events never verify: the service stays
+//! unverified, and the notes say what is missing.
+
+mod evidence;
+mod settings;
+
+pub use settings::Settings;
+
+use evidence::{Evidence, State};
+use ripcord_sdk::millis;
+use ripcord_sdk::prelude::*;
+
+/// The policy.
+#[derive(Debug)]
+pub struct HealthyMetrics;
+
+ripcord_sdk::export!(HealthyMetrics: verification);
+
+impl Policy for HealthyMetrics {
+    type Settings = Settings;
+
+    fn check(settings: &Settings) -> Result<(), String> {
+        settings.check()
+    }
+}
+
+impl Verification for HealthyMetrics {
+    const FACTS: &'static [FactKind] = &[FactKind::MetricRange];
+
+    fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
+        let (now, recheck) = (case.now(), case.now() + settings.recheck);
+        let answer = match Evidence::gather(case, facts, settings)?.judge() {
+            State::Missing(why) => {
+                VerificationAnswer::inconclusive(recheck, Vec::new()).note(Note::warning(why))
+            }
+            State::Beyond(finding) => {
+                let fails_at = case.shifted_at + settings.fail_after();
+                if now >= fails_at {
+                    VerificationAnswer::unhealthy(vec![finding])
+                } else {
+                    let left = millis(fails_at - now);
+                    let note =
+                        format!("{} may come back for another {left} before it counts", settings.title());
+                    VerificationAnswer::inconclusive(recheck.min(fails_at), vec![finding])
+                        .note(Note::info(note))
+                }
+            }
+            State::Well { since, finding, too_few } => {
+                let (done_at, soak) = (since + settings.soak, settings.soak);
+                let so_far = millis(now.saturating_sub(since));
+                if now < done_at {
+                    let note = format!("{} is well for {so_far} of the {soak} wanted", settings.title());
+                    VerificationAnswer::inconclusive(done_at, vec![finding]).note(Note::info(note))
+                } else if let Some(why) = too_few {
+                    VerificationAnswer::inconclusive(recheck, vec![finding]).note(Note::info(why))
+                } else {
+                    let soaked =
+                        Finding::passed("soak", format!("well for {so_far}"), format!("at least {soak}"));
+                    VerificationAnswer::healthy(vec![finding, soaked])
+                }
+            }
+        };
+        Ok(answer)
+    }
+}
