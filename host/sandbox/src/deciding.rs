@@ -35,7 +35,7 @@ pub enum FactsError {
     },
     /// It was asked for.
     #[error("no fact answers {0:?}; give one that says why it is unavailable")]
-    Unanswered(Request),
+    Unanswered(Box<Request>),
 }
 
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl Deciding {
             Phase::Waiting(requests) => {
                 // Going on without facts that were asked for is no decision.
                 let kind = requests.first().map_or(FaultKind::NothingNew, |request| FaultKind::Unanswered {
-                    request: request.clone(),
+                    request: Box::new(request.clone()),
                 });
                 self.phase = Phase::Fault(kind.into());
             }
@@ -176,7 +176,7 @@ impl Deciding {
             pending.swap_remove(at);
         }
         if let Some(request) = pending.pop() {
-            return Err(FactsError::Unanswered(request));
+            return Err(FactsError::Unanswered(Box::new(request)));
         }
         if facts.is_empty() {
             return Ok(());

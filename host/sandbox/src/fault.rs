@@ -84,7 +84,7 @@ pub enum FaultKind {
     #[error("the policy does not fill the role {role}; configure one that does")]
     RoleNotExported { role: Role },
     #[error("the host went on without answering {request:?}")]
-    Unanswered { request: Request },
+    Unanswered { request: Box<Request> },
     #[error("the host gave the decision up before its end")]
     Abandoned,
     #[error(

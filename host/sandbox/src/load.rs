@@ -31,6 +31,16 @@ pub enum LoadError {
         /// Its size.
         bytes: usize,
     },
+    /// Not the component that was asked for.
+    #[error(
+        "the component's sha-256 is {given}, and {pinned} is pinned; give the pinned component, or pin this one if you trust it"
+    )]
+    WrongDigest {
+        /// Of the bytes.
+        given: Digest,
+        /// As configured or recorded.
+        pinned: Digest,
+    },
     /// Something else entirely.
     #[error("these bytes are not WebAssembly; give a component, as `ripcord policy build` writes it")]
     NotWasm,

@@ -31,9 +31,9 @@ pub enum RecordingError {
     #[error("the recording is of {recorded} (sha-256 {}), and {given} (sha-256 {}) was given; give the component with the recorded digest", recorded.digest, given.digest)]
     OtherPolicy {
         /// Which made the decision.
-        recorded: PolicyRef,
+        recorded: Box<PolicyRef>,
         /// Which was given.
-        given: PolicyRef,
+        given: Box<PolicyRef>,
     },
     /// The question does not fit the contract that the recording names.
     #[error(

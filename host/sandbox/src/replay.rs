@@ -75,7 +75,7 @@ impl std::fmt::Display for Difference {
 pub fn replay(policy: &Policy, recording: &[u8]) -> Result<Replayed, RecordingError> {
     let recorded = recording::read(recording)?;
     if recorded.policy.digest != policy.reference().digest {
-        let (recorded, given) = (recorded.policy, policy.reference().clone());
+        let (recorded, given) = (Box::new(recorded.policy), Box::new(policy.reference().clone()));
         return Err(RecordingError::OtherPolicy { recorded, given });
     }
     if !recorded.pruned.is_empty() {

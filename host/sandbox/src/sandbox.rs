@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
 use wasmtime::Engine;
 
 use crate::cache::{Cache, CacheDirError};
@@ -79,6 +80,15 @@ impl Sandbox {
     /// Compiles a component, or takes its compiled code from the cache, and asks it to describe itself.
     pub fn load(&self, bytes: &[u8]) -> Result<Policy, LoadError> {
         load::load(&self.0, bytes)
+    }
+
+    /// As [`Sandbox::load`], for a component whose digest is pinned by configuration or by a record.
+    pub fn load_pinned(&self, bytes: &[u8], pinned: &Digest) -> Result<Policy, LoadError> {
+        let given = Digest::of(bytes);
+        if given != *pinned {
+            return Err(LoadError::WrongDigest { given, pinned: *pinned });
+        }
+        self.load(bytes)
     }
 
     /// Which engine this is: fuel is comparable only within one.

@@ -425,3 +425,6 @@ impl FromGuest<describe::Manifest> for RawManifest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

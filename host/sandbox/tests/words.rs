@@ -1,0 +1,377 @@
+//! The host's words as a guest of version 0.1.0 reads them. A record keeps them in this form, so a change here is a change of the contract.
+
+#![allow(clippy::panic, reason = "a test says what it found")]
+
+mod kit;
+
+use kit::{ALL_KINDS, Guest, limits, question, sandbox};
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::{
+    Candidate, Checkpoint, CheckpointsQuery, Configuration, Detail, Exchange, Fact, GoldenQuery, Lineage,
+    Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery, RecheckQuery,
+    Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
+};
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
+use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind, Vote, VoteKind};
+use ripcord_core::policy::PolicyRef;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::role::{
+    ApprovalInput, Finding, Memo, PlannerInput, Proposal, Question, TriggerInput, Urgency, VerificationInput,
+};
+use ripcord_core::signal::{Label, Origin};
+use ripcord_core::standing::Standing;
+use ripcord_core::target::{
+    CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
+};
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_sandbox::Recording;
+
+/// What a guest is given with this question: the record of a decision that is not even begun.
+fn given(question: &Question) -> serde_json::Value {
+    let policy = sandbox().load(&Guest::default().component()).expect("loads");
+    let recording = policy.begin(question, &ALL_KINDS, &limits()).finish().expect("records");
+    Recording::read(&recording).expect("reads").question
+}
+
+fn version(name: &str) -> VersionTarget {
+    VersionTarget {
+        version: VersionName::new(name).expect("name"),
+        digest: Some(Digest::from_bytes([0xab; 32])),
+    }
+}
+
+fn configuration() -> ConfigurationTarget {
+    ConfigurationTarget { revision: "r7".into(), digest: None }
+}
+
+fn share(proof: Proof) -> Share {
+    Share {
+        version: version("1"),
+        configuration: Some(configuration()),
+        place: "eu".into(),
+        weight: Ratio::new(0.25).expect("ratio"),
+        proof,
+    }
+}
+
+fn labels() -> Vec<Label> {
+    vec![Label::new("name", "value")]
+}
+
+fn window() -> Window {
+    Window { start: UnixMillis(1), end: UnixMillis(2) }
+}
+
+fn input() -> TriggerInput {
+    let Question::Trigger(mut input) = question() else { panic!("a trigger's") };
+    input.context.incident = Some(IncidentId::new("fraud-api:7").expect("id"));
+    input.context.memo = Some(Memo { written_by: "0.9.0".into(), bytes: vec![1, 2] });
+    input
+}
+
+fn proposal() -> Proposal {
+    Proposal {
+        cause: "errors".into(),
+        strategy: Strategy::Other("spell".into()),
+        urgency: Urgency::Emergency,
+        harm_began_at: Some(UnixMillis(3)),
+    }
+}
+
+fn plan() -> Plan {
+    let kinds = [StepKind::Stage, StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify];
+    let steps = kinds.map(|kind| PlannedStep { kind, arguments: labels() }).to_vec();
+    Plan {
+        format: PLAN_FORMAT,
+        installation: Digest::from_bytes([1; 32]),
+        incident: IncidentId::new("fraud-api:7").expect("id"),
+        number: 2,
+        strategy: Strategy::Version,
+        parts: vec![Part {
+            service: ServiceName::new("fraud-api").expect("name"),
+            environment: "production".into(),
+            live: LiveState::Serving(vec![share(Proof::Digest)]),
+            rungs: vec![Rung { target: Target::Version(version("1")), steps }],
+        }],
+        policies: vec![PolicyRef {
+            name: PolicyName::new("p").expect("name"),
+            version: "1.0.0".into(),
+            digest: Digest::from_bytes([2; 32]),
+        }],
+        requested_by: vec![
+            Origin::Webhook("w".into()),
+            Origin::Schedule,
+            Origin::Person("ada".into()),
+            Origin::Policy("p".into()),
+            Origin::Other("o".into()),
+        ],
+        preflighted: true,
+        drill: false,
+        created_at: UnixMillis(4),
+        expires_at: UnixMillis(u64::MAX),
+    }
+}
+
+fn targets() -> Vec<Target> {
+    let exclude =
+        vec![Exclusion::Source("s".into()), Exclusion::Window(window()), Exclusion::Rows(vec!["row".into()])];
+    vec![
+        Target::Version(version("1")),
+        Target::Checkpoint(CheckpointTarget { run: "run".into(), step: 9, digest: None }),
+        Target::Configuration(configuration()),
+        Target::Retrain(RetrainTarget { dataset: "d".into(), revision: "r".into(), exclude }),
+        Target::Fallback("rules".into()),
+        Target::Other("o".into()),
+    ]
+}
+
+fn trial() -> Trial {
+    let latency_ms = Quantiles { p50: 1.0, p90: 2.0, p99: 3.0, max: 4.0 };
+    let measures = vec![Measure { name: "accuracy".into(), value: 0.5 }];
+    let row =
+        |output| Row { id: "1".into(), slices: vec!["a=b".into()], expected: None, output, latency_ms: 5.0 };
+    Trial {
+        slices: vec![Slice { name: String::new(), rows: 6, errors: 1, measures, latency_ms }],
+        rows: vec![row(Ok(Payload::Text("t".into()))), row(Err("no answer".into()))],
+        answered_by: [Proof::Digest, Proof::Answer, Proof::Fingerprint, Proof::ControlPlane]
+            .map(share)
+            .to_vec(),
+        started_at: UnixMillis(7),
+    }
+}
+
+fn candidates() -> Value {
+    let standings = [
+        Standing::Unproven,
+        Standing::Attested,
+        Standing::KnownGood,
+        Standing::Expired,
+        Standing::Condemned,
+        Standing::Held,
+        Standing::Retired,
+        Standing::Other("o".into()),
+    ];
+    let candidate = |standing| Candidate {
+        version: version("1"),
+        created_at: UnixMillis(1),
+        aliases: vec!["champion".into()],
+        tags: labels(),
+        measures: vec![],
+        standing,
+        verified_at: Some(UnixMillis(2)),
+        expires_at: Some(UnixMillis(3)),
+        condemned_by: vec![IncidentId::new("fraud-api:1").expect("id")],
+        signature: Some("s".into()),
+        runtime: Some("r".into()),
+        restorable: true,
+    };
+    Value::Versions(standings.map(candidate).to_vec())
+}
+
+fn history() -> Value {
+    let outcomes = [
+        Outcome::Open,
+        Outcome::RolledBack,
+        Outcome::FellBack,
+        Outcome::RestoredElsewhere,
+        Outcome::StoodDown,
+        Outcome::Dismissed,
+        Outcome::Refused,
+        Outcome::Expired,
+        Outcome::Aborted,
+        Outcome::Observed,
+        Outcome::NotHelped,
+        Outcome::SettledByPerson,
+        Outcome::Other("o".into()),
+    ];
+    let incident = |outcome| PastIncident {
+        id: IncidentId::new("fraud-api:1").expect("id"),
+        opened_at: UnixMillis(1),
+        settled_at: Some(UnixMillis(2)),
+        strategy: Some(Strategy::Fallback),
+        outcome,
+        target: Some(Target::Version(version("1"))),
+    };
+    Value::History(outcomes.map(incident).to_vec())
+}
+
+fn exchanges() -> Value {
+    let tensor = Tensor { datatype: "FP64".into(), shape: vec![2], data: vec![0.5, -1.0] };
+    let payloads = [
+        Payload::Tensors(vec![tensor]),
+        Payload::Classes(vec!["yes".into()]),
+        Payload::Text("t".into()),
+        Payload::Bytes(vec![9]),
+        Payload::Json("{}".into()),
+    ];
+    let exchange = |input: Payload| Exchange {
+        id: "1".into(),
+        at: UnixMillis(1),
+        input,
+        output: Payload::Text("out".into()),
+        labels: labels(),
+    };
+    Value::Captured(payloads.map(exchange).to_vec())
+}
+
+fn votes() -> Value {
+    let kinds = [VoteKind::Signature, VoteKind::Session, VoteKind::BreakGlass, VoteKind::Other("o".into())];
+    let vote = |kind| Vote {
+        person: PersonName::new("ada").expect("name"),
+        roles: vec![RoleName::new("approver").expect("name")],
+        granted: true,
+        at: UnixMillis(1),
+        kind,
+    };
+    Value::Votes(kinds.map(vote).to_vec())
+}
+
+/// A fact of every kind.
+fn facts() -> Vec<Fact> {
+    let query = || "up".to_owned();
+    let answered = [
+        (
+            Request::Metric(MetricQuery {
+                source: Some("s".into()),
+                query: query(),
+                at: Some(UnixMillis(1)),
+            }),
+            Value::Metric(vec![Sample { labels: labels(), value: 0.5, at: UnixMillis(1) }]),
+        ),
+        (
+            Request::MetricRange(RangeQuery {
+                source: None,
+                query: query(),
+                window: window(),
+                step: Millis(1),
+            }),
+            Value::MetricRange(vec![Series {
+                labels: labels(),
+                points: vec![Point { at: UnixMillis(1), value: 0.5 }],
+            }]),
+        ),
+        (Request::Versions(5), candidates()),
+        (
+            Request::Live,
+            Value::Live(Live {
+                state: LiveState::Unknown("down".into()),
+                since: Some(UnixMillis(1)),
+                observed_at: UnixMillis(2),
+            }),
+        ),
+        (
+            Request::Checkpoints(CheckpointsQuery { run: Some("run".into()), limit: 3 }),
+            Value::Checkpoints(vec![Checkpoint {
+                run: "run".into(),
+                step: 9,
+                at: UnixMillis(1),
+                digest: None,
+                measures: vec![],
+            }]),
+        ),
+        (
+            Request::Configurations(4),
+            Value::Configurations(vec![Configuration {
+                target: configuration(),
+                at: UnixMillis(1),
+                author: "ada".into(),
+                summary: "threshold".into(),
+            }]),
+        ),
+        (
+            Request::Lineage(version("1")),
+            Value::Lineage(Lineage {
+                code: Some("c".into()),
+                parameters: labels(),
+                dataset: Some("d".into()),
+                dataset_revision: Some("r".into()),
+                parent: Some(version("0")),
+            }),
+        ),
+        (
+            Request::Golden(GoldenQuery {
+                dataset: "g".into(),
+                candidate: Some(version("1")),
+                detail: Detail::Rows,
+            }),
+            Value::Golden(trial()),
+        ),
+        (Request::Captured(6), exchanges()),
+        (
+            Request::Recheck(RecheckQuery { candidate: None, limit: 7, detail: Detail::Summary }),
+            Value::Recheck(trial()),
+        ),
+        (Request::History(window()), history()),
+        (Request::Votes, votes()),
+    ];
+    let fact = |request, value| Fact {
+        id: "f".into(),
+        request,
+        value,
+        source: "adapter".into(),
+        as_of: UnixMillis(8),
+    };
+    let reasons = [
+        UnavailableReason::NoData,
+        UnavailableReason::Failed,
+        UnavailableReason::TimedOut,
+        UnavailableReason::Denied,
+        UnavailableReason::Unsupported,
+        UnavailableReason::TooLarge,
+        UnavailableReason::BadQuery,
+        UnavailableReason::Redacted,
+        UnavailableReason::NotRecorded,
+        UnavailableReason::Other("o".into()),
+    ];
+    let missing = reasons.map(|reason| fact(Request::Live, Err(Unavailable::new(reason, "why"))));
+    answered.map(|(request, value)| fact(request, Ok(value))).into_iter().chain(missing).collect()
+}
+
+#[test]
+fn what_a_trigger_is_given() {
+    let input = TriggerInput { facts: facts(), ..input() };
+    insta::assert_json_snapshot!(given(&Question::Trigger(input)));
+}
+
+#[test]
+fn what_a_planner_is_given() {
+    let TriggerInput { context, .. } = input();
+    let input =
+        PlannerInput { context, signals: vec![], proposal: proposal(), tried: targets(), facts: vec![] };
+    insta::assert_json_snapshot!(given(&Question::Planner(input)));
+}
+
+#[test]
+fn what_an_approval_is_given() {
+    let TriggerInput { context, .. } = input();
+    let input = ApprovalInput {
+        context,
+        signals: vec![],
+        proposal: proposal(),
+        plan: plan(),
+        plan_digest: plan().digest().expect("digest"),
+        opened_at: UnixMillis(5),
+        facts: vec![],
+    };
+    insta::assert_json_snapshot!(given(&Question::Approval(input)));
+}
+
+#[test]
+fn what_a_verification_is_given() {
+    let TriggerInput { context, .. } = input();
+    let finding = Finding { check: "rate".into(), passed: true, observed: "1".into(), expected: "2".into() };
+    let before = facts().into_iter().take(1).collect();
+    let input = VerificationInput {
+        context,
+        signals: vec![],
+        proposal: proposal(),
+        plan: Plan { parts: vec![], policies: vec![], requested_by: vec![], ..plan() },
+        rung: 1,
+        shifted_at: UnixMillis(6),
+        before,
+        previous: vec![finding],
+        facts: vec![],
+    };
+    insta::assert_json_snapshot!(given(&Question::Verification(input)));
+}
