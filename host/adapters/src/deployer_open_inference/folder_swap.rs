@@ -341,3 +341,6 @@ fn exchange(dir: &Dir, one: &str, two: &str) -> io::Result<()> {
 fn exchange(_dir: &Dir, _one: &str, _two: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(test)]
+mod tests;
