@@ -41,7 +41,9 @@ impl Group {
         self.signal(Signal::TERM);
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         self.signal(Signal::KILL);
-        let _ = self.child.wait().await;
+        let _ = self.child.start_kill();
+        // A process that the kernel does not let go, as one that waits for a dead disk, must not hold us up.
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         self.ended = true;
     }
 }
