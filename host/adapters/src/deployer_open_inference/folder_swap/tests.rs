@@ -82,8 +82,11 @@ fn stage(path: &Path, content: &str) -> Staged {
     Staged { dir: Arc::new(dir), files, digest }
 }
 
+/// A moment, and what a crash leaves at it.
+type Crash = (&'static str, fn(&Rig));
+
 /// What a crash leaves, moment by moment, of placing `new` over `old` and of putting `old` back.
-fn crashes() -> Vec<(&'static str, fn(&Rig))> {
+fn crashes() -> Vec<Crash> {
     use Before::Folder;
     vec![
         ("before anything", |_| {}),
