@@ -69,17 +69,20 @@ impl Limit {
         }
     }
 
-    /// The limit and where it comes from, with the values of [`Limit::baseline`].
+    /// The limit and where it comes from, with the values of [`Limit::baseline`]. `title` is what the metric is called.
     ///
     /// # Errors
     /// A sentence that says why there is no limit.
-    pub fn value(&self, baseline: Option<Vec<Point>>) -> Result<(f64, String), String> {
+    pub fn value(&self, title: &str, baseline: Option<Vec<Point>>) -> Result<(f64, String), String> {
         let relative = match self {
             Self::Absolute(limit) => return Ok((*limit, String::new())),
             Self::Relative(relative) => relative,
         };
-        let mean = stats::mean(&baseline.unwrap_or_default()).filter(|mean| *mean != 0.0);
-        let mean = mean.ok_or("the baseline is 0, which gives no limit")?;
+        let mean = stats::mean(&baseline.unwrap_or_default()).unwrap_or_default();
+        if mean <= 0.0 {
+            let mean = readable(mean);
+            return Err(format!("the baseline of {title} is {mean}: only one above 0 gives a limit"));
+        }
         let origin = format!(
             " ({} times the {} of {} before)",
             readable(relative.factor),

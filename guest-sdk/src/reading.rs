@@ -61,38 +61,44 @@ impl<'f> Wanted<'f> for OnGrid<'f, '_> {
     fn facts(self) -> Step<Self::Facts> {
         let Self { reading, grid, since, handles } = self;
         let (metric, per) = handles.facts()?;
-        let values = values(reading.metric, metric, &grid, since);
+        let values = reading.metric.values(metric, &grid, since);
         let Some((per, fact)) = reading.per.zip(per) else { return Ok(values) };
         Ok(values.and_then(|above| {
-            let below = self::values(per, fact, &grid, since)?;
+            let below = per.values(fact, &grid, since)?;
             let quotients = stats::quotient(&above, &below);
-            let why = || format!("`{}` is 0, which gives no quotient", per.query);
+            let why = || format!("`{}` is 0, so there is nothing to divide by", per.query);
             if quotients.is_empty() { Err(why()) } else { Ok(quotients) }
         }))
     }
 }
 
-fn values(
-    metric: &Metric,
-    fact: Fact<'_, [Series]>,
-    grid: &Grid,
-    since: Instant,
-) -> Result<Vec<Point>, String> {
-    let series = match fact {
-        Ok(series) => series,
-        Err(unavailable) if metric.is_zero_for(unavailable) => &[],
-        Err(unavailable) => return Err(format!("`{}`: {unavailable}", metric.query)),
-    };
-    let known = metric.read_since(series, grid, since);
-    let values = match metric.absent {
-        Absent::Unknown => known,
-        Absent::Zero => {
-            let mut known = known.into_iter().peekable();
-            let at = |at| known.next_if(|point| point.at == at).unwrap_or(Point { at, value: 0.0 });
-            grid.instants().map(at).collect()
-        }
-    };
-    if values.is_empty() { Err(format!("`{}`: no value in the window", metric.query)) } else { Ok(values) }
+impl Metric {
+    /// The metric's values on the grid, at least one, from what was sampled at `since` (Unix milliseconds) or later.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    pub fn values(
+        &self,
+        fact: Fact<'_, [Series]>,
+        grid: &Grid,
+        since: Instant,
+    ) -> Result<Vec<Point>, String> {
+        let series = match fact {
+            Ok(series) => series,
+            Err(unavailable) if self.is_zero_for(unavailable) => &[],
+            Err(unavailable) => return Err(format!("`{}`: {unavailable}", self.query)),
+        };
+        let known = self.read_since(series, grid, since);
+        let values = match self.absent {
+            Absent::Unknown => known,
+            Absent::Zero => {
+                let mut known = known.into_iter().peekable();
+                let at = |at| known.next_if(|point| point.at == at).unwrap_or(Point { at, value: 0.0 });
+                grid.instants().map(at).collect()
+            }
+        };
+        if values.is_empty() { Err(format!("`{}`: no value in the window", self.query)) } else { Ok(values) }
+    }
 }
 
 /// Since when the values have been on the well side of a limit up to the last of them, without a gap longer than

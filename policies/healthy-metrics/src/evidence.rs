@@ -51,10 +51,11 @@ impl<'s> Evidence<'s> {
 
     pub(crate) fn judge(self) -> State {
         let Self { settings, now, shifted_at, values, events, baseline } = self;
-        let limit = baseline.transpose().and_then(|baseline| settings.limit.value(baseline));
+        let limit =
+            baseline.transpose().and_then(|baseline| settings.limit.value(settings.title(), baseline));
         let (values, (limit, origin)) = match (values, limit) {
             (Ok(values), Ok(limit)) => (values, limit),
-            (Err(why), _) | (_, Err(why)) => return State::Missing(format!("{}: {why}", settings.title())),
+            (Err(why), _) | (_, Err(why)) => return State::Missing(why),
         };
         let lookback = settings.sampling.lookback;
         let Some(last) = values.last().filter(|last| last.at + lookback >= now) else {

@@ -2,12 +2,13 @@
 
 use ripcord_sdk::contract::facts::{Point, Series};
 use ripcord_sdk::contract::types::Instant;
-use ripcord_sdk::metric::{Grid, Metric, ReadAs};
+use ripcord_sdk::limit::Volume;
+use ripcord_sdk::metric::{Grid, ReadAs};
 use ripcord_sdk::millis;
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::{self, Hysteresis, readable};
 
-use crate::settings::{Limit, Settings, Volume};
+use crate::settings::Settings;
 
 /// What state the metric is in.
 pub(crate) enum State {
@@ -27,51 +28,29 @@ pub(crate) struct Evidence<'s> {
     now: Instant,
     values: Result<Vec<Point>, String>,
     volume: Option<Result<f64, String>>,
-    baseline: Option<Result<f64, String>>,
+    baseline: Option<Result<Vec<Point>, String>>,
 }
 
 impl<'s> Evidence<'s> {
     pub(crate) fn gather(now: Instant, facts: &Facts, settings: &'s Settings) -> Step<Self> {
-        let current = Grid { end: now, length: settings.history(), sampling: settings.sampling };
-        let earlier = match &settings.limit {
-            Limit::Absolute(_) => None,
-            Limit::Relative(relative) => Some(Grid {
-                end: now - relative.earlier,
-                length: relative.window,
-                sampling: settings.sampling,
-            }),
-        };
-        let on = |metric: &Metric, grid: &Grid| metric.request(facts, grid);
-        let (metric, per, volume, metric_before, per_before) = facts.all((
-            on(&settings.metric, &current),
-            settings.per.as_ref().map(|per| on(per, &current)),
-            settings.volume.as_ref().map(|volume| on(&volume.metric, &current)),
-            earlier.map(|grid| on(&settings.metric, &grid)),
-            earlier.zip(settings.per.as_ref()).map(|(grid, per)| on(per, &grid)),
+        let grid = Grid { end: now, length: settings.history(), sampling: settings.sampling };
+        let earlier = settings.limit.baseline(now, settings.sampling);
+        let (values, volume, baseline) = facts.all((
+            settings.reading().on(facts, grid, Instant::MIN),
+            settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
+            earlier.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
         ))?;
-
-        let values = settings.values(metric, per, &current);
         let volume =
-            settings.volume.as_ref().zip(volume).map(|(volume, fact)| settings.count(volume, fact, &current));
-        let baseline = earlier.zip(metric_before).map(|(grid, metric)| {
-            let values = settings.values(metric, per_before, &grid)?;
-            let mean = stats::mean(&values).unwrap_or_default();
-            let why = || {
-                format!(
-                    "the baseline of {} is {}: only one above 0 gives a limit",
-                    settings.title(),
-                    readable(mean)
-                )
-            };
-            if mean > 0.0 { Ok(mean) } else { Err(why()) }
-        });
+            settings.volume.as_ref().zip(volume).map(|(volume, fact)| settings.count(volume, fact, &grid));
         Ok(Self { settings, now, values, volume, baseline })
     }
 
     pub(crate) fn judge(self) -> State {
         let Self { settings, now, values, volume, baseline } = self;
-        let (values, volume, baseline) = match (values, volume.transpose(), baseline.transpose()) {
-            (Ok(values), Ok(volume), Ok(baseline)) => (values, volume, baseline),
+        let limit =
+            baseline.transpose().and_then(|baseline| settings.limit.value(settings.title(), baseline));
+        let (values, volume, (limit, origin)) = match (values, volume.transpose(), limit) {
+            (Ok(values), Ok(volume), Ok(limit)) => (values, volume, limit),
             (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => return State::Missing(why),
         };
         let lookback = settings.sampling.lookback;
@@ -88,14 +67,10 @@ impl<'s> Evidence<'s> {
                 readable(required)
             ));
         }
-        let limit = match &settings.limit {
-            Limit::Absolute(limit) => *limit,
-            Limit::Relative(relative) => relative.factor * baseline.unwrap_or_default(),
-        };
         let condition = Hysteresis::new(settings.when, limit, settings.hysteresis);
         let since = stats::sustained_since(&values, &condition, lookback);
         let held = since.map(|since| millis(last.at.saturating_sub(since)));
-        let text = settings.sentence(last.value, &condition, held, baseline);
+        let text = settings.sentence(last.value, &condition, held, &origin);
         match since.zip(held) {
             None => State::Well(text),
             Some((since, held)) => State::Beyond { since, held, text },
@@ -104,27 +79,9 @@ impl<'s> Evidence<'s> {
 }
 
 impl Settings {
-    /// The metric's values on the grid, divided if `per` is set.
-    fn values(
-        &self,
-        metric: SeriesFact<'_>,
-        per: Option<SeriesFact<'_>>,
-        grid: &Grid,
-    ) -> Result<Vec<Point>, String> {
-        let values = read(&self.metric, metric, grid)?;
-        match self.per.as_ref().zip(per) {
-            None => Ok(values),
-            Some((per, fact)) => {
-                let quotients = stats::quotient(&values, &read(per, fact, grid)?);
-                let why = || format!("`{}` is 0, so that {} has no value", per.query, self.title());
-                if quotients.is_empty() { Err(why()) } else { Ok(quotients) }
-            }
-        }
-    }
-
     /// How many events there were.
-    fn count(&self, volume: &Volume, fact: SeriesFact<'_>, grid: &Grid) -> Result<f64, String> {
-        let values = read(&volume.metric, fact, grid)?;
+    fn count(&self, volume: &Volume, fact: Fact<'_, [Series]>, grid: &Grid) -> Result<f64, String> {
+        let values = volume.metric.values(fact, grid, Instant::MIN)?;
         let span = self.for_at_least.max(self.sampling.lookback);
         let recent: Vec<Point> =
             stats::within(&values, grid.end - self.for_at_least, grid.end).cloned().collect();
@@ -136,12 +93,4 @@ impl Settings {
             format!("`{}` has no value in the last {}", volume.metric.query, self.for_at_least)
         })
     }
-}
-
-type SeriesFact<'f> = Fact<'f, [Series]>;
-
-fn read(metric: &Metric, fact: SeriesFact<'_>, grid: &Grid) -> Result<Vec<Point>, String> {
-    let series = fact.map_err(|unavailable| format!("`{}`: {unavailable}", metric.query))?;
-    let values = metric.read(series, grid);
-    if values.is_empty() { Err(format!("`{}`: no value in the window", metric.query)) } else { Ok(values) }
 }

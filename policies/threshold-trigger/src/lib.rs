@@ -6,7 +6,7 @@
 mod evidence;
 mod settings;
 
-pub use settings::{Limit, Relative, Settings, Volume};
+pub use settings::Settings;
 
 use evidence::{Evidence, State};
 use ripcord_sdk::prelude::*;
@@ -64,13 +64,7 @@ impl Settings {
     }
 
     /// One sentence with the value and the limit.
-    fn sentence(
-        &self,
-        value: f64,
-        condition: &Hysteresis,
-        held: Option<Duration>,
-        baseline: Option<f64>,
-    ) -> String {
+    fn sentence(&self, value: f64, condition: &Hysteresis, held: Option<Duration>, origin: &str) -> String {
         let (side, limit) = (self.when, readable(condition.enter()));
         let relation = match held {
             None => format!("not {side} the limit {limit}"),
@@ -83,13 +77,6 @@ impl Settings {
                     readable(condition.leave())
                 )
             }
-        };
-        let origin = match (&self.limit, baseline) {
-            (Limit::Relative(relative), Some(baseline)) => {
-                let (factor, baseline) = (readable(relative.factor), readable(baseline));
-                format!(" ({factor} times the {baseline} of {} before)", relative.earlier)
-            }
-            _ => String::new(),
         };
         format!("{} is {}, {relation}{origin}", self.title(), readable(value))
     }

@@ -1,5 +1,7 @@
+use ripcord_sdk::limit::{Limit, Volume};
 use ripcord_sdk::metric::{Metric, Sampling};
 use ripcord_sdk::prelude::*;
+use ripcord_sdk::reading::Reading;
 use ripcord_sdk::settings::{Side, Strategy, Urgency};
 
 /// When a metric is harm.
@@ -41,49 +43,12 @@ pub struct Settings {
     pub urgency: Urgency,
 }
 
-/// A limit.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Limit {
-    /// This value.
-    Absolute(f64),
-    /// A multiple of the metric's own value at an earlier time.
-    Relative(Relative),
-}
-
-/// A limit relative to the metric's own value at an earlier time.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Relative {
-    /// The limit is this many times the earlier value; above 0.
-    pub factor: f64,
-    /// How long ago the earlier window ended, such as `1d`. It should end before the harm may have begun.
-    pub earlier: Duration,
-    /// Length of the earlier window, over which the value is averaged.
-    #[serde(default = "one_hour")]
-    pub window: Duration,
-}
-
-/// A number of events.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Volume {
-    /// Counts events: a counter is read as its growth over `for`, a gauge as its last value.
-    pub metric: Metric,
-    /// The least number that is enough.
-    pub at_least: f64,
-}
-
 fn ten_minutes() -> Duration {
     minutes(10)
 }
 
 fn one_minute() -> Duration {
     minutes(1)
-}
-
-fn one_hour() -> Duration {
-    hours(1)
 }
 
 impl Settings {
@@ -93,8 +58,14 @@ impl Settings {
         self.for_at_least * 2
     }
 
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        Reading { metric: &self.metric, per: self.per.as_ref() }
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
+        self.reading().check()?;
         self.sampling.check(self.history())?;
+        self.limit.check(&self.sampling)?;
         if !(0.0..1.0).contains(&self.hysteresis) {
             return Err(format!(
                 "`hysteresis` is `{}`: write a ratio of at least 0 and below 1",
@@ -112,10 +83,6 @@ impl Settings {
                 volume.at_least
             ));
         }
-        let Limit::Relative(relative) = &self.limit else { return Ok(()) };
-        if relative.factor <= 0.0 {
-            return Err(format!("`limit.relative.factor` is `{}`: write a number above 0", relative.factor));
-        }
-        self.sampling.check(relative.window)
+        Ok(())
     }
 }
