@@ -14,7 +14,9 @@ use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
-use ripcord_sandbox::{Deciding, Limits, Policy, Progress, Sandbox, SandboxConfig, replay};
+use ripcord_sandbox::{
+    Deciding, FuelCheck, Limits, Policy, Progress, Replayed, Sandbox, SandboxConfig, replay,
+};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
@@ -37,9 +39,8 @@ const POINTS: u64 = 60;
 const GRANT: [FactKind; 1] = [FactKind::MetricRange];
 
 fn component() -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let packed =
-        ripcord_pack::build(&root.join("policies/threshold-trigger"), &root.join("target/bench-policies"));
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/threshold-trigger");
+    let packed = ripcord_pack::build(&policy, Path::new(env!("CARGO_TARGET_TMPDIR")));
     packed.expect("the starter policy builds").component
 }
 
@@ -176,6 +177,7 @@ fn decision(criterion: &mut Criterion) {
     let mut question = question(&policy);
     let (deciding, facts) = decided(&policy, &question);
     let recording = deciding.finish().expect("records");
+    assert_eq!(replay(&policy, &recording).expect("replays"), Replayed::Same { fuel: FuelCheck::Same });
     let bare = Bare::new(&bytes, &recording);
     *question.facts_mut() = facts;
     let limits = Limits::default();
