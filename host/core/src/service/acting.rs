@@ -1,16 +1,12 @@
-//! Carrying out a granted plan: stage, guard, shift, read back, verify, and down the ladder.
+//! Carrying out a granted plan: stage, guard, shift, and down the ladder.
 
-use super::{
-    Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, TrialDone, Waiting,
-};
+use super::{Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting};
 use crate::effect::Topic;
 use crate::event::{
-    FaultNature, GuardRead, Happened, Observed, ProbeWord, ReadBack, Said, ShiftAnswered, ShiftBegan,
-    ShiftOutcome, ShiftProbed, ShiftReturned, StageFailed, Staged, TrialRan, VerificationWord,
-    VerificationsAsked,
+    FaultNature, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan, ShiftOutcome,
+    ShiftProbed, ShiftReturned, StageFailed, Staged,
 };
 use crate::fact::Outcome;
-use crate::policy::Role;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
@@ -18,16 +14,14 @@ use crate::time::{Millis, UnixMillis};
 
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
-/// Between two tries of a verification that faulted for reasons outside it.
-const VERIFY_AGAIN: Millis = Millis::seconds(5);
 
 impl Service {
-    fn deadlines(&self) -> Deadlines {
+    pub(super) fn deadlines(&self) -> Deadlines {
         self.terms.as_ref().map(|terms| terms.deadlines).unwrap_or_default()
     }
 
     /// The acting state of the open incident, if `rung` is the one at hand.
-    fn acting(&mut self, rung: u32) -> Result<&mut Acting, Illegal> {
+    pub(super) fn acting(&mut self, rung: u32) -> Result<&mut Acting, Illegal> {
         match self.incident.as_mut().map(|incident| &mut incident.phase) {
             Some(Phase::Acting(acting)) if acting.rung == rung => Ok(acting),
             _ => Err(Illegal::Stale),
@@ -121,10 +115,12 @@ impl Service {
 
     fn pass_guard(&mut self, acting: &Acting, host_shifts: u32) -> Result<(), Illegal> {
         let at = self.at;
+        // A further attempt is the same shift: the breaker has let it pass.
         if acting.authority == Authority::Policies
-            && let Some(why) = self.breaker_trips(acting.rung, host_shifts)
+            && acting.attempts == 0
+            && let Some(why) = self.breaker_trips(acting, host_shifts)
         {
-            self.authorise(Some(why));
+            self.authorise(Some(why), Some(acting.clone()));
             return Ok(());
         }
         let attempt = acting.attempts + 1;
@@ -134,11 +130,11 @@ impl Service {
     }
 
     /// Why an automatic shift must be left to people. No policy can loosen this.
-    fn breaker_trips(&self, rung: u32, host_shifts: u32) -> Option<String> {
+    fn breaker_trips(&self, acting: &Acting, host_shifts: u32) -> Option<String> {
         let (at, breaker) = (self.at, self.terms.as_ref()?.breaker);
         let hour = Millis::hours(1);
         let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
-        let target = self.incident.as_ref()?.target(rung)?.version().map(|version| &version.version);
+        let target = self.incident.as_ref()?.target(acting.rung)?.version().map(|version| &version.version);
         let left = target.and_then(|version| self.versions.get(version)).and_then(|version| version.left_at);
         if recent >= breaker.service_shifts_per_hour as usize {
             return Some(format!("the breaker: {recent} automatic shifts of this service within an hour"));
@@ -146,8 +142,10 @@ impl Service {
         if host_shifts >= breaker.host_shifts_per_hour {
             return Some(format!("the breaker: {host_shifts} automatic shifts of this host within an hour"));
         }
+        // The rungs of one plan were granted together: the cool-down lies between plans.
         if let Some(last) = self.automatic_shifts.last()
             && at < *last + breaker.cool_down
+            && acting.begun == 0
         {
             return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
         }
@@ -165,6 +163,7 @@ impl Service {
         }
         shifting.intent = Intent::Began;
         acting.attempts = began.attempt;
+        acting.begun += 1;
         let automatic = acting.authority == Authority::Policies && began.attempt == 1;
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.shifted_at = Some(at);
@@ -263,6 +262,9 @@ impl Service {
             self.next_rung("the deployer refused it");
             return Ok(());
         }
+        if self.take_next_wish() {
+            return Ok(());
+        }
         let failures = self.acting(rung)?.attempts.saturating_sub(1);
         self.acting(rung)?.step =
             StepState::Guarding(Waiting { since: shifting.since, failures, due_at: None }.later(at));
@@ -289,143 +291,22 @@ impl Service {
         );
     }
 
-    pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
-        let (at, limit) = (self.at, self.deadlines().read_back);
-        let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
-        let acting = self.acting(read.rung)?;
-        let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
-        let incident = self.open_incident()?;
-        let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
-        let live = read.live.state();
-        let served =
-            live.serves(target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
-        let proved = live.weakest_proof() >= proof_min;
-        if served && proved {
-            self.served(read.rung)?;
-        } else if at >= since + limit {
-            self.read_back_failed(served);
-        }
-        Ok(())
-    }
-
-    fn read_back_failed(&mut self, served: bool) {
-        if served {
-            self.need_person(NeedKind::WhatNow, "the target seems to be served, but it is proved less strongly than `proof-min` asks: check it, then `ripcord dismiss` settles it");
-        } else {
-            self.next_rung("it was not served in time after the shift");
-        }
-    }
-
-    fn served(&mut self, rung: u32) -> Result<(), Illegal> {
+    /// A person's wish that waited for the shift in flight replaces the rest of the plan.
+    pub(super) fn take_next_wish(&mut self) -> bool {
         let at = self.at;
-        let verifiers =
-            self.terms.as_ref().is_some_and(|terms| terms.policies(Role::Verification).next().is_some());
-        self.acting(rung)?.step = StepState::Verifying { since: at, round: 1, due_at: None };
-        let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
-        incident.marks.read_back_at = Some(at);
-        if let Some(wish) = incident.next_wish.take() {
-            incident.take_wish(wish);
-            incident.phase = Phase::Planning(Waiting::from(at));
-        } else if !verifiers {
-            self.well(rung, "no verification policy is configured, so it was not verified");
-        }
-        Ok(())
-    }
-
-    pub(super) fn trial_ran(&mut self, ran: &TrialRan) -> Result<(), Illegal> {
-        let acting = self.acting(ran.rung)?;
-        if !matches!(acting.step, StepState::Verifying { round, .. } if round == ran.round) {
-            return Err(Illegal::Stale);
-        }
-        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
-        incident.trials.push(TrialDone {
-            rung: ran.rung,
-            round: ran.round,
-            request: ran.request,
-            result: ran.result,
-        });
-        Ok(())
-    }
-
-    /// Unhealthy > fault > inconclusive > healthy.
-    pub(super) fn verifications_asked(&mut self, asked: &VerificationsAsked) -> Result<(), Illegal> {
-        let (at, limit) = (self.at, self.deadlines().verification);
-        let StepState::Verifying { since, round, .. } = self.acting(asked.rung)?.step else {
-            return Err(Illegal::Stale);
-        };
-        if round != asked.round {
-            return Err(Illegal::Stale);
-        }
-        let (mut unhealthy, mut fault, mut again): (bool, Option<FaultNature>, Option<UnixMillis>) =
-            (false, None, None);
-        for verification in &asked.asked {
-            if let (Some(findings), Some(incident)) = (verification.findings, &mut self.incident) {
-                incident.findings.insert(verification.decision.policy.name.clone(), findings);
-            }
-            let key = (Role::Verification, verification.decision.policy.name.clone());
-            match &verification.said {
-                Said::Verdict(word) => {
-                    match &verification.memo {
-                        Some(memo) => drop(self.memos.insert(key, memo.clone())),
-                        None => drop(self.memos.remove(&key)),
-                    }
-                    match word {
-                        VerificationWord::Healthy => {}
-                        VerificationWord::Unhealthy => unhealthy = true,
-                        VerificationWord::Inconclusive(due) => {
-                            let due = (*due).max(at + Millis(100));
-                            again = Some(again.map_or(due, |soonest| soonest.min(due)));
-                        }
-                    }
-                }
-                Said::Fault(nature) => {
-                    let worst = fault == Some(FaultNature::Deterministic);
-                    fault = Some(if worst { FaultNature::Deterministic } else { *nature });
-                }
-            }
-        }
-        if unhealthy {
-            self.next_rung("verification found it unhealthy");
-        } else if fault == Some(FaultNature::Deterministic) {
-            self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
-        } else if fault.is_none() && again.is_none() {
-            self.well(asked.rung, "verified");
-        } else if at >= since + limit {
-            self.verification_timed_out();
-        } else {
-            let due = again.unwrap_or(at + VERIFY_AGAIN).min(since + limit);
-            self.acting(asked.rung)?.step =
-                StepState::Verifying { since, round: round + 1, due_at: Some(due) };
-        }
-        Ok(())
-    }
-
-    fn verification_timed_out(&mut self) {
-        self.need_person(NeedKind::WhatNow, "verification stayed inconclusive until its deadline: check the service, then `ripcord dismiss` or `ripcord pull`");
-    }
-
-    /// The service is well: the incident is settled.
-    fn well(&mut self, rung: u32, how: &str) {
-        let Some(incident) = &self.incident else { return };
-        let (Phase::Acting(acting), Some(target)) = (&incident.phase, incident.target(rung).cloned()) else {
-            return;
-        };
-        let outcome = match (&target, acting.shifted.is_empty()) {
-            (Target::Fallback(_), _) => Outcome::FellBack,
-            (_, true) => Outcome::RestoredElsewhere,
-            (_, false) => Outcome::RolledBack,
-        };
-        let earned = how == "verified";
-        self.condemn_what_was_left(&target);
-        if let (true, Target::Version(version)) = (earned, &target) {
-            self.earn_known_good(version);
-        }
-        self.settle(outcome, &format!("{target} is served; {how}"));
+        let Some(incident) = &mut self.incident else { return false };
+        let Some(wish) = incident.next_wish.take() else { return false };
+        incident.take_wish(wish);
+        incident.phase = Phase::Planning(Waiting::from(at));
+        true
     }
 
     /// Down the ladder, under the same approval; then to a person.
-    fn next_rung(&mut self, why: &str) {
+    pub(super) fn next_rung(&mut self, why: &str) {
         let at = self.at;
+        if self.take_next_wish() {
+            return;
+        }
         let Some(incident) = &self.incident else { return };
         let Phase::Acting(acting) = &incident.phase else { return };
         let (failed, id) = (incident.target(acting.rung).cloned(), incident.id.clone());

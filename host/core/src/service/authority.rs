@@ -1,6 +1,8 @@
 //! Who must agree: mode, floor, policies, votes.
 
-use super::{Acting, Agreement, Authorising, Authority, Illegal, Phase, Service, StepState, Waiting};
+use super::{
+    Acting, Agreement, Authorising, Authority, Illegal, NeedKind, Phase, Service, StepState, Waiting,
+};
 use crate::effect::Topic;
 use crate::event::{ApprovalWord, ApprovalsAsked, Said, Voted};
 use crate::fact::Outcome;
@@ -16,7 +18,7 @@ const ASK_AGAIN: Millis = Millis::seconds(30);
 
 impl Service {
     /// Asks for approval of the plan at hand.
-    pub(super) fn authorise(&mut self, people_because: Option<String>) {
+    pub(super) fn authorise(&mut self, people_because: Option<String>, resume: Option<Acting>) {
         let at = self.at;
         let Some(terms) = self.terms.clone() else { return };
         let Some(incident) = &mut self.incident else { return };
@@ -26,11 +28,13 @@ impl Service {
         incident.phase = Phase::Authorising(Authorising {
             opened_at: at,
             people_because,
+            resume,
             seen: None,
             policies_granted: if no_policy { Agreement::Granted } else { Agreement::Open },
             quorums: Vec::new(),
             expires_at,
             escalate_at: None,
+            escalated: false,
             due_at: None,
         });
         self.grant_if_enough();
@@ -86,6 +90,7 @@ impl Service {
         authorising.seen = Some(asked.votes);
         authorising.due_at = None;
         authorising.quorums.clear();
+        authorising.escalate_at = None;
         let (mut granted, mut refused, mut faulted) = (true, None, Vec::new());
         for approval in &asked.asked {
             match &approval.said {
@@ -94,7 +99,9 @@ impl Service {
                     granted = false;
                     authorising.quorums.extend(quorums.iter().cloned());
                     authorising.expires_at = authorising.expires_at.min((*expires_at).max(at));
-                    authorising.escalate_at = escalate_at.filter(|due| *due > at);
+                    // One that is due already is caught up on; one that was made is not made again.
+                    let due = escalate_at.filter(|_| !authorising.escalated).map(|due| due.max(at));
+                    authorising.escalate_at = authorising.escalate_at.into_iter().chain(due).min();
                 }
                 Said::Verdict(ApprovalWord::Refused(_)) => {
                     granted = false;
@@ -109,7 +116,7 @@ impl Service {
         }
         authorising.policies_granted = if granted { Agreement::Granted } else { Agreement::Open };
         if let Some(policy) = refused {
-            self.settle(Outcome::Refused, &format!("policy `{policy}` refused the plan"));
+            self.end_unapproved(Outcome::Refused, &format!("policy `{policy}` refused the plan"));
             return Ok(());
         }
         if !faulted.is_empty() {
@@ -144,8 +151,8 @@ impl Service {
         incident.votes.retain(|vote| vote.person != voted.vote.person);
         incident.votes.push(Vote { at, ..voted.vote.clone() });
         if !voted.vote.granted {
-            let text = format!("{} refused the plan; nothing was shifted", voted.vote.person);
-            self.settle(Outcome::Refused, &text);
+            let text = format!("{} refused the plan", voted.vote.person);
+            self.end_unapproved(Outcome::Refused, &text);
             return Ok(());
         }
         self.grant_if_enough();
@@ -167,17 +174,35 @@ impl Service {
         }
         let by_people = requester.is_some() || incident.votes.iter().any(|vote| vote.granted);
         let authority = if by_people { Authority::People } else { Authority::Policies };
+        let resume = authorising.resume.clone();
         if let Some(incident) = &mut self.incident {
             incident.marks.granted_at = Some(at);
             let step = StepState::Staging(Waiting::from(at));
-            incident.phase = Phase::Acting(Acting {
-                rung: 0,
-                attempts: 0,
-                guarded: None,
-                authority,
-                shifted: Vec::new(),
-                step,
+            incident.phase = Phase::Acting(match resume {
+                Some(acting) => Acting { authority, step, ..acting },
+                None => Acting {
+                    rung: 0,
+                    attempts: 0,
+                    begun: 0,
+                    guarded: None,
+                    authority,
+                    shifted: Vec::new(),
+                    step,
+                },
             });
+        }
+    }
+
+    /// Ends an incident whose plan was not agreed to. After a shift of that plan only a person can say what comes next.
+    fn end_unapproved(&mut self, outcome: Outcome, why: &str) {
+        if self.incident.as_ref().is_some_and(super::Incident::is_past_pivot) {
+            let text = format!(
+                "{why}, but the plan has shifted already: `ripcord pull` names another target, `ripcord dismiss` ends it"
+            );
+            self.need_person(NeedKind::WhatNow, text);
+        } else {
+            let text = format!("{why}; {}", self.nothing_shifted());
+            self.settle(outcome, &text);
         }
     }
 
@@ -187,7 +212,7 @@ impl Service {
         let id = incident.id.clone();
         let Phase::Authorising(authorising) = &mut incident.phase else { return };
         if at >= authorising.expires_at {
-            self.settle(Outcome::Expired, "not enough people agreed in time; nothing was shifted");
+            self.end_unapproved(Outcome::Expired, "not enough people agreed in time");
             return;
         }
         if authorising.due_at.is_some_and(|due| due <= at) {
@@ -196,6 +221,7 @@ impl Service {
         }
         if authorising.escalate_at.is_some_and(|due| due <= at) {
             authorising.escalate_at = None;
+            authorising.escalated = true;
             self.tell(Topic::Escalated, Severity::Critical, format!("`{id}` still waits for approval"));
         }
     }

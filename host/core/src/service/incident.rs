@@ -116,6 +116,8 @@ pub struct Authorising {
     pub opened_at: UnixMillis,
     /// Why people must agree whatever policies say; none leaves it to mode, floor and policies.
     pub people_because: Option<String>,
+    /// What was being done when people became necessary; none before the first shift of the plan was due.
+    pub resume: Option<Acting>,
     /// How many votes the approval policies have seen; none before they were asked.
     pub seen: Option<u32>,
     /// Whether all of them granted.
@@ -126,6 +128,8 @@ pub struct Authorising {
     pub expires_at: UnixMillis,
     /// When to call for more people.
     pub escalate_at: Option<UnixMillis>,
+    /// Whether more people were called.
+    pub escalated: bool,
     /// When the policies are due again.
     pub due_at: Option<UnixMillis>,
 }
@@ -146,6 +150,8 @@ pub struct Acting {
     pub rung: u32,
     /// Shifts begun for this rung.
     pub attempts: u32,
+    /// Shifts begun for all rungs of this plan.
+    pub begun: u32,
     /// Whether a person agreed: then it is not an automatic shift.
     pub authority: Authority,
     /// What the last guard has seen.
@@ -295,6 +301,16 @@ impl Incident {
         match &self.phase {
             Phase::Acting(acting) => shifting(acting),
             Phase::NeedsPerson(need) => need.resume.as_ref().is_some_and(shifting),
+            Phase::Authorising(authorising) => authorising.resume.as_ref().is_some_and(shifting),
+            _ => false,
+        }
+    }
+
+    /// Whether a person must decide how it goes on: nothing is under way that their word could disturb.
+    pub fn waits_for_people(&self) -> bool {
+        match &self.phase {
+            Phase::NeedsPerson(need) => need.question == NeedKind::WhatNow,
+            Phase::Authorising(_) => true,
             _ => false,
         }
     }

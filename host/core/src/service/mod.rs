@@ -8,6 +8,7 @@ mod authority;
 mod incident;
 mod owed;
 mod planning;
+mod verifying;
 mod versions;
 mod watching;
 
@@ -214,13 +215,14 @@ impl Service {
         if incident.is_past_pivot() {
             return Err(self.wrong_phase("the shift was begun and cannot be undone without bringing the bad model back; pull with another target instead"));
         }
-        self.settle(Outcome::Aborted, "a person stopped it; nothing was shifted");
+        let text = format!("a person stopped it; {}", self.nothing_shifted());
+        self.settle(Outcome::Aborted, &text);
         Ok(())
     }
 
     fn dismissed(&mut self) -> Result<(), Illegal> {
         let incident = self.open_incident()?;
-        let asked = matches!(incident.phase, Phase::NeedsPerson(_));
+        let asked = matches!(incident.phase, Phase::NeedsPerson(_)) || incident.waits_for_people();
         if incident.is_past_pivot() && !asked {
             return Err(
                 self.wrong_phase("the shift was begun; wait until it is verified or a person is asked")
@@ -229,9 +231,18 @@ impl Service {
         if incident.is_past_pivot() {
             self.settle(Outcome::SettledByPerson, "a person settled it by hand");
         } else {
-            self.settle(Outcome::Dismissed, "a person dismissed it; nothing was shifted");
+            let text = format!("a person dismissed it; {}", self.nothing_shifted());
+            self.settle(Outcome::Dismissed, &text);
         }
         Ok(())
+    }
+
+    /// For people: whether this incident has changed what is served.
+    pub(crate) fn nothing_shifted(&self) -> &'static str {
+        match &self.incident {
+            Some(incident) if !incident.tried.is_empty() => "what an earlier plan shifted stays as it is",
+            _ => "nothing was shifted",
+        }
     }
 
     /// Judges every deadline by the time of the event.
@@ -299,6 +310,7 @@ impl Service {
         let Some(incident) = &mut self.incident else { return };
         let resume = match &incident.phase {
             Phase::Acting(acting) => Some(acting.clone()),
+            Phase::Authorising(authorising) => authorising.resume.clone(),
             _ => None,
         };
         incident.phase = Phase::NeedsPerson(Need { question, text: text.clone(), since: self.at, resume });

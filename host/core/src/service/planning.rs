@@ -1,6 +1,6 @@
 //! Pulls, evidence and plans.
 
-use super::{Illegal, NeedKind, Phase, Service, Waiting, Wish};
+use super::{Acting, Illegal, NeedKind, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
 use crate::event::{EvidencePreserved, FaultNature, PlanDrafted, PlanWord, Planned, PullRequested, Reason};
 use crate::fact::Outcome;
@@ -35,9 +35,9 @@ impl Service {
             self.open(wish.reason, by, Some((wish.person, wish.roles)), wish.target, signals);
             return Ok(());
         };
-        let asked =
-            matches!(incident.phase, Phase::NeedsPerson(ref need) if need.question == NeedKind::WhatNow);
-        if incident.is_past_pivot() && !asked {
+        let read_back =
+            matches!(incident.phase, Phase::Acting(Acting { step: StepState::Verifying { .. }, .. }));
+        if incident.is_past_pivot() && !incident.waits_for_people() && !read_back {
             incident.next_wish = Some(wish);
             return Ok(());
         }
@@ -123,7 +123,7 @@ impl Service {
             self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
             return Ok(());
         }
-        self.authorise(None);
+        self.authorise(None, None);
         Ok(())
     }
 }

@@ -191,9 +191,10 @@ impl Service {
         let Some(incident) = &self.incident else { return };
         match incident.phase {
             Phase::Preserving | Phase::Planning(_) | Phase::Authorising(_)
-                if incident.requester.is_none() =>
+                if incident.requester.is_none() && !incident.is_past_pivot() =>
             {
-                self.settle(Outcome::StoodDown, "the reason is gone; nothing was shifted");
+                let text = format!("the reason is gone; {}", self.nothing_shifted());
+                self.settle(Outcome::StoodDown, &text);
             }
             _ if !incident.is_past_pivot() => {
                 let text = format!(
