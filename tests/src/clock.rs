@@ -1,0 +1,67 @@
+//! A clock that runs at any speed and can be moved by hand.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::Clock;
+use tokio::sync::watch;
+
+/// Starts at a fixed instant of 2023.
+#[derive(Debug)]
+pub struct TestClock {
+    base: UnixMillis,
+    started: Instant,
+    speed: u64,
+    moved: watch::Sender<u64>,
+    lock: Mutex<()>,
+}
+
+impl TestClock {
+    /// Runs `speed` times as fast as the wall.
+    pub fn new(speed: u64) -> Self {
+        Self::starting_at(UnixMillis(1_700_000_000_000), speed)
+    }
+
+    /// Starts at `base`.
+    pub fn starting_at(base: UnixMillis, speed: u64) -> Self {
+        Self { base, started: Instant::now(), speed, moved: watch::Sender::new(0), lock: Mutex::new(()) }
+    }
+
+    /// Moves forward. Everyone who sleeps looks again.
+    pub fn advance(&self, by: Millis) {
+        let _one_at_a_time = self.lock.lock().unwrap();
+        let moved = *self.moved.borrow() + by.0;
+        self.moved.send_replace(moved);
+    }
+
+    /// Milliseconds since the start, jumps included.
+    fn passed(&self) -> u64 {
+        let wall = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        wall.saturating_mul(self.speed) / 1_000 + *self.moved.borrow()
+    }
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        self.base + Millis(self.passed())
+    }
+
+    async fn sleep_until(&self, at: UnixMillis) {
+        let mut moved = self.moved.subscribe();
+        loop {
+            moved.mark_unchanged();
+            let left = at.since(self.now());
+            if left == Millis(0) {
+                return;
+            }
+            let wall = Duration::from_micros((left.0.saturating_mul(1_000) / self.speed).max(200));
+            tokio::select! {
+                () = tokio::time::sleep(wall.min(Duration::from_secs(60))) => {}
+                _ = moved.changed() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A deployer of any effect class, which writes down every call.
+
+use async_trait::async_trait;
+use ripcord_core::fact::Live;
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::name::VersionName;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::{Deployer, ErrorKind, PortError};
+
+use super::{Wire, artefact};
+use crate::world::{Fault, Outside, Step};
+
+/// See [`Outside`].
+#[derive(Debug)]
+pub struct FakeDeployer {
+    /// Where it is.
+    pub wire: Wire,
+    /// What it promises.
+    pub class: EffectClass,
+}
+
+fn wanted(order: &ShiftOrder) -> String {
+    match &order.target {
+        Target::Version(version) => version.version.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn broken() -> PortError {
+    PortError::new(ErrorKind::Unreachable, "the connection to the fake deployer broke").outcome_unknown()
+}
+
+impl FakeDeployer {
+    fn state(outside: &Outside) -> LiveState {
+        let version = VersionName::new(outside.live.clone()).expect("a version");
+        LiveState::Serving(vec![Share {
+            version: VersionTarget { digest: Some(artefact(&outside.live).1), version },
+            configuration: None,
+            place: String::new(),
+            weight: Ratio::ONE,
+            proof: Proof::Answer,
+        }])
+    }
+
+    fn apply(outside: &mut Outside, order: &ShiftOrder) {
+        outside.live = wanted(order);
+        outside.coming = None;
+        outside.keys.insert(order.key.clone());
+        outside.steps.push(Step::Applied { key: order.key.clone(), version: wanted(order) });
+    }
+
+    fn step(&self, step: Step) {
+        self.wire.world.at(&self.wire.service, |outside| outside.steps.push(step));
+    }
+
+    /// What becomes of the order; the text of an error says why.
+    fn carry_out(&self, order: &ShiftOrder) -> Result<Shifted, Option<PortError>> {
+        self.wire.world.at(&self.wire.service, |outside| {
+            let live = Self::state(outside);
+            if self.class == EffectClass::Conditional && !live.same_identity(&order.expecting) {
+                let text = "live is not what the order expected";
+                return Err(Some(PortError::new(ErrorKind::Conflict, text)));
+            }
+            if self.class == EffectClass::Idempotent && outside.keys.contains(&order.key) {
+                return Ok(Shifted::Done);
+            }
+            match outside.faults.pop_front() {
+                None => {}
+                Some(Fault::RefusedForNow) => {
+                    return Err(Some(PortError::new(ErrorKind::Failed, "the fake deployer is busy")));
+                }
+                Some(Fault::Refused) => {
+                    return Err(Some(PortError::new(ErrorKind::Denied, "the fake deployer says no")));
+                }
+                Some(Fault::DoneAndBroken) => {
+                    Self::apply(outside, order);
+                    return Err(Some(broken()));
+                }
+                Some(Fault::LostAndBroken) => return Err(Some(broken())),
+                Some(Fault::Underway(looks)) => {
+                    outside.coming = Some((looks, wanted(order)));
+                    outside.keys.insert(order.key.clone());
+                    return Ok(Shifted::Underway("0 of 1 replicas".into()));
+                }
+                Some(Fault::Hangs) => return Err(None),
+                Some(Fault::Lies) => return Ok(Shifted::Done),
+            }
+            Self::apply(outside, order);
+            Ok(Shifted::Done)
+        })
+    }
+}
+
+#[async_trait]
+impl Deployer for FakeDeployer {
+    fn name(&self) -> &str {
+        "deployer_fake"
+    }
+
+    fn class(&self) -> EffectClass {
+        self.class
+    }
+
+    async fn live(&self) -> Result<Live, PortError> {
+        self.wire.fuse.point("before live").await;
+        let state = self.wire.world.at(&self.wire.service, |outside| {
+            if outside.deployer_down {
+                return None;
+            }
+            match outside.coming.take() {
+                Some((0, version)) => {
+                    outside.steps.push(Step::Applied { key: String::new(), version: version.clone() });
+                    outside.live = version;
+                }
+                Some((looks, version)) => outside.coming = Some((looks - 1, version)),
+                None => {}
+            }
+            Some(Self::state(outside))
+        });
+        self.wire.fuse.point("after live").await;
+        let observed_at = ripcord_ports::Clock::now(self.wire.clock.as_ref());
+        let down = || PortError::new(ErrorKind::Unreachable, "the fake service does not answer");
+        state.map(|state| Live { state, since: None, observed_at }).ok_or_else(down)
+    }
+
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        self.wire.fuse.point("before shift").await;
+        self.step(Step::Called { key: order.key.clone(), version: wanted(order) });
+        self.wire.fuse.point("at shift").await;
+        let result = self.carry_out(order);
+        self.wire.fuse.point("after shift").await;
+        let result = match result {
+            Ok(shifted) => Ok(shifted),
+            Err(Some(error)) => Err(error),
+            Err(None) => std::future::pending().await,
+        };
+        let known = result.as_ref().err().is_none_or(|error| error.applied == ripcord_ports::Applied::No);
+        self.step(Step::Returned { known });
+        result
+    }
+
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        self.wire.fuse.point("before probe").await;
+        let probe = self.wire.world.at(&self.wire.service, |outside| match self.class {
+            EffectClass::Blind => Probe::CannotTell("it keeps no record".into()),
+            _ if outside.coming.is_some() => Probe::Underway("0 of 1 replicas".into()),
+            _ if Self::state(outside).serves(&order.target) => Probe::Applied,
+            _ => Probe::NotApplied,
+        });
+        self.wire.fuse.point("after probe").await;
+        self.step(Step::Probed { known: !matches!(probe, Probe::CannotTell(_)) });
+        Ok(probe)
+    }
+}

@@ -1,0 +1,73 @@
+//! Who is told, and where evidence is kept.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ripcord_core::digest::Digest;
+use ripcord_ports::notifier::{Announcement, Notifier};
+use ripcord_ports::{ErrorKind, Objects, PortError};
+
+use crate::fuse::Fuse;
+use crate::world::{Line, Told, World};
+
+/// Delivers into the world.
+#[derive(Debug)]
+pub struct FakeNotifier {
+    /// The world.
+    pub world: Arc<World>,
+    /// Of this host.
+    pub fuse: Arc<Fuse>,
+}
+
+#[async_trait]
+impl Notifier for FakeNotifier {
+    fn name(&self) -> &str {
+        "notifier_fake"
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Result<(), PortError> {
+        self.fuse.point(&format!("before announce {}", announcement.topic)).await;
+        let line = self.world.change(|all| {
+            if all.line == Line::Open {
+                all.told.push(Told {
+                    id: announcement.id.clone(),
+                    service: announcement.service.to_string(),
+                    topic: announcement.topic.clone(),
+                    text: announcement.text.clone(),
+                });
+            }
+            all.line
+        });
+        self.fuse.point(&format!("after announce {}", announcement.topic)).await;
+        match line {
+            Line::Open => Ok(()),
+            Line::Hangs => std::future::pending().await,
+            Line::Broken => Err(PortError::new(ErrorKind::Unreachable, "the fake line is broken")),
+        }
+    }
+}
+
+/// Keeps evidence in the world.
+#[derive(Debug)]
+pub struct MemoryObjects {
+    /// The world.
+    pub world: Arc<World>,
+    /// Of this host.
+    pub fuse: Arc<Fuse>,
+}
+
+#[async_trait]
+impl Objects for MemoryObjects {
+    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
+        self.fuse.point("before put").await;
+        let digest = Digest::of(bytes);
+        self.world.change(|all| drop(all.objects.insert(digest.to_string(), bytes.to_vec())));
+        self.fuse.point("after put").await;
+        Ok(digest)
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {
+        self.fuse.alive().await;
+        Ok(self.world.change(|all| all.objects.get(&digest.to_string()).cloned()))
+    }
+}

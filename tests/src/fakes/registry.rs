@@ -1,0 +1,118 @@
+//! A registry whose artefacts are one small file each.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::Lineage;
+use ripcord_core::name::VersionName;
+use ripcord_core::target::{ArtefactFile, VersionTarget, artefact_digest};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::registry::{Mark, Registry, RegistryVersion, Staged};
+use ripcord_ports::{ErrorKind, PortError};
+
+use super::Wire;
+
+/// The file of a version's artefact and the artefact's digest.
+pub fn artefact(version: &str) -> (ArtefactFile, Digest) {
+    let content = format!("the weights of {version}");
+    let file =
+        ArtefactFile { path: "model.bin".into(), sha256: Digest::of(&content), bytes: content.len() as u64 };
+    let digest = artefact_digest(std::slice::from_ref(&file));
+    (file, digest)
+}
+
+/// See [`crate::world::Outside`].
+#[derive(Debug)]
+pub struct FakeRegistry {
+    /// Where it is.
+    pub wire: Wire,
+}
+
+impl FakeRegistry {
+    fn listed(&self) -> Result<Vec<RegistryVersion>, PortError> {
+        let outside = self.wire.world.of(&self.wire.service);
+        if outside.registry_down {
+            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+        }
+        let all = outside.versions.iter().enumerate().map(|(index, version)| RegistryVersion {
+            version: VersionTarget {
+                version: VersionName::new(version.clone()).expect("a version"),
+                digest: Some(artefact(version).1),
+            },
+            created_at: UnixMillis(1_690_000_000_000 + index as u64 * 60_000),
+            aliases: Vec::new(),
+            tags: Vec::new(),
+            measures: Vec::new(),
+            signature: None,
+            runtime: None,
+            broken: None,
+        });
+        Ok(all.rev().collect())
+    }
+}
+
+#[async_trait]
+impl Registry for FakeRegistry {
+    fn name(&self) -> &str {
+        "registry_fake"
+    }
+
+    async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
+        self.wire.fuse.point("before versions").await;
+        let mut listed = self.listed()?;
+        listed.truncate(limit as usize);
+        self.wire.fuse.point("after versions").await;
+        Ok(listed)
+    }
+
+    async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
+        self.wire.fuse.alive().await;
+        let found = self.listed()?.into_iter().find(|listed| listed.version.version == *version);
+        found.ok_or_else(|| {
+            PortError::new(ErrorKind::NotFound, format!("the fake registry has no version `{version}`"))
+        })
+    }
+
+    async fn lineage(&self, _: &VersionName) -> Result<Lineage, PortError> {
+        Err(PortError::new(ErrorKind::Unsupported, "the fake registry knows no lineage"))
+    }
+
+    async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
+        self.wire.fuse.point("before manifest").await;
+        let manifest = format!("{{\"version\":\"{version}\"}}").into_bytes();
+        self.wire.fuse.point("after manifest").await;
+        Ok(manifest)
+    }
+
+    async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
+        self.wire.fuse.point("before fetch").await;
+        let name = version.version.as_str();
+        let outside = self.wire.world.of(&self.wire.service);
+        if outside.registry_down {
+            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+        }
+        let (file, digest) = artefact(name);
+        into.write(&file.path, format!("the weights of {name}")).expect("writes");
+        self.wire.world.at(&self.wire.service, |outside| outside.fetched += 1);
+        self.wire.fuse.point("after fetch").await;
+        if outside.changed.contains(name) {
+            let text = format!("the artefact of `{name}` was changed");
+            return Err(PortError::new(ErrorKind::WrongDigest, text));
+        }
+        Ok(Staged { dir: into, files: vec![file], digest })
+    }
+
+    async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
+        self.wire.fuse.point("before mark").await;
+        self.wire.world.at(&self.wire.service, |outside| match mark {
+            Mark::Held { incident } => {
+                drop(outside.marks.insert(version.to_string(), incident.to_owned()));
+            }
+            Mark::Lifted => drop(outside.marks.remove(version.as_str())),
+        });
+        self.wire.fuse.point("after mark").await;
+        Ok(())
+    }
+}

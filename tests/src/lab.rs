@@ -1,0 +1,321 @@
+//! A host over a real store in a folder of its own, on a world of fakes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::effect::Effect;
+use ripcord_core::live::Proof;
+use ripcord_core::name::ServiceName;
+use ripcord_core::policy::Role;
+use ripcord_core::role::{Criticality, ServiceFacts};
+use ripcord_core::service::Service;
+use ripcord_core::terms::{
+    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, RequesterVote, Terms,
+};
+use ripcord_core::time::Millis;
+use ripcord_engine::{
+    Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
+};
+use ripcord_ports::Metrics;
+use ripcord_sandbox::Limits;
+use ripcord_store::{Options, SqliteStore};
+use serde_json::{Value, json};
+
+use crate::clock::TestClock;
+use crate::fakes::{
+    FakeDeployer, FakeEndpoint, FakeGolden, FakeLog, FakeMetrics, FakeNotifier, FakeRegistry, MemoryObjects,
+    Wire,
+};
+use crate::fuse::Fuse;
+use crate::policies;
+use crate::store::MortalStore;
+use crate::world::World;
+
+/// How long a test waits for what must come, on the wall clock.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One service as a test wants it.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its terms; the policies are filled in.
+    pub terms: Terms,
+    /// Role, policy, settings.
+    pub policies: Vec<(Role, &'static str, Value)>,
+}
+
+impl Spec {
+    /// A service with an idempotent deployer, in mode `ask`, without policies.
+    pub fn new(name: &str) -> Self {
+        let terms = Terms {
+            mode: Mode::Ask,
+            environment: "test".into(),
+            deployer: EffectClass::Idempotent,
+            proof_min: Proof::Answer,
+            floor: Vec::new(),
+            requester_vote: RequesterVote::AloneOnly,
+            evidence: EvidenceRule::BestEffort,
+            breaker: Breaker::default(),
+            deadlines: Deadlines { hold_watch: Millis::hours(2), ..Deadlines::default() },
+            trials_max: 100,
+            schedule: None,
+            policies: Vec::new(),
+        };
+        Self { name: ServiceName::new(name).expect("a name"), terms, policies: Vec::new() }
+    }
+
+    /// The same with the scripted policy in all roles, in mode `act`.
+    #[must_use]
+    pub fn scripted(mut self) -> Self {
+        self.terms.mode = Mode::Act;
+        self.policies = Role::ALL.iter().map(|role| (*role, "scripted", json!({}))).collect();
+        self
+    }
+
+    /// The same with other settings of the policy in `role`.
+    #[must_use]
+    pub fn with(mut self, role: Role, settings: Value) -> Self {
+        for (placed, _, own) in &mut self.policies {
+            if *placed == role {
+                own.clone_from(&settings);
+            }
+        }
+        self
+    }
+
+    /// The same with other terms.
+    #[must_use]
+    pub fn terms(mut self, change: impl FnOnce(&mut Terms)) -> Self {
+        change(&mut self.terms);
+        self
+    }
+}
+
+/// A folder, a world, a clock and the configuration.
+#[derive(Debug)]
+pub struct Lab {
+    /// Holds the store.
+    pub folder: tempfile::TempDir,
+    /// What is outside.
+    pub world: Arc<World>,
+    /// The time.
+    pub clock: Arc<TestClock>,
+    /// The services.
+    pub specs: Vec<Spec>,
+    /// Limits of the store.
+    pub options: Options,
+}
+
+/// A host that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// It.
+    pub engine: Engine,
+    /// Its store, for looking.
+    pub store: Arc<SqliteStore>,
+    /// Kills it.
+    pub fuse: Arc<Fuse>,
+}
+
+impl Lab {
+    /// A lab with `specs`, each of which serves `1.2` and has `1.0` and `1.1` in its registry.
+    pub fn new(specs: Vec<Spec>) -> Self {
+        Self::at_speed(specs, 1)
+    }
+
+    /// The same, with a clock that runs faster.
+    pub fn at_speed(specs: Vec<Spec>, speed: u64) -> Self {
+        let world = World::new();
+        for spec in &specs {
+            world.add(&spec.name, &["1.0", "1.1", "1.2"]);
+        }
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            world,
+            clock: Arc::new(TestClock::new(speed)),
+            specs,
+            options: Options::default(),
+        }
+    }
+
+    /// The name of the first service.
+    pub fn service(&self) -> ServiceName {
+        self.specs[0].name.clone()
+    }
+
+    /// Opens the store.
+    pub fn open(&self) -> Arc<SqliteStore> {
+        let path = self.folder.path().join("ripcord.db");
+        Arc::new(SqliteStore::open_with(path, self.options).expect("the store opens"))
+    }
+
+    /// Starts a host that cannot die by itself.
+    pub async fn start(&self) -> Running {
+        self.start_with(Fuse::safe()).await.expect("the host does not die while it starts")
+    }
+
+    /// Starts a host; none if it died while it started.
+    pub async fn start_with(&self, fuse: Arc<Fuse>) -> Option<Running> {
+        let store = self.open();
+        let setup = self.setup(&store, &fuse).await;
+        let started = tokio::select! {
+            started = Engine::start(setup) => Some(started),
+            () = fuse.died() => None,
+        };
+        match started {
+            Some(Ok(engine)) => Some(Running { engine, store, fuse }),
+            Some(Err(error)) => panic!("the host does not start: {}", chain(&error)),
+            None => {
+                store.close().await.expect("closes");
+                None
+            }
+        }
+    }
+
+    /// What the host is made of.
+    pub async fn setup(&self, store: &Arc<SqliteStore>, fuse: &Arc<Fuse>) -> HostSetup {
+        let staging = self.folder.path().join("staging");
+        std::fs::create_dir_all(&staging).expect("a folder");
+        let staging = Dir::open_ambient_dir(&staging, ambient_authority()).expect("opens");
+        let mut services = Vec::new();
+        for spec in &self.specs {
+            services.push(self.service_setup(spec, store, fuse).await);
+        }
+        HostSetup {
+            store: Arc::new(MortalStore { store: store.clone(), fuse: fuse.clone() }),
+            clock: self.clock.clone(),
+            notifiers: vec![Arc::new(FakeNotifier { world: self.world.clone(), fuse: fuse.clone() })],
+            evidence: Arc::new(MemoryObjects { world: self.world.clone(), fuse: fuse.clone() }),
+            staging: Arc::new(staging),
+            limits: Limits::default(),
+            host_version: "0.1.0".into(),
+            services,
+        }
+    }
+
+    async fn service_setup(&self, spec: &Spec, store: &Arc<SqliteStore>, fuse: &Arc<Fuse>) -> ServiceSetup {
+        let wire = Wire {
+            service: spec.name.clone(),
+            world: self.world.clone(),
+            fuse: fuse.clone(),
+            clock: self.clock.clone(),
+        };
+        let mut terms = spec.terms.clone();
+        let mut placed = Vec::new();
+        for (role, name, settings) in &spec.policies {
+            let built = policies::policy(name);
+            ripcord_ports::Store::keep_component(store.as_ref(), &built.bytes).await.expect("kept");
+            let settings = built.policy.check_settings(settings).expect("settings fit");
+            terms.policies.push(PolicyUse {
+                role: *role,
+                policy: built.policy.reference().clone(),
+                settings: Digest::of(&settings),
+            });
+            let grant = built.policy.manifest().may_request(*role).to_vec();
+            placed.push(PlacedPolicy { role: *role, policy: built.policy, settings, grant });
+        }
+        let metrics: Arc<dyn Metrics> = Arc::new(FakeMetrics { wire: wire.clone() });
+        ServiceSetup {
+            name: spec.name.clone(),
+            facts: ServiceFacts {
+                name: spec.name.clone(),
+                environment: terms.environment.clone(),
+                criticality: Criticality::High,
+                model: "fraud".into(),
+                labels: Vec::new(),
+            },
+            configuration: json!({ "service": spec.name }),
+            ports: ServicePorts {
+                registry: Arc::new(FakeRegistry { wire: wire.clone() }),
+                deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),
+                endpoint: Some(Arc::new(FakeEndpoint { wire: wire.clone() })),
+                golden: Some(Arc::new(FakeGolden)),
+                requests: Some(Arc::new(FakeLog { wire })),
+                metrics: BTreeMap::from([("fake".to_owned(), metrics)]),
+                default_metrics: Some("fake".into()),
+            },
+            policies: placed,
+            evidence: EvidenceSetup::default(),
+            step_arguments: Vec::new(),
+            terms,
+        }
+    }
+}
+
+fn chain(error: &StartError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+impl Running {
+    /// The state now.
+    pub fn state(&self, service: &ServiceName) -> Arc<Service> {
+        self.engine.watch(service).expect("a known service").borrow().clone()
+    }
+
+    /// The state as soon as it is `wanted`.
+    pub async fn until(
+        &self,
+        what: &str,
+        service: &ServiceName,
+        wanted: impl Fn(&Service) -> bool,
+    ) -> Arc<Service> {
+        let mut watch = self.engine.watch(service).expect("a known service");
+        let found = tokio::time::timeout(PATIENCE, watch.wait_for(|service| wanted(service))).await;
+        match found {
+            Ok(found) => found.expect("the host runs").clone(),
+            Err(_) => {
+                panic!("waited in vain for `{service}` to be: {what}; it is {:#?}", self.state(service))
+            }
+        }
+    }
+
+    /// The state as soon as the last incident is settled and nothing is owed but timers.
+    pub async fn settled(&self, service: &ServiceName) -> Arc<Service> {
+        self.until("settled and quiet", service, is_quiet).await
+    }
+
+    /// Returns when the driver says what holds it up.
+    pub async fn until_stuck(&self, service: &ServiceName) -> String {
+        let stuck = async {
+            loop {
+                let health = self.engine.health();
+                let own = health.into_iter().find(|health| health.service == *service).expect("known");
+                if let Some(why) = own.stuck {
+                    return why;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, stuck).await.expect("it gets stuck")
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(self) {
+        self.engine.stop(Millis::seconds(5)).await;
+        self.store.close().await.expect("closes");
+    }
+
+    /// Cuts it off: nothing that it does from now on has any effect.
+    pub async fn die(self) {
+        self.fuse.kill();
+        drop(self.engine);
+        self.store.close().await.expect("closes");
+    }
+}
+
+/// Whether an incident was settled and nothing is owed but timers and the watch over holds.
+pub fn is_quiet(service: &Service) -> bool {
+    let waits = |effect: &Effect| matches!(effect, Effect::WakeAt(_) | Effect::WatchLive { .. });
+    service.last_settled.is_some() && service.incident.is_none() && service.owed().iter().all(waits)
+}

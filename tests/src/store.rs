@@ -1,0 +1,121 @@
+//! The real store, which may die before and after every write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ripcord_core::blob::BlobRef;
+use ripcord_core::digest::Digest;
+use ripcord_core::journal::{Record, Tip};
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::Store;
+use ripcord_ports::store::{
+    Accepted, Append, IncidentLine, NewSignal, SignalFilter, StoreError, StoredSignal,
+};
+use ripcord_store::SqliteStore;
+
+use crate::fuse::Fuse;
+
+/// Passes the fuse.
+#[derive(Debug)]
+pub struct MortalStore {
+    /// The file.
+    pub store: Arc<SqliteStore>,
+    /// Of this host.
+    pub fuse: Arc<Fuse>,
+}
+
+/// The names of the events in `records`.
+pub fn names(records: &[Record]) -> String {
+    let name = |record: &Record| {
+        let json: serde_json::Value = serde_json::from_slice(&record.bytes).expect("a record is JSON");
+        match &json["event"] {
+            serde_json::Value::String(name) => name.clone(),
+            event => event.as_object().and_then(|event| event.keys().next().cloned()).expect("a name"),
+        }
+    };
+    records.iter().map(name).collect::<Vec<_>>().join("+")
+}
+
+#[async_trait]
+impl Store for MortalStore {
+    async fn installation(&self) -> Result<Digest, StoreError> {
+        self.fuse.alive().await;
+        self.store.installation().await
+    }
+
+    async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError> {
+        self.fuse.point("before accept").await;
+        let accepted = self.store.accept(signals).await;
+        self.fuse.point("after accept").await;
+        accepted
+    }
+
+    async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
+        self.fuse.alive().await;
+        self.store.signals(filter, limit).await
+    }
+
+    async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {
+        self.fuse.alive().await;
+        self.store.services_with_signals().await
+    }
+
+    async fn append(&self, append: Append) -> Result<Tip, StoreError> {
+        let names = names(&append.records);
+        self.fuse.point(&format!("before append {names}")).await;
+        let tip = self.store.append(append).await;
+        self.fuse.point(&format!("after append {names}")).await;
+        tip
+    }
+
+    async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError> {
+        self.fuse.alive().await;
+        self.store.journal(service, from).await
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
+        self.fuse.alive().await;
+        self.store.services().await
+    }
+
+    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
+        self.fuse.alive().await;
+        self.store.blob(reference).await
+    }
+
+    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError> {
+        self.fuse.alive().await;
+        self.store.erase(reference, at).await
+    }
+
+    async fn incidents(
+        &self,
+        service: Option<&ServiceName>,
+        limit: u32,
+    ) -> Result<Vec<IncidentLine>, StoreError> {
+        self.fuse.alive().await;
+        self.store.incidents(service, limit).await
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Option<IncidentLine>, StoreError> {
+        self.fuse.alive().await;
+        self.store.incident(id).await
+    }
+
+    async fn keep_component(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        self.store.keep_component(bytes).await
+    }
+
+    async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.component(digest).await
+    }
+
+    async fn set_note(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.store.set_note(name, value).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.note(name).await
+    }
+}

@@ -1,0 +1,200 @@
+//! What is outside the host and outlives it: what is served, what registries and people were told.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use ripcord_core::name::ServiceName;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened between a host and a deployer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// A shift call arrived.
+    Called {
+        /// The order's key.
+        key: String,
+        /// The target.
+        version: String,
+    },
+    /// The shift happened.
+    Applied {
+        /// The order's key.
+        key: String,
+        /// The target.
+        version: String,
+    },
+    /// The call returned to the host: with a known outcome or not.
+    Returned {
+        /// Whether the host knows from it what happened.
+        known: bool,
+    },
+    /// The host was told by a probe.
+    Probed {
+        /// Whether the host knows from it what happened.
+        known: bool,
+    },
+    /// A person told the host what happened.
+    Answered,
+}
+
+/// What the next shift call meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Nothing happens, and the system says so; worth trying again.
+    RefusedForNow,
+    /// Nothing happens, and the system says so; it will not do it.
+    Refused,
+    /// It happens, and the connection breaks.
+    DoneAndBroken,
+    /// It does not happen, and the connection breaks.
+    LostAndBroken,
+    /// The system works on it: it happens after so many looks at live.
+    Underway(u32),
+    /// The call never comes back.
+    Hangs,
+    /// The system says that it is done, and goes on serving what it served.
+    Lies,
+}
+
+/// One service from outside.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Outside {
+    /// What is served.
+    pub live: String,
+    /// What comes after so many looks.
+    pub coming: Option<(u32, String)>,
+    /// In the registry, oldest first.
+    pub versions: Vec<String>,
+    /// Versions that answer wrongly.
+    pub bad: BTreeSet<String>,
+    /// Overrides the metric: none leaves it to what is live.
+    pub harm: Option<f64>,
+    /// The metrics source has nothing.
+    pub no_metrics: bool,
+    /// The service cannot be read.
+    pub deployer_down: bool,
+    /// The registry does not answer.
+    pub registry_down: bool,
+    /// Versions whose artefact was changed after they were registered.
+    pub changed: BTreeSet<String>,
+    /// What the next shifts meet.
+    pub faults: VecDeque<Fault>,
+    /// Keys that an idempotent deployer has seen.
+    pub keys: BTreeSet<String>,
+    /// Between hosts and the deployer.
+    pub steps: Vec<Step>,
+    /// Marks in the registry, by version: the incident that holds it.
+    pub marks: BTreeMap<String, String>,
+    /// Artefacts fetched.
+    pub fetched: u32,
+    /// Inputs answered.
+    pub answered: u32,
+}
+
+/// How people are reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Line {
+    /// They are.
+    #[default]
+    Open,
+    /// Calls never come back.
+    Hangs,
+    /// Calls fail.
+    Broken,
+}
+
+/// A message that was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: String,
+    /// About which service.
+    pub service: String,
+    /// What kind of news.
+    pub topic: String,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Everything outside.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Everything {
+    /// By name.
+    pub services: BTreeMap<String, Outside>,
+    /// In the order of delivery, repeats included.
+    pub told: Vec<Told>,
+    /// How people are reached.
+    pub line: Line,
+    /// Evidence by its digest.
+    pub objects: BTreeMap<String, Vec<u8>>,
+}
+
+/// The world. With a file it outlives this process too.
+#[derive(Debug, Default)]
+pub struct World {
+    everything: Mutex<Everything>,
+    file: Option<PathBuf>,
+}
+
+impl World {
+    /// Kept in memory.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Kept in `file` after every change, and read from it if it is there.
+    pub fn in_file(file: PathBuf) -> Arc<Self> {
+        let everything = std::fs::read(&file)
+            .map(|bytes| serde_json::from_slice(&bytes).expect("the world's file reads"))
+            .unwrap_or_default();
+        Arc::new(Self { everything: Mutex::new(everything), file: Some(file) })
+    }
+
+    /// Adds a service that serves the last of `versions`.
+    pub fn add(&self, service: &ServiceName, versions: &[&str]) {
+        let versions: Vec<String> = versions.iter().map(|version| (*version).to_owned()).collect();
+        let live = versions.last().expect("a version").clone();
+        self.change(|all| {
+            all.services.insert(service.to_string(), Outside { live, versions, ..Outside::default() });
+        });
+    }
+
+    /// Changes something.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Everything) -> T) -> T {
+        let mut everything = self.everything.lock().unwrap();
+        let result = change(&mut everything);
+        if let Some(file) = &self.file {
+            let beside = file.with_extension("new");
+            std::fs::write(&beside, serde_json::to_vec(&*everything).expect("encodes")).expect("writes");
+            std::fs::rename(&beside, file).expect("renames");
+        }
+        result
+    }
+
+    /// Changes one service.
+    pub fn at<T>(&self, service: &ServiceName, change: impl FnOnce(&mut Outside) -> T) -> T {
+        self.change(|all| change(all.services.get_mut(service.as_str()).expect("a known service")))
+    }
+
+    /// Looks at one service.
+    pub fn of(&self, service: &ServiceName) -> Outside {
+        self.everything.lock().unwrap().services.get(service.as_str()).expect("a known service").clone()
+    }
+
+    /// All messages.
+    pub fn told(&self) -> Vec<Told> {
+        self.everything.lock().unwrap().told.clone()
+    }
+
+    /// How often news of `topic` about `service` was delivered, each id once.
+    pub fn told_of(&self, service: &ServiceName, topic: &str) -> usize {
+        let told = self.told();
+        let ids: BTreeSet<_> = told
+            .iter()
+            .filter(|told| told.service == service.as_str() && told.topic == topic)
+            .map(|told| told.id.clone())
+            .collect();
+        ids.len()
+    }
+}

@@ -1,0 +1,218 @@
+//! The same incident, with a host that dies at every moment in turn: at every append and at every effect, before and after.
+//! The moments are those that a clean run passes; none is written down here.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use ripcord_core::event::Event;
+use ripcord_core::fact::Outcome;
+use ripcord_core::policy::Role;
+use ripcord_core::service::Service;
+use ripcord_core::terms::{EffectClass, Mode};
+use ripcord_core::time::Millis;
+use ripcord_ports::Store;
+use ripcord_tests::{Fuse, Lab, Point, Running, Spec, check};
+use serde_json::json;
+
+/// Hosts at once: most of a run is waiting.
+const AT_ONCE: usize = 6;
+
+/// Who lets the shift happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    Policies,
+    People,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Story {
+    class: EffectClass,
+    consent: Consent,
+}
+
+impl Story {
+    async fn lab(self) -> Lab {
+        let mut spec = Spec::new("fraud-api").scripted().terms(|terms| {
+            terms.deployer = self.class;
+            // Announcements and cool-downs of the host run on this clock, at 20 times the wall's.
+            terms.deadlines.hold_watch = Millis::hours(24);
+        });
+        if self.consent == Consent::People {
+            spec = spec.with(Role::Approval, json!({ "approval": "votes", "people": 2 }));
+            spec.terms.mode = Mode::Ask;
+        }
+        let lab = Lab::at_speed(vec![spec], 20);
+        let service = lab.service();
+        lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+        let host = lab.start().await;
+        host.adopt(&service, &["1.0", "1.1"]).await;
+        host.stop().await;
+        lab
+    }
+
+    /// One host from its start to the quiet end; none if it died before.
+    async fn live_through(self, lab: &Lab, fuse: std::sync::Arc<Fuse>) -> Option<Running> {
+        let host = lab.start_with(fuse).await?;
+        let service = lab.service();
+        let story = async {
+            // The alert source sends until it is answered; the same alert twice is one.
+            host.alert(lab, &service, "a").await.expect("taken");
+            host.attend(lab, &service).await;
+        };
+        let fuse = host.fuse.clone();
+        let lived = tokio::select! {
+            () = story => true,
+            () = fuse.died() => false,
+        };
+        if lived {
+            return Some(host);
+        }
+        host.die().await;
+        None
+    }
+
+    async fn clean_points(self) -> Vec<Point> {
+        let lab = self.lab().await;
+        let host = self.live_through(&lab, Fuse::safe()).await.expect("it does not die");
+        self.judge(&lab, &host).await;
+        let points = host.fuse.passed();
+        host.stop().await;
+        points
+    }
+
+    /// The right end.
+    async fn judge(self, lab: &Lab, host: &Running) {
+        let service = lab.service();
+        check::all(lab, host, &service, Outcome::RolledBack).await;
+        let outside = lab.world.of(&service);
+        assert_eq!(outside.live, "1.1");
+        assert_eq!(check::applied(&outside.steps), 1, "{:#?}", outside.steps);
+        assert_eq!(outside.marks.get("1.2").map(String::as_str), Some("fraud-api:1"));
+        assert_eq!(host.state(&service).incidents, 1);
+        let waiting = ripcord_ports::store::SignalFilter::Waiting(&service);
+        assert!(host.store.signals(waiting, 10).await.unwrap().is_empty());
+    }
+
+    /// Dies at every one of `points` in turn; in the life after that, at none.
+    async fn die_at_each(self, points: Vec<Point>) -> Died {
+        let mut died = Died::default();
+        for points in points.chunks(AT_ONCE) {
+            let runs = points.iter().map(|point| self.die_at(point.clone()));
+            for (point, reached, asked) in futures_util::future::join_all(runs).await {
+                died.at += usize::from(reached);
+                if asked {
+                    died.asked.insert(point);
+                }
+            }
+        }
+        died
+    }
+
+    async fn die_at(self, point: Point) -> (Point, bool, bool) {
+        let lab = self.lab().await;
+        let reached = match self.live_through(&lab, Fuse::armed(Some(point.clone()))).await {
+            Some(host) => {
+                host.stop().await;
+                false
+            }
+            None => true,
+        };
+        let host = self.live_through(&lab, Fuse::safe()).await.expect("it does not die");
+        println!("{self:?}: died at {point}: {reached}");
+        self.judge(&lab, &host).await;
+        let folded = check::journal(&host, &lab.service()).await;
+        let asked = folded.events.iter().any(|(_, event)| matches!(event, Event::ShiftAnswered(_)));
+        let voted = folded.events.iter().any(|(_, event)| matches!(event, Event::Voted(_)));
+        assert_eq!(voted, self.consent == Consent::People, "{point}: who agreed is not who was to");
+        let unknown = unknown_after_restart(&folded.events, &lab.service());
+        if self.class == EffectClass::Blind {
+            assert_eq!(asked, unknown, "{point}: a person is asked exactly when nothing else can tell");
+        } else {
+            assert!(!asked, "{point}: a person was asked although the deployer can tell");
+        }
+        host.stop().await;
+        (point, reached, asked)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Died {
+    at: usize,
+    asked: BTreeSet<Point>,
+}
+
+/// Whether a shift was begun and its outcome reached the journal only by a probe or a person.
+fn unknown_after_restart(
+    events: &[(ripcord_core::time::UnixMillis, Event)],
+    service: &ripcord_core::name::ServiceName,
+) -> bool {
+    let mut state = Service::new(service.clone());
+    let mut unknown = false;
+    for (at, event) in events {
+        unknown |= matches!(event, Event::ShiftProbed(_));
+        state = state.apply(*at, event).expect("the journal folds");
+    }
+    unknown
+}
+
+fn every_point(story: Story) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let points = story.clean_points().await;
+        let names: BTreeSet<&str> = points.iter().map(|point| point.name.as_str()).collect();
+        for needed in [
+            "before accept",
+            "after append signal-taken",
+            "before append triggers-asked",
+            "before put",
+            "before fetch",
+            "before append shift-began",
+            "after append shift-began",
+            "before shift",
+            "at shift",
+            "after shift",
+            "before append shift-returned",
+            "before live",
+            "after trial",
+            "before append verifications-asked",
+            "after mark",
+            "after announce settled",
+        ] {
+            assert!(names.contains(needed), "a clean run does not pass `{needed}`: {names:#?}");
+        }
+        let count = points.len();
+        let died = story.die_at_each(points).await;
+        println!("{story:?}: {count} points, died at {}, a person was asked after {:?}", died.at, died.asked);
+        assert!(died.at * 10 >= count * 9, "only {} of {count} points were reached", died.at);
+        if story.class == EffectClass::Blind {
+            let asked: BTreeSet<&str> = died.asked.iter().map(|point| point.name.as_str()).collect();
+            assert!(asked.contains("at shift") && asked.contains("after shift"), "{asked:?}");
+        }
+    });
+}
+
+#[test]
+fn an_idempotent_deployer() {
+    every_point(Story { class: EffectClass::Idempotent, consent: Consent::Policies });
+}
+
+#[test]
+fn a_conditional_deployer() {
+    every_point(Story { class: EffectClass::Conditional, consent: Consent::Policies });
+}
+
+#[test]
+fn an_observable_deployer() {
+    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies });
+}
+
+#[test]
+fn a_blind_deployer() {
+    every_point(Story { class: EffectClass::Blind, consent: Consent::Policies });
+}
+
+#[test]
+fn with_two_keys() {
+    every_point(Story { class: EffectClass::Observable, consent: Consent::People });
+}
