@@ -1,0 +1,258 @@
+//! `ripcord check`: the configuration and everything it names, each finding with what to do.
+
+mod alert;
+mod probe;
+mod rehearse;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use ripcord_core::time::UnixMillis;
+use ripcord_engine::ServiceSetup;
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError, LoadError, Mistake, Mistakes, SourceFile};
+use crate::wiring;
+
+pub use alert::{AlertRoute, SourceRoutes, explain};
+
+/// What `check` is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// A recorded webhook body: say which route each of its alerts takes.
+    pub alert: Option<PathBuf>,
+    /// How far it looks.
+    pub scope: Scope,
+}
+
+/// How far a check looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Everything that the configuration names is asked.
+    #[default]
+    Everything,
+    /// The configuration, and files that it names: secrets, policies and their settings.
+    Files,
+}
+
+/// How bad a finding is. Later ones are worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// It is well.
+    Ok,
+    /// It works, and may surprise.
+    Warn,
+    /// The host would not start, or an incident could not be handled.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// What was looked at, such as `service fraud-api: registry`.
+    pub subject: String,
+    /// What was seen.
+    pub text: String,
+    /// What to do; may be empty.
+    pub help: String,
+    /// In the configuration file, where it is about a line of it.
+    pub place: Option<String>,
+}
+
+/// All findings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct Report {
+    /// In the order in which things were looked at.
+    pub findings: Vec<Finding>,
+    /// Which route each alert of `--alert` takes.
+    pub alerts: Vec<SourceRoutes>,
+    /// The mistakes of the configuration as they are shown to people.
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Report {
+    fn add(
+        &mut self,
+        level: Level,
+        subject: impl Into<String>,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            level,
+            subject: subject.into(),
+            text: text.into(),
+            help: help.into(),
+            place: None,
+        });
+    }
+
+    fn ok(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Level::Ok, subject, text, "");
+    }
+
+    fn placed(&mut self, level: Level, file: &SourceFile, mistake: &Mistake) {
+        let at = file.position(mistake.span.start);
+        self.findings.push(Finding {
+            level,
+            subject: "configuration".to_owned(),
+            text: mistake.message.clone(),
+            help: mistake.help.clone(),
+            place: Some(format!("{}:{}:{}", file.path.display(), at.line, at.column)),
+        });
+    }
+
+    fn config_error(&mut self, error: &ConfigError) {
+        for mistake in &error.mistakes {
+            self.placed(Level::Error, &error.file, mistake);
+        }
+        self.shown.push_str(&format!("{error}\n"));
+    }
+
+    /// The worst finding.
+    pub fn level(&self) -> Level {
+        self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
+    }
+
+    /// 0 if all is well or only may surprise, 1 if something named is not well, 2 if the configuration itself is wrong.
+    pub fn exit_code(&self) -> u8 {
+        match (self.level(), self.shown.is_empty()) {
+            (Level::Error, false) => 2,
+            (Level::Error, true) => 1,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.shown.is_empty() {
+            writeln!(f, "{}", self.shown)?;
+        }
+        for finding in &self.findings {
+            if finding.level == Level::Error && finding.place.is_some() {
+                // Shown above, with its line.
+                continue;
+            }
+            let word = match finding.level {
+                Level::Ok => "ok   ",
+                Level::Warn => "warn ",
+                Level::Error => "error",
+            };
+            let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+            writeln!(f, "{word}  {}: {}{place}", finding.subject, finding.text)?;
+            if !finding.help.is_empty() {
+                writeln!(f, "         {}", finding.help)?;
+            }
+        }
+        for routes in &self.alerts {
+            writeln!(f, "\n{routes}")?;
+        }
+        let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
+        write!(
+            f,
+            "\n{} ok, {} to look at, {} wrong",
+            count(Level::Ok),
+            count(Level::Warn),
+            count(Level::Error)
+        )
+    }
+}
+
+/// Looks at everything that the configuration names. Nothing is changed: what is asked of other systems only reads.
+pub async fn check(options: &CheckOptions) -> Report {
+    let mut report = Report::default();
+    let config = match Config::load(&options.config) {
+        Ok(config) => config,
+        Err(LoadError::Mistakes(error)) => {
+            report.config_error(&error);
+            return report;
+        }
+        Err(error) => {
+            report.shown = format!("error: {error}");
+            report.add(Level::Error, "configuration", error.to_string(), "");
+            return report;
+        }
+    };
+    if let Some(path) = &options.alert {
+        alerts(&config, path, &mut report);
+    }
+    named(&config, options.scope, &mut report).await;
+    report
+}
+
+fn alerts(config: &Config, path: &std::path::Path, report: &mut Report) {
+    let subject = format!("alert file {}", path.display());
+    match std::fs::read(path) {
+        Ok(body) => match explain(config, &body) {
+            Ok(routes) => report.alerts = routes,
+            Err(why) => {
+                report.add(Level::Error, subject, why, "give the body of a webhook as its sender posts it")
+            }
+        },
+        Err(error) => report.add(Level::Error, subject, format!("it cannot be read: {error}"), ""),
+    }
+}
+
+async fn named(config: &Config, scope: Scope, report: &mut Report) {
+    let made = wiring::shared().map_err(wiring::WireError::from);
+    let (shared, sandbox) = match made.and_then(|shared| Ok((shared, wiring::sandbox(config)?))) {
+        Ok(made) => made,
+        Err(error) => return report.add(Level::Error, "host", error.to_string(), ""),
+    };
+    let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
+    let parts = wiring::parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let notifiers = wiring::ports::notifiers(config, &shared, &mut mistakes);
+    if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
+        report.config_error(&error);
+    }
+    for warning in &warnings.0 {
+        report.placed(Level::Warn, &config.file, warning);
+    }
+    probe::host(config, report);
+    for (name, loaded) in &parts.policies {
+        let (policy, used) = (&loaded.policy, loaded.policy.reference());
+        let roles = policy.roles().iter().map(|role| role.to_string()).collect::<Vec<_>>().join(", ");
+        report.ok(format!("policy {name}"), format!("{used}, {roles}, sha256 {}", used.digest));
+    }
+    for setup in &parts.services {
+        rehearse_all(config, setup, shared.clock.now(), report);
+    }
+    if scope == Scope::Files {
+        return;
+    }
+    report.ok("notifiers", format!("{} besides the log", notifiers.len().saturating_sub(1)));
+    for (name, source) in &parts.metrics.sources {
+        probe::metrics(name, source.as_ref(), shared.clock.now(), report).await;
+    }
+    for (service, setup) in config.services.iter().filter_map(|service| {
+        Some((service, parts.services.iter().find(|setup| setup.name == service.name)?))
+    }) {
+        probe::service(service, setup, report).await;
+    }
+}
+
+fn rehearse_all(config: &Config, setup: &ServiceSetup, now: UnixMillis, report: &mut Report) {
+    let Some(service) = config.services.iter().find(|service| service.name == setup.name) else { return };
+    for placed in &setup.policies {
+        let Some(fault) = rehearse::rehearse(setup, placed, now) else { continue };
+        let name = &placed.policy.reference().name;
+        // The place of the settings, if the policy stands there under its own name.
+        let used = service
+            .policies
+            .iter()
+            .find(|used| used.role == placed.role && used.policy.get_ref() == name.as_str());
+        let mistake = Mistake {
+            span: used.map_or_else(|| service.span.clone(), |used| used.place_of("")),
+            message: format!("`{name}` faults when it is asked as {}: {fault}", placed.role),
+            help: format!("correct its settings; `ripcord policy inspect {name}` shows what it takes"),
+        };
+        report.config_error(&ConfigError { file: config.file.clone(), mistakes: vec![mistake] });
+    }
+}

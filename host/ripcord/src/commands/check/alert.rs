@@ -1,0 +1,106 @@
+//! `check --alert`: which route each alert of a recorded webhook takes, and why.
+
+use std::fmt;
+
+use ripcord_adapters::alerts_alertmanager;
+use ripcord_core::name::ServiceName;
+use ripcord_core::signal::Label;
+use serde::Serialize;
+
+use crate::config::{Config, SourceConfig, SourceKind};
+
+/// What one alert meets at one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AlertRoute {
+    /// The alert's rule.
+    pub rule: String,
+    /// `firing` or `resolved`.
+    pub status: ripcord_core::signal::SignalStatus,
+    /// Its labels.
+    pub labels: Vec<Label>,
+    /// For which service it is; none is unrouted.
+    pub service: Option<ServiceName>,
+    /// A line for each route that was looked at.
+    pub why: Vec<String>,
+}
+
+/// What the alerts of a file meet at one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRoutes {
+    /// The source.
+    pub source: String,
+    /// In the file's order.
+    pub alerts: Vec<AlertRoute>,
+}
+
+/// Says for each source which route each alert of `body` takes.
+pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String> {
+    if config.sources.is_empty() {
+        return Err("no alert source is configured; add `[sources.NAME]`".to_owned());
+    }
+    config.sources.iter().map(|source| explain_source(source, body)).collect()
+}
+
+fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, String> {
+    let SourceKind::Alertmanager = source.kind;
+    let payload = alerts_alertmanager::parse(body).map_err(|error| error.to_string())?;
+    let alerts = payload
+        .alerts
+        .into_iter()
+        .map(|alert| {
+            let (service, why) = explain_alert(source, &alert.labels);
+            AlertRoute { rule: alert.rule, status: alert.status, labels: alert.labels, service, why }
+        })
+        .collect();
+    Ok(SourceRoutes { source: source.name.to_string(), alerts })
+}
+
+fn explain_alert(source: &SourceConfig, labels: &[Label]) -> (Option<ServiceName>, Vec<String>) {
+    let mut why = Vec::new();
+    for (index, route) in source.routes.iter().enumerate() {
+        let number = index + 1;
+        match route.mismatch(labels) {
+            None => {
+                let matched: Vec<_> =
+                    route.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
+                let matched =
+                    if matched.is_empty() { "it matches everything".to_owned() } else { matched.join(", ") };
+                why.push(format!("route {number} matches: {matched}"));
+                return (Some(route.service.clone()), why);
+            }
+            Some(wanted) => {
+                let has = labels.iter().find(|label| label.name == wanted.name);
+                let has = has.map_or_else(
+                    || format!("the alert has no label `{}`", wanted.name),
+                    |label| format!("the alert has `{}={}`", label.name, label.value),
+                );
+                why.push(format!("route {number} wants `{}={}`, and {has}", wanted.name, wanted.value));
+            }
+        }
+    }
+    if source.routes.is_empty() {
+        why.push(format!("`{}` has no routes", source.name));
+    }
+    (None, why)
+}
+
+impl fmt::Display for SourceRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source {}:", self.source)?;
+        for alert in &self.alerts {
+            let status = match alert.status {
+                ripcord_core::signal::SignalStatus::Firing => "firing",
+                ripcord_core::signal::SignalStatus::Resolved => "resolved",
+            };
+            let to = alert.service.as_ref().map_or_else(
+                || "no service: it is kept and listed as unrouted".to_owned(),
+                |service| format!("service {service}"),
+            );
+            write!(f, "\n  {} ({status}) -> {to}", alert.rule)?;
+            for why in &alert.why {
+                write!(f, "\n    {why}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The text of a new configuration. Lines that begin with `#: ` are keys with their defaults or examples, ready to be uncommented.
+
+use std::fmt::Write as _;
+
+use super::find::Found;
+
+const HEAD: &str = r#"# Ripcord: what is protected, under which rules, connected to what.
+#
+# `ripcord check` looks at this file and at everything it names. Lines that begin with `#: ` can be used by taking those three characters off.
+# There are no secrets in this file: a key that ends in `-file` names a file that holds nothing but the secret, one that ends in `-env` an
+# environment variable. Relative paths start from the folder of this file.
+
+[host]
+listen = "127.0.0.1:8787"
+data = "ripcord-data"                       # the store, evidence, staged artefacts, compiled policies
+public-url = "http://127.0.0.1:8787"        # how people reach this host
+#: evidence-request-log-mib = 64            # of the request log, kept for each incident
+#: evidence-before-seconds = 300            # how far before the harm it is kept
+#: shifts-per-hour = 10                     # automatic shifts of all services together; beyond it, people are asked
+#: policy-slots = 32                        # policies that run at once
+
+# Who may act. Roles: viewer reads; operator pulls, pauses, aborts, dismisses; approver approves and refuses plans; admin lifts holds and
+# vouches for versions; evidence and auditor are for those who look into incidents. A team may add its own for quorums.
+[people.me]
+roles = ["operator", "approver", "admin"]
+token-file = "secrets/me.token"
+# public-key = "…"                         # Ed25519, 64 hexadecimal digits: approvals by signature
+
+# Who sends alerts: POST /hooks/NAME. Other ways to authenticate:
+#   auth = { bearer-env = "VARIABLE" }
+#   auth = { basic = { user = "am", password-file = "…" } }
+#   auth = { hmac = { secret-file = "…", header = "x-ripcord-signature", timestamp-header = "x-ripcord-timestamp", window-seconds = 300 } }
+#     HMAC-SHA256 in hexadecimal over the timestamp (Unix seconds), a full stop, and the body
+[sources.alertmanager]
+kind = "alertmanager"
+auth = { bearer-file = "secrets/alertmanager.token" }
+#: body-kib-max = 1024                      # larger bodies are refused
+#: dedupe-seconds = 14400                   # the same alert within so long is a repeat
+"#;
+
+const NOTIFIERS: &str = r#"
+# Who is told, besides the log.
+#: [notifiers.ops]
+#: kind = "webhook"
+#: url = "http://127.0.0.1:9000/ripcord"
+#: token-file = "secrets/me.token"
+#: deadline-ms = 10000
+
+# A team's own rules, built by `ripcord policy build`. The starter policies need no line here.
+#: [policies.my-rule]
+#: file = "policies/my_rule.wasm"
+#: sha256 = "0000000000000000000000000000000000000000000000000000000000000000"   # optional: another component is refused
+"#;
+
+/// The configuration for what was found.
+pub fn render(found: &Found) -> String {
+    let mut text = HEAD.to_owned();
+    let model = found.models.first();
+    let name = model.map_or("my-model", |model| model.name.as_str());
+    let service = format!("{name}-api");
+    // Writing to a string does not fail.
+    let known = model.is_some() && found.registry.is_some();
+    let mark = if known { "" } else { "#: " };
+    let _ = write!(
+        text,
+        "\n# Labels to services; the first match wins, `*` is any value. What no route takes is kept and listed as unrouted.\n\
+         {mark}[[sources.alertmanager.routes]]\n{mark}match = {{ model = \"{name}\" }}\n{mark}service = \"{service}\"\n"
+    );
+    text.push_str(NOTIFIERS);
+    metrics(&mut text, found, model.map(|model| model.url.as_str()));
+    self::service(&mut text, found, name, &service, mark);
+    text
+}
+
+fn metrics(text: &mut String, found: &Found, server: Option<&str>) {
+    text.push_str("\n# Where metrics come from.\n");
+    let (url, mark) = match &found.prometheus {
+        Some(url) => (url.as_str(), ""),
+        None => ("http://127.0.0.1:9090", "#: "),
+    };
+    let _ = write!(
+        text,
+        "{mark}[metrics.prometheus]\n{mark}kind = \"prometheus\"\n{mark}url = \"{url}\"\n\n\
+         # Without Prometheus: a page of metrics, read every so often.\n"
+    );
+    let scraped = found.prometheus.is_none() && server.is_some();
+    let (url, mark) = (server.unwrap_or("http://127.0.0.1:8080"), if scraped { "" } else { "#: " });
+    let _ = write!(
+        text,
+        "{mark}[metrics.scrape]\n{mark}kind = \"scrape\"\n{mark}url = \"{url}/metrics\"\n\
+         #: every-ms = 15000\n#: keep = 240                               # pages that are kept: an hour\n"
+    );
+}
+
+fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &str) {
+    let server = found.models.first().map_or("http://127.0.0.1:8080", |model| model.url.as_str());
+    let registry = found.registry.as_deref().unwrap_or("registry");
+    let folder = found.model_folder.clone().unwrap_or_else(|| format!("models/{name}"));
+    let metrics = if found.prometheus.is_some() { "prometheus" } else { "scrape" };
+    let metrics_mark = if found.prometheus.is_some() || !found.models.is_empty() { mark } else { "#: " };
+    let (log, log_mark) = found.request_log.as_deref().map_or(("requests.jsonl", "#: "), |log| (log, mark));
+    let (set, path, golden_mark) =
+        found.golden.first().map_or((name, format!("golden/{name}.jsonl"), "#: "), |(set, path)| {
+            (set.as_str(), path.clone(), mark)
+        });
+    let _ = write!(
+        text,
+        r#"
+# What is protected.
+{mark}[services.{service}]
+{mark}mode = "observe"                            # observe: plans, no shifts; ask: people approve every shift; act: policies decide who must
+{mark}model = "{name}"                            # in its registry; the default is the service's name
+#: environment = "production"
+#: criticality = "medium"                      # low, medium, high
+#: labels = {{ team = "ml" }}                    # for policies
+#: floor = [{{ role = "approver", people = 1 }}] # under every approval policy
+#: requester-counts = false                    # whether who asked counts where several must agree
+#: may-pull = ["operator"]
+#: proof-min = "answer"                        # control-plane, fingerprint, answer, digest
+#: evidence = "best-effort"                    # or "required"
+#: known-good-days = 90                        # how long a verified version stays known good
+#: schedule-seconds = 60                       # triggers are asked this often without any alert
+#: trials-max = 60                             # golden runs and rechecks of one incident
+{metrics_mark}metrics = ["{metrics}"]                         # the first is the default
+{mark}registry = {{ kind = "directory", root = "{registry}" }}
+{mark}deployer = {{ kind = "open-inference", url = "{server}", model-directory = "{folder}" }}
+# A harmless request proves which version answers: add `probe-input-file = "probe.json"` (the protocol's `inputs`) to the deployer.
+# Your own programs instead: registry = {{ kind = "command", list = [..], fetch = [..] }},
+#   deployer = {{ kind = "command", shift = [..], live = [..], effect = "observable" }}; `{{version}}` and others are filled in.
+#: endpoint = {{ output = "decision" }}          # where trials are sent: the deployer's server unless it has its own `url`
+{log_mark}request-log = {{ kind = "jsonl", file = "{log}" }}
+{golden_mark}golden = {{ {set} = "{path}" }}
+
+# Limits on automatic shifts, which no policy can loosen.
+#: [services.{service}.breaker]
+#: shifts-per-hour = 2
+#: cool-down-seconds = 600
+#: no-return-hours = 24
+
+# How long things may take.
+#: [services.{service}.deadlines]
+#: evidence-seconds = 30
+#: approval-seconds = 3600
+#: stage-seconds = 600
+#: shift-seconds = 300
+#: read-back-seconds = 600
+#: verification-seconds = 1800
+#: no-data-seconds = 600
+#: hold-watch-seconds = 30
+
+# Policies by role: triggers, planner, approvals, verifications. `ripcord policy inspect NAME` shows a policy's settings and the facts it
+# may ask for; `facts = [..]` grants fewer.
+{mark}[[services.{service}.triggers]]
+{mark}policy = "security-alert-trigger"            # any alert of these kinds is a reason; the other triggers look at metrics
+{mark}settings = {{ alerts = [{{ labels = {{ severity = ["page", "critical"] }}, urgency = "urgent" }}] }}
+
+{mark}[services.{service}.planner]
+{mark}policy = "last-known-good"
+
+{mark}[[services.{service}.approvals]]
+{mark}policy = "two-key"
+{mark}settings = {{ people = 1, role = "approver", expires-after = "1h" }}
+{golden_mark}
+{golden_mark}[[services.{service}.verifications]]
+{golden_mark}policy = "golden-set"
+{golden_mark}settings = {{ dataset = "{set}", accuracy = 0.9 }}
+"#
+    );
+}

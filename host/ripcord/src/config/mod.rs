@@ -1,0 +1,238 @@
+//! The configuration file: `ripcord.toml`.
+//!
+//! It holds no secrets, only where they are. Relative paths start from the file's folder. Every mistake is found at once and shown at its
+//! place, unknown keys with the nearest known one.
+
+pub mod adapters;
+pub mod host;
+pub mod place;
+pub mod policies;
+mod say;
+pub mod secret;
+pub mod service;
+pub mod sources;
+mod table;
+mod units;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use adapters::{MetricsConfig, NotifierConfig};
+pub use host::{HostConfig, PersonConfig};
+pub use place::{ConfigError, Mistake, Mistakes, Position, SourceFile};
+pub use policies::{PlacedConfig, PolicyFile};
+pub use secret::{SecretPlace, SecretRef};
+pub use service::ServiceConfig;
+pub use sources::{AuthConfig, RouteConfig, SourceConfig, SourceKind};
+
+pub(crate) use host::decode_hex;
+pub(crate) use say::suggestion;
+use table::Node;
+
+/// A larger file is not a configuration.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Everything that `ripcord.toml` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file itself.
+    pub file: SourceFile,
+    /// The host.
+    pub host: HostConfig,
+    /// Who may act, by name.
+    pub people: Vec<PersonConfig>,
+    /// Who may send alerts, by name.
+    pub sources: Vec<SourceConfig>,
+    /// Who tells people, besides the log.
+    pub notifiers: Vec<NotifierConfig>,
+    /// Where metrics come from, by name.
+    pub metrics: BTreeMap<String, MetricsConfig>,
+    /// Teams' own components, by name.
+    pub policies: BTreeMap<String, PolicyFile>,
+    /// What is protected, by name.
+    pub services: Vec<ServiceConfig>,
+}
+
+/// A configuration that cannot be read or used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no file.
+    #[error("there is no configuration at `{0}`; `ripcord init` writes one, `--config FILE` names another")]
+    NotFound(String),
+    /// It cannot be read.
+    #[error("the configuration `{0}` cannot be read: {1}")]
+    Unreadable(String, String),
+    /// It has mistakes.
+    #[error(transparent)]
+    Mistakes(#[from] Box<ConfigError>),
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let shown = path.display().to_string();
+        let unreadable = |reason: String| LoadError::Unreadable(shown.clone(), reason);
+        let size = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => LoadError::NotFound(shown.clone()),
+            _ => unreadable(error.to_string()),
+        })?;
+        if size.len() > FILE_BYTES_MAX {
+            return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
+        }
+        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| unreadable(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
+        Ok(Self::parse(SourceFile { path: path.to_owned(), text }).map_err(Box::new)?)
+    }
+
+    /// Checks a file's text.
+    pub fn parse(file: SourceFile) -> Result<Self, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let read = read(&file, &mut mistakes);
+        match ConfigError::new(file, mistakes) {
+            Some(error) => Err(error),
+            None => Ok(read),
+        }
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&ServiceConfig> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+}
+
+fn read(file: &SourceFile, mistakes: &mut Mistakes) -> Config {
+    let base = file.folder();
+    let mut root = Node::root(&file.text, mistakes);
+    no_passwords_in_addresses(&root, mistakes);
+    let host = root.take_table("host", mistakes);
+    let host = HostConfig::read(host, &base, mistakes);
+    let people = root.take_named("people", mistakes);
+    let people: Vec<_> = people
+        .into_iter()
+        .filter_map(|(name, node)| PersonConfig::read(&name, node, &base, mistakes))
+        .collect();
+    let mut known_services = Vec::new();
+    let sources = root.take_named("sources", mistakes);
+    let sources: Vec<_> = sources
+        .into_iter()
+        .filter_map(|(name, node)| SourceConfig::read(&name, node, &base, mistakes))
+        .collect();
+    let notifiers = root.take_named("notifiers", mistakes);
+    let notifiers = notifiers
+        .into_iter()
+        .filter_map(|(name, node)| NotifierConfig::read(name, node, &base, mistakes))
+        .collect();
+    let metrics_nodes = root.take_named("metrics", mistakes);
+    let known_metrics: Vec<_> = metrics_nodes.iter().map(|(name, _)| name.get_ref().clone()).collect();
+    let metrics = metrics_nodes
+        .into_iter()
+        .filter_map(|(name, node)| MetricsConfig::read(name, node, &base, mistakes))
+        .map(|metrics| (metrics.name.clone(), metrics))
+        .collect();
+    let policies = root.take_named("policies", mistakes);
+    let known_policies: Vec<_> = policies.iter().map(|(name, _)| name.get_ref().clone()).collect();
+    let policies = policies
+        .into_iter()
+        .filter_map(|(name, node)| PolicyFile::read(name, node, &base, mistakes))
+        .map(|policy| (policy.name.clone(), policy))
+        .collect();
+    let services: Vec<_> = root
+        .take_named("services", mistakes)
+        .into_iter()
+        .inspect(|(name, _)| known_services.push(name.get_ref().clone()))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter_map(|(name, node)| ServiceConfig::read(&name, node, &base, host.shifts_per_hour, mistakes))
+        .collect();
+    root.finish(mistakes);
+    let config = Config { file: file.clone(), host, people, sources, notifiers, metrics, policies, services };
+    let known = Known { services: known_services, metrics: known_metrics, policies: known_policies };
+    names_are_known(&config, &known, mistakes);
+    config
+}
+
+/// `http://user:password@host`: a secret in the file, and one that ends in logs.
+fn no_passwords_in_addresses(root: &Node<'_>, mistakes: &mut Mistakes) {
+    let (value, places) = root.clone().into_json();
+    for (pointer, span) in places {
+        let Some(serde_json::Value::String(text)) = value.pointer(&pointer) else { continue };
+        let Some((_, rest)) = text.split_once("://") else { continue };
+        if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+            mistakes.add(
+                span,
+                "this address holds a user or a password",
+                "secrets do not belong into this file: take it out, and name a file that holds the token with `token-file`",
+            );
+        }
+    }
+}
+
+/// All names that the file gives, those whose tables have mistakes included.
+struct Known {
+    services: Vec<String>,
+    metrics: Vec<String>,
+    policies: Vec<String>,
+}
+
+/// Every name that is used must be given somewhere.
+fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
+    let mut check = |what: &str, name: &str, span: std::ops::Range<usize>, known: &[String], help: &str| {
+        if !known.iter().any(|known| known == name) {
+            let near = suggestion(name, "there are", known.iter().map(String::as_str));
+            let help = if near.is_empty() { help.to_owned() } else { near };
+            mistakes.add(span, format!("there is no {what} `{name}`"), help);
+        }
+    };
+    for source in &config.sources {
+        for route in &source.routes {
+            let help = "add it below `[services]`";
+            check("service", route.service.as_str(), route.span.clone(), &known.services, help);
+        }
+    }
+    let starters = crate::starters::names();
+    let policies: Vec<String> =
+        known.policies.iter().cloned().chain(starters.iter().map(|name| (*name).to_owned())).collect();
+    for service in &config.services {
+        for metrics in &service.metrics {
+            let help = "add it below `[metrics]`";
+            check("metrics source", metrics.get_ref(), metrics.span(), &known.metrics, help);
+        }
+        for placed in &service.policies {
+            let help = "add it below `[policies]`";
+            check("policy", placed.policy.get_ref(), placed.policy.span(), &policies, help);
+        }
+    }
+    for (name, policy) in &config.policies {
+        if starters.contains(&name.as_str()) {
+            mistakes.add(
+                policy.span.clone(),
+                format!("`{name}` is the name of a starter policy"),
+                "give your own policy another name, so that nobody takes one for the other",
+            );
+        }
+    }
+    people_are_told_apart(&config.people, mistakes);
+}
+
+/// One key is one person: otherwise a single person could be two.
+fn people_are_told_apart(people: &[PersonConfig], mistakes: &mut Mistakes) {
+    for (index, person) in people.iter().enumerate() {
+        let same = |other: &&PersonConfig| {
+            person.public_key.is_some() && other.public_key == person.public_key
+                || person.token.is_some()
+                    && other.token.as_ref().map(|token| &token.place)
+                        == person.token.as_ref().map(|token| &token.place)
+        };
+        if let Some(other) = people[..index].iter().find(same) {
+            mistakes.add(
+                person.span.clone(),
+                format!(
+                    "`{}` and `{}` prove who they are with the same secret or key",
+                    other.name, person.name
+                ),
+                "give each their own: otherwise one person counts as two",
+            );
+        }
+    }
+}

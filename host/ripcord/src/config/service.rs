@@ -1,0 +1,238 @@
+//! `[services]`: what is protected, under which terms, connected to what.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ripcord_core::live::Proof;
+use ripcord_core::name::{RoleName, ServiceName};
+use ripcord_core::plan::Quorum;
+use ripcord_core::policy::Role;
+use ripcord_core::role::{Criticality, ServiceFacts};
+use ripcord_core::signal::Label;
+use ripcord_core::terms::{Breaker, Deadlines, EvidenceRule, Mode, RequesterVote};
+use ripcord_core::time::Millis;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::adapters::{self, DeployerConfig, EndpointConfig, RegistryConfig, RequestLogConfig};
+use super::place::Mistakes;
+use super::policies::PlacedConfig;
+use super::table::Node;
+use super::units::{Days, Hours, Seconds};
+
+/// Trials in one incident, unless configured: a verification that looks again every few minutes for half an hour, on three rungs.
+const TRIALS_MAX: u32 = 60;
+
+/// A protected service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceConfig {
+    /// Its name.
+    pub name: ServiceName,
+    /// Of the name.
+    pub span: Range<usize>,
+    /// What policies are told of it.
+    pub facts: ServiceFacts,
+    /// How far policies may go.
+    pub mode: Mode,
+    /// Under every approval policy.
+    pub floor: Vec<Quorum>,
+    /// None is the strongest that the deployer's kind gives.
+    pub proof_min: Option<Spanned<Proof>>,
+    /// Whether who asked counts.
+    pub requester_vote: RequesterVote,
+    /// Whether a rollback may go on without all evidence.
+    pub evidence: EvidenceRule,
+    /// Limits on automatic shifts.
+    pub breaker: Breaker,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// Trials in one incident.
+    pub trials_max: u32,
+    /// Triggers are asked this often without any signal.
+    pub schedule: Option<Millis>,
+    /// Roles whose people may pull.
+    pub may_pull: Vec<RoleName>,
+    /// Where its versions are kept.
+    pub registry: RegistryConfig,
+    /// What serves it.
+    pub deployer: DeployerConfig,
+    /// Where it answers.
+    pub endpoint: Option<EndpointConfig>,
+    /// Golden data sets by name.
+    pub golden: BTreeMap<String, Spanned<PathBuf>>,
+    /// Its request log.
+    pub request_log: Option<RequestLogConfig>,
+    /// Names below `[metrics]`; the first is the default.
+    pub metrics: Vec<Spanned<String>>,
+    /// In the order of the roles, then of the file.
+    pub policies: Vec<PlacedConfig>,
+    /// The service's table as it stands in the file.
+    pub table: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ServiceKeys {
+    #[serde(default)]
+    mode: Mode,
+    environment: Option<String>,
+    criticality: Option<Criticality>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    floor: Vec<QuorumKeys>,
+    proof_min: Option<Spanned<Proof>>,
+    #[serde(default)]
+    requester_counts: bool,
+    #[serde(default)]
+    evidence: EvidenceRule,
+    known_good_days: Option<Days>,
+    schedule_seconds: Option<Seconds>,
+    trials_max: Option<u32>,
+    may_pull: Option<Vec<RoleName>>,
+    #[serde(default)]
+    golden: BTreeMap<String, Spanned<PathBuf>>,
+    #[serde(default)]
+    metrics: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct QuorumKeys {
+    role: RoleName,
+    people: u32,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct BreakerKeys {
+    shifts_per_hour: Option<u32>,
+    cool_down_seconds: Option<Seconds>,
+    no_return_hours: Option<Hours>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct DeadlineKeys {
+    evidence_seconds: Option<Seconds>,
+    approval_seconds: Option<Seconds>,
+    stage_seconds: Option<Seconds>,
+    shift_seconds: Option<Seconds>,
+    read_back_seconds: Option<Seconds>,
+    verification_seconds: Option<Seconds>,
+    no_data_seconds: Option<Seconds>,
+    hold_watch_seconds: Option<Seconds>,
+}
+
+impl ServiceConfig {
+    pub(crate) fn read(
+        name: &Spanned<String>,
+        mut node: Node<'_>,
+        base: &Path,
+        host_shifts_per_hour: u32,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let span = name.span();
+        let (table, _) = node.clone().into_json();
+        let before = mistakes.0.len();
+        let service = mistakes.ok(&span, ServiceName::new(name.get_ref().as_str()), "");
+        let model = node.take_value::<String>("model", mistakes);
+        let model = model.map_or_else(|| name.get_ref().clone(), Spanned::into_inner);
+        let policies = PlacedConfig::take_all(&mut node, mistakes);
+        let registry = adapters::take_registry(&mut node, base, &model, mistakes);
+        let deployer = adapters::take_deployer(&mut node, base, &model, mistakes);
+        let endpoint = adapters::take_endpoint(&mut node, base, deployer.as_ref(), mistakes);
+        let request_log = adapters::take_request_log(&mut node, base, mistakes);
+        let breaker = node.take_table("breaker", mistakes);
+        let breaker: Option<BreakerKeys> =
+            breaker.map_or(Some(Default::default()), |node| node.read(mistakes));
+        let deadlines = node.take_table("deadlines", mistakes);
+        let deadlines: Option<DeadlineKeys> =
+            deadlines.map_or(Some(Default::default()), |node| node.read(mistakes));
+        let node_span = node.span.clone();
+        let keys: Option<ServiceKeys> = node.read(mistakes);
+        if policies.iter().any(|placed| placed.role == Role::Trigger)
+            && !policies.iter().any(|placed| placed.role == Role::Planner)
+            && mistakes.0.len() == before
+        {
+            mistakes.add(
+                node_span,
+                format!(
+                    "`{}` has triggers and no planner: nothing says where to roll back to",
+                    name.get_ref()
+                ),
+                format!("add `[services.{}.planner]` with `policy = \"last-known-good\"`", name.get_ref()),
+            );
+        }
+        let (keys, breaker, deadlines) = (keys?, breaker?, deadlines?);
+        let facts = ServiceFacts {
+            name: service.clone()?,
+            environment: keys.environment.unwrap_or_else(|| "production".to_owned()),
+            criticality: keys.criticality.unwrap_or(Criticality::Medium),
+            model,
+            labels: keys.labels.into_iter().map(|(name, value)| Label { name, value }).collect(),
+        };
+        let golden = keys
+            .golden
+            .into_iter()
+            .map(|(name, path)| (name, Spanned::new(path.span(), base.join(path.into_inner()))));
+        Some(Self {
+            name: service?,
+            span,
+            facts,
+            mode: keys.mode,
+            floor: keys.floor.into_iter().map(|q| Quorum { role: q.role, people: q.people }).collect(),
+            proof_min: keys.proof_min,
+            requester_vote: if keys.requester_counts {
+                RequesterVote::Counts
+            } else {
+                RequesterVote::AloneOnly
+            },
+            evidence: keys.evidence,
+            breaker: breaker.terms(host_shifts_per_hour),
+            deadlines: deadlines.terms(keys.known_good_days),
+            trials_max: keys.trials_max.unwrap_or(TRIALS_MAX),
+            schedule: keys.schedule_seconds.map(|seconds| seconds.0),
+            may_pull: keys.may_pull.unwrap_or_else(|| vec![RoleName::operator()]),
+            registry: registry?,
+            deployer: deployer?,
+            endpoint,
+            golden: golden.collect(),
+            request_log,
+            metrics: keys.metrics,
+            policies,
+            table,
+        })
+    }
+}
+
+impl BreakerKeys {
+    fn terms(self, host_shifts_per_hour: u32) -> Breaker {
+        let default = Breaker::default();
+        Breaker {
+            service_shifts_per_hour: self.shifts_per_hour.unwrap_or(default.service_shifts_per_hour),
+            host_shifts_per_hour,
+            cool_down: self.cool_down_seconds.map_or(default.cool_down, |seconds| seconds.0),
+            no_return: self.no_return_hours.map_or(default.no_return, |hours| hours.0),
+        }
+    }
+}
+
+impl DeadlineKeys {
+    fn terms(self, known_good: Option<Days>) -> Deadlines {
+        let default = Deadlines::default();
+        let or = |seconds: Option<Seconds>, default: Millis| seconds.map_or(default, |seconds| seconds.0);
+        Deadlines {
+            evidence: or(self.evidence_seconds, default.evidence),
+            approval: or(self.approval_seconds, default.approval),
+            stage: or(self.stage_seconds, default.stage),
+            shift: or(self.shift_seconds, default.shift),
+            read_back: or(self.read_back_seconds, default.read_back),
+            verification: or(self.verification_seconds, default.verification),
+            no_data: or(self.no_data_seconds, default.no_data),
+            hold_watch: or(self.hold_watch_seconds, default.hold_watch),
+            known_good: known_good.map_or(default.known_good, |days| days.0),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `[sources]`: who may send alerts, how they prove it, and which service an alert is for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use ripcord_core::name::{ServiceName, SourceName};
+use ripcord_core::signal::Label;
+use ripcord_core::time::Millis;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::place::Mistakes;
+use super::secret::SecretRef;
+use super::table::Node;
+use super::units::Seconds;
+
+/// Unless configured: Alertmanager's own batches stay far below it.
+const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Alertmanager repeats a firing alert every four hours unless told otherwise.
+const DEDUPE_WINDOW: Millis = Millis::hours(4);
+
+/// An alert source: `POST /hooks/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Its name.
+    pub name: SourceName,
+    /// Of the name.
+    pub span: Range<usize>,
+    /// What its webhooks look like.
+    pub kind: SourceKind,
+    /// How it proves who it is.
+    pub auth: AuthConfig,
+    /// Labels to services; the first match wins.
+    pub routes: Vec<RouteConfig>,
+    /// Larger bodies are refused.
+    pub body_bytes_max: u64,
+    /// The same alert within so long is a repeat.
+    pub dedupe_window: Millis,
+}
+
+/// What a source's webhooks look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Prometheus Alertmanager, payload version 4.
+    Alertmanager,
+}
+
+/// How a source proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthConfig {
+    /// `Authorization: Bearer …`.
+    Bearer(SecretRef),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// Their password.
+        password: SecretRef,
+    },
+    /// HMAC-SHA256 over the timestamp, a full stop and the body.
+    Hmac {
+        /// The shared key.
+        secret: SecretRef,
+        /// Holds the code in hexadecimal; `sha256=` before it is allowed.
+        header: String,
+        /// Holds Unix seconds.
+        timestamp_header: String,
+        /// How far the timestamp may be from now.
+        window: Millis,
+    },
+}
+
+/// Labels to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// All must be there; `*` is any value.
+    pub labels: Vec<Label>,
+    /// For which service.
+    pub service: ServiceName,
+    /// Of the service's name.
+    pub span: Range<usize>,
+}
+
+impl RouteConfig {
+    /// None if the labels match, else the first that does not.
+    pub fn mismatch<'a>(&'a self, labels: &[Label]) -> Option<&'a Label> {
+        self.labels.iter().find(|wanted| {
+            !labels.iter().any(|label| {
+                label.name == wanted.name && (wanted.value == "*" || label.value == wanted.value)
+            })
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SourceKeys {
+    kind: SourceKind,
+    body_kib_max: Option<u32>,
+    dedupe_seconds: Option<Seconds>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RouteKeys {
+    #[serde(rename = "match")]
+    labels: BTreeMap<String, String>,
+    service: Spanned<ServiceName>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct HmacKeys {
+    header: Option<Spanned<String>>,
+    timestamp_header: Option<Spanned<String>>,
+    window_seconds: Option<Seconds>,
+}
+
+impl SourceConfig {
+    pub(crate) fn read(
+        name: &Spanned<String>,
+        mut node: Node<'_>,
+        base: &Path,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let routes = node.take_tables("routes", mistakes);
+        let routes = routes.into_iter().filter_map(|route| route_read(route, mistakes)).collect();
+        let auth = node.take_table("auth", mistakes);
+        let before = mistakes.0.len();
+        let (span, place) = (node.span.clone(), node.name.clone());
+        let auth = match auth {
+            Some(auth) => auth_read(auth, base, mistakes),
+            None => {
+                if mistakes.0.len() == before {
+                    mistakes.add(
+                        span,
+                        format!("`auth` is missing in {place}: anyone could raise an alarm"),
+                        "add `auth = { bearer-file = \"…\" }`, `auth.basic` or `auth.hmac`",
+                    );
+                }
+                None
+            }
+        };
+        let keys: Option<SourceKeys> = node.read(mistakes);
+        let span = name.span();
+        let name = mistakes.ok(&span, SourceName::new(name.get_ref().as_str()), "");
+        let keys = keys?;
+        Some(Self {
+            name: name?,
+            span,
+            kind: keys.kind,
+            auth: auth?,
+            routes,
+            body_bytes_max: keys.body_kib_max.map_or(BODY_BYTES_MAX, |kib| u64::from(kib) << 10),
+            dedupe_window: keys.dedupe_seconds.map_or(DEDUPE_WINDOW, |seconds| seconds.0),
+        })
+    }
+}
+
+fn route_read(node: Node<'_>, mistakes: &mut Mistakes) -> Option<RouteConfig> {
+    let keys: RouteKeys = node.read(mistakes)?;
+    let labels = keys.labels.into_iter().map(|(name, value)| Label { name, value }).collect();
+    let span = keys.service.span();
+    Some(RouteConfig { labels, service: keys.service.into_inner(), span })
+}
+
+fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<AuthConfig> {
+    let ways = ["bearer-file", "bearer-env", "basic", "hmac"];
+    let given: Vec<_> = ways.into_iter().filter(|way| node.has(way)).collect();
+    let bearer = SecretRef::take(&mut node, "bearer", base, mistakes);
+    let basic = node.take_table("basic", mistakes);
+    let hmac = node.take_table("hmac", mistakes);
+    let (span, place) = (node.span.clone(), node.name.clone());
+    let before = mistakes.0.len();
+    node.finish(mistakes);
+    if given.len() != 1 && mistakes.0.len() == before {
+        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`";
+        mistakes.add(span, format!("{} ways to authenticate in {place}", given.len()), help);
+        return None;
+    }
+    match (bearer, basic, hmac) {
+        (Some(secret), None, None) => Some(AuthConfig::Bearer(secret)),
+        (None, Some(mut basic), None) => {
+            let password = SecretRef::take_required(&mut basic, "password", base, mistakes);
+            #[derive(Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct Basic {
+                user: String,
+            }
+            let keys: Basic = basic.read(mistakes)?;
+            Some(AuthConfig::Basic { user: keys.user, password: password? })
+        }
+        (None, None, Some(mut hmac)) => {
+            let secret = SecretRef::take_required(&mut hmac, "secret", base, mistakes);
+            let keys: HmacKeys = hmac.read(mistakes)?;
+            let mut header = |given: Option<Spanned<String>>, otherwise: &str| match given {
+                Some(name) => {
+                    mistakes.ok(&name.span(), header_name(name.get_ref()), "use letters, digits and `-`")
+                }
+                None => Some(otherwise.to_owned()),
+            };
+            let name = header(keys.header, "x-ripcord-signature");
+            let timestamp = header(keys.timestamp_header, "x-ripcord-timestamp");
+            Some(AuthConfig::Hmac {
+                secret: secret?,
+                header: name?,
+                timestamp_header: timestamp?,
+                window: keys.window_seconds.map_or(Millis::minutes(5), |seconds| seconds.0),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn header_name(text: &str) -> Result<String, String> {
+    axum::http::HeaderName::from_bytes(text.as_bytes())
+        .map(|name| name.as_str().to_owned())
+        .map_err(|_| format!("`{text}` cannot be the name of a header"))
+}

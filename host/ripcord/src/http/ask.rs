@@ -1,0 +1,283 @@
+//! What people can ask: pull, vote, abort, dismiss, answer, pause, resume, lift a hold, adopt.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
+use ed25519_dalek::{Signature, VerifyingKey};
+use ripcord_core::name::{IncidentId, RoleName, ServiceName, VersionName};
+use ripcord_core::plan::{VoteKind, VoteStatement};
+use ripcord_core::role::Urgency;
+use ripcord_core::service::{Illegal, Phase};
+use ripcord_engine::{Ask, Ballot, Command, CommandError, Person};
+use serde::de::DeserializeOwned;
+
+use super::App;
+use super::intake::read;
+use super::people::{KnownPerson, Right, require};
+use super::problem::Problem;
+use super::read::{incident_id, service_name};
+use super::wire::{AdoptBody, AnswerBody, Done, DoneOne, PullBody, ReasonBody, VoteBody};
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+const BODY_BYTES_MAX: u64 = 64 << 10;
+const REASON_CHARS_MAX: usize = 4_000;
+
+/// Reads a JSON body, whatever its content type says.
+async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let body = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad_request(format!("the body is not what this takes: {error}")))?;
+    Ok((parts.headers, body))
+}
+
+fn reason(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::bad_request("`reason` is empty; say why, for those who read the record"));
+    }
+    if text.chars().count() > REASON_CHARS_MAX {
+        return Err(Problem::bad_request(format!("`reason` has more than {REASON_CHARS_MAX} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+impl App {
+    async fn command(
+        &self,
+        service: &ServiceName,
+        person: &Person,
+        ask: Ask,
+        reason: String,
+        incident: Option<IncidentId>,
+    ) -> Result<Done, CommandError> {
+        let command = Command { person: person.clone(), ask, reason, incident };
+        let obeyed = self.engine.command(service, command).await?;
+        tracing::info!(%service, person = %person.name, text = obeyed.text, "a person asked");
+        Ok(Done { incident: obeyed.incident, text: obeyed.text })
+    }
+
+    /// What an operator asks of an incident.
+    async fn operate(&self, request: Request, id: String, ask: Ask) -> Answer<Done> {
+        let person = &self.people.authenticate(request.headers())?.person;
+        require(person, Right::Operate, &[])?;
+        let (_, body) = json::<ReasonBody>(request).await?;
+        let id = incident_id(id)?;
+        let service = self.service_of(&id)?;
+        Ok(Json(self.command(&service, person, ask, reason(&body.reason)?, Some(id)).await?))
+    }
+
+    fn service_of(&self, id: &IncidentId) -> Result<ServiceName, Problem> {
+        let known = id.service().filter(|service| self.engine.watch(service).is_some());
+        known.ok_or_else(|| {
+            Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"))
+        })
+    }
+}
+
+pub(crate) async fn pull(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    let service = service_name(name)?;
+    app.state_of(&service)?;
+    let may = app.may_pull.get(&service).map_or(&[][..], Vec::as_slice);
+    if !person.roles.iter().any(|role| may.contains(role)) {
+        let roles = may.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
+        return Err(Problem::forbidden(format!(
+            "`{}` may not pull `{service}`: it takes the role {roles}",
+            person.name
+        )));
+    }
+    let (_, body) = json::<PullBody>(request).await?;
+    let ask = Ask::Pull { to: body.to, urgency: body.urgency.unwrap_or(Urgency::Routine) };
+    Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, None).await?))
+}
+
+pub(crate) async fn approve(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {
+    vote(state, path, request, true).await
+}
+
+pub(crate) async fn refuse(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {
+    vote(state, path, request, false).await
+}
+
+async fn vote(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+    granted: bool,
+) -> Answer<Done> {
+    let (headers, body) = json::<VoteBody>(request).await?;
+    let id = incident_id(id)?;
+    let (known, signature) = voter(&app, &headers, &body, &id, granted)?;
+    let service = app.service_of(&id)?;
+    require(&known.person, Right::Vote, &wanted_roles(&app, &service))?;
+    let kind = if signature.is_some() { VoteKind::Signature } else { VoteKind::Session };
+    let ballot = Ballot { plan: body.plan, granted, kind, signature };
+    let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    Ok(Json(app.command(&service, &known.person, Ask::Vote(ballot), why, Some(id)).await?))
+}
+
+/// Who votes: by token, by signature, or by both, which must then be of the same person.
+fn voter<'a>(
+    app: &'a App,
+    headers: &HeaderMap,
+    body: &VoteBody,
+    id: &IncidentId,
+    granted: bool,
+) -> Result<(&'a KnownPerson, Option<String>), Problem> {
+    let by_token = headers.contains_key(axum::http::header::AUTHORIZATION);
+    let known = match (&body.person, by_token || body.signature.is_none()) {
+        (Some(person), false) => app.people.named(person),
+        (named, _) => {
+            let known = app.people.authenticate(headers)?;
+            if named.as_ref().is_some_and(|named| *named != known.person.name) {
+                return Err(Problem::forbidden(
+                    "the token is another person's than the one who is said to vote",
+                ));
+            }
+            Some(known)
+        }
+    };
+    let wrong = || Problem::forbidden("the signature is not that of a configured person over this vote");
+    let known = known.ok_or_else(wrong)?;
+    let Some(signature) = &body.signature else { return Ok((known, None)) };
+    let key = known.public_key.ok_or_else(|| {
+        Problem::forbidden(format!("`{}` has no `public-key` in the configuration", known.person.name))
+    })?;
+    if let Some(given) = &body.public_key
+        && crate::config::decode_hex::<32>(given) != Some(key)
+    {
+        return Err(Problem::forbidden("the signature was made with another key than the configured one"));
+    }
+    let statement =
+        VoteStatement { incident: id.clone(), plan: body.plan, person: known.person.name.clone(), granted };
+    let bytes = statement.signed_bytes().map_err(|_| wrong())?;
+    let parsed = crate::config::decode_hex::<64>(signature).ok_or_else(wrong)?;
+    VerifyingKey::from_bytes(&key)
+        .and_then(|key| key.verify_strict(&bytes, &Signature::from_bytes(&parsed)))
+        .map_err(|_| wrong())?;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((known, Some(format!("{key}:{}", signature.to_ascii_lowercase()))))
+}
+
+/// Roles that the plan at hand waits for: whoever has one may vote.
+fn wanted_roles(app: &App, service: &ServiceName) -> Vec<RoleName> {
+    let Ok(state) = app.state_of(service) else { return Vec::new() };
+    match state.incident.as_ref().map(|incident| &incident.phase) {
+        Some(Phase::Authorising(authorising)) => {
+            state.wanted(authorising).into_iter().map(|quorum| quorum.role).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) async fn abort(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    app.operate(request, id, Ask::Abort).await
+}
+
+pub(crate) async fn dismiss(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    app.operate(request, id, Ask::Dismiss).await
+}
+
+pub(crate) async fn answer(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    let (_, body) = json::<AnswerBody>(request).await?;
+    let id = incident_id(id)?;
+    let service = app.service_of(&id)?;
+    let ask = Ask::Answer(body.happened);
+    Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, Some(id)).await?))
+}
+
+pub(crate) async fn pause(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    one(&app, name, request, Ask::Pause).await
+}
+
+pub(crate) async fn resume(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    one(&app, name, request, Ask::Resume).await
+}
+
+async fn one(app: &App, name: String, request: Request, ask: Ask) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    Ok(Json(app.command(&service_name(name)?, person, ask, reason(&body.reason)?, None).await?))
+}
+
+pub(crate) async fn pause_all(State(app): State<Arc<App>>, request: Request) -> Answer<Vec<DoneOne>> {
+    all(&app, request, &Ask::Pause).await
+}
+
+pub(crate) async fn resume_all(State(app): State<Arc<App>>, request: Request) -> Answer<Vec<DoneOne>> {
+    all(&app, request, &Ask::Resume).await
+}
+
+/// One service that fails does not keep the others from being stopped.
+async fn all(app: &App, request: Request, ask: &Ask) -> Answer<Vec<DoneOne>> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    let why = reason(&body.reason)?;
+    let mut each = Vec::new();
+    for state in app.engine.services() {
+        let (done, text) = match app.command(&state.name, person, ask.clone(), why.clone(), None).await {
+            Ok(done) => (true, done.text),
+            Err(CommandError::Illegal(already @ Illegal::Already(..))) => (true, already.to_string()),
+            Err(error) => (false, Problem::from(error).detail),
+        };
+        each.push(DoneOne { service: state.name.clone(), done, text });
+    }
+    Ok(Json(each))
+}
+
+pub(crate) async fn lift(
+    State(app): State<Arc<App>>,
+    Path((name, version)): Path<(String, String)>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Administer, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    let version = VersionName::new(version).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    Ok(Json(app.command(&service, person, Ask::LiftHold(version), why, None).await?))
+}
+
+pub(crate) async fn adopt(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Administer, &[])?;
+    let (_, body) = json::<AdoptBody>(request).await?;
+    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    Ok(Json(app.command(&service, person, Ask::Adopt(body.version), why, None).await?))
+}

@@ -1,0 +1,174 @@
+//! Who sends alerts: bearer, basic, or HMAC-SHA256 with a time window, as configured for the source.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use ripcord_adapters::Secret;
+use ripcord_core::digest::Digest;
+use ripcord_core::time::{Millis, UnixMillis};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::people::bearer;
+
+/// How a source proves who it is, with its secret read.
+pub enum Gate {
+    /// Of the token.
+    Bearer(Digest),
+    /// Of `user:password`.
+    Basic(Digest),
+    /// A code over timestamp, full stop and body.
+    Hmac {
+        /// The shared key.
+        key: Secret,
+        /// Holds the code in hexadecimal.
+        header: String,
+        /// Holds Unix seconds.
+        timestamp_header: String,
+        /// How far the timestamp may be from now.
+        window: Millis,
+    },
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Gate::Bearer",
+            Self::Basic(_) => "Gate::Basic",
+            Self::Hmac { .. } => "Gate::Hmac",
+        })
+    }
+}
+
+impl Gate {
+    /// A gate for `user` and `password`.
+    pub fn basic(user: &str, password: &Secret) -> Self {
+        Self::Basic(Digest::of(format!("{user}:{}", password.expose())))
+    }
+
+    /// What a refusal asks for.
+    pub(crate) const fn challenge(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "Bearer realm=\"ripcord\"",
+            Self::Basic(_) => "Basic realm=\"ripcord\"",
+            Self::Hmac { .. } => "HMAC-SHA256",
+        }
+    }
+
+    /// What can be judged before the body is read.
+    pub(crate) fn check_headers(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
+        match self {
+            Self::Bearer(token) => {
+                let given = bearer(headers).ok_or("no bearer token was given")?;
+                let given = Digest::of(given);
+                let same: bool = token.as_bytes().ct_eq(given.as_bytes()).into();
+                same.then_some(()).ok_or("the bearer token is wrong")
+            }
+            Self::Basic(credentials) => {
+                let given = basic(headers).ok_or("no user and password were given")?;
+                let given = Digest::of(given);
+                let same: bool = credentials.as_bytes().ct_eq(given.as_bytes()).into();
+                same.then_some(()).ok_or("user or password is wrong")
+            }
+            Self::Hmac { header, timestamp_header, window, .. } => {
+                text(headers, header).ok_or("the header with the code is missing")?;
+                let seconds =
+                    text(headers, timestamp_header).ok_or("the header with the timestamp is missing")?;
+                let at =
+                    seconds.parse::<u64>().map_err(|_| "the timestamp is not a number of Unix seconds")?;
+                let at = UnixMillis(at.saturating_mul(1_000));
+                let apart = now.since(at).max(at.since(now));
+                if apart > *window {
+                    return Err(
+                        "the timestamp is outside the time window: a replay, or a clock that is wrong",
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What can be judged only with the body.
+    pub(crate) fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
+        let Self::Hmac { key, header, timestamp_header, .. } = self else { return Ok(()) };
+        const WRONG: &str = "the code does not match timestamp and body";
+        let timestamp = text(headers, timestamp_header).ok_or(WRONG)?;
+        let code = text(headers, header).ok_or(WRONG)?;
+        let code = code.strip_prefix("sha256=").unwrap_or(code);
+        let code = crate::config::decode_hex::<32>(code).ok_or(WRONG)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).map_err(|_| WRONG)?;
+        mac.update(timestamp.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        mac.verify_slice(&code).map_err(|_| WRONG)
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn basic(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(credentials.trim()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")))
+            .collect()
+    }
+
+    fn hmac_gate() -> Gate {
+        Gate::Hmac {
+            key: Secret::new("key"),
+            header: "x-code".into(),
+            timestamp_header: "x-at".into(),
+            window: Millis::minutes(5),
+        }
+    }
+
+    fn code(at: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"key").expect("key");
+        mac.update(&[at.as_bytes(), b".", body].concat());
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn basic_credentials_as_alertmanager_sends_them() {
+        let gate = Gate::basic("am", &Secret::new("s3cret"));
+        let check =
+            |value: &str| gate.check_headers(&headers(&[("authorization", value)]), UnixMillis(0)).is_ok();
+        assert!(check("Basic YW06czNjcmV0"));
+        for wrong in ["Basic YW06czNjcmV1", "Bearer YW06czNjcmV0", "Basic ???", "Basic"] {
+            assert!(!check(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_code_covers_body_and_time_and_ages() {
+        let gate = hmac_gate();
+        let now = UnixMillis(1_000_000_000);
+        let check = |at: &str, code: &str, body: &[u8]| {
+            let headers = headers(&[("x-at", at), ("x-code", code)]);
+            gate.check_headers(&headers, now).and_then(|()| gate.check_body(&headers, body))
+        };
+        let good = code("1000000", b"body");
+        assert_eq!(check("1000000", &good, b"body"), Ok(()));
+        assert_eq!(check("1000000", &format!("sha256={good}"), b"body"), Ok(()));
+        assert!(check("1000000", &good, b"bodY").is_err());
+        assert!(check("1000001", &good, b"body").is_err());
+        assert!(check("1000000", &good[..62], b"body").is_err());
+        assert!(check("1000000", &format!("{}é", &good[..62]), b"body").is_err());
+        for outside in ["999699", "1000301", "x", "-1", "99999999999999999999"] {
+            assert!(check(outside, &code(outside, b"body"), b"body").is_err(), "{outside}");
+        }
+        assert_eq!(check("999700", &code("999700", b"body"), b"body"), Ok(()));
+    }
+}

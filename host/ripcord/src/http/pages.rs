@@ -1,0 +1,155 @@
+//! Pages for machines: health, readiness, metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+use super::App;
+use super::problem::Problem;
+
+/// Answered requests by class of status.
+#[derive(Debug, Default)]
+pub(crate) struct Requests([AtomicU64; 6]);
+
+impl Requests {
+    pub(crate) fn count(&self, status: u16) {
+        if let Some(class) = self.0.get(usize::from(status / 100)) {
+            class.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The process runs.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The store answers, no driver is stuck, and the host is not stopping.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    if *app.stopping.borrow() {
+        return Err(Problem::unavailable("stopping", "the host is stopping"));
+    }
+    app.engine.store().installation().await?;
+    let stuck: Vec<_> = app
+        .engine
+        .health()
+        .into_iter()
+        .filter_map(|health| health.stuck.map(|why| format!("`{}`: {why}", health.service)))
+        .collect();
+    if stuck.is_empty() {
+        return Ok("ready\n".into_response());
+    }
+    tracing::warn!(stuck = stuck.join("; "), "not ready");
+    let services: Vec<_> = stuck.iter().filter_map(|line| line.split(':').next()).collect();
+    let detail = format!("these services are stuck: {}; the host's log says why", services.join(", "));
+    Err(Problem::unavailable("stuck", detail))
+}
+
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let mut text = Vec::new();
+    let encoder = TextEncoder::new();
+    match encoder.encode(&families(&app), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics page cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn families(app: &App) -> Vec<MetricFamily> {
+    let mut families: Vec<MetricFamily> = Vec::new();
+    for counter in app.engine.counters() {
+        let label = counter.label.as_ref().map(|(name, value)| (*name, value.as_str()));
+        add(
+            &mut families,
+            MetricType::COUNTER,
+            counter.name,
+            "Since the host started.",
+            label,
+            counter.value,
+        );
+    }
+    for (class, count) in app.requests.0.iter().enumerate().skip(1) {
+        let (label, help) = (format!("{class}xx"), "HTTP requests that were answered, by class of status.");
+        let count = count.load(Ordering::Relaxed);
+        add(
+            &mut families,
+            MetricType::COUNTER,
+            "ripcord_http_requests_total",
+            help,
+            Some(("status", &label)),
+            count,
+        );
+    }
+    let mut gauge = |name, help, service: &str, value: bool| {
+        add(&mut families, MetricType::GAUGE, name, help, Some(("service", service)), u64::from(value));
+    };
+    for health in app.engine.health() {
+        let help = "Whether the service's driver is held up.";
+        gauge("ripcord_driver_stuck", help, health.service.as_str(), health.stuck.is_some());
+    }
+    for state in app.engine.services() {
+        let name = state.name.as_str();
+        gauge(
+            "ripcord_incident_open",
+            "Whether the service has an open incident.",
+            name,
+            state.incident.is_some(),
+        );
+        gauge("ripcord_paused", "Whether someone stopped all acting.", name, state.paused_by.is_some());
+        let asked = state.incident.as_ref().is_some_and(|incident| {
+            use ripcord_core::service::Phase::{Authorising, NeedsPerson};
+            matches!(incident.phase, NeedsPerson(_) | Authorising(_))
+        });
+        gauge("ripcord_waits_for_people", "Whether the open incident waits for people.", name, asked);
+    }
+    families
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn add(
+    families: &mut Vec<MetricFamily>,
+    kind: MetricType,
+    name: &str,
+    help: &str,
+    label: Option<(&str, &str)>,
+    value: u64,
+) {
+    let mut metric = Metric::default();
+    if let Some((name, value)) = label {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value.to_owned());
+        metric.set_label(vec![pair]);
+    }
+    match kind {
+        MetricType::GAUGE => {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value as f64);
+            metric.set_gauge(gauge);
+        }
+        _ => {
+            let mut counter = Counter::default();
+            counter.set_value(value as f64);
+            metric.set_counter(counter);
+        }
+    }
+    if let Some(family) = families.iter_mut().find(|family| family.name() == name) {
+        let mut metrics = family.take_metric();
+        metrics.push(metric);
+        family.set_metric(metrics);
+        return;
+    }
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(vec![metric]);
+    families.push(family);
+}

@@ -1,0 +1,200 @@
+//! Answers that say what went wrong: RFC 9457 problem bodies, without paths or secrets of this machine.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ripcord_engine::CommandError;
+use ripcord_engine::view::ViewError;
+use ripcord_ports::store::StoreError;
+use ripcord_ports::{ErrorKind, PortError};
+use serde::{Deserialize, Serialize};
+
+/// How long a sender waits before it tries again, in seconds.
+const RETRY_AFTER_S: u32 = 10;
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:ripcord:problem:` and a word for programs.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened and what to do.
+    pub detail: String,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+    #[serde(skip)]
+    challenge: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem of this status; `word` is for programs.
+    pub fn new(status: StatusCode, word: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:ripcord:problem:{word}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            retry_after_s: None,
+            challenge: None,
+        }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// Nothing of that name.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// It cannot happen now.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// The person may not do that.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// Nobody proved who they are.
+    pub fn unauthorized(challenge: &'static str, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+        Self { challenge: Some(challenge), ..problem }
+    }
+
+    /// The body is too large.
+    pub fn too_large(bytes_max: u64) -> Self {
+        let detail = format!("the body has more than {bytes_max} bytes; send less at once");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// Try again later.
+    pub fn unavailable(word: &str, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, word, detail);
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..problem }
+    }
+
+    fn internal(word: &str) -> Self {
+        let detail = "the host failed; its log says how";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, word, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store refused a request");
+        match error {
+            StoreError::Full => {
+                Self::unavailable("store-full", "the host's disk is full; nothing was taken, try again later")
+            }
+            StoreError::Moved { .. } => Self::unavailable("busy", "another writer was faster; try again"),
+            StoreError::Damaged(_) | StoreError::Unusable(_) => Self::internal("store"),
+            StoreError::Refused(why) => Self::bad_request(why),
+            StoreError::Failed(_) => Self::unavailable("store", "the host's store failed; try again later"),
+        }
+    }
+}
+
+impl From<PortError> for Problem {
+    fn from(error: PortError) -> Self {
+        match error.kind {
+            // These name files of this machine.
+            ErrorKind::Local | ErrorKind::Configuration => {
+                tracing::error!(%error, "an adapter failed");
+                Self::internal("adapter")
+            }
+            ErrorKind::NotFound => Self::not_found(error.to_string()),
+            ErrorKind::Conflict | ErrorKind::WrongDigest => Self::conflict(error.to_string()),
+            ErrorKind::TooLarge | ErrorKind::Unsupported => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", error.to_string())
+            }
+            _ => Self::new(StatusCode::BAD_GATEWAY, "upstream", error.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::UnknownService(_) => Self::not_found(error.to_string()),
+            CommandError::NotOpen(_) | CommandError::Illegal(_) | CommandError::NotOneVersion(_) => {
+                Self::conflict(error.to_string())
+            }
+            CommandError::Port(error) => error.into(),
+            CommandError::Store(error) => error.into(),
+            CommandError::Stopping => Self::unavailable("stopping", error.to_string()),
+        }
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Unknown(_) => Self::not_found(error.to_string()),
+            ViewError::Store(error) => error.into(),
+            ViewError::Fold(error) => {
+                tracing::error!(%error, "a journal cannot be read");
+                Self::internal("journal")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_asks_the_sender_to_come_back() {
+        let response = Problem::from(StoreError::Full).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "10");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn files_of_this_machine_are_not_told_to_strangers() {
+        let secret = "/srv/ripcord/registry";
+        let errors: [Problem; 4] = [
+            PortError::new(ErrorKind::Local, format!("cannot open `{secret}`")).into(),
+            PortError::new(ErrorKind::Configuration, format!("`{secret}` is no folder")).into(),
+            StoreError::Unusable(format!("`{secret}` is in use")).into(),
+            StoreError::Failed(format!("{secret}: I/O error")).into(),
+        ];
+        for problem in errors {
+            assert!(!problem.detail.contains(secret), "{problem:?}");
+            assert!(problem.status >= 500);
+        }
+    }
+
+    #[test]
+    fn what_people_can_mend_keeps_its_sentence() {
+        let problem = Problem::from(PortError::new(ErrorKind::NotFound, "the registry has no version `9`"));
+        assert_eq!((problem.status, problem.detail.as_str()), (404, "the registry has no version `9`"));
+        let problem = Problem::from(PortError::new(ErrorKind::Unreachable, "no connection to http://x"));
+        assert_eq!(problem.status, 502);
+    }
+}

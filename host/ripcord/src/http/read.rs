@@ -1,0 +1,237 @@
+//! What people can read: services, incidents, plans, holds, unrouted signals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::service::Service;
+use ripcord_engine::view::{self, IncidentView};
+use ripcord_ports::store::SignalFilter;
+use serde::Deserialize;
+
+use super::App;
+use super::problem::Problem;
+use super::wire::{
+    HoldLine, IncidentListLine, IncidentState, LiveLine, PlanView, ServiceView, UnroutedSignal, VersionLine,
+};
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Reading live must not hold up a page.
+const LIVE_WAIT: Duration = Duration::from_secs(5);
+/// A longer wait is cut: proxies close idle connections after a minute.
+const WAIT_MAX_S: u64 = 50;
+const LIST_DEFAULT: u32 = 50;
+const LIST_MAX: u32 = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceQuery {
+    #[serde(default)]
+    live: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    service: Option<ServiceName>,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitQuery {
+    seconds: Option<u64>,
+    phase: Option<String>,
+}
+
+pub(crate) fn query<T>(
+    query: Result<Query<T>, axum::extract::rejection::QueryRejection>,
+) -> Result<T, Problem> {
+    query.map(|Query(query)| query).map_err(|error| Problem::bad_request(error.body_text()))
+}
+
+pub(crate) fn service_name(text: String) -> Result<ServiceName, Problem> {
+    ServiceName::new(text).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+pub(crate) fn incident_id(text: String) -> Result<IncidentId, Problem> {
+    IncidentId::new(text).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+impl App {
+    pub(crate) fn state_of(&self, service: &ServiceName) -> Result<Arc<Service>, Problem> {
+        let watch = self.engine.watch(service);
+        let unknown =
+            || Problem::not_found(format!("there is no service `{service}`; `ripcord status` lists all"));
+        Ok(watch.ok_or_else(unknown)?.borrow().clone())
+    }
+
+    fn view(&self, service: &Service) -> Result<ServiceView, Problem> {
+        let setup = self.engine.setup(&service.name);
+        let setup =
+            setup.ok_or_else(|| Problem::not_found(format!("there is no service `{}`", service.name)))?;
+        let health = self.engine.health();
+        let stuck = health.into_iter().find(|health| health.service == service.name);
+        Ok(ServiceView {
+            name: service.name.clone(),
+            mode: setup.terms.mode,
+            environment: setup.facts.environment.clone(),
+            model: setup.facts.model.clone(),
+            paused_by: service.paused_by.clone(),
+            stuck: stuck.and_then(|health| health.stuck),
+            live: None,
+            incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
+            last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
+            versions: VersionLine::all(service, self.engine_clock.now()),
+            holds: HoldLine::all(service),
+            announcements_waiting: service.outbox.len(),
+        })
+    }
+
+    async fn live(&self, service: &ServiceName) -> LiveLine {
+        let unknown = |why: String| LiveLine {
+            state: format!("unknown: {why}"),
+            version: None,
+            proof: None,
+            observed_at: None,
+        };
+        let Some(setup) = self.engine.setup(service) else { return unknown("no such service".to_owned()) };
+        match tokio::time::timeout(LIVE_WAIT, setup.ports.deployer.live()).await {
+            Ok(Ok(live)) => LiveLine {
+                state: live.state.to_string(),
+                version: live.state.sole_version().map(|version| version.version.clone()),
+                proof: live.state.weakest_proof(),
+                observed_at: Some(live.observed_at),
+            },
+            Ok(Err(error)) => unknown(Problem::from(error).detail),
+            Err(_) => unknown("the deployer did not answer in time".to_owned()),
+        }
+    }
+}
+
+pub(crate) async fn services(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Vec<ServiceView>> {
+    app.people.authenticate(&headers)?;
+    let states = app.engine.services();
+    Ok(Json(states.iter().map(|state| app.view(state)).collect::<Result<_, _>>()?))
+}
+
+pub(crate) async fn service(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    asked: Result<Query<ServiceQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<ServiceView> {
+    app.people.authenticate(&headers)?;
+    let (name, asked) = (service_name(name)?, query(asked)?);
+    let mut view = app.view(app.state_of(&name)?.as_ref())?;
+    if asked.live {
+        view.live = Some(app.live(&name).await);
+    }
+    Ok(Json(view))
+}
+
+pub(crate) async fn holds(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Answer<Vec<HoldLine>> {
+    app.people.authenticate(&headers)?;
+    Ok(Json(HoldLine::all(app.state_of(&service_name(name)?)?.as_ref())))
+}
+
+pub(crate) async fn incidents(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Vec<IncidentListLine>> {
+    app.people.authenticate(&headers)?;
+    let asked = query(asked)?;
+    let limit = asked.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
+    let lines = app.engine.store().incidents(asked.service.as_ref(), limit).await?;
+    Ok(Json(lines.into_iter().map(Into::into).collect()))
+}
+
+pub(crate) async fn incident(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer<IncidentView> {
+    app.people.authenticate(&headers)?;
+    Ok(Json(view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?))
+}
+
+pub(crate) async fn plan(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer<PlanView> {
+    app.people.authenticate(&headers)?;
+    let view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
+    match (view.plan, view.plan_digest) {
+        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan })),
+        _ => Err(Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase))),
+    }
+}
+
+pub(crate) async fn unrouted(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Vec<UnroutedSignal>> {
+    app.people.authenticate(&headers)?;
+    let limit = query(asked)?.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
+    let signals = app.engine.store().signals(SignalFilter::Unrouted, limit).await?;
+    Ok(Json(signals.into_iter().map(Into::into).collect()))
+}
+
+/// Answers once the incident's phase is another than the given one, or after so many seconds.
+pub(crate) async fn wait(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    asked: Result<Query<WaitQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<IncidentState> {
+    app.people.authenticate(&headers)?;
+    let (id, asked) = (incident_id(id)?, query(asked)?);
+    let unknown = || {
+        Problem::not_found(format!(
+            "there is no incident `{id}` that is open or was the last one; `ripcord incidents list` shows all"
+        ))
+    };
+    let service = id.service().ok_or_else(unknown)?;
+    let mut watch = app.engine.watch(&service).ok_or_else(unknown)?;
+    let state = |service: &Service| {
+        let both = [&service.incident, &service.last_settled];
+        let found = both.into_iter().flatten().find(|incident| incident.id == id);
+        found.map(|incident| IncidentState::of(service, incident))
+    };
+    let first = state(watch.borrow_and_update().as_ref()).ok_or_else(unknown)?;
+    let seen = asked.phase.unwrap_or_else(|| first.phase.clone());
+    let mut stopping = app.stopping.clone();
+    let changed = async {
+        let mut last = first.clone();
+        while last.phase == seen && last.outcome == ripcord_core::fact::Outcome::Open {
+            if watch.changed().await.is_err() {
+                break;
+            }
+            match state(watch.borrow_and_update().as_ref()) {
+                Some(next) => last = next,
+                None => break,
+            }
+        }
+        last
+    };
+    let patience = Duration::from_secs(asked.seconds.unwrap_or(20).min(WAIT_MAX_S));
+    let last = tokio::select! {
+        last = tokio::time::timeout(patience, changed) => last.ok(),
+        _ = stopping.wait_for(|stopping| *stopping) => None,
+    };
+    match last {
+        Some(last) => Ok(Json(last)),
+        None => Ok(Json(app.state_of(&service).ok().and_then(|now| state(&now)).unwrap_or(first))),
+    }
+}

@@ -1,0 +1,324 @@
+//! The bodies of the API, as host and clients exchange them.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::Happened;
+use ripcord_core::fact::Outcome;
+use ripcord_core::live::Proof;
+use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
+use ripcord_core::plan::{Plan, Quorum};
+use ripcord_core::role::Urgency;
+use ripcord_core::service::{HoldState, Service};
+use ripcord_core::signal::Signal;
+use ripcord_core::standing::Standing;
+use ripcord_core::target::{Strategy, Target};
+use ripcord_core::terms::Mode;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::{IncidentLine, StoredSignal};
+use serde::{Deserialize, Serialize};
+
+/// How far an incident is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentState {
+    /// Its id.
+    pub id: IncidentId,
+    /// In words: `waiting for approval`, `shifting`, `settled` …
+    pub phase: String,
+    /// How it ended; `open` while it has not.
+    pub outcome: Outcome,
+    /// When it opened.
+    pub opened_at: UnixMillis,
+    /// Whether a shift was begun: from here on nothing can be undone.
+    pub past_pivot: bool,
+    /// What approvals are given to, if there is a plan.
+    pub plan: Option<Digest>,
+    /// Who must agree while it waits for approval.
+    pub wanted: Vec<Quorum>,
+    /// What a person is asked, if one is.
+    pub needs: Option<String>,
+    /// Events of the service so far: grows with every change.
+    pub length: u64,
+}
+
+/// A hold on a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HoldLine {
+    /// The version.
+    pub version: VersionName,
+    /// Which incident condemned it.
+    pub incident: IncidentId,
+    /// Since when.
+    pub since: UnixMillis,
+    /// `stands`, `broken` or `lifted`.
+    pub state: String,
+}
+
+/// What is known of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionLine {
+    /// The version.
+    pub version: VersionName,
+    /// The digest that is pinned.
+    pub digest: Option<Digest>,
+    /// Now.
+    pub standing: Standing,
+    /// Since when.
+    pub since: UnixMillis,
+    /// When it ends by age.
+    pub expires_at: Option<UnixMillis>,
+    /// Incidents that condemned it.
+    pub condemned_by: Vec<IncidentId>,
+}
+
+/// What is live, as read for this answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveLine {
+    /// In words: `1.4.0`, `1.4.0 90 %, 1.5.0 10 %`, `unknown: …`.
+    pub state: String,
+    /// The version, if one takes all traffic.
+    pub version: Option<VersionName>,
+    /// How it was proved.
+    pub proof: Option<Proof>,
+    /// When it was observed.
+    pub observed_at: Option<UnixMillis>,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: ServiceName,
+    /// How far policies may go.
+    pub mode: Mode,
+    /// Such as `production`.
+    pub environment: String,
+    /// The model's name in its registry.
+    pub model: String,
+    /// Who stopped all acting, if someone did.
+    pub paused_by: Option<PersonName>,
+    /// What holds its driver up, if something does.
+    pub stuck: Option<String>,
+    /// Only where it was asked for: `?live=true`.
+    pub live: Option<LiveLine>,
+    /// The open incident.
+    pub incident: Option<IncidentState>,
+    /// The last one that ended.
+    pub last_settled: Option<IncidentState>,
+    /// By name.
+    pub versions: Vec<VersionLine>,
+    /// Holds, lifted ones left out.
+    pub holds: Vec<HoldLine>,
+    /// Announcements that are still to be delivered.
+    pub announcements_waiting: usize,
+}
+
+/// A line of the incident list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentListLine {
+    /// Its id.
+    pub id: IncidentId,
+    /// Of which service.
+    pub service: ServiceName,
+    /// When it opened.
+    pub opened_at: UnixMillis,
+    /// When it ended.
+    pub settled_at: Option<UnixMillis>,
+    /// Of its last plan.
+    pub strategy: Option<Strategy>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was served in the end.
+    pub target: Option<Target>,
+    /// One sentence.
+    pub summary: String,
+}
+
+/// A plan and what approvals are given to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// See [`Plan::digest`].
+    pub digest: Digest,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// A signal that no route took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnroutedSignal {
+    /// From which source.
+    pub source: Option<String>,
+    /// How often it came.
+    pub times: u32,
+    /// The signal.
+    pub signal: Signal,
+}
+
+/// `POST services/{service}/pull`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullBody {
+    /// None leaves it to the planner.
+    #[serde(default)]
+    pub to: Option<VersionName>,
+    /// Why.
+    pub reason: String,
+    /// How fast; routine if not given.
+    #[serde(default)]
+    pub urgency: Option<Urgency>,
+}
+
+/// `POST incidents/{id}/approve` and `…/refuse`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoteBody {
+    /// The plan's digest: a vote for another plan than the one at hand does not count.
+    pub plan: Digest,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Ed25519 over [`ripcord_core::plan::VoteStatement::signed_bytes`], in hexadecimal; none is a vote by token.
+    #[serde(default)]
+    pub signature: Option<String>,
+    /// The key, in hexadecimal; it must be the person's configured one.
+    #[serde(default)]
+    pub public_key: Option<String>,
+    /// Who signed, where the request carries no token: the signature says it.
+    #[serde(default)]
+    pub person: Option<PersonName>,
+}
+
+/// Any command that needs only a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST incidents/{id}/answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerBody {
+    /// Whether the interrupted shift happened.
+    pub happened: Happened,
+    /// How the person knows.
+    pub reason: String,
+}
+
+/// `POST services/{service}/adopt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptBody {
+    /// None is the one that is live.
+    #[serde(default)]
+    pub version: Option<VersionName>,
+    /// Why the person vouches.
+    pub reason: String,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The open incident, or the one that the command ended.
+    pub incident: Option<IncidentId>,
+    /// One sentence.
+    pub text: String,
+}
+
+/// What became of a command to one of all services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneOne {
+    /// Which service.
+    pub service: ServiceName,
+    /// Whether the service is now as asked.
+    pub done: bool,
+    /// One sentence.
+    pub text: String,
+}
+
+impl IncidentState {
+    /// The open incident, or the last settled one, of a service.
+    pub(crate) fn of(service: &Service, incident: &ripcord_core::service::Incident) -> Self {
+        use ripcord_core::service::Phase;
+        let (outcome, wanted, needs) = match &incident.phase {
+            Phase::Settled(outcome) => (outcome.clone(), Vec::new(), None),
+            Phase::Authorising(authorising) => (Outcome::Open, service.wanted(authorising), None),
+            Phase::NeedsPerson(need) => (Outcome::Open, Vec::new(), Some(need.text.clone())),
+            _ => (Outcome::Open, Vec::new(), None),
+        };
+        Self {
+            id: incident.id.clone(),
+            phase: incident.phase_name().to_owned(),
+            outcome,
+            opened_at: incident.marks.opened_at,
+            past_pivot: incident.is_past_pivot(),
+            plan: incident.plan().map(|plan| plan.digest),
+            wanted,
+            needs,
+            length: service.length,
+        }
+    }
+}
+
+impl HoldLine {
+    /// All holds of a service, lifted ones left out.
+    pub(crate) fn all(service: &Service) -> Vec<Self> {
+        let standing = service.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
+        standing
+            .map(|(version, hold)| Self {
+                version: version.clone(),
+                incident: hold.incident.clone(),
+                since: hold.since,
+                state: match hold.state {
+                    HoldState::Stands => "stands",
+                    HoldState::Broken => "broken",
+                    HoldState::Lifted => "lifted",
+                }
+                .to_owned(),
+            })
+            .collect()
+    }
+}
+
+impl VersionLine {
+    /// All that is known of a service's versions.
+    pub(crate) fn all(service: &Service, now: UnixMillis) -> Vec<Self> {
+        service
+            .versions
+            .iter()
+            .map(|(version, known)| Self {
+                version: version.clone(),
+                digest: known.digest,
+                standing: service.standing_of(version, now),
+                since: known.since,
+                expires_at: service.expires_at(version),
+                condemned_by: known.condemned_by.clone(),
+            })
+            .collect()
+    }
+}
+
+impl From<IncidentLine> for IncidentListLine {
+    fn from(line: IncidentLine) -> Self {
+        let incident = line.incident;
+        Self {
+            id: incident.id,
+            service: line.service,
+            opened_at: incident.opened_at,
+            settled_at: incident.settled_at,
+            strategy: incident.strategy,
+            outcome: incident.outcome,
+            target: incident.target,
+            summary: line.summary,
+        }
+    }
+}
+
+impl From<StoredSignal> for UnroutedSignal {
+    fn from(stored: StoredSignal) -> Self {
+        Self {
+            source: stored.source.map(|name| name.to_string()),
+            times: stored.times,
+            signal: stored.signal,
+        }
+    }
+}

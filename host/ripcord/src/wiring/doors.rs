@@ -1,0 +1,86 @@
+//! Who may come in: people and alert sources, their secrets read.
+
+use std::collections::BTreeMap;
+
+use ripcord_adapters::Secret;
+use ripcord_core::digest::Digest;
+use ripcord_engine::Person;
+
+use crate::config::{AuthConfig, Config, Mistakes, SecretRef};
+use crate::http::{Gate, KnownPerson, People, Source};
+
+/// Shorter tokens can be guessed.
+const TOKEN_CHARS_MIN: usize = 16;
+
+/// Reads a secret; a mistake at its place if it cannot be read.
+pub(crate) fn secret(at: &SecretRef, mistakes: &mut Mistakes) -> Option<Secret> {
+    mistakes.ok(&at.span, at.read(), "")
+}
+
+/// The same for one that may be missing.
+pub(crate) fn optional(at: Option<&SecretRef>, mistakes: &mut Mistakes) -> Option<Secret> {
+    at.and_then(|at| secret(at, mistakes))
+}
+
+/// Everyone who may ask.
+pub fn people(config: &Config, mistakes: &mut Mistakes, warnings: &mut Mistakes) -> People {
+    let mut known: Vec<KnownPerson> = Vec::new();
+    for person in &config.people {
+        let token = optional(person.token.as_ref(), mistakes);
+        if let (Some(token), Some(at)) = (&token, &person.token)
+            && token.expose().chars().count() < TOKEN_CHARS_MIN
+        {
+            let message = format!("the token of `{}` is short enough to be guessed", person.name);
+            warnings.add(
+                at.span.clone(),
+                message,
+                format!("draw at least {TOKEN_CHARS_MIN} random characters: `openssl rand -hex 32`"),
+            );
+        }
+        let token = token.map(|token| Digest::of(token.expose()));
+        if let Some(other) = known.iter().find(|other| token.is_some() && other.token == token) {
+            mistakes.add(
+                person.span.clone(),
+                format!("`{}` and `{}` have the same token", other.person.name, person.name),
+                "give each their own: otherwise one person counts as two",
+            );
+        }
+        let (name, roles) = (person.name.clone(), person.roles.clone());
+        known.push(KnownPerson { person: Person { name, roles }, token, public_key: person.public_key });
+    }
+    People(known)
+}
+
+/// Everything that may send alerts.
+pub fn sources(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<String, Source> {
+    let mut sources = BTreeMap::new();
+    for source in &config.sources {
+        let gate = match &source.auth {
+            AuthConfig::Bearer(at) => {
+                secret(at, mistakes).map(|token| Gate::Bearer(Digest::of(token.expose())))
+            }
+            AuthConfig::Basic { user, password } => {
+                secret(password, mistakes).map(|password| Gate::basic(user, &password))
+            }
+            AuthConfig::Hmac { secret: at, header, timestamp_header, window } => {
+                secret(at, mistakes).map(|key| Gate::Hmac {
+                    key,
+                    header: header.clone(),
+                    timestamp_header: timestamp_header.clone(),
+                    window: *window,
+                })
+            }
+        };
+        let Some(gate) = gate else { continue };
+        let ready = Source {
+            name: source.name.clone(),
+            kind: source.kind,
+            gate,
+            routes: source.routes.clone(),
+            body_bytes_max: source.body_bytes_max,
+            dedupe_window: source.dedupe_window,
+        };
+        sources.insert(source.name.to_string(), ready);
+    }
+    sources
+}

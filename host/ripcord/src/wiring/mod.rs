@@ -1,0 +1,271 @@
+//! From a configuration to a host: adapters, sandbox, policies, terms, store.
+
+pub mod doors;
+pub mod policies;
+pub mod ports;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use ripcord_adapters::clock_system::SystemClock;
+use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
+use ripcord_adapters::metrics_scrape::Scraping;
+use ripcord_adapters::{Http, Shared};
+use ripcord_core::name::{RoleName, ServiceName};
+use ripcord_core::policy::Role;
+use ripcord_core::terms::Terms;
+use ripcord_engine::{EvidenceSetup, HostSetup, ServiceSetup};
+use ripcord_ports::store::StoreError;
+use ripcord_ports::{PortError, Store};
+use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
+use ripcord_store::SqliteStore;
+
+use crate::config::{Config, ConfigError, Mistakes, ServiceConfig};
+use crate::http::{People, Source};
+use policies::LoadedPolicies;
+use ports::MetricsSources;
+
+/// The store's file in the data folder.
+pub const STORE_FILE: &str = "store.sqlite";
+
+/// One object of evidence.
+const EVIDENCE_BYTES_MAX: u64 = 256 << 20;
+
+/// A host, ready to start.
+pub struct Wired {
+    /// For the engine.
+    pub setup: HostSetup,
+    /// To be closed in the end.
+    pub store: Arc<SqliteStore>,
+    /// Who may ask.
+    pub people: People,
+    /// Who may send alerts.
+    pub sources: BTreeMap<String, Source>,
+    /// Roles whose people may pull, by service.
+    pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
+    /// Metrics pages that are being read.
+    pub scraping: Vec<Scraping>,
+    /// What may surprise.
+    pub warnings: Mistakes,
+}
+
+impl std::fmt::Debug for Wired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wired").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}
+
+/// A configuration from which no host can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// What the configuration names is not there or does not fit.
+    #[error(transparent)]
+    Mistakes(#[from] Box<ConfigError>),
+    /// The data folder.
+    #[error(
+        "the data folder `{path}` cannot be used: {source}; give one that this user may write, as `data` below `[host]`"
+    )]
+    Data {
+        /// Which folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The cache of compiled policies.
+    #[error(transparent)]
+    Cache(#[from] CacheDirError),
+    /// An adapter that every host has.
+    #[error(transparent)]
+    Adapter(#[from] PortError),
+}
+
+/// Opens a folder below the data folder, creating it for this user alone.
+pub(crate) fn open_data(data: &Path, below: &str) -> Result<Dir, WireError> {
+    let path = data.join(below);
+    let failed = |source| WireError::Data { path: path.display().to_string(), source };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&path).map_err(failed)?;
+    Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)
+}
+
+/// What all adapters share.
+pub fn shared() -> Result<Shared, PortError> {
+    Ok(Shared { http: Http::new()?, clock: Arc::new(SystemClock) })
+}
+
+/// The sandbox, with compiled policies cached in the data folder.
+pub fn sandbox(config: &Config) -> Result<Sandbox, WireError> {
+    open_data(&config.host.data, "")?;
+    let cache = ripcord_sandbox::open_cache_dir(&config.host.data.join("cache"))?;
+    Ok(Sandbox::new(SandboxConfig { cache_dir: Some(cache), slots: config.host.policy_slots })?)
+}
+
+/// Everything that a configuration names, made and checked, with nothing contacted and no store.
+#[derive(Debug)]
+pub struct Parts {
+    /// Loaded policies by the name that the configuration uses.
+    pub policies: LoadedPolicies,
+    /// Metrics sources.
+    pub metrics: MetricsSources,
+    /// Services, in order.
+    pub services: Vec<ServiceSetup>,
+    /// Who may ask.
+    pub people: People,
+    /// Who may send alerts.
+    pub sources: BTreeMap<String, Source>,
+}
+
+/// Makes everything that the configuration names. Where mistakes are added, what they are about is missing from the result.
+pub fn parts(
+    config: &Config,
+    sandbox: &Sandbox,
+    shared: &Shared,
+    mistakes: &mut Mistakes,
+    warnings: &mut Mistakes,
+) -> Parts {
+    let policies = policies::load(config, sandbox, mistakes);
+    let metrics = ports::metrics(config, shared, mistakes);
+    let people = doors::people(config, mistakes, warnings);
+    let sources = doors::sources(config, mistakes);
+    let mut services = Vec::new();
+    for service in &config.services {
+        let ports = ports::ports(service, &metrics, shared, mistakes);
+        let placed = policies::place(service, &policies, mistakes, warnings);
+        if let Some(ports) = ports {
+            services.push(service_setup(config, service, ports, placed));
+        }
+    }
+    Parts { policies, metrics, services, people, sources }
+}
+
+fn service_setup(
+    config: &Config,
+    service: &ServiceConfig,
+    ports: ripcord_engine::ServicePorts,
+    placed: Vec<(ripcord_core::terms::PolicyUse, ripcord_engine::PlacedPolicy)>,
+) -> ServiceSetup {
+    let (used, policies): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
+    let terms = Terms {
+        mode: service.mode,
+        environment: service.facts.environment.clone(),
+        deployer: ports.deployer.class(),
+        proof_min: ports::proof_min(service),
+        floor: service.floor.clone(),
+        requester_vote: service.requester_vote,
+        evidence: service.evidence,
+        breaker: service.breaker,
+        deadlines: service.deadlines,
+        trials_max: service.trials_max,
+        schedule: service.schedule,
+        policies: used,
+    };
+    ServiceSetup {
+        name: service.name.clone(),
+        step_arguments: ports::step_arguments(service, &ports),
+        configuration: effective(config, service, &terms, &policies),
+        terms,
+        facts: service.facts.clone(),
+        ports,
+        policies,
+        evidence: EvidenceSetup {
+            before: config.host.evidence_before,
+            request_log_bytes_max: config.host.evidence_request_log_bytes_max,
+        },
+    }
+}
+
+/// The effective configuration of a service for the record: who may act, which policies with which settings, connected to what. The file
+/// holds no secrets, so neither does this.
+fn effective(
+    config: &Config,
+    service: &ServiceConfig,
+    terms: &Terms,
+    policies: &[ripcord_engine::PlacedPolicy],
+) -> serde_json::Value {
+    use serde_json::json;
+    let hex = |key: &[u8; 32]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let people = config.people.iter().map(|person| {
+        json!({
+            "name": person.name, "roles": person.roles, "token": person.token.is_some(),
+            "public_key": person.public_key.as_ref().map(hex),
+        })
+    });
+    let sources = config.sources.iter().map(|source| {
+        let routes = source.routes.iter().filter(|route| route.service == service.name);
+        json!({"name": source.name, "routes": routes.map(|route| &route.labels).collect::<Vec<_>>()})
+    });
+    let policies = policies.iter().map(|placed| {
+        let settings: serde_json::Value = serde_json::from_str(&placed.settings).unwrap_or_default();
+        json!({
+            "role": placed.role, "policy": placed.policy.reference(), "settings": settings, "facts": placed.grant,
+        })
+    });
+    json!({
+        "service": service.name,
+        "file": service.table,
+        "terms": terms,
+        "facts": service.facts,
+        "may_pull": service.may_pull,
+        "people": people.collect::<Vec<_>>(),
+        "sources": sources.collect::<Vec<_>>(),
+        "policies": policies.collect::<Vec<_>>(),
+        "notifiers": config.notifiers.iter().map(|notifier| &notifier.name).collect::<Vec<_>>(),
+    })
+}
+
+/// Opens the store, makes everything, keeps the policies for replay.
+pub async fn wire(config: &Config) -> Result<Wired, WireError> {
+    let shared = shared()?;
+    let sandbox = sandbox(config)?;
+    let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
+    let parts = parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let notifiers = ports::notifiers(config, &shared, &mut mistakes);
+    if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
+        return Err(Box::new(error).into());
+    }
+    let data = &config.host.data;
+    open_data(data, "")?;
+    let store = Arc::new(SqliteStore::open(data.join(STORE_FILE))?);
+    for loaded in parts.policies.values() {
+        store.keep_component(&loaded.bytes).await?;
+    }
+    open_data(data, "evidence")?;
+    let evidence = DirectoryEvidence::new(DirectoryEvidenceConfig {
+        root: data.join("evidence"),
+        bytes_max: EVIDENCE_BYTES_MAX.max(config.host.evidence_request_log_bytes_max),
+    })?;
+    let may_pull = config.services.iter().map(|service| (service.name.clone(), service.may_pull.clone()));
+    Ok(Wired {
+        may_pull: may_pull.collect(),
+        scraping: parts.metrics.start(),
+        setup: HostSetup {
+            store: store.clone(),
+            clock: shared.clock.clone(),
+            notifiers,
+            evidence: Arc::new(evidence),
+            staging: Arc::new(open_data(data, "staging")?),
+            limits: Limits::default(),
+            host_version: env!("CARGO_PKG_VERSION").to_owned(),
+            services: parts.services,
+        },
+        store,
+        people: parts.people,
+        sources: parts.sources,
+        warnings,
+    })
+}
+
+/// Whether a service has a policy of that role.
+pub(crate) fn has_role(service: &ServiceConfig, role: Role) -> bool {
+    service.policies.iter().any(|placed| placed.role == role)
+}

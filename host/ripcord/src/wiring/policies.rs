@@ -1,0 +1,208 @@
+//! Policies: bytes from a file or from this program, loaded, placed, their settings checked.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use ripcord_core::canonical;
+use ripcord_core::digest::Digest;
+use ripcord_core::terms::PolicyUse;
+use ripcord_engine::PlacedPolicy;
+use ripcord_sandbox::{Policy, Sandbox};
+
+use crate::config::{Config, Mistakes, PlacedConfig, PolicyFile, ServiceConfig, suggestion};
+use crate::starters;
+
+/// The sandbox refuses more than this anyway.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// A loaded policy and its bytes, which the store keeps for replay.
+#[derive(Debug, Clone)]
+pub struct LoadedPolicy {
+    /// Ready to run.
+    pub policy: Policy,
+    /// The component.
+    pub bytes: Vec<u8>,
+}
+
+/// All policies that a configuration names, by the name it uses.
+pub type LoadedPolicies = BTreeMap<String, LoadedPolicy>;
+
+/// Loads every policy file, used or not, and every starter policy that is used.
+pub fn load(config: &Config, sandbox: &Sandbox, mistakes: &mut Mistakes) -> LoadedPolicies {
+    let mut loaded = LoadedPolicies::new();
+    for (name, file) in &config.policies {
+        if let Some(policy) = load_file(file, sandbox, mistakes) {
+            loaded.insert(name.clone(), policy);
+        }
+    }
+    for placed in config.services.iter().flat_map(|service| &service.policies) {
+        let name = placed.policy.get_ref();
+        if loaded.contains_key(name) {
+            continue;
+        }
+        let Some(starter) = starters::named(name) else { continue };
+        let policy = mistakes.ok(&placed.policy.span(), sandbox.load(starter.bytes), "");
+        if let Some(policy) = policy {
+            loaded.insert(name.clone(), LoadedPolicy { policy, bytes: starter.bytes.to_vec() });
+        }
+    }
+    loaded
+}
+
+fn load_file(file: &PolicyFile, sandbox: &Sandbox, mistakes: &mut Mistakes) -> Option<LoadedPolicy> {
+    let bytes = match read(&file.file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("the policy `{}` cannot be read: {error}", file.file.display());
+            mistakes.add(
+                file.file_span.clone(),
+                message,
+                "build it with `ripcord policy build`, or correct the path",
+            );
+            return None;
+        }
+    };
+    if let Some(wanted) = &file.sha256 {
+        let found = Digest::of(&bytes);
+        if found != *wanted.get_ref() {
+            let message =
+                format!("`{}` is another component than the pinned one: its sha-256 is `{found}`", file.name);
+            mistakes.add(wanted.span(), message, "if you mean to activate it, write that digest here");
+            return None;
+        }
+    }
+    let policy = sandbox.load(&bytes).map_err(|error| {
+        mistakes.add(file.file_span.clone(), format!("`{}` cannot be a policy: {error}", file.name), "");
+    });
+    Some(LoadedPolicy { policy: policy.ok()?, bytes })
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts a service's policies in their places. What will not stop the host, but may surprise, goes to `warnings`.
+pub fn place(
+    service: &ServiceConfig,
+    loaded: &LoadedPolicies,
+    mistakes: &mut Mistakes,
+    warnings: &mut Mistakes,
+) -> Vec<(PolicyUse, PlacedPolicy)> {
+    let mut all: Vec<(PolicyUse, PlacedPolicy)> = Vec::new();
+    for placed in &service.policies {
+        // One that is not there was reported when it was loaded.
+        let Some(found) = loaded.get(placed.policy.get_ref()) else { continue };
+        let Some(one) = place_one(placed, &found.policy, mistakes, warnings) else { continue };
+        let twice = |(used, _): &&(PolicyUse, PlacedPolicy)| {
+            used.role == one.0.role && used.policy.name == one.0.policy.name
+        };
+        if all.iter().any(|other| twice(&other)) {
+            mistakes.add(
+                placed.policy.span(),
+                format!(
+                    "`{}` fills the role {} of `{}` twice: both would share one memory",
+                    one.0.policy.name, placed.role, service.name
+                ),
+                "keep one of them, or build the policy under a second name",
+            );
+            continue;
+        }
+        all.push(one);
+    }
+    all
+}
+
+fn place_one(
+    placed: &PlacedConfig,
+    policy: &Policy,
+    mistakes: &mut Mistakes,
+    warnings: &mut Mistakes,
+) -> Option<(PolicyUse, PlacedPolicy)> {
+    let span = placed.policy.span();
+    let name = placed.policy.get_ref();
+    if !policy.roles().contains(&placed.role) {
+        let roles = policy.roles().iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(", ");
+        mistakes.add(
+            span,
+            format!("`{name}` does not fill the role {}", placed.role),
+            format!("it fills {roles}; put it there, or choose another policy"),
+        );
+        return None;
+    }
+    let settings = match policy.check_settings(&placed.settings) {
+        Ok(settings) => settings,
+        Err(error) => {
+            for mistake in &error.mistakes {
+                let unexpected = unexpected(&mistake.message);
+                let pointer = unexpected.map_or_else(
+                    || mistake.path.clone(),
+                    |key| format!("{}/{}", mistake.path, key.replace('~', "~0").replace('/', "~1")),
+                );
+                let at = mistake.path.trim_start_matches('/').replace('/', ".");
+                let at = if at.is_empty() { String::new() } else { format!(" (`{at}`)") };
+                let near = unexpected
+                    .filter(|_| mistake.path.is_empty())
+                    .map(|key| suggestion(key, "it takes", setting_names(policy).iter().map(String::as_str)))
+                    .filter(|near| !near.is_empty());
+                mistakes.add(
+                    placed.place_of(&pointer),
+                    format!("the settings of `{name}` do not fit{at}: {}", mistake.message),
+                    near.unwrap_or_else(|| format!("`ripcord policy inspect {name}` shows what it takes")),
+                );
+            }
+            return None;
+        }
+    };
+    let digest = mistakes.ok(&span, canonical::json_digest("ripcord settings 1", &placed.settings), "")?;
+    let declared = policy.manifest().may_request(placed.role);
+    let grant = match &placed.facts {
+        None => declared.to_vec(),
+        Some(facts) => {
+            for fact in facts.iter().filter(|fact| !declared.contains(fact.get_ref())) {
+                let message = format!("`{name}` never asks for `{}`", fact.get_ref());
+                warnings.add(fact.span(), message, "leave it out: a grant should say what is needed");
+            }
+            let granted: Vec<_> = facts.iter().map(|fact| *fact.get_ref()).collect();
+            for kind in declared.iter().filter(|kind| !granted.contains(kind)) {
+                let message =
+                    format!("`{name}` may ask for `{kind}`, which is not granted: it faults if it does");
+                warnings.add(
+                    span.clone(),
+                    message,
+                    format!("add `\"{kind}\"` to `facts`, or choose settings that do without"),
+                );
+            }
+            granted
+        }
+    };
+    let used = PolicyUse { role: placed.role, policy: policy.reference().clone(), settings: digest };
+    Some((used, PlacedPolicy { role: placed.role, policy: policy.clone(), settings, grant }))
+}
+
+/// The key that a schema's mistake is about, where it is one that should not be there.
+fn unexpected(message: &str) -> Option<&str> {
+    message.split('\'').nth(1).filter(|_| message.contains("unexpected"))
+}
+
+/// The names of a policy's settings, as its schema lists them.
+fn setting_names(policy: &Policy) -> Vec<String> {
+    let schema: serde_json::Value =
+        serde_json::from_str(&policy.manifest().settings_schema).unwrap_or_default();
+    let names = schema["properties"].as_object();
+    names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unexpected;
+
+    #[test]
+    fn an_unexpected_key_is_told_from_a_wrong_value() {
+        let message = "Additional properties are not allowed ('treshold' was unexpected)";
+        assert_eq!(unexpected(message), Some("treshold"));
+        assert_eq!(unexpected("'x' is not of type \"number\""), None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a user reads when the configuration is wrong: every mistake, at its place, with what to do.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ripcord::config::{Config, SourceFile};
+
+/// A configuration without mistakes; tests break it.
+const GOOD: &str = r#"
+[host]
+listen = "127.0.0.1:8787"
+
+[people.ada]
+roles = ["operator", "approver"]
+token-file = "secrets/ada.token"
+
+[sources.alertmanager]
+kind = "alertmanager"
+auth = { bearer-file = "secrets/am.token" }
+
+[[sources.alertmanager.routes]]
+match = { model = "fraud", severity = "*" }
+service = "fraud-api"
+
+[metrics.prometheus]
+kind = "prometheus"
+url = "http://127.0.0.1:9090"
+
+[policies.fraud-rule]
+file = "policies/fraud_rule.wasm"
+
+[policies.fraud-plan]
+file = "policies/fraud_plan.wasm"
+
+[services.fraud-api]
+mode = "ask"
+criticality = "high"
+model = "fraud"
+floor = [{ role = "approver", people = 2 }]
+registry = { kind = "directory", root = "registry" }
+metrics = ["prometheus"]
+deployer = { kind = "open-inference", url = "http://127.0.0.1:8080", model-directory = "models/fraud" }
+
+[[services.fraud-api.triggers]]
+policy = "fraud-rule"
+settings = { limit = 0.2 }
+
+[services.fraud-api.planner]
+policy = "fraud-plan"
+"#;
+
+fn parse(text: &str) -> Result<Config, String> {
+    let file = SourceFile { path: "ripcord.toml".into(), text: text.to_owned() };
+    Config::parse(file).map_err(|error| error.to_string())
+}
+
+/// The good configuration with one piece replaced.
+fn with(piece: &str, by: &str) -> String {
+    assert_eq!(GOOD.matches(piece).count(), 1, "`{piece}` must be there once");
+    let error = parse(&GOOD.replace(piece, by)).unwrap_err();
+    error.trim_end().to_owned()
+}
+
+#[test]
+fn the_good_one_is_good() {
+    let config = parse(GOOD).unwrap_or_else(|error| panic!("{error}"));
+    let service = config.service("fraud-api").unwrap();
+    assert_eq!(service.floor[0].people, 2);
+    assert_eq!(service.policies.len(), 2);
+    let ripcord::config::adapters::RegistryConfig::Directory(registry) = &service.registry else {
+        panic!("{:?}", service.registry)
+    };
+    assert_eq!(registry.config.model, "fraud");
+    assert!(service.endpoint.is_some(), "the deployer's server is where it answers");
+}
+
+#[test]
+fn every_default_is_the_documented_one() {
+    use ripcord_core::terms::{Breaker, Deadlines, Mode};
+    let config = parse(&GOOD.replace("mode = \"ask\"", "")).unwrap_or_else(|error| panic!("{error}"));
+    let service = config.service("fraud-api").unwrap();
+    assert_eq!(service.mode, Mode::Observe);
+    assert_eq!(service.breaker, Breaker::default());
+    assert_eq!(service.deadlines, Deadlines::default());
+    assert_eq!(service.schedule, None);
+    assert!(config.host.listen.ip().is_loopback());
+}
+
+#[test]
+fn relative_paths_start_from_the_file() {
+    let file = SourceFile { path: "/etc/ripcord/ripcord.toml".into(), text: GOOD.to_owned() };
+    let config = Config::parse(file).unwrap();
+    assert_eq!(config.host.data, std::path::Path::new("/etc/ripcord/ripcord-data"));
+    assert_eq!(
+        config.policies["fraud-rule"].file,
+        std::path::Path::new("/etc/ripcord/policies/fraud_rule.wasm")
+    );
+}
+
+#[test]
+fn not_toml() {
+    insta::assert_snapshot!(with("mode = \"ask\"", "mode = ask"));
+}
+
+#[test]
+fn a_key_twice() {
+    insta::assert_snapshot!(with("mode = \"ask\"", "mode = \"ask\"\nmode = \"act\""));
+}
+
+#[test]
+fn an_unknown_key_with_a_near_one() {
+    insta::assert_snapshot!(with("criticality =", "criticalty ="));
+}
+
+#[test]
+fn an_unknown_key_with_none_near() {
+    insta::assert_snapshot!(with("[host]", "[host]\nworkers = 4"));
+}
+
+#[test]
+fn an_unknown_table() {
+    insta::assert_snapshot!(with("[metrics.prometheus]", "[metric.prometheus]"));
+}
+
+#[test]
+fn an_unknown_key_of_an_adapter() {
+    insta::assert_snapshot!(with("model-directory =", "model-dir ="));
+}
+
+#[test]
+fn a_wrong_type() {
+    insta::assert_snapshot!(with("people = 2", "people = \"two\""));
+}
+
+#[test]
+fn a_wrong_word() {
+    insta::assert_snapshot!(with("\"ask\"", "\"obsrve\""));
+}
+
+#[test]
+fn a_wrong_kind() {
+    insta::assert_snapshot!(with("kind = \"directory\"", "kind = \"directry\""));
+}
+
+#[test]
+fn a_missing_table() {
+    insta::assert_snapshot!(with("registry = { kind = \"directory\", root = \"registry\" }", ""));
+}
+
+#[test]
+fn a_route_to_an_unknown_service() {
+    insta::assert_snapshot!(with("service = \"fraud-api\"", "service = \"fraud-ap\""));
+}
+
+#[test]
+fn an_unknown_policy() {
+    insta::assert_snapshot!(with("policy = \"fraud-rule\"", "policy = \"fraud-rul\""));
+}
+
+#[test]
+fn an_unknown_metrics_source() {
+    insta::assert_snapshot!(with("metrics = [\"prometheus\"]", "metrics = [\"promteheus\"]"));
+}
+
+#[test]
+fn triggers_without_a_planner() {
+    insta::assert_snapshot!(with("[services.fraud-api.planner]\npolicy = \"fraud-plan\"", ""));
+}
+
+#[test]
+fn a_secret_in_the_file() {
+    let shown = with("token-file = \"secrets/ada.token\"", "token = \"hunter2hunter2\"");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_password_in_an_address() {
+    let shown = with("http://127.0.0.1:9090", "http://ada:hunter2@127.0.0.1:9090");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_source_that_anyone_can_use() {
+    insta::assert_snapshot!(with("auth = { bearer-file = \"secrets/am.token\" }", ""));
+}
+
+#[test]
+fn two_ways_to_authenticate() {
+    insta::assert_snapshot!(with(
+        "{ bearer-file = \"secrets/am.token\" }",
+        "{ bearer-file = \"a\", basic = { user = \"am\", password-file = \"b\" } }"
+    ));
+}
+
+#[test]
+fn a_near_role() {
+    insta::assert_snapshot!(with("\"operator\", \"approver\"]", "\"operater\"]"));
+}
+
+#[test]
+fn a_name_that_cannot_be_one() {
+    insta::assert_snapshot!(with("[people.ada]", "[people.\"ada lovelace\"]"));
+}
+
+#[test]
+fn a_key_that_is_no_public_key() {
+    insta::assert_snapshot!(with("token-file = \"secrets/ada.token\"", "public-key = \"abc\""));
+}
+
+#[test]
+fn a_time_that_is_none() {
+    insta::assert_snapshot!(with("criticality = \"high\"", "schedule-seconds = -5"));
+}
+
+#[test]
+fn two_people_with_one_secret() {
+    insta::assert_snapshot!(with(
+        "[sources.alertmanager]",
+        "[people.bob]\nroles = [\"approver\"]\ntoken-file = \"secrets/ada.token\"\n\n[sources.alertmanager]"
+    ));
+}
+
+#[test]
+fn several_mistakes_at_once() {
+    let text = GOOD
+        .replace("listen = \"127.0.0.1:8787\"", "listen = \"localhost\"")
+        .replace("mode = \"ask\"", "mode = \"asks\"\nfloors = 1")
+        .replace("people = 2", "people = -1")
+        .replace("url = \"http://127.0.0.1:9090\"", "");
+    insta::assert_snapshot!(parse(&text).unwrap_err());
+}
+
+#[test]
+fn any_text_is_read_or_refused_and_never_panics() {
+    // Every prefix, and every line left out.
+    for (end, _) in GOOD.char_indices() {
+        let _ = parse(&GOOD[..end]).map_err(|error| error.len());
+    }
+    let lines: Vec<_> = GOOD.lines().collect();
+    for left_out in 0..lines.len() {
+        let text: Vec<_> =
+            lines.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, line)| *line).collect();
+        let _ = parse(&text.join("\n")).map_err(|error| error.len());
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none.toml");
+    let error = Config::load(&path).unwrap_err().to_string();
+    assert!(error.starts_with("there is no configuration at `") && error.contains("ripcord init"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! The host over a real listener: webhooks and people, good and bad.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod api;
+mod hooks;
+mod rights;
+mod server;
+mod support;
+mod votes;

@@ -1,0 +1,65 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{PEOPLE, host};
+
+/// Every page that people use, and whose role opens it. A page that is not here is not tested: add it.
+const PAGES: &[(&str, &str, &[&str])] = &[
+    ("GET", "services", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "services/fraud-api", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "services/fraud-api/holds", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "incidents", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "incidents/fraud-api:1", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "incidents/fraud-api:1/plan", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "incidents/fraud-api:1/wait", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "signals/unrouted", &["viewer", "operator", "approver", "admin", "security"]),
+    ("POST", "services/fraud-api/pull", &["operator"]),
+    ("POST", "services/fraud-api/pause", &["operator"]),
+    ("POST", "services/fraud-api/resume", &["operator"]),
+    ("POST", "services/fraud-api/adopt", &["admin"]),
+    ("POST", "services/fraud-api/holds/1.4.0/lift", &["admin"]),
+    ("POST", "pause", &["operator"]),
+    ("POST", "resume", &["operator"]),
+    ("POST", "incidents/fraud-api:1/approve", &["approver"]),
+    ("POST", "incidents/fraud-api:1/refuse", &["approver"]),
+    ("POST", "incidents/fraud-api:1/abort", &["operator"]),
+    ("POST", "incidents/fraud-api:1/dismiss", &["operator"]),
+    ("POST", "incidents/fraud-api:1/answer", &["operator"]),
+];
+
+fn plan() -> Value {
+    json!({"plan": "0".repeat(64)})
+}
+
+#[tokio::test]
+async fn every_page_is_closed_to_strangers_and_to_other_roles() {
+    let host = host().await;
+    for (method, path, roles) in PAGES {
+        let votes = path.ends_with("approve") || path.ends_with("refuse");
+        let sent = (*method == "POST").then(|| if votes { plan() } else { json!({}) });
+        let method: Method = method.parse().unwrap();
+        let (status, _) = host.ask("", method.clone(), path, sent.clone()).await;
+        assert_eq!(status, 401, "{method} {path} by nobody");
+        for (name, role) in PEOPLE {
+            let (status, body) = host.ask(name, method.clone(), path, sent.clone()).await;
+            // An empty body is refused too, but only after the role was found good.
+            assert_eq!(status != 403, roles.contains(&role), "{method} {path} by {role}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_need_a_reason_and_known_keys() {
+    let host = host().await;
+    for (sent, expected) in [
+        (json!({}), "missing field `reason`"),
+        (json!({"reason": "  "}), "`reason` is empty"),
+        (json!({"reason": "x".repeat(4_001)}), "more than 4000"),
+        (json!({"reason": "x", "version": "1"}), "unknown field"),
+        (json!([1]), "invalid"),
+    ] {
+        let (status, problem) = host.post("olga", "services/fraud-api/pull", sent).await;
+        assert_eq!(status, 400);
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
+    }
+}
