@@ -48,6 +48,7 @@ async fn run(text: &str, scope: Scope, alert: Option<&str>) -> (Report, String) 
     let alert = alert.map(|name| recorded.join(name));
     let options = CheckOptions { config: folder.path().join("ripcord.toml"), alert, scope };
     let report = check(&options).await;
+    assert!(!folder.path().join("data").exists(), "looking leaves nothing behind");
     let shown = report.to_string().replace(&folder.path().display().to_string(), "DIR");
     (report, shown)
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-pub use find::{Found, FoundModel, find};
+pub use find::{Found, FoundModel, Places, find};
 pub use template::render;
 
 /// The configuration's name.
@@ -22,6 +22,8 @@ const SOURCE_TOKEN_FILE: &str = "secrets/alertmanager.token";
 pub struct InitOptions {
     /// The folder that gets the configuration.
     pub folder: PathBuf,
+    /// Where servers are looked for.
+    pub places: Places,
 }
 
 /// What `init` has done.
@@ -60,7 +62,7 @@ pub async fn init(options: &InitOptions) -> Result<Initialised, InitError> {
     if file.symlink_metadata().is_ok() {
         return Err(InitError::Exists(file.display().to_string()));
     }
-    let found = find(&options.folder).await;
+    let found = find(&options.folder, &options.places).await;
     let mut written = vec![file.clone()];
     for name in [TOKEN_FILE, SOURCE_TOKEN_FILE] {
         let path = options.folder.join(name);
@@ -122,7 +124,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_read_back_and_nothing_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
-        let options = InitOptions { folder: folder.path().to_owned() };
+        let places = Places { servers: Vec::new(), prometheus: "http://127.0.0.1:9".into() };
+        let options = InitOptions { folder: folder.path().to_owned(), places };
         let done = init(&options).await.unwrap();
         Config::load(&done.file).unwrap();
         let before = std::fs::read(&done.file).unwrap();
@@ -132,6 +135,44 @@ mod tests {
             &std::fs::metadata(folder.path().join(TOKEN_FILE)).unwrap().permissions(),
         );
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_runs_and_lies_there_is_found_and_makes_a_whole_configuration() {
+        use axum::routing::{get, post};
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["registry/fraud/1.3.2", "models/fraud", "golden"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        std::fs::write(folder.path().join("golden/fraud.jsonl"), "").unwrap();
+        std::fs::write(folder.path().join("requests.jsonl"), "").unwrap();
+        let server = axum::Router::new()
+            .route("/v2", get(async || axum::Json(serde_json::json!({"name": "mlserver"}))))
+            .route("/v2/repository/index", post(async || axum::Json(serde_json::json!([{"name": "fraud"}]))))
+            .route(
+                "/api/v1/status/buildinfo",
+                get(async || axum::Json(serde_json::json!({"status": "success"}))),
+            );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, server).await });
+        let places =
+            Places { servers: vec!["http://127.0.0.1:9".into(), url.clone()], prometheus: url.clone() };
+        let options = InitOptions { folder: folder.path().to_owned(), places };
+        let done = init(&options).await.unwrap();
+        assert_eq!(done.found.models, [FoundModel { url: url.clone(), name: "fraud".into() }]);
+        assert_eq!(done.found.prometheus, Some(url));
+        assert_eq!(done.found.model_folder.as_deref(), Some("models/fraud"));
+        let config = Config::load(&done.file).unwrap();
+        let service = config.service("fraud-api").unwrap();
+        assert!(service.request_log.is_some() && service.golden.contains_key("fraud"));
+        assert_eq!(service.policies.len(), 4, "a trigger, a planner, an approval, a verification");
+        assert_eq!(config.sources[0].routes[0].service, service.name);
+        // Secrets are there, and every policy takes the settings that the template gives it.
+        use crate::commands::check::{CheckOptions, Scope, check};
+        let report = check(&CheckOptions { config: done.file, alert: None, scope: Scope::Files }).await;
+        assert_eq!(report.exit_code(), 0, "{report}");
     }
 
     #[test]

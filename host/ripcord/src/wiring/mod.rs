@@ -110,6 +110,14 @@ pub fn sandbox(config: &Config) -> Result<Sandbox, WireError> {
     Ok(Sandbox::new(SandboxConfig { cache_dir: Some(cache), slots: config.host.policy_slots })?)
 }
 
+/// A sandbox for looking: it uses a cache that is there, and leaves no folder behind.
+pub fn sandbox_for_check(config: &Config) -> Result<Sandbox, WireError> {
+    let path = config.host.data.join("cache");
+    // One that this user may not use is passed over: looking needs none.
+    let cache_dir = path.is_dir().then(|| ripcord_sandbox::open_cache_dir(&path).ok()).flatten();
+    Ok(Sandbox::new(SandboxConfig { cache_dir, slots: config.host.policy_slots })?)
+}
+
 /// Everything that a configuration names, made and checked, with nothing contacted and no store.
 #[derive(Debug)]
 pub struct Parts {

@@ -131,3 +131,16 @@ async fn a_host_that_others_can_reach_needs_people() {
     let error = Running::start(&open).await.unwrap_err().to_string();
     assert!(error.contains("no person has a token"), "{error}");
 }
+
+#[tokio::test]
+async fn a_host_that_runs_passes_its_check() {
+    use ripcord::commands::check::{CheckOptions, Scope, check};
+    let host = host().await;
+    let config = host.folder.path().join("ripcord.toml");
+    let report = check(&CheckOptions { config, alert: None, scope: Scope::Everything }).await;
+    let shown = report.to_string();
+    assert_eq!(report.exit_code(), 0, "{shown}");
+    assert!(shown.contains("2 versions: 1.4.0, 1.3.2"), "{shown}");
+    assert!(shown.contains("1.4.0 is live, proved by control plane only"), "{shown}");
+    assert!(shown.contains("warn   service fraud-api: policies: no trigger"), "{shown}");
+}

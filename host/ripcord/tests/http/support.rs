@@ -88,6 +88,7 @@ pub(crate) fn config(folder: &Path, mode: &str, floor: &str) -> Config {
     for secret in ["s3cret", "tok-123", "key"] {
         write(folder, secret, secret);
     }
+    write(folder, "ripcord.toml", &text);
     Config::parse(SourceFile { path: folder.join("ripcord.toml"), text })
         .unwrap_or_else(|error| panic!("{error}"))
 }

@@ -7,12 +7,26 @@ use std::time::Duration;
 use ripcord_ports::PortError;
 use serde_json::Value;
 
-/// Usual ports of Open Inference Protocol servers: MLServer and the fraud example, Triton, KServe's local gateway.
-const SERVER_PORTS: [u16; 4] = [8080, 8000, 8081, 9000];
-const PROMETHEUS_PORT: u16 = 9090;
 /// Long enough for this machine.
 const PATIENCE: Duration = Duration::from_millis(800);
 const FILES_MAX: usize = 200;
+
+/// Where servers are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Servers of the Open Inference Protocol.
+    pub servers: Vec<String>,
+    /// Prometheus.
+    pub prometheus: String,
+}
+
+impl Default for Places {
+    /// The usual ports of this machine: MLServer, Triton, KServe's local gateway, Prometheus.
+    fn default() -> Self {
+        let servers = [8080, 8000, 8081, 9000].map(|port| format!("http://127.0.0.1:{port}"));
+        Self { servers: servers.to_vec(), prometheus: "http://127.0.0.1:9090".to_owned() }
+    }
+}
 
 /// A model that a server on this machine serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +81,7 @@ impl fmt::Display for Found {
 }
 
 /// Looks around. What cannot be read or does not answer is not there.
-pub async fn find(folder: &Path) -> Found {
+pub async fn find(folder: &Path, places: &Places) -> Found {
     let registry = folder.join("registry");
     let registered = folders(&registry);
     let mut found = Found {
@@ -80,16 +94,14 @@ pub async fn find(folder: &Path) -> Found {
         ..Found::default()
     };
     let Ok(client) = client() else { return found };
-    for port in SERVER_PORTS {
-        let url = format!("http://127.0.0.1:{port}");
-        for name in served(&client, &url, &registered).await {
+    for url in &places.servers {
+        for name in served(&client, url, &registered).await {
             found.models.push(FoundModel { url: url.clone(), name });
         }
     }
-    let url = format!("http://127.0.0.1:{PROMETHEUS_PORT}");
-    let build = get(&client, &format!("{url}/api/v1/status/buildinfo")).await;
+    let build = get(&client, &format!("{}/api/v1/status/buildinfo", places.prometheus)).await;
     if build.is_some_and(|build| build["status"] == "success") {
-        found.prometheus = Some(url);
+        found.prometheus = Some(places.prometheus.clone());
     }
     let model = found.models.first().map(|model| model.name.clone()).or_else(|| registered.first().cloned());
     found.model_folder =
