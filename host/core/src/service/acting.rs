@@ -115,6 +115,15 @@ impl Service {
 
     fn pass_guard(&mut self, acting: &Acting, host_shifts: u32) -> Result<(), Illegal> {
         let at = self.at;
+        if self.observes() {
+            self.stop_observing();
+            return Ok(());
+        }
+        if acting.authority == Authority::Policies && self.wants_people() {
+            let why = "mode or floor have changed since policies granted it".to_owned();
+            self.authorise(Some(why), Some(acting.clone()));
+            return Ok(());
+        }
         // A further attempt is the same shift: the breaker has let it pass.
         if acting.authority == Authority::Policies
             && acting.attempts == 0

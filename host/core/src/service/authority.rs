@@ -35,6 +35,7 @@ impl Service {
             expires_at,
             escalate_at: None,
             escalated: false,
+            faulted: false,
             due_at: None,
         });
         self.grant_if_enough();
@@ -76,8 +77,22 @@ impl Service {
         wanted
     }
 
+    /// Whether mode or floor want people, whatever policies say.
+    pub(super) fn wants_people(&self) -> bool {
+        let Some(terms) = &self.terms else { return true };
+        terms.mode == Mode::Ask || terms.floor.iter().any(|quorum| quorum.people > 0)
+    }
+
+    /// How many policies must have spoken before all together are an answer.
+    pub(super) fn voices(&self, role: Role) -> usize {
+        self.terms.as_ref().map_or(0, |terms| terms.policies(role).count())
+    }
+
     pub(super) fn approvals_asked(&mut self, asked: &ApprovalsAsked) -> Result<(), Illegal> {
         let at = self.at;
+        if asked.asked.len() != self.voices(Role::Approval) {
+            return Err(Illegal::Stale);
+        }
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         if incident.plans.last().is_none_or(|plan| plan.digest != asked.plan) {
             return Err(Illegal::Stale);
@@ -119,7 +134,8 @@ impl Service {
             self.end_unapproved(Outcome::Refused, &format!("policy `{policy}` refused the plan"));
             return Ok(());
         }
-        if !faulted.is_empty() {
+        let first_fault = !std::mem::replace(&mut authorising.faulted, !faulted.is_empty());
+        if !faulted.is_empty() && first_fault {
             let text = format!(
                 "approval {} of `{}` faulted: the plan waits until it is mended",
                 faulted.join(", "),

@@ -130,6 +130,8 @@ pub struct Authorising {
     pub escalate_at: Option<UnixMillis>,
     /// Whether more people were called.
     pub escalated: bool,
+    /// Whether one of them faulted when they were last asked: people were told.
+    pub faulted: bool,
     /// When the policies are due again.
     pub due_at: Option<UnixMillis>,
 }

@@ -25,7 +25,7 @@ use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::Role;
 use crate::signal::Severity;
-use crate::terms::Terms;
+use crate::terms::{Mode, Terms};
 use crate::time::UnixMillis;
 
 /// One protected service: a function of its journal.
@@ -190,6 +190,40 @@ impl Service {
         self.watching.reschedule(self.at, configured.terms.schedule);
         self.terms = Some(configured.terms.clone());
         self.configuration = Some(configured.digest);
+        self.reconsider();
+    }
+
+    /// What was granted under other terms and not begun goes through the guard again, and `observe` stops at once.
+    fn reconsider(&mut self) {
+        let at = self.at;
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident
+            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun)
+        {
+            acting.step = StepState::Guarding(Waiting::from(at));
+        }
+        let begun = |incident: &Incident| match &incident.phase {
+            Phase::Acting(_) => incident.is_past_pivot(),
+            Phase::Authorising(_) => false,
+            _ => true,
+        };
+        if self.observes() && self.incident.as_ref().is_some_and(|incident| !begun(incident)) {
+            self.stop_observing();
+        }
+    }
+
+    /// Whether nothing may be shifted, whoever agrees.
+    pub(crate) fn observes(&self) -> bool {
+        self.terms.as_ref().is_none_or(|terms| terms.mode == Mode::Observe)
+    }
+
+    /// Ends what must not go on in mode `observe`.
+    pub(crate) fn stop_observing(&mut self) {
+        if self.incident.as_ref().is_some_and(Incident::is_past_pivot) {
+            self.need_person(NeedKind::WhatNow, "the mode is observe now, so the plan does not go on: `ripcord dismiss` ends it, another mode and `ripcord pull` go on");
+        } else {
+            let text = format!("the mode is observe now; {}", self.nothing_shifted());
+            self.settle(Outcome::Observed, &text);
+        }
     }
 
     fn paused(&mut self, person: &PersonName) -> Result<(), Illegal> {

@@ -72,7 +72,7 @@ impl Service {
         let StepState::Verifying { since, round, .. } = self.acting(asked.rung)?.step else {
             return Err(Illegal::Stale);
         };
-        if round != asked.round {
+        if round != asked.round || asked.asked.len() != self.voices(Role::Verification) {
             return Err(Illegal::Stale);
         }
         let (mut unhealthy, mut fault, mut again): (bool, Option<FaultNature>, Option<UnixMillis>) =

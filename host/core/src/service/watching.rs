@@ -1,6 +1,6 @@
 //! Signals, trigger verdicts and what several of them add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Illegal;
 use super::{Incident, Marks, Phase, Service};
@@ -49,6 +49,8 @@ pub struct Watching {
     pub no_data_since: Option<UnixMillis>,
     /// Whether people were told of it.
     pub no_data_told: bool,
+    /// Triggers that faulted when they were last asked: people were told.
+    pub faulted: BTreeSet<PolicyName>,
 }
 
 impl Watching {
@@ -161,20 +163,7 @@ impl Service {
     }
 
     fn judge(&mut self, asked: &TriggersAsked) {
-        let faulted: Vec<_> = asked
-            .asked
-            .iter()
-            .filter(|trigger| matches!(trigger.said, Said::Fault(_)))
-            .map(|trigger| format!("`{}`", trigger.decision.policy))
-            .collect();
-        if !faulted.is_empty() {
-            let text = format!(
-                "trigger {} of `{}` faulted: it decides nothing until it is mended; `ripcord replay` shows why",
-                faulted.join(", "),
-                self.name
-            );
-            self.tell(Topic::PolicyFaulted, Severity::Critical, text);
-        }
+        self.tell_faults(asked);
         match (Self::together(asked), &self.incident) {
             (Together::RollBack(reason, name), None) => {
                 let signals = self.watching.asked_about();
@@ -184,6 +173,23 @@ impl Service {
             (Together::Ignore | Together::StandDown, None) => self.watching.forget_judged(),
             (Together::Fault | Together::Watch, None) | (_, Some(_)) => {}
         }
+    }
+
+    /// Tells people of triggers that have begun to fault: once, until they have answered again.
+    fn tell_faults(&mut self, asked: &TriggersAsked) {
+        let faults = asked.asked.iter().filter(|trigger| matches!(trigger.said, Said::Fault(_)));
+        let faulted: BTreeSet<_> = faults.map(|trigger| trigger.decision.policy.name.clone()).collect();
+        let before = std::mem::replace(&mut self.watching.faulted, faulted.clone());
+        let new: Vec<_> = faulted.difference(&before).map(|name| format!("`{name}`")).collect();
+        if new.is_empty() {
+            return;
+        }
+        let text = format!(
+            "trigger {} of `{}` faulted: it decides nothing until it is mended; `ripcord replay` shows why",
+            new.join(", "),
+            self.name
+        );
+        self.tell(Topic::PolicyFaulted, Severity::Critical, text);
     }
 
     /// Withdraws an unapproved plan, is shown to people on an approved one, is only recorded after the shift.

@@ -1,0 +1,241 @@
+//! Random walks through the transition table: what must hold in every state that any order of events can lead to.
+//!
+//! A walk answers what the service owes with random outcomes, lets people say random things, and throws in results that come
+//! too late. It is reproduced by its seed.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod outcomes;
+
+use outcomes::{Dice, answer, configured, nonsense, person_says};
+use ripcord_core::effect::{Effect, Slot};
+use ripcord_core::event::{Event, Happened, ProbeWord, Said, ShiftOutcome, VerificationWord};
+use ripcord_core::fact::Outcome;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::service::{Authority, Incident, Intent, Phase, Service, StepState};
+use ripcord_core::terms::Mode;
+use ripcord_core::time::Millis;
+
+const WALKS: u64 = 6_000;
+const STEPS: usize = 200;
+
+#[derive(Debug, Default)]
+struct Seen {
+    settled: std::collections::BTreeSet<String>,
+    shifts: usize,
+    questions: usize,
+    second_rungs: usize,
+    replans: usize,
+}
+
+struct Walk {
+    seed: u64,
+    dice: Dice,
+    service: Service,
+    /// A shift whose outcome is not known.
+    unknown: Option<(IncidentId, u32, u32)>,
+    told: Vec<String>,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let service = Service::new(ServiceName::new("s").unwrap());
+        let event = configured(&mut dice);
+        let service = service.apply(service.at, &event).unwrap();
+        Self { seed, dice, service, unknown: None, told: vec![format!("{event:?}")] }
+    }
+
+    fn fail(&self, why: &str) -> ! {
+        let told = self.told.iter().rev().take(25).rev().cloned().collect::<Vec<_>>().join("\n");
+        panic!("seed {}: {why}\nthe last events:\n{told}\nstate: {:#?}", self.seed, self.service)
+    }
+
+    fn step(&mut self, seen: &mut Seen) {
+        let owed: Vec<Effect> = self.service.owed();
+        let doing = owed.iter().filter(|effect| effect.slot() != Slot::Timer).count();
+        let waits = self.service.incident.as_ref().is_some_and(Incident::waits_for_people)
+            || self.service.paused_by.is_some()
+            || self.unknown.is_some() && doing == 0;
+        let events = match self.dice.below(20) {
+            0 => vec![person_says(&mut self.dice, &self.service)],
+            1 => vec![nonsense(&mut self.dice, &self.service)],
+            2 if self.service.wakes_at().is_some() => Vec::new(),
+            3..=9 if waits => vec![person_says(&mut self.dice, &self.service)],
+            _ if doing == 0 && waits => vec![person_says(&mut self.dice, &self.service)],
+            _ if doing == 0 => Vec::new(),
+            _ => {
+                let effect = &owed[self.dice.below(owed.len() as u64) as usize];
+                answer(&mut self.dice, &self.service, effect)
+            }
+        };
+        let mut at = self.service.at + Millis(self.dice.below(2_000));
+        if events.is_empty() {
+            let Some(due) = self.service.wakes_at() else { return };
+            at = at.max(due);
+            self.apply(at, &Event::Woke, seen);
+        }
+        for event in events {
+            self.apply(at, &event, seen);
+        }
+    }
+
+    fn apply(&mut self, at: ripcord_core::time::UnixMillis, event: &Event, seen: &mut Seen) {
+        let Ok(next) = self.service.apply(at, event) else { return };
+        self.told.push(format!("{at:?} {event:?}"));
+        let before = std::mem::replace(&mut self.service, next);
+        assert_eq!(self.service.length, before.length + 1);
+        self.check_shift(&before, event, seen);
+        self.check_end(&before, event, seen);
+        self.check_grant(&before);
+        self.check_liveness();
+        self.check_wakes();
+    }
+
+    /// Invariants 3 and 4: granted, not paused, once, and never while the outcome of the one before is unknown.
+    fn check_shift(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
+        let id = |service: &Service| service.incident.as_ref().map(|incident| incident.id.clone());
+        match event {
+            Event::ShiftBegan(began) => {
+                let Some(incident) = &before.incident else { self.fail("a shift without an incident") };
+                let Phase::Acting(acting) = &incident.phase else { self.fail("a shift without a grant") };
+                let ready = matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun);
+                if !ready || acting.rung != began.rung {
+                    self.fail("a shift out of turn");
+                }
+                let terms = before.terms.as_ref().unwrap();
+                if terms.mode == Mode::Observe {
+                    self.fail("a shift in mode observe");
+                }
+                let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
+                if acting.authority == Authority::Policies && (terms.mode == Mode::Ask || floor) {
+                    self.fail("a shift without the people that mode or floor want");
+                }
+                if before.paused_by.is_some() {
+                    self.fail("a shift while paused");
+                }
+                if self.unknown.is_some() {
+                    self.fail("a shift while the outcome of the one before is unknown");
+                }
+                self.unknown = id(before).map(|id| (id, began.rung, began.attempt));
+                seen.shifts += 1;
+                seen.second_rungs += usize::from(began.rung > 0);
+            }
+            Event::ShiftReturned(returned) if !matches!(returned.outcome, ShiftOutcome::Unknown(_)) => {
+                self.unknown = None;
+            }
+            Event::ShiftProbed(probed)
+                if !matches!(probed.word, ProbeWord::CannotTell(_) | ProbeWord::NoAnswer(_)) =>
+            {
+                self.unknown = None;
+            }
+            Event::ShiftAnswered(answered) => {
+                let (Happened::Applied | Happened::NotApplied) = answered.applied;
+                self.unknown = None;
+                seen.questions += 1;
+            }
+            // A person settled the incident, so that they know.
+            Event::Dismissed(_) => self.unknown = None,
+            _ => {}
+        }
+    }
+
+    /// Invariant 5: only *healthy* by all, or no verification policy at all, ends in a rollback.
+    fn check_end(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
+        let Some(last) = self.service.last_settled.as_ref() else { return };
+        if before.last_settled.as_ref().is_some_and(|old| old.id == last.id) {
+            return;
+        }
+        let Phase::Settled(outcome) = &last.phase else { self.fail("an open incident was put away") };
+        seen.settled.insert(outcome.to_string());
+        seen.replans += usize::from(last.plans.len() > 1);
+        if !matches!(outcome, Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) {
+            return;
+        }
+        match event {
+            Event::ReadBack(_) => {}
+            Event::VerificationsAsked(asked) => {
+                let healthy =
+                    |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
+                if asked.asked.is_empty() || !asked.asked.iter().all(|one| healthy(&one.said)) {
+                    self.fail("settled as well without being healthy");
+                }
+            }
+            _ => self.fail("settled as well by something else than a read-back or a verification"),
+        }
+    }
+
+    /// Invariant 4: whoever acts was granted by those who had to.
+    fn check_grant(&self, before: &Service) {
+        let acting = |service: &Service| match service.incident.as_ref().map(|incident| &incident.phase) {
+            Some(Phase::Acting(acting)) => Some(acting.clone()),
+            _ => None,
+        };
+        let (None, Some(now)) = (acting(before), acting(&self.service)) else { return };
+        let Some(Phase::Authorising(waiting)) = before.incident.as_ref().map(|incident| &incident.phase)
+        else {
+            // Drafted and granted in one event, or a person answered what became of a shift.
+            return;
+        };
+        let terms = self.service.terms.as_ref().unwrap();
+        let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
+        let people = waiting.people_because.is_some() || terms.mode == Mode::Ask || floor;
+        if now.authority == Authority::Policies && people {
+            self.fail("people were wanted, and policies alone granted");
+        }
+    }
+
+    /// No dead state: an open incident is owed something, waits for an instant, for a person, or is paused.
+    fn check_liveness(&self) {
+        let Some(incident) = &self.service.incident else { return };
+        let owed = self.service.owed();
+        let moves = owed.iter().any(|effect| matches!(effect.slot(), Slot::Incident | Slot::Timer));
+        let person = matches!(incident.phase, Phase::NeedsPerson(_)) || self.service.paused_by.is_some();
+        if !moves && !person {
+            self.fail("nothing will ever move this incident");
+        }
+        if incident.phase_name() == "settled" {
+            self.fail("a settled incident holds the place");
+        }
+    }
+
+    /// Waking at the instant that was waited for changes what is waited for: the driver never spins.
+    fn check_wakes(&self) {
+        let mut service = self.service.clone();
+        let mut spins = 0;
+        while let Some(due) = service.wakes_at().filter(|due| *due <= service.at) {
+            spins += 1;
+            if spins > 3 {
+                self.fail(&format!("waking at {due:?} changes nothing"));
+            }
+            service = service.apply(service.at, &Event::Woke).unwrap();
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_the_rules_hold() {
+    let mut seen = Seen::default();
+    for seed in 0..WALKS {
+        let mut walk = Walk::new(seed);
+        for _ in 0..STEPS {
+            walk.step(&mut seen);
+        }
+    }
+    // The walks must get everywhere, or they prove nothing.
+    for outcome in [
+        "rolled back",
+        "restored elsewhere",
+        "stood down",
+        "dismissed",
+        "refused",
+        "expired",
+        "aborted",
+        "observed",
+        "settled by a person",
+    ] {
+        assert!(seen.settled.contains(outcome), "no walk ended in `{outcome}`: {:?}", seen.settled);
+    }
+    let enough = seen.shifts > 1_000 && seen.second_rungs > 50 && seen.questions > 50 && seen.replans > 50;
+    assert!(enough, "{seen:?}");
+}

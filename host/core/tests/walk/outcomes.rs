@@ -1,0 +1,391 @@
+//! Random outcomes of effects, words of people, and results that nobody waits for.
+
+use ripcord_core::blob::{BlobKind, BlobRef};
+use ripcord_core::digest::Digest;
+use ripcord_core::effect::Effect;
+use ripcord_core::event::*;
+use ripcord_core::live::{Proof, Share};
+use ripcord_core::name::{PersonName, PolicyName, RoleName, SignalId, VersionName};
+use ripcord_core::plan::{Quorum, Vote, VoteKind};
+use ripcord_core::policy::{PolicyRef, Role};
+use ripcord_core::ratio::Ratio;
+use ripcord_core::role::Urgency;
+use ripcord_core::service::Service;
+use ripcord_core::signal::{Origin, Severity, SignalStatus};
+use ripcord_core::target::{Strategy, Target, VersionTarget};
+use ripcord_core::terms::{
+    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, RequesterVote, Terms,
+};
+use ripcord_core::time::{Millis, UnixMillis};
+
+/// A generator that a seed reproduces (xorshift64*).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
+    pub(crate) fn one_in(&mut self, odds: u64) -> bool {
+        self.below(odds) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize].clone()
+    }
+}
+
+pub(crate) fn blob() -> BlobRef {
+    BlobRef { commitment: Digest::of("blob"), kind: BlobKind::Text, bytes: 1 }
+}
+
+fn version(dice: &mut Dice) -> VersionName {
+    VersionName::new(dice.pick(&["1", "2", "3", "4"])).unwrap()
+}
+
+fn target(dice: &mut Dice) -> Target {
+    if dice.one_in(12) {
+        return Target::Fallback("rules".into());
+    }
+    Target::Version(VersionTarget { version: version(dice), digest: None })
+}
+
+fn serving(version: VersionName, proof: Proof) -> Observed {
+    let version = VersionTarget { version, digest: None };
+    Observed::Serving(vec![Share {
+        version,
+        configuration: None,
+        place: String::new(),
+        weight: Ratio::ONE,
+        proof,
+    }])
+}
+
+fn live(dice: &mut Dice, service: &Service) -> Observed {
+    let incident = service.incident.as_ref();
+    match dice.below(16) {
+        0 => Observed::Unknown(blob()),
+        1 => serving(version(dice), Proof::ControlPlane),
+        2 => serving(version(dice), Proof::Answer),
+        3..=8 => match incident.and_then(|incident| incident.plan()) {
+            Some(plan) => plan.live.clone(),
+            None => serving(VersionName::new("4").unwrap(), Proof::Answer),
+        },
+        _ => {
+            let rung = incident.and_then(|incident| match &incident.phase {
+                ripcord_core::service::Phase::Acting(acting) => incident.target(acting.rung),
+                _ => None,
+            });
+            match rung.and_then(|target| target.version()) {
+                Some(target) => serving(target.version.clone(), Proof::Digest),
+                None => serving(VersionName::new("4").unwrap(), Proof::Answer),
+            }
+        }
+    }
+}
+
+fn policy(name: &str) -> PolicyRef {
+    PolicyRef { name: PolicyName::new(name).unwrap(), version: "1.0.0".into(), digest: Digest::of(name) }
+}
+
+fn decision(dice: &mut Dice, role: Role, policy: PolicyRef) -> Decision {
+    let data = if dice.one_in(5) { DataState::Missing } else { DataState::Complete };
+    Decision { policy, role, recording: blob(), fuel: 1, rounds: 1, data }
+}
+
+fn nature(dice: &mut Dice) -> FaultNature {
+    dice.pick(&[FaultNature::Deterministic, FaultNature::Environmental])
+}
+
+fn memo(dice: &mut Dice) -> Option<MemoRef> {
+    dice.one_in(2).then(|| MemoRef { written_by: "1.0.0".into(), content: blob() })
+}
+
+fn quorums(dice: &mut Dice) -> Vec<Quorum> {
+    match dice.below(3) {
+        0 => vec![Quorum { role: RoleName::approver(), people: 1 + dice.below(2) as u32 }],
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn configured(dice: &mut Dice) -> Event {
+    let mut policies = Vec::new();
+    for (role, most) in [(Role::Trigger, 2), (Role::Planner, 1), (Role::Approval, 2), (Role::Verification, 2)]
+    {
+        for index in 0..dice.below(most + 1) {
+            let policy = policy(&format!("{role}-{index}"));
+            policies.push(PolicyUse { role, policy, settings: Digest::of("settings") });
+        }
+    }
+    let terms = Terms {
+        mode: dice.pick(&[Mode::Observe, Mode::Ask, Mode::Act, Mode::Act]),
+        environment: "test".into(),
+        deployer: dice.pick(&[
+            EffectClass::Idempotent,
+            EffectClass::Conditional,
+            EffectClass::Observable,
+            EffectClass::Blind,
+        ]),
+        proof_min: Proof::Answer,
+        floor: quorums(dice),
+        requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+        evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
+        breaker: Breaker::default(),
+        deadlines: Deadlines::default(),
+        trials_max: 10,
+        schedule: dice.one_in(3).then(|| Millis::minutes(1)),
+        policies,
+    };
+    let digest = Digest::of(format!("{terms:?}"));
+    Event::Configured(Configured { terms, configuration: blob(), digest, host_version: "0.1.0".into() })
+}
+
+fn later(dice: &mut Dice, service: &Service) -> UnixMillis {
+    service.at + Millis(dice.below(600_000))
+}
+
+fn triggers(dice: &mut Dice, service: &Service, signals: Vec<SignalId>) -> Event {
+    let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Trigger).cloned().collect();
+    let asked = used.into_iter().map(|used| TriggerAsked {
+        said: match dice.below(6) {
+            0 => Said::Fault(nature(dice)),
+            1 => Said::Verdict(TriggerWord::Watch(later(dice, service))),
+            2 => Said::Verdict(TriggerWord::StandDown(blob())),
+            3 => Said::Verdict(TriggerWord::Ignore),
+            _ => Said::Verdict(TriggerWord::RollBack(Reason {
+                cause: blob(),
+                strategy: Strategy::Version,
+                urgency: dice.pick(&[Urgency::Routine, Urgency::Emergency]),
+                harm_began_at: None,
+                facts: None,
+            })),
+        },
+        decision: decision(dice, Role::Trigger, used.policy),
+        memo: memo(dice),
+    });
+    let asked = asked.collect();
+    Event::TriggersAsked(TriggersAsked { signals, asked })
+}
+
+fn planned(dice: &mut Dice, service: &Service, number: u32) -> Event {
+    let word = match dice.below(12) {
+        0 => PlanWord::NothingSuitable(blob()),
+        1 => PlanWord::WillNotHelp(blob()),
+        2 => PlanWord::Failed { reason: blob(), nature: nature(dice) },
+        _ => {
+            let targets: Vec<_> = (0..=dice.below(3)).map(|_| target(dice)).collect();
+            let live = match service.incident.as_ref().and_then(|incident| incident.live.clone()) {
+                Some(live) => live,
+                None => live(dice, service),
+            };
+            PlanWord::Drafted(PlanDrafted {
+                content: blob(),
+                digest: Digest::of(format!("plan {number} {:?}", service.incidents)),
+                number,
+                strategy: Strategy::Version,
+                targets,
+                live,
+                expires_at: service.at + Millis(1 + dice.below(3_600_000)),
+            })
+        }
+    };
+    Event::Planned(Planned { decision: None, word })
+}
+
+fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Event {
+    let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Approval).cloned().collect();
+    let asked = used.into_iter().map(|used| ApprovalAsked {
+        said: match dice.below(10) {
+            0 => Said::Fault(nature(dice)),
+            1 => Said::Verdict(ApprovalWord::Refused(blob())),
+            2..=4 => Said::Verdict(ApprovalWord::Waiting {
+                quorums: quorums(dice),
+                expires_at: later(dice, service),
+                escalate_at: dice.one_in(2).then(|| later(dice, service)),
+                escalate_to: None,
+            }),
+            _ => Said::Verdict(ApprovalWord::Granted),
+        },
+        decision: decision(dice, Role::Approval, used.policy),
+    });
+    let asked = asked.collect();
+    Event::ApprovalsAsked(ApprovalsAsked { plan, votes, asked })
+}
+
+fn verifications(dice: &mut Dice, service: &Service, rung: u32, round: u32) -> Event {
+    let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Verification).cloned().collect();
+    let asked = used.into_iter().map(|used| VerificationAsked {
+        said: match dice.below(10) {
+            0 => Said::Fault(nature(dice)),
+            1..=2 => Said::Verdict(VerificationWord::Unhealthy),
+            3..=4 => Said::Verdict(VerificationWord::Inconclusive(later(dice, service))),
+            _ => Said::Verdict(VerificationWord::Healthy),
+        },
+        decision: decision(dice, Role::Verification, used.policy),
+        findings: None,
+        memo: memo(dice),
+    });
+    let asked = asked.collect();
+    Event::VerificationsAsked(VerificationsAsked { rung, round, asked })
+}
+
+fn returned(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
+    let outcome = match dice.below(6) {
+        0 => ShiftOutcome::Unknown(blob()),
+        1 => ShiftOutcome::NotApplied { reason: blob(), nature: nature(dice) },
+        2 => ShiftOutcome::Underway,
+        _ => ShiftOutcome::Done,
+    };
+    Event::ShiftReturned(ShiftReturned { rung, attempt, outcome })
+}
+
+fn probed(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
+    let word = match dice.below(6) {
+        0 => ProbeWord::CannotTell(blob()),
+        1 => ProbeWord::NoAnswer(blob()),
+        2 => ProbeWord::NotApplied,
+        3 => ProbeWord::Underway,
+        _ => ProbeWord::Applied,
+    };
+    Event::ShiftProbed(ShiftProbed { rung, attempt, word })
+}
+
+/// What may come of `effect`. Empty: the driver wakes the service instead.
+pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec<Event> {
+    let event = match effect {
+        Effect::AskTriggers { signals } => triggers(dice, service, signals.clone()),
+        Effect::Preserve => Event::EvidencePreserved(EvidencePreserved {
+            items: Vec::new(),
+            missing: if dice.one_in(6) {
+                vec![EvidenceGap { name: "request-log".into(), reason: blob() }]
+            } else {
+                Vec::new()
+            },
+            live: live(dice, service),
+            facts: None,
+        }),
+        Effect::Plan { number, .. } => planned(dice, service, *number),
+        Effect::AskApprovals { plan, votes } => approvals(dice, service, *plan, *votes),
+        Effect::Stage { rung } if dice.one_in(6) => {
+            Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
+        }
+        Effect::Stage { rung } => Event::Staged(Staged { rung: *rung, digest: None }),
+        Effect::Guard { rung } => {
+            let host_shifts = if dice.one_in(8) { 10 } else { 0 };
+            let planned =
+                service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.live.clone());
+            let live = match planned {
+                Some(planned) if !dice.one_in(4) => planned,
+                _ => live(dice, service),
+            };
+            Event::GuardRead(GuardRead { rung: *rung, live, host_shifts })
+        }
+        Effect::Shift { rung, attempt } => {
+            let began = Event::ShiftBegan(ShiftBegan { rung: *rung, attempt: *attempt });
+            // One in three dies in between.
+            return if dice.one_in(3) { vec![began] } else { vec![began, returned(dice, *rung, *attempt)] };
+        }
+        Effect::Probe { rung, attempt } => probed(dice, *rung, *attempt),
+        Effect::Repeat { rung, attempt } => returned(dice, *rung, *attempt),
+        Effect::ReadBack { rung } => Event::ReadBack(ReadBack { rung: *rung, live: live(dice, service) }),
+        Effect::Verify { rung, round } => verifications(dice, service, *rung, *round),
+        Effect::WatchLive { .. } => Event::LiveWatched(LiveWatched { live: live(dice, service) }),
+        Effect::MarkHold { version, .. } => {
+            Event::HoldMarked(HoldMarked { version: version.clone(), failed: dice.one_in(4).then(blob) })
+        }
+        Effect::Announce(outgoing) => {
+            Event::Announced(Announced { id: outgoing.id.clone(), failed: dice.one_in(4).then(blob) })
+        }
+        Effect::WakeAt(_) => return Vec::new(),
+    };
+    vec![event]
+}
+
+/// Something that a person may say at any time.
+pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
+    let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
+    let said = PersonSaid { person: person.clone(), reason: blob() };
+    let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
+    let plan = service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.digest);
+    match dice.below(14) {
+        0 => Event::Aborted(said),
+        1 => Event::Dismissed(said),
+        2 => Event::Paused(said),
+        3 => Event::Resumed(said),
+        4 => Event::HoldLifted(AboutVersion { version: version(dice), person, reason: blob() }),
+        5 => Event::Adopted(Adopted {
+            version: VersionTarget { version: version(dice), digest: None },
+            person,
+            reason: blob(),
+        }),
+        6 => Event::ShiftAnswered(ShiftAnswered {
+            person,
+            applied: dice.pick(&[Happened::Applied, Happened::NotApplied]),
+            reason: blob(),
+        }),
+        7 => Event::PullRequested(PullRequested {
+            person,
+            roles,
+            target: dice.one_in(2).then(|| target(dice)),
+            reason: blob(),
+            urgency: Urgency::Urgent,
+        }),
+        _ => Event::Voted(Voted {
+            plan: plan.filter(|_| !dice.one_in(5)).unwrap_or(Digest::of("another plan")),
+            vote: Vote { person, roles, granted: !dice.one_in(6), at: service.at, kind: VoteKind::Session },
+            signature: None,
+            reason: None,
+        }),
+    }
+}
+
+/// News that nobody asked for, and results that come too late.
+pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
+    let (rung, attempt) = (dice.below(3) as u32, dice.below(3) as u32);
+    match dice.below(16) {
+        0 => configured(dice),
+        1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
+        2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
+        3 => returned(dice, rung, attempt),
+        4 => probed(dice, rung, attempt),
+        5 => Event::ReadBack(ReadBack { rung, live: live(dice, service) }),
+        6 => Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0 }),
+        7 => match verifications(dice, service, rung, attempt) {
+            // As from a host whose policies are not those of the terms.
+            Event::VerificationsAsked(asked) => {
+                let asked = VerificationsAsked { asked: asked.asked.into_iter().skip(1).collect(), ..asked };
+                Event::VerificationsAsked(asked)
+            }
+            other => other,
+        },
+        8 => planned(dice, service, attempt),
+        9 => {
+            let plan = service.incident.as_ref().and_then(|incident| incident.plan());
+            let plan = plan.map_or(Digest::of("another plan"), |plan| plan.digest);
+            Event::ApprovalsAsked(ApprovalsAsked { plan, votes: attempt, asked: Vec::new() })
+        }
+        10 => Event::Woke,
+        11 => triggers(dice, service, Vec::new()),
+        12 => Event::TrialRan(TrialRan { rung, round: attempt, request: Digest::of("t"), result: blob() }),
+        _ => Event::SignalTaken(SignalTaken {
+            signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),
+            origin: Origin::Webhook("alertmanager".into()),
+            status: dice.pick(&[SignalStatus::Firing, SignalStatus::Resolved]),
+            severity: Severity::Critical,
+            started_at: service.at,
+            received_at: service.at,
+            content: blob(),
+        }),
+    }
+}
