@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -33,6 +34,7 @@ struct Inner {
 pub struct Fuse {
     inner: Mutex<Inner>,
     dead: watch::Sender<bool>,
+    pace: Duration,
 }
 
 impl Fuse {
@@ -43,8 +45,17 @@ impl Fuse {
 
     /// Dies at `point`.
     pub fn armed(point: Option<Point>) -> Arc<Self> {
-        let inner = Inner { armed: point, ..Inner::default() };
-        Arc::new(Self { inner: Mutex::new(inner), dead: watch::Sender::new(false) })
+        Self::with(point, Duration::ZERO)
+    }
+
+    /// Never dies, and lingers at every point: whoever kills the process from outside has time to.
+    pub fn slow(pace: Duration) -> Arc<Self> {
+        Self::with(None, pace)
+    }
+
+    fn with(armed: Option<Point>, pace: Duration) -> Arc<Self> {
+        let inner = Inner { armed, ..Inner::default() };
+        Arc::new(Self { inner: Mutex::new(inner), dead: watch::Sender::new(false), pace })
     }
 
     /// Dies here and now.
@@ -73,6 +84,9 @@ impl Fuse {
     /// A moment at which the host may die.
     pub async fn point(&self, name: &str) {
         self.alive().await;
+        if !self.pace.is_zero() {
+            tokio::time::sleep(self.pace).await;
+        }
         let dies = {
             let mut inner = self.inner.lock().unwrap();
             let count = inner.counts.entry(name.to_owned()).or_default();

@@ -1,6 +1,7 @@
 //! A host over a real store in a folder of its own, on a world of fakes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::fakes::{
 };
 use crate::fuse::Fuse;
 use crate::policies;
-use crate::store::MortalStore;
+use crate::store::{Forged, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -100,7 +101,9 @@ impl Spec {
 #[derive(Debug)]
 pub struct Lab {
     /// Holds the store.
-    pub folder: tempfile::TempDir,
+    pub folder: PathBuf,
+    /// Removes the folder at the end, where it is nobody else's.
+    pub temporary: Option<tempfile::TempDir>,
     /// What is outside.
     pub world: Arc<World>,
     /// The time.
@@ -109,6 +112,8 @@ pub struct Lab {
     pub specs: Vec<Spec>,
     /// Limits of the store.
     pub options: Options,
+    /// What the store lies about.
+    pub forged: Forged,
 }
 
 /// A host that runs.
@@ -134,12 +139,20 @@ impl Lab {
         for spec in &specs {
             world.add(&spec.name, &["1.0", "1.1", "1.2"]);
         }
+        Self { clock: Arc::new(TestClock::new(speed)), ..Self::over(world, specs) }
+    }
+
+    /// A lab in a world that exists.
+    pub fn over(world: Arc<World>, specs: Vec<Spec>) -> Self {
+        let temporary = tempfile::tempdir().expect("a folder");
         Self {
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: temporary.path().to_owned(),
+            temporary: Some(temporary),
             world,
-            clock: Arc::new(TestClock::new(speed)),
+            clock: Arc::new(TestClock::new(1)),
             specs,
             options: Options::default(),
+            forged: Forged::default(),
         }
     }
 
@@ -150,7 +163,7 @@ impl Lab {
 
     /// Opens the store.
     pub fn open(&self) -> Arc<SqliteStore> {
-        let path = self.folder.path().join("ripcord.db");
+        let path = self.folder.join("ripcord.db");
         Arc::new(SqliteStore::open_with(path, self.options).expect("the store opens"))
     }
 
@@ -179,7 +192,7 @@ impl Lab {
 
     /// What the host is made of.
     pub async fn setup(&self, store: &Arc<SqliteStore>, fuse: &Arc<Fuse>) -> HostSetup {
-        let staging = self.folder.path().join("staging");
+        let staging = self.folder.join("staging");
         std::fs::create_dir_all(&staging).expect("a folder");
         let staging = Dir::open_ambient_dir(&staging, ambient_authority()).expect("opens");
         let mut services = Vec::new();
@@ -187,7 +200,11 @@ impl Lab {
             services.push(self.service_setup(spec, store, fuse).await);
         }
         HostSetup {
-            store: Arc::new(MortalStore { store: store.clone(), fuse: fuse.clone() }),
+            store: Arc::new(MortalStore {
+                store: store.clone(),
+                fuse: fuse.clone(),
+                forged: self.forged.clone(),
+            }),
             clock: self.clock.clone(),
             notifiers: vec![Arc::new(FakeNotifier { world: self.world.clone(), fuse: fuse.clone() })],
             evidence: Arc::new(MemoryObjects { world: self.world.clone(), fuse: fuse.clone() }),

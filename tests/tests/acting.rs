@@ -457,6 +457,40 @@ async fn observe_never_shifts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_set_to_observe_shifts_no_more_whoever_agreed() {
+    let (mut lab, host) = harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.waiting_plan(&service).await;
+    host.stop().await;
+    lab.specs[0].terms.mode = Mode::Observe;
+    let host = lab.start().await;
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::Observed).await;
+    assert!(lab.world.of(&service).steps.is_empty());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policies_granted_is_asked_of_people_after_the_mode_wants_them() {
+    let (mut lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    host.ask(ada(), &service, Ask::Pause).await.expect("paused");
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.until("granted", &service, |state| acting(state, |_| true)).await;
+    host.stop().await;
+    lab.specs[0].terms.mode = Mode::Ask;
+    let host = lab.start().await;
+    host.ask(ada(), &service, Ask::Resume).await.expect("goes on");
+    host.waiting_plan(&service).await;
+    assert!(lab.world.of(&service).steps.is_empty());
+    host.approve(bob(), &service).await.expect("voted");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_someone_else_breaks_reopens_and_tells() {
     let spec = two_keys(Spec::new("fraud-api").scripted())
         .terms(|terms| terms.deadlines.hold_watch = Millis::seconds(30));

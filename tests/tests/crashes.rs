@@ -109,6 +109,20 @@ impl Story {
         died
     }
 
+    /// Dies at `first`, and the host after that at `second`.
+    async fn die_twice(self, first: Point, second: Point) {
+        let lab = self.lab().await;
+        for point in [&first, &second] {
+            if let Some(host) = self.live_through(&lab, Fuse::armed(Some(point.clone()))).await {
+                host.stop().await;
+            }
+        }
+        let host = self.live_through(&lab, Fuse::safe()).await.expect("it does not die");
+        println!("{self:?}: died at {first}, then at {second}");
+        self.judge(&lab, &host).await;
+        host.stop().await;
+    }
+
     async fn die_at(self, point: Point) -> (Point, bool, bool) {
         let lab = self.lab().await;
         let reached = match self.live_through(&lab, Fuse::armed(Some(point.clone()))).await {
@@ -190,6 +204,45 @@ fn every_point(story: Story) {
             assert!(asked.contains("at shift") && asked.contains("after shift"), "{asked:?}");
         }
     });
+}
+
+/// Dying while it recovers: every moment around the shift with every other, and the first of each kind.
+fn every_two_points(story: Story) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let points = story.clean_points().await;
+        let risky = |point: &&Point| point.name.contains("shift") && !point.name.contains("announce");
+        let firsts: Vec<_> = points.iter().filter(risky).cloned().collect();
+        assert!(firsts.len() >= 7, "{firsts:?}");
+        let mut seconds = firsts.clone();
+        // What a host does that finds a shift begun.
+        for name in ["before probe", "after probe", "before append shift-probed", "after append shift-probed"]
+        {
+            seconds.push(Point { name: name.into(), nth: 0 });
+        }
+        let pairs = firsts.iter().flat_map(|first| seconds.iter().map(move |second| (first, second)));
+        let pairs: Vec<_> = pairs.collect();
+        for pairs in pairs.chunks(AT_ONCE) {
+            let runs =
+                pairs.iter().map(|(first, second)| story.die_twice((*first).clone(), (*second).clone()));
+            futures_util::future::join_all(runs).await;
+        }
+    });
+}
+
+#[test]
+fn an_idempotent_deployer_and_two_deaths() {
+    every_two_points(Story { class: EffectClass::Idempotent, consent: Consent::Policies });
+}
+
+#[test]
+fn an_observable_deployer_and_two_deaths() {
+    every_two_points(Story { class: EffectClass::Observable, consent: Consent::Policies });
+}
+
+#[test]
+fn a_blind_deployer_and_two_deaths() {
+    every_two_points(Story { class: EffectClass::Blind, consent: Consent::Policies });
 }
 
 #[test]

@@ -129,6 +129,15 @@ async fn a_trigger_that_faults_tells_people_and_opens_nothing() {
     host.until("told", &service, |_| lab.world.told_of(&service, "policy-faulted") == 1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!((host.state(&service).incidents, lab.world.told_of(&service, "policy-faulted")), (0, 1));
+    // It is told once, however often it goes on.
+    let signal = alert(&lab, &service, "b", "fault", SignalStatus::Firing);
+    host.engine.take_signals(vec![signal]).await.unwrap();
+    host.until("asked again", &service, |state| {
+        state.watching.signals.len() == 2 && !state.watching.is_due()
+    })
+    .await;
+    host.until("quiet", &service, |state| state.outbox.is_empty()).await;
+    assert_eq!(lab.world.told_of(&service, "policy-faulted"), 1);
     // It does not occupy the incident's place.
     host.pull(&service, Some("1.1")).await.expect("pulled");
     host.settled(&service).await;
@@ -198,8 +207,12 @@ async fn an_approval_policy_that_faults_grants_nothing_and_tells() {
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("told", &service, |_| lab.world.told_of(&service, "policy-faulted") == 1).await;
-    host.approve(bob(), &service).await.expect("voted");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let plan = host.state(&service).incident.as_ref().unwrap().plan().unwrap().digest;
+    host.vote_on(bob(), &service, plan, true).await.expect("voted");
+    let length = host.state(&service).length;
+    lab.clock.advance(Millis::seconds(31));
+    host.until("asked again", &service, |state| state.length >= length + 2).await;
+    assert_eq!(lab.world.told_of(&service, "policy-faulted"), 1, "once, however often it is tried again");
     assert!(lab.world.of(&service).steps.is_empty());
     lab.clock.advance(Millis::minutes(61));
     host.settled(&service).await;
@@ -303,7 +316,7 @@ async fn a_full_disk_loses_nothing_and_is_waited_for() {
     let (mut lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     host.stop().await;
-    let file = lab.folder.path().join("ripcord.db");
+    let file = lab.folder.join("ripcord.db");
     let used = std::fs::metadata(&file).unwrap().len();
     lab.options = Options { bytes_max: used + (24 << 10), ..Options::default() };
     let host = lab.start().await;

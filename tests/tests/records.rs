@@ -1,0 +1,134 @@
+//! What is recorded is what counts: replay, and plans whose content is gone or was changed.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ripcord_core::event::Event;
+use ripcord_core::fact::Outcome;
+use ripcord_core::name::RoleName;
+use ripcord_core::plan::Quorum;
+use ripcord_core::service::{Phase, Service};
+use ripcord_core::time::Millis;
+use ripcord_engine::{Ask, replay};
+use ripcord_ports::{Clock, Store};
+use ripcord_sandbox::Replayed;
+use ripcord_tests::people::{ada, bob, cleo};
+use ripcord_tests::store::MortalStore;
+use ripcord_tests::{Fuse, Lab, Running, Spec, check, policies};
+
+async fn harmed(spec: Spec) -> (Lab, Running) {
+    let lab = Lab::new(vec![spec]);
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+    let host = lab.start().await;
+    host.adopt(&service, &["1.0", "1.1"]).await;
+    (lab, host)
+}
+
+fn needs_person(state: &Service) -> bool {
+    matches!(state.incident.as_ref().map(|open| &open.phase), Some(Phase::NeedsPerson(_)))
+}
+
+/// `bytes` with the number `from` replaced by `to`, in whatever width it was encoded. How often.
+fn doctored(bytes: &[u8], from: f32, to: f32) -> (Vec<u8>, usize) {
+    let wide = |number: f32| [&[0xfb][..], &f64::from(number).to_be_bytes()].concat();
+    let narrow = |number: f32| [&[0xfa][..], &number.to_be_bytes()].concat();
+    let mut bytes = bytes.to_vec();
+    let mut count = 0;
+    for (from, to) in [(wide(from), wide(to)), (narrow(from), narrow(to))] {
+        let places: Vec<usize> = (0..bytes.len().saturating_sub(from.len()))
+            .filter(|at| bytes[*at..].starts_with(&from))
+            .collect();
+        for at in places {
+            bytes[at..at + to.len()].copy_from_slice(&to);
+            count += 1;
+        }
+    }
+    (bytes, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_decision_replays_and_one_doctored_fact_is_found() {
+    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.harm = Some(1234.5));
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.settled(&service).await;
+    assert_eq!(check::replays(&host).await, 4);
+    let folded = check::journal(&host, &service).await;
+    host.stop().await;
+
+    // With nothing but the store.
+    let store = lab.open();
+    let recordings = folded.events.iter().find_map(|(_, event)| match event {
+        Event::TriggersAsked(asked) => Some(asked.asked[0].decision.recording),
+        _ => None,
+    });
+    let recording = recordings.expect("the trigger was asked");
+    let bytes = store.blob(&recording).await.unwrap().expect("it is kept");
+    let (bytes, count) = doctored(&bytes, 1234.5, 0.25);
+    assert!(count >= 1, "the fact is in the recording");
+    lab.forged.lock().unwrap().insert(recording.commitment, bytes);
+    let lying = MortalStore { store: store.clone(), fuse: Fuse::safe(), forged: lab.forged.clone() };
+    let report = replay::replay(&lying, policies::sandbox(), None).await.unwrap();
+    assert_eq!((report.differs(), report.same(), report.open()), (1, 3, 0), "{report:#?}");
+    let differs =
+        |result: &replay::Result| matches!(result, replay::Result::Replayed(Replayed::Differs { .. }));
+    let found = report.decisions.iter().find(|decision| differs(&decision.result)).unwrap();
+    assert_eq!(found.role, ripcord_core::policy::Role::Trigger);
+    // The store itself does not give what does not fit its commitment, and erased is not the same as different.
+    let clock = lab.clock.now();
+    store.erase(&recording, clock).await.unwrap();
+    let report = replay::replay(store.as_ref(), policies::sandbox(), None).await.unwrap();
+    assert_eq!((report.differs(), report.same(), report.open()), (0, 3, 1));
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
+    for erased in [true, false] {
+        let quorum = vec![Quorum { role: RoleName::approver(), people: 2 }];
+        let (lab, host) = harmed(Spec::new("fraud-api").terms(|terms| terms.floor = quorum)).await;
+        let service = lab.service();
+        host.pull(&service, Some("1.1")).await.expect("pulled");
+        host.approve(bob(), &service).await.expect("voted");
+        let plan = host.state(&service).incident.as_ref().unwrap().plan().unwrap().clone();
+        if erased {
+            assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap());
+        } else {
+            let content = host.store.blob(&plan.content).await.unwrap().unwrap();
+            let changed = String::from_utf8(content).unwrap().replace("\"1.1\"", "\"1.0\"");
+            lab.forged.lock().unwrap().insert(plan.content.commitment, changed.into_bytes());
+        }
+        host.approve(cleo(), &service).await.expect("voted");
+        let state = host.until("a question", &service, needs_person).await;
+        assert!(lab.world.of(&service).steps.is_empty(), "erased: {erased}");
+        assert_eq!(lab.world.of(&service).live, "1.2");
+        assert!(state.automatic_shifts.is_empty());
+        host.ask(ada(), &service, Ask::Dismiss).await.expect("dismissed");
+        host.settled(&service).await;
+        check::journal(&host, &service).await;
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_approval_policies_cannot_read_is_not_granted() {
+    let spec = Spec::new("fraud-api")
+        .scripted()
+        .with(ripcord_core::policy::Role::Approval, serde_json::json!({ "approval": "votes", "people": 2 }));
+    let (lab, host) = harmed(spec).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.waiting_plan(&service).await;
+    let plan = host.state(&service).incident.as_ref().unwrap().plan().unwrap().clone();
+    assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap());
+    for who in [bob(), cleo()] {
+        host.vote_on(who, &service, plan.digest, true).await.expect("voted");
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(lab.world.of(&service).steps.is_empty());
+    lab.clock.advance(Millis::minutes(61));
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::Expired).await;
+    host.stop().await;
+}
