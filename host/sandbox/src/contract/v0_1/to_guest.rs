@@ -124,7 +124,7 @@ impl ToGuest for Origin {
             Self::Webhook(source) => types::Origin::Webhook(source.clone()),
             Self::Schedule => types::Origin::Schedule,
             Self::Person(name) => types::Origin::Person(name.clone()),
-            Self::Policy(name) => types::Origin::Other(format!("policy:{name}")),
+            Self::Policy(name) => types::Origin::Policy(name.clone()),
             Self::Other(name) => types::Origin::Other(name.clone()),
         }
     }
