@@ -33,7 +33,7 @@ pub use engine::EngineId;
 pub use fault::{Fault, FaultKind, Nature};
 pub use limits::{Limits, MEMORY_BYTES_CEILING};
 pub use load::LoadError;
-pub use policy::{Call, Policy};
+pub use policy::{Call, CallInJson, Policy};
 pub use recording::{RECORDING_FORMAT, RecordedEnd, RecordedRound, Recording, RecordingError, prune};
 pub use replay::{Difference, FuelCheck, Replayed, replay};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::contract::Contract;
 use crate::deciding::{self, Deciding};
 use crate::engine::EngineId;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
 use crate::settings::{Schema, SettingsError};
 use crate::state::LogLine;
@@ -24,6 +24,15 @@ pub struct Call {
     pub fuel: u64,
     /// Lines written, faults included.
     pub log: Vec<LogLine>,
+}
+
+/// The same in the contract's own JSON, as fixtures are written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallInJson {
+    /// The role's `step`, or what the policy did instead.
+    pub outcome: Result<Value, Fault>,
+    /// Units used, faults included.
+    pub fuel: u64,
 }
 
 #[derive(Debug)]
@@ -89,6 +98,27 @@ impl Policy {
             Ok(step)
         });
         Call { outcome, fuel: ran.fuel, log: ran.log }
+    }
+
+    /// Asks once, with the role's `input` in the contract's own JSON: what `serde` derives for its types. The whole manifest is granted.
+    pub fn call_in_json(&self, role: Role, input: Value, limits: &Limits) -> CallInJson {
+        let refused = |fault: Fault| CallInJson { outcome: Err(fault), fuel: 0 };
+        if let Some(fault) = deciding::missing_role(self, role) {
+            return refused(fault);
+        }
+        let mut case = match self.0.contract.clone().ask_in_json(role, input) {
+            Ok(case) => case,
+            Err(error) => {
+                let message = format!("the input does not fit the contract: {error}");
+                return refused(FaultKind::Host { message }.into());
+            }
+        };
+        let ran = case.call(limits);
+        let outcome = ran.outcome.and_then(|step| {
+            deciding::check_step(&step, self, role, self.manifest().may_request(role), limits)?;
+            Ok(case.step_in_json())
+        });
+        CallInJson { outcome, fuel: ran.fuel }
     }
 
     /// Begins a decision, which is recorded.

@@ -41,6 +41,9 @@ pub(crate) trait Contract: Debug + Send + Sync {
 
     /// A recorded question, in the words of this version. The facts are held back until [`Case::release_facts`].
     fn ask_again(self: Arc<Self>, question: &Value) -> Result<Box<dyn Case>, String>;
+
+    /// A role's `input`, written as JSON in the words of this version.
+    fn ask_in_json(self: Arc<Self>, role: Role, input: serde_json::Value) -> Result<Box<dyn Case>, String>;
 }
 
 /// One question in the words of one version, with the facts and the answers so far.
@@ -55,6 +58,9 @@ pub(crate) trait Case: Debug + Send {
 
     /// Asks a fresh instance and keeps what it says.
     fn call(&mut self, limits: &Limits) -> Ran<Step>;
+
+    /// The last call's `step` as JSON, in the guest's own words.
+    fn step_in_json(&self) -> serde_json::Value;
 
     /// The recording, with the guest's own words for the question, the requests of each round and the answer.
     fn record(

@@ -146,6 +146,12 @@ impl V0_1Case {
         Ok(Self { contract, question, held_back, requests: Vec::new(), answer: None })
     }
 
+    pub(super) fn in_json(contract: Arc<V0_1>, role: Role, input: serde_json::Value) -> Result<Self, String> {
+        let question = serde_json::json!({ role.as_str(): input });
+        let question = serde_json::from_value(question).map_err(|error| error.to_string())?;
+        Ok(Self { contract, question, held_back: Vec::new(), requests: Vec::new(), answer: None })
+    }
+
     fn read(&mut self, step: Step, limits: &Limits) -> Result<role::Step, Fault> {
         let rules = Rules {
             now: self.question.context().now,
@@ -199,6 +205,18 @@ impl Case for V0_1Case {
             Some(Ok(step)) => self.read(step, limits),
         });
         Ran { outcome, fuel, log }
+    }
+
+    fn step_in_json(&self) -> serde_json::Value {
+        let answer = match &self.answer {
+            None => return serde_json::json!({ "Need": self.requests.last() }),
+            Some(Answer::Trigger(answer)) => serde_json::to_value(answer),
+            Some(Answer::Planner(answer)) => serde_json::to_value(answer),
+            Some(Answer::Approval(answer)) => serde_json::to_value(answer),
+            Some(Answer::Verification(answer)) => serde_json::to_value(answer),
+        };
+        // Text keys only, so there is a JSON form.
+        serde_json::json!({ "Done": answer.unwrap_or_default() })
     }
 
     fn record(

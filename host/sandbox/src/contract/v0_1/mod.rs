@@ -92,6 +92,10 @@ impl Contract for V0_1 {
     fn ask_again(self: Arc<Self>, question: &ciborium::Value) -> Result<Box<dyn Case>, String> {
         Ok(Box::new(case::V0_1Case::again(self, question)?))
     }
+
+    fn ask_in_json(self: Arc<Self>, role: Role, input: serde_json::Value) -> Result<Box<dyn Case>, String> {
+        Ok(Box::new(case::V0_1Case::in_json(self, role, input)?))
+    }
 }
 
 impl log::Host for State {
