@@ -16,13 +16,13 @@ use ripcord_core::signal::SignalStatus;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fold::{FoldError, fold};
 use crate::replay::decisions_of;
 
 /// Where the time went. Each part is the time between two marks of the incident; a part that has not ended is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Split {
     /// From the harm (or, where that is not known, the first signal) to the incident.
     pub detect: Option<Millis>,
@@ -39,7 +39,7 @@ pub struct Split {
 }
 
 /// One line of what happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineLine {
     /// When.
     pub at: UnixMillis,
@@ -50,7 +50,7 @@ pub struct TimelineLine {
 }
 
 /// One policy call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionLine {
     /// When.
     pub at: UnixMillis,
@@ -69,7 +69,7 @@ pub struct DecisionLine {
 }
 
 /// A piece of evidence that could not be preserved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingLine {
     /// Such as `request-log`.
     pub name: String,
@@ -78,7 +78,7 @@ pub struct MissingLine {
 }
 
 /// One incident, for people and scripts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentView {
     /// Its id.
     pub id: IncidentId,
