@@ -255,8 +255,9 @@ fn is_met(
         votes.iter().filter(|vote| vote.granted && has_role(&vote.roles)).map(|vote| &vote.person).collect();
     if let Some((person, roles)) = requester {
         let counts = quorum.people == 1 || terms.requester_vote == RequesterVote::Counts;
-        let may =
-            has_role(roles) || (quorum.people == 1 && roles.iter().any(|role| *role == RoleName::operator()));
+        // Whoever may pull is the one click that approves; a quorum of any other role needs that role.
+        let one_click = quorum.people == 1 && quorum.role == RoleName::approver();
+        let may = has_role(roles) || (one_click && roles.contains(&RoleName::operator()));
         agreed.retain(|voter| *voter != person);
         if counts && may {
             agreed.push(person);

@@ -249,8 +249,7 @@ impl ToGuest for Configuration {
     fn to_guest(&self) -> facts::Configuration {
         facts::Configuration {
             revision: self.target.revision.clone(),
-            // This version has no word for an unknown digest.
-            digest: self.target.digest.to_guest().unwrap_or_default(),
+            digest: self.target.digest.to_guest(),
             at: self.at.0,
             author: self.author.clone(),
             summary: self.summary.clone(),
@@ -361,21 +360,20 @@ impl ToGuest for Payload {
 impl ToGuest for Outcome {
     type Guest = facts::Outcome;
     fn to_guest(&self) -> facts::Outcome {
-        let other = |name: &str| facts::Outcome::Other(name.into());
         match self {
             Self::Open => facts::Outcome::Open,
             Self::RolledBack => facts::Outcome::RolledBack,
             Self::FellBack => facts::Outcome::FellBack,
             Self::RestoredElsewhere => facts::Outcome::RestoredElsewhere,
-            Self::StoodDown => other("stood-down"),
+            Self::StoodDown => facts::Outcome::StoodDown,
             Self::Dismissed => facts::Outcome::Dismissed,
             Self::Refused => facts::Outcome::Refused,
             Self::Expired => facts::Outcome::Expired,
-            Self::Aborted => other("aborted"),
-            Self::Observed => other("observed"),
-            Self::NotHelped => other("not-helped"),
-            Self::SettledByPerson => other("settled-by-person"),
-            Self::Other(name) => other(name),
+            Self::Aborted => facts::Outcome::Aborted,
+            Self::Observed => facts::Outcome::Observed,
+            Self::NotHelped => facts::Outcome::NotHelped,
+            Self::SettledByPerson => facts::Outcome::SettledByPerson,
+            Self::Other(name) => facts::Outcome::Other(name.clone()),
         }
     }
 }
