@@ -1,0 +1,114 @@
+//! What a command prints: one page, as text for people or as one JSON document for scripts.
+//!
+//! Commands return a [`Page`] and print nothing themselves. Text carries styles, which are dropped where no person looks.
+
+mod failure;
+pub mod incident;
+pub mod plan;
+pub mod progress;
+pub mod style;
+pub mod table;
+pub mod time;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use failure::{Exit, Failure};
+pub use progress::Progress;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// Where a person looks at a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+/// In which form a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON document on standard output.
+    Json,
+}
+
+/// What a command has to say, in both forms.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// How the process ends.
+    pub exit: Exit,
+    /// For people, with styles; empty prints nothing.
+    pub text: String,
+    /// For scripts.
+    pub json: Value,
+}
+
+impl Page {
+    /// A page of a command that did what it was asked.
+    pub fn done(text: impl Into<String>, json: &impl Serialize) -> Self {
+        Self::new(Exit::Done, text, json)
+    }
+
+    /// A page.
+    pub fn new(exit: Exit, text: impl Into<String>, json: &impl Serialize) -> Self {
+        // What commands print has text keys only, so it always has a JSON form.
+        let json = serde_json::to_value(json).unwrap_or(Value::Null);
+        Self { exit, text: text.into(), json }
+    }
+
+    /// The text without styles.
+    pub fn plain(&self) -> String {
+        anstream::adapter::strip_str(&self.text).to_string()
+    }
+}
+
+/// Prints the outcome of a command and tells how the process ends.
+pub fn print(form: Form, color: Color, outcome: Result<Page, Failure>) -> ExitCode {
+    let exit = outcome.as_ref().map_or_else(|failure| failure.exit, |page| page.exit);
+    match (form, outcome) {
+        (Form::Json, Ok(page)) => print_json(&page.json),
+        (Form::Json, Err(failure)) => print_json(&json!({ "error": failure.json() })),
+        (Form::Text, Ok(page)) => print_text(AutoStream::new(std::io::stdout(), color.into()), &page.text),
+        (Form::Text, Err(failure)) => {
+            print_text(AutoStream::new(std::io::stderr(), color.into()), &failure.text());
+        }
+    }
+    exit.into()
+}
+
+/// Says something to a person on standard error.
+pub fn tell(color: Color, text: &str) {
+    print_text(AutoStream::new(std::io::stderr(), color.into()), text);
+}
+
+/// A reader that went away is no reason to fail: the command has done its work.
+fn print_text(mut stream: impl std::io::Write, text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(stream, "{}", text.trim_end());
+        let _ = stream.flush();
+    }
+}
+
+fn print_json(value: &Value) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

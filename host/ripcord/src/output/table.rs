@@ -1,0 +1,107 @@
+//! Columns of text.
+
+use std::fmt;
+
+use anstyle::Style;
+
+use super::style::DIM;
+
+/// One cell.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A styled cell.
+    pub fn new(style: Style, text: impl fmt::Display) -> Self {
+        Self { text: text.to_string(), style }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+impl<T: fmt::Display> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(Style::new(), text)
+    }
+}
+
+/// Rows under headings. Columns are as wide as their widest cell; nothing is cut.
+#[derive(Debug, Clone)]
+pub struct Table {
+    headings: Vec<Cell>,
+    rows: Vec<Vec<Cell>>,
+    indent: usize,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
+        Self { headings: headings.map(|text| Cell::new(DIM, text)).to_vec(), rows: Vec::new(), indent: 0 }
+    }
+
+    /// A table without headings, each line set in by so many columns.
+    pub fn bare(indent: usize) -> Self {
+        Self { headings: Vec::new(), rows: Vec::new(), indent }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Vec<Cell>> {
+        std::iter::once(&self.headings).filter(|cells| !cells.is_empty()).chain(&self.rows)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.lines().map(Vec::len).max().unwrap_or_default();
+        let width = |column| {
+            self.lines().filter_map(|cells| cells.get(column)).map(Cell::width).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for cells in self.lines() {
+            let last = cells.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or_default();
+            write!(f, "{:indent$}", "", indent = self.indent)?;
+            for (column, cell) in cells.iter().enumerate().take(last + 1) {
+                let style = cell.style;
+                write!(f, "{style}{}{style:#}", cell.text)?;
+                if column < last {
+                    write!(f, "{:pad$}", "", pad = widths[column] - cell.width() + 2)?;
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_no_line_ends_in_spaces() {
+        let mut table = Table::new(["service", "mode", "live"]);
+        table.row(["fraud-api".into(), "act".into(), Cell::new(DIM, "1.3.2")]);
+        table.row(["é".into(), "observe".into(), "".into()]);
+        let text = anstream::adapter::strip_str(&table.to_string()).to_string();
+        insta::assert_snapshot!(text, @r"
+        service    mode     live
+        fraud-api  act      1.3.2
+        é          observe
+        ");
+        assert!(text.lines().all(|line| !line.ends_with(' ')));
+    }
+}

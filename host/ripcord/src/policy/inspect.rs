@@ -1,0 +1,102 @@
+//! `ripcord policy inspect`: what a component says of itself.
+
+use ripcord_core::policy::{Grant, PolicyRef, Role};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::build::digest;
+use super::schema::{self, Setting};
+use super::toolbox::{self, kilobytes};
+use crate::output::style::{DIM, STRONG, paint};
+use crate::output::table::{Cell, Table};
+use crate::output::{Failure, Page};
+
+/// What a component is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// Name, version and digest.
+    #[serde(flatten)]
+    pub policy: PolicyRef,
+    /// File or starter.
+    pub source: String,
+    /// One sentence.
+    pub summary: String,
+    /// The contract that it was built against.
+    pub contract: String,
+    /// What it answers.
+    pub roles: Vec<Role>,
+    /// What it may ask for, by role.
+    pub grants: Vec<Grant>,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// Its size.
+    pub bytes: usize,
+    /// JSON Schema of its settings.
+    pub settings_schema: Value,
+    #[serde(skip)]
+    settings: Vec<Setting>,
+}
+
+/// Looks into a component file, or into the starter policy of that name.
+///
+/// # Errors
+/// There is no such thing, or it is no policy.
+pub fn inspect(what: &str) -> Result<Inspection, Failure> {
+    let loaded = toolbox::load(&toolbox::sandbox()?, what)?;
+    let manifest = loaded.policy.manifest();
+    let schema: Value = serde_json::from_str(&manifest.settings_schema).unwrap_or(Value::Null);
+    Ok(Inspection {
+        policy: loaded.policy.reference().clone(),
+        source: loaded.source.clone(),
+        summary: manifest.summary.clone(),
+        contract: loaded.policy.contract().to_owned(),
+        roles: loaded.policy.roles().to_vec(),
+        grants: manifest.grants.clone(),
+        imports: loaded.imports(),
+        bytes: loaded.bytes.len(),
+        settings: schema::settings(&schema),
+        settings_schema: schema,
+    })
+}
+
+impl Inspection {
+    /// For the command line.
+    pub fn page(&self) -> Page {
+        let mut about = Table::bare(2);
+        let roles: Vec<&str> = self.roles.iter().map(|role| role.as_str()).collect();
+        about.row(["roles".into(), roles.join(", ").into()]);
+        for grant in &self.grants {
+            let kinds: Vec<&str> = grant.may_request.iter().map(|kind| kind.as_str()).collect();
+            let kinds = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+            about.row(["may ask for".into(), format!("{kinds} (as {})", grant.role).into()]);
+        }
+        about.row(["digest".into(), digest(&self.policy.digest).into()]);
+        about.row(["contract".into(), self.contract.as_str().into()]);
+        about.row(["size".into(), kilobytes(self.bytes).into()]);
+        about.row(["from".into(), self.source.as_str().into()]);
+        let (name, summary) = (paint(STRONG, &self.policy), &self.summary);
+        let settings = self.settings_table();
+        Page::done(format!("{name}  {summary}\n\n{about}\n{settings}"), self)
+    }
+
+    fn settings_table(&self) -> String {
+        if self.settings.is_empty() {
+            return "no settings\n".to_owned();
+        }
+        let mut table = Table::new(["setting", "value", "default", "about"]);
+        for setting in &self.settings {
+            let default = match (&setting.default, setting.required) {
+                (Some(default), _) => Cell::from(default),
+                (None, true) => Cell::new(STRONG, "required"),
+                (None, false) => Cell::new(DIM, "none"),
+            };
+            table.row([
+                setting.name.as_str().into(),
+                setting.kind.as_str().into(),
+                default,
+                setting.about.as_str().into(),
+            ]);
+        }
+        table.to_string()
+    }
+}

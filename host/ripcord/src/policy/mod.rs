@@ -1,0 +1,13 @@
+//! Working on policies: a new one, building, testing and looking into it.
+
+mod build;
+mod inspect;
+mod new;
+mod schema;
+mod test;
+mod toolbox;
+
+pub use build::{Built, build};
+pub use inspect::{Inspection, inspect};
+pub use new::{NewPolicy, Place, new};
+pub use test::{Tested, test};

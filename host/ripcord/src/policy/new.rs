@@ -1,0 +1,311 @@
+//! `ripcord policy new`: a crate that compiles, with fixtures and a README.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ripcord_core::name::PolicyName;
+use ripcord_core::policy::Role;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::toolbox::{self, SDK_VERSION};
+use crate::output::Failure;
+
+const LIB: &str = include_str!("template/lib.rs.txt");
+const SETTINGS: &str = include_str!("template/settings.rs.txt");
+const CARGO: &str = include_str!("template/Cargo.toml.txt");
+const README: &str = include_str!("template/README.md.txt");
+const TESTS: &str = include_str!("template/tests.rs.txt");
+const COMMON: &str = include_str!("template/fixtures/common.json");
+const INCIDENT: &str = include_str!("template/fixtures/incident.json");
+const PLAN: &str = include_str!("template/fixtures/plan.json");
+
+/// What was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewPolicy {
+    /// Name of policy and crate.
+    pub name: PolicyName,
+    /// The crate's folder.
+    pub folder: PathBuf,
+    /// What the policy answers.
+    pub roles: Vec<Role>,
+    /// Relative to the folder.
+    pub files: Vec<PathBuf>,
+    /// What the author must do before it compiles, if anything.
+    pub note: Option<String>,
+}
+
+/// Where the crate goes and what it depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder that will hold the crate's folder.
+    pub parent: &'a Path,
+    /// The folder of `ripcord-sdk`; none looks for a checkout.
+    pub sdk: Option<&'a Path>,
+}
+
+/// Writes a new policy that fills `roles`.
+///
+/// # Errors
+/// The name is none, the folder exists, or a file cannot be written.
+pub fn new(name: &str, roles: &[Role], place: Place<'_>) -> Result<NewPolicy, Failure> {
+    let name = checked(name)?;
+    let mut roles = if roles.is_empty() { vec![Role::Trigger] } else { roles.to_vec() };
+    roles.sort_unstable();
+    roles.dedup();
+    let folder = place.parent.join(name.as_str());
+    if folder.exists() {
+        return Err(Failure::usage(format!("`{}` exists already", folder.display()))
+            .help("choose another name, or another folder with `--dir`"));
+    }
+    let sdk = place.sdk.map(Path::to_owned).or_else(|| toolbox::sdk_of_a_checkout(place.parent));
+    let (dependency, note) = dependency(sdk.as_deref())?;
+    let mut files = crate_files(&name, &roles, &dependency, toolbox::is_member_folder(place.parent));
+    files.extend(fixture_files(&roles)?);
+    let mut written = Vec::new();
+    for (path, content) in files {
+        let whole = folder.join(&path);
+        let unable = |cause: std::io::Error| {
+            Failure::failed(format!("cannot write `{}`", whole.display()))
+                .because(cause)
+                .help("check the folder's permissions and the free space")
+        };
+        fs::create_dir_all(whole.parent().unwrap_or(&folder)).map_err(unable)?;
+        fs::write(&whole, content).map_err(unable)?;
+        written.push(path);
+    }
+    Ok(NewPolicy { name, folder, roles, files: written, note })
+}
+
+/// A policy's name is also that of a crate.
+fn checked(name: &str) -> Result<PolicyName, Failure> {
+    let is_crate = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    PolicyName::new(name).ok().filter(|_| is_crate).ok_or_else(|| {
+        Failure::usage(format!("`{name}` cannot be the name of a policy"))
+            .help("use lower-case letters, digits and `-`, starting with a letter")
+    })
+}
+
+fn dependency(sdk: Option<&Path>) -> Result<(String, Option<String>), Failure> {
+    let Some(sdk) = sdk else {
+        let note = format!(
+            "no checkout of Ripcord was found near here: the crate depends on `ripcord-sdk` {SDK_VERSION}; \
+             write `path = \"…/guest-sdk\"` beside it in `Cargo.toml` to use a checkout"
+        );
+        return Ok((format!("ripcord-sdk = \"{SDK_VERSION}\""), Some(note)));
+    };
+    let path = sdk.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file()).ok_or_else(|| {
+        Failure::usage(format!("`{}` holds no crate", sdk.display()))
+            .help("give the folder `guest-sdk` of a checkout")
+    })?;
+    let path = toml::Value::String(path.to_string_lossy().into_owned());
+    Ok((format!("ripcord-sdk = {{ path = {path} }}"), None))
+}
+
+fn crate_files(
+    name: &PolicyName,
+    roles: &[Role],
+    dependency: &str,
+    is_member: bool,
+) -> Vec<(PathBuf, String)> {
+    let (type_name, crate_name) = (type_name(name.as_str()), name.as_str().replace('-', "_"));
+    let role_list: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    let impls: String = roles.iter().map(|role| template(*role)).collect();
+    let settings = toml::to_string(&settings(roles)).unwrap_or_default();
+    let fill = |text: &str| {
+        text.replace("{{impls}}", impls.trim_end())
+            .replace("{{uses}}", &uses(roles))
+            .replace("{{fields}}", &fields(roles))
+            .replace("{{settings}}", &settings)
+            .replace("{{sdk}}", dependency)
+            .replace("{{roles}}", &role_list.join(", "))
+            .replace("{{Type}}", &type_name)
+            .replace("{{crate}}", &crate_name)
+            .replace("{{name}}", name.as_str())
+    };
+    // Outside the workspace's own folder of policies a crate below a checkout would be taken for a forgotten member.
+    let workspace = if is_member { "" } else { "\n[workspace]\n" };
+    vec![
+        ("Cargo.toml".into(), fill(CARGO) + workspace),
+        (".gitignore".into(), "/target\n*.wasm\n".to_owned()),
+        ("README.md".into(), fill(README)),
+        ("src/lib.rs".into(), fill(LIB)),
+        ("src/settings.rs".into(), fill(SETTINGS)),
+        ("tests/fixtures.rs".into(), fill(TESTS)),
+    ]
+}
+
+const fn template(role: Role) -> &'static str {
+    match role {
+        Role::Trigger => include_str!("template/trigger.rs.txt"),
+        Role::Planner => include_str!("template/planner.rs.txt"),
+        Role::Approval => include_str!("template/approval.rs.txt"),
+        Role::Verification => include_str!("template/verification.rs.txt"),
+    }
+}
+
+const fn cases(role: Role) -> &'static str {
+    match role {
+        Role::Trigger => include_str!("template/fixtures/trigger.json"),
+        Role::Planner => include_str!("template/fixtures/planner.json"),
+        Role::Approval => include_str!("template/fixtures/approval.json"),
+        Role::Verification => include_str!("template/fixtures/verification.json"),
+    }
+}
+
+/// Whether the roles read a metric.
+fn reads_metric(roles: &[Role]) -> bool {
+    roles.iter().any(|role| matches!(role, Role::Trigger | Role::Verification))
+}
+
+fn uses(roles: &[Role]) -> String {
+    let mut uses = String::new();
+    if roles.contains(&Role::Planner) {
+        uses.push_str("use ripcord_sdk::contract::facts::{Candidate, Standing};\n");
+        uses.push_str("use ripcord_sdk::contract::types::LiveState;\n");
+    }
+    if reads_metric(roles) {
+        uses.push_str("use ripcord_sdk::stats;\n");
+    }
+    if roles.contains(&Role::Approval) {
+        uses.push_str("use std::collections::BTreeSet;\n");
+    }
+    uses
+}
+
+fn fields(roles: &[Role]) -> String {
+    let mut fields = Vec::new();
+    if reads_metric(roles) {
+        fields.push(("The metric to judge, in the language of the metrics source.", "query", "String"));
+        fields.push(("The largest value that is still well, in the metric's unit.", "limit", "f64"));
+        fields.push(("When to look again after data was missing.", "recheck", "Duration"));
+    }
+    if roles.contains(&Role::Planner) {
+        fields.push(("How many versions of the registry to look at.", "look_at", "u32"));
+    }
+    if roles.contains(&Role::Approval) {
+        fields.push(("The role whose people are asked.", "role", "String"));
+        fields.push(("How many of them must agree.", "people", "u32"));
+    }
+    fields.iter().fold(String::new(), |mut text, (about, name, kind)| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "    /// {about}\n    pub {name}: {kind},");
+        text
+    })
+}
+
+fn settings(roles: &[Role]) -> Value {
+    let mut settings = Map::new();
+    let mut set = |name: &str, value: Value| settings.insert(name.to_owned(), value);
+    if reads_metric(roles) {
+        set("query", json!("error_ratio"));
+        set("limit", json!(0.05));
+        set("recheck", json!("30s"));
+    }
+    if roles.contains(&Role::Planner) {
+        set("look-at", json!(20));
+    }
+    if roles.contains(&Role::Approval) {
+        set("role", json!("approver"));
+        set("people", json!(2));
+    }
+    Value::Object(settings)
+}
+
+/// `too-many-errors` as a type: `TooManyErrors`.
+fn type_name(name: &str) -> String {
+    let capital = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    name.split('-').map(capital).collect()
+}
+
+fn fixture_files(roles: &[Role]) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let read = |text: &str| {
+        serde_json::from_str::<Value>(text)
+            .map_err(|error| Failure::failed("a template of this program is broken").because(error))
+    };
+    let mut common = read(COMMON)?;
+    common["settings"] = settings(roles);
+    let mut files = vec![(PathBuf::from("fixtures/common.json"), common)];
+    for role in roles {
+        for (name, case) in read(cases(*role))?.as_object().into_iter().flatten() {
+            let mut fixture = json!({ "about": case["about"], "role": type_name(role.as_str()) });
+            let input = input(*role, read(INCIDENT)?, read(PLAN)?);
+            if !input.is_empty() {
+                fixture["input"] = Value::Object(input);
+            }
+            fixture["facts"] = case["facts"].clone();
+            fixture["expect"] = case["expect"].clone();
+            files.push((PathBuf::from(format!("fixtures/{name}.json")), fixture));
+        }
+    }
+    let text = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    Ok(files.into_iter().map(|(path, value)| (path, text(&value))).collect())
+}
+
+/// What a role is told besides what every policy is told.
+fn input(role: Role, incident: Value, plan: Value) -> Map<String, Value> {
+    let mut input = match (role, incident) {
+        (Role::Trigger, _) => return Map::new(),
+        (_, Value::Object(incident)) => incident,
+        _ => Map::new(),
+    };
+    let mut set = |name: &str, value: Value| input.insert(name.to_owned(), value);
+    match role {
+        Role::Trigger => {}
+        Role::Planner => drop(set("tried", json!([]))),
+        Role::Approval => {
+            set("plan", plan);
+            set("plan_digest", json!("0".repeat(64)));
+            set("opened_at", json!({ "$ago": "1m" }));
+        }
+        Role::Verification => {
+            set("plan", plan);
+            set("rung", json!(0));
+            set("shifted_at", json!({ "$ago": "1m" }));
+            set("before", json!([]));
+            set("previous", json!([]));
+        }
+    }
+    input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_crates_and_types() {
+        assert_eq!(type_name("too-many-errors"), "TooManyErrors");
+        for name in ["", "Two", "1st", "a_b", "a b", "../x", "é"] {
+            assert!(checked(name).is_err(), "{name}");
+        }
+        assert!(checked("a-1").is_ok());
+    }
+
+    #[test]
+    fn every_role_alone_and_together_has_fixtures_for_missing_data() {
+        for roles in Role::ALL.iter().map(std::slice::from_ref).chain([Role::ALL.as_slice()]) {
+            let files = fixture_files(roles).expect("templates are JSON");
+            for role in roles {
+                let missing = PathBuf::from(format!("fixtures/{role}-missing.json"));
+                assert!(files.iter().any(|(path, _)| *path == missing), "{role}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_policy_of_that_name_is_refused() {
+        let parent = tempfile::tempdir().expect("folder");
+        let place = Place { parent: parent.path(), sdk: None };
+        let first = new("mine", &[], place).expect("new");
+        assert_eq!(first.roles, [Role::Trigger]);
+        assert!(first.note.is_some_and(|note| note.contains("guest-sdk")));
+        let again = new("mine", &[], place).expect_err("exists");
+        assert!(again.to_string().contains("exists already"), "{again}");
+    }
+}

@@ -1,0 +1,292 @@
+//! `ripcord policy test`: every fixture as a component in the sandbox, and natively; both must do what the fixture expects.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ripcord_core::policy::{PolicyRef, Role};
+use ripcord_fixture::{Fixture, Subject};
+use ripcord_sandbox::{Limits, Policy};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::build;
+use super::toolbox::{self, Loaded};
+use crate::output::style::{BAD, GOOD, STRONG, paint};
+use crate::output::table::{Cell, Table};
+use crate::output::{Exit, Failure, Page, Progress};
+
+/// What every fixture gave.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tested {
+    /// Name, version and digest.
+    #[serde(flatten)]
+    pub policy: PolicyRef,
+    /// One a fixture, by name.
+    pub cases: Vec<Case>,
+    /// What cargo said, if the native tests failed.
+    pub native_output: Option<String>,
+}
+
+/// What one fixture gave.
+#[derive(Debug, Clone, Serialize)]
+pub struct Case {
+    /// File name without `.json`.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// The component's verdict, or `fault`; none if it gave no answer.
+    pub verdict: Option<String>,
+    /// Fuel of all rounds.
+    pub fuel: u64,
+    /// Whether the component did what the fixture expects; if not, how it differs.
+    pub component: Outcome,
+    /// The same natively; none for a component without its crate.
+    pub native: Option<Outcome>,
+}
+
+/// Whether a fixture's expectation was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was.
+    Passed,
+    /// It was not, and how.
+    Failed(String),
+}
+
+/// Tests the crate in the folder, or the component file or starter policy, with the fixtures in `fixtures` or beside it.
+///
+/// # Errors
+/// It does not build or load, or there are no fixtures.
+pub fn test(what: &str, fixtures: Option<&Path>, progress: &Progress) -> Result<Tested, Failure> {
+    let path = Path::new(what);
+    let sandbox = toolbox::sandbox()?;
+    let (loaded, folder) = if path.is_dir() {
+        progress.say(format!("building `{what}`"));
+        let packed = build::pack(path)?;
+        (toolbox::load_bytes(&sandbox, &packed.name, packed.component)?, Some(path))
+    } else {
+        (toolbox::load(&sandbox, what)?, None)
+    };
+    let beside = path.parent().filter(|_| path.is_file()).map(|parent| parent.join("fixtures"));
+    let default = folder.map(|folder| folder.join("fixtures")).or(beside);
+    let fixtures: PathBuf = fixtures.map(Path::to_owned).or(default).ok_or_else(|| {
+        Failure::usage(format!("`{what}` has no fixtures beside it"))
+            .help("name their folder with `--fixtures`")
+    })?;
+    let fixtures = Fixture::load_all(&fixtures).map_err(|error| Failure::of(Exit::Usage, error))?;
+
+    progress.say(format!("running {} fixtures in the sandbox", fixtures.len()));
+    let mut cases: Vec<Case> = fixtures.iter().map(|fixture| in_sandbox(&loaded, fixture)).collect();
+    let mut native_output = None;
+    if let Some(folder) = folder {
+        progress.say("running them natively");
+        native_output = natively(folder, &mut cases)?;
+    }
+    Ok(Tested { policy: loaded.policy.reference().clone(), cases, native_output })
+}
+
+fn in_sandbox(loaded: &Loaded, fixture: &Fixture) -> Case {
+    let policy = &loaded.policy;
+    let mut case = Case {
+        name: fixture.name.clone(),
+        about: fixture.about.clone(),
+        verdict: None,
+        fuel: 0,
+        component: Outcome::Passed,
+        native: None,
+    };
+    let Some(role) = Role::ALL.into_iter().find(|role| fixture.role.eq_ignore_ascii_case(role.as_str()))
+    else {
+        case.component = Outcome::Failed(format!("`{}` is not a role", fixture.role));
+        return case;
+    };
+    let subject =
+        Subject { version: policy.reference().version.clone(), may_request: may_request(policy, role) };
+    let checked = fixture.check(&subject, |input| {
+        let call = policy.call_in_json(role, input, &Limits::default());
+        case.fuel += call.fuel;
+        if let Err(fault) = &call.outcome {
+            case.verdict = Some("fault".to_owned());
+            return Err(fault.to_string());
+        }
+        let step = call.outcome.map_err(|fault| fault.to_string())?;
+        case.verdict = step.get("Done").map(|answer| case_name(&answer["verdict"]));
+        Ok(step)
+    });
+    if let Err(mismatch) = checked {
+        case.component = Outcome::Failed(mismatch.to_string());
+    }
+    case
+}
+
+/// The kinds that a role declares, in the spelling of fixtures: `MetricRange`.
+fn may_request(policy: &Policy, role: Role) -> Vec<String> {
+    let camel = |kind: &str| {
+        kind.split('-').map(|part| part[..1].to_ascii_uppercase() + &part[1..]).collect::<String>()
+    };
+    policy.manifest().may_request(role).iter().map(|kind| camel(kind.as_str())).collect()
+}
+
+/// The name of a variant's case, as people know it: `roll-back`.
+fn case_name(verdict: &Value) -> String {
+    let name = match verdict {
+        Value::String(name) => name.as_str(),
+        Value::Object(fields) => fields.keys().next().map_or("", String::as_str),
+        _ => "",
+    };
+    name.char_indices().fold(String::new(), |mut text, (index, letter)| {
+        if letter.is_ascii_uppercase() && index > 0 {
+            text.push('-');
+        }
+        text.push(letter.to_ascii_lowercase());
+        text
+    })
+}
+
+/// Runs the crate's own tests, which run the fixtures by the SDK's harness. Gives cargo's output if they failed.
+fn natively(folder: &Path, cases: &mut [Case]) -> Result<Option<String>, Failure> {
+    let target = folder.canonicalize().map(|folder| build::target_dir(&folder));
+    let output = Command::new("cargo")
+        .args(["test", "--quiet", "--target-dir"])
+        .arg(target.unwrap_or_else(|_| folder.join("target")))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| {
+            Failure::failed("cannot run `cargo`")
+                .because(cause)
+                .help("install Rust with rustup, or put it on the path")
+        })?;
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let told = |case: &Case| said.lines().find(|line| line.starts_with(&format!("{} (", case.name)));
+    let any_told = cases.iter().any(|case| told(case).is_some());
+    for case in cases {
+        let outcome = match told(case) {
+            _ if output.status.success() => Outcome::Passed,
+            Some(line) => Outcome::Failed(line.to_owned()),
+            None if any_told => Outcome::Passed,
+            None => Outcome::Failed("the crate's own tests did not run".to_owned()),
+        };
+        case.native = Some(outcome);
+    }
+    Ok((!output.status.success()).then_some(said))
+}
+
+impl Outcome {
+    fn cell(&self) -> Cell {
+        match self {
+            Self::Passed => Cell::new(GOOD, "as expected"),
+            Self::Failed(_) => Cell::new(BAD, "differs"),
+        }
+    }
+}
+
+impl Case {
+    fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let component = Some(("component", &self.component));
+        let native = self.native.as_ref().map(|outcome| ("native", outcome));
+        component.into_iter().chain(native).filter_map(|(place, outcome)| match outcome {
+            Outcome::Passed => None,
+            Outcome::Failed(how) => Some((place, how.as_str())),
+        })
+    }
+}
+
+impl Tested {
+    /// For the command line.
+    pub fn page(&self) -> Page {
+        let failed = self.cases.iter().filter(|case| case.failures().next().is_some()).count();
+        let has_native = self.cases.iter().any(|case| case.native.is_some());
+        let mut text = format!("{}\n\n{}\n", paint(STRONG, &self.policy), self.table());
+        for case in &self.cases {
+            for (place, how) in case.failures() {
+                text.push_str(&format!("{} ({place}): {how}\n", paint(BAD, &case.name)));
+            }
+        }
+        let broken = self.native_output.is_some();
+        if let Some(output) =
+            self.native_output.as_ref().filter(|_| failed == 0 || failed == self.cases.len())
+        {
+            text.push_str(&format!("\n{}\n", output.trim_end()));
+        }
+        let places = if has_native { "as a component and natively" } else { "as a component" };
+        text.push_str(&match (failed, broken) {
+            (0, false) => format!("{} fixtures, all as expected, {places}", self.cases.len()),
+            (0, true) => "every fixture is as expected, but the crate has tests that failed".to_owned(),
+            (failed, _) => format!("{failed} of {} fixtures differ", self.cases.len()),
+        });
+        Page::new(if failed == 0 && !broken { Exit::Done } else { Exit::Failed }, text, self)
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(["fixture", "verdict", "component", "native", "fuel"]);
+        for case in &self.cases {
+            let verdict = case.verdict.as_deref().unwrap_or("none");
+            let native = case.native.as_ref().map(Outcome::cell).unwrap_or_default();
+            table.row([
+                case.name.as_str().into(),
+                verdict.into(),
+                case.component.cell(),
+                native,
+                case.fuel.into(),
+            ]);
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn verdicts_read_as_the_contract_names_them() {
+        assert_eq!(case_name(&json!("StandDown")), "stand-down");
+        assert_eq!(case_name(&json!({ "RollBack": {} })), "roll-back");
+        assert_eq!(case_name(&json!(null)), "");
+    }
+
+    #[test]
+    fn a_difference_fails_the_page_and_is_shown() {
+        let case = |name: &str, component, native| Case {
+            name: name.into(),
+            about: "about".into(),
+            verdict: Some("ignore".into()),
+            fuel: 1_000,
+            component,
+            native,
+        };
+        let policy = PolicyRef {
+            name: ripcord_core::name::PolicyName::new("p").expect("name"),
+            version: "1.0.0".into(),
+            digest: ripcord_core::digest::Digest::of("p"),
+        };
+        let mut tested = Tested {
+            policy,
+            cases: vec![
+                case("good", Outcome::Passed, Some(Outcome::Passed)),
+                case("bad", Outcome::Failed("`verdict` differs".into()), Some(Outcome::Passed)),
+            ],
+            native_output: None,
+        };
+        let page = tested.page();
+        assert_eq!(page.exit, Exit::Failed);
+        insta::assert_snapshot!(page.plain(), @r"
+        p@1.0.0
+
+        fixture  verdict  component    native       fuel
+        good     ignore   as expected  as expected  1000
+        bad      ignore   differs      as expected  1000
+
+        bad (component): `verdict` differs
+        1 of 2 fixtures differ
+        ");
+        tested.cases.truncate(1);
+        assert_eq!(tested.page().exit, Exit::Done);
+        tested.native_output = Some("test other ... FAILED".into());
+        assert_eq!(tested.page().exit, Exit::Failed, "a failing test of the author's own is not hidden");
+    }
+}
