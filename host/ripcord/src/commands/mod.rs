@@ -1,5 +1,136 @@
-//! What the host's own commands do.
+//! What each command does. Every one returns a page; this module alone prints.
 
+mod approval;
 pub mod check;
+mod holds;
+mod incidents;
 pub mod init;
+mod keys;
+mod orders;
+mod policies;
+mod pull;
+mod reach;
+mod replay;
 pub mod serve;
+mod signals;
+mod status;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use crate::cli::{
+    Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LogFormat, PlanCommand, SignalsCommand,
+};
+use crate::output::{self, Exit, Failure, Page};
+use crate::telemetry;
+
+#[cfg(feature = "demo")]
+pub(crate) use approval::{SignedVote, ask};
+#[cfg(feature = "demo")]
+pub(crate) use incidents::checked;
+#[cfg(feature = "demo")]
+pub(crate) use pull::{Until, follow};
+use reach::Reach;
+
+type Outcome = Result<Page, Failure>;
+
+/// Runs a command to its end, prints what it has to say and tells how the process ends.
+pub fn run(cli: Cli) -> ExitCode {
+    let Cli { global, command } = cli;
+    let outcome = runtime().and_then(|runtime| {
+        let outcome = runtime.block_on(dispatch(&global, command));
+        // A thread that still reads standard input must not keep the process.
+        runtime.shutdown_background();
+        outcome
+    });
+    output::print(global.form(), global.color, outcome)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|cause| Failure::failed("the system gives no threads").because(cause))
+}
+
+async fn dispatch(global: &Global, command: Command) -> Outcome {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => crate::demo::demo(global, &args).await,
+        #[cfg(feature = "demo")]
+        Command::ExampleFraud(command) => example(command.run()).await,
+        Command::Init => init_here(global).await,
+        Command::Serve(args) => serve_host(global, args.log).await,
+        Command::Check(args) => check_host(global, args).await,
+        Command::Status { service } => status::status(global, service.as_ref()).await,
+        Command::Adopt { service, version, reason } => {
+            orders::adopt(global, &service, version, &reason).await
+        }
+        Command::Pull(args) => pull::pull(global, &args).await,
+        Command::Incidents(IncidentsCommand::List { service, limit }) => {
+            incidents::list(global, service.as_ref(), limit).await
+        }
+        Command::Incidents(IncidentsCommand::Show { incident }) => incidents::show(global, &incident).await,
+        Command::Replay(args) => replay::replay(global, args.incident.as_ref()).await,
+        Command::Plan(PlanCommand::Show { incident }) => incidents::plan(global, &incident).await,
+        Command::Approve(args) => approval::vote(global, &args, approval::Word::Approve).await,
+        Command::Refuse(args) => approval::vote(global, &args, approval::Word::Refuse).await,
+        Command::Abort(args) => orders::about(global, "abort", &args).await,
+        Command::Dismiss(args) => orders::about(global, "dismiss", &args).await,
+        Command::Answer { incident, happened, reason } => {
+            orders::answer(global, &incident, happened.into(), &reason).await
+        }
+        Command::Pause(args) => orders::stop_or_go(global, "pause", &args).await,
+        Command::Resume(args) => orders::stop_or_go(global, "resume", &args).await,
+        Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
+        Command::Hold(HoldCommand::Lift { service, version, reason }) => {
+            orders::lift(global, &service, &version, &reason).await
+        }
+        Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
+        Command::Policy(command) => policies::run(global, command),
+        Command::Key(KeyCommand::New { file }) => keys::new(&file),
+    }
+}
+
+async fn serve_host(global: &Global, log: LogFormat) -> Outcome {
+    telemetry::start(match log {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    });
+    let options = serve::ServeOptions { config: global.config.clone() };
+    serve::serve(&options).await.map_err(reach::host_failure)?;
+    Ok(Page::done("", &serde_json::json!({ "stopped": true })))
+}
+
+async fn init_here(global: &Global) -> Outcome {
+    let folder = global.config.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(std::path::Path::new(".")).to_owned();
+    let options = init::InitOptions { folder, places: init::Places::default() };
+    let done = init::init(&options).await.map_err(|error| Failure::of(Exit::Usage, error))?;
+    let json = serde_json::json!({ "file": done.file, "written": done.written });
+    Ok(Page::done(done.to_string(), &json))
+}
+
+async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
+    let scope = if args.offline { check::Scope::Files } else { check::Scope::Everything };
+    let options = check::CheckOptions { config: global.config.clone(), alert: args.alert, scope };
+    let report = check::check(&options).await;
+    let exit = match report.exit_code() {
+        0 => Exit::Done,
+        1 => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    Ok(Page::new(exit, report.to_string(), &report))
+}
+
+/// The example stands for somebody else's program: it prints for itself.
+#[cfg(feature = "demo")]
+async fn example(run: impl Future<Output = Result<(), fraud::Error>>) -> Outcome {
+    match run.await {
+        Ok(()) => Ok(Page::done("", &serde_json::Value::Null)),
+        Err(error) => Err(Failure::failed(error.with_causes())),
+    }
+}
+
+/// What goes on record; the host takes no empty reason.
+fn reason(given: &str) -> String {
+    if given.trim().is_empty() { "no reason was given".to_owned() } else { given.to_owned() }
+}

@@ -1,0 +1,448 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ripcord_core::event::Happened;
+use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::policy::Role;
+use ripcord_core::role::Urgency;
+
+use crate::output::{Color, Form};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it failed, something is not well, or a replay differs
+  2  the arguments or the configuration are wrong
+  3  it waits for approval, or a person must decide
+  4  a person, a policy or the host said no";
+
+/// Pulls a production model back to a known-good version when it goes bad, under rules that each team writes.
+#[derive(Debug, Parser)]
+#[command(name = "ripcord", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "ripcord.toml", env = "RIPCORD_CONFIG")]
+    pub config: PathBuf,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: Color,
+    /// Read your token from this file; the variable `RIPCORD_TOKEN` is the other way
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Global {
+    /// In which form the command answers.
+    pub fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a bad model go live and be pulled back, on this machine, in under a minute
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+    /// Write a commented `ripcord.toml` for what is found here
+    Init,
+    /// Run the host: take alerts, run incidents
+    Serve(ServeArgs),
+    /// Check the configuration and everything it names
+    Check(CheckArgs),
+    /// Show what each service serves, how it stands and what it does
+    Status {
+        /// Only this service
+        service: Option<ServiceName>,
+    },
+    /// Vouch for a version, so that there is something to go back to
+    Adopt {
+        /// For which service
+        service: ServiceName,
+        /// Which version; what is live if left out
+        version: Option<VersionName>,
+        /// Why you vouch for it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Roll a service back now
+    Pull(PullArgs),
+    /// Past and open incidents
+    #[command(subcommand)]
+    Incidents(IncidentsCommand),
+    /// Run recorded decisions again and compare
+    Replay(ReplayArgs),
+    /// The plan of an incident
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Agree to the plan at hand
+    Approve(VoteArgs),
+    /// Refuse the plan at hand
+    Refuse(VoteArgs),
+    /// Stop an incident before anything was shifted
+    Abort(AboutIncident),
+    /// Say that it is no incident, or that you settled it by hand
+    Dismiss(AboutIncident),
+    /// Say whether an interrupted shift happened
+    Answer {
+        /// Of which incident
+        incident: IncidentId,
+        /// What you saw
+        happened: HappenedArg,
+        /// How you know
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Stop all acting on a service, or on all
+    Pause(AboutServices),
+    /// Let it go on
+    Resume(AboutServices),
+    /// Marks that keep condemned versions out
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Signals as they were taken in
+    #[command(subcommand)]
+    Signals(SignalsCommand),
+    /// Write, build, test and look into policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Keys for signing approvals
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The model server and its team, as the demo runs them
+    #[cfg(feature = "demo")]
+    #[command(subcommand, hide = true)]
+    ExampleFraud(fraud::Command),
+}
+
+/// `ripcord demo`.
+#[cfg(feature = "demo")]
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Answer for both approvers
+    #[arg(long)]
+    pub yes: bool,
+    /// Leave everything running at the end, until ctrl-c
+    #[arg(long)]
+    pub keep: bool,
+    /// Work in this folder and leave it there; it must be empty or absent
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `ripcord serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// How log lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `ripcord check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Say which route the alerts of this webhook body take, and why
+    #[arg(long, value_name = "FILE")]
+    pub alert: Option<PathBuf>,
+    /// Check the configuration and the files that it names, and ask no other system
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `ripcord pull`.
+#[derive(Debug, Clone, Args)]
+pub struct PullArgs {
+    /// Which service
+    pub service: ServiceName,
+    /// To this version; the planner chooses if left out
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<VersionName>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// How fast people and rules must be
+    #[arg(long, value_enum, value_name = "URGENCY", default_value_t)]
+    pub urgency: UrgencyArg,
+    /// Return as soon as it is on record, without waiting for the end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// How fast people and rules must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum UrgencyArg {
+    /// In working hours.
+    Routine,
+    /// Now.
+    #[default]
+    Urgent,
+    /// Now, and harm is being done.
+    Emergency,
+}
+
+impl From<UrgencyArg> for Urgency {
+    fn from(urgency: UrgencyArg) -> Self {
+        match urgency {
+            UrgencyArg::Routine => Self::Routine,
+            UrgencyArg::Urgent => Self::Urgent,
+            UrgencyArg::Emergency => Self::Emergency,
+        }
+    }
+}
+
+/// Whether an interrupted shift happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HappenedArg {
+    /// It did: the target is live.
+    Applied,
+    /// It did not: what was live still is.
+    NotApplied,
+}
+
+impl From<HappenedArg> for Happened {
+    fn from(happened: HappenedArg) -> Self {
+        match happened {
+            HappenedArg::Applied => Self::Applied,
+            HappenedArg::NotApplied => Self::NotApplied,
+        }
+    }
+}
+
+/// `ripcord incidents`.
+#[derive(Debug, Subcommand)]
+pub enum IncidentsCommand {
+    /// List them, newest first
+    List {
+        /// Only this service's
+        #[arg(long, value_name = "SERVICE")]
+        service: Option<ServiceName>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Show one on a page
+    Show {
+        /// Which, such as `fraud-api:3`
+        incident: IncidentId,
+    },
+}
+
+/// `ripcord replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The decisions of this incident
+    #[arg(required_unless_present = "all")]
+    pub incident: Option<IncidentId>,
+    /// Every decision on record
+    #[arg(long, conflicts_with = "incident")]
+    pub all: bool,
+}
+
+/// `ripcord plan`.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Show it, with the digest that approvals are given to
+    Show {
+        /// Of which incident
+        incident: IncidentId,
+    },
+}
+
+/// `ripcord approve` and `ripcord refuse`.
+#[derive(Debug, Clone, Args)]
+pub struct VoteArgs {
+    /// Of which incident
+    pub incident: IncidentId,
+    /// Sign with this key, as `ripcord key new` writes it; without one your token stands for you
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Your name in the configuration, where the key does not tell it
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub person: Option<String>,
+    /// Only if the plan has this digest
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<ripcord_core::digest::Digest>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Do not ask again after showing the plan
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// A command about an incident.
+#[derive(Debug, Clone, Args)]
+pub struct AboutIncident {
+    /// Which, such as `fraud-api:3`
+    pub incident: IncidentId,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// A command about services.
+#[derive(Debug, Clone, Args)]
+pub struct AboutServices {
+    /// Which service
+    #[arg(required_unless_present = "all")]
+    pub service: Option<ServiceName>,
+    /// Every service of the configuration
+    #[arg(long, conflicts_with = "service")]
+    pub all: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// `ripcord hold`.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// List them
+    List {
+        /// Only this service's
+        service: Option<ServiceName>,
+    },
+    /// Let a condemned version be promoted again
+    Lift {
+        /// Of which service
+        service: ServiceName,
+        /// Which version
+        version: VersionName,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// `ripcord signals`.
+#[derive(Debug, Subcommand)]
+pub enum SignalsCommand {
+    /// Alerts that no route took
+    Unrouted {
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+}
+
+/// `ripcord policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Write a new policy: a crate that compiles, with fixtures and a README
+    New {
+        /// Its name
+        name: String,
+        /// What it answers; give several for several roles
+        #[arg(long = "role", value_enum, value_name = "ROLE")]
+        roles: Vec<RoleArg>,
+        /// The folder to put its folder into
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// The folder `guest-sdk` of a checkout, if it is not found
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Build a crate into a component
+    Build {
+        /// The crate's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Where to write it; `NAME.wasm` in the folder if left out
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Run every fixture as a component, and natively if it is a crate
+    Test {
+        /// A crate's folder, a component, or a starter policy (`starter:NAME` where a folder has its name)
+        #[arg(default_value = ".")]
+        what: String,
+        /// The folder of the fixtures
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
+    },
+    /// Show what a component says of itself
+    Inspect {
+        /// A component, or a starter policy
+        what: String,
+    },
+}
+
+/// What a policy answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// Is this a reason to roll back?
+    Trigger,
+    /// With what strategy, to which targets?
+    Planner,
+    /// Who must agree, and is it enough now?
+    Approval,
+    /// Is the service well again?
+    Verification,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Trigger => Self::Trigger,
+            RoleArg::Planner => Self::Planner,
+            RoleArg::Approval => Self::Approval,
+            RoleArg::Verification => Self::Verification,
+        }
+    }
+}
+
+/// `ripcord key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key pair: the private key goes into a file, the public key is printed for the configuration
+    New {
+        /// The file; it must not exist
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_exit_code_is_documented() {
+        use crate::output::Exit;
+        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::Waiting, Exit::Refused] {
+            assert!(EXIT_CODES.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `ripcord approve` and `ripcord refuse`.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use anstream::AutoStream;
+use ripcord_core::name::{IncidentId, PersonName};
+use ripcord_core::plan::VoteStatement;
+
+use super::reach::Reach;
+use super::{Outcome, incidents, reason};
+use crate::cli::{Global, VoteArgs};
+use crate::client::Client;
+use crate::config::Config;
+use crate::http::wire::{Done, PlanView, VoteBody};
+use crate::key::Key;
+use crate::output::{Color, Exit, Failure, Form, Page, plan};
+
+/// What is said to a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    Approve,
+    Refuse,
+}
+
+impl Word {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcome {
+    let reach = Reach::new(global)?;
+    let signer =
+        args.key.as_ref().map(|path| Signer::new(&reach.config, args, Key::read(path)?)).transpose()?;
+    let host = reach.host().await?;
+    let outcome = async {
+        let view = fetch(host.client(), &args.incident).await?;
+        if let Some(wanted) = args.plan.filter(|wanted| *wanted != view.digest) {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("the plan at hand is `{}`, not `{wanted}`", view.digest),
+            )
+            .help(format!("read it with `ripcord plan show {}`", args.incident)));
+        }
+        agree(global, args, word, &view).await?;
+        cast(host.client(), &view, word, signer.as_ref(), &args.reason).await
+    };
+    let outcome = outcome.await;
+    host.leave().await?;
+    let done = outcome?;
+    Ok(Page::done(&done.text, &done))
+}
+
+/// The plan at hand, its digest computed again from what is shown.
+async fn fetch(client: &Client, incident: &IncidentId) -> Result<PlanView, Failure> {
+    incidents::checked(client.get(&format!("incidents/{incident}/plan")).await?)
+}
+
+/// Shows the plan and asks, where a person is there to answer.
+async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    // A script that names the digest has read the plan; any other must say that it means it.
+    if global.form() == Form::Json || !std::io::stdin().is_terminal() {
+        if args.plan.is_some() {
+            return Ok(());
+        }
+        return Err(Failure::usage(format!(
+            "nobody is there to say that this plan is meant: `{}`",
+            view.digest
+        ))
+        .help("give its digest with `--plan`, or `--yes`"));
+    }
+    let question = format!("{} this plan?", word.verb());
+    if ask(global.color, &plan::text(&view.plan, &view.digest), &question).await? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Refused, "nothing was sent"))
+}
+
+/// A question with yes or no, on standard error: standard output is for the answer of the command.
+pub(crate) async fn ask(color: Color, text: &str, question: &str) -> Result<bool, Failure> {
+    let mut stream = AutoStream::new(std::io::stderr(), color.into());
+    let _ = write!(stream, "\n{text}\n{question} [y/N] ");
+    let _ = stream.flush();
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let line = read.await.map_err(|error| Failure::failed("the answer was lost").because(error))?;
+    let line = line.map_err(|cause| Failure::failed("the answer cannot be read").because(cause))?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Who signs, and with what.
+#[derive(Debug)]
+struct Signer {
+    person: PersonName,
+    key: Key,
+}
+
+impl Signer {
+    /// The person is named, or is the one whose public key the configuration has.
+    fn new(config: &Config, args: &VoteArgs, key: Key) -> Result<Self, Failure> {
+        let person = match &args.person {
+            Some(name) => PersonName::new(name).map_err(|error| Failure::of(Exit::Usage, error))?,
+            None => {
+                let public = key.public_bytes();
+                let owner = config.people.iter().find(|person| person.public_key == Some(public));
+                owner.map(|person| person.name.clone()).ok_or_else(|| {
+                    Failure::usage("the configuration has nobody with this key").help(format!(
+                        "add `public-key = \"{}\"` below `[people.NAME]`, or give `--person`",
+                        key.public()
+                    ))
+                })?
+            }
+        };
+        Ok(Self { person, key })
+    }
+}
+
+async fn cast(
+    client: &Client,
+    view: &PlanView,
+    word: Word,
+    signer: Option<&Signer>,
+    why: &str,
+) -> Result<Done, Failure> {
+    let mut body =
+        VoteBody { plan: view.digest, reason: reason(why), signature: None, public_key: None, person: None };
+    if let Some(Signer { person, key }) = signer {
+        sign(&mut body, view, word, person, key)?;
+    }
+    send(client, view, word, &body).await
+}
+
+fn sign(
+    body: &mut VoteBody,
+    view: &PlanView,
+    word: Word,
+    person: &PersonName,
+    key: &Key,
+) -> Result<(), Failure> {
+    let statement = VoteStatement {
+        incident: view.plan.incident.clone(),
+        plan: view.digest,
+        person: person.clone(),
+        granted: word == Word::Approve,
+    };
+    body.signature = Some(key.sign(&statement)?);
+    body.public_key = Some(key.public());
+    body.person = Some(person.clone());
+    Ok(())
+}
+
+async fn send(client: &Client, view: &PlanView, word: Word, body: &VoteBody) -> Result<Done, Failure> {
+    Ok(client.post(&format!("incidents/{}/{}", view.plan.incident, word.verb()), body).await?)
+}
+
+/// An approval by signature.
+#[cfg(feature = "demo")]
+#[derive(Debug)]
+pub(crate) struct SignedVote<'a> {
+    pub(crate) plan: &'a PlanView,
+    pub(crate) person: &'a str,
+    pub(crate) key: &'a Key,
+    pub(crate) reason: &'a str,
+}
+
+#[cfg(feature = "demo")]
+impl SignedVote<'_> {
+    pub(crate) async fn cast(&self, client: &Client) -> Result<Done, Failure> {
+        let person = PersonName::new(self.person).map_err(|error| Failure::of(Exit::Usage, error))?;
+        let mut body = VoteBody {
+            plan: self.plan.digest,
+            reason: reason(self.reason),
+            signature: None,
+            public_key: None,
+            person: None,
+        };
+        sign(&mut body, self.plan, Word::Approve, &person, self.key)?;
+        send(client, self.plan, Word::Approve, &body).await
+    }
+}

@@ -1,0 +1,87 @@
+//! `ripcord incidents` and `ripcord plan show`.
+
+use ripcord_core::fact::Outcome as Ending;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_engine::view::{self, IncidentView, ViewError};
+use ripcord_ports::Store;
+
+use super::{Outcome, Reach};
+use crate::cli::Global;
+use crate::http::wire::{IncidentListLine, PlanView};
+use crate::output::table::{Cell, Table};
+use crate::output::time::instant;
+use crate::output::{Exit, Failure, Page, incident, plan as plan_page};
+
+pub(super) async fn list(global: &Global, service: Option<&ServiceName>, limit: u32) -> Outcome {
+    let reach = Reach::new(global)?;
+    if let Some(host) = reach.elsewhere().await {
+        let service = service.map(|service| format!("&service={service}")).unwrap_or_default();
+        let lines: Vec<IncidentListLine> = host.get(&format!("incidents?limit={limit}{service}")).await?;
+        return Ok(listed(&lines));
+    }
+    let lines = reach.store()?.incidents(service, limit).await;
+    let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
+    Ok(listed(&lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>()))
+}
+
+fn listed(lines: &[IncidentListLine]) -> Page {
+    if lines.is_empty() {
+        return Page::done("no incidents", &lines);
+    }
+    let mut table = Table::new(["incident", "opened", "took", "outcome", "target", "summary"]);
+    for line in lines {
+        let took = line.settled_at.map(|settled| settled.since(line.opened_at).to_string());
+        let target = line.target.as_ref().map(ToString::to_string);
+        table.row([
+            (&line.id).into(),
+            instant(line.opened_at).into(),
+            took.unwrap_or_default().into(),
+            Cell::new(incident::style(&line.outcome), &line.outcome),
+            target.unwrap_or_default().into(),
+            line.summary.as_str().into(),
+        ]);
+    }
+    Page::done(table.to_string(), &lines)
+}
+
+pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
+    let view = read(&Reach::new(global)?, id).await?;
+    // Showing is done, whatever the incident came to; only what waits for people is told.
+    let exit = match view.outcome {
+        Ending::Open if view.needs.is_some() => Exit::Waiting,
+        _ => Exit::Done,
+    };
+    Ok(Page { exit, ..incident::page(&view) })
+}
+
+pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
+    let view = read(&Reach::new(global)?, id).await?;
+    let (Some(plan), Some(digest)) = (view.plan, view.plan_digest) else {
+        return Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase)));
+    };
+    let plan = checked(PlanView { digest, plan })?;
+    Ok(Page::done(plan_page::text(&plan.plan, &plan.digest), &plan))
+}
+
+/// A plan whose digest is really its own: what is shown is what is approved.
+pub(crate) fn checked(view: PlanView) -> Result<PlanView, Failure> {
+    let own = view.plan.digest().map_err(|error| Failure::of(Exit::Failed, error))?;
+    if own != view.digest {
+        return Err(Failure::failed(format!(
+            "the plan that is shown has the digest `{own}`, not `{}`: it was changed on its way",
+            view.digest
+        ))
+        .help("do not approve it; compare `ripcord plan show` on the host's own machine"));
+    }
+    Ok(view)
+}
+
+async fn read(reach: &Reach, id: &IncidentId) -> Result<IncidentView, Failure> {
+    if let Some(host) = reach.elsewhere().await {
+        return Ok(host.get(&format!("incidents/{id}")).await?);
+    }
+    view::incident(&reach.store()?, id).await.map_err(|error| match error {
+        ViewError::Unknown(_) => Failure::of(Exit::Usage, error),
+        _ => Failure::of(Exit::Failed, error),
+    })
+}

@@ -1,0 +1,38 @@
+//! `ripcord policy`.
+
+use super::Outcome;
+use crate::cli::{Global, PolicyCommand};
+use crate::output::style::{STRONG, WARN, paint};
+use crate::output::{Page, Progress};
+use crate::policy::{self, NewPolicy, Place};
+
+pub(super) fn run(global: &Global, command: PolicyCommand) -> Outcome {
+    let progress = Progress::new(global.form(), global.color);
+    match command {
+        PolicyCommand::New { name, roles, dir, sdk } => {
+            let roles: Vec<_> = roles.into_iter().map(Into::into).collect();
+            let place = Place { parent: &dir, sdk: sdk.as_deref() };
+            Ok(written(&policy::new(&name, &roles, place)?))
+        }
+        PolicyCommand::Build { dir, out } => {
+            progress.say(format!("building `{}`", dir.display()));
+            Ok(policy::build(&dir, out.as_deref())?.page())
+        }
+        PolicyCommand::Test { what, fixtures } => {
+            Ok(policy::test(&what, fixtures.as_deref(), &progress)?.page())
+        }
+        PolicyCommand::Inspect { what } => Ok(policy::inspect(&what)?.page()),
+    }
+}
+
+fn written(new: &NewPolicy) -> Page {
+    let mut text = format!("wrote {}\n", paint(STRONG, new.folder.display()));
+    for file in &new.files {
+        text.push_str(&format!("  {}\n", file.display()));
+    }
+    if let Some(note) = &new.note {
+        text.push_str(&format!("\n{} {note}\n", paint(WARN, "note:")));
+    }
+    text.push_str(&format!("\nnext: ripcord policy test {}\n", new.folder.display()));
+    Page::done(text, new)
+}

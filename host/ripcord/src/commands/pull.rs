@@ -1,0 +1,92 @@
+//! `ripcord pull`: asks for a rollback and waits until it is settled or waits for people.
+
+use ripcord_core::fact::Outcome as Ending;
+use ripcord_core::name::IncidentId;
+use ripcord_engine::view::IncidentView;
+
+use super::reach::Reach;
+use super::{Outcome, reason};
+use crate::cli::{Global, PullArgs};
+use crate::client::Client;
+use crate::http::wire::{Done, IncidentState, PullBody};
+use crate::output::style::{WARN, paint};
+use crate::output::{Failure, Page, Progress, incident};
+
+/// How long one request waits for news.
+const NEWS_WAIT_S: u64 = 20;
+
+pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
+    let reach = Reach::new(global)?;
+    let host = reach.host().await?;
+    let page = ask_and_wait(host.client(), args, &reach.progress).await;
+    host.leave().await?;
+    page
+}
+
+async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
+    let body =
+        PullBody { to: args.to.clone(), reason: reason(&args.reason), urgency: Some(args.urgency.into()) };
+    let done: Done = client.post(&format!("services/{}/pull", args.service), &body).await?;
+    let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
+        return Ok(Page::done(&done.text, &done));
+    };
+    progress.say(&done.text);
+    let last = follow(client, &id, Until::PeopleAreAsked, progress).await?;
+    let view: IncidentView = client.get(&format!("incidents/{id}")).await?;
+    let page = incident::page(&view);
+    Ok(match what_now(&last) {
+        Some(next) => Page { text: format!("{}\n\n{}", page.text.trim_end(), paint(WARN, next)), ..page },
+        None => page,
+    })
+}
+
+/// How long an incident is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Until it is settled or waits for people.
+    PeopleAreAsked,
+    /// Until it is settled, or a person must decide.
+    Settled,
+}
+
+/// Tells what happens to an incident, and what it came to.
+pub(crate) async fn follow(
+    client: &Client,
+    id: &IncidentId,
+    until: Until,
+    progress: &Progress,
+) -> Result<IncidentState, Failure> {
+    let mut state: IncidentState = client.get(&format!("incidents/{id}/wait?seconds=0")).await?;
+    loop {
+        let waits = until == Until::PeopleAreAsked && !state.wanted.is_empty();
+        if state.outcome != Ending::Open || state.needs.is_some() || waits {
+            return Ok(state);
+        }
+        // Who must agree becomes known without a new phase.
+        let seconds = if state.phase == "waiting for approval" { 1 } else { NEWS_WAIT_S };
+        let phase = state.phase.replace(' ', "%20");
+        let path = format!("incidents/{id}/wait?seconds={seconds}&phase={phase}");
+        let next: IncidentState = client.get(&path).await?;
+        if next.phase != state.phase {
+            progress.say(&next.phase);
+        }
+        state = next;
+    }
+}
+
+fn what_now(state: &IncidentState) -> Option<String> {
+    let id = &state.id;
+    match state.outcome {
+        Ending::Open if state.needs.is_some() => None,
+        Ending::Open => {
+            let wanted: Vec<_> =
+                state.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
+            Some(format!("it waits for {}: `ripcord approve {id}`", wanted.join(" and ")))
+        }
+        Ending::Observed => Some(
+            "the service's mode is `observe`: this is what would have been done; set `mode = \"ask\"` to act"
+                .into(),
+        ),
+        _ => None,
+    }
+}

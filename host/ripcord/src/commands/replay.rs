@@ -1,0 +1,95 @@
+//! `ripcord replay`: recorded decisions, run again with nothing but the store.
+
+use ripcord_core::name::IncidentId;
+use ripcord_engine::replay::{self, ReplayError, ReplayReport, Result as Ran};
+use ripcord_sandbox::{FuelCheck, Replayed};
+use serde_json::{Value, json};
+
+use super::{Outcome, Reach};
+use crate::cli::Global;
+use crate::output::style::{BAD, GOOD, WARN, paint};
+use crate::output::table::{Cell, Table};
+use crate::output::time::instant;
+use crate::output::{Exit, Failure, Page};
+use crate::wiring;
+
+pub(super) async fn replay(global: &Global, incident: Option<&IncidentId>) -> Outcome {
+    let reach = Reach::new(global)?;
+    let store = reach.store()?;
+    let sandbox = wiring::sandbox(&reach.config).map_err(|error| Failure::of(Exit::Failed, error))?;
+    reach.progress.say("running recorded decisions again");
+    let report = replay::replay(&store, &sandbox, incident).await.map_err(|error| match error {
+        ReplayError::Unknown(_) => Failure::of(Exit::Usage, error),
+        _ => Failure::of(Exit::Failed, error),
+    })?;
+    Ok(page(&report))
+}
+
+fn page(report: &ReplayReport) -> Page {
+    let mut table = Table::new(["incident", "at", "role", "policy", "result"]);
+    for decision in &report.decisions {
+        let incident =
+            decision.incident.as_ref().map_or_else(|| decision.service.to_string(), ToString::to_string);
+        let (style, word) = match &decision.result {
+            Ran::Replayed(Replayed::Same { .. }) => (GOOD, said(&decision.result)),
+            Ran::Replayed(Replayed::Differs { .. }) => (BAD, said(&decision.result)),
+            _ => (WARN, said(&decision.result)),
+        };
+        table.row([
+            incident.into(),
+            instant(decision.at).into(),
+            decision.role.into(),
+            (&decision.policy).into(),
+            Cell::new(style, word),
+        ]);
+    }
+    let (same, differs, open) = (report.same(), report.differs(), report.open());
+    let count = format!("{same} same, {differs} differ, {open} cannot be told");
+    let count = paint(if differs > 0 { BAD } else { GOOD }, count);
+    let text =
+        if report.decisions.is_empty() { "no decisions".to_owned() } else { format!("{table}\n{count}") };
+    let exit = if differs > 0 { Exit::Failed } else { Exit::Done };
+    let decisions: Vec<Value> = report
+        .decisions
+        .iter()
+        .map(|decision| {
+            json!({
+                "service": decision.service, "incident": decision.incident, "at": decision.at,
+                "policy": decision.policy, "role": decision.role,
+                "result": word(&decision.result), "text": said(&decision.result),
+            })
+        })
+        .collect();
+    Page::new(exit, text, &json!({ "same": same, "differs": differs, "open": open, "decisions": decisions }))
+}
+
+/// For scripts.
+const fn word(result: &Ran) -> &'static str {
+    match result {
+        Ran::Replayed(Replayed::Same { .. }) => "same",
+        Ran::Replayed(Replayed::Differs { .. }) => "differs",
+        Ran::Replayed(Replayed::FactsPruned(_)) => "facts-pruned",
+        Ran::Replayed(Replayed::NotReproducible { .. }) => "not-reproducible",
+        Ran::RecordingErased => "recording-erased",
+        Ran::NoPolicy(_) => "no-policy",
+        Ran::Unreadable(_) => "unreadable",
+    }
+}
+
+/// For people.
+fn said(result: &Ran) -> String {
+    match result {
+        Ran::Replayed(Replayed::Same { fuel: FuelCheck::Same }) => "same, same fuel".to_owned(),
+        Ran::Replayed(Replayed::Same { fuel: FuelCheck::NotCompared { recorded } }) => {
+            format!("same; fuel not compared, it was recorded with wasmtime {}", recorded.wasmtime)
+        }
+        Ran::Replayed(Replayed::Differs { round, what, expected, got }) => {
+            format!("differs in round {round} ({what:?}): expected {expected}, got {got}")
+        }
+        Ran::Replayed(Replayed::FactsPruned(ids)) => format!("facts were erased: {}", ids.join(", ")),
+        Ran::Replayed(Replayed::NotReproducible { reason }) => format!("not reproducible: {reason}"),
+        Ran::RecordingErased => "its recording was erased".to_owned(),
+        Ran::NoPolicy(why) => format!("its policy is missing: {why}"),
+        Ran::Unreadable(why) => format!("its recording is unreadable: {why}"),
+    }
+}

@@ -1,0 +1,159 @@
+//! `ripcord status`.
+
+use ripcord_adapters::clock_system::SystemClock;
+use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
+use ripcord_engine::fold;
+use ripcord_ports::Clock as _;
+
+use super::{Outcome, Reach};
+use crate::cli::Global;
+use crate::config::ServiceConfig;
+use crate::http::wire::{HoldLine, IncidentState, ServiceView, VersionLine};
+use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
+use crate::output::table::{Cell, Table};
+use crate::output::time::instant;
+use crate::output::{Exit, Failure, Page, incident};
+
+/// Asks the host that runs, which knows what is live; without one, or without a token, the store.
+pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Outcome {
+    let reach = Reach::new(global)?;
+    let mut views = Vec::new();
+    match reach.running().await {
+        Some(host) => {
+            for name in names(&reach, service)? {
+                views.push(host.get::<ServiceView>(&format!("services/{name}?live=true")).await?);
+            }
+        }
+        None => {
+            for state in states(&reach, service).await? {
+                let configured = reach.config.service(state.name.as_str());
+                views.extend(configured.map(|configured| view(configured, &state)));
+            }
+        }
+    }
+    Ok(page(&views))
+}
+
+/// The services of the configuration, or the one that is asked for.
+fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<ServiceName>, Failure> {
+    let known: Vec<_> = reach.config.services.iter().map(|service| service.name.clone()).collect();
+    match service {
+        None => Ok(known),
+        Some(name) if known.contains(name) => Ok(vec![name.clone()]),
+        Some(name) => {
+            let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            Err(Failure::usage(format!("there is no service `{name}` in the configuration"))
+                .help(format!("it has {}", known.join(", "))))
+        }
+    }
+}
+
+/// The states of services as their journals have them; without a store they are new.
+pub(super) async fn states(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Service>, Failure> {
+    let names = names(reach, service)?;
+    let Ok(store) = reach.store() else { return Ok(names.into_iter().map(Service::new).collect()) };
+    let mut states = Vec::new();
+    for name in names {
+        let folded = fold(&store, &name).await.map_err(|error| Failure::of(Exit::Failed, error))?;
+        states.push(folded.service);
+    }
+    Ok(states)
+}
+
+fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
+    ServiceView {
+        name: state.name.clone(),
+        mode: configured.mode,
+        environment: configured.facts.environment.clone(),
+        model: configured.facts.model.clone(),
+        paused_by: state.paused_by.clone(),
+        stuck: None,
+        live: None,
+        incident: state.incident.as_ref().map(|open| IncidentState::of(state, open)),
+        last_settled: state.last_settled.as_ref().map(|last| IncidentState::of(state, last)),
+        versions: VersionLine::all(state, SystemClock.now()),
+        holds: HoldLine::all(state),
+        announcements_waiting: state.outbox.len(),
+    }
+}
+
+fn page(views: &[ServiceView]) -> Page {
+    let waits = |view: &ServiceView| {
+        view.incident.as_ref().is_some_and(|open| open.needs.is_some() || !open.wanted.is_empty())
+    };
+    let exit = if views.iter().any(|view| view.stuck.is_some()) {
+        Exit::Failed
+    } else if views.iter().any(waits) {
+        Exit::Waiting
+    } else {
+        Exit::Done
+    };
+    let text: Vec<String> = views.iter().map(service_text).collect();
+    let text = if text.is_empty() { "no services are configured".to_owned() } else { text.join("\n") };
+    Page::new(exit, text, &views)
+}
+
+fn service_text(view: &ServiceView) -> String {
+    let mut table = Table::bare(2);
+    let mut row = |name: &str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
+    if let Some(stuck) = &view.stuck {
+        row("stuck", Cell::new(BAD, stuck));
+    }
+    if let Some(person) = &view.paused_by {
+        row(
+            "paused",
+            Cell::new(WARN, format!("by {person}: nothing is shifted until `ripcord resume {}`", view.name)),
+        );
+    }
+    if let Some(live) = &view.live {
+        let proof = live.proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+        row("live", format!("{}{proof}", live.state).into());
+    }
+    if let Some(open) = &view.incident {
+        row("incident", Cell::new(WARN, open_text(open)));
+        if let Some(needs) = &open.needs {
+            row("", Cell::new(BAD, format!("needs a person: {needs}")));
+        }
+    }
+    if let Some(last) = &view.last_settled {
+        let text = format!("{} {}, opened {}", last.id, last.outcome, instant(last.opened_at));
+        row("last", Cell::new(incident::style(&last.outcome), text));
+    }
+    for version in &view.versions {
+        let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();
+        let until = version.expires_at.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
+        let since = instant(version.since);
+        row(
+            "version",
+            format!("{} {} since {since}{until}{digest}", version.version, version.standing).into(),
+        );
+    }
+    for hold in &view.holds {
+        let text = format!(
+            "{} {} since {}, condemned by {}",
+            hold.version,
+            hold.state,
+            instant(hold.since),
+            hold.incident
+        );
+        row("hold", text.into());
+    }
+    if view.announcements_waiting > 0 {
+        let text = format!("{} announcements are still to be delivered", view.announcements_waiting);
+        row("people", Cell::new(WARN, text));
+    }
+    let (name, mode) = (paint(STRONG, &view.name), view.mode);
+    format!("{name}  {mode}, {}, model {}\n{table}", view.environment, view.model)
+}
+
+fn open_text(open: &IncidentState) -> String {
+    let wanted: Vec<_> =
+        open.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
+    let wanted = if wanted.is_empty() {
+        String::new()
+    } else {
+        format!(": {} must agree, `ripcord approve {}`", wanted.join(" and "), open.id)
+    };
+    format!("{} {}{wanted}", open.id, open.phase)
+}
