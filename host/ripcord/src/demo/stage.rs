@@ -1,0 +1,139 @@
+//! What the demo needs on disk: trained versions, secrets, keys, the configuration.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use fraud::train::{self, Layout};
+
+use crate::key::Key;
+use crate::output::Failure;
+
+/// The version that people vouched for.
+pub(super) const GOOD: &str = "1.3.2";
+/// The one that was trained on poisoned labels.
+pub(super) const BAD: &str = "1.4.0";
+/// The service.
+pub(super) const SERVICE: &str = "fraud-api";
+
+const CONFIGURATION: &str = include_str!("ripcord.toml.txt");
+
+/// The demo's folder.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) folder: PathBuf,
+    pub(super) layout: Layout,
+}
+
+/// The two people whose keys are asked.
+pub(super) const KEYHOLDERS: [&str; 2] = ["ada", "bob"];
+
+impl Stage {
+    /// Trains every version into `folder`, which is empty, and deploys the good one.
+    pub(super) fn new(folder: &Path) -> Result<Self, Failure> {
+        let unable = |cause: std::io::Error| {
+            Failure::failed(format!("cannot use the folder `{}`", folder.display()))
+                .because(cause)
+                .help("give an empty folder with `--dir`")
+        };
+        fs::create_dir_all(folder).map_err(unable)?;
+        if fs::read_dir(folder).map_err(unable)?.next().is_some() {
+            return Err(Failure::usage(format!("the folder `{}` is not empty", folder.display()))
+                .help("give an empty folder with `--dir`, or one that does not exist"));
+        }
+        let folder = folder.canonicalize().map_err(unable)?;
+        for below in ["secrets", "logs"] {
+            fs::create_dir(folder.join(below)).map_err(unable)?;
+        }
+        let args = train::Args { out: folder.clone(), deploy: Some(GOOD.to_owned()), at: None };
+        train::write(&args).map_err(|error| Failure::failed(error.with_causes()))?;
+        let layout = Layout::new(&folder);
+        Ok(Self { folder, layout })
+    }
+
+    /// Replaces the model on the server's disk, as a team's pipeline does. The server is told by whoever deploys.
+    pub(super) fn swap(&self, version: &str) -> Result<(), Failure> {
+        train::deploy(&self.layout, version).map_err(|error| Failure::failed(error.with_causes()))
+    }
+
+    /// Draws tokens and keys and writes the configuration.
+    pub(super) fn configure(&self, server: &str, host: SocketAddr) -> Result<(), Failure> {
+        let mut text = CONFIGURATION.replace("{{server}}", server).replace("{{host}}", &host.to_string());
+        for person in KEYHOLDERS {
+            let key = Key::create(&self.key(person))?;
+            text = text.replace(&format!("{{{{{person}}}}}"), &key.public());
+        }
+        for name in ["olga", "alertmanager"] {
+            self.write(&format!("secrets/{name}.token"), &format!("{}\n", token()?))?;
+        }
+        let probe = serde_json::json!([{
+            "name": "transaction", "datatype": "FP64", "shape": [1, 7],
+            "data": [25.0, 14.0, 0.1, 900.0, 0.1, 1.0, 1.0],
+        }]);
+        self.write("secrets/probe.json", &probe.to_string())?;
+        self.write("ripcord.toml", &text)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let path = self.folder.join(name);
+        let unable = |cause: std::io::Error| {
+            Failure::failed(format!("cannot write `{}`", path.display())).because(cause)
+        };
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(unable)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(unable)
+    }
+
+    /// A file of the folder.
+    pub(super) fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// A person's private key.
+    pub(super) fn key(&self, person: &str) -> PathBuf {
+        self.folder.join("secrets").join(format!("{person}.key"))
+    }
+
+    /// A person's token.
+    pub(super) fn token(&self, person: &str) -> Result<String, Failure> {
+        let path = self.folder.join("secrets").join(format!("{person}.token"));
+        fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|cause| Failure::failed(format!("cannot read `{}`", path.display())).because(cause))
+    }
+}
+
+/// An address on this machine that nobody uses now.
+pub(super) fn free_address() -> Result<SocketAddr, Failure> {
+    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    bound.map_err(|cause| Failure::failed("this machine has no free port").because(cause))
+}
+
+fn token() -> Result<String, Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_configuration_is_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
+        fs::create_dir(folder.path().join("secrets")).expect("folder");
+        stage.configure("127.0.0.1:1", free_address().expect("port")).expect("writes");
+        let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
+        assert!(!text.contains("{{"), "{text}");
+        if let Err(error) = Config::load(&folder.path().join("ripcord.toml")) {
+            panic!("{error}");
+        }
+    }
+}
