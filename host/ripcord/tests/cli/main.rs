@@ -1,0 +1,9 @@
+//! The real program, as people and scripts run it.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+mod demo;
+mod exit_codes;
+mod policy;
+mod pull;
+mod run;

@@ -1,0 +1,89 @@
+//! A new policy compiles, builds into a component, and passes its fixtures natively and in the sandbox.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{Ran, finish, ripcord, run};
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two levels down").to_owned()
+}
+
+/// Nothing is downloaded: the new crate gets the lock file of the checkout, whose packages are here.
+fn offline(folder: &Path, arguments: &[&str]) -> Ran {
+    finish(ripcord(folder, arguments).env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR"))
+}
+
+#[test]
+fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
+    let folder = tempfile::tempdir().expect("folder");
+    let sdk = checkout().join("guest-sdk").display().to_string();
+    let mut arguments = vec!["--json", "policy", "new", "all-in-one", "--sdk", &sdk];
+    for role in ["trigger", "planner", "approval", "verification"] {
+        arguments.extend(["--role", role]);
+    }
+    let new = run(folder.path(), &arguments);
+    assert_eq!(new.code, 0, "{}", new.stdout);
+    let made = folder.path().join("all-in-one");
+    std::fs::copy(checkout().join("Cargo.lock"), made.join("Cargo.lock")).expect("copies");
+
+    let tested = offline(folder.path(), &["--json", "policy", "test", "all-in-one"]);
+    assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
+    let report = tested.json();
+    let cases = report["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), 11, "{report}");
+    for case in cases {
+        assert_eq!((&case["component"], &case["native"]), (&"passed".into(), &"passed".into()), "{case}");
+        assert!(case["fuel"].as_u64() > Some(0), "{case}");
+    }
+
+    let built = offline(folder.path(), &["--json", "policy", "build", "all-in-one"]);
+    assert_eq!(built.code, 0, "{}", built.stdout);
+    let built = built.json();
+    assert_eq!(built["roles"], serde_json::json!(["trigger", "planner", "approval", "verification"]));
+    let imports = built["imports"].as_array().expect("imports");
+    assert!(imports.iter().all(|name| name.as_str().is_some_and(|name| name.starts_with("ripcord:policy/"))));
+    let file = made.join("all-in-one.wasm").display().to_string();
+    let inspected = run(folder.path(), &["--json", "policy", "inspect", &file]);
+    assert_eq!(inspected.json()["digest"], built["digest"], "the same bytes");
+
+    a_wrong_fixture_is_found_on_both_sides(folder.path(), &made);
+}
+
+fn a_wrong_fixture_is_found_on_both_sides(folder: &Path, made: &Path) {
+    let fixture = made.join("fixtures/trigger-ignore.json");
+    let text = std::fs::read_to_string(&fixture).expect("fixture");
+    std::fs::write(&fixture, text.replace("\"Ignore\"", "{ \"StandDown\": \"no\" }")).expect("writes");
+    let tested = offline(folder, &["--json", "policy", "test", "all-in-one"]);
+    assert_eq!(tested.code, 1, "{}", tested.stdout);
+    let report = tested.json();
+    let failed: Vec<_> = report["cases"]
+        .as_array()
+        .expect("cases")
+        .iter()
+        .filter(|case| case["component"] != "passed" || case["native"] != "passed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{report}");
+    assert_eq!(failed[0]["name"], "trigger-ignore");
+    for side in ["component", "native"] {
+        assert!(failed[0][side]["failed"].is_string(), "{side}: {}", failed[0]);
+    }
+}
+
+#[test]
+fn the_starter_policies_pass_their_fixtures_as_components() {
+    let policies = checkout().join("policies");
+    let mut tested = 0;
+    for entry in std::fs::read_dir(&policies).expect("policies") {
+        let folder = entry.expect("entry").path();
+        let fixtures = folder.join("fixtures");
+        if !fixtures.is_dir() {
+            continue;
+        }
+        let name = folder.file_name().expect("name").to_string_lossy().into_owned();
+        let fixtures = fixtures.display().to_string();
+        let ran = run(&policies, &["policy", "test", &format!("starter:{name}"), "--fixtures", &fixtures]);
+        assert_eq!(ran.code, 0, "{name}:\n{}{}", ran.stdout, ran.stderr);
+        tested += 1;
+    }
+    assert!(tested > 0);
+}
