@@ -249,6 +249,9 @@ async fn the_breaker_in_the_middle_of_a_ladder_asks_people_and_goes_on_where_it_
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let outside = lab.world.of(&service);
     assert_eq!((outside.live.as_str(), check::applied(&outside.steps)), ("1.0", 2), "{:#?}", outside.steps);
+    let folded = check::journal(&host, &service).await;
+    let verified = folded.events.iter().filter(|(_, event)| matches!(event, Event::VerificationsAsked(_)));
+    assert_eq!(verified.count(), 2, "each rung once");
     host.stop().await;
 }
 
@@ -256,7 +259,10 @@ async fn the_breaker_in_the_middle_of_a_ladder_asks_people_and_goes_on_where_it_
 async fn an_attempt_that_was_refused_for_now_is_made_again_without_people() {
     for fault in [Fault::RefusedForNow, Fault::LostAndBroken, Fault::DoneAndBroken, Fault::Underway(3)] {
         for class in [EffectClass::Idempotent, EffectClass::Conditional, EffectClass::Observable] {
-            let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.deployer = class);
+            let spec = Spec::new("fraud-api").scripted().terms(|terms| {
+                terms.deployer = class;
+                terms.breaker.service_shifts_per_hour = 1;
+            });
             let (lab, host) = harmed(spec).await;
             let service = lab.service();
             lab.world.at(&service, |outside| outside.faults.push_back(fault));

@@ -96,7 +96,10 @@ async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
             assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap());
         } else {
             let content = host.store.blob(&plan.content).await.unwrap().unwrap();
-            let changed = String::from_utf8(content).unwrap().replace("\"1.1\"", "\"1.0\"");
+            let changed = String::from_utf8(content)
+                .unwrap()
+                .replace("\"environment\":\"test\"", "\"environment\":\"prod\"");
+            assert!(changed.contains("\"prod\""));
             lab.forged.lock().unwrap().insert(plan.content.commitment, changed.into_bytes());
         }
         host.approve(cleo(), &service).await.expect("voted");

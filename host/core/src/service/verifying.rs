@@ -10,6 +10,10 @@ use crate::time::{Millis, UnixMillis};
 /// Between two tries of a verification that faulted for reasons outside it.
 const VERIFY_AGAIN: Millis = Millis::seconds(5);
 
+/// How a settled rollback was found well.
+const VERIFIED: &str = "verified";
+const NOT_VERIFIED: &str = "no verification policy is configured, so it was not verified";
+
 impl Service {
     pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
@@ -46,7 +50,7 @@ impl Service {
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.read_back_at = Some(at);
         if !self.take_next_wish() && !verifiers {
-            self.well(rung, "no verification policy is configured, so it was not verified");
+            self.well(rung, NOT_VERIFIED);
         }
         Ok(())
     }
@@ -108,7 +112,8 @@ impl Service {
         } else if fault == Some(FaultNature::Deterministic) {
             self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
         } else if fault.is_none() && again.is_none() {
-            self.well(asked.rung, "verified");
+            let how = if asked.asked.is_empty() { NOT_VERIFIED } else { VERIFIED };
+            self.well(asked.rung, how);
         } else if at >= since + limit {
             self.verification_timed_out();
         } else {
@@ -134,7 +139,7 @@ impl Service {
             (_, true) => Outcome::RestoredElsewhere,
             (_, false) => Outcome::RolledBack,
         };
-        let earned = how == "verified";
+        let earned = how == VERIFIED;
         self.condemn_what_was_left(&target);
         if let (true, Target::Version(version)) = (earned, &target) {
             self.earn_known_good(version);

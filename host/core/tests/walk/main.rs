@@ -12,7 +12,9 @@ use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{Event, Happened, ProbeWord, Said, ShiftOutcome, VerificationWord};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::{IncidentId, ServiceName};
-use ripcord_core::service::{Authority, Incident, Intent, Phase, Service, StepState};
+use ripcord_core::policy::Role;
+use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
+use ripcord_core::standing::Standing;
 use ripcord_core::terms::Mode;
 use ripcord_core::time::Millis;
 
@@ -59,9 +61,9 @@ impl Walk {
             || self.unknown.is_some() && doing == 0;
         let events = match self.dice.below(20) {
             0 => vec![person_says(&mut self.dice, &self.service)],
-            1 => vec![nonsense(&mut self.dice, &self.service)],
-            2 if self.service.wakes_at().is_some() => Vec::new(),
-            3..=9 if waits => vec![person_says(&mut self.dice, &self.service)],
+            1 | 2 => vec![nonsense(&mut self.dice, &self.service)],
+            3 if self.service.wakes_at().is_some() => Vec::new(),
+            4..=9 if waits => vec![person_says(&mut self.dice, &self.service)],
             _ if doing == 0 && waits => vec![person_says(&mut self.dice, &self.service)],
             _ if doing == 0 => Vec::new(),
             _ => {
@@ -157,8 +159,15 @@ impl Walk {
             Event::VerificationsAsked(asked) => {
                 let healthy =
                     |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
-                if asked.asked.is_empty() || !asked.asked.iter().all(|one| healthy(&one.said)) {
+                let wanted = before.terms.as_ref().unwrap().policies(Role::Verification).count();
+                if asked.asked.len() != wanted || !asked.asked.iter().all(|one| healthy(&one.said)) {
                     self.fail("settled as well without being healthy");
+                }
+                let earned = |known: &KnownVersion| {
+                    known.standing == Standing::KnownGood && known.since == self.service.at
+                };
+                if wanted == 0 && self.service.versions.values().any(earned) {
+                    self.fail("known good without any verification");
                 }
             }
             _ => self.fail("settled as well by something else than a read-back or a verification"),

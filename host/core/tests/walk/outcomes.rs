@@ -10,7 +10,7 @@ use ripcord_core::plan::{Quorum, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::Urgency;
-use ripcord_core::service::Service;
+use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::{Origin, Severity, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::terms::{
@@ -84,7 +84,7 @@ fn live(dice: &mut Dice, service: &Service) -> Observed {
         },
         _ => {
             let rung = incident.and_then(|incident| match &incident.phase {
-                ripcord_core::service::Phase::Acting(acting) => incident.target(acting.rung),
+                Phase::Acting(acting) => incident.target(acting.rung),
                 _ => None,
             });
             match rung.and_then(|target| target.version()) {
@@ -352,7 +352,19 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
 
 /// News that nobody asked for, and results that come too late.
 pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
-    let (rung, attempt) = (dice.below(3) as u32, dice.below(3) as u32);
+    let at_hand = match service.incident.as_ref().map(|incident| &incident.phase) {
+        Some(Phase::Acting(acting)) => match acting.step {
+            StepState::Shifting(shifting) => Some((acting.rung, shifting.attempt)),
+            StepState::Verifying { round, .. } => Some((acting.rung, round)),
+            _ => None,
+        },
+        _ => None,
+    };
+    // Half of them fit, but come twice or too early.
+    let (rung, attempt) = match at_hand {
+        Some(at_hand) if dice.one_in(2) => at_hand,
+        _ => (dice.below(3) as u32, dice.below(3) as u32),
+    };
     match dice.below(16) {
         0 => configured(dice),
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
