@@ -61,7 +61,8 @@ async fn two_alerts_at_once_are_one_incident() {
     let (lab, host) = harmed(two_keys(Spec::new("fraud-api").scripted())).await;
     let service = lab.service();
     let (one, two) = tokio::join!(host.alert(&lab, &service, "a"), host.alert(&lab, &service, "b"));
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     host.waiting_plan(&service).await;
     let both = host.until("attached", &service, |state| {
         state.incident.as_ref().is_some_and(|incident| incident.signals.len() == 2)

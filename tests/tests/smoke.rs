@@ -4,10 +4,12 @@
 
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
+use ripcord_core::policy::Role;
 use ripcord_core::service::HoldState;
 use ripcord_core::standing::Standing;
 use ripcord_tests::people::version;
 use ripcord_tests::{Lab, Spec, check};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_pulls_without_any_policy() {
@@ -52,5 +54,45 @@ async fn an_alert_is_rolled_back_by_policies_alone() {
     let topics = check::topics(&lab, &service);
     assert_eq!(topics, ["incident-opened", "shift-began", "settled"]);
     assert_eq!(check::replays(&host).await, 4, "trigger, planner, approval, verification");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_starter_policies_work_together() {
+    let mut spec = Spec::new("fraud-api");
+    spec.policies = vec![
+        (
+            Role::Trigger,
+            "threshold-trigger",
+            json!({
+                "name": "harm", "metric": { "query": "harm" }, "when": "over", "limit": { "absolute": 0.5 }, "for": "1m"
+            }),
+        ),
+        (Role::Planner, "last-known-good", json!({})),
+        (Role::Approval, "two-key", json!({})),
+        (
+            Role::Verification,
+            "golden-set",
+            json!({ "dataset": "golden", "accuracy": 0.9, "minimum-rows": 3 }),
+        ),
+    ];
+    let lab = Lab::new(vec![spec]);
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+    let host = lab.start().await;
+    host.adopt(&service, &["1.0", "1.1"]).await;
+    host.alert(&lab, &service, "a").await.expect("taken");
+    let state = host.attend(&lab, &service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    assert_eq!(lab.world.of(&service).live, "1.1");
+    let votes = &state.last_settled.as_ref().unwrap().votes;
+    assert_eq!(votes.len(), 2, "two keys");
+    let topics = check::topics(&lab, &service);
+    assert_eq!(topics, ["incident-opened", "approval-wanted", "shift-began", "settled"]);
+    assert_eq!(
+        check::replays(&host).await,
+        6,
+        "trigger, planner, approval before and after each key, verification"
+    );
     host.stop().await;
 }

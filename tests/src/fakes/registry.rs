@@ -41,7 +41,7 @@ impl FakeRegistry {
                 version: VersionName::new(version.clone()).expect("a version"),
                 digest: Some(artefact(version).1),
             },
-            created_at: UnixMillis(1_690_000_000_000 + index as u64 * 60_000),
+            created_at: UnixMillis(1_699_900_000_000 + index as u64 * 60_000),
             aliases: Vec::new(),
             tags: Vec::new(),
             measures: Vec::new(),
