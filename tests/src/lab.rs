@@ -133,7 +133,17 @@ impl Lab {
         Self::at_speed(specs, 1)
     }
 
-    /// The same, with a clock that runs faster.
+    /// A lab whose first service does harm, with a host on which people vouched for the two versions before.
+    pub async fn harmed(spec: Spec) -> (Self, Running) {
+        let lab = Self::new(vec![spec]);
+        let service = lab.service();
+        lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+        let host = lab.start().await;
+        host.adopt(&service, &["1.0", "1.1"]).await;
+        (lab, host)
+    }
+
+    /// As [`Lab::new`], with a clock that runs faster.
     pub fn at_speed(specs: Vec<Spec>, speed: u64) -> Self {
         let world = World::new();
         for spec in &specs {

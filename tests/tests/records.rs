@@ -13,16 +13,7 @@ use ripcord_ports::{Clock, Store};
 use ripcord_sandbox::Replayed;
 use ripcord_tests::people::{ada, bob, cleo};
 use ripcord_tests::store::MortalStore;
-use ripcord_tests::{Fuse, Lab, Running, Spec, check, policies};
-
-async fn harmed(spec: Spec) -> (Lab, Running) {
-    let lab = Lab::new(vec![spec]);
-    let service = lab.service();
-    lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
-    let host = lab.start().await;
-    host.adopt(&service, &["1.0", "1.1"]).await;
-    (lab, host)
-}
+use ripcord_tests::{Fuse, Lab, Spec, check, policies};
 
 fn needs_person(state: &Service) -> bool {
     matches!(state.incident.as_ref().map(|open| &open.phase), Some(Phase::NeedsPerson(_)))
@@ -48,7 +39,7 @@ fn doctored(bytes: &[u8], from: f32, to: f32) -> (Vec<u8>, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_decision_replays_and_one_doctored_fact_is_found() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     lab.world.at(&service, |outside| outside.harm = Some(1234.5));
     host.alert(&lab, &service, "a").await.unwrap();
@@ -87,7 +78,7 @@ async fn every_decision_replays_and_one_doctored_fact_is_found() {
 async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
     for erased in [true, false] {
         let quorum = vec![Quorum { role: RoleName::approver(), people: 2 }];
-        let (lab, host) = harmed(Spec::new("fraud-api").terms(|terms| terms.floor = quorum)).await;
+        let (lab, host) = Lab::harmed(Spec::new("fraud-api").terms(|terms| terms.floor = quorum)).await;
         let service = lab.service();
         host.pull(&service, Some("1.1")).await.expect("pulled");
         host.approve(bob(), &service).await.expect("voted");
@@ -119,7 +110,7 @@ async fn a_plan_that_approval_policies_cannot_read_is_not_granted() {
     let spec = Spec::new("fraud-api")
         .scripted()
         .with(ripcord_core::policy::Role::Approval, serde_json::json!({ "approval": "votes", "people": 2 }));
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.waiting_plan(&service).await;

@@ -15,17 +15,8 @@ use ripcord_engine::Ask;
 use ripcord_store::Options;
 use ripcord_tests::people::{ada, alert, bob, version};
 use ripcord_tests::world::Line;
-use ripcord_tests::{Lab, Running, Spec, check};
+use ripcord_tests::{Lab, Spec, check};
 use serde_json::json;
-
-async fn harmed(spec: Spec) -> (Lab, Running) {
-    let lab = Lab::new(vec![spec]);
-    let service = lab.service();
-    lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
-    let host = lab.start().await;
-    host.adopt(&service, &["1.0", "1.1"]).await;
-    (lab, host)
-}
 
 fn phase(service: &Service) -> Option<&Phase> {
     service.incident.as_ref().map(|incident| &incident.phase)
@@ -80,7 +71,7 @@ async fn a_storm_over_forty_services_shifts_as_many_as_the_budget_allows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_automatic_shift_comes_a_cool_down() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.settled(&service).await;
@@ -102,7 +93,7 @@ async fn after_an_automatic_shift_comes_a_cool_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_automatic_return_to_a_version_that_was_left_today() {
     let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.breaker.cool_down = Millis(0));
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.settled(&service).await;
@@ -122,7 +113,7 @@ async fn no_automatic_return_to_a_version_that_was_left_today() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_that_faults_tells_people_and_opens_nothing() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     let signal = alert(&lab, &service, "a", "fault", SignalStatus::Firing);
     host.engine.take_signals(vec![signal]).await.unwrap();
@@ -147,7 +138,7 @@ async fn a_trigger_that_faults_tells_people_and_opens_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_data_never_triggers_and_never_stays_silent() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     lab.world.at(&service, |outside| outside.no_metrics = true);
     host.alert(&lab, &service, "a").await.unwrap();
@@ -173,7 +164,7 @@ async fn missing_data_never_triggers_and_never_stays_silent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_outlives_the_host_and_ends_in_a_rollback() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     lab.world.at(&service, |outside| outside.harm = Some(0.5));
     host.alert(&lab, &service, "a").await.unwrap();
@@ -190,7 +181,7 @@ async fn a_watch_outlives_the_host_and_ends_in_a_rollback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_asks_without_any_alert() {
     let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.schedule = Some(Millis::minutes(1)));
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     lab.clock.advance(Millis::seconds(61));
     host.settled(&service).await;
@@ -203,7 +194,7 @@ async fn a_schedule_asks_without_any_alert() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_policy_that_faults_grants_nothing_and_tells() {
     let spec = Spec::new("fraud-api").scripted().with(Role::Approval, json!({ "approval": "fault" }));
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("told", &service, |_| lab.world.told_of(&service, "policy-faulted") == 1).await;
@@ -223,7 +214,7 @@ async fn an_approval_policy_that_faults_grants_nothing_and_tells() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_policy_that_refuses_ends_it() {
     let spec = Spec::new("fraud-api").scripted().with(Role::Approval, json!({ "approval": "refuse" }));
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.settled(&service).await;
@@ -237,7 +228,7 @@ async fn a_verification_that_faults_or_never_knows_asks_a_person() {
     for (word, advance) in [("fault", 0), ("never", 31)] {
         let spec =
             Spec::new("fraud-api").scripted().with(Role::Verification, json!({ "verification": word }));
-        let (lab, host) = harmed(spec).await;
+        let (lab, host) = Lab::harmed(spec).await;
         let service = lab.service();
         host.alert(&lab, &service, "a").await.unwrap();
         host.until("shifted", &service, |_| lab.world.of(&service).live == "1.1").await;
@@ -260,7 +251,7 @@ async fn a_verification_that_faults_or_never_knows_asks_a_person() {
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_never_hold_up_a_rollback() {
     for line in [Line::Hangs, Line::Broken] {
-        let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+        let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
         let service = lab.service();
         lab.world.change(|all| all.line = line);
         host.alert(&lab, &service, "a").await.unwrap();
@@ -280,7 +271,7 @@ async fn announcements_never_hold_up_a_rollback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_that_is_required_and_missing_asks_a_person() {
     let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.evidence = EvidenceRule::Required);
-    let (lab, host) = harmed(spec).await;
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
     lab.world.at(&service, |outside| outside.deployer_down = true);
     host.alert(&lab, &service, "a").await.unwrap();
@@ -297,7 +288,7 @@ async fn evidence_that_is_required_and_missing_asks_a_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_down_is_waited_for() {
-    let (lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     lab.world.at(&service, |outside| outside.registry_down = true);
     let refused = host.pull(&service, Some("1.1")).await.expect_err("down").to_string();
@@ -313,7 +304,7 @@ async fn a_registry_that_is_down_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_and_is_waited_for() {
-    let (mut lab, host) = harmed(Spec::new("fraud-api").scripted()).await;
+    let (mut lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
     host.stop().await;
     let file = lab.folder.join("ripcord.db");
