@@ -20,7 +20,7 @@ Exit codes:
 
 /// Pulls a production model back to a known-good version when it goes bad, under rules that each team writes.
 #[derive(Debug, Parser)]
-#[command(name = "ripcord", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "ripcord", version, about, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -87,6 +87,7 @@ pub enum Command {
     #[command(subcommand)]
     Incidents(IncidentsCommand),
     /// Run recorded decisions again and compare
+    #[command(override_usage = "ripcord replay [OPTIONS] <INCIDENT|--all>")]
     Replay(ReplayArgs),
     /// The plan of an incident
     #[command(subcommand)]
@@ -110,8 +111,10 @@ pub enum Command {
         reason: String,
     },
     /// Stop all acting on a service, or on all
+    #[command(override_usage = "ripcord pause [OPTIONS] <SERVICE|--all>")]
     Pause(AboutServices),
     /// Let it go on
+    #[command(override_usage = "ripcord resume [OPTIONS] <SERVICE|--all>")]
     Resume(AboutServices),
     /// Marks that keep condemned versions out
     #[command(subcommand)]

@@ -57,7 +57,7 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
     };
     let outcome = tokio::select! {
         outcome = demo.play(&folder) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted")),
+        () = told_to_end() => Err(Failure::failed("interrupted")),
     };
     let outcome = match outcome {
         Ok(page) if args.keep => {
@@ -293,9 +293,23 @@ impl Demo {
         crate::output::print(self.form, self.color, Ok(page.clone()));
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         crate::output::tell(self.color, &report::next(&folder, self.parts.logs()));
-        // A failure to listen for ctrl-c ends the demo, which is what ctrl-c does.
-        let _ = tokio::signal::ctrl_c().await;
+        told_to_end().await;
     }
+}
+
+/// Ctrl-c, or a request to end: the parts must not outlive the demo. What cannot be listened for ends the demo at once.
+async fn told_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn person_is_there() -> bool {

@@ -39,12 +39,15 @@ pub(super) fn page(view: &IncidentView, live: [&LiveLine; 3]) -> Page {
 
 /// What to try while the demo keeps running.
 pub(super) fn next(folder: &Path, logs: &Path) -> String {
-    let (folder, logs) = (folder.display(), logs.display());
+    let program = std::env::current_exe().unwrap_or_else(|_| "ripcord".into());
+    let (folder, logs, program) = (folder.display(), logs.display(), program.display());
     format!(
-        "\n{}\n  cd {folder} && export RIPCORD_TOKEN=$(cat secrets/olga.token)\n  \
-         ripcord status\n  ripcord incidents show fraud-api:1\n  ripcord replay fraud-api:1\n  ripcord hold list\n  \
+        "\n{}\n  cd {folder}\n  alias ripcord={program}\n  \
+         export RIPCORD_TOKEN=$(cat secrets/olga.token)\n  ripcord status\n  ripcord incidents show fraud-api:1\n  \
+         ripcord replay fraud-api:1\n  ripcord hold list\n  \
          ripcord pull fraud-api --to 1.2.0 --reason \"trying it\"\n  \
-         ripcord approve fraud-api:2 --key secrets/ada.key\n\nlogs are in {logs}; ctrl-c ends everything",
-        paint(STRONG, "everything is still running; try")
+         ripcord approve fraud-api:2 --key secrets/ada.key\n  \
+         ripcord approve fraud-api:2 --key secrets/bob.key\n\nlogs are in {logs}; ctrl-c ends everything",
+        paint(STRONG, "everything is still running; in another terminal, try")
     )
 }

@@ -110,7 +110,7 @@ impl Failure {
     }
 
     /// For scripts.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({ "message": self.message, "causes": causes(self), "help": self.help, "exit": self.exit.code() })
     }
 }

@@ -17,9 +17,24 @@ fn the_demo_ends_with_the_good_version_back_and_proved() {
     for part in ["detect", "decide", "wait_for_people", "act", "verify", "total"] {
         assert!(report["split"][part].is_string(), "{part}: {}", report["split"]);
     }
+    nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
     let replayed = run(&folder.path().join("demo"), &["--json", "replay", "--all"]);
     assert_eq!(replayed.code, 0, "{}", replayed.stdout);
     let replayed = replayed.json();
     assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed}");
     assert!(replayed["same"].as_u64() > Some(3), "{replayed}");
+}
+
+/// Neither host nor model server listen any more.
+fn nothing_is_left_running(configuration: &std::path::Path) {
+    let text = std::fs::read_to_string(configuration).expect("the demo's configuration");
+    let addresses: Vec<_> = text
+        .split(['"', '/'])
+        .filter(|part| part.starts_with("127.0.0.1:"))
+        .map(|part| part.parse::<std::net::SocketAddr>().expect("an address"))
+        .collect();
+    assert!(addresses.len() > 1, "{text}");
+    for address in addresses {
+        assert!(std::net::TcpStream::connect(address).is_err(), "{address} still answers");
+    }
 }

@@ -6,7 +6,8 @@ const NOWHERE: &str = "127.0.0.1:9";
 
 #[test]
 fn each_end_has_its_code() {
-    let (_guard, folder) = configured(NOWHERE, "");
+    let folder = configured(NOWHERE);
+    let folder = folder.path();
     let empty = tempfile::tempdir().expect("folder");
     let check = |in_folder, arguments: &[&str], code, said: &str| {
         let ran = run(in_folder, arguments);
@@ -19,25 +20,26 @@ fn each_end_has_its_code() {
     check(empty.path(), &["key", "new", "mine.key"], 0, "public-key = \"");
     check(empty.path(), &["key", "new", "mine.key"], 1, "does not exist yet");
     check(empty.path(), &["flap"], 2, "unrecognized subcommand");
-    check(empty.path(), &["replay"], 2, "--all");
+    check(empty.path(), &["replay"], 2, "ripcord replay [OPTIONS] <INCIDENT|--all>");
     check(empty.path(), &["pull", "a b"], 2, "`a b` is not a service name");
     check(empty.path(), &["status"], 2, "there is no configuration at `ripcord.toml`");
     check(empty.path(), &["policy", "inspect", "no-such"], 2, "neither a file nor a starter policy");
     check(empty.path(), &["policy", "build", "."], 2, "holds no crate");
     check(empty.path(), &["demo"], 2, "nobody is there to answer");
-    check(&folder, &["status"], 0, "fraud-api  act, production, model fraud");
-    check(&folder, &["status", "other"], 2, "there is no service `other`");
-    check(&folder, &["incidents", "list"], 2, "there is no store at");
-    check(&folder, &["hold", "list"], 0, "no holds");
+    check(folder, &["status"], 0, "fraud-api  act, production, model fraud");
+    check(folder, &["status", "other"], 2, "there is no service `other`");
+    check(folder, &["incidents", "list"], 2, "there is no store at");
+    check(folder, &["hold", "list"], 0, "no holds");
 }
 
 #[test]
 fn who_proves_nothing_is_denied() {
-    let (_guard, folder) = configured(NOWHERE, "");
-    let anonymous = finish(ripcord(&folder, &["pause", "fraud-api"]).env("OLGAS_TOKEN", TOKEN));
+    let folder = configured(NOWHERE);
+    let folder = folder.path();
+    let anonymous = finish(ripcord(folder, &["pause", "fraud-api"]).env("OLGAS_TOKEN", TOKEN));
     assert_eq!(anonymous.code, 4, "{}", anonymous.stderr);
     assert!(anonymous.stderr.contains("set `RIPCORD_TOKEN`"), "{}", anonymous.stderr);
-    let wrong = ripcord(&folder, &["pause", "fraud-api"])
+    let wrong = ripcord(folder, &["pause", "fraud-api"])
         .env("OLGAS_TOKEN", TOKEN)
         .env("RIPCORD_TOKEN", "another")
         .output()
@@ -47,27 +49,29 @@ fn who_proves_nothing_is_denied() {
 
 #[test]
 fn an_order_without_a_running_host_is_obeyed_and_on_record() {
-    let (_guard, folder) = configured(NOWHERE, "");
-    let paused = as_olga(&folder, &["pause", "fraud-api", "--reason", "moving house"]);
+    let folder = configured(NOWHERE);
+    let folder = folder.path();
+    let paused = as_olga(folder, &["pause", "fraud-api", "--reason", "moving house"]);
     assert_eq!(paused.code, 0, "{}", paused.stderr);
     assert!(paused.stdout.contains("`fraud-api` is paused"), "{}", paused.stdout);
-    let status = as_olga(&folder, &["status", "--json"]);
+    let status = as_olga(folder, &["status", "--json"]);
     assert_eq!(status.json()[0]["paused_by"], "olga");
-    let again = as_olga(&folder, &["pause", "fraud-api"]);
+    let again = as_olga(folder, &["pause", "fraud-api"]);
     assert_eq!((again.code, again.stderr.as_str()), (1, "error: `fraud-api` is paused already\n"));
-    assert_eq!(as_olga(&folder, &["resume", "--all"]).code, 0);
-    assert!(as_olga(&folder, &["status", "--json"]).json()[0]["paused_by"].is_null());
+    assert_eq!(as_olga(folder, &["resume", "--all"]).code, 0);
+    assert!(as_olga(folder, &["status", "--json"]).json()[0]["paused_by"].is_null());
 }
 
 #[test]
 fn a_host_elsewhere_is_not_replaced_by_this_machine() {
-    let (_guard, folder) = configured(NOWHERE, "");
+    let folder = configured(NOWHERE);
+    let folder = folder.path();
     let file = folder.join("ripcord.toml");
     let text = std::fs::read_to_string(&file).expect("file");
     // A name that no resolver knows (RFC 6761).
     let text = text.replacen("[host]", "[host]\npublic-url = \"http://ripcord.invalid:8787\"", 1);
     std::fs::write(&file, text).expect("writes");
-    let ran = as_olga(&folder, &["pause", "fraud-api"]);
+    let ran = as_olga(folder, &["pause", "fraud-api"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("no host answers at `http://ripcord.invalid:8787/`"), "{}", ran.stderr);
     assert!(!folder.join("ripcord-data").exists(), "nothing was begun here");

@@ -7,7 +7,7 @@ fn pull_brings_the_version_back_proves_it_and_records_it() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();
     let server = ModelServer::start(folder, "1.4.0");
-    configure(folder, &server.address, "");
+    configure(folder, &server.address);
 
     let pulled = as_olga(folder, &["--json", "pull", "fraud-api", "--to", "1.3.2"]);
     assert_eq!(pulled.code, 0, "{}\n{}", pulled.stdout, pulled.stderr);

@@ -1,29 +1,29 @@
 //! Runs the program in a folder of its own.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 /// What a run gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// Standard output as the one JSON document that it must be.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 }
 
 /// The program with arguments, in `folder`, with nothing of this process's own settings.
-pub fn ripcord(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn ripcord(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ripcord"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     for variable in ["RIPCORD_TOKEN", "RIPCORD_CONFIG", "NO_COLOR", "CLICOLOR_FORCE"] {
@@ -32,11 +32,11 @@ pub fn ripcord(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-pub fn run(folder: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Ran {
     finish(&mut ripcord(folder, arguments))
 }
 
-pub fn finish(command: &mut Command) -> Ran {
+pub(crate) fn finish(command: &mut Command) -> Ran {
     let output = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     Ran {
@@ -48,14 +48,14 @@ pub fn finish(command: &mut Command) -> Ran {
 
 /// A model server of the fraud example, ended when dropped.
 #[derive(Debug)]
-pub struct ModelServer {
+pub(crate) struct ModelServer {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl ModelServer {
     /// Trains every version into `folder` and serves one of them.
-    pub fn start(folder: &Path, version: &str) -> Self {
+    pub(crate) fn start(folder: &Path, version: &str) -> Self {
         let out = folder.display().to_string();
         let trained = run(folder, &["example-fraud", "train", "--out", &out, "--deploy", version]);
         assert_eq!(trained.code, 0, "{}", trained.stderr);
@@ -85,14 +85,13 @@ impl Drop for ModelServer {
 }
 
 /// A folder with a configuration; the host's address is one that nobody listens on.
-pub fn configured(server: &str, more: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn configured(server: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("folder");
-    configure(folder.path(), server, more);
-    let path = folder.path().to_owned();
-    (folder, path)
+    configure(folder.path(), server);
+    folder
 }
 
-pub fn configure(folder: &Path, server: &str, more: &str) {
+pub(crate) fn configure(folder: &Path, server: &str) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
     let host = listener.local_addr().expect("address");
     let text = format!(
@@ -109,16 +108,15 @@ mode = "act"
 model = "fraud"
 registry = {{ kind = "directory", root = "registry" }}
 deployer = {{ kind = "open-inference", url = "http://{server}", model-directory = "models/fraud" }}
-{more}
 "#
     );
     std::fs::write(folder.join("ripcord.toml"), text).expect("writes");
 }
 
 /// Olga's token, for the host and for her.
-pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// The same, as Olga.
-pub fn as_olga(folder: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn as_olga(folder: &Path, arguments: &[&str]) -> Ran {
     finish(ripcord(folder, arguments).env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN))
 }
