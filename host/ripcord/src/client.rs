@@ -142,6 +142,11 @@ impl Client {
         Self { door: Door::Local(router), token }
     }
 
+    /// Whether the person has a token.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The same host, asked by someone who carries no token: a signature must say who it is.
     #[must_use]
     pub fn without_token(&self) -> Self {

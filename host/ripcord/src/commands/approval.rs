@@ -37,7 +37,7 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
         args.key.as_ref().map(|path| Signer::new(&reach.config, args, Key::read(path)?)).transpose()?;
     let host = reach.host().await?;
     let outcome = async {
-        let view = fetch(host.client(), &args.incident).await?;
+        let view = fetch(&reach, host.client(), &args.incident).await?;
         if let Some(wanted) = args.plan.filter(|wanted| *wanted != view.digest) {
             return Err(Failure::new(
                 Exit::Refused,
@@ -49,14 +49,18 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
         cast(host.client(), &view, word, signer.as_ref(), &args.reason).await
     };
     let outcome = outcome.await;
-    host.leave().await?;
+    let service = args.incident.service().filter(|_| outcome.is_ok());
+    host.leave(service.as_ref(), &reach.progress).await?;
     let done = outcome?;
     Ok(Page::done(&done.text, &done))
 }
 
-/// The plan at hand, its digest computed again from what is shown.
-async fn fetch(client: &Client, incident: &IncidentId) -> Result<PlanView, Failure> {
-    incidents::checked(client.get(&format!("incidents/{incident}/plan")).await?)
+/// The plan at hand, its digest computed again from what is shown. Who has a key and no token reads it from the store.
+async fn fetch(reach: &Reach, client: &Client, incident: &IncidentId) -> Result<PlanView, Failure> {
+    match client.has_token() {
+        true => incidents::checked(client.get(&format!("incidents/{incident}/plan")).await?),
+        false => incidents::plan_of(reach, incident).await,
+    }
 }
 
 /// Shows the plan and asks, where a person is there to answer.
@@ -132,10 +136,10 @@ async fn cast(
 ) -> Result<Done, Failure> {
     let mut body =
         VoteBody { plan: view.digest, reason: reason(why), signature: None, public_key: None, person: None };
-    if let Some(Signer { person, key }) = signer {
-        sign(&mut body, view, word, person, key)?;
-    }
-    send(client, view, word, &body).await
+    let Some(Signer { person, key }) = signer else { return send(client, view, word, &body).await };
+    sign(&mut body, view, word, person, key)?;
+    // The signature says who it is; a token that happens to be set may be another person's.
+    send(&client.without_token(), view, word, &body).await
 }
 
 fn sign(

@@ -55,12 +55,17 @@ pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
 }
 
 pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
-    let view = read(&Reach::new(global)?, id).await?;
-    let (Some(plan), Some(digest)) = (view.plan, view.plan_digest) else {
-        return Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase)));
-    };
-    let plan = checked(PlanView { digest, plan })?;
+    let plan = plan_of(&Reach::new(global)?, id).await?;
     Ok(Page::done(plan_page::text(&plan.plan, &plan.digest), &plan))
+}
+
+/// The plan at hand, from the store.
+pub(super) async fn plan_of(reach: &Reach, id: &IncidentId) -> Result<PlanView, Failure> {
+    let view = read(reach, id).await?;
+    match (view.plan, view.plan_digest) {
+        (Some(plan), Some(digest)) => checked(PlanView { digest, plan }),
+        _ => Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase))),
+    }
 }
 
 /// A plan whose digest is really its own: what is shown is what is approved.

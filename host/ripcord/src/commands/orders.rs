@@ -13,15 +13,17 @@ use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
 use crate::output::{Exit, Failure, Page};
 
-/// Asks the host for one thing.
+/// Asks the host for one thing about a service, or about all.
 async fn order<T: DeserializeOwned>(
     global: &Global,
+    about: Option<&ServiceName>,
     path: &str,
     body: &impl Serialize,
 ) -> Result<T, Failure> {
-    let host = Reach::new(global)?.host().await?;
+    let reach = Reach::new(global)?;
+    let host = reach.host().await?;
     let answer = host.client().post(path, body).await;
-    host.leave().await?;
+    host.leave(about.filter(|_| answer.is_ok()), &reach.progress).await?;
     Ok(answer?)
 }
 
@@ -36,7 +38,9 @@ pub(super) async fn adopt(
     why: &str,
 ) -> Outcome {
     let body = AdoptBody { version, reason: reason(why) };
-    order(global, &format!("services/{service}/adopt"), &body).await.map(|answer| done(&answer))
+    order(global, Some(service), &format!("services/{service}/adopt"), &body)
+        .await
+        .map(|answer| done(&answer))
 }
 
 pub(super) async fn lift(
@@ -46,28 +50,32 @@ pub(super) async fn lift(
     why: &str,
 ) -> Outcome {
     let path = format!("services/{service}/holds/{}/lift", escaped(version.as_str()));
-    order(global, &path, &ReasonBody { reason: reason(why) }).await.map(|answer| done(&answer))
+    order(global, Some(service), &path, &ReasonBody { reason: reason(why) }).await.map(|answer| done(&answer))
 }
 
 /// `abort` and `dismiss`.
 pub(super) async fn about(global: &Global, verb: &str, args: &AboutIncident) -> Outcome {
     let path = format!("incidents/{}/{verb}", args.incident);
-    order(global, &path, &ReasonBody { reason: reason(&args.reason) }).await.map(|answer| done(&answer))
+    order(global, args.incident.service().as_ref(), &path, &ReasonBody { reason: reason(&args.reason) })
+        .await
+        .map(|answer| done(&answer))
 }
 
 pub(super) async fn answer(global: &Global, incident: &IncidentId, happened: Happened, why: &str) -> Outcome {
     let body = AnswerBody { happened, reason: reason(why) };
-    order(global, &format!("incidents/{incident}/answer"), &body).await.map(|answer| done(&answer))
+    order(global, incident.service().as_ref(), &format!("incidents/{incident}/answer"), &body)
+        .await
+        .map(|answer| done(&answer))
 }
 
 /// `pause` and `resume`.
 pub(super) async fn stop_or_go(global: &Global, verb: &str, args: &AboutServices) -> Outcome {
     let body = ReasonBody { reason: reason(&args.reason) };
     match &args.service {
-        Some(service) => {
-            order(global, &format!("services/{service}/{verb}"), &body).await.map(|answer| done(&answer))
-        }
-        None => order(global, verb, &body).await.map(|each: Vec<DoneOne>| all(&each)),
+        Some(service) => order(global, Some(service), &format!("services/{service}/{verb}"), &body)
+            .await
+            .map(|answer| done(&answer)),
+        None => order(global, None, verb, &body).await.map(|each: Vec<DoneOne>| all(&each)),
     }
 }
 

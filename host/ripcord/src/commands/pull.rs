@@ -19,7 +19,8 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
     let reach = Reach::new(global)?;
     let host = reach.host().await?;
     let page = ask_and_wait(host.client(), args, &reach.progress).await;
-    host.leave().await?;
+    // What it waits for was waited for, unless the person asked not to.
+    host.leave(None, &reach.progress).await?;
     page
 }
 

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use ripcord_adapters::Secret;
+use ripcord_core::name::ServiceName;
+use ripcord_core::policy::Role;
+use ripcord_core::service::{Phase, Service};
 use ripcord_store::SqliteStore;
 use serde_json::Value;
 
@@ -110,12 +113,41 @@ impl Host {
         &self.client
     }
 
-    /// Ends the engine of this process, if there is one; what is not finished is taken up by the next host.
-    pub(crate) async fn leave(self) -> Result<(), Failure> {
-        match self.local {
-            Some(running) => running.stop().await.map_err(host_failure),
-            None => Ok(()),
+    /// Ends the engine of this process, if there is one, once it has done what it can for the service that the command was about.
+    pub(crate) async fn leave(self, about: Option<&ServiceName>, progress: &Progress) -> Result<(), Failure> {
+        let Some(running) = self.local else { return Ok(()) };
+        if let Some(mut watch) = about.and_then(|service| running.engine().watch(service)) {
+            let mut told = "";
+            loop {
+                let state = watch.borrow_and_update().clone();
+                let Some(phase) = state.incident.as_ref().filter(|_| can_go_on(&state)) else { break };
+                if phase.phase_name() != told {
+                    told = phase.phase_name();
+                    progress.say(told);
+                }
+                if watch.changed().await.is_err() {
+                    break;
+                }
+            }
         }
+        running.stop().await.map_err(host_failure)
+    }
+}
+
+/// Whether the open incident has a next step that waits for nobody.
+fn can_go_on(service: &Service) -> bool {
+    let Some(incident) = &service.incident else { return false };
+    match &incident.phase {
+        _ if service.paused_by.is_some() => false,
+        Phase::NeedsPerson(_) | Phase::Settled(_) => false,
+        Phase::Authorising(authorising) => {
+            // Policies that have not seen the last vote are about to be asked.
+            let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
+            let asks =
+                service.terms.as_ref().is_some_and(|terms| terms.policies(Role::Approval).next().is_some());
+            asks && authorising.seen != Some(votes)
+        }
+        Phase::Preserving | Phase::Planning(_) | Phase::Acting(_) => true,
     }
 }
 

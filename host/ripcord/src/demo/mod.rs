@@ -35,6 +35,9 @@ const ROLLBACK: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failure> {
+    if !args.yes && (global.json || !person_is_there()) {
+        return Err(Failure::usage("nobody is there to answer for the two keys").help("give `--yes`"));
+    }
     let temporary = match args.dir {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("ripcord-demo-").tempdir().map_err(|cause| {
@@ -93,9 +96,6 @@ struct Demo {
 
 impl Demo {
     async fn play(&mut self, folder: &Path) -> Result<Page, Failure> {
-        if self.answers == Answers::Asked && (self.form == Form::Json || !person_is_there()) {
-            return Err(Failure::usage("nobody is there to answer for the two keys").help("give `--yes`"));
-        }
         self.progress.say("training three versions of a fraud model");
         let stage = blocking({
             let folder = folder.to_owned();
