@@ -37,3 +37,24 @@ pub fn names() -> Vec<&'static str> {
 pub fn named(name: &str) -> Option<Starter> {
     all().iter().copied().find(|starter| starter.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_starter_is_a_policy_of_its_own_name() {
+        assert!(!all().is_empty());
+        let sandbox = ripcord_sandbox::Sandbox::new(Default::default()).expect("sandbox");
+        for starter in all() {
+            let policy = sandbox.load(starter.bytes).expect("loads");
+            let reference = policy.reference();
+            assert_eq!(
+                (reference.name.as_str(), reference.version.as_str()),
+                (starter.name, starter.version)
+            );
+            assert_eq!(named(starter.name).map(|found| found.bytes.len()), Some(starter.bytes.len()));
+        }
+        assert!(named("no-such-policy").is_none());
+    }
+}
