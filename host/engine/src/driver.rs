@@ -208,6 +208,7 @@ impl Driver {
                     self.cool(slot);
                 }
             }
+            Err(error) if error.is_cancelled() => self.cool(slot),
             Err(error) => {
                 tracing::error!(service = %self.service.name, slot = ?slot, %error, "an effect failed in an unforeseen way; it is tried again");
                 self.cool(slot);

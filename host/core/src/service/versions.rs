@@ -201,7 +201,7 @@ impl Service {
             if self.incident.is_none() {
                 let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
                 let signals = self.watching.asked_about();
-                self.open(reason, Origin::Other(format!("hold of {}", hold.incident)), None, None, signals);
+                self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, None, signals);
             }
         }
     }
