@@ -106,7 +106,7 @@ pub async fn a_taken_id_refuses_the_whole_call(store: Fresh) {
     store.accept(vec![signal("s-1", Some(&fraud), "a", 0)]).await.expect("accepts");
     let call = vec![signal("s-2", Some(&fraud), "b", 0), signal("s-1", Some(&fraud), "c", 7)];
     let error = store.accept(call).await.expect_err("the id is taken");
-    assert!(matches!(&error, StoreError::Failed(text) if text.contains("`s-1`")), "{error}");
+    assert!(matches!(&error, StoreError::Refused(text) if text.contains("`s-1`")), "{error}");
     assert_eq!(ids(&waiting(&*store, &fraud).await), ["s-1"]);
 }
 
