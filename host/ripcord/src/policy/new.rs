@@ -299,12 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn without_a_checkout_the_author_is_told_what_to_write() {
+        let (line, note) = dependency(None).expect("a version");
+        assert_eq!(line, format!("ripcord-sdk = \"{SDK_VERSION}\""));
+        assert!(note.is_some_and(|note| note.contains("guest-sdk")));
+    }
+
+    #[test]
     fn a_second_policy_of_that_name_is_refused() {
         let parent = tempfile::tempdir().expect("folder");
         let place = Place { parent: parent.path(), sdk: None };
         let first = new("mine", &[], place).expect("new");
         assert_eq!(first.roles, [Role::Trigger]);
-        assert!(first.note.is_some_and(|note| note.contains("guest-sdk")));
         let again = new("mine", &[], place).expect_err("exists");
         assert!(again.to_string().contains("exists already"), "{again}");
     }
