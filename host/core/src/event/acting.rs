@@ -1,0 +1,136 @@
+//! From the artefact at hand to what is read back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::name::PersonName;
+
+use super::{FaultNature, Observed};
+
+/// A rung's artefact is at hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Of the whole artefact; none for targets without one.
+    pub digest: Option<Digest>,
+}
+
+/// A rung's artefact is not at hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageFailed {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Why.
+    pub reason: BlobRef,
+    /// Whether trying again makes sense.
+    pub nature: FaultNature,
+}
+
+/// Live, immediately before the shift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardRead {
+    /// Counted from zero.
+    pub rung: u32,
+    /// As observed.
+    pub live: Observed,
+    /// Automatic shifts of all services of this host within the last hour.
+    pub host_shifts: u32,
+}
+
+/// The intent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShiftBegan {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Counted from one.
+    pub attempt: u32,
+}
+
+/// What a shift call came back with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShiftOutcome {
+    /// The system says that it is done.
+    Done,
+    /// The system works on it.
+    Underway,
+    /// Nothing changed; why.
+    NotApplied {
+        /// For people.
+        reason: BlobRef,
+        /// Whether trying again makes sense.
+        nature: FaultNature,
+    },
+    /// It may have happened; why that is not known.
+    Unknown(BlobRef),
+}
+
+/// The shift call came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShiftReturned {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Counted from one.
+    pub attempt: u32,
+    /// With what.
+    pub outcome: ShiftOutcome,
+}
+
+/// What a probe has shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeWord {
+    /// It happened.
+    Applied,
+    /// It did not, and is not under way.
+    NotApplied,
+    /// It is under way.
+    Underway,
+    /// The system cannot tell.
+    CannotTell(BlobRef),
+    /// The system did not answer: ask again.
+    NoAnswer(BlobRef),
+}
+
+/// The world was asked what became of the shift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShiftProbed {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Counted from one.
+    pub attempt: u32,
+    /// What it showed.
+    pub word: ProbeWord,
+}
+
+/// A person said what became of the shift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShiftAnswered {
+    /// Who.
+    pub person: PersonName,
+    /// Whether it happened.
+    pub applied: Happened,
+    /// What they wrote.
+    pub reason: BlobRef,
+}
+
+/// Whether an effect happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happened {
+    /// It did.
+    Applied,
+    /// It did not.
+    NotApplied,
+}
+
+/// Live after the shift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// Counted from zero.
+    pub rung: u32,
+    /// As observed.
+    pub live: Observed,
+}

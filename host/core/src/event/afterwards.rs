@@ -1,0 +1,33 @@
+//! Holds, and who was told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::name::VersionName;
+
+use super::Observed;
+
+/// Live while a hold stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveWatched {
+    /// As observed.
+    pub live: Observed,
+}
+
+/// A hold and the registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HoldMarked {
+    /// Of which version.
+    pub version: VersionName,
+    /// None if it was written, else why not.
+    pub failed: Option<BlobRef>,
+}
+
+/// People were told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// The announcement's id.
+    pub id: String,
+    /// None if someone was reached, else why nobody was.
+    pub failed: Option<BlobRef>,
+}

@@ -1,0 +1,64 @@
+//! Who agreed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::plan::{Quorum, Vote};
+use crate::time::UnixMillis;
+
+use super::{Decision, Said};
+
+/// An approval policy's word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApprovalWord {
+    /// Enough people agree.
+    Granted,
+    /// Not yet.
+    Waiting {
+        /// All of these.
+        quorums: Vec<Quorum>,
+        /// Then the plan expires.
+        expires_at: UnixMillis,
+        /// When to call for more people.
+        escalate_at: Option<UnixMillis>,
+        /// Whom.
+        escalate_to: Option<BlobRef>,
+    },
+    /// It must not be done.
+    Refused(BlobRef),
+}
+
+/// One approval policy that was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalAsked {
+    /// The call.
+    pub decision: Decision,
+    /// What it said.
+    pub said: Said<ApprovalWord>,
+}
+
+/// All approval policies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalsAsked {
+    /// About which plan.
+    pub plan: Digest,
+    /// How many votes they were shown.
+    pub votes: u32,
+    /// In the order of the configuration.
+    pub asked: Vec<ApprovalAsked>,
+}
+
+/// A person's word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Voted {
+    /// On which plan.
+    pub plan: Digest,
+    /// Who and what.
+    pub vote: Vote,
+    /// The signature (64 bytes) with the public key (32 bytes), hexadecimal, where it was signed.
+    pub signature: Option<BlobRef>,
+    /// What they wrote.
+    pub reason: Option<BlobRef>,
+}

@@ -1,0 +1,140 @@
+//! What happened to a service. Stored, never changed. Free content stands behind [`BlobRef`]s.
+
+mod acting;
+mod afterwards;
+mod authority;
+mod decision;
+mod planning;
+mod verifying;
+mod watching;
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::name::{PersonName, VersionName};
+use crate::target::VersionTarget;
+use crate::terms::Terms;
+use crate::time::Millis;
+
+pub use acting::{
+    GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome, ShiftProbed,
+    ShiftReturned, StageFailed, Staged,
+};
+pub use afterwards::{Announced, HoldMarked, LiveWatched};
+pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
+pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
+pub use planning::{EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanWord, Planned};
+pub use verifying::{TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
+pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The effective configuration, at start and at every change.
+    Configured(Configured),
+    /// A signal left the intake and entered the journal.
+    SignalTaken(SignalTaken),
+    /// The trigger policies were asked.
+    TriggersAsked(TriggersAsked),
+    /// A person asked for a rollback.
+    PullRequested(PullRequested),
+    /// Evidence was preserved, as far as it could be.
+    EvidencePreserved(EvidencePreserved),
+    /// The planner was asked, or a person's target was taken; the result.
+    Planned(Planned),
+    /// The approval policies were asked.
+    ApprovalsAsked(ApprovalsAsked),
+    /// A person's word on the plan.
+    Voted(Voted),
+    /// A rung's artefact is at hand.
+    Staged(Staged),
+    /// A rung's artefact is not at hand.
+    StageFailed(StageFailed),
+    /// Live was read immediately before the shift.
+    GuardRead(GuardRead),
+    /// The shift is about to be made.
+    ShiftBegan(ShiftBegan),
+    /// The shift call came back.
+    ShiftReturned(ShiftReturned),
+    /// The world was asked what became of the shift.
+    ShiftProbed(ShiftProbed),
+    /// A person said what became of the shift.
+    ShiftAnswered(ShiftAnswered),
+    /// Live was read after the shift.
+    ReadBack(ReadBack),
+    /// A trial was run.
+    TrialRan(TrialRan),
+    /// The verification policies were asked.
+    VerificationsAsked(VerificationsAsked),
+    /// Live was read while a hold stands.
+    LiveWatched(LiveWatched),
+    /// A hold was written to the registry, lifted there, or could not be.
+    HoldMarked(HoldMarked),
+    /// People were told, or all attempts failed.
+    Announced(Announced),
+    /// A person stopped the incident before the pivot.
+    Aborted(PersonSaid),
+    /// A person said that it is no incident, or that it is settled.
+    Dismissed(PersonSaid),
+    /// A person stopped all acting on this service.
+    Paused(PersonSaid),
+    /// A person let it go on.
+    Resumed(PersonSaid),
+    /// A person lifted a hold.
+    HoldLifted(AboutVersion),
+    /// A person vouched for a version.
+    Adopted(Adopted),
+    /// An instant that was waited for has come.
+    Woke,
+    /// The host's clock jumped forward; deadlines that wait for people move with it.
+    ClockJumped {
+        /// How far.
+        by: Millis,
+    },
+}
+
+/// The effective configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configured {
+    /// What transitions depend on.
+    pub terms: Terms,
+    /// All of it: people, keys, adapters, settings.
+    pub configuration: BlobRef,
+    /// Of the configuration's canonical JSON: tells whether it changed.
+    pub digest: Digest,
+    /// The host's release.
+    pub host_version: String,
+}
+
+/// A person's command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonSaid {
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// A person's command about a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AboutVersion {
+    /// Which.
+    pub version: VersionName,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// A person vouched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// Which, with the digest that was pinned.
+    pub version: VersionTarget,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}

@@ -1,0 +1,112 @@
+//! What was found before a plan, and the plan.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::live::{LiveState, Share};
+use crate::target::{Strategy, Target};
+use crate::time::UnixMillis;
+
+use super::{Decision, FaultNature};
+
+/// What is live, without free text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observed {
+    /// All that is served.
+    Serving(Vec<Share>),
+    /// It could not be read; why.
+    Unknown(BlobRef),
+}
+
+/// One piece of evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceItem {
+    /// Such as `request-log`.
+    pub name: String,
+    /// Of the content, which names its file in the evidence folder.
+    pub digest: Digest,
+    /// Its size.
+    #[serde(with = "crate::time::text_u64")]
+    pub bytes: u64,
+}
+
+/// One piece that could not be preserved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceGap {
+    /// Such as `request-log`.
+    pub name: String,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// What was preserved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidencePreserved {
+    /// What there is.
+    pub items: Vec<EvidenceItem>,
+    /// What there is not.
+    pub missing: Vec<EvidenceGap>,
+    /// What was live.
+    pub live: Observed,
+    /// What is known of the service before the shift (CBOR of the [`crate::fact::Fact`]s): the golden data through what is live.
+    pub facts: Option<BlobRef>,
+}
+
+/// A plan in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanDrafted {
+    /// All of it.
+    pub content: BlobRef,
+    /// What approvals are given to.
+    pub digest: Digest,
+    /// Within the incident, from one.
+    pub number: u32,
+    /// How.
+    pub strategy: Strategy,
+    /// The ladder.
+    pub targets: Vec<Target>,
+    /// As observed when it was made.
+    pub live: Observed,
+    /// When it expires.
+    pub expires_at: UnixMillis,
+}
+
+/// What planning gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanWord {
+    /// A plan.
+    Drafted(PlanDrafted),
+    /// There is nothing to go back to; why each was refused.
+    NothingSuitable(BlobRef),
+    /// The model is not the cause.
+    WillNotHelp(BlobRef),
+    /// The planner faulted, or the registry did not answer; why.
+    Failed {
+        /// For people.
+        reason: BlobRef,
+        /// Whether trying again makes sense.
+        nature: FaultNature,
+    },
+}
+
+/// The planner was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// None where a person named the target.
+    pub decision: Option<Decision>,
+    /// The result.
+    pub word: PlanWord,
+}
+
+impl Observed {
+    /// The same as a live state; the reason of an unknown one is not repeated.
+    pub fn state(&self) -> LiveState {
+        match self {
+            Self::Serving(shares) => LiveState::Serving(shares.clone()),
+            Self::Unknown(_) => LiveState::Unknown("it could not be read".into()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether the service is well again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::digest::Digest;
+use crate::time::UnixMillis;
+
+use super::{Decision, MemoRef, Said};
+
+/// A trial was run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialRan {
+    /// Counted from zero.
+    pub rung: u32,
+    /// Round of the verification, from one.
+    pub round: u32,
+    /// Of the request's CBOR.
+    pub request: Digest,
+    /// The fact (CBOR of [`crate::fact::Fact`]).
+    pub result: BlobRef,
+}
+
+/// A verification policy's word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerificationWord {
+    /// It is well.
+    Healthy,
+    /// It is not.
+    Unhealthy,
+    /// Ask again at this instant.
+    Inconclusive(UnixMillis),
+}
+
+/// One verification policy that was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerificationAsked {
+    /// The call.
+    pub decision: Decision,
+    /// What it said.
+    pub said: Said<VerificationWord>,
+    /// What it found (JSON).
+    pub findings: Option<BlobRef>,
+    /// What it remembers now.
+    pub memo: Option<MemoRef>,
+}
+
+/// All verification policies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerificationsAsked {
+    /// Counted from zero.
+    pub rung: u32,
+    /// From one.
+    pub round: u32,
+    /// In the order of the configuration.
+    pub asked: Vec<VerificationAsked>,
+}

@@ -1,0 +1,56 @@
+//! What a policy may ask for, and what the host answers. Mirrors the newest contract; older ones are converted at the sandbox.
+
+mod history;
+mod metric;
+mod request;
+mod state;
+mod trial;
+mod unavailable;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Vote;
+use crate::time::UnixMillis;
+
+pub use history::{Outcome, PastIncident};
+pub use metric::{Measure, Point, Sample, Series};
+pub use request::{
+    CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
+};
+pub use state::{Candidate, Checkpoint, Configuration, Lineage, Live};
+pub use trial::{Exchange, Payload, Quantiles, Row, Slice, Tensor, Trial};
+pub use unavailable::{Unavailable, UnavailableReason};
+
+/// One typed, dated piece of knowledge that the host fetched for a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Identifies the fact within its decision.
+    pub id: String,
+    /// The request, unchanged.
+    pub request: Request,
+    /// The answer, or why there is none.
+    pub value: Result<Value, Unavailable>,
+    /// Which adapter answered.
+    pub source: String,
+    /// The instant that the value speaks of.
+    pub as_of: UnixMillis,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each answers the request of the same name")]
+pub enum Value {
+    Metric(Vec<Sample>),
+    MetricRange(Vec<Series>),
+    Versions(Vec<Candidate>),
+    Live(Live),
+    Checkpoints(Vec<Checkpoint>),
+    Configurations(Vec<Configuration>),
+    Lineage(Lineage),
+    Golden(Trial),
+    Captured(Vec<Exchange>),
+    Recheck(Trial),
+    History(Vec<PastIncident>),
+    Votes(Vec<Vote>),
+}

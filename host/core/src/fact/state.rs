@@ -1,0 +1,96 @@
+//! What can be gone back to, and what is live.
+
+use serde::{Deserialize, Serialize};
+
+use crate::live::LiveState;
+use crate::name::IncidentId;
+use crate::signal::Label;
+use crate::standing::Standing;
+use crate::target::{ConfigurationTarget, VersionTarget};
+use crate::time::UnixMillis;
+
+use super::Measure;
+
+/// A version of the registry, with what Ripcord knows of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The version; its digest is the pinned one, else the registry's.
+    pub version: VersionTarget,
+    /// When it was registered.
+    pub created_at: UnixMillis,
+    /// Names that the registry points at it.
+    pub aliases: Vec<String>,
+    /// The registry's tags.
+    pub tags: Vec<Label>,
+    /// Measures of its training run.
+    pub measures: Vec<Measure>,
+    /// For this service.
+    pub standing: Standing,
+    /// When it was last verified or attested.
+    pub verified_at: Option<UnixMillis>,
+    /// When its standing ends by age.
+    pub expires_at: Option<UnixMillis>,
+    /// Incidents that condemned it.
+    pub condemned_by: Vec<IncidentId>,
+    /// The input signature, as the registry has it.
+    pub signature: Option<String>,
+    /// The serving image or runtime.
+    pub runtime: Option<String>,
+    /// False if the artefact is missing or its digest differs.
+    pub restorable: bool,
+}
+
+/// What is served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// As observed.
+    pub state: LiveState,
+    /// Since when, where known.
+    pub since: Option<UnixMillis>,
+    /// When it was observed.
+    pub observed_at: UnixMillis,
+}
+
+/// A checkpoint of a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The training run.
+    pub run: String,
+    /// Optimiser steps since its start.
+    #[serde(with = "crate::time::text_u64")]
+    pub step: u64,
+    /// When it was written.
+    pub at: UnixMillis,
+    /// Of its artefact.
+    pub digest: Option<crate::digest::Digest>,
+    /// Such as the validation loss.
+    pub measures: Vec<Measure>,
+}
+
+/// A revision of the service's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Revision and digest.
+    pub target: ConfigurationTarget,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// Who made it.
+    pub author: String,
+    /// What it says of itself.
+    pub summary: String,
+}
+
+/// What a version was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Revision of the code.
+    pub code: Option<String>,
+    /// Training parameters.
+    pub parameters: Vec<Label>,
+    /// The training data set.
+    pub dataset: Option<String>,
+    /// Its revision.
+    pub dataset_revision: Option<String>,
+    /// The version that this one was trained from.
+    pub parent: Option<VersionTarget>,
+}
