@@ -16,7 +16,11 @@ pub(super) const BAD: &str = "1.4.0";
 /// The service.
 pub(super) const SERVICE: &str = "fraud-api";
 
-const CONFIGURATION: &str = include_str!("ripcord.toml.txt");
+/// What a team would write, with the addresses of a machine where nothing else runs.
+const CONFIGURATION: &str = include_str!("../../../../examples/fraud/ripcord.toml");
+const PROBE: &str = include_str!("../../../../examples/fraud/probe.json");
+const HOST: &str = "127.0.0.1:7700";
+const SERVER: &str = "127.0.0.1:8080";
 
 /// The demo's folder.
 #[derive(Debug)]
@@ -58,19 +62,16 @@ impl Stage {
 
     /// Draws tokens and keys and writes the configuration.
     pub(super) fn configure(&self, server: &str, host: SocketAddr) -> Result<(), Failure> {
-        let mut text = CONFIGURATION.replace("{{server}}", server).replace("{{host}}", &host.to_string());
+        let mut text = CONFIGURATION.replace(SERVER, server).replace(HOST, &host.to_string());
         for person in KEYHOLDERS {
             let key = Key::create(&self.key(person))?;
-            text = text.replace(&format!("{{{{{person}}}}}"), &key.public());
+            let token = format!("token-file = \"secrets/{person}.token\"");
+            text = text.replace(&token, &format!("public-key = \"{}\"", key.public()));
         }
         for name in ["olga", "alertmanager"] {
             self.write(&format!("secrets/{name}.token"), &format!("{}\n", token()?))?;
         }
-        let probe = serde_json::json!([{
-            "name": "transaction", "datatype": "FP64", "shape": [1, 7],
-            "data": [25.0, 14.0, 0.1, 900.0, 0.1, 1.0, 1.0],
-        }]);
-        self.write("secrets/probe.json", &probe.to_string())?;
+        self.write("probe.json", PROBE)?;
         self.write("ripcord.toml", &text)
     }
 
@@ -131,9 +132,22 @@ mod tests {
         fs::create_dir(folder.path().join("secrets")).expect("folder");
         stage.configure("127.0.0.1:1", free_address().expect("port")).expect("writes");
         let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
-        assert!(!text.contains("{{"), "{text}");
-        if let Err(error) = Config::load(&folder.path().join("ripcord.toml")) {
-            panic!("{error}");
+        assert!(!text.contains(HOST) && !text.contains(SERVER), "{text}");
+        let config = Config::load(&folder.path().join("ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
+        let signing = config.people.iter().filter(|person| person.public_key.is_some());
+        assert_eq!(signing.count(), KEYHOLDERS.len());
+    }
+
+    #[test]
+    fn the_example_itself_is_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
+        fs::create_dir(folder.path().join("secrets")).expect("folder");
+        for name in ["ada", "bob", "olga", "alertmanager"] {
+            stage.write(&format!("secrets/{name}.token"), &token().expect("random")).expect("writes");
         }
+        stage.write("probe.json", PROBE).expect("writes");
+        stage.write("ripcord.toml", CONFIGURATION).expect("writes");
+        Config::load(&folder.path().join("ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
     }
 }
