@@ -42,6 +42,19 @@ pub struct Volume {
     pub at_least: f64,
 }
 
+impl Volume {
+    /// Refuses a number that everything reaches.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if self.at_least > 0.0 {
+            return Ok(());
+        }
+        Err(format!("`volume.at-least` is `{}`: write a number above 0, or no `volume`", self.at_least))
+    }
+}
+
 fn one_hour() -> Duration {
     hours(1)
 }

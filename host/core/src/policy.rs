@@ -60,6 +60,11 @@ impl fmt::Display for PolicyRef {
     }
 }
 
+/// What a signature of a component is given over: a domain tag, a zero byte, the 32 bytes of the digest.
+pub fn component_signed_bytes(component: &Digest) -> Vec<u8> {
+    [b"ripcord policy 1\0".as_slice(), component.as_bytes()].concat()
+}
+
 /// What one role of a policy may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {

@@ -135,7 +135,11 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         Ask::Pull { .. } if after.incident.as_ref().is_some_and(|incident| incident.next_wish.is_some()) => {
             format!("a shift is under way; what you asked for comes after its read-back: {now}")
         }
-        Ask::Pull { .. } | Ask::Vote(_) | Ask::Abort | Ask::Dismiss | Ask::Answer(_) => now,
+        Ask::Vote(ballot) => {
+            let word = if ballot.granted { "approved" } else { "refused" };
+            format!("{} {word} plan {}; {now}", command.person.name, ballot.plan.short())
+        }
+        Ask::Pull { .. } | Ask::Abort | Ask::Dismiss | Ask::Answer(_) => now,
         Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),

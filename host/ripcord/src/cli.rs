@@ -125,7 +125,7 @@ pub enum Command {
     /// Write, build, test and look into policies
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Keys for signing approvals
+    /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
     /// The model server and its team, as the demo runs them
@@ -388,6 +388,14 @@ pub enum PolicyCommand {
         /// The folder of the fixtures
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
+    },
+    /// Sign a component: `signed-by` in the configuration names who must have
+    Sign {
+        /// The component
+        file: PathBuf,
+        /// Your private key, as `ripcord key new` wrote it
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
     /// Show what a component says of itself
     Inspect {

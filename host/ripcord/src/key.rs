@@ -1,10 +1,10 @@
-//! Keys for signing approvals: Ed25519, the private one in a file that only its owner reads.
+//! Keys for signing approvals and policies: Ed25519, the private one in a file that only its owner reads.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use ripcord_core::plan::VoteStatement;
 
 use crate::config::decode_hex;
@@ -88,18 +88,29 @@ impl Key {
     /// The statement has no canonical form.
     pub fn sign(&self, statement: &VoteStatement) -> Result<String, Failure> {
         let bytes = statement.signed_bytes().map_err(|error| Failure::of(Exit::Failed, error))?;
-        Ok(hex(&self.0.sign(&bytes).to_bytes()))
+        Ok(self.sign_bytes(&bytes))
+    }
+
+    /// The signature over `bytes`, which begin with a domain tag, in hexadecimal.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> String {
+        hex(&self.0.sign(bytes).to_bytes())
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Whether `signature`, in hexadecimal, is that of the public key over `bytes`.
+pub(crate) fn is_signature(public: &[u8; 32], bytes: &[u8], signature: &str) -> bool {
+    let Some(signature) = decode_hex::<64>(signature) else { return false };
+    VerifyingKey::from_bytes(public)
+        .is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(&signature)).is_ok())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::{Signature, VerifyingKey};
     use ripcord_core::digest::Digest;
     use ripcord_core::name::{IncidentId, PersonName};
 
@@ -116,13 +127,12 @@ mod tests {
             person: PersonName::new("ada").expect("name"),
             granted: true,
         };
-        let signature = decode_hex::<64>(&read.sign(&statement).expect("signs")).expect("hex");
-        let key = VerifyingKey::from_bytes(&made.public_bytes()).expect("key");
+        let signature = read.sign(&statement).expect("signs");
         let verify = |statement: &VoteStatement| {
-            key.verify_strict(&statement.signed_bytes().expect("bytes"), &Signature::from_bytes(&signature))
+            is_signature(&made.public_bytes(), &statement.signed_bytes().expect("bytes"), &signature)
         };
-        assert!(verify(&statement).is_ok());
-        assert!(verify(&VoteStatement { granted: false, ..statement }).is_err());
+        assert!(verify(&statement));
+        assert!(!verify(&VoteStatement { granted: false, ..statement }));
     }
 
     #[test]

@@ -104,6 +104,16 @@ async fn a_policy_with_another_digest() {
 }
 
 #[tokio::test]
+async fn a_policy_that_was_not_signed_by_who_must() {
+    let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let by = format!(
+        "[people.bob]\nroles = [\"approver\"]\npublic-key = \"{public}\"\n\n[policies.mine]\nfile = \"junk.wasm\"\n\
+         signed-by = [\"ada\", \"bob\", \"eve\"]\n\n[services.fraud-api]"
+    );
+    insta::assert_snapshot!(with("[services.fraud-api]", &by).await);
+}
+
+#[tokio::test]
 async fn a_policy_in_a_role_that_it_does_not_fill() {
     insta::assert_snapshot!(
         with("policy = \"last-known-good\"", "policy = \"security-alert-trigger\"").await

@@ -69,12 +69,7 @@ impl Settings {
             return Err("`recheck` is `0s`: write when to look again, such as `1m`".to_owned());
         }
         let Some(volume) = &self.volume else { return Ok(()) };
-        if volume.at_least <= 0.0 {
-            return Err(format!(
-                "`volume.at-least` is `{}`: write a number above 0, or no `volume`",
-                volume.at_least
-            ));
-        }
+        volume.check()?;
         if volume.metric.absent == Absent::Zero {
             return Err(
                 "`volume.metric.absent` is `zero`: leave it out, a volume of 0 is never enough".to_owned()

@@ -77,12 +77,6 @@ impl Settings {
                 "`recheck` is `0s`: write when to look again after data was missing, such as `1m`".to_owned()
             );
         }
-        if let Some(volume) = self.volume.as_ref().filter(|volume| volume.at_least <= 0.0) {
-            return Err(format!(
-                "`volume.at-least` is `{}`: write a number above 0, or no `volume`",
-                volume.at_least
-            ));
-        }
-        Ok(())
+        self.volume.as_ref().map_or(Ok(()), Volume::check)
     }
 }

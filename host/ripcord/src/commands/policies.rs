@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use crate::cli::{Global, PolicyCommand};
+use crate::key::Key;
 use crate::output::style::{STRONG, WARN, paint};
 use crate::output::{Page, Progress};
 use crate::policy::{self, NewPolicy, Place};
@@ -21,6 +22,7 @@ pub(super) fn run(global: &Global, command: PolicyCommand) -> Outcome {
         PolicyCommand::Test { what, fixtures } => {
             Ok(policy::test(&what, fixtures.as_deref(), &progress)?.page())
         }
+        PolicyCommand::Sign { file, key } => Ok(policy::sign(&file, &Key::read(&key)?)?.page()),
         PolicyCommand::Inspect { what } => Ok(policy::inspect(&what)?.page()),
     }
 }

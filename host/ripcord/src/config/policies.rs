@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::FactKind;
+use ripcord_core::name::PersonName;
 use ripcord_core::policy::Role;
 use serde::Deserialize;
 use toml::Spanned;
@@ -25,6 +26,8 @@ pub struct PolicyFile {
     pub file_span: Range<usize>,
     /// What its bytes must be.
     pub sha256: Option<Spanned<Digest>>,
+    /// People who must all have signed its bytes, into the file of that name with `.sig` behind it.
+    pub signed_by: Vec<Spanned<PersonName>>,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +35,8 @@ pub struct PolicyFile {
 struct PolicyKeys {
     file: Spanned<PathBuf>,
     sha256: Option<Spanned<Digest>>,
+    #[serde(default)]
+    signed_by: Vec<Spanned<PersonName>>,
 }
 
 impl PolicyFile {
@@ -48,6 +53,7 @@ impl PolicyFile {
             file_span: keys.file.span(),
             file: base.join(keys.file.into_inner()),
             sha256: keys.sha256,
+            signed_by: keys.signed_by,
         })
     }
 }

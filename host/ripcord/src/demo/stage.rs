@@ -133,7 +133,8 @@ mod tests {
         stage.configure("127.0.0.1:1", free_address().expect("port")).expect("writes");
         let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
         assert!(!text.contains(HOST) && !text.contains(SERVER), "{text}");
-        let config = Config::load(&folder.path().join("ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
+        let config =
+            Config::load(&folder.path().join("ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
         let signing = config.people.iter().filter(|person| person.public_key.is_some());
         assert_eq!(signing.count(), KEYHOLDERS.len());
     }

@@ -26,6 +26,7 @@ use ripcord_store::SqliteStore;
 
 use crate::config::{Config, ConfigError, Mistakes, ServiceConfig};
 use crate::http::{People, Source};
+use crate::key::hex;
 use policies::LoadedPolicies;
 use ports::MetricsSources;
 
@@ -201,11 +202,10 @@ fn effective(
     policies: &[ripcord_engine::PlacedPolicy],
 ) -> serde_json::Value {
     use serde_json::json;
-    let hex = |key: &[u8; 32]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let people = config.people.iter().map(|person| {
         json!({
             "name": person.name, "roles": person.roles, "token": person.token.is_some(),
-            "public_key": person.public_key.as_ref().map(hex),
+            "public_key": person.public_key.as_ref().map(|key| hex(key)),
         })
     });
     let sources = config.sources.iter().map(|source| {

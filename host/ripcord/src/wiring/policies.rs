@@ -10,7 +10,8 @@ use ripcord_core::terms::PolicyUse;
 use ripcord_engine::PlacedPolicy;
 use ripcord_sandbox::{Policy, Sandbox};
 
-use crate::config::{Config, Mistakes, PlacedConfig, PolicyFile, ServiceConfig, suggestion};
+use crate::config::{Config, Mistakes, PersonConfig, PlacedConfig, PolicyFile, ServiceConfig, suggestion};
+use crate::policy::signature;
 use crate::starters;
 
 /// The sandbox refuses more than this anyway.
@@ -32,7 +33,7 @@ pub type LoadedPolicies = BTreeMap<String, LoadedPolicy>;
 pub fn load(config: &Config, sandbox: &Sandbox, mistakes: &mut Mistakes) -> LoadedPolicies {
     let mut loaded = LoadedPolicies::new();
     for (name, file) in &config.policies {
-        if let Some(policy) = load_file(file, sandbox, mistakes) {
+        if let Some(policy) = load_file(file, &config.people, sandbox, mistakes) {
             loaded.insert(name.clone(), policy);
         }
     }
@@ -50,7 +51,12 @@ pub fn load(config: &Config, sandbox: &Sandbox, mistakes: &mut Mistakes) -> Load
     loaded
 }
 
-fn load_file(file: &PolicyFile, sandbox: &Sandbox, mistakes: &mut Mistakes) -> Option<LoadedPolicy> {
+fn load_file(
+    file: &PolicyFile,
+    people: &[PersonConfig],
+    sandbox: &Sandbox,
+    mistakes: &mut Mistakes,
+) -> Option<LoadedPolicy> {
     let bytes = match read(&file.file) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -72,10 +78,51 @@ fn load_file(file: &PolicyFile, sandbox: &Sandbox, mistakes: &mut Mistakes) -> O
             return None;
         }
     }
+    if !is_signed(file, &Digest::of(&bytes), people, mistakes) {
+        return None;
+    }
     let policy = sandbox.load(&bytes).map_err(|error| {
         mistakes.add(file.file_span.clone(), format!("`{}` cannot be a policy: {error}", file.name), "");
     });
     Some(LoadedPolicy { policy: policy.ok()?, bytes })
+}
+
+/// Whether everyone who must have signed the component has.
+fn is_signed(file: &PolicyFile, digest: &Digest, people: &[PersonConfig], mistakes: &mut Mistakes) -> bool {
+    let mut all = true;
+    for name in &file.signed_by {
+        let person = people.iter().find(|person| person.name == *name.get_ref());
+        let (message, help) = match person.map(|person| &person.public_key) {
+            None => {
+                (format!("there is no person `{}`", name.get_ref()), "add it below `[people]`".to_owned())
+            }
+            Some(None) => (
+                format!(
+                    "`{}` has no `public-key`, so nothing can be known to be signed by them",
+                    name.get_ref()
+                ),
+                "`ripcord key new FILE` makes a key and prints that line".to_owned(),
+            ),
+            Some(Some(public)) => match signature::is_signed_by(&file.file, digest, public) {
+                Ok(true) => continue,
+                Ok(false) => (
+                    format!("`{}` has not signed this component of `{}`", name.get_ref(), file.name),
+                    format!(
+                        "`ripcord policy sign {} --key FILE` adds the signature to `{}`",
+                        file.file.display(),
+                        signature::path(&file.file).display()
+                    ),
+                ),
+                Err(error) => (
+                    format!("`{}` cannot be read: {error}", signature::path(&file.file).display()),
+                    "check its permissions".to_owned(),
+                ),
+            },
+        };
+        mistakes.add(name.span(), message, help);
+        all = false;
+    }
+    all
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -1,0 +1,118 @@
+//! Signatures of components: who answers for these bytes. They lie beside the component, a line each.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use ripcord_core::digest::Digest;
+use ripcord_core::policy::component_signed_bytes;
+use serde::Serialize;
+
+use super::toolbox;
+use crate::key::{Key, is_signature};
+use crate::output::{Failure, Page};
+
+/// What a line begins with; then the public key and the signature, both in hexadecimal.
+const HEADER: &str = "ripcord-policy-signature-1";
+/// Signatures are short; whatever is longer is none.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// What was signed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Signed {
+    /// The component.
+    pub file: PathBuf,
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Where the signature was added.
+    pub signatures: PathBuf,
+    /// The signer's public key.
+    pub public_key: String,
+}
+
+/// Signs a component that loads.
+///
+/// # Errors
+/// It is no policy, or the signature cannot be written.
+pub fn sign(file: &Path, key: &Key) -> Result<Signed, Failure> {
+    let loaded = toolbox::load(&toolbox::sandbox()?, &file.display().to_string())?;
+    let digest = Digest::of(&loaded.bytes);
+    let signatures = path(file);
+    let unable = |cause: std::io::Error| {
+        Failure::failed(format!("cannot write `{}`", signatures.display()))
+            .because(cause)
+            .help("check the folder's permissions and the free space")
+    };
+    let signature = key.sign_bytes(&component_signed_bytes(&digest));
+    let mut out = fs::OpenOptions::new().create(true).append(true).open(&signatures).map_err(unable)?;
+    writeln!(out, "{HEADER} {} {signature}", key.public()).and_then(|()| out.sync_all()).map_err(unable)?;
+    Ok(Signed { file: file.to_owned(), digest, public_key: key.public(), signatures })
+}
+
+/// Where the signatures of a component lie.
+pub(crate) fn path(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// Whether the owner of a public key has signed the component; lines of other components are passed over.
+///
+/// # Errors
+/// The file of signatures cannot be read.
+pub(crate) fn is_signed_by(component: &Path, digest: &Digest, public: &[u8; 32]) -> std::io::Result<bool> {
+    let path = path(component);
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+        Ok(file) if file.len() > FILE_BYTES_MAX => return Ok(false),
+        Ok(_) => {}
+    }
+    let bytes = component_signed_bytes(digest);
+    let text = fs::read_to_string(&path)?;
+    Ok(text.lines().filter_map(|line| line.strip_prefix(HEADER)).any(|line| {
+        line.split_whitespace().nth(1).is_some_and(|signature| is_signature(public, &bytes, signature))
+    }))
+}
+
+impl Signed {
+    /// For the command line.
+    pub fn page(&self) -> Page {
+        let text = format!(
+            "signed {} (sha256 {}) with key {}\nadded to {}: deliver it beside the component",
+            self.file.display(),
+            self.digest.short(),
+            self.public_key,
+            self.signatures.display()
+        );
+        Page::done(text, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_of_one_person_over_one_component() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("mine.wasm");
+        let starter = crate::starters::named("two-key").expect("a starter");
+        fs::write(&file, starter.bytes).expect("writes");
+        let [ada, bob, eve] =
+            ["ada", "bob", "eve"].map(|name| Key::create(&folder.path().join(name)).expect("a key"));
+        let digest = Digest::of(starter.bytes);
+        let signed = |key: &Key, digest: &Digest| {
+            is_signed_by(&file, digest, &key.public_bytes()).expect("the file is read")
+        };
+        assert!(!signed(&ada, &digest), "nobody has signed");
+        for key in [&ada, &bob] {
+            assert_eq!(sign(&file, key).expect("signs").digest, digest);
+        }
+        assert!(signed(&ada, &digest) && signed(&bob, &digest), "both, in one file");
+        assert!(!signed(&eve, &digest));
+        assert!(!signed(&ada, &Digest::of("other bytes")));
+        fs::write(&file, b"no component").expect("writes");
+        assert!(sign(&file, &ada).is_err(), "what does not load is not signed");
+    }
+}
