@@ -19,7 +19,7 @@ use ripcord_core::terms::{
 };
 use ripcord_core::time::Millis;
 use ripcord_engine::{
-    Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
+    Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
 };
 use ripcord_ports::Metrics;
 use ripcord_sandbox::Limits;
@@ -114,6 +114,8 @@ pub struct Lab {
     pub options: Options,
     /// What the store lies about.
     pub forged: Forged,
+    /// How patient hosts are with the notifier.
+    pub announcing: Announcing,
 }
 
 /// A host that runs.
@@ -163,6 +165,7 @@ impl Lab {
             specs,
             options: Options::default(),
             forged: Forged::default(),
+            announcing: Announcing::default(),
         }
     }
 
@@ -217,6 +220,7 @@ impl Lab {
             }),
             clock: self.clock.clone(),
             notifiers: vec![Arc::new(FakeNotifier { world: self.world.clone(), fuse: fuse.clone() })],
+            announcing: self.announcing,
             evidence: Arc::new(MemoryObjects { world: self.world.clone(), fuse: fuse.clone() }),
             staging: Arc::new(staging),
             limits: Limits::default(),
@@ -339,6 +343,16 @@ impl Running {
         drop(self.engine);
         self.store.close().await.expect("closes");
     }
+}
+
+/// Returns as soon as something outside the host is `wanted`.
+pub async fn eventually(what: &str, wanted: impl Fn() -> bool) {
+    let looks = async {
+        while !wanted() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looks).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
 }
 
 /// Whether an incident was settled and nothing is owed but timers and the watch over holds.

@@ -102,6 +102,8 @@ pub enum Line {
     Hangs,
     /// Calls fail.
     Broken,
+    /// So many calls fail, then people are reached.
+    BrokenFor(u32),
 }
 
 /// A message that was delivered.
@@ -126,6 +128,8 @@ pub struct Everything {
     pub told: Vec<Told>,
     /// How people are reached.
     pub line: Line,
+    /// The id of every call of a notifier, delivered or not.
+    pub rung: Vec<String>,
     /// Evidence by its digest.
     pub objects: BTreeMap<String, Vec<u8>>,
 }

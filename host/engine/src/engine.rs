@@ -60,7 +60,11 @@ impl Host {
             match event {
                 Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
                 Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
-                Event::Announced(_) => self.counters.add("ripcord_announcements_total", None, 1),
+                Event::Announced(announced) => {
+                    let given_up = u64::from(announced.failed.is_some());
+                    self.counters.add("ripcord_announcements_total", None, 1);
+                    self.counters.add("ripcord_announcements_given_up_total", None, given_up);
+                }
                 _ => {}
             }
         }

@@ -27,4 +27,4 @@ pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{DriverHealth, Engine, StartError};
 pub use fold::{FoldError, Folded, fold};
-pub use setup::{EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup};
+pub use setup::{Announcing, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup};

@@ -26,6 +26,8 @@ pub struct HostSetup {
     pub clock: Arc<dyn Clock>,
     /// Who tells people. All are tried for every announcement.
     pub notifiers: Vec<Arc<dyn Notifier>>,
+    /// How long they are tried.
+    pub announcing: Announcing,
     /// Where evidence is kept.
     pub evidence: Arc<dyn Objects>,
     /// Where artefacts are staged; emptied at start.
@@ -36,6 +38,23 @@ pub struct HostSetup {
     pub host_version: String,
     /// All protected services.
     pub services: Vec<ServiceSetup>,
+}
+
+/// How patient the host is with its notifiers. An announcement is tried until it is delivered or no longer matters, across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcing {
+    /// One call of a notifier, by the wall's clock. Default: 30 s.
+    pub call_max: Millis,
+    /// The longest pause between two calls; the first is half a second, each one after it twice as long. Default: 5 min.
+    pub pause_max: Millis,
+    /// Counted from what is announced. Then each notifier is tried once more, and it is recorded that people were not told. Default: 24 h.
+    pub matters_for: Millis,
+}
+
+impl Default for Announcing {
+    fn default() -> Self {
+        Self { call_max: Millis::seconds(30), pause_max: Millis::minutes(5), matters_for: Millis::hours(24) }
+    }
 }
 
 /// One protected service.

@@ -28,7 +28,12 @@ impl Notifier for FakeNotifier {
     async fn announce(&self, announcement: &Announcement) -> Result<(), PortError> {
         self.fuse.point(&format!("before announce {}", announcement.topic)).await;
         let line = self.world.change(|all| {
-            if all.line == Line::Open {
+            all.rung.push(announcement.id.clone());
+            let line = all.line;
+            if let Line::BrokenFor(calls) = line {
+                all.line = if calls == 1 { Line::Open } else { Line::BrokenFor(calls - 1) };
+            }
+            if line == Line::Open {
                 all.told.push(Told {
                     id: announcement.id.clone(),
                     service: announcement.service.to_string(),
@@ -36,13 +41,15 @@ impl Notifier for FakeNotifier {
                     text: announcement.text.clone(),
                 });
             }
-            all.line
+            line
         });
         self.fuse.point(&format!("after announce {}", announcement.topic)).await;
         match line {
             Line::Open => Ok(()),
             Line::Hangs => std::future::pending().await,
-            Line::Broken => Err(PortError::new(ErrorKind::Unreachable, "the fake line is broken")),
+            Line::Broken | Line::BrokenFor(_) => {
+                Err(PortError::new(ErrorKind::Unreachable, "the fake line is broken"))
+            }
         }
     }
 }

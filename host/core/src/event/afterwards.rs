@@ -28,6 +28,6 @@ pub struct HoldMarked {
 pub struct Announced {
     /// The announcement's id.
     pub id: String,
-    /// None if someone was reached, else why nobody was.
+    /// None if every notifier took it, else which of them were given up and why.
     pub failed: Option<BlobRef>,
 }

@@ -72,7 +72,7 @@ pub enum Event {
     LiveWatched(LiveWatched),
     /// A hold was written to the registry, lifted there, or could not be.
     HoldMarked(HoldMarked),
-    /// People were told, or all attempts failed.
+    /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.
     Aborted(PersonSaid),

@@ -1,21 +1,27 @@
 //! Telling people: at least once, with one stable id, never holding anything up.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use ripcord_core::effect::{Outgoing, Topic};
 use ripcord_core::event::{Announced, Event};
 use ripcord_core::time::Millis;
 use ripcord_ports::notifier::Announcement;
+use ripcord_ports::{ErrorKind, Notifier, PortError, Retry};
+use tokio::time::timeout;
 
 use super::Context;
 use crate::batch::Batch;
-use futures_util::future::join_all;
+use crate::setup::Announcing;
 
-/// Rounds of attempts before a notifier is given up for this announcement.
-const ATTEMPTS: u32 = 6;
+/// After the first failure of a notifier.
+const PAUSE_FIRST: Millis = Millis(500);
 
 pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
     let mut text = outgoing.text.clone();
     if matches!(outgoing.topic, Topic::IncidentOpened | Topic::ApprovalWanted)
-        && let Some(incident) = ctx.incident()
+        && let Some(incident) =
+            ctx.incident().filter(|incident| Some(&incident.id) == outgoing.incident.as_ref())
     {
         text = format!("{text}. Cause: {}", ctx.text(&incident.reason.cause).await);
     }
@@ -41,25 +47,37 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
 }
 
 /// None once it is delivered, else why it was given up.
-async fn deliver(
-    ctx: &Context,
-    notifier: &dyn ripcord_ports::Notifier,
-    announcement: &Announcement,
-) -> Option<String> {
-    let mut pause = Millis(500);
-    for attempt in 1..=ATTEMPTS {
-        match notifier.announce(announcement).await {
-            Ok(()) => return None,
-            Err(error) if attempt == ATTEMPTS => {
-                tracing::error!(service = %announcement.service, notifier = notifier.name(), %error, "people could not be told");
-                return Some(format!("{}: {error}", notifier.name()));
-            }
-            Err(_) => {
-                let again = ctx.host.setup.clock.now() + pause;
-                ctx.host.setup.clock.sleep_until(again).await;
-                pause = Millis(pause.0 * 2);
-            }
+async fn deliver(ctx: &Context, notifier: &dyn Notifier, announcement: &Announcement) -> Option<String> {
+    let Announcing { call_max, pause_max, matters_for } = ctx.host.setup.announcing;
+    let clock = &ctx.host.setup.clock;
+    let last_try = announcement.at + matters_for;
+    let (mut pause, mut failures) = (PAUSE_FIRST, 0_u32);
+    loop {
+        let called = timeout(Duration::from_millis(call_max.0), notifier.announce(announcement)).await;
+        let error = match called {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error,
+            Err(_) => PortError::new(ErrorKind::TimedOut, format!("it did not answer within {call_max}")),
+        };
+        failures += 1;
+        let label = Some(("notifier", notifier.name()));
+        ctx.host.counters.add("ripcord_announcement_failures_total", label, 1);
+        let now = clock.now();
+        if now >= last_try {
+            tracing::error!(
+                service = %announcement.service, notifier = notifier.name(), id = announcement.id, failures, %error,
+                "people could not be told and it no longer matters: given up"
+            );
+            return Some(format!("{}: {error}", notifier.name()));
         }
+        if failures == 1 {
+            tracing::warn!(
+                service = %announcement.service, notifier = notifier.name(), id = announcement.id, %error,
+                "people could not be told yet; tried again until they are"
+            );
+        }
+        let wait = if let Retry::After(asked) = error.retry { asked.max(pause) } else { pause };
+        clock.sleep_until((now + wait).min(last_try)).await;
+        pause = Millis(pause.0 * 2).min(pause_max);
     }
-    None
 }

@@ -18,7 +18,7 @@ use ripcord_adapters::{Http, Shared};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::Terms;
-use ripcord_engine::{EvidenceSetup, HostSetup, ServiceSetup};
+use ripcord_engine::{Announcing, EvidenceSetup, HostSetup, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
@@ -260,6 +260,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
             store: store.clone(),
             clock: shared.clock.clone(),
             notifiers,
+            announcing: Announcing::default(),
             evidence: Arc::new(evidence),
             staging: Arc::new(open_data(data, "staging")?),
             limits: Limits::default(),
