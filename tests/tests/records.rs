@@ -3,11 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ripcord_core::event::Event;
-use ripcord_core::fact::Outcome;
 use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::{Phase, Service};
-use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, replay};
 use ripcord_ports::{Clock, Store};
 use ripcord_sandbox::Replayed;
@@ -103,26 +101,4 @@ async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
         check::journal(&host, &service).await;
         host.stop().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_approval_policies_cannot_read_is_not_granted() {
-    let spec = Spec::new("fraud-api")
-        .scripted()
-        .with(ripcord_core::policy::Role::Approval, serde_json::json!({ "approval": "votes", "people": 2 }));
-    let (lab, host) = Lab::harmed(spec).await;
-    let service = lab.service();
-    host.alert(&lab, &service, "a").await.unwrap();
-    host.waiting_plan(&service).await;
-    let plan = host.state(&service).incident.as_ref().unwrap().plan().unwrap().clone();
-    assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap());
-    for who in [bob(), cleo()] {
-        host.vote_on(who, &service, plan.digest, true).await.expect("voted");
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert!(lab.world.of(&service).steps.is_empty());
-    lab.clock.advance(Millis::minutes(61));
-    host.settled(&service).await;
-    check::all(&lab, &host, &service, Outcome::Expired).await;
-    host.stop().await;
 }

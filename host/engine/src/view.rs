@@ -256,6 +256,7 @@ impl Reader<'_> {
                     format!("no plan could be made: {}", self.text(reason).await?)
                 }
             }),
+            Event::PlanLost(lost) => Some(format!("the plan's content {}", lost.loss.as_str())),
             Event::ApprovalsAsked(asked) => {
                 let each = asked
                     .asked

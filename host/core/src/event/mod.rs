@@ -24,7 +24,10 @@ pub use acting::{
 pub use afterwards::{Announced, HoldMarked, LiveWatched};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
-pub use planning::{EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanWord, Planned};
+pub use planning::{
+    EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
+    Planned,
+};
 pub use verifying::{TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
 pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
 
@@ -44,6 +47,8 @@ pub enum Event {
     EvidencePreserved(EvidencePreserved),
     /// The planner was asked, or a person's target was taken; the result.
     Planned(Planned),
+    /// The plan at hand cannot be read as it was made.
+    PlanLost(PlanLost),
     /// The approval policies were asked.
     ApprovalsAsked(ApprovalsAsked),
     /// A person's word on the plan.

@@ -110,3 +110,32 @@ impl Observed {
         }
     }
 }
+
+/// The plan at hand cannot be read as it was made, so nothing of it may be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanLost {
+    /// Which.
+    pub plan: Digest,
+    /// How.
+    pub loss: PlanLoss,
+}
+
+/// How a plan's content was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanLoss {
+    /// It was erased.
+    Erased,
+    /// It does not have the digest that approvals are given to, or not the targets that the journal names.
+    Changed,
+}
+
+impl PlanLoss {
+    /// For people, after *the plan's content*.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Erased => "was erased",
+            Self::Changed => "was changed after it was made",
+        }
+    }
+}

@@ -43,7 +43,14 @@ impl Service {
     pub(super) fn stage_failed(&mut self, failed: &StageFailed) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().stage);
         let acting = self.acting(failed.rung)?;
-        let StepState::Staging(waiting) = acting.step else { return Err(Illegal::Stale) };
+        let waiting = match acting.step {
+            StepState::Staging(waiting) => waiting,
+            // It was at hand before a restart; nothing was shifted.
+            StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun => {
+                Waiting::from(shifting.since)
+            }
+            _ => return Err(Illegal::Stale),
+        };
         if failed.nature == FaultNature::Environmental && at < waiting.since + limit {
             acting.step = StepState::Staging(waiting.later(at));
         } else {
@@ -292,7 +299,7 @@ impl Service {
         Ok(())
     }
 
-    fn ask_what_happened(&mut self) {
+    pub(super) fn ask_what_happened(&mut self) {
         let id = self.incident.as_ref().map(|incident| incident.id.to_string()).unwrap_or_default();
         self.need_person(
             NeedKind::DidTheShiftHappen,

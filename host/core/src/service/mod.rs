@@ -142,6 +142,7 @@ impl Service {
             Event::PullRequested(pull) => next.pull_requested(pull)?,
             Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
             Event::Planned(planned) => next.planned(planned)?,
+            Event::PlanLost(lost) => next.plan_lost(lost)?,
             Event::ApprovalsAsked(asked) => next.approvals_asked(asked)?,
             Event::Voted(voted) => next.voted(voted)?,
             Event::Staged(staged) => next.staged(staged)?,

@@ -1,8 +1,10 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, NeedKind, Phase, Service, StepState, Waiting, Wish};
+use super::{Acting, Illegal, Intent, NeedKind, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
-use crate::event::{EvidencePreserved, FaultNature, PlanDrafted, PlanWord, Planned, PullRequested, Reason};
+use crate::event::{
+    EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
+};
 use crate::fact::Outcome;
 use crate::signal::{Origin, Severity};
 use crate::target::Strategy;
@@ -124,6 +126,34 @@ impl Service {
             return Ok(());
         }
         self.authorise(None, None);
+        Ok(())
+    }
+
+    /// A plan that cannot be read as it was made is neither approved nor carried out nor verified: a person decides.
+    pub(super) fn plan_lost(&mut self, lost: &PlanLost) -> Result<(), Illegal> {
+        let incident = self.incident.as_ref().ok_or(Illegal::Stale)?;
+        if incident.plan().is_none_or(|plan| plan.digest != lost.plan) {
+            return Err(Illegal::Stale);
+        }
+        let step = match &incident.phase {
+            Phase::Authorising(_) => None,
+            Phase::Acting(acting) => Some(acting.step.clone()),
+            _ => return Err(Illegal::Stale),
+        };
+        let id = &incident.id;
+        let end = format!("`ripcord pull` makes a new plan, `ripcord dismiss {id}` ends it");
+        let what = match step {
+            Some(StepState::Shifting(shifting)) if shifting.intent == Intent::Began => {
+                self.ask_what_happened();
+                return Ok(());
+            }
+            Some(StepState::ReadingBack { .. }) => return Err(Illegal::Stale),
+            Some(StepState::Verifying { .. }) => "it cannot be verified: check the service; then",
+            _ if incident.is_past_pivot() => "nothing more of it is shifted:",
+            _ => "nothing of it is shifted:",
+        };
+        let text = format!("the plan's content {}, so {what} {end}", lost.loss.as_str());
+        self.need_person(NeedKind::WhatNow, text);
         Ok(())
     }
 }

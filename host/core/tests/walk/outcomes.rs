@@ -151,6 +151,12 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
     Event::Configured(Configured { terms, configuration: blob(), digest, host_version: "0.1.0".into() })
 }
 
+fn plan_lost(dice: &mut Dice, service: &Service) -> Event {
+    let plan = service.incident.as_ref().and_then(|incident| incident.plan());
+    let plan = plan.map_or(Digest::of("another plan"), |plan| plan.digest);
+    Event::PlanLost(PlanLost { plan, loss: dice.pick(&[PlanLoss::Erased, PlanLoss::Changed]) })
+}
+
 fn later(dice: &mut Dice, service: &Service) -> UnixMillis {
     service.at + Millis(dice.below(600_000))
 }
@@ -263,7 +269,12 @@ fn probed(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
 
 /// What may come of `effect`. Empty: the driver wakes the service instead.
 pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec<Event> {
+    let reads_plan = matches!(
+        effect,
+        Effect::AskApprovals { .. } | Effect::Shift { .. } | Effect::Repeat { .. } | Effect::Verify { .. }
+    );
     let event = match effect {
+        _ if reads_plan && dice.one_in(40) => plan_lost(dice, service),
         Effect::AskTriggers { signals } => triggers(dice, service, signals.clone()),
         Effect::Preserve => Event::EvidencePreserved(EvidencePreserved {
             items: Vec::new(),
@@ -290,6 +301,9 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 _ => live(dice, service),
             };
             Event::GuardRead(GuardRead { rung: *rung, live, host_shifts })
+        }
+        Effect::Shift { rung, .. } if dice.one_in(20) => {
+            Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
         }
         Effect::Shift { rung, attempt } => {
             let began = Event::ShiftBegan(ShiftBegan { rung: *rung, attempt: *attempt });
@@ -365,7 +379,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
-    match dice.below(16) {
+    match dice.below(18) {
         0 => configured(dice),
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
         2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
@@ -389,6 +403,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         }
         10 => Event::Woke,
         11 => triggers(dice, service, Vec::new()),
+        13 => plan_lost(dice, service),
         12 => Event::TrialRan(TrialRan { rung, round: attempt, request: Digest::of("t"), result: blob() }),
         _ => Event::SignalTaken(SignalTaken {
             signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),

@@ -15,9 +15,9 @@ use futures_util::future::join_all;
 pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let Phase::Authorising(authorising) = &incident.phase else { return Batch::default() };
-    let Some(plan) = ctx.plan().await else {
-        tracing::error!(incident = %incident.id, "the plan's content is gone or does not have its digest: it cannot be approved");
-        return Batch::default();
+    let plan = match ctx.plan().await {
+        Ok(plan) => plan,
+        Err(instead) => return instead,
     };
     let now = ctx.now();
     let (signals, proposal) = (ctx.signals(&incident.signals).await, ctx.proposal(&incident.reason).await);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::effect::Effect;
-use ripcord_core::event::{FaultNature, Reason};
+use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanLoss, PlanLost, Reason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::SignalId;
 use ripcord_core::plan::Plan;
@@ -21,6 +21,7 @@ use ripcord_core::role::Proposal;
 use ripcord_core::service::{Incident, Service};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Retry};
 
 use crate::batch::Batch;
@@ -128,12 +129,26 @@ impl Context {
         }
     }
 
-    /// The plan at hand, in full, if its content still has the digest that approvals were given to.
-    pub(crate) async fn plan(&self) -> Option<Plan> {
-        let drafted = self.incident()?.plan()?;
+    /// The plan at hand, in full, if its content still has the digest that approvals were given to and the targets of the journal.
+    /// Else what is to be appended instead of whatever the plan was wanted for: nothing where the store may answer later.
+    pub(crate) async fn plan(&self) -> Result<Plan, Batch> {
+        let drafted = self.incident().and_then(Incident::plan).ok_or_else(Batch::default)?;
         debug_assert_eq!(drafted.content.kind, BlobKind::Plan);
-        let plan: Plan = serde_json::from_slice(&self.blob(&drafted.content).await?).ok()?;
-        (plan.digest().ok()? == drafted.digest).then_some(plan)
+        let lost = |loss: PlanLoss| {
+            tracing::error!(service = %self.service.name, plan = %drafted.digest, "the plan's content {}: it is not carried out", loss.as_str());
+            Batch::of(Event::PlanLost(PlanLost { plan: drafted.digest, loss }))
+        };
+        let content = match self.host.setup.store.blob(&drafted.content).await {
+            Ok(Some(content)) => content,
+            Ok(None) => return Err(lost(PlanLoss::Erased)),
+            Err(StoreError::Damaged(_)) => return Err(lost(PlanLoss::Changed)),
+            Err(error) => {
+                tracing::error!(service = %self.service.name, %error, "the plan's content cannot be read; tried again");
+                return Err(Batch::default());
+            }
+        };
+        let plan = serde_json::from_slice::<Plan>(&content).ok();
+        plan.filter(|plan| is_as_drafted(plan, drafted)).ok_or_else(|| lost(PlanLoss::Changed))
     }
 
     /// What is live; a system that does not answer is unknown, with the reason.
@@ -143,6 +158,13 @@ impl Context {
             Err(error) => LiveState::Unknown(error.to_string()),
         }
     }
+}
+
+/// Whether the content is what the journal says of it.
+fn is_as_drafted(plan: &Plan, drafted: &PlanDrafted) -> bool {
+    let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
+    plan.digest().is_ok_and(|digest| digest == drafted.digest)
+        && targets.is_some_and(|targets| targets.eq(&drafted.targets))
 }
 
 /// Whether the same call may succeed later.

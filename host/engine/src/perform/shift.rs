@@ -25,7 +25,6 @@ const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
 
 pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
-    let mut batch = Batch::default();
     let limit = Duration::from_millis(ctx.setup.terms.deadlines.stage.0);
     let fetched = match tokio::time::timeout(limit, fetch(ctx, &target)).await {
         Ok(fetched) => fetched,
@@ -36,14 +35,16 @@ pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
     match fetched {
         Ok(artefact) => {
             let digest = artefact.map(|artefact| artefact.digest);
-            batch.with(Event::Staged(Staged { rung, digest }))
+            Batch::of(Event::Staged(Staged { rung, digest }))
         }
-        Err(error) => {
-            let nature = nature_of(&error);
-            let reason = batch.text(error.to_string());
-            batch.with(Event::StageFailed(StageFailed { rung, reason, nature }))
-        }
+        Err(error) => stage_failed(rung, &error),
     }
+}
+
+fn stage_failed(rung: u32, error: &PortError) -> Batch {
+    let mut batch = Batch::default();
+    let (reason, nature) = (batch.text(error.to_string()), nature_of(error));
+    batch.with(Event::StageFailed(StageFailed { rung, reason, nature }))
 }
 
 /// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
@@ -97,12 +98,12 @@ pub(super) async fn guard(ctx: &Context, rung: u32) -> Batch {
     batch.with(Event::GuardRead(GuardRead { rung, live, host_shifts }))
 }
 
-/// The intent first; without it on disk nothing is shifted.
+/// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
 pub(super) async fn shift(ctx: &Context, rung: u32, attempt: u32) -> Batch {
     let order = match order(ctx, rung).await {
-        Ok(Some(order)) => order,
-        Ok(None) => return Batch::default(),
-        Err(error) => return not_staged(ctx, rung, attempt, error).await,
+        Ok(order) => order,
+        Err(NoOrder::Plan(instead)) => return instead,
+        Err(NoOrder::Artefact(error)) => return stage_failed(rung, &error),
     };
     if let Err(error) = append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { rung, attempt }))).await
     {
@@ -115,18 +116,10 @@ pub(super) async fn shift(ctx: &Context, rung: u32, attempt: u32) -> Batch {
 /// The same order with the same key: the deployer promised that this is harmless.
 pub(super) async fn repeat(ctx: &Context, rung: u32, attempt: u32) -> Batch {
     match order(ctx, rung).await {
-        Ok(Some(order)) => carry_out(ctx, rung, attempt, &order).await,
-        Ok(None) => Batch::default(),
-        Err(error) => returned(rung, attempt, Err(error.outcome_unknown())),
+        Ok(order) => carry_out(ctx, rung, attempt, &order).await,
+        Err(NoOrder::Plan(instead)) => instead,
+        Err(NoOrder::Artefact(error)) => returned(rung, attempt, Err(error.outcome_unknown())),
     }
-}
-
-/// The artefact could not be fetched again after a restart: nothing was shifted.
-async fn not_staged(ctx: &Context, rung: u32, attempt: u32, error: PortError) -> Batch {
-    if append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { rung, attempt }))).await.is_err() {
-        return Batch::default();
-    }
-    returned(rung, attempt, Err(error))
 }
 
 async fn carry_out(ctx: &Context, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
@@ -236,25 +229,18 @@ fn probe_order(ctx: &Context, rung: u32) -> Option<ShiftOrder> {
     })
 }
 
+/// Why there is no order. Nothing was shifted.
+enum NoOrder {
+    /// The plan is not to be carried out, or the state has moved on: what is to be appended instead.
+    Plan(Batch),
+    /// The artefact is not at hand any more.
+    Artefact(PortError),
+}
+
 /// The whole order. Only a plan whose content has the granted digest is carried out.
-async fn order(ctx: &Context, rung: u32) -> Result<Option<ShiftOrder>, PortError> {
-    let Some(mut order) = probe_order(ctx, rung) else { return Ok(None) };
-    let plan = ctx.plan().await.ok_or_else(|| {
-        PortError::new(
-            ErrorKind::Local,
-            "the plan's content is gone or does not have the digest that was approved",
-        )
-    })?;
-    let planned = plan.parts.first().and_then(|part| part.rungs.get(rung as usize)).map(|rung| &rung.target);
-    let same = match (planned, &order.target) {
-        (Some(Target::Version(planned)), Target::Version(target)) => {
-            planned.version == target.version && (planned.digest.is_none() || planned.digest == target.digest)
-        }
-        (planned, target) => planned == Some(target),
-    };
-    if !same {
-        return Err(PortError::new(ErrorKind::Local, "the plan that was approved names another target"));
-    }
-    order.staged = fetch(ctx, &order.target).await?;
-    Ok(Some(order))
+async fn order(ctx: &Context, rung: u32) -> Result<ShiftOrder, NoOrder> {
+    let Some(mut order) = probe_order(ctx, rung) else { return Err(NoOrder::Plan(Batch::default())) };
+    ctx.plan().await.map_err(NoOrder::Plan)?;
+    order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
+    Ok(order)
 }
