@@ -184,8 +184,8 @@ impl Sender {
             "version": "4", "groupKey": format!("{{}}:{}", self.sent), "status": "firing", "receiver": "ripcord", "truncatedAlerts": 0,
             "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://bench",
             "alerts": [{
-                "status": "firing", "labels": {"alertname": "Leak", "severity": "critical", "service": "s0"}, "annotations": {},
-                "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "",
+                "status": "firing", "labels": {"alertname": "Leak", "severity": "critical", "service": "s0", "number": self.sent.to_string()}, "annotations": {},
+                "startsAt": jiff::Timestamp::now().to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "",
                 "fingerprint": format!("{:016x}", self.sent),
             }],
         });
