@@ -14,7 +14,8 @@ pub struct TestClock {
     base: UnixMillis,
     started: Instant,
     speed: u64,
-    moved: watch::Sender<u64>,
+    /// Time that passed, and jumps, in milliseconds.
+    moved: watch::Sender<(u64, u64)>,
     lock: Mutex<()>,
 }
 
@@ -26,27 +27,40 @@ impl TestClock {
 
     /// Starts at `base`.
     pub fn starting_at(base: UnixMillis, speed: u64) -> Self {
-        Self { base, started: Instant::now(), speed, moved: watch::Sender::new(0), lock: Mutex::new(()) }
+        Self { base, started: Instant::now(), speed, moved: watch::Sender::new((0, 0)), lock: Mutex::new(()) }
     }
 
-    /// Moves forward. Everyone who sleeps looks again.
+    /// So much time passes at once. Everyone who sleeps looks again.
     pub fn advance(&self, by: Millis) {
+        self.moves(|(passed, jumped)| (passed + by.0, jumped));
+    }
+
+    /// Somebody sets the clock forward, or the machine sleeps: no time passes for it. Everyone who sleeps looks again.
+    pub fn jump(&self, by: Millis) {
+        self.moves(|(passed, jumped)| (passed, jumped + by.0));
+    }
+
+    fn moves(&self, how: impl FnOnce((u64, u64)) -> (u64, u64)) {
         let _one_at_a_time = self.lock.lock().unwrap();
-        let moved = *self.moved.borrow() + by.0;
+        let moved = how(*self.moved.borrow());
         self.moved.send_replace(moved);
     }
 
-    /// Milliseconds since the start, jumps included.
+    /// Milliseconds since the start, without jumps.
     fn passed(&self) -> u64 {
         let wall = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        wall.saturating_mul(self.speed) / 1_000 + *self.moved.borrow()
+        wall.saturating_mul(self.speed) / 1_000 + self.moved.borrow().0
     }
 }
 
 #[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        self.base + Millis(self.passed())
+        self.base + Millis(self.passed() + self.moved.borrow().1)
+    }
+
+    fn steady(&self) -> Millis {
+        Millis(self.passed())
     }
 
     async fn sleep_until(&self, at: UnixMillis) {

@@ -1,6 +1,7 @@
 //! The system's clock: the one place where Ripcord asks for the time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -21,6 +22,11 @@ impl Clock for SystemClock {
         UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn steady(&self) -> Millis {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Millis(u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     async fn sleep_until(&self, at: UnixMillis) {
         loop {
             let left = at.since(self.now());
@@ -35,6 +41,15 @@ impl Clock for SystemClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_steady_clock_runs_with_the_wall() {
+        let before = (SystemClock.now(), SystemClock.steady());
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let wall = SystemClock.now().since(before.0).0;
+        let steady = SystemClock.steady().0 - before.1.0;
+        assert!(steady >= 30 && wall.abs_diff(steady) < 1_000, "{wall} ms and {steady} ms");
+    }
 
     #[tokio::test]
     async fn it_returns_at_the_instant_and_not_before() {

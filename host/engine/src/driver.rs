@@ -8,7 +8,7 @@ use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{Event, SignalTaken};
 use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::service::{Illegal, Incident, Phase, Service};
+use ripcord_core::service::{Illegal, Incident, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{Append, IncidentLine, SignalFilter, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use crate::batch::Batch;
 use crate::engine::Host;
 use crate::fold::fold;
+use crate::pace::Look;
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
 
@@ -24,6 +25,9 @@ use crate::setup::ServiceSetup;
 const SIGNALS_AT_ONCE: u32 = 256;
 /// Before an effect that came to nothing is tried again.
 const COOL_DOWN: Millis = Millis(200);
+/// After a start in the middle of a step that looks at the world: so long it may look before its deadline, which may have passed while no
+/// host ran, is judged.
+const FIRST_LOOK: Millis = Millis::seconds(30);
 /// Before a store that cannot be written is tried again.
 const STORE_AGAIN: Millis = Millis::seconds(1);
 
@@ -76,7 +80,10 @@ pub(crate) struct Driver {
     tasks: JoinSet<Batch>,
     running: HashMap<Slot, Running>,
     cooling: HashMap<Slot, UnixMillis>,
+    /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
+    /// At both clocks, when there was no jump.
+    looked: Look,
 }
 
 impl Driver {
@@ -88,6 +95,8 @@ impl Driver {
         publish: watch::Sender<Arc<Service>>,
         mailbox: Mailbox,
     ) -> Self {
+        let looked = Look::new(host.setup.clock.as_ref(), service.at);
+        let woke_at = if looks_at_the_world(&service) { looked.wall + FIRST_LOOK } else { UnixMillis(0) };
         Self {
             host,
             setup,
@@ -98,13 +107,15 @@ impl Driver {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             cooling: HashMap::new(),
-            woke_at: UnixMillis(0),
+            woke_at,
+            looked,
         }
     }
 
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         self.take_signals().await;
         loop {
+            self.note_jump().await;
             self.start_owed();
             let next = self.next_instant();
             let clock = self.host.setup.clock.clone();
@@ -118,7 +129,10 @@ impl Driver {
                     Some(Message::Signals) => self.take_signals().await,
                     Some(Message::Stop) | None => break,
                 },
-                Some(done) = self.tasks.join_next_with_id() => self.finish(done).await,
+                Some(done) = self.tasks.join_next_with_id() => {
+                    self.note_jump().await;
+                    self.finish(done).await;
+                }
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.instant_came().await,
             }
         }
@@ -146,16 +160,43 @@ impl Driver {
         self.host.setup.clock.now().max(self.service.at)
     }
 
+    fn look(&self) -> Look {
+        Look::new(self.host.setup.clock.as_ref(), self.service.at)
+    }
+
+    async fn note_jump(&mut self) {
+        let look = self.look();
+        if look.jumped_since(&self.looked).is_some() {
+            self.append_surely(Batch::default()).await;
+        } else {
+            self.looked = look;
+        }
+    }
+
+    /// What approval policies were asked before a jump counts from another time: they are asked again.
+    fn ask_approvals_again(&mut self) {
+        if let Some(running) = self.running.get(&Slot::Incident)
+            && matches!(running.effect, Effect::AskApprovals { .. })
+        {
+            running.abort.abort();
+            self.running.remove(&Slot::Incident);
+        }
+    }
+
+    /// When the service is woken next.
+    fn deadline(&self) -> Option<UnixMillis> {
+        self.service.wakes_at().map(|at| at.max(self.woke_at + Millis(20)))
+    }
+
     /// The next wake-up: a deadline of the service, or the end of a cool-down.
     fn next_instant(&self) -> Option<UnixMillis> {
-        let deadline = self.service.wakes_at().map(|at| at.max(self.woke_at + Millis(20)));
-        deadline.into_iter().chain(self.cooling.values().copied()).min()
+        self.deadline().into_iter().chain(self.cooling.values().copied()).min()
     }
 
     async fn instant_came(&mut self) {
         let now = self.now();
         self.cooling.retain(|_, until| *until > now);
-        if self.service.wakes_at().is_some_and(|at| at <= now) {
+        if self.deadline().is_some_and(|at| at <= now) {
             self.woke_at = now;
             self.append_surely(Batch::of(Event::Woke)).await;
         }
@@ -282,19 +323,28 @@ impl Driver {
         }
     }
 
+    /// Appends for someone who can be told that it was not possible. If someone else wrote to the journal, the state is theirs too then.
     async fn append(&mut self, batch: Batch) -> AppendReply {
-        self.try_append(batch).await.map_err(|(error, _)| error)
+        let appended = self.try_append(batch).await;
+        if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
+            self.recover().await;
+        }
+        appended.map_err(|(error, _)| error)
     }
 
     async fn try_append(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
-        let at = self.now();
-        let next = match self.service.apply_all(at, &batch.events) {
+        // Before anything is judged by a clock that jumped, the jump is on record.
+        let look = self.look();
+        let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
+        let noted = jumped.map(|by| Event::ClockJumped { by });
+        let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
+        let next = match self.service.apply_all(at, &events) {
             Ok(next) => next,
             Err(illegal) => return Err((illegal.into(), batch)),
         };
         let mut tip = self.tip;
-        let mut records = Vec::with_capacity(batch.events.len());
-        for event in &batch.events {
+        let mut records = Vec::with_capacity(events.len());
+        for event in &events {
             match Record::write(&self.setup.name, tip, at, event) {
                 Ok(record) => {
                     tip = record.tip();
@@ -315,12 +365,16 @@ impl Driver {
             return Err((error.into(), batch));
         }
         self.tip = tip;
-        self.host.count(&batch.events, &self.service, &next);
+        self.looked = look;
+        self.host.count(&events, &self.service, &next);
         self.host.health(&self.setup.name, None);
         self.service = Arc::new(next);
         self.host.budget.settle(&self.service);
         if self.service.incident.is_none() {
             self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
+        }
+        if jumped.is_some() {
+            self.ask_approvals_again();
         }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
@@ -338,7 +392,10 @@ impl Driver {
             Ok(folded) if folded.tip != self.tip => {
                 self.tip = folded.tip;
                 self.service = Arc::new(folded.service);
+                self.looked = self.look();
+                self.host.budget.settle(&self.service);
                 self.publish.send_replace(self.service.clone());
+                tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");
             }
             Ok(_) => {}
             Err(error) => {
@@ -346,6 +403,14 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whether the incident's next step is to look at the world before a deadline.
+fn looks_at_the_world(service: &Service) -> bool {
+    let Some(Phase::Acting(acting)) = service.incident.as_ref().map(|incident| &incident.phase) else {
+        return false;
+    };
+    matches!(acting.step, StepState::ReadingBack { .. } | StepState::Verifying { .. })
 }
 
 /// The lines of the incident list that the state speaks of.

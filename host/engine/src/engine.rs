@@ -28,6 +28,9 @@ use crate::staged::StagedArtefacts;
 /// Messages that may wait for one driver.
 const MAILBOX: usize = 1024;
 
+/// How often a command is tried where another writer appends to the journal at the same time.
+const OBEY_TRIES: u32 = 3;
+
 /// What all drivers of a host share.
 pub(crate) struct Host {
     pub(crate) setup: HostSetup,
@@ -192,6 +195,14 @@ impl Engine {
     pub async fn command(&self, service: &ServiceName, command: Command) -> Result<Obeyed, CommandError> {
         let unknown = || CommandError::UnknownService(service.to_string());
         let door = self.doors.get(service).ok_or_else(unknown)?;
+        for _ in 1..OBEY_TRIES {
+            let state = door.state.borrow().clone();
+            match obey::obey(&door.setup, &state, &door.mailbox, command.clone()).await {
+                // The driver knows the journal as it is by now: what was asked is judged anew.
+                Err(CommandError::Store(StoreError::Moved { .. })) => {}
+                answer => return answer,
+            }
+        }
         let state = door.state.borrow().clone();
         obey::obey(&door.setup, &state, &door.mailbox, command).await
     }

@@ -16,6 +16,7 @@ mod engine;
 mod facts;
 mod fold;
 mod obey;
+mod pace;
 mod perform;
 pub mod replay;
 mod setup;

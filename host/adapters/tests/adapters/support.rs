@@ -14,7 +14,7 @@ use ripcord_adapters::{Http, Shared};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
-use ripcord_core::time::UnixMillis;
+use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Clock;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -58,6 +58,10 @@ impl StandingClock {
 impl Clock for StandingClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
     }
 
     async fn sleep_until(&self, _at: UnixMillis) {

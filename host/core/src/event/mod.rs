@@ -93,7 +93,7 @@ pub enum Event {
     Adopted(Adopted),
     /// An instant that was waited for has come.
     Woke,
-    /// The host's clock jumped forward; deadlines that wait for people move with it.
+    /// The host's clock jumped forward; every deadline moves with it.
     ClockJumped {
         /// How far.
         by: Millis,

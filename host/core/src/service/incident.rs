@@ -47,7 +47,7 @@ pub struct Incident {
     pub trials: Vec<TrialDone>,
     /// What each verification policy found last (JSON of [`crate::role::Finding`]s).
     pub findings: BTreeMap<PolicyName, BlobRef>,
-    /// Added to every deadline that waits for people, after clock jumps.
+    /// How far the clock has jumped since the plan at hand was made: added to its expiry.
     pub extension: Millis,
     /// How far it is.
     pub phase: Phase,

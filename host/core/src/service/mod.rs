@@ -5,6 +5,7 @@
 
 mod acting;
 mod authority;
+mod clock;
 mod incident;
 mod owed;
 mod planning;
@@ -286,20 +287,6 @@ impl Service {
         self.versions_woke();
         self.authority_woke();
         self.acting_woke();
-    }
-
-    fn clock_jumped(&mut self, by: crate::time::Millis) {
-        if let Some(incident) = &mut self.incident {
-            incident.extension.0 = incident.extension.0.saturating_add(by.0);
-            if let Phase::Authorising(authorising) = &mut incident.phase {
-                authorising.expires_at = authorising.expires_at + by;
-                authorising.escalate_at = authorising.escalate_at.map(|at| at + by);
-            }
-        }
-        let text = format!(
-            "the host's clock jumped forward by {by}; deadlines that wait for people were moved by as much"
-        );
-        self.tell(Topic::ClockJumped, Severity::Warning, text);
     }
 
     pub(crate) fn open_incident(&self) -> Result<&Incident, Illegal> {

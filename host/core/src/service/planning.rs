@@ -9,6 +9,7 @@ use crate::fact::Outcome;
 use crate::signal::{Origin, Severity};
 use crate::target::Strategy;
 use crate::terms::{EvidenceRule, Mode};
+use crate::time::Millis;
 
 /// Failures of the planner before a person is asked.
 const PLANNING_ATTEMPTS_MAX: u32 = 5;
@@ -108,6 +109,7 @@ impl Service {
         }
         incident.plans.push(plan.clone());
         incident.votes.clear();
+        incident.extension = Millis(0);
         incident.marks.planned_at = Some(at);
         let text = format!(
             "plan {} of `{}`: {}, digest {}",
