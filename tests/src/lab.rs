@@ -33,7 +33,7 @@ use crate::fakes::{
 };
 use crate::fuse::Fuse;
 use crate::policies;
-use crate::store::{Forged, MortalStore};
+use crate::store::{Forged, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -114,6 +114,8 @@ pub struct Lab {
     pub options: Options,
     /// What the store lies about.
     pub forged: Forged,
+    /// Who else writes to the journals.
+    pub intruder: Intruder,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
 }
@@ -165,6 +167,7 @@ impl Lab {
             specs,
             options: Options::default(),
             forged: Forged::default(),
+            intruder: Intruder::default(),
             announcing: Announcing::default(),
         }
     }
@@ -217,6 +220,7 @@ impl Lab {
                 store: store.clone(),
                 fuse: fuse.clone(),
                 forged: self.forged.clone(),
+                intruder: self.intruder.clone(),
             }),
             clock: self.clock.clone(),
             notifiers: vec![Arc::new(FakeNotifier { world: self.world.clone(), fuse: fuse.clone() })],

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::time::UnixMillis;
@@ -26,6 +27,20 @@ pub struct MortalStore {
     pub fuse: Arc<Fuse>,
     /// What it says instead of what is stored.
     pub forged: Forged,
+    /// Who else writes to the journals.
+    pub intruder: Intruder,
+}
+
+/// Before the next append of exactly these events, as [`names`] gives them, someone else appends to the same journal.
+pub type Intruder = Arc<Mutex<Option<String>>>;
+
+/// Another writer appends `event` to the journal.
+pub async fn intrude(store: &SqliteStore, service: &ServiceName, event: &Event) {
+    let folded = ripcord_engine::fold(store, service).await.expect("the journal folds");
+    let at = folded.service.at;
+    let record = Record::write(service, folded.tip, at, event).expect("encodes");
+    let append = Append { records: vec![record], ..Append::default() };
+    store.append(append).await.expect("appended");
 }
 
 /// Contents of blobs as a liar would give them, by commitment.
@@ -70,6 +85,10 @@ impl Store for MortalStore {
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
         let names = names(&append.records);
         self.fuse.point(&format!("before append {names}")).await;
+        let intrudes = self.intruder.lock().unwrap().take_if(|wanted| *wanted == names).is_some();
+        if let (true, Some(first)) = (intrudes, append.records.first()) {
+            intrude(&self.store, &first.service, &Event::Woke).await;
+        }
         let tip = self.store.append(append).await;
         self.fuse.point(&format!("after append {names}")).await;
         tip

@@ -57,7 +57,12 @@ async fn every_decision_replays_and_one_doctored_fact_is_found() {
     let (bytes, count) = doctored(&bytes, 1234.5, 0.25);
     assert!(count >= 1, "the fact is in the recording");
     lab.forged.lock().unwrap().insert(recording.commitment, bytes);
-    let lying = MortalStore { store: store.clone(), fuse: Fuse::safe(), forged: lab.forged.clone() };
+    let lying = MortalStore {
+        store: store.clone(),
+        fuse: Fuse::safe(),
+        forged: lab.forged.clone(),
+        intruder: lab.intruder.clone(),
+    };
     let report = replay::replay(&lying, policies::sandbox(), None).await.unwrap();
     assert_eq!((report.differs(), report.same(), report.open()), (1, 3, 0), "{report:#?}");
     let differs =

@@ -18,7 +18,7 @@ pub enum StoreError {
     )]
     Full,
     /// Someone else appended to the journal: nothing was written.
-    #[error("the journal of `{service}` moved on: another writer appended to it")]
+    #[error("the journal of `{service}` moved on: another writer appended to it; try again")]
     Moved {
         /// Whose journal.
         service: ServiceName,
