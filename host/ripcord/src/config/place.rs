@@ -28,6 +28,13 @@ impl Mistakes {
         }
     }
 
+    /// Notes what was found elsewhere.
+    pub(crate) fn extend(&mut self, found: Self) {
+        for mistake in found.0 {
+            self.add(mistake.span, mistake.message, mistake.help);
+        }
+    }
+
     /// Takes the value, or notes the error.
     pub fn ok<T, E: fmt::Display>(
         &mut self,

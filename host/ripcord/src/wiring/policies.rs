@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use ripcord_core::canonical;
@@ -12,7 +13,7 @@ use ripcord_sandbox::{Policy, Sandbox};
 
 use crate::config::{Config, Mistakes, PersonConfig, PlacedConfig, PolicyFile, ServiceConfig, suggestion};
 use crate::policy::signature;
-use crate::starters;
+use crate::starters::{self, Starter};
 
 /// The sandbox refuses more than this anyway.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -31,24 +32,65 @@ pub type LoadedPolicies = BTreeMap<String, LoadedPolicy>;
 
 /// Loads every policy file, used or not, and every starter policy that is used.
 pub fn load(config: &Config, sandbox: &Sandbox, mistakes: &mut Mistakes) -> LoadedPolicies {
-    let mut loaded = LoadedPolicies::new();
+    let mut jobs: BTreeMap<&str, Job<'_>> = BTreeMap::new();
     for (name, file) in &config.policies {
-        if let Some(policy) = load_file(file, &config.people, sandbox, mistakes) {
-            loaded.insert(name.clone(), policy);
-        }
+        jobs.insert(name, Job::File(file));
     }
     for placed in config.services.iter().flat_map(|service| &service.policies) {
-        let name = placed.policy.get_ref();
-        if loaded.contains_key(name) {
-            continue;
-        }
-        let Some(starter) = starters::named(name) else { continue };
-        let policy = mistakes.ok(&placed.policy.span(), sandbox.load(starter.bytes), "");
-        if let Some(policy) = policy {
-            loaded.insert(name.clone(), LoadedPolicy { policy, bytes: starter.bytes.to_vec() });
+        let name = placed.policy.get_ref().as_str();
+        if let (false, Some(starter)) = (jobs.contains_key(name), starters::named(name)) {
+            jobs.insert(name, Job::Starter(starter, placed.policy.span()));
         }
     }
+    let jobs: Vec<_> = jobs.into_iter().collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = jobs.len().div_ceil(threads).max(1);
+    // Each is checked, taken from the cache and asked to describe itself; a hundred of them one by one would delay the start.
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let load_all = |jobs: &[(&str, Job<'_>)]| {
+            let mut mistakes = Mistakes::default();
+            let load = |(name, job): &(&str, Job<'_>)| {
+                let policy = job.load(&config.people, sandbox, &mut mistakes)?;
+                Some(((*name).to_owned(), policy))
+            };
+            (jobs.iter().filter_map(load).collect::<Vec<_>>(), mistakes)
+        };
+        let running: Vec<_> = jobs.chunks(share).map(|jobs| scope.spawn(move || load_all(jobs))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut loaded = LoadedPolicies::new();
+    for (policies, found) in done {
+        loaded.extend(policies);
+        mistakes.extend(found);
+    }
     loaded
+}
+
+/// One policy to load.
+enum Job<'a> {
+    File(&'a PolicyFile),
+    /// With the first place that uses it.
+    Starter(Starter, Range<usize>),
+}
+
+impl Job<'_> {
+    fn load(
+        &self,
+        people: &[PersonConfig],
+        sandbox: &Sandbox,
+        mistakes: &mut Mistakes,
+    ) -> Option<LoadedPolicy> {
+        match self {
+            Self::File(file) => load_file(file, people, sandbox, mistakes),
+            Self::Starter(starter, span) => {
+                let policy = mistakes.ok(span, sandbox.load(starter.bytes), "")?;
+                Some(LoadedPolicy { policy, bytes: starter.bytes.to_vec() })
+            }
+        }
+    }
 }
 
 fn load_file(
