@@ -1,10 +1,12 @@
 //! Running a team's own program: an argument vector and no shell, a deadline, bounded output, JSON.
 
 mod arguments;
+mod mark;
 mod process;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use ripcord_core::time::Millis;
@@ -19,6 +21,7 @@ use arguments::{Piece, pieces};
 use process::{Bounded, Group, wait};
 
 pub(crate) use arguments::path_of;
+pub(crate) use mark::Marks;
 
 /// The most that a program may print.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -112,16 +115,26 @@ impl Program {
         Ok(Self { name: name.clone(), arguments, surroundings: surroundings.clone() })
     }
 
-    /// Runs it. A placeholder without a value is empty.
+    /// Runs it, with nothing to read. A placeholder without a value is empty.
     pub(crate) async fn run(
         &self,
         values: &BTreeMap<&str, String>,
         deadline: Option<Millis>,
     ) -> Result<Ran, NotRun> {
+        self.run_with(values, deadline, Stdio::null()).await
+    }
+
+    /// The same with this standard input.
+    pub(crate) async fn run_with(
+        &self,
+        values: &BTreeMap<&str, String>,
+        deadline: Option<Millis>,
+        stdin: Stdio,
+    ) -> Result<Ran, NotRun> {
         let what = format!("the program `{}`", self.name);
         let configured = Millis(self.surroundings.deadline_ms);
         let deadline = deadline.map_or(configured, |deadline| deadline.min(configured));
-        let mut group = self.start(values).map_err(|error| {
+        let mut group = self.start(values, stdin).map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
                 _ => ErrorKind::Configuration,
@@ -184,7 +197,7 @@ impl Program {
         Ok(Ran { what, code, output: output.bytes, errors })
     }
 
-    fn start(&self, values: &BTreeMap<&str, String>) -> std::io::Result<Group> {
+    fn start(&self, values: &BTreeMap<&str, String>, stdin: Stdio) -> std::io::Result<Group> {
         let mut command = Command::new(&self.name);
         for argument in &self.arguments {
             let text: String = argument
@@ -205,7 +218,7 @@ impl Program {
         if let Some(folder) = &self.surroundings.folder {
             command.current_dir(folder);
         }
-        Group::start(&mut command)
+        Group::start(&mut command, stdin)
     }
 }
 

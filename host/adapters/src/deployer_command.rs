@@ -2,9 +2,10 @@
 //!
 //! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
 //! 75 when it is under way, 64 to 69 when it was refused and nothing was done, 69 because live is not `{expecting}`; after any other end
-//! nobody knows, and a probe or a person has to tell. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
+//! nobody knows, and a probe or a person has to tell. A `shift` that a killed host has left behind is waited for before anything is compared. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
@@ -18,7 +19,8 @@ use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
 
 use crate::Shared;
-use crate::command::{self, CONFLICT, CommandSurroundings, NotRun, Program, REFUSED, UNDERWAY};
+use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program, REFUSED, Ran, UNDERWAY};
+use crate::folder;
 
 const PLACEHOLDERS: [&str; 7] =
     ["version", "digest", "staged", "key", "expecting", "target", "configuration"];
@@ -44,6 +46,9 @@ pub struct CommandDeployerConfig {
     /// In what surroundings they run. Their deadline does not prolong that of a step.
     #[serde(default)]
     pub surroundings: CommandSurroundings,
+    /// The host's own folder for the marks of runs, made when it is needed. Without one, a `shift` that outlives a killed host goes unseen.
+    #[serde(skip)]
+    pub runs: Option<PathBuf>,
 }
 
 fn proof_default() -> Proof {
@@ -58,6 +63,7 @@ pub struct CommandDeployer {
     probe: Option<Program>,
     effect: EffectClass,
     proof: Proof,
+    runs: Option<Marks>,
     shared: Shared,
 }
 
@@ -118,6 +124,7 @@ impl CommandDeployer {
             probe: optional("probe", &config.probe, &PLACEHOLDERS)?,
             effect: config.effect,
             proof: config.proof,
+            runs: config.runs.map(Marks::new),
             shared: shared.clone(),
         })
     }
@@ -172,6 +179,36 @@ impl CommandDeployer {
         Ok(values)
     }
 
+    /// Runs `shift` under a mark, which tells a later host whether it has ended.
+    async fn run_marked(
+        &self,
+        order: &ShiftOrder,
+        values: &BTreeMap<&'static str, String>,
+    ) -> Result<Ran, NotRun> {
+        let Some(runs) = &self.runs else { return self.shift.run(values, Some(order.deadline)).await };
+        let unmarked = |error| {
+            NotRun::NotStarted(folder::local(error, "the shift's mark cannot be left in the data folder"))
+        };
+        let mark = runs.begin(&order.key).map_err(unmarked)?;
+        let stdin = mark.stdin().map_err(unmarked)?;
+        self.shift.run_with(values, Some(order.deadline), stdin).await
+    }
+
+    /// Whether a `shift` that an earlier host began has ended, so that what is live says what became of it.
+    fn ended(&self, order: &ShiftOrder) -> Result<(), PortError> {
+        let Some(runs) = &self.runs else { return Ok(()) };
+        let held = runs.is_held(&order.key);
+        match held.map_err(|error| {
+            folder::local(error, "the shift's mark in the data folder cannot be looked at")
+        })? {
+            false => Ok(()),
+            true => Err(PortError::new(
+                ErrorKind::TimedOut,
+                "the program `shift` from before the restart has not ended: what became of it shows when it has",
+            )),
+        }
+    }
+
     /// What live tells of an interrupted shift.
     async fn compared(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         if self.effect == EffectClass::Blind {
@@ -209,7 +246,7 @@ impl Deployer for CommandDeployer {
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
         let values = Self::values(order)?;
-        let ran = match self.shift.run(&values, Some(order.deadline)).await {
+        let ran = match self.run_marked(order, &values).await {
             Ok(ran) => ran,
             Err(NotRun::NotStarted(error)) => return Err(error),
             Err(NotRun::Ended(error)) => return Err(error.outcome_unknown()),
@@ -224,6 +261,7 @@ impl Deployer for CommandDeployer {
     }
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        self.ended(order)?;
         let Some(program) = &self.probe else { return self.compared(order).await };
         let ran = program.run(&Self::values(order)?, None).await?.successful()?;
         let printed: PrintedProbe = ran.json()?;

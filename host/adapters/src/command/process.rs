@@ -21,8 +21,8 @@ pub(super) struct Group {
 
 impl Group {
     /// Starts `command` as the leader of a group of its own.
-    pub(super) fn start(command: &mut Command) -> std::io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(super) fn start(command: &mut Command, stdin: Stdio) -> std::io::Result<Self> {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

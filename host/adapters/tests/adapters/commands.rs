@@ -123,6 +123,7 @@ fn deployer_config(root: &Path, effect: EffectClass) -> CommandDeployerConfig {
         effect,
         proof: Proof::ControlPlane,
         surroundings: Default::default(),
+        runs: Some(Path::new(root).join("runs")),
     }
 }
 
@@ -157,6 +158,7 @@ impl Scripted {
             effect,
             proof: Proof::Answer,
             surroundings: ripcord_adapters::CommandSurroundings { deadline_ms: 500, ..Default::default() },
+            runs: None,
         };
         let (registry, folders) = (tempfile::tempdir().unwrap(), Folders::default());
         let [one, _] = settable(registry.path(), &folders).await;

@@ -148,7 +148,7 @@ pub fn parts(
     let sources = doors::sources(config, mistakes);
     let mut services = Vec::new();
     for service in &config.services {
-        let ports = ports::ports(service, &metrics, shared, mistakes);
+        let ports = ports::ports(service, &config.host.data, &metrics, shared, mistakes);
         let placed = policies::place(service, &policies, mistakes, warnings);
         if let Some(ports) = ports {
             services.push(service_setup(config, service, ports, placed));

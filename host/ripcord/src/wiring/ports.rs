@@ -1,10 +1,11 @@
 //! Adapters: what a service is connected to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use ripcord_adapters::Shared;
-use ripcord_adapters::deployer_command::CommandDeployer;
+use ripcord_adapters::deployer_command::{CommandDeployer, CommandDeployerConfig};
 use ripcord_adapters::deployer_open_inference::OpenInferenceDeployer;
 use ripcord_adapters::endpoint_open_inference::OpenInferenceEndpoint;
 use ripcord_adapters::golden_jsonl::{JsonLinesGolden, JsonLinesGoldenConfig};
@@ -91,15 +92,16 @@ pub fn notifiers(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> V
     all
 }
 
-/// What a service is connected to.
+/// What a service is connected to. `data` is the host's own folder; nothing is made in it here.
 pub fn ports(
     service: &ServiceConfig,
+    data: &Path,
     metrics: &MetricsSources,
     shared: &Shared,
     mistakes: &mut Mistakes,
 ) -> Option<ServicePorts> {
     let registry = registry(service, mistakes);
-    let deployer = deployer(service, shared, mistakes);
+    let deployer = deployer(service, data, shared, mistakes);
     let endpoint = service.endpoint.as_ref().and_then(|endpoint| {
         let EndpointConfig::OpenInference(adapter) = endpoint;
         let token = optional(adapter.token.as_ref(), mistakes);
@@ -148,7 +150,12 @@ fn registry(service: &ServiceConfig, mistakes: &mut Mistakes) -> Option<Arc<dyn 
     }
 }
 
-fn deployer(service: &ServiceConfig, shared: &Shared, mistakes: &mut Mistakes) -> Option<Arc<dyn Deployer>> {
+fn deployer(
+    service: &ServiceConfig,
+    data: &Path,
+    shared: &Shared,
+    mistakes: &mut Mistakes,
+) -> Option<Arc<dyn Deployer>> {
     match &service.deployer {
         DeployerConfig::OpenInference(adapter) => {
             let token = optional(adapter.token.as_ref(), mistakes);
@@ -156,7 +163,8 @@ fn deployer(service: &ServiceConfig, shared: &Shared, mistakes: &mut Mistakes) -
             mistakes.ok(&adapter.span, made, "").map(|deployer| Arc::new(deployer) as _)
         }
         DeployerConfig::Command(adapter) => {
-            let made = CommandDeployer::new(adapter.config.clone(), shared);
+            let config = CommandDeployerConfig { runs: Some(data.join("runs")), ..adapter.config.clone() };
+            let made = CommandDeployer::new(config, shared);
             mistakes.ok(&adapter.span, made, "").map(|deployer| Arc::new(deployer) as _)
         }
     }
