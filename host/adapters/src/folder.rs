@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
-use ripcord_ports::{ErrorKind, PortError};
+use ripcord_ports::{ErrorKind, PortError, Retry};
 
 /// Opens a configured folder.
 pub(crate) fn open(path: &Path) -> Result<Dir, PortError> {
@@ -100,7 +100,10 @@ pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             (ErrorKind::Denied, "give this host the right to do it")
         }
-        io::ErrorKind::StorageFull => (ErrorKind::Local, "free space on the disk"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            let text = format!("{doing}: {error}; free space on the disk");
+            return PortError::new(ErrorKind::Local, text).retry(Retry::Later);
+        }
         _ => (ErrorKind::Local, "check the file and the disk"),
     };
     PortError::new(kind, format!("{doing}: {error}; {advice}"))

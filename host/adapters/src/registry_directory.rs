@@ -78,17 +78,25 @@ impl DirectoryRegistry {
     ) -> Result<T, PortError> {
         let config = Arc::clone(&self.config);
         folder::blocking(move || {
-            let root = folder::open(&config.root)?;
+            let root = folder::open(&config.root).map_err(unmounted)?;
             let dir = root.open_dir(&config.model).map_err(|error| {
                 let root = config.root.display();
-                folder::local(
-                    error,
-                    format_args!("cannot open the model's folder `{}` in `{root}`", config.model),
-                )
+                let doing = format_args!("cannot open the model's folder `{}` in `{root}`", config.model);
+                unmounted(folder::local(error, doing))
             })?;
             work(&Model { name: config.model.clone(), dir })
         })
         .await
+    }
+}
+
+/// A folder that is not there may come back: a share is mounted late, or away for a while.
+fn unmounted(error: PortError) -> PortError {
+    match error.kind {
+        ErrorKind::NotFound => {
+            PortError::new(ErrorKind::Unreachable, format!("{error}, and that its disk is mounted"))
+        }
+        _ => error,
     }
 }
 

@@ -6,7 +6,7 @@ use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig, register};
 use ripcord_core::digest::Digest;
 use ripcord_ports::registry::Mark;
-use ripcord_ports::{ErrorKind, Registry};
+use ripcord_ports::{ErrorKind, Registry, Retry};
 use tempfile::TempDir;
 
 use crate::support::{Folders, empty_dir, manifest, publish, target, version};
@@ -190,10 +190,12 @@ async fn a_mark_that_cannot_be_written_says_so() {
 async fn a_folder_that_is_not_there_is_an_error_and_no_empty_list() {
     let root = tempfile::tempdir().unwrap();
     let error = registry(root.path()).versions(10).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NotFound);
+    // A share may be mounted late: whoever waits asks again.
+    assert_eq!((error.kind, error.retry), (ErrorKind::Unreachable, Retry::Later));
     assert!(error.to_string().contains("`fraud`"), "{error}");
     let error = registry(&root.path().join("absent")).versions(10).await.unwrap_err();
-    assert!(error.to_string().contains("absent"), "{error}");
+    assert_eq!((error.kind, error.retry), (ErrorKind::Unreachable, Retry::Later));
+    assert!(error.to_string().contains("absent") && error.to_string().contains("mounted"), "{error}");
     let config = DirectoryRegistryConfig { root: root.path().to_owned(), model: "../etc".into() };
     assert_eq!(DirectoryRegistry::new(config).unwrap_err().kind, ErrorKind::Configuration);
 }
