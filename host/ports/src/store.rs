@@ -14,7 +14,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 pub enum StoreError {
     /// Nothing can be written; nothing was.
     #[error(
-        "the disk is full: free space on the store's disk, then start again; nothing that was acknowledged is lost"
+        "the disk is full: free space on the store's disk; a host that runs goes on by itself, and nothing that was acknowledged is lost"
     )]
     Full,
     /// Someone else appended to the journal: nothing was written.

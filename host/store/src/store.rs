@@ -24,6 +24,9 @@ use crate::{blobs, migrate, projections};
 /// Blobs up to so many bytes are checked where the caller runs; hashing more would hold up other tasks.
 const CHECKED_INLINE_BYTES_MAX: usize = 64 << 10;
 
+/// The note that is written to see whether anything can be.
+const WRITABLE: &str = "writable";
+
 /// A store in one SQLite file. Dropping it finishes what waits and closes the file; it blocks meanwhile, [`SqliteStore::close`] does not.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -71,6 +74,16 @@ impl SqliteStore {
             None => Ok(()),
         }
     }
+
+    /// Whether writes are taken. After one that was not, such as on a full disk, this tries a small one.
+    pub async fn writable(&self) -> Result<(), StoreError> {
+        let writer = self.writer()?;
+        if !writer.is_troubled() {
+            return Ok(());
+        }
+        writer.run(false, |connection| projections::set_note(connection, WRITABLE, &[])).await
+    }
+
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer.as_ref().ok_or_else(|| {
             StoreError::Unusable(

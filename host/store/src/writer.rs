@@ -1,5 +1,6 @@
 //! The one thread that writes. All jobs that wait go into one transaction, each in a savepoint of its own, and share one flush.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -62,13 +63,17 @@ pub(crate) struct Writer {
     messages: Option<mpsc::Sender<Message>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     ended: Arc<OnceLock<StoreError>>,
+    trouble: Trouble,
 }
+
+/// Whether the last transaction was not written.
+type Trouble = Arc<AtomicBool>;
 
 impl Writer {
     /// Starts the thread, which owns the connection, and the claim until the connection is closed.
     pub(crate) fn start(connection: Connection, claim: Claim, options: &Options) -> Result<Self, StoreError> {
         let (messages, inbox) = mpsc::channel(options.queue.max(1));
-        let ended = Arc::new(OnceLock::new());
+        let (ended, trouble) = (Arc::new(OnceLock::new()), Trouble::default());
         let mut thread = Thread {
             connection,
             inbox,
@@ -77,13 +82,14 @@ impl Writer {
             last_group: 0,
             patience: Duration::ZERO,
             ended: Arc::clone(&ended),
+            trouble: Arc::clone(&trouble),
             _claim: claim,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || thread.serve())
             .map_err(|error| StoreError::Unusable(format!("the system gives no thread: {error}")))?;
-        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended })
+        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble })
     }
 
     /// Runs `work` in a transaction; when this returns it is on disk.
@@ -106,6 +112,11 @@ impl Writer {
                     .into(),
             )
         })?
+    }
+
+    /// Whether the last transaction was not written.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.trouble.load(Ordering::Relaxed)
     }
 
     /// Finishes what waits, then closes the file. Later writes are refused.
@@ -146,6 +157,7 @@ struct Thread {
     /// How long to wait for as many again.
     patience: Duration,
     ended: Arc<OnceLock<StoreError>>,
+    trouble: Trouble,
     _claim: Claim,
 }
 
@@ -215,7 +227,9 @@ impl Thread {
     }
 
     fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcomes {
-        match self.together(jobs) {
+        let written = self.together(jobs);
+        self.trouble.store(written.is_err(), Ordering::Relaxed);
+        match written {
             Ok(outcomes) => outcomes,
             Err(Undone::Crowded) if jobs.len() > 1 => {
                 let mut outcomes = Outcomes::with_capacity(jobs.len());

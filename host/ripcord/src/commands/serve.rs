@@ -108,7 +108,15 @@ impl Running {
         let clock = wired.setup.clock.clone();
         let engine = Engine::start(wired.setup).await?;
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(engine.clone(), clock, wired.people, wired.sources, wired.may_pull, stopping);
+        let app = App::new(
+            engine.clone(),
+            wired.store.clone(),
+            clock,
+            wired.people,
+            wired.sources,
+            wired.may_pull,
+            stopping,
+        );
         Ok(Self {
             router: http::router(Arc::new(app)),
             address: None,

@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
+use ripcord_store::SqliteStore;
 use tokio::sync::{Semaphore, watch};
 
 pub use gate::Gate;
@@ -38,6 +39,8 @@ const TURNS: usize = 64;
 pub struct App {
     /// The running host.
     pub engine: Engine,
+    /// What its engine writes to.
+    pub store: Arc<SqliteStore>,
     /// The host's only source of time.
     pub engine_clock: Arc<dyn Clock>,
     /// Who may ask.
@@ -62,6 +65,7 @@ impl App {
     /// What every request needs.
     pub fn new(
         engine: Engine,
+        store: Arc<SqliteStore>,
         engine_clock: Arc<dyn Clock>,
         people: People,
         sources: BTreeMap<String, Source>,
@@ -69,7 +73,7 @@ impl App {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let (turns, requests) = (Semaphore::new(TURNS), pages::Requests::default());
-        Self { engine, engine_clock, people, sources, may_pull, stopping, turns, requests }
+        Self { engine, store, engine_clock, people, sources, may_pull, stopping, turns, requests }
     }
 }
 

@@ -29,12 +29,13 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The store answers, no driver is stuck, and the host is not stopping.
+/// The store answers and takes writes, no driver is stuck, and the host is not stopping.
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     if *app.stopping.borrow() {
         return Err(Problem::unavailable("stopping", "the host is stopping"));
     }
     app.engine.store().installation().await?;
+    app.store.writable().await?;
     let stuck: Vec<_> = app
         .engine
         .health()

@@ -108,7 +108,8 @@ impl From<StoreError> for Problem {
         tracing::error!(%error, "the store refused a request");
         match error {
             StoreError::Full => {
-                Self::unavailable("store-full", "the host's disk is full; nothing was taken, try again later")
+                let detail = "the host's disk is full, so nothing was taken: free space there, then try again; the host goes on by itself";
+                Self::unavailable("store-full", detail)
             }
             StoreError::Moved { .. } => Self::unavailable("busy", "another writer was faster; try again"),
             StoreError::Damaged(_) | StoreError::Unusable(_) => Self::internal("store"),

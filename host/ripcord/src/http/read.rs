@@ -70,7 +70,12 @@ impl App {
         Ok(watch.ok_or_else(unknown)?.borrow().clone())
     }
 
-    fn view(&self, service: &Service) -> Result<ServiceView, Problem> {
+    /// What holds all services up: a store that takes no writes.
+    async fn trouble(&self) -> Option<String> {
+        self.store.writable().await.err().map(|error| error.to_string())
+    }
+
+    fn view(&self, service: &Service, trouble: Option<&String>) -> Result<ServiceView, Problem> {
         let setup = self.engine.setup(&service.name);
         let setup =
             setup.ok_or_else(|| Problem::not_found(format!("there is no service `{}`", service.name)))?;
@@ -82,7 +87,7 @@ impl App {
             environment: setup.facts.environment.clone(),
             model: setup.facts.model.clone(),
             paused_by: service.paused_by.clone(),
-            stuck: stuck.and_then(|health| health.stuck),
+            stuck: stuck.and_then(|health| health.stuck).or_else(|| trouble.cloned()),
             live: None,
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
             last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
@@ -115,8 +120,8 @@ impl App {
 
 pub(crate) async fn services(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Vec<ServiceView>> {
     app.people.authenticate(&headers)?;
-    let states = app.engine.services();
-    Ok(Json(states.iter().map(|state| app.view(state)).collect::<Result<_, _>>()?))
+    let (states, trouble) = (app.engine.services(), app.trouble().await);
+    Ok(Json(states.iter().map(|state| app.view(state, trouble.as_ref())).collect::<Result<_, _>>()?))
 }
 
 pub(crate) async fn service(
@@ -127,7 +132,8 @@ pub(crate) async fn service(
 ) -> Answer<ServiceView> {
     app.people.authenticate(&headers)?;
     let (name, asked) = (service_name(name)?, query(asked)?);
-    let mut view = app.view(app.state_of(&name)?.as_ref())?;
+    let trouble = app.trouble().await;
+    let mut view = app.view(app.state_of(&name)?.as_ref(), trouble.as_ref())?;
     if asked.live {
         view.live = Some(app.live(&name).await);
     }
