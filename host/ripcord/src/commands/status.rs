@@ -153,7 +153,8 @@ fn open_text(open: &IncidentState) -> String {
     let wanted = if wanted.is_empty() {
         String::new()
     } else {
-        format!(": {} must agree, `ripcord approve {}`", wanted.join(" and "), open.id)
+        let because = open.because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!(": {} must agree{because}, `ripcord approve {}`", wanted.join(" and "), open.id)
     };
     format!("{} {}{wanted}", open.id, open.phase)
 }

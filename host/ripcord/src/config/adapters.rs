@@ -139,7 +139,8 @@ fn run_beside<const N: usize>(
 ) {
     for program in programs.into_iter().flatten().filter_map(|vector| vector.first_mut()) {
         if program.contains('/') {
-            *program = base.join(&program).display().to_string();
+            let below = program.strip_prefix("./").unwrap_or(program);
+            *program = base.join(below).display().to_string();
         }
     }
     surroundings.folder = Some(base.join(surroundings.folder.take().unwrap_or_default()));

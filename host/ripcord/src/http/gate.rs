@@ -60,16 +60,20 @@ impl Gate {
     pub(crate) fn check_headers(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
         match self {
             Self::Bearer(token) => {
-                let given = bearer(headers).ok_or("no bearer token was given")?;
+                let given =
+                    bearer(headers).ok_or("no bearer token was given: send `Authorization: Bearer TOKEN`")?;
                 let given = Digest::of(given);
                 let same: bool = token.as_bytes().ct_eq(given.as_bytes()).into();
-                same.then_some(()).ok_or("the bearer token is wrong")
+                same.then_some(())
+                    .ok_or("the bearer token is wrong: send the one that `auth` of this source names")
             }
             Self::Basic(credentials) => {
-                let given = basic(headers).ok_or("no user and password were given")?;
+                let given =
+                    basic(headers).ok_or("no user and password were given: send `Authorization: Basic …`")?;
                 let given = Digest::of(given);
                 let same: bool = credentials.as_bytes().ct_eq(given.as_bytes()).into();
-                same.then_some(()).ok_or("user or password is wrong")
+                same.then_some(())
+                    .ok_or("user or password is wrong: send those that `auth` of this source names")
             }
             Self::Hmac { header, timestamp_header, window, .. } => {
                 text(headers, header).ok_or("the header with the code is missing")?;
@@ -92,7 +96,7 @@ impl Gate {
     /// What can be judged only with the body.
     pub(crate) fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
         let Self::Hmac { key, header, timestamp_header, .. } = self else { return Ok(()) };
-        const WRONG: &str = "the code does not match timestamp and body";
+        const WRONG: &str = "the code does not match timestamp and body: sign `TIMESTAMP.BODY` with the key that `auth` of this source names";
         let timestamp = text(headers, timestamp_header).ok_or(WRONG)?;
         let code = text(headers, header).ok_or(WRONG)?;
         let code = code.strip_prefix("sha256=").unwrap_or(code);

@@ -33,6 +33,9 @@ pub struct IncidentState {
     pub plan: Option<Digest>,
     /// Who must agree while it waits for approval.
     pub wanted: Vec<Quorum>,
+    /// Why people must agree although policies may have granted it, such as the breaker.
+    #[serde(default)]
+    pub because: Option<String>,
     /// What a person is asked, if one is.
     pub needs: Option<String>,
     /// Events of the service so far: grows with every change.
@@ -245,6 +248,10 @@ impl IncidentState {
             Phase::NeedsPerson(need) => (Outcome::Open, Vec::new(), Some(need.text.clone())),
             _ => (Outcome::Open, Vec::new(), None),
         };
+        let because = match &incident.phase {
+            Phase::Authorising(authorising) => authorising.people_because.clone(),
+            _ => None,
+        };
         Self {
             id: incident.id.clone(),
             phase: incident.phase_name().to_owned(),
@@ -253,6 +260,7 @@ impl IncidentState {
             past_pivot: incident.is_past_pivot(),
             plan: incident.plan().map(|plan| plan.digest),
             wanted,
+            because,
             needs,
             length: service.length,
         }

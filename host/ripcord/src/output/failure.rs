@@ -98,7 +98,10 @@ impl Failure {
             .into_iter()
             .rev()
             .fold(None, |inner, message| Some(Box::new(Said { message, cause: inner }) as Cause));
-        Self { exit, message: error.to_string(), help: None, cause: causes }
+        let message = error.to_string();
+        // A list of mistakes begins each one so, the first too.
+        let message = message.strip_prefix("error: ").map_or(message.clone(), str::to_owned);
+        Self { exit, message, help: None, cause: causes }
     }
 
     /// For people.

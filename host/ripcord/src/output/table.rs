@@ -20,7 +20,7 @@ impl Cell {
     }
 
     fn width(&self) -> usize {
-        self.text.chars().count()
+        self.text.lines().map(|line| line.chars().count()).max().unwrap_or_default()
     }
 }
 
@@ -30,7 +30,7 @@ impl<T: fmt::Display> From<T> for Cell {
     }
 }
 
-/// Rows under headings. Columns are as wide as their widest cell; nothing is cut.
+/// Rows under headings. Columns are as wide as their widest cell; nothing is cut. The last cell of a row may have several lines.
 #[derive(Debug, Clone)]
 pub struct Table {
     headings: Vec<Cell>,
@@ -76,7 +76,9 @@ impl fmt::Display for Table {
             write!(f, "{:indent$}", "", indent = self.indent)?;
             for (column, cell) in cells.iter().enumerate().take(last + 1) {
                 let style = cell.style;
-                write!(f, "{style}{}{style:#}", cell.text)?;
+                let before = widths[..column].iter().map(|width| width + 2).sum::<usize>() + self.indent;
+                let text = cell.text.replace('\n', &format!("\n{:before$}", ""));
+                write!(f, "{style}{text}{style:#}")?;
                 if column < last {
                     write!(f, "{:pad$}", "", pad = widths[column] - cell.width() + 2)?;
                 }
@@ -103,5 +105,18 @@ mod tests {
         é          observe
         ");
         assert!(text.lines().all(|line| !line.ends_with(' ')));
+    }
+
+    #[test]
+    fn a_cell_of_several_lines_stays_in_its_column() {
+        let mut table = Table::bare(2);
+        table.row(["+0 ms".into(), "nothing to go back to: 1.4.0 is live\n1.3.2 is unproven".into()]);
+        table.row(["+9 ms".into(), "olga pulled".into()]);
+        insta::assert_snapshot!(format!("|\n{table}"), @r"
+        |
+          +0 ms  nothing to go back to: 1.4.0 is live
+                 1.3.2 is unproven
+          +9 ms  olga pulled
+        ");
     }
 }
