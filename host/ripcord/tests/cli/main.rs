@@ -6,4 +6,7 @@ mod demo;
 mod exit_codes;
 mod policy;
 mod pull;
-mod run;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::run;

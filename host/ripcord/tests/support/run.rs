@@ -75,6 +75,14 @@ impl ModelServer {
         let address = line.trim().strip_prefix("listening on http://").expect("its address").to_owned();
         Self { child, address }
     }
+
+    /// The version that answers now.
+    pub(crate) async fn live(&self) -> String {
+        let url = format!("http://{}/v2/models/fraud", self.address);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let metadata: Value = client.get(url).send().await.expect("answers").json().await.expect("JSON");
+        metadata["versions"][0].as_str().expect("a version").to_owned()
+    }
 }
 
 impl Drop for ModelServer {

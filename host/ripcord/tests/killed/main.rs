@@ -1,0 +1,183 @@
+//! The real host, killed from outside in the middle of an incident, again and again: the right end, and no shift repeated while its
+//! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod diary;
+mod world;
+
+use std::time::Duration;
+
+use ripcord_core::event::Event;
+use support::alerts::firing;
+use support::host::Host;
+use support::kept::{Kept, journals, kept, store};
+use world::World;
+
+/// Moments at which a life of the host ends, after one that the seed gives.
+const MOMENTS: [Moment; 4] = [
+    Moment::Open,
+    Moment::Diary("begins"),
+    Moment::Diary("applied"),
+    Moment::Phase(&["reading back", "verifying"]),
+];
+
+/// When a host is killed. One that never comes is not waited for.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// There is an incident.
+    Open,
+    /// The incident is in one of these phases, as the host itself says.
+    Phase(&'static [&'static str]),
+    /// The deployer's program has written this word.
+    Diary(&'static str),
+    /// After so long.
+    After(Duration),
+}
+
+/// A generator that the seed reproduces.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// What a service has been through.
+#[derive(Debug, Default)]
+struct Past {
+    killed: Vec<Moment>,
+    within_a_shift: bool,
+    asked: usize,
+}
+
+/// How far a host was followed.
+#[derive(Debug, PartialEq)]
+enum End {
+    Killed,
+    Settled(String),
+    /// It asks whether the shift happened.
+    Asks,
+}
+
+async fn live(host: &Host, world: &World, until: Option<Moment>) -> End {
+    let words = world.diary().len();
+    let begun = tokio::time::Instant::now();
+    loop {
+        let state = host.get("services/fraud-api").await;
+        if let Some(outcome) = state["last_settled"]["outcome"].as_str() {
+            return End::Settled(outcome.to_owned());
+        }
+        let open = &state["incident"];
+        if open["needs"].is_string() {
+            let needs = open["needs"].as_str().unwrap();
+            assert!(needs.contains("ripcord answer fraud-api:1 applied"), "{needs}");
+            return End::Asks;
+        }
+        let come = match until {
+            None => false,
+            Some(Moment::Open) => !open.is_null(),
+            Some(Moment::Phase(phases)) => {
+                open["phase"].as_str().is_some_and(|phase| phases.contains(&phase))
+            }
+            Some(Moment::Diary(word)) => world.diary()[words..].iter().any(|line| line.word == word),
+            Some(Moment::After(after)) => begun.elapsed() >= after,
+        };
+        if come {
+            return End::Killed;
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            panic!("nothing happens: {state:#}\n{:#?}\n{}", world.diary(), host.log().join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn killed_again_and_again(class: &str, seed: u64) {
+    let world = World::new(class);
+    let mut moments = vec![Moment::After(Duration::from_millis(Dice(seed).below(60)))];
+    moments.extend(MOMENTS);
+    let alert = firing(&[&[("model", "fraud")]]);
+    let mut past = Past::default();
+    // Alertmanager repeats what it has sent; so much is enough to come to an end.
+    for life in 0..10 {
+        let host = Host::start(world.path()).await;
+        let taken = host.send(&alert).await;
+        let counted = if life == 0 { "accepted" } else { "repeated" };
+        assert_eq!((taken.status, &taken.body[counted]), (200, &1.into()), "{:?}", taken.body);
+        loop {
+            let moment = moments.first().copied();
+            match live(&host, &world, moment).await {
+                End::Asks => {
+                    past.asked += 1;
+                    // The shift is settled: its moments come no more.
+                    moments.retain(|moment| !matches!(moment, Moment::Diary(_)));
+                    world.answer().await;
+                }
+                End::Killed => {
+                    host.kill();
+                    past.killed.push(moments.remove(0));
+                    past.within_a_shift |= diary::is_under_way(&world.diary());
+                    break;
+                }
+                End::Settled(outcome) => {
+                    assert_eq!(outcome, "rolled-back", "{class}, seed {seed}, after {past:?}");
+                    host.kill();
+                    return check(&world, class, &past).await;
+                }
+            }
+        }
+    }
+    panic!("{class}, seed {seed}: no end after {past:?}");
+}
+
+async fn check(world: &World, class: &str, past: &Past) {
+    let diary = world.quiet().await;
+    println!("{class}: {past:?}\n{diary:#?}");
+    assert!(past.killed.len() >= 3, "it was too quick to be killed: {past:?}");
+    assert!(past.within_a_shift, "it was never killed within a shift: {past:?}");
+    assert_eq!(
+        past.asked > 0,
+        class == "blind",
+        "people are asked where nothing else can tell, and only there"
+    );
+    assert_eq!(world.live().await, "1.3.2");
+    diary::nothing_twice(&diary, class);
+
+    let shifts = diary::attempts(&diary);
+    let store = store(world.path()).expect("a store");
+    let folded = journals(&store).await.remove(0);
+    let began = folded.events.iter().filter(|(_, event)| matches!(event, Event::ShiftBegan(_))).count();
+    assert!(shifts <= began || class == "idempotent", "{shifts} shifts made, {began} on record: {diary:#?}");
+    assert_eq!(kept(world.path()).await, Some(Kept { signals: 1, incidents: 1, shifts: began }));
+    let replayed = world.olga(&["--json", "replay", "--all"]);
+    let replayed = replayed.json();
+    assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed:#}");
+    assert!(replayed["same"].as_u64() >= Some(3), "{replayed:#}");
+}
+
+#[tokio::test]
+async fn an_idempotent_deployer() {
+    killed_again_and_again("idempotent", 1).await;
+}
+
+#[tokio::test]
+async fn a_conditional_deployer() {
+    killed_again_and_again("conditional", 2).await;
+}
+
+#[tokio::test]
+async fn an_observable_deployer() {
+    killed_again_and_again("observable", 3).await;
+}
+
+#[tokio::test]
+async fn a_blind_deployer() {
+    killed_again_and_again("blind", 4).await;
+}

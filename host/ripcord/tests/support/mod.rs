@@ -1,0 +1,9 @@
+//! What the suites share that run the real program: the program itself, a host that serves, model servers, alerts.
+
+#![allow(dead_code, reason = "each suite uses its own part")]
+
+pub(crate) mod alerts;
+pub(crate) mod compiled;
+pub(crate) mod host;
+pub(crate) mod kept;
+pub(crate) mod run;
