@@ -1,4 +1,5 @@
-//! What a user reads when the configuration is wrong: every mistake, at its place, with what to do.
+//! What a user reads when the configuration is wrong: every mistake, at its place, with what to do. What is malformed or unknown is in
+//! the table of the suite `bad_input`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -97,18 +98,8 @@ fn relative_paths_start_from_the_file() {
 }
 
 #[test]
-fn not_toml() {
-    insta::assert_snapshot!(with("mode = \"ask\"", "mode = ask"));
-}
-
-#[test]
 fn a_key_twice() {
     insta::assert_snapshot!(with("mode = \"ask\"", "mode = \"ask\"\nmode = \"act\""));
-}
-
-#[test]
-fn an_unknown_key_with_a_near_one() {
-    insta::assert_snapshot!(with("criticality =", "criticalty ="));
 }
 
 #[test]
@@ -119,11 +110,6 @@ fn an_unknown_key_with_none_near() {
 #[test]
 fn an_unknown_table() {
     insta::assert_snapshot!(with("[metrics.prometheus]", "[metric.prometheus]"));
-}
-
-#[test]
-fn an_unknown_key_of_an_adapter() {
-    insta::assert_snapshot!(with("model-directory =", "model-dir ="));
 }
 
 #[test]

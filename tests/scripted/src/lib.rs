@@ -1,7 +1,7 @@
 //! A policy for the suites: all roles in one component, each as simple as can be, so that a test says in its settings and in
 //! the world around it what the policy answers.
 //!
-//! - trigger: the metric `harm` is 0: well; 1: roll back; between: watch. A signal of the rule `fault` makes it fault.
+//! - trigger: the metric `harm` is 0: well; 1: roll back; between: watch. A signal of the rule `fault` makes it fault, one of the rule `panic` makes it panic.
 //! - planner: every good version that is not live and was not tried, newest first.
 //! - approval and verification: see [`Settings`].
 
@@ -92,6 +92,10 @@ impl Trigger for Scripted {
         if case.signals.iter().any(|signal| signal.rule == "fault") {
             return Err(Stop::fail("a signal of the rule `fault` came"));
         }
+        assert!(
+            case.signals.iter().all(|signal| signal.rule != "panic"),
+            "a signal of the rule `panic` came"
+        );
         let raised: Raised = case.memo();
         let again = case.now() + settings.recheck;
         let harm = facts.metric("harm").get()?;

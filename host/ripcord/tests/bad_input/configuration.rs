@@ -1,0 +1,31 @@
+//! Malformed and unknown. Every other mistake of a configuration has its snapshot in the suite `config`.
+
+use crate::world::World;
+use crate::{NO_STORE, table};
+
+table! {
+    /// The host does not start on half a configuration.
+    malformed_configuration {
+        world: World::new().with("mode = \"act\"", "mode = act"),
+        does: async |world| world.cli(&["serve"]).and(world.cli(&["check"])),
+        kept: NO_STORE,
+    }
+
+    /// All of them at once, each with the nearest known one.
+    unknown_keys {
+        world: World::new()
+            .with("criticality =", "criticalty =")
+            .with("model-directory =", "model-dir =")
+            .with("[sources.alerts]\n", "[sources.alerts]\nworkers = 4\n")
+            .with("[[services.fraud-api.approvals]]", "[[services.fraud-api.approval]]"),
+        does: async |world| world.cli(&["serve"]),
+        kept: NO_STORE,
+    }
+
+    /// A script reads the same in one JSON document.
+    malformed_configuration_in_json {
+        world: World::new().with("mode = \"act\"", "mode = \"actt\""),
+        does: async |world| world.cli(&["--json", "status"]),
+        kept: NO_STORE,
+    }
+}

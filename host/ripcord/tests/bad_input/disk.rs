@@ -1,0 +1,103 @@
+//! A disk without space, as a limit on the size of files: every write of the host fails while it lasts.
+
+use std::process::Command;
+
+use crate::support::alerts::firing;
+use crate::support::host::{Host, answer};
+use crate::support::kept::Kept;
+use crate::support::run::ripcord;
+use crate::table;
+use crate::world::{Shown, World};
+
+table! {
+    /// Never a 2xx for what is not on disk; the sender comes again, and the host goes on without a restart.
+    disk_full {
+        world: World::new().with_model().with_good_version(),
+        does: async |world| {
+            serve_on_a_small_disk(world).await;
+            let alert = firing(&[&[("model", "fraud")]]);
+            fill(world.host());
+            let refused = world.host().send(&alert).await;
+            assert_eq!(refused.status, 503);
+            let ready = answer(world.host().request(reqwest::Method::GET, "readyz")).await;
+            let shown = Shown::of("POST /hooks/alerts", &refused)
+                .and(Shown::of("GET /readyz", &ready))
+                .and(world.cli(&["status", "fraud-api"]))
+                .and(world.cli(&["pull", "fraud-api", "--to", "1.3.2"]));
+            free(world.host());
+            let ready = answer(world.host().request(reqwest::Method::GET, "readyz")).await;
+            assert_eq!((ready.status, ready.body), (200, "ready\n".into()));
+            let taken = world.host().send(&alert).await;
+            assert_eq!((taken.status, &taken.body["accepted"]), (200, &1.into()), "{:?}", taken.body);
+            world.host().until("fraud-api", |state| state["last_settled"]["outcome"] == "rolled-back").await;
+            assert_eq!(world.live().await, "1.3.2");
+            shown
+        },
+        kept: Some(Kept { signals: 1, incidents: 1, shifts: 1 }),
+    }
+
+    /// It runs full while an incident is on its way: what was begun waits, is not done twice, and goes on.
+    disk_that_fills_up_within_an_incident {
+        world: World::new().with("mode = \"act\"", "mode = \"ask\"").with_model().with_good_version(),
+        does: async |world| {
+            serve_on_a_small_disk(world).await;
+            world.host().send(&firing(&[&[("model", "fraud")]])).await;
+            world.host().until("fraud-api", |state| state["incident"]["phase"] == "waiting for approval").await;
+            fill(world.host());
+            let approved = world.cli(&["approve", "fraud-api:1", "--yes"]);
+            let shown = approved.and(world.cli(&["status", "fraud-api"]));
+            assert_eq!(world.live().await, "1.4.0");
+            free(world.host());
+            let approved = world.olga(&["approve", "fraud-api:1", "--yes"]);
+            assert_eq!(approved.code, 0, "{}", approved.stderr);
+            world.host().until("fraud-api", |state| state["last_settled"]["outcome"] == "rolled-back").await;
+            assert_eq!(world.live().await, "1.3.2");
+            shown
+        },
+        kept: Some(Kept { signals: 1, incidents: 1, shifts: 1 }),
+    }
+
+    /// It runs full under an incident that waits for nobody.
+    disk_that_fills_up_under_an_automatic_incident {
+        world: World::new().with_model().with_good_version(),
+        does: async |world| {
+            serve_on_a_small_disk(world).await;
+            let sending = world.host().sending(&firing(&[&[("model", "fraud")]]));
+            assert_eq!(sending.await.status, 200);
+            fill(world.host());
+            let stuck = world.host().until("fraud-api", |state| state["stuck"].is_string()).await;
+            let ready = answer(world.host().request(reqwest::Method::GET, "readyz")).await;
+            let shown = Shown::of("GET /readyz", &ready).line(stuck["stuck"].as_str().unwrap());
+            free(world.host());
+            world.host().until("fraud-api", |state| state["last_settled"]["outcome"] == "rolled-back").await;
+            assert_eq!(world.live().await, "1.3.2");
+            shown
+        },
+        kept: Some(Kept { signals: 1, incidents: 1, shifts: 1 }),
+    }
+}
+
+/// The host in a process that gets an error, not a signal, when a file may not grow.
+async fn serve_on_a_small_disk(world: &mut World) {
+    let program = ripcord(world.path(), &["serve", "--log", "json"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+    shell.current_dir(world.path()).stdin(std::process::Stdio::null());
+    world.host = Some(Host::start_with(shell, world.path()).await);
+}
+
+/// From now on no write of the host succeeds.
+fn fill(host: &Host) {
+    limit(host, "--fsize=0:");
+}
+
+/// There is space again.
+fn free(host: &Host) {
+    limit(host, "--fsize=unlimited:");
+}
+
+fn limit(host: &Host, limit: &str) {
+    let pid = host.pid().to_string();
+    let set = Command::new("prlimit").args(["--pid", &pid, limit]).status().expect("prlimit of util-linux");
+    assert!(set.success());
+}
