@@ -11,7 +11,7 @@ use ripcord_core::signal::Label;
 use ripcord_core::target::{ArtefactFile, VersionTarget};
 use ripcord_core::time::UnixMillis;
 
-use crate::error::PortError;
+use crate::error::{ErrorKind, PortError};
 
 /// One version as the registry describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,4 +81,21 @@ pub trait Registry: Send + Sync {
 
     /// Writes a mark where the registry has a place for one. Idempotent.
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError>;
+
+    /// The version that the registry says is in production, where it has a name for that: an alias, a stage. None where that name points at
+    /// nothing. A registry without one is [`crate::ErrorKind::Unsupported`].
+    async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
+        Err(no_promotion(self.name()))
+    }
+
+    /// Makes `version` the one that the registry says is in production, if that is `expecting` now, and reads it back. It is fine that it is `version`
+    /// already; any other is [`crate::ErrorKind::Conflict`], and left alone. Repeating it is safe: the change is made only where it is not there yet.
+    async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
+        let _ = (version, expecting);
+        Err(no_promotion(self.name()))
+    }
+}
+
+fn no_promotion(name: &str) -> PortError {
+    PortError::new(ErrorKind::Unsupported, format!("`{name}` has no name for the version in production"))
 }

@@ -7,7 +7,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::{VersionTarget, artefact_digest};
 use ripcord_ports::registry::{Mark, Staged};
-use ripcord_ports::{ErrorKind, PortError, Registry};
+use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 
 use crate::artefact;
 
@@ -18,6 +18,8 @@ pub struct Expected {
     pub newest_first: Vec<VersionTarget>,
     /// Whether the registry has a place for marks.
     pub marks: bool,
+    /// Whether the registry has a name for the version in production.
+    pub promotes: bool,
 }
 
 /// Checks the registry. `empty_dir` gives a new empty folder at each call; its folder must be writable as long as the handle lives.
@@ -32,6 +34,7 @@ pub async fn conforms(
     fetches(registry, expected, empty_dir).await;
     refuses_unknown_versions(registry, empty_dir).await;
     marks(registry, expected).await;
+    promotes(registry, expected).await;
 }
 
 async fn lists(registry: &dyn Registry, expected: &Expected) {
@@ -130,7 +133,44 @@ async fn marks(registry: &dyn Registry, expected: &Expected) {
     assert_eq!(listed.broken, None, "a mark does not break a version");
 }
 
-fn refused<T>(result: Result<T, PortError>, what: &str) -> PortError {
+async fn promotes(registry: &dyn Registry, expected: &Expected) {
+    let (new, old) = (&expected.newest_first[0].version, &expected.newest_first[1].version);
+    if !expected.promotes {
+        let errors = [
+            refused(registry.promoted().await, "a question"),
+            refused(registry.promote(new, None).await, "a promotion"),
+        ];
+        for error in errors {
+            assert_eq!(error.kind, ErrorKind::Unsupported, "a registry that cannot promote says so: {error}");
+        }
+        return;
+    }
+    let now = async || registry.promoted().await.unwrap_or_else(|error| panic!("promoted: {error}"));
+    let promote = async |version, expecting| {
+        let expecting: Option<VersionName> = expecting;
+        registry
+            .promote(version, expecting.as_ref())
+            .await
+            .unwrap_or_else(|error| panic!("promote `{version}`: {error}"));
+        assert_eq!(now().await.as_ref(), Some(version), "what was promoted is promoted");
+    };
+    promote(new, now().await).await;
+    promote(old, Some(new.clone())).await;
+    promote(old, Some(new.clone())).await;
+    let error = refused(registry.promote(new, Some(new)).await, "a promotion that expects another");
+    assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
+    let error = refused(registry.promote(new, None).await, "a promotion that expects none");
+    assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
+    let Ok(unknown) = VersionName::new("no-such-version-0.0.0") else {
+        panic!("the suite's own name is valid")
+    };
+    let error = refused(registry.promote(&unknown, Some(old)).await, "a promotion of an unknown version");
+    assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
+    assert_eq!(now().await.as_ref(), Some(old), "a refusal changes nothing");
+    promote(new, Some(old.clone())).await;
+}
+
+pub(super) fn refused<T>(result: Result<T, PortError>, what: &str) -> PortError {
     match result {
         Ok(_) => panic!("{what} must be refused"),
         Err(error) => error,

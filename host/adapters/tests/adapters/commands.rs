@@ -69,8 +69,11 @@ async fn the_registry_conforms() {
         artefacts(root.path());
         let adapter = command_registry(root.path(), LIST, marks);
         let folders = Folders::default();
-        let expected =
-            registry::Expected { newest_first: vec![target("1.1", None), target("1.0", None)], marks };
+        let expected = registry::Expected {
+            newest_first: vec![target("1.1", None), target("1.0", None)],
+            marks,
+            promotes: false,
+        };
         registry::conforms(&adapter, &expected, &|| folders.next()).await;
         if marks {
             assert_eq!(std::fs::read_to_string(root.path().join("1.1.mark")).unwrap(), "lifted\n");

@@ -44,6 +44,7 @@ async fn it_conforms() {
     let expected = Expected {
         newest_first: vec![target("1.1", Some(digests[1])), target("1.0", Some(digests[0]))],
         marks: true,
+        promotes: false,
     };
     let folders = Folders::default();
     registry::conforms(&adapter, &expected, &|| folders.next()).await;
