@@ -1,8 +1,12 @@
 //! Calls over HTTP: one client, deadlines, bounded answers, no redirects, no proxy from the environment, errors without credentials.
 
+mod credentials;
+mod patience;
+mod stream;
+
 use std::time::Duration;
 
-use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry};
@@ -10,6 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::secret::Secret;
+
+pub(crate) use credentials::Credentials;
+pub(crate) use patience::{Patience, patiently};
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const SHOWN_CHARS_MAX: usize = 200;
@@ -172,6 +179,11 @@ impl Call {
         self
     }
 
+    pub(crate) fn credentials(mut self, credentials: &Credentials) -> Self {
+        self.request = credentials.put(self.request);
+        self
+    }
+
     /// Sends it. An answer that does not mean success is an error.
     pub(crate) async fn send(self) -> Result<Answer, PortError> {
         self.exchange().await?.successful()
@@ -181,17 +193,13 @@ impl Call {
     pub(crate) async fn exchange(self) -> Result<Answer, PortError> {
         let Self { what, request, bytes_max, risk } = self;
         let response = request.send().await.map_err(|error| broken(&what, error, risk))?;
-        let status = response.status();
-        let header = |name| {
-            let value: Option<&HeaderValue> = response.headers().get(name);
-            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let content_type = header(reqwest::header::CONTENT_TYPE);
-        let location = header(reqwest::header::LOCATION);
-        let retry_after = header(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok());
-        let body = read_body(response, bytes_max, &what, risk).await?;
-        Ok(Answer { what, status, content_type, location, retry_after, body, risk })
+        Answer::read(what, response, bytes_max, risk).await
     }
+}
+
+/// A header as text, where it is there and is text.
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
 }
 
 async fn read_body(
@@ -263,18 +271,29 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     content_type: Option<String>,
     location: Option<String>,
-    retry_after: Option<u64>,
+    retry_after: Option<Millis>,
     pub(crate) body: Vec<u8>,
     risk: Risk,
 }
 
 impl Answer {
+    async fn read(what: String, response: Response, bytes_max: u64, risk: Risk) -> Result<Self, PortError> {
+        let status = response.status();
+        let headers = response.headers();
+        let content_type = header(headers, reqwest::header::CONTENT_TYPE).map(str::to_owned);
+        let location = header(headers, reqwest::header::LOCATION).map(str::to_owned);
+        let retry_after = patience::asked_for(header(headers, RETRY_AFTER), header(headers, DATE));
+        let body = read_body(response, bytes_max, &what, risk).await?;
+        Ok(Self { what, status, content_type, location, retry_after, body, risk })
+    }
+
     /// The answer, or the error that its status stands for.
     pub(crate) fn successful(self) -> Result<Self, PortError> {
         if self.status.is_success() { Ok(self) } else { Err(self.error()) }
     }
 
-    fn error(&self) -> PortError {
+    /// The error that its status stands for.
+    pub(crate) fn error(&self) -> PortError {
         let Self { what, status, .. } = self;
         let number = status.as_u16();
         if status.is_redirection() {
@@ -295,9 +314,7 @@ impl Answer {
         };
         let error = PortError::new(kind, format!("{what} answered {number}: {}", self.excerpt()));
         let error = match (number, self.retry_after) {
-            (429 | 503, Some(seconds)) => {
-                error.retry(Retry::After(Millis::seconds(seconds).min(RETRY_AFTER_MAX)))
-            }
+            (429 | 503, Some(wait)) => error.retry(Retry::After(wait.min(RETRY_AFTER_MAX))),
             (408 | 425 | 429, _) => error.retry(Retry::Later),
             (400..500, _) => error.retry(Retry::No),
             _ => error,
