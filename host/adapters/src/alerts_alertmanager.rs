@@ -10,44 +10,11 @@ use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use serde::Deserialize;
 
+pub use crate::alerts::{ParsedAlert, ParsedPayload};
 use crate::text_time;
 
 const VERSION: &str = "4";
 const ALERTS_MAX: usize = 10_000;
-
-/// One alert of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParsedAlert {
-    /// The label `alertname`.
-    pub rule: String,
-    /// Of this alert, whatever the payload's own says.
-    pub status: SignalStatus,
-    /// The label `severity`; without one it is a warning.
-    pub severity: Severity,
-    /// Sorted by name.
-    pub labels: Vec<Label>,
-    /// Sorted by name.
-    pub annotations: Vec<Label>,
-    /// When it began.
-    pub started_at: UnixMillis,
-    /// When it ended; none while it holds.
-    pub ended_at: Option<UnixMillis>,
-    /// Alertmanager's digest of the labels.
-    pub fingerprint: String,
-    /// The group that it was sent with.
-    pub group_key: String,
-    /// The same for every delivery of the same change of the same alert, through whichever receiver, route or group.
-    pub dedupe_key: Digest,
-}
-
-/// A payload, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParsedPayload {
-    /// In the payload's order, without repeats.
-    pub alerts: Vec<ParsedAlert>,
-    /// How many alerts Alertmanager left out because of its `max_alerts`. They are lost unless people are told.
-    pub truncated: u64,
-}
 
 /// A payload that cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -35,22 +35,42 @@ pub(crate) fn check_path(path: &str) -> Result<(), String> {
     }
 }
 
+/// Writes and hashes what is written: the one way to come by a file's digest.
+pub(crate) struct Hashing<'a, W> {
+    to: &'a mut W,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl<'a, W: Write> Hashing<'a, W> {
+    pub(crate) fn new(to: &'a mut W) -> Self {
+        Self { to, hasher: Sha256::new(), bytes: 0 }
+    }
+
+    pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.hasher.update(piece);
+        self.bytes += piece.len() as u64;
+        self.to.write_all(piece)
+    }
+
+    /// Digest and size of all that was written.
+    pub(crate) fn finish(self) -> (Digest, u64) {
+        (Digest::from_bytes(self.hasher.finalize().into()), self.bytes)
+    }
+}
+
 /// Copies `from` to `to` while hashing it; stops after `bytes_max` bytes with a larger count.
 pub(crate) fn copy_hashed(from: File, to: &mut impl Write, bytes_max: u64) -> io::Result<(Digest, u64)> {
     let mut from = from.take(bytes_max.saturating_add(1));
-    let mut hasher = Sha256::new();
+    let mut hashing = Hashing::new(to);
     let mut buffer = vec![0; 128 << 10];
-    let mut bytes = 0;
     loop {
-        let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok((Digest::from_bytes(hasher.finalize().into()), bytes)),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(hashing.finish()),
+            Ok(read) => hashing.write(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        hasher.update(&buffer[..read]);
-        to.write_all(&buffer[..read])?;
-        bytes += read as u64;
+        }
     }
 }
 

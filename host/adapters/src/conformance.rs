@@ -4,3 +4,4 @@
 
 pub mod deployer;
 pub mod registry;
+pub mod registry_faults;

@@ -17,7 +17,9 @@ mod open_inference;
 mod secret;
 mod text_time;
 
+pub mod alerts;
 pub mod alerts_alertmanager;
+pub mod alerts_mlflow;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -25,6 +27,8 @@ pub mod deployer_command;
 pub mod deployer_open_inference;
 pub mod endpoint_open_inference;
 pub mod evidence_directory;
+#[cfg(feature = "testing")]
+pub mod fault_proxy;
 pub mod golden_jsonl;
 pub mod metrics_prometheus;
 pub mod metrics_scrape;
@@ -32,6 +36,7 @@ pub mod notifier_log;
 pub mod notifier_webhook;
 pub mod registry_command;
 pub mod registry_directory;
+pub mod registry_mlflow;
 pub mod request_log_jsonl;
 
 use std::fmt;

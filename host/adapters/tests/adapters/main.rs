@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod alertmanager;
+mod alerts_mlflow;
 mod commands;
 mod deployer_open_inference;
 mod endpoint_open_inference;
@@ -11,5 +12,6 @@ mod metrics_prometheus;
 mod metrics_scrape;
 mod notifiers;
 mod registry_directory;
+mod registry_mlflow;
 mod request_log_jsonl;
 mod support;

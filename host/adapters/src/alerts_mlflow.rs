@@ -1,0 +1,158 @@
+//! Webhooks of MLflow's model registry, 3.3 and later, as alerts: a version was created, an alias or a tag was set.
+//!
+//! A delivery has an id, which its retries keep, a time, and a code over both and the body. It says what was done, not by whom: what
+//! Ripcord itself did comes back, so its own tags are left out, and a moved alias has to be compared with what Ripcord knows.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use ripcord_core::digest::Digest;
+use ripcord_core::signal::{Label, Severity, SignalStatus};
+use ripcord_core::time::{Millis, UnixMillis};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use crate::alerts::{ParsedAlert, ParsedPayload};
+use crate::secret::Secret;
+use crate::text_time;
+
+/// Holds the id of the delivery.
+pub const ID_HEADER: &str = "x-mlflow-delivery-id";
+/// Holds Unix seconds.
+pub const TIMESTAMP_HEADER: &str = "x-mlflow-timestamp";
+/// Holds `v1,` and the code in base 64; several are parted by spaces.
+pub const SIGNATURE_HEADER: &str = "x-mlflow-signature";
+
+const ID_BYTES_MAX: usize = 200;
+const SIGNATURES_MAX: usize = 10;
+/// Tags that Ripcord sets itself.
+const OWN_TAGS: &str = "ripcord.";
+
+/// The headers of a delivery, as they came.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a> {
+    /// Of [`ID_HEADER`].
+    pub id: &'a str,
+    /// Of [`TIMESTAMP_HEADER`].
+    pub timestamp: &'a str,
+    /// Of [`SIGNATURE_HEADER`].
+    pub signature: &'a str,
+}
+
+/// A delivery that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// Its id cannot be one.
+    #[error("the delivery id is empty or longer than {ID_BYTES_MAX} bytes")]
+    Id,
+    /// Its time does not read.
+    #[error("the timestamp is not a number of Unix seconds")]
+    Timestamp,
+    /// It is too old, or of the future.
+    #[error("the timestamp is outside the time window: a replay, or a clock that is wrong")]
+    OutsideWindow,
+    /// No code of it is right.
+    #[error("no `v1` signature matches id, timestamp and body: compare the secrets of both sides")]
+    Signature,
+    /// It is not such JSON.
+    #[error("the payload is not the JSON that mlflow sends: {0}")]
+    Json(String),
+    /// Something in it is missing or wrong.
+    #[error("the event `{event}` {why}")]
+    Event {
+        /// Such as `model_version_alias.created`.
+        event: String,
+        /// The rest of the sentence.
+        why: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    entity: String,
+    action: String,
+    timestamp: String,
+    data: BTreeMap<String, serde_json::Value>,
+}
+
+impl Headers<'_> {
+    /// What can be judged before the body is read.
+    pub fn check(&self, now: UnixMillis, window: Millis) -> Result<(), DeliveryError> {
+        if self.id.is_empty() || self.id.len() > ID_BYTES_MAX {
+            return Err(DeliveryError::Id);
+        }
+        let seconds: u64 = self.timestamp.parse().map_err(|_| DeliveryError::Timestamp)?;
+        let at = UnixMillis(seconds.saturating_mul(1_000));
+        if now.since(at).max(at.since(now)) > window {
+            return Err(DeliveryError::OutsideWindow);
+        }
+        Ok(())
+    }
+
+    /// Whether who sent this knows the secret: HMAC-SHA256 over id, timestamp and body, parted by full stops.
+    pub fn authenticate(&self, secret: &Secret, body: &[u8]) -> Result<(), DeliveryError> {
+        let wrong = DeliveryError::Signature;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).map_err(|_| wrong.clone())?;
+        mac.update(self.id.as_bytes());
+        mac.update(b".");
+        mac.update(self.timestamp.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        let codes = self.signature.split(' ').take(SIGNATURES_MAX).filter_map(|one| one.strip_prefix("v1,"));
+        let mut codes = codes.filter_map(|code| STANDARD.decode(code).ok());
+        // The comparison takes the same time wherever the codes differ.
+        codes.any(|code| mac.clone().verify_slice(&code).is_ok()).then_some(()).ok_or(wrong)
+    }
+}
+
+/// Reads an authenticated delivery: one alert, or none for an event that says nothing of versions in production.
+pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, DeliveryError> {
+    let payload: Payload =
+        serde_json::from_slice(body).map_err(|error| DeliveryError::Json(error.to_string()))?;
+    let event: String = format!("{}.{}", payload.entity, payload.action).chars().take(100).collect();
+    let wanted: &[&str] = match event.as_str() {
+        "model_version.created" => &["version"],
+        "model_version_alias.created" => &["alias", "version"],
+        "model_version_alias.deleted" => &["alias"],
+        "model_version_tag.set" | "model_version_tag.deleted" => &["version", "key"],
+        _ => return Ok(ParsedPayload { alerts: Vec::new(), truncated: 0 }),
+    };
+    let wrong = |why: String| DeliveryError::Event { event: event.clone(), why };
+    let text = |key: &str| match payload.data.get(key) {
+        Some(serde_json::Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        Some(serde_json::Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(wrong(format!("has no text `{key}` in its `data`"))),
+    };
+    let mut labels = vec![Label::new("event", event.as_str()), Label::new("model", text("name")?)];
+    for key in wanted {
+        let name = if *key == "key" { "tag" } else { key };
+        labels.push(Label::new(name, text(key)?));
+    }
+    if labels.iter().any(|label| label.name == "tag" && label.value.starts_with(OWN_TAGS)) {
+        return Ok(ParsedPayload { alerts: Vec::new(), truncated: 0 });
+    }
+    labels.sort();
+    let mut annotations: Vec<Label> = ["description", "run_id", "source", "value"]
+        .iter()
+        .filter_map(|key| Some(Label::new(*key, text(key).ok()?)))
+        .collect();
+    annotations.sort();
+    let started_at =
+        text_time::parse(&payload.timestamp).map_err(|why| wrong(format!("has a bad `timestamp`: {why}")))?;
+    let alert = ParsedAlert {
+        rule: event.clone(),
+        status: SignalStatus::Firing,
+        severity: Severity::Info,
+        labels,
+        annotations,
+        started_at,
+        ended_at: None,
+        fingerprint: headers.id.to_owned(),
+        group_key: String::new(),
+        dedupe_key: Digest::tagged("ripcord mlflow delivery 1", &[headers.id.as_bytes()]),
+    };
+    Ok(ParsedPayload { alerts: vec![alert], truncated: 0 })
+}

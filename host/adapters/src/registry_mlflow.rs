@@ -1,0 +1,299 @@
+//! A registered model of MLflow, releases 2 and 3, through the REST interface of its tracking server.
+//!
+//! MLflow knows no digest of an artefact: it is ours, over the files that were fetched, and a version is listed without one. A change
+//! is made only where it is not there yet, is never sent twice where the first may have arrived, and counts as made when it was read back.
+//! `README.md` beside this module says what to configure and what was tried.
+
+mod api;
+mod artefacts;
+mod describe;
+mod mlmodel;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ripcord_core::fact::Lineage;
+use ripcord_core::name::VersionName;
+use ripcord_core::target::VersionTarget;
+use ripcord_core::time::Millis;
+use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
+use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
+use serde::Deserialize;
+
+use crate::http::{self, Credentials, Patience};
+use crate::registry_directory::HOLD_TAG;
+use crate::{Secret, Shared, artefact, folder};
+use api::Api;
+use describe::Remembered;
+
+/// The tag that stays when a hold is lifted; its value is the incident that condemned the version last.
+pub const CONDEMNED_TAG: &str = "ripcord.condemned";
+
+/// What the tag of a hold says once it is lifted. To delete the tag would take the right to delete the whole version.
+const LIFTED: &str = "lifted";
+
+/// Versions that are described at the same time.
+const AT_ONCE: usize = 8;
+
+/// Where the model is registered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MlflowRegistryConfig {
+    /// The tracking server's address, such as `http://127.0.0.1:5000`.
+    pub url: String,
+    /// The registered model's name.
+    pub model: String,
+    /// The alias that says which version is in production, such as `champion`. Default: none, and nothing is promoted.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// The account's name, where the server wants basic authentication. Default: none.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// For one call, and for a download to go on, in milliseconds. Default: 10000.
+    #[serde(default = "deadline_default")]
+    pub deadline_ms: u64,
+    /// How long a call that failed is tried again, in milliseconds. Default: 20000.
+    #[serde(default = "patience_default")]
+    pub patience_ms: u64,
+    /// How many versions are described at most, the newest. Default: 100.
+    #[serde(default = "versions_max_default")]
+    pub versions_max: u32,
+    /// The largest artefact, in bytes. Default: 68719476736, which is 64 GiB.
+    #[serde(default = "artefact_bytes_max_default")]
+    pub artefact_bytes_max: u64,
+}
+
+fn deadline_default() -> u64 {
+    http::DEADLINE_DEFAULT.0
+}
+
+fn patience_default() -> u64 {
+    20_000
+}
+
+fn versions_max_default() -> u32 {
+    100
+}
+
+fn artefact_bytes_max_default() -> u64 {
+    64 << 30
+}
+
+/// The versions of one registered model.
+#[derive(Debug)]
+pub struct MlflowRegistry {
+    api: Api,
+    alias: Option<String>,
+    versions_max: u32,
+    artefact_bytes_max: u64,
+    remembered: Remembered,
+}
+
+impl MlflowRegistry {
+    /// Checks the configuration; the server is not asked. `secret` is the password of `user` where there is one, else a bearer token.
+    pub fn new(
+        config: MlflowRegistryConfig,
+        secret: Option<Secret>,
+        shared: &Shared,
+    ) -> Result<Self, PortError> {
+        let wrong = |why: String| Err(PortError::new(ErrorKind::Configuration, why));
+        let url = http::address(&config.url)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong(
+                "`url` holds a user or a password: write `user`, and the password into a file".into(),
+            );
+        }
+        let quote = match (config.model.contains('\''), config.model.contains('"')) {
+            (true, true) => return wrong(format!("mlflow cannot search for the model `{}`", config.model)),
+            (true, false) => '"',
+            (false, _) => '\'',
+        };
+        if config.model.is_empty() || config.model.contains(['/', ':']) {
+            return wrong(format!("`{}` cannot be the name of a model in mlflow", config.model));
+        }
+        if let Some(alias) = config.alias.as_deref()
+            && (alias.is_empty() || alias.eq_ignore_ascii_case("latest"))
+        {
+            return wrong(format!("`{alias}` cannot be an alias: mlflow keeps the name to itself"));
+        }
+        let credentials = match (config.user, secret) {
+            (Some(user), Some(password)) => Credentials::Basic { user, password },
+            (Some(user), None) => {
+                return wrong(format!(
+                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
+                ));
+            }
+            (None, Some(token)) => Credentials::Bearer(token),
+            (None, None) => Credentials::None,
+        };
+        let api = Api {
+            http: shared.http.clone(),
+            url,
+            credentials,
+            model_literal: format!("{quote}{}{quote}", config.model),
+            model: config.model,
+            deadline: Millis(config.deadline_ms),
+            patience: Patience(Millis(config.patience_ms)),
+        };
+        Ok(Self {
+            api,
+            alias: config.alias,
+            versions_max: config.versions_max,
+            artefact_bytes_max: config.artefact_bytes_max,
+            remembered: Remembered::default(),
+        })
+    }
+
+    fn alias(&self) -> Result<&str, PortError> {
+        self.alias.as_deref().ok_or_else(|| {
+            PortError::new(
+                ErrorKind::Unsupported,
+                "no alias says which version is in production: configure `alias`",
+            )
+        })
+    }
+
+    /// The version's tag, if it is set.
+    async fn tag(&self, version: &VersionName, key: &str) -> Result<Option<String>, PortError> {
+        let read = self.api.version(version).await?;
+        Ok(read.tags.into_iter().find(|tag| tag.key == key).map(|tag| tag.value))
+    }
+
+    /// Sets a tag and reads it back.
+    async fn put_tag(&self, version: &VersionName, key: &str, value: &str) -> Result<(), PortError> {
+        let changed = self.api.set_tag(version, key, value).await;
+        let what = format!("the tag `{key}` of version `{version}`");
+        settled(changed, &what, async { Ok(self.tag(version, key).await?.as_deref() == Some(value)) }).await
+    }
+}
+
+/// What came of a change, by reading it back: an answer alone proves nothing, and neither does a missing one.
+async fn settled(
+    changed: Result<(), PortError>,
+    what: &str,
+    is_so: impl Future<Output = Result<bool, PortError>>,
+) -> Result<(), PortError> {
+    let error = match changed {
+        Err(error) if error.applied == Applied::No => return Err(error),
+        Err(error) => Some(error),
+        Ok(()) => None,
+    };
+    match (is_so.await, error) {
+        (Ok(true), _) => Ok(()),
+        (Ok(false), None) => Err(PortError::new(
+            ErrorKind::Failed,
+            format!("mlflow answered that {what} was changed, and it reads as before: check for a cache or a read-only proxy before the server"),
+        )
+        .outcome_unknown()),
+        (Ok(false), Some(error)) => Err(error),
+        (Err(unread), None) => Err(PortError::new(
+            unread.kind,
+            format!("mlflow answered that {what} was changed, and it could not be read back: {unread}"),
+        )
+        .retry(unread.retry)
+        .outcome_unknown()),
+        (Err(_), Some(error)) => Err(error),
+    }
+}
+
+#[async_trait]
+impl Registry for MlflowRegistry {
+    fn name(&self) -> &str {
+        "registry_mlflow"
+    }
+
+    async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
+        let limit = limit.min(self.versions_max);
+        // The search is silent about a model that does not exist, and about aliases; the model itself tells both.
+        let (found, aliases) = tokio::try_join!(self.api.search(limit), self.api.aliases())?;
+        let described = stream::iter(found).map(|version| {
+            let pointing = aliases.iter().filter(|(_, pointed)| *pointed == version.version);
+            let pointing = pointing.map(|(alias, _)| alias.clone()).collect();
+            describe::version(&self.api, &self.remembered, version, pointing)
+        });
+        let mut versions: Vec<RegistryVersion> = described.buffered(AT_ONCE).try_collect().await?;
+        // Stable: versions of one millisecond stay in the order of their numbers.
+        versions.sort_by_key(|version| std::cmp::Reverse(version.created_at));
+        Ok(versions)
+    }
+
+    async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
+        let mut read = self.api.version(version).await?;
+        let aliases = std::mem::take(&mut read.aliases);
+        describe::version(&self.api, &self.remembered, read, aliases).await
+    }
+
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        let read = self.api.version(version).await?;
+        let run = if read.run_id.is_empty() { None } else { self.api.run(&read.run_id).await? };
+        Ok(describe::lineage(&read, run))
+    }
+
+    async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
+        self.api.version_bytes(version).await
+    }
+
+    async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
+        let what = format!("version `{}` of `{}`", version.version, self.api.model);
+        let root = describe::root(&self.api, &version.version).await?;
+        let files = artefacts::fetch(&self.api, &root, &into, self.artefact_bytes_max, &what).await?;
+        let digest = artefact::pinned(&files, version.digest.as_ref(), &what)?;
+        let synced = Arc::clone(&into);
+        folder::blocking(move || {
+            folder::sync(&synced).map_err(|error| folder::local(error, format_args!("cannot keep {what}")))
+        })
+        .await?;
+        Ok(Staged { dir: into, files, digest })
+    }
+
+    async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
+        let tags = self.api.version(version).await?.tags;
+        let now = |key: &str| tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
+        match mark {
+            Mark::Held { incident } => {
+                for key in [CONDEMNED_TAG, HOLD_TAG] {
+                    if now(key) != Some(incident) {
+                        self.put_tag(version, key, incident).await?;
+                    }
+                }
+                Ok(())
+            }
+            Mark::Lifted if now(HOLD_TAG).is_none_or(|value| value == LIFTED) => Ok(()),
+            Mark::Lifted => self.put_tag(version, HOLD_TAG, LIFTED).await,
+        }
+    }
+
+    async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
+        let Some(version) = self.api.alias(self.alias()?).await? else { return Ok(None) };
+        VersionName::new(version).map(Some).map_err(|error| {
+            PortError::new(ErrorKind::BadAnswer, format!("mlflow's alias points at no version: {error}"))
+        })
+    }
+
+    async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
+        let alias = self.alias()?;
+        let now = self.promoted().await?;
+        if now.as_ref() == Some(version) {
+            return Ok(());
+        }
+        if now.as_ref() != expecting {
+            let shown =
+                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
+            return Err(PortError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the alias `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",
+                    self.api.model,
+                    shown(now.as_ref()),
+                    shown(expecting)
+                ),
+            ));
+        }
+        let changed = self.api.set_alias(alias, version).await;
+        let what = format!("the alias `{alias}` of `{}`", self.api.model);
+        settled(changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) }).await
+    }
+}

@@ -1,0 +1,212 @@
+//! From MLflow's words to the port's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ripcord_core::fact::{Lineage, Measure};
+use ripcord_core::name::VersionName;
+use ripcord_core::signal::Label;
+use ripcord_core::target::VersionTarget;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::registry::RegistryVersion;
+use ripcord_ports::{ErrorKind, PortError};
+
+use super::api::Api;
+use super::artefacts::{self, Found, Root};
+use super::mlmodel::About;
+use super::wire::{DatasetInput, Pair, Run, Version};
+use crate::registry_directory::HOLD_TAG;
+
+const READY: &str = "READY";
+const CONTEXT: &str = "mlflow.data.context";
+const COMMIT: &str = "mlflow.source.git.commit";
+
+/// What cannot change for a version once it is registered, so that it is read once: where its artefact lies, and what its `MLmodel`
+/// of that size says. A file that is replaced nevertheless shows when the artefact is fetched against its pinned digest.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(Mutex<HashMap<Key, Arc<Lasting>>>);
+
+/// A version that was deleted and its number are never used again, but its creation is part of the key all the same.
+type Key = (VersionName, UnixMillis);
+
+#[derive(Debug, Clone)]
+struct Lasting {
+    root: Root,
+    about: Option<(Option<u64>, About)>,
+}
+
+/// Beyond so many everything is forgotten and read again.
+const REMEMBERED_MAX: usize = 10_000;
+
+impl Remembered {
+    fn get(&self, key: &Key) -> Option<Arc<Lasting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn put(&self, key: Key, lasting: Lasting) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED_MAX {
+            all.clear();
+        }
+        all.insert(key, Arc::new(lasting));
+    }
+}
+
+/// One version with everything that hangs on it. What hinders a later fetch makes it broken; what hinders knowing is an error.
+pub(super) async fn version(
+    api: &Api,
+    remembered: &Remembered,
+    version: Version,
+    mut aliases: Vec<String>,
+) -> Result<RegistryVersion, PortError> {
+    let name = VersionName::new(version.version.as_str()).map_err(|error| {
+        PortError::new(
+            ErrorKind::BadAnswer,
+            format!("mlflow lists a version with a name of another kind: {error}"),
+        )
+    })?;
+    aliases.sort();
+    let created_at = UnixMillis(version.creation_timestamp);
+    let run = async {
+        match version.run_id.as_str() {
+            "" => Ok(None),
+            run_id => api.run(run_id).await,
+        }
+    };
+    let (run, artefact) = tokio::join!(run, artefact(api, remembered, (name.clone(), created_at)));
+    let (run, unseen) = or_hindered(run)?;
+    let (about, hindered) = or_hindered(artefact)?;
+    let about = about.unwrap_or(Ok(About::default()));
+    let not_ready = (version.status != READY && !version.status.is_empty()).then(|| {
+        let said = if version.status_message.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", version.status_message)
+        };
+        format!("mlflow calls it `{}`{said}", version.status)
+    });
+    let broken = not_ready.or(hindered).or(about.as_ref().err().cloned()).or(unseen);
+    let about = about.unwrap_or_default();
+    Ok(RegistryVersion {
+        version: VersionTarget { version: name, digest: None },
+        created_at,
+        aliases,
+        tags: labels(version.tags.into_iter().filter(|tag| !is_lifted_hold(tag)).collect()),
+        measures: measures(run.flatten().as_ref()),
+        signature: about.signature,
+        runtime: about.runtime,
+        broken,
+    })
+}
+
+/// An error that says that this version's artefact cannot be had is a property of the version, and hides no other.
+fn or_hindered<T>(result: Result<T, PortError>) -> Result<(Option<T>, Option<String>), PortError> {
+    match result {
+        Ok(value) => Ok((Some(value), None)),
+        Err(error)
+            if matches!(
+                error.kind,
+                ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::BadAnswer
+            ) =>
+        {
+            Ok((None, Some(error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn artefact(api: &Api, remembered: &Remembered, key: Key) -> Result<Result<About, String>, PortError> {
+    let what = format!("version `{}`", key.0);
+    let known = remembered.get(&key);
+    let root = match &known {
+        Some(known) => known.root.clone(),
+        None => root(api, &key.0).await?,
+    };
+    let listed = artefacts::list(api, &root, "", &what).await?;
+    if listed.is_empty() {
+        return Ok(Err("its artefact has no file in mlflow: it was deleted, or never uploaded".to_owned()));
+    }
+    let size =
+        listed.iter().find(|found| found.path == super::mlmodel::NAME).map(|found: &Found| found.bytes);
+    let about = match known.as_ref().and_then(|known| known.about.clone()) {
+        Some((seen, about)) if Some(seen) == size => return Ok(Ok(about)),
+        _ => artefacts::about(api, &root, &listed, &what).await?,
+    };
+    let lasting = about.as_ref().ok().zip(size).map(|(about, size)| (size, about.clone()));
+    remembered.put(key, Lasting { root, about: lasting });
+    Ok(about)
+}
+
+/// Where a version's artefact lies.
+pub(super) async fn root(api: &Api, version: &VersionName) -> Result<Root, PortError> {
+    let uri = api.download_uri(version).await?;
+    Root::parse(&uri, &api.url).map_err(|why| {
+        PortError::new(
+            ErrorKind::Unsupported,
+            format!("the artefact of version `{version}` of `{}` {why}", api.model),
+        )
+    })
+}
+
+/// The port's tag of a hold is there only while the hold stands.
+fn is_lifted_hold(tag: &Pair) -> bool {
+    tag.key == HOLD_TAG && tag.value == super::LIFTED
+}
+
+fn labels(pairs: Vec<Pair>) -> Vec<Label> {
+    let mut labels: Vec<Label> =
+        pairs.into_iter().map(|pair| Label { name: pair.key, value: pair.value }).collect();
+    labels.sort();
+    labels
+}
+
+fn measures(run: Option<&Run>) -> Vec<Measure> {
+    let mut measures: Vec<Measure> = run
+        .iter()
+        .flat_map(|run| &run.data.metrics)
+        // A measure that is no number says nothing, and compares with nothing, not even itself.
+        .filter(|metric| metric.value.is_finite())
+        .map(|metric| Measure { name: metric.key.clone(), value: metric.value })
+        .collect();
+    measures.sort_by(|a, b| a.name.cmp(&b.name));
+    measures
+}
+
+/// What the run and the version say of the origin. The contract knows one data set: it is the one that was logged for training, or the first;
+/// others, the run and the source stand among the parameters, under names that no parameter of MLflow's has.
+pub(super) fn lineage(version: &Version, run: Option<Run>) -> Lineage {
+    let mut parameters = Vec::new();
+    let mut add = |name: String, value: &str| {
+        if !value.is_empty() {
+            parameters.push(Label::new(name, value));
+        }
+    };
+    add("mlflow:source".into(), &version.source);
+    add("mlflow:run".into(), &version.run_id);
+    let Some(run) = run else {
+        parameters.sort();
+        return Lineage { code: None, parameters, dataset: None, dataset_revision: None, parent: None };
+    };
+    let tag = |key: &str| run.data.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
+    for key in ["mlflow.source.name", "mlflow.source.type", "mlflow.user"] {
+        add(key.replacen("mlflow.", "mlflow:", 1), tag(key).unwrap_or_default());
+    }
+    let mut datasets: Vec<&DatasetInput> = run.inputs.dataset_inputs.iter().collect();
+    datasets.sort_by_key(|input| !matches!(context(input), "training" | "train"));
+    for (number, input) in datasets.iter().enumerate().skip(1) {
+        let name = format!("mlflow:dataset:{number}:{}:{}", context(input), input.dataset.name);
+        add(name, &input.dataset.digest);
+    }
+    let dataset = datasets.first().map(|input| &input.dataset);
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let code = tag(COMMIT).map(str::to_owned);
+    let (name, revision) =
+        (dataset.and_then(|set| text(&set.name)), dataset.and_then(|set| text(&set.digest)));
+    parameters.extend(run.data.params.into_iter().map(|pair| Label { name: pair.key, value: pair.value }));
+    parameters.sort();
+    Lineage { code, parameters, dataset: name, dataset_revision: revision, parent: None }
+}
+
+fn context(input: &DatasetInput) -> &str {
+    input.tags.iter().find(|tag| tag.key == CONTEXT).map_or("", |tag| tag.value.as_str())
+}

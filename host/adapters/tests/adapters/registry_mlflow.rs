@@ -1,0 +1,245 @@
+//! MLflow's registry, against what real servers of release 2 and 3 answered.
+
+mod artefacts;
+mod changes;
+mod replay;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use ripcord_adapters::Secret;
+use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
+use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
+use ripcord_core::time::Millis;
+use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
+use serde_json::{Value, json};
+
+use self::replay::{Replay, config, registry, replayed};
+use crate::support::{Server, empty_dir, shared, target, version};
+
+#[tokio::test]
+async fn versions_are_listed_with_aliases_measures_and_signature() {
+    for release in [2, 3] {
+        let (replay, _server, registry) = replayed(release).await;
+        let versions = registry.versions(10).await.unwrap();
+        let names: Vec<_> = versions.iter().map(|listed| listed.version.version.as_str()).collect();
+        assert_eq!(names, ["2", "1"]);
+        let [new, old] = &versions[..] else { panic!("two versions") };
+        assert_eq!((&new.aliases[..], &old.aliases[..]), (&["champion".to_owned()][..], &[][..]));
+        assert_eq!(old.tags[0].name, "team");
+        assert_eq!(old.broken, None, "release {release}");
+        // A loss of NaN was logged as well: it is no measure.
+        let measures: Vec<_> = new.measures.iter().map(|m| (m.name.as_str(), m.value)).collect();
+        assert_eq!(measures, [("accuracy", 0.8733333333333333)]);
+        assert!(new.signature.as_deref().unwrap().contains("float64"), "{:?}", new.signature);
+        assert!(
+            new.runtime.as_deref().unwrap().starts_with("mlflow.sklearn, python 3.11"),
+            "{:?}",
+            new.runtime
+        );
+        assert_eq!(registry.version(&version("2")).await.unwrap(), *new);
+
+        let before = replay.seen("");
+        assert_eq!(registry.versions(10).await.unwrap(), versions);
+        assert_eq!(replay.seen("") - before, 6, "what cannot change is not read again");
+        assert_eq!(registry.versions(1).await.unwrap(), versions[..1]);
+        assert_eq!(replay.seen("max_results=1&"), 1);
+    }
+}
+
+#[tokio::test]
+async fn lineage_names_code_parameters_and_data_sets() {
+    for (release, source) in [(2, "mlflow-artifacts:/1/"), (3, "models:/m-")] {
+        let (_replay, _server, registry) = replayed(release).await;
+        let lineage = registry.lineage(&version("2")).await.unwrap();
+        assert_eq!(lineage.code.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
+        assert_eq!(lineage.dataset.as_deref(), Some("iris"));
+        assert_eq!(lineage.dataset_revision.as_ref().unwrap().len(), 8);
+        let value = |name: &str| {
+            let found = lineage.parameters.iter().find(|label| label.name == name);
+            found.map(|label| label.value.as_str()).unwrap_or_else(|| panic!("{name} of release {release}"))
+        };
+        assert_eq!(value("C"), "0.01");
+        assert_eq!(value("mlflow:source.name"), "seed.py");
+        assert_eq!(value("mlflow:run").len(), 32);
+        assert!(value("mlflow:source").starts_with(source));
+        assert_eq!(value("mlflow:dataset:1:eval:iris-rest").len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn what_hinders_a_fetch_shows_in_the_list() {
+    let artefacts = "GET /api/2.0/mlflow-artifacts/artifacts?";
+    let one = json!({"model_version": {"version": "1", "creation_timestamp": "7", "status": "PENDING_REGISTRATION"}});
+    let cases: [(&str, u16, Value, &str); 6] = [
+        ("model-versions/get?", 200, one, "PENDING_REGISTRATION"),
+        (artefacts, 200, json!({}), "has no file in mlflow"),
+        (artefacts, 403, json!("Permission denied"), "READ on the experiments"),
+        ("artifacts/MLmodel", 200, json!("flavors: ["), "another size than listed"),
+        ("runs/get", 403, json!("Permission denied"), "READ on the experiments"),
+        ("get-download-uri", 404, json!({"error_code": "RESOURCE_DOES_NOT_EXIST"}), "no version `1`"),
+    ];
+    for (part, status, body, expected) in cases {
+        let (replay, _server, registry) = replayed(3).await;
+        replay.script(part, status, body);
+        let broken = registry.version(&version("1")).await.unwrap().broken;
+        let why = broken.unwrap_or_else(|| panic!("{part}: not broken"));
+        assert!(why.contains(expected), "{part}: {why}");
+    }
+    let (replay, _server, registry) = replayed(3).await;
+    replay.script("runs/get", 404, json!({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "gone"}));
+    let listed = registry.version(&version("1")).await.unwrap();
+    assert_eq!((listed.broken, listed.measures.len()), (None, 0), "a deleted run takes the measures with it");
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_said_to_be() {
+    for release in [2, 3] {
+        let (replay, server, registry) = replayed(release).await;
+        for name in ["99", "no-such", "007"] {
+            let error = registry.version(&version(name)).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+            assert!(error.to_string().contains(&format!("no version `{name}` of `fraud`")), "{error}");
+        }
+        assert_eq!(replay.seen("version=no-such"), 0, "a version is a number to mlflow");
+
+        let elsewhere = |model: &str, alias: &str| {
+            let config = MlflowRegistryConfig {
+                model: model.into(),
+                alias: Some(alias.into()),
+                ..config(server.url(""))
+            };
+            MlflowRegistry::new(config, None, &shared()).unwrap()
+        };
+        assert_eq!(registry.promoted().await.unwrap(), Some(version("2")));
+        assert_eq!(elsewhere("fraud", "nobody").promoted().await.unwrap(), None);
+        // Release 2 gives the same 400 for an alias of a model that does not exist.
+        for error in [
+            elsewhere("no-model", "champion").promoted().await.unwrap_err(),
+            elsewhere("no-model", "champion").versions(10).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind, ErrorKind::NotFound, "release {release}: {error}");
+            assert!(error.to_string().contains("`no-model`"), "{error}");
+        }
+        let error = registry.promote(&version("99"), Some(&version("2"))).await.unwrap_err();
+        assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_every_form_become_one_clear_sentence() {
+    const LOGIN: &str = "You are not authenticated. Please see https://www.mlflow.org/docs/latest/auth/index.html#authenticating-to-mlflow on how to authenticate.";
+    const PAGE: &str = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n";
+    let json_error = |code: &str| json!({"error_code": code, "message": "said mlflow"});
+    let cases = [
+        (401, json!(LOGIN), ErrorKind::Denied, "check `user` and password"),
+        (403, json!("Permission denied"), ErrorKind::Denied, "READ on the registered model `fraud`"),
+        (403, json_error("PERMISSION_DENIED"), ErrorKind::Denied, "said mlflow"),
+        (404, json!(PAGE), ErrorKind::BadAnswer, "2.9 or later"),
+        (400, json_error("INVALID_PARAMETER_VALUE"), ErrorKind::Failed, "said mlflow"),
+        (302, json!(""), ErrorKind::Failed, "redirect"),
+        (200, json!("<html>Sign in</html>"), ErrorKind::BadAnswer, "not the JSON expected"),
+        (200, json!({"model_version": {}}), ErrorKind::BadAnswer, "not the JSON expected"),
+        (
+            200,
+            json!({"model_version": {"version": "3", "creation_timestamp": 1}}),
+            ErrorKind::BadAnswer,
+            "answered with version `3`",
+        ),
+        (501, json!("not here"), ErrorKind::Failed, "501"),
+    ];
+    for (status, body, kind, expected) in cases {
+        let (replay, _server, registry) = replayed(3).await;
+        for _ in 0..10 {
+            replay.script("model-versions/get?", status, body.clone());
+        }
+        let error = registry.version(&version("2")).await.unwrap_err();
+        assert_eq!((error.kind, error.applied), (kind, Applied::No), "{status}: {error}");
+        assert!(error.to_string().contains(expected), "{status}: {error}");
+        if status != 501 {
+            assert_eq!(
+                (error.retry, replay.seen("model-versions/get?")),
+                (Retry::No, 1),
+                "{status}: {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_when_it_wants_and_no_sooner() {
+    let (_replay, server, _) = replayed(3).await;
+    let proxy = FaultProxy::start(&server.url("")).await.unwrap();
+    let registry = registry(proxy.url());
+    proxy.order(Which::Any, Fault::Instead(Canned::later(429, 1)), 1);
+    let begun = Instant::now();
+    registry.manifest(&version("1")).await.unwrap();
+    assert!(begun.elapsed().as_millis() >= 1_000);
+    // Beyond patience it is not waited: whoever called is told when to come back.
+    proxy.order(Which::Any, Fault::Instead(Canned::later(503, 60)), 1);
+    let error = registry.manifest(&version("1")).await.unwrap_err();
+    assert_eq!(error.retry, Retry::After(Millis::seconds(60)), "{error}");
+    assert_eq!(proxy.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_or_is_down_ends_in_one_sentence() {
+    let (_replay, server, _) = replayed(3).await;
+    let proxy = FaultProxy::start(&server.url("")).await.unwrap();
+    let quick = MlflowRegistryConfig { deadline_ms: 100, patience_ms: 0, ..config(proxy.url()) };
+    let registry = MlflowRegistry::new(quick, None, &shared()).unwrap();
+    proxy.order(Which::Any, Fault::Delay(Duration::from_secs(5)), 1);
+    let error = registry.manifest(&version("1")).await.unwrap_err();
+    assert_eq!((error.kind, error.retry), (ErrorKind::TimedOut, Retry::Later), "{error}");
+    let address = proxy.url();
+    drop(proxy);
+    let error = registry.manifest(&version("1")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains(&address) && error.to_string().contains("check that the system runs"));
+}
+
+#[tokio::test]
+async fn credentials_are_sent_to_the_server_and_to_nobody_else() {
+    for (user, expected) in [(Some("ripcord"), "Basic cmlwY29yZDpzM2NyZXQ="), (None, "Bearer s3cret")] {
+        let (replay, server, _) = replayed(3).await;
+        let config = MlflowRegistryConfig { user: user.map(str::to_owned), ..config(server.url("")) };
+        let registry = MlflowRegistry::new(config, Some(Secret::new("s3cret")), &shared()).unwrap();
+        registry.versions(10).await.unwrap();
+        registry.fetch(&target("1", None), empty_dir().1).await.unwrap();
+        let seen = replay.seen.lock().unwrap().clone();
+        assert!(seen.iter().all(|(_, _, authorization)| authorization.as_deref() == Some(expected)));
+        assert!(!format!("{registry:?}").contains("s3cret"));
+    }
+    let elsewhere = Replay::release(3);
+    let other = elsewhere.start().await;
+    let place = other.url("/api/2.0/mlflow/model-versions/get?name=fraud&version=1");
+    let redirecting =
+        Router::new().fallback(move || async move { (StatusCode::FOUND, [("location", place)]) });
+    let server = Server::start(redirecting).await;
+    let registry =
+        MlflowRegistry::new(config(server.url("")), Some(Secret::new("s3cret")), &shared()).unwrap();
+    let error = registry.manifest(&version("1")).await.unwrap_err();
+    assert!(error.to_string().contains("redirects are not followed"), "{error}");
+    let error = registry.fetch(&target("1", None), empty_dir().1).await.unwrap_err();
+    assert!(error.to_string().contains("redirects are not followed"), "{error}");
+    assert_eq!(elsewhere.seen(""), 0);
+}
+
+#[test]
+fn wrong_configurations_are_refused_with_what_to_do() {
+    let check = |change: fn(&mut MlflowRegistryConfig), secret: Option<Secret>, expected: &str| {
+        let mut config = config("http://127.0.0.1:5000".into());
+        change(&mut config);
+        let error = MlflowRegistry::new(config, secret, &shared()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration);
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    };
+    check(|config| config.url = "127.0.0.1:5000".into(), None, "http");
+    check(|config| config.url = "http://me:hunter2@127.0.0.1".into(), None, "`user`");
+    check(|config| config.model = "a/b".into(), None, "`a/b`");
+    check(|config| config.model = "it's \"it\"".into(), None, "search");
+    check(|config| config.alias = Some("Latest".into()), None, "`Latest`");
+    check(|config| config.user = Some("me".into()), None, "`password-file`");
+}
