@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -21,6 +21,8 @@ use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+const BEFORE_CUT: Duration = Duration::from_millis(20);
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -303,9 +305,11 @@ async fn cut(answer: Response<Answer>, after: usize) -> Result<Response<Answer>,
     // A cut at the very end would be none.
     let after = after.min(body.len().saturating_sub(1));
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
-    let pieces = [
-        Ok(Frame::data(body.slice(..after))),
-        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "ordered")),
-    ];
-    Ok(Response::from_parts(parts, BodyExt::boxed(StreamBody::new(stream::iter(pieces)))))
+    let begun = stream::iter([Ok(Frame::data(body.slice(..after)))]);
+    let ended = stream::once(async {
+        // What was sent so far has to leave before the connection ends.
+        tokio::time::sleep(BEFORE_CUT).await;
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "ordered"))
+    });
+    Ok(Response::from_parts(parts, BodyExt::boxed(StreamBody::new(begun.chain(ended)))))
 }

@@ -8,15 +8,46 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::StatusCode;
-use ripcord_adapters::Secret;
+use ripcord_adapters::conformance::registry_faults::Steadiness;
 use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
 use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
+use ripcord_adapters::{Secret, conformance};
 use ripcord_core::time::Millis;
 use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
 use serde_json::{Value, json};
 
 use self::replay::{Replay, config, registry, replayed};
-use crate::support::{Server, empty_dir, shared, target, version};
+use crate::support::{Folders, Server, empty_dir, shared, target, version};
+
+#[tokio::test]
+async fn release_2_conforms_also_while_the_network_fails() {
+    conforms(2).await;
+}
+
+#[tokio::test]
+async fn release_3_conforms_also_while_the_network_fails() {
+    conforms(3).await;
+}
+
+async fn conforms(release: u32) {
+    let server = Replay::living(release).start().await;
+    let direct = registry(server.url(""));
+    let mut newest_first = Vec::new();
+    for name in ["2", "1"] {
+        let staged = direct.fetch(&target(name, None), empty_dir().1).await.unwrap();
+        newest_first.push(target(name, Some(staged.digest)));
+    }
+    let expected = conformance::registry::Expected { newest_first, marks: true, promotes: true };
+    let folders = Folders::default();
+    let empty = || folders.next();
+    conformance::registry::conforms(&direct, &expected, &empty).await;
+
+    let proxy = FaultProxy::start(&server.url("")).await.unwrap();
+    let behind = MlflowRegistryConfig { patience_ms: 300, ..config(proxy.url()) };
+    let behind = MlflowRegistry::new(behind, None, &shared()).unwrap();
+    let steady = Steadiness::Retries;
+    conformance::registry_faults::conforms_in_faults(&behind, &proxy, &expected, steady, &empty).await;
+}
 
 #[tokio::test]
 async fn versions_are_listed_with_aliases_measures_and_signature() {
