@@ -75,6 +75,32 @@ fn the_good_one_is_good() {
 }
 
 #[test]
+fn mlflow_is_a_registry_with_a_password_for_a_user_and_a_token_without() {
+    let registry = |keys: &str| -> Result<_, String> {
+        let table = format!("registry = {{ kind = \"mlflow\", url = \"http://127.0.0.1:5000\"{keys} }}");
+        let text = GOOD.replace("registry = { kind = \"directory\", root = \"registry\" }", &table);
+        let config = parse(&text)?;
+        match &config.service("fraud-api").unwrap().registry {
+            ripcord::config::adapters::RegistryConfig::Mlflow(registry) => Ok(registry.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let bare = registry("").unwrap();
+    assert_eq!((bare.config.model.as_str(), bare.config.alias, bare.token), ("fraud", None, None));
+    let named = registry(", user = \"ripcord\", password-file = \"p\", alias = \"champion\"").unwrap();
+    assert_eq!(named.config.user.as_deref(), Some("ripcord"));
+    assert!(named.token.is_some());
+    assert!(registry(", token-env = \"MLFLOW_TOKEN\"").unwrap().token.is_some());
+    for (keys, wrong) in [
+        (", user = \"ripcord\", token-file = \"t\"", "token-file"),
+        (", password-file = \"p\"", "password-file"),
+    ] {
+        let error = registry(keys).unwrap_err();
+        assert!(error.contains(wrong), "{error}");
+    }
+}
+
+#[test]
 fn every_default_is_the_documented_one() {
     use ripcord_core::terms::{Breaker, Deadlines, Mode};
     let config = parse(&GOOD.replace("mode = \"ask\"", "")).unwrap_or_else(|error| panic!("{error}"));

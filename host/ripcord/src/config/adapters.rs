@@ -12,6 +12,7 @@ use ripcord_adapters::metrics_scrape::ScrapeConfig;
 use ripcord_adapters::notifier_webhook::WebhookNotifierConfig;
 use ripcord_adapters::registry_command::CommandRegistryConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
+use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
 use ripcord_adapters::request_log_jsonl::JsonLinesLogConfig;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -28,7 +29,7 @@ pub struct Adapter<C> {
     pub span: Range<usize>,
     /// Its own keys.
     pub config: C,
-    /// Sent as `Authorization: Bearer`.
+    /// Sent as `Authorization: Bearer`; the password where the adapter has a user.
     pub token: Option<SecretRef>,
 }
 
@@ -37,6 +38,8 @@ pub struct Adapter<C> {
 pub enum RegistryConfig {
     /// A folder per version.
     Directory(Adapter<DirectoryRegistryConfig>),
+    /// A registered model of MLflow.
+    Mlflow(Adapter<MlflowRegistryConfig>),
     /// A team's own program.
     Command(Adapter<CommandRegistryConfig>),
 }
@@ -169,7 +172,12 @@ pub(crate) fn take_registry(
 ) -> Option<RegistryConfig> {
     let example = "registry = { kind = \"directory\", root = \"…\" }";
     let mut node = take_required(service, "registry", example, mistakes)?;
-    match take_kind(&mut node, &["directory", "command"], mistakes)? {
+    match take_kind(&mut node, &["directory", "mlflow", "command"], mistakes)? {
+        "mlflow" => {
+            node.set_default("model", model);
+            let secret = if node.has("user") { "password" } else { "token" };
+            Some(RegistryConfig::Mlflow(Adapter::read(node, Some(secret), base, mistakes)?))
+        }
         "directory" => {
             node.set_default("model", model);
             let adapter = Adapter::<DirectoryRegistryConfig>::read(node, None, base, mistakes)?;

@@ -15,6 +15,7 @@ use ripcord_adapters::notifier_log::LogNotifier;
 use ripcord_adapters::notifier_webhook::WebhookNotifier;
 use ripcord_adapters::registry_command::CommandRegistry;
 use ripcord_adapters::registry_directory::DirectoryRegistry;
+use ripcord_adapters::registry_mlflow::MlflowRegistry;
 use ripcord_adapters::request_log_jsonl::JsonLinesLog;
 use ripcord_core::live::Proof;
 use ripcord_core::signal::Label;
@@ -100,7 +101,7 @@ pub fn ports(
     shared: &Shared,
     mistakes: &mut Mistakes,
 ) -> Option<ServicePorts> {
-    let registry = registry(service, mistakes);
+    let registry = registry(service, shared, mistakes);
     let deployer = deployer(service, data, shared, mistakes);
     let endpoint = service.endpoint.as_ref().and_then(|endpoint| {
         let EndpointConfig::OpenInference(adapter) = endpoint;
@@ -137,10 +138,15 @@ pub fn ports(
     })
 }
 
-fn registry(service: &ServiceConfig, mistakes: &mut Mistakes) -> Option<Arc<dyn Registry>> {
+fn registry(service: &ServiceConfig, shared: &Shared, mistakes: &mut Mistakes) -> Option<Arc<dyn Registry>> {
     match &service.registry {
         RegistryConfig::Directory(adapter) => {
             let made = DirectoryRegistry::new(adapter.config.clone());
+            mistakes.ok(&adapter.span, made, "").map(|registry| Arc::new(registry) as _)
+        }
+        RegistryConfig::Mlflow(adapter) => {
+            let secret = optional(adapter.token.as_ref(), mistakes);
+            let made = MlflowRegistry::new(adapter.config.clone(), secret, shared);
             mistakes.ok(&adapter.span, made, "").map(|registry| Arc::new(registry) as _)
         }
         RegistryConfig::Command(adapter) => {
@@ -192,6 +198,10 @@ pub(crate) fn step_arguments(service: &ServiceConfig, ports: &ServicePorts) -> V
     if let DeployerConfig::OpenInference(adapter) = &service.deployer {
         arguments.push(Label::new("address", adapter.config.url.clone()));
         arguments.push(Label::new("model-directory", adapter.config.model_directory.display().to_string()));
+    }
+    if let RegistryConfig::Mlflow(adapter) = &service.registry {
+        arguments.push(Label::new("registry-address", adapter.config.url.clone()));
+        arguments.extend(adapter.config.alias.iter().map(|alias| Label::new("alias", alias.clone())));
     }
     arguments.sort();
     arguments
