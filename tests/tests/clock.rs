@@ -112,7 +112,9 @@ async fn a_deadline_that_passed_while_no_host_ran_is_judged_after_a_look() {
     host.die().await;
     assert_eq!(lab.world.of(&service).live, "1.1", "the shift happened");
     lab.clock.advance(Millis::hours(24 * 7));
-    let host = lab.start().await;
+    // A look takes its time.
+    let slow = Fuse::slow(std::time::Duration::from_millis(50));
+    let host = lab.start_with(slow).await.unwrap();
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let folded = check::journal(&host, &service).await;

@@ -29,11 +29,28 @@ pub struct ParsedAlert {
     pub dedupe_key: Digest,
 }
 
-/// A payload, read.
+/// One alert of a payload that cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadAlert {
+    /// Its place in the payload, from one.
+    pub number: usize,
+    /// What is wrong; the rest of a sentence that begins with the alert.
+    pub why: String,
+    /// Those of its labels that are text, sorted by name.
+    pub labels: Vec<Label>,
+    /// The same for every delivery of the same text.
+    pub dedupe_key: Digest,
+}
+
+/// A payload, read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParsedPayload {
     /// In the payload's order, without repeats.
     pub alerts: Vec<ParsedAlert>,
+    /// In the payload's order, without repeats. They must not be lost: a sender does not send a refused payload again.
+    pub bad: Vec<BadAlert>,
+    /// The group that the payload is about; empty where the source knows no groups.
+    pub group_key: String,
     /// How many alerts the source left out. They are lost unless people are told.
     pub truncated: u64,
 }

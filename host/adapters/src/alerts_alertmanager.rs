@@ -3,14 +3,15 @@
 //! Payloads carry no id and are repeated: by a retry, by `continue: true`, by `repeat_interval`, and together with newer alerts of their
 //! group. So each alert has a dedupe key over what identifies one change of one alert.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use serde::Deserialize;
+use serde_json::Value;
 
-pub use crate::alerts::{ParsedAlert, ParsedPayload};
+pub use crate::alerts::{BadAlert, ParsedAlert, ParsedPayload};
 use crate::text_time;
 
 const VERSION: &str = "4";
@@ -25,10 +26,10 @@ pub enum PayloadError {
     /// It is of another version.
     #[error("the payload is of version `{0}`: only version 4, of Alertmanager 0.15 and later, is known")]
     Version(String),
-    /// One of its alerts is wrong.
-    #[error("alert {number} of the payload {why}")]
-    Alert {
-        /// Counted from one.
+    /// None of its alerts can be judged.
+    #[error("no alert of the payload can be judged: alert {number} {why}")]
+    NoGoodAlert {
+        /// The first one's, counted from one.
         number: usize,
         /// The rest of the sentence.
         why: String,
@@ -46,7 +47,7 @@ struct Payload {
     group_key: String,
     #[serde(default)]
     truncated_alerts: u64,
-    alerts: Vec<Alert>,
+    alerts: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -67,14 +68,14 @@ struct Alert {
 pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     #[derive(Deserialize)]
     struct Version {
-        version: Option<serde_json::Value>,
+        version: Option<Value>,
     }
     // The version first: the payload of another one may look different in every other way.
     let seen: Version =
         serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
     match seen.version {
-        Some(serde_json::Value::String(version)) if version == VERSION => {}
-        Some(serde_json::Value::String(other)) => {
+        Some(Value::String(version)) if version == VERSION => {}
+        Some(Value::String(other)) => {
             return Err(PayloadError::Version(other.chars().take(40).collect()));
         }
         Some(_) => return Err(PayloadError::Json("its `version` is no text".to_owned())),
@@ -86,16 +87,44 @@ pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     if payload.alerts.len() > ALERTS_MAX {
         return Err(PayloadError::TooMany);
     }
-    let mut seen = std::collections::HashSet::new();
-    let mut alerts = Vec::new();
-    for (index, alert) in payload.alerts.into_iter().enumerate() {
-        let parsed =
-            read(alert, &payload.group_key).map_err(|why| PayloadError::Alert { number: index + 1, why })?;
-        if seen.insert(parsed.dedupe_key) {
-            alerts.push(parsed);
+    let mut seen = HashSet::new();
+    let (mut alerts, mut bad) = (Vec::new(), Vec::new());
+    for (index, value) in payload.alerts.into_iter().enumerate() {
+        match read_value(&value, &payload.group_key) {
+            Ok(alert) if seen.insert(alert.dedupe_key) => alerts.push(alert),
+            Ok(_) => {}
+            Err(why) => {
+                let bad_alert = bad_alert(index + 1, why, &value);
+                if seen.insert(bad_alert.dedupe_key) {
+                    bad.push(bad_alert);
+                }
+            }
         }
     }
-    Ok(ParsedPayload { alerts, truncated: payload.truncated_alerts })
+    match bad.first() {
+        Some(BadAlert { number, why, .. }) if alerts.is_empty() => {
+            Err(PayloadError::NoGoodAlert { number: *number, why: why.clone() })
+        }
+        _ => Ok(ParsedPayload {
+            alerts,
+            bad,
+            group_key: payload.group_key,
+            truncated: payload.truncated_alerts,
+        }),
+    }
+}
+
+fn read_value(value: &Value, group_key: &str) -> Result<ParsedAlert, String> {
+    let alert = Alert::deserialize(value).map_err(|error| format!("is not of the known form: {error}"))?;
+    read(alert, group_key)
+}
+
+fn bad_alert(number: usize, why: String, value: &Value) -> BadAlert {
+    let labels = value.get("labels").and_then(Value::as_object).into_iter().flatten();
+    let labels: BTreeMap<String, String> =
+        labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let dedupe_key = Digest::tagged("ripcord bad alert 1", &[value.to_string().as_bytes()]);
+    BadAlert { number, why, labels: sorted(labels), dedupe_key }
 }
 
 fn read(alert: Alert, group_key: &str) -> Result<ParsedAlert, String> {

@@ -118,7 +118,7 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         "model_version_alias.created" => &["alias", "version"],
         "model_version_alias.deleted" => &["alias"],
         "model_version_tag.set" | "model_version_tag.deleted" => &["version", "key"],
-        _ => return Ok(ParsedPayload { alerts: Vec::new(), truncated: 0 }),
+        _ => return Ok(ParsedPayload::default()),
     };
     let wrong = |why: String| DeliveryError::Event { event: event.clone(), why };
     let text = |key: &str| match payload.data.get(key) {
@@ -132,7 +132,7 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         labels.push(Label::new(name, text(key)?));
     }
     if labels.iter().any(|label| label.name == "tag" && label.value.starts_with(OWN_TAGS)) {
-        return Ok(ParsedPayload { alerts: Vec::new(), truncated: 0 });
+        return Ok(ParsedPayload::default());
     }
     labels.sort();
     let mut annotations: Vec<Label> = ["description", "run_id", "source", "value"]
@@ -154,5 +154,5 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         group_key: String::new(),
         dedupe_key: Digest::tagged("ripcord mlflow delivery 1", &[headers.id.as_bytes()]),
     };
-    Ok(ParsedPayload { alerts: vec![alert], truncated: 0 })
+    Ok(ParsedPayload { alerts: vec![alert], ..ParsedPayload::default() })
 }

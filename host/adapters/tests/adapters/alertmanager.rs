@@ -120,7 +120,7 @@ fn other_payloads_are_refused_with_a_sentence() {
     check(r#"{"version":"4"}"#, "`alerts`");
     check(
         &alert(r#"{"status":"firing","labels":{},"startsAt":"2026-11-22T18:55:06Z"}"#),
-        "alert 1 of the payload has no label `alertname`",
+        "no alert of the payload can be judged: alert 1 has no label `alertname`",
     );
     check(
         &alert(r#"{"status":"on","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}"#),
@@ -136,5 +136,29 @@ fn other_payloads_are_refused_with_a_sentence() {
         ),
         "bad `endsAt`: `x`",
     );
-    check(&alert(r#"{"status":"firing","labels":{"alertname":7},"startsAt":"x"}"#), "not the JSON");
+    check(
+        &alert(r#"{"status":"firing","labels":{"alertname":7},"startsAt":"x"}"#),
+        "alert 1 is not of the known form",
+    );
+}
+
+#[test]
+fn one_bad_alert_does_not_take_the_good_ones_with_it() {
+    let body = fixture("alertmanager/01-hooks_alertmanager-firing-2.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let good = parse(&body).unwrap();
+    let alerts = json["alerts"].as_array_mut().unwrap();
+    let mut bad = alerts[0].clone();
+    bad["startsAt"] = "yesterday".into();
+    bad["labels"]["number"] = 7.into();
+    alerts.insert(1, bad.clone());
+    alerts.push(bad);
+    alerts.push("no alert".into());
+    let payload = parse(json.to_string().as_bytes()).unwrap();
+    assert_eq!(payload.alerts, good.alerts);
+    let [first, second] = &payload.bad[..] else { panic!("{:?}", payload.bad) };
+    assert_eq!((first.number, second.number), (2, 5), "the same text twice is one");
+    assert!(first.why.contains("not of the known form") && second.labels.is_empty(), "{first:?}");
+    assert!(first.labels.iter().any(|label| label.name == "alertname"));
+    assert!(first.labels.iter().all(|label| label.name != "number"), "only text is a label");
 }

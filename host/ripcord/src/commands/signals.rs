@@ -18,8 +18,8 @@ pub(super) async fn unrouted(global: &Global, limit: u32) -> Outcome {
     if signals.is_empty() {
         return Ok(Page::done("every alert found its service", &signals));
     }
-    let mut table = Table::new(["received", "source", "rule", "severity", "times", "labels"]);
-    for UnroutedSignal { source, times, signal } in &signals {
+    let mut table = Table::new(["received", "source", "rule", "severity", "times", "why", "labels"]);
+    for UnroutedSignal { source, times, why, signal } in &signals {
         let labels: Vec<_> =
             signal.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
         table.row([
@@ -28,6 +28,7 @@ pub(super) async fn unrouted(global: &Global, limit: u32) -> Outcome {
             signal.rule.as_str().into(),
             (&signal.severity).into(),
             times.into(),
+            why.as_str().into(),
             labels.join(" ").into(),
         ]);
     }

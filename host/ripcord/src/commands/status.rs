@@ -4,35 +4,48 @@ use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
 use ripcord_engine::fold;
-use ripcord_ports::Clock as _;
+use ripcord_ports::store::SignalFilter;
+use ripcord_ports::{Clock as _, Store as _};
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::config::ServiceConfig;
-use crate::http::wire::{HoldLine, IncidentState, ServiceView, VersionLine};
+use crate::http::wire::{HoldLine, IncidentState, ServiceView, UnroutedSignal, VersionLine};
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, incident};
 
+/// How many signals without a service are counted.
+const UNROUTED_MAX: u32 = 100;
+
 /// Asks the host that runs, which knows what is live; without one, or without a token, the store.
 pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
-    let mut views = Vec::new();
+    let (mut views, mut unrouted) = (Vec::new(), Vec::new());
     match reach.running().await {
         Some(host) => {
+            unrouted = host.get::<Vec<UnroutedSignal>>("signals/unrouted").await?;
             for name in names(&reach, service)? {
                 views.push(host.get::<ServiceView>(&format!("services/{name}?live=true")).await?);
             }
         }
         None => {
+            if let Ok(store) = reach.store() {
+                let kept = store.signals(SignalFilter::Unrouted, UNROUTED_MAX).await;
+                unrouted = kept
+                    .map_err(|error| Failure::of(Exit::Failed, error))?
+                    .into_iter()
+                    .map(Into::into)
+                    .collect();
+            }
             for state in states(&reach, service).await? {
                 let configured = reach.config.service(state.name.as_str());
                 views.extend(configured.map(|configured| view(configured, &state)));
             }
         }
     }
-    Ok(page(&views))
+    Ok(page(&views, unrouted.len()))
 }
 
 /// The services of the configuration, or the one that is asked for.
@@ -78,7 +91,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
     }
 }
 
-fn page(views: &[ServiceView]) -> Page {
+fn page(views: &[ServiceView], unrouted: usize) -> Page {
     let waits = |view: &ServiceView| {
         view.incident.as_ref().is_some_and(|open| open.needs.is_some() || !open.wanted.is_empty())
     };
@@ -89,7 +102,11 @@ fn page(views: &[ServiceView]) -> Page {
     } else {
         Exit::Done
     };
-    let text: Vec<String> = views.iter().map(service_text).collect();
+    let mut text: Vec<String> = views.iter().map(service_text).collect();
+    if unrouted > 0 {
+        let said = format!("{unrouted} signals have no service: `ripcord signals` lists them and says why");
+        text.push(paint(WARN, said));
+    }
     let text = if text.is_empty() { "no services are configured".to_owned() } else { text.join("\n") };
     Page::new(exit, text, &views)
 }

@@ -147,7 +147,16 @@ fn voter<'a>(
     };
     let wrong = || Problem::forbidden("the signature is not that of a configured person over this vote");
     let known = known.ok_or_else(wrong)?;
-    let Some(signature) = &body.signature else { return Ok((known, None)) };
+    let Some(signature) = &body.signature else {
+        // Who has a key vouches with it: a token that was read somewhere must not be enough.
+        if known.public_key.is_some() {
+            let (name, word) = (&known.person.name, if granted { "approve" } else { "refuse" });
+            return Err(Problem::forbidden(format!(
+                "`{name}` has a public key, so only a signature counts: sign with `ripcord {word} {id} --key FILE`"
+            )));
+        }
+        return Ok((known, None));
+    };
     let key = known.public_key.ok_or_else(|| {
         Problem::forbidden(format!("`{}` has no `public-key` in the configuration", known.person.name))
     })?;

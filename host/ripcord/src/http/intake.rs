@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::gate::Gate;
 use super::problem::Problem;
+use super::unroutable;
 use crate::config::{RouteConfig, SourceKind};
 
 /// A sender that needs longer for its body is cut off.
@@ -51,7 +52,9 @@ pub struct Intake {
     pub repeated: usize,
     /// Of both, those that no route takes; `GET /api/v1/signals/unrouted` lists them.
     pub unrouted: usize,
-    /// Alerts that the sender left out; they are lost.
+    /// Alerts that cannot be judged; they are kept and listed with those that no route takes.
+    pub unreadable: usize,
+    /// Alerts that the sender left out. That it did is listed too, once for each group.
     pub truncated: u64,
 }
 
@@ -82,22 +85,23 @@ pub(crate) async fn hook(
         tracing::warn!(source = %source.name, why, "a webhook cannot be read");
         Problem::bad_request(why)
     })?;
-    if payload.truncated > 0 {
-        tracing::error!(
-            source = %source.name, alerts = payload.truncated,
-            "the sender left alerts out: raise or remove its `max_alerts`"
-        );
+    let (signals, oddities) = (source.signals(&payload, now)?, source.oddities(&payload, now)?);
+    let unrouted = signals.iter().filter(|signal| signal.service.is_none()).count();
+    let alerts = signals.len();
+    let accepted =
+        app.engine.take_signals(signals.into_iter().chain(oddities.iter().cloned()).collect()).await?;
+    let is_new = |accepted: &Accepted| matches!(accepted, Accepted::Stored(_));
+    let (good, odd) = accepted.split_at(alerts.min(accepted.len()));
+    for (oddity, _) in oddities.iter().zip(odd).filter(|(_, accepted)| is_new(accepted)) {
+        let why = unroutable::why(&oddity.signal).unwrap_or_default();
+        tracing::error!(source = %source.name, why, "an alert source needs mending; `ripcord signals` lists what is kept");
     }
-    let signals = source.signals(&payload, now)?;
-    let routed: Vec<bool> = signals.iter().map(|signal| signal.service.is_some()).collect();
-    let accepted = app.engine.take_signals(signals).await?;
-    let count = |accepted: &[Accepted], stored: bool| {
-        accepted.iter().filter(|one| matches!(one, Accepted::Stored(_)) == stored).count()
-    };
+    let new = good.iter().filter(|accepted| is_new(accepted)).count();
     let intake = Intake {
-        accepted: count(&accepted, true),
-        repeated: count(&accepted, false),
-        unrouted: routed.iter().filter(|routed| !**routed).count(),
+        accepted: new,
+        repeated: good.len() - new,
+        unrouted,
+        unreadable: payload.bad.len(),
         truncated: payload.truncated,
     };
     tracing::info!(
@@ -139,6 +143,31 @@ impl Source {
 
     fn signals(&self, payload: &ParsedPayload, now: UnixMillis) -> Result<Vec<NewSignal>, Problem> {
         payload.alerts.iter().map(|alert| self.signal(alert, now)).collect()
+    }
+
+    /// What people must see beside the alerts: those that cannot be judged, and that the sender left some out. No route takes them.
+    fn oddities(&self, payload: &ParsedPayload, now: UnixMillis) -> Result<Vec<NewSignal>, Problem> {
+        let mut oddities = Vec::new();
+        for bad in &payload.bad {
+            let signal = unroutable::bad(fresh_id()?, &self.name, bad, now);
+            oddities.push(self.unrouted(signal, &bad.dedupe_key));
+        }
+        if payload.truncated > 0 {
+            let signal = unroutable::truncated(fresh_id()?, &self.name, payload, now);
+            let key = Digest::tagged("ripcord truncated group 1", &[payload.group_key.as_bytes()]);
+            oddities.push(self.unrouted(signal, &key));
+        }
+        Ok(oddities)
+    }
+
+    fn unrouted(&self, signal: Signal, key: &Digest) -> NewSignal {
+        NewSignal {
+            signal,
+            source: Some(self.name.clone()),
+            service: None,
+            dedupe_key: dedupe_key(&self.name, None, key),
+            dedupe_window: self.dedupe_window,
+        }
     }
 
     fn signal(&self, alert: &ParsedAlert, now: UnixMillis) -> Result<NewSignal, Problem> {

@@ -10,6 +10,7 @@ mod people;
 mod problem;
 mod read;
 pub mod server;
+mod unroutable;
 pub mod wire;
 
 use std::collections::BTreeMap;

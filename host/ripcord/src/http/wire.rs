@@ -16,6 +16,8 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{IncidentLine, StoredSignal};
 use serde::{Deserialize, Serialize};
 
+use super::unroutable;
+
 /// How far an incident is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentState {
@@ -151,6 +153,8 @@ pub struct UnroutedSignal {
     pub source: Option<String>,
     /// How often it came.
     pub times: u32,
+    /// Why no service has it.
+    pub why: String,
     /// The signal.
     pub signal: Signal,
 }
@@ -326,6 +330,7 @@ impl From<StoredSignal> for UnroutedSignal {
         Self {
             source: stored.source.map(|name| name.to_string()),
             times: stored.times,
+            why: unroutable::why(&stored.signal).unwrap_or("no route takes it").to_owned(),
             signal: stored.signal,
         }
     }

@@ -4,6 +4,7 @@
 
 mod api;
 mod hooks;
+mod odd_alerts;
 mod rights;
 mod server;
 mod support;

@@ -25,11 +25,16 @@ async fn a_pull_is_approved_shifted_and_settled() {
     let host =
         host_with("ask", "[{ role = \"approver\", people = 2 }, { role = \"security\", people = 2 }]").await;
     let (incident, plan) = host.waiting().await;
-    let (status, body) = vote(&host, "anna", &incident, json!({"plan": "0".repeat(64)})).await;
+    let (status, body) = vote(&host, "abel", &incident, json!({"plan": "0".repeat(64)})).await;
     assert_eq!(status, 409, "another plan: {body}");
-    for who in ["anna", "abel", "sam"] {
+    let signature = signature(&incident, &plan, "anna", true);
+    for (who, sent) in [
+        ("anna", json!({"plan": plan, "signature": signature})),
+        ("abel", json!({"plan": plan})),
         // A team's own role may vote because the plan waits for it.
-        let (status, body) = vote(&host, who, &incident, json!({"plan": plan})).await;
+        ("sam", json!({"plan": plan})),
+    ] {
+        let (status, body) = vote(&host, who, &incident, sent).await;
         assert_eq!(status, 200, "{who}: {body}");
     }
     let state = host.get(&format!("incidents/{incident}/wait?seconds=0")).await;
@@ -96,9 +101,34 @@ async fn a_refusal_ends_it() {
     let host = host().await;
     let (incident, plan) = host.waiting().await;
     let (status, _) = host
-        .post("anna", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"}))
+        .post("abel", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"}))
         .await;
     assert_eq!(status, 200);
     assert_eq!(host.until(&incident, "settled").await["outcome"], "refused");
     assert_eq!(std::fs::read_to_string(host.folder.path().join("live")).unwrap(), "1.4.0");
+}
+
+#[tokio::test]
+async fn who_has_a_key_must_sign() {
+    let host =
+        host_with("ask", "[{ role = \"approver\", people = 1 }, { role = \"security\", people = 1 }]").await;
+    let (incident, plan) = host.waiting().await;
+    for word in ["approve", "refuse"] {
+        let (status, problem) =
+            host.post("anna", &format!("incidents/{incident}/{word}"), json!({"plan": plan})).await;
+        assert_eq!(status, 403, "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(
+            detail,
+            format!(
+                "`anna` has a public key, so only a signature counts: sign with `ripcord {word} {incident} --key FILE`"
+            )
+        );
+    }
+    let state = host.get(&format!("incidents/{incident}/wait?seconds=0")).await;
+    assert_eq!(state["phase"], "waiting for approval", "neither counted");
+    assert_eq!(host.get(&format!("incidents/{incident}")).await["votes"], json!([]));
+    let signed = json!({"plan": plan, "signature": signature(&incident, &plan, "anna", true)});
+    assert_eq!(vote(&host, "anna", &incident, signed).await.0, 200);
+    assert_eq!(host.get(&format!("incidents/{incident}")).await["votes"][0]["kind"], "signature");
 }
