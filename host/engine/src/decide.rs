@@ -82,7 +82,7 @@ pub(crate) async fn decide(
         rounds += 1;
         let (back, progress) = match call(deciding).await {
             Ok(called) => called,
-            Err(fault) => return lost(placed, role, rounds, fault),
+            Err(fault) => return lost(ctx, placed, &question, rounds, fault),
         };
         deciding = back;
         match progress {
@@ -136,10 +136,15 @@ fn host_fault(message: String) -> Fault {
     Fault { kind: FaultKind::Host { message: message.clone() }, nature: Nature::Environmental, message }
 }
 
-/// A decision without a recording: the host itself failed.
-fn lost(placed: &PlacedPolicy, role: Role, rounds: u32, fault: Fault) -> Decided {
+/// A decision whose call was lost with all that it held: the host itself failed. It is recorded as one that was asked and given up, which
+/// cannot be made again.
+fn lost(ctx: &Context, placed: &PlacedPolicy, question: &Question, rounds: u32, fault: Fault) -> Decided {
+    let role = question.role();
+    tracing::error!(service = %ctx.service.name, policy = %placed.policy.reference(), %role, %fault, "a decision was lost");
     let mut batch = Batch::default();
-    let recording = batch.blob(BlobKind::Decision, fault.to_string().into_bytes());
+    let given_up = placed.policy.begin(question, &placed.grant, &ctx.host.setup.limits);
+    let recording = given_up.finish().unwrap_or_else(|error| error.to_string().into_bytes());
+    let recording = batch.blob(BlobKind::Decision, recording);
     let policy = placed.policy.reference().clone();
     let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
     Decided { decision, end: Err(fault), facts: Vec::new(), batch }

@@ -4,7 +4,7 @@ use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     ApprovalWord, Decision, Event, EvidenceItem, Observed, PlanWord, ProbeWord, Said, ShiftOutcome,
-    TriggerWord, VerificationWord,
+    SignalTaken, TriggerWord, VerificationWord,
 };
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::{LiveState, Proof};
@@ -157,6 +157,9 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
             reader.state = next;
         }
         let now = reader.incident(id).cloned();
+        if let (false, Some(opened)) = (before, &now) {
+            reader.tell_first_signals(opened);
+        }
         if before || now.is_some() {
             reader.tell(*at, event).await?;
             found = now.or_else(|| reader.state.last_settled.clone().filter(|last| last.id == *id)).or(found);
@@ -207,6 +210,25 @@ impl Reader<'_> {
         });
     }
 
+    /// The signals that the incident was opened with were taken before there was one: the first, and how many came with it.
+    fn tell_first_signals(&mut self, opened: &Incident) {
+        let signals: Vec<SignalTaken> = self
+            .state
+            .watching
+            .signals
+            .iter()
+            .filter(|signal| opened.signals.contains(&signal.taken.signal))
+            .map(|signal| signal.taken.clone())
+            .collect();
+        let Some(first) = signals.iter().min_by_key(|signal| signal.received_at) else { return };
+        let others = match signals.len() - 1 {
+            0 => String::new(),
+            1 => "; one more until the incident opened".to_owned(),
+            more => format!("; {more} more until the incident opened"),
+        };
+        self.line(first.received_at, format!("{}{others}", signal_line(first)));
+    }
+
     /// One or more lines for an event, and its decisions.
     async fn tell(&mut self, at: UnixMillis, event: &Event) -> Result<(), ViewError> {
         let said = self.said(event).await?;
@@ -214,10 +236,7 @@ impl Reader<'_> {
             self.decision(at, decision, said.clone());
         }
         let text = match event {
-            Event::SignalTaken(taken) => {
-                let status = if taken.status == SignalStatus::Firing { "firing" } else { "resolved" };
-                Some(format!("signal from {}: {status}, {}", taken.origin, taken.severity))
-            }
+            Event::SignalTaken(taken) => Some(signal_line(taken)),
             Event::TriggersAsked(asked) => {
                 let each = asked
                     .asked
@@ -453,6 +472,11 @@ impl Reader<'_> {
             service,
         })
     }
+}
+
+fn signal_line(taken: &SignalTaken) -> String {
+    let status = if taken.status == SignalStatus::Firing { "firing" } else { "resolved" };
+    format!("signal from {}: {status}, {}", taken.origin, taken.severity)
 }
 
 fn split(marks: &Marks) -> Split {
