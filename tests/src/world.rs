@@ -62,6 +62,8 @@ pub enum Fault {
 pub struct Outside {
     /// What is served.
     pub live: String,
+    /// Served beside it, with this share of the requests.
+    pub canary: Option<(String, f64)>,
     /// What comes after so many looks.
     pub coming: Option<(u32, String)>,
     /// In the registry, oldest first.

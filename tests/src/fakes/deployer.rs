@@ -34,18 +34,24 @@ fn broken() -> PortError {
 
 impl FakeDeployer {
     fn state(outside: &Outside) -> LiveState {
-        let version = VersionName::new(outside.live.clone()).expect("a version");
-        LiveState::Serving(vec![Share {
-            version: VersionTarget { digest: Some(artefact(&outside.live).1), version },
+        let canary = outside.canary.iter().map(|(version, weight)| (version, *weight));
+        let rest = 1.0 - canary.clone().map(|(_, weight)| weight).sum::<f64>();
+        let share = |(name, weight): (&String, f64)| Share {
+            version: VersionTarget {
+                digest: Some(artefact(name).1),
+                version: VersionName::new(name.clone()).expect("a version"),
+            },
             configuration: None,
             place: String::new(),
-            weight: Ratio::ONE,
+            weight: Ratio::new(weight).expect("a ratio"),
             proof: Proof::Answer,
-        }])
+        };
+        LiveState::Serving([(&outside.live, rest)].into_iter().chain(canary).map(share).collect())
     }
 
     fn apply(outside: &mut Outside, order: &ShiftOrder) {
         outside.live = wanted(order);
+        outside.canary = None;
         outside.coming = None;
         outside.keys.insert(order.key.clone());
         outside.steps.push(Step::Applied { key: order.key.clone(), version: wanted(order) });
