@@ -2,7 +2,7 @@
 
 use ripcord_core::event::Event;
 use ripcord_core::journal::{BrokenChain, Tip};
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::{Illegal, Service};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
@@ -29,6 +29,20 @@ pub enum FoldError {
         /// What the core said.
         source: Illegal,
     },
+}
+
+/// Why an incident cannot be read from the journals: neither shown nor replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A journal cannot be read.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such incident.
+    #[error("there is no incident `{0}`; `ripcord incidents list` shows all")]
+    Unknown(IncidentId),
 }
 
 /// A service with the end of its journal and all that happened.

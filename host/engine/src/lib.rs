@@ -27,5 +27,5 @@ pub mod view;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{DriverHealth, Engine, StartError};
-pub use fold::{FoldError, Folded, fold};
+pub use fold::{FoldError, Folded, ReadError, fold};
 pub use setup::{Announcing, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup};

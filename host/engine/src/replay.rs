@@ -9,10 +9,9 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
-use ripcord_ports::store::StoreError;
 use ripcord_sandbox::{Policy, Replayed, Sandbox};
 
-use crate::fold::{FoldError, Folded, fold};
+use crate::fold::{Folded, ReadError, fold};
 
 /// What came of one decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,20 +50,6 @@ pub struct ReplayReport {
     pub decisions: Vec<ReplayedDecision>,
 }
 
-/// Why nothing could be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// A journal cannot be read.
-    #[error(transparent)]
-    Fold(#[from] FoldError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No such incident.
-    #[error("there is no incident `{0}`; `ripcord incidents list` shows all")]
-    Unknown(IncidentId),
-}
-
 impl ReplayReport {
     /// Decisions that gave something else than recorded.
     pub fn differs(&self) -> usize {
@@ -91,9 +76,9 @@ pub async fn replay(
     store: &dyn Store,
     sandbox: &Sandbox,
     incident: Option<&IncidentId>,
-) -> std::result::Result<ReplayReport, ReplayError> {
+) -> std::result::Result<ReplayReport, ReadError> {
     let services = match incident {
-        Some(id) => vec![id.service().ok_or_else(|| ReplayError::Unknown(id.clone()))?],
+        Some(id) => vec![id.service().ok_or_else(|| ReadError::Unknown(id.clone()))?],
         None => store.services().await?,
     };
     let mut policies = BTreeMap::new();
@@ -118,7 +103,7 @@ pub async fn replay(
     }
     match incident {
         Some(id) if report.decisions.is_empty() && store.incident(id).await?.is_none() => {
-            Err(ReplayError::Unknown(id.clone()))
+            Err(ReadError::Unknown(id.clone()))
         }
         _ => Ok(report),
     }
@@ -158,7 +143,7 @@ async fn one(
     sandbox: &Sandbox,
     policies: &mut BTreeMap<Digest, std::result::Result<Policy, String>>,
     decision: &Decision,
-) -> std::result::Result<Result, ReplayError> {
+) -> std::result::Result<Result, ReadError> {
     let Some(recording) = store.blob(&decision.recording).await? else { return Ok(Result::RecordingErased) };
     let digest = decision.policy.digest;
     let loaded = match policies.entry(digest) {

@@ -2,7 +2,8 @@
 
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::{IncidentId, ServiceName};
-use ripcord_engine::view::{self, IncidentView, ViewError};
+use ripcord_engine::ReadError;
+use ripcord_engine::view::{self, IncidentView};
 use ripcord_ports::Store;
 
 use super::{Outcome, Reach};
@@ -86,7 +87,7 @@ async fn read(reach: &Reach, id: &IncidentId) -> Result<IncidentView, Failure> {
         return Ok(host.get(&format!("incidents/{id}")).await?);
     }
     view::incident(&reach.store()?, id).await.map_err(|error| match error {
-        ViewError::Unknown(_) => Failure::of(Exit::Usage, error),
+        ReadError::Unknown(_) => Failure::of(Exit::Usage, error),
         _ => Failure::of(Exit::Failed, error),
     })
 }

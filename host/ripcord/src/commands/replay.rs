@@ -1,7 +1,8 @@
 //! `ripcord replay`: recorded decisions, run again with nothing but the store.
 
 use ripcord_core::name::IncidentId;
-use ripcord_engine::replay::{self, ReplayError, ReplayReport, Result as Ran};
+use ripcord_engine::ReadError;
+use ripcord_engine::replay::{self, ReplayReport, Result as Ran};
 use ripcord_sandbox::{FuelCheck, Replayed};
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ pub(super) async fn replay(global: &Global, incident: Option<&IncidentId>) -> Ou
     let sandbox = wiring::sandbox(&reach.config).map_err(|error| Failure::of(Exit::Failed, error))?;
     reach.progress.say("running recorded decisions again");
     let report = replay::replay(&store, &sandbox, incident).await.map_err(|error| match error {
-        ReplayError::Unknown(_) => Failure::of(Exit::Usage, error),
+        ReadError::Unknown(_) => Failure::of(Exit::Usage, error),
         _ => Failure::of(Exit::Failed, error),
     })?;
     Ok(page(&report))

@@ -2,8 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ripcord_engine::CommandError;
-use ripcord_engine::view::ViewError;
+use ripcord_engine::{CommandError, ReadError};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{ErrorKind, PortError};
 use serde::{Deserialize, Serialize};
@@ -151,12 +150,12 @@ impl From<CommandError> for Problem {
     }
 }
 
-impl From<ViewError> for Problem {
-    fn from(error: ViewError) -> Self {
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
         match error {
-            ViewError::Unknown(_) => Self::not_found(error.to_string()),
-            ViewError::Store(error) => error.into(),
-            ViewError::Fold(error) => {
+            ReadError::Unknown(_) => Self::not_found(error.to_string()),
+            ReadError::Store(error) => error.into(),
+            ReadError::Fold(error) => {
                 tracing::error!(%error, "a journal cannot be read");
                 Self::internal("journal")
             }

@@ -1,0 +1,131 @@
+//! What the page of an incident shows.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::EvidenceItem;
+use ripcord_core::fact::Outcome;
+use ripcord_core::live::Proof;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::plan::{Plan, Vote};
+use ripcord_core::role::Finding;
+use ripcord_core::service::Marks;
+use ripcord_core::time::{Millis, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// Where the time went. Each part is the time between two marks of the incident; a part that has not ended is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Split {
+    /// From the harm (or, where that is not known, the first signal) to the incident.
+    pub detect: Option<Millis>,
+    /// From the incident to the plan: evidence, planner, pins.
+    pub decide: Option<Millis>,
+    /// From the plan to its grant.
+    pub wait_for_people: Option<Millis>,
+    /// From the grant to the read-back that shows the target.
+    pub act: Option<Millis>,
+    /// From the read-back to the end.
+    pub verify: Option<Millis>,
+    /// From the first mark to the last.
+    pub total: Option<Millis>,
+}
+
+/// One line of what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineLine {
+    /// When.
+    pub at: UnixMillis,
+    /// Since the first line.
+    pub since_start: Millis,
+    /// What.
+    pub text: String,
+}
+
+/// One policy call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionLine {
+    /// When.
+    pub at: UnixMillis,
+    /// `trigger`, `planner`, `approval` or `verification`.
+    pub role: String,
+    /// `name@version`.
+    pub policy: String,
+    /// Of the component.
+    pub digest: Digest,
+    /// What it said, in a few words.
+    pub said: String,
+    /// Over all rounds.
+    pub fuel: u64,
+    /// Calls.
+    pub rounds: u32,
+}
+
+/// A piece of evidence that could not be preserved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingLine {
+    /// Such as `request-log`.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One incident, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentView {
+    /// Its id.
+    pub id: IncidentId,
+    /// Of which service.
+    pub service: ServiceName,
+    /// How it ended; `open` while it has not.
+    pub outcome: Outcome,
+    /// Where it is.
+    pub phase: String,
+    /// When it opened.
+    pub opened_at: UnixMillis,
+    /// When it ended.
+    pub settled_at: Option<UnixMillis>,
+    /// Why it was opened.
+    pub cause: String,
+    /// Who asked.
+    pub requested_by: Vec<String>,
+    /// What was served when it opened.
+    pub before: Option<String>,
+    /// What the last read-back showed.
+    pub after: Option<String>,
+    /// How that was proved.
+    pub proof: Option<Proof>,
+    /// Where the time went.
+    pub split: Split,
+    /// The plan at hand.
+    pub plan: Option<Plan>,
+    /// What approvals are given to.
+    pub plan_digest: Option<Digest>,
+    /// Votes for it.
+    pub votes: Vec<Vote>,
+    /// What is wanted of a person.
+    pub needs: Option<String>,
+    /// What was preserved.
+    pub evidence: Vec<EvidenceItem>,
+    /// What could not be.
+    pub missing: Vec<MissingLine>,
+    /// What the verification policies found last.
+    pub findings: Vec<Finding>,
+    /// Every policy call.
+    pub decisions: Vec<DecisionLine>,
+    /// What happened, in order.
+    pub timeline: Vec<TimelineLine>,
+}
+
+impl Split {
+    pub(super) fn of(marks: &Marks) -> Self {
+        let between = |from: Option<UnixMillis>, to: Option<UnixMillis>| Some(to?.since(from?));
+        let (opened, start) =
+            (Some(marks.opened_at), marks.harm_began_at.or(marks.signalled_at).or(Some(marks.opened_at)));
+        Self {
+            detect: between(start, opened),
+            decide: between(opened, marks.planned_at),
+            wait_for_people: between(marks.planned_at, marks.granted_at),
+            act: between(marks.granted_at, marks.read_back_at),
+            verify: between(marks.read_back_at, marks.settled_at),
+            total: between(start, marks.settled_at),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One incident for people: derived from the journal and its blobs, so it works without a running host.
+
+mod lines;
+mod said;
+mod timeline;
+
+use ripcord_core::blob::BlobRef;
+use ripcord_core::event::{Decision, Observed};
+use ripcord_core::fact::Outcome;
+use ripcord_core::live::LiveState;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::role::Finding;
+use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::Store;
+
+use crate::fold::{ReadError, fold};
+
+pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine};
+
+/// Reads one incident from its service's journal.
+pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView, ReadError> {
+    let unknown = || ReadError::Unknown(id.clone());
+    let service = id.service().ok_or_else(unknown)?;
+    let folded = fold(store, &service).await?;
+    let mut reader = Reader {
+        store,
+        state: Service::new(service.clone()),
+        lines: Vec::new(),
+        after: None,
+        decisions: Vec::new(),
+    };
+    let mut found: Option<Incident> = None;
+    for (at, event) in &folded.events {
+        let before = reader.incident(id).is_some();
+        if let Ok(next) = reader.state.apply(*at, event) {
+            reader.state = next;
+        }
+        let now = reader.incident(id).cloned();
+        if let (false, Some(opened)) = (before, &now) {
+            reader.tell_first_signals(opened);
+        }
+        if before || now.is_some() {
+            reader.tell(*at, event).await?;
+            found = now.or_else(|| reader.state.last_settled.clone().filter(|last| last.id == *id)).or(found);
+        }
+    }
+    let incident = found.ok_or_else(unknown)?;
+    reader.finish(incident, service).await
+}
+
+struct Reader<'a> {
+    store: &'a dyn Store,
+    state: Service,
+    lines: Vec<(UnixMillis, String)>,
+    after: Option<LiveState>,
+    decisions: Vec<DecisionLine>,
+}
+
+impl Reader<'_> {
+    fn incident(&self, id: &IncidentId) -> Option<&Incident> {
+        self.state.incident.as_ref().filter(|incident| incident.id == *id)
+    }
+
+    async fn text(&self, reference: &BlobRef) -> Result<String, ReadError> {
+        let bytes = self.store.blob(reference).await?;
+        Ok(bytes.map_or_else(|| "(erased)".into(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn line(&mut self, at: UnixMillis, text: impl Into<String>) {
+        self.lines.push((at, text.into()));
+    }
+
+    async fn live(&self, observed: &Observed) -> Result<LiveState, ReadError> {
+        Ok(match observed {
+            Observed::Serving(shares) => LiveState::Serving(shares.clone()),
+            Observed::Unknown(reason) => LiveState::Unknown(self.text(reason).await?),
+        })
+    }
+
+    fn decision(&mut self, at: UnixMillis, decision: &Decision, said: String) {
+        self.decisions.push(DecisionLine {
+            at,
+            role: decision.role.to_string(),
+            policy: decision.policy.to_string(),
+            digest: decision.policy.digest,
+            said,
+            fuel: decision.fuel,
+            rounds: decision.rounds,
+        });
+    }
+
+    async fn finish(mut self, incident: Incident, service: ServiceName) -> Result<IncidentView, ReadError> {
+        let (outcome, needs) = match &incident.phase {
+            Phase::Settled(outcome) => (outcome.clone(), None),
+            Phase::NeedsPerson(need) => (Outcome::Open, Some(need.text.clone())),
+            _ => (Outcome::Open, None),
+        };
+        if let Phase::Settled(outcome) = &incident.phase
+            && let Some(at) = incident.marks.settled_at
+        {
+            self.line(at, format!("settled: {outcome}"));
+        }
+        let mut missing = Vec::new();
+        for gap in &incident.missing {
+            missing.push(MissingLine { name: gap.name.clone(), reason: self.text(&gap.reason).await? });
+        }
+        let mut findings = Vec::new();
+        for blob in incident.findings.values() {
+            let bytes = self.store.blob(blob).await?.unwrap_or_default();
+            findings.extend(serde_json::from_slice::<Vec<Finding>>(&bytes).unwrap_or_default());
+        }
+        let plan = match incident.plan() {
+            Some(drafted) => {
+                self.store.blob(&drafted.content).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            }
+            None => None,
+        };
+        let before = match &incident.live {
+            Some(live) => Some(self.live(live).await?.to_string()),
+            None => None,
+        };
+        let start = self.lines.first().map_or(incident.marks.opened_at, |(at, _)| *at);
+        Ok(IncidentView {
+            outcome,
+            needs,
+            missing,
+            findings,
+            before,
+            plan,
+            phase: incident.phase_name().to_owned(),
+            cause: self.text(&incident.reason.cause).await?,
+            requested_by: incident.requested_by.iter().map(ToString::to_string).collect(),
+            opened_at: incident.marks.opened_at,
+            settled_at: incident.marks.settled_at,
+            after: self.after.as_ref().map(ToString::to_string),
+            proof: self.after.as_ref().and_then(LiveState::weakest_proof),
+            split: Split::of(&incident.marks),
+            plan_digest: incident.plan().map(|plan| plan.digest),
+            votes: incident.votes,
+            evidence: incident.evidence,
+            decisions: self.decisions,
+            timeline: self
+                .lines
+                .into_iter()
+                .map(|(at, text)| TimelineLine { at, since_start: at.since(start), text })
+                .collect(),
+            id: incident.id,
+            service,
+        })
+    }
+}

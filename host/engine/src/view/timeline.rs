@@ -1,0 +1,166 @@
+//! What happened, line by line.
+
+use ripcord_core::event::{Event, PlanWord, ProbeWord, ShiftOutcome, SignalTaken};
+use ripcord_core::service::Incident;
+use ripcord_core::signal::SignalStatus;
+use ripcord_core::time::UnixMillis;
+
+use super::Reader;
+use crate::fold::ReadError;
+use crate::replay::decisions_of;
+
+impl Reader<'_> {
+    /// The signals that the incident was opened with were taken before there was one: the first, and how many came with it.
+    pub(super) fn tell_first_signals(&mut self, opened: &Incident) {
+        let signals: Vec<SignalTaken> = self
+            .state
+            .watching
+            .signals
+            .iter()
+            .filter(|signal| opened.signals.contains(&signal.taken.signal))
+            .map(|signal| signal.taken.clone())
+            .collect();
+        let Some(first) = signals.iter().min_by_key(|signal| signal.received_at) else { return };
+        let others = match signals.len() - 1 {
+            0 => String::new(),
+            1 => "; one more until the incident opened".to_owned(),
+            more => format!("; {more} more until the incident opened"),
+        };
+        self.line(first.received_at, format!("{}{others}", signal_line(first)));
+    }
+
+    /// One or more lines for an event, and its decisions.
+    pub(super) async fn tell(&mut self, at: UnixMillis, event: &Event) -> Result<(), ReadError> {
+        let said = self.said(event).await?;
+        for (decision, said) in decisions_of(event).into_iter().zip(&said) {
+            self.decision(at, decision, said.clone());
+        }
+        let text = match event {
+            Event::SignalTaken(taken) => Some(signal_line(taken)),
+            Event::TriggersAsked(asked) => {
+                let each = asked
+                    .asked
+                    .iter()
+                    .zip(&said)
+                    .map(|(one, said)| format!("{}: {said}", one.decision.policy.name));
+                Some(format!("triggers asked: {}", each.collect::<Vec<_>>().join("; ")))
+            }
+            Event::PullRequested(pull) => {
+                let to =
+                    pull.target.as_ref().map_or_else(|| "where the planner says".into(), ToString::to_string);
+                Some(format!("{} pulled the cord, to {to}: {}", pull.person, self.text(&pull.reason).await?))
+            }
+            Event::EvidencePreserved(preserved) => {
+                let live = self.live(&preserved.live).await?;
+                let missing = if preserved.missing.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {} missing", preserved.missing.len())
+                };
+                Some(format!("evidence preserved: {} pieces{missing}; live is {live}", preserved.items.len()))
+            }
+            Event::Planned(planned) => Some(match &planned.word {
+                PlanWord::Drafted(plan) => {
+                    let ladder: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+                    format!(
+                        "plan {} made: {} (digest {})",
+                        plan.number,
+                        ladder.join(", then "),
+                        plan.digest.short()
+                    )
+                }
+                PlanWord::NothingSuitable(why) => format!("nothing to go back to: {}", self.text(why).await?),
+                PlanWord::WillNotHelp(why) => format!("a rollback would not help: {}", self.text(why).await?),
+                PlanWord::Failed { reason, .. } => {
+                    format!("no plan could be made: {}", self.text(reason).await?)
+                }
+            }),
+            Event::PlanLost(lost) => Some(format!("the plan's content {}", lost.loss.as_str())),
+            Event::ApprovalsAsked(asked) => {
+                let each = asked
+                    .asked
+                    .iter()
+                    .zip(&said)
+                    .map(|(one, said)| format!("{}: {said}", one.decision.policy.name));
+                Some(format!("approval asked: {}", each.collect::<Vec<_>>().join("; ")))
+            }
+            Event::Voted(voted) => {
+                let word = if voted.vote.granted { "approved" } else { "refused" };
+                let how = if voted.signature.is_some() { "by signature" } else { "by session" };
+                Some(format!("{} {word} plan {} {how}", voted.vote.person, voted.plan.short()))
+            }
+            Event::Staged(staged) => {
+                let digest =
+                    staged.digest.map(|digest| format!(", digest {}", digest.short())).unwrap_or_default();
+                Some(format!("artefact fetched and checked{digest}"))
+            }
+            Event::StageFailed(failed) => {
+                Some(format!("artefact not fetched: {}", self.text(&failed.reason).await?))
+            }
+            Event::GuardRead(read) => Some(format!("guard: live is {}", self.live(&read.live).await?)),
+            Event::ShiftBegan(began) => {
+                Some(format!("shift begun (rung {}, attempt {})", began.rung + 1, began.attempt))
+            }
+            Event::ShiftReturned(returned) => Some(match &returned.outcome {
+                ShiftOutcome::Done => "shift done".into(),
+                ShiftOutcome::Underway => "shift under way".into(),
+                ShiftOutcome::NotApplied { reason, .. } => {
+                    format!("shift not applied: {}", self.text(reason).await?)
+                }
+                ShiftOutcome::Unknown(why) => format!("shift's outcome not known: {}", self.text(why).await?),
+            }),
+            Event::ShiftProbed(probed) => Some(match &probed.word {
+                ProbeWord::Applied => "probe: the shift happened".into(),
+                ProbeWord::NotApplied => "probe: the shift did not happen".into(),
+                ProbeWord::Underway => "probe: the shift is under way".into(),
+                ProbeWord::CannotTell(why) => format!("probe: nothing can tell: {}", self.text(why).await?),
+                ProbeWord::NoAnswer(why) => format!("probe: no answer: {}", self.text(why).await?),
+            }),
+            Event::ShiftAnswered(answered) => {
+                Some(format!("{} says that the shift was {:?}", answered.person, answered.applied))
+            }
+            Event::ReadBack(read) => {
+                let live = self.live(&read.live).await?;
+                let proof =
+                    live.weakest_proof().map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+                let text = format!("read back: live is {live}{proof}");
+                self.after = Some(live);
+                Some(text)
+            }
+            Event::TrialRan(_) => Some("golden data sent through the service".into()),
+            Event::VerificationsAsked(asked) => {
+                let each = asked
+                    .asked
+                    .iter()
+                    .zip(&said)
+                    .map(|(one, said)| format!("{}: {said}", one.decision.policy.name));
+                Some(format!("verification asked: {}", each.collect::<Vec<_>>().join("; ")))
+            }
+            Event::LiveWatched(_) => Some("the hold was broken: the condemned version is live again".into()),
+            Event::Aborted(said) => {
+                Some(format!("{} aborted it: {}", said.person, self.text(&said.reason).await?))
+            }
+            Event::Dismissed(said) => {
+                Some(format!("{} dismissed it: {}", said.person, self.text(&said.reason).await?))
+            }
+            Event::Paused(said) => Some(format!("{} paused the service", said.person)),
+            Event::Resumed(said) => Some(format!("{} let the service go on", said.person)),
+            Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
+            Event::Woke
+            | Event::Announced(_)
+            | Event::Configured(_)
+            | Event::HoldMarked(_)
+            | Event::HoldLifted(_)
+            | Event::Adopted(_) => None,
+        };
+        if let Some(text) = text {
+            self.line(at, text);
+        }
+        Ok(())
+    }
+}
+
+fn signal_line(taken: &SignalTaken) -> String {
+    let status = if taken.status == SignalStatus::Firing { "firing" } else { "resolved" };
+    format!("signal from {}: {status}, {}", taken.origin, taken.severity)
+}
