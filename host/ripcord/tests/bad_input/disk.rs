@@ -1,6 +1,9 @@
 //! A disk without space, as a limit on the size of files: every write of the host fails while it lasts.
 
 use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::support::alerts::firing;
 use crate::support::host::{Host, answer};
@@ -42,7 +45,7 @@ table! {
         does: async |world| {
             serve_on_a_small_disk(world).await;
             world.host().send(&firing(&[&[("model", "fraud")]])).await;
-            world.host().until("fraud-api", |state| state["incident"]["phase"] == "waiting for approval").await;
+            quiet(world.host()).await;
             fill(world.host());
             let approved = world.cli(&["approve", "fraud-api:1", "--yes"]);
             let shown = approved.and(world.cli(&["status", "fraud-api"]));
@@ -74,6 +77,19 @@ table! {
             shown
         },
         kept: Some(Kept { signals: 1, incidents: 1, shifts: 1 }),
+    }
+}
+
+/// Waits until the incident asks people and the host has nothing more to write about it.
+async fn quiet(host: &Host) {
+    let asks =
+        |state: &Value| state["incident"]["wanted"].as_array().is_some_and(|wanted| !wanted.is_empty());
+    loop {
+        let before = host.until("fraud-api", asks).await["incident"]["length"].clone();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if host.until("fraud-api", asks).await["incident"]["length"] == before {
+            return;
+        }
     }
 }
 
