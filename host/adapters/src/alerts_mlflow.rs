@@ -1,4 +1,4 @@
-//! Webhooks of MLflow's model registry, 3.3 and later, as alerts: a version was created, an alias or a tag was set.
+//! Webhooks of the model registry of MLflow 3 as alerts: a version was created, an alias or a tag was set.
 //!
 //! A delivery has an id, which its retries keep, a time, and a code over both and the body. It says what was done, not by whom: what
 //! Ripcord itself did comes back, so its own tags are left out, and a moved alias has to be compared with what Ripcord knows.

@@ -27,6 +27,7 @@ use crate::http::{self, Credentials, Patience};
 use crate::registry_directory::HOLD_TAG;
 use crate::{Secret, Shared, artefact, folder};
 use api::Api;
+use artefacts::Root;
 use describe::Remembered;
 
 /// The tag that stays when a hold is lifted; its value is the incident that condemned the version last.
@@ -156,6 +157,28 @@ impl MlflowRegistry {
         })
     }
 
+    /// Where the artefact lies, and its files. Where a description was read before, the list is asked for at the same time as the place.
+    async fn listed(
+        &self,
+        version: &VersionName,
+        what: &str,
+    ) -> Result<(Root, Vec<artefacts::Found>), PortError> {
+        let guess = self.remembered.root(version);
+        let early = async {
+            match &guess {
+                Some(root) => Some(artefacts::list_all(&self.api, root, what).await),
+                None => None,
+            }
+        };
+        let (root, early) = tokio::join!(describe::root(&self.api, version), early);
+        let root = root?;
+        let listed = match early {
+            Some(listed) if guess.as_ref() == Some(&root) => listed?,
+            _ => artefacts::list_all(&self.api, &root, what).await?,
+        };
+        Ok((root, listed))
+    }
+
     /// The version's tag, if it is set.
     async fn tag(&self, version: &VersionName, key: &str) -> Result<Option<String>, PortError> {
         let read = self.api.version(version).await?;
@@ -238,8 +261,8 @@ impl Registry for MlflowRegistry {
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
         let what = format!("version `{}` of `{}`", version.version, self.api.model);
-        let root = describe::root(&self.api, &version.version).await?;
-        let files = artefacts::fetch(&self.api, &root, &into, self.artefact_bytes_max, &what).await?;
+        let (root, listed) = self.listed(&version.version, &what).await?;
+        let files = artefacts::fetch(&self.api, &root, listed, &into, self.artefact_bytes_max, &what).await?;
         let digest = artefact::pinned(&files, version.digest.as_ref(), &what)?;
         let synced = Arc::clone(&into);
         folder::blocking(move || {

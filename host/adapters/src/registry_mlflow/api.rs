@@ -5,7 +5,7 @@ use std::future::Future;
 use reqwest::{Method, Url};
 use ripcord_core::name::VersionName;
 use ripcord_core::time::Millis;
-use ripcord_ports::{ErrorKind, PortError};
+use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
 use serde::Serialize;
 
 use super::wire::{
@@ -102,7 +102,7 @@ impl Api {
             (404 | 405, "") => (
                 ErrorKind::BadAnswer,
                 format!(
-                    "what answers at `{server}` is no mlflow with this call: {said}; check the address, and that mlflow is 2.9 or later"
+                    "what answers at `{server}` is no mlflow with this call: {said}; check the address, and that mlflow is 2.3 or later"
                 ),
             ),
             (400, _) => (ErrorKind::Failed, format!("mlflow at `{server}` does not accept the call: {said}")),
@@ -117,14 +117,6 @@ impl Api {
             return error;
         }
         self.unknown(version).caused_by(error)
-    }
-
-    fn no_model(&self, error: PortError) -> PortError {
-        if error.kind != ErrorKind::NotFound {
-            return error;
-        }
-        let message = format!("mlflow has no registered model `{}`: check `model`", self.model);
-        PortError::new(ErrorKind::NotFound, message).caused_by(error)
     }
 
     fn unknown(&self, version: &VersionName) -> PortError {
@@ -145,7 +137,14 @@ impl Api {
     pub(super) async fn aliases(&self) -> Result<Vec<(String, String)>, PortError> {
         let query = [("name", self.model.as_str())];
         let answer = self.ask(&["registered-models", "get"], &query, Right::ReadModel).await;
-        let model: ModelAnswer = answer.map_err(|error| self.no_model(error))?.json()?;
+        let answer = answer.map_err(|error| match error.kind {
+            ErrorKind::NotFound => {
+                let message = format!("mlflow has no registered model `{}`: check `model`", self.model);
+                PortError::new(ErrorKind::NotFound, message).caused_by(error)
+            }
+            _ => error,
+        })?;
+        let model: ModelAnswer = answer.json()?;
         Ok(model.registered_model.aliases.into_iter().map(|alias| (alias.alias, alias.version)).collect())
     }
 
@@ -227,12 +226,12 @@ impl Api {
         let query = [("name", self.model.as_str()), ("alias", alias)];
         match self.ask(&["registered-models", "alias"], &query, Right::ReadModel).await {
             Ok(answer) => Ok(Some(answer.json::<VersionAnswer>()?.model_version.version)),
-            // An alias that is not set is a bad parameter to MLflow, as other things are: the model itself tells them apart.
-            Err(error) if error.kind == ErrorKind::Failed && error.retry == ripcord_ports::Retry::No => {
+            // An alias that is not set is a bad parameter to MLflow, as an unknown model is to release 2: the model itself tells them apart.
+            Err(error) if error.kind == ErrorKind::NotFound || is_refused(&error) => {
                 let found = self.aliases().await?.into_iter().find(|(name, _)| name == alias);
                 Ok(found.map(|(_, version)| version))
             }
-            Err(error) => Err(self.no_model(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -255,6 +254,11 @@ impl Api {
     }
 }
 
+/// The server understood the call and does not want it.
+fn is_refused(error: &PortError) -> bool {
+    error.kind == ErrorKind::Failed && error.retry == Retry::No
+}
+
 impl Right {
     fn advice(self, model: &str) -> String {
         match self {
@@ -275,7 +279,7 @@ impl Right {
 fn rephrased(kind: ErrorKind, message: String, known: &PortError) -> PortError {
     let error = PortError::new(kind, message).retry(known.retry);
     match known.applied {
-        ripcord_ports::Applied::Unknown => error.outcome_unknown(),
-        ripcord_ports::Applied::No => error,
+        Applied::Unknown => error.outcome_unknown(),
+        Applied::No => error,
     }
 }

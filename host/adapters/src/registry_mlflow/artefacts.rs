@@ -128,7 +128,7 @@ fn too_many(what: &str) -> PortError {
 }
 
 /// All files, sorted by path.
-async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<Found>, PortError> {
+pub(super) async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<Found>, PortError> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     let mut seen = BTreeSet::new();
@@ -163,15 +163,15 @@ async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<Found>, Port
     Ok(files)
 }
 
-/// Fetches all files into the empty folder `into`. They are on disk when this returns, sorted by path.
+/// Fetches the listed files into the empty folder `into`. They are on disk when this returns, sorted by path.
 pub(super) async fn fetch(
     api: &Api,
     root: &Root,
+    files: Vec<Found>,
     into: &Arc<Dir>,
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let files = list_all(api, root, what).await?;
     let announced = files.iter().filter_map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
     if announced.is_none_or(|announced| announced > bytes_max) {
         return Err(too_large(bytes_max, what));

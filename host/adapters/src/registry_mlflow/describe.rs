@@ -26,7 +26,7 @@ const COMMIT: &str = "mlflow.source.git.commit";
 #[derive(Debug, Default)]
 pub(super) struct Remembered(Mutex<HashMap<Key, Arc<Lasting>>>);
 
-/// A version that was deleted and its number are never used again, but its creation is part of the key all the same.
+/// Numbers are counted anew in a model that was deleted and registered again: the instant of creation tells its versions apart.
 type Key = (VersionName, UnixMillis);
 
 #[derive(Debug, Clone)]
@@ -41,6 +41,12 @@ const REMEMBERED_MAX: usize = 10_000;
 impl Remembered {
     fn get(&self, key: &Key) -> Option<Arc<Lasting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Where the version's artefact lay when it was described last: a guess, to be compared with what MLflow says now.
+    pub(super) fn root(&self, version: &VersionName) -> Option<Root> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find(|((name, _), _)| name == version).map(|(_, lasting)| lasting.root.clone())
     }
 
     fn put(&self, key: Key, lasting: Lasting) {

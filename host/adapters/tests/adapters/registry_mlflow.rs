@@ -159,6 +159,35 @@ async fn what_is_unknown_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn an_alias_that_is_not_found_is_told_from_a_model_that_is_not() {
+    let (replay, _server, registry) = replayed(3).await;
+    let gone = json!({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "gone"});
+    for status in [400, 404] {
+        replay.script("registered-models/alias", status, gone.clone());
+        replay.script("registered-models/get", 200, json!({"registered_model": {"name": "fraud"}}));
+        assert_eq!(registry.promoted().await.unwrap(), None, "{status}");
+    }
+    replay.script("registered-models/alias", 404, gone.clone());
+    replay.script("registered-models/get", 404, gone);
+    assert_eq!(registry.promoted().await.unwrap_err().kind, ErrorKind::NotFound);
+    replay.script("registered-models/alias", 403, json!("Permission denied"));
+    assert_eq!(registry.promoted().await.unwrap_err().kind, ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn a_server_below_a_path_is_found_there() {
+    let server = Replay::release(3).start_below("/ml/flow").await;
+    for path in ["/ml/flow", "/ml/flow/"] {
+        let registry = registry(server.url(path));
+        assert_eq!(registry.versions(10).await.unwrap().len(), 2);
+        registry.fetch(&target("1", None), empty_dir().1).await.unwrap();
+    }
+    let error = registry(server.url("")).versions(10).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadAnswer, "{error}");
+    assert!(error.to_string().contains("check the address"), "{error}");
+}
+
+#[tokio::test]
 async fn errors_of_every_form_become_one_clear_sentence() {
     const LOGIN: &str = "You are not authenticated. Please see https://www.mlflow.org/docs/latest/auth/index.html#authenticating-to-mlflow on how to authenticate.";
     const PAGE: &str = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n";
@@ -167,7 +196,7 @@ async fn errors_of_every_form_become_one_clear_sentence() {
         (401, json!(LOGIN), ErrorKind::Denied, "check `user` and password"),
         (403, json!("Permission denied"), ErrorKind::Denied, "READ on the registered model `fraud`"),
         (403, json_error("PERMISSION_DENIED"), ErrorKind::Denied, "said mlflow"),
-        (404, json!(PAGE), ErrorKind::BadAnswer, "2.9 or later"),
+        (404, json!(PAGE), ErrorKind::BadAnswer, "2.3 or later"),
         (400, json_error("INVALID_PARAMETER_VALUE"), ErrorKind::Failed, "said mlflow"),
         (302, json!(""), ErrorKind::Failed, "redirect"),
         (200, json!("<html>Sign in</html>"), ErrorKind::BadAnswer, "not the JSON expected"),

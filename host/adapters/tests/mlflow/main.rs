@@ -86,7 +86,7 @@ async fn everything(server: &Mlflow) -> Seeded {
     let direct = registry(server.url());
     registry::conforms(&direct, &expected, &|| folders.next()).await;
     facts(&direct, &seeded).await;
-    unknown_model(server).await;
+    other_models(server).await;
     paged(server, &direct, &seeded).await;
     speed(&direct, &expected, &folders).await;
 
@@ -119,12 +119,25 @@ async fn facts(registry: &MlflowRegistry, seeded: &Seeded) {
     assert_eq!(registry.version(&version("2")).await.unwrap().tags.len(), 1);
 }
 
-async fn unknown_model(server: &Mlflow) {
-    let config = MlflowRegistryConfig { model: "no-model".into(), ..config(server.url()) };
-    let unknown = MlflowRegistry::new(config, None, &shared()).unwrap();
+/// One that is not there, and one without versions whose name is awkward.
+async fn other_models(server: &Mlflow) {
+    let of = |model: &str| {
+        let config = MlflowRegistryConfig { model: model.into(), ..config(server.url()) };
+        MlflowRegistry::new(config, None, &shared()).unwrap()
+    };
+    let unknown = of("no-model");
     for error in [unknown.versions(5).await.unwrap_err(), unknown.promoted().await.unwrap_err()] {
         assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
         assert!(error.to_string().contains("no registered model `no-model`"), "{error}");
+    }
+    for name in ["it's größer & 100% +", "so-called \"best\""] {
+        server
+            .post("api/2.0/mlflow/registered-models/create", &serde_json::json!({"name": name}), None)
+            .await;
+        assert_eq!(of(name).versions(5).await.unwrap(), [], "{name}");
+        assert_eq!(of(name).promoted().await.unwrap(), None, "{name}");
+        let error = of(name).version(&version("1")).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
     }
 }
 

@@ -36,6 +36,26 @@ async fn an_artefact_is_fetched_whole_and_pinned() {
 }
 
 #[tokio::test]
+async fn a_place_that_is_remembered_is_a_guess_only() {
+    const OTHER: &str = "mlflow-artifacts:/1/models/m-other/artifacts";
+    let (replay, _server, registry) = replayed(3).await;
+    let old = target("1", None);
+    let first = registry.fetch(&old, empty_dir().1).await.unwrap();
+    registry.version(&old.version).await.unwrap();
+    let before = replay.seen("mlflow-artifacts/artifacts?");
+    let again = registry.fetch(&old, empty_dir().1).await.unwrap();
+    assert_eq!(again.digest, first.digest);
+    assert_eq!(replay.seen("mlflow-artifacts/artifacts?") - before, 4, "each folder is listed once");
+
+    // The model was deleted and registered anew meanwhile: what lies at the old place is not the version.
+    replay.script("get-download-uri", 200, json!({ "artifact_uri": OTHER }));
+    replay.script("m-other", 200, json!({ "files": [{"path": "model.bin", "file_size": 3}] }));
+    replay.script("m-other/artifacts/model.bin", 200, json!("new"));
+    let moved = registry.fetch(&old, empty_dir().1).await.unwrap();
+    assert_eq!((moved.files.len(), moved.files[0].sha256), (1, Digest::of("new")));
+}
+
+#[tokio::test]
 async fn names_that_lead_elsewhere_are_refused_and_nothing_is_written() {
     let file = |path: &str| json!({"path": path, "is_dir": false, "file_size": 1});
     let folder = |path: &str| json!({"path": path, "is_dir": true});

@@ -58,7 +58,15 @@ impl Replay {
     }
 
     pub(super) async fn start(self: &Arc<Self>) -> Server {
-        Server::start(Router::new().fallback(answer).with_state(Arc::clone(self))).await
+        Server::start(self.router()).await
+    }
+
+    pub(super) async fn start_below(self: &Arc<Self>, path: &str) -> Server {
+        Server::start(Router::new().nest_service(path, self.router())).await
+    }
+
+    fn router(self: &Arc<Self>) -> Router {
+        Router::new().fallback(answer).with_state(Arc::clone(self))
     }
 
     fn call(&self, method: &Method, target: &str) -> Option<&Value> {
