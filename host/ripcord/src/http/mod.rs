@@ -127,8 +127,8 @@ async fn trace(
     let response = next.run(request).await;
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
     app.requests.count(status);
-    // Probes and scrapes come every few seconds.
-    if matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics") && status < 400 {
+    // Who looks changes nothing, and probes, scrapes and waiting clients look all the time.
+    if method.is_safe() && status < 400 {
         tracing::debug!(%method, path, status, ms, "request");
     } else {
         tracing::info!(%method, path, status, ms, "request");
