@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 const POLICIES: [usize; 2] = [1, 100];
 /// Appends between the alert and the first effect: intake, journal, verdict of the trigger.
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct ModelServer {
     address: String,
     asked: mpsc::UnboundedReceiver<Instant>,
+    // Serves until it is dropped.
+    _serving: JoinSet<std::io::Result<()>>,
 }
 
 impl ModelServer {
@@ -43,8 +46,9 @@ impl ModelServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let router = Router::new().fallback(answer).with_state(tell);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, asked }
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await });
+        Self { address, asked, _serving: serving }
     }
 
     async fn first_asked(&mut self) -> Option<Instant> {
@@ -74,10 +78,10 @@ impl Place {
         write("token", TOKEN.as_bytes());
         fs::create_dir(folder.path().join("registry")).expect("a folder");
         let starter = ripcord::starters::named("security-alert-trigger").expect("a starter");
-        let mut text = format!(
+        let mut text = String::from(
             "[host]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\n\
              [people.olga]\nroles = [\"operator\"]\ntoken-file = \"token\"\n\
-             [sources.bench]\nkind = \"alertmanager\"\nauth = {{ bearer-file = \"token\" }}\n"
+             [sources.bench]\nkind = \"alertmanager\"\nauth = { bearer-file = \"token\" }\n",
         );
         for number in 0..policies {
             write(&format!("policies/{number}.wasm"), &marked(starter.bytes, number));
