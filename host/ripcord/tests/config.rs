@@ -198,6 +198,14 @@ fn a_source_that_anyone_can_use() {
 }
 
 #[test]
+fn a_kind_of_source_that_proves_itself_another_way() {
+    insta::assert_snapshot!(with(
+        "{ bearer-file = \"secrets/am.token\" }",
+        "{ mlflow = { secret-file = \"secrets/am.token\" } }"
+    ));
+}
+
+#[test]
 fn two_ways_to_authenticate() {
     insta::assert_snapshot!(with(
         "{ bearer-file = \"secrets/am.token\" }",

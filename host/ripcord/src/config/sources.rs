@@ -45,6 +45,8 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// Prometheus Alertmanager, payload version 4.
     Alertmanager,
+    /// MLflow's model registry.
+    Mlflow,
 }
 
 /// How a source proves who it is.
@@ -67,6 +69,13 @@ pub enum AuthConfig {
         header: String,
         /// Holds Unix seconds.
         timestamp_header: String,
+        /// How far the timestamp may be from now.
+        window: Millis,
+    },
+    /// MLflow's signature `v1` over delivery id, timestamp and body.
+    Mlflow {
+        /// The webhook's secret.
+        secret: SecretRef,
         /// How far the timestamp may be from now.
         window: Millis,
     },
@@ -118,6 +127,12 @@ struct HmacKeys {
     window_seconds: Option<Seconds>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct MlflowKeys {
+    window_seconds: Option<Seconds>,
+}
+
 impl SourceConfig {
     pub(crate) fn read(
         name: &Spanned<String>,
@@ -137,7 +152,7 @@ impl SourceConfig {
                     mistakes.add(
                         span,
                         format!("`auth` is missing in {place}: anyone could raise an alarm"),
-                        "add `auth = { bearer-file = \"…\" }`, `auth.basic` or `auth.hmac`",
+                        "add `auth = { bearer-file = \"…\" }`, `auth.basic`, `auth.hmac` or `auth.mlflow`",
                     );
                 }
                 None
@@ -146,12 +161,18 @@ impl SourceConfig {
         let keys: Option<SourceKeys> = node.read(mistakes);
         let span = name.span();
         let name = mistakes.ok(&span, SourceName::new(name.get_ref().as_str()), "");
-        let keys = keys?;
+        let (keys, auth) = (keys?, auth?);
+        if (keys.kind == SourceKind::Mlflow) != matches!(auth, AuthConfig::Mlflow { .. }) {
+            let help =
+                "write `kind = \"mlflow\"` with `auth = { mlflow = { secret-file = \"…\" } }`, or neither";
+            mistakes.add(span, format!("the kind and `auth` of {place} do not go together"), help);
+            return None;
+        }
         Some(Self {
             name: name?,
             span,
             kind: keys.kind,
-            auth: auth?,
+            auth,
             routes,
             body_bytes_max: keys.body_kib_max.map_or(BODY_BYTES_MAX, |kib| u64::from(kib) << 10),
             dedupe_window: keys.dedupe_seconds.map_or(DEDUPE_WINDOW, |seconds| seconds.0),
@@ -167,22 +188,23 @@ fn route_read(node: Node<'_>, mistakes: &mut Mistakes) -> Option<RouteConfig> {
 }
 
 fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<AuthConfig> {
-    let ways = ["bearer-file", "bearer-env", "basic", "hmac"];
+    let ways = ["bearer-file", "bearer-env", "basic", "hmac", "mlflow"];
     let given: Vec<_> = ways.into_iter().filter(|way| node.has(way)).collect();
     let bearer = SecretRef::take(&mut node, "bearer", base, mistakes);
     let basic = node.take_table("basic", mistakes);
     let hmac = node.take_table("hmac", mistakes);
+    let mlflow = node.take_table("mlflow", mistakes);
     let (span, place) = (node.span.clone(), node.name.clone());
     let before = mistakes.0.len();
     node.finish(mistakes);
     if given.len() != 1 && mistakes.0.len() == before {
-        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`";
+        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`, `mlflow`";
         mistakes.add(span, format!("{} ways to authenticate in {place}", given.len()), help);
         return None;
     }
-    match (bearer, basic, hmac) {
-        (Some(secret), None, None) => Some(AuthConfig::Bearer(secret)),
-        (None, Some(mut basic), None) => {
+    match (bearer, basic, hmac, mlflow) {
+        (Some(secret), None, None, None) => Some(AuthConfig::Bearer(secret)),
+        (None, Some(mut basic), None, None) => {
             let password = SecretRef::take_required(&mut basic, "password", base, mistakes);
             #[derive(Deserialize)]
             #[serde(deny_unknown_fields)]
@@ -192,7 +214,12 @@ fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option
             let keys: Basic = basic.read(mistakes)?;
             Some(AuthConfig::Basic { user: keys.user, password: password? })
         }
-        (None, None, Some(mut hmac)) => {
+        (None, None, None, Some(mut mlflow)) => {
+            let secret = SecretRef::take_required(&mut mlflow, "secret", base, mistakes);
+            let keys: MlflowKeys = mlflow.read(mistakes)?;
+            Some(AuthConfig::Mlflow { secret: secret?, window: window(keys.window_seconds) })
+        }
+        (None, None, Some(mut hmac), None) => {
             let secret = SecretRef::take_required(&mut hmac, "secret", base, mistakes);
             let keys: HmacKeys = hmac.read(mistakes)?;
             let mut header = |given: Option<Spanned<String>>, otherwise: &str| match given {
@@ -207,11 +234,15 @@ fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option
                 secret: secret?,
                 header: name?,
                 timestamp_header: timestamp?,
-                window: keys.window_seconds.map_or(Millis::minutes(5), |seconds| seconds.0),
+                window: window(keys.window_seconds),
             })
         }
         _ => None,
     }
+}
+
+fn window(configured: Option<Seconds>) -> Millis {
+    configured.map_or(Millis::minutes(5), |seconds| seconds.0)
 }
 
 fn header_name(text: &str) -> Result<String, String> {

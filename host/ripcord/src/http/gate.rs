@@ -1,10 +1,12 @@
-//! Who sends alerts: bearer, basic, or HMAC-SHA256 with a time window, as configured for the source.
+//! Who sends alerts: bearer, basic, HMAC-SHA256 with a time window, or MLflow's signature, as configured for the source.
+
+use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ripcord_adapters::Secret;
+use ripcord_adapters::{Secret, alerts_mlflow};
 use ripcord_core::digest::Digest;
 use ripcord_core::time::{Millis, UnixMillis};
 use sha2::Sha256;
@@ -29,7 +31,17 @@ pub enum Gate {
         /// How far the timestamp may be from now.
         window: Millis,
     },
+    /// MLflow's code over delivery id, timestamp and body.
+    Mlflow {
+        /// The webhook's secret.
+        key: Secret,
+        /// How far the timestamp may be from now.
+        window: Millis,
+    },
 }
+
+/// Why a sender is refused: one sentence.
+pub(crate) type Refusal = Cow<'static, str>;
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -37,6 +49,7 @@ impl std::fmt::Debug for Gate {
             Self::Bearer(_) => "Gate::Bearer",
             Self::Basic(_) => "Gate::Basic",
             Self::Hmac { .. } => "Gate::Hmac",
+            Self::Mlflow { .. } => "Gate::Mlflow",
         })
     }
 }
@@ -52,13 +65,22 @@ impl Gate {
         match self {
             Self::Bearer(_) => "Bearer realm=\"ripcord\"",
             Self::Basic(_) => "Basic realm=\"ripcord\"",
-            Self::Hmac { .. } => "HMAC-SHA256",
+            Self::Hmac { .. } | Self::Mlflow { .. } => "HMAC-SHA256",
         }
     }
 
     /// What can be judged before the body is read.
-    pub(crate) fn check_headers(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
+    pub(crate) fn check_headers(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), Refusal> {
+        if let Self::Mlflow { window, .. } = self {
+            let checked = delivery(headers).check(now, *window);
+            return checked.map_err(|error| error.to_string().into());
+        }
+        self.check_static(headers, now).map_err(Cow::Borrowed)
+    }
+
+    fn check_static(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
         match self {
+            Self::Mlflow { .. } => Ok(()),
             Self::Bearer(token) => {
                 let given =
                     bearer(headers).ok_or("no bearer token was given: send `Authorization: Bearer TOKEN`")?;
@@ -94,7 +116,15 @@ impl Gate {
     }
 
     /// What can be judged only with the body.
-    pub(crate) fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
+    pub(crate) fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        if let Self::Mlflow { key, .. } = self {
+            let known = delivery(headers).authenticate(key, body);
+            return known.map_err(|error| error.to_string().into());
+        }
+        self.check_code(headers, body).map_err(Cow::Borrowed)
+    }
+
+    fn check_code(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
         let Self::Hmac { key, header, timestamp_header, .. } = self else { return Ok(()) };
         const WRONG: &str = "the code does not match timestamp and body: sign `TIMESTAMP.BODY` with the key that `auth` of this source names";
         let timestamp = text(headers, timestamp_header).ok_or(WRONG)?;
@@ -106,6 +136,16 @@ impl Gate {
         mac.update(b".");
         mac.update(body);
         mac.verify_slice(&code).map_err(|_| WRONG)
+    }
+}
+
+/// The headers of a delivery of MLflow; one that is missing is empty, and so never right.
+pub(crate) fn delivery(headers: &HeaderMap) -> alerts_mlflow::Headers<'_> {
+    let text = |name: &str| text(headers, name).unwrap_or_default();
+    alerts_mlflow::Headers {
+        id: text(alerts_mlflow::ID_HEADER),
+        timestamp: text(alerts_mlflow::TIMESTAMP_HEADER),
+        signature: text(alerts_mlflow::SIGNATURE_HEADER),
     }
 }
 

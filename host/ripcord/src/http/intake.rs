@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use ripcord_adapters::alerts_alertmanager::{self, ParsedAlert, ParsedPayload};
+use ripcord_adapters::alerts_mlflow;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::{Label, Origin, Signal};
@@ -16,7 +17,7 @@ use ripcord_ports::store::{Accepted, NewSignal};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::gate::Gate;
+use super::gate::{self, Gate, Refusal};
 use super::problem::Problem;
 use super::unroutable;
 use crate::config::{RouteConfig, SourceKind};
@@ -68,8 +69,8 @@ pub(crate) async fn hook(
         tracing::warn!(source = %name.chars().take(100).collect::<String>(), "a webhook for an unknown source was refused");
         Problem::not_found("there is no such alert source; add it below `[sources]`")
     })?;
-    let refused = |why: &'static str| {
-        tracing::warn!(source = %source.name, why, "a webhook was refused");
+    let refused = |why: Refusal| {
+        tracing::warn!(source = %source.name, %why, "a webhook was refused");
         Problem::unauthorized(source.gate.challenge(), why)
     };
     let now = app.engine_clock.now();
@@ -81,7 +82,7 @@ pub(crate) async fn hook(
         .map_err(|_| Problem::unavailable("stopping", "the host is stopping; try again when it is back"))?;
     let body = read(&parts.headers, body, source.body_bytes_max).await?;
     source.gate.check_body(&parts.headers, &body).map_err(refused)?;
-    let payload = source.parse(&body).map_err(|why| {
+    let payload = source.parse(&parts.headers, &body).map_err(|why| {
         tracing::warn!(source = %source.name, why, "a webhook cannot be read");
         Problem::bad_request(why)
     })?;
@@ -135,8 +136,11 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: u64) -> Res
 
 impl Source {
     /// The alerts of a body, or one sentence.
-    pub fn parse(&self, body: &[u8]) -> Result<ParsedPayload, String> {
+    fn parse(&self, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPayload, String> {
         match self.kind {
+            SourceKind::Mlflow => {
+                alerts_mlflow::parse(&gate::delivery(headers), body).map_err(|error| error.to_string())
+            }
             SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string()),
         }
     }

@@ -70,6 +70,9 @@ pub fn sources(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<String, Sou
                     window: *window,
                 })
             }
+            AuthConfig::Mlflow { secret: at, window } => {
+                secret(at, mistakes).map(|key| Gate::Mlflow { key, window: *window })
+            }
         };
         let Some(gate) = gate else { continue };
         let ready = Source {

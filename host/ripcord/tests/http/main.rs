@@ -4,6 +4,7 @@
 
 mod api;
 mod hooks;
+mod mlflow;
 mod odd_alerts;
 mod rights;
 mod server;

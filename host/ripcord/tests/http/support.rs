@@ -42,6 +42,13 @@ service = "fraud-api"
 kind = "alertmanager"
 auth = { hmac = { secret-file = "key", header = "x-code", timestamp-header = "x-at", window-seconds = 60 } }
 
+[sources.mlflow]
+kind = "mlflow"
+auth = { mlflow = { secret-file = "key", window-seconds = 60 } }
+[[sources.mlflow.routes]]
+match = { event = "model_version_alias.created", model = "fraud", alias = "champion" }
+service = "fraud-api"
+
 [services.fraud-api]
 mode = "MODE"
 floor = FLOOR

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ripcord_adapters::alerts_alertmanager;
+use ripcord_adapters::{alerts_alertmanager, alerts_mlflow};
 use ripcord_core::name::ServiceName;
 use ripcord_core::signal::Label;
 use serde::Serialize;
@@ -33,17 +33,27 @@ pub struct SourceRoutes {
     pub alerts: Vec<AlertRoute>,
 }
 
-/// Says for each source which route each alert of `body` takes.
+/// Says for each source that can read `body` which route each of its alerts takes.
 pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String> {
     if config.sources.is_empty() {
         return Err("no alert source is configured; add `[sources.NAME]`".to_owned());
     }
-    config.sources.iter().map(|source| explain_source(source, body)).collect()
+    let explained: Vec<_> = config.sources.iter().map(|source| explain_source(source, body)).collect();
+    // A body is of one kind of source: that the others cannot read it is no mistake.
+    if explained.iter().any(Result::is_ok) {
+        return Ok(explained.into_iter().flatten().collect());
+    }
+    explained.into_iter().collect()
 }
 
 fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, String> {
-    let SourceKind::Alertmanager = source.kind;
-    let payload = alerts_alertmanager::parse(body).map_err(|error| error.to_string())?;
+    let payload = match source.kind {
+        SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string())?,
+        SourceKind::Mlflow => {
+            let headers = alerts_mlflow::Headers { id: "", timestamp: "", signature: "" };
+            alerts_mlflow::parse(&headers, body).map_err(|error| error.to_string())?
+        }
+    };
     let alerts = payload
         .alerts
         .into_iter()

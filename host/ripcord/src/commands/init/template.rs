@@ -36,6 +36,11 @@ kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
 #: body-kib-max = 1024                      # larger bodies are refused
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
+
+# MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
+# [sources.mlflow]
+# kind = "mlflow"
+# auth = { mlflow = { secret-file = "secrets/mlflow-webhook" } }
 "#;
 
 const NOTIFIERS: &str = r#"
@@ -126,6 +131,7 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 {mark}registry = {{ kind = "directory", root = "{registry}" }}
 {mark}deployer = {{ kind = "open-inference", url = "{server}", model-directory = "{folder}" }}
 # A harmless request proves which version answers: add `probe-input-file = "probe.json"` (the protocol's `inputs`) to the deployer.
+# A registry in MLflow: registry = {{ kind = "mlflow", url = "http://127.0.0.1:5000", alias = "champion" }}
 # Your own programs instead: registry = {{ kind = "command", list = [..], fetch = [..] }},
 #   deployer = {{ kind = "command", shift = [..], live = [..], effect = "observable" }}; `{{version}}` and others are filled in.
 #: endpoint = {{ output = "decision" }}          # where trials are sent: the deployer's server unless it has its own `url`
