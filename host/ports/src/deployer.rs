@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::live::LiveState;
-use ripcord_core::target::Target;
+use ripcord_core::target::{Target, VersionTarget};
 pub use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
 
-use crate::error::PortError;
+use crate::error::{ErrorKind, PortError};
 use crate::registry::Staged;
 
 /// What is to be made live.
@@ -47,6 +47,27 @@ pub enum Probe {
     CannotTell(String),
 }
 
+/// What is to be held beside what is live, for a preflight.
+#[derive(Debug, Clone)]
+pub struct CandidateOrder {
+    /// What it is.
+    pub version: VersionTarget,
+    /// Its artefact.
+    pub staged: Staged,
+    /// After this the call must have returned.
+    pub deadline: Millis,
+}
+
+/// A candidate that answers beside what is live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// What answers there, with the digest of what was placed.
+    pub version: VersionTarget,
+    /// Its address, as an endpoint of the same protocol understands it: for the Open Inference Protocol the name under which the server has it as
+    /// a model of its own.
+    pub address: String,
+}
+
 /// What serves one service.
 #[async_trait]
 pub trait Deployer: Send + Sync {
@@ -65,4 +86,23 @@ pub trait Deployer: Send + Sync {
 
     /// Tells what became of an interrupted shift with this order's key.
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError>;
+
+    /// Whether a candidate can be held beside what is live, and then how an interrupted [`Self::beside`] is settled. Where it cannot, a plan says *not
+    /// preflighted*.
+    fn beside_class(&self) -> Option<EffectClass> {
+        None
+    }
+
+    /// Holds the candidate beside what is live, and takes no traffic from it. There is one candidate at a time: another one takes its place. After an
+    /// error with [`crate::Applied::No`] there is none.
+    async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
+        let text = format!("`{}` cannot hold `{}` beside what is live", self.name(), order.version.version);
+        Err(PortError::new(ErrorKind::Unsupported, text))
+    }
+
+    /// Takes the candidate away, if there is one. It may be asked at any time, and as often as one likes: after a preflight, after an interruption, and
+    /// before anything else when a host starts.
+    async fn clear(&self) -> Result<(), PortError> {
+        Ok(())
+    }
 }

@@ -1,10 +1,12 @@
 //! Where a service answers: trials go through it.
 
 use async_trait::async_trait;
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::Payload;
 use ripcord_core::target::VersionTarget;
 
-use crate::error::PortError;
+use crate::deployer::Beside;
+use crate::error::{ErrorKind, PortError};
 use crate::requests::TrialInput;
 
 /// One answer.
@@ -16,6 +18,26 @@ pub struct Reply {
     pub answered_by: Option<VersionTarget>,
     /// Time to the last byte, in microseconds.
     pub latency_us: u64,
+}
+
+/// How an input signature compares with what the server says its model takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignatureCheck {
+    /// They agree.
+    Same,
+    /// They differ; each is a sentence.
+    Differs(Vec<String>),
+    /// One of the two is not known or not understood, and why.
+    Unknown(String),
+}
+
+/// What a version answers to given inputs, exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Over the inputs and their answers: the same version gives the same one where its arithmetic is the same.
+    pub digest: Digest,
+    /// The version that every answer named; none where an answer named none.
+    pub answered_by: Option<VersionTarget>,
 }
 
 /// Sends inputs to a service, marked as trials so that they stay out of metrics and request log.
@@ -31,4 +53,38 @@ pub trait Endpoint: Send + Sync {
         candidate: Option<&VersionTarget>,
         trial: &str,
     ) -> Result<Reply, PortError>;
+
+    /// Sends one input to a candidate that a deployer holds beside the live version.
+    async fn infer_beside(
+        &self,
+        input: &TrialInput,
+        candidate: &Beside,
+        trial: &str,
+    ) -> Result<Reply, PortError> {
+        let _ = (input, trial);
+        let text = format!("`{}` does not reach `{}` beside what is live", self.name(), candidate.address);
+        Err(PortError::new(ErrorKind::Unsupported, text))
+    }
+
+    /// Compares an input signature, as a registry has it, with what the server says of the live version, or of a candidate.
+    async fn compare_signature(
+        &self,
+        signature: &str,
+        candidate: Option<&Beside>,
+    ) -> Result<SignatureCheck, PortError> {
+        let _ = (signature, candidate);
+        Ok(SignatureCheck::Unknown(format!("`{}` does not compare signatures", self.name())))
+    }
+
+    /// Sends the inputs one after the other to the live version, or to a candidate, and takes a digest of the answers as they came. Answers of several
+    /// versions are [`ErrorKind::Conflict`].
+    async fn fingerprint(
+        &self,
+        inputs: &[TrialInput],
+        candidate: Option<&Beside>,
+        trial: &str,
+    ) -> Result<Fingerprint, PortError> {
+        let _ = (inputs, candidate, trial);
+        Err(PortError::new(ErrorKind::Unsupported, format!("`{}` takes no fingerprints", self.name())))
+    }
 }
