@@ -1,18 +1,20 @@
 //! An endpoint that speaks the Open Inference Protocol, version 2.
 
 use async_trait::async_trait;
+use ripcord_core::digest::Digest;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::Millis;
-use ripcord_ports::endpoint::Reply;
+use ripcord_ports::deployer::Beside;
+use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::requests::TrialInput;
-use ripcord_ports::{Endpoint, ErrorKind, PortError};
+use ripcord_ports::{Endpoint, ErrorKind, PortError, Retry};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Shared;
 use crate::http;
-use crate::open_inference::{Ask, Connection, InferAnswer, ModelServer, payload};
+use crate::open_inference::{Ask, Connection, InferAnswer, ModelServer, compare, exact, payload};
 use crate::secret::Secret;
 
 /// Where a model answers.
@@ -60,6 +62,71 @@ impl OpenInferenceEndpoint {
     }
 }
 
+/// What came back, and when.
+struct Answered {
+    answer: InferAnswer,
+    latency_us: u64,
+}
+
+impl OpenInferenceEndpoint {
+    async fn ask(
+        &self,
+        server: &ModelServer,
+        input: &TrialInput,
+        version: Option<&VersionTarget>,
+        trial: &str,
+    ) -> Result<Answered, PortError> {
+        let inputs: Value = serde_json::from_str(&input.body).map_err(|error| {
+            PortError::new(
+                ErrorKind::Configuration,
+                format!("the input `{}` is not JSON: write the protocol's `inputs`", input.id),
+            )
+            .caused_by(error)
+        })?;
+        let ask = Ask {
+            id: &input.id,
+            inputs: &inputs,
+            version: version.map(|version| &version.version),
+            trial,
+            connection: Connection::Shared,
+        };
+        let started = Instant::now();
+        let answer = server.infer(&ask).await?;
+        let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(Answered { answer: answer.successful()?.json()?, latency_us })
+    }
+
+    async fn reply(
+        &self,
+        server: &ModelServer,
+        input: &TrialInput,
+        version: Option<&VersionTarget>,
+        trial: &str,
+    ) -> Result<Reply, PortError> {
+        let Answered { answer, latency_us } = self.ask(server, input, version, trial).await?;
+        let output = payload(&answer.outputs, self.output.as_deref())
+            .map_err(|why| self.senseless(server, input, &why))?;
+        Ok(Reply { output, answered_by: named(&answer)?, latency_us })
+    }
+
+    fn senseless(&self, server: &ModelServer, input: &TrialInput, why: &str) -> PortError {
+        let text = format!("input `{}` at {}: {why}", input.id, server.address());
+        PortError::new(ErrorKind::BadAnswer, text)
+    }
+
+    /// The live model, or a candidate beside it.
+    fn server(&self, candidate: Option<&Beside>) -> ModelServer {
+        match candidate {
+            Some(candidate) => self.server.for_model(&candidate.address),
+            None => self.server.clone(),
+        }
+    }
+}
+
+fn named(answer: &InferAnswer) -> Result<Option<VersionTarget>, PortError> {
+    Ok(answer.version()?.map(|version| VersionTarget { version, digest: None }))
+}
+
 #[async_trait]
 impl Endpoint for OpenInferenceEndpoint {
     fn name(&self) -> &str {
@@ -72,31 +139,62 @@ impl Endpoint for OpenInferenceEndpoint {
         candidate: Option<&VersionTarget>,
         trial: &str,
     ) -> Result<Reply, PortError> {
-        let inputs: Value = serde_json::from_str(&input.body).map_err(|error| {
-            PortError::new(
+        self.reply(&self.server, input, candidate, trial).await
+    }
+
+    async fn infer_beside(
+        &self,
+        input: &TrialInput,
+        candidate: &Beside,
+        trial: &str,
+    ) -> Result<Reply, PortError> {
+        self.reply(&self.server(Some(candidate)), input, None, trial).await
+    }
+
+    async fn compare_signature(
+        &self,
+        signature: &str,
+        candidate: Option<&Beside>,
+    ) -> Result<SignatureCheck, PortError> {
+        Ok(compare(signature, &self.server(candidate).inputs().await?))
+    }
+
+    async fn fingerprint(
+        &self,
+        inputs: &[TrialInput],
+        candidate: Option<&Beside>,
+        trial: &str,
+    ) -> Result<Fingerprint, PortError> {
+        let server = self.server(candidate);
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        let mut answered_by: Option<Option<VersionTarget>> = None;
+        // One after the other: servers that gather requests into batches may calculate otherwise in a larger batch.
+        for input in inputs {
+            let Answered { answer, .. } = self.ask(&server, input, None, trial).await?;
+            let version = named(&answer)?;
+            if answered_by.as_ref().is_some_and(|before| *before != version) {
+                return Err(PortError::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "several versions answer at {}: no fingerprint is that of one version",
+                        server.address()
+                    ),
+                )
+                .retry(Retry::Later));
+            }
+            answered_by = Some(version);
+            let exact = exact(&answer.outputs, self.output.as_deref())
+                .map_err(|why| self.senseless(&server, input, &why))?;
+            parts.extend([input.id.clone().into_bytes(), input.body.clone().into_bytes()]);
+            parts.push(exact.as_bytes().to_vec());
+        }
+        let Some(answered_by) = answered_by else {
+            return Err(PortError::new(
                 ErrorKind::Configuration,
-                format!("the input `{}` is not JSON: write the protocol's `inputs`", input.id),
-            )
-            .caused_by(error)
-        })?;
-        let ask = Ask {
-            id: &input.id,
-            inputs: &inputs,
-            version: candidate.map(|candidate| &candidate.version),
-            trial,
-            connection: Connection::Shared,
+                "a fingerprint of no inputs says nothing: give some",
+            ));
         };
-        let started = Instant::now();
-        let answer = self.server.infer(&ask).await?;
-        let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let answer: InferAnswer = answer.successful()?.json()?;
-        let output = payload(&answer.outputs, self.output.as_deref()).map_err(|why| {
-            PortError::new(
-                ErrorKind::BadAnswer,
-                format!("input `{}` at {}: {why}", input.id, self.server.address()),
-            )
-        })?;
-        let answered_by = answer.version()?.map(|version| VersionTarget { version, digest: None });
-        Ok(Reply { output, answered_by, latency_us })
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Ok(Fingerprint { digest: Digest::tagged("ripcord fingerprint 1", &parts), answered_by })
     }
 }

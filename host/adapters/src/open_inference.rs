@@ -1,6 +1,9 @@
 //! The parts of the Open Inference Protocol, version 2, that Ripcord speaks.
 
+mod signature;
+
 use reqwest::{Method, StatusCode, Url};
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Payload, Tensor};
 use ripcord_core::name::VersionName;
 use ripcord_core::time::Millis;
@@ -11,11 +14,13 @@ use serde_json::{Value, json};
 use crate::http::{self, Answer, Http};
 use crate::secret::Secret;
 
+pub(crate) use signature::{TensorSpec, compare};
+
 /// The header that marks a request as a trial, so that servers keep it out of metrics and request log. Its value is the trial's id.
 pub(crate) const TRIAL_HEADER: &str = "ripcord-trial";
 
 /// One model behind one address.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ModelServer {
     pub(crate) http: Http,
     pub(crate) url: Url,
@@ -54,6 +59,8 @@ pub(crate) struct Indexed {
 struct Metadata {
     #[serde(default)]
     versions: Vec<String>,
+    #[serde(default)]
+    inputs: Vec<TensorSpec>,
 }
 
 impl ModelServer {
@@ -93,17 +100,71 @@ impl ModelServer {
         Ok(lines)
     }
 
+    /// Whether the server is in the middle of loading the model. Some say `LOADING`; MLServer says `UNKNOWN` of a model that it has begun to load and
+    /// that is not ready.
+    pub(crate) async fn is_loading(&self) -> Result<bool, PortError> {
+        let lines = self.indexed().await?;
+        Ok(lines.iter().any(|line| matches!(line.state.as_deref(), Some("LOADING" | "UNKNOWN"))))
+    }
+
     async fn versions_of_metadata(&self) -> Result<Vec<Indexed>, PortError> {
-        let url = self.under(&["v2", "models", &self.model]);
-        let metadata: Metadata = self.call(Method::GET, &url).send().await?.json()?;
+        let metadata = self.metadata().await?;
         let line = |version| Indexed { name: self.model.clone(), version: Some(version), state: None };
         Ok(metadata.versions.into_iter().map(line).collect())
+    }
+
+    /// The inputs that the server says the model takes; none where it does not say.
+    pub(crate) async fn inputs(&self) -> Result<Vec<TensorSpec>, PortError> {
+        Ok(self.metadata().await?.inputs)
+    }
+
+    async fn metadata(&self) -> Result<Metadata, PortError> {
+        let url = self.under(&["v2", "models", &self.model]);
+        self.call(Method::GET, &url).send().await?.json()
     }
 
     /// Asks the server to load what lies in the model's folder.
     pub(crate) async fn load(&self, deadline: Millis) -> Result<Answer, PortError> {
         let url = self.under(&["v2", "repository", "models", &self.model, "load"]);
         self.call(Method::POST, &url).deadline(deadline).has_effect().json(&json!({})).exchange().await
+    }
+
+    /// Asks the server to drop the model. That it has none of that name is as good.
+    pub(crate) async fn unload(&self) -> Result<(), PortError> {
+        let url = self.under(&["v2", "repository", "models", &self.model, "unload"]);
+        let answer = self.call(Method::POST, &url).has_effect().json(&json!({})).exchange().await?;
+        if answer.status != StatusCode::NOT_FOUND {
+            answer.successful()?;
+        }
+        match self.has().await? {
+            false => Ok(()),
+            true => Err(PortError::new(
+                ErrorKind::Failed,
+                format!(
+                    "{} still has the model `{}` after it was told to drop it",
+                    self.address(),
+                    self.model
+                ),
+            )
+            .outcome_unknown()),
+        }
+    }
+
+    /// Whether the server has the model in memory, ready or not.
+    pub(crate) async fn has(&self) -> Result<bool, PortError> {
+        let url = self.under(&["v2", "models", &self.model, "ready"]);
+        let answer = self.call(Method::GET, &url).exchange().await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            // So a server says that it has begun to load the model.
+            StatusCode::BAD_REQUEST => Ok(true),
+            _ => answer.successful().map(|_| true),
+        }
+    }
+
+    /// The same server, asked for another model.
+    pub(crate) fn for_model(&self, model: &str) -> Self {
+        Self { model: model.to_owned(), ..self.clone() }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -156,12 +217,7 @@ pub(crate) fn payload(outputs: &[Output], name: Option<&str>) -> Result<Payload,
     let chosen: Vec<&Output> =
         outputs.iter().filter(|output| name.is_none_or(|n| n == output.name)).collect();
     if chosen.is_empty() {
-        let has: Vec<_> = outputs.iter().map(|output| format!("`{}`", output.name)).collect();
-        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-        return Err(match name {
-            Some(name) => format!("the answer has no output `{name}`; it has {has}"),
-            None => "the answer has no output".to_owned(),
-        });
+        return Err(no_output(outputs, name));
     }
     if let [output] = chosen[..]
         && output.datatype == "BYTES"
@@ -173,6 +229,35 @@ pub(crate) fn payload(outputs: &[Output], name: Option<&str>) -> Result<Payload,
             .map(Payload::Classes);
     }
     chosen.into_iter().map(tensor).collect::<Result<_, _>>().map(Payload::Tensors)
+}
+
+/// The digest of the output called `name`, or of all of them: name, kind, shape and each value as it came.
+pub(crate) fn exact(outputs: &[Output], name: Option<&str>) -> Result<Digest, String> {
+    let mut chosen: Vec<&Output> =
+        outputs.iter().filter(|output| name.is_none_or(|n| n == output.name)).collect();
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    if chosen.is_empty() {
+        return Err(no_output(outputs, name));
+    }
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for output in chosen {
+        let values = flat(output)?;
+        parts.extend([output.name.clone().into(), output.datatype.clone().into()]);
+        parts.push(output.shape.iter().flat_map(|length| length.to_be_bytes()).collect());
+        parts.push((values.len() as u64).to_be_bytes().to_vec());
+        parts.extend(values.into_iter().map(|value| value.to_string().into_bytes()));
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(Digest::tagged("ripcord outputs 1", &parts))
+}
+
+fn no_output(outputs: &[Output], name: Option<&str>) -> String {
+    let has: Vec<_> = outputs.iter().map(|output| format!("`{}`", output.name)).collect();
+    let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+    match name {
+        Some(name) => format!("the answer has no output `{name}`; it has {has}"),
+        None => "the answer has no output".to_owned(),
+    }
 }
 
 fn text_of(output: &Output, value: &Value) -> Result<String, String> {
@@ -247,6 +332,30 @@ mod tests {
         assert_eq!(payload(&both[..1], None), Ok(classes));
         let flags = [output("flag", "BOOL", &[2], json!([true, false]))];
         assert!(matches!(payload(&flags, None), Ok(Payload::Tensors(t)) if t[0].data == [1.0, 0.0]));
+    }
+
+    #[test]
+    fn exact_digests_differ_where_anything_differs() {
+        let of = |outputs: &[Output], name| exact(outputs, name).unwrap();
+        let a = || output("a", "FP64", &[2], json!([0.1, 0.2]));
+        let b = || output("b", "INT64", &[1], json!([9_007_199_254_740_993_i64]));
+        let all = of(&[a(), b()], None);
+        assert_eq!(all, of(&[b(), a()], None), "their order says nothing");
+        assert_eq!(of(&[a()], None), of(&[a(), b()], Some("a")));
+        let others = [
+            vec![a()],
+            vec![a(), output("b", "INT64", &[1], json!([9_007_199_254_740_992_i64]))],
+            vec![output("a", "FP64", &[2], json!([0.1, 0.200_000_000_000_000_04])), b()],
+            vec![output("a", "FP32", &[2], json!([0.1, 0.2])), b()],
+            vec![output("a", "FP64", &[1, 2], json!([0.1, 0.2])), b()],
+            vec![output("c", "FP64", &[2], json!([0.1, 0.2])), b()],
+            vec![output("a", "FP64", &[2], json!([0.2, 0.1])), b()],
+        ];
+        for other in others {
+            assert_ne!(of(&other, None), all, "{other:?}");
+        }
+        assert!(exact(&[a()], Some("z")).unwrap_err().contains("no output `z`; it has `a`"));
+        assert!(exact(&[], None).is_err());
     }
 
     #[test]
