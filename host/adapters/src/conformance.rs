@@ -3,5 +3,7 @@
 #![allow(clippy::panic, reason = "a failed expectation ends the test that called")]
 
 pub mod deployer;
+pub mod deployer_beside;
+pub mod deployer_faults;
 pub mod registry;
 pub mod registry_faults;

@@ -6,7 +6,10 @@
 
 mod folder_swap;
 mod live;
+mod preflight;
+mod written;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -14,7 +17,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
-use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError};
 use serde::Deserialize;
@@ -26,6 +29,8 @@ use crate::secret::Secret;
 use crate::{Shared, folder, http};
 
 use folder_swap::ModelFolder;
+use preflight::Preflight;
+use written::{Content, Templates};
 
 /// Where the server is and where it reads the model.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -51,6 +56,14 @@ pub struct OpenInferenceDeployerConfig {
     /// Default: 3.
     #[serde(default = "answers_default")]
     pub answers: u32,
+    /// Files that are written into the model's folder beside the artefact's own: path in the folder, and content, in which `{version}` and
+    /// `{model}` stand for what is placed. For settings that must name the version where the artefact cannot know it. Default: none.
+    #[serde(default)]
+    pub write: BTreeMap<String, String>,
+    /// Under this name, and in a folder of this name beside the live model's, the server holds a candidate during a preflight. Default: none, and then
+    /// nothing is preflighted.
+    #[serde(default)]
+    pub preflight_model: Option<String>,
 }
 
 const PROBE_INPUT_BYTES_MAX: u64 = 1 << 20;
@@ -70,6 +83,8 @@ pub struct OpenInferenceDeployer {
     server: ModelServer,
     shared: Shared,
     folder: ModelFolder,
+    templates: Templates,
+    preflight: Option<Preflight>,
     probe_input: Option<Value>,
     answers: u32,
     /// One shift at a time in this process; between processes the journal sees to it.
@@ -107,6 +122,7 @@ impl OpenInferenceDeployer {
         if probe_input.as_ref().is_some_and(|input| !input.is_array()) {
             return Err(wrong("the probe's input is no list: write the protocol's `inputs`".to_owned()));
         }
+        let templates = Templates::new(&config.write, &config.model)?;
         let server = ModelServer {
             http: shared.http.clone(),
             url: http::address(&config.url)?,
@@ -114,17 +130,28 @@ impl OpenInferenceDeployer {
             token,
             deadline: Millis(config.deadline_ms),
         };
+        let preflight = match &config.preflight_model {
+            Some(model) => {
+                // For the checks that depend on the name.
+                Templates::new(&config.write, model)?;
+                Some(Preflight::new(model, &server, &config.model_directory)?)
+            }
+            None => None,
+        };
         Ok(Self {
             server,
             shared: shared.clone(),
             folder: ModelFolder::new(&config.model_directory)?,
+            templates,
+            preflight,
             probe_input,
             answers: config.answers,
             shifting: Mutex::new(()),
         })
     }
 
-    fn wanted(order: &ShiftOrder) -> Result<(&VersionTarget, &Staged), PortError> {
+    /// What is to be placed for `order`.
+    fn wanted(&self, order: &ShiftOrder) -> Result<Content, PortError> {
         let Target::Version(version) = &order.target else {
             return Err(PortError::new(
                 ErrorKind::Unsupported,
@@ -137,12 +164,17 @@ impl OpenInferenceDeployer {
                 format!("the artefact of version `{}` is not staged", version.version),
             )
         })?;
+        self.content(version, &self.server.model, staged)
+    }
+
+    /// The staged artefact, if it is that of `version`, with our files for a model called `model`.
+    fn content(&self, version: &VersionTarget, model: &str, staged: &Staged) -> Result<Content, PortError> {
         match version.digest {
             Some(digest) if digest != staged.digest => Err(PortError::new(
                 ErrorKind::WrongDigest,
                 format!("what is staged has the digest {} and not the plan's {digest}", staged.digest),
             )),
-            _ => Ok((version, staged)),
+            _ => self.templates.fill(&version.version, model, staged),
         }
     }
 
@@ -199,10 +231,10 @@ impl Deployer for OpenInferenceDeployer {
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
-        let (version, staged) = Self::wanted(order)?;
+        let content = self.wanted(order)?;
         let _one = self.shifting.lock().await;
         // Until the load is asked for, the server goes on with what it has in memory.
-        self.folder.place(&version.version, staged).await?;
+        self.folder.place(content).await?;
         let answer = match self.server.load(order.deadline).await {
             Ok(answer) => answer,
             Err(error) if error.applied == Applied::No => return Err(self.never_asked(error).await),
@@ -220,7 +252,11 @@ impl Deployer for OpenInferenceDeployer {
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         let state = self.read_live().await?;
         let LiveState::Serving(shares) = &state else {
-            return Ok(Probe::CannotTell(format!("live is {state}")));
+            return Ok(match self.server.is_loading().await {
+                Ok(true) => Probe::Underway(format!("the server is loading; live is {state}")),
+                // What live is says already what is wrong.
+                Ok(false) | Err(_) => Probe::CannotTell(format!("live is {state}")),
+            });
         };
         if state.serves(&order.target) {
             return Ok(Probe::Applied);
@@ -238,11 +274,33 @@ impl Deployer for OpenInferenceDeployer {
         }
         // A load is answered when it has ended, and asking for the same load twice has the effect of once. So a server that serves
         // another version and reports nothing as loading may be asked again.
-        let loading =
-            self.server.indexed().await?.into_iter().any(|line| line.state.as_deref() == Some("LOADING"));
-        Ok(match loading {
+        Ok(match self.server.is_loading().await? {
             true => Probe::Underway(format!("the server is loading; live is {state}")),
             false => Probe::NotApplied,
         })
+    }
+
+    fn beside_class(&self) -> Option<EffectClass> {
+        // The same order twice has the effect of once.
+        self.preflight.as_ref().map(|_| EffectClass::Idempotent)
+    }
+
+    async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
+        let Some(preflight) = &self.preflight else {
+            return Err(PortError::new(
+                ErrorKind::Unsupported,
+                "no candidate can be held beside what is live: set `preflight-model` where the server has room for two",
+            ));
+        };
+        let content = self.content(&order.version, preflight.model(), &order.staged)?;
+        let version = VersionTarget { digest: Some(order.staged.digest), ..order.version.clone() };
+        let _one = self.shifting.lock().await;
+        preflight.hold(content, version, self.probe_input.as_ref(), order.deadline).await
+    }
+
+    async fn clear(&self) -> Result<(), PortError> {
+        let Some(preflight) = &self.preflight else { return Ok(()) };
+        let _one = self.shifting.lock().await;
+        preflight.clear().await
     }
 }

@@ -9,8 +9,8 @@ use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 
-const POLLS_MAX: u32 = 200;
-const BETWEEN_POLLS: Duration = Duration::from_millis(50);
+pub(super) const POLLS_MAX: u32 = 200;
+pub(super) const BETWEEN_POLLS: Duration = Duration::from_millis(50);
 
 /// Something that the deployer under test can set.
 #[derive(Debug, Clone)]
@@ -95,14 +95,14 @@ pub fn order(key: &str, settable: &Settable, expecting: LiveState) -> ShiftOrder
     }
 }
 
-async fn live(deployer: &dyn Deployer) -> LiveState {
+pub(super) async fn live(deployer: &dyn Deployer) -> LiveState {
     match deployer.live().await {
         Ok(live) => live.state,
         Err(error) => panic!("live: {error}"),
     }
 }
 
-async fn shift(deployer: &dyn Deployer, order: &ShiftOrder) -> Shifted {
+pub(super) async fn shift(deployer: &dyn Deployer, order: &ShiftOrder) -> Shifted {
     deployer.shift(order).await.unwrap_or_else(|error| panic!("shift to {}: {error}", order.target))
 }
 
@@ -111,7 +111,7 @@ async fn probe(deployer: &dyn Deployer, order: &ShiftOrder) -> Probe {
 }
 
 /// Reads live until it is what was ordered.
-async fn reach(deployer: &dyn Deployer, wanted: &Settable) {
+pub(super) async fn reach(deployer: &dyn Deployer, wanted: &Settable) {
     let mut seen = live(deployer).await;
     for _ in 0..POLLS_MAX {
         if seen.serves(&wanted.target) {

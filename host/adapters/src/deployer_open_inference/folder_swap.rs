@@ -3,6 +3,9 @@
 //! Beside the folder `iris` lie, all hidden from servers that look for models: `.iris.ripcord-next`, which is being filled, and after the
 //! swap `.iris.ripcord-previous`, kept until the server has loaded, and the note `.iris.ripcord.json`, written before each step.
 
+mod aside;
+mod note;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,48 +14,17 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::{ArtefactFile, artefact_digest};
-use ripcord_ports::registry::Staged;
 use ripcord_ports::{ErrorKind, PortError};
-use serde::{Deserialize, Serialize};
 
 use crate::artefact::{self, Listed};
 use crate::folder;
 
+use super::written::{Content, Written};
+use note::{Before, Note, Phase};
+
+pub(super) use note::Whose;
+
 const NOTE_BYTES_MAX: u64 = 64 << 20;
-
-/// How far a swap has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Phase {
-    /// The swap is next.
-    Placing,
-    /// The artefact is in place; the server may have been asked to load it.
-    Placed,
-    /// The old folder is to be put back.
-    Restoring,
-    /// The server has loaded it.
-    Loaded,
-}
-
-/// What was there before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Before {
-    /// Another artefact, which is kept.
-    Folder,
-    /// The same artefact: nothing was swapped.
-    Same,
-    /// Nothing.
-    Nothing,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    phase: Phase,
-    before: Before,
-    version: VersionName,
-    files: Vec<ArtefactFile>,
-}
 
 /// The folder from which a server reads one model.
 #[derive(Debug)]
@@ -100,10 +72,10 @@ impl ModelFolder {
         })
     }
 
-    /// Puts the staged artefact in place. Doing it again is harmless; leftovers of an interrupted swap are finished or cleaned up first.
-    pub(super) async fn place(&self, version: &VersionName, staged: &Staged) -> Result<(), PortError> {
-        let (version, staged) = (version.clone(), staged.clone());
-        self.with(move |swap| swap.place(&version, &staged)).await
+    /// Puts the artefact and our files in place. Doing it again is harmless; leftovers of an interrupted swap are finished or cleaned up
+    /// first.
+    pub(super) async fn place(&self, content: Content) -> Result<(), PortError> {
+        self.with(move |swap| swap.place(&content)).await
     }
 
     /// Puts back what was there before [`Self::place`].
@@ -116,7 +88,30 @@ impl ModelFolder {
         self.with(|swap| swap.settle()).await
     }
 
-    /// The digest of what is in the folder, if a swap of ours put it there as `version`. Files that the server adds do not count.
+    /// Whose the folder is, seen from what is to be put there.
+    pub(super) async fn whose(&self, content: Content) -> Result<Whose, PortError> {
+        self.with(move |swap| swap.whose(&content)).await
+    }
+
+    /// Removes the folder, if a swap of ours put it there, and says whether one did. What was there before does not come back. The note stays until
+    /// [`Self::forget`], so that this is known after a crash.
+    pub(super) async fn take_away(&self) -> Result<bool, PortError> {
+        self.with(|swap| swap.take_away()).await
+    }
+
+    /// Removes the note of what was taken away.
+    pub(super) async fn forget(&self) -> Result<(), PortError> {
+        self.with(|swap| swap.forget()).await
+    }
+
+    /// Whether something was put in place of which it is not known whether the server has loaded it.
+    pub(super) async fn is_unsettled(&self) -> Result<bool, PortError> {
+        let unsettled = |note: Note| !matches!(note.phase, Phase::Loaded);
+        self.with(move |swap| Ok(swap.read_note().is_some_and(unsettled))).await
+    }
+
+    /// The digest of the artefact in the folder, if a swap of ours put it there as `version`. Files that the server adds do not count, nor
+    /// do ours as long as they are as they were written: once changed, they may have the server load something else.
     pub(super) async fn digest_of(&self, version: &VersionName) -> Option<Digest> {
         let version = version.clone();
         self.with(move |swap| Ok(swap.digest_of(&version))).await.ok().flatten()
@@ -138,26 +133,32 @@ struct Swap<'a> {
 }
 
 impl Swap<'_> {
-    fn place(&self, version: &VersionName, staged: &Staged) -> Result<(), PortError> {
+    fn place(&self, content: &Content) -> Result<(), PortError> {
+        let whole = content.whole();
         let mut note = self.recover()?;
-        if note.as_ref().is_some_and(|note| note.phase == Phase::Placed && note.digest() != staged.digest) {
+        if note.as_ref().is_some_and(|note| note.phase == Phase::Placed && note.whole() != whole) {
             // An artefact that was never seen loaded is not what is to be put back later.
             self.put_back()?;
             note = None;
         }
-        if note.is_some_and(|note| note.phase == Phase::Placed) && self.holds(staged.digest) {
+        if note.is_some_and(|note| note.phase == Phase::Placed) && self.holds(whole) {
             return Ok(());
         }
         let before = match self.dir.try_exists(&self.paths.name).map_err(self.failed("look at"))? {
             false => Before::Nothing,
-            true if self.holds(staged.digest) => Before::Same,
+            true if self.holds(whole) => Before::Same,
             true => Before::Folder,
         };
-        let mut note =
-            Note { phase: Phase::Placing, before, version: version.clone(), files: staged.files.clone() };
+        let mut note = Note {
+            phase: Phase::Placing,
+            before,
+            version: content.version.clone(),
+            files: content.staged.files.clone(),
+            written: content.listed(),
+        };
         if before != Before::Same {
             folder::remove(&self.dir, &self.paths.previous).map_err(self.failed("clean up beside"))?;
-            self.fill_next(staged)?;
+            self.fill_next(content)?;
             self.write(&note)?;
             self.swap_in().map_err(self.failed("swap"))?;
         }
@@ -165,12 +166,17 @@ impl Swap<'_> {
         self.write(&note)
     }
 
-    fn fill_next(&self, staged: &Staged) -> Result<(), PortError> {
+    fn fill_next(&self, content: &Content) -> Result<(), PortError> {
         let Paths { next, .. } = self.paths;
         folder::remove(&self.dir, next).map_err(self.failed("clean up beside"))?;
         self.dir.create_dir(next).map_err(self.failed("write beside"))?;
         let into = self.dir.open_dir(next).map_err(self.failed("write beside"))?;
-        artefact::copy(&staged.dir, &into, &staged.files, "the staged artefact")
+        artefact::copy(&content.staged.dir, &into, &content.staged.files, "the staged artefact")?;
+        content
+            .written
+            .iter()
+            .try_for_each(|written| write_new(&into, written))
+            .map_err(self.failed("write beside"))
     }
 
     /// `next` takes the place of the folder, which becomes `previous`.
@@ -202,14 +208,14 @@ impl Swap<'_> {
         match note.before {
             Before::Same => {}
             Before::Nothing => {
-                if self.dir.try_exists(name)? && self.holds(note.digest()) {
+                if self.dir.try_exists(name)? && self.holds(note.whole()) {
                     self.dir.rename(name, &self.dir, next)?;
                 }
             }
             Before::Folder if self.dir.try_exists(previous)? => {
                 if !self.dir.try_exists(name)? {
                     self.dir.rename(previous, &self.dir, name)?;
-                } else if self.holds(note.digest()) && exchange(&self.dir, previous, name).is_err() {
+                } else if self.holds(note.whole()) && exchange(&self.dir, previous, name).is_err() {
                     self.dir.rename(name, &self.dir, next)?;
                     self.dir.rename(previous, &self.dir, name)?;
                 }
@@ -253,7 +259,7 @@ impl Swap<'_> {
             }
             Phase::Placing => {
                 let failed = self.failed("recover");
-                if !self.holds(note.digest()) {
+                if !self.holds(note.whole()) {
                     if !self.dir.try_exists(name).map_err(&failed)?
                         && self.dir.try_exists(previous).map_err(&failed)?
                     {
@@ -275,10 +281,10 @@ impl Swap<'_> {
         Ok(Some(note))
     }
 
-    /// Whether the folder holds the artefact and nothing else.
-    fn holds(&self, digest: Digest) -> bool {
+    /// Whether the folder holds what has this digest, our files among it, and nothing else.
+    fn holds(&self, whole: Digest) -> bool {
         let hashed = self.dir.open_dir(&self.paths.name).ok().and_then(|dir| artefact::hash(&dir, "").ok());
-        hashed.is_some_and(|files| artefact_digest(&files) == digest)
+        hashed.is_some_and(|files| artefact_digest(&files) == whole)
     }
 
     fn digest_of(&self, version: &VersionName) -> Option<Digest> {
@@ -288,7 +294,7 @@ impl Swap<'_> {
         }
         let dir = self.dir.open_dir(&self.paths.name).ok()?;
         let mut listed = artefact::list(&dir, "the model's folder").ok()?;
-        listed.retain(|found| note.files.iter().any(|file| file.path == found.path));
+        listed.retain(|found| note.all().any(|file| file.path == found.path));
         let mut known = self.paths.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, digest)) = known.as_ref()
             && *of == listed
@@ -303,7 +309,13 @@ impl Swap<'_> {
                 Some(ArtefactFile { path: found.path.clone(), sha256, bytes })
             })
             .collect();
-        let digest = artefact_digest(&files?);
+        let mut files = files?;
+        let ours_stand = note.written.iter().all(|written| files.contains(written));
+        files.retain(|file| !note.written.contains(file));
+        let digest = match artefact_digest(&files) {
+            digest if ours_stand => digest,
+            digest => Digest::tagged("ripcord artefact beside changed files 1", &[digest.as_bytes()]),
+        };
         *known = Some((listed, digest));
         Some(digest)
     }
@@ -326,10 +338,14 @@ impl Swap<'_> {
     }
 }
 
-impl Note {
-    fn digest(&self) -> Digest {
-        artefact_digest(&self.files)
+/// On disk when this returns.
+fn write_new(into: &Dir, written: &Written) -> io::Result<()> {
+    if let Some(parent) = Path::new(&written.path).parent().filter(|parent| *parent != Path::new("")) {
+        into.create_dir_all(parent)?;
     }
+    let mut file = into.create(&written.path)?;
+    io::Write::write_all(&mut file, written.text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(target_os = "linux")]

@@ -114,6 +114,13 @@ impl OpenInferenceDeployer {
     }
 
     async fn read_from_control_plane(&self) -> Result<LiveState, PortError> {
+        if self.folder.is_unsettled().await? {
+            // A server's index may read the folder and not what is loaded.
+            return Ok(LiveState::Unknown(format!(
+                "an artefact was put in the folder of `{}`, and whether the server has loaded it only an answer tells: set `probe-input`",
+                self.server.model
+            )));
+        }
         let lines = self.server.indexed().await?;
         let ready: Vec<_> =
             lines.iter().filter(|line| line.state.as_deref().is_none_or(|state| state == "READY")).collect();

@@ -1,247 +1,20 @@
 //! The Open Inference Protocol against a server that behaves as MLServer was seen to.
 
+mod beside;
+mod rig;
+mod written;
+
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
-use ripcord_adapters::conformance::deployer::{self, Settable, order};
-use ripcord_adapters::deployer_open_inference::{OpenInferenceDeployer, OpenInferenceDeployerConfig};
-use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
+use ripcord_adapters::conformance::deployer::{self, order};
+use ripcord_adapters::conformance::deployer_faults;
+use ripcord_adapters::fault_proxy::{FaultProxy, Which};
 use ripcord_core::live::{LiveState, Proof};
-use ripcord_core::target::Target;
 use ripcord_ports::deployer::{Probe, Shifted};
-use ripcord_ports::{Applied, Deployer, ErrorKind, Registry};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use ripcord_ports::{Applied, Deployer, ErrorKind};
 
-use crate::support::{Server, empty_dir, publish, shared, target};
-
-/// How the server treats a request.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
-    Well,
-    /// 500, and the old model stays.
-    LoadFails,
-    /// 500, and no model stays.
-    LoadKills,
-    /// The model is loaded and the answer comes too late.
-    LoadHangs,
-    /// Every other answer comes from another version.
-    TwoReplicas,
-    Nameless,
-    Html,
-    Cut,
-    Huge,
-    Redirect,
-    Unauthorized,
-    Slow,
-    Error,
-}
-
-struct Model {
-    folder: PathBuf,
-    loaded: Mutex<Option<String>>,
-    mood: Mutex<Mood>,
-    asked: AtomicU32,
-    loads: AtomicU32,
-    /// From where each request came.
-    peers: Mutex<Vec<SocketAddr>>,
-}
-
-type Shared = Arc<Model>;
-
-impl Model {
-    fn load(&self) -> Option<String> {
-        let version = std::fs::read_to_string(self.folder.join("model.txt")).ok()?.trim().to_owned();
-        *self.loaded.lock().unwrap() = Some(version.clone());
-        Some(version)
-    }
-
-    fn set(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
-    }
-
-    fn mood(&self) -> Mood {
-        *self.mood.lock().unwrap()
-    }
-}
-
-async fn infer(State(model): State<Shared>, request: Request) -> Response {
-    assert!(request.headers().contains_key("ripcord-trial"));
-    let nth = model.asked.fetch_add(1, Ordering::SeqCst);
-    let Some(mut version) = model.loaded.lock().unwrap().clone() else {
-        return (StatusCode::NOT_FOUND, Json(json!({"error": "Model fraud not found"}))).into_response();
-    };
-    let good = |version: &str| {
-        json!({"model_name": "fraud", "model_version": version, "id": "x", "parameters": {},
-            "outputs": [{"name": "decision", "shape": [1], "datatype": "BYTES", "data": ["approve"]}]})
-    };
-    match model.mood() {
-        Mood::TwoReplicas if nth % 2 == 1 => version = "0.1".to_owned(),
-        Mood::Nameless => {
-            let mut answer = good(&version);
-            answer.as_object_mut().unwrap().remove("model_version");
-            return Json(answer).into_response();
-        }
-        Mood::Html => return axum::response::Html("<html>a proxy</html>").into_response(),
-        Mood::Huge => return vec![b' '; 9 << 20].into_response(),
-        Mood::Redirect => {
-            return (
-                StatusCode::FOUND,
-                [("location", "http://user:hunter2@127.0.0.1:1/elsewhere?k=hunter2")],
-            )
-                .into_response();
-        }
-        Mood::Unauthorized => return (StatusCode::UNAUTHORIZED, "who are you").into_response(),
-        Mood::Slow => tokio::time::sleep(Duration::from_secs(30)).await,
-        Mood::Error => return (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
-        Mood::Cut => {
-            return Response::builder().header("content-length", "1000").body("{\"model_".into()).unwrap();
-        }
-        _ => {}
-    }
-    Json(good(&version)).into_response()
-}
-
-async fn index(State(model): State<Shared>) -> Json<Value> {
-    let loaded = model.loaded.lock().unwrap().clone();
-    let state = if loaded.is_some() { "READY" } else { "UNAVAILABLE" };
-    Json(json!([{"name": "fraud", "version": loaded.unwrap_or_default(), "state": state, "reason": ""},
-        {"name": "another", "version": "7", "state": "READY"}]))
-}
-
-async fn load(State(model): State<Shared>) -> Response {
-    model.loads.fetch_add(1, Ordering::SeqCst);
-    match model.mood() {
-        Mood::LoadFails => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
-        Mood::LoadKills => {
-            *model.loaded.lock().unwrap() = None;
-            (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
-        }
-        Mood::LoadHangs => {
-            model.load();
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            StatusCode::OK.into_response()
-        }
-        _ if model.load().is_some() => StatusCode::OK.into_response(),
-        _ => (StatusCode::NOT_FOUND, Json(json!({"error": "Model fraud not found"}))).into_response(),
-    }
-}
-
-/// A registry with versions 1.0 and 1.1, a server, and the deployer for it.
-struct Rig {
-    folder: TempDir,
-    model: Shared,
-    server: Server,
-    deployer: OpenInferenceDeployer,
-    one: Settable,
-    two: Settable,
-    _staged: [TempDir; 2],
-}
-
-impl Rig {
-    async fn new() -> Self {
-        Self::with(|_| {}).await
-    }
-
-    async fn with(change: impl Fn(&mut OpenInferenceDeployerConfig)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let models = folder.path().join("models");
-        std::fs::create_dir(&models).unwrap();
-        let model = Arc::new(Model {
-            folder: models.join("fraud"),
-            loaded: Mutex::new(None),
-            mood: Mutex::new(Mood::Well),
-            asked: AtomicU32::new(0),
-            loads: AtomicU32::new(0),
-            peers: Mutex::new(Vec::new()),
-        });
-        let note_peer = |State(model): State<Shared>,
-                         peer: ConnectInfo<SocketAddr>,
-                         request: Request,
-                         next: Next| async move {
-            model.peers.lock().unwrap().push(peer.0);
-            next.run(request).await
-        };
-        let router = Router::new()
-            .route("/v2/models/fraud/infer", post(infer))
-            .route("/v2/repository/index", post(index))
-            .route("/v2/repository/models/fraud/load", post(load))
-            .layer(middleware::from_fn_with_state(Arc::clone(&model), note_peer))
-            .with_state(Arc::clone(&model));
-        let server = Server::start(router).await;
-        let mut config = OpenInferenceDeployerConfig {
-            url: server.url(""),
-            model: "fraud".into(),
-            model_directory: models.join("fraud"),
-            deadline_ms: 1_000,
-            probe_input: Some(json!([{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [1.0]}])),
-            probe_input_file: None,
-            answers: 3,
-        };
-        change(&mut config);
-        let deployer = OpenInferenceDeployer::new(config, None, &shared()).unwrap();
-        let registry_root = folder.path().join("registry");
-        std::fs::create_dir(&registry_root).unwrap();
-        let registry = DirectoryRegistry::new(DirectoryRegistryConfig {
-            root: registry_root.clone(),
-            model: "fraud".into(),
-        })
-        .unwrap();
-        let mut made = Vec::new();
-        for (name, at) in [("1.0", "2026-11-01T00:00:00Z"), ("1.1", "2026-11-02T00:00:00Z")] {
-            let digest = publish(&registry_root, name, at);
-            let (keep, dir) = empty_dir();
-            let target = target(name, Some(digest));
-            let staged = registry.fetch(&target, dir).await.unwrap();
-            made.push((keep, Settable { target: Target::Version(target), staged: Some(staged) }));
-        }
-        let (second, first) = (made.pop().unwrap(), made.pop().unwrap());
-        Self { folder, model, server, deployer, one: first.1, two: second.1, _staged: [first.0, second.0] }
-    }
-
-    async fn live(&self) -> LiveState {
-        self.deployer.live().await.unwrap().state
-    }
-
-    /// Version 1.0 is served, as a shift of ours left it.
-    async fn serving_one(self) -> Self {
-        let nothing = self.live().await;
-        assert_eq!(self.deployer.shift(&order("k1", &self.one, nothing)).await.unwrap(), Shifted::Done);
-        assert!(self.live().await.serves(&self.one.target));
-        self
-    }
-
-    fn models(&self) -> PathBuf {
-        self.folder.path().join("models")
-    }
-
-    fn beside(&self) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(self.models())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn on_disk(&self) -> String {
-        read(&self.models().join("fraud/model.txt"))
-    }
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
-}
+use self::rig::{Mood, Rig};
 
 #[tokio::test]
 async fn it_conforms() {
@@ -251,11 +24,19 @@ async fn it_conforms() {
 }
 
 #[tokio::test]
+async fn it_conforms_while_the_network_fails() {
+    let rig = Rig::new().await;
+    let proxy = FaultProxy::start(&rig.config.url).await.unwrap();
+    let behind = rig.deployer(|config| config.url = proxy.url());
+    deployer_faults::conforms_in_faults(&behind, &proxy, &Which::With("/load"), &rig.one, &rig.two).await;
+}
+
+#[tokio::test]
 async fn it_conforms_beside_a_folder_that_someone_else_put_there() {
     let rig = Rig::new().await;
     std::fs::create_dir(rig.models().join("fraud")).unwrap();
     std::fs::write(rig.models().join("fraud/model.txt"), "0.5").unwrap();
-    rig.model.load();
+    rig.model.load("fraud");
     let live = rig.live().await;
     assert_eq!(live.to_string(), "0.5");
     assert_eq!(live.sole_version().unwrap().digest, None, "nobody knows what that folder was");
@@ -303,9 +84,42 @@ async fn two_replicas_behind_one_address_are_two_shares() {
 #[tokio::test]
 async fn without_an_input_the_control_plane_is_the_proof() {
     let rig = Rig::with(|config| config.probe_input = None).await;
-    assert_eq!(rig.live().await, LiveState::Serving(Vec::new()));
+    let state = rig.live().await;
+    assert!(
+        matches!(&state, LiveState::Unknown(why) if why.contains("names 0 versions of `fraud`")),
+        "{state}"
+    );
+    std::fs::create_dir(rig.models().join("fraud")).unwrap();
+    std::fs::write(rig.models().join("fraud/model.txt"), "0.5").unwrap();
+    assert_eq!(rig.live().await, LiveState::Serving(Vec::new()), "it is there, and not loaded");
     let rig = rig.serving_one().await;
     assert_eq!(rig.live().await.weakest_proof(), Some(Proof::ControlPlane));
+}
+
+#[tokio::test]
+async fn an_index_that_reads_the_folder_does_not_prove_a_load_that_never_was() {
+    let rig = Rig::with(|config| config.probe_input = None).await.serving_one().await;
+    let to_two = order("k2", &rig.two, rig.live().await);
+    rig.model.set(Mood::LoadLost);
+    let error = rig.deployer.shift(&to_two).await.unwrap_err();
+    assert_eq!(error.applied, Applied::Unknown, "{error}");
+    assert_eq!((rig.on_disk().as_str(), rig.model.loaded("fraud").as_deref()), ("1.1", Some("1.0")));
+    rig.model.set(Mood::Well);
+    let state = rig.live().await;
+    assert!(matches!(&state, LiveState::Unknown(why) if why.contains("set `probe-input`")), "{state}");
+    let probe = rig.deployer.probe(&to_two).await.unwrap();
+    assert!(matches!(probe, Probe::CannotTell(_)), "{probe:?}");
+    assert_eq!(rig.deployer.shift(&to_two).await.unwrap(), Shifted::Done);
+    assert!(rig.live().await.serves(&rig.two.target));
+}
+
+#[tokio::test]
+async fn a_load_that_goes_on_is_under_way() {
+    let rig = Rig::new().await.serving_one().await;
+    rig.model.set(Mood::NotReady);
+    let to_two = order("k2", &rig.two, rig.live().await);
+    let probe = rig.deployer.probe(&to_two).await.unwrap();
+    assert!(matches!(&probe, Probe::Underway(how) if how.contains("not ready yet")), "{probe:?}");
 }
 
 #[tokio::test]
@@ -364,16 +178,7 @@ async fn an_artefact_that_was_never_loaded_is_not_put_back_later() {
     let rig = Rig::new().await.serving_one().await;
     let before = rig.live().await;
     // A server that is gone: the load never arrives, and the folder stays swapped.
-    let elsewhere = OpenInferenceDeployerConfig {
-        url: "http://127.0.0.1:9".into(),
-        model: "fraud".into(),
-        model_directory: rig.models().join("fraud"),
-        deadline_ms: 500,
-        probe_input: None,
-        probe_input_file: None,
-        answers: 1,
-    };
-    let cut_off = OpenInferenceDeployer::new(elsewhere, None, &shared()).unwrap();
+    let cut_off = rig.deployer(|config| config.url = "http://127.0.0.1:9".into());
     let error = cut_off.shift(&order("k2", &rig.two, before.clone())).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::Unreachable, Applied::No), "{error}");
     // Nothing was loaded, so what the server serves is still the old version.
@@ -427,16 +232,7 @@ async fn answers_that_prove_nothing_leave_live_unknown_or_an_error() {
 async fn a_wrong_address_is_not_taken_for_an_unloaded_model() {
     let rig = Rig::with(|_| {}).await;
     assert_eq!(rig.live().await, LiveState::Serving(Vec::new()), "unloaded");
-    let config = OpenInferenceDeployerConfig {
-        url: rig.server.url("/wrong"),
-        model: "fraud".into(),
-        model_directory: rig.models().join("fraud"),
-        deadline_ms: 1_000,
-        probe_input: Some(json!([])),
-        probe_input_file: None,
-        answers: 1,
-    };
-    let wrong = OpenInferenceDeployer::new(config, None, &shared()).unwrap();
+    let wrong = rig.deployer(|config| config.url.push_str("/wrong"));
     let state = wrong.live().await.unwrap().state;
     assert!(matches!(&state, LiveState::Unknown(why) if why.contains("check the address")), "{state}");
 }

@@ -3,27 +3,41 @@
 use std::path::Path;
 
 use ripcord_core::digest::Digest;
+use ripcord_ports::registry::Staged;
 use tempfile::TempDir;
 
 use super::*;
 
 const CONTENT: [&str; 3] = ["old", "new", "other"];
 
+/// In what `old`, `new` and `other` differ.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Artefact,
+    /// In the artefact and in a file of ours beside it.
+    ArtefactAndSettings,
+    /// In a file of ours alone: one artefact under several versions.
+    Settings,
+}
+
+const KINDS: [Kind; 3] = [Kind::Artefact, Kind::ArtefactAndSettings, Kind::Settings];
+
 struct Rig {
+    kind: Kind,
     outer: TempDir,
     folder: ModelFolder,
-    staged: Vec<Staged>,
+    contents: Vec<Content>,
 }
 
 impl Rig {
     /// The folder `m` holds `old`, which the server has loaded; `new` and `other` are staged.
-    fn new() -> Self {
+    fn new(kind: Kind) -> Self {
         let outer = tempfile::tempdir().unwrap();
-        let staged =
-            CONTENT.iter().map(|content| stage(&outer.path().join(format!("staged-{content}")), content));
-        let staged = staged.collect();
+        let contents =
+            CONTENT.map(|content| stage(&outer.path().join(format!("staged-{content}")), kind, content));
         std::fs::create_dir(outer.path().join("models")).unwrap();
-        let rig = Self { folder: ModelFolder::new(&outer.path().join("models/m")).unwrap(), outer, staged };
+        let folder = ModelFolder::new(&outer.path().join("models/m")).unwrap();
+        let rig = Self { kind, folder, outer, contents: contents.into() };
         rig.put("m", "old");
         rig
     }
@@ -33,15 +47,21 @@ impl Rig {
     }
 
     fn put(&self, name: &str, content: &str) {
-        fill(&self.path(name), content);
+        fill(&self.path(name), model(self.kind, content));
+        if self.kind != Kind::Artefact {
+            std::fs::create_dir_all(self.path(name).join("conf")).unwrap();
+            std::fs::write(self.path(name).join("conf/settings"), content).unwrap();
+        }
     }
 
     fn note(&self, phase: Phase, before: Before) {
+        let new = &self.contents[1];
         let note = Note {
             phase,
             before,
-            version: VersionName::new("new").unwrap(),
-            files: self.staged[1].files.clone(),
+            version: new.version.clone(),
+            files: new.staged.files.clone(),
+            written: new.listed(),
         };
         std::fs::write(self.path(".m.ripcord.json"), serde_json::to_vec(&note).unwrap()).unwrap();
     }
@@ -52,12 +72,25 @@ impl Rig {
     }
 
     fn place(&self, content: &str) {
-        let staged = &self.staged[CONTENT.iter().position(|c| *c == content).unwrap()];
-        self.swap(|swap| swap.place(&VersionName::new(content).unwrap(), staged));
+        let content = &self.contents[CONTENT.iter().position(|c| *c == content).unwrap()];
+        self.swap(|swap| swap.place(content));
     }
 
+    fn digest(&self, version: &str) -> Option<Digest> {
+        let version = VersionName::new(version).unwrap();
+        self.swap(|swap| Ok(swap.digest_of(&version)))
+    }
+
+    /// Which content is whole in the folder.
     fn holds(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.path(name).join("sub/model")).ok()
+        let read = |path: &str| std::fs::read_to_string(self.path(name).join(path)).ok();
+        let artefact = read("sub/model")?;
+        if self.kind == Kind::Artefact {
+            return Some(artefact);
+        }
+        let settings = read("conf/settings")?;
+        assert_eq!(artefact, model(self.kind, &settings), "artefact and settings are of one version");
+        Some(settings)
     }
 
     fn names(&self) -> Vec<String> {
@@ -69,17 +102,37 @@ impl Rig {
     }
 }
 
+fn model(kind: Kind, content: &str) -> &str {
+    if kind == Kind::Settings { "same" } else { content }
+}
+
 fn fill(path: &Path, content: &str) {
     std::fs::create_dir_all(path.join("sub")).unwrap();
     std::fs::write(path.join("sub/model"), content).unwrap();
 }
 
-fn stage(path: &Path, content: &str) -> Staged {
-    fill(path, content);
+fn stage(path: &Path, kind: Kind, content: &str) -> Content {
+    fill(path, model(kind, content));
     let dir = folder::open(path).unwrap();
     let files = artefact::hash(&dir, "").unwrap();
     let digest: Digest = artefact_digest(&files);
-    Staged { dir: Arc::new(dir), files, digest }
+    let written = Written { path: "conf/settings".into(), text: content.into() };
+    Content {
+        version: VersionName::new(content).unwrap(),
+        staged: Staged { dir: Arc::new(dir), files, digest },
+        written: if kind == Kind::Artefact { Vec::new() } else { vec![written] },
+    }
+}
+
+/// At each moment of a swap of each kind.
+fn at_each(check: impl Fn(&Rig, &str)) {
+    for kind in KINDS {
+        for (moment, crash) in crashes() {
+            let rig = Rig::new(kind);
+            crash(&rig);
+            check(&rig, &format!("{kind:?}, {moment}"));
+        }
+    }
 }
 
 /// A moment, and what a crash leaves at it.
@@ -138,88 +191,184 @@ fn crashes() -> Vec<Crash> {
 
 #[test]
 fn after_a_crash_the_same_order_ends_with_the_new_folder_and_the_old_one_kept() {
-    for (moment, crash) in crashes() {
-        let rig = Rig::new();
-        crash(&rig);
+    at_each(|rig, moment| {
         rig.place("new");
         assert_eq!(rig.holds("m").as_deref(), Some("new"), "{moment}");
         assert_eq!(rig.holds(".m.ripcord-previous").as_deref(), Some("old"), "{moment}");
         rig.place("new");
         assert_eq!(rig.holds(".m.ripcord-previous").as_deref(), Some("old"), "{moment}, twice");
+        assert_eq!(rig.digest("new"), Some(rig.contents[1].staged.digest), "{moment}");
         rig.swap(|swap| swap.settle());
         assert_eq!(rig.names(), [".m.ripcord.json", "m"], "{moment}");
-    }
+    });
 }
 
 #[test]
 fn after_a_crash_putting_back_ends_with_the_old_folder() {
-    for (moment, crash) in crashes() {
-        let rig = Rig::new();
-        crash(&rig);
+    at_each(|rig, moment| {
         rig.swap(|swap| swap.put_back());
         rig.swap(|swap| swap.put_back());
         assert_eq!(rig.holds("m").as_deref(), Some("old"), "{moment}");
         assert_eq!(rig.names(), ["m"], "{moment}");
-    }
+    });
 }
 
 #[test]
 fn after_a_crash_another_order_keeps_what_was_loaded_and_not_what_never_was() {
-    for (moment, crash) in crashes() {
-        let rig = Rig::new();
-        crash(&rig);
+    at_each(|rig, moment| {
         rig.place("other");
         assert_eq!(rig.holds("m").as_deref(), Some("other"), "{moment}");
         assert_eq!(rig.holds(".m.ripcord-previous").as_deref(), Some("old"), "{moment}");
         rig.swap(|swap| swap.put_back());
         assert_eq!(rig.holds("m").as_deref(), Some("old"), "{moment}");
+    });
+}
+
+#[test]
+fn after_a_crash_taking_away_leaves_nothing_that_a_server_could_load() {
+    for kind in KINDS {
+        // What a candidate's folder goes through: before it there is nothing.
+        let crashes: [Crash; 5] = [
+            ("while the next folder is filled", |rig| {
+                std::fs::create_dir_all(rig.path(".m.ripcord-next/sub")).unwrap()
+            }),
+            ("before it is in place", |rig| {
+                rig.put(".m.ripcord-next", "new");
+                rig.note(Phase::Placing, Before::Nothing);
+            }),
+            ("in place", |rig| {
+                rig.put("m", "new");
+                rig.note(Phase::Placed, Before::Nothing);
+            }),
+            ("loaded, and the server added files", |rig| {
+                rig.put("m", "new");
+                std::fs::write(rig.path("m/added"), "x").unwrap();
+                rig.note(Phase::Loaded, Before::Nothing);
+            }),
+            ("half taken away", |rig| {
+                std::fs::create_dir_all(rig.path(".m.ripcord-next/sub")).unwrap();
+                rig.note(Phase::Restoring, Before::Nothing);
+            }),
+        ];
+        for (moment, crash) in crashes {
+            let rig = Rig::new(kind);
+            std::fs::remove_dir_all(rig.path("m")).unwrap();
+            crash(&rig);
+            let noted = rig.path(".m.ripcord.json").exists();
+            assert_eq!(rig.swap(|swap| swap.take_away()), noted, "{kind:?}, {moment}");
+            assert_eq!(rig.swap(|swap| swap.take_away()), noted, "{kind:?}, {moment}: it can be done again");
+            rig.swap(|swap| swap.forget());
+            assert_eq!(rig.names(), [""; 0], "{kind:?}, {moment}");
+            rig.place("other");
+            assert_eq!(rig.holds("m").as_deref(), Some("other"), "{kind:?}, {moment}");
+        }
+        let foreign = Rig::new(kind);
+        assert!(!foreign.swap(|swap| swap.take_away()), "someone else's folder is left alone");
+        assert_eq!(foreign.holds("m").as_deref(), Some("old"));
     }
 }
 
 #[test]
+fn whose_the_folder_is_is_known() {
+    let rig = Rig::new(Kind::ArtefactAndSettings);
+    let [old, new] = [&rig.contents[0], &rig.contents[1]];
+    let whose = |content: &Content| rig.swap(|swap| swap.whose(content));
+    assert_eq!(whose(old), Whose::SomeoneElses, "however it looks");
+    std::fs::remove_dir_all(rig.path("m")).unwrap();
+    assert_eq!(whose(new), Whose::Nobodys);
+    rig.place("new");
+    assert_eq!((whose(new), whose(old)), (Whose::OursAndThis, Whose::OursAndAnother));
+}
+
+#[test]
 fn a_crash_after_settling_leaves_what_was_loaded() {
-    let rig = Rig::new();
-    rig.put("m", "new");
-    rig.put(".m.ripcord-previous", "old");
-    rig.note(Phase::Loaded, Before::Folder);
-    rig.swap(|swap| swap.put_back());
-    assert_eq!(rig.holds("m").as_deref(), Some("new"));
-    rig.place("old");
-    assert_eq!(rig.holds(".m.ripcord-previous").as_deref(), Some("new"));
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        std::fs::remove_dir_all(rig.path("m")).unwrap();
+        rig.put("m", "new");
+        rig.put(".m.ripcord-previous", "old");
+        rig.note(Phase::Loaded, Before::Folder);
+        rig.swap(|swap| swap.put_back());
+        assert_eq!(rig.holds("m").as_deref(), Some("new"));
+        rig.place("old");
+        assert_eq!(rig.holds(".m.ripcord-previous").as_deref(), Some("new"));
+    }
 }
 
 #[test]
 fn where_nothing_was_nothing_is_put_back() {
-    let rig = Rig::new();
-    std::fs::remove_dir_all(rig.path("m")).unwrap();
-    rig.place("new");
-    assert_eq!(rig.holds("m").as_deref(), Some("new"));
-    rig.swap(|swap| swap.put_back());
-    assert_eq!(rig.names(), [""; 0]);
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        std::fs::remove_dir_all(rig.path("m")).unwrap();
+        rig.place("new");
+        assert_eq!(rig.holds("m").as_deref(), Some("new"));
+        rig.swap(|swap| swap.put_back());
+        assert_eq!(rig.names(), [""; 0]);
+    }
 }
 
 #[test]
 fn the_same_artefact_is_not_swapped_and_not_taken_away() {
-    let rig = Rig::new();
-    rig.place("old");
-    assert_eq!(rig.names(), [".m.ripcord.json", "m"]);
-    rig.swap(|swap| swap.put_back());
-    assert_eq!(rig.holds("m").as_deref(), Some("old"));
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        rig.place("old");
+        assert_eq!(rig.names(), [".m.ripcord.json", "m"]);
+        rig.swap(|swap| swap.put_back());
+        assert_eq!(rig.holds("m").as_deref(), Some("old"));
+    }
+}
+
+#[test]
+fn the_same_artefact_under_another_version_is_swapped() {
+    let rig = Rig::new(Kind::Settings);
+    let digest = rig.contents[0].staged.digest;
+    for (version, before) in [("new", "old"), ("old", "new"), ("other", "old")] {
+        rig.place(version);
+        rig.swap(|swap| swap.settle());
+        assert_eq!(rig.holds("m").as_deref(), Some(version));
+        assert_eq!((rig.digest(version), rig.digest(before)), (Some(digest), None));
+    }
 }
 
 #[test]
 fn a_digest_is_told_only_of_what_a_swap_put_there() {
-    let rig = Rig::new();
-    let digest = |name: &str| {
-        let version = VersionName::new(name).unwrap();
-        rig.swap(|swap| Ok(swap.digest_of(&version)))
-    };
-    assert_eq!(digest("old"), None);
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        let placed = Some(rig.contents[1].staged.digest);
+        assert_eq!(rig.digest("old"), None);
+        rig.place("new");
+        assert_eq!(rig.digest("new"), placed);
+        assert_eq!(rig.digest("old"), None, "the server may still answer with the version before");
+        rig.swap(|swap| swap.settle());
+        std::fs::write(rig.path("m/added"), "by the server").unwrap();
+        assert_eq!(rig.digest("new"), placed);
+        std::fs::write(rig.path("m/sub/model"), "NEW").unwrap();
+        assert_ne!(rig.digest("new"), placed);
+        assert!(rig.digest("new").is_some(), "a changed artefact has another digest");
+    }
+}
+
+#[test]
+fn a_changed_file_of_ours_is_a_changed_artefact() {
+    for change in ["other", ""] {
+        let rig = Rig::new(Kind::ArtefactAndSettings);
+        let placed = Some(rig.contents[1].staged.digest);
+        rig.place("new");
+        assert_eq!(rig.digest("new"), placed);
+        let settings = rig.path("m/conf/settings");
+        match change {
+            "" => std::fs::remove_file(settings).unwrap(),
+            text => std::fs::write(settings, text).unwrap(),
+        }
+        assert!(rig.digest("new").is_some_and(|digest| Some(digest) != placed), "{change:?}");
+    }
+}
+
+#[test]
+fn a_note_of_a_release_that_wrote_no_files_is_read() {
+    let rig = Rig::new(Kind::Artefact);
     rig.place("new");
-    assert_eq!(digest("new"), Some(rig.staged[1].digest));
-    assert_eq!(digest("old"), None, "the server may still answer with the version before");
-    rig.swap(|swap| swap.settle());
-    std::fs::write(rig.path("m/sub/model"), "NEW").unwrap();
-    assert_ne!(digest("new"), Some(rig.staged[1].digest));
-    assert!(digest("new").is_some(), "a changed artefact has another digest");
+    let note = std::fs::read_to_string(rig.path(".m.ripcord.json")).unwrap();
+    assert!(!note.contains("written"), "{note}");
+    assert_eq!(rig.digest("new"), Some(rig.contents[1].staged.digest));
 }
