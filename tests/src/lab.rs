@@ -33,7 +33,7 @@ use crate::fakes::{
 };
 use crate::fuse::Fuse;
 use crate::policies;
-use crate::store::{Forged, Intruder, MortalStore};
+use crate::store::{Disk, Forged, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -116,6 +116,8 @@ pub struct Lab {
     pub forged: Forged,
     /// Who else writes to the journals.
     pub intruder: Intruder,
+    /// What the store is on.
+    pub disk: Disk,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
 }
@@ -168,6 +170,7 @@ impl Lab {
             options: Options::default(),
             forged: Forged::default(),
             intruder: Intruder::default(),
+            disk: Disk::default(),
             announcing: Announcing::default(),
         }
     }
@@ -206,6 +209,17 @@ impl Lab {
         }
     }
 
+    /// The store as a host of this lab has it.
+    pub fn mortal(&self, store: &Arc<SqliteStore>, fuse: &Arc<Fuse>) -> MortalStore {
+        MortalStore {
+            store: store.clone(),
+            fuse: fuse.clone(),
+            forged: self.forged.clone(),
+            intruder: self.intruder.clone(),
+            disk: self.disk.clone(),
+        }
+    }
+
     /// What the host is made of.
     pub async fn setup(&self, store: &Arc<SqliteStore>, fuse: &Arc<Fuse>) -> HostSetup {
         let staging = self.folder.join("staging");
@@ -216,12 +230,7 @@ impl Lab {
             services.push(self.service_setup(spec, store, fuse).await);
         }
         HostSetup {
-            store: Arc::new(MortalStore {
-                store: store.clone(),
-                fuse: fuse.clone(),
-                forged: self.forged.clone(),
-                intruder: self.intruder.clone(),
-            }),
+            store: Arc::new(self.mortal(store, fuse)),
             clock: self.clock.clone(),
             notifiers: vec![Arc::new(FakeNotifier { world: self.world.clone(), fuse: fuse.clone() })],
             announcing: self.announcing,

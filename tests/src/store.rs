@@ -15,6 +15,7 @@ use ripcord_ports::store::{
     Accepted, Append, IncidentLine, NewSignal, SignalFilter, StoreError, StoredSignal,
 };
 use ripcord_store::SqliteStore;
+use tokio::sync::watch;
 
 use crate::fuse::Fuse;
 
@@ -29,6 +30,39 @@ pub struct MortalStore {
     pub forged: Forged,
     /// Who else writes to the journals.
     pub intruder: Intruder,
+    /// What it is on.
+    pub disk: Disk,
+}
+
+/// How writes fare, to be changed while a host runs.
+pub type Disk = Arc<watch::Sender<Writes>>;
+
+/// How writes fare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Writes {
+    /// They succeed.
+    #[default]
+    Succeed,
+    /// They fail: the disk is full.
+    Fail,
+    /// They fail from the next append of exactly these events on, as [`names`] gives them.
+    FailFrom(String),
+    /// They wait.
+    Wait,
+}
+
+/// Waits while writes wait; fails while they fail.
+async fn written(disk: &Disk, names: &str) -> Result<(), StoreError> {
+    disk.send_if_modified(|writes| {
+        let full = matches!(writes, Writes::FailFrom(first) if first == names);
+        if full {
+            *writes = Writes::Fail;
+        }
+        full
+    });
+    let mut writes = disk.subscribe();
+    let fare = writes.wait_for(|writes| *writes != Writes::Wait).await.expect("the lab has the disk").clone();
+    if fare == Writes::Fail { Err(StoreError::Full) } else { Ok(()) }
 }
 
 /// Before the next append of exactly these events, as [`names`] gives them, someone else appends to the same journal.
@@ -67,6 +101,7 @@ impl Store for MortalStore {
 
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError> {
         self.fuse.point("before accept").await;
+        written(&self.disk, "").await?;
         let accepted = self.store.accept(signals).await;
         self.fuse.point("after accept").await;
         accepted
@@ -85,6 +120,7 @@ impl Store for MortalStore {
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
         let names = names(&append.records);
         self.fuse.point(&format!("before append {names}")).await;
+        written(&self.disk, &names).await?;
         let intrudes = self.intruder.lock().unwrap().take_if(|wanted| *wanted == names).is_some();
         if let (true, Some(first)) = (intrudes, append.records.first()) {
             intrude(&self.store, &first.service, &Event::Woke).await;

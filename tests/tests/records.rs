@@ -10,7 +10,6 @@ use ripcord_engine::{Ask, replay};
 use ripcord_ports::{Clock, Store};
 use ripcord_sandbox::Replayed;
 use ripcord_tests::people::{ada, bob, cleo};
-use ripcord_tests::store::MortalStore;
 use ripcord_tests::{Fuse, Lab, Spec, check, policies};
 
 fn needs_person(state: &Service) -> bool {
@@ -57,12 +56,7 @@ async fn every_decision_replays_and_one_doctored_fact_is_found() {
     let (bytes, count) = doctored(&bytes, 1234.5, 0.25);
     assert!(count >= 1, "the fact is in the recording");
     lab.forged.lock().unwrap().insert(recording.commitment, bytes);
-    let lying = MortalStore {
-        store: store.clone(),
-        fuse: Fuse::safe(),
-        forged: lab.forged.clone(),
-        intruder: lab.intruder.clone(),
-    };
+    let lying = lab.mortal(&store, &Fuse::safe());
     let report = replay::replay(&lying, policies::sandbox(), None).await.unwrap();
     assert_eq!((report.differs(), report.same(), report.open()), (1, 3, 0), "{report:#?}");
     let differs =

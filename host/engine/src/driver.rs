@@ -1,25 +1,27 @@
 //! One task a service: it owns the state, starts what is owed, appends what came of it.
 
+mod writing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ripcord_core::blob::BlobKind;
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{Event, SignalTaken};
-use ripcord_core::fact::{Outcome, PastIncident};
-use ripcord_core::journal::{Record, Tip};
-use ripcord_core::service::{Illegal, Incident, Phase, Service, StepState};
+use ripcord_core::journal::Tip;
+use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::store::{Append, IncidentLine, SignalFilter, StoreError};
-use tokio::sync::{mpsc, oneshot, watch};
+use ripcord_ports::store::SignalFilter;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::batch::Batch;
 use crate::engine::Host;
-use crate::fold::fold;
+use crate::mailbox::{Mailbox, Message};
 use crate::pace::Look;
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
+use writing::{Backlog, Whose};
 
 /// Signals that enter a journal in one append.
 const SIGNALS_AT_ONCE: u32 = 256;
@@ -28,42 +30,6 @@ const COOL_DOWN: Millis = Millis(200);
 /// After a start in the middle of a step that looks at the world: so long it may look before its deadline, which may have passed while no
 /// host ran, is judged.
 const FIRST_LOOK: Millis = Millis::seconds(30);
-/// Before a store that cannot be written is tried again.
-const STORE_AGAIN: Millis = Millis::seconds(1);
-
-pub(crate) type AppendReply = Result<Arc<Service>, AppendError>;
-
-/// Why an append was not made. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AppendError {
-    #[error(transparent)]
-    Illegal(#[from] Illegal),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the host is stopping")]
-    Stopping,
-}
-
-/// What a driver is told.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// The intake has something for this service.
-    Signals,
-    /// A person or a running effect wants to append.
-    Append(Batch, oneshot::Sender<AppendReply>),
-    /// Finish shifts in flight, then end.
-    Stop,
-}
-
-/// Where messages to a driver go.
-pub(crate) type Mailbox = mpsc::Sender<Message>;
-
-/// Appends through the driver.
-pub(crate) async fn append(mailbox: &Mailbox, batch: Batch) -> AppendReply {
-    let (reply, answer) = oneshot::channel();
-    mailbox.send(Message::Append(batch, reply)).await.map_err(|_| AppendError::Stopping)?;
-    answer.await.map_err(|_| AppendError::Stopping)?
-}
 
 struct Running {
     effect: Effect,
@@ -84,6 +50,8 @@ pub(crate) struct Driver {
     woke_at: UnixMillis,
     /// At both clocks, when there was no jump.
     looked: Look,
+    /// What happened and is not written yet.
+    backlog: Option<Backlog>,
 }
 
 impl Driver {
@@ -109,6 +77,7 @@ impl Driver {
             cooling: HashMap::new(),
             woke_at,
             looked,
+            backlog: None,
         }
     }
 
@@ -116,20 +85,19 @@ impl Driver {
         self.take_signals().await;
         loop {
             self.note_jump().await;
-            self.start_owed();
+            // What comes next follows from what happened, so that comes first.
+            if self.backlog.is_none() {
+                self.start_owed();
+            }
             let next = self.next_instant();
             let clock = self.host.setup.clock.clone();
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
-                    Some(Message::Append(batch, reply)) => {
-                        let answer = self.append(batch).await;
-                        drop(reply.send(answer));
-                    }
-                    Some(Message::Signals) => self.take_signals().await,
                     Some(Message::Stop) | None => break,
+                    Some(message) => self.heed(message).await,
                 },
-                Some(done) = self.tasks.join_next_with_id() => {
+                Some(done) = self.tasks.join_next_with_id(), if self.backlog.is_none() => {
                     self.note_jump().await;
                     self.finish(done).await;
                 }
@@ -145,14 +113,28 @@ impl Driver {
             .values()
             .filter(|running| running.effect.is_harmless())
             .for_each(|running| running.abort.abort());
-        while !self.tasks.is_empty() {
+        while !self.tasks.is_empty() || self.backlog.is_some() {
+            let again = self.backlog.as_ref().map(|backlog| backlog.again);
+            let clock = self.host.setup.clock.clone();
             tokio::select! {
-                Some(done) = self.tasks.join_next_with_id() => self.finish(done).await,
-                Some(message) = inbox.recv() => if let Message::Append(batch, reply) = message {
-                    let answer = self.append(batch).await;
-                    drop(reply.send(answer));
-                },
+                Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
+                Some(message) = inbox.recv() => self.heed(message).await,
+                () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => self.write_backlog().await,
             }
+        }
+    }
+
+    async fn heed(&mut self, message: Message) {
+        match message {
+            // Whoever has given up believes that nothing was done.
+            Message::Append(_, reply) if reply.is_closed() => {}
+            Message::Append(batch, reply) => {
+                let answer = self.append(batch).await;
+                drop(reply.send(answer));
+            }
+            Message::Record(batch, reply) => drop(self.record(batch, Whose::Effect(reply)).await),
+            Message::Signals => self.take_signals().await,
+            Message::Stop => {}
         }
     }
 
@@ -167,7 +149,10 @@ impl Driver {
     async fn note_jump(&mut self) {
         let look = self.look();
         if look.jumped_since(&self.looked).is_some() {
-            self.append_surely(Batch::default()).await;
+            // Whatever is written first notes it before itself.
+            if self.backlog.is_none() {
+                self.record(Batch::default(), Whose::Driver).await;
+            }
         } else {
             self.looked = look;
         }
@@ -188,17 +173,23 @@ impl Driver {
         self.service.wakes_at().map(|at| at.max(self.woke_at + Millis(20)))
     }
 
-    /// The next wake-up: a deadline of the service, or the end of a cool-down.
+    /// The next wake-up: a deadline of the service, or the end of a cool-down. While there is a backlog only that counts.
     fn next_instant(&self) -> Option<UnixMillis> {
+        if let Some(backlog) = &self.backlog {
+            return Some(backlog.again);
+        }
         self.deadline().into_iter().chain(self.cooling.values().copied()).min()
     }
 
     async fn instant_came(&mut self) {
+        if self.backlog.is_some() {
+            return self.write_backlog().await;
+        }
         let now = self.now();
         self.cooling.retain(|_, until| *until > now);
         if self.deadline().is_some_and(|at| at <= now) {
             self.woke_at = now;
-            self.append_surely(Batch::of(Event::Woke)).await;
+            self.record(Batch::of(Event::Woke), Whose::Driver).await;
         }
     }
 
@@ -244,11 +235,7 @@ impl Driver {
         self.running.remove(&slot);
         match done {
             Ok((_, batch)) if batch.events.is_empty() => self.cool(slot),
-            Ok((_, batch)) => {
-                if !self.append_surely(batch).await {
-                    self.cool(slot);
-                }
-            }
+            Ok((_, batch)) => drop(self.record(batch, Whose::Slot(slot)).await),
             Err(error) if error.is_cancelled() => self.cool(slot),
             Err(error) => {
                 tracing::error!(service = %self.service.name, slot = ?slot, %error, "an effect failed in an unforeseen way; it is tried again");
@@ -262,8 +249,9 @@ impl Driver {
         self.cooling.insert(slot, until);
     }
 
+    /// Takes all waiting signals into the journal; while there is a backlog they wait in the intake.
     async fn take_signals(&mut self) {
-        loop {
+        while self.backlog.is_none() {
             let filter = SignalFilter::Waiting(&self.setup.name);
             let waiting = match self.host.setup.store.signals(filter, SIGNALS_AT_ONCE).await {
                 Ok(waiting) => waiting,
@@ -290,116 +278,8 @@ impl Driver {
                     content,
                 }));
             }
-            if !self.append_surely(batch).await {
+            if !self.record(batch, Whose::Driver).await {
                 return;
-            }
-        }
-    }
-
-    /// Appends what has already happened: a store that cannot be written is tried until it can. False if it is no longer wanted.
-    async fn append_surely(&mut self, batch: Batch) -> bool {
-        let mut batch = batch;
-        loop {
-            match self.try_append(batch).await {
-                Ok(_) => return true,
-                Err((AppendError::Store(error @ StoreError::Refused(_)), _)) => {
-                    tracing::error!(service = %self.service.name, %error, "a result could not be recorded; the effect is owed again");
-                    return false;
-                }
-                Err((AppendError::Store(error), back)) => {
-                    tracing::error!(service = %self.service.name, %error, "the journal could not be written; tried again");
-                    self.host.counters.add("ripcord_store_failures_total", None, 1);
-                    self.host.health(&self.setup.name, Some(error.to_string()));
-                    batch = back;
-                    let again = self.host.setup.clock.now() + STORE_AGAIN;
-                    self.host.setup.clock.sleep_until(again).await;
-                    self.recover().await;
-                }
-                Err((error, _)) => {
-                    tracing::debug!(service = %self.service.name, %error, "a result came too late and was dropped");
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Appends for someone who can be told that it was not possible. If someone else wrote to the journal, the state is theirs too then.
-    async fn append(&mut self, batch: Batch) -> AppendReply {
-        let appended = self.try_append(batch).await;
-        if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
-            self.recover().await;
-        }
-        appended.map_err(|(error, _)| error)
-    }
-
-    async fn try_append(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
-        // Before anything is judged by a clock that jumped, the jump is on record.
-        let look = self.look();
-        let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
-        let noted = jumped.map(|by| Event::ClockJumped { by });
-        let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
-        let next = match self.service.apply_all(at, &events) {
-            Ok(next) => next,
-            Err(illegal) => return Err((illegal.into(), batch)),
-        };
-        let mut tip = self.tip;
-        let mut records = Vec::with_capacity(events.len());
-        for event in &events {
-            match Record::write(&self.setup.name, tip, at, event) {
-                Ok(record) => {
-                    tip = record.tip();
-                    records.push(record);
-                }
-                Err(error) => return Err((StoreError::Failed(error.to_string()).into(), batch)),
-            }
-        }
-        let append = Append {
-            records,
-            blobs: batch.blobs.clone(),
-            consumed: batch.consumed.clone(),
-            incidents: incident_lines(&next),
-        };
-        if let Err(error) = self.host.setup.store.append(append).await
-            && !self.was_written(tip).await
-        {
-            return Err((error.into(), batch));
-        }
-        self.tip = tip;
-        self.looked = look;
-        self.host.count(&events, &self.service, &next);
-        self.host.health(&self.setup.name, None);
-        self.service = Arc::new(next);
-        self.host.budget.settle(&self.service);
-        if self.service.incident.is_none() {
-            self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
-        }
-        if jumped.is_some() {
-            self.ask_approvals_again();
-        }
-        self.publish.send_replace(self.service.clone());
-        Ok(self.service.clone())
-    }
-
-    /// After an append whose outcome is not known: whether it is in the journal.
-    async fn was_written(&self, tip: Tip) -> bool {
-        let last = self.host.setup.store.journal(&self.setup.name, tip.length - 1).await;
-        last.is_ok_and(|records| records.first().is_some_and(|record| record.tip() == tip))
-    }
-
-    /// Reads the journal again: someone else may have written to it.
-    async fn recover(&mut self) {
-        match fold(self.host.setup.store.as_ref(), &self.setup.name).await {
-            Ok(folded) if folded.tip != self.tip => {
-                self.tip = folded.tip;
-                self.service = Arc::new(folded.service);
-                self.looked = self.look();
-                self.host.budget.settle(&self.service);
-                self.publish.send_replace(self.service.clone());
-                tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(service = %self.setup.name, %error, "the journal could not be read again")
             }
         }
     }
@@ -411,33 +291,4 @@ fn looks_at_the_world(service: &Service) -> bool {
         return false;
     };
     matches!(acting.step, StepState::ReadingBack { .. } | StepState::Verifying { .. })
-}
-
-/// The lines of the incident list that the state speaks of.
-pub(crate) fn incident_lines(service: &Service) -> Vec<IncidentLine> {
-    let line = |incident: &Incident| {
-        let outcome = match &incident.phase {
-            Phase::Settled(outcome) => outcome.clone(),
-            _ => Outcome::Open,
-        };
-        let target = incident.plan().and_then(|plan| match &incident.phase {
-            Phase::Settled(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
-                incident.tried.last().or(plan.targets.first()).cloned()
-            }
-            _ => None,
-        });
-        IncidentLine {
-            service: service.name.clone(),
-            summary: incident.phase_name().to_owned(),
-            incident: PastIncident {
-                id: incident.id.clone(),
-                opened_at: incident.marks.opened_at,
-                settled_at: incident.marks.settled_at,
-                strategy: incident.plan().map(|plan| plan.strategy.clone()),
-                outcome,
-                target,
-            },
-        }
-    };
-    service.last_settled.iter().chain(&service.incident).map(line).collect()
 }

@@ -19,8 +19,9 @@ use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::command::{Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
-use crate::driver::{Driver, Mailbox, Message, append};
+use crate::driver::Driver;
 use crate::fold::{FoldError, fold};
+use crate::mailbox::{AppendError, Mailbox, Message, append};
 use crate::obey;
 use crate::setup::{HostSetup, ServiceSetup};
 use crate::staged::StagedArtefacts;
@@ -170,7 +171,7 @@ impl Engine {
         for (mailbox, batch) in configurations {
             match append(&mailbox, batch).await {
                 Ok(_) => {}
-                Err(crate::driver::AppendError::Store(error)) => return Err(error.into()),
+                Err(AppendError::Store(error)) => return Err(error.into()),
                 Err(error) => return Err(StoreError::Failed(error.to_string()).into()),
             }
         }

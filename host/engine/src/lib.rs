@@ -15,6 +15,7 @@ mod driver;
 mod engine;
 mod facts;
 mod fold;
+mod mailbox;
 mod obey;
 mod pace;
 mod perform;

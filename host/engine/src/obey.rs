@@ -12,7 +12,7 @@ use ripcord_ports::{ErrorKind, PortError};
 
 use crate::batch::Batch;
 use crate::command::{Ask, Command, CommandError, Obeyed};
-use crate::driver::{AppendError, Mailbox, append};
+use crate::mailbox::{AppendError, Mailbox, append};
 use crate::setup::ServiceSetup;
 
 pub(crate) async fn obey(

@@ -22,8 +22,8 @@ use ripcord_ports::requests::GoldenRow;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::batch::Batch;
-use crate::driver::append;
 use crate::facts::unavailable;
+use crate::mailbox::record;
 use crate::perform::Context;
 
 /// Rows of one trial under way at once.
@@ -83,7 +83,7 @@ impl Trials {
         let mut batch = Batch::default();
         if let Some(result) = batch.cbor(BlobKind::Trial, &fact) {
             let event = TrialRan { rung: self.rung, round: self.round, request: key, result };
-            if let Err(error) = append(&self.ctx.mailbox, batch.with(Event::TrialRan(event))).await {
+            if let Err(error) = record(&self.ctx.mailbox, batch.with(Event::TrialRan(event))).await {
                 tracing::debug!(%error, "a trial came too late to be recorded");
             }
         }

@@ -10,7 +10,7 @@ use ripcord_core::signal::Signal;
 use ripcord_core::time::{Millis, UnixMillis};
 
 /// A failure of the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Nothing can be written; nothing was.
     #[error(

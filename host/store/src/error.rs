@@ -56,18 +56,6 @@ pub(crate) fn is_space(error: &rusqlite::Error) -> bool {
     })
 }
 
-/// The same failure for another caller.
-pub(crate) fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Full => StoreError::Full,
-        StoreError::Moved { service } => StoreError::Moved { service: service.clone() },
-        StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
-        StoreError::Unusable(text) => StoreError::Unusable(text.clone()),
-        StoreError::Refused(text) => StoreError::Refused(text.clone()),
-        StoreError::Failed(text) => StoreError::Failed(text.clone()),
-    }
-}
-
 /// The caller asked for what cannot be done.
 pub(crate) fn refused(why: impl std::fmt::Display) -> StoreError {
     StoreError::Refused(why.to_string())

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Fault, again, is_space};
+use crate::error::{Fault, is_space};
 use crate::file::{Claim, Options};
 
 /// The longest that a write waits for others to share its flush.
@@ -99,7 +99,7 @@ impl Writer {
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let closed = || match self.ended.get() {
-            Some(error) => again(error),
+            Some(error) => error.clone(),
             None => StoreError::Unusable("it is closed, because the host is shutting down".into()),
         };
         let (reply, answer) = oneshot::channel();
@@ -132,7 +132,7 @@ impl Writer {
             .await
             .map_err(|_| broke())?
             .map_err(|_| broke())?;
-        self.ended.get().map_or(Ok(()), |error| Err(again(error)))
+        self.ended.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 }
 
@@ -239,11 +239,11 @@ impl Thread {
                 outcomes
             }
             Err(Undone::Crowded) => jobs.iter().map(|_| Err(StoreError::Full)).collect(),
-            Err(Undone::Refused(error)) => jobs.iter().map(|_| Err(again(&error))).collect(),
+            Err(Undone::Refused(error)) => jobs.iter().map(|_| Err(error.clone())).collect(),
             Err(Undone::Unknown(error)) => {
                 tracing::error!(%error, "the store stops");
-                let _ = self.ended.set(again(&error));
-                jobs.iter().map(|_| Err(again(&error))).collect()
+                let _ = self.ended.set(error.clone());
+                jobs.iter().map(|_| Err(error.clone())).collect()
             }
         }
     }
@@ -251,7 +251,7 @@ impl Thread {
     /// All jobs in one transaction.
     fn together(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Outcomes, Undone> {
         if let Some(error) = self.ended.get() {
-            return Err(Undone::Refused(again(error)));
+            return Err(Undone::Refused(error.clone()));
         }
         let begun = self.execute("BEGIN IMMEDIATE");
         begun.map_err(|error| Undone::Refused(Fault::from(error).into()))?;

@@ -25,8 +25,8 @@ use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Retry};
 
 use crate::batch::Batch;
-use crate::driver::Mailbox;
 use crate::engine::Host;
+use crate::mailbox::Mailbox;
 use crate::setup::ServiceSetup;
 
 /// What an effect is performed with: the state is the one that owed it.

@@ -18,7 +18,7 @@ use ripcord_ports::{Applied, ErrorKind, PortError};
 
 use super::{Context, nature_of};
 use crate::batch::Batch;
-use crate::driver::append;
+use crate::mailbox::append;
 
 /// Between two looks at live after a shift: doubled each time, up to the second number.
 const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));

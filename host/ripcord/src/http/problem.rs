@@ -144,10 +144,22 @@ impl From<CommandError> for Problem {
                 Self::conflict(error.to_string())
             }
             CommandError::Port(error) => error.into(),
+            CommandError::Store(error @ (StoreError::Full | StoreError::Failed(_))) => not_done(&error),
             CommandError::Store(error) => error.into(),
             CommandError::Stopping => Self::unavailable("stopping", error.to_string()),
         }
     }
+}
+
+/// A command while the store takes no writes.
+fn not_done(error: &StoreError) -> Problem {
+    tracing::error!(%error, "a command was refused");
+    let (word, what) = match error {
+        StoreError::Full => ("store-full", "the host's disk is full: free space there"),
+        _ => ("store", "the host's store cannot be written, and its log says why: mend that"),
+    };
+    let rest = "and try again; what you asked for was not done and will not be; the host keeps what happened and then goes on by itself";
+    Problem::unavailable(word, format!("{what} {rest}"))
 }
 
 impl From<ReadError> for Problem {
@@ -173,6 +185,16 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "10");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn a_command_that_the_store_did_not_take_says_that_it_is_not_done_later() {
+        for error in [StoreError::Full, StoreError::Failed("/srv/ripcord.db: I/O error".into())] {
+            let problem = Problem::from(CommandError::Store(error));
+            assert_eq!(problem.status, 503);
+            assert!(problem.detail.contains("was not done and will not be"), "{problem:?}");
+            assert!(problem.detail.contains("try again") && !problem.detail.contains("/srv"), "{problem:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,250 @@
+//! Writing the journal: what someone wants is written at once or refused, what happened is kept until it can be written.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ripcord_core::effect::Slot;
+use ripcord_core::event::Event;
+use ripcord_core::fact::{Outcome, PastIncident};
+use ripcord_core::journal::{Record, Tip};
+use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::store::{Append, IncidentLine, StoreError};
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::batch::Batch;
+use crate::fold::fold;
+use crate::mailbox::{AppendError, AppendReply};
+
+/// Before a store that cannot be written is tried again.
+const STORE_AGAIN: Millis = Millis::seconds(1);
+/// How often what happened is written over others who append to the same journal, before it waits.
+const OVERTAKEN_MAX: u32 = 3;
+
+/// What happened and could not be written. While there is one, nothing new is started and commands are refused.
+pub(super) struct Backlog {
+    /// In the order in which it happened; never empty.
+    results: VecDeque<Unwritten>,
+    /// Why the first of them could not be written.
+    why: StoreError,
+    /// When it is tried again.
+    pub(super) again: UnixMillis,
+}
+
+struct Unwritten {
+    batch: Batch,
+    whose: Whose,
+}
+
+/// Who hears what became of it.
+pub(super) enum Whose {
+    /// The effect of this slot has ended with it.
+    Slot(Slot),
+    /// A running effect waits.
+    Effect(oneshot::Sender<AppendReply>),
+    /// Nobody.
+    Driver,
+}
+
+impl Driver {
+    /// Appends what someone wants, or says why not: then nothing of it is done, not even later. If someone else wrote to the
+    /// journal, the state is theirs too then.
+    pub(super) async fn append(&mut self, batch: Batch) -> AppendReply {
+        // Whoever asks learns first that the store takes writes again, and what happened before comes before.
+        self.write_backlog().await;
+        if let Some(backlog) = &self.backlog {
+            return Err(backlog.why.clone().into());
+        }
+        let appended = self.try_append(batch).await;
+        if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
+            self.recover().await;
+        }
+        appended.map_err(|(error, _)| error)
+    }
+
+    /// Appends what has already happened, after what happened before it. A store that cannot be written is tried until it can.
+    /// True if it is in the journal by now.
+    pub(super) async fn record(&mut self, batch: Batch, whose: Whose) -> bool {
+        let unwritten = Unwritten { batch, whose };
+        match &mut self.backlog {
+            Some(backlog) => {
+                backlog.results.push_back(unwritten);
+                false
+            }
+            None => self.write(unwritten).await,
+        }
+    }
+
+    /// Tries again what could not be written.
+    pub(super) async fn write_backlog(&mut self) {
+        let Some(Backlog { mut results, .. }) = self.backlog.take() else { return };
+        self.recover().await;
+        while let Some(first) = results.pop_front() {
+            self.write(first).await;
+            if let Some(backlog) = &mut self.backlog {
+                backlog.results.append(&mut results);
+                return;
+            }
+        }
+        self.host.health(&self.setup.name, None);
+        self.take_signals().await;
+    }
+
+    /// Writes it now, or makes it the backlog.
+    async fn write(&mut self, unwritten: Unwritten) -> bool {
+        let Unwritten { batch, whose } = unwritten;
+        match self.append_over_others(batch).await {
+            Ok(service) => {
+                if let Whose::Effect(reply) = whose {
+                    drop(reply.send(Ok(service)));
+                }
+                return true;
+            }
+            Err((AppendError::Store(error @ StoreError::Refused(_)), _)) => {
+                tracing::error!(service = %self.service.name, %error, "a result could not be recorded; the effect is owed again");
+                self.give_up(whose, error.into());
+            }
+            Err((AppendError::Store(why), batch)) => {
+                tracing::error!(service = %self.service.name, error = %why, "the journal could not be written; tried again");
+                self.host.counters.add("ripcord_store_failures_total", None, 1);
+                self.host.health(&self.setup.name, Some(why.to_string()));
+                let again = self.host.setup.clock.now() + STORE_AGAIN;
+                let results = VecDeque::from([Unwritten { batch, whose }]);
+                self.backlog = Some(Backlog { results, why, again });
+            }
+            Err((error, _)) => {
+                tracing::debug!(service = %self.service.name, %error, "a result came too late and was dropped");
+                self.give_up(whose, error);
+            }
+        }
+        false
+    }
+
+    /// It is no longer wanted, or never was.
+    fn give_up(&mut self, whose: Whose, error: AppendError) {
+        match whose {
+            Whose::Slot(slot) => self.cool(slot),
+            Whose::Effect(reply) => drop(reply.send(Err(error))),
+            Whose::Driver => {}
+        }
+    }
+
+    /// Judges it anew by what someone else wrote meanwhile.
+    async fn append_over_others(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
+        let mut batch = batch;
+        for _ in 1..OVERTAKEN_MAX {
+            match self.try_append(batch).await {
+                Err((AppendError::Store(StoreError::Moved { .. }), back)) => batch = back,
+                other => return other,
+            }
+            self.recover().await;
+        }
+        self.try_append(batch).await
+    }
+
+    async fn try_append(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
+        // Before anything is judged by a clock that jumped, the jump is on record.
+        let look = self.look();
+        let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
+        let noted = jumped.map(|by| Event::ClockJumped { by });
+        let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
+        let next = match self.service.apply_all(at, &events) {
+            Ok(next) => next,
+            Err(illegal) => return Err((illegal.into(), batch)),
+        };
+        if events.is_empty() {
+            // The clock was set back before its jump could be written.
+            return Ok(self.service.clone());
+        }
+        let mut tip = self.tip;
+        let mut records = Vec::with_capacity(events.len());
+        for event in &events {
+            match Record::write(&self.setup.name, tip, at, event) {
+                Ok(record) => {
+                    tip = record.tip();
+                    records.push(record);
+                }
+                Err(error) => return Err((StoreError::Failed(error.to_string()).into(), batch)),
+            }
+        }
+        let append = Append {
+            records,
+            blobs: batch.blobs.clone(),
+            consumed: batch.consumed.clone(),
+            incidents: incident_lines(&next),
+        };
+        if let Err(error) = self.host.setup.store.append(append).await
+            && !self.was_written(tip).await
+        {
+            return Err((error.into(), batch));
+        }
+        self.tip = tip;
+        self.looked = look;
+        self.host.count(&events, &self.service, &next);
+        self.host.health(&self.setup.name, None);
+        self.service = Arc::new(next);
+        self.host.budget.settle(&self.service);
+        if self.service.incident.is_none() {
+            self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
+        }
+        if jumped.is_some() {
+            self.ask_approvals_again();
+        }
+        self.publish.send_replace(self.service.clone());
+        Ok(self.service.clone())
+    }
+
+    /// After an append whose outcome is not known: whether it is in the journal.
+    async fn was_written(&self, tip: Tip) -> bool {
+        let last = self.host.setup.store.journal(&self.setup.name, tip.length - 1).await;
+        last.is_ok_and(|records| records.first().is_some_and(|record| record.tip() == tip))
+    }
+
+    /// Reads the journal again: someone else may have written to it.
+    async fn recover(&mut self) {
+        match fold(self.host.setup.store.as_ref(), &self.setup.name).await {
+            Ok(folded) if folded.tip != self.tip => {
+                self.tip = folded.tip;
+                self.service = Arc::new(folded.service);
+                self.looked = self.look();
+                self.host.budget.settle(&self.service);
+                self.publish.send_replace(self.service.clone());
+                tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(service = %self.setup.name, %error, "the journal could not be read again")
+            }
+        }
+    }
+}
+
+/// The lines of the incident list that the state speaks of.
+fn incident_lines(service: &Service) -> Vec<IncidentLine> {
+    let line = |incident: &Incident| {
+        let outcome = match &incident.phase {
+            Phase::Settled(outcome) => outcome.clone(),
+            _ => Outcome::Open,
+        };
+        let target = incident.plan().and_then(|plan| match &incident.phase {
+            Phase::Settled(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
+                incident.tried.last().or(plan.targets.first()).cloned()
+            }
+            _ => None,
+        });
+        IncidentLine {
+            service: service.name.clone(),
+            summary: incident.phase_name().to_owned(),
+            incident: PastIncident {
+                id: incident.id.clone(),
+                opened_at: incident.marks.opened_at,
+                settled_at: incident.marks.settled_at,
+                strategy: incident.plan().map(|plan| plan.strategy.clone()),
+                outcome,
+                target,
+            },
+        }
+    };
+    service.last_settled.iter().chain(&service.incident).map(line).collect()
+}
