@@ -96,7 +96,10 @@ async fn a_jump_does_not_make_the_breaker_forget() {
     host.waiting_plan(&service).await;
     let state = host.state(&service);
     let Phase::Authorising(waiting) = &state.incident.as_ref().unwrap().phase else { panic!() };
-    assert!(waiting.people_because.as_ref().unwrap().contains("1 automatic shifts"), "{waiting:?}");
+    assert!(
+        waiting.people_because.as_ref().unwrap().contains("1 automatic shift of this service"),
+        "{waiting:?}"
+    );
     host.stop().await;
 }
 

@@ -43,7 +43,7 @@ async fn a_storm_over_forty_services_shifts_as_many_as_the_budget_allows() {
     let storm = lab.specs.iter().map(|spec| alert(&lab, &spec.name, "a", "harm", SignalStatus::Firing));
     host.engine.take_signals(storm.collect()).await.unwrap();
     let ended = |state: &Service| {
-        ripcord_tests::lab::is_quiet(state) || waits_for(state, "automatic shifts of this host")
+        ripcord_tests::lab::is_quiet(state) || waits_for(state, "of this host within an hour")
     };
     for spec in &lab.specs {
         host.until("rolled back or waiting for people", &spec.name, ended).await;
@@ -51,6 +51,14 @@ async fn a_storm_over_forty_services_shifts_as_many_as_the_budget_allows() {
     let shifted: Vec<_> =
         lab.specs.iter().filter(|spec| !lab.world.of(&spec.name).steps.is_empty()).collect();
     assert_eq!(shifted.len(), 3);
+    // People read of shifts that are made, and apart from them of those that have a place; never of those that wait for people too.
+    for spec in lab.specs.iter().filter(|spec| lab.world.of(&spec.name).steps.is_empty()) {
+        let state = host.state(&spec.name);
+        let Some(Phase::Authorising(waiting)) = phase(&state) else { panic!("{state:#?}") };
+        let why = waiting.people_because.as_deref().unwrap();
+        let numbers = why.split(' ').filter_map(|word| word.parse::<u32>().ok());
+        assert_eq!(numbers.sum::<u32>(), 3, "{why}");
+    }
     for spec in &shifted {
         check::all(&lab, &host, &spec.name, Outcome::RolledBack).await;
     }

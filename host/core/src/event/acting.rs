@@ -37,6 +37,9 @@ pub struct GuardRead {
     pub live: Observed,
     /// Automatic shifts of all services of this host within the last hour.
     pub host_shifts: u32,
+    /// Automatic shifts of other services of this host that have a place and are not begun.
+    #[serde(default)]
+    pub host_reserved: u32,
 }
 
 /// The intent.

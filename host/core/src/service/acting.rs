@@ -82,7 +82,7 @@ impl Service {
         if expired {
             self.expired_before_shift(&acting);
         } else if as_planned || ours {
-            self.pass_guard(&acting, read.host_shifts)?;
+            self.pass_guard(&acting, read)?;
         } else if let Observed::Unknown(_) = read.live {
             if at < waiting.since + limit {
                 self.acting(read.rung)?.step = StepState::Guarding(waiting.later(at));
@@ -120,7 +120,7 @@ impl Service {
         }
     }
 
-    fn pass_guard(&mut self, acting: &Acting, host_shifts: u32) -> Result<(), Illegal> {
+    fn pass_guard(&mut self, acting: &Acting, read: &GuardRead) -> Result<(), Illegal> {
         let at = self.at;
         if self.observes() {
             self.stop_observing();
@@ -134,7 +134,7 @@ impl Service {
         // A further attempt is the same shift: the breaker has let it pass.
         if acting.authority == Authority::Policies
             && acting.attempts == 0
-            && let Some(why) = self.breaker_trips(acting, host_shifts)
+            && let Some(why) = self.breaker_trips(acting, read)
         {
             self.authorise(Some(why), Some(acting.clone()));
             return Ok(());
@@ -146,17 +146,21 @@ impl Service {
     }
 
     /// Why an automatic shift must be left to people. No policy can loosen this.
-    fn breaker_trips(&self, acting: &Acting, host_shifts: u32) -> Option<String> {
+    fn breaker_trips(&self, acting: &Acting, read: &GuardRead) -> Option<String> {
         let (at, breaker) = (self.at, self.terms.as_ref()?.breaker);
         let hour = Millis::hours(1);
         let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
         let target = self.incident.as_ref()?.target(acting.rung)?.version().map(|version| &version.version);
         let left = target.and_then(|version| self.versions.get(version)).and_then(|version| version.left_at);
         if recent >= breaker.service_shifts_per_hour as usize {
-            return Some(format!("the breaker: {recent} automatic shifts of this service within an hour"));
+            return Some(format!("the breaker: {} of this service within an hour", automatic_shifts(recent)));
         }
-        if host_shifts >= breaker.host_shifts_per_hour {
-            return Some(format!("the breaker: {host_shifts} automatic shifts of this host within an hour"));
+        let (made, reserved) = (read.host_shifts, read.host_reserved);
+        if made.saturating_add(reserved) >= breaker.host_shifts_per_hour {
+            let more =
+                if reserved > 0 { format!(", and {reserved} more about to begin") } else { String::new() };
+            let made = automatic_shifts(made as usize);
+            return Some(format!("the breaker: {made} of this host within an hour{more}"));
         }
         // The rungs of one plan were granted together: the cool-down lies between plans.
         if let Some(last) = self.automatic_shifts.last()
@@ -385,4 +389,8 @@ fn clear(due: &mut Option<UnixMillis>, at: UnixMillis) {
     if due.is_some_and(|instant| instant <= at) {
         *due = None;
     }
+}
+
+fn automatic_shifts(number: usize) -> String {
+    if number == 1 { "1 automatic shift".to_owned() } else { format!("{number} automatic shifts") }
 }

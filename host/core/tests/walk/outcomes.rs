@@ -293,14 +293,15 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         }
         Effect::Stage { rung } => Event::Staged(Staged { rung: *rung, digest: None }),
         Effect::Guard { rung } => {
-            let host_shifts = if dice.one_in(8) { 10 } else { 0 };
+            let (host_shifts, host_reserved) =
+                if dice.one_in(8) { [(10, 0), (4, 6)][usize::from(dice.one_in(2))] } else { (0, 0) };
             let planned =
                 service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.live.clone());
             let live = match planned {
                 Some(planned) if !dice.one_in(4) => planned,
                 _ => live(dice, service),
             };
-            Event::GuardRead(GuardRead { rung: *rung, live, host_shifts })
+            Event::GuardRead(GuardRead { rung: *rung, live, host_shifts, host_reserved })
         }
         Effect::Shift { rung, .. } if dice.one_in(20) => {
             Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
@@ -386,7 +387,9 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         3 => returned(dice, rung, attempt),
         4 => probed(dice, rung, attempt),
         5 => Event::ReadBack(ReadBack { rung, live: live(dice, service) }),
-        6 => Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0 }),
+        6 => {
+            Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0, host_reserved: 0 })
+        }
         7 => match verifications(dice, service, rung, attempt) {
             // As from a host whose policies are not those of the terms.
             Event::VerificationsAsked(asked) => {

@@ -91,11 +91,13 @@ fn unique() -> String {
 }
 
 pub(super) async fn guard(ctx: &Context, rung: u32) -> Batch {
-    let host_shifts = ctx.host.budget.reserve(&ctx.setup.name, ctx.now());
+    let max = ctx.service.terms.as_ref().map_or(0, |terms| terms.breaker.host_shifts_per_hour);
+    let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.now(), max);
     let live = ctx.live().await;
     let mut batch = Batch::default();
     let live = batch.observed(&live);
-    batch.with(Event::GuardRead(GuardRead { rung, live, host_shifts }))
+    let (host_shifts, host_reserved) = (spent.made, spent.reserved);
+    batch.with(Event::GuardRead(GuardRead { rung, live, host_shifts, host_reserved }))
 }
 
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.

@@ -61,7 +61,7 @@ table! {
             let waits = waits.stdout.lines().find(|line| line.contains("incident")).unwrap().replace(service, "SERVICE");
             let shown = Shown::of("POST /hooks/alerts", &taken)
                 .line(&format!("{rolled_back} rolled back by themselves; `ripcord status` of each of the others:"))
-                .line(&without_numbers(&waits));
+                .line(&as_if_all_were_begun(&waits));
             // People can still bring each of them back.
             let approved = world.olga(&["approve", asked["id"].as_str().unwrap(), "--yes"]);
             assert_eq!(approved.code, 0, "{}", approved.stderr);
@@ -72,12 +72,22 @@ table! {
     }
 }
 
-/// How many shifts are made or on their way when the breaker is asked is a matter of chance.
-fn without_numbers(line: &str) -> String {
-    let words = line
-        .split(' ')
-        .map(|word| if word.parse::<u32>().is_ok_and(|number| number > 1) { "N" } else { word });
-    words.collect::<Vec<_>>().join(" ")
+/// How many of the shifts were begun when the breaker was asked and how many were about to begin is a matter of chance, their sum is not.
+fn as_if_all_were_begun(line: &str) -> String {
+    let (before, rest) = line.split_once("the breaker: ").unwrap();
+    let (why, after) = rest.split_once(')').unwrap();
+    let numbers: Vec<usize> = why.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(numbers.iter().sum::<usize>(), SHIFTS_PER_HOUR, "{line}");
+    let why = match numbers[..] {
+        [_] => why.to_owned(),
+        [_, reserved] => {
+            let begun = why.strip_suffix(&format!(", and {reserved} more about to begin")).unwrap();
+            let (_, what) = begun.split_once(" of this host").unwrap();
+            format!("{SHIFTS_PER_HOUR} automatic shifts of this host{what}")
+        }
+        _ => panic!("{line}"),
+    };
+    format!("{before}the breaker: {why}){after}")
 }
 
 /// Waits until every service is settled or asks people: how many rolled back, and the incidents that wait.
