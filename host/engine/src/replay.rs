@@ -9,7 +9,7 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
-use ripcord_sandbox::{Policy, Replayed, Sandbox};
+use ripcord_sandbox::{Fault, LogLine, Policy, RecordedEnd, Recording, Replayed, Sandbox};
 
 use crate::fold::{Folded, ReadError, fold};
 
@@ -39,6 +39,10 @@ pub struct ReplayedDecision {
     pub policy: PolicyRef,
     /// What.
     pub role: Role,
+    /// The fault that it ended in when it was recorded, if it did.
+    pub fault: Option<Fault>,
+    /// What the policy logged when it was recorded.
+    pub log: Vec<LogLine>,
     /// What came of it.
     pub result: Result,
 }
@@ -89,7 +93,12 @@ pub async fn replay(
             if incident.is_some() && of.as_ref() != incident {
                 continue;
             }
-            let result = one(store, sandbox, &mut policies, &decision).await?;
+            let recording = store.blob(&decision.recording).await?;
+            let (fault, log) = recording.as_deref().map(then).unwrap_or_default();
+            let result = match recording {
+                Some(recording) => one(store, sandbox, &mut policies, &decision, recording).await?,
+                None => Result::RecordingErased,
+            };
             let Decision { policy, role, .. } = decision;
             report.decisions.push(ReplayedDecision {
                 service: service.clone(),
@@ -97,6 +106,8 @@ pub async fn replay(
                 at,
                 policy,
                 role,
+                fault,
+                log,
                 result,
             });
         }
@@ -138,13 +149,23 @@ pub(crate) fn decisions_of(event: &Event) -> Vec<&Decision> {
     }
 }
 
+/// The fault and the log of a decision, as recorded.
+fn then(recording: &[u8]) -> (Option<Fault>, Vec<LogLine>) {
+    let Ok(recording) = Recording::read(recording) else { return <_>::default() };
+    let fault = match recording.end {
+        RecordedEnd::Fault(fault) => Some(fault),
+        RecordedEnd::Done(_) => None,
+    };
+    (fault, recording.rounds.into_iter().flat_map(|round| round.log).collect())
+}
+
 async fn one(
     store: &dyn Store,
     sandbox: &Sandbox,
     policies: &mut BTreeMap<Digest, std::result::Result<Policy, String>>,
     decision: &Decision,
+    recording: Vec<u8>,
 ) -> std::result::Result<Result, ReadError> {
-    let Some(recording) = store.blob(&decision.recording).await? else { return Ok(Result::RecordingErased) };
     let digest = decision.policy.digest;
     let loaded = match policies.entry(digest) {
         Entry::Occupied(entry) => entry.into_mut(),

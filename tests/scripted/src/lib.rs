@@ -92,6 +92,9 @@ impl Trigger for Scripted {
         if case.signals.iter().any(|signal| signal.rule == "fault") {
             return Err(Stop::fail("a signal of the rule `fault` came"));
         }
+        if case.signals.iter().any(|signal| signal.rule == "panic") {
+            ripcord_sdk::log(&Severity::Warning, "looking for a signal of the rule `panic`");
+        }
         assert!(
             case.signals.iter().all(|signal| signal.rule != "panic"),
             "a signal of the rule `panic` came"

@@ -185,7 +185,7 @@ impl Service {
             return;
         }
         let text = format!(
-            "trigger {} of `{}` faulted: it decides nothing until it is mended; `ripcord replay` shows why",
+            "trigger {} of `{}` faulted: it decides nothing until it is mended; `ripcord replay --all` shows why",
             new.join(", "),
             self.name
         );

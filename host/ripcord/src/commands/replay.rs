@@ -2,8 +2,8 @@
 
 use ripcord_core::name::IncidentId;
 use ripcord_engine::ReadError;
-use ripcord_engine::replay::{self, ReplayReport, Result as Ran};
-use ripcord_sandbox::{FuelCheck, Replayed};
+use ripcord_engine::replay::{self, ReplayReport, ReplayedDecision, Result as Ran};
+use ripcord_sandbox::{Fault, FuelCheck, Nature, Replayed};
 use serde_json::{Value, json};
 
 use super::{Outcome, Reach};
@@ -41,7 +41,7 @@ fn page(report: &ReplayReport) -> Page {
             instant(decision.at).into(),
             decision.role.into(),
             (&decision.policy).into(),
-            Cell::new(style, word),
+            Cell::new(style, std::iter::once(word).chain(then(decision)).collect::<Vec<_>>().join("\n")),
         ]);
     }
     let (same, differs, open) = (report.same(), report.differs(), report.open());
@@ -58,10 +58,39 @@ fn page(report: &ReplayReport) -> Page {
                 "service": decision.service, "incident": decision.incident, "at": decision.at,
                 "policy": decision.policy, "role": decision.role,
                 "result": word(&decision.result), "text": said(&decision.result),
+                "fault": decision.fault, "log": decision.log,
             })
         })
         .collect();
     Page::new(exit, text, &json!({ "same": same, "differs": differs, "open": open, "decisions": decisions }))
+}
+
+/// What the recorded decision ended in, if in a fault, and what the policy logged: for people, a line each.
+fn then(decision: &ReplayedDecision) -> impl Iterator<Item = String> {
+    let fault = decision.fault.as_ref().map(|fault| {
+        let nature = match fault.nature {
+            Nature::Deterministic => "deterministic",
+            Nature::Environmental => "environmental",
+        };
+        format!("fault ({}, {nature}): {}", kind(fault), one_line(&fault.message))
+    });
+    let log = decision.log.iter();
+    let log = log.map(|line| format!("log ({}): {}", line.severity, one_line(&line.text)));
+    fault.into_iter().chain(log)
+}
+
+/// Such as `out-of-fuel`.
+fn kind(fault: &Fault) -> String {
+    match serde_json::to_value(&fault.kind) {
+        Ok(Value::String(kind)) => kind,
+        Ok(Value::Object(kind)) => kind.into_iter().map(|(kind, _)| kind).collect(),
+        _ => String::new(),
+    }
+}
+
+/// A policy's own words must not move the cursor.
+fn one_line(text: &str) -> String {
+    text.trim_end().replace(char::is_control, " ")
 }
 
 /// For scripts.

@@ -25,7 +25,14 @@ table! {
             let state = host.until("fraud-api", |state| state["announcements_waiting"] == 0).await;
             assert!(state["incident"].is_null() && state["stuck"].is_null(), "{state}");
             assert_eq!(world.live().await, "1.4.0");
-            without_offsets(Shown(told)).and(world.cli(&["incidents", "list"]))
+            let replayed = world.olga(&["--json", "replay", "--all"]);
+            let json: serde_json::Value = serde_json::from_str(&replayed.stdout).unwrap();
+            let decision = json["decisions"].as_array().unwrap().iter().find(|one| !one["fault"].is_null()).unwrap();
+            assert!(decision["fault"]["kind"]["panic"].is_object(), "{decision}");
+            assert_eq!(decision["log"][0]["text"], "looking for a signal of the rule `panic`");
+            let shown = without_offsets(Shown(told)).and(world.cli(&["incidents", "list"]));
+            let replayed = world.scrubbed(&world.cli(&["replay", "--all"]).0);
+            shown.and(without_offsets(Shown(replayed)))
         },
         kept: Some(Kept { signals: 1, incidents: 0, shifts: 0 }),
     }
