@@ -23,6 +23,11 @@ pub enum PayloadError {
     /// It is not such JSON.
     #[error("the payload is not the JSON that Alertmanager sends: {0}")]
     Json(String),
+    /// It is a list, a text or a number.
+    #[error(
+        "the body is JSON, but no object: send what Alertmanager sends, an object with `version` and `alerts`; `ripcord check --alert FILE` tries one"
+    )]
+    NoObject,
     /// It is of another version.
     #[error("the payload is of version `{0}`: only version 4, of Alertmanager 0.15 and later, is known")]
     Version(String),
@@ -71,8 +76,11 @@ pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
         version: Option<Value>,
     }
     // The version first: the payload of another one may look different in every other way.
-    let seen: Version =
-        serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    let whole: Value = serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    if !whole.is_object() {
+        return Err(PayloadError::NoObject);
+    }
+    let seen = Version::deserialize(&whole).map_err(|error| PayloadError::Json(error.to_string()))?;
     match seen.version {
         Some(Value::String(version)) if version == VERSION => {}
         Some(Value::String(other)) => {
@@ -81,8 +89,7 @@ pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
         Some(_) => return Err(PayloadError::Json("its `version` is no text".to_owned())),
         None => return Err(PayloadError::Json("it has no `version`".to_owned())),
     }
-    let payload: Payload =
-        serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    let payload = Payload::deserialize(whole).map_err(|error| PayloadError::Json(error.to_string()))?;
     debug_assert_eq!(payload.version, VERSION);
     if payload.alerts.len() > ALERTS_MAX {
         return Err(PayloadError::TooMany);

@@ -97,7 +97,9 @@ async fn restorable(
     }
     let listed = setup.ports.registry.version(version).await?;
     if let Some(why) = listed.broken {
-        let text = format!("`{version}` cannot be restored: {why}");
+        let text = format!(
+            "`{version}` cannot be restored: {why}; mend it in the registry, or pull to another version"
+        );
         return Err(PortError::new(ErrorKind::BadAnswer, text).into());
     }
     let pinned = state.versions.get(version).and_then(|known| known.digest);

@@ -113,7 +113,9 @@ fn other_payloads_are_refused_with_a_sentence() {
         assert!(message.contains(expected), "{body}: {message}");
     };
     check("", "not the JSON");
-    check("[1]", "not the JSON");
+    for no_object in ["[]", "[1]", "\"4\"", "4", "null"] {
+        check(no_object, "no object: send what Alertmanager sends, an object with `version` and `alerts`");
+    }
     check("{\"alerts\":[]}", "no `version`");
     check(r#"{"version":"3","alert":[]}"#, "version `3`");
     check(r#"{"version":4}"#, "`version` is no text");

@@ -57,7 +57,11 @@ impl Reader<'_> {
                 } else {
                     format!(", {} missing", preserved.missing.len())
                 };
-                Some(format!("evidence preserved: {} pieces{missing}; live is {live}", preserved.items.len()))
+                let pieces = match preserved.items.len() {
+                    1 => "1 piece".to_owned(),
+                    number => format!("{number} pieces"),
+                };
+                Some(format!("evidence preserved: {pieces}{missing}; live is {live}"))
             }
             Event::Planned(planned) => Some(match &planned.word {
                 PlanWord::Drafted(plan) => {

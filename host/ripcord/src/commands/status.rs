@@ -157,7 +157,10 @@ fn service_text(view: &ServiceView) -> String {
         row("hold", text.into());
     }
     if view.announcements_waiting > 0 {
-        let text = format!("{} announcements are still to be delivered", view.announcements_waiting);
+        let text = match view.announcements_waiting {
+            1 => "1 announcement is still to be delivered".to_owned(),
+            number => format!("{number} announcements are still to be delivered"),
+        };
         row("people", Cell::new(WARN, text));
     }
     let (name, mode) = (paint(STRONG, &view.name), view.mode);
