@@ -1,5 +1,6 @@
 //! Stage, guard, shift, probe, read back.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged as Artefact;
-use ripcord_ports::{Applied, ErrorKind, PortError};
+use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
 
 use super::{Context, nature_of};
 use crate::batch::Batch;
@@ -50,20 +51,13 @@ fn stage_failed(rung: u32, error: &PortError) -> Batch {
 /// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
 async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortError> {
     let Target::Version(version) = target else { return Ok(None) };
-    let local = |what: &str, error: std::io::Error| {
-        PortError::new(
-            ErrorKind::Local,
-            format!("the staging folder {what}: {error}; free space or check its rights"),
-        )
-        .caused_by(error)
-    };
     if let Some(artefact) = ctx.host.staged.find(&ctx.setup.name, version) {
         return Ok(Some(artefact));
     }
     let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
     let staging = &ctx.host.setup.staging;
-    staging.create_dir(&name).map_err(|error| local("cannot be written", error))?;
-    let dir = staging.open_dir(&name).map_err(|error| local("cannot be opened", error))?;
+    staging.create_dir(&name).map_err(|error| staging_failed("cannot be written", error))?;
+    let dir = staging.open_dir(&name).map_err(|error| staging_failed("cannot be opened", error))?;
     let fetched = ctx.setup.ports.registry.fetch(version, Arc::new(dir)).await;
     if fetched.is_err() {
         drop(staging.remove_dir_all(&name));
@@ -82,6 +76,22 @@ async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortE
             Ok(Some(artefact))
         }
     }
+}
+
+/// A full disk is tried again: someone may free space.
+fn staging_failed(what: &str, error: io::Error) -> PortError {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    );
+    let (advice, retry) = if full {
+        ("free space on its disk", Retry::Later)
+    } else {
+        ("check its rights and its disk", Retry::No)
+    };
+    PortError::new(ErrorKind::Local, format!("the staging folder {what}: {error}; {advice}"))
+        .retry(retry)
+        .caused_by(error)
 }
 
 fn unique() -> String {
@@ -245,4 +255,28 @@ async fn order(ctx: &Context, rung: u32) -> Result<ShiftOrder, NoOrder> {
     ctx.plan().await.map_err(NoOrder::Plan)?;
     order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
     Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use ripcord_core::event::FaultNature;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_under_the_staging_folder_is_tried_again() {
+        let nature = |kind: io::ErrorKind| {
+            let batch = stage_failed(0, &staging_failed("cannot be written", kind.into()));
+            let [Event::StageFailed(failed)] = &batch.events[..] else { panic!("{:?}", batch.events) };
+            failed.nature
+        };
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge] {
+            assert_eq!(nature(kind), FaultNature::Environmental, "{kind}");
+        }
+        assert_eq!(nature(io::ErrorKind::PermissionDenied), FaultNature::Deterministic);
+        let text = staging_failed("cannot be written", io::ErrorKind::StorageFull.into()).to_string();
+        assert!(text.ends_with("free space on its disk"), "{text}");
+    }
 }
