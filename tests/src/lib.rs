@@ -13,6 +13,7 @@ pub mod fuse;
 pub mod lab;
 pub mod people;
 pub mod policies;
+pub mod states;
 pub mod store;
 pub mod world;
 

@@ -4,40 +4,15 @@
 
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
-use ripcord_core::policy::Role;
-use ripcord_core::service::{NeedKind, Phase, Service, StepState};
+use ripcord_core::service::{NeedKind, Phase};
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::standing::Standing;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, Folded};
+use ripcord_engine::Ask;
 use ripcord_tests::people::{ada, alert, bob, cleo, version};
+use ripcord_tests::states::{needs, phase, plans, reads_back, shifts, two_keys};
 use ripcord_tests::{Fault, Lab, Spec, check};
-use serde_json::json;
-
-fn phase(service: &Service) -> Option<&Phase> {
-    service.incident.as_ref().map(|incident| &incident.phase)
-}
-
-fn needs(kind: NeedKind) -> impl Fn(&Service) -> bool {
-    move |service| matches!(phase(service), Some(Phase::NeedsPerson(need)) if need.question == kind)
-}
-
-fn acting(service: &Service, step: impl Fn(&StepState) -> bool) -> bool {
-    matches!(phase(service), Some(Phase::Acting(acting)) if step(&acting.step))
-}
-
-fn plans(folded: &Folded) -> usize {
-    folded.events.iter().filter(|(_, event)| matches!(event, Event::Planned(_))).count()
-}
-
-fn shifts(folded: &Folded) -> usize {
-    folded.events.iter().filter(|(_, event)| matches!(event, Event::ShiftBegan(_))).count()
-}
-
-fn two_keys(spec: Spec) -> Spec {
-    spec.with(Role::Approval, json!({ "approval": "votes", "people": 2, "expires": "10m", "escalate": "5m" }))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_alerts_at_once_are_one_incident() {
@@ -174,10 +149,7 @@ async fn a_deployer_that_lies_is_caught_by_the_read_back() {
     let service = lab.service();
     lab.world.at(&service, |outside| outside.faults.push_back(Fault::Lies));
     host.alert(&lab, &service, "a").await.unwrap();
-    host.until("reading back", &service, |state| {
-        acting(state, |step| matches!(step, StepState::ReadingBack { .. }))
-    })
-    .await;
+    host.until("reading back", &service, reads_back).await;
     lab.clock.advance(Millis::minutes(11));
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;

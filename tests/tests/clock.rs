@@ -5,38 +5,22 @@
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
-use ripcord_core::policy::Role;
-use ripcord_core::service::{Phase, Service, StepState};
+use ripcord_core::service::Phase;
 use ripcord_core::time::Millis;
 use ripcord_engine::Folded;
 use ripcord_tests::people::{bob, cleo};
+use ripcord_tests::states::{reads_back, shifts, two_keys};
 use ripcord_tests::world::Fault;
 use ripcord_tests::{Fuse, Lab, Point, Spec, check};
-use serde_json::json;
 
 fn jumps(folded: &Folded) -> Vec<Millis> {
     let by = |event: &Event| if let Event::ClockJumped { by } = event { Some(*by) } else { None };
     folded.events.iter().filter_map(|(_, event)| by(event)).collect()
 }
 
-fn shifts(folded: &Folded) -> usize {
-    folded.events.iter().filter(|(_, event)| matches!(event, Event::ShiftBegan(_))).count()
-}
-
-fn reads_back(state: &Service) -> bool {
-    let phase = state.incident.as_ref().map(|open| &open.phase);
-    matches!(phase, Some(Phase::Acting(acting)) if matches!(acting.step, StepState::ReadingBack { .. }))
-}
-
-/// Two people within ten minutes, as a policy wants it.
-fn two_keys() -> Spec {
-    let votes = json!({ "approval": "votes", "people": 2, "expires": "10m" });
-    Spec::new("fraud-api").scripted().with(Role::Approval, votes)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jump_does_not_expire_what_people_are_asked_and_is_told() {
-    let (lab, host) = Lab::harmed(two_keys()).await;
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.approve(bob(), &service).await.expect("voted");
@@ -55,7 +39,7 @@ async fn a_jump_does_not_expire_what_people_are_asked_and_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_passes_is_no_jump_and_expires_the_plan() {
-    let (lab, host) = Lab::harmed(two_keys()).await;
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.approve(bob(), &service).await.expect("voted");

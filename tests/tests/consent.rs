@@ -12,28 +12,9 @@ use ripcord_core::terms::{Mode, RequesterVote};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError};
 use ripcord_tests::people::{ada, bob, cleo, person};
+use ripcord_tests::states::{acting, authorising, needs, phase, reads_back, two_keys};
 use ripcord_tests::{Fault, Lab, Spec, check};
 use serde_json::json;
-
-fn phase(service: &Service) -> Option<&Phase> {
-    service.incident.as_ref().map(|incident| &incident.phase)
-}
-
-fn needs(kind: NeedKind) -> impl Fn(&Service) -> bool {
-    move |service| matches!(phase(service), Some(Phase::NeedsPerson(need)) if need.question == kind)
-}
-
-fn acting(service: &Service, step: impl Fn(&StepState) -> bool) -> bool {
-    matches!(phase(service), Some(Phase::Acting(acting)) if step(&acting.step))
-}
-
-fn authorising(service: &Service) -> bool {
-    matches!(phase(service), Some(Phase::Authorising(_)))
-}
-
-fn two_keys(spec: Spec) -> Spec {
-    spec.with(Role::Approval, json!({ "approval": "votes", "people": 2, "expires": "10m", "escalate": "5m" }))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pause_stops_before_the_shift_and_resume_goes_on() {
@@ -74,10 +55,7 @@ async fn abort_works_until_the_shift_is_begun() {
     host.pull(&service, Some("1.1")).await.expect("pulled");
     host.approve(bob(), &service).await.expect("voted");
     host.approve(cleo(), &service).await.expect("voted");
-    host.until("shifted", &service, |state| {
-        acting(state, |step| matches!(step, StepState::ReadingBack { .. }))
-    })
-    .await;
+    host.until("shifted", &service, reads_back).await;
     let refused = host.ask(ada(), &service, Ask::Abort).await.expect_err("past the pivot").to_string();
     assert!(refused.contains("the shift was begun and cannot be undone"), "{refused}");
     assert!(refused.contains("pull with another target"), "{refused}");
@@ -173,10 +151,7 @@ async fn a_pull_during_the_shift_waits_for_the_read_back_and_then_replaces_the_t
     let service = lab.service();
     lab.world.at(&service, |outside| outside.faults.push_back(Fault::Underway(1_000)));
     host.alert(&lab, &service, "a").await.unwrap();
-    host.until("reading back", &service, |state| {
-        acting(state, |step| matches!(step, StepState::ReadingBack { .. }))
-    })
-    .await;
+    host.until("reading back", &service, reads_back).await;
     let obeyed = host.pull(&service, Some("1.0")).await.expect("joins");
     assert!(obeyed.text.contains("after its read-back"), "{}", obeyed.text);
     lab.world.at(&service, |outside| outside.coming = Some((0, "1.1".into())));

@@ -8,25 +8,19 @@ use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
-use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot, CommandError};
 use ripcord_ports::store::StoreError;
 use ripcord_tests::people::{ada, bob, version};
+use ripcord_tests::states::{count, phase, two_keys};
 use ripcord_tests::store::Writes;
 use ripcord_tests::{Lab, Running, Spec, check};
-use serde_json::json;
 use tokio::time::timeout;
 
 /// Longer than any answer takes, and shorter than the store's next try.
 const AT_ONCE: Duration = Duration::from_millis(700);
-
-fn two_keys() -> Spec {
-    let votes = json!({ "approval": "votes", "people": 2, "expires": "10m", "escalate": "5m" });
-    Spec::new("fraud-api").scripted().with(Role::Approval, votes)
-}
 
 async fn refused_at_once(host: &Running, service: &ServiceName, ask: Ask) {
     let answer = timeout(AT_ONCE, host.ask(bob(), service, ask.clone())).await;
@@ -40,7 +34,7 @@ fn said(event: &Event) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_refused_at_once_and_not_done_later() {
-    let (lab, host) = Lab::harmed(two_keys()).await;
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     let plan = host.waiting_plan(&service).await;
@@ -61,8 +55,7 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
     // The next one need not wait until the host tries again by itself; what happened meanwhile comes before it.
     host.vote_on(bob(), &service, plan, true).await.expect("there is space");
     host.until("escalated", &service, |state| {
-        let phase = state.incident.as_ref().map(|open| &open.phase);
-        matches!(phase, Some(Phase::Authorising(waiting)) if waiting.escalate_at.is_none() && waiting.seen.is_some())
+        matches!(phase(state), Some(Phase::Authorising(waiting)) if waiting.escalate_at.is_none() && waiting.seen.is_some())
     })
     .await;
     assert!(host.engine.health().iter().all(|health| health.stuck.is_none()));
@@ -137,8 +130,7 @@ async fn results_are_kept_until_they_can_be_written() {
 }
 
 async fn trials(host: &Running, service: &ServiceName) -> usize {
-    let folded = check::journal(host, service).await;
-    folded.events.iter().filter(|(_, event)| matches!(event, Event::TrialRan(_))).count()
+    count(&check::journal(host, service).await, |event| matches!(event, Event::TrialRan(_)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

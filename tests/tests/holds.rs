@@ -3,26 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ripcord_core::fact::Outcome;
-use ripcord_core::policy::Role;
-use ripcord_core::service::{HoldState, NeedKind, Phase, Service};
+use ripcord_core::service::{HoldState, NeedKind, Phase};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError};
 use ripcord_tests::people::{ada, version};
+use ripcord_tests::states::{needs, phase, two_keys};
 use ripcord_tests::{Lab, Spec, check};
-use serde_json::json;
-
-fn phase(service: &Service) -> Option<&Phase> {
-    service.incident.as_ref().map(|incident| &incident.phase)
-}
-
-fn needs(kind: NeedKind) -> impl Fn(&Service) -> bool {
-    move |service| matches!(phase(service), Some(Phase::NeedsPerson(need)) if need.question == kind)
-}
-
-fn two_keys(spec: Spec) -> Spec {
-    spec.with(Role::Approval, json!({ "approval": "votes", "people": 2, "expires": "10m", "escalate": "5m" }))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_someone_else_breaks_reopens_and_tells() {

@@ -8,9 +8,10 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{NeedKind, Phase, Service, StepState};
-use ripcord_engine::{Ask, Folded};
+use ripcord_engine::Ask;
 use ripcord_ports::{Clock, Store};
 use ripcord_tests::people::{ada, bob};
+use ripcord_tests::states::{count, reads_back, shifts};
 use ripcord_tests::world::Fault;
 use ripcord_tests::{Fuse, Lab, Point, Running, Spec, check};
 use serde_json::json;
@@ -22,14 +23,6 @@ fn need(state: &Service) -> Option<&str> {
         Some(Phase::NeedsPerson(need)) if need.question == NeedKind::WhatNow => Some(&need.text),
         _ => None,
     }
-}
-
-fn count(folded: &Folded, wanted: impl Fn(&Event) -> bool) -> usize {
-    folded.events.iter().filter(|(_, event)| wanted(event)).count()
-}
-
-fn begun(folded: &Folded) -> usize {
-    count(folded, |event| matches!(event, Event::ShiftBegan(_)))
 }
 
 /// The plan's content goes, or the store gives another one in its place.
@@ -85,16 +78,12 @@ async fn a_plan_that_verification_policies_cannot_read_ends_with_a_person() {
         let service = lab.service();
         lab.world.at(&service, |outside| outside.faults.push_back(Fault::Underway(5)));
         host.alert(&lab, &service, "a").await.unwrap();
-        let reads_back = |state: &Service| {
-            let phase = state.incident.as_ref().map(|open| &open.phase);
-            matches!(phase, Some(Phase::Acting(acting)) if matches!(acting.step, StepState::ReadingBack { .. }))
-        };
         host.until("reading back", &service, reads_back).await;
         lose(&lab, &host, &service, loss).await;
         asks(&host, &service, loss, "it cannot be verified: check the service").await;
         let folded = check::journal(&host, &service).await;
         assert_eq!(count(&folded, |event| matches!(event, Event::VerificationsAsked(_))), 0);
-        assert_eq!((begun(&folded), lab.world.of(&service).live.as_str()), (1, "1.1"), "no further rung");
+        assert_eq!((shifts(&folded), lab.world.of(&service).live.as_str()), (1, "1.1"), "no further rung");
         host.ask(ada(), &service, Ask::Dismiss).await.expect("dismissed");
         host.settled(&service).await;
         check::all(&lab, &host, &service, Outcome::SettledByPerson).await;
@@ -103,7 +92,7 @@ async fn a_plan_that_verification_policies_cannot_read_ends_with_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_is_lost_before_its_shift_is_not_recorded_as_begun() {
+async fn a_plan_that_is_lost_before_its_shift_is_not_recorded_as_shifts() {
     for loss in LOSSES {
         let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
         let service = lab.service();
@@ -117,7 +106,7 @@ async fn a_plan_that_is_lost_before_its_shift_is_not_recorded_as_begun() {
         host.ask(ada(), &service, Ask::Resume).await.expect("resumed");
         asks(&host, &service, loss, "nothing of it is shifted: ").await;
         let folded = check::journal(&host, &service).await;
-        assert_eq!(begun(&folded), 0);
+        assert_eq!(shifts(&folded), 0);
         assert!(folded.service.automatic_shifts.is_empty());
         assert!(folded.service.incident.unwrap().tried.is_empty());
         assert!(lab.world.of(&service).steps.is_empty());
@@ -126,7 +115,7 @@ async fn a_plan_that_is_lost_before_its_shift_is_not_recorded_as_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_artefact_that_cannot_be_fetched_again_after_a_restart_is_not_recorded_as_begun() {
+async fn an_artefact_that_cannot_be_fetched_again_after_a_restart_is_not_recorded_as_shifts() {
     let lab = Lab::at_speed(vec![Spec::new("fraud-api").scripted()], 20);
     let service = lab.service();
     lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
@@ -147,13 +136,13 @@ async fn an_artefact_that_cannot_be_fetched_again_after_a_restart_is_not_recorde
     };
     let state = host.until("staging again", &service, waits).await;
     assert!(state.automatic_shifts.is_empty(), "nothing was sent");
-    assert_eq!(begun(&check::journal(&host, &service).await), 0);
+    assert_eq!(shifts(&check::journal(&host, &service).await), 0);
     assert!(lab.world.of(&service).steps.is_empty());
     lab.world.at(&service, |outside| outside.registry_down = false);
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let folded = check::journal(&host, &service).await;
-    assert_eq!((begun(&folded), folded.service.automatic_shifts.len()), (1, 1));
+    assert_eq!((shifts(&folded), folded.service.automatic_shifts.len()), (1, 1));
     assert_eq!(lab.world.of(&service).live, "1.1", "the first rung still");
     host.stop().await;
 }

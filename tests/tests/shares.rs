@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use ripcord_core::event::{Event, Observed};
+use ripcord_core::event::Observed;
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::Millis;
-use ripcord_engine::Folded;
 use ripcord_tests::people::{bob, cleo, version};
+use ripcord_tests::states::plans;
 use ripcord_tests::{Lab, Running, Spec, check};
 
 /// A service of which `1.2` serves nine requests of ten and `1.1` the tenth, where two people must agree.
@@ -19,10 +19,6 @@ async fn two_shares() -> (Lab, Running) {
     let (lab, host) = Lab::harmed(Spec::new("fraud-api").terms(|terms| terms.floor = floor)).await;
     lab.world.at(&lab.service(), |outside| outside.canary = Some(("1.1".into(), 0.1)));
     (lab, host)
-}
-
-fn plans(folded: &Folded) -> usize {
-    folded.events.iter().filter(|(_, event)| matches!(event, Event::Planned(_))).count()
 }
 
 fn weights(observed: &Observed) -> Vec<(String, f64)> {

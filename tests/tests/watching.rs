@@ -14,13 +14,10 @@ use ripcord_core::time::Millis;
 use ripcord_engine::Ask;
 use ripcord_store::Options;
 use ripcord_tests::people::{ada, alert, bob, version};
+use ripcord_tests::states::phase;
 use ripcord_tests::world::Line;
 use ripcord_tests::{Lab, Spec, check};
 use serde_json::json;
-
-fn phase(service: &Service) -> Option<&Phase> {
-    service.incident.as_ref().map(|incident| &incident.phase)
-}
 
 fn waits_for(service: &Service, why: &str) -> bool {
     matches!(phase(service), Some(Phase::Authorising(waiting))
