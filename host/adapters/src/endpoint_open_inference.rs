@@ -90,8 +90,14 @@ impl OpenInferenceEndpoint {
             trial,
             connection: Connection::Shared,
         };
-        let started = Instant::now();
-        let answer = server.infer(&ask).await?;
+        let mut started = Instant::now();
+        let mut answer = server.infer(&ask).await;
+        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Unreachable) {
+            // MLServer closes a kept connection after each error of its own: the row after one that failed would fail as well.
+            started = Instant::now();
+            answer = server.infer(&Ask { connection: Connection::Anew, ..ask }).await;
+        }
+        let answer = answer?;
         let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(Answered { answer: answer.successful()?.json()?, latency_us })
     }

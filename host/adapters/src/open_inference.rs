@@ -175,13 +175,15 @@ impl ModelServer {
         http::under(&self.url, path)
     }
 
+    /// Not over a connection that is kept: a server may close one without a word, MLServer does after each error of its own, and a load that meets this
+    /// would be a load of which nobody knows whether it was asked for.
     fn call(&self, method: Method, url: &Url) -> http::Call {
-        self.http.call(method, url).deadline(self.deadline).bearer(self.token.as_ref())
+        self.http.call_anew(method, url).deadline(self.deadline).bearer(self.token.as_ref())
     }
 }
 
 /// One inference request.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) id: &'a str,
     /// The protocol's `inputs`.
