@@ -81,3 +81,22 @@ async fn mistakes_are_found_when_the_configuration_is_read() {
         assert!(error.kind == ErrorKind::Configuration && error.to_string().contains(expected), "{error}");
     }
 }
+
+/// What the page tells people to write.
+#[test]
+fn the_example_of_the_page_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/deployer_open_inference/README.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let lines = page.lines().skip_while(|line| !line.contains("[services.iris-api.deployer]"));
+    let example: String = lines
+        .take_while(|line| line.is_empty() || line.starts_with("    "))
+        .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
+        .collect();
+    let mut read: toml::Table = example.parse().unwrap();
+    let deployer = &mut read["services"]["iris-api"]["deployer"].as_table_mut().unwrap();
+    assert_eq!(deployer.remove("kind").unwrap().as_str(), Some("open-inference"));
+    deployer.remove("probe-input-file");
+    let config: OpenInferenceDeployerConfig = deployer.clone().try_into().unwrap();
+    assert!(config.write["model-settings.json"].contains("\"{version}\""));
+    OpenInferenceDeployer::new(config, None, &shared()).unwrap();
+}
