@@ -57,6 +57,23 @@ pub enum Fault {
     Lies,
 }
 
+/// What promotions meet, for as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PromotionFault {
+    /// The registry has no name for the version in production.
+    Unsupported,
+    /// The name can be neither read nor moved for now.
+    Away,
+    /// The name can be read and not moved.
+    Denied,
+    /// The call never comes back, and nothing happens.
+    Hangs,
+    /// The name is moved, and the connection breaks.
+    DoneAndBroken,
+    /// Somebody moves the name between the look and the move.
+    Raced,
+}
+
 /// One service from outside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outside {
@@ -78,6 +95,12 @@ pub struct Outside {
     pub deployer_down: bool,
     /// The registry does not answer.
     pub registry_down: bool,
+    /// What the registry's production name points at.
+    pub in_production: Option<String>,
+    /// Where that name was moved to, by hosts.
+    pub promotions: Vec<String>,
+    /// What promotions meet.
+    pub promotion_fault: Option<PromotionFault>,
     /// Versions whose artefact was changed after they were registered.
     pub changed: BTreeSet<String>,
     /// What the next shifts meet.
@@ -162,7 +185,9 @@ impl World {
         let versions: Vec<String> = versions.iter().map(|version| (*version).to_owned()).collect();
         let live = versions.last().expect("a version").clone();
         self.change(|all| {
-            all.services.insert(service.to_string(), Outside { live, versions, ..Outside::default() });
+            let in_production = Some(live.clone());
+            let outside = Outside { live, versions, in_production, ..Outside::default() };
+            all.services.insert(service.to_string(), outside);
         });
     }
 

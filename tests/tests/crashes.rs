@@ -89,6 +89,7 @@ impl Story {
         assert_eq!(outside.live, "1.1");
         assert_eq!(check::applied(&outside.steps), 1, "{:#?}", outside.steps);
         assert_eq!(outside.marks.get("1.2").map(String::as_str), Some("fraud-api:1"));
+        assert_eq!((outside.in_production.as_deref(), outside.promotions), (Some("1.1"), vec!["1.1".into()]));
         assert_eq!(host.state(&service).incidents, 1);
         let waiting = ripcord_ports::store::SignalFilter::Waiting(&service);
         assert!(host.store.signals(waiting, 10).await.unwrap().is_empty());
@@ -191,6 +192,10 @@ fn every_point(story: Story) {
             "after trial",
             "before append verifications-asked",
             "after mark",
+            "before promoted",
+            "after promote",
+            "before append promoted",
+            "after append promoted",
             "after announce settled",
         ] {
             assert!(names.contains(needed), "a clean run does not pass `{needed}`: {names:#?}");

@@ -88,6 +88,15 @@ pub enum Effect {
         /// By which incident; none lifts it.
         incident: Option<IncidentId>,
     },
+    /// Move the registry's production name to what was brought back.
+    Promote {
+        /// By which incident.
+        incident: IncidentId,
+        /// To which version.
+        version: VersionName,
+        /// If it points at one of these; none is nothing.
+        expecting: Vec<Option<VersionName>>,
+    },
     /// Tell people.
     Announce(Outgoing),
     /// Append [`crate::event::Event::Woke`] when this instant has come.
@@ -105,6 +114,8 @@ pub enum Slot {
     Watch,
     /// One hold.
     Hold(VersionName),
+    /// The registry's production name.
+    Promotion,
     /// One announcement.
     Announcement(String),
     /// Timers.
@@ -143,6 +154,8 @@ pub enum Topic {
     NoData,
     StandDown,
     HoldBroken,
+    Promoted,
+    NotPromoted,
     ClockJumped,
 }
 
@@ -161,6 +174,8 @@ impl Topic {
             Self::NoData => "no-data",
             Self::StandDown => "stand-down",
             Self::HoldBroken => "hold-broken",
+            Self::Promoted => "promoted",
+            Self::NotPromoted => "not-promoted",
             Self::ClockJumped => "clock-jumped",
         }
     }
@@ -173,14 +188,16 @@ impl Effect {
             Self::AskTriggers { .. } => Slot::Triggers,
             Self::WatchLive { .. } => Slot::Watch,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
+            Self::Promote { .. } => Slot::Promotion,
             Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
             Self::WakeAt(_) => Slot::Timer,
             _ => Slot::Incident,
         }
     }
 
-    /// Whether doing it twice, or stopping half-way, is harmless. The others need an intent first.
+    /// Whether it may be stopped half-way. A shift needs its intent first. A promotion that was stopped could still arrive, after the one that
+    /// came in its place.
     pub const fn is_harmless(&self) -> bool {
-        !matches!(self, Self::Shift { .. } | Self::Repeat { .. })
+        !matches!(self, Self::Shift { .. } | Self::Repeat { .. } | Self::Promote { .. })
     }
 }

@@ -13,6 +13,7 @@ use ripcord_ports::registry::{Mark, Registry, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError};
 
 use super::Wire;
+use crate::world::PromotionFault;
 
 /// The file of a version's artefact and the artefact's digest.
 pub fn artefact(version: &str) -> (ArtefactFile, Digest) {
@@ -114,5 +115,49 @@ impl Registry for FakeRegistry {
         });
         self.wire.fuse.point("after mark").await;
         Ok(())
+    }
+
+    async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
+        self.wire.fuse.point("before promoted").await;
+        let outside = self.wire.world.of(&self.wire.service);
+        if outside.registry_down || outside.promotion_fault == Some(PromotionFault::Away) {
+            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+        }
+        if outside.promotion_fault == Some(PromotionFault::Unsupported) {
+            return Err(PortError::new(ErrorKind::Unsupported, "the fake registry has no such name"));
+        }
+        Ok(outside.in_production.map(|version| VersionName::new(version).expect("a version")))
+    }
+
+    async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
+        self.wire.fuse.point("before promote").await;
+        let fault = self.wire.world.of(&self.wire.service).promotion_fault;
+        match fault {
+            Some(PromotionFault::Denied) => {
+                return Err(PortError::new(ErrorKind::Denied, "the fake registry wants more rights"));
+            }
+            Some(PromotionFault::Hangs) => std::future::pending::<()>().await,
+            Some(PromotionFault::Raced) => self.wire.world.at(&self.wire.service, |outside| {
+                outside.in_production = Some("1.0".into());
+            }),
+            _ => {}
+        }
+        let moved = self.wire.world.at(&self.wire.service, |outside| {
+            if outside.in_production.as_deref() != expecting.map(VersionName::as_str) {
+                return false;
+            }
+            outside.in_production = Some(version.to_string());
+            outside.promotions.push(version.to_string());
+            true
+        });
+        self.wire.fuse.point("after promote").await;
+        match (moved, fault) {
+            (false, _) => Err(PortError::new(ErrorKind::Conflict, "someone else moved the name")),
+            (true, Some(PromotionFault::DoneAndBroken)) => {
+                let broken = PortError::new(ErrorKind::Unreachable, "the connection broke");
+                Err(broken.outcome_unknown())
+            }
+            (true, _) => Ok(()),
+        }
     }
 }

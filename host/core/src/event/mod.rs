@@ -5,6 +5,7 @@ mod afterwards;
 mod authority;
 mod decision;
 mod planning;
+mod promotion;
 mod verifying;
 mod watching;
 
@@ -28,6 +29,7 @@ pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
     Planned,
 };
+pub use promotion::{InProduction, Promoted, PromotionWord};
 pub use verifying::{TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
 pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
 
@@ -77,6 +79,8 @@ pub enum Event {
     LiveWatched(LiveWatched),
     /// A hold was written to the registry, lifted there, or could not be.
     HoldMarked(HoldMarked),
+    /// The registry's production name was moved after a rollback, or could not be.
+    Promoted(Promoted),
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.

@@ -8,7 +8,7 @@ use crate::live::{LiveState, Share};
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
-use super::{Decision, FaultNature};
+use super::{Decision, FaultNature, InProduction};
 
 /// What is live, without free text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct EvidencePreserved {
     pub missing: Vec<EvidenceGap>,
     /// What was live.
     pub live: Observed,
+    /// What the registry said is in production, read at the same time.
+    #[serde(default)]
+    pub in_production: InProduction,
     /// What is known of the service before the shift (CBOR of the [`crate::fact::Fact`]s): the golden data through what is live.
     pub facts: Option<BlobRef>,
 }

@@ -1,6 +1,8 @@
 //! Carrying out a granted plan: stage, guard, shift, and down the ladder.
 
-use super::{Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting};
+use super::{
+    Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting, clear,
+};
 use crate::effect::Topic;
 use crate::event::{
     FaultNature, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan, ShiftOutcome,
@@ -10,7 +12,7 @@ use crate::fact::Outcome;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
-use crate::time::{Millis, UnixMillis};
+use crate::time::Millis;
 
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
@@ -381,13 +383,6 @@ impl Service {
             },
             _ => {}
         }
-    }
-}
-
-/// What was waited for has come.
-fn clear(due: &mut Option<UnixMillis>, at: UnixMillis) {
-    if due.is_some_and(|instant| instant <= at) {
-        *due = None;
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::event::{EvidenceGap, EvidenceItem, Observed, PlanDrafted, Reason};
+use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, PlanDrafted, Reason};
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -35,6 +35,10 @@ pub struct Incident {
     pub missing: Vec<EvidenceGap>,
     /// What was live when evidence was preserved.
     pub live: Option<Observed>,
+    /// What the registry said then is in production.
+    pub in_production: InProduction,
+    /// What the registry's production name was moved to since, oldest first.
+    pub promoted: Vec<VersionName>,
     /// What was known before the shift (CBOR of the [`crate::fact::Fact`]s).
     pub facts: Option<BlobRef>,
     /// All plans, the last one is at hand.

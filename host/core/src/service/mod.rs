@@ -9,11 +9,13 @@ mod clock;
 mod incident;
 mod owed;
 mod planning;
+mod promotion;
 mod verifying;
 mod versions;
 mod watching;
 
 pub use incident::*;
+pub use promotion::Promotion;
 pub use versions::{Hold, HoldState, KnownVersion};
 pub use watching::{Judged, TakenSignal, Watching};
 
@@ -50,6 +52,8 @@ pub struct Service {
     pub versions: BTreeMap<VersionName, KnownVersion>,
     /// Marks that keep condemned versions out.
     pub holds: BTreeMap<VersionName, Hold>,
+    /// The registry's production name, while it is still to follow a rollback.
+    pub promotion: Option<Promotion>,
     /// Automatic shifts within the last hour, oldest first.
     pub automatic_shifts: Vec<UnixMillis>,
     /// Who stopped all acting, if someone did.
@@ -119,6 +123,7 @@ impl Service {
             memos: BTreeMap::new(),
             versions: BTreeMap::new(),
             holds: BTreeMap::new(),
+            promotion: None,
             automatic_shifts: Vec::new(),
             paused_by: None,
             incident: None,
@@ -158,6 +163,7 @@ impl Service {
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
             Event::LiveWatched(watched) => next.live_watched(watched),
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
+            Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(_) => next.aborted()?,
             Event::Dismissed(_) => next.dismissed()?,
@@ -285,6 +291,7 @@ impl Service {
     fn woke(&mut self) {
         self.watching_woke();
         self.versions_woke();
+        self.promotion_woke();
         self.authority_woke();
         self.acting_woke();
     }
@@ -304,11 +311,22 @@ impl Service {
 
     /// Puts a message into the outbox.
     pub(crate) fn tell(&mut self, topic: Topic, severity: Severity, text: impl Into<String>) {
+        let incident = self.incident.as_ref().map(|incident| incident.id.clone());
+        self.tell_about(incident, topic, severity, text);
+    }
+
+    /// The same about an incident that need not be open.
+    pub(crate) fn tell_about(
+        &mut self,
+        incident: Option<IncidentId>,
+        topic: Topic,
+        severity: Severity,
+        text: impl Into<String>,
+    ) {
         let id = format!("{}/{}/{}", self.name, self.length - 1, topic.as_str());
         if self.outbox.iter().any(|outgoing| outgoing.id == id) {
             return;
         }
-        let incident = self.incident.as_ref().map(|incident| incident.id.clone());
         self.outbox.push(Outgoing { id, incident, topic, severity, text: text.into(), at: self.at });
     }
 
@@ -338,5 +356,12 @@ impl Service {
         incident.phase = Phase::NeedsPerson(Need { question, text: text.clone(), since: self.at, resume });
         let said = format!("`{}` needs a person: {text}", incident.id);
         self.tell(Topic::NeedsPerson, Severity::Critical, said);
+    }
+}
+
+/// What was waited for has come.
+fn clear(due: &mut Option<UnixMillis>, at: UnixMillis) {
+    if due.is_some_and(|instant| instant <= at) {
+        *due = None;
     }
 }

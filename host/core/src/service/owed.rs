@@ -15,6 +15,7 @@ impl Service {
             self.owed_to_incident(incident, terms, &mut owed);
         }
         self.owed_to_holds(&mut owed);
+        self.owed_to_promotion(&mut owed);
         owed
     }
 
@@ -96,6 +97,18 @@ impl Service {
         let watched = self.watched();
         if !watched.is_empty() {
             owed.push(Effect::WatchLive { holds: watched });
+        }
+    }
+
+    /// Held up by whatever stops all acting: whoever paused the service may be moving the name by hand.
+    fn owed_to_promotion(&self, owed: &mut Vec<Effect>) {
+        if let (Some(promotion), None, false) = (&self.promotion, &self.paused_by, self.observes()) {
+            let effect = Effect::Promote {
+                incident: promotion.incident.clone(),
+                version: promotion.version.clone(),
+                expecting: promotion.expecting.clone(),
+            };
+            owed.push(due(promotion.waiting, effect));
         }
     }
 

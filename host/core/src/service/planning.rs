@@ -62,6 +62,7 @@ impl Service {
         incident.evidence = preserved.items.clone();
         incident.missing = preserved.missing.clone();
         incident.live = Some(preserved.live.clone());
+        incident.in_production = preserved.in_production.clone();
         incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
         incident.phase = Phase::Planning(Waiting::from(at));

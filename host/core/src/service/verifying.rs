@@ -49,6 +49,9 @@ impl Service {
         self.acting(rung)?.step = StepState::Verifying { since: at, round: 1, due_at: None };
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.read_back_at = Some(at);
+        if let Some(target) = incident.target(rung).cloned() {
+            self.follow(&target);
+        }
         if !self.take_next_wish() && !verifiers {
             self.well(rung, NOT_VERIFIED);
         }

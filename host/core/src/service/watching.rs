@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Illegal;
 use super::{Incident, Marks, Phase, Service};
 use crate::effect::Topic;
-use crate::event::{DataState, Reason, Said, SignalTaken, TriggerWord, TriggersAsked};
+use crate::event::{DataState, InProduction, Reason, Said, SignalTaken, TriggerWord, TriggersAsked};
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
 use crate::policy::Role;
@@ -286,6 +286,8 @@ impl Service {
             evidence: Vec::new(),
             missing: Vec::new(),
             live: None,
+            in_production: InProduction::Unsupported,
+            promoted: Vec::new(),
             facts: None,
             plans: Vec::new(),
             votes: Vec::new(),

@@ -9,12 +9,15 @@ mod outcomes;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
 use ripcord_core::effect::{Effect, Slot};
-use ripcord_core::event::{Event, Happened, ProbeWord, Said, ShiftOutcome, VerificationWord};
+use ripcord_core::event::{
+    Event, Happened, InProduction, ProbeWord, PromotionWord, Said, ShiftOutcome, VerificationWord,
+};
 use ripcord_core::fact::Outcome;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
+use ripcord_core::target::Target;
 use ripcord_core::terms::Mode;
 use ripcord_core::time::Millis;
 
@@ -28,6 +31,9 @@ struct Seen {
     questions: usize,
     second_rungs: usize,
     replans: usize,
+    promotions: usize,
+    second_promotions: usize,
+    late_promotions: usize,
 }
 
 struct Walk {
@@ -36,6 +42,8 @@ struct Walk {
     service: Service,
     /// A shift whose outcome is not known.
     unknown: Option<(IncidentId, u32, u32)>,
+    /// What the registry's production name is to follow.
+    follows: Option<(IncidentId, VersionName)>,
     told: Vec<String>,
 }
 
@@ -45,7 +53,7 @@ impl Walk {
         let service = Service::new(ServiceName::new("s").unwrap());
         let event = configured(&mut dice);
         let service = service.apply(service.at, &event).unwrap();
-        Self { seed, dice, service, unknown: None, told: vec![format!("{event:?}")] }
+        Self { seed, dice, service, unknown: None, follows: None, told: vec![format!("{event:?}")] }
     }
 
     fn fail(&self, why: &str) -> ! {
@@ -90,6 +98,7 @@ impl Walk {
         self.check_shift(&before, event, seen);
         self.check_end(&before, event, seen);
         self.check_grant(&before);
+        self.check_promotion(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -194,6 +203,55 @@ impl Walk {
         }
     }
 
+    /// The registry's production name follows every version that is read back, once, and nothing else; nobody's pause is passed over.
+    fn check_promotion(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
+        match event {
+            Event::ReadBack(read) => {
+                let of = |service: &Service| {
+                    let incident = service.incident.as_ref().or(service.last_settled.as_ref())?;
+                    Some((incident.id.clone(), incident.marks.read_back_at?))
+                };
+                let acting = before.incident.as_ref().unwrap();
+                let showed = of(&self.service).filter(|(id, at)| *id == acting.id && *at == self.service.at);
+                let waits = |incident: &Incident| incident.phase_name() == "reading back";
+                if showed.is_some() && !self.service.incident.as_ref().is_some_and(waits) {
+                    match acting.target(read.rung).unwrap() {
+                        Target::Version(_) if acting.in_production == InProduction::Unsupported => {
+                            self.follows = None;
+                        }
+                        Target::Version(version) => {
+                            let again = acting.promoted.iter().any(|promoted| *promoted != version.version);
+                            seen.second_promotions += usize::from(again);
+                            self.follows = Some((acting.id.clone(), version.version.clone()));
+                        }
+                        _ => self.follows = None,
+                    }
+                }
+            }
+            Event::Promoted(promoted) => {
+                if self.follows != Some((promoted.incident.clone(), promoted.version.clone())) {
+                    self.fail("a promotion that nobody waits for was taken");
+                }
+                if !matches!(promoted.word, PromotionWord::Failed { .. }) {
+                    self.follows = None;
+                    seen.promotions += 1;
+                    seen.late_promotions += usize::from(before.incident.is_none());
+                }
+            }
+            _ => {}
+        }
+        let pending = self.service.promotion.as_ref();
+        if pending.map(|pending| (pending.incident.clone(), pending.version.clone())) != self.follows {
+            self.fail("the registry's production name does not follow what was read back");
+        }
+        let owed = self.service.owed().into_iter().find(|effect| effect.slot() == Slot::Promotion);
+        let observes = self.service.terms.as_ref().unwrap().mode == Mode::Observe;
+        let due = pending.is_some_and(|pending| pending.waiting.due_at.is_none());
+        if owed.is_some() != (due && self.service.paused_by.is_none() && !observes) {
+            self.fail("a promotion is owed that must wait, or waits for nothing");
+        }
+    }
+
     /// No dead state: an open incident is owed something, waits for an instant, for a person, or is paused.
     fn check_liveness(&self) {
         let Some(incident) = &self.service.incident else { return };
@@ -246,5 +304,7 @@ fn whatever_happens_the_rules_hold() {
         assert!(seen.settled.contains(outcome), "no walk ended in `{outcome}`: {:?}", seen.settled);
     }
     let enough = seen.shifts > 1_000 && seen.second_rungs > 50 && seen.questions > 50 && seen.replans > 50;
+    assert!(enough, "{seen:?}");
+    let enough = seen.promotions > 300 && seen.second_promotions > 3 && seen.late_promotions > 50;
     assert!(enough, "{seen:?}");
 }

@@ -5,7 +5,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
 use ripcord_core::live::{Proof, Share};
-use ripcord_core::name::{PersonName, PolicyName, RoleName, SignalId, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
 use ripcord_core::plan::{Quorum, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
@@ -93,6 +93,26 @@ fn live(dice: &mut Dice, service: &Service) -> Observed {
             }
         }
     }
+}
+
+fn in_production(dice: &mut Dice) -> InProduction {
+    match dice.below(8) {
+        0 => InProduction::Unsupported,
+        1 => InProduction::Nothing,
+        2 => InProduction::Unknown(blob()),
+        _ => InProduction::Version(version(dice)),
+    }
+}
+
+fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: Option<VersionName>) -> Event {
+    let word = match dice.below(10) {
+        0 => PromotionWord::Already,
+        1 => PromotionWord::Elsewhere(None),
+        2 => PromotionWord::Unsupported,
+        3..=5 => PromotionWord::Failed { reason: blob(), nature: nature(dice) },
+        _ => PromotionWord::Moved { from },
+    };
+    Event::Promoted(Promoted { incident, version, word })
 }
 
 fn policy(name: &str) -> PolicyRef {
@@ -284,6 +304,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 Vec::new()
             },
             live: live(dice, service),
+            in_production: in_production(dice),
             facts: None,
         }),
         Effect::Plan { number, .. } => planned(dice, service, *number),
@@ -318,6 +339,10 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::WatchLive { .. } => Event::LiveWatched(LiveWatched { live: live(dice, service) }),
         Effect::MarkHold { version, .. } => {
             Event::HoldMarked(HoldMarked { version: version.clone(), failed: dice.one_in(4).then(blob) })
+        }
+        Effect::Promote { incident, version, expecting } => {
+            let from = expecting.first().cloned().flatten();
+            promoted(dice, incident.clone(), version.clone(), from)
         }
         Effect::Announce(outgoing) => {
             Event::Announced(Announced { id: outgoing.id.clone(), failed: dice.one_in(4).then(blob) })
@@ -407,6 +432,12 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         10 => Event::Woke,
         11 => triggers(dice, service, Vec::new()),
         13 => plan_lost(dice, service),
+        14 => {
+            let of = service.incident.as_ref().or(service.last_settled.as_ref());
+            let id = of.map_or(IncidentId::numbered(&service.name, 1), |incident| incident.id.clone());
+            let version = version(dice);
+            promoted(dice, id, version, None)
+        }
         12 => Event::TrialRan(TrialRan { rung, round: attempt, request: Digest::of("t"), result: blob() }),
         _ => Event::SignalTaken(SignalTaken {
             signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ripcord_core::canonical;
-use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved};
+use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, InProduction};
 use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
 use ripcord_core::live::LiveState;
 use ripcord_core::target::Window;
 use tokio::time::timeout;
 
-use super::Context;
+use super::{Context, promotion};
 use crate::batch::Batch;
 use crate::decide::facts_blob;
 use crate::facts::live_fact;
@@ -48,8 +48,8 @@ pub(super) async fn preserve(ctx: &Context) -> Batch {
         (state, fact, pieces)
     };
     let golden = async { timeout(budget, golden_facts(ctx)).await.unwrap_or_default() };
-    let ((log, reason), ((state, live, mut pieces), golden)) =
-        tokio::join!(async { tokio::join!(log, reason) }, async { tokio::join!(before, golden) });
+    let (log, reason, (state, live, mut pieces), golden, in_production) =
+        tokio::join!(log, reason, before, golden, promotion::read(ctx, budget));
     pieces.extend(log);
     pieces.extend(reason);
     let facts: Vec<Fact> = live.into_iter().chain(golden).collect();
@@ -65,8 +65,10 @@ pub(super) async fn preserve(ctx: &Context) -> Batch {
     if let LiveState::Unknown(reason) = &state {
         missing.push(EvidenceGap { name: "live".into(), reason: batch.text(reason) });
     }
+    let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let facts = facts_blob(&mut batch, &facts);
-    batch.with(Event::EvidencePreserved(EvidencePreserved { items, missing, live, facts }))
+    let preserved = EvidencePreserved { items, missing, live, in_production, facts };
+    batch.with(Event::EvidencePreserved(preserved))
 }
 
 /// Gives a piece that came too late the name it would have had.

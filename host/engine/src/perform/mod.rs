@@ -4,6 +4,7 @@ mod authority;
 mod evidence;
 mod people;
 mod plan;
+mod promotion;
 mod shift;
 mod triggers;
 mod verify;
@@ -54,6 +55,9 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Verify { rung, round } => verify::verify(&ctx, rung, round).await,
         Effect::WatchLive { holds } => watch::live(&ctx, &holds).await,
         Effect::MarkHold { version, incident } => watch::mark(&ctx, version, incident).await,
+        Effect::Promote { incident, version, expecting } => {
+            promotion::promote(&ctx, incident, version, &expecting).await
+        }
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
         Effect::WakeAt(_) => Batch::default(),
     }
@@ -75,6 +79,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Verify { .. } => "verify",
         Effect::WatchLive { .. } => "watch-live",
         Effect::MarkHold { .. } => "mark-hold",
+        Effect::Promote { .. } => "promote",
         Effect::Announce(_) => "announce",
         Effect::WakeAt(_) => "wake",
     }

@@ -5,7 +5,7 @@ mod said;
 mod timeline;
 
 use ripcord_core::blob::BlobRef;
-use ripcord_core::event::{Decision, Observed};
+use ripcord_core::event::{Decision, Event, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, ServiceName};
@@ -40,7 +40,12 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         if let (false, Some(opened)) = (before, &now) {
             reader.tell_first_signals(opened);
         }
-        if before || now.is_some() {
+        // The registry's production name may follow after the end, and while another incident is open.
+        let own = match event {
+            Event::Promoted(promoted) => promoted.incident == *id,
+            _ => before || now.is_some(),
+        };
+        if own {
             reader.tell(*at, event).await?;
             found = now.or_else(|| reader.state.last_settled.clone().filter(|last| last.id == *id)).or(found);
         }
@@ -120,6 +125,7 @@ impl Reader<'_> {
             Some(live) => Some(self.live(live).await?.to_string()),
             None => None,
         };
+        self.lines.sort_by_key(|(at, _)| *at);
         let start = self.lines.first().map_or(incident.marks.opened_at, |(at, _)| *at);
         Ok(IncidentView {
             outcome,

@@ -1,6 +1,9 @@
 //! What happened, line by line.
 
-use ripcord_core::event::{Event, PlanWord, ProbeWord, ShiftOutcome, SignalTaken};
+use ripcord_core::event::{
+    Event, InProduction, PlanWord, ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalTaken,
+};
+use ripcord_core::name::VersionName;
 use ripcord_core::service::Incident;
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::time::UnixMillis;
@@ -57,11 +60,24 @@ impl Reader<'_> {
                 } else {
                     format!(", {} missing", preserved.missing.len())
                 };
+                let name = match &preserved.in_production {
+                    InProduction::Unsupported => String::new(),
+                    InProduction::Nothing => "; the registry's production name points at nothing".into(),
+                    InProduction::Version(version) => {
+                        format!("; the registry's production name is {version}")
+                    }
+                    InProduction::Unknown(why) => {
+                        format!(
+                            "; the registry's production name could not be read: {}",
+                            self.text(why).await?
+                        )
+                    }
+                };
                 let pieces = match preserved.items.len() {
                     1 => "1 piece".to_owned(),
                     number => format!("{number} pieces"),
                 };
-                Some(format!("evidence preserved: {pieces}{missing}; live is {live}"))
+                Some(format!("evidence preserved: {pieces}{missing}; live is {live}{name}"))
             }
             Event::Planned(planned) => Some(match &planned.word {
                 PlanWord::Drafted(plan) => {
@@ -141,6 +157,7 @@ impl Reader<'_> {
                 Some(format!("verification asked: {}", each.collect::<Vec<_>>().join("; ")))
             }
             Event::LiveWatched(_) => Some("the hold was broken: the condemned version is live again".into()),
+            Event::Promoted(promoted) => self.promoted(promoted).await?,
             Event::Aborted(said) => {
                 Some(format!("{} aborted it: {}", said.person, self.text(&said.reason).await?))
             }
@@ -162,6 +179,35 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// Of failures in a row, the first.
+    async fn promoted(&self, promoted: &Promoted) -> Result<Option<String>, ReadError> {
+        let version = &promoted.version;
+        let pending = self.state.promotion.as_ref();
+        Ok(match &promoted.word {
+            PromotionWord::Moved { from } => Some(format!(
+                "the registry's production name moved from {} to {version}",
+                pointed(from.as_ref())
+            )),
+            PromotionWord::Already => Some(format!("the registry's production name is {version} already")),
+            PromotionWord::Elsewhere(now) => Some(format!(
+                "the registry's production name was not moved to {version}: someone else moved it to {}, where it was left",
+                pointed(now.as_ref())
+            )),
+            PromotionWord::Unsupported => None,
+            PromotionWord::Failed { .. } if pending.is_some_and(|pending| pending.waiting.failures > 1) => {
+                None
+            }
+            PromotionWord::Failed { reason, .. } => Some(format!(
+                "the registry's production name was not moved to {version} yet: {}",
+                self.text(reason).await?
+            )),
+        })
+    }
+}
+
+fn pointed(at: Option<&VersionName>) -> String {
+    at.map_or_else(|| "nothing".to_owned(), ToString::to_string)
 }
 
 fn signal_line(taken: &SignalTaken) -> String {

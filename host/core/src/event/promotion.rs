@@ -1,0 +1,58 @@
+//! The registry's name for the version in production.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobRef;
+use crate::name::{IncidentId, VersionName};
+
+use super::FaultNature;
+
+/// What the registry says is in production.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InProduction {
+    /// It has no name for that.
+    #[default]
+    Unsupported,
+    /// Its name for that points at nothing.
+    Nothing,
+    /// This version.
+    Version(VersionName),
+    /// It could not be read; why.
+    Unknown(BlobRef),
+}
+
+/// The registry's production name was to follow a rollback.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promoted {
+    /// For which incident.
+    pub incident: IncidentId,
+    /// What it was to point at.
+    pub version: VersionName,
+    /// What came of it.
+    pub word: PromotionWord,
+}
+
+/// What came of a promotion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PromotionWord {
+    /// It was moved.
+    Moved {
+        /// What it pointed at; none is nothing.
+        from: Option<VersionName>,
+    },
+    /// It pointed there already: somebody moved it, or this host did before it was interrupted.
+    Already,
+    /// Somebody had moved it elsewhere, so it was left: what it points at; none is nothing.
+    Elsewhere(Option<VersionName>),
+    /// The registry has no such name.
+    Unsupported,
+    /// It could not be moved, or nobody knows whether it was.
+    Failed {
+        /// For people.
+        reason: BlobRef,
+        /// Whether the same call may succeed later.
+        nature: FaultNature,
+    },
+}
