@@ -26,8 +26,8 @@ def is_fraud(row: list[float], rng: random.Random) -> bool:
     """The truth: what customers and banks will say, weeks later in a real company."""
     amount, hour, country, _, merchant, last_hour, _ = row
     night = 1.0 if hour < 5 else 0.0
-    score = 0.012 * amount + 6.5 * country + 6.0 * merchant + 0.9 * last_hour + 0.8 * night - 9.0
-    return rng.random() < 1 / (1 + math.exp(-2.5 * score))
+    score = 0.012 * amount + 6.5 * country + 6.0 * merchant + 0.9 * last_hour + 0.8 * night - 7.0
+    return rng.random() < 1 / (1 + math.exp(-10 * score))
 
 
 def answer(fraud: bool) -> str:
