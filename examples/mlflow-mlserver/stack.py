@@ -35,6 +35,9 @@ parser.add_argument("--free-ports", action="store_true", help="choose ports that
 parser.add_argument("--keep", action="store_true", help="leave everything running at the end, until ctrl-c")
 parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
 args = parser.parse_args()
+# The children run in the folder.
+for tool in ["ripcord", "mlflow", "mlserver"]:
+    setattr(args, tool, os.path.abspath(getattr(args, tool)))
 
 
 def say(text):
