@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
@@ -15,6 +16,9 @@ use crate::open_inference::{Ask, Connection, InferAnswer};
 
 /// The trial that reading back belongs to.
 const READ_BACK: &str = "read-back";
+
+/// Answers that are waited for at the same time.
+const AT_ONCE: usize = 8;
 
 /// What one probe has shown.
 enum Seen {
@@ -35,8 +39,10 @@ impl OpenInferenceDeployer {
 
     async fn read_from_answers(&self, input: &Value) -> Result<LiveState, PortError> {
         let mut answers: BTreeMap<VersionName, u32> = BTreeMap::new();
-        for number in 1..=self.answers {
-            match self.one_answer(input, number).await? {
+        let asked = (1..=self.answers).map(|number| self.one_answer(input, number));
+        let seen: Vec<Seen> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        for seen in seen {
+            match seen {
                 Seen::Version(version) => *answers.entry(version).or_default() += 1,
                 Seen::Nothing if answers.is_empty() => return self.nothing_served().await,
                 Seen::Nothing => {

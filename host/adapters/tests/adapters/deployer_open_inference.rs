@@ -65,6 +65,12 @@ async fn every_answer_comes_over_a_connection_of_its_own() {
     let peers = rig.model.peers.lock().unwrap().clone();
     let distinct: BTreeSet<_> = peers.iter().collect();
     assert_eq!((peers.len(), distinct.len()), (3, 3), "{peers:?}");
+    // Nor is a load asked for over one that was kept, which the server may have closed.
+    for wanted in [&rig.two, &rig.one] {
+        rig.deployer.shift(&order("k", wanted, rig.live().await)).await.unwrap();
+    }
+    let peers = rig.model.peers.lock().unwrap().clone();
+    assert_eq!(peers.iter().collect::<BTreeSet<_>>().len(), peers.len(), "{peers:?}");
 }
 
 #[tokio::test]
