@@ -88,9 +88,9 @@ impl ModelFolder {
         self.with(|swap| swap.settle()).await
     }
 
-    /// Whose the folder is, seen from what is to be put there.
-    pub(super) async fn whose(&self, content: Content) -> Result<Whose, PortError> {
-        self.with(move |swap| swap.whose(&content)).await
+    /// Whose the folder is.
+    pub(super) async fn whose(&self) -> Result<Whose, PortError> {
+        self.with(|swap| swap.whose()).await
     }
 
     /// Removes the folder, if a swap of ours put it there, and says whether one did. What was there before does not come back. The note stays until

@@ -52,7 +52,7 @@ impl Preflight {
         &self.server.model
     }
 
-    /// Places and loads the candidate, and has it answer where there is an input for that. Without success nothing of it is left.
+    /// Places and loads the candidate in the place of any other, and has it answer where there is an input for that. Without success nothing of it is left.
     pub(super) async fn hold(
         &self,
         content: Content,
@@ -63,18 +63,14 @@ impl Preflight {
         let checked = content.clone();
         let model = self.model().to_owned();
         folder::blocking(move || names_only(&checked, &model)).await?;
-        match self.folder.whose(content.clone()).await? {
-            Whose::Nobodys | Whose::OursAndThis => {}
-            Whose::OursAndAnother => self.clear().await?,
-            Whose::SomeoneElses => {
-                return Err(PortError::new(
-                    ErrorKind::Conflict,
-                    format!(
-                        "the folder of candidates, `{}`, holds something that no preflight put there: move it away, or choose another `preflight-model`",
-                        self.model()
-                    ),
-                ));
-            }
+        if self.folder.whose().await? == Whose::SomeoneElses {
+            return Err(PortError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the folder of candidates, `{}`, holds something that no preflight put there: move it away, or choose another `preflight-model`",
+                    self.model()
+                ),
+            ));
         }
         match self.load(content, &version, probe_input, deadline).await {
             Ok(()) => Ok(Beside { version, address: self.model().to_owned() }),

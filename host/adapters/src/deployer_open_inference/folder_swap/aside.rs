@@ -3,16 +3,13 @@
 use ripcord_ports::PortError;
 
 use super::note::{Before, Phase, Whose};
-use super::{Content, Paths, Swap};
+use super::{Paths, Swap};
 use crate::folder;
 
 impl Swap<'_> {
-    pub(super) fn whose(&self, content: &Content) -> Result<Whose, PortError> {
+    pub(super) fn whose(&self) -> Result<Whose, PortError> {
         Ok(match self.read_note() {
-            Some(note) if note.version == content.version && note.whole() == content.whole() => {
-                Whose::OursAndThis
-            }
-            Some(_) => Whose::OursAndAnother,
+            Some(_) => Whose::Ours,
             None if self.dir.try_exists(&self.paths.name).map_err(self.failed("look at"))? => {
                 Whose::SomeoneElses
             }

@@ -38,10 +38,8 @@ pub(in super::super) enum Whose {
     Nobodys,
     /// Nobody knows who put it there.
     SomeoneElses,
-    /// A swap of ours put it there, as the same version with the same content.
-    OursAndThis,
-    /// A swap of ours put it there, as something else.
-    OursAndAnother,
+    /// A swap of ours put it there.
+    Ours,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
