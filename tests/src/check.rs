@@ -1,6 +1,7 @@
 //! What must hold after every incident, however often the host died.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
@@ -14,10 +15,12 @@ use crate::lab::{Lab, Running};
 use crate::policies::sandbox;
 use crate::world::Step;
 
+/// Looks at a journal and a state, a hundredth of a second apart, until both are of one length.
+const LOOKS: usize = 500;
+
 /// The journal folds to the state that the host has, and the incident list says the same.
 pub async fn journal(running: &Running, service: &ServiceName) -> Folded {
-    let folded = fold(running.store.as_ref(), service).await.expect("the journal folds");
-    assert_eq!(folded.service, *running.state(service), "the state is not that of the journal");
+    let folded = folded(running, service).await;
     if let Some(last) = &folded.service.last_settled {
         let line = ripcord_ports::Store::incident(running.store.as_ref(), &last.id).await.expect("reads");
         let line = line.expect("the incident is listed");
@@ -33,6 +36,20 @@ pub async fn journal(running: &Running, service: &ServiceName) -> Folded {
     assert!(!view.timeline.is_empty());
     serde_json::to_string(&view).expect("encodes");
     folded
+}
+
+/// The journal as far as the host has applied it. A host that still tells people may append between a look at the one and at the other.
+async fn folded(running: &Running, service: &ServiceName) -> Folded {
+    for _ in 0..LOOKS {
+        let state = running.state(service);
+        let folded = fold(running.store.as_ref(), service).await.expect("the journal folds");
+        if folded.service.length == state.length {
+            assert_eq!(folded.service, *state, "the state is not that of the journal");
+            return folded;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the journal of `{service}` never was as long as the host's state");
 }
 
 /// How the last incident ended.
