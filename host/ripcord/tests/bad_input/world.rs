@@ -4,49 +4,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::fraud::configuration;
 use crate::support::host::{Answer, Host, free_address};
-use crate::support::run::{self, ModelServer, Ran, TOKEN};
+use crate::support::run::{self, ModelServer, Ran};
 
-/// A configuration without mistakes: the fraud example, a labelled alert as its trigger. Rows break it.
-const GOOD: &str = r#"
-[host]
-listen = "{HOST}"
-
-[people.olga]
-roles = ["operator", "approver", "admin"]
-token-env = "OLGAS_TOKEN"
-
-[sources.alerts]
-kind = "alertmanager"
-auth = { bearer-env = "ALERTS_TOKEN" }
-
-[[sources.alerts.routes]]
-match = { model = "fraud" }
-service = "fraud-api"
-
-[services.fraud-api]
-mode = "act"
-criticality = "low"
-model = "fraud"
-golden = { fraud = "golden/fraud.jsonl" }
+/// Makes the fraud example a configuration without mistakes. Rows break it.
+const CONNECTED: &str = r#"golden = { fraud = "golden/fraud.jsonl" }
 registry = { kind = "directory", root = "registry" }
 deployer = { kind = "open-inference", url = "http://{MODEL}", model-directory = "models/fraud" }
 endpoint = { output = "decision" }
-
-[[services.fraud-api.triggers]]
-policy = "security-alert-trigger"
-settings = { alerts = [{ labels = { severity = "page" } }] }
-
-[services.fraud-api.planner]
-policy = "last-known-good"
-
-[[services.fraud-api.approvals]]
-policy = "auto-low-risk"
-settings = { urgency-at-most = "emergency" }
-
-[[services.fraud-api.verifications]]
-policy = "golden-set"
-settings = { dataset = "fraud", accuracy = 0.95, recheck = "1s" }
 "#;
 
 /// What the user reads.
@@ -65,7 +31,7 @@ pub(crate) struct World {
 impl World {
     /// The good configuration, and nothing that runs.
     pub(crate) fn new() -> Self {
-        Self::of(GOOD)
+        Self::of(&configuration(CONNECTED))
     }
 
     /// Another configuration; `{HOST}` is where the host is to listen.
@@ -123,10 +89,7 @@ impl World {
 
     /// The program, as Olga.
     pub(crate) fn olga(&self, arguments: &[&str]) -> Ran {
-        let mut command = run::ripcord(self.path(), arguments);
-        let alerts = crate::support::alerts::ALERTS_TOKEN;
-        command.env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN).env("ALERTS_TOKEN", alerts);
-        run::finish(&mut command)
+        run::as_olga(self.path(), arguments)
     }
 
     /// What Olga reads when she runs the program.

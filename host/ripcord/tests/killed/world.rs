@@ -4,31 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::diary::{self, Line};
-use crate::support::alerts::ALERTS_TOKEN;
+use crate::support::fraud::configuration;
 use crate::support::host::{free_address, script};
-use crate::support::run::{self, ModelServer, Ran, TOKEN};
+use crate::support::run::{self, ModelServer, Ran};
 
-const CONFIG: &str = r#"
-[host]
-listen = "{HOST}"
-
-[people.olga]
-roles = ["operator", "approver", "admin"]
-token-env = "OLGAS_TOKEN"
-
-[sources.alerts]
-kind = "alertmanager"
-auth = { bearer-env = "ALERTS_TOKEN" }
-
-[[sources.alerts.routes]]
-match = { model = "fraud" }
-service = "fraud-api"
-
-[services.fraud-api]
-mode = "act"
-criticality = "low"
-model = "fraud"
-proof-min = "answer"
+const CONNECTED: &str = r#"proof-min = "answer"
 golden = { fraud = "golden/fraud.jsonl" }
 registry = { kind = "directory", root = "registry" }
 endpoint = { kind = "open-inference", url = "http://{MODEL}", model = "fraud", output = "decision" }
@@ -39,21 +19,6 @@ shift = ["./deploy.sh", "shift", "{version}", "{expecting}", "{key}"]
 live = ["./deploy.sh", "live"]
 effect = "{CLASS}"
 proof = "answer"
-
-[[services.fraud-api.triggers]]
-policy = "security-alert-trigger"
-settings = { alerts = [{ labels = { severity = "page" } }] }
-
-[services.fraud-api.planner]
-policy = "last-known-good"
-
-[[services.fraud-api.approvals]]
-policy = "auto-low-risk"
-settings = { urgency-at-most = "emergency" }
-
-[[services.fraud-api.verifications]]
-policy = "golden-set"
-settings = { dataset = "fraud", accuracy = 0.95, recheck = "1s" }
 "#;
 
 /// `CLASS` is what it was declared as; it keeps that promise and no other. Bash, for its way to open a connection.
@@ -104,7 +69,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         crate::support::compiled::lend(folder.path());
         let model = ModelServer::start(folder.path(), "1.4.0");
-        let text = CONFIG.replace("{HOST}", &free_address());
+        let text = configuration(CONNECTED).replace("{HOST}", &free_address());
         let text = text.replace("{MODEL}", &model.address).replace("{CLASS}", class);
         std::fs::write(folder.path().join("ripcord.toml"), text).expect("writes");
         let (host, port) = model.address.split_once(':').expect("host and port");
@@ -123,9 +88,7 @@ impl World {
 
     /// The program, as Olga.
     pub(crate) fn olga(&self, arguments: &[&str]) -> Ran {
-        let mut command = run::ripcord(self.path(), arguments);
-        command.env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN).env("ALERTS_TOKEN", ALERTS_TOKEN);
-        run::finish(&mut command)
+        run::as_olga(self.path(), arguments)
     }
 
     /// The version that answers now.

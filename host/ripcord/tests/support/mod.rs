@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod compiled;
+pub(crate) mod fraud;
 pub(crate) mod host;
 pub(crate) mod kept;
 pub(crate) mod run;

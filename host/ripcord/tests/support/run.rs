@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use super::alerts::ALERTS_TOKEN;
+
 /// What a run gave.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -124,7 +126,9 @@ deployer = {{ kind = "open-inference", url = "http://{server}", model-directory 
 /// Olga's token, for the host and for her.
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// The same, as Olga.
+/// The same, as Olga, with every secret that a configuration names.
 pub(crate) fn as_olga(folder: &Path, arguments: &[&str]) -> Ran {
-    finish(ripcord(folder, arguments).env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN))
+    let mut command = ripcord(folder, arguments);
+    command.env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN).env("ALERTS_TOKEN", ALERTS_TOKEN);
+    finish(&mut command)
 }

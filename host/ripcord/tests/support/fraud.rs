@@ -1,0 +1,47 @@
+//! The configuration of the fraud example: a labelled alert is its trigger, policies grant, the golden set verifies.
+
+/// What stands before what a suite says of the service itself; `{HOST}` is where the host is to listen.
+const HEAD: &str = r#"
+[host]
+listen = "{HOST}"
+
+[people.olga]
+roles = ["operator", "approver", "admin"]
+token-env = "OLGAS_TOKEN"
+
+[sources.alerts]
+kind = "alertmanager"
+auth = { bearer-env = "ALERTS_TOKEN" }
+
+[[sources.alerts.routes]]
+match = { model = "fraud" }
+service = "fraud-api"
+
+[services.fraud-api]
+mode = "act"
+criticality = "low"
+model = "fraud"
+"#;
+
+/// The rules.
+const RULES: &str = r#"
+[[services.fraud-api.triggers]]
+policy = "security-alert-trigger"
+settings = { alerts = [{ labels = { severity = "page" } }] }
+
+[services.fraud-api.planner]
+policy = "last-known-good"
+
+[[services.fraud-api.approvals]]
+policy = "auto-low-risk"
+settings = { urgency-at-most = "emergency" }
+
+[[services.fraud-api.verifications]]
+policy = "golden-set"
+settings = { dataset = "fraud", accuracy = 0.95, recheck = "1s" }
+"#;
+
+/// The whole, with `connected` as the lines that connect the service.
+pub(crate) fn configuration(connected: &str) -> String {
+    format!("{HEAD}{connected}{RULES}")
+}
