@@ -59,6 +59,11 @@ pub enum DeliveryError {
     /// It is not such JSON.
     #[error("the payload is not the JSON that mlflow sends: {0}")]
     Json(String),
+    /// It is a list, a text or a number.
+    #[error(
+        "the body is JSON, but no object: send what mlflow sends, an object with `entity`, `action`, `timestamp` and `data`"
+    )]
+    NoObject,
     /// Something in it is missing or wrong.
     #[error("the event `{event}` {why}")]
     Event {
@@ -110,8 +115,12 @@ impl Headers<'_> {
 
 /// Reads an authenticated delivery: one alert, or none for an event that says nothing of versions in production.
 pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, DeliveryError> {
-    let payload: Payload =
-        serde_json::from_slice(body).map_err(|error| DeliveryError::Json(error.to_string()))?;
+    let json = |error: serde_json::Error| DeliveryError::Json(error.to_string());
+    let whole: serde_json::Value = serde_json::from_slice(body).map_err(json)?;
+    if !whole.is_object() {
+        return Err(DeliveryError::NoObject);
+    }
+    let payload = Payload::deserialize(whole).map_err(json)?;
     let event: String = format!("{}.{}", payload.entity, payload.action).chars().take(100).collect();
     let wanted: &[&str] = match event.as_str() {
         "model_version.created" => &["version"],

@@ -166,6 +166,7 @@ fn what_cannot_be_read_says_what_is_wrong() {
     let headers = Headers { id: "d-1", timestamp: "1", signature: "" };
     let error = parse(&headers, b"<html>").unwrap_err().to_string();
     assert!(error.contains("not the JSON that mlflow sends"), "{error}");
+    assert_eq!(parse(&headers, b"[]").unwrap_err(), DeliveryError::NoObject);
     let error = read("model_version_alias", "created", json!({"name": "fraud", "alias": ""})).unwrap_err();
     assert_eq!(
         error.to_string(),
