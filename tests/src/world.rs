@@ -101,6 +101,12 @@ pub struct Outside {
     pub promotions: Vec<String>,
     /// What promotions meet.
     pub promotion_fault: Option<PromotionFault>,
+    /// The registry lists versions and gives no artefacts.
+    pub artefacts_away: bool,
+    /// Versions whose artefact is another one by now; a registry without digests of its own does not notice.
+    pub rewritten: BTreeSet<String>,
+    /// The registry gives no digests of its own.
+    pub no_digests: bool,
     /// Versions whose artefact was changed after they were registered.
     pub changed: BTreeSet<String>,
     /// What the next shifts meet.

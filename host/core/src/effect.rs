@@ -97,6 +97,11 @@ pub enum Effect {
         /// If it points at one of these; none is nothing.
         expecting: Vec<Option<VersionName>>,
     },
+    /// Fetch the artefact of a version for its digest, and pin that.
+    Pin {
+        /// Which.
+        version: VersionName,
+    },
     /// Tell people.
     Announce(Outgoing),
     /// Append [`crate::event::Event::Woke`] when this instant has come.
@@ -116,6 +121,8 @@ pub enum Slot {
     Hold(VersionName),
     /// The registry's production name.
     Promotion,
+    /// The digest of one version.
+    Pin(VersionName),
     /// One announcement.
     Announcement(String),
     /// Timers.
@@ -156,6 +163,7 @@ pub enum Topic {
     HoldBroken,
     Promoted,
     NotPromoted,
+    NotPinned,
     ClockJumped,
 }
 
@@ -176,6 +184,7 @@ impl Topic {
             Self::HoldBroken => "hold-broken",
             Self::Promoted => "promoted",
             Self::NotPromoted => "not-promoted",
+            Self::NotPinned => "not-pinned",
             Self::ClockJumped => "clock-jumped",
         }
     }
@@ -189,6 +198,7 @@ impl Effect {
             Self::WatchLive { .. } => Slot::Watch,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
             Self::Promote { .. } => Slot::Promotion,
+            Self::Pin { version } => Slot::Pin(version.clone()),
             Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
             Self::WakeAt(_) => Slot::Timer,
             _ => Slot::Incident,

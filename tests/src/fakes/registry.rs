@@ -40,7 +40,7 @@ impl FakeRegistry {
         let all = outside.versions.iter().enumerate().map(|(index, version)| RegistryVersion {
             version: VersionTarget {
                 version: VersionName::new(version.clone()).expect("a version"),
-                digest: Some(artefact(version).1),
+                digest: (!outside.no_digests).then(|| artefact(version).1),
             },
             created_at: UnixMillis(1_699_900_000_000 + index as u64 * 60_000),
             aliases: Vec::new(),
@@ -91,11 +91,13 @@ impl Registry for FakeRegistry {
         self.wire.fuse.point("before fetch").await;
         let name = version.version.as_str();
         let outside = self.wire.world.of(&self.wire.service);
-        if outside.registry_down {
+        if outside.registry_down || outside.artefacts_away {
             return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
         }
-        let (file, digest) = artefact(name);
-        into.write(&file.path, format!("the weights of {name}")).expect("writes");
+        let content =
+            if outside.rewritten.contains(name) { format!("{name}, rewritten") } else { name.to_owned() };
+        let (file, digest) = artefact(&content);
+        into.write(&file.path, format!("the weights of {content}")).expect("writes");
         self.wire.world.at(&self.wire.service, |outside| outside.fetched += 1);
         self.wire.fuse.point("after fetch").await;
         if outside.changed.contains(name) {

@@ -4,6 +4,7 @@ mod acting;
 mod afterwards;
 mod authority;
 mod decision;
+mod identity;
 mod planning;
 mod promotion;
 mod verifying;
@@ -25,6 +26,7 @@ pub use acting::{
 pub use afterwards::{Announced, HoldMarked, LiveWatched};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
+pub use identity::{PinWord, Pinned};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
     Planned,
@@ -81,6 +83,8 @@ pub enum Event {
     HoldMarked(HoldMarked),
     /// The registry's production name was moved after a rollback, or could not be.
     Promoted(Promoted),
+    /// A version's artefact was fetched for its digest, or could not be.
+    Pinned(Pinned),
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.

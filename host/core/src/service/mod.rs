@@ -6,6 +6,7 @@
 mod acting;
 mod authority;
 mod clock;
+mod identity;
 mod incident;
 mod owed;
 mod planning;
@@ -14,6 +15,7 @@ mod verifying;
 mod versions;
 mod watching;
 
+pub use identity::Wanted;
 pub use incident::*;
 pub use promotion::Promotion;
 pub use versions::{Hold, HoldState, KnownVersion};
@@ -52,6 +54,8 @@ pub struct Service {
     pub versions: BTreeMap<VersionName, KnownVersion>,
     /// Marks that keep condemned versions out.
     pub holds: BTreeMap<VersionName, Hold>,
+    /// Versions whose digest is still to be pinned.
+    pub pins: BTreeMap<VersionName, Wanted>,
     /// The registry's production name, while it is still to follow a rollback.
     pub promotion: Option<Promotion>,
     /// Automatic shifts within the last hour, oldest first.
@@ -123,6 +127,7 @@ impl Service {
             memos: BTreeMap::new(),
             versions: BTreeMap::new(),
             holds: BTreeMap::new(),
+            pins: BTreeMap::new(),
             promotion: None,
             automatic_shifts: Vec::new(),
             paused_by: None,
@@ -164,6 +169,7 @@ impl Service {
             Event::LiveWatched(watched) => next.live_watched(watched),
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
             Event::Promoted(promoted) => next.promoted(promoted)?,
+            Event::Pinned(pinned) => next.pinned(pinned)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(_) => next.aborted()?,
             Event::Dismissed(_) => next.dismissed()?,
@@ -292,6 +298,7 @@ impl Service {
         self.watching_woke();
         self.versions_woke();
         self.promotion_woke();
+        self.identity_woke();
         self.authority_woke();
         self.acting_woke();
     }

@@ -2,6 +2,7 @@
 
 use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
 use crate::effect::Effect;
+use crate::name::VersionName;
 use crate::terms::{EffectClass, Terms};
 use crate::time::UnixMillis;
 
@@ -16,6 +17,7 @@ impl Service {
         }
         self.owed_to_holds(&mut owed);
         self.owed_to_promotion(&mut owed);
+        self.owed_to_versions(&mut owed);
         owed
     }
 
@@ -110,6 +112,12 @@ impl Service {
             };
             owed.push(due(promotion.waiting, effect));
         }
+    }
+
+    /// Whatever else goes on: it changes nothing outside.
+    fn owed_to_versions(&self, owed: &mut Vec<Effect>) {
+        let pin = |version: &VersionName| Effect::Pin { version: version.clone() };
+        owed.extend(self.pins.iter().map(|(version, wanted)| due(wanted.waiting, pin(version))));
     }
 
     /// The next instant that is waited for.

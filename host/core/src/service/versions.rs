@@ -92,6 +92,7 @@ impl Service {
 
     pub(super) fn pin(&mut self, version: &VersionName, digest: Digest) {
         self.known(version).digest.get_or_insert(digest);
+        self.forget_pin(version);
     }
 
     pub(super) fn leave(&mut self, version: &VersionName) {
@@ -104,6 +105,7 @@ impl Service {
         let known = self.known(version);
         known.standing = Standing::Unproven;
         known.since = at;
+        self.forget_pin(version);
     }
 
     pub(super) fn earn_known_good(&mut self, version: &VersionTarget) {
@@ -112,6 +114,7 @@ impl Service {
         known.standing = Standing::KnownGood;
         known.since = at;
         known.digest = known.digest.or(version.digest);
+        self.want_pin(&version.version);
     }
 
     /// Condemns and holds every version that was live when the plan was first made and is not the target.
@@ -126,6 +129,7 @@ impl Service {
             known.standing = Standing::Condemned;
             known.since = at;
             known.condemned_by.push(id.clone());
+            self.forget_pin(version);
             self.holds.insert(
                 version.clone(),
                 Hold {
@@ -148,6 +152,7 @@ impl Service {
         known.standing = Standing::Attested;
         known.since = at;
         known.digest = adopted.version.digest.or(known.digest);
+        self.want_pin(&adopted.version.version);
         Ok(())
     }
 

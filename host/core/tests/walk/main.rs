@@ -34,6 +34,7 @@ struct Seen {
     promotions: usize,
     second_promotions: usize,
     late_promotions: usize,
+    pins: usize,
 }
 
 struct Walk {
@@ -99,6 +100,7 @@ impl Walk {
         self.check_end(&before, event, seen);
         self.check_grant(&before);
         self.check_promotion(&before, event, seen);
+        self.check_pins(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -252,6 +254,21 @@ impl Walk {
         }
     }
 
+    /// What can be gone back to is pinned, or is going to be; nothing else is.
+    fn check_pins(&self, before: &Service, event: &Event, seen: &mut Seen) {
+        seen.pins +=
+            usize::from(matches!(event, Event::Pinned(_)) && self.service.pins.len() < before.pins.len());
+        for (version, known) in &self.service.versions {
+            let wanted = self.service.pins.contains_key(version);
+            if wanted && known.digest.is_some() {
+                self.fail("a digest is wanted that is known");
+            }
+            if known.standing.is_good() != wanted && known.digest.is_none() {
+                self.fail("a version can be gone back to and nothing pins it, or the other way round");
+            }
+        }
+    }
+
     /// No dead state: an open incident is owed something, waits for an instant, for a person, or is paused.
     fn check_liveness(&self) {
         let Some(incident) = &self.service.incident else { return };
@@ -305,6 +322,7 @@ fn whatever_happens_the_rules_hold() {
     }
     let enough = seen.shifts > 1_000 && seen.second_rungs > 50 && seen.questions > 50 && seen.replans > 50;
     assert!(enough, "{seen:?}");
-    let enough = seen.promotions > 300 && seen.second_promotions > 3 && seen.late_promotions > 50;
+    let enough =
+        seen.promotions > 300 && seen.second_promotions > 3 && seen.late_promotions > 50 && seen.pins > 300;
     assert!(enough, "{seen:?}");
 }

@@ -115,6 +115,14 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
     Event::Promoted(Promoted { incident, version, word })
 }
 
+fn pinned(dice: &mut Dice, version: VersionName) -> Event {
+    let word = match dice.below(3) {
+        0 => PinWord::Failed { reason: blob(), nature: nature(dice) },
+        _ => PinWord::Digest(Digest::of(version.as_str())),
+    };
+    Event::Pinned(Pinned { version, word })
+}
+
 fn policy(name: &str) -> PolicyRef {
     PolicyRef { name: PolicyName::new(name).unwrap(), version: "1.0.0".into(), digest: Digest::of(name) }
 }
@@ -344,6 +352,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             let from = expecting.first().cloned().flatten();
             promoted(dice, incident.clone(), version.clone(), from)
         }
+        Effect::Pin { version } => pinned(dice, version.clone()),
         Effect::Announce(outgoing) => {
             Event::Announced(Announced { id: outgoing.id.clone(), failed: dice.one_in(4).then(blob) })
         }
@@ -405,7 +414,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
-    match dice.below(18) {
+    match dice.below(19) {
         0 => configured(dice),
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
         2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
@@ -432,6 +441,10 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         10 => Event::Woke,
         11 => triggers(dice, service, Vec::new()),
         13 => plan_lost(dice, service),
+        15 => {
+            let version = version(dice);
+            pinned(dice, version)
+        }
         14 => {
             let of = service.incident.as_ref().or(service.last_settled.as_ref());
             let id = of.map_or(IncidentId::numbered(&service.name, 1), |incident| incident.id.clone());

@@ -2,6 +2,7 @@
 
 mod authority;
 mod evidence;
+mod fetch;
 mod people;
 mod plan;
 mod promotion;
@@ -58,6 +59,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Promote { incident, version, expecting } => {
             promotion::promote(&ctx, incident, version, &expecting).await
         }
+        Effect::Pin { version } => fetch::pin(&ctx, version).await,
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
         Effect::WakeAt(_) => Batch::default(),
     }
@@ -80,6 +82,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::WatchLive { .. } => "watch-live",
         Effect::MarkHold { .. } => "mark-hold",
         Effect::Promote { .. } => "promote",
+        Effect::Pin { .. } => "pin",
         Effect::Announce(_) => "announce",
         Effect::WakeAt(_) => "wake",
     }

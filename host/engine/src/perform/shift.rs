@@ -1,22 +1,20 @@
 //! Stage, guard, shift, probe, read back.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     Event, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed, ShiftReturned,
-    StageFailed, Staged,
+    Staged,
 };
 use ripcord_core::live::LiveState;
 use ripcord_core::service::Phase;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
-use ripcord_ports::registry::Staged as Artefact;
-use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
+use ripcord_ports::{Applied, ErrorKind, PortError};
 
+use super::fetch::{fetch, stage_failed};
 use super::{Context, nature_of};
 use crate::batch::Batch;
 use crate::mailbox::append;
@@ -40,64 +38,6 @@ pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
         }
         Err(error) => stage_failed(rung, &error),
     }
-}
-
-fn stage_failed(rung: u32, error: &PortError) -> Batch {
-    let mut batch = Batch::default();
-    let (reason, nature) = (batch.text(error.to_string()), nature_of(error));
-    batch.with(Event::StageFailed(StageFailed { rung, reason, nature }))
-}
-
-/// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
-async fn fetch(ctx: &Context, target: &Target) -> Result<Option<Artefact>, PortError> {
-    let Target::Version(version) = target else { return Ok(None) };
-    if let Some(artefact) = ctx.host.staged.find(&ctx.setup.name, version) {
-        return Ok(Some(artefact));
-    }
-    let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
-    let staging = &ctx.host.setup.staging;
-    staging.create_dir(&name).map_err(|error| staging_failed("cannot be written", error))?;
-    let dir = staging.open_dir(&name).map_err(|error| staging_failed("cannot be opened", error))?;
-    let fetched = ctx.setup.ports.registry.fetch(version, Arc::new(dir)).await;
-    if fetched.is_err() {
-        drop(staging.remove_dir_all(&name));
-    }
-    let artefact = fetched?;
-    match version.digest {
-        Some(pinned) if pinned != artefact.digest => Err(PortError::new(
-            ErrorKind::WrongDigest,
-            format!(
-                "the artefact of `{}` has digest `{}`, but `{pinned}` was pinned: it was changed; restore it in the registry",
-                version.version, artefact.digest
-            ),
-        )),
-        _ => {
-            ctx.host.staged.keep(&ctx.setup.name, version, name, artefact.clone());
-            Ok(Some(artefact))
-        }
-    }
-}
-
-/// A full disk is tried again: someone may free space.
-fn staging_failed(what: &str, error: io::Error) -> PortError {
-    let full = matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    );
-    let (advice, retry) = if full {
-        ("free space on its disk", Retry::Later)
-    } else {
-        ("check its rights and its disk", Retry::No)
-    };
-    PortError::new(ErrorKind::Local, format!("the staging folder {what}: {error}; {advice}"))
-        .retry(retry)
-        .caused_by(error)
-}
-
-fn unique() -> String {
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) async fn guard(ctx: &Context, rung: u32) -> Batch {
@@ -255,28 +195,4 @@ async fn order(ctx: &Context, rung: u32) -> Result<ShiftOrder, NoOrder> {
     ctx.plan().await.map_err(NoOrder::Plan)?;
     order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
     Ok(order)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::panic)]
-
-    use ripcord_core::event::FaultNature;
-
-    use super::*;
-
-    #[test]
-    fn a_full_disk_under_the_staging_folder_is_tried_again() {
-        let nature = |kind: io::ErrorKind| {
-            let batch = stage_failed(0, &staging_failed("cannot be written", kind.into()));
-            let [Event::StageFailed(failed)] = &batch.events[..] else { panic!("{:?}", batch.events) };
-            failed.nature
-        };
-        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge] {
-            assert_eq!(nature(kind), FaultNature::Environmental, "{kind}");
-        }
-        assert_eq!(nature(io::ErrorKind::PermissionDenied), FaultNature::Deterministic);
-        let text = staging_failed("cannot be written", io::ErrorKind::StorageFull.into()).to_string();
-        assert!(text.ends_with("free space on its disk"), "{text}");
-    }
 }

@@ -171,6 +171,7 @@ impl Reader<'_> {
             | Event::Announced(_)
             | Event::Configured(_)
             | Event::HoldMarked(_)
+            | Event::Pinned(_)
             | Event::HoldLifted(_)
             | Event::Adopted(_) => None,
         };
