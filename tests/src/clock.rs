@@ -15,7 +15,7 @@ pub struct TestClock {
     started: Instant,
     speed: u64,
     /// Time that passed, and jumps, in milliseconds.
-    moved: watch::Sender<(u64, u64)>,
+    moved: watch::Sender<(u64, i64)>,
     lock: Mutex<()>,
 }
 
@@ -37,10 +37,15 @@ impl TestClock {
 
     /// Somebody sets the clock forward, or the machine sleeps: no time passes for it. Everyone who sleeps looks again.
     pub fn jump(&self, by: Millis) {
-        self.moves(|(passed, jumped)| (passed, jumped + by.0));
+        self.moves(|(passed, jumped)| (passed, jumped.saturating_add_unsigned(by.0)));
     }
 
-    fn moves(&self, how: impl FnOnce((u64, u64)) -> (u64, u64)) {
+    /// Somebody sets the clock back: no time passes for it. Everyone who sleeps looks again.
+    pub fn set_back(&self, by: Millis) {
+        self.moves(|(passed, jumped)| (passed, jumped.saturating_sub_unsigned(by.0)));
+    }
+
+    fn moves(&self, how: impl FnOnce((u64, i64)) -> (u64, i64)) {
         let _one_at_a_time = self.lock.lock().unwrap();
         let moved = how(*self.moved.borrow());
         self.moved.send_replace(moved);
@@ -56,7 +61,7 @@ impl TestClock {
 #[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        self.base + Millis(self.passed() + self.moved.borrow().1)
+        UnixMillis((self.base + Millis(self.passed())).0.saturating_add_signed(self.moved.borrow().1))
     }
 
     fn steady(&self) -> Millis {

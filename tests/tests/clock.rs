@@ -109,3 +109,20 @@ async fn a_deadline_that_passed_while_no_host_ran_is_judged_after_a_look() {
     assert_eq!(lab.world.of(&service).live, "1.1");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_holds_nothing_up() {
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.approve(bob(), &service).await.expect("voted");
+    lab.clock.set_back(Millis::hours(48));
+    // The next attempt is due a moment later by the service's time: two days by the wall's.
+    lab.world.at(&service, |outside| outside.faults.push_back(Fault::RefusedForNow));
+    host.approve(cleo(), &service).await.expect("voted");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    let folded = check::journal(&host, &service).await;
+    assert_eq!((shifts(&folded), jumps(&folded).len()), (2, 0));
+    host.stop().await;
+}

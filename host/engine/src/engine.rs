@@ -23,6 +23,7 @@ use crate::driver::Driver;
 use crate::fold::{FoldError, fold};
 use crate::mailbox::{AppendError, Mailbox, Message, append};
 use crate::obey;
+use crate::pace::Onward;
 use crate::setup::{HostSetup, ServiceSetup};
 use crate::staged::StagedArtefacts;
 
@@ -133,7 +134,8 @@ pub enum StartError {
 
 impl Engine {
     /// Recovers every journal, records the configuration where it changed, and starts one driver a service.
-    pub async fn start(setup: HostSetup) -> Result<Self, StartError> {
+    pub async fn start(mut setup: HostSetup) -> Result<Self, StartError> {
+        setup.clock = Arc::new(Onward::new(setup.clock));
         empty_staging(&setup).map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();

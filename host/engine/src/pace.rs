@@ -1,7 +1,61 @@
-//! Noticing that the wall's clock jumped.
+//! The wall's clock may be set: back, and the service's time goes on; forward, and the jump is noticed.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Clock;
+
+/// The longest sleep by a clock that may be set back meanwhile.
+const NAP_MAX: Duration = Duration::from_secs(1);
+
+/// A clock that never goes back and never stands still. While the wall's clock is behind what was told already, time passes at half its speed,
+/// so that retries and deadlines go on and the wall catches up.
+pub(crate) struct Onward {
+    wall: Arc<dyn Clock>,
+    /// Both clocks when the wall was last ahead of all that was told.
+    agreed: Mutex<(UnixMillis, Millis)>,
+}
+
+impl Onward {
+    pub(crate) fn new(wall: Arc<dyn Clock>) -> Self {
+        let agreed = Mutex::new((wall.now(), wall.steady()));
+        Self { wall, agreed }
+    }
+}
+
+#[async_trait]
+impl Clock for Onward {
+    fn now(&self) -> UnixMillis {
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall, steady) = (self.wall.now(), self.wall.steady());
+        let onward = agreed.0 + Millis(steady.0.saturating_sub(agreed.1.0) / 2);
+        if wall >= onward {
+            *agreed = (wall, steady);
+        }
+        wall.max(onward)
+    }
+
+    fn steady(&self) -> Millis {
+        self.wall.steady()
+    }
+
+    async fn sleep_until(&self, at: UnixMillis) {
+        loop {
+            let left = at.since(self.now());
+            if left == Millis(0) {
+                return;
+            }
+            // The wall's clock knows best how long that is, unless it is behind or is set back now.
+            let nap = Duration::from_millis(left.0.saturating_mul(2)).min(NAP_MAX);
+            tokio::select! {
+                () = self.wall.sleep_until(at) => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+    }
+}
 
 /// What the service's clock gains on the steady one between two looks is a jump from here on. Slewing is far slower.
 const JUMP_MIN: Millis = Millis::minutes(1);
@@ -32,7 +86,66 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    /// Wall and steady clock, set by hand.
+    #[derive(Default)]
+    struct ByHand(AtomicU64, AtomicU64);
+
+    impl ByHand {
+        fn set(&self, wall: u64, steady: u64) {
+            self.0.store(wall, Ordering::Relaxed);
+            self.1.store(steady, Ordering::Relaxed);
+        }
+    }
+
+    #[async_trait]
+    impl Clock for ByHand {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(self.0.load(Ordering::Relaxed))
+        }
+
+        fn steady(&self) -> Millis {
+            Millis(self.1.load(Ordering::Relaxed))
+        }
+
+        async fn sleep_until(&self, _: UnixMillis) {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_at_half_its_speed_until_the_wall_has_caught_up() {
+        let wall = Arc::new(ByHand::default());
+        wall.set(10_000, 50);
+        let onward = Onward::new(wall.clone());
+        let mut told = Vec::new();
+        for (at, steady) in [
+            (11_000, 1_050),
+            (4_000, 1_051),
+            (5_000, 2_051),
+            (12_950, 5_050),
+            (13_001, 5_051),
+            (13_101, 5_151),
+        ] {
+            wall.set(at, steady);
+            told.push(onward.now().0);
+        }
+        assert_eq!(told, [11_000, 11_000, 11_500, 13_000, 13_001, 13_101]);
+    }
+
+    #[tokio::test]
+    async fn whoever_sleeps_wakes_although_the_clock_was_set_back() {
+        let wall = Arc::new(ByHand::default());
+        wall.set(10_000, 0);
+        let onward = Onward::new(wall.clone());
+        let asleep = tokio::spawn(async move { onward.sleep_until(UnixMillis(10_010)).await });
+        tokio::task::yield_now().await;
+        wall.set(0, 20);
+        tokio::time::timeout(Duration::from_secs(10), asleep).await.expect("it wakes").expect("no panic");
+    }
 
     fn look(wall: u64, steady: u64) -> Look {
         Look { steady_before: Millis(steady), wall: UnixMillis(wall), steady_after: Millis(steady) }
