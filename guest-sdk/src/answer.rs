@@ -167,12 +167,12 @@ impl verification::Answer {
         Self { verdict, findings, notes: Vec::new(), memo: Vec::new() }
     }
 
-    /// The service is well.
+    /// What is judged is well.
     pub fn healthy(findings: Vec<Finding>) -> Self {
         Self::of(verification::Verdict::Healthy, findings)
     }
 
-    /// The service is not well: the next rung.
+    /// What is judged is not well, and the findings say why.
     pub fn unhealthy(findings: Vec<Finding>) -> Self {
         Self::of(verification::Verdict::Unhealthy, findings)
     }

@@ -1,7 +1,7 @@
 //! Between the contract's exports and the author's traits.
 
 use crate::contract::describe::{FactKind, Grant, Manifest, Role};
-use crate::contract::types::{Context, Severity};
+use crate::contract::types::{Context, Note, Severity};
 use crate::contract::{approval, planner, trigger, verification};
 use crate::facts::{Facts, Stop};
 use crate::policy::{
@@ -104,7 +104,7 @@ fn report_panics() {
 }
 
 macro_rules! calls {
-    ($($function:ident: $policy:ident, $role:ident, $case:ident { $($field:ident),* };)+) => {$(
+    ($($function:ident: $policy:ident, $role:ident, $case:ident { $($field:ident),* } $(unless $instead:ident)?;)+) => {$(
         /// One call of the role.
         ///
         /// # Errors
@@ -113,7 +113,11 @@ macro_rules! calls {
             let $role::Input { mut context, signals, facts, $($field),* } = input;
             let settings = prepare::<P>(&mut context)?;
             let facts = Facts::new(context.now, facts);
-            match P::$function(&$case { context, signals, $($field),* }, &facts, &settings) {
+            let case = $case { context, signals, $($field),* };
+            $(if let Some(answer) = $instead(&case) {
+                return Ok($role::Step::Done(answer));
+            })?
+            match P::$function(&case, &facts, &settings) {
                 Ok(answer) => Ok($role::Step::Done(answer)),
                 Err(Stop::Need(requests)) => Ok($role::Step::Need(requests)),
                 Err(Stop::Fail(why)) => Err(why),
@@ -126,5 +130,19 @@ calls! {
     assess: Trigger, trigger, TriggerCase {};
     propose: Planner, planner, PlannerCase { proposal, tried };
     authorize: Approval, approval, ApprovalCase { proposal, plan, plan_digest, opened_at };
-    verify: Verification, verification, VerificationCase { proposal, plan, rung, shifted_at, before, previous };
+    verify: Verification, verification, VerificationCase { subject, before, previous } unless unknown;
+}
+
+/// Between two questions about a subject that is not known, milliseconds: only another build of the policy can answer.
+const UNKNOWN_AGAIN: u64 = 60_000;
+
+/// The answer to a subject of a later contract: no author has to think of it, and none can call it healthy.
+fn unknown(case: &VerificationCase) -> Option<verification::Answer> {
+    let verification::Subject::Other(name) = &case.subject else { return None };
+    let note = Note::warning(format!(
+        "this build of the policy does not know the subject `{name}`: build it with a newer SDK"
+    ));
+    let mut answer = verification::Answer::inconclusive(case.now() + UNKNOWN_AGAIN, Vec::new()).note(note);
+    answer.memo = case.context.memo.as_ref().map(|memo| memo.bytes.clone()).unwrap_or_default();
+    Some(answer)
 }

@@ -90,7 +90,8 @@ impl Facts {
         self.ask(Request::Lineage(version))
     }
 
-    /// A golden data set through the service, or through a candidate beside it.
+    /// A golden data set through the service, or through a candidate beside it. A verification asks by
+    /// [`VerificationCase::golden`](crate::VerificationCase::golden), which knows where to.
     pub fn golden(
         &self,
         dataset: impl Into<String>,
@@ -105,7 +106,8 @@ impl Facts {
         self.ask(Request::Captured(limit))
     }
 
-    /// The captured inputs sent again, at most `limit` rows.
+    /// The captured inputs sent again, at most `limit` rows. A verification asks by
+    /// [`VerificationCase::recheck`](crate::VerificationCase::recheck), which knows where to.
     pub fn recheck(
         &self,
         candidate: Option<VersionTarget>,

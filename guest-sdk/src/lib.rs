@@ -60,6 +60,7 @@ mod policy;
 pub mod reading;
 pub mod settings;
 pub mod stats;
+mod subject;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
@@ -94,7 +95,9 @@ pub mod prelude {
     pub use crate::contract::types::{
         Finding, Note, Proposal, Severity, SignalStatus, Strategy, Target, Urgency,
     };
-    pub use crate::contract::verification::{Answer as VerificationAnswer, Verdict as VerificationVerdict};
+    pub use crate::contract::verification::{
+        Answer as VerificationAnswer, Subject, Verdict as VerificationVerdict,
+    };
     pub use crate::{
         Approval, ApprovalCase, Duration, Fact, Facts, Planner, PlannerCase, Policy, Step, Stop, Trigger,
         TriggerCase, Verification, VerificationCase, days, hours, minutes, seconds,

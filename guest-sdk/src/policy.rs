@@ -7,8 +7,9 @@ use crate::contract::trigger::Assessment;
 use crate::contract::types::{
     Context, Digest, Finding, Instant, Plan, Proposal, Signal, SignalStatus, Target,
 };
+use crate::contract::verification::Subject;
 use crate::contract::{approval, facts, planner, verification};
-use crate::facts::{Facts, Step, Stop};
+use crate::facts::{Facts, Step};
 
 /// A rule: its settings, which all its roles share.
 pub trait Policy {
@@ -67,7 +68,8 @@ pub trait Verification: Policy {
     /// All that [`Verification::verify`] may ask for.
     const FACTS: &'static [FactKind];
 
-    /// Judges the service after a shift.
+    /// Judges what the [case](VerificationCase) is about: the service after a shift, a target before it, or a version that someone else put
+    /// live. A subject that this version of the SDK does not know is answered *inconclusive* before the policy is called.
     ///
     /// # Errors
     /// [`Stop`](crate::Stop): a fact is missing, or the policy cannot go on.
@@ -122,19 +124,14 @@ pub struct ApprovalCase {
 pub struct VerificationCase {
     /// What every policy is told.
     pub context: Context,
-    /// The signals of the incident, oldest first.
+    /// What is judged. Most policies need [`VerificationCase::target`], [`VerificationCase::served_since`] and
+    /// [`VerificationCase::golden`] instead, which know the differences.
+    pub subject: Subject,
+    /// The signals of the incident, oldest first; none for a promotion.
     pub signals: Vec<Signal>,
-    /// What the trigger or a person proposed.
-    pub proposal: Proposal,
-    /// The plan that is being executed.
-    pub plan: Plan,
-    /// Index of the rung that was shifted to, from 0, in every part of the plan.
-    pub rung: u32,
-    /// When the shift was complete, Unix milliseconds.
-    pub shifted_at: Instant,
-    /// The facts of the decisions that led to the shift.
+    /// The facts of the decisions that led to the shift, and golden data through what was live before it; empty for a promotion.
     pub before: Vec<facts::Fact>,
-    /// Findings of the verdict before this one, empty at first.
+    /// Findings of the verdict before this one on the same subject, empty at first.
     pub previous: Vec<Finding>,
 }
 
@@ -162,24 +159,3 @@ macro_rules! case {
 }
 
 case!(TriggerCase, PlannerCase, ApprovalCase, VerificationCase);
-
-impl VerificationCase {
-    /// What this service was shifted to.
-    ///
-    /// # Errors
-    /// [`Stop::Fail`]: the plan has no part for the service, or no such rung.
-    pub fn target(&self) -> Step<&Target> {
-        let service = &self.context.service;
-        let part = self
-            .plan
-            .parts
-            .iter()
-            .find(|part| part.service == service.name && part.environment == service.environment);
-        part.and_then(|part| part.rungs.get(self.rung as usize)).map(|rung| &rung.target).ok_or_else(|| {
-            Stop::fail(format!(
-                "the plan has no rung {} for `{}` in `{}`",
-                self.rung, service.name, service.environment
-            ))
-        })
-    }
-}

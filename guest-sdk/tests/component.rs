@@ -143,17 +143,33 @@ fn each_role_answers_for_itself() {
         created_at: 0,
         expires_at: 9,
     };
-    let input = verification::Input {
+    let plan_digest = String::new();
+    let proposal = Proposal::new("a cause");
+    let rollback = verification::Rollback { proposal, plan, plan_digest, rung: 0, shifted_at: 0 };
+    let input = about(context, Subject::Rollback(rollback));
+    let step = component::verify::<Counting>(input).unwrap();
+    assert_eq!(step, verification::Step::Need(vec![ripcord_sdk::contract::facts::Request::Live]));
+}
+
+fn about(context: Context, subject: Subject) -> verification::Input {
+    verification::Input {
         context,
+        subject,
         signals: Vec::new(),
-        proposal: Proposal::new("a cause"),
-        plan,
-        rung: 0,
-        shifted_at: 0,
         before: Vec::new(),
         previous: Vec::new(),
         facts: Vec::new(),
-    };
-    let step = component::verify::<Counting>(input).unwrap();
-    assert_eq!(step, verification::Step::Need(vec![ripcord_sdk::contract::facts::Request::Live]));
+    }
+}
+
+#[test]
+fn a_subject_of_a_later_contract_is_inconclusive_and_nothing_is_forgotten() {
+    let memo = Memo { written_by: env!("CARGO_PKG_VERSION").into(), bytes: b"kept".to_vec() };
+    let trigger::Input { context, .. } = input(r#"{"at-most": 1}"#, Some(memo));
+    let now = context.now;
+    let step = component::verify::<Counting>(about(context, Subject::Other("a-canary".into()))).unwrap();
+    let verification::Step::Done(answer) = step else { panic!("{step:?}") };
+    assert_eq!(answer.verdict, verification::Verdict::Inconclusive(now + 60_000));
+    assert!(answer.notes[0].text.contains("`a-canary`"), "{:?}", answer.notes);
+    assert_eq!(answer.memo, b"kept");
 }

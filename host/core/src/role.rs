@@ -8,7 +8,7 @@ use crate::name::{IncidentId, ServiceName};
 use crate::plan::{Plan, Quorum};
 use crate::policy::Role;
 use crate::signal::{Label, Severity, Signal};
-use crate::target::{Strategy, Target};
+use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::UnixMillis;
 
 /// How much harm a wrong answer of the service does.
@@ -225,24 +225,69 @@ pub enum ApprovalVerdict {
     Refused(String),
 }
 
+/// What a verification policy judges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// What a rollback brought back.
+    Rollback(RollbackSubject),
+    /// What a rollback is about to bring back: it answers beside what is live.
+    Preflight(PreflightSubject),
+    /// What someone else put live.
+    Promotion(PromotionSubject),
+}
+
+/// A rung that was shifted to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RollbackSubject {
+    /// Why.
+    pub proposal: Proposal,
+    /// What is being done.
+    pub plan: Plan,
+    /// See [`Plan::digest`].
+    pub plan_digest: Digest,
+    /// Which target is served now, counted from zero.
+    pub rung: u32,
+    /// When it was shifted to.
+    pub shifted_at: UnixMillis,
+}
+
+/// A rung whose target is tried before anything is shifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreflightSubject {
+    /// Why.
+    pub proposal: Proposal,
+    /// What is to be done.
+    pub plan: Plan,
+    /// See [`Plan::digest`].
+    pub plan_digest: Digest,
+    /// Which target is tried, counted from zero.
+    pub rung: u32,
+}
+
+/// A version that someone else put live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromotionSubject {
+    /// What is live now.
+    pub version: VersionTarget,
+    /// What was live before, where that is known.
+    pub before: Option<VersionTarget>,
+    /// When it was seen live first.
+    pub noticed_at: UnixMillis,
+}
+
 /// Asked of a verification policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerificationInput {
     /// What every policy is told.
     pub context: Context,
-    /// The incident's.
+    /// What is judged.
+    pub subject: Subject,
+    /// The incident's; none for a promotion.
     pub signals: Vec<Signal>,
-    /// Why.
-    pub proposal: Proposal,
-    /// What is being done.
-    pub plan: Plan,
-    /// Which target is served now, counted from zero.
-    pub rung: u32,
-    /// When it was shifted to.
-    pub shifted_at: UnixMillis,
-    /// What was known before the shift.
+    /// What was known before the shift; empty for a promotion.
     pub before: Vec<Fact>,
-    /// What this policy found last time.
+    /// What this policy found last time on the same subject.
     pub previous: Vec<Finding>,
     /// All so far.
     pub facts: Vec<Fact>,
@@ -307,6 +352,19 @@ pub enum Step {
     Need(Vec<Request>),
     /// The end of the decision.
     Done(Answer),
+}
+
+impl Subject {
+    /// The only version that a trial may name as its candidate: the one that answers beside what is live. None where trials go to what is live
+    /// and to nothing else.
+    pub fn candidate(&self) -> Option<&VersionTarget> {
+        match self {
+            Self::Preflight(PreflightSubject { plan, rung, .. }) => {
+                plan.parts.first()?.rungs.get(*rung as usize)?.target.version()
+            }
+            Self::Rollback(_) | Self::Promotion(_) => None,
+        }
+    }
 }
 
 impl Question {

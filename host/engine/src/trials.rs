@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, TrialRan};
+use ripcord_core::event::{Event, TrialPhase, TrialRan};
 use ripcord_core::fact::{
     Detail, Fact, GoldenQuery, Measure, Payload, Quantiles, Request, Row, Slice, Trial, Unavailable,
     UnavailableReason, Value,
@@ -32,14 +32,16 @@ const AT_ONCE: usize = 8;
 /// The trials of one round of verification.
 pub(crate) struct Trials {
     ctx: Context,
-    rung: u32,
+    phase: TrialPhase,
     round: u32,
+    /// What answers beside what is live: the only candidate that a trial may name.
+    candidate: Option<VersionTarget>,
     cells: Mutex<BTreeMap<Digest, Arc<OnceCell<Fact>>>>,
 }
 
 impl Trials {
-    pub(crate) fn new(ctx: Context, rung: u32, round: u32) -> Self {
-        Self { ctx, rung, round, cells: Mutex::default() }
+    pub(crate) fn new(ctx: Context, phase: TrialPhase, round: u32, candidate: Option<VersionTarget>) -> Self {
+        Self { ctx, phase, round, candidate, cells: Mutex::default() }
     }
 
     /// The result of `request`: of this round if it was run already, else it is run now and recorded.
@@ -47,34 +49,32 @@ impl Trials {
         let Ok(bytes) = canonical::cbor(request) else {
             return self.missing(request, UnavailableReason::BadQuery, "the request has no encoding");
         };
+        if let Some(why) = misplaced(request, self.candidate.as_ref()) {
+            return self.missing(request, UnavailableReason::Denied, &why);
+        }
         let key = Digest::of(bytes);
         let cell = self.cells.lock().await.entry(key).or_default().clone();
         cell.get_or_init(|| self.recorded_or_run(request, key)).await.clone()
     }
 
     async fn recorded_or_run(&self, request: &Request, key: Digest) -> Fact {
-        let Some(incident) = &self.ctx.service.incident else {
-            return self.missing(request, UnavailableReason::Denied, "there is no incident");
-        };
-        let done = incident
-            .trials
-            .iter()
-            .find(|trial| trial.rung == self.rung && trial.round == self.round && trial.request == key);
+        let service = &self.ctx.service;
+        let done = service.trials(self.phase).find(|trial| trial.round == self.round && trial.request == key);
         if let Some(done) = done
             && let Some(fact) =
                 self.ctx.blob(&done.result).await.and_then(|bytes| canonical::from_cbor(&bytes).ok())
         {
             return fact;
         }
-        let spent = incident.trials.len() + self.cells.lock().await.len() - 1;
+        let spent = service.trials_spent(self.phase) + self.cells.lock().await.len() - 1;
         if spent >= self.ctx.setup.terms.trials_max as usize {
             return self.missing(
                 request,
                 UnavailableReason::Denied,
-                "the incident's budget of trials is spent",
+                "the budget of trials is spent (`trials-max`)",
             );
         }
-        let tag = format!("{}/{}/{}", incident.id, self.rung, self.round);
+        let tag = self.tag();
         let started_at = self.ctx.host.setup.clock.now();
         let value = run(&self.ctx, request, &tag, started_at).await;
         let source =
@@ -82,12 +82,23 @@ impl Trials {
         let fact = Fact { id: String::new(), request: request.clone(), value, source, as_of: started_at };
         let mut batch = Batch::default();
         if let Some(result) = batch.cbor(BlobKind::Trial, &fact) {
-            let event = TrialRan { rung: self.rung, round: self.round, request: key, result };
+            let event = TrialRan { phase: self.phase, round: self.round, request: key, result };
             if let Err(error) = record(&self.ctx.mailbox, batch.with(Event::TrialRan(event))).await {
                 tracing::debug!(%error, "a trial came too late to be recorded");
             }
         }
         fact
+    }
+
+    /// Marks the requests of these trials, so that they are kept out of metrics and capture.
+    fn tag(&self) -> String {
+        let service = &self.ctx.service;
+        let of = service.incident.as_ref().map_or_else(|| service.name.to_string(), |it| it.id.to_string());
+        match self.phase {
+            TrialPhase::Rung(rung) => format!("{of}/{rung}/{}", self.round),
+            TrialPhase::Preflight(rung) => format!("{of}/preflight-{rung}/{}", self.round),
+            TrialPhase::Probation(since) => format!("{of}/probation-{}/{}", since.0, self.round),
+        }
     }
 
     fn missing(&self, request: &Request, reason: UnavailableReason, message: &str) -> Fact {
@@ -99,6 +110,28 @@ impl Trials {
             as_of: self.ctx.service.at,
         }
     }
+}
+
+/// Why this trial must not be run: it names a candidate that does not answer beside what is live.
+fn misplaced(request: &Request, candidate: Option<&VersionTarget>) -> Option<String> {
+    let named = match request {
+        Request::Golden(query) => query.candidate.as_ref(),
+        Request::Recheck(query) => query.candidate.as_ref(),
+        _ => None,
+    }?;
+    let Some(candidate) = candidate else {
+        return Some(format!(
+            "it names the candidate `{}`, but what is judged is live itself: leave the candidate out",
+            named.version
+        ));
+    };
+    let other_bytes = named.digest.zip(candidate.digest).is_some_and(|(named, beside)| named != beside);
+    (named.version != candidate.version || other_bytes).then(|| {
+        format!(
+            "it names the candidate `{}`, but what answers beside what is live is `{}`",
+            named.version, candidate.version
+        )
+    })
 }
 
 /// Runs a trial against the service's endpoint.
@@ -298,6 +331,29 @@ mod tests {
         assert_eq!(value(&whole, "recall:no"), Some(0.0));
         assert_eq!(value(&whole, "precision:yes"), Some(2.0 / 3.0));
         assert_eq!(whole.latency_ms, Quantiles { p50: 2.0, p90: 3.0, p99: 3.0, max: 3.0 });
+    }
+
+    #[test]
+    fn a_trial_names_what_answers_beside_what_is_live_or_nothing() {
+        let version = |name: &str, digest: Option<&str>| VersionTarget {
+            version: VersionName::new(name).unwrap(),
+            digest: digest.map(Digest::of),
+        };
+        let golden = |candidate| {
+            Request::Golden(GoldenQuery { dataset: "d".into(), candidate, detail: Detail::Summary })
+        };
+        let beside = version("2", Some("two"));
+        for allowed in [None, Some(version("2", None)), Some(beside.clone())] {
+            assert_eq!(misplaced(&golden(allowed), Some(&beside)), None);
+        }
+        for (named, beside) in [
+            (version("1", None), Some(&beside)),
+            (version("2", Some("other")), Some(&beside)),
+            (version("2", None), None),
+        ] {
+            assert!(misplaced(&golden(Some(named.clone())), beside).is_some(), "{named:?}");
+        }
+        assert_eq!(misplaced(&golden(None), None), None);
     }
 
     #[test]

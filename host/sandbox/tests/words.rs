@@ -17,7 +17,8 @@ use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind, V
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::{
-    ApprovalInput, Finding, Memo, PlannerInput, Proposal, Question, TriggerInput, Urgency, VerificationInput,
+    ApprovalInput, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject, Proposal, Question,
+    RollbackSubject, Subject, TriggerInput, Urgency, VerificationInput,
 };
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::standing::Standing;
@@ -362,16 +363,43 @@ fn what_a_verification_is_given() {
     let TriggerInput { context, .. } = input();
     let finding = Finding { check: "rate".into(), passed: true, observed: "1".into(), expected: "2".into() };
     let before = facts().into_iter().take(1).collect();
+    let plan = Plan { parts: vec![], policies: vec![], requested_by: vec![], ..plan() };
+    let plan_digest = plan.digest().expect("digest");
+    let rollback =
+        RollbackSubject { proposal: proposal(), plan, plan_digest, rung: 1, shifted_at: UnixMillis(6) };
     let input = VerificationInput {
         context,
+        subject: Subject::Rollback(rollback),
         signals: vec![],
-        proposal: proposal(),
-        plan: Plan { parts: vec![], policies: vec![], requested_by: vec![], ..plan() },
-        rung: 1,
-        shifted_at: UnixMillis(6),
         before,
         previous: vec![finding],
         facts: vec![],
     };
     insta::assert_json_snapshot!(given(&Question::Verification(input)));
+}
+
+#[test]
+fn the_other_subjects_of_a_verification() {
+    let subject = |subject: Subject| {
+        let TriggerInput { context, .. } = input();
+        let input = VerificationInput {
+            context,
+            subject,
+            signals: vec![],
+            before: vec![],
+            previous: vec![],
+            facts: vec![],
+        };
+        given(&Question::Verification(input))["verification"]["subject"].clone()
+    };
+    let plan = Plan { parts: vec![], policies: vec![], requested_by: vec![], ..plan() };
+    let plan_digest = plan.digest().expect("digest");
+    let preflight = PreflightSubject { proposal: proposal(), plan, plan_digest, rung: 1 };
+    let version = |name: &str| VersionTarget { version: VersionName::new(name).expect("name"), digest: None };
+    let promotion =
+        PromotionSubject { version: version("2"), before: Some(version("1")), noticed_at: UnixMillis(7) };
+    insta::assert_json_snapshot!([
+        subject(Subject::Preflight(preflight)),
+        subject(Subject::Promotion(promotion))
+    ]);
 }

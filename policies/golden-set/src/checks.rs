@@ -158,11 +158,12 @@ fn measured(slice: &Slice, name: &str) -> Option<f64> {
         .filter(|v| v.is_finite())
 }
 
-/// The last run of the set through what was live before the shift.
+/// The last run of the set through what was live before what is judged.
 pub(crate) fn run_before<'c>(case: &'c VerificationCase, dataset: &str) -> Option<&'c Trial> {
     let runs = case.before.iter().filter_map(|fact| match (&fact.request, &fact.value) {
         (Request::Golden(GoldenQuery { dataset: name, candidate: None, .. }), Ok(Value::Golden(trial))) => {
-            (name == dataset && trial.started_at < case.shifted_at).then_some(trial)
+            (name == dataset && case.served_since().is_none_or(|since| trial.started_at < since))
+                .then_some(trial)
         }
         _ => None,
     });

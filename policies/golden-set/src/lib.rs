@@ -1,4 +1,5 @@
-//! Verifies the service with a golden data set: right answers, errors, classes, slices, latency, and who answered.
+//! Verifies the service with a golden data set: right answers, errors, classes, slices, latency, and who answered. After a shift and after
+//! a promotion the set goes through what is live, in a preflight through the candidate beside it; the limits are the same.
 //!
 //! Every check is a finding. A check that cannot be made keeps the service from being called healthy.
 
@@ -30,22 +31,25 @@ impl Verification for GoldenSet {
 
     fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
         let target = case.target()?;
-        let trial = facts.golden(settings.dataset.as_str(), None, DETAIL).get()?;
+        let trial = case.golden(facts, settings.dataset.as_str(), DETAIL)?.get()?;
         let recheck = case.now() + settings.recheck;
-        let report =
-            match trial.map_err(ToString::to_string).and_then(|trial| judge(case, trial, target, settings)) {
-                Ok(report) => report,
-                Err(why) => {
-                    let note =
-                        Note::warning(format!("the golden set `{}` says nothing: {why}", settings.dataset));
-                    return Ok(VerificationAnswer::inconclusive(recheck, Vec::new()).note(note));
-                }
-            };
+        let report = match trial
+            .map_err(ToString::to_string)
+            .and_then(|trial| judge(case, trial, &target, settings))
+        {
+            Ok(report) => report,
+            Err(why) => {
+                let note =
+                    Note::warning(format!("the golden set `{}` says nothing: {why}", settings.dataset));
+                return Ok(VerificationAnswer::inconclusive(recheck, Vec::new()).note(note));
+            }
+        };
         let failed = report.findings.iter().filter(|finding| !finding.passed).count();
-        let grace_ends = case.shifted_at + settings.grace;
-        let answer = if failed > 0 && case.now() < grace_ends {
-            let text =
-                format!("{failed} checks failed, which counts only {} after the shift", settings.grace);
+        // A candidate beside what is live is not in a hurry to be warm: it is tried when it is ready.
+        let grace_ends = case.served_since().map(|since| since + settings.grace);
+        let answer = if failed > 0 && grace_ends.is_some_and(|ends| case.now() < ends) {
+            let (grace, from) = (settings.grace, case.beginning());
+            let text = format!("{failed} checks failed, which counts only {grace} after {from}");
             VerificationAnswer::inconclusive(recheck, report.findings).note(Note::info(text))
         } else if failed > 0 {
             VerificationAnswer::unhealthy(report.findings)
@@ -67,8 +71,8 @@ fn judge(
     target: &Target,
     settings: &Settings,
 ) -> Result<Report, String> {
-    if trial.started_at < case.shifted_at {
-        return Err("it was run before the shift".to_owned());
+    if case.served_since().is_some_and(|since| trial.started_at < since) {
+        return Err(format!("it was run before {}", case.beginning()));
     }
     let whole = whole_of(trial).ok_or("it has no slice of all rows")?;
     if whole.rows < settings.minimum_rows {

@@ -1,4 +1,4 @@
-//! From the settings and the facts to what state the metric is in since the shift.
+//! From the settings and the facts to what state the metric is in, since what is judged is live.
 
 use ripcord_sdk::contract::facts::{Point, Series};
 use ripcord_sdk::contract::types::Instant;
@@ -24,7 +24,8 @@ pub(crate) enum State {
 pub(crate) struct Evidence<'s> {
     settings: &'s Settings,
     now: Instant,
-    shifted_at: Instant,
+    live_since: Instant,
+    beginning: &'static str,
     values: Result<Vec<Point>, String>,
     /// How many events there were within the soak.
     events: Option<Result<f64, String>>,
@@ -32,25 +33,34 @@ pub(crate) struct Evidence<'s> {
 }
 
 impl<'s> Evidence<'s> {
-    pub(crate) fn gather(case: &VerificationCase, facts: &Facts, settings: &'s Settings) -> Step<Self> {
-        let (now, shifted_at) = (case.now(), case.shifted_at.min(case.now()));
-        let since_shift = ripcord_sdk::millis(now - shifted_at);
+    pub(crate) fn gather(
+        case: &VerificationCase,
+        live_since: Instant,
+        facts: &Facts,
+        settings: &'s Settings,
+    ) -> Step<Self> {
+        let (now, live_since) = (case.now(), live_since.min(case.now()));
+        let so_long = ripcord_sdk::millis(now - live_since);
         let sampling = settings.sampling;
-        let grid = Grid { end: now, length: since_shift.min(settings.soak + sampling.lookback), sampling };
-        let baseline = settings.limit.baseline(shifted_at, sampling);
+        let grid = Grid { end: now, length: so_long.min(settings.soak + sampling.lookback), sampling };
+        let baseline = settings.limit.baseline(live_since, sampling);
         let (values, volume, baseline) = facts.all((
-            settings.reading().on(facts, grid, shifted_at),
+            settings.reading().on(facts, grid, live_since),
             settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
             baseline.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
         ))?;
-        let from = shifted_at.max(now - settings.soak);
-        let events =
-            settings.volume.as_ref().zip(volume).map(|(volume, fact)| count(volume, fact, from, now));
-        Ok(Self { settings, now, shifted_at, values, events, baseline })
+        let from = live_since.max(now - settings.soak);
+        let events = settings
+            .volume
+            .as_ref()
+            .zip(volume)
+            .map(|(volume, fact)| count(volume, fact, from, now, case.beginning()));
+        let beginning = case.beginning();
+        Ok(Self { settings, now, live_since, beginning, values, events, baseline })
     }
 
     pub(crate) fn judge(self) -> State {
-        let Self { settings, now, shifted_at, values, events, baseline } = self;
+        let Self { settings, now, live_since, beginning, values, events, baseline } = self;
         let limit =
             baseline.transpose().and_then(|baseline| settings.limit.value(settings.title(), baseline));
         let (values, (limit, origin)) = match (values, limit) {
@@ -73,7 +83,7 @@ impl<'s> Evidence<'s> {
         };
         let too_few = match (&settings.volume, events) {
             (Some(volume), Some(Ok(events))) if events < volume.at_least => Some(format!(
-                "{} events since the shift are too few to judge {}: at least {} are wanted",
+                "{} events since {beginning} are too few to judge {}: at least {} are wanted",
                 readable(events),
                 settings.title(),
                 readable(volume.at_least)
@@ -82,16 +92,22 @@ impl<'s> Evidence<'s> {
             _ => None,
         };
         // The first value after a shift comes with the second scrape; the service was not worse before it.
-        let from_the_shift = since <= shifted_at + lookback;
+        let from_the_start = since <= live_since + lookback;
         State::Well {
-            since: if from_the_shift { shifted_at } else { since },
+            since: if from_the_start { live_since } else { since },
             finding: finding(true),
             too_few,
         }
     }
 }
 
-fn count(volume: &Volume, fact: Fact<'_, [Series]>, from: Instant, to: Instant) -> Result<f64, String> {
+fn count(
+    volume: &Volume,
+    fact: Fact<'_, [Series]>,
+    from: Instant,
+    to: Instant,
+    beginning: &str,
+) -> Result<f64, String> {
     let query = &volume.metric.query;
     let series = fact.map_err(|unavailable| format!("`{query}`: {unavailable}"))?;
     let events = match volume.metric.read_as {
@@ -102,5 +118,5 @@ fn count(volume: &Volume, fact: Fact<'_, [Series]>, from: Instant, to: Instant) 
             series.iter().filter_map(last).reduce(|sum, value| sum + value)
         }
     };
-    events.ok_or_else(|| format!("`{query}` has too few values since the shift to count"))
+    events.ok_or_else(|| format!("`{query}` has too few values since {beginning} to count"))
 }

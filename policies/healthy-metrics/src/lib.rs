@@ -1,6 +1,7 @@
 //! Verifies that the alert's own metric is well again, for long enough.
 //!
-//! Only what was sampled after the shift counts. Missing data and too few events never verify: the service stays
+//! Only what was sampled after the shift counts, or after a version that someone else put live was noticed. In a preflight, metrics tell
+//! of what is live and not of the candidate: there is nothing to object to. Missing data and too few events never verify: the service stays
 //! unverified, and the notes say what is missing.
 
 mod evidence;
@@ -31,12 +32,17 @@ impl Verification for HealthyMetrics {
 
     fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
         let (now, recheck) = (case.now(), case.now() + settings.recheck);
-        let answer = match Evidence::gather(case, facts, settings)?.judge() {
+        let Some(live_since) = case.served_since() else {
+            let note =
+                format!("{} tells of what is live, nothing of the candidate beside it", settings.title());
+            return Ok(VerificationAnswer::healthy(Vec::new()).note(Note::info(note)));
+        };
+        let answer = match Evidence::gather(case, live_since, facts, settings)?.judge() {
             State::Missing(why) => {
                 VerificationAnswer::inconclusive(recheck, Vec::new()).note(Note::warning(why))
             }
             State::Beyond(finding) => {
-                let fails_at = case.shifted_at + settings.fail_after();
+                let fails_at = live_since + settings.fail_after();
                 if now >= fails_at {
                     VerificationAnswer::unhealthy(vec![finding])
                 } else {

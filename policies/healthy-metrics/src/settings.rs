@@ -4,7 +4,7 @@ use ripcord_sdk::prelude::*;
 use ripcord_sdk::reading::Reading;
 use ripcord_sdk::settings::Side;
 
-/// When the metric is well again. `metric`, `per`, `when`, `limit` and `sampling` mean what they mean in `threshold-trigger`, so
+/// When the metric is well again. After a version that someone else put live, read *the shift* as *when it was noticed*. `metric`, `per`, `when`, `limit` and `sampling` mean what they mean in `threshold-trigger`, so
 /// that the lines of the trigger can be copied.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -180,7 +180,7 @@ impl Verification for Scripted {
             Check::Never => return Ok(VerificationAnswer::inconclusive(again, Vec::new())),
             Check::Fault => return Err(Stop::fail("its settings say so")),
         }
-        let trial = facts.golden("golden", None, Detail::Summary).get()?;
+        let trial = case.golden(facts, "golden", Detail::Summary)?.get()?;
         let accuracy = trial.ok().and_then(|trial| trial.slices.first()).and_then(|whole| {
             whole.measures.iter().find(|measure| measure.name == "accuracy").map(|measure| measure.value)
         });

@@ -32,7 +32,7 @@ pub use planning::{
     Planned,
 };
 pub use promotion::{InProduction, Promoted, PromotionWord};
-pub use verifying::{TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
+pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
 pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
 
 /// What happened.

@@ -8,12 +8,24 @@ use crate::time::UnixMillis;
 
 use super::{Decision, MemoRef, Said};
 
+/// What verification policies are asked about, and trials are run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialPhase {
+    /// The target of this rung, counted from zero, beside what is live.
+    Preflight(u32),
+    /// This rung, counted from zero, after it was shifted to.
+    Rung(u32),
+    /// The version that someone else put live, seen first at this instant.
+    Probation(UnixMillis),
+}
+
 /// A trial was run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialRan {
-    /// Counted from zero.
-    pub rung: u32,
-    /// Round of the verification, from one.
+    /// For what.
+    pub phase: TrialPhase,
+    /// Round of the verification within it, from one.
     pub round: u32,
     /// Of the request's CBOR.
     pub request: Digest,
@@ -49,9 +61,9 @@ pub struct VerificationAsked {
 /// All verification policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerificationsAsked {
-    /// Counted from zero.
-    pub rung: u32,
-    /// From one.
+    /// About what.
+    pub phase: TrialPhase,
+    /// Within it, from one.
     pub round: u32,
     /// In the order of the configuration.
     pub asked: Vec<VerificationAsked>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, PlanDrafted, Reason};
+use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, PlanDrafted, Reason, TrialPhase};
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
 use crate::plan::{Quorum, Vote};
@@ -49,8 +49,8 @@ pub struct Incident {
     pub tried: Vec<Target>,
     /// Trials run so far.
     pub trials: Vec<TrialDone>,
-    /// What each verification policy found last (JSON of [`crate::role::Finding`]s).
-    pub findings: BTreeMap<PolicyName, BlobRef>,
+    /// What each verification policy found last.
+    pub findings: BTreeMap<PolicyName, Found>,
     /// How far the clock has jumped since the plan at hand was made: added to its expiry.
     pub extension: Millis,
     /// How far it is.
@@ -75,14 +75,27 @@ pub struct Wish {
 /// A trial that need not be run again in its round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialDone {
-    /// Counted from zero.
-    pub rung: u32,
-    /// From one.
+    /// Number of the plan at hand then; 0 without one.
+    pub plan: u32,
+    /// For what.
+    pub phase: TrialPhase,
+    /// Within it, from one.
     pub round: u32,
     /// Of the request's CBOR.
     pub request: Digest,
     /// The fact.
     pub result: BlobRef,
+}
+
+/// What a verification policy found last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Number of the plan at hand then; 0 without one.
+    pub plan: u32,
+    /// About what.
+    pub phase: TrialPhase,
+    /// JSON of [`crate::role::Finding`]s.
+    pub findings: BlobRef,
 }
 
 /// How far an incident is.
@@ -287,6 +300,11 @@ impl Incident {
     /// The plan at hand.
     pub fn plan(&self) -> Option<&PlanDrafted> {
         self.plans.last()
+    }
+
+    /// Number of the plan at hand, from one; 0 without one.
+    pub fn plan_number(&self) -> u32 {
+        self.plan().map_or(0, |plan| plan.number)
     }
 
     /// The rung's target of the plan at hand.

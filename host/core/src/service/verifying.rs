@@ -1,8 +1,10 @@
 //! After the shift: read back, trials, verification, and the good end.
 
-use super::{Illegal, NeedKind, Phase, Service, StepState, TrialDone};
-use crate::event::{FaultNature, ReadBack, Said, TrialRan, VerificationWord, VerificationsAsked};
+use super::{Found, Illegal, NeedKind, Phase, Service, StepState, TrialDone};
+use crate::blob::BlobRef;
+use crate::event::{FaultNature, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked};
 use crate::fact::Outcome;
+use crate::name::PolicyName;
 use crate::policy::Role;
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
@@ -13,6 +15,34 @@ const VERIFY_AGAIN: Millis = Millis::seconds(5);
 /// How a settled rollback was found well.
 const VERIFIED: &str = "verified";
 const NOT_VERIFIED: &str = "no verification policy is configured, so it was not verified";
+
+/// What all verification policies say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Healthy,
+    /// The soonest instant at which one of them wants to be asked again.
+    Inconclusive(UnixMillis),
+    /// The worst nature of their faults.
+    Fault(FaultNature),
+    Unhealthy,
+}
+
+impl Heard {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unhealthy, _) | (_, Self::Unhealthy) => Self::Unhealthy,
+            (Self::Fault(FaultNature::Deterministic), _) | (_, Self::Fault(FaultNature::Deterministic)) => {
+                Self::Fault(FaultNature::Deterministic)
+            }
+            (Self::Fault(nature), _) | (_, Self::Fault(nature)) => Self::Fault(nature),
+            (Self::Inconclusive(one), Self::Inconclusive(two)) => Self::Inconclusive(one.min(two)),
+            (Self::Inconclusive(due), Self::Healthy) | (Self::Healthy, Self::Inconclusive(due)) => {
+                Self::Inconclusive(due)
+            }
+            (Self::Healthy, Self::Healthy) => Self::Healthy,
+        }
+    }
+}
 
 impl Service {
     pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
@@ -59,13 +89,13 @@ impl Service {
     }
 
     pub(super) fn trial_ran(&mut self, ran: &TrialRan) -> Result<(), Illegal> {
-        let acting = self.acting(ran.rung)?;
-        if !matches!(acting.step, StepState::Verifying { round, .. } if round == ran.round) {
+        if self.asks_about(ran.phase) != Some(ran.round) {
             return Err(Illegal::Stale);
         }
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         incident.trials.push(TrialDone {
-            rung: ran.rung,
+            plan: incident.plan_number(),
+            phase: ran.phase,
             round: ran.round,
             request: ran.request,
             result: ran.result,
@@ -73,56 +103,115 @@ impl Service {
         Ok(())
     }
 
-    /// Unhealthy > fault > inconclusive > healthy.
+    /// The round of verification that is under way about `phase`; none if nobody is asked about it now.
+    pub(crate) fn asks_about(&self, phase: TrialPhase) -> Option<u32> {
+        let Phase::Acting(acting) = &self.incident.as_ref()?.phase else { return None };
+        match (phase, &acting.step) {
+            (TrialPhase::Rung(rung), StepState::Verifying { round, .. }) if rung == acting.rung => {
+                Some(*round)
+            }
+            _ => None,
+        }
+    }
+
+    /// Trials that were run for `phase` so far.
+    pub fn trials(&self, phase: TrialPhase) -> impl Iterator<Item = &TrialDone> {
+        let plan = self.incident.as_ref().map_or(0, super::Incident::plan_number);
+        let all = self.incident.iter().flat_map(|incident| &incident.trials);
+        all.filter(move |done| done.plan == plan && done.phase == phase)
+    }
+
+    /// How many trials were run of the budget that `phase` shares: those of its incident.
+    pub fn trials_spent(&self, phase: TrialPhase) -> usize {
+        match phase {
+            TrialPhase::Preflight(_) | TrialPhase::Rung(_) => {
+                self.incident.as_ref().map_or(0, |incident| incident.trials.len())
+            }
+            TrialPhase::Probation(_) => 0,
+        }
+    }
+
+    /// What the policy found last about `phase`.
+    pub fn found(&self, phase: TrialPhase, policy: &PolicyName) -> Option<&BlobRef> {
+        let incident = self.incident.as_ref()?;
+        let found = incident.findings.get(policy)?;
+        (found.plan == incident.plan_number() && found.phase == phase).then_some(&found.findings)
+    }
+
     pub(super) fn verifications_asked(&mut self, asked: &VerificationsAsked) -> Result<(), Illegal> {
-        let (at, limit) = (self.at, self.deadlines().verification);
-        let StepState::Verifying { since, round, .. } = self.acting(asked.rung)?.step else {
-            return Err(Illegal::Stale);
-        };
-        if round != asked.round || asked.asked.len() != self.voices(Role::Verification) {
+        if self.asks_about(asked.phase) != Some(asked.round) {
             return Err(Illegal::Stale);
         }
-        let (mut unhealthy, mut fault, mut again): (bool, Option<FaultNature>, Option<UnixMillis>) =
-            (false, None, None);
+        let heard = self.hear(asked)?;
+        match asked.phase {
+            TrialPhase::Rung(rung) => self.rung_judged(rung, heard),
+            TrialPhase::Preflight(_) | TrialPhase::Probation(_) => Err(Illegal::Stale),
+        }
+    }
+
+    /// Keeps what the policies found and remember, and adds their words up: unhealthy > fault > inconclusive > healthy. Stale if they are not
+    /// as many as are configured.
+    pub(super) fn hear(&mut self, asked: &VerificationsAsked) -> Result<Heard, Illegal> {
+        if asked.asked.len() != self.voices(Role::Verification) {
+            return Err(Illegal::Stale);
+        }
+        let at = self.at;
+        let mut heard = Heard::Healthy;
         for verification in &asked.asked {
+            let name = verification.decision.policy.name.clone();
             if let (Some(findings), Some(incident)) = (verification.findings, &mut self.incident) {
-                incident.findings.insert(verification.decision.policy.name.clone(), findings);
+                let found = Found { plan: incident.plan_number(), phase: asked.phase, findings };
+                incident.findings.insert(name.clone(), found);
             }
-            let key = (Role::Verification, verification.decision.policy.name.clone());
-            match &verification.said {
+            let key = (Role::Verification, name);
+            let word = match &verification.said {
+                Said::Fault(nature) => Heard::Fault(*nature),
                 Said::Verdict(word) => {
                     match &verification.memo {
                         Some(memo) => drop(self.memos.insert(key, memo.clone())),
                         None => drop(self.memos.remove(&key)),
                     }
                     match word {
-                        VerificationWord::Healthy => {}
-                        VerificationWord::Unhealthy => unhealthy = true,
+                        VerificationWord::Healthy => Heard::Healthy,
+                        VerificationWord::Unhealthy => Heard::Unhealthy,
                         VerificationWord::Inconclusive(due) => {
-                            let due = (*due).max(at + Millis(100));
-                            again = Some(again.map_or(due, |soonest| soonest.min(due)));
+                            Heard::Inconclusive((*due).max(at + Millis(100)))
                         }
                     }
                 }
-                Said::Fault(nature) => {
-                    let worst = fault == Some(FaultNature::Deterministic);
-                    fault = Some(if worst { FaultNature::Deterministic } else { *nature });
-                }
-            }
+            };
+            heard = heard.and(word);
         }
-        if unhealthy {
-            self.next_rung("verification found it unhealthy");
-        } else if fault == Some(FaultNature::Deterministic) {
-            self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
-        } else if fault.is_none() && again.is_none() {
-            let how = if asked.asked.is_empty() { NOT_VERIFIED } else { VERIFIED };
-            self.well(asked.rung, how);
-        } else if at >= since + limit {
+        Ok(heard)
+    }
+
+    fn rung_judged(&mut self, rung: u32, heard: Heard) -> Result<(), Illegal> {
+        let (at, limit) = (self.at, self.deadlines().verification);
+        let verified = self.voices(Role::Verification) > 0;
+        let StepState::Verifying { since, round, .. } = self.acting(rung)?.step else {
+            return Err(Illegal::Stale);
+        };
+        let again = match heard {
+            Heard::Unhealthy => {
+                self.next_rung("verification found it unhealthy");
+                return Ok(());
+            }
+            Heard::Fault(FaultNature::Deterministic) => {
+                self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
+                return Ok(());
+            }
+            Heard::Healthy => {
+                self.well(rung, if verified { VERIFIED } else { NOT_VERIFIED });
+                return Ok(());
+            }
+            Heard::Fault(FaultNature::Environmental) => at + VERIFY_AGAIN,
+            Heard::Inconclusive(again) => again,
+        };
+        if at >= since + limit {
             self.verification_timed_out();
         } else {
-            let due = again.unwrap_or(at + VERIFY_AGAIN).min(since + limit);
-            self.acting(asked.rung)?.step =
-                StepState::Verifying { since, round: round + 1, due_at: Some(due) };
+            let due_at = Some(again.min(since + limit));
+            self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at };
         }
         Ok(())
     }

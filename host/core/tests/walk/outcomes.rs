@@ -271,7 +271,7 @@ fn verifications(dice: &mut Dice, service: &Service, rung: u32, round: u32) -> E
         memo: memo(dice),
     });
     let asked = asked.collect();
-    Event::VerificationsAsked(VerificationsAsked { rung, round, asked })
+    Event::VerificationsAsked(VerificationsAsked { phase: TrialPhase::Rung(rung), round, asked })
 }
 
 fn returned(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
@@ -451,7 +451,10 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             let version = version(dice);
             promoted(dice, id, version, None)
         }
-        12 => Event::TrialRan(TrialRan { rung, round: attempt, request: Digest::of("t"), result: blob() }),
+        12 => {
+            let phase = TrialPhase::Rung(rung);
+            Event::TrialRan(TrialRan { phase, round: attempt, request: Digest::of("t"), result: blob() })
+        }
         _ => Event::SignalTaken(SignalTaken {
             signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),
             origin: Origin::Webhook("alertmanager".into()),

@@ -1,10 +1,13 @@
 //! Asking the verification policies.
 
 use ripcord_core::blob::BlobKind;
-use ripcord_core::event::{Event, Said, VerificationAsked, VerificationWord, VerificationsAsked};
+use ripcord_core::event::{Event, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{Finding, Question, Verdict, VerificationInput, VerificationVerdict};
+use ripcord_core::role::{
+    Finding, Question, RollbackSubject, Subject, Verdict, VerificationInput, VerificationVerdict,
+};
+use ripcord_core::signal::Signal;
 
 use super::Context;
 use crate::batch::Batch;
@@ -13,31 +16,50 @@ use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 use futures_util::future::join_all;
 
+/// What the verification policies are asked about.
+pub(super) struct Asking {
+    pub(super) phase: TrialPhase,
+    pub(super) round: u32,
+    pub(super) subject: Subject,
+    /// The incident's; none for a promotion.
+    pub(super) signals: Vec<Signal>,
+    /// What was known before the shift; none for a promotion.
+    pub(super) before: Vec<Fact>,
+}
+
 pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
+    let Some(plan_digest) = incident.plan().map(|drafted| drafted.digest) else { return Batch::default() };
     let plan = match ctx.plan().await {
         Ok(plan) => plan,
         Err(instead) => return instead,
     };
+    let marks = incident.marks;
+    let subject = Subject::Rollback(RollbackSubject {
+        proposal: ctx.proposal(&incident.reason).await,
+        plan,
+        plan_digest,
+        rung,
+        shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
+    });
+    let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
+    ask(ctx, Asking { phase: TrialPhase::Rung(rung), round, subject, signals, before }).await
+}
+
+/// Asks every verification policy, all at once. They share the trials of the round.
+pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
+    let Asking { phase, round, subject, signals, before } = asking;
     let now = ctx.now();
-    let (signals, proposal) = (ctx.signals(&incident.signals).await, ctx.proposal(&incident.reason).await);
-    let before = before(ctx).await;
-    let trials = Trials::new(ctx.clone(), rung, round);
-    let shifted_at = incident.marks.shifted_at.or(incident.marks.read_back_at).unwrap_or(now);
-    let asking = ctx.setup.policies(Role::Verification).map(|placed| {
-        let (signals, proposal, plan, before) =
-            (signals.clone(), proposal.clone(), plan.clone(), before.clone());
-        let trials = &trials;
+    let trials = Trials::new(ctx.clone(), phase, round, subject.candidate().cloned());
+    let words = ctx.setup.policies(Role::Verification).map(|placed| {
+        let (subject, signals, before, trials) = (subject.clone(), signals.clone(), before.clone(), &trials);
         async move {
             let input = VerificationInput {
                 context: context(ctx, placed, Role::Verification, now).await,
+                subject,
                 signals,
-                proposal,
-                plan,
-                rung,
-                shifted_at,
                 before,
-                previous: previous(ctx, placed).await,
+                previous: previous(ctx, placed, phase).await,
                 facts: Vec::new(),
             };
             one(ctx, placed, input, trials).await
@@ -45,15 +67,15 @@ pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
     });
     let mut batch = Batch::default();
     let mut asked = Vec::new();
-    for (verification, own) in join_all(asking).await {
+    for (verification, own) in join_all(words).await {
         batch.absorb(own);
         asked.push(verification);
     }
-    batch.with(Event::VerificationsAsked(VerificationsAsked { rung, round, asked }))
+    batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked }))
 }
 
 /// What was known before the shift: the trigger's facts, and the golden data through what was live.
-async fn before(ctx: &Context) -> Vec<Fact> {
+pub(super) async fn before(ctx: &Context) -> Vec<Fact> {
     let Some(incident) = ctx.incident() else { return Vec::new() };
     let mut facts = Vec::new();
     for blob in [incident.reason.facts, incident.facts].into_iter().flatten() {
@@ -62,13 +84,9 @@ async fn before(ctx: &Context) -> Vec<Fact> {
     facts
 }
 
-/// What this policy found last time.
-async fn previous(ctx: &Context, placed: &PlacedPolicy) -> Vec<Finding> {
-    let Some(blob) =
-        ctx.incident().and_then(|incident| incident.findings.get(&placed.policy.reference().name))
-    else {
-        return Vec::new();
-    };
+/// What this policy found last time about the same.
+async fn previous(ctx: &Context, placed: &PlacedPolicy, phase: TrialPhase) -> Vec<Finding> {
+    let Some(blob) = ctx.service.found(phase, &placed.policy.reference().name) else { return Vec::new() };
     ctx.blob(blob).await.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 

@@ -111,8 +111,8 @@ impl Reader<'_> {
             missing.push(MissingLine { name: gap.name.clone(), reason: self.text(&gap.reason).await? });
         }
         let mut findings = Vec::new();
-        for blob in incident.findings.values() {
-            let bytes = self.store.blob(blob).await?.unwrap_or_default();
+        for found in incident.findings.values() {
+            let bytes = self.store.blob(&found.findings).await?.unwrap_or_default();
             findings.extend(serde_json::from_slice::<Vec<Finding>>(&bytes).unwrap_or_default());
         }
         let plan = match incident.plan() {

@@ -234,7 +234,10 @@ fn fixture_files(roles: &[Role]) -> Result<Vec<(PathBuf, String)>, Failure> {
     for role in roles {
         for (name, case) in read(cases(*role))?.as_object().into_iter().flatten() {
             let mut fixture = json!({ "about": case["about"], "role": type_name(role.as_str()) });
-            let input = input(*role, read(INCIDENT)?, read(PLAN)?);
+            let mut input = input(*role, read(INCIDENT)?, read(PLAN)?);
+            if case["preflight"] == true {
+                before_the_shift(&mut input);
+            }
             if !input.is_empty() {
                 fixture["input"] = Value::Object(input);
             }
@@ -249,8 +252,13 @@ fn fixture_files(roles: &[Role]) -> Result<Vec<(PathBuf, String)>, Failure> {
 
 /// What a role is told besides what every policy is told.
 fn input(role: Role, incident: Value, plan: Value) -> Map<String, Value> {
+    let proposal = incident["proposal"].clone();
     let mut input = match (role, incident) {
         (Role::Trigger, _) => return Map::new(),
+        (Role::Verification, Value::Object(mut incident)) => {
+            incident.remove("proposal");
+            incident
+        }
         (_, Value::Object(incident)) => incident,
         _ => Map::new(),
     };
@@ -264,14 +272,28 @@ fn input(role: Role, incident: Value, plan: Value) -> Map<String, Value> {
             set("opened_at", json!({ "$ago": "1m" }));
         }
         Role::Verification => {
-            set("plan", plan);
-            set("rung", json!(0));
-            set("shifted_at", json!({ "$ago": "1m" }));
+            let rollback = json!({
+                "proposal": proposal,
+                "plan": plan,
+                "plan_digest": "0".repeat(64),
+                "rung": 0,
+                "shifted_at": { "$ago": "1m" },
+            });
+            set("subject", json!({ "Rollback": rollback }));
             set("before", json!([]));
             set("previous", json!([]));
         }
     }
     input
+}
+
+/// The same rung, tried before anything is shifted.
+fn before_the_shift(input: &mut Map<String, Value>) {
+    let Some(subject) = input.get_mut("subject").and_then(Value::as_object_mut) else { return };
+    if let Some(Value::Object(mut rollback)) = subject.remove("Rollback") {
+        rollback.remove("shifted_at");
+        subject.insert("Preflight".to_owned(), Value::Object(rollback));
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use ripcord_core::name::{IncidentId, InvalidName, VersionName};
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{
-    ApprovalInput, Context, PlannerInput, Proposal, Question, TriggerInput, Urgency, VerificationInput,
+    ApprovalInput, Context, PlannerInput, Proposal, Question, RollbackSubject, Subject, TriggerInput,
+    Urgency, VerificationInput,
 };
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
@@ -68,11 +69,14 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
         }),
         Role::Verification => Question::Verification(VerificationInput {
             context,
+            subject: Subject::Rollback(RollbackSubject {
+                proposal,
+                plan: plan(setup, incident, now)?,
+                plan_digest: Digest::of("check"),
+                rung: 0,
+                shifted_at: now,
+            }),
             signals,
-            proposal,
-            plan: plan(setup, incident, now)?,
-            rung: 0,
-            shifted_at: now,
             before: Vec::new(),
             previous: Vec::new(),
             facts,

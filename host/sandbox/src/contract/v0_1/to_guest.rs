@@ -5,8 +5,8 @@ use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::plan::{Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::role::{
-    ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, Proposal, ServiceFacts, TriggerInput,
-    Urgency, VerificationInput,
+    ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject,
+    Proposal, RollbackSubject, ServiceFacts, Subject, TriggerInput, Urgency, VerificationInput,
 };
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
 use ripcord_core::target::{
@@ -404,16 +404,60 @@ impl ToGuest for ApprovalInput {
     }
 }
 
+impl ToGuest for Subject {
+    type Guest = verification::Subject;
+    fn to_guest(&self) -> verification::Subject {
+        match self {
+            Self::Rollback(subject) => verification::Subject::Rollback(subject.to_guest()),
+            Self::Preflight(subject) => verification::Subject::Preflight(subject.to_guest()),
+            Self::Promotion(subject) => verification::Subject::Promotion(subject.to_guest()),
+        }
+    }
+}
+
+impl ToGuest for RollbackSubject {
+    type Guest = verification::Rollback;
+    fn to_guest(&self) -> verification::Rollback {
+        verification::Rollback {
+            proposal: self.proposal.to_guest(),
+            plan: self.plan.to_guest(),
+            plan_digest: self.plan_digest.to_guest(),
+            rung: self.rung,
+            shifted_at: self.shifted_at.0,
+        }
+    }
+}
+
+impl ToGuest for PreflightSubject {
+    type Guest = verification::Preflight;
+    fn to_guest(&self) -> verification::Preflight {
+        verification::Preflight {
+            proposal: self.proposal.to_guest(),
+            plan: self.plan.to_guest(),
+            plan_digest: self.plan_digest.to_guest(),
+            rung: self.rung,
+        }
+    }
+}
+
+impl ToGuest for PromotionSubject {
+    type Guest = verification::Promotion;
+    fn to_guest(&self) -> verification::Promotion {
+        verification::Promotion {
+            version: self.version.to_guest(),
+            before: self.before.to_guest(),
+            noticed_at: self.noticed_at.0,
+        }
+    }
+}
+
 impl ToGuest for VerificationInput {
     type Guest = verification::Input;
     fn to_guest(&self) -> verification::Input {
         verification::Input {
             context: self.context.to_guest(),
+            subject: self.subject.to_guest(),
             signals: self.signals.to_guest(),
-            proposal: self.proposal.to_guest(),
-            plan: self.plan.to_guest(),
-            rung: self.rung,
-            shifted_at: self.shifted_at.0,
             before: self.before.to_guest(),
             previous: self.previous.to_guest(),
             facts: self.facts.to_guest(),
