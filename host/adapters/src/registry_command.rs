@@ -1,8 +1,9 @@
 //! A registry behind a team's own programs.
 //!
 //! `list` prints a JSON array, in any order: `[{"version": "1.3.2", "created-at": "2026-11-22T18:53:29Z", "digest": null, "aliases": [], "tags": {},
-//! "measures": {}, "signature": null, "runtime": null, "broken": null, "lineage": {"code": null, "dataset": null, "dataset-revision": null,
-//! "parent": null, "parameters": {}}}]`; all but the first two may be left out. `fetch` puts the artefact's files into the folder `{into}`, and nothing
+//! "measures": {}, "signature": null, "runtime": null, "broken": null, "lineage": {"code": null, "run": null,
+//! "source": null, "dataset": null, "dataset-revision": null, "datasets": [{"name": "cards", "revision": null, "context": "eval"}], "parent": null,
+//! "parameters": {}}}]`; all but the first two may be left out, and `datasets` lists those besides the training one. `fetch` puts the artefact's files into the folder `{into}`, and nothing
 //! else. `manifest` prints what is kept as evidence; without it the line of `list` is. `mark` is told the state, `held` or `lifted`.
 //! Any exit code but zero is a failure; 75 means that trying again later may help.
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Lineage, Measure};
+use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
@@ -81,10 +82,23 @@ struct Line {
 #[serde(rename_all = "kebab-case", default)]
 struct LineageLine {
     code: Option<String>,
+    run: Option<String>,
+    source: Option<String>,
     dataset: Option<String>,
     dataset_revision: Option<String>,
+    datasets: Vec<DatasetLine>,
     parent: Option<VersionName>,
     parameters: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DatasetLine {
+    name: String,
+    #[serde(default)]
+    revision: Option<String>,
+    #[serde(default)]
+    context: Option<String>,
 }
 
 /// A line of the list: as it was printed, and as it was read.
@@ -161,6 +175,7 @@ fn read(printed: Value) -> Result<Listed, String> {
         Value::String(text) => text,
         other => other.to_string(),
     };
+    let datasets = datasets(&line.lineage);
     let parameters = line.lineage.parameters.into_iter().map(|(name, value)| (name, text(value))).collect();
     Ok(Listed {
         printed,
@@ -175,13 +190,31 @@ fn read(printed: Value) -> Result<Listed, String> {
             broken: line.broken,
         },
         lineage: Lineage {
+            datasets,
             code: line.lineage.code,
+            run: line.lineage.run,
+            source: line.lineage.source,
             parameters: labels(parameters),
             dataset: line.lineage.dataset,
             dataset_revision: line.lineage.dataset_revision,
             parent: line.lineage.parent.map(|version| VersionTarget { version, digest: None }),
         },
     })
+}
+
+/// The training data set first.
+fn datasets(line: &LineageLine) -> Vec<Dataset> {
+    let trained_on = line.dataset.clone().map(|name| Dataset {
+        name,
+        revision: line.dataset_revision.clone(),
+        context: Some("training".to_owned()),
+    });
+    let further = line.datasets.iter().map(|set| Dataset {
+        name: set.name.clone(),
+        revision: set.revision.clone(),
+        context: set.context.clone(),
+    });
+    trained_on.into_iter().chain(further).collect()
 }
 
 #[async_trait]

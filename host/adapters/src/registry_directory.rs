@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{artefact, folder};
 
-pub use manifest::{Artefact, Manifest, ManifestLineage};
+pub use manifest::{Artefact, Manifest, ManifestDataset, ManifestLineage};
 pub use register::{register, write_manifest};
 
 /// The file that describes a version.

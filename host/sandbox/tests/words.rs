@@ -7,9 +7,9 @@ mod kit;
 use kit::{ALL_KINDS, Guest, limits, question, sandbox};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{
-    Candidate, Checkpoint, CheckpointsQuery, Configuration, Detail, Exchange, Fact, GoldenQuery, Lineage,
-    Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery, RecheckQuery,
-    Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
+    Candidate, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact, GoldenQuery,
+    Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery,
+    RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -284,9 +284,16 @@ fn facts() -> Vec<Fact> {
             Request::Lineage(version("1")),
             Value::Lineage(Lineage {
                 code: Some("c".into()),
+                run: Some("u".into()),
+                source: Some("s".into()),
                 parameters: labels(),
                 dataset: Some("d".into()),
                 dataset_revision: Some("r".into()),
+                datasets: vec![Dataset {
+                    name: "d".into(),
+                    revision: Some("r".into()),
+                    context: Some("training".into()),
+                }],
                 parent: Some(version("0")),
             }),
         ),

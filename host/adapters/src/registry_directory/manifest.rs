@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Lineage, Measure};
+use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{ArtefactFile, VersionTarget};
@@ -52,6 +52,12 @@ pub struct ManifestLineage {
     /// Revision of the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The training run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Where the artefact was taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The training data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
@@ -64,6 +70,23 @@ pub struct ManifestLineage {
     /// Training parameters: texts, numbers, booleans.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, toml::Value>,
+    /// Further data sets, such as the one that it was evaluated with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<ManifestDataset>,
+}
+
+/// A data set that went into a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ManifestDataset {
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What it was used for, such as `eval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 /// One file of the artefact.
@@ -135,8 +158,21 @@ impl Manifest {
             other => other.to_string(),
         };
         let lineage = &self.lineage;
+        let trained_on = lineage.dataset.clone().map(|name| Dataset {
+            name,
+            revision: lineage.dataset_revision.clone(),
+            context: Some("training".to_owned()),
+        });
+        let further = lineage.datasets.iter().map(|set| Dataset {
+            name: set.name.clone(),
+            revision: set.revision.clone(),
+            context: set.context.clone(),
+        });
         Lineage {
             code: lineage.code.clone(),
+            run: lineage.run.clone(),
+            source: lineage.source.clone(),
+            datasets: trained_on.into_iter().chain(further).collect(),
             parameters: lineage
                 .parameters
                 .iter()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ripcord_core::fact::{Lineage, Measure};
+use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
@@ -178,39 +178,31 @@ fn measures(run: Option<&Run>) -> Vec<Measure> {
     measures
 }
 
-/// What the run and the version say of the origin. The contract knows one data set: it is the one that was logged for training, or the first;
-/// others, the run and the source stand among the parameters, under names that no parameter of MLflow's has.
+/// What the run and the version say of the origin. Of several data sets the one that was logged for training counts as the training data, or the
+/// first. What else MLflow knows of the run stands among the parameters, under names that no parameter of MLflow's has.
 pub(super) fn lineage(version: &Version, run: Option<Run>) -> Lineage {
-    let mut parameters = Vec::new();
-    let mut add = |name: String, value: &str| {
-        if !value.is_empty() {
-            parameters.push(Label::new(name, value));
-        }
-    };
-    add("mlflow:source".into(), &version.source);
-    add("mlflow:run".into(), &version.run_id);
-    let Some(run) = run else {
-        parameters.sort();
-        return Lineage { code: None, parameters, dataset: None, dataset_revision: None, parent: None };
-    };
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let own = Lineage { run: text(&version.run_id), source: text(&version.source), ..Lineage::default() };
+    let Some(run) = run else { return own };
     let tag = |key: &str| run.data.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
-    for key in ["mlflow.source.name", "mlflow.source.type", "mlflow.user"] {
-        add(key.replacen("mlflow.", "mlflow:", 1), tag(key).unwrap_or_default());
-    }
-    let mut datasets: Vec<&DatasetInput> = run.inputs.dataset_inputs.iter().collect();
-    datasets.sort_by_key(|input| !matches!(context(input), "training" | "train"));
-    for (number, input) in datasets.iter().enumerate().skip(1) {
-        let name = format!("mlflow:dataset:{number}:{}:{}", context(input), input.dataset.name);
-        add(name, &input.dataset.digest);
-    }
-    let dataset = datasets.first().map(|input| &input.dataset);
-    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let known = ["mlflow.source.name", "mlflow.source.type", "mlflow.user"].into_iter().filter_map(|key| {
+        let value = tag(key).filter(|value| !value.is_empty())?;
+        Some(Label::new(key.replacen("mlflow.", "mlflow:", 1), value))
+    });
+    let mut parameters: Vec<Label> = known.collect();
     let code = tag(COMMIT).map(str::to_owned);
-    let (name, revision) =
-        (dataset.and_then(|set| text(&set.name)), dataset.and_then(|set| text(&set.digest)));
+    let mut inputs: Vec<&DatasetInput> =
+        run.inputs.dataset_inputs.iter().filter(|input| !input.dataset.name.is_empty()).collect();
+    inputs.sort_by_key(|input| !matches!(context(input), "training" | "train"));
+    let datasets = inputs.into_iter().map(|input| Dataset {
+        name: input.dataset.name.clone(),
+        revision: text(&input.dataset.digest),
+        context: text(context(input)),
+    });
+    let datasets = datasets.collect();
     parameters.extend(run.data.params.into_iter().map(|pair| Label { name: pair.key, value: pair.value }));
     parameters.sort();
-    Lineage { code, parameters, dataset: name, dataset_revision: revision, parent: None }
+    Lineage { code, parameters, ..own }.with_datasets(datasets)
 }
 
 fn context(input: &DatasetInput) -> &str {

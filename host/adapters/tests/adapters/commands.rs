@@ -60,7 +60,7 @@ fn artefacts(root: &Path) {
 
 const LIST: &str = r#"[{"version": "1.0", "created-at": "2026-11-01T00:00:00Z"},
     {"version": "1.1", "created-at": "2026-11-02T00:00:00Z", "measures": {"accuracy": 0.9}, "tags": {"a": "b"},
-     "lineage": {"dataset": "d", "parameters": {"depth": 4}}, "of-its-own": 1}]"#;
+     "lineage": {"run": "r-1", "dataset": "d", "datasets": [{"name": "e", "context": "eval"}], "parameters": {"depth": 4}}, "of-its-own": 1}]"#;
 
 #[tokio::test]
 async fn the_registry_conforms() {
@@ -80,6 +80,10 @@ async fn the_registry_conforms() {
         }
         let lineage = adapter.lineage(&version("1.1")).await.unwrap();
         assert_eq!((lineage.dataset.as_deref(), lineage.parameters[0].value.as_str()), (Some("d"), "4"));
+        let sets: Vec<_> =
+            lineage.datasets.iter().map(|set| (set.name.as_str(), set.context.as_deref())).collect();
+        assert_eq!(sets, [("d", Some("training")), ("e", Some("eval"))]);
+        assert_eq!((lineage.run.as_deref(), lineage.source), (Some("r-1"), None));
         let manifest = adapter.manifest(&version("1.1")).await.unwrap();
         assert!(String::from_utf8(manifest).unwrap().contains("of-its-own"), "evidence is verbatim");
     }

@@ -63,6 +63,13 @@ async fn a_version_is_described_as_its_manifest_says() {
     assert_eq!(lineage.dataset_revision.as_deref(), Some("7"));
     assert_eq!(lineage.parameters[0].value, "4");
     assert_eq!(lineage.parent.unwrap().version, version("0.9"));
+    let sets: Vec<_> =
+        lineage.datasets.iter().map(|set| (set.name.as_str(), set.context.as_deref())).collect();
+    assert_eq!(sets, [("transactions", Some("training")), ("review-2026", Some("eval"))]);
+    assert_eq!(
+        (lineage.run.as_deref(), lineage.datasets[0].revision.as_deref()),
+        (Some("run-17"), Some("7"))
+    );
 }
 
 #[tokio::test]

@@ -93,9 +93,13 @@ async fn lineage_names_code_parameters_and_data_sets() {
         };
         assert_eq!(value("C"), "0.01");
         assert_eq!(value("mlflow:source.name"), "seed.py");
-        assert_eq!(value("mlflow:run").len(), 32);
-        assert!(value("mlflow:source").starts_with(source));
-        assert_eq!(value("mlflow:dataset:1:eval:iris-rest").len(), 8);
+        assert_eq!(lineage.run.map(|run| run.len()), Some(32));
+        assert!(lineage.source.unwrap().starts_with(source));
+        let sets: Vec<_> =
+            lineage.datasets.iter().map(|set| (set.name.as_str(), set.context.as_deref())).collect();
+        assert_eq!(sets, [("iris", Some("training")), ("iris-rest", Some("eval"))]);
+        assert_eq!(lineage.datasets[0].revision, lineage.dataset_revision);
+        assert_eq!(lineage.datasets[1].revision.as_ref().unwrap().len(), 8);
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::Router;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use ripcord_adapters::registry_directory::{Manifest, ManifestLineage, register};
+use ripcord_adapters::registry_directory::{Manifest, ManifestDataset, ManifestLineage, register};
 use ripcord_adapters::{Http, Shared};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::VersionName;
@@ -119,10 +119,17 @@ pub(crate) fn manifest(name: &str, created_at: &str) -> Manifest {
         measures: [("accuracy".to_owned(), 0.97)].into(),
         lineage: ManifestLineage {
             code: Some("abc123".into()),
+            run: Some("run-17".into()),
+            source: None,
             dataset: Some("transactions".into()),
             dataset_revision: Some("7".into()),
             parent: Some(version("0.9")),
             parameters: [("depth".to_owned(), toml::Value::Integer(4))].into(),
+            datasets: vec![ManifestDataset {
+                name: "review-2026".into(),
+                revision: None,
+                context: Some("eval".into()),
+            }],
         },
         artefacts: Vec::new(),
     }

@@ -107,7 +107,11 @@ async fn facts(registry: &MlflowRegistry, seeded: &Seeded) {
     assert!(listed.runtime.unwrap().starts_with("mlflow.sklearn, python "));
     let lineage = registry.lineage(&version("1")).await.unwrap();
     assert_eq!(lineage.dataset.as_deref(), Some("iris"));
-    assert!(lineage.parameters.iter().any(|label| label.value == seeded.versions[0].run));
+    assert_eq!(lineage.run.as_ref(), Some(&seeded.versions[0].run));
+    assert!(lineage.source.is_some_and(|source| !source.is_empty()));
+    let sets: Vec<_> =
+        lineage.datasets.iter().map(|set| (set.name.as_str(), set.context.as_deref())).collect();
+    assert_eq!(sets, [("iris", Some("training")), ("iris-rest", Some("eval"))]);
     let manifest = String::from_utf8(registry.manifest(&version("1")).await.unwrap()).unwrap();
     assert!(manifest.contains("payments"), "{manifest}");
 

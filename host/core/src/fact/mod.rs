@@ -17,7 +17,7 @@ pub use metric::{Measure, Point, Sample, Series};
 pub use request::{
     CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
 };
-pub use state::{Candidate, Checkpoint, Configuration, Lineage, Live};
+pub use state::{Candidate, Checkpoint, Configuration, Dataset, Lineage, Live};
 pub use trial::{Exchange, Payload, Quantiles, Row, Slice, Tensor, Trial};
 pub use unavailable::{Unavailable, UnavailableReason};
 

@@ -81,16 +81,49 @@ pub struct Configuration {
 }
 
 /// What a version was made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// Revision of the code.
     pub code: Option<String>,
+    /// The training run, as the registry names it.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// Where the registry took the artefact from.
+    #[serde(default)]
+    pub source: Option<String>,
     /// Training parameters.
     pub parameters: Vec<Label>,
     /// The training data set.
     pub dataset: Option<String>,
     /// Its revision.
     pub dataset_revision: Option<String>,
+    /// Every data set that is known to have gone into it, the training one among them and first.
+    #[serde(default)]
+    pub datasets: Vec<Dataset>,
     /// The version that this one was trained from.
     pub parent: Option<VersionTarget>,
+}
+
+/// A data set that went into a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// As the registry has it.
+    pub name: String,
+    /// Its revision.
+    pub revision: Option<String>,
+    /// What it was used for, such as `training` or `eval`.
+    pub context: Option<String>,
+}
+
+impl Lineage {
+    /// With these data sets, what was trained on first; the first is the training data set.
+    pub fn with_datasets(self, datasets: Vec<Dataset>) -> Self {
+        let first = datasets.first();
+        Self {
+            dataset: first.map(|set| set.name.clone()),
+            dataset_revision: first.and_then(|set| set.revision.clone()),
+            datasets,
+            ..self
+        }
+    }
 }

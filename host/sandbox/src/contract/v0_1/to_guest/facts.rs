@@ -1,9 +1,9 @@
 //! Facts in the words of this version.
 
 use ripcord_core::fact::{
-    Candidate, Checkpoint, CheckpointsQuery, Configuration, Detail, Exchange, Fact, GoldenQuery, Lineage,
-    Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery, RecheckQuery,
-    Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
+    Candidate, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact, GoldenQuery,
+    Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery,
+    RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::standing::Standing;
@@ -257,14 +257,28 @@ impl ToGuest for Configuration {
     }
 }
 
+impl ToGuest for Dataset {
+    type Guest = facts::Dataset;
+    fn to_guest(&self) -> facts::Dataset {
+        facts::Dataset {
+            name: self.name.clone(),
+            revision: self.revision.clone(),
+            context: self.context.clone(),
+        }
+    }
+}
+
 impl ToGuest for Lineage {
     type Guest = facts::Lineage;
     fn to_guest(&self) -> facts::Lineage {
         facts::Lineage {
             code: self.code.clone(),
+            run: self.run.clone(),
+            source: self.source.clone(),
             parameters: self.parameters.to_guest(),
             dataset: self.dataset.clone(),
             dataset_revision: self.dataset_revision.clone(),
+            datasets: self.datasets.to_guest(),
             parent: self.parent.to_guest(),
         }
     }
