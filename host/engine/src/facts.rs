@@ -36,18 +36,18 @@ pub(crate) async fn fetch(
         };
     }
     let (source, value) = answer(ctx, &request, now).await;
-    let as_of = match &value {
-        Ok(Value::Live(live)) => live.observed_at,
-        Ok(Value::Metric(_)) => {
-            if let Request::Metric(MetricQuery { at: Some(at), .. }) = &request {
-                *at
-            } else {
-                now
-            }
-        }
-        _ => now,
-    };
+    let as_of = as_of(&request, &value, now);
     Fact { id, request, value, source, as_of }
+}
+
+/// The instant that an answer speaks of: of a metric, the one that was asked for, and so also of its absence. What ends in the future speaks of now.
+fn as_of(request: &Request, value: &Answered, now: UnixMillis) -> UnixMillis {
+    match (request, value) {
+        (_, Ok(Value::Live(live))) => live.observed_at,
+        (Request::Metric(MetricQuery { at: Some(at), .. }), _) => (*at).min(now),
+        (Request::MetricRange(RangeQuery { window, .. }), _) => window.end.min(now),
+        _ => now,
+    }
 }
 
 async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, Answered) {
@@ -187,5 +187,36 @@ pub(crate) fn live_fact(live: Live, source: &str) -> Fact {
         value: Ok(Value::Live(live)),
         source: source.into(),
         as_of,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ripcord_core::time::Millis;
+
+    #[test]
+    fn a_metric_speaks_of_the_instant_that_was_asked_for() {
+        let now = UnixMillis(1_000);
+        let metric = |at: Option<u64>| {
+            Request::Metric(MetricQuery { source: None, query: "q".into(), at: at.map(UnixMillis) })
+        };
+        let range = |end| {
+            let window = Window { start: UnixMillis(0), end: UnixMillis(end) };
+            Request::MetricRange(RangeQuery { source: None, query: "q".into(), window, step: Millis(1) })
+        };
+        let missing: Answered = Err(Unavailable::new(UnavailableReason::NoData, "nothing"));
+        for (request, expected) in [
+            (metric(None), 1_000),
+            (metric(Some(400)), 400),
+            (metric(Some(2_000)), 1_000),
+            (range(400), 400),
+            (range(2_000), 1_000),
+            (Request::Votes, 1_000),
+        ] {
+            assert_eq!(as_of(&request, &missing, now), UnixMillis(expected), "{request:?}");
+            let value: Answered = Ok(Value::Metric(Vec::new()));
+            assert_eq!(as_of(&request, &value, now), UnixMillis(expected), "{request:?}");
+        }
     }
 }

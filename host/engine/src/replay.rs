@@ -26,6 +26,19 @@ pub enum Result {
     Unreadable(String),
 }
 
+/// A fact that a decision rested on, without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestedOn {
+    /// Which adapter answered.
+    pub source: String,
+    /// The instant that it speaks of.
+    pub as_of: UnixMillis,
+    /// What was asked for, in the guest's words.
+    pub request: serde_json::Value,
+    /// Why there was no value, in the guest's words; none where there was one.
+    pub missing: Option<serde_json::Value>,
+}
+
 /// One decision, run again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayedDecision {
@@ -43,6 +56,8 @@ pub struct ReplayedDecision {
     pub fault: Option<Fault>,
     /// What the policy logged when it was recorded.
     pub log: Vec<LogLine>,
+    /// What it was given to decide on, in the order in which it came.
+    pub facts: Vec<RestedOn>,
     /// What came of it.
     pub result: Result,
 }
@@ -94,7 +109,7 @@ pub async fn replay(
                 continue;
             }
             let recording = store.blob(&decision.recording).await?;
-            let (fault, log) = recording.as_deref().map(then).unwrap_or_default();
+            let (fault, log, facts) = recording.as_deref().map(then).unwrap_or_default();
             let result = match recording {
                 Some(recording) => one(store, sandbox, &mut policies, &decision, recording).await?,
                 None => Result::RecordingErased,
@@ -108,6 +123,7 @@ pub async fn replay(
                 role,
                 fault,
                 log,
+                facts,
                 result,
             });
         }
@@ -149,14 +165,30 @@ pub(crate) fn decisions_of(event: &Event) -> Vec<&Decision> {
     }
 }
 
-/// The fault and the log of a decision, as recorded.
-fn then(recording: &[u8]) -> (Option<Fault>, Vec<LogLine>) {
+/// The fault, the log and the facts of a decision, as recorded.
+fn then(recording: &[u8]) -> (Option<Fault>, Vec<LogLine>, Vec<RestedOn>) {
     let Ok(recording) = Recording::read(recording) else { return <_>::default() };
+    let facts = rested_on(&recording.question);
     let fault = match recording.end {
         RecordedEnd::Fault(fault) => Some(fault),
         RecordedEnd::Done(_) => None,
     };
-    (fault, recording.rounds.into_iter().flat_map(|round| round.log).collect())
+    (fault, recording.rounds.into_iter().flat_map(|round| round.log).collect(), facts)
+}
+
+/// The facts of a question: the name of the role, and in it what the policy was given.
+fn rested_on(question: &serde_json::Value) -> Vec<RestedOn> {
+    let input = question.as_object().and_then(|roles| roles.values().next());
+    let facts = input.and_then(|input| input["facts"].as_array());
+    let fact = |fact: &serde_json::Value| {
+        Some(RestedOn {
+            source: fact["source"].as_str()?.to_owned(),
+            as_of: UnixMillis(fact["as_of"].as_u64()?),
+            request: fact["request"].clone(),
+            missing: fact["value"].get("Err").cloned(),
+        })
+    };
+    facts.into_iter().flatten().filter_map(fact).collect()
 }
 
 async fn one(

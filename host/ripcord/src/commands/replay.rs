@@ -59,6 +59,9 @@ fn page(report: &ReplayReport) -> Page {
                 "policy": decision.policy, "role": decision.role,
                 "result": word(&decision.result), "text": said(&decision.result),
                 "fault": decision.fault, "log": decision.log,
+                "facts": decision.facts.iter().map(|fact| json!({
+                    "source": fact.source, "as-of": fact.as_of, "request": fact.request, "missing": fact.missing,
+                })).collect::<Vec<_>>(),
             })
         })
         .collect();
