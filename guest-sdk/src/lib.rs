@@ -47,6 +47,7 @@
 mod answer;
 #[doc(hidden)]
 pub mod bindings;
+pub mod calendar;
 #[doc(hidden)]
 pub mod component;
 pub mod count;

@@ -1,5 +1,6 @@
 //! From the settings and the facts to what state the metric is in.
 
+use ripcord_sdk::calendar;
 use ripcord_sdk::contract::facts::{Point, Series};
 use ripcord_sdk::contract::types::Instant;
 use ripcord_sdk::limit::Volume;
@@ -33,6 +34,8 @@ pub(crate) struct Evidence<'s> {
 
 impl<'s> Evidence<'s> {
     pub(crate) fn gather(now: Instant, facts: &Facts, settings: &'s Settings) -> Step<Self> {
+        // From here on `now` is the instant that is judged.
+        let now = now - settings.as_of.unwrap_or_default();
         let grid = Grid { end: now, length: settings.history(), sampling: settings.sampling };
         let earlier = settings.limit.baseline(now, settings.sampling);
         let (values, volume, baseline) = facts.all((
@@ -55,7 +58,12 @@ impl<'s> Evidence<'s> {
         };
         let lookback = settings.sampling.lookback;
         let Some(last) = values.last().filter(|last| last.at + lookback >= now) else {
-            return State::Missing(format!("{} has no value in the last {lookback}", settings.title()));
+            let before = if settings.as_of.is_some() { " before then" } else { "" };
+            let title = settings.title();
+            return State::Missing(format!(
+                "{title} has no value in the last {lookback}{before}{}",
+                settings.then(now)
+            ));
         };
         if let Some((required, counted)) = settings.volume.as_ref().map(|volume| volume.at_least).zip(volume)
             && counted < required
@@ -70,7 +78,8 @@ impl<'s> Evidence<'s> {
         let condition = Hysteresis::new(settings.when, limit, settings.hysteresis);
         let since = stats::sustained_since(&values, &condition, lookback);
         let held = since.map(|since| millis(last.at.saturating_sub(since)));
-        let text = settings.sentence(last.value, &condition, held, &origin);
+        let text =
+            settings.sentence(last.value, &condition, held, &origin) + &settings.period(since, last.at);
         match since.zip(held) {
             None => State::Well(text),
             Some((since, held)) => State::Beyond { since, held, text },
@@ -79,6 +88,19 @@ impl<'s> Evidence<'s> {
 }
 
 impl Settings {
+    /// The instant that is judged, where it is not now.
+    fn then(&self, judged: Instant) -> String {
+        self.as_of.map_or_else(String::new, |ago| format!(", as of {}, {ago} ago", calendar::minute(judged)))
+    }
+
+    /// Which days the values are of, where they are not those of now.
+    fn period(&self, since: Option<Instant>, last: Instant) -> String {
+        let Some(ago) = self.as_of else { return String::new() };
+        let (first, last) = (calendar::day(since.unwrap_or(last)), calendar::day(last));
+        let days = if first == last { format!("on {last}") } else { format!("from {first} to {last}") };
+        format!(", {days} (as of {ago} ago)")
+    }
+
     /// How many events there were.
     fn count(&self, volume: &Volume, fact: Fact<'_, [Series]>, grid: &Grid) -> Result<f64, String> {
         let values = volume.metric.values(fact, grid, Instant::MIN)?;

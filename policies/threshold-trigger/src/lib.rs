@@ -5,12 +5,14 @@
 
 mod evidence;
 mod settings;
+mod subject;
 
 pub use settings::Settings;
 
 use evidence::{Evidence, State};
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::{Hysteresis, readable};
+use subject::Subject;
 
 /// The policy.
 #[derive(Debug)]
@@ -33,11 +35,20 @@ impl Policy for ThresholdTrigger {
 }
 
 impl Trigger for ThresholdTrigger {
-    const FACTS: &'static [FactKind] = &[FactKind::MetricRange];
+    const FACTS: &'static [FactKind] = &[FactKind::MetricRange, FactKind::Live];
 
     fn assess(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<Assessment> {
         let memo: Raised = case.memo();
         let recheck = case.now() + settings.recheck;
+        let subject = match Subject::of(case, facts, settings)? {
+            Subject::Judge(subject) => subject,
+            Subject::Unknown(why) => {
+                return Ok(Assessment::watch(recheck).note(Note::warning(why)).remember(&memo));
+            }
+            Subject::Younger(text) if memo.raised => return Ok(Assessment::stand_down(text)),
+            Subject::Younger(text) => return Ok(Assessment::ignore().note(Note::info(text))),
+        };
+        let settings = subject.as_ref();
         let assessment = match Evidence::gather(case.now(), facts, settings)?.judge() {
             State::Missing(why) => Assessment::watch(recheck).note(Note::warning(why)).remember(&memo),
             State::TooFew(why) => Assessment::watch(recheck).note(Note::info(why)).remember(&memo),
@@ -47,7 +58,8 @@ impl Trigger for ThresholdTrigger {
                 Assessment::roll_back(proposal).remember(&Raised { raised: true })
             }
             State::Beyond { since, text, .. } => {
-                let until = (since + settings.for_at_least).max(case.now() + settings.sampling.step);
+                let now_enough = since + settings.as_of.unwrap_or_default() + settings.for_at_least;
+                let until = now_enough.max(case.now() + settings.sampling.step);
                 Assessment::watch(until).note(Note::info(text)).remember(&memo)
             }
             State::Well(text) if memo.raised || case.all_resolved() => Assessment::stand_down(text),

@@ -29,6 +29,10 @@ pub struct Settings {
     /// How many events there must be before their ratio means something.
     #[serde(default)]
     pub volume: Option<Volume>,
+    /// How long ago the metric is judged, such as `5d`, where the truth about a decision is known days later: everything is read as of then. Now if
+    /// left out. `$live` in a query stands for the name of the version that is live now, so that the harm of another is not held against it.
+    #[serde(default)]
+    pub as_of: Option<Duration>,
     /// How finely the metrics are read.
     #[serde(default)]
     pub sampling: Sampling,
@@ -71,6 +75,12 @@ impl Settings {
                 "`hysteresis` is `{}`: write a ratio of at least 0 and below 1",
                 self.hysteresis
             ));
+        }
+        if self.as_of.is_some_and(Duration::is_zero) {
+            return Err(
+                "`as-of` is `0s`: write how long ago to judge, such as `5d`, or leave it out for now"
+                    .to_owned(),
+            );
         }
         if self.recheck.is_zero() {
             return Err(
