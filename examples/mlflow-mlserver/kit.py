@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 SERVICE = "fraud-api"
 # Port in the files of this folder, and what listens there.
 PORTS = {5000: "mlflow", 8080: "mlserver", 8081: "grpc", 8082: "mlserver-metrics", 8787: "ripcord", 9090: "prometheus", 9093: "alertmanager", 9108: "traffic"}
-FILES = ["prometheus.yml", "rules.yml", "alertmanager.yml", "ripcord.toml", "act.toml", "probe.json"]
+FILES = ["prometheus.yml", "rules.yml", "alertmanager.yml", "ripcord.toml", "act.toml", "late.toml", "probe.json"]
 PATIENCE = 120
 
 
