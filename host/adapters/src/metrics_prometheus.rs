@@ -1,7 +1,8 @@
 //! Metrics from a server with the Prometheus HTTP API, version 1.
 //!
 //! Queries are PromQL, which the server computes. An empty answer is "no data"; a query that the server does not understand, a server that fails, is
-//! late or answers too much are each told apart from it.
+//! late or answers too much are each told apart from it. So is an empty answer with a warning: the server says that it could not ask everyone.
+//! `README.md` beside this module says what to configure and what was tried.
 
 use async_trait::async_trait;
 use reqwest::{Method, Url};
@@ -9,11 +10,11 @@ use ripcord_core::fact::{Point, Sample, Series, Unavailable, UnavailableReason};
 use ripcord_core::signal::Label;
 use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::{Metrics, PortError};
+use ripcord_ports::{ErrorKind, Metrics, PortError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::http::{self, Answer, Http};
+use crate::http::{self, Answer, Credentials, Http};
 use crate::secret::Secret;
 use crate::{Shared, metrics_scrape};
 
@@ -23,6 +24,9 @@ use crate::{Shared, metrics_scrape};
 pub struct PrometheusConfig {
     /// The server's address, such as `http://127.0.0.1:9090`.
     pub url: String,
+    /// The account's name, where the server wants basic authentication. Default: none.
+    #[serde(default)]
+    pub user: Option<String>,
     /// For one query, in milliseconds. Default: 10000.
     #[serde(default = "deadline_default")]
     pub deadline_ms: u64,
@@ -39,12 +43,23 @@ fn answer_bytes_max_default() -> u64 {
     http::ANSWER_BYTES_MAX
 }
 
+/// Of each kind of remark in one answer, so many are written into the log.
+const SAID_MAX: usize = 10;
+
+/// How the server says that a query's operators find no, or no single, partner for a series.
+const NO_MATCH: [&str; 4] = [
+    "for the match group",
+    "multiple matches for labels",
+    "many-to-many matching not allowed",
+    "metrics with the same labelset",
+];
+
 /// One server.
 #[derive(Debug)]
 pub struct PrometheusMetrics {
     http: Http,
     url: Url,
-    token: Option<Secret>,
+    credentials: Credentials,
     deadline: Millis,
     answer_bytes_max: u64,
 }
@@ -60,6 +75,16 @@ struct Envelope {
     #[serde(default)]
     error: String,
     #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    infos: Vec<String>,
+}
+
+/// What a query gave.
+struct Given {
+    kind: String,
+    result: Value,
+    /// What the server could not ask or is not sure of.
     warnings: Vec<String>,
 }
 
@@ -83,18 +108,31 @@ struct Matrix {
 }
 
 impl PrometheusMetrics {
-    /// Checks the configuration.
-    pub fn new(config: PrometheusConfig, token: Option<Secret>, shared: &Shared) -> Result<Self, PortError> {
+    /// Checks the configuration; the server is not asked. `secret` is the password of `user` where there is one, else a bearer token.
+    pub fn new(config: PrometheusConfig, secret: Option<Secret>, shared: &Shared) -> Result<Self, PortError> {
+        let credentials = match (config.user, secret) {
+            (Some(user), Some(password)) => Credentials::Basic { user, password },
+            (Some(user), None) => {
+                return Err(PortError::new(
+                    ErrorKind::Configuration,
+                    format!(
+                        "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
+                    ),
+                ));
+            }
+            (None, Some(token)) => Credentials::Bearer(token),
+            (None, None) => Credentials::None,
+        };
         Ok(Self {
             http: shared.http.clone(),
             url: http::address(&config.url)?,
-            token,
+            credentials,
             deadline: Millis(config.deadline_ms),
             answer_bytes_max: config.answer_bytes_max,
         })
     }
 
-    async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Data, Unavailable> {
+    async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Given, Unavailable> {
         // The server gives up a little before we do, so that its own reason is heard.
         let timeout = format!("{}ms", self.deadline.0.saturating_mul(9) / 10);
         let form: Vec<_> = form.iter().cloned().chain([("timeout", timeout)]).collect();
@@ -103,7 +141,7 @@ impl PrometheusMetrics {
             .call(Method::POST, &http::under(&self.url, &["api", "v1", path]))
             .deadline(self.deadline)
             .answer_bytes_max(self.answer_bytes_max)
-            .bearer(self.token.as_ref())
+            .credentials(&self.credentials)
             .form(&form)
             .exchange()
             .await
@@ -111,7 +149,7 @@ impl PrometheusMetrics {
         self.read(answer)
     }
 
-    fn read(&self, answer: Answer) -> Result<Data, Unavailable> {
+    fn read(&self, answer: Answer) -> Result<Given, Unavailable> {
         let status = answer.status;
         let envelope: Envelope = match answer.json() {
             Ok(envelope) => envelope,
@@ -126,8 +164,11 @@ impl PrometheusMetrics {
             let reason = match envelope.error_type.as_str() {
                 "bad_data" => UnavailableReason::BadQuery,
                 "timeout" | "canceled" => UnavailableReason::TimedOut,
-                // The server's limit on samples has no type of its own.
+                // Neither the server's limit on samples nor series that do not match have a type of their own.
                 "execution" if shown.contains("too many samples") => UnavailableReason::TooLarge,
+                "execution" if NO_MATCH.iter().any(|said| shown.contains(said)) => {
+                    UnavailableReason::BadQuery
+                }
                 _ => UnavailableReason::Failed,
             };
             return Err(Unavailable::new(
@@ -135,10 +176,14 @@ impl PrometheusMetrics {
                 format!("{} answered {}: `{shown}`", http::shown(&self.url), status.as_u16()),
             ));
         }
-        for warning in envelope.warnings.iter().take(10) {
+        for warning in envelope.warnings.iter().take(SAID_MAX) {
             tracing::warn!(url = %http::shown(&self.url), "the metrics server warns: {warning}");
         }
-        envelope.data.ok_or_else(|| self.nonsense("an answer without data"))
+        for info in envelope.infos.iter().take(SAID_MAX) {
+            tracing::info!(url = %http::shown(&self.url), "the metrics server remarks: {info}");
+        }
+        let data = envelope.data.ok_or_else(|| self.nonsense("an answer without data"))?;
+        Ok(Given { kind: data.result_type, result: data.result, warnings: envelope.warnings })
     }
 
     fn nonsense(&self, what: &str) -> Unavailable {
@@ -173,7 +218,18 @@ impl PrometheusMetrics {
         text.parse().map_err(|_| self.nonsense(&format!("the value `{text}`, which is no number")))
     }
 
-    fn no_data(&self, query: &str) -> Unavailable {
+    /// Nothing was found. Where the server warns, it could not look everywhere, and what is there is not known.
+    fn nothing(&self, query: &str, warnings: &[String]) -> Unavailable {
+        if let Some(warning) = warnings.first() {
+            let warning: String = warning.chars().take(500).collect();
+            return Unavailable::new(
+                UnavailableReason::Failed,
+                format!(
+                    "{} found nothing, and warns that it could not look everywhere: `{warning}`",
+                    http::shown(&self.url)
+                ),
+            );
+        }
         let query: String = query.chars().take(200).collect();
         Unavailable::new(
             UnavailableReason::NoData,
@@ -217,17 +273,17 @@ impl Metrics for PrometheusMetrics {
     }
 
     async fn instant(&self, query: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
-        let data = self.ask("query", &[("query", query.to_owned()), ("time", seconds(at.0))]).await?;
-        let samples = match data.result_type.as_str() {
-            "vector" => self.vector(data.result)?,
+        let given = self.ask("query", &[("query", query.to_owned()), ("time", seconds(at.0))]).await?;
+        let samples = match given.kind.as_str() {
+            "vector" => self.vector(given.result)?,
             "scalar" => {
-                let (at, value): (f64, String) = serde_json::from_value(data.result)
+                let (at, value): (f64, String) = serde_json::from_value(given.result)
                     .map_err(|_| self.nonsense("a scalar that does not read"))?;
                 vec![Sample { labels: Vec::new(), value: self.number(&value)?, at: instant(at) }]
             }
             kind => return Err(not_of_kind(kind, "a value at an instant")),
         };
-        if samples.is_empty() { Err(self.no_data(query)) } else { Ok(samples) }
+        if samples.is_empty() { Err(self.nothing(query, &given.warnings)) } else { Ok(samples) }
     }
 
     async fn range(&self, query: &str, window: Window, step: Millis) -> Result<Vec<Series>, Unavailable> {
@@ -243,13 +299,13 @@ impl Metrics for PrometheusMetrics {
             ("end", seconds(window.end.0)),
             ("step", seconds(step.0)),
         ];
-        let data = self.ask("query_range", &form).await?;
-        let series = match data.result_type.as_str() {
-            "matrix" => self.matrix(data.result)?,
+        let given = self.ask("query_range", &form).await?;
+        let series = match given.kind.as_str() {
+            "matrix" => self.matrix(given.result)?,
             kind => return Err(not_of_kind(kind, "a value over a window")),
         };
         if series.iter().all(|series| series.points.is_empty()) {
-            Err(self.no_data(query))
+            Err(self.nothing(query, &given.warnings))
         } else {
             Ok(series)
         }

@@ -52,7 +52,15 @@ async fn answer(
             "execution",
             "query processing would load too many samples into memory",
         ),
-        "execution" => failure(StatusCode::UNPROCESSABLE_ENTITY, "execution", "found duplicate series"),
+        "execution" => failure(StatusCode::UNPROCESSABLE_ENTITY, "execution", "expanding series: connection refused"),
+        "matching" => failure(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "execution",
+            "found duplicate series for the match group {} on the right hand-side of the operation",
+        ),
+        "partial" => r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["remote_read: connection refused"]}"#.into_response(),
+        "partial-range" => r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["remote_read: connection refused"]}"#.into_response(),
+        "remarks" => r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]},"warnings":["one shard is late"],"infos":["no counter"]}"#.into_response(),
         "proxy" => (StatusCode::BAD_GATEWAY, "<html>no upstream").into_response(),
         "html" => "<html>log in".into_response(),
         "denied" => (StatusCode::UNAUTHORIZED, "Unauthorized").into_response(),
@@ -70,7 +78,8 @@ async fn rig() -> (Server, PrometheusMetrics, Asked) {
     let asked = Asked::default();
     let router = Router::new().route("/sub/api/v1/{path}", post(answer)).with_state(Arc::clone(&asked));
     let server = Server::start(router).await;
-    let config = PrometheusConfig { url: server.url("/sub"), deadline_ms: 500, answer_bytes_max: 2_000 };
+    let config =
+        PrometheusConfig { url: server.url("/sub"), user: None, deadline_ms: 500, answer_bytes_max: 2_000 };
     let metrics = PrometheusMetrics::new(config, None, &shared()).unwrap();
     (server, metrics, asked)
 }
@@ -122,7 +131,9 @@ async fn what_is_not_a_value_is_told_apart() {
         ("slow", TimedOut, "deadline"),
         ("samples", TooLarge, "too many samples"),
         ("huge", TooLarge, "more than 2000 bytes"),
-        ("execution", Failed, "duplicate series"),
+        ("execution", Failed, "connection refused"),
+        ("matching", BadQuery, "duplicate series"),
+        ("partial", Failed, "could not look everywhere: `remote_read: connection refused`"),
         ("proxy", Failed, "502: `<html>no upstream`"),
         ("html", Failed, "not the JSON"),
         ("denied", Failed, "401"),
@@ -137,13 +148,18 @@ async fn what_is_not_a_value_is_told_apart() {
     let window = Window { start: UnixMillis(1), end: UnixMillis(2) };
     assert_eq!(metrics.range("matrix", window, Millis(0)).await.unwrap_err().reason, BadQuery);
     assert_eq!(metrics.range("empty-range", window, Millis(1)).await.unwrap_err().reason, NoData);
+    assert_eq!(metrics.range("partial-range", window, Millis(1)).await.unwrap_err().reason, Failed);
     assert_eq!(metrics.range("empty", window, Millis(1)).await.unwrap_err().reason, BadQuery);
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_has_failed() {
-    let config =
-        PrometheusConfig { url: "http://127.0.0.1:9".into(), deadline_ms: 500, answer_bytes_max: 2_000 };
+    let config = PrometheusConfig {
+        url: "http://127.0.0.1:9".into(),
+        user: None,
+        deadline_ms: 500,
+        answer_bytes_max: 2_000,
+    };
     let metrics = PrometheusMetrics::new(config, None, &shared()).unwrap();
     let unavailable = metrics.instant("up", UnixMillis(1)).await.unwrap_err();
     assert_eq!(unavailable.reason, UnavailableReason::Failed);
@@ -152,4 +168,64 @@ async fn a_server_that_is_not_there_has_failed() {
         "{}",
         unavailable.message
     );
+}
+
+/// Keeps the messages of events.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Heard {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Message<'a>(&'a mut Vec<String>, tracing::Level);
+        impl tracing::field::Visit for Message<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0.push(format!("{} {value:?}", self.1));
+                }
+            }
+        }
+        event.record(&mut Message(&mut self.0.lock().unwrap(), *event.metadata().level()));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn what_the_server_remarks_is_in_the_log() {
+    let (_server, metrics, _) = rig().await;
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    assert_eq!(metrics.instant("remarks", UnixMillis(1)).await.unwrap().len(), 1);
+    let said = heard.0.lock().unwrap().clone();
+    for expected in
+        ["WARN the metrics server warns: one shard is late", "INFO the metrics server remarks: no counter"]
+    {
+        assert!(said.iter().any(|line| line == expected), "{expected}: {said:?}");
+    }
+}
+
+#[test]
+fn a_user_without_a_password_is_refused() {
+    let config = PrometheusConfig {
+        url: "http://127.0.0.1:9".into(),
+        user: Some("ripcord".into()),
+        deadline_ms: 500,
+        answer_bytes_max: 2_000,
+    };
+    let error = PrometheusMetrics::new(config, None, &shared()).unwrap_err();
+    assert!(error.to_string().contains("`user` is `ripcord` and its password is missing"), "{error}");
 }

@@ -293,7 +293,10 @@ impl MetricsConfig {
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let adapter = match take_kind(&mut node, &["prometheus", "scrape"], mistakes)? {
-            "prometheus" => MetricsAdapter::Prometheus(Adapter::read(node, Some("token"), base, mistakes)?),
+            "prometheus" => {
+                let secret = if node.has("user") { "password" } else { "token" };
+                MetricsAdapter::Prometheus(Adapter::read(node, Some(secret), base, mistakes)?)
+            }
             _ => MetricsAdapter::Scrape(Adapter::read(node, Some("token"), base, mistakes)?),
         };
         Some(Self { span: name.span(), name: name.into_inner(), adapter })
