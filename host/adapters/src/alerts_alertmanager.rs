@@ -2,6 +2,7 @@
 //!
 //! Payloads carry no id and are repeated: by a retry, by `continue: true`, by `repeat_interval`, and together with newer alerts of their
 //! group. So each alert has a dedupe key over what identifies one change of one alert.
+//! `README.md` beside this module says what to configure and what was tried.
 
 use std::collections::{BTreeMap, HashSet};
 

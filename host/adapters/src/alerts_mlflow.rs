@@ -2,6 +2,7 @@
 //!
 //! A delivery has an id, which its retries keep, a time, and a code over both and the body. It says what was done, not by whom: what
 //! Ripcord itself did comes back, so its own tags are left out, and a moved alias has to be compared with what Ripcord knows.
+//! `README.md` beside this module says what to configure and what was tried.
 
 use std::collections::BTreeMap;
 

@@ -184,7 +184,9 @@ impl Engine {
     pub async fn take_signals(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError> {
         let mut services: Vec<_> = signals.iter().filter_map(|signal| signal.service.clone()).collect();
         let accepted = self.host.setup.store.accept(signals).await?;
-        self.host.counters.add("ripcord_signals_accepted_total", None, accepted.len() as u64);
+        let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::Stored(_))).count();
+        self.host.counters.add("ripcord_signals_accepted_total", None, new as u64);
+        self.host.counters.add("ripcord_signals_repeated_total", None, (accepted.len() - new) as u64);
         services.sort();
         services.dedup();
         for door in services.iter().filter_map(|service| self.doors.get(service)) {

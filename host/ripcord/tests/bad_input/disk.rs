@@ -1,14 +1,13 @@
 //! A disk without space, as a limit on the size of files: every write of the host fails while it lasts.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::alerts::firing;
-use crate::support::host::{Host, answer};
+use crate::support::disk::{fill, free, on_a_small_disk};
+use crate::support::host::answer;
 use crate::support::kept::Kept;
-use crate::support::run::ripcord;
 use crate::table;
 use crate::world::{Shown, World};
 
@@ -112,27 +111,6 @@ fn without_people(shown: Shown) -> Shown {
     )
 }
 
-/// The host in a process that gets an error, not a signal, when a file may not grow.
 async fn serve_on_a_small_disk(world: &mut World) {
-    let program = ripcord(world.path(), &["serve", "--log", "json"]);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
-    shell.current_dir(world.path()).stdin(std::process::Stdio::null());
-    world.host = Some(Host::start_with(shell, world.path()).await);
-}
-
-/// From now on no write of the host succeeds.
-fn fill(host: &Host) {
-    limit(host, "--fsize=0:");
-}
-
-/// There is space again.
-fn free(host: &Host) {
-    limit(host, "--fsize=unlimited:");
-}
-
-fn limit(host: &Host, limit: &str) {
-    let pid = host.pid().to_string();
-    let set = Command::new("prlimit").args(["--pid", &pid, limit]).status().expect("prlimit of util-linux");
-    assert!(set.success());
+    world.host = Some(on_a_small_disk(world.path()).await);
 }

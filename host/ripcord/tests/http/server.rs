@@ -26,6 +26,7 @@ async fn the_pages_for_machines() {
     for line in [
         "# TYPE ripcord_signals_accepted_total counter",
         "ripcord_signals_accepted_total 2",
+        "ripcord_signals_repeated_total 0",
         "ripcord_incident_open{service=\"fraud-api\"} 0",
         "ripcord_http_requests_total{status=\"2xx\"} ",
     ] {

@@ -4,6 +4,8 @@
 
 pub(crate) mod alerts;
 pub(crate) mod compiled;
+#[cfg(target_os = "linux")]
+pub(crate) mod disk;
 pub(crate) mod fraud;
 pub(crate) mod host;
 pub(crate) mod kept;
