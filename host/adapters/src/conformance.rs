@@ -1,4 +1,56 @@
-//! What every adapter of a port must do. Run these against an adapter of your own, from a test: they panic with what is wrong.
+//! What every adapter of a port must do. Run these against an adapter of your own, from a test.
+//!
+//! An adapter needs the crates `ripcord-core` and `ripcord-ports`, and for its tests this one with the feature `testing`:
+//!
+//! ```no_run
+//! use ripcord_adapters::conformance::registry::{Expected, conforms};
+//! use ripcord_adapters::conformance::Scratch;
+//! # use ripcord_core::target::VersionTarget;
+//! # use ripcord_ports::Registry;
+//! # fn my_registry() -> Box<dyn Registry> { unimplemented!() }
+//! # fn version(name: &str) -> VersionTarget { unimplemented!() }
+//!
+//! # #[allow(clippy::needless_doctest_main)]
+//! #[tokio::main]
+//! async fn main() {
+//!     let registry = my_registry();
+//!     let expected = Expected { newest_first: vec![version("2"), version("1")], marks: true, promotes: true };
+//!     let scratch = Scratch::new();
+//!     conforms(registry.as_ref(), &expected, &|| scratch.empty_dir()).await;
+//! }
+//! ```
+//!
+//! A suite panics at the first thing that is wrong, and names the rule: *the rule `fetches-what-is-pinned` is broken: …*. What an adapter cannot do it
+//! refuses as [`ErrorKind::Unsupported`](ripcord_ports::ErrorKind::Unsupported), with no effect, and the suites hold it to that.
+//!
+//! | suite | rule | what it asks |
+//! |---|---|---|
+//! | [`registry::conforms`] | `lists-newest-first` | all versions, newest first, sorted tags; a limit keeps the newest |
+//! | | `describes-as-listed` | one version as in the list; a manifest that is the same each time |
+//! | | `fetches-what-is-pinned` | the artefact's files and nothing else, with their digests; another digest than pinned is `WrongDigest` |
+//! | | `unknown-is-not-found` | an unknown version is `NotFound`, and the error names it |
+//! | | `marks-repeat` | a mark can be set and lifted twice, and breaks no version |
+//! | | `promotes-from-what-is-expected` | the name moves from what was expected and from nothing else, and is read back |
+//! | [`registry_faults::conforms_in_faults`] | `reads-tell-the-truth-in-faults` | the same facts or an error, never others |
+//! | | `a-page-is-no-fact` | a page with a status of success is `BadAnswer`, and no part of an artefact |
+//! | | `a-promotion-is-sent-once` | what may have happened is not sent again; an error says whether it happened |
+//! | | `marks-repeat-in-faults` | a mark that failed can be set again |
+//! | [`deployer::conforms`] | `reads-back-what-was-shifted` | live becomes what was ordered |
+//! | | `a-probe-tells-what-happened` | and changes nothing |
+//! | | `a-shift-repeats` | the same order again has the effect of once |
+//! | | `refuses-what-it-cannot-set` | with no effect |
+//! | | `expects-what-is-live` | only of a conditional one: another live is `Conflict`, with no effect |
+//! | | `a-blind-deployer-says-so` | only of a blind one: a probe cannot tell |
+//! | [`deployer_faults::conforms_in_faults`] | `live-is-told-truly-in-faults` | what is live, unknown with a reason, or an error |
+//! | | `a-shift-is-asked-for-once` | where it may have happened; what is said of it is so |
+//! | | `unknown-when-nothing-answers` | a shift whose outcome nobody can read is unknown, to the probe too |
+//! | | `not-reached-is-not-done` | an error, and live is what it was |
+//! | [`deployer_beside::conforms_beside`] | `a-candidate-moves-nothing` | it answers beside what is live, one at a time, and goes when it is cleared |
+//! | [`deployer_beside::conforms_beside_in_faults`] | `a-candidate-moves-nothing-in-faults` | the same |
+//!
+//! The suites with faults want an adapter that speaks HTTP and reaches its system through a [`FaultProxy`](crate::fault_proxy::FaultProxy):
+//! `FaultProxy::start("http://127.0.0.1:5000")`, and then the adapter's address is that of the proxy. `tests/tests/conformance` in the
+//! repository is a whole example, with adapters that break a rule on purpose.
 
 #![allow(clippy::panic, reason = "a failed expectation ends the test that called")]
 
@@ -7,3 +59,7 @@ pub mod deployer_beside;
 pub mod deployer_faults;
 pub mod registry;
 pub mod registry_faults;
+mod rule;
+mod scratch;
+
+pub use scratch::Scratch;

@@ -132,6 +132,10 @@ impl Deployer for FakeDeployer {
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        if order.target.version().is_none() {
+            let text = format!("the fake deployer cannot set {}", order.target);
+            return Err(PortError::new(ErrorKind::Unsupported, text));
+        }
         self.wire.fuse.point("before shift").await;
         self.step(Step::Called { key: order.key.clone(), version: wanted(order) });
         self.wire.fuse.point("at shift").await;

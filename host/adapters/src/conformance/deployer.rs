@@ -9,6 +9,8 @@ use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 
+use super::rule::holds;
+
 pub(super) const POLLS_MAX: u32 = 200;
 pub(super) const BETWEEN_POLLS: Duration = Duration::from_millis(50);
 
@@ -24,31 +26,36 @@ pub struct Settable {
 /// Checks the deployer with two things that it can set. Whatever was live before is replaced; `two` is live afterwards.
 pub async fn conforms(deployer: &dyn Deployer, one: &Settable, two: &Settable) {
     if deployer.class() == EffectClass::Blind {
-        return blind_conforms(deployer, one).await;
+        return holds("a-blind-deployer-says-so", blind_conforms(deployer, one)).await;
     }
-    let before = live(deployer).await;
-    shift(deployer, &order("conformance-1", one, before)).await;
-    reach(deployer, one).await;
-
+    holds("reads-back-what-was-shifted", async {
+        let before = live(deployer).await;
+        shift(deployer, &order("conformance-1", one, before)).await;
+        reach(deployer, one).await;
+    })
+    .await;
     let to_two = order("conformance-2", two, live(deployer).await);
-    assert_eq!(
-        probe(deployer, &to_two).await,
-        Probe::NotApplied,
-        "a shift that was not begun is not applied"
-    );
-    assert!(live(deployer).await.serves(&one.target), "a probe changes nothing");
-
-    shift(deployer, &to_two).await;
-    reach(deployer, two).await;
-    assert_eq!(probe(deployer, &to_two).await, Probe::Applied, "a shift that is done is applied");
-
-    let again = ShiftOrder { expecting: live(deployer).await, ..to_two.clone() };
-    shift(deployer, &again).await;
-    reach(deployer, two).await;
-
-    refuses_what_it_cannot_set(deployer, two).await;
+    holds("a-probe-tells-what-happened", async {
+        assert_eq!(
+            probe(deployer, &to_two).await,
+            Probe::NotApplied,
+            "a shift that was not begun is not applied"
+        );
+        assert!(live(deployer).await.serves(&one.target), "a probe changes nothing");
+        shift(deployer, &to_two).await;
+        reach(deployer, two).await;
+        assert_eq!(probe(deployer, &to_two).await, Probe::Applied, "a shift that is done is applied");
+    })
+    .await;
+    holds("a-shift-repeats", async {
+        let again = ShiftOrder { expecting: live(deployer).await, ..to_two.clone() };
+        shift(deployer, &again).await;
+        reach(deployer, two).await;
+    })
+    .await;
+    holds("refuses-what-it-cannot-set", refuses_what_it_cannot_set(deployer, two)).await;
     if deployer.class() == EffectClass::Conditional {
-        refuses_when_live_is_another(deployer, one, two).await;
+        holds("expects-what-is-live", refuses_when_live_is_another(deployer, one, two)).await;
     }
 }
 

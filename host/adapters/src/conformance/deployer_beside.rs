@@ -9,6 +9,7 @@ use ripcord_ports::{Applied, Deployer, Endpoint, ErrorKind, Retry};
 
 use super::deployer::{Settable, live, order, reach, shift};
 use super::deployer_faults::faults;
+use super::rule::holds;
 use crate::fault_proxy::{Fault, FaultProxy, Which};
 
 const TRIAL: &str = "conformance";
@@ -25,6 +26,10 @@ pub struct Tried<'a> {
 
 /// Checks the deployer with two versions that it can set. Whatever was live before is replaced; `two` is live afterwards, and nothing stands beside it.
 pub async fn conforms_beside(deployer: &dyn Deployer, tried: Tried<'_>, one: &Settable, two: &Settable) {
+    holds("a-candidate-moves-nothing", stands_beside(deployer, tried, one, two)).await;
+}
+
+async fn stands_beside(deployer: &dyn Deployer, tried: Tried<'_>, one: &Settable, two: &Settable) {
     if deployer.beside_class().is_none() {
         let Err(error) = deployer.beside(&candidate(two)).await else {
             panic!("a deployer that holds no candidates holds one")
@@ -69,6 +74,16 @@ pub async fn conforms_beside(deployer: &dyn Deployer, tried: Tried<'_>, one: &Se
 
 /// Checks the deployer, which must reach its system through `proxy`. Whatever was live before is replaced; `one` is live afterwards.
 pub async fn conforms_beside_in_faults(
+    deployer: &dyn Deployer,
+    proxy: &FaultProxy,
+    tried: Tried<'_>,
+    one: &Settable,
+    two: &Settable,
+) {
+    holds("a-candidate-moves-nothing-in-faults", beside_in_faults(deployer, proxy, tried, one, two)).await;
+}
+
+async fn beside_in_faults(
     deployer: &dyn Deployer,
     proxy: &FaultProxy,
     tried: Tried<'_>,

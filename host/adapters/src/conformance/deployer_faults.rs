@@ -8,6 +8,7 @@ use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder};
 use ripcord_ports::{Applied, Deployer, PortError};
 
 use super::deployer::{BETWEEN_POLLS, POLLS_MAX, Settable, live, order, reach, shift};
+use super::rule::holds;
 use crate::fault_proxy::{Canned, Fault, FaultProxy, Which};
 
 /// Faults of one request, with their names.
@@ -47,7 +48,22 @@ pub async fn conforms_in_faults(
         "what is blind sees no fault: test its conformance alone"
     );
     settle_at(deployer, proxy, one).await;
-    reads(deployer, proxy, one).await;
+    holds("live-is-told-truly-in-faults", reads(deployer, proxy, one)).await;
+    holds("a-shift-is-asked-for-once", each_fault(deployer, proxy, shifts, one, two)).await;
+    let unknown = everything_fails_after_the_shift(deployer, proxy, shifts, one, two);
+    holds("unknown-when-nothing-answers", unknown).await;
+    holds("not-reached-is-not-done", nothing_can_be_reached(deployer, proxy, one, two)).await;
+    proxy.calm();
+}
+
+/// Every shift goes wrong once.
+async fn each_fault(
+    deployer: &dyn Deployer,
+    proxy: &FaultProxy,
+    shifts: &Which,
+    one: &Settable,
+    two: &Settable,
+) {
     for (name, fault) in faults() {
         settle_at(deployer, proxy, one).await;
         proxy.order(shifts.clone(), fault.clone(), 1);
@@ -62,9 +78,6 @@ pub async fn conforms_in_faults(
         shift(deployer, &ShiftOrder { expecting: live(deployer).await, ..to_two }).await;
         reach(deployer, two).await;
     }
-    everything_fails_after_the_shift(deployer, proxy, shifts, one, two).await;
-    nothing_can_be_reached(deployer, proxy, one, two).await;
-    proxy.calm();
 }
 
 struct Wanted<'a> {

@@ -9,6 +9,7 @@ use ripcord_core::target::{VersionTarget, artefact_digest};
 use ripcord_ports::registry::{Mark, Staged};
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 
+use super::rule::holds;
 use crate::artefact;
 
 /// What the registry under test holds.
@@ -29,12 +30,12 @@ pub async fn conforms(
     empty_dir: &(dyn Fn() -> Arc<Dir> + Sync),
 ) {
     assert!(expected.newest_first.len() >= 2, "the suite needs two versions at least");
-    lists(registry, expected).await;
-    describes(registry, expected).await;
-    fetches(registry, expected, empty_dir).await;
-    refuses_unknown_versions(registry, empty_dir).await;
-    marks(registry, expected).await;
-    promotes(registry, expected).await;
+    holds("lists-newest-first", lists(registry, expected)).await;
+    holds("describes-as-listed", describes(registry, expected)).await;
+    holds("fetches-what-is-pinned", fetches(registry, expected, empty_dir)).await;
+    holds("unknown-is-not-found", refuses_unknown_versions(registry, empty_dir)).await;
+    holds("marks-repeat", marks(registry, expected)).await;
+    holds("promotes-from-what-is-expected", promotes(registry, expected)).await;
 }
 
 async fn lists(registry: &dyn Registry, expected: &Expected) {
@@ -63,7 +64,21 @@ async fn describes(registry: &dyn Registry, expected: &Expected) {
         let described =
             registry.version(name).await.unwrap_or_else(|error| panic!("version `{name}`: {error}"));
         assert_eq!(described, *listed, "a version is described as it is listed");
-        registry.lineage(name).await.unwrap_or_else(|error| panic!("lineage of `{name}`: {error}"));
+        match registry.lineage(name).await {
+            Ok(lineage) => {
+                let first = lineage.datasets.first();
+                assert_eq!(
+                    first.map(|set| &set.name),
+                    lineage.dataset.as_ref(),
+                    "the training data set of `{name}` is the first of its data sets"
+                );
+            }
+            Err(error) => assert_eq!(
+                error.kind,
+                ErrorKind::Unsupported,
+                "the lineage of `{name}` is told, or the registry says that it knows none: {error}"
+            ),
+        }
         let manifest = || async {
             registry.manifest(name).await.unwrap_or_else(|error| panic!("manifest of `{name}`: {error}"))
         };
@@ -105,7 +120,6 @@ async fn refuses_unknown_versions(registry: &dyn Registry, empty_dir: &(dyn Fn()
     let target = VersionTarget { version: name.clone(), digest: None };
     let errors = [
         refused(registry.version(&name).await, "an unknown version"),
-        refused(registry.lineage(&name).await, "the lineage of an unknown version"),
         refused(registry.manifest(&name).await, "the manifest of an unknown version"),
         refused(registry.fetch(&target, empty_dir()).await, "a fetch of an unknown version"),
     ];
@@ -113,6 +127,11 @@ async fn refuses_unknown_versions(registry: &dyn Registry, empty_dir: &(dyn Fn()
         assert_eq!(error.kind, ErrorKind::NotFound, "an unknown version is not found: {error}");
         assert!(error.to_string().contains(name.as_str()), "the error names it: {error}");
     }
+    let error = refused(registry.lineage(&name).await, "the lineage of an unknown version");
+    assert!(
+        matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported),
+        "the lineage of an unknown version is not found: {error}"
+    );
 }
 
 async fn marks(registry: &dyn Registry, expected: &Expected) {

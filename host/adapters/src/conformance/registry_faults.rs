@@ -11,6 +11,7 @@ use ripcord_ports::registry::{Mark, RegistryVersion};
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry, Retry};
 
 use super::registry::{Expected, refused};
+use super::rule::holds;
 use crate::fault_proxy::{Canned, Fault, FaultProxy, Which};
 
 /// How an adapter takes a fault that passes.
@@ -27,7 +28,7 @@ pub enum Steadiness {
 struct Facts {
     versions: Vec<RegistryVersion>,
     version: RegistryVersion,
-    lineage: Lineage,
+    lineage: Option<Lineage>,
     manifest: Vec<u8>,
     staged: Vec<ripcord_core::target::ArtefactFile>,
     promoted: Option<VersionName>,
@@ -44,24 +45,31 @@ pub async fn conforms_in_faults(
     proxy.calm();
     let truth =
         facts(registry, expected, empty_dir).await.unwrap_or_else(|error| panic!("without faults: {error}"));
-    for (name, fault) in passing() {
-        proxy.calm();
-        proxy.order(Which::Reads, fault, 1);
-        match facts(registry, expected, empty_dir).await {
-            Ok(told) => assert_eq!(told, truth, "after {name} other facts are told"),
-            Err(error) => {
-                assert_eq!(error.applied, Applied::No, "{name}: reading changes nothing: {error}");
-                assert_eq!(steadiness, Steadiness::MayReport, "{name} was not tried again: {error}");
-                assert_ne!(error.retry, Retry::No, "{name} passes, and the error says it does not: {error}");
+    holds("reads-tell-the-truth-in-faults", async {
+        for (name, fault) in passing() {
+            proxy.calm();
+            proxy.order(Which::Reads, fault, 1);
+            match facts(registry, expected, empty_dir).await {
+                Ok(told) => assert_eq!(told, truth, "after {name} other facts are told"),
+                Err(error) => {
+                    assert_eq!(error.applied, Applied::No, "{name}: reading changes nothing: {error}");
+                    assert_eq!(steadiness, Steadiness::MayReport, "{name} was not tried again: {error}");
+                    assert_ne!(
+                        error.retry,
+                        Retry::No,
+                        "{name} passes, and the error says it does not: {error}"
+                    );
+                }
             }
         }
-    }
-    wrong_content(registry, proxy, expected, &truth, empty_dir).await;
+    })
+    .await;
+    holds("a-page-is-no-fact", wrong_content(registry, proxy, expected, &truth, empty_dir)).await;
     if expected.promotes {
-        promotes(registry, proxy, expected).await;
+        holds("a-promotion-is-sent-once", promotes(registry, proxy, expected)).await;
     }
     if expected.marks {
-        marks(registry, proxy, expected).await;
+        holds("marks-repeat-in-faults", marks(registry, proxy, expected)).await;
     }
     proxy.calm();
 }
@@ -91,7 +99,11 @@ async fn facts(
     Ok(Facts {
         versions: registry.versions(u32::MAX).await?,
         version: registry.version(&newest.version).await?,
-        lineage: registry.lineage(&newest.version).await?,
+        lineage: match registry.lineage(&newest.version).await {
+            Ok(lineage) => Some(lineage),
+            Err(error) if error.kind == ErrorKind::Unsupported => None,
+            Err(error) => return Err(error),
+        },
         manifest: registry.manifest(&newest.version).await?,
         staged: registry.fetch(newest, empty_dir()).await?.files,
         promoted,
@@ -117,7 +129,9 @@ async fn wrong_content(
     };
     nonsense(refused(registry.versions(10).await, "a page as a list"), "a list");
     nonsense(refused(registry.version(&newest.version).await, "a page as a version"), "a version");
-    nonsense(refused(registry.lineage(&newest.version).await, "a page as lineage"), "lineage");
+    if truth.lineage.is_some() {
+        nonsense(refused(registry.lineage(&newest.version).await, "a page as lineage"), "lineage");
+    }
     let loose = VersionTarget { version: newest.version.clone(), digest: None };
     refused(registry.fetch(&loose, empty_dir()).await, "a page as an artefact");
 

@@ -1,0 +1,139 @@
+//! A deployer in memory, sound unless it is given a flaw.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use ripcord_core::fact::Live;
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::endpoint::Reply;
+use ripcord_ports::requests::TrialInput;
+use ripcord_ports::{Deployer, Endpoint, ErrorKind, PortError};
+
+use crate::registry::target;
+
+/// The classes that it can be of; the first has the most rules.
+pub(crate) const CLASSES: [EffectClass; 4] =
+    [EffectClass::Conditional, EffectClass::Idempotent, EffectClass::Observable, EffectClass::Blind];
+
+/// A way to break a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsound {
+    NothingIsDone,
+    ProbesGuess,
+    ProbesShift,
+    RepeatsFail,
+    TakesAnything,
+    ExpectsNothing,
+}
+
+pub(crate) struct InMemoryDeployer {
+    flaw: Option<Unsound>,
+    class: EffectClass,
+    live: Mutex<VersionTarget>,
+}
+
+impl InMemoryDeployer {
+    pub(crate) fn of(class: EffectClass) -> Self {
+        Self { flaw: None, class, live: Mutex::new(target("0")) }
+    }
+
+    pub(crate) fn with(flaw: Unsound) -> Self {
+        Self { flaw: Some(flaw), ..Self::of(CLASSES[0]) }
+    }
+
+    fn has(&self, flaw: Unsound) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    fn state(&self) -> LiveState {
+        if self.class == EffectClass::Blind {
+            return LiveState::Unknown("nobody can ask it".into());
+        }
+        LiveState::Serving(vec![share(self.live.lock().unwrap().clone())])
+    }
+}
+
+#[async_trait]
+impl Deployer for InMemoryDeployer {
+    fn name(&self) -> &str {
+        "deployer_in_memory"
+    }
+
+    fn class(&self) -> EffectClass {
+        self.class
+    }
+
+    async fn live(&self) -> Result<Live, PortError> {
+        Ok(Live { state: self.state(), since: None, observed_at: UnixMillis(1) })
+    }
+
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        let Target::Version(version) = &order.target else {
+            if self.has(Unsound::TakesAnything) {
+                return Ok(Shifted::Done);
+            }
+            return Err(PortError::new(
+                ErrorKind::Unsupported,
+                format!("{} cannot be set here", order.target),
+            ));
+        };
+        let state = self.state();
+        let is_conditional = self.class == EffectClass::Conditional && !self.has(Unsound::ExpectsNothing);
+        if is_conditional && !state.same_identity(&order.expecting) && !state.serves(&order.target) {
+            return Err(PortError::new(ErrorKind::Conflict, format!("live is {state}")));
+        }
+        if self.has(Unsound::RepeatsFail) && state.serves(&order.target) {
+            return Err(PortError::new(ErrorKind::Failed, "that was done already"));
+        }
+        if !self.has(Unsound::NothingIsDone) {
+            *self.live.lock().unwrap() = version.clone();
+        }
+        Ok(Shifted::Done)
+    }
+
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        if self.class == EffectClass::Blind {
+            return Ok(Probe::CannotTell("nobody can ask it".into()));
+        }
+        if self.has(Unsound::ProbesGuess) {
+            return Ok(Probe::Applied);
+        }
+        let is_there = self.state().serves(&order.target);
+        if self.has(Unsound::ProbesShift) {
+            *self.live.lock().unwrap() = order.target.version().unwrap().clone();
+        }
+        Ok(if is_there { Probe::Applied } else { Probe::NotApplied })
+    }
+}
+
+/// Of a deployer that holds no candidates nothing is asked.
+pub(crate) struct NoEndpoint;
+
+#[async_trait]
+impl Endpoint for NoEndpoint {
+    fn name(&self) -> &str {
+        "endpoint_of_nothing"
+    }
+
+    async fn infer(&self, _: &TrialInput, _: Option<&VersionTarget>, _: &str) -> Result<Reply, PortError> {
+        Err(PortError::new(ErrorKind::Unsupported, "nothing answers here"))
+    }
+}
+
+pub(crate) fn input() -> TrialInput {
+    TrialInput { id: "1".into(), body: "[]".into() }
+}
+
+fn share(version: VersionTarget) -> Share {
+    Share {
+        version,
+        configuration: None,
+        place: String::new(),
+        weight: Ratio::ONE,
+        proof: Proof::ControlPlane,
+    }
+}
