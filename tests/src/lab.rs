@@ -15,7 +15,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::service::Service;
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, RequesterVote, Terms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
 use ripcord_engine::{
@@ -61,6 +61,8 @@ impl Spec {
             floor: Vec::new(),
             requester_vote: RequesterVote::AloneOnly,
             evidence: EvidenceRule::BestEffort,
+            preflight: PreflightRule::BestEffort,
+            fingerprint: None,
             breaker: Breaker::default(),
             deadlines: Deadlines { hold_watch: Millis::hours(2), ..Deadlines::default() },
             trials_max: 100,

@@ -20,4 +20,4 @@ pub mod world;
 pub use clock::TestClock;
 pub use fuse::{Fuse, Point};
 pub use lab::{Lab, Running, Spec};
-pub use world::{Fault, PromotionFault, Step, World};
+pub use world::{CandidateFault, Fault, PromotionFault, Step, World};

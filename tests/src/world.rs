@@ -74,6 +74,23 @@ pub enum PromotionFault {
     Raced,
 }
 
+/// What a candidate beside what is live meets, for as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CandidateFault {
+    /// There is no room now; worth trying again.
+    Busy,
+    /// The candidate cannot be held.
+    Refused,
+    /// The call never comes back.
+    Hangs,
+    /// What answers there names the live version.
+    Mistaken,
+    /// It is held, and no request reaches it.
+    Unreachable,
+    /// It cannot be taken away.
+    Stays,
+}
+
 /// One service from outside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outside {
@@ -117,6 +134,24 @@ pub struct Outside {
     pub steps: Vec<Step>,
     /// Marks in the registry, by version: the incident that holds it.
     pub marks: BTreeMap<String, String>,
+    /// The server has room for a candidate beside what is live.
+    pub holds_candidates: bool,
+    /// What is held beside what is live.
+    pub candidate: Option<String>,
+    /// Calls about candidates, such as `beside 1.1` and `clear`.
+    pub candidate_calls: Vec<String>,
+    /// What candidates meet.
+    pub candidate_fault: Option<CandidateFault>,
+    /// Versions whose inputs are others than the registry says.
+    pub other_inputs: BTreeSet<String>,
+    /// A candidate takes its time to answer.
+    pub slow_trials: bool,
+    /// Inputs that a candidate answered.
+    pub candidate_answered: u32,
+    /// Answers name no version, and the control plane is the only proof.
+    pub nameless: bool,
+    /// Versions that have the weights of another one.
+    pub impostors: BTreeMap<String, String>,
     /// Artefacts fetched.
     pub fetched: u32,
     /// Inputs answered.

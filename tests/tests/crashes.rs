@@ -25,10 +25,18 @@ enum Consent {
     People,
 }
 
+/// Whether the target is tried before it is shifted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Beside,
+    Not,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Story {
     class: EffectClass,
     consent: Consent,
+    tried: Tried,
 }
 
 impl Story {
@@ -37,6 +45,7 @@ impl Story {
             terms.deployer = self.class;
             // Announcements and cool-downs of the host run on this clock, at 20 times the wall's.
             terms.deadlines.hold_watch = Millis::hours(24);
+            terms.deadlines.preflight = Millis::hours(1);
         });
         if self.consent == Consent::People {
             spec = spec.with(Role::Approval, json!({ "approval": "votes", "people": 2 }));
@@ -44,7 +53,10 @@ impl Story {
         }
         let lab = Lab::at_speed(vec![spec], 20);
         let service = lab.service();
-        lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+        lab.world.at(&service, |outside| {
+            outside.bad.insert("1.2".into());
+            outside.holds_candidates = self.tried == Tried::Beside;
+        });
         let host = lab.start().await;
         host.adopt(&service, &["1.0", "1.1"]).await;
         host.stop().await;
@@ -90,6 +102,10 @@ impl Story {
         assert_eq!(check::applied(&outside.steps), 1, "{:#?}", outside.steps);
         assert_eq!(outside.marks.get("1.2").map(String::as_str), Some("fraud-api:1"));
         assert_eq!((outside.in_production.as_deref(), outside.promotions), (Some("1.1"), vec!["1.1".into()]));
+        assert_eq!(outside.candidate, None, "{:?}", outside.candidate_calls);
+        let began = |event: &Event| matches!(event, Event::PreflightBegan(_));
+        let tried = check::journal(host, &service).await.events.iter().any(|(_, event)| began(event));
+        assert_eq!(tried, self.tried == Tried::Beside);
         assert_eq!(host.state(&service).incidents, 1);
         let waiting = ripcord_ports::store::SignalFilter::Waiting(&service);
         assert!(host.store.signals(waiting, 10).await.unwrap().is_empty());
@@ -200,6 +216,16 @@ fn every_point(story: Story) {
         ] {
             assert!(names.contains(needed), "a clean run does not pass `{needed}`: {names:#?}");
         }
+        let beside = [
+            "before beside",
+            "after beside",
+            "after append preflight-began",
+            "after clear",
+            "after candidate trial",
+        ];
+        for needed in beside {
+            assert_eq!(names.contains(needed), story.tried == Tried::Beside, "`{needed}` in {names:#?}");
+        }
         let count = points.len();
         let died = story.die_at_each(points).await;
         println!("{story:?}: {count} points, died at {}, a person was asked after {:?}", died.at, died.asked);
@@ -237,40 +263,45 @@ fn every_two_points(story: Story) {
 
 #[test]
 fn an_idempotent_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Idempotent, consent: Consent::Policies });
+    every_two_points(Story { class: EffectClass::Idempotent, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn an_observable_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Observable, consent: Consent::Policies });
+    every_two_points(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn a_blind_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Blind, consent: Consent::Policies });
+    every_two_points(Story { class: EffectClass::Blind, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn an_idempotent_deployer() {
-    every_point(Story { class: EffectClass::Idempotent, consent: Consent::Policies });
+    every_point(Story { class: EffectClass::Idempotent, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn a_conditional_deployer() {
-    every_point(Story { class: EffectClass::Conditional, consent: Consent::Policies });
+    every_point(Story { class: EffectClass::Conditional, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn an_observable_deployer() {
-    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies });
+    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn a_blind_deployer() {
-    every_point(Story { class: EffectClass::Blind, consent: Consent::Policies });
+    every_point(Story { class: EffectClass::Blind, consent: Consent::Policies, tried: Tried::Not });
 }
 
 #[test]
 fn with_two_keys() {
-    every_point(Story { class: EffectClass::Observable, consent: Consent::People });
+    every_point(Story { class: EffectClass::Observable, consent: Consent::People, tried: Tried::Not });
+}
+
+#[test]
+fn a_target_that_is_tried_before_the_shift() {
+    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Beside });
 }

@@ -45,7 +45,10 @@ fn killed_again_and_again(class: &str, seed: u64) {
     let service = ServiceName::new("fraud-api").unwrap();
     let world = World::in_file(folder.path().join("world.json"));
     world.add(&service, &["1.0", "1.1", "1.2"]);
-    world.at(&service, |outside| outside.bad.insert("1.2".into()));
+    world.at(&service, |outside| {
+        outside.bad.insert("1.2".into());
+        outside.holds_candidates = class == "observable";
+    });
     let mut dice = Dice(seed);
     let mut killed = 0;
     for _ in 0..KILLS {

@@ -73,7 +73,6 @@ impl OpenInferenceEndpoint {
         &self,
         server: &ModelServer,
         input: &TrialInput,
-        version: Option<&VersionTarget>,
         trial: &str,
     ) -> Result<Answered, PortError> {
         let inputs: Value = serde_json::from_str(&input.body).map_err(|error| {
@@ -83,13 +82,7 @@ impl OpenInferenceEndpoint {
             )
             .caused_by(error)
         })?;
-        let ask = Ask {
-            id: &input.id,
-            inputs: &inputs,
-            version: version.map(|version| &version.version),
-            trial,
-            connection: Connection::Shared,
-        };
+        let ask = Ask { id: &input.id, inputs: &inputs, trial, connection: Connection::Shared };
         let mut started = Instant::now();
         let mut answer = server.infer(&ask).await;
         if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Unreachable) {
@@ -100,19 +93,6 @@ impl OpenInferenceEndpoint {
         let answer = answer?;
         let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(Answered { answer: answer.successful()?.json()?, latency_us })
-    }
-
-    async fn reply(
-        &self,
-        server: &ModelServer,
-        input: &TrialInput,
-        version: Option<&VersionTarget>,
-        trial: &str,
-    ) -> Result<Reply, PortError> {
-        let Answered { answer, latency_us } = self.ask(server, input, version, trial).await?;
-        let output = payload(&answer.outputs, self.output.as_deref())
-            .map_err(|why| self.senseless(server, input, &why))?;
-        Ok(Reply { output, answered_by: named(&answer)?, latency_us })
     }
 
     fn senseless(&self, server: &ModelServer, input: &TrialInput, why: &str) -> PortError {
@@ -142,19 +122,14 @@ impl Endpoint for OpenInferenceEndpoint {
     async fn infer(
         &self,
         input: &TrialInput,
-        candidate: Option<&VersionTarget>,
+        candidate: Option<&Beside>,
         trial: &str,
     ) -> Result<Reply, PortError> {
-        self.reply(&self.server, input, candidate, trial).await
-    }
-
-    async fn infer_beside(
-        &self,
-        input: &TrialInput,
-        candidate: &Beside,
-        trial: &str,
-    ) -> Result<Reply, PortError> {
-        self.reply(&self.server(Some(candidate)), input, None, trial).await
+        let server = self.server(candidate);
+        let Answered { answer, latency_us } = self.ask(&server, input, trial).await?;
+        let output = payload(&answer.outputs, self.output.as_deref())
+            .map_err(|why| self.senseless(&server, input, &why))?;
+        Ok(Reply { output, answered_by: named(&answer)?, latency_us })
     }
 
     async fn compare_signature(
@@ -176,7 +151,7 @@ impl Endpoint for OpenInferenceEndpoint {
         let mut answered_by: Option<Option<VersionTarget>> = None;
         // One after the other: servers that gather requests into batches may calculate otherwise in a larger batch.
         for input in inputs {
-            let Answered { answer, .. } = self.ask(&server, input, None, trial).await?;
+            let Answered { answer, .. } = self.ask(&server, input, trial).await?;
             let version = named(&answer)?;
             if answered_by.as_ref().is_some_and(|before| *before != version) {
                 return Err(PortError::new(

@@ -66,12 +66,7 @@ struct Metadata {
 impl ModelServer {
     /// Sends `inputs` on a connection of its own or a shared one.
     pub(crate) async fn infer(&self, ask: &Ask<'_>) -> Result<Answer, PortError> {
-        let url = match ask.version {
-            Some(version) => {
-                self.under(&["v2", "models", &self.model, "versions", version.as_str(), "infer"])
-            }
-            None => self.under(&["v2", "models", &self.model, "infer"]),
-        };
+        let url = self.under(&["v2", "models", &self.model, "infer"]);
         let call = match ask.connection {
             Connection::Shared => self.http.call(Method::POST, &url),
             Connection::Anew => self.http.call_anew(Method::POST, &url),
@@ -188,8 +183,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) id: &'a str,
     /// The protocol's `inputs`.
     pub(crate) inputs: &'a Value,
-    /// None is the version that is served by default.
-    pub(crate) version: Option<&'a VersionName>,
     pub(crate) trial: &'a str,
     pub(crate) connection: Connection,
 }

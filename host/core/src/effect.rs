@@ -38,6 +38,17 @@ pub enum Effect {
         /// Counted from zero.
         rung: u32,
     },
+    /// Append the intent, then try the rung's target beside what is live, and take it away again.
+    Preflight {
+        /// Of which plan.
+        plan: Digest,
+        /// Counted from zero.
+        rung: u32,
+        /// From one.
+        round: u32,
+    },
+    /// Take away what a preflight left beside what is live.
+    ClearCandidate,
     /// Read live.
     Guard {
         /// Counted from zero.
@@ -102,6 +113,11 @@ pub enum Effect {
         /// Which.
         version: VersionName,
     },
+    /// Take the fingerprint of a version, if it is live.
+    Fingerprint {
+        /// Which.
+        version: VersionName,
+    },
     /// Tell people.
     Announce(Outgoing),
     /// Append [`crate::event::Event::Woke`] when this instant has come.
@@ -115,6 +131,8 @@ pub enum Slot {
     Triggers,
     /// The incident's next step.
     Incident,
+    /// What is held beside what is live.
+    Candidate,
     /// Watching live.
     Watch,
     /// One hold.
@@ -123,6 +141,8 @@ pub enum Slot {
     Promotion,
     /// The digest of one version.
     Pin(VersionName),
+    /// A fingerprint of what is live.
+    Fingerprint,
     /// One announcement.
     Announcement(String),
     /// Timers.
@@ -163,7 +183,11 @@ pub enum Topic {
     HoldBroken,
     Promoted,
     NotPromoted,
+    NotPreflighted,
+    CandidateLeft,
     NotPinned,
+    NotFingerprinted,
+    FingerprintDiffers,
     ClockJumped,
 }
 
@@ -184,7 +208,11 @@ impl Topic {
             Self::HoldBroken => "hold-broken",
             Self::Promoted => "promoted",
             Self::NotPromoted => "not-promoted",
+            Self::NotPreflighted => "not-preflighted",
+            Self::CandidateLeft => "candidate-left",
             Self::NotPinned => "not-pinned",
+            Self::NotFingerprinted => "not-fingerprinted",
+            Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
         }
     }
@@ -195,10 +223,12 @@ impl Effect {
     pub fn slot(&self) -> Slot {
         match self {
             Self::AskTriggers { .. } => Slot::Triggers,
+            Self::Preflight { .. } | Self::ClearCandidate => Slot::Candidate,
             Self::WatchLive { .. } => Slot::Watch,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
             Self::Promote { .. } => Slot::Promotion,
             Self::Pin { version } => Slot::Pin(version.clone()),
+            Self::Fingerprint { .. } => Slot::Fingerprint,
             Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
             Self::WakeAt(_) => Slot::Timer,
             _ => Slot::Incident,
@@ -206,8 +236,20 @@ impl Effect {
     }
 
     /// Whether it may be stopped half-way. A shift needs its intent first. A promotion that was stopped could still arrive, after the one that
-    /// came in its place.
+    /// came in its place, and so could a candidate, after it was taken away.
     pub const fn is_harmless(&self) -> bool {
-        !matches!(self, Self::Shift { .. } | Self::Repeat { .. } | Self::Promote { .. })
+        !matches!(
+            self,
+            Self::Shift { .. }
+                | Self::Repeat { .. }
+                | Self::Promote { .. }
+                | Self::Preflight { .. }
+                | Self::ClearCandidate
+        )
+    }
+
+    /// Whether what a host that ends leaves of it half done is put in order by the next start: nobody waits for it to end.
+    pub const fn is_made_good(&self) -> bool {
+        self.is_harmless() || matches!(self, Self::Preflight { .. } | Self::ClearCandidate)
     }
 }

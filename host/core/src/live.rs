@@ -21,6 +21,15 @@ pub enum Proof {
     Digest,
 }
 
+/// How identity was proved, in words, where the answers to the golden data are a second proof beside a stronger one.
+pub fn proved_by(proof: Proof, same_fingerprint: bool) -> String {
+    if same_fingerprint && proof > Proof::Fingerprint {
+        format!("{proof}, and by {}", Proof::Fingerprint)
+    } else {
+        proof.to_string()
+    }
+}
+
 /// One part of what is live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {

@@ -20,6 +20,8 @@ pub const PLAN_FORMAT: u32 = 1;
 pub enum StepKind {
     /// Fetch the artefact, check its digest, bring it where the deployer can reach it. Can be undone.
     Stage,
+    /// Try the target beside what is live: signature, golden data, captured inputs. No traffic moves. Can be undone.
+    Preflight,
     /// Read live; go on only if it is what the plan expects.
     Guard,
     /// Set the target. The pivot.
@@ -84,7 +86,8 @@ pub struct Plan {
     pub policies: Vec<PolicyRef>,
     /// Who asked for the rollback.
     pub requested_by: Vec<Origin>,
-    /// Whether the targets answered the golden data beside the live version.
+    /// Whether the steps to its versions have a preflight: each is tried beside what is live before it is shifted to. The plan is made before that, so
+    /// this says what will be done, not how it went.
     pub preflighted: bool,
     /// A practice run.
     pub drill: bool,

@@ -32,6 +32,19 @@ pub enum EvidenceRule {
     Required,
 }
 
+/// Whether a version is tried beside what is live before it is shifted to, where its deployer can hold two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreflightRule {
+    /// It is; where it cannot be tried, the rollback goes on, and people are told.
+    #[default]
+    BestEffort,
+    /// It is; where it cannot be tried, a person decides.
+    Required,
+    /// It is not.
+    Off,
+}
+
 /// Whether who asked for a rollback counts towards a quorum of several people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +92,9 @@ pub struct Deadlines {
     pub approval: Millis,
     /// Staging one target, retries included.
     pub stage: Millis,
+    /// Trying one target beside what is live, retries included.
+    #[serde(default = "preflight_default")]
+    pub preflight: Millis,
     /// One shift call.
     pub shift: Millis,
     /// From a shift to the read-back that shows it.
@@ -121,6 +137,12 @@ pub struct Terms {
     pub requester_vote: RequesterVote,
     /// Whether a rollback may go on without all evidence.
     pub evidence: EvidenceRule,
+    /// Whether versions are tried before they are shifted to.
+    #[serde(default)]
+    pub preflight: PreflightRule,
+    /// The golden data set whose answers identify a version, if one does.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// Limits on automatic shifts.
     pub breaker: Breaker,
     /// How long things may take.
@@ -131,6 +153,10 @@ pub struct Terms {
     pub schedule: Option<Millis>,
     /// In the order of the configuration.
     pub policies: Vec<PolicyUse>,
+}
+
+const fn preflight_default() -> Millis {
+    Millis::minutes(2)
 }
 
 impl Default for Breaker {
@@ -150,6 +176,7 @@ impl Default for Deadlines {
             evidence: Millis::seconds(30),
             approval: Millis::hours(1),
             stage: Millis::minutes(10),
+            preflight: preflight_default(),
             shift: Millis::minutes(5),
             read_back: Millis::minutes(10),
             verification: Millis::minutes(30),

@@ -111,7 +111,7 @@ impl Driver {
     async fn stop(&mut self, inbox: &mut mpsc::Receiver<Message>) {
         self.running
             .values()
-            .filter(|running| running.effect.is_harmless())
+            .filter(|running| running.effect.is_made_good())
             .for_each(|running| running.abort.abort());
         while !self.tasks.is_empty() || self.backlog.is_some() {
             let again = self.backlog.as_ref().map(|backlog| backlog.again);
@@ -214,6 +214,7 @@ impl Driver {
                 setup: self.setup.clone(),
                 service: self.service.clone(),
                 mailbox: self.mailbox.clone(),
+                latest: self.publish.subscribe(),
             };
             self.host.counters.add("ripcord_effects_total", Some(("effect", perform::name(&effect))), 1);
             let abort = self.tasks.spawn(perform::perform(effect.clone(), context));
@@ -290,5 +291,8 @@ fn looks_at_the_world(service: &Service) -> bool {
     let Some(Phase::Acting(acting)) = service.incident.as_ref().map(|incident| &incident.phase) else {
         return false;
     };
-    matches!(acting.step, StepState::ReadingBack { .. } | StepState::Verifying { .. })
+    matches!(
+        acting.step,
+        StepState::Preflighting { .. } | StepState::ReadingBack { .. } | StepState::Verifying { .. }
+    )
 }

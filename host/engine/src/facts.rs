@@ -1,7 +1,7 @@
 //! Fetching what policies ask for.
 
 use ripcord_core::fact::{
-    Candidate, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
+    Candidate, Exchange, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
@@ -83,7 +83,7 @@ async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, A
             let lineage = ports.registry.lineage(&version.version).await;
             (ports.registry.name().to_owned(), lineage.map(Value::Lineage).map_err(unavailable))
         }
-        Request::Captured(limit) => ("evidence".into(), captured(ctx, *limit).await),
+        Request::Captured(limit) => ("evidence".into(), captured(ctx, *limit).await.map(Value::Captured)),
         Request::History(window) => ("journal".into(), history(ctx, *window).await),
         Request::Votes => {
             let votes =
@@ -139,7 +139,8 @@ pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis)
     }
 }
 
-async fn captured(ctx: &Context, limit: u32) -> Answered {
+/// What was captured for this incident, newest first.
+pub(crate) async fn captured(ctx: &Context, limit: u32) -> Result<Vec<Exchange>, Unavailable> {
     let nothing = |message: &str| Unavailable::new(UnavailableReason::NoData, message);
     let incident = ctx.service.incident.as_ref().ok_or_else(|| nothing("there is no incident"))?;
     let log = ctx.setup.ports.requests.as_ref();
@@ -148,7 +149,7 @@ async fn captured(ctx: &Context, limit: u32) -> Answered {
     let item = incident.evidence.iter().find(|item| item.name == "request-log");
     let item = item.ok_or_else(|| nothing("no request log was preserved for this incident"))?;
     match ctx.host.setup.evidence.get(&item.digest).await {
-        Ok(Some(piece)) => Ok(Value::Captured(log.exchanges(&piece, limit))),
+        Ok(Some(piece)) => Ok(log.exchanges(&piece, limit)),
         Ok(None) => {
             Err(Unavailable::new(UnavailableReason::Redacted, "the preserved request log was erased"))
         }

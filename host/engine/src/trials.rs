@@ -1,6 +1,8 @@
 //! Golden runs and rechecks: they send requests, so they are budgeted, tagged, run once a round, and recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod summary;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ripcord_core::blob::BlobKind;
@@ -8,26 +10,26 @@ use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, TrialPhase, TrialRan};
 use ripcord_core::fact::{
-    Detail, Fact, GoldenQuery, Measure, Payload, Quantiles, Request, Row, Slice, Trial, Unavailable,
-    UnavailableReason, Value,
+    Detail, Fact, GoldenQuery, Payload, RecheckQuery, Request, Trial, Unavailable, UnavailableReason, Value,
 };
-use ripcord_core::live::{Proof, Share};
-use ripcord_core::name::VersionName;
-use ripcord_core::ratio::Ratio;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::PortError;
-use ripcord_ports::endpoint::Reply;
-use ripcord_ports::requests::GoldenRow;
+use ripcord_ports::deployer::Beside;
+use ripcord_ports::requests::TrialInput;
+use ripcord_ports::{Endpoint, ErrorKind};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::batch::Batch;
-use crate::facts::unavailable;
+use crate::facts::{captured, unavailable};
 use crate::mailbox::record;
 use crate::perform::Context;
+use summary::{Known, Sent, summarise};
 
 /// Rows of one trial under way at once.
 const AT_ONCE: usize = 8;
+
+/// Captured inputs of one recheck.
+const RECHECKED_MAX: u32 = 1_000;
 
 /// The trials of one round of verification.
 pub(crate) struct Trials {
@@ -35,13 +37,13 @@ pub(crate) struct Trials {
     phase: TrialPhase,
     round: u32,
     /// What answers beside what is live: the only candidate that a trial may name.
-    candidate: Option<VersionTarget>,
+    beside: Option<Beside>,
     cells: Mutex<BTreeMap<Digest, Arc<OnceCell<Fact>>>>,
 }
 
 impl Trials {
-    pub(crate) fn new(ctx: Context, phase: TrialPhase, round: u32, candidate: Option<VersionTarget>) -> Self {
-        Self { ctx, phase, round, candidate, cells: Mutex::default() }
+    pub(crate) fn new(ctx: Context, phase: TrialPhase, round: u32, beside: Option<Beside>) -> Self {
+        Self { ctx, phase, round, beside, cells: Mutex::default() }
     }
 
     /// The result of `request`: of this round if it was run already, else it is run now and recorded.
@@ -49,7 +51,7 @@ impl Trials {
         let Ok(bytes) = canonical::cbor(request) else {
             return self.missing(request, UnavailableReason::BadQuery, "the request has no encoding");
         };
-        if let Some(why) = misplaced(request, self.candidate.as_ref()) {
+        if let Some(why) = misplaced(request, self.beside.as_ref().map(|held| &held.version)) {
             return self.missing(request, UnavailableReason::Denied, &why);
         }
         let key = Digest::of(bytes);
@@ -76,7 +78,7 @@ impl Trials {
         }
         let tag = self.tag();
         let started_at = self.ctx.host.setup.clock.now();
-        let value = run(&self.ctx, request, &tag, started_at).await;
+        let value = run(&self.ctx, request, self.beside.as_ref(), &tag, started_at).await;
         let source =
             self.ctx.setup.ports.endpoint.as_ref().map_or("host", |endpoint| endpoint.name()).to_owned();
         let fact = Fact { id: String::new(), request: request.clone(), value, source, as_of: started_at };
@@ -112,13 +114,18 @@ impl Trials {
     }
 }
 
-/// Why this trial must not be run: it names a candidate that does not answer beside what is live.
-fn misplaced(request: &Request, candidate: Option<&VersionTarget>) -> Option<String> {
-    let named = match request {
+/// What the trial is to go to instead of what is live.
+fn candidate(request: &Request) -> Option<&VersionTarget> {
+    match request {
         Request::Golden(query) => query.candidate.as_ref(),
         Request::Recheck(query) => query.candidate.as_ref(),
         _ => None,
-    }?;
+    }
+}
+
+/// Why this trial must not be run: it names a candidate that does not answer beside what is live.
+fn misplaced(request: &Request, candidate: Option<&VersionTarget>) -> Option<String> {
+    let named = self::candidate(request)?;
     let Some(candidate) = candidate else {
         return Some(format!(
             "it names the candidate `{}`, but what is judged is live itself: leave the candidate out",
@@ -134,204 +141,115 @@ fn misplaced(request: &Request, candidate: Option<&VersionTarget>) -> Option<Str
     })
 }
 
-/// Runs a trial against the service's endpoint.
+/// Runs a trial against the service's endpoint: what is live, or a candidate that is held beside it.
 pub(crate) async fn run(
     ctx: &Context,
     request: &Request,
+    beside: Option<&Beside>,
     tag: &str,
     started_at: UnixMillis,
 ) -> Result<Value, Unavailable> {
+    let beside = beside.filter(|_| candidate(request).is_some());
+    let way = Way { ctx, beside, tag, started_at };
     match request {
-        Request::Golden(query) => golden(ctx, query, tag, started_at).await.map(Value::Golden),
-        _ => Err(Unavailable::new(
-            UnavailableReason::Unsupported,
-            "rechecks of captured inputs are not available yet",
-        )),
+        Request::Golden(query) => way.golden(query).await.map(Value::Golden),
+        Request::Recheck(query) => way.recheck(query).await.map(Value::Recheck),
+        _ => Err(Unavailable::new(UnavailableReason::BadQuery, "this is no trial")),
     }
 }
 
-async fn golden(
-    ctx: &Context,
-    query: &GoldenQuery,
-    tag: &str,
+/// Where the inputs of a trial go, and as what.
+struct Way<'a> {
+    ctx: &'a Context,
+    beside: Option<&'a Beside>,
+    tag: &'a str,
     started_at: UnixMillis,
-) -> Result<Trial, Unavailable> {
-    let unsupported =
-        |what: &str| Unavailable::new(UnavailableReason::Unsupported, format!("no {what} is configured"));
-    let endpoint = ctx.setup.ports.endpoint.as_ref().ok_or_else(|| unsupported("endpoint"))?;
-    let golden = ctx.setup.ports.golden.as_ref().ok_or_else(|| unsupported("golden data set"))?;
-    let rows = golden.rows(&query.dataset).await.map_err(unavailable)?;
-    let gate = Semaphore::new(AT_ONCE);
-    let sent = rows.iter().map(|row| async {
-        let _place = gate.acquire().await;
-        endpoint.infer(&row.input, query.candidate.as_ref(), tag).await
-    });
-    let replies = futures_util::future::join_all(sent).await;
-    Ok(summarise(&rows, &replies, query.detail, started_at))
 }
 
-fn summarise(
-    rows: &[GoldenRow],
-    replies: &[Result<Reply, PortError>],
-    detail: Detail,
-    started_at: UnixMillis,
-) -> Trial {
-    let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.slices.iter().map(String::as_str)).collect();
-    let pairs: Vec<_> = rows.iter().zip(replies).collect();
-    let slices = std::iter::once("")
-        .chain(names)
-        .map(|name| {
-            let within = pairs
-                .iter()
-                .filter(|(row, _)| name.is_empty() || row.slices.iter().any(|slice| slice == name));
-            slice(name, &within.copied().collect::<Vec<_>>())
-        })
-        .collect();
-    let row = |(row, reply): &(&GoldenRow, &Result<Reply, PortError>)| Row {
-        id: row.input.id.clone(),
-        slices: row.slices.clone(),
-        expected: Some(row.expected.clone()),
-        output: reply.as_ref().map(|reply| reply.output.clone()).map_err(ToString::to_string),
-        latency_ms: reply.as_ref().map_or(0.0, |reply| reply.latency_us as f64 / 1_000.0),
-    };
-    Trial {
-        slices,
-        rows: if detail == Detail::Rows { pairs.iter().map(row).collect() } else { Vec::new() },
-        answered_by: answered_by(replies),
-        started_at,
-    }
+fn unsupported(what: &str) -> Unavailable {
+    Unavailable::new(UnavailableReason::Unsupported, format!("no {what} is configured"))
 }
 
-/// The share of each version among the answers that name one.
-fn answered_by(replies: &[Result<Reply, PortError>]) -> Vec<Share> {
-    let mut counts: BTreeMap<&VersionName, (u32, &VersionTarget)> = BTreeMap::new();
-    for version in replies.iter().flatten().filter_map(|reply| reply.answered_by.as_ref()) {
-        counts.entry(&version.version).or_insert((0, version)).0 += 1;
+impl Way<'_> {
+    async fn golden(&self, query: &GoldenQuery) -> Result<Trial, Unavailable> {
+        let endpoint = self.endpoint()?;
+        let golden = self.ctx.setup.ports.golden.as_ref().ok_or_else(|| unsupported("golden data set"))?;
+        let rows = golden.rows(&query.dataset).await.map_err(unavailable)?;
+        let rows = rows.into_iter().map(|row| Sent {
+            input: row.input,
+            slices: row.slices,
+            known: Known::Right(row.expected),
+        });
+        self.send(endpoint, rows.collect(), query.detail).await
     }
-    let total: u32 = counts.values().map(|(count, _)| count).sum();
-    counts
-        .into_values()
-        .map(|(count, version)| Share {
-            version: version.clone(),
-            configuration: None,
-            place: String::new(),
-            weight: Ratio::new(f64::from(count) / f64::from(total)).unwrap_or(Ratio::ONE),
-            proof: Proof::Answer,
-        })
-        .collect()
-}
 
-/// Accuracy over the answered rows; recall and precision for each class; latency over the answered rows.
-fn slice(name: &str, pairs: &[(&GoldenRow, &Result<Reply, PortError>)]) -> Slice {
-    let answered: Vec<_> =
-        pairs.iter().filter_map(|(row, reply)| Some((*row, reply.as_ref().ok()?))).collect();
-    let mut measures = Vec::new();
-    if !answered.is_empty() {
-        let right = answered.iter().filter(|(row, reply)| same_answer(&row.expected, &reply.output)).count();
-        measures.push(measure("accuracy", right, answered.len()));
-    }
-    let class = |payload: &Payload| match payload {
-        Payload::Classes(classes) if classes.len() == 1 => Some(classes[0].clone()),
-        _ => None,
-    };
-    let classes: BTreeSet<String> = answered.iter().filter_map(|(row, _)| class(&row.expected)).collect();
-    for name in &classes {
-        let is = |payload: &Payload| class(payload).as_ref() == Some(name);
-        let both = answered.iter().filter(|(row, reply)| is(&row.expected) && is(&reply.output)).count();
-        let expected = answered.iter().filter(|(row, _)| is(&row.expected)).count();
-        let predicted = answered.iter().filter(|(_, reply)| is(&reply.output)).count();
-        measures.push(measure(&format!("recall:{name}"), both, expected));
-        if predicted > 0 {
-            measures.push(measure(&format!("precision:{name}"), both, predicted));
+    /// What was captured for this incident is sent again, newest first. What was answered then was perhaps wrong: it is compared with, and never
+    /// called right.
+    async fn recheck(&self, query: &RecheckQuery) -> Result<Trial, Unavailable> {
+        let endpoint = self.endpoint()?;
+        let exchanges = captured(self.ctx, query.limit.min(RECHECKED_MAX)).await?;
+        let rows: Vec<_> = exchanges
+            .into_iter()
+            .filter_map(|exchange| {
+                let Payload::Json(body) = exchange.input else { return None };
+                let mut slices: Vec<_> =
+                    exchange.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
+                slices.sort();
+                let input = TrialInput { id: exchange.id, body };
+                Some(Sent { input, slices, known: Known::Answered(exchange.output) })
+            })
+            .collect();
+        if rows.is_empty() {
+            let message = "nothing was captured that can be sent again";
+            return Err(Unavailable::new(UnavailableReason::NoData, message));
         }
+        self.send(endpoint, rows, query.detail).await
     }
-    let mut latencies: Vec<f64> =
-        answered.iter().map(|(_, reply)| reply.latency_us as f64 / 1_000.0).collect();
-    latencies.sort_by(f64::total_cmp);
-    Slice {
-        name: name.to_owned(),
-        rows: pairs.len() as u64,
-        errors: (pairs.len() - answered.len()) as u64,
-        measures,
-        latency_ms: quantiles(&latencies),
+
+    fn endpoint(&self) -> Result<&dyn Endpoint, Unavailable> {
+        self.ctx.setup.ports.endpoint.as_deref().ok_or_else(|| unsupported("endpoint"))
     }
-}
 
-fn measure(name: &str, part: usize, whole: usize) -> Measure {
-    Measure { name: name.to_owned(), value: part as f64 / whole.max(1) as f64 }
-}
-
-/// Nearest-rank quantiles of sorted values.
-fn quantiles(sorted: &[f64]) -> Quantiles {
-    let rank = |q: f64| {
-        let index = (q * sorted.len() as f64).ceil() as usize;
-        sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
-    };
-    Quantiles { p50: rank(0.5), p90: rank(0.9), p99: rank(0.99), max: rank(1.0) }
-}
-
-/// Whether an answer is the expected one. Numbers are compared with a relative tolerance of one in a million.
-fn same_answer(expected: &Payload, got: &Payload) -> bool {
-    match (expected, got) {
-        (Payload::Tensors(one), Payload::Tensors(two)) => {
-            one.len() == two.len()
-                && one.iter().zip(two).all(|(a, b)| {
-                    a.data.len() == b.data.len()
-                        && a.data
-                            .iter()
-                            .zip(&b.data)
-                            .all(|(x, y)| (x - y).abs() <= 1e-6 * x.abs().max(y.abs()).max(1.0))
-                })
+    /// A candidate that no row reaches was not tried, which is another thing than one that answers nothing.
+    async fn send(
+        &self,
+        endpoint: &dyn Endpoint,
+        rows: Vec<Sent>,
+        detail: Detail,
+    ) -> Result<Trial, Unavailable> {
+        let gate = Semaphore::new(AT_ONCE);
+        let sent = rows.iter().map(|row| async {
+            let _place = gate.acquire().await;
+            endpoint.infer(&row.input, self.beside, self.tag).await
+        });
+        let mut replies = futures_util::future::join_all(sent).await;
+        let missed = |kind: ErrorKind| {
+            matches!(
+                kind,
+                ErrorKind::Unreachable
+                    | ErrorKind::TimedOut
+                    | ErrorKind::NotFound
+                    | ErrorKind::Denied
+                    | ErrorKind::Unsupported
+            )
+        };
+        let all_missed = replies.iter().all(|reply| reply.as_ref().is_err_and(|error| missed(error.kind)));
+        if self.beside.is_some()
+            && all_missed
+            && let Some(Err(error)) = replies.pop()
+        {
+            return Err(unavailable(error));
         }
-        (Payload::Json(one), Payload::Json(two)) => {
-            let value = |text: &String| serde_json::from_str::<serde_json::Value>(text).ok();
-            value(one).is_some() && value(one) == value(two)
-        }
-        _ => expected == got,
+        Ok(summarise(&rows, &replies, detail, self.started_at))
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ripcord_core::name::VersionName;
+
     use super::*;
-    use ripcord_ports::ErrorKind;
-    use ripcord_ports::requests::TrialInput;
-
-    fn row(id: &str, slice: &str, expected: &str) -> GoldenRow {
-        GoldenRow {
-            input: TrialInput { id: id.into(), body: "[]".into() },
-            slices: vec![slice.into()],
-            expected: Payload::Classes(vec![expected.into()]),
-        }
-    }
-
-    fn reply(class: &str, latency_us: u64) -> Result<Reply, PortError> {
-        Ok(Reply { output: Payload::Classes(vec![class.into()]), answered_by: None, latency_us })
-    }
-
-    fn value(slice: &Slice, name: &str) -> Option<f64> {
-        slice.measures.iter().find(|measure| measure.name == name).map(|measure| measure.value)
-    }
-
-    #[test]
-    fn slices_are_measured_apart_and_errors_are_not_wrong_answers() {
-        let rows = [row("1", "a", "yes"), row("2", "a", "no"), row("3", "b", "yes"), row("4", "b", "yes")];
-        let replies = [
-            reply("yes", 1_000),
-            reply("yes", 2_000),
-            reply("yes", 3_000),
-            Err(PortError::new(ErrorKind::TimedOut, "no answer")),
-        ];
-        let pairs: Vec<_> = rows.iter().zip(&replies).collect();
-        let whole = slice("", &pairs);
-        assert_eq!((whole.rows, whole.errors), (4, 1));
-        assert_eq!(value(&whole, "accuracy"), Some(2.0 / 3.0));
-        assert_eq!(value(&whole, "recall:yes"), Some(1.0));
-        assert_eq!(value(&whole, "recall:no"), Some(0.0));
-        assert_eq!(value(&whole, "precision:yes"), Some(2.0 / 3.0));
-        assert_eq!(whole.latency_ms, Quantiles { p50: 2.0, p90: 3.0, p99: 3.0, max: 3.0 });
-    }
 
     #[test]
     fn a_trial_names_what_answers_beside_what_is_live_or_nothing() {
@@ -354,21 +272,5 @@ mod tests {
             assert!(misplaced(&golden(Some(named.clone())), beside).is_some(), "{named:?}");
         }
         assert_eq!(misplaced(&golden(None), None), None);
-    }
-
-    #[test]
-    fn a_slice_without_answers_claims_nothing() {
-        let rows = [row("1", "a", "yes")];
-        let replies = [Err(PortError::new(ErrorKind::TimedOut, "no answer"))];
-        let pairs: Vec<_> = rows.iter().zip(&replies).collect();
-        assert!(slice("", &pairs).measures.is_empty());
-    }
-
-    #[test]
-    fn answers_are_compared_by_what_they_are() {
-        let json = |text: &str| Payload::Json(text.into());
-        assert!(same_answer(&json("{\"a\":1,\"b\":2}"), &json("{\"b\":2,\"a\":1}")));
-        assert!(!same_answer(&json("1"), &json("2")));
-        assert!(!same_answer(&Payload::Text("1".into()), &json("1")));
     }
 }

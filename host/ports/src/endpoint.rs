@@ -46,25 +46,14 @@ pub trait Endpoint: Send + Sync {
     /// The adapter's name.
     fn name(&self) -> &str;
 
-    /// Sends one input to the live version, or to `candidate` beside it.
+    /// Sends one input to the live version, or to a candidate that a deployer holds beside it. An endpoint that does not reach candidates says
+    /// [`ErrorKind::Unsupported`].
     async fn infer(
         &self,
         input: &TrialInput,
-        candidate: Option<&VersionTarget>,
+        candidate: Option<&Beside>,
         trial: &str,
     ) -> Result<Reply, PortError>;
-
-    /// Sends one input to a candidate that a deployer holds beside the live version.
-    async fn infer_beside(
-        &self,
-        input: &TrialInput,
-        candidate: &Beside,
-        trial: &str,
-    ) -> Result<Reply, PortError> {
-        let _ = (input, trial);
-        let text = format!("`{}` does not reach `{}` beside what is live", self.name(), candidate.address);
-        Err(PortError::new(ErrorKind::Unsupported, text))
-    }
 
     /// Compares an input signature, as a registry has it, with what the server says of the live version, or of a candidate.
     async fn compare_signature(

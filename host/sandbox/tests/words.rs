@@ -81,7 +81,14 @@ fn proposal() -> Proposal {
 }
 
 fn plan() -> Plan {
-    let kinds = [StepKind::Stage, StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify];
+    let kinds = [
+        StepKind::Stage,
+        StepKind::Preflight,
+        StepKind::Guard,
+        StepKind::Shift,
+        StepKind::ReadBack,
+        StepKind::Verify,
+    ];
     let steps = kinds.map(|kind| PlannedStep { kind, arguments: labels() }).to_vec();
     Plan {
         format: PLAN_FORMAT,

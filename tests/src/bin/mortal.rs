@@ -42,6 +42,7 @@ async fn main() {
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let outside = world.of(&service);
     assert_eq!((outside.live.as_str(), check::applied(&outside.steps)), ("1.1", 1), "{:#?}", outside.steps);
+    assert_eq!(outside.candidate, None, "{:?}", outside.candidate_calls);
     assert_eq!(host.state(&service).incidents, 1);
     host.stop().await;
     println!("done");

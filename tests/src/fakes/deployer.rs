@@ -6,11 +6,11 @@ use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
-use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 
 use super::{Wire, artefact};
-use crate::world::{Fault, Outside, Step};
+use crate::world::{CandidateFault, Fault, Outside, Step};
 
 /// See [`Outside`].
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl FakeDeployer {
             configuration: None,
             place: String::new(),
             weight: Ratio::new(weight).expect("a ratio"),
-            proof: Proof::Answer,
+            proof: if outside.nameless { Proof::ControlPlane } else { Proof::Answer },
         };
         LiveState::Serving([(&outside.live, rest)].into_iter().chain(canary).map(share).collect())
     }
@@ -162,5 +162,60 @@ impl Deployer for FakeDeployer {
         self.wire.fuse.point("after probe").await;
         self.step(Step::Probed { known: !matches!(probe, Probe::CannotTell(_)) });
         Ok(probe)
+    }
+
+    fn beside_class(&self) -> Option<EffectClass> {
+        self.wire.world.of(&self.wire.service).holds_candidates.then_some(EffectClass::Idempotent)
+    }
+
+    async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
+        self.wire.fuse.point("before beside").await;
+        let version = order.version.version.to_string();
+        let result = self.wire.world.at(&self.wire.service, |outside| {
+            outside.candidate_calls.push(format!("beside {version}"));
+            match outside.candidate_fault {
+                Some(CandidateFault::Busy) => {
+                    Err(Some(PortError::new(ErrorKind::Failed, "the fake server has no room now")))
+                }
+                Some(CandidateFault::Refused) => Err(Some(PortError::new(
+                    ErrorKind::Unsupported,
+                    "the fake server holds no such candidate",
+                ))),
+                Some(CandidateFault::Hangs) => {
+                    outside.candidate = Some(version.clone());
+                    Err(None)
+                }
+                _ => {
+                    outside.candidate = Some(version.clone());
+                    let version =
+                        VersionTarget { digest: Some(order.staged.digest), ..order.version.clone() };
+                    Ok(Beside { version, address: "candidate".into() })
+                }
+            }
+        });
+        self.wire.fuse.point("after beside").await;
+        match result {
+            Ok(held) => Ok(held),
+            Err(Some(error)) => Err(error),
+            Err(None) => std::future::pending().await,
+        }
+    }
+
+    async fn clear(&self) -> Result<(), PortError> {
+        self.wire.fuse.point("before clear").await;
+        let stays = self.wire.world.at(&self.wire.service, |outside| {
+            outside.candidate_calls.push("clear".into());
+            let stays = outside.candidate_fault == Some(CandidateFault::Stays);
+            if !stays {
+                outside.candidate = None;
+            }
+            stays && outside.candidate.is_some()
+        });
+        self.wire.fuse.point("after clear").await;
+        if stays {
+            Err(PortError::new(ErrorKind::Failed, "the fake server keeps its candidate"))
+        } else {
+            Ok(())
+        }
     }
 }

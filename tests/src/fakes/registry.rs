@@ -46,7 +46,7 @@ impl FakeRegistry {
             aliases: Vec::new(),
             tags: Vec::new(),
             measures: Vec::new(),
-            signature: None,
+            signature: outside.holds_candidates.then(|| "four numbers".to_owned()),
             runtime: None,
             broken: None,
         });

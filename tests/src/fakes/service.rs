@@ -1,18 +1,25 @@
 //! The service itself: answers, golden data, request log, metrics.
 
 use async_trait::async_trait;
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Exchange, Payload, Sample, Series, Unavailable, UnavailableReason};
 use ripcord_core::name::VersionName;
+use ripcord_core::signal::Label;
 use ripcord_core::target::{VersionTarget, Window};
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::endpoint::{Endpoint, Reply};
+use ripcord_ports::deployer::Beside;
+use ripcord_ports::endpoint::{Endpoint, Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::requests::{GoldenData, GoldenRow, LogPiece, RequestLog, TrialInput};
-use ripcord_ports::{Metrics, PortError};
+use ripcord_ports::{ErrorKind, Metrics, PortError};
 
 use super::Wire;
+use crate::world::{CandidateFault, Outside};
 
 /// Rows of the golden data set.
 const ROWS: usize = 3;
+
+/// Requests in the log: the first was answered `yes`, the others `no`.
+const CAPTURED: u32 = 4;
 
 /// Good versions answer `yes`, bad ones `no`.
 #[derive(Debug)]
@@ -27,27 +34,83 @@ impl Endpoint for FakeEndpoint {
         "endpoint_fake"
     }
 
-    async fn infer(
-        &self,
-        _: &TrialInput,
-        candidate: Option<&VersionTarget>,
-        tag: &str,
-    ) -> Result<Reply, PortError> {
-        let kind = if tag.ends_with("/before") { "evidence trial" } else { "trial" };
+    async fn infer(&self, _: &TrialInput, candidate: Option<&Beside>, tag: &str) -> Result<Reply, PortError> {
+        let kind = match candidate {
+            Some(_) => "candidate trial",
+            None if tag.ends_with("/before") => "evidence trial",
+            None => "trial",
+        };
         self.wire.fuse.point(&format!("before {kind}")).await;
-        let (version, bad) = self.wire.world.at(&self.wire.service, |outside| {
-            outside.answered += 1;
-            let version = candidate.map_or(outside.live.clone(), |version| version.version.to_string());
-            let bad = outside.bad.contains(&version);
-            (version, bad)
+        while candidate.is_some() && self.wire.world.of(&self.wire.service).slow_trials {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let reply = self.wire.world.at(&self.wire.service, |outside| match candidate {
+            None => {
+                outside.answered += 1;
+                Ok(reply(outside, &outside.live))
+            }
+            Some(held) => ask_candidate(outside, held),
         });
         self.wire.fuse.point(&format!("after {kind}")).await;
-        let version = VersionName::new(version).expect("a version");
-        Ok(Reply {
-            output: Payload::Classes(vec![if bad { "no" } else { "yes" }.into()]),
-            answered_by: Some(VersionTarget { version, digest: None }),
-            latency_us: 1_000,
+        reply
+    }
+
+    async fn compare_signature(
+        &self,
+        _: &str,
+        candidate: Option<&Beside>,
+    ) -> Result<SignatureCheck, PortError> {
+        self.wire.fuse.alive().await;
+        let outside = self.wire.world.of(&self.wire.service);
+        let version = candidate.map_or(outside.live, |held| held.version.version.to_string());
+        Ok(if outside.other_inputs.contains(&version) {
+            SignatureCheck::Differs(vec!["it takes five numbers and not four".into()])
+        } else {
+            SignatureCheck::Same
         })
+    }
+
+    async fn fingerprint(
+        &self,
+        inputs: &[TrialInput],
+        _: Option<&Beside>,
+        _: &str,
+    ) -> Result<Fingerprint, PortError> {
+        self.wire.fuse.point("before fingerprint").await;
+        let outside = self.wire.world.of(&self.wire.service);
+        self.wire.fuse.point("after fingerprint").await;
+        let digest = Digest::of(format!("{inputs:?} {}", weights(&outside, &outside.live)));
+        Ok(Fingerprint { digest, answered_by: reply(&outside, &outside.live).answered_by })
+    }
+}
+
+/// Whose weights `version` really has.
+fn weights<'a>(outside: &'a Outside, version: &'a str) -> &'a str {
+    outside.impostors.get(version).map_or(version, String::as_str)
+}
+
+fn reply(outside: &Outside, version: &str) -> Reply {
+    let bad = outside.bad.contains(weights(outside, version));
+    let name = VersionName::new(version).expect("a version");
+    Reply {
+        output: Payload::Classes(vec![if bad { "no" } else { "yes" }.into()]),
+        answered_by: (!outside.nameless).then_some(VersionTarget { version: name, digest: None }),
+        latency_us: 1_000,
+    }
+}
+
+fn ask_candidate(outside: &mut Outside, held: &Beside) -> Result<Reply, PortError> {
+    let there = outside.candidate.clone().filter(|version| *version == held.version.version.as_str());
+    match (there, outside.candidate_fault) {
+        (None, _) => Err(PortError::new(ErrorKind::NotFound, "no such candidate is held")),
+        (Some(_), Some(CandidateFault::Unreachable)) => {
+            Err(PortError::new(ErrorKind::NotFound, "the gateway does not know the candidate"))
+        }
+        (Some(_), Some(CandidateFault::Mistaken)) => Ok(reply(outside, &outside.live)),
+        (Some(version), _) => {
+            outside.candidate_answered += 1;
+            Ok(reply(outside, &version))
+        }
     }
 }
 
@@ -91,8 +154,15 @@ impl RequestLog for FakeLog {
         Ok(piece)
     }
 
-    fn exchanges(&self, _: &[u8], _: u32) -> Vec<Exchange> {
-        Vec::new()
+    fn exchanges(&self, _: &[u8], limit: u32) -> Vec<Exchange> {
+        let exchange = |index: u32| Exchange {
+            id: format!("request-{index}"),
+            at: UnixMillis(0),
+            input: Payload::Json("[]".into()),
+            output: Payload::Classes(vec![if index == 0 { "yes" } else { "no" }.into()]),
+            labels: vec![Label::new("version", "1.2")],
+        };
+        (0..limit.min(CAPTURED)).map(exchange).collect()
     }
 }
 

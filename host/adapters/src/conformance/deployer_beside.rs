@@ -146,7 +146,7 @@ async fn clear(deployer: &dyn Deployer) {
 }
 
 async fn answers(tried: Tried<'_>, held: &Beside, wanted: &Settable) {
-    let reply = tried.endpoint.infer_beside(tried.input, held, TRIAL).await;
+    let reply = tried.endpoint.infer(tried.input, Some(held), TRIAL).await;
     let reply = reply.unwrap_or_else(|error| panic!("the candidate does not answer: {error}"));
     if let Some(named) = reply.answered_by {
         assert_eq!(
@@ -173,7 +173,7 @@ async fn unmoved(deployer: &dyn Deployer, tried: Tried<'_>, before: &LiveState, 
 }
 
 async fn gone(tried: Tried<'_>, held: &Beside) {
-    if let Ok(reply) = tried.endpoint.infer_beside(tried.input, held, TRIAL).await {
+    if let Ok(reply) = tried.endpoint.infer(tried.input, Some(held), TRIAL).await {
         panic!("the candidate was taken away and answers: {reply:?}");
     }
 }

@@ -73,8 +73,7 @@ impl OpenInferenceDeployer {
 
     async fn one_answer(&self, input: &Value, number: u32) -> Result<Seen, PortError> {
         let id = format!("ripcord-read-back-{number}");
-        let ask =
-            Ask { id: &id, inputs: input, version: None, trial: READ_BACK, connection: Connection::Anew };
+        let ask = Ask { id: &id, inputs: input, trial: READ_BACK, connection: Connection::Anew };
         let answer = self.server.infer(&ask).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Seen::Nothing);

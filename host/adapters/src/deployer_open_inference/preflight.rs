@@ -106,13 +106,7 @@ impl Preflight {
     }
 
     async fn answers(&self, version: &VersionTarget, inputs: &Value) -> Result<(), PortError> {
-        let ask = Ask {
-            id: "ripcord-preflight",
-            inputs,
-            version: None,
-            trial: PREFLIGHT,
-            connection: Connection::Shared,
-        };
+        let ask = Ask { id: "ripcord-preflight", inputs, trial: PREFLIGHT, connection: Connection::Shared };
         let answer: InferAnswer = self.server.infer(&ask).await?.successful()?.json()?;
         match answer.version()? {
             Some(named) if named == version.version => Ok(()),

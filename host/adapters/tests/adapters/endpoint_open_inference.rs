@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -30,16 +29,6 @@ async fn answer(request: Request) -> Response {
         json!({"id": "golden-1", "inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]})
     );
     fixture("mlserver/infer-v1.json").into_response()
-}
-
-async fn versioned(Path(version): Path<String>) -> Response {
-    match version.as_str() {
-        "v2" => fixture("mlserver/infer-proba-v2.json").into_response(),
-        _ => {
-            let error = json!({"error": format!("Model iris with version {version} not found")});
-            (StatusCode::NOT_FOUND, Json(error)).into_response()
-        }
-    }
 }
 
 /// Closes the connection of every first request without an answer.
@@ -74,8 +63,7 @@ async fn rig(output: Option<&str>) -> (Server, OpenInferenceEndpoint) {
         .route("/v2/models/closing/infer", post(closing))
         .route("/v2/models/turning/infer", post(turning))
         .route("/v2/models/{model}", get(metadata))
-        .with_state(Arc::default())
-        .route("/v2/models/iris/versions/{version}/infer", post(versioned));
+        .with_state(Arc::default());
     let server = Server::start(router).await;
     let config = OpenInferenceEndpointConfig {
         url: server.url(""),
@@ -104,16 +92,6 @@ async fn an_answer_is_a_payload_with_the_version_that_gave_it() {
 }
 
 #[tokio::test]
-async fn a_candidate_is_asked_under_its_version() {
-    let (_server, endpoint) = rig(None).await;
-    let reply = endpoint.infer(&input(INPUTS), Some(&target("v2", None)), "trial-7").await.unwrap();
-    assert_eq!(reply.answered_by, Some(target("v2", None)));
-    let error = endpoint.infer(&input(INPUTS), Some(&target("v3", None)), "trial-7").await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NotFound);
-    assert!(error.to_string().contains("Model iris with version v3 not found"), "{error}");
-}
-
-#[tokio::test]
 async fn what_cannot_be_sent_or_judged_is_an_error() {
     let (_server, endpoint) = rig(Some("score")).await;
     let error = endpoint.infer(&input("{"), None, "trial-7").await.unwrap_err();
@@ -133,9 +111,9 @@ fn beside(address: &str) -> Beside {
 #[tokio::test]
 async fn a_candidate_beside_is_asked_at_its_address() {
     let (_server, endpoint) = rig(None).await;
-    let reply = endpoint.infer_beside(&input(INPUTS), &beside("iris-preflight"), "trial-7").await.unwrap();
+    let reply = endpoint.infer(&input(INPUTS), Some(&beside("iris-preflight")), "trial-7").await.unwrap();
     assert_eq!(reply.answered_by, Some(target("v2", None)));
-    let error = endpoint.infer_beside(&input(INPUTS), &beside("gone"), "trial-7").await.unwrap_err();
+    let error = endpoint.infer(&input(INPUTS), Some(&beside("gone")), "trial-7").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
 }
 
@@ -181,7 +159,7 @@ async fn a_fingerprint_is_of_inputs_and_answers_of_one_version() {
 async fn a_connection_that_the_server_closed_is_not_a_row_that_failed() {
     let (_server, endpoint) = rig(None).await;
     for _ in 0..2 {
-        let reply = endpoint.infer_beside(&input(INPUTS), &beside("closing"), "trial-7").await.unwrap();
+        let reply = endpoint.infer(&input(INPUTS), Some(&beside("closing")), "trial-7").await.unwrap();
         assert_eq!(reply.answered_by, Some(target("v1", None)));
     }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::name::PersonName;
+use crate::target::Target;
 
-use super::{FaultNature, Observed};
+use super::{FaultNature, FingerprintWord, Observed};
 
 /// A rung's artefact is at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,6 +135,19 @@ pub enum Happened {
 pub struct ReadBack {
     /// Counted from zero.
     pub rung: u32,
-    /// As observed.
+    /// As observed. Where the fingerprint is the target's, that counts as a proof.
     pub live: Observed,
+    /// What the answers to the golden data say, where the target seems to be live.
+    #[serde(default)]
+    pub fingerprint: FingerprintWord,
+}
+
+impl ReadBack {
+    /// Whether this shows `target`, however it was proved. Answers to the golden data that are not the target's show something else.
+    pub fn shows(&self, target: &Target) -> bool {
+        let live = self.live.state();
+        let served =
+            live.serves(target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
+        served && self.fingerprint != FingerprintWord::Differs
+    }
 }

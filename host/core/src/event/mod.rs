@@ -6,6 +6,7 @@ mod authority;
 mod decision;
 mod identity;
 mod planning;
+mod preflight;
 mod promotion;
 mod verifying;
 mod watching;
@@ -26,11 +27,12 @@ pub use acting::{
 pub use afterwards::{Announced, HoldMarked, LiveWatched};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
-pub use identity::{PinWord, Pinned};
+pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
     Planned,
 };
+pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
 pub use promotion::{InProduction, Promoted, PromotionWord};
 pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
 pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
@@ -61,6 +63,12 @@ pub enum Event {
     Staged(Staged),
     /// A rung's artefact is not at hand.
     StageFailed(StageFailed),
+    /// A candidate is about to be held beside what is live.
+    PreflightBegan(PreflightBegan),
+    /// A rung's target was tried beside what is live, or could not be.
+    Preflighted(Preflighted),
+    /// The candidate was taken away, or could not be.
+    CandidateCleared(CandidateCleared),
     /// Live was read immediately before the shift.
     GuardRead(GuardRead),
     /// The shift is about to be made.
@@ -85,6 +93,8 @@ pub enum Event {
     Promoted(Promoted),
     /// A version's artefact was fetched for its digest, or could not be.
     Pinned(Pinned),
+    /// The fingerprint of a good version was taken, or could not be.
+    Fingerprinted(Fingerprinted),
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.

@@ -72,6 +72,9 @@ pub struct PlanDrafted {
     pub targets: Vec<Target>,
     /// As observed when it was made.
     pub live: Observed,
+    /// Whether versions are tried beside what is live before they are shifted to.
+    #[serde(default)]
+    pub preflighted: bool,
     /// When it expires.
     pub expires_at: UnixMillis,
 }

@@ -46,7 +46,7 @@ pub enum Request {
     Golden(GoldenQuery),
     /// Inputs and outputs preserved for this incident, at most so many rows.
     Captured(u32),
-    /// Captured inputs sent again: a trial.
+    /// Captured inputs sent again: a trial. What comes back is compared with what was answered then, as the measure `agreement`.
     Recheck(RecheckQuery),
     /// Past incidents of this service within the window.
     History(Window),

@@ -31,10 +31,9 @@ impl Service {
     }
 
     pub(super) fn staged(&mut self, staged: &Staged) -> Result<(), Illegal> {
-        let at = self.at;
-        let acting = self.acting(staged.rung)?;
-        let StepState::Staging(_) = acting.step else { return Err(Illegal::Stale) };
-        acting.step = StepState::Guarding(Waiting::from(at));
+        let StepState::Staging(_) = self.acting(staged.rung)?.step else { return Err(Illegal::Stale) };
+        let next = self.after_staging(staged.rung);
+        self.acting(staged.rung)?.step = next;
         let target = self.incident.as_ref().and_then(|incident| incident.target(staged.rung)).cloned();
         if let (Some(digest), Some(Target::Version(version))) = (staged.digest, target) {
             self.pin(&version.version, digest);
@@ -51,6 +50,7 @@ impl Service {
             StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun => {
                 Waiting::from(shifting.since)
             }
+            StepState::Preflighting { waiting, .. } => Waiting { due_at: None, ..waiting },
             _ => return Err(Illegal::Stale),
         };
         if failed.nature == FaultNature::Environmental && at < waiting.since + limit {
@@ -366,12 +366,20 @@ impl Service {
         let Some(incident) = &mut self.incident else { return };
         match &mut incident.phase {
             Phase::Planning(waiting) => clear(&mut waiting.due_at, at),
-            Phase::Acting(acting) => match &mut acting.step {
+            Phase::Acting(Acting { rung, step, .. }) => match step {
                 StepState::Staging(waiting) | StepState::Guarding(waiting) => clear(&mut waiting.due_at, at),
+                StepState::Preflighting { waiting, .. } => {
+                    clear(&mut waiting.due_at, at);
+                    if at >= waiting.since + deadlines.preflight {
+                        let rung = *rung;
+                        drop(self.not_preflighted(rung, "its time was up"));
+                    }
+                }
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
                 StepState::ReadingBack { since } => {
                     if at >= *since + deadlines.read_back {
-                        self.read_back_failed(false);
+                        let rung = *rung;
+                        self.read_back_failed(false, rung);
                     }
                 }
                 StepState::Verifying { since, due_at, .. } => {

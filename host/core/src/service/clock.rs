@@ -45,7 +45,9 @@ impl StepState {
     /// What is due again at an instant may well be due now: only how long the step has been going on is judged.
     fn clock_jumped(&mut self, by: Millis) {
         let since = match self {
-            Self::Staging(waiting) | Self::Guarding(waiting) => &mut waiting.since,
+            Self::Staging(waiting) | Self::Preflighting { waiting, .. } | Self::Guarding(waiting) => {
+                &mut waiting.since
+            }
             Self::Shifting(shifting) => &mut shifting.since,
             Self::ReadingBack { since } | Self::Verifying { since, .. } => since,
         };

@@ -1,8 +1,8 @@
-//! By what a version is known again: the digest of its artefact.
+//! By what a version is known again: the digest of its artefact, and what it answers to the golden data.
 
 use super::{Illegal, Service, Waiting, clear};
 use crate::effect::Topic;
-use crate::event::{FaultNature, PinWord, Pinned};
+use crate::event::{FaultNature, FingerprintTaken, FingerprintWord, Fingerprinted, PinWord, Pinned};
 use crate::name::VersionName;
 use crate::signal::Severity;
 use crate::time::Millis;
@@ -23,17 +23,21 @@ pub struct Wanted {
 
 impl Service {
     /// A version that can be gone back to is pinned: whatever the registry gives under its name later must be the same. Nothing is owed where a
-    /// digest is known.
-    pub(super) fn want_pin(&mut self, version: &VersionName) {
+    /// digest is known. And where a data set is configured for it, what the version answers is kept, if it is live.
+    pub(super) fn want_identity(&mut self, version: &VersionName) {
+        let wanted = Wanted { waiting: Waiting::from(self.at), told: false };
         if self.versions.get(version).is_none_or(|known| known.digest.is_none()) {
-            let waiting = Waiting::from(self.at);
-            self.pins.entry(version.clone()).or_insert(Wanted { waiting, told: false });
+            self.pins.entry(version.clone()).or_insert(wanted);
+        }
+        if self.terms.as_ref().is_some_and(|terms| terms.fingerprint.is_some()) {
+            self.fingerprints.entry(version.clone()).or_insert(wanted);
         }
     }
 
     /// Nobody is to go back to it.
-    pub(super) fn forget_pin(&mut self, version: &VersionName) {
+    pub(super) fn forget_identity(&mut self, version: &VersionName) {
         self.pins.remove(version);
+        self.fingerprints.remove(version);
     }
 
     pub(super) fn pinned(&mut self, pinned: &Pinned) -> Result<(), Illegal> {
@@ -59,8 +63,49 @@ impl Service {
         Ok(())
     }
 
+    pub(super) fn fingerprinted(&mut self, fingerprinted: &Fingerprinted) -> Result<(), Illegal> {
+        let version = &fingerprinted.version;
+        let wanted = self.fingerprints.remove(version).ok_or(Illegal::Stale)?;
+        match &fingerprinted.word {
+            FingerprintTaken::Taken(fingerprint) => self.known(version).fingerprint = Some(*fingerprint),
+            FingerprintTaken::NotLive => {}
+            FingerprintTaken::Failed { nature, .. } => {
+                let again = self.wanted_later(wanted, *nature);
+                self.fingerprints.insert(version.clone(), again);
+                if again.told && !wanted.told {
+                    let text = format!(
+                        "no fingerprint of `{version}` of `{}` could be taken, so a rollback to it cannot be proved by one; `ripcord check` tries the golden data, it is tried again every hour",
+                        self.name
+                    );
+                    self.tell_about(None, Topic::NotFingerprinted, Severity::Warning, text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the answers say of the target that was read back. People hear of others at once: the server may still be loading, or its artefact is not what
+    /// its name says.
+    pub(super) fn compared(&mut self, rung: u32, word: &FingerprintWord) {
+        let Some(incident) = &mut self.incident else { return };
+        let before = incident.fingerprint.take().filter(|(before, _)| *before == rung);
+        let told = before.as_ref().is_some_and(|(_, word)| *word == FingerprintWord::Differs);
+        incident.fingerprint = match word {
+            FingerprintWord::NotCompared => before,
+            word => Some((rung, word.clone())),
+        };
+        if *word == FingerprintWord::Differs && !told {
+            let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
+            let text = format!(
+                "`{}`: {target} seems to be served, but answers the golden data otherwise than when it was good; it is not taken for that, and looked at again until the time for reading back is up",
+                incident.id
+            );
+            self.tell(Topic::FingerprintDiffers, Severity::Critical, text);
+        }
+    }
+
     /// After one more failure.
-    fn wanted_later(&self, wanted: Wanted, nature: FaultNature) -> Wanted {
+    pub(super) fn wanted_later(&self, wanted: Wanted, nature: FaultNature) -> Wanted {
         let waiting = wanted.waiting.later(self.at);
         let told = wanted.told || nature == FaultNature::Deterministic || waiting.failures >= TELL_AFTER;
         let due_at = if told { Some(self.at + RARELY) } else { waiting.due_at };
@@ -69,6 +114,8 @@ impl Service {
 
     pub(super) fn identity_woke(&mut self) {
         let at = self.at;
-        self.pins.values_mut().for_each(|wanted| clear(&mut wanted.waiting.due_at, at));
+        let wanted = self.pins.values_mut().chain(self.fingerprints.values_mut());
+        let wanted = wanted.chain(&mut self.candidate);
+        wanted.for_each(|wanted| clear(&mut wanted.waiting.due_at, at));
     }
 }

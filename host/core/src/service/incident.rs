@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, PlanDrafted, Reason, TrialPhase};
+use crate::event::{
+    EvidenceGap, EvidenceItem, FingerprintWord, InProduction, Observed, PlanDrafted, Reason, TrialPhase,
+};
 use crate::fact::Outcome;
+use crate::live::Proof;
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
@@ -51,6 +54,10 @@ pub struct Incident {
     pub trials: Vec<TrialDone>,
     /// What each verification policy found last.
     pub findings: BTreeMap<PolicyName, Found>,
+    /// How the identity of what was read back last was proved.
+    pub proof: Option<Proof>,
+    /// What the answers to the golden data said of the rung that was read back last, where they were compared.
+    pub fingerprint: Option<(u32, FingerprintWord)>,
     /// How far the clock has jumped since the plan at hand was made: added to its expiry.
     pub extension: Millis,
     /// How far it is.
@@ -195,6 +202,15 @@ pub enum Authority {
 pub enum StepState {
     /// The artefact is fetched.
     Staging(Waiting),
+    /// The target is tried beside what is live.
+    Preflighting {
+        /// When it was first due, and is due again.
+        waiting: Waiting,
+        /// From one.
+        round: u32,
+        /// What the host saw of it in this round.
+        tried: Tried,
+    },
     /// Live is read.
     Guarding(Waiting),
     /// The shift is made.
@@ -213,6 +229,15 @@ pub enum StepState {
         /// When they are due again; none is now.
         due_at: Option<UnixMillis>,
     },
+}
+
+/// What the host saw of a target in one round of its preflight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Nothing yet.
+    NotYet,
+    /// It fits: the verification policies have the word.
+    Fits,
 }
 
 /// How far a shift is.
@@ -317,7 +342,7 @@ impl Incident {
         let shifting = |acting: &Acting| {
             !acting.shifted.is_empty()
                 || match acting.step {
-                    StepState::Staging(_) | StepState::Guarding(_) => false,
+                    StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
                     StepState::Shifting(shifting) => shifting.intent == Intent::Began,
                     StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
                 }
@@ -347,6 +372,7 @@ impl Incident {
             Phase::Authorising(_) => "waiting for approval",
             Phase::Acting(acting) => match acting.step {
                 StepState::Staging(_) => "staging",
+                StepState::Preflighting { .. } => "preflighting",
                 StepState::Guarding(_) => "guarding",
                 StepState::Shifting(_) => "shifting",
                 StepState::ReadingBack { .. } => "reading back",

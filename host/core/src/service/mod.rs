@@ -10,6 +10,7 @@ mod identity;
 mod incident;
 mod owed;
 mod planning;
+mod preflight;
 mod promotion;
 mod verifying;
 mod versions;
@@ -54,8 +55,12 @@ pub struct Service {
     pub versions: BTreeMap<VersionName, KnownVersion>,
     /// Marks that keep condemned versions out.
     pub holds: BTreeMap<VersionName, Hold>,
+    /// Something may be held beside what is live, and is to be taken away.
+    pub candidate: Option<Wanted>,
     /// Versions whose digest is still to be pinned.
     pub pins: BTreeMap<VersionName, Wanted>,
+    /// Good versions whose fingerprint is still to be taken, where they are live.
+    pub fingerprints: BTreeMap<VersionName, Wanted>,
     /// The registry's production name, while it is still to follow a rollback.
     pub promotion: Option<Promotion>,
     /// Automatic shifts within the last hour, oldest first.
@@ -127,7 +132,9 @@ impl Service {
             memos: BTreeMap::new(),
             versions: BTreeMap::new(),
             holds: BTreeMap::new(),
+            candidate: None,
             pins: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
             promotion: None,
             automatic_shifts: Vec::new(),
             paused_by: None,
@@ -158,6 +165,9 @@ impl Service {
             Event::Voted(voted) => next.voted(voted)?,
             Event::Staged(staged) => next.staged(staged)?,
             Event::StageFailed(failed) => next.stage_failed(failed)?,
+            Event::PreflightBegan(began) => next.preflight_began(began)?,
+            Event::Preflighted(preflighted) => next.preflighted(preflighted)?,
+            Event::CandidateCleared(cleared) => next.candidate_cleared(cleared)?,
             Event::GuardRead(read) => next.guard_read(read)?,
             Event::ShiftBegan(began) => next.shift_began(began)?,
             Event::ShiftReturned(returned) => next.shift_returned(returned)?,
@@ -170,6 +180,7 @@ impl Service {
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,
+            Event::Fingerprinted(fingerprinted) => next.fingerprinted(fingerprinted)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(_) => next.aborted()?,
             Event::Dismissed(_) => next.dismissed()?,
@@ -202,7 +213,14 @@ impl Service {
             });
         }
         self.watching.reschedule(self.at, configured.terms.schedule);
+        let fingerprint_before = self.terms.as_ref().and_then(|terms| terms.fingerprint.clone());
         self.terms = Some(configured.terms.clone());
+        if configured.terms.fingerprint != fingerprint_before {
+            self.fingerprints.clear();
+            let good = self.versions.iter().filter(|(_, known)| known.standing.is_good());
+            let good: Vec<VersionName> = good.map(|(version, _)| version.clone()).collect();
+            good.iter().for_each(|version| self.want_identity(version));
+        }
         self.configuration = Some(configured.digest);
         self.reconsider();
     }

@@ -15,6 +15,7 @@ impl Service {
         if let Some(incident) = &self.incident {
             self.owed_to_incident(incident, terms, &mut owed);
         }
+        self.owed_to_candidate(&mut owed);
         self.owed_to_holds(&mut owed);
         self.owed_to_promotion(&mut owed);
         self.owed_to_versions(&mut owed);
@@ -54,16 +55,22 @@ impl Service {
                 let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
-            Phase::Acting(acting) => self.owed_to_plan(acting, terms, owed),
+            Phase::Acting(acting) => self.owed_to_plan(incident, acting, terms, owed),
             Phase::NeedsPerson(_) | Phase::Settled(_) => {}
         }
     }
 
-    fn owed_to_plan(&self, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
+    fn owed_to_plan(&self, incident: &Incident, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
         match acting.step {
-            StepState::Staging(_) | StepState::Guarding(_) if paused => {}
+            StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) if paused => {}
             StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { rung })),
+            StepState::Preflighting { waiting, round, .. } => {
+                if let Some(plan) = incident.plan().map(|plan| plan.digest) {
+                    owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
+                }
+                owed.push(Effect::WakeAt(waiting.since + terms.deadlines.preflight));
+            }
             StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
@@ -118,6 +125,11 @@ impl Service {
     fn owed_to_versions(&self, owed: &mut Vec<Effect>) {
         let pin = |version: &VersionName| Effect::Pin { version: version.clone() };
         owed.extend(self.pins.iter().map(|(version, wanted)| due(wanted.waiting, pin(version))));
+        // During an incident nobody knows what is live for how long.
+        if self.incident.is_none() {
+            let take = |version: &VersionName| Effect::Fingerprint { version: version.clone() };
+            owed.extend(self.fingerprints.iter().map(|(version, wanted)| due(wanted.waiting, take(version))));
+        }
     }
 
     /// The next instant that is waited for.

@@ -2,15 +2,18 @@
 
 use super::{Found, Illegal, NeedKind, Phase, Service, StepState, TrialDone};
 use crate::blob::BlobRef;
-use crate::event::{FaultNature, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked};
+use crate::event::{
+    FaultNature, FingerprintWord, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked,
+};
 use crate::fact::Outcome;
+use crate::live::proved_by;
 use crate::name::PolicyName;
 use crate::policy::Role;
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
 /// Between two tries of a verification that faulted for reasons outside it.
-const VERIFY_AGAIN: Millis = Millis::seconds(5);
+pub(super) const VERIFY_AGAIN: Millis = Millis::seconds(5);
 
 /// How a settled rollback was found well.
 const VERIFIED: &str = "verified";
@@ -47,38 +50,42 @@ impl Heard {
 impl Service {
     pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
+        self.compared(read.rung, &read.fingerprint);
         let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
         let live = read.live.state();
-        let served =
-            live.serves(target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
+        let served = read.shows(target);
         let proved = live.weakest_proof() >= proof_min;
         if served && proved {
-            self.served(read.rung)?;
+            self.served(read)?;
         } else if at >= since + limit {
-            self.read_back_failed(served);
+            self.read_back_failed(served, read.rung);
         }
         Ok(())
     }
 
-    pub(super) fn read_back_failed(&mut self, served: bool) {
-        if served {
+    pub(super) fn read_back_failed(&mut self, served: bool, rung: u32) {
+        let last = self.incident.as_ref().and_then(|incident| incident.fingerprint.clone());
+        if last == Some((rung, FingerprintWord::Differs)) {
+            self.next_rung("what was served after the shift answered the golden data otherwise than the target did when it was good");
+        } else if served {
             self.need_person(NeedKind::WhatNow, "the target seems to be served, but it is proved less strongly than `proof-min` asks: check it, then `ripcord dismiss` settles it");
         } else {
             self.next_rung("it was not served in time after the shift");
         }
     }
 
-    fn served(&mut self, rung: u32) -> Result<(), Illegal> {
-        let at = self.at;
+    fn served(&mut self, read: &ReadBack) -> Result<(), Illegal> {
+        let (at, rung) = (self.at, read.rung);
         let verifiers =
             self.terms.as_ref().is_some_and(|terms| terms.policies(Role::Verification).next().is_some());
         self.acting(rung)?.step = StepState::Verifying { since: at, round: 1, due_at: None };
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.read_back_at = Some(at);
+        incident.proof = read.live.state().weakest_proof();
         if let Some(target) = incident.target(rung).cloned() {
             self.follow(&target);
         }
@@ -108,6 +115,9 @@ impl Service {
         let Phase::Acting(acting) = &self.incident.as_ref()?.phase else { return None };
         match (phase, &acting.step) {
             (TrialPhase::Rung(rung), StepState::Verifying { round, .. }) if rung == acting.rung => {
+                Some(*round)
+            }
+            (TrialPhase::Preflight(rung), StepState::Preflighting { round, .. }) if rung == acting.rung => {
                 Some(*round)
             }
             _ => None,
@@ -145,7 +155,8 @@ impl Service {
         let heard = self.hear(asked)?;
         match asked.phase {
             TrialPhase::Rung(rung) => self.rung_judged(rung, heard),
-            TrialPhase::Preflight(_) | TrialPhase::Probation(_) => Err(Illegal::Stale),
+            TrialPhase::Preflight(rung) => self.preflight_judged(rung, asked.round, heard),
+            TrialPhase::Probation(_) => Err(Illegal::Stale),
         }
     }
 
@@ -236,6 +247,14 @@ impl Service {
         if let (true, Target::Version(version)) = (earned, &target) {
             self.earn_known_good(version);
         }
-        self.settle(outcome, &format!("{target} is served; {how}"));
+        let proof = self.proof(rung).map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+        self.settle(outcome, &format!("{target} is served{proof}; {how}"));
+    }
+
+    /// How the identity of the rung that was read back was proved, in words.
+    fn proof(&self, rung: u32) -> Option<String> {
+        let incident = self.incident.as_ref()?;
+        let same = incident.fingerprint == Some((rung, FingerprintWord::Same));
+        Some(proved_by(incident.proof?, same))
     }
 }

@@ -3,7 +3,7 @@
 use super::{Illegal, Service};
 use crate::digest::Digest;
 use crate::effect::Topic;
-use crate::event::{Adopted, HoldMarked, LiveWatched, Observed, Reason};
+use crate::event::{Adopted, HoldMarked, KnownFingerprint, LiveWatched, Observed, Reason};
 use crate::name::{IncidentId, VersionName};
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity};
@@ -19,6 +19,8 @@ const MARK_AGAIN: Millis = Millis::seconds(30);
 pub struct KnownVersion {
     /// Pinned when it was adopted, staged or verified.
     pub digest: Option<Digest>,
+    /// What it answers to the golden data, where that was seen while it was good and live.
+    pub fingerprint: Option<KnownFingerprint>,
     /// Unproven, attested, known good or condemned; age and holds come on top.
     pub standing: Standing,
     /// Since when it has that standing.
@@ -79,10 +81,11 @@ impl Service {
         self.holds.get(version).is_some_and(|hold| hold.state != HoldState::Lifted)
     }
 
-    fn known(&mut self, version: &VersionName) -> &mut KnownVersion {
+    pub(super) fn known(&mut self, version: &VersionName) -> &mut KnownVersion {
         let at = self.at;
         self.versions.entry(version.clone()).or_insert_with(|| KnownVersion {
             digest: None,
+            fingerprint: None,
             standing: Standing::Unproven,
             since: at,
             condemned_by: Vec::new(),
@@ -92,7 +95,7 @@ impl Service {
 
     pub(super) fn pin(&mut self, version: &VersionName, digest: Digest) {
         self.known(version).digest.get_or_insert(digest);
-        self.forget_pin(version);
+        self.pins.remove(version);
     }
 
     pub(super) fn leave(&mut self, version: &VersionName) {
@@ -105,7 +108,7 @@ impl Service {
         let known = self.known(version);
         known.standing = Standing::Unproven;
         known.since = at;
-        self.forget_pin(version);
+        self.forget_identity(version);
     }
 
     pub(super) fn earn_known_good(&mut self, version: &VersionTarget) {
@@ -114,7 +117,7 @@ impl Service {
         known.standing = Standing::KnownGood;
         known.since = at;
         known.digest = known.digest.or(version.digest);
-        self.want_pin(&version.version);
+        self.want_identity(&version.version);
     }
 
     /// Condemns and holds every version that was live when the plan was first made and is not the target.
@@ -129,7 +132,7 @@ impl Service {
             known.standing = Standing::Condemned;
             known.since = at;
             known.condemned_by.push(id.clone());
-            self.forget_pin(version);
+            self.forget_identity(version);
             self.holds.insert(
                 version.clone(),
                 Hold {
@@ -152,7 +155,7 @@ impl Service {
         known.standing = Standing::Attested;
         known.since = at;
         known.digest = adopted.version.digest.or(known.digest);
-        self.want_pin(&adopted.version.version);
+        self.want_identity(&adopted.version.version);
         Ok(())
     }
 

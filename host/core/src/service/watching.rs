@@ -294,6 +294,8 @@ impl Service {
             tried: Vec::new(),
             trials: Vec::new(),
             findings: BTreeMap::new(),
+            fingerprint: None,
+            proof: None,
             extension: Millis(0),
             phase: Phase::Preserving,
             marks,

@@ -5,12 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod identity;
 mod outcomes;
+mod preflights;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{
-    Event, Happened, InProduction, ProbeWord, PromotionWord, Said, ShiftOutcome, VerificationWord,
+    Event, FingerprintWord, Happened, InProduction, PreflightWord, ProbeWord, PromotionWord, Said,
+    ShiftOutcome, VerificationWord,
 };
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::{IncidentId, ServiceName, VersionName};
@@ -18,10 +21,10 @@ use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
-use ripcord_core::terms::Mode;
+use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_core::time::Millis;
 
-const WALKS: u64 = 6_000;
+const WALKS: u64 = 8_000;
 const STEPS: usize = 200;
 
 #[derive(Debug, Default)]
@@ -35,6 +38,10 @@ struct Seen {
     second_promotions: usize,
     late_promotions: usize,
     pins: usize,
+    fingerprints: usize,
+    preflights: usize,
+    unfit: usize,
+    without: usize,
 }
 
 struct Walk {
@@ -45,6 +52,8 @@ struct Walk {
     unknown: Option<(IncidentId, u32, u32)>,
     /// What the registry's production name is to follow.
     follows: Option<(IncidentId, VersionName)>,
+    /// Something may be held beside what is live.
+    held: bool,
     told: Vec<String>,
 }
 
@@ -54,7 +63,15 @@ impl Walk {
         let service = Service::new(ServiceName::new("s").unwrap());
         let event = configured(&mut dice);
         let service = service.apply(service.at, &event).unwrap();
-        Self { seed, dice, service, unknown: None, follows: None, told: vec![format!("{event:?}")] }
+        Self {
+            seed,
+            dice,
+            service,
+            unknown: None,
+            follows: None,
+            held: false,
+            told: vec![format!("{event:?}")],
+        }
     }
 
     fn fail(&self, why: &str) -> ! {
@@ -100,7 +117,9 @@ impl Walk {
         self.check_end(&before, event, seen);
         self.check_grant(&before);
         self.check_promotion(&before, event, seen);
+        self.check_preflight(&before, event, seen);
         self.check_pins(&before, event, seen);
+        self.check_fingerprints(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -166,6 +185,9 @@ impl Walk {
             return;
         }
         match event {
+            Event::ReadBack(read) if read.fingerprint == FingerprintWord::Differs => {
+                self.fail("settled by answers that are not the target's");
+            }
             Event::ReadBack(_) => {}
             Event::VerificationsAsked(asked) => {
                 let healthy =
@@ -216,6 +238,9 @@ impl Walk {
                 let acting = before.incident.as_ref().unwrap();
                 let showed = of(&self.service).filter(|(id, at)| *id == acting.id && *at == self.service.at);
                 let waits = |incident: &Incident| incident.phase_name() == "reading back";
+                if showed.is_some() && read.fingerprint == FingerprintWord::Differs {
+                    self.fail("taken for the target although it answers otherwise");
+                }
                 if showed.is_some() && !self.service.incident.as_ref().is_some_and(waits) {
                     match acting.target(read.rung).unwrap() {
                         Target::Version(_) if acting.in_production == InProduction::Unsupported => {
@@ -254,6 +279,94 @@ impl Walk {
         }
     }
 
+    /// A version that the plan preflights is shifted to after its preflight, or after people were told that there was none and that was not required.
+    /// What may be held beside what is live is being tried, or taken away.
+    fn check_preflight(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
+        let step = |service: &Service| match service.incident.as_ref().map(|incident| &incident.phase) {
+            Some(Phase::Acting(acting)) => Some((acting.rung, acting.step.clone())),
+            _ => None,
+        };
+        match event {
+            Event::PreflightBegan(_) => self.held = true,
+            Event::CandidateCleared(cleared) if cleared.failed.is_none() => self.held = false,
+            _ => {}
+        }
+        if self.service.candidate.is_some() != self.held {
+            self.fail("it is not known whether a candidate may be held");
+        }
+        let owed = self.service.owed();
+        let busy = owed.iter().any(|effect| effect.slot() == Slot::Candidate);
+        let due = self.service.candidate.is_some_and(|wanted| wanted.waiting.due_at.is_none());
+        if due && !busy {
+            self.fail("a candidate stays beside what is live");
+        }
+        if let (Some((rung, StepState::Staging(_))), Some((_, StepState::Guarding(_)))) =
+            (step(before), step(&self.service))
+        {
+            let incident = before.incident.as_ref().unwrap();
+            let version = incident.target(rung).is_some_and(|target| target.version().is_some());
+            if version && incident.plan().is_some_and(|plan| plan.preflighted) {
+                self.fail("a preflight that was planned was left out");
+            }
+        }
+        let Some((rung, StepState::Preflighting { .. })) = step(before) else { return };
+        match (step(&self.service), event) {
+            (Some((_, StepState::Guarding(_))), Event::VerificationsAsked(asked)) => {
+                let healthy =
+                    |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
+                if asked.asked.iter().all(|one| healthy(&one.said)) {
+                    seen.preflights += 1;
+                } else {
+                    self.check_without(seen);
+                }
+            }
+            (Some((_, StepState::Guarding(_))), Event::Preflighted(tried)) => {
+                let judges = before.terms.as_ref().unwrap().policies(Role::Verification).count();
+                match tried.word {
+                    PreflightWord::Fits if judges == 0 => seen.preflights += 1,
+                    PreflightWord::NotDone { .. } => self.check_without(seen),
+                    _ => self.fail("an unfit target was let pass"),
+                }
+            }
+            (Some((_, StepState::Guarding(_))), Event::Woke) => self.check_without(seen),
+            (Some((_, StepState::Guarding(_))), _) => self.fail("a preflight ended without having been made"),
+            (Some((now, StepState::Staging(_))), _) if now > rung => seen.unfit += 1,
+            _ => {}
+        }
+    }
+
+    /// It goes on without a preflight.
+    fn check_without(&self, seen: &mut Seen) {
+        seen.without += 1;
+        if self.service.terms.as_ref().unwrap().preflight == PreflightRule::Required {
+            self.fail("a preflight that is required was left out");
+        }
+        let id = format!("{}/not-preflighted", self.service.length - 1);
+        if !self.service.outbox.iter().any(|outgoing| outgoing.id.ends_with(&id)) {
+            self.fail("people were not told that a target was not preflighted");
+        }
+    }
+
+    /// A fingerprint is kept of good versions, where one is configured, and only while no incident is open.
+    fn check_fingerprints(&self, before: &Service, event: &Event, seen: &mut Seen) {
+        let configured = self.service.terms.as_ref().is_some_and(|terms| terms.fingerprint.is_some());
+        if !configured && !self.service.fingerprints.is_empty() {
+            self.fail("a fingerprint is wanted and none is configured");
+        }
+        let good = |version| self.service.versions.get(version).is_some_and(|known| known.standing.is_good());
+        if !self.service.fingerprints.keys().all(good) {
+            self.fail("a fingerprint is wanted of a version that nobody goes back to");
+        }
+        let owed = self.service.owed().iter().any(|effect| effect.slot() == Slot::Fingerprint);
+        if owed && self.service.incident.is_some() {
+            self.fail("a fingerprint is taken during an incident");
+        }
+        seen.fingerprints += usize::from(
+            matches!(event, Event::Fingerprinted(_))
+                && self.service.fingerprints.len() < before.fingerprints.len(),
+        );
+    }
+
     /// What can be gone back to is pinned, or is going to be; nothing else is.
     fn check_pins(&self, before: &Service, event: &Event, seen: &mut Seen) {
         seen.pins +=
@@ -273,7 +386,8 @@ impl Walk {
     fn check_liveness(&self) {
         let Some(incident) = &self.service.incident else { return };
         let owed = self.service.owed();
-        let moves = owed.iter().any(|effect| matches!(effect.slot(), Slot::Incident | Slot::Timer));
+        let moves =
+            owed.iter().any(|effect| matches!(effect.slot(), Slot::Incident | Slot::Candidate | Slot::Timer));
         let person = matches!(incident.phase, Phase::NeedsPerson(_)) || self.service.paused_by.is_some();
         if !moves && !person {
             self.fail("nothing will ever move this incident");
@@ -322,7 +436,12 @@ fn whatever_happens_the_rules_hold() {
     }
     let enough = seen.shifts > 1_000 && seen.second_rungs > 50 && seen.questions > 50 && seen.replans > 50;
     assert!(enough, "{seen:?}");
-    let enough =
-        seen.promotions > 300 && seen.second_promotions > 3 && seen.late_promotions > 50 && seen.pins > 300;
+    let enough = seen.promotions > 300
+        && seen.second_promotions > 3
+        && seen.late_promotions > 50
+        && seen.pins > 300
+        && seen.fingerprints > 100;
+    assert!(enough, "{seen:?}");
+    let enough = seen.preflights > 100 && seen.unfit > 50 && seen.without > 50;
     assert!(enough, "{seen:?}");
 }

@@ -14,9 +14,12 @@ use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::{Origin, Severity, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, RequesterVote, Terms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
 };
 use ripcord_core::time::{Millis, UnixMillis};
+
+use crate::identity::{fingerprinted, pinned, read_back};
+use crate::preflights::{cleared, preflight, preflighted};
 
 /// A generator that a seed reproduces (xorshift64*).
 pub(crate) struct Dice(u64);
@@ -72,7 +75,7 @@ fn serving(version: VersionName, proof: Proof) -> Observed {
     }])
 }
 
-fn live(dice: &mut Dice, service: &Service) -> Observed {
+pub(crate) fn live(dice: &mut Dice, service: &Service) -> Observed {
     let incident = service.incident.as_ref();
     match dice.below(16) {
         0 => Observed::Unknown(blob()),
@@ -115,14 +118,6 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
     Event::Promoted(Promoted { incident, version, word })
 }
 
-fn pinned(dice: &mut Dice, version: VersionName) -> Event {
-    let word = match dice.below(3) {
-        0 => PinWord::Failed { reason: blob(), nature: nature(dice) },
-        _ => PinWord::Digest(Digest::of(version.as_str())),
-    };
-    Event::Pinned(Pinned { version, word })
-}
-
 fn policy(name: &str) -> PolicyRef {
     PolicyRef { name: PolicyName::new(name).unwrap(), version: "1.0.0".into(), digest: Digest::of(name) }
 }
@@ -132,7 +127,7 @@ fn decision(dice: &mut Dice, role: Role, policy: PolicyRef) -> Decision {
     Decision { policy, role, recording: blob(), fuel: 1, rounds: 1, data }
 }
 
-fn nature(dice: &mut Dice) -> FaultNature {
+pub(crate) fn nature(dice: &mut Dice) -> FaultNature {
     dice.pick(&[FaultNature::Deterministic, FaultNature::Environmental])
 }
 
@@ -169,6 +164,8 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
         floor: quorums(dice),
         requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
         evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
+        preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),
+        fingerprint: dice.one_in(2).then(|| "golden".to_owned()),
         breaker: Breaker::default(),
         deadlines: Deadlines::default(),
         trials_max: 10,
@@ -230,6 +227,7 @@ fn planned(dice: &mut Dice, service: &Service, number: u32) -> Event {
                 strategy: Strategy::Version,
                 targets,
                 live,
+                preflighted: dice.one_in(3),
                 expires_at: service.at + Millis(1 + dice.below(3_600_000)),
             })
         }
@@ -257,7 +255,7 @@ fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Ev
     Event::ApprovalsAsked(ApprovalsAsked { plan, votes, asked })
 }
 
-fn verifications(dice: &mut Dice, service: &Service, rung: u32, round: u32) -> Event {
+pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhase, round: u32) -> Event {
     let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Verification).cloned().collect();
     let asked = used.into_iter().map(|used| VerificationAsked {
         said: match dice.below(10) {
@@ -271,7 +269,7 @@ fn verifications(dice: &mut Dice, service: &Service, rung: u32, round: u32) -> E
         memo: memo(dice),
     });
     let asked = asked.collect();
-    Event::VerificationsAsked(VerificationsAsked { phase: TrialPhase::Rung(rung), round, asked })
+    Event::VerificationsAsked(VerificationsAsked { phase, round, asked })
 }
 
 fn returned(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
@@ -321,6 +319,8 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
         }
         Effect::Stage { rung } => Event::Staged(Staged { rung: *rung, digest: None }),
+        Effect::Preflight { plan, rung, round } => return preflight(dice, service, *plan, *rung, *round),
+        Effect::ClearCandidate => cleared(dice),
         Effect::Guard { rung } => {
             let (host_shifts, host_reserved) =
                 if dice.one_in(8) { [(10, 0), (4, 6)][usize::from(dice.one_in(2))] } else { (0, 0) };
@@ -342,8 +342,8 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         }
         Effect::Probe { rung, attempt } => probed(dice, *rung, *attempt),
         Effect::Repeat { rung, attempt } => returned(dice, *rung, *attempt),
-        Effect::ReadBack { rung } => Event::ReadBack(ReadBack { rung: *rung, live: live(dice, service) }),
-        Effect::Verify { rung, round } => verifications(dice, service, *rung, *round),
+        Effect::ReadBack { rung } => read_back(dice, service, *rung),
+        Effect::Verify { rung, round } => verifications(dice, service, TrialPhase::Rung(*rung), *round),
         Effect::WatchLive { .. } => Event::LiveWatched(LiveWatched { live: live(dice, service) }),
         Effect::MarkHold { version, .. } => {
             Event::HoldMarked(HoldMarked { version: version.clone(), failed: dice.one_in(4).then(blob) })
@@ -352,6 +352,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             let from = expecting.first().cloned().flatten();
             promoted(dice, incident.clone(), version.clone(), from)
         }
+        Effect::Fingerprint { version } => fingerprinted(dice, version.clone()),
         Effect::Pin { version } => pinned(dice, version.clone()),
         Effect::Announce(outgoing) => {
             Event::Announced(Announced { id: outgoing.id.clone(), failed: dice.one_in(4).then(blob) })
@@ -404,7 +405,9 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
     let at_hand = match service.incident.as_ref().map(|incident| &incident.phase) {
         Some(Phase::Acting(acting)) => match acting.step {
             StepState::Shifting(shifting) => Some((acting.rung, shifting.attempt)),
-            StepState::Verifying { round, .. } => Some((acting.rung, round)),
+            StepState::Verifying { round, .. } | StepState::Preflighting { round, .. } => {
+                Some((acting.rung, round))
+            }
             _ => None,
         },
         _ => None,
@@ -414,17 +417,17 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
-    match dice.below(19) {
+    match dice.below(22) {
         0 => configured(dice),
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
         2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
         3 => returned(dice, rung, attempt),
         4 => probed(dice, rung, attempt),
-        5 => Event::ReadBack(ReadBack { rung, live: live(dice, service) }),
+        5 => read_back(dice, service, rung),
         6 => {
             Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0, host_reserved: 0 })
         }
-        7 => match verifications(dice, service, rung, attempt) {
+        7 => match verifications(dice, service, TrialPhase::Rung(rung), attempt) {
             // As from a host whose policies are not those of the terms.
             Event::VerificationsAsked(asked) => {
                 let asked = VerificationsAsked { asked: asked.asked.into_iter().skip(1).collect(), ..asked };
@@ -444,6 +447,17 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         15 => {
             let version = version(dice);
             pinned(dice, version)
+        }
+        17 => cleared(dice),
+        18 => {
+            let plan = service.incident.as_ref().and_then(|incident| incident.plan());
+            let plan =
+                plan.filter(|_| !dice.one_in(3)).map_or(Digest::of("another plan"), |plan| plan.digest);
+            preflighted(dice, plan, rung, attempt)
+        }
+        16 => {
+            let version = version(dice);
+            fingerprinted(dice, version)
         }
         14 => {
             let of = service.incident.as_ref().or(service.last_settled.as_ref());

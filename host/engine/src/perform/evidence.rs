@@ -129,7 +129,7 @@ async fn golden_facts(ctx: &Context) -> Vec<Fact> {
         let tag = tag.clone();
         async move {
             let as_of = ctx.now();
-            let value = trials::run(ctx, &request, &tag, as_of).await;
+            let value = trials::run(ctx, &request, None, &tag, as_of).await;
             let source =
                 ctx.setup.ports.endpoint.as_ref().map_or("host", |endpoint| endpoint.name()).to_owned();
             Fact { id: "before".into(), request, value, source, as_of }

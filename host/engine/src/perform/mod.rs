@@ -3,8 +3,10 @@
 mod authority;
 mod evidence;
 mod fetch;
+mod fingerprint;
 mod people;
 mod plan;
+mod preflight;
 mod promotion;
 mod shift;
 mod triggers;
@@ -38,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) setup: Arc<ServiceSetup>,
     pub(crate) service: Arc<Service>,
     pub(crate) mailbox: Mailbox,
+    /// The state as it goes on.
+    pub(crate) latest: tokio::sync::watch::Receiver<Arc<Service>>,
 }
 
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
@@ -48,6 +52,8 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Plan { number, wanted, tried } => plan::plan(&ctx, number, wanted, tried).await,
         Effect::AskApprovals { plan, votes } => authority::ask(&ctx, plan, votes).await,
         Effect::Stage { rung } => shift::stage(&ctx, rung).await,
+        Effect::Preflight { plan, rung, round } => preflight::preflight(&ctx, plan, rung, round).await,
+        Effect::ClearCandidate => preflight::clear(&ctx).await,
         Effect::Guard { rung } => shift::guard(&ctx, rung).await,
         Effect::Shift { rung, attempt } => shift::shift(&ctx, rung, attempt).await,
         Effect::Repeat { rung, attempt } => shift::repeat(&ctx, rung, attempt).await,
@@ -59,6 +65,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Promote { incident, version, expecting } => {
             promotion::promote(&ctx, incident, version, &expecting).await
         }
+        Effect::Fingerprint { version } => fingerprint::take(&ctx, version).await,
         Effect::Pin { version } => fetch::pin(&ctx, version).await,
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
         Effect::WakeAt(_) => Batch::default(),
@@ -73,6 +80,8 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Plan { .. } => "plan",
         Effect::AskApprovals { .. } => "ask-approvals",
         Effect::Stage { .. } => "stage",
+        Effect::Preflight { .. } => "preflight",
+        Effect::ClearCandidate => "clear-candidate",
         Effect::Guard { .. } => "guard",
         Effect::Shift { .. } => "shift",
         Effect::Repeat { .. } => "repeat",
@@ -82,6 +91,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::WatchLive { .. } => "watch-live",
         Effect::MarkHold { .. } => "mark-hold",
         Effect::Promote { .. } => "promote",
+        Effect::Fingerprint { .. } => "fingerprint",
         Effect::Pin { .. } => "pin",
         Effect::Announce(_) => "announce",
         Effect::WakeAt(_) => "wake",
@@ -172,6 +182,7 @@ impl Context {
 fn is_as_drafted(plan: &Plan, drafted: &PlanDrafted) -> bool {
     let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
     plan.digest().is_ok_and(|digest| digest == drafted.digest)
+        && plan.preflighted == drafted.preflighted
         && targets.is_some_and(|targets| targets.eq(&drafted.targets))
 }
 

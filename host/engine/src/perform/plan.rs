@@ -7,7 +7,9 @@ use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, Question, RefusedTarget, Verdict};
 use ripcord_core::service::Incident;
+use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::terms::PreflightRule;
 use ripcord_ports::PortError;
 
 use super::{Context, nature_of};
@@ -92,6 +94,8 @@ async fn draft(
         return PlanWord::NothingSuitable(batch.text("the planner chose nothing"));
     };
     let strategy = first.strategy();
+    let why_not = why_not_preflighted(ctx);
+    let preflighted = why_not.is_none() && targets.iter().any(|target| target.version().is_some());
     let plan = Plan {
         format: PLAN_FORMAT,
         installation: ctx.host.installation,
@@ -102,11 +106,11 @@ async fn draft(
             service: ctx.setup.name.clone(),
             environment: ctx.setup.terms.environment.clone(),
             live: live.clone(),
-            rungs: targets.iter().map(|target| rung(ctx, target)).collect(),
+            rungs: targets.iter().map(|target| rung(ctx, target, why_not)).collect(),
         }],
         policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
         requested_by: incident.requested_by.clone(),
-        preflighted: false,
+        preflighted,
         drill: false,
         created_at,
         expires_at,
@@ -120,7 +124,16 @@ async fn draft(
     };
     let content = batch.blob(BlobKind::Plan, content);
     let live = batch.observed(&live);
-    PlanWord::Drafted(PlanDrafted { content, digest, number, strategy, targets, live, expires_at })
+    PlanWord::Drafted(PlanDrafted {
+        content,
+        digest,
+        number,
+        strategy,
+        targets,
+        live,
+        preflighted,
+        expires_at,
+    })
 }
 
 /// The target with its digest: the one that was pinned here, else the registry's.
@@ -133,19 +146,36 @@ async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
     Ok(Target::Version(ctx.setup.ports.registry.version(&version.version).await?.version))
 }
 
-fn rung(ctx: &Context, target: &Target) -> Rung {
-    let kinds: &[StepKind] = match target {
-        Target::Version(_) => {
-            &[StepKind::Stage, StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify]
-        }
-        _ => &[StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify],
-    };
-    let step = |kind: &StepKind| PlannedStep {
-        kind: *kind,
-        arguments: match kind {
-            StepKind::Stage | StepKind::Shift => ctx.setup.step_arguments.clone(),
+/// Why no version is tried before it is shifted to, in words for people.
+fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
+    let ports = &ctx.setup.ports;
+    if ctx.setup.terms.preflight == PreflightRule::Off {
+        Some("switched off by the configuration")
+    } else if ports.deployer.beside_class().is_none() {
+        Some("the deployer cannot hold a candidate beside what is live")
+    } else if ports.endpoint.is_none() {
+        Some("no endpoint is configured")
+    } else {
+        None
+    }
+}
+
+fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
+    let version = target.version().is_some();
+    let mut kinds = vec![StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify];
+    if version && why_not.is_none() {
+        kinds.insert(0, StepKind::Preflight);
+    }
+    if version {
+        kinds.insert(0, StepKind::Stage);
+    }
+    let step = |kind: StepKind| PlannedStep {
+        kind,
+        arguments: match (kind, why_not) {
+            (StepKind::Stage | StepKind::Preflight | StepKind::Shift, _) => ctx.setup.step_arguments.clone(),
+            (StepKind::Guard, Some(why)) if version => vec![Label::new("not-preflighted", why)],
             _ => Vec::new(),
         },
     };
-    Rung { target: target.clone(), steps: kinds.iter().map(step).collect() }
+    Rung { target: target.clone(), steps: kinds.into_iter().map(step).collect() }
 }

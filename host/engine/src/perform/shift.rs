@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
-    Event, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed, ShiftReturned,
-    Staged,
+    Event, FingerprintWord, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed,
+    ShiftReturned, Staged,
 };
-use ripcord_core::live::LiveState;
+use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::service::Phase;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
@@ -15,7 +15,7 @@ use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
 use ripcord_ports::{Applied, ErrorKind, PortError};
 
 use super::fetch::{fetch, stage_failed};
-use super::{Context, nature_of};
+use super::{Context, fingerprint, nature_of};
 use crate::batch::Batch;
 use crate::mailbox::append;
 
@@ -127,32 +127,56 @@ pub(super) async fn probe(ctx: &Context, rung: u32, attempt: u32) -> Batch {
 pub(super) async fn read_back(ctx: &Context, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     let (mut pause, pause_max) = POLL;
-    let mut last: Option<LiveState> = None;
+    let mut last = None;
     loop {
         let live = ctx.live().await;
         let mut batch = Batch::default();
+        let (live, fingerprint) = identified(ctx, live, &target, &mut batch).await;
+        let observed = batch.observed(&live);
         let proved = live.weakest_proof() >= Some(ctx.setup.terms.proof_min);
-        let served =
-            live.serves(&target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
-        let changed = last.as_ref() != Some(&live);
-        if changed {
-            let observed = batch.observed(&live);
-            batch.events.push(Event::ReadBack(ReadBack { rung, live: observed }));
+        // A failure in other words is no news.
+        let news = (live, std::mem::discriminant(&fingerprint));
+        let read = ReadBack { rung, live: observed, fingerprint };
+        if read.shows(&target) && proved {
+            return batch.with(Event::ReadBack(read));
         }
-        if served && proved {
-            return batch;
+        if last.as_ref() != Some(&news) {
+            let appended = append(&ctx.mailbox, batch.with(Event::ReadBack(read))).await;
+            if appended.is_err() {
+                return Batch::default();
+            }
         }
-        if changed && append(&ctx.mailbox, batch).await.is_err() {
-            return Batch::default();
-        }
-        last = Some(live);
+        last = Some(news);
         let again = ctx.host.setup.clock.now() + pause;
         ctx.host.setup.clock.sleep_until(again).await;
         pause = Millis(pause.0 * 2).min(pause_max);
     }
 }
 
-fn target(ctx: &Context, rung: u32) -> Option<Target> {
+/// Where the target seems to be served, and nothing else is: what its answers say, and live with that as its proof.
+async fn identified(
+    ctx: &Context,
+    live: LiveState,
+    target: &Target,
+    batch: &mut Batch,
+) -> (LiveState, FingerprintWord) {
+    let Some(version) = target.version().filter(|_| live.serves(target) && live.sole_version().is_some())
+    else {
+        return (live, FingerprintWord::NotCompared);
+    };
+    let word = fingerprint::compare(ctx, version, batch).await;
+    let live = match live {
+        LiveState::Serving(mut shares) if word == FingerprintWord::Same => {
+            let weaker = |share: &&mut Share| share.proof < Proof::Fingerprint;
+            shares.iter_mut().filter(weaker).for_each(|share| share.proof = Proof::Fingerprint);
+            LiveState::Serving(shares)
+        }
+        live => live,
+    };
+    (live, word)
+}
+
+pub(super) fn target(ctx: &Context, rung: u32) -> Option<Target> {
     let target = ctx.incident()?.target(rung)?.clone();
     // A digest that was pinned when the artefact was staged holds from then on.
     let pinned = |version: VersionTarget| VersionTarget {

@@ -48,11 +48,16 @@ pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
 
 /// Asks every verification policy, all at once. They share the trials of the round.
 pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
+    let trials = Trials::new(ctx.clone(), asking.phase, asking.round, None);
+    ask_sharing(ctx, asking, &trials).await
+}
+
+/// The same with trials of the round that may have been run already.
+pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) -> Batch {
     let Asking { phase, round, subject, signals, before } = asking;
     let now = ctx.now();
-    let trials = Trials::new(ctx.clone(), phase, round, subject.candidate().cloned());
     let words = ctx.setup.policies(Role::Verification).map(|placed| {
-        let (subject, signals, before, trials) = (subject.clone(), signals.clone(), before.clone(), &trials);
+        let (subject, signals, before) = (subject.clone(), signals.clone(), before.clone());
         async move {
             let input = VerificationInput {
                 context: context(ctx, placed, Role::Verification, now).await,

@@ -92,12 +92,18 @@ pub struct IncidentView {
     pub after: Option<String>,
     /// How that was proved.
     pub proof: Option<Proof>,
+    /// Whether it was seen to answer the golden data as the target did when it was good.
+    #[serde(default)]
+    pub same_fingerprint: bool,
     /// Where the time went.
     pub split: Split,
     /// The plan at hand.
     pub plan: Option<Plan>,
     /// What approvals are given to.
     pub plan_digest: Option<Digest>,
+    /// How the last preflight went, or why there is none; none before either is known.
+    #[serde(default)]
+    pub preflight: Option<String>,
     /// Votes for it.
     pub votes: Vec<Vote>,
     /// What is wanted of a person.

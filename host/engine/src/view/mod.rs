@@ -5,10 +5,11 @@ mod said;
 mod timeline;
 
 use ripcord_core::blob::BlobRef;
-use ripcord_core::event::{Decision, Event, Observed};
+use ripcord_core::event::{Decision, Event, FingerprintWord, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Incident, Phase, Service};
 use ripcord_core::time::UnixMillis;
@@ -28,6 +29,8 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         state: Service::new(service.clone()),
         lines: Vec::new(),
         after: None,
+        fingerprint: FingerprintWord::default(),
+        preflight: None,
         decisions: Vec::new(),
     };
     let mut found: Option<Incident> = None;
@@ -59,6 +62,8 @@ struct Reader<'a> {
     state: Service,
     lines: Vec<(UnixMillis, String)>,
     after: Option<LiveState>,
+    fingerprint: FingerprintWord,
+    preflight: Option<String>,
     decisions: Vec<DecisionLine>,
 }
 
@@ -121,6 +126,10 @@ impl Reader<'_> {
             }
             None => None,
         };
+        let preflight = plan.as_ref().and_then(|plan: &Plan| match why_not_preflighted(plan) {
+            Some(why) => Some(format!("not preflighted: {why}")),
+            None => self.preflight.take(),
+        });
         let before = match &incident.live {
             Some(live) => Some(self.live(live).await?.to_string()),
             None => None,
@@ -141,6 +150,8 @@ impl Reader<'_> {
             settled_at: incident.marks.settled_at,
             after: self.after.as_ref().map(ToString::to_string),
             proof: self.after.as_ref().and_then(LiveState::weakest_proof),
+            preflight,
+            same_fingerprint: self.fingerprint == FingerprintWord::Same,
             split: Split::of(&incident.marks),
             plan_digest: incident.plan().map(|plan| plan.digest),
             votes: incident.votes,
@@ -155,4 +166,11 @@ impl Reader<'_> {
             service,
         })
     }
+}
+
+/// What the plan says of a version that is not tried before it is shifted to.
+fn why_not_preflighted(plan: &Plan) -> Option<&str> {
+    let steps = plan.parts.iter().flat_map(|part| &part.rungs).flat_map(|rung| &rung.steps);
+    let mut labels = steps.flat_map(|step| &step.arguments);
+    labels.find(|label| label.name == "not-preflighted").map(|label| label.value.as_str())
 }

@@ -1,9 +1,13 @@
 //! What happened, line by line.
 
+use ripcord_core::canonical;
 use ripcord_core::event::{
-    Event, InProduction, PlanWord, ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalTaken,
+    Event, FingerprintWord, InProduction, PlanWord, PreflightWord, Preflighted, ProbeWord, Promoted,
+    PromotionWord, ShiftOutcome, SignalTaken, TrialPhase, TrialRan,
 };
+use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
+use ripcord_core::role::Finding;
 use ripcord_core::service::Incident;
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::time::UnixMillis;
@@ -117,6 +121,16 @@ impl Reader<'_> {
             Event::StageFailed(failed) => {
                 Some(format!("artefact not fetched: {}", self.text(&failed.reason).await?))
             }
+            Event::PreflightBegan(began) => {
+                Some(format!("preflight begun: {} is held beside what is live", self.target(began.rung)))
+            }
+            Event::Preflighted(preflighted) => Some(self.preflighted(preflighted).await?),
+            Event::CandidateCleared(cleared) => match &cleared.failed {
+                None => None,
+                Some(why) => {
+                    Some(format!("the candidate could not be taken away: {}", self.text(why).await?))
+                }
+            },
             Event::GuardRead(read) => Some(format!("guard: live is {}", self.live(&read.live).await?)),
             Event::ShiftBegan(began) => {
                 Some(format!("shift begun (rung {}, attempt {})", began.rung + 1, began.attempt))
@@ -143,18 +157,35 @@ impl Reader<'_> {
                 let live = self.live(&read.live).await?;
                 let proof =
                     live.weakest_proof().map(|proof| format!(", proved by {proof}")).unwrap_or_default();
-                let text = format!("read back: live is {live}{proof}");
+                let said = match &read.fingerprint {
+                    FingerprintWord::NotCompared => String::new(),
+                    FingerprintWord::Same => {
+                        "; it answers the golden data as the target did when it was good".into()
+                    }
+                    FingerprintWord::Differs => {
+                        "; it answers the golden data otherwise than the target did when it was good".into()
+                    }
+                    FingerprintWord::Failed(why) => {
+                        format!("; its fingerprint was not compared: {}", self.text(why).await?)
+                    }
+                };
+                let text = format!("read back: live is {live}{proof}{said}");
                 self.after = Some(live);
+                self.fingerprint = read.fingerprint.clone();
                 Some(text)
             }
-            Event::TrialRan(_) => Some("golden data sent through the service".into()),
+            Event::TrialRan(ran) => Some(self.trial(ran).await?),
             Event::VerificationsAsked(asked) => {
                 let each = asked
                     .asked
                     .iter()
                     .zip(&said)
                     .map(|(one, said)| format!("{}: {said}", one.decision.policy.name));
-                Some(format!("verification asked: {}", each.collect::<Vec<_>>().join("; ")))
+                let each = each.collect::<Vec<_>>().join("; ");
+                Some(match asked.phase {
+                    TrialPhase::Preflight(_) => format!("verification of the candidate asked: {each}"),
+                    _ => format!("verification asked: {each}"),
+                })
             }
             Event::LiveWatched(_) => Some("the hold was broken: the condemned version is live again".into()),
             Event::Promoted(promoted) => self.promoted(promoted).await?,
@@ -172,6 +203,7 @@ impl Reader<'_> {
             | Event::Configured(_)
             | Event::HoldMarked(_)
             | Event::Pinned(_)
+            | Event::Fingerprinted(_)
             | Event::HoldLifted(_)
             | Event::Adopted(_) => None,
         };
@@ -179,6 +211,45 @@ impl Reader<'_> {
             self.line(at, text);
         }
         Ok(())
+    }
+
+    async fn trial(&self, ran: &TrialRan) -> Result<String, ReadError> {
+        let fact =
+            self.store.blob(&ran.result).await?.and_then(|bytes| canonical::from_cbor::<Fact>(&bytes).ok());
+        let what = match fact.map(|fact| fact.request) {
+            Some(Request::Golden(_)) => "golden data",
+            Some(Request::Recheck(_)) => "captured inputs",
+            _ => "a trial",
+        };
+        let through = if matches!(ran.phase, TrialPhase::Preflight(_)) { "candidate" } else { "service" };
+        Ok(format!("{what} sent through the {through}"))
+    }
+
+    fn target(&self, rung: u32) -> String {
+        let incident = self.state.incident.as_ref().or(self.state.last_settled.as_ref());
+        let target = incident.and_then(|incident| incident.target(rung));
+        target.map_or_else(|| "the target".to_owned(), ToString::to_string)
+    }
+
+    async fn preflighted(&mut self, preflighted: &Preflighted) -> Result<String, ReadError> {
+        let findings = match &preflighted.findings {
+            Some(blob) => self.store.blob(blob).await?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let findings = serde_json::from_slice::<Vec<Finding>>(&findings).unwrap_or_default();
+        let seen: Vec<_> =
+            findings.iter().map(|finding| format!("{}: {}", finding.check, finding.observed)).collect();
+        let seen = if seen.is_empty() { String::new() } else { format!(" ({})", seen.join("; ")) };
+        let word = match &preflighted.word {
+            PreflightWord::Fits => "it fits".to_owned(),
+            PreflightWord::Unfit(why) => format!("it is unfit: {}", self.text(why).await?),
+            PreflightWord::NotDone { reason, .. } => {
+                format!("it could not be tried: {}", self.text(reason).await?)
+            }
+        };
+        let said = format!("preflight of {}: {word}{seen}", self.target(preflighted.rung));
+        self.preflight = Some(said.clone());
+        Ok(said)
     }
 
     /// Of failures in a row, the first.

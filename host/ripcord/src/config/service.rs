@@ -10,7 +10,7 @@ use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::signal::Label;
-use ripcord_core::terms::{Breaker, Deadlines, EvidenceRule, Mode, RequesterVote};
+use ripcord_core::terms::{Breaker, Deadlines, EvidenceRule, Mode, PreflightRule, RequesterVote};
 use ripcord_core::time::Millis;
 use serde::Deserialize;
 use toml::Spanned;
@@ -43,6 +43,8 @@ pub struct ServiceConfig {
     pub requester_vote: RequesterVote,
     /// Whether a rollback may go on without all evidence.
     pub evidence: EvidenceRule,
+    /// Whether versions are tried before they are shifted to.
+    pub preflight: PreflightRule,
     /// Limits on automatic shifts.
     pub breaker: Breaker,
     /// How long things may take.
@@ -61,6 +63,8 @@ pub struct ServiceConfig {
     pub endpoint: Option<EndpointConfig>,
     /// Golden data sets by name.
     pub golden: BTreeMap<String, Spanned<PathBuf>>,
+    /// The one whose answers identify a version.
+    pub fingerprint: Option<Spanned<String>>,
     /// Its request log.
     pub request_log: Option<RequestLogConfig>,
     /// Names below `[metrics]`; the first is the default.
@@ -87,12 +91,15 @@ struct ServiceKeys {
     requester_counts: bool,
     #[serde(default)]
     evidence: EvidenceRule,
+    #[serde(default)]
+    preflight: PreflightRule,
     known_good_days: Option<Days>,
     schedule_seconds: Option<Seconds>,
     trials_max: Option<u32>,
     may_pull: Option<Vec<RoleName>>,
     #[serde(default)]
     golden: BTreeMap<String, Spanned<PathBuf>>,
+    fingerprint: Option<Spanned<String>>,
     #[serde(default)]
     metrics: Vec<Spanned<String>>,
 }
@@ -118,6 +125,7 @@ struct DeadlineKeys {
     evidence_seconds: Option<Seconds>,
     approval_seconds: Option<Seconds>,
     stage_seconds: Option<Seconds>,
+    preflight_seconds: Option<Seconds>,
     shift_seconds: Option<Seconds>,
     read_back_seconds: Option<Seconds>,
     verification_seconds: Option<Seconds>,
@@ -166,6 +174,18 @@ impl ServiceConfig {
             );
         }
         let (keys, breaker, deadlines) = (keys?, breaker?, deadlines?);
+        if let Some(dataset) =
+            keys.fingerprint.as_ref().filter(|set| !keys.golden.contains_key(set.get_ref()))
+        {
+            mistakes.add(
+                dataset.span(),
+                format!(
+                    "there is no golden data set `{}`, so nothing is known by its answers",
+                    dataset.get_ref()
+                ),
+                "name one of those below `golden`",
+            );
+        }
         let facts = ServiceFacts {
             name: service.clone()?,
             environment: keys.environment.unwrap_or_else(|| "production".to_owned()),
@@ -190,6 +210,7 @@ impl ServiceConfig {
                 RequesterVote::AloneOnly
             },
             evidence: keys.evidence,
+            preflight: keys.preflight,
             breaker: breaker.terms(host_shifts_per_hour),
             deadlines: deadlines.terms(keys.known_good_days),
             trials_max: keys.trials_max.unwrap_or(TRIALS_MAX),
@@ -199,6 +220,7 @@ impl ServiceConfig {
             deployer: deployer?,
             endpoint,
             golden: golden.collect(),
+            fingerprint: keys.fingerprint,
             request_log,
             metrics: keys.metrics,
             policies,
@@ -227,6 +249,7 @@ impl DeadlineKeys {
             evidence: or(self.evidence_seconds, default.evidence),
             approval: or(self.approval_seconds, default.approval),
             stage: or(self.stage_seconds, default.stage),
+            preflight: or(self.preflight_seconds, default.preflight),
             shift: or(self.shift_seconds, default.shift),
             read_back: or(self.read_back_seconds, default.read_back),
             verification: or(self.verification_seconds, default.verification),

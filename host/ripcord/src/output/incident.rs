@@ -2,6 +2,7 @@
 
 use anstyle::Style;
 use ripcord_core::fact::Outcome;
+use ripcord_core::live::proved_by;
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::time::Millis;
 use ripcord_engine::view::{IncidentView, Split};
@@ -64,7 +65,8 @@ fn head(view: &IncidentView) -> String {
         row("settled", instant(settled));
     }
     row("served before", view.before.clone().unwrap_or_else(|| "not read yet".to_owned()));
-    let proof = view.proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+    let proof = view.proof.map(|proof| proved_by(proof, view.same_fingerprint));
+    let proof = proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
     row(
         "served after",
         view.after
@@ -76,6 +78,9 @@ fn head(view: &IncidentView) -> String {
     }
     if let Some(digest) = &view.plan_digest {
         row("plan digest", digest.to_string());
+    }
+    if let Some(preflight) = &view.preflight {
+        row("preflight", preflight.clone());
     }
     let (granted, refused): (Vec<_>, Vec<_>) = view.votes.iter().partition(|vote| vote.granted);
     if !granted.is_empty() {

@@ -24,7 +24,10 @@ pub fn text(plan: &Plan, digest: &Digest) -> String {
     row("strategy", plan.strategy.to_string());
     row("asked by", asked.join(", "));
     row("policies", policies.join(", "));
-    row("preflighted", if plan.preflighted { "yes" } else { "not preflighted" }.to_owned());
+    row(
+        "preflighted",
+        if plan.preflighted { "each version, before it is shifted to" } else { "not preflighted" }.to_owned(),
+    );
     row("expires", instant(plan.expires_at));
     let drill = if plan.drill { " (a drill)" } else { "" };
     let title = format!("plan {} of {}{drill}", plan.number, plan.incident);
@@ -54,6 +57,7 @@ fn part(part: &Part) -> String {
 const fn name(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Stage => "fetch and check the artefact",
+        StepKind::Preflight => "try it beside what is live, with golden data and inputs of today",
         StepKind::Guard => "read what is live, go on only if it is the above",
         StepKind::Shift => "shift",
         StepKind::ReadBack => "read back until it is served everywhere",

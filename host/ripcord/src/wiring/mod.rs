@@ -172,6 +172,8 @@ fn service_setup(
         floor: service.floor.clone(),
         requester_vote: service.requester_vote,
         evidence: service.evidence,
+        preflight: service.preflight,
+        fingerprint: service.fingerprint.as_ref().map(|set| set.get_ref().clone()),
         breaker: service.breaker,
         deadlines: service.deadlines,
         trials_max: service.trials_max,

@@ -123,7 +123,9 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: requester-counts = false                    # whether who asked counts where several must agree
 #: may-pull = ["operator"]
 #: proof-min = "answer"                        # control-plane, fingerprint, answer, digest
+#: fingerprint = "{set}"                      # a golden data set: what a good version answers to it is kept, and compared after a rollback
 #: evidence = "best-effort"                    # or "required"
+#: preflight = "best-effort"                   # or "required", "off": whether versions are tried beside what is live, where the deployer can hold two
 #: known-good-days = 90                        # how long a verified version stays known good
 #: schedule-seconds = 60                       # triggers are asked this often without any alert
 #: trials-max = 60                             # golden runs and rechecks of one incident
@@ -149,6 +151,7 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: evidence-seconds = 30
 #: approval-seconds = 3600
 #: stage-seconds = 600
+#: preflight-seconds = 120
 #: shift-seconds = 300
 #: read-back-seconds = 600
 #: verification-seconds = 1800

@@ -248,6 +248,7 @@ impl ToGuest for PlannedStep {
     fn to_guest(&self) -> types::PlannedStep {
         let kind = match self.kind {
             StepKind::Stage => "stage",
+            StepKind::Preflight => "preflight",
             StepKind::Guard => "guard",
             StepKind::Shift => "shift",
             StepKind::ReadBack => "read-back",

@@ -1,0 +1,246 @@
+//! Answers, summed up by slice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ripcord_core::fact::{Detail, Measure, Payload, Quantiles, Row, Slice, Trial};
+use ripcord_core::live::{Proof, Share};
+use ripcord_core::name::VersionName;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::VersionTarget;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::PortError;
+use ripcord_ports::endpoint::Reply;
+use ripcord_ports::requests::TrialInput;
+
+/// One row of a trial.
+pub(super) struct Sent {
+    pub(super) input: TrialInput,
+    pub(super) slices: Vec<String>,
+    pub(super) known: Known,
+}
+
+/// What is known of the answer.
+pub(super) enum Known {
+    /// The data set says so.
+    Right(Payload),
+    /// It was answered in production, right or wrong.
+    Answered(Payload),
+}
+
+impl Known {
+    fn right(&self) -> Option<&Payload> {
+        match self {
+            Self::Right(payload) => Some(payload),
+            Self::Answered(_) => None,
+        }
+    }
+
+    fn answered(&self) -> Option<&Payload> {
+        match self {
+            Self::Answered(payload) => Some(payload),
+            Self::Right(_) => None,
+        }
+    }
+}
+
+pub(super) fn summarise(
+    rows: &[Sent],
+    replies: &[Result<Reply, PortError>],
+    detail: Detail,
+    started_at: UnixMillis,
+) -> Trial {
+    let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.slices.iter().map(String::as_str)).collect();
+    let pairs: Vec<_> = rows.iter().zip(replies).collect();
+    let slices = std::iter::once("")
+        .chain(names)
+        .map(|name| {
+            let within = pairs
+                .iter()
+                .filter(|(row, _)| name.is_empty() || row.slices.iter().any(|slice| slice == name));
+            slice(name, &within.copied().collect::<Vec<_>>())
+        })
+        .collect();
+    let row = |(row, reply): &(&Sent, &Result<Reply, PortError>)| Row {
+        id: row.input.id.clone(),
+        slices: row.slices.clone(),
+        expected: row.known.right().cloned(),
+        output: reply.as_ref().map(|reply| reply.output.clone()).map_err(ToString::to_string),
+        latency_ms: reply.as_ref().map_or(0.0, |reply| reply.latency_us as f64 / 1_000.0),
+    };
+    Trial {
+        slices,
+        rows: if detail == Detail::Rows { pairs.iter().map(row).collect() } else { Vec::new() },
+        answered_by: answered_by(replies),
+        started_at,
+    }
+}
+
+/// The share of each version among the answers that name one.
+fn answered_by(replies: &[Result<Reply, PortError>]) -> Vec<Share> {
+    let mut counts: BTreeMap<&VersionName, (u32, &VersionTarget)> = BTreeMap::new();
+    for version in replies.iter().flatten().filter_map(|reply| reply.answered_by.as_ref()) {
+        counts.entry(&version.version).or_insert((0, version)).0 += 1;
+    }
+    let total: u32 = counts.values().map(|(count, _)| count).sum();
+    counts
+        .into_values()
+        .map(|(count, version)| Share {
+            version: version.clone(),
+            configuration: None,
+            place: String::new(),
+            weight: Ratio::new(f64::from(count) / f64::from(total)).unwrap_or(Ratio::ONE),
+            proof: Proof::Answer,
+        })
+        .collect()
+}
+
+/// Over the answered rows: accuracy, recall and precision for each class, where what is right is known; agreement with what was answered before,
+/// where that is; latency.
+fn slice(name: &str, pairs: &[(&Sent, &Result<Reply, PortError>)]) -> Slice {
+    let answered: Vec<_> =
+        pairs.iter().filter_map(|(row, reply)| Some((*row, reply.as_ref().ok()?))).collect();
+    let mut measures = Vec::new();
+    let compared: Vec<(&Payload, &Payload)> =
+        answered.iter().filter_map(|(row, reply)| Some((row.known.right()?, &reply.output))).collect();
+    let again: Vec<(&Payload, &Payload)> =
+        answered.iter().filter_map(|(row, reply)| Some((row.known.answered()?, &reply.output))).collect();
+    for (name, pairs) in [("accuracy", &compared), ("agreement", &again)] {
+        if !pairs.is_empty() {
+            let same = pairs.iter().filter(|(known, got)| same_answer(known, got)).count();
+            measures.push(measure(name, same, pairs.len()));
+        }
+    }
+    let class = |payload: &Payload| match payload {
+        Payload::Classes(classes) if classes.len() == 1 => Some(classes[0].clone()),
+        _ => None,
+    };
+    let classes: BTreeSet<String> = compared.iter().filter_map(|(right, _)| class(right)).collect();
+    for name in &classes {
+        let is = |payload: &Payload| class(payload).as_ref() == Some(name);
+        let both = compared.iter().filter(|(right, got)| is(right) && is(got)).count();
+        let expected = compared.iter().filter(|(right, _)| is(right)).count();
+        let predicted = compared.iter().filter(|(_, got)| is(got)).count();
+        measures.push(measure(&format!("recall:{name}"), both, expected));
+        if predicted > 0 {
+            measures.push(measure(&format!("precision:{name}"), both, predicted));
+        }
+    }
+    let mut latencies: Vec<f64> =
+        answered.iter().map(|(_, reply)| reply.latency_us as f64 / 1_000.0).collect();
+    latencies.sort_by(f64::total_cmp);
+    Slice {
+        name: name.to_owned(),
+        rows: pairs.len() as u64,
+        errors: (pairs.len() - answered.len()) as u64,
+        measures,
+        latency_ms: quantiles(&latencies),
+    }
+}
+
+fn measure(name: &str, part: usize, whole: usize) -> Measure {
+    Measure { name: name.to_owned(), value: part as f64 / whole.max(1) as f64 }
+}
+
+/// Nearest-rank quantiles of sorted values.
+fn quantiles(sorted: &[f64]) -> Quantiles {
+    let rank = |q: f64| {
+        let index = (q * sorted.len() as f64).ceil() as usize;
+        sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
+    };
+    Quantiles { p50: rank(0.5), p90: rank(0.9), p99: rank(0.99), max: rank(1.0) }
+}
+
+/// Whether an answer is the expected one. Numbers are compared with a relative tolerance of one in a million.
+fn same_answer(expected: &Payload, got: &Payload) -> bool {
+    match (expected, got) {
+        (Payload::Tensors(one), Payload::Tensors(two)) => {
+            one.len() == two.len()
+                && one.iter().zip(two).all(|(a, b)| {
+                    a.data.len() == b.data.len()
+                        && a.data
+                            .iter()
+                            .zip(&b.data)
+                            .all(|(x, y)| (x - y).abs() <= 1e-6 * x.abs().max(y.abs()).max(1.0))
+                })
+        }
+        (Payload::Json(one), Payload::Json(two)) => {
+            let value = |text: &String| serde_json::from_str::<serde_json::Value>(text).ok();
+            value(one).is_some() && value(one) == value(two)
+        }
+        _ => expected == got,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ripcord_ports::ErrorKind;
+
+    fn row(id: &str, slice: &str, expected: &str) -> Sent {
+        Sent {
+            input: TrialInput { id: id.into(), body: "[]".into() },
+            slices: vec![slice.into()],
+            known: Known::Right(Payload::Classes(vec![expected.into()])),
+        }
+    }
+
+    fn reply(class: &str, latency_us: u64) -> Result<Reply, PortError> {
+        Ok(Reply { output: Payload::Classes(vec![class.into()]), answered_by: None, latency_us })
+    }
+
+    fn value(slice: &Slice, name: &str) -> Option<f64> {
+        slice.measures.iter().find(|measure| measure.name == name).map(|measure| measure.value)
+    }
+
+    #[test]
+    fn slices_are_measured_apart_and_errors_are_not_wrong_answers() {
+        let rows = [row("1", "a", "yes"), row("2", "a", "no"), row("3", "b", "yes"), row("4", "b", "yes")];
+        let replies = [
+            reply("yes", 1_000),
+            reply("yes", 2_000),
+            reply("yes", 3_000),
+            Err(PortError::new(ErrorKind::TimedOut, "no answer")),
+        ];
+        let pairs: Vec<_> = rows.iter().zip(&replies).collect();
+        let whole = slice("", &pairs);
+        assert_eq!((whole.rows, whole.errors), (4, 1));
+        assert_eq!(value(&whole, "accuracy"), Some(2.0 / 3.0));
+        assert_eq!(value(&whole, "recall:yes"), Some(1.0));
+        assert_eq!(value(&whole, "recall:no"), Some(0.0));
+        assert_eq!(value(&whole, "precision:yes"), Some(2.0 / 3.0));
+        assert_eq!(whole.latency_ms, Quantiles { p50: 2.0, p90: 3.0, p99: 3.0, max: 3.0 });
+    }
+
+    #[test]
+    fn a_slice_without_answers_claims_nothing() {
+        let rows = [row("1", "a", "yes")];
+        let replies = [Err(PortError::new(ErrorKind::TimedOut, "no answer"))];
+        let pairs: Vec<_> = rows.iter().zip(&replies).collect();
+        assert!(slice("", &pairs).measures.is_empty());
+    }
+
+    #[test]
+    fn what_was_answered_before_is_compared_with_and_never_called_right() {
+        let mut rows = [row("1", "version=2", "yes"), row("2", "version=2", "no")];
+        for row in &mut rows {
+            let Known::Right(payload) = &row.known else { continue };
+            row.known = Known::Answered(payload.clone());
+        }
+        let trial = summarise(&rows, &[reply("yes", 1), reply("yes", 1)], Detail::Rows, UnixMillis(0));
+        assert_eq!(trial.slices[1].name, "version=2");
+        for slice in &trial.slices {
+            assert_eq!(slice.measures.len(), 1);
+            assert_eq!(value(slice, "agreement"), Some(0.5));
+        }
+        assert!(trial.rows.iter().all(|row| row.expected.is_none()));
+    }
+
+    #[test]
+    fn answers_are_compared_by_what_they_are() {
+        let json = |text: &str| Payload::Json(text.into());
+        assert!(same_answer(&json("{\"a\":1,\"b\":2}"), &json("{\"b\":2,\"a\":1}")));
+        assert!(!same_answer(&json("1"), &json("2")));
+        assert!(!same_answer(&Payload::Text("1".into()), &json("1")));
+    }
+}
