@@ -226,16 +226,19 @@ async fn who_pauses_or_aborts_has_the_candidate_taken_away() {
 async fn a_candidate_that_stays_holds_nothing_up_and_is_tried_again() {
     let (lab, host) = harmed(spec()).await;
     let service = lab.service();
+    lab.world.at(&service, |outside| outside.slow_trials = true);
     host.alert(&lab, &service, "a").await.unwrap();
     lab::eventually("held", || lab.world.of(&service).candidate.is_some()).await;
-    lab.world.at(&service, |outside| outside.candidate_fault = Some(CandidateFault::Stays));
-    host.until("rolled back", &service, |state| state.last_settled.is_some()).await;
+    lab.world.at(&service, |outside| {
+        outside.candidate_fault = Some(CandidateFault::Stays);
+        outside.slow_trials = false;
+    });
+    let state = host.until("rolled back", &service, |state| state.last_settled.is_some()).await;
     assert_eq!(lab.world.of(&service).live, "1.1");
-    if host.state(&service).candidate.is_some() {
-        lab.world.at(&service, |outside| outside.candidate_fault = None);
-        lab.clock.advance(Millis::minutes(2));
-        host.until("taken away", &service, |state| state.candidate.is_none()).await;
-    }
+    assert!(state.candidate.is_some() && lab.world.of(&service).candidate.is_some());
+    lab.world.at(&service, |outside| outside.candidate_fault = None);
+    lab.clock.advance(Millis::minutes(2));
+    host.until("taken away", &service, |state| state.candidate.is_none()).await;
     assert!(lab.world.of(&service).candidate.is_none());
     host.stop().await;
 }

@@ -8,7 +8,7 @@ use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::endpoint::Reply;
 use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{Deployer, Endpoint, ErrorKind, PortError};
@@ -119,7 +119,7 @@ impl Endpoint for NoEndpoint {
         "endpoint_of_nothing"
     }
 
-    async fn infer(&self, _: &TrialInput, _: Option<&VersionTarget>, _: &str) -> Result<Reply, PortError> {
+    async fn infer(&self, _: &TrialInput, _: Option<&Beside>, _: &str) -> Result<Reply, PortError> {
         Err(PortError::new(ErrorKind::Unsupported, "nothing answers here"))
     }
 }
