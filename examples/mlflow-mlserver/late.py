@@ -106,6 +106,8 @@ def check(result: dict):
     late_by = harm_began - result["promoted_at_unix"]
     expect(0 <= late_by < 12 * HOUR, "harm began when the version was promoted", late_by)
     expect(day(harm_began) in result["view"]["cause"], "the cause names the day", result["view"]["cause"])
+    preflight = result["view"]["preflight"]
+    expect("it fits" in preflight, "the target answered beside what is live before traffic moved", preflight)
     kept = [piece["name"] for piece in result["view"]["evidence"]]
     expect("request-log" in kept, "the decisions since then are kept as evidence", kept)
     expect(len(result["incidents"]) == 1, "what the bad version did is not held against the good one", result["incidents"])
