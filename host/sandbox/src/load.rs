@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::contract::{self, CONTRACT_VERSIONS, Export};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::policy::Policy;
@@ -117,6 +117,13 @@ pub(crate) fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Policy, LoadErr
     let linked = contract::link(shared, &component, &export)
         .map_err(|message| LoadError::ContractMismatch { version: export.version, message })?;
     let raw = linked.describe(&Limits::default()).outcome.map_err(LoadError::Describe)?;
+    // The names of a draft stay while its records grow: what was built against an older one is refused here, not in its first decision.
+    linked.compare_types(&Limits::default()).outcome.map_err(|fault| match fault.kind {
+        FaultKind::BadOutput { reason } => {
+            LoadError::ContractMismatch { version: export.version, message: reason }
+        }
+        _ => LoadError::Describe(fault),
+    })?;
     let (manifest, schema) =
         manifest::check(raw, &roles).map_err(|message| LoadError::Manifest { message })?;
     let reference = PolicyRef { name: manifest.name.clone(), version: manifest.version.clone(), digest };

@@ -135,6 +135,17 @@ fn the_right_names_with_the_wrong_types() {
 }
 
 #[test]
+fn a_record_of_an_older_draft_is_refused_before_the_first_decision() {
+    let older = Guest { lacks: Some("    datasets: list<dataset>,\n"), ..Guest::default() };
+    let sandbox = sandbox();
+    let refused = refusal(&sandbox, &older.component());
+    assert!(matches!(refused, LoadError::ContractMismatch { .. }), "{refused}");
+    let message = refused.to_string();
+    assert!(message.contains("lineage") && message.contains("build it against the released"), "{message}");
+    still_well(&sandbox);
+}
+
+#[test]
 fn a_describe_that_misbehaves() {
     let describes = |body: &str| Guest { describe: Some(body.into()), ..Guest::default() };
     let sandbox = sandbox();

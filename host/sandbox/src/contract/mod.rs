@@ -36,6 +36,9 @@ pub(crate) trait Contract: Debug + Send + Sync {
 
     fn describe(&self, limits: &Limits) -> Ran<RawManifest>;
 
+    /// Compares the types of each role's function with those of this version; no code of the guest's roles runs.
+    fn compare_types(&self, limits: &Limits) -> Ran<()>;
+
     /// Puts a question into the words of this version.
     fn ask(self: Arc<Self>, question: &Question) -> Box<dyn Case>;
 

@@ -44,6 +44,8 @@ pub(crate) struct Guest {
     pub(crate) wit_version: String,
     pub(crate) memory_pages: u32,
     pub(crate) package: Option<String>,
+    /// A line that its contract does not have yet.
+    pub(crate) lacks: Option<&'static str>,
 }
 
 impl Default for Guest {
@@ -63,6 +65,7 @@ impl Default for Guest {
             wit_version: "0.1.0".into(),
             memory_pages: 2,
             package: None,
+            lacks: None,
         }
     }
 }
@@ -164,6 +167,13 @@ impl Guest {
         let text = include_str!("../../../../wit/policy/0.1/policy.wit");
         let mut resolve = Resolve::default();
         let text = text.replace("ripcord:policy@0.1.0", &format!("ripcord:policy@{}", self.wit_version));
+        let text = match self.lacks {
+            Some(line) => {
+                assert_eq!(text.matches(line).count(), 1, "`{line}` must be there once");
+                text.replace(line, "")
+            }
+            None => text,
+        };
         resolve.push_str("policy.wit", &text).expect("the contract parses");
         if let Some(package) = &self.package {
             resolve.push_str("more.wit", package).expect("the package parses");

@@ -85,6 +85,24 @@ impl Contract for V0_1 {
         Ran { outcome, fuel, log }
     }
 
+    fn compare_types(&self, limits: &Limits) -> Ran<()> {
+        self.linked.run(limits, |store, instance| {
+            if let Some(role) = &self.trigger {
+                role.load(&mut *store, instance)?;
+            }
+            if let Some(role) = &self.planner {
+                role.load(&mut *store, instance)?;
+            }
+            if let Some(role) = &self.approval {
+                role.load(&mut *store, instance)?;
+            }
+            if let Some(role) = &self.verification {
+                role.load(&mut *store, instance)?;
+            }
+            Ok(())
+        })
+    }
+
     fn ask(self: Arc<Self>, question: &ripcord_core::role::Question) -> Box<dyn Case> {
         Box::new(case::V0_1Case::new(self, question))
     }
