@@ -6,6 +6,9 @@ mod deployer;
 mod fakes;
 mod registry;
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use ripcord_adapters::conformance::Scratch;
 use ripcord_adapters::conformance::deployer::{self as of_deployers, Settable};
 use ripcord_adapters::conformance::deployer_beside::{Tried, conforms_beside};
@@ -55,10 +58,10 @@ async fn of(registry: &dyn Registry, version: VersionTarget) -> Settable {
     Settable { target: Target::Version(version), staged: Some(staged) }
 }
 
-/// What a suite says that is run in a task of its own.
-async fn broken_rule(suite: impl Future<Output = ()> + Send + 'static) -> String {
-    let ended = tokio::spawn(suite).await;
-    let panic = ended.expect_err("the suite passes a flawed adapter").into_panic();
+/// What a suite says that ends in a panic.
+async fn broken_rule(suite: impl Future<Output = ()>) -> String {
+    let ended = AssertUnwindSafe(suite).catch_unwind().await;
+    let panic = ended.expect_err("the suite passes a flawed adapter");
     panic.downcast_ref::<String>().cloned().expect("a sentence")
 }
 
