@@ -141,10 +141,12 @@ mod tests {
         let wall = Arc::new(ByHand::default());
         wall.set(10_000, 0);
         let onward = Onward::new(wall.clone());
-        let asleep = tokio::spawn(async move { onward.sleep_until(UnixMillis(10_010)).await });
+        let mut asleep = tokio::task::JoinSet::new();
+        asleep.spawn(async move { onward.sleep_until(UnixMillis(10_010)).await });
         tokio::task::yield_now().await;
         wall.set(0, 20);
-        tokio::time::timeout(Duration::from_secs(10), asleep).await.expect("it wakes").expect("no panic");
+        let woken = tokio::time::timeout(Duration::from_secs(10), asleep.join_next()).await;
+        woken.expect("it wakes").expect("a task").expect("no panic");
     }
 
     fn look(wall: u64, steady: u64) -> Look {
