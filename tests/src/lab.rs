@@ -21,7 +21,7 @@ use ripcord_core::time::Millis;
 use ripcord_engine::{
     Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
 };
-use ripcord_ports::Metrics;
+use ripcord_ports::{Metrics, Registry};
 use ripcord_sandbox::Limits;
 use ripcord_store::{Options, SqliteStore};
 use serde_json::{Value, json};
@@ -64,7 +64,11 @@ impl Spec {
             preflight: PreflightRule::BestEffort,
             fingerprint: None,
             breaker: Breaker::default(),
-            deadlines: Deadlines { hold_watch: Millis::hours(2), ..Deadlines::default() },
+            deadlines: Deadlines {
+                hold_watch: Millis::hours(2),
+                elsewhere_watch: Millis::hours(24),
+                ..Deadlines::default()
+            },
             trials_max: 100,
             schedule: None,
             policies: Vec::new(),
@@ -122,6 +126,18 @@ pub struct Lab {
     pub disk: Disk,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
+    /// A real registry in place of the fake.
+    pub registry: RealRegistry,
+}
+
+/// A real registry, where a suite has one.
+#[derive(Clone, Default)]
+pub struct RealRegistry(pub Option<Arc<dyn Registry>>);
+
+impl std::fmt::Debug for RealRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RealRegistry").field(&self.0.as_ref().map(|registry| registry.name())).finish()
+    }
 }
 
 /// A host that runs.
@@ -174,6 +190,7 @@ impl Lab {
             intruder: Intruder::default(),
             disk: Disk::default(),
             announcing: Announcing::default(),
+            registry: RealRegistry::default(),
         }
     }
 
@@ -266,6 +283,7 @@ impl Lab {
             placed.push(PlacedPolicy { role: *role, policy: built.policy, settings, grant });
         }
         let metrics: Arc<dyn Metrics> = Arc::new(FakeMetrics { wire: wire.clone() });
+        let fake: Arc<dyn Registry> = Arc::new(FakeRegistry { wire: wire.clone() });
         ServiceSetup {
             name: spec.name.clone(),
             facts: ServiceFacts {
@@ -277,7 +295,7 @@ impl Lab {
             },
             configuration: json!({ "service": spec.name }),
             ports: ServicePorts {
-                registry: Arc::new(FakeRegistry { wire: wire.clone() }),
+                registry: self.registry.0.clone().unwrap_or(fake),
                 deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),
                 endpoint: Some(Arc::new(FakeEndpoint { wire: wire.clone() })),
                 golden: Some(Arc::new(FakeGolden)),
@@ -372,6 +390,6 @@ pub async fn eventually(what: &str, wanted: impl Fn() -> bool) {
 
 /// Whether an incident was settled and nothing is owed but timers and the watch over holds.
 pub fn is_quiet(service: &Service) -> bool {
-    let waits = |effect: &Effect| matches!(effect, Effect::WakeAt(_) | Effect::WatchLive { .. });
+    let waits = |effect: &Effect| matches!(effect, Effect::WakeAt(_) | Effect::WatchProduction { .. });
     service.last_settled.is_some() && service.incident.is_none() && service.owed().iter().all(waits)
 }

@@ -1,7 +1,8 @@
 //! A registry that is a folder: `<root>/<model>/<version>/manifest.toml` and the artefact under `files/`.
 //!
 //! The digest of a version is known from its manifest alone; fetching checks every file against it. A version whose manifest cannot be
-//! read is listed as broken with the reason, and hides no other.
+//! read is listed as broken with the reason, and hides no other. It has no name for what is in production: nothing follows a rollback there, and
+//! a promotion by others is noticed by what is live alone.
 
 mod manifest;
 mod register;

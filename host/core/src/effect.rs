@@ -2,10 +2,10 @@
 
 use crate::digest::Digest;
 use crate::name::{IncidentId, SignalId, VersionName};
-use crate::service::HoldState;
+use crate::service::Production;
 use crate::signal::Severity;
 use crate::target::Target;
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 
 /// One thing the host must still do.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,10 +87,23 @@ pub enum Effect {
         /// From one.
         round: u32,
     },
-    /// Read live every so often until a held version is there, or one that was there is gone.
-    WatchLive {
-        /// Every hold, and whether its version was live when last seen.
-        holds: Vec<(VersionName, HoldState)>,
+    /// Read live and the registry's production name every so often until something else is there than was seen last.
+    WatchProduction {
+        /// What was seen last.
+        seen: Production,
+        /// Between two looks.
+        every: Millis,
+        /// Whether a hold stands: the first look is not waited for.
+        holds: bool,
+        /// When a signal asked for a look at once, if one did.
+        asked_at: Option<UnixMillis>,
+    },
+    /// Ask the verification policies about what someone else put live.
+    Examine {
+        /// Since when it is on probation.
+        since: UnixMillis,
+        /// From one.
+        round: u32,
     },
     /// Write the hold to the registry, or lift it there.
     MarkHold {
@@ -133,8 +146,10 @@ pub enum Slot {
     Incident,
     /// What is held beside what is live.
     Candidate,
-    /// Watching live.
+    /// Watching production.
     Watch,
+    /// What someone else put live.
+    Probation,
     /// One hold.
     Hold(VersionName),
     /// The registry's production name.
@@ -181,6 +196,8 @@ pub enum Topic {
     NoData,
     StandDown,
     HoldBroken,
+    KnownGood,
+    NotProven,
     Promoted,
     NotPromoted,
     NotPreflighted,
@@ -206,6 +223,8 @@ impl Topic {
             Self::NoData => "no-data",
             Self::StandDown => "stand-down",
             Self::HoldBroken => "hold-broken",
+            Self::KnownGood => "known-good",
+            Self::NotProven => "not-proven",
             Self::Promoted => "promoted",
             Self::NotPromoted => "not-promoted",
             Self::NotPreflighted => "not-preflighted",
@@ -224,7 +243,8 @@ impl Effect {
         match self {
             Self::AskTriggers { .. } => Slot::Triggers,
             Self::Preflight { .. } | Self::ClearCandidate => Slot::Candidate,
-            Self::WatchLive { .. } => Slot::Watch,
+            Self::WatchProduction { .. } => Slot::Watch,
+            Self::Examine { .. } => Slot::Probation,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
             Self::Promote { .. } => Slot::Promotion,
             Self::Pin { version } => Slot::Pin(version.clone()),

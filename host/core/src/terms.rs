@@ -85,6 +85,7 @@ pub struct Breaker {
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Deadlines {
     /// Preserving evidence.
     pub evidence: Millis,
@@ -103,8 +104,14 @@ pub struct Deadlines {
     pub verification: Millis,
     /// Without data before people are told.
     pub no_data: Millis,
-    /// Between two looks at live while a hold stands.
+    /// Between two looks at production while a hold stands.
     pub hold_watch: Millis,
+    /// Between two looks at production otherwise.
+    pub elsewhere_watch: Millis,
+    /// How long a version that someone else put live must be live at least before it is known good.
+    pub soak: Millis,
+    /// From when such a version was noticed until it is given up to verify it; never before `soak`.
+    pub probation: Millis,
     /// How long a verified version stays known good.
     pub known_good: Millis,
 }
@@ -182,6 +189,9 @@ impl Default for Deadlines {
             verification: Millis::minutes(30),
             no_data: Millis::minutes(10),
             hold_watch: Millis::seconds(30),
+            elsewhere_watch: Millis::minutes(1),
+            soak: Millis::minutes(10),
+            probation: Millis::hours(1),
             known_good: Millis::hours(24 * 90),
         }
     }

@@ -286,8 +286,11 @@ impl Driver {
     }
 }
 
-/// Whether the incident's next step is to look at the world before a deadline.
+/// Whether the next step is to look at the world before a deadline.
 fn looks_at_the_world(service: &Service) -> bool {
+    if service.probation.as_ref().is_some_and(|probation| probation.due_at.is_none()) {
+        return true;
+    }
     let Some(Phase::Acting(acting)) = service.incident.as_ref().map(|incident| &incident.phase) else {
         return false;
     };

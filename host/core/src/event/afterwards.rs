@@ -5,15 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::name::VersionName;
 
-use super::Observed;
-
-/// Live while a hold stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LiveWatched {
-    /// As observed.
-    pub live: Observed,
-}
-
 /// A hold and the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HoldMarked {

@@ -24,7 +24,7 @@ pub use acting::{
     GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome, ShiftProbed,
     ShiftReturned, StageFailed, Staged,
 };
-pub use afterwards::{Announced, HoldMarked, LiveWatched};
+pub use afterwards::{Announced, HoldMarked};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
@@ -33,7 +33,7 @@ pub use planning::{
     Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
-pub use promotion::{InProduction, Promoted, PromotionWord};
+pub use promotion::{InProduction, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
 pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
 
@@ -85,8 +85,8 @@ pub enum Event {
     TrialRan(TrialRan),
     /// The verification policies were asked.
     VerificationsAsked(VerificationsAsked),
-    /// Live was read while a hold stands.
-    LiveWatched(LiveWatched),
+    /// Something else is live than was seen last, or in production as the registry says.
+    ProductionWatched(ProductionWatched),
     /// A hold was written to the registry, lifted there, or could not be.
     HoldMarked(HoldMarked),
     /// The registry's production name was moved after a rollback, or could not be.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::name::{IncidentId, VersionName};
 
-use super::FaultNature;
+use super::{FaultNature, Observed};
 
 /// What the registry says is in production.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,15 @@ pub enum InProduction {
     Version(VersionName),
     /// It could not be read; why.
     Unknown(BlobRef),
+}
+
+/// Production, while there is no incident. Only news is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProductionWatched {
+    /// As observed.
+    pub live: Observed,
+    /// What the registry said is in production.
+    pub in_production: InProduction,
 }
 
 /// The registry's production name was to follow a rollback.

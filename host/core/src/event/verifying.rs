@@ -67,4 +67,7 @@ pub struct VerificationsAsked {
     pub round: u32,
     /// In the order of the configuration.
     pub asked: Vec<VerificationAsked>,
+    /// For people: why an incident opens; given where what someone else put live is found unhealthy.
+    #[serde(default)]
+    pub cause: Option<BlobRef>,
 }

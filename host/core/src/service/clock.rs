@@ -13,6 +13,10 @@ impl Service {
         self.watching.no_data_since.iter_mut().for_each(move_it);
         self.automatic_shifts.iter_mut().for_each(move_it);
         self.versions.values_mut().filter_map(|known| known.left_at.as_mut()).for_each(move_it);
+        self.probation.iter_mut().for_each(|probation| {
+            move_it(&mut probation.since);
+            move_it(&mut probation.asked_since);
+        });
         let Some(incident) = &mut self.incident else { return };
         incident.clock_jumped(by);
         let text = format!(

@@ -6,6 +6,7 @@
 mod acting;
 mod authority;
 mod clock;
+mod elsewhere;
 mod identity;
 mod incident;
 mod owed;
@@ -16,6 +17,7 @@ mod verifying;
 mod versions;
 mod watching;
 
+pub use elsewhere::{Probation, Production};
 pub use identity::Wanted;
 pub use incident::*;
 pub use promotion::Promotion;
@@ -57,6 +59,12 @@ pub struct Service {
     pub holds: BTreeMap<VersionName, Hold>,
     /// Something may be held beside what is live, and is to be taken away.
     pub candidate: Option<Wanted>,
+    /// What was seen of production last.
+    pub production: Production,
+    /// What someone else put live, until it is known whether it is well.
+    pub probation: Option<Probation>,
+    /// When a signal asked for a look at production, if one did.
+    pub look_at: Option<UnixMillis>,
     /// Versions whose digest is still to be pinned.
     pub pins: BTreeMap<VersionName, Wanted>,
     /// Good versions whose fingerprint is still to be taken, where they are live.
@@ -133,6 +141,9 @@ impl Service {
             versions: BTreeMap::new(),
             holds: BTreeMap::new(),
             candidate: None,
+            production: Production::default(),
+            probation: None,
+            look_at: None,
             pins: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             promotion: None,
@@ -176,7 +187,7 @@ impl Service {
             Event::ReadBack(read) => next.read_back(read)?,
             Event::TrialRan(ran) => next.trial_ran(ran)?,
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
-            Event::LiveWatched(watched) => next.live_watched(watched),
+            Event::ProductionWatched(watched) => next.production_watched(watched)?,
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,
@@ -222,6 +233,7 @@ impl Service {
             good.iter().for_each(|version| self.want_identity(version));
         }
         self.configuration = Some(configured.digest);
+        self.production_configured();
         self.reconsider();
     }
 
@@ -316,6 +328,7 @@ impl Service {
         self.watching_woke();
         self.versions_woke();
         self.promotion_woke();
+        self.probation_woke();
         self.identity_woke();
         self.authority_woke();
         self.acting_woke();

@@ -17,6 +17,7 @@ impl Service {
         }
         self.owed_to_candidate(&mut owed);
         self.owed_to_holds(&mut owed);
+        self.owed_to_production(&mut owed);
         self.owed_to_promotion(&mut owed);
         self.owed_to_versions(&mut owed);
         owed
@@ -102,10 +103,6 @@ impl Service {
             } else {
                 owed.push(Effect::WakeAt(mark_at));
             }
-        }
-        let watched = self.watched();
-        if !watched.is_empty() {
-            owed.push(Effect::WatchLive { holds: watched });
         }
     }
 

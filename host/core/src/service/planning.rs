@@ -66,6 +66,7 @@ impl Service {
         incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
         incident.phase = Phase::Planning(Waiting::from(at));
+        self.see(&preserved.live, &preserved.in_production);
         if required && !preserved.missing.is_empty() {
             let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
             let text = format!(

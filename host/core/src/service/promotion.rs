@@ -84,6 +84,7 @@ impl Service {
                 if let Some(incident) = &mut self.incident {
                     incident.promoted.push(version.clone());
                 }
+                self.see_name(InProduction::Version(version.clone()));
                 if pending.told {
                     let text =
                         format!("the registry's production name follows `{id}` now: it is `{version}`");
@@ -91,6 +92,7 @@ impl Service {
                 }
             }
             PromotionWord::Elsewhere(now) => {
+                self.see_name(now.clone().map_or(InProduction::Nothing, InProduction::Version));
                 let now = now.as_ref().map_or_else(|| "nothing".to_owned(), |now| format!("`{now}`"));
                 let text = format!(
                     "`{id}` brought `{version}` back, but the registry's production name points at {now}: someone else moved it there, so it was left; if `{version}` is meant, move it by hand"

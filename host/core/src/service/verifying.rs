@@ -54,6 +54,7 @@ impl Service {
         let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
+        self.production = self.production.after_live(&read.live);
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
         let live = read.live.state();
@@ -99,19 +100,27 @@ impl Service {
         if self.asks_about(ran.phase) != Some(ran.round) {
             return Err(Illegal::Stale);
         }
-        let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
-        incident.trials.push(TrialDone {
-            plan: incident.plan_number(),
+        let done = |plan| TrialDone {
+            plan,
             phase: ran.phase,
             round: ran.round,
             request: ran.request,
             result: ran.result,
-        });
+        };
+        match (&mut self.incident, &mut self.probation) {
+            (Some(incident), _) => incident.trials.push(done(incident.plan_number())),
+            (None, Some(probation)) => probation.trials.push(done(0)),
+            (None, None) => return Err(Illegal::Stale),
+        }
         Ok(())
     }
 
     /// The round of verification that is under way about `phase`; none if nobody is asked about it now.
     pub(crate) fn asks_about(&self, phase: TrialPhase) -> Option<u32> {
+        if let TrialPhase::Probation(since) = phase {
+            let probation = self.probation.as_ref().filter(|probation| probation.since == since);
+            return probation.map(|probation| probation.round);
+        }
         let Phase::Acting(acting) = &self.incident.as_ref()?.phase else { return None };
         match (phase, &acting.step) {
             (TrialPhase::Rung(rung), StepState::Verifying { round, .. }) if rung == acting.rung => {
@@ -126,23 +135,30 @@ impl Service {
 
     /// Trials that were run for `phase` so far.
     pub fn trials(&self, phase: TrialPhase) -> impl Iterator<Item = &TrialDone> {
-        let plan = self.incident.as_ref().map_or(0, super::Incident::plan_number);
-        let all = self.incident.iter().flat_map(|incident| &incident.trials);
-        all.filter(move |done| done.plan == plan && done.phase == phase)
+        let of_plan = self.incident.iter().flat_map(|incident| {
+            let plan = incident.plan_number();
+            incident.trials.iter().filter(move |done| done.plan == plan)
+        });
+        let of_probation = self.probation.iter().flat_map(|probation| &probation.trials);
+        of_plan.chain(of_probation).filter(move |done| done.phase == phase)
     }
 
-    /// How many trials were run of the budget that `phase` shares: those of its incident.
+    /// How many trials were run of the budget that `phase` shares: those of its incident, or of the probation.
     pub fn trials_spent(&self, phase: TrialPhase) -> usize {
         match phase {
             TrialPhase::Preflight(_) | TrialPhase::Rung(_) => {
                 self.incident.as_ref().map_or(0, |incident| incident.trials.len())
             }
-            TrialPhase::Probation(_) => 0,
+            TrialPhase::Probation(_) => self.probation.as_ref().map_or(0, |probation| probation.trials.len()),
         }
     }
 
     /// What the policy found last about `phase`.
     pub fn found(&self, phase: TrialPhase, policy: &PolicyName) -> Option<&BlobRef> {
+        if let TrialPhase::Probation(since) = phase {
+            let probation = self.probation.as_ref().filter(|probation| probation.since == since)?;
+            return probation.findings.get(policy);
+        }
         let incident = self.incident.as_ref()?;
         let found = incident.findings.get(policy)?;
         (found.plan == incident.plan_number() && found.phase == phase).then_some(&found.findings)
@@ -156,7 +172,7 @@ impl Service {
         match asked.phase {
             TrialPhase::Rung(rung) => self.rung_judged(rung, heard),
             TrialPhase::Preflight(rung) => self.preflight_judged(rung, asked.round, heard),
-            TrialPhase::Probation(_) => Err(Illegal::Stale),
+            TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause),
         }
     }
 
@@ -170,9 +186,15 @@ impl Service {
         let mut heard = Heard::Healthy;
         for verification in &asked.asked {
             let name = verification.decision.policy.name.clone();
-            if let (Some(findings), Some(incident)) = (verification.findings, &mut self.incident) {
-                let found = Found { plan: incident.plan_number(), phase: asked.phase, findings };
-                incident.findings.insert(name.clone(), found);
+            match (verification.findings, &mut self.incident, &mut self.probation) {
+                (Some(findings), Some(incident), _) => {
+                    let found = Found { plan: incident.plan_number(), phase: asked.phase, findings };
+                    incident.findings.insert(name.clone(), found);
+                }
+                (Some(findings), None, Some(probation)) => {
+                    probation.findings.insert(name.clone(), findings);
+                }
+                _ => {}
             }
             let key = (Role::Verification, name);
             let word = match &verification.said {

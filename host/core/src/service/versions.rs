@@ -1,14 +1,11 @@
-//! Standing of versions, holds, and the watch over them.
+//! Standing of versions, and holds.
 
 use super::{Illegal, Service};
 use crate::digest::Digest;
-use crate::effect::Topic;
-use crate::event::{Adopted, HoldMarked, KnownFingerprint, LiveWatched, Observed, Reason};
+use crate::event::{Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
 use crate::name::{IncidentId, VersionName};
-use crate::role::Urgency;
-use crate::signal::{Origin, Severity};
 use crate::standing::Standing;
-use crate::target::{Strategy, Target, VersionTarget};
+use crate::target::{Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
 
 /// Between two tries of writing a mark to the registry.
@@ -42,6 +39,8 @@ pub struct Hold {
     pub since: UnixMillis,
     /// Whether it stands.
     pub state: HoldState,
+    /// Whether the registry's production name was moved to it since.
+    pub named: bool,
     /// When the registry is to be told, if it is still to be.
     pub mark_at: Option<UnixMillis>,
 }
@@ -140,6 +139,7 @@ impl Service {
                     reason: reason.clone(),
                     since: at,
                     state: HoldState::Stands,
+                    named: false,
                     mark_at: Some(at),
                 },
             );
@@ -183,37 +183,6 @@ impl Service {
         Ok(())
     }
 
-    /// A condemned version that is live again reopens the matter, and people are told, once each time.
-    pub(super) fn live_watched(&mut self, watched: &LiveWatched) {
-        let live = watched.live.state();
-        let mut broken = Vec::new();
-        for (version, hold) in &mut self.holds {
-            let Observed::Serving(shares) = &watched.live else { continue };
-            let back =
-                shares.iter().any(|share| share.version.version == *version && share.weight.get() > 0.0);
-            match (back, hold.state) {
-                (true, HoldState::Stands) => {
-                    hold.state = HoldState::Broken;
-                    broken.push((version.clone(), hold.clone()));
-                }
-                (false, HoldState::Broken) => hold.state = HoldState::Stands,
-                _ => {}
-            }
-        }
-        for (version, hold) in broken {
-            let text = format!(
-                "`{version}` of `{}` was condemned by `{}` and is live again ({live}): someone else promoted it",
-                self.name, hold.incident
-            );
-            self.tell(Topic::HoldBroken, Severity::Critical, text);
-            if self.incident.is_none() {
-                let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
-                let signals = self.watching.asked_about();
-                self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, None, signals);
-            }
-        }
-    }
-
     pub(super) fn versions_woke(&mut self) {
         let at = self.at;
         for hold in self.holds.values_mut() {
@@ -221,14 +190,5 @@ impl Service {
                 hold.mark_at = Some(at);
             }
         }
-    }
-
-    /// The holds that live is watched for. Not during an incident: its own steps read live.
-    pub(super) fn watched(&self) -> Vec<(VersionName, HoldState)> {
-        if self.incident.is_some() {
-            return Vec::new();
-        }
-        let standing = self.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
-        standing.map(|(version, hold)| (version.clone(), hold.state)).collect()
     }
 }

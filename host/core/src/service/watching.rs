@@ -93,6 +93,7 @@ impl Service {
         if let Some(incident) = &mut self.incident {
             incident.signals.push(taken.signal.clone());
         }
+        self.look_because_of(&taken.severity, taken.status);
         self.watching.signals.push(TakenSignal { taken: taken.clone(), judged: Judged::Waiting });
         // Triggers are given a bounded list; what goes first was judged before.
         if self.watching.signals.len() > SIGNALS_MAX
@@ -258,6 +259,7 @@ impl Service {
         signals: Vec<SignalId>,
     ) {
         self.incidents += 1;
+        self.probation = None;
         let id = IncidentId::numbered(&self.name, self.incidents);
         let signalled_at = self
             .watching

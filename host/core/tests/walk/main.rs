@@ -10,7 +10,7 @@ mod outcomes;
 mod preflights;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
-use ripcord_core::effect::{Effect, Slot};
+use ripcord_core::effect::{Effect, Slot, Topic};
 use ripcord_core::event::{
     Event, FingerprintWord, Happened, InProduction, PreflightWord, ProbeWord, PromotionWord, Said,
     ShiftOutcome, VerificationWord,
@@ -21,7 +21,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
-use ripcord_core::terms::{Mode, PreflightRule};
+use ripcord_core::terms::{Deadlines, Mode, PreflightRule};
 use ripcord_core::time::Millis;
 
 const WALKS: u64 = 8_000;
@@ -42,6 +42,10 @@ struct Seen {
     preflights: usize,
     unfit: usize,
     without: usize,
+    probations: usize,
+    passed: usize,
+    failed: usize,
+    ran_out: usize,
 }
 
 struct Walk {
@@ -120,6 +124,7 @@ impl Walk {
         self.check_preflight(&before, event, seen);
         self.check_pins(&before, event, seen);
         self.check_fingerprints(&before, event, seen);
+        self.check_probation(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -382,6 +387,60 @@ impl Walk {
         }
     }
 
+    /// What someone else put live earns known good by *healthy* of all after the soak, opens an incident by *unhealthy*, and is given up otherwise.
+    fn check_probation(&self, before: &Service, event: &Event, seen: &mut Seen) {
+        let (was, is) = (before.probation.as_ref(), self.service.probation.as_ref());
+        if let Some(probation) = is {
+            let verifiers = self.service.terms.as_ref().unwrap().policies(Role::Verification).count();
+            let version = &probation.version.version;
+            if self.service.incident.is_some() || verifiers == 0 || self.service.is_held(version) {
+                self.fail("a probation that must not be");
+            }
+            if was.is_none_or(|was| was.version != probation.version) {
+                seen.probations += 1;
+                if !matches!(event, Event::ProductionWatched(_)) || before.production.live.is_none() {
+                    self.fail("a probation began without news");
+                }
+            }
+        }
+        let Some(was) = was else { return };
+        let words = |asked: &ripcord_core::event::VerificationsAsked, word: &VerificationWord| {
+            asked.asked.iter().filter(|one| one.said == Said::Verdict(word.clone())).count()
+        };
+        let told = |topic: Topic| {
+            self.service.outbox.iter().any(|out| out.topic == topic && out.at == self.service.at)
+        };
+        let known = self.service.versions.get(&was.version.version);
+        let earned = known
+            .is_some_and(|known| known.standing == Standing::KnownGood && known.since == self.service.at);
+        match event {
+            Event::VerificationsAsked(asked) => {
+                let healthy = words(asked, &VerificationWord::Healthy) == asked.asked.len();
+                let soaked = self.service.at >= was.since + Deadlines::default().soak;
+                if earned && !(healthy && soaked) {
+                    self.fail("known good without verification or soak");
+                }
+                let opened = self.service.incident.is_some();
+                if opened != (words(asked, &VerificationWord::Unhealthy) > 0) {
+                    self.fail("an incident without *unhealthy*, or none with it");
+                }
+                seen.passed += usize::from(earned);
+                seen.failed += usize::from(opened);
+                if is.is_none() && !opened && told(Topic::KnownGood) == told(Topic::NotProven) {
+                    self.fail("a probation ended and nobody was told");
+                }
+            }
+            Event::Woke if is.is_none() => {
+                seen.ran_out += 1;
+                if !told(Topic::NotProven) || earned {
+                    self.fail("a probation ran out and nobody was told");
+                }
+            }
+            _ if earned => self.fail("known good by something else than a verification"),
+            _ => {}
+        }
+    }
+
     /// No dead state: an open incident is owed something, waits for an instant, for a person, or is paused.
     fn check_liveness(&self) {
         let Some(incident) = &self.service.incident else { return };
@@ -443,5 +502,7 @@ fn whatever_happens_the_rules_hold() {
         && seen.fingerprints > 100;
     assert!(enough, "{seen:?}");
     let enough = seen.preflights > 100 && seen.unfit > 50 && seen.without > 50;
+    assert!(enough, "{seen:?}");
+    let enough = seen.probations > 300 && seen.passed > 20 && seen.failed > 50 && seen.ran_out > 20;
     assert!(enough, "{seen:?}");
 }

@@ -118,6 +118,13 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
     Event::Promoted(Promoted { incident, version, word })
 }
 
+fn watched(dice: &mut Dice, service: &Service) -> Event {
+    Event::ProductionWatched(ProductionWatched {
+        live: live(dice, service),
+        in_production: in_production(dice),
+    })
+}
+
 fn policy(name: &str) -> PolicyRef {
     PolicyRef { name: PolicyName::new(name).unwrap(), version: "1.0.0".into(), digest: Digest::of(name) }
 }
@@ -269,7 +276,8 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
         memo: memo(dice),
     });
     let asked = asked.collect();
-    Event::VerificationsAsked(VerificationsAsked { phase, round, asked })
+    let cause = matches!(phase, TrialPhase::Probation(_)).then(blob);
+    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })
 }
 
 fn returned(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
@@ -344,7 +352,10 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::Repeat { rung, attempt } => returned(dice, *rung, *attempt),
         Effect::ReadBack { rung } => read_back(dice, service, *rung),
         Effect::Verify { rung, round } => verifications(dice, service, TrialPhase::Rung(*rung), *round),
-        Effect::WatchLive { .. } => Event::LiveWatched(LiveWatched { live: live(dice, service) }),
+        Effect::WatchProduction { .. } => watched(dice, service),
+        Effect::Examine { since, round } => {
+            verifications(dice, service, TrialPhase::Probation(*since), *round)
+        }
         Effect::MarkHold { version, .. } => {
             Event::HoldMarked(HoldMarked { version: version.clone(), failed: dice.one_in(4).then(blob) })
         }
@@ -417,7 +428,11 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
-    match dice.below(22) {
+    let phase = match &service.probation {
+        Some(probation) if dice.one_in(2) => TrialPhase::Probation(probation.since),
+        _ => TrialPhase::Rung(rung),
+    };
+    match dice.below(23) {
         0 => configured(dice),
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
         2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
@@ -427,7 +442,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         6 => {
             Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0, host_reserved: 0 })
         }
-        7 => match verifications(dice, service, TrialPhase::Rung(rung), attempt) {
+        7 => match verifications(dice, service, phase, attempt) {
             // As from a host whose policies are not those of the terms.
             Event::VerificationsAsked(asked) => {
                 let asked = VerificationsAsked { asked: asked.asked.into_iter().skip(1).collect(), ..asked };
@@ -459,21 +474,19 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             let version = version(dice);
             fingerprinted(dice, version)
         }
+        19 => watched(dice, service),
         14 => {
             let of = service.incident.as_ref().or(service.last_settled.as_ref());
             let id = of.map_or(IncidentId::numbered(&service.name, 1), |incident| incident.id.clone());
             let version = version(dice);
             promoted(dice, id, version, None)
         }
-        12 => {
-            let phase = TrialPhase::Rung(rung);
-            Event::TrialRan(TrialRan { phase, round: attempt, request: Digest::of("t"), result: blob() })
-        }
+        12 => Event::TrialRan(TrialRan { phase, round: attempt, request: Digest::of("t"), result: blob() }),
         _ => Event::SignalTaken(SignalTaken {
             signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),
             origin: Origin::Webhook("alertmanager".into()),
             status: dice.pick(&[SignalStatus::Firing, SignalStatus::Resolved]),
-            severity: Severity::Critical,
+            severity: dice.pick(&[Severity::Critical, Severity::Info]),
             started_at: service.at,
             received_at: service.at,
             content: blob(),

@@ -1,9 +1,11 @@
 //! Performing effects: each gives back what is to be appended. None of them changes any state here.
 
 mod authority;
+mod elsewhere;
 mod evidence;
 mod fetch;
 mod fingerprint;
+mod holds;
 mod people;
 mod plan;
 mod preflight;
@@ -11,7 +13,6 @@ mod promotion;
 mod shift;
 mod triggers;
 mod verify;
-mod watch;
 
 use std::sync::Arc;
 
@@ -60,8 +61,12 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Probe { rung, attempt } => shift::probe(&ctx, rung, attempt).await,
         Effect::ReadBack { rung } => shift::read_back(&ctx, rung).await,
         Effect::Verify { rung, round } => verify::verify(&ctx, rung, round).await,
-        Effect::WatchLive { holds } => watch::live(&ctx, &holds).await,
-        Effect::MarkHold { version, incident } => watch::mark(&ctx, version, incident).await,
+        Effect::WatchProduction { seen, every, holds, asked_at } => {
+            let at_once = holds || asked_at.is_some();
+            elsewhere::watch(&ctx, &seen, every, at_once).await
+        }
+        Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
+        Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
         Effect::Promote { incident, version, expecting } => {
             promotion::promote(&ctx, incident, version, &expecting).await
         }
@@ -88,7 +93,8 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Probe { .. } => "probe",
         Effect::ReadBack { .. } => "read-back",
         Effect::Verify { .. } => "verify",
-        Effect::WatchLive { .. } => "watch-live",
+        Effect::WatchProduction { .. } => "watch-production",
+        Effect::Examine { .. } => "examine",
         Effect::MarkHold { .. } => "mark-hold",
         Effect::Promote { .. } => "promote",
         Effect::Fingerprint { .. } => "fingerprint",

@@ -72,11 +72,32 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
     });
     let mut batch = Batch::default();
     let mut asked = Vec::new();
-    for (verification, own) in join_all(words).await {
+    let mut harm = Vec::new();
+    for (verification, findings, own) in join_all(words).await {
         batch.absorb(own);
+        if verification.said == Said::Verdict(VerificationWord::Unhealthy) {
+            harm.push(what_failed(verification.decision.policy.name.as_str(), &findings));
+        }
         asked.push(verification);
     }
-    batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked }))
+    // A rollback has a cause already.
+    let cause = match &subject {
+        Subject::Promotion(promotion) if !harm.is_empty() => {
+            let (version, harm) = (&promotion.version.version, harm.join("; "));
+            Some(batch.text(format!("`{version}`, which someone else put live, is unhealthy: {harm}")))
+        }
+        _ => None,
+    };
+    batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause }))
+}
+
+/// The checks that a policy counts against the service, in a sentence's words.
+fn what_failed(policy: &str, findings: &[Finding]) -> String {
+    let failed = findings.iter().filter(|finding| !finding.passed);
+    let each: Vec<_> = failed
+        .map(|finding| format!("{} is {}, expected {}", finding.check, finding.observed, finding.expected))
+        .collect();
+    if each.is_empty() { format!("`{policy}` says so") } else { format!("{} (`{policy}`)", each.join(", ")) }
 }
 
 /// What was known before the shift: the trigger's facts, and the golden data through what was live.
@@ -100,12 +121,12 @@ async fn one(
     placed: &PlacedPolicy,
     input: VerificationInput,
     trials: &Trials,
-) -> (VerificationAsked, Batch) {
+) -> (VerificationAsked, Vec<Finding>, Batch) {
     let mut decided = decide(ctx, placed, Question::Verification(input), Some(trials)).await;
     let memo = decided.memo();
     let mut batch = decided.batch;
     let (said, findings) = match decided.end {
-        Err(fault) => (Said::Fault(nature(&fault)), None),
+        Err(fault) => (Said::Fault(nature(&fault)), Vec::new()),
         Ok(answer) => match answer.verdict {
             Verdict::Verification(verdict, findings) => {
                 let word = match verdict {
@@ -113,10 +134,11 @@ async fn one(
                     VerificationVerdict::Unhealthy => VerificationWord::Unhealthy,
                     VerificationVerdict::Inconclusive(again) => VerificationWord::Inconclusive(again),
                 };
-                (Said::Verdict(word), Some(batch.json(BlobKind::Text, &findings)))
+                (Said::Verdict(word), findings)
             }
-            _ => (Said::Verdict(VerificationWord::Unhealthy), None),
+            _ => (Said::Verdict(VerificationWord::Unhealthy), Vec::new()),
         },
     };
-    (VerificationAsked { decision: decided.decision, said, findings, memo }, batch)
+    let kept = matches!(said, Said::Verdict(_)).then(|| batch.json(BlobKind::Text, &findings));
+    (VerificationAsked { decision: decided.decision, said, findings: kept, memo }, findings, batch)
 }

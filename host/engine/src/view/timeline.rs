@@ -36,6 +36,18 @@ impl Reader<'_> {
         self.line(first.received_at, format!("{}{others}", signal_line(first)));
     }
 
+    /// The end of a sentence.
+    async fn name_in_production(&self, name: &InProduction) -> Result<String, ReadError> {
+        Ok(match name {
+            InProduction::Unsupported => String::new(),
+            InProduction::Nothing => "; the registry's production name points at nothing".into(),
+            InProduction::Version(version) => format!("; the registry's production name is {version}"),
+            InProduction::Unknown(why) => {
+                format!("; the registry's production name could not be read: {}", self.text(why).await?)
+            }
+        })
+    }
+
     /// One or more lines for an event, and its decisions.
     pub(super) async fn tell(&mut self, at: UnixMillis, event: &Event) -> Result<(), ReadError> {
         let said = self.said(event).await?;
@@ -64,19 +76,7 @@ impl Reader<'_> {
                 } else {
                     format!(", {} missing", preserved.missing.len())
                 };
-                let name = match &preserved.in_production {
-                    InProduction::Unsupported => String::new(),
-                    InProduction::Nothing => "; the registry's production name points at nothing".into(),
-                    InProduction::Version(version) => {
-                        format!("; the registry's production name is {version}")
-                    }
-                    InProduction::Unknown(why) => {
-                        format!(
-                            "; the registry's production name could not be read: {}",
-                            self.text(why).await?
-                        )
-                    }
-                };
+                let name = self.name_in_production(&preserved.in_production).await?;
                 let pieces = match preserved.items.len() {
                     1 => "1 piece".to_owned(),
                     number => format!("{number} pieces"),
@@ -187,7 +187,11 @@ impl Reader<'_> {
                     _ => format!("verification asked: {each}"),
                 })
             }
-            Event::LiveWatched(_) => Some("the hold was broken: the condemned version is live again".into()),
+            Event::ProductionWatched(watched) => {
+                let live = self.live(&watched.live).await?;
+                let name = self.name_in_production(&watched.in_production).await?;
+                Some(format!("production was changed by someone else: live is {live}{name}"))
+            }
             Event::Promoted(promoted) => self.promoted(promoted).await?,
             Event::Aborted(said) => {
                 Some(format!("{} aborted it: {}", said.person, self.text(&said.reason).await?))

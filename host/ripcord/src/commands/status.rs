@@ -10,7 +10,7 @@ use ripcord_ports::{Clock as _, Store as _};
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::config::ServiceConfig;
-use crate::http::wire::{HoldLine, IncidentState, ServiceView, UnroutedSignal, VersionLine};
+use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, UnroutedSignal, VersionLine};
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
@@ -85,6 +85,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         live: None,
         incident: state.incident.as_ref().map(|open| IncidentState::of(state, open)),
         last_settled: state.last_settled.as_ref().map(|last| IncidentState::of(state, last)),
+        probation: ProbationLine::of(state),
         versions: VersionLine::all(state, SystemClock.now()),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
@@ -136,6 +137,16 @@ fn service_text(view: &ServiceView) -> String {
     if let Some(last) = &view.last_settled {
         let text = format!("{} {}, opened {}", last.id, last.outcome, instant(last.opened_at));
         row("last", Cell::new(incident::style(&last.outcome), text));
+    }
+    if let Some(probation) = &view.probation {
+        let text = format!(
+            "{}, which someone else put live, on probation since {}, asked {} times, given up at {}",
+            probation.version,
+            instant(probation.since),
+            probation.asked,
+            instant(probation.ends_at)
+        );
+        row("probation", Cell::new(WARN, text));
     }
     for version in &view.versions {
         let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();

@@ -131,6 +131,9 @@ struct DeadlineKeys {
     verification_seconds: Option<Seconds>,
     no_data_seconds: Option<Seconds>,
     hold_watch_seconds: Option<Seconds>,
+    elsewhere_watch_seconds: Option<Seconds>,
+    soak_seconds: Option<Seconds>,
+    probation_seconds: Option<Seconds>,
 }
 
 impl ServiceConfig {
@@ -255,6 +258,9 @@ impl DeadlineKeys {
             verification: or(self.verification_seconds, default.verification),
             no_data: or(self.no_data_seconds, default.no_data),
             hold_watch: or(self.hold_watch_seconds, default.hold_watch),
+            elsewhere_watch: or(self.elsewhere_watch_seconds, default.elsewhere_watch),
+            soak: or(self.soak_seconds, default.soak),
+            probation: or(self.probation_seconds, default.probation),
             known_good: known_good.map_or(default.known_good, |days| days.0),
         }
     }

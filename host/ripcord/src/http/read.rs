@@ -15,7 +15,8 @@ use serde::Deserialize;
 use super::App;
 use super::problem::Problem;
 use super::wire::{
-    HoldLine, IncidentListLine, IncidentState, LiveLine, PlanView, ServiceView, UnroutedSignal, VersionLine,
+    HoldLine, IncidentListLine, IncidentState, LiveLine, PlanView, ProbationLine, ServiceView,
+    UnroutedSignal, VersionLine,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -91,6 +92,7 @@ impl App {
             live: None,
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
             last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
+            probation: ProbationLine::of(service),
             versions: VersionLine::all(service, self.engine_clock.now()),
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),

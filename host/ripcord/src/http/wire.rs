@@ -108,12 +108,27 @@ pub struct ServiceView {
     pub incident: Option<IncidentState>,
     /// The last one that ended.
     pub last_settled: Option<IncidentState>,
+    /// What someone else put live, until it is known whether it is well.
+    pub probation: Option<ProbationLine>,
     /// By name.
     pub versions: Vec<VersionLine>,
     /// Holds, lifted ones left out.
     pub holds: Vec<HoldLine>,
     /// Announcements that are still to be delivered.
     pub announcements_waiting: usize,
+}
+
+/// What someone else put live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbationLine {
+    /// Which version.
+    pub version: VersionName,
+    /// When it was noticed.
+    pub since: UnixMillis,
+    /// How often the verification policies were asked.
+    pub asked: u32,
+    /// When it is given up to verify it, at the latest.
+    pub ends_at: UnixMillis,
 }
 
 /// A line of the incident list.
@@ -268,6 +283,19 @@ impl IncidentState {
             needs,
             length: service.length,
         }
+    }
+}
+
+impl ProbationLine {
+    /// Of a service, if it has one.
+    pub(crate) fn of(service: &Service) -> Option<Self> {
+        let probation = service.probation.as_ref()?;
+        Some(Self {
+            version: probation.version.version.clone(),
+            since: probation.since,
+            asked: probation.round - 1,
+            ends_at: service.probation_ends_at()?,
+        })
     }
 }
 

@@ -30,7 +30,7 @@ fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
     assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
     let report = tested.json();
     let cases = report["cases"].as_array().expect("cases");
-    assert_eq!(cases.len(), 11, "{report}");
+    assert_eq!(cases.len(), 12, "{report}");
     for case in cases {
         assert_eq!((&case["component"], &case["native"]), (&"passed".into(), &"passed".into()), "{case}");
         assert!(case["fuel"].as_u64() > Some(0), "{case}");

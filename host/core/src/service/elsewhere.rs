@@ -1,0 +1,349 @@
+//! What others do to production: what is live and what the registry's production name points at are watched. A version that they put live is on
+//! probation until the verification policies have found it well for long enough; a held version that they bring back breaks its hold.
+
+use std::collections::BTreeMap;
+
+use super::verifying::Heard;
+use super::{Hold, HoldState, Illegal, Service, TrialDone};
+use crate::blob::BlobRef;
+use crate::effect::{Effect, Topic};
+use crate::event::{InProduction, Observed, ProductionWatched, Reason, TrialPhase};
+use crate::name::{PolicyName, VersionName};
+use crate::policy::Role;
+use crate::role::Urgency;
+use crate::signal::{Origin, Severity, SignalStatus};
+use crate::standing::Standing;
+use crate::target::{Strategy, Target, VersionTarget};
+use crate::time::{Millis, UnixMillis};
+
+/// Before a version on probation is examined again after a policy faulted.
+const EXAMINE_AGAIN: Millis = Millis::minutes(1);
+/// Between two looks that signals ask for: a flood of them must not become a flood of reads.
+const LOOKS_APART: Millis = Millis::seconds(1);
+/// So long the policies have to answer their last question, which is asked when the time is up.
+const LAST_ANSWER: Millis = Millis::seconds(30);
+
+/// What was seen of production last. What could not be read leaves what was seen before.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Production {
+    /// Versions with a share of the traffic, sorted; none if live was never read.
+    pub live: Option<Vec<VersionName>>,
+    /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
+    pub name: Option<InProduction>,
+}
+
+/// A version that someone else put live, until it is known whether it is well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probation {
+    /// Which.
+    pub version: VersionTarget,
+    /// What was live before, where it was one version.
+    pub before: Option<VersionTarget>,
+    /// When it was seen alone for the first time.
+    pub since: UnixMillis,
+    /// Of the verification, from one.
+    pub round: u32,
+    /// When the policies are due again; none is now.
+    pub due_at: Option<UnixMillis>,
+    /// Since when the policies have been due.
+    pub asked_since: UnixMillis,
+    /// Trials run so far.
+    pub trials: Vec<TrialDone>,
+    /// What each verification policy found last (JSON of [`crate::role::Finding`]s).
+    pub findings: BTreeMap<PolicyName, BlobRef>,
+}
+
+/// How a held version came back.
+enum Back {
+    Live,
+    Named,
+}
+
+impl Production {
+    /// What is known after this look.
+    #[must_use]
+    pub fn after(&self, live: &Observed, name: &InProduction) -> Self {
+        let name = match name {
+            InProduction::Unknown(_) => self.name.clone(),
+            known => Some(known.clone()),
+        };
+        Self { name, ..self.after_live(live) }
+    }
+
+    /// What is known after live was read, and the registry was not.
+    #[must_use]
+    pub fn after_live(&self, live: &Observed) -> Self {
+        let live = match live {
+            Observed::Serving(shares) => {
+                let served = shares.iter().filter(|share| share.weight.get() > 0.0);
+                let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
+                versions.sort();
+                versions.dedup();
+                Some(versions)
+            }
+            Observed::Unknown(_) => self.live.clone(),
+        };
+        Self { live, name: self.name.clone() }
+    }
+
+    /// The version that has all the traffic.
+    pub fn sole(&self) -> Option<&VersionName> {
+        match self.live.as_deref() {
+            Some([version]) => Some(version),
+            _ => None,
+        }
+    }
+
+    fn serves(&self, version: &VersionName) -> bool {
+        self.live.as_ref().is_some_and(|live| live.contains(version))
+    }
+
+    fn names(&self, version: &VersionName) -> bool {
+        matches!(&self.name, Some(InProduction::Version(named)) if named == version)
+    }
+}
+
+impl Service {
+    /// Not during an incident: its own steps read live.
+    pub(super) fn production_watched(&mut self, watched: &ProductionWatched) -> Result<(), Illegal> {
+        if self.incident.is_some() {
+            return Err(Illegal::Stale);
+        }
+        self.see(&watched.live, &watched.in_production);
+        Ok(())
+    }
+
+    /// Takes in what production looks like, whoever looked.
+    pub(super) fn see(&mut self, live: &Observed, name: &InProduction) {
+        let before = self.production.clone();
+        self.production = before.after(live, name);
+        self.judge_holds(&before);
+        if self.incident.is_none() {
+            self.judge_live(&before);
+        }
+    }
+
+    /// The same where only the registry was read, or written to.
+    pub(super) fn see_name(&mut self, name: InProduction) {
+        let before = self.production.clone();
+        self.production.name = Some(name);
+        self.judge_holds(&before);
+    }
+
+    /// A held version that is live again, or that the registry's production name was moved back to, reopens the matter, and people are told, once
+    /// each time. A name that has never left the version tells nothing: a rollback to a fallback has no version to move it to.
+    fn judge_holds(&mut self, before: &Production) {
+        let now = self.production.clone();
+        let mut broken: Vec<(VersionName, Hold, Back)> = Vec::new();
+        for (version, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
+            let moved_here = now.names(version) && before.name.is_some() && !before.names(version);
+            hold.named = now.names(version) && (hold.named || moved_here);
+            let live = now.serves(version);
+            match (live || hold.named, hold.state) {
+                (true, HoldState::Stands) => {
+                    hold.state = HoldState::Broken;
+                    let back = if live { Back::Live } else { Back::Named };
+                    broken.push((version.clone(), hold.clone(), back));
+                }
+                (false, HoldState::Broken) => hold.state = HoldState::Stands,
+                _ => {}
+            }
+        }
+        for (version, hold, back) in broken {
+            let what = match back {
+                Back::Live => "it is live again: someone else promoted it",
+                Back::Named => {
+                    "the registry's production name was moved back to it: whoever follows that name loads it"
+                }
+            };
+            let text =
+                format!("`{version}` of `{}` was condemned by `{}`, and {what}", self.name, hold.incident);
+            self.tell(Topic::HoldBroken, Severity::Critical, text);
+            if self.incident.is_none() {
+                self.reopen(hold, &back);
+            }
+        }
+    }
+
+    /// Where only the name came back, what is live is well: the plan is to stay there, and the name follows it. Where nobody knows what that is,
+    /// people were told, and nothing is planned that could take a good version away.
+    fn reopen(&mut self, hold: Hold, back: &Back) {
+        let stay = self.production.sole().filter(|version| !self.is_held(version)).cloned();
+        let wanted = match (back, stay) {
+            (Back::Live, _) => None,
+            (Back::Named, Some(version)) => Some(Target::Version(self.target_of(version))),
+            (Back::Named, None) if self.production.sole().is_some() => None,
+            (Back::Named, None) => return,
+        };
+        let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
+        let signals = self.watching.asked_about();
+        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted, signals);
+    }
+
+    fn target_of(&self, version: VersionName) -> VersionTarget {
+        let digest = self.versions.get(&version).and_then(|known| known.digest);
+        VersionTarget { version, digest }
+    }
+
+    /// Another live than before ends a probation, and may begin one: of a version that has all the traffic, that no rollback brought, and that
+    /// nobody vouches for. The first look of all only shows where things stand.
+    fn judge_live(&mut self, before: &Production) {
+        if self.production.live == before.live {
+            return;
+        }
+        self.probation = None;
+        let (Some(were), Some(version)) = (&before.live, self.production.sole().cloned()) else { return };
+        let standing = self.standing_of(&version, self.at);
+        if !matches!(standing, Standing::Unproven | Standing::Expired)
+            || self.voices(Role::Verification) == 0
+            || self.brought(&version)
+        {
+            return;
+        }
+        let mut others = were.iter().filter(|other| **other != version);
+        let before = others.next().filter(|_| others.next().is_none()).cloned();
+        self.probation = Some(Probation {
+            before: before.map(|version| self.target_of(version)),
+            version: self.target_of(version),
+            since: self.at,
+            round: 1,
+            due_at: None,
+            asked_since: self.at,
+            trials: Vec::new(),
+            findings: BTreeMap::new(),
+        });
+    }
+
+    /// Whether the last incident shifted to it: then it was not somebody else.
+    fn brought(&self, version: &VersionName) -> bool {
+        let tried = self.last_settled.iter().flat_map(|incident| &incident.tried);
+        tried.filter_map(Target::version).any(|target| target.version == *version)
+    }
+
+    /// Healthy for long enough: known good. Unhealthy: an incident. Neither until the deadline: people are told.
+    pub(super) fn probation_judged(&mut self, heard: Heard, cause: Option<BlobRef>) -> Result<(), Illegal> {
+        let (at, soak) = (self.at, self.deadlines().soak);
+        let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
+        let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
+        let again = match heard {
+            Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
+            Heard::Healthy if at >= probation.since + soak => {
+                self.probation_passed();
+                return Ok(());
+            }
+            Heard::Healthy => probation.since + soak,
+            Heard::Inconclusive(due) => due,
+            Heard::Fault(_) => at + EXAMINE_AGAIN,
+        };
+        if at >= ends_at {
+            self.probation_ran_out();
+        } else {
+            probation.round += 1;
+            probation.due_at = Some(again.min(ends_at));
+        }
+        Ok(())
+    }
+
+    /// When a probation is given up at the latest; none without one.
+    pub fn probation_ends_at(&self) -> Option<UnixMillis> {
+        let deadlines = self.deadlines();
+        Some(self.probation.as_ref()?.since + deadlines.probation.max(deadlines.soak))
+    }
+
+    fn probation_passed(&mut self) {
+        let Some(Probation { version, since, .. }) = self.probation.take() else { return };
+        self.earn_known_good(&version);
+        let text = format!(
+            "`{}` of `{}`, which someone else put live, was verified and has been well for {}: it is known good",
+            version.version,
+            self.name,
+            self.at.since(since)
+        );
+        self.tell(Topic::KnownGood, Severity::Info, text);
+    }
+
+    fn probation_failed(&mut self, cause: BlobRef) -> Result<(), Illegal> {
+        let Probation { version, since, findings, .. } = self.probation.take().ok_or(Illegal::Stale)?;
+        let reason = Reason {
+            cause,
+            strategy: Strategy::Version,
+            urgency: Urgency::Urgent,
+            harm_began_at: Some(since),
+            facts: None,
+        };
+        let by = Origin::Policy(format!("probation of {}", version.version));
+        self.open(reason, by, None, None, self.watching.asked_about());
+        if let Some(incident) = &mut self.incident {
+            let found = |findings| super::Found { plan: 0, phase: TrialPhase::Probation(since), findings };
+            incident.findings =
+                findings.into_iter().map(|(name, findings)| (name, found(findings))).collect();
+        }
+        Ok(())
+    }
+
+    fn probation_ran_out(&mut self) {
+        let Some(Probation { version, since, .. }) = self.probation.take() else { return };
+        let version = version.version;
+        let text = format!(
+            "`{version}` of `{}`, which someone else put live, could not be verified within {}: it stays unproven, so no rollback goes to it; `ripcord adopt {} {version} --reason TEXT` vouches for it",
+            self.name,
+            self.at.since(since),
+            self.name
+        );
+        self.tell(Topic::NotProven, Severity::Warning, text);
+    }
+
+    pub(super) fn probation_woke(&mut self) {
+        let at = self.at;
+        if let Some(probation) = &mut self.probation
+            && probation.due_at.is_some_and(|due| due <= at)
+        {
+            probation.due_at = None;
+            probation.asked_since = at;
+        }
+        if self.probation_runs_out_at().is_some_and(|end| end <= at) {
+            self.probation_ran_out();
+        }
+    }
+
+    /// Its end, and time for the last answer.
+    fn probation_runs_out_at(&self) -> Option<UnixMillis> {
+        Some(self.probation_ends_at()?.max(self.probation.as_ref()?.asked_since + LAST_ANSWER))
+    }
+
+    /// Without policies to ask, nobody can find a version well; and a registry that had no production name may be another one now.
+    pub(super) fn production_configured(&mut self) {
+        self.production.name.take_if(|name| *name == InProduction::Unsupported);
+        if self.voices(Role::Verification) == 0 {
+            self.probation = None;
+        }
+    }
+
+    /// A signal that tells no harm, such as a registry's webhook, tells that something may have changed: production is looked at at once.
+    pub(super) fn look_because_of(&mut self, severity: &Severity, status: SignalStatus) {
+        let news = *severity == Severity::Info && status == SignalStatus::Firing;
+        if news && self.look_at.is_none_or(|last| self.at >= last + LOOKS_APART) {
+            self.look_at = Some(self.at);
+        }
+    }
+
+    pub(super) fn owed_to_production(&self, owed: &mut Vec<Effect>) {
+        if self.incident.is_some() {
+            return;
+        }
+        let deadlines = self.deadlines();
+        let holds = self.holds.values().any(|hold| hold.state != HoldState::Lifted);
+        let every = if holds {
+            deadlines.hold_watch.min(deadlines.elsewhere_watch)
+        } else {
+            deadlines.elsewhere_watch
+        };
+        let seen = self.production.clone();
+        owed.push(Effect::WatchProduction { seen, every, holds, asked_at: self.look_at });
+        if let (Some(probation), Some(runs_out_at)) = (&self.probation, self.probation_runs_out_at()) {
+            let examine = Effect::Examine { since: probation.since, round: probation.round };
+            owed.push(probation.due_at.map_or(examine, Effect::WakeAt));
+            owed.push(Effect::WakeAt(runs_out_at));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What others do to production: looked at every so often; and what they put live is examined.
+
+use std::time::Duration;
+
+use ripcord_core::event::{Event, InProduction, ProductionWatched, TrialPhase};
+use ripcord_core::live::LiveState;
+use ripcord_core::role::{PromotionSubject, Subject};
+use ripcord_core::service::Production;
+use ripcord_core::time::{Millis, UnixMillis};
+
+use super::verify::{Asking, ask};
+use super::{Context, promotion};
+use crate::batch::Batch;
+
+/// Looks until something else is there than was seen last: only that enters the journal.
+pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {
+    let mut wait = !at_once;
+    loop {
+        if wait {
+            pause(ctx, every).await;
+        }
+        wait = true;
+        let (batch, watched) = look(ctx, seen).await;
+        if seen.after(&watched.live, &watched.in_production) != *seen {
+            return batch.with(Event::ProductionWatched(watched));
+        }
+    }
+}
+
+async fn pause(ctx: &Context, every: Millis) {
+    let again = ctx.host.setup.clock.now() + every;
+    ctx.host.setup.clock.sleep_until(again).await;
+}
+
+/// A registry without such a name is not asked for it.
+async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
+    let within = Duration::from_millis(ctx.setup.terms.deadlines.evidence.0);
+    let name = async {
+        if seen.name == Some(InProduction::Unsupported) {
+            Ok(InProduction::Unsupported)
+        } else {
+            promotion::read(ctx, within).await
+        }
+    };
+    let (live, in_production) = tokio::join!(ctx.live(), name);
+    let mut batch = Batch::default();
+    let live = batch.observed(&live);
+    let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
+    (batch, ProductionWatched { live, in_production })
+}
+
+/// Asks the verification policies about what someone else put live. If something else is live by now, before the question or after it, what was
+/// said is about nothing: that is told instead.
+pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Batch {
+    let Some(probation) = ctx.service.probation.as_ref().filter(|probation| probation.since == since) else {
+        return Batch::default();
+    };
+    let is_live =
+        |live: &LiveState| live.sole_version().is_some_and(|sole| sole.version == probation.version.version);
+    loop {
+        match ctx.live().await {
+            live if is_live(&live) => break,
+            LiveState::Serving(_) => return moved_on(ctx).await,
+            LiveState::Unknown(_) => pause(ctx, ctx.setup.terms.deadlines.hold_watch).await,
+        }
+    }
+    let subject = Subject::Promotion(PromotionSubject {
+        version: probation.version.clone(),
+        before: probation.before.clone(),
+        noticed_at: since,
+    });
+    let phase = TrialPhase::Probation(since);
+    let asking = Asking { phase, round, subject, signals: Vec::new(), before: Vec::new() };
+    let words = ask(ctx, asking).await;
+    match ctx.live().await {
+        LiveState::Serving(shares) if !is_live(&LiveState::Serving(shares.clone())) => moved_on(ctx).await,
+        _ => words,
+    }
+}
+
+async fn moved_on(ctx: &Context) -> Batch {
+    let (batch, watched) = look(ctx, &ctx.service.production).await;
+    batch.with(Event::ProductionWatched(watched))
+}
