@@ -5,15 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod checks;
 mod identity;
 mod outcomes;
 mod preflights;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
-use ripcord_core::effect::{Effect, Slot, Topic};
+use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{
-    Event, FingerprintWord, Happened, InProduction, PreflightWord, ProbeWord, PromotionWord, Said,
-    ShiftOutcome, VerificationWord,
+    Event, FingerprintWord, Happened, InProduction, ProbeWord, PromotionWord, Said, ShiftOutcome,
+    VerificationWord,
 };
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::{IncidentId, ServiceName, VersionName};
@@ -21,7 +22,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
-use ripcord_core::terms::{Deadlines, Mode, PreflightRule};
+use ripcord_core::terms::Mode;
 use ripcord_core::time::Millis;
 
 const WALKS: u64 = 8_000;
@@ -281,163 +282,6 @@ impl Walk {
         let due = pending.is_some_and(|pending| pending.waiting.due_at.is_none());
         if owed.is_some() != (due && self.service.paused_by.is_none() && !observes) {
             self.fail("a promotion is owed that must wait, or waits for nothing");
-        }
-    }
-
-    /// A version that the plan preflights is shifted to after its preflight, or after people were told that there was none and that was not required.
-    /// What may be held beside what is live is being tried, or taken away.
-    fn check_preflight(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
-        let step = |service: &Service| match service.incident.as_ref().map(|incident| &incident.phase) {
-            Some(Phase::Acting(acting)) => Some((acting.rung, acting.step.clone())),
-            _ => None,
-        };
-        match event {
-            Event::PreflightBegan(_) => self.held = true,
-            Event::CandidateCleared(cleared) if cleared.failed.is_none() => self.held = false,
-            _ => {}
-        }
-        if self.service.candidate.is_some() != self.held {
-            self.fail("it is not known whether a candidate may be held");
-        }
-        let owed = self.service.owed();
-        let busy = owed.iter().any(|effect| effect.slot() == Slot::Candidate);
-        let due = self.service.candidate.is_some_and(|wanted| wanted.waiting.due_at.is_none());
-        if due && !busy {
-            self.fail("a candidate stays beside what is live");
-        }
-        if let (Some((rung, StepState::Staging(_))), Some((_, StepState::Guarding(_)))) =
-            (step(before), step(&self.service))
-        {
-            let incident = before.incident.as_ref().unwrap();
-            let version = incident.target(rung).is_some_and(|target| target.version().is_some());
-            if version && incident.plan().is_some_and(|plan| plan.preflighted) {
-                self.fail("a preflight that was planned was left out");
-            }
-        }
-        let Some((rung, StepState::Preflighting { .. })) = step(before) else { return };
-        match (step(&self.service), event) {
-            (Some((_, StepState::Guarding(_))), Event::VerificationsAsked(asked)) => {
-                let healthy =
-                    |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
-                if asked.asked.iter().all(|one| healthy(&one.said)) {
-                    seen.preflights += 1;
-                } else {
-                    self.check_without(seen);
-                }
-            }
-            (Some((_, StepState::Guarding(_))), Event::Preflighted(tried)) => {
-                let judges = before.terms.as_ref().unwrap().policies(Role::Verification).count();
-                match tried.word {
-                    PreflightWord::Fits if judges == 0 => seen.preflights += 1,
-                    PreflightWord::NotDone { .. } => self.check_without(seen),
-                    _ => self.fail("an unfit target was let pass"),
-                }
-            }
-            (Some((_, StepState::Guarding(_))), Event::Woke) => self.check_without(seen),
-            (Some((_, StepState::Guarding(_))), _) => self.fail("a preflight ended without having been made"),
-            (Some((now, StepState::Staging(_))), _) if now > rung => seen.unfit += 1,
-            _ => {}
-        }
-    }
-
-    /// It goes on without a preflight.
-    fn check_without(&self, seen: &mut Seen) {
-        seen.without += 1;
-        if self.service.terms.as_ref().unwrap().preflight == PreflightRule::Required {
-            self.fail("a preflight that is required was left out");
-        }
-        let id = format!("{}/not-preflighted", self.service.length - 1);
-        if !self.service.outbox.iter().any(|outgoing| outgoing.id.ends_with(&id)) {
-            self.fail("people were not told that a target was not preflighted");
-        }
-    }
-
-    /// A fingerprint is kept of good versions, where one is configured, and only while no incident is open.
-    fn check_fingerprints(&self, before: &Service, event: &Event, seen: &mut Seen) {
-        let configured = self.service.terms.as_ref().is_some_and(|terms| terms.fingerprint.is_some());
-        if !configured && !self.service.fingerprints.is_empty() {
-            self.fail("a fingerprint is wanted and none is configured");
-        }
-        let good = |version| self.service.versions.get(version).is_some_and(|known| known.standing.is_good());
-        if !self.service.fingerprints.keys().all(good) {
-            self.fail("a fingerprint is wanted of a version that nobody goes back to");
-        }
-        let owed = self.service.owed().iter().any(|effect| effect.slot() == Slot::Fingerprint);
-        if owed && self.service.incident.is_some() {
-            self.fail("a fingerprint is taken during an incident");
-        }
-        seen.fingerprints += usize::from(
-            matches!(event, Event::Fingerprinted(_))
-                && self.service.fingerprints.len() < before.fingerprints.len(),
-        );
-    }
-
-    /// What can be gone back to is pinned, or is going to be; nothing else is.
-    fn check_pins(&self, before: &Service, event: &Event, seen: &mut Seen) {
-        seen.pins +=
-            usize::from(matches!(event, Event::Pinned(_)) && self.service.pins.len() < before.pins.len());
-        for (version, known) in &self.service.versions {
-            let wanted = self.service.pins.contains_key(version);
-            if wanted && known.digest.is_some() {
-                self.fail("a digest is wanted that is known");
-            }
-            if known.standing.is_good() != wanted && known.digest.is_none() {
-                self.fail("a version can be gone back to and nothing pins it, or the other way round");
-            }
-        }
-    }
-
-    /// What someone else put live earns known good by *healthy* of all after the soak, opens an incident by *unhealthy*, and is given up otherwise.
-    fn check_probation(&self, before: &Service, event: &Event, seen: &mut Seen) {
-        let (was, is) = (before.probation.as_ref(), self.service.probation.as_ref());
-        if let Some(probation) = is {
-            let verifiers = self.service.terms.as_ref().unwrap().policies(Role::Verification).count();
-            let version = &probation.version.version;
-            if self.service.incident.is_some() || verifiers == 0 || self.service.is_held(version) {
-                self.fail("a probation that must not be");
-            }
-            if was.is_none_or(|was| was.version != probation.version) {
-                seen.probations += 1;
-                if !matches!(event, Event::ProductionWatched(_)) || before.production.live.is_none() {
-                    self.fail("a probation began without news");
-                }
-            }
-        }
-        let Some(was) = was else { return };
-        let words = |asked: &ripcord_core::event::VerificationsAsked, word: &VerificationWord| {
-            asked.asked.iter().filter(|one| one.said == Said::Verdict(word.clone())).count()
-        };
-        let told = |topic: Topic| {
-            self.service.outbox.iter().any(|out| out.topic == topic && out.at == self.service.at)
-        };
-        let known = self.service.versions.get(&was.version.version);
-        let earned = known
-            .is_some_and(|known| known.standing == Standing::KnownGood && known.since == self.service.at);
-        match event {
-            Event::VerificationsAsked(asked) => {
-                let healthy = words(asked, &VerificationWord::Healthy) == asked.asked.len();
-                let soaked = self.service.at >= was.since + Deadlines::default().soak;
-                if earned && !(healthy && soaked) {
-                    self.fail("known good without verification or soak");
-                }
-                let opened = self.service.incident.is_some();
-                if opened != (words(asked, &VerificationWord::Unhealthy) > 0) {
-                    self.fail("an incident without *unhealthy*, or none with it");
-                }
-                seen.passed += usize::from(earned);
-                seen.failed += usize::from(opened);
-                if is.is_none() && !opened && told(Topic::KnownGood) == told(Topic::NotProven) {
-                    self.fail("a probation ended and nobody was told");
-                }
-            }
-            Event::Woke if is.is_none() => {
-                seen.ran_out += 1;
-                if !told(Topic::NotProven) || earned {
-                    self.fail("a probation ran out and nobody was told");
-                }
-            }
-            _ if earned => self.fail("known good by something else than a verification"),
-            _ => {}
         }
     }
 
