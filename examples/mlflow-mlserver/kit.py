@@ -243,8 +243,19 @@ def start_servers(stack: Stack):
 def start_traffic(stack: Stack, *more):
     stack.start(
         "traffic", stack.python, HERE / "traffic.py", "--mlserver", stack.url("mlserver"), "--rate", 50,
-        "--log", "requests.jsonl", "--metrics-port", stack.port("traffic"), *more,
+        "--log", "requests.jsonl", "--failures", "failures.jsonl", "--metrics-port", stack.port("traffic"), *more,
     )
+
+
+def requests(stack: Stack) -> dict:
+    """What became of the customers' requests so far: how many were answered by each version, and those that failed."""
+    answered, failures = {}, []
+    for line in (stack.folder / "requests.jsonl").read_text().splitlines():
+        version = json.loads(line)["version"]
+        answered[version] = answered.get(version, 0) + 1
+    with contextlib.suppress(FileNotFoundError):
+        failures = [json.loads(line) for line in (stack.folder / "failures.jsonl").read_text().splitlines()]
+    return {"answered": answered, "failures": failures}
 
 
 def train(stack: Stack):

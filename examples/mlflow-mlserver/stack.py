@@ -46,10 +46,11 @@ def play(stack: Stack) -> dict:
     if settled["needs"]:
         raise SystemExit(f"{incident} {settled['needs']}")
     after = stack.golden()
+    view = stack.ripcord("incidents", "show", incident)
     return {
         "incident": incident, "outcome": settled["outcome"], "promoted_at_unix": round(promoted, 3),
         "alias": stack.alias(), "expected": good, "golden": {"during": during, "after": after},
-        "script_milliseconds": script, "view": stack.ripcord("incidents", "show", incident),
+        "requests": kit.requests(stack), "script_milliseconds": script, "view": view,
     }
 
 
@@ -59,6 +60,9 @@ def report(stack: Stack, result: dict):
         golden = result["golden"][what]
         print(f"golden set {when}: {golden['accuracy']:.3f} of {golden['rows']} right, answered by version {', '.join(golden['versions'])}")
     print(f"alias `champion`: version {result['alias']}")
+    for version, number in sorted(result["requests"]["answered"].items()):
+        print(f"requests answered by version {version}: {number}")
+    print(f"requests that failed, through promotion and rollback: {len(result['requests']['failures'])}")
     script = sorted(result["script_milliseconds"])
     print(f"the team's own script, from a version to its first answer: {statistics.median(script):.0f} ms (of {len(script)}, {script[0]:.0f} to {script[-1]:.0f})")
 
@@ -66,8 +70,12 @@ def report(stack: Stack, result: dict):
 def main():
     result = kit.tell(kit.parser(__doc__).parse_args(), play, report)
     served, alias = result["golden"]["after"]["versions"], result["alias"]
-    if result["outcome"] != "rolled-back" or served != [result["expected"]] or alias != result["expected"]:
-        raise SystemExit(f"it did not end as it should: {result['outcome']}, served {served}, alias {alias}")
+    read_back, expected = result["view"]["after"], result["expected"]
+    if result["outcome"] != "rolled-back" or {*served, alias, read_back} != {expected}:
+        raise SystemExit(f"it did not end as it should: {result['outcome']}, served {served}, read back {read_back}, alias {alias}")
+    # The bad version answers every request, wrongly; so none may fail.
+    if failures := result["requests"]["failures"]:
+        raise SystemExit(f"{len(failures)} requests failed: {failures[:5]}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ parser.add_argument("--mlserver", required=True, metavar="URL")
 parser.add_argument("--rate", type=float, default=50, help="transactions a second")
 parser.add_argument("--truth-after", type=float, default=1.0, metavar="SECONDS")
 parser.add_argument("--log", required=True, metavar="FILE", help="the request log, one JSON line a request")
+parser.add_argument("--failures", metavar="FILE", help="one JSON line a request that failed")
 parser.add_argument("--metrics-port", type=int, required=True)
 parser.add_argument("--seed", type=int, default=7)
 args = parser.parse_args()
@@ -50,6 +51,17 @@ class Metrics(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def now_text() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def note_failure(number: int, code: int, why: str, version):
+    """`version`: the one that answered last."""
+    if args.failures:
+        with open(args.failures, "a") as file:
+            file.write(json.dumps({"at": now_text(), "id": f"t-{number}", "code": code, "why": why[:200], "after_version": version}) + "\n")
+
+
 def outcome(decision: str, fraud: bool) -> str:
     if decision == "decline":
         return "true_positive" if fraud else "false_positive"
@@ -60,14 +72,14 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", args.metrics_port), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = urllib.parse.urlsplit(args.mlserver).netloc
-    rng, waiting, connection, number = random.Random(args.seed), collections.deque(), None, 0
+    rng, waiting, connection, number, version = random.Random(args.seed), collections.deque(), None, 0, None
     start = time.monotonic()
     with open(args.log, "a", buffering=1) as log:
         while True:
             now = time.monotonic()
             while waiting and waiting[0][0] <= now:
-                _, decision, fraud, version = waiting.popleft()
-                count("fraud_feedback_total", result=outcome(decision, fraud), version=version)
+                _, decision, fraud, by = waiting.popleft()
+                count("fraud_feedback_total", result=outcome(decision, fraud), version=by)
             if number / args.rate > now - start:
                 time.sleep(0.002)
                 continue
@@ -79,16 +91,16 @@ def main():
                 connection.request("POST", "/v2/models/fraud/infer", json.dumps(body), {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 text = response.read()
-                code = response.status
-            except (OSError, http.client.HTTPException):
-                connection, code = None, 0
+                code, why = response.status, text.decode(errors="replace")
+            except (OSError, http.client.HTTPException) as error:
+                connection, code, why = None, 0, repr(error)
             count("fraud_requests_total", code=code)
             if code != 200:
+                note_failure(number, code, why, version)
                 continue
             answer = json.loads(text)
             version, decision = answer["model_version"], answer["outputs"][0]["data"][0]
-            at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            line = {"at": at, "model": "fraud", "version": version, **body, "outputs": answer["outputs"]}
+            line = {"at": now_text(), "model": "fraud", "version": version, **body, "outputs": answer["outputs"]}
             log.write(json.dumps(line) + "\n")
             waiting.append((now + args.truth_after, decision, model.is_fraud(row, rng), version))
 

@@ -1,0 +1,187 @@
+"""Takes MLflow, MLServer and Prometheus away, at the start of an incident and half-way: what the on-call person reads, and how it ends.
+
+A system is down (killed, started again on the same port) or hangs (stopped, and let go on). Each time `ripcord status` and `ripcord incidents show` say in one
+sentence which system does not answer, what waits for it, since when and until when. When it is back the incident goes on by itself; when its time is
+up first, a person is asked."""
+
+import json
+import re
+import threading
+import time
+
+import kills
+import kit
+import race
+from kit import SERVICE, Stack, say
+
+NAMES = {"mlflow": "MLflow", "mlserver": "model server", "prometheus": "Prometheus"}
+INSTANT = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ"
+# Seconds for each step while a system is away; the configuration files of a team leave hours.
+SHORT = {"evidence": 3, "planning": 60, "stage": 60, "read-back": 60, "verification": 60, "no-data": 60}
+TIGHT = {**SHORT, "planning": 4, "stage": 4, "read-back": 4, "verification": 8, "no-data": 4}
+# Which system, how, when, and what waits for it then.
+CASES = [
+    ("mlflow", "down", "start", "preserving evidence|making a plan"),
+    ("mlflow", "down", "half-way", "moving the registry's production name"),
+    ("mlserver", "hangs", "start", "preserving evidence|making a plan"),
+    ("mlserver", "down", "half-way", "verifying version|reading back version|the shift to version"),
+    ("prometheus", "down", "start", "judging its signals"),
+    ("prometheus", "hangs", "half-way", "verifying version"),
+]
+# What asks a person once the time is up, and what it says.
+LATE = [
+    ("mlflow", "start", "no plan could be made"),
+    ("mlserver", "start", "waiting for approval"),
+    ("prometheus", "half-way", "verification stayed inconclusive"),
+]
+
+
+def configure(stack: Stack, seconds: dict):
+    """`act.toml` with other deadlines, and with patience that fits them."""
+    text = (stack.folder / "act.toml").read_text()
+    keys = "".join(f"{name}-seconds = {value}\n" for name, value in seconds.items())
+    text = text.replace("[services.fraud-api.registry]\n", f"[services.fraud-api.deadlines]\n{keys}\n[services.fraud-api.registry]\n")
+    text = text.replace('alias = "champion"\n', 'alias = "champion"\npatience-ms = 2000\ndeadline-ms = 2000\n')
+    text = text.replace('probe-input-file = "probe.json"\n', 'probe-input-file = "probe.json"\ndeadline-ms = 2000\n')
+    text = text.replace('output = "predict"\n', 'output = "predict"\ndeadline-ms = 2000\n', 1)
+    # A server that restarts is not yet an unhealthy version.
+    text = text.replace("accuracy = 0.9\n", 'accuracy = 0.9\ngrace = "60s"\n')
+    (stack.folder / "down.toml").write_text(text)
+
+
+def away(stack: Stack, system: str, how: str):
+    stack.hang(system) if how == "hangs" else stack.kill(system)
+
+
+def back(stack: Stack, system: str, how: str):
+    if how == "hangs":
+        stack.go_on(system)
+    else:
+        stack.start(system)
+    stack.ready(system)
+
+
+def sentences(stack: Stack) -> list[str]:
+    """What `ripcord status` says of systems that do not answer."""
+    text = " ".join(stack.run_ripcord("status", json_form=False, codes=(0, 1, 3)).split())
+    return re.findall(rf"([\w: .]+? has not answered since {INSTANT}: .+? waits for it (?:until {INSTANT}, then .+?|for as long as it takes)) \(", text)
+
+
+def told(stack: Stack, system: str, waits: str, before: int) -> str:
+    """The sentence that names the system and what waits for it, from both commands where there is an incident."""
+    wanted = re.compile(rf"{NAMES[system]} has not answered since {INSTANT}: (?:{waits}).*")
+
+    def look():
+        found = [match.group() for match in map(wanted.search, sentences(stack)) if match]
+        return found[0] if found else None
+
+    said = stack.until(f"nothing was said of {NAMES[system]}", look, patience=45)
+    incident = stack.incident()
+    if incident and kills.number(incident) > before and incident["phase"] not in ("settled", "waiting for approval"):
+        page = stack.run_ripcord("incidents", "show", incident["id"], json_form=False)
+        if "held up:" not in page and stack.incident()["phase"] == incident["phase"]:
+            raise SystemExit(f"`incidents show` does not say what holds it up:\n{page}")
+    return said
+
+
+def traffic_goes_on(stack: Stack):
+    if "traffic" not in stack.children or stack.children["traffic"].poll() is not None:
+        stack.start("traffic")
+
+
+def begin(stack: Stack, bad: str) -> int:
+    kills.make_bad(stack, bad)
+    return kills.number(stack.incident())
+
+
+def start_incident(stack: Stack):
+    began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.monotonic_ns() % 10**6:06}Z"
+    threading.Thread(target=kills.send, args=(stack, began), daemon=True).start()
+
+
+def half_way(stack: Stack, system: str, before: int):
+    """Waits for the moment: MLflow as soon as the shift was made, MLServer and Prometheus when verification has begun."""
+    wanted = "shifting" if system == "mlflow" else "verifying"
+    kills.seen(stack, before, wanted)
+
+
+def goes_on(stack: Stack, good: str, bad: str, case) -> dict:
+    system, how, when, waits = case
+    before = begin(stack, bad)
+    if when == "start":
+        away(stack, system, how)
+    start_incident(stack)
+    if when == "half-way":
+        half_way(stack, system, before)
+        away(stack, system, how)
+    said = told(stack, system, waits, before)
+    say(f"{system} {how} {when}: {said}")
+    back(stack, system, how)
+    ended = stack.until("it was not settled", lambda: kills.settled(stack, before))
+    stack.until("the alias was not moved", lambda: stack.alias() == good, patience=60)
+    served = stack.golden()["versions"]
+    if ended["outcome"] != "rolled-back" or served != [good]:
+        raise SystemExit(f"{case}: it did not go on: {json.dumps(ended)}, served {served}")
+    if left := sentences(stack):
+        raise SystemExit(f"{case}: it is back, and still: {left}")
+    return {"system": system, "how": how, "when": when, "said": said, "end": ended["outcome"]}
+
+
+def too_late(stack: Stack, good: str, bad: str, case) -> dict:
+    system, when, text = case
+    before = begin(stack, bad)
+    if when == "start":
+        away(stack, system, "down")
+    start_incident(stack)
+    if when == "half-way":
+        half_way(stack, system, before)
+        away(stack, system, "down")
+
+    def asked():
+        incident = stack.incident()
+        wants = incident and kills.number(incident) > before and (incident["needs"] or incident["wanted"])
+        return wants and incident
+
+    incident = stack.until("no person was asked", asked)
+    page = stack.run_ripcord("incidents", "show", incident["id"], json_form=False)
+    # A plan that does not know what is live is no plan of low risk.
+    needs = incident["needs"] or f"{incident['phase']}: {re.search('what is live is not known[^;]*|$', page).group()}"
+    say(f"{system} down {when}, too long: {needs}")
+    if text not in needs:
+        raise SystemExit(f"{case}: another sentence:\n{page}")
+    back(stack, system, "down")
+    stack.ripcord("dismiss" if incident["needs"] else "abort", incident["id"], "--reason", "settled by hand")
+    stack.deploy(good)
+    return {"system": system, "when": when, "asked": needs}
+
+
+def play(stack: Stack) -> dict:
+    kit.prepare(stack)
+    configure(stack, SHORT)
+    kit.start_servers(stack)
+    good, bad = kit.train(stack)
+    stack.deploy(bad)
+    stack.deploy(good)
+    kit.start_traffic(stack)
+    stack.serve("down.toml")
+    stack.ripcord("adopt", SERVICE, "--reason", "served well for two weeks")
+    went_on = [goes_on(stack, good, bad, case) for case in CASES]
+    stack.stop("ripcord")
+    configure(stack, TIGHT)
+    stack.serve("down.toml")
+    return {"went_on": went_on, "asked": [too_late(stack, good, bad, case) for case in LATE]}
+
+
+def report(_stack, result: dict):
+    for case in result["went_on"]:
+        print(f"{case['system']} {case['how']}, {case['when']}: {case['end']}\n  {case['said']}")
+    for case in result["asked"]:
+        print(f"{case['system']} down, {case['when']}, until its time was up: a person was asked\n  {case['asked']}")
+
+
+def main():
+    kit.tell(kit.parser(__doc__).parse_args(), play, report)
+
+
+if __name__ == "__main__":
+    main()
