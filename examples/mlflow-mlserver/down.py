@@ -40,7 +40,7 @@ def configure(stack: Stack, seconds: dict):
     """`act.toml` with other deadlines, and with patience that fits them."""
     text = (stack.folder / "act.toml").read_text()
     keys = "".join(f"{name}-seconds = {value}\n" for name, value in seconds.items())
-    text = text.replace("[services.fraud-api.registry]\n", f"[services.fraud-api.deadlines]\n{keys}\n[services.fraud-api.registry]\n")
+    text = text.replace("[services.fraud-api.deadlines]\n", f"[services.fraud-api.deadlines]\n{keys}")
     text = text.replace('alias = "champion"\n', 'alias = "champion"\npatience-ms = 2000\ndeadline-ms = 2000\n')
     text = text.replace('probe-input-file = "probe.json"\n', 'probe-input-file = "probe.json"\ndeadline-ms = 2000\n')
     text = text.replace('output = "predict"\n', 'output = "predict"\ndeadline-ms = 2000\n', 1)

@@ -23,8 +23,12 @@ impl Clock for SystemClock {
     }
 
     fn steady(&self) -> Millis {
+        Millis(self.steady_us() / 1_000)
+    }
+
+    fn steady_us(&self) -> u64 {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Millis(u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX))
+        u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     async fn sleep_until(&self, at: UnixMillis) {

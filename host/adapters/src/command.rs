@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ripcord_core::time::Millis;
-use ripcord_ports::{ErrorKind, PortError, Retry};
+use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -150,7 +150,7 @@ impl Program {
         let mut errors = Bounded::last(ERROR_BYTES_KEPT);
         let ended = tokio::time::timeout(
             Duration::from_millis(deadline.0),
-            wait(&mut group.child, &mut output, &mut errors),
+            waiting::for_system(&what, wait(&mut group.child, &mut output, &mut errors)),
         )
         .await;
         let errors = errors.bytes;

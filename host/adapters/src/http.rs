@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use ripcord_core::time::Millis;
-use ripcord_ports::{ErrorKind, PortError, Retry};
+use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -64,6 +64,10 @@ impl Http {
     pub(crate) fn call(&self, method: Method, url: &Url) -> Call {
         Call {
             what: format!("{method} {}", shown(url)),
+            system: url.host_str().map_or_else(String::new, |host| match url.port_or_known_default() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            }),
             request: self.pooled.request(method, url.clone()),
             bytes_max: ANSWER_BYTES_MAX,
             risk: Risk::None,
@@ -133,6 +137,7 @@ enum Risk {
 #[derive(Debug)]
 pub(crate) struct Call {
     what: String,
+    system: String,
     request: RequestBuilder,
     bytes_max: u64,
     risk: Risk,
@@ -148,6 +153,12 @@ impl Call {
     /// Marks a call that must not be repeated while its outcome is unknown.
     pub(crate) fn has_effect(mut self) -> Self {
         self.risk = Risk::HasEffect;
+        self
+    }
+
+    /// Who is called, as people name it. Default: host and port.
+    pub(crate) fn of(mut self, system: &str) -> Self {
+        system.clone_into(&mut self.system);
         self
     }
 
@@ -191,9 +202,23 @@ impl Call {
 
     /// Sends it and gives the answer, whatever it means.
     pub(crate) async fn exchange(self) -> Result<Answer, PortError> {
-        let Self { what, request, bytes_max, risk } = self;
-        let response = request.send().await.map_err(|error| broken(&what, error, risk))?;
-        Answer::read(what, response, bytes_max, risk).await
+        let Self { what, system, request, bytes_max, risk } = self;
+        let exchanged = waiting::for_system(&system, async {
+            let response = request.send().await.map_err(|error| broken(&what, error, risk))?;
+            Answer::read(what, response, bytes_max, risk).await
+        })
+        .await;
+        waiting::answered(&system, trouble(&exchanged));
+        exchanged
+    }
+}
+
+/// Why a system is not there, if it is not: no connection, no answer, or a proxy's word that there is nobody behind it.
+fn trouble(exchanged: &Result<Answer, PortError>) -> Option<String> {
+    match exchanged {
+        Err(error) => Some(error.to_string()),
+        Ok(answer) if matches!(answer.status.as_u16(), 502..=504) => Some(answer.error().to_string()),
+        Ok(_) => None,
     }
 }
 

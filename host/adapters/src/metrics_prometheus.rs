@@ -139,6 +139,7 @@ impl PrometheusMetrics {
         let answer = self
             .http
             .call(Method::POST, &http::under(&self.url, &["api", "v1", path]))
+            .of("Prometheus")
             .deadline(self.deadline)
             .answer_bytes_max(self.answer_bytes_max)
             .credentials(&self.credentials)

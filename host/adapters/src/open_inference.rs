@@ -19,6 +19,9 @@ pub(crate) use signature::{TensorSpec, compare};
 /// The header that marks a request as a trial, so that servers keep it out of metrics and request log. Its value is the trial's id.
 pub(crate) const TRIAL_HEADER: &str = "ripcord-trial";
 
+/// What people call a server of this protocol.
+const SYSTEM: &str = "model server";
+
 /// One model behind one address.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelServer {
@@ -71,7 +74,8 @@ impl ModelServer {
             Connection::Shared => self.http.call(Method::POST, &url),
             Connection::Anew => self.http.call_anew(Method::POST, &url),
         };
-        call.deadline(self.deadline)
+        call.of(SYSTEM)
+            .deadline(self.deadline)
             .bearer(self.token.as_ref())
             .header(TRIAL_HEADER, ask.trial)
             .json(&json!({ "id": ask.id, "inputs": ask.inputs }))
@@ -173,7 +177,7 @@ impl ModelServer {
     /// Not over a connection that is kept: a server may close one without a word, MLServer does after each error of its own, and a load that meets this
     /// would be a load of which nobody knows whether it was asked for.
     fn call(&self, method: Method, url: &Url) -> http::Call {
-        self.http.call_anew(method, url).deadline(self.deadline).bearer(self.token.as_ref())
+        self.http.call_anew(method, url).of(SYSTEM).deadline(self.deadline).bearer(self.token.as_ref())
     }
 }
 

@@ -89,6 +89,9 @@ pub struct Breaker {
 pub struct Deadlines {
     /// Preserving evidence.
     pub evidence: Millis,
+    /// Making a plan, while the systems that it is made from do not answer.
+    #[serde(default = "planning_default")]
+    pub planning: Millis,
     /// From a plan's making to its expiry; policies may ask for less.
     pub approval: Millis,
     /// Staging one target, retries included.
@@ -162,6 +165,10 @@ pub struct Terms {
     pub policies: Vec<PolicyUse>,
 }
 
+const fn planning_default() -> Millis {
+    Millis::minutes(5)
+}
+
 const fn preflight_default() -> Millis {
     Millis::minutes(2)
 }
@@ -181,6 +188,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             evidence: Millis::seconds(30),
+            planning: planning_default(),
             approval: Millis::hours(1),
             stage: Millis::minutes(10),
             preflight: preflight_default(),

@@ -1,4 +1,4 @@
-//! Instants and durations in milliseconds. In JSON they are strings, because 64-bit integers do not survive every JSON reader.
+//! Instants and durations in milliseconds, measurements in microseconds. In JSON they are strings, because 64-bit integers do not survive every JSON reader.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -12,6 +12,10 @@ pub struct UnixMillis(pub u64);
 /// A duration in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Millis(pub u64);
+
+/// A duration in microseconds, as it was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Micros(pub u64);
 
 impl Millis {
     /// So many seconds.
@@ -69,6 +73,16 @@ impl fmt::Display for Millis {
     }
 }
 
+impl fmt::Display for Micros {
+    /// For people: `7.4 ms`, `34 ms`, then as [`Millis`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..10_000 => write!(f, "{}.{} ms", self.0 / 1_000, self.0 % 1_000 / 100),
+            more => Millis(more / 1_000).fmt(f),
+        }
+    }
+}
+
 /// Serde for 64-bit integers: a string in text formats, an integer in binary ones; both are read.
 pub mod text_u64 {
     use super::*;
@@ -114,7 +128,7 @@ macro_rules! text_serde {
         }
     )*};
 }
-text_serde!(UnixMillis, Millis);
+text_serde!(UnixMillis, Millis, Micros);
 
 #[cfg(test)]
 mod tests {

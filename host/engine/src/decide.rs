@@ -7,6 +7,7 @@ use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{self, Answer, Memo, Question};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::waiting::own;
 use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
 
 use futures_util::future::join_all;
@@ -80,7 +81,7 @@ pub(crate) async fn decide(
     let mut rounds = 0_u32;
     let end = loop {
         rounds += 1;
-        let (back, progress) = match call(deciding).await {
+        let (back, progress) = match own("policies", call(deciding)).await {
             Ok(called) => called,
             Err(fault) => return lost(ctx, placed, &question, rounds, fault),
         };

@@ -9,15 +9,17 @@ use ripcord_core::blob::BlobKind;
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{Event, SignalTaken};
 use ripcord_core::journal::Tip;
-use ripcord_core::service::{Phase, Service, StepState};
+use ripcord_core::service::{PendingPart, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::SignalFilter;
+use ripcord_ports::waiting::{Watch, watched};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::batch::Batch;
 use crate::engine::Host;
 use crate::mailbox::{Mailbox, Message};
+use crate::meter::Meter;
 use crate::pace::Look;
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
@@ -52,6 +54,9 @@ pub(crate) struct Driver {
     looked: Look,
     /// What happened and is not written yet.
     backlog: Option<Backlog>,
+    meter: Meter,
+    /// Of the registry's production name.
+    promotion_watch: Arc<Watch>,
 }
 
 impl Driver {
@@ -64,6 +69,10 @@ impl Driver {
         mailbox: Mailbox,
     ) -> Self {
         let looked = Look::new(host.setup.clock.as_ref(), service.at);
+        let meter = Meter::new(host.setup.clock.clone(), &service);
+        let promotion_watch = Arc::new(Watch::new(host.setup.clock.clone()));
+        host.watches.put(&setup.name, PendingPart::Incident, meter.watch.clone());
+        host.watches.put(&setup.name, PendingPart::Promotion, promotion_watch.clone());
         let woke_at = if looks_at_the_world(&service) { looked.wall + FIRST_LOOK } else { UnixMillis(0) };
         Self {
             host,
@@ -78,6 +87,8 @@ impl Driver {
             woke_at,
             looked,
             backlog: None,
+            meter,
+            promotion_watch,
         }
     }
 
@@ -88,6 +99,7 @@ impl Driver {
             // What comes next follows from what happened, so that comes first.
             if self.backlog.is_none() {
                 self.start_owed();
+                self.measure().await;
             }
             let next = self.next_instant();
             let clock = self.host.setup.clock.clone();
@@ -136,6 +148,17 @@ impl Driver {
             Message::Signals => self.take_signals().await,
             Message::Stop => {}
         }
+    }
+
+    /// Notes what is waited for, and records where the time went once there is an answer again: after what is owed was started, since nothing waits
+    /// for it.
+    async fn measure(&mut self) {
+        // First, since an incident may have ended with its answer.
+        if let Some(measured) = self.meter.news(&self.service) {
+            self.record(Batch::of(Event::Measured(measured)), Whose::Driver).await;
+        }
+        let works = self.running.keys().any(on_the_way);
+        self.meter.look(&self.service, works);
     }
 
     fn now(&self) -> UnixMillis {
@@ -217,7 +240,15 @@ impl Driver {
                 latest: self.publish.subscribe(),
             };
             self.host.counters.add("ripcord_effects_total", Some(("effect", perform::name(&effect))), 1);
-            let abort = self.tasks.spawn(perform::perform(effect.clone(), context));
+            let performing = perform::perform(effect.clone(), context);
+            let abort = if on_the_way(&slot) {
+                self.tasks.spawn(watched(self.meter.watch.clone(), performing))
+            } else if slot == Slot::Promotion {
+                self.promotion_watch.clear();
+                self.tasks.spawn(watched(self.promotion_watch.clone(), performing))
+            } else {
+                self.tasks.spawn(performing)
+            };
             self.running.insert(slot, Running { effect, abort });
         }
     }
@@ -264,6 +295,7 @@ impl Driver {
             if waiting.is_empty() {
                 return;
             }
+            self.meter.begin(self.host.arrivals.take(&self.setup.name));
             let mut batch = Batch::default();
             for stored in waiting {
                 let content = batch.json(BlobKind::Signal, &stored.signal);
@@ -284,6 +316,18 @@ impl Driver {
             }
         }
     }
+}
+
+impl Drop for Driver {
+    /// What was begun ahead holds what holds it.
+    fn drop(&mut self) {
+        self.host.ahead.clear(&self.setup.name);
+    }
+}
+
+/// Whether the restored answer waits for effects of this slot.
+fn on_the_way(slot: &Slot) -> bool {
+    matches!(slot, Slot::Triggers | Slot::Incident)
 }
 
 /// Whether the next step is to look at the world before a deadline.

@@ -15,12 +15,15 @@ use ripcord_ports::store::{Accepted, NewSignal, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::ahead::Ahead;
+use crate::arrivals::Arrivals;
 use crate::batch::Batch;
 use crate::budget::Budget;
-use crate::command::{Command, CommandError, Obeyed};
+use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
 use crate::driver::Driver;
 use crate::fold::{FoldError, fold};
+use crate::held_up::{HeldUp, Watches};
 use crate::mailbox::{AppendError, Mailbox, Message, append};
 use crate::obey;
 use crate::pace::Onward;
@@ -40,6 +43,9 @@ pub(crate) struct Host {
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
     pub(crate) staged: StagedArtefacts,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) ahead: Ahead,
+    pub(crate) watches: Watches,
     stuck: Mutex<BTreeMap<ServiceName, String>>,
 }
 
@@ -145,6 +151,9 @@ impl Engine {
             budget: Budget::default(),
             counters: Cells::default(),
             staged: StagedArtefacts::default(),
+            arrivals: Arrivals::default(),
+            ahead: Ahead::default(),
+            watches: Watches::default(),
             stuck: Mutex::default(),
         });
         let mut doors = BTreeMap::new();
@@ -183,12 +192,16 @@ impl Engine {
     /// Takes signals in: they are on disk when this returns. Then the services look at them.
     pub async fn take_signals(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError> {
         let mut services: Vec<_> = signals.iter().filter_map(|signal| signal.service.clone()).collect();
+        let arrived_us = self.host.setup.clock.steady_us();
         let accepted = self.host.setup.store.accept(signals).await?;
         let new = accepted.iter().filter(|accepted| matches!(accepted, Accepted::Stored(_))).count();
         self.host.counters.add("ripcord_signals_accepted_total", None, new as u64);
         self.host.counters.add("ripcord_signals_repeated_total", None, (accepted.len() - new) as u64);
         services.sort();
         services.dedup();
+        for service in services.iter().filter(|service| self.doors.contains_key(*service)) {
+            self.host.arrivals.note(service, arrived_us);
+        }
         for door in services.iter().filter_map(|service| self.doors.get(service)) {
             // A full mailbox means that the driver will look at the intake anyway.
             drop(door.mailbox.try_send(Message::Signals));
@@ -200,6 +213,9 @@ impl Engine {
     pub async fn command(&self, service: &ServiceName, command: Command) -> Result<Obeyed, CommandError> {
         let unknown = || CommandError::UnknownService(service.to_string());
         let door = self.doors.get(service).ok_or_else(unknown)?;
+        if matches!(command.ask, Ask::Pull { .. }) {
+            self.host.arrivals.note(service, self.host.setup.clock.steady_us());
+        }
         for _ in 1..OBEY_TRIES {
             let state = door.state.borrow().clone();
             match obey::obey(&door.setup, &state, &door.mailbox, command.clone()).await {
@@ -239,6 +255,11 @@ impl Engine {
             .keys()
             .map(|service| DriverHealth { service: service.clone(), stuck: stuck.get(service).cloned() })
             .collect()
+    }
+
+    /// What a service waits for that does not answer.
+    pub fn held_up(&self, service: &Service) -> Vec<HeldUp> {
+        self.host.watches.held_up(service)
     }
 
     /// For the metrics page.

@@ -6,6 +6,8 @@
 //! - starting and restarting are one path: fold the journal, ask what is owed;
 //! - time comes from [`ripcord_ports::Clock`] alone.
 
+mod ahead;
+mod arrivals;
 mod batch;
 mod budget;
 mod command;
@@ -15,7 +17,9 @@ mod driver;
 mod engine;
 mod facts;
 mod fold;
+mod held_up;
 mod mailbox;
+mod meter;
 mod obey;
 mod pace;
 mod perform;
@@ -29,4 +33,7 @@ pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{DriverHealth, Engine, StartError};
 pub use fold::{FoldError, Folded, ReadError, fold};
-pub use setup::{Announcing, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup};
+pub use held_up::HeldUp;
+pub use setup::{
+    Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup,
+};

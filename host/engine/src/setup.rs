@@ -117,11 +117,23 @@ pub struct EvidenceSetup {
     pub before: Millis,
     /// At most so many bytes of it.
     pub request_log_bytes_max: u64,
+    /// Whether the golden data go through what is live, for comparison.
+    pub golden: GoldenBefore,
+}
+
+/// Whether the golden data go through what is live before the shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GoldenBefore {
+    /// They do: verification policies can compare.
+    #[default]
+    Sent,
+    /// They do not: nothing compares, and the way back is shorter by as much.
+    Skipped,
 }
 
 impl Default for EvidenceSetup {
     fn default() -> Self {
-        Self { before: Millis::minutes(5), request_log_bytes_max: 64 << 20 }
+        Self { before: Millis::minutes(5), request_log_bytes_max: 64 << 20, golden: GoldenBefore::default() }
     }
 }
 

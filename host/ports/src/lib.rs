@@ -12,6 +12,7 @@ pub mod objects;
 pub mod registry;
 pub mod requests;
 pub mod store;
+pub mod waiting;
 
 pub use clock::Clock;
 pub use deployer::Deployer;

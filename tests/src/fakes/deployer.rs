@@ -7,10 +7,14 @@ use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::waiting::for_system;
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 
 use super::{Wire, artefact};
 use crate::world::{CandidateFault, Fault, Outside, Step};
+
+/// As people call what it stands for.
+const SYSTEM: &str = "the fake deployer";
 
 /// See [`Outside`].
 #[derive(Debug)]
@@ -110,7 +114,7 @@ impl Deployer for FakeDeployer {
     }
 
     async fn live(&self) -> Result<Live, PortError> {
-        self.wire.fuse.point("before live").await;
+        for_system(SYSTEM, self.wire.fuse.point("before live")).await;
         let state = self.wire.world.at(&self.wire.service, |outside| {
             if outside.deployer_down {
                 return None;
@@ -125,7 +129,7 @@ impl Deployer for FakeDeployer {
             }
             Some(Self::state(outside))
         });
-        self.wire.fuse.point("after live").await;
+        for_system(SYSTEM, self.wire.fuse.point("after live")).await;
         let observed_at = ripcord_ports::Clock::now(self.wire.clock.as_ref());
         let down = || PortError::new(ErrorKind::Unreachable, "the fake service does not answer");
         state.map(|state| Live { state, since: None, observed_at }).ok_or_else(down)
@@ -136,11 +140,11 @@ impl Deployer for FakeDeployer {
             let text = format!("the fake deployer cannot set {}", order.target);
             return Err(PortError::new(ErrorKind::Unsupported, text));
         }
-        self.wire.fuse.point("before shift").await;
+        for_system(SYSTEM, self.wire.fuse.point("before shift")).await;
         self.step(Step::Called { key: order.key.clone(), version: wanted(order) });
         self.wire.fuse.point("at shift").await;
         let result = self.carry_out(order);
-        self.wire.fuse.point("after shift").await;
+        for_system(SYSTEM, self.wire.fuse.point("after shift")).await;
         let result = match result {
             Ok(shifted) => Ok(shifted),
             Err(Some(error)) => Err(error),

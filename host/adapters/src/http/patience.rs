@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use ripcord_core::time::Millis;
-use ripcord_ports::{Applied, PortError, Retry};
+use ripcord_ports::{Applied, PortError, Retry, waiting};
 use tokio::time::Instant;
 
 const ATTEMPTS_MAX: u32 = 6;
@@ -44,7 +44,7 @@ where
             return Err(error);
         }
         tracing::debug!(%error, attempt = number, wait_ms = wanted.as_millis() as u64, "a call is tried again");
-        tokio::time::sleep(wanted).await;
+        waiting::pausing(tokio::time::sleep(wanted)).await;
         wait = (wait * 2).min(WAIT_MAX);
     }
 }

@@ -61,7 +61,7 @@ impl Api {
     }
 
     pub(super) fn call(&self, method: Method, url: &Url) -> Call {
-        self.http.call(method, url).deadline(self.deadline).credentials(&self.credentials)
+        self.http.call(method, url).of("MLflow").deadline(self.deadline).credentials(&self.credentials)
     }
 
     pub(super) async fn patiently<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, PortError>

@@ -5,6 +5,7 @@ mod afterwards;
 mod authority;
 mod decision;
 mod identity;
+mod measured;
 mod planning;
 mod preflight;
 mod promotion;
@@ -28,6 +29,7 @@ pub use afterwards::{Announced, HoldMarked};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
+pub use measured::{Measured, Portion, Seen};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
     Planned,
@@ -95,6 +97,8 @@ pub enum Event {
     Pinned(Pinned),
     /// The fingerprint of a good version was taken, or could not be.
     Fingerprinted(Fingerprinted),
+    /// Where the time to the restored answer went.
+    Measured(Measured),
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.

@@ -10,6 +10,7 @@ mod elsewhere;
 mod identity;
 mod incident;
 mod owed;
+mod pending;
 mod planning;
 mod preflight;
 mod promotion;
@@ -20,6 +21,7 @@ mod watching;
 pub use elsewhere::{Probation, Production};
 pub use identity::Wanted;
 pub use incident::*;
+pub use pending::{Pending, PendingPart};
 pub use promotion::Promotion;
 pub use versions::{Hold, HoldState, KnownVersion};
 pub use watching::{Judged, TakenSignal, Watching};
@@ -192,6 +194,7 @@ impl Service {
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,
             Event::Fingerprinted(fingerprinted) => next.fingerprinted(fingerprinted)?,
+            Event::Measured(measured) => next.measured(&measured.incident)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(_) => next.aborted()?,
             Event::Dismissed(_) => next.dismissed()?,
@@ -208,6 +211,13 @@ impl Service {
     /// The same for several events at one instant.
     pub fn apply_all(&self, at: UnixMillis, events: &[Event]) -> Result<Self, Illegal> {
         events.iter().try_fold(self.clone(), |service, event| service.apply(at, event))
+    }
+
+    /// A measurement changes nothing: it is for people.
+    fn measured(&self, of: &IncidentId) -> Result<(), Illegal> {
+        let known =
+            |incident: &Option<Incident>| incident.as_ref().is_some_and(|incident| incident.id == *of);
+        if known(&self.incident) || known(&self.last_settled) { Ok(()) } else { Err(Illegal::Stale) }
     }
 
     fn configured(&mut self, configured: &crate::event::Configured) {

@@ -11,9 +11,6 @@ use crate::target::Strategy;
 use crate::terms::{EvidenceRule, Mode};
 use crate::time::Millis;
 
-/// Failures of the planner before a person is asked.
-const PLANNING_ATTEMPTS_MAX: u32 = 5;
-
 impl Service {
     /// A person's wish opens an incident, or joins the open one: before the pivot it supersedes the plan, at the shift it waits for read-back.
     pub(super) fn pull_requested(&mut self, pull: &PullRequested) -> Result<(), Illegal> {
@@ -79,7 +76,7 @@ impl Service {
     }
 
     pub(super) fn planned(&mut self, planned: &Planned) -> Result<(), Illegal> {
-        let at = self.at;
+        let (at, limit) = (self.at, self.deadlines().planning);
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let Phase::Planning(waiting) = incident.phase else { return Err(Illegal::Stale) };
         match &planned.word {
@@ -91,7 +88,7 @@ impl Service {
             PlanWord::WillNotHelp(_) => {
                 self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
             }
-            PlanWord::Failed { nature: FaultNature::Environmental, .. } if waiting.failures < PLANNING_ATTEMPTS_MAX => {
+            PlanWord::Failed { nature: FaultNature::Environmental, .. } if at < waiting.since + limit => {
                 incident.phase = Phase::Planning(waiting.later(at));
             }
             PlanWord::Failed { .. } => self.need_person(

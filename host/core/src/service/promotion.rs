@@ -50,10 +50,14 @@ impl Service {
     /// What the name pointed at when evidence was preserved, if that was live; what this host moved it to, or may have; and what is held: nobody
     /// is to load that.
     fn may_be_moved_from(&self, incident: &Incident) -> Vec<Option<VersionName>> {
-        let live: Vec<&VersionName> = match &incident.live {
-            Some(Observed::Serving(shares)) => shares.iter().map(|share| &share.version.version).collect(),
-            _ => Vec::new(),
-        };
+        // A service that did not answer when evidence was preserved has answered when the plan was made.
+        let seen = [incident.live.as_ref(), incident.plan().map(|plan| &plan.live)];
+        let shares = seen.into_iter().flatten().find_map(|live| match live {
+            Observed::Serving(shares) => Some(shares),
+            Observed::Unknown(_) => None,
+        });
+        let live: Vec<&VersionName> =
+            shares.into_iter().flatten().map(|share| &share.version.version).collect();
         let mut from: BTreeSet<Option<VersionName>> = match &incident.in_production {
             InProduction::Nothing => BTreeSet::from([None]),
             InProduction::Version(version) if live.contains(&version) => {

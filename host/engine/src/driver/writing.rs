@@ -10,6 +10,7 @@ use ripcord_core::journal::{Record, Tip};
 use ripcord_core::service::{Incident, Phase, Service};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{Append, IncidentLine, StoreError};
+use ripcord_ports::waiting::What;
 use tokio::sync::oneshot;
 
 use super::Driver;
@@ -55,6 +56,9 @@ impl Driver {
         self.write_backlog().await;
         if let Some(backlog) = &self.backlog {
             return Err(backlog.why.clone().into());
+        }
+        if batch.events.iter().any(|event| matches!(event, Event::PullRequested(_))) {
+            self.meter.begin(self.host.arrivals.take(&self.setup.name));
         }
         let appended = self.try_append(batch).await;
         if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
@@ -174,11 +178,13 @@ impl Driver {
             consumed: batch.consumed.clone(),
             incidents: incident_lines(&next),
         };
+        let since = self.host.setup.clock.steady_us();
         if let Err(error) = self.host.setup.store.append(append).await
             && !self.was_written(tip).await
         {
             return Err((error.into(), batch));
         }
+        self.meter.watch.note(What::Own("journal"), since);
         self.tip = tip;
         self.looked = look;
         self.host.count(&events, &self.service, &next);
@@ -187,6 +193,7 @@ impl Driver {
         self.host.budget.settle(&self.service);
         if self.service.incident.is_none() {
             self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
+            self.host.ahead.clear(&self.setup.name);
         }
         if jumped.is_some() {
             self.ask_approvals_again();

@@ -13,6 +13,20 @@ use crate::setup::PlacedPolicy;
 use futures_util::future::join_all;
 
 pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
+    let batch = ctx.host.ahead.along(&ctx.setup.name, judge(ctx, plan_digest, votes)).await;
+    let waits = |one: &ApprovalAsked| !matches!(one.said, Said::Verdict(ApprovalWord::Granted));
+    if batch
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::ApprovalsAsked(asked) if asked.asked.iter().any(waits)))
+    {
+        // People take their time: nothing is fetched meanwhile.
+        ctx.host.ahead.rest(&ctx.setup.name);
+    }
+    batch
+}
+
+async fn judge(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let Phase::Authorising(authorising) = &incident.phase else { return Batch::default() };
     let plan = match ctx.plan().await {

@@ -7,19 +7,27 @@ use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, I
 use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
 use ripcord_core::live::LiveState;
 use ripcord_core::target::Window;
+use ripcord_ports::waiting::own;
 use tokio::time::timeout;
 
-use super::{Context, promotion};
+use super::{Context, plan, promotion};
 use crate::batch::Batch;
 use crate::decide::facts_blob;
 use crate::facts::live_fact;
+use crate::setup::GoldenBefore;
 use crate::trials;
 use futures_util::future::join_all;
 
 /// A piece of evidence: its name, and its content or why there is none.
 type Piece = (String, Result<Vec<u8>, String>);
 
+/// Meanwhile the planner is asked: it needs nothing of this.
 pub(super) async fn preserve(ctx: &Context) -> Batch {
+    plan::think_ahead(ctx);
+    ctx.host.ahead.along(&ctx.setup.name, gather(ctx)).await
+}
+
+async fn gather(ctx: &Context) -> Batch {
     let budget = Duration::from_millis(ctx.setup.terms.deadlines.evidence.0);
     let boxed = |piece| async move {
         match timeout(budget, piece).await {
@@ -84,7 +92,9 @@ async fn keep(
     (name, piece): Piece,
 ) -> (String, Result<(ripcord_core::digest::Digest, u64), String>) {
     let kept = match piece {
-        Ok(bytes) => ctx.host.setup.evidence.put(&bytes).await.map(|digest| (digest, bytes.len() as u64)),
+        Ok(bytes) => own("evidence", ctx.host.setup.evidence.put(&bytes))
+            .await
+            .map(|digest| (digest, bytes.len() as u64)),
         Err(reason) => return (name, Err(reason)),
     };
     (name, kept.map_err(|error| error.to_string()))
@@ -97,7 +107,7 @@ async fn request_log(ctx: &Context) -> Vec<Piece> {
     let began =
         incident.marks.harm_began_at.or(incident.marks.signalled_at).unwrap_or(incident.marks.opened_at);
     let window = Window { start: began - ctx.setup.evidence.before, end: ctx.now() };
-    let piece = log.preserve(window, ctx.setup.evidence.request_log_bytes_max).await;
+    let piece = own("evidence", log.preserve(window, ctx.setup.evidence.request_log_bytes_max)).await;
     vec![("request-log".to_owned(), piece.map(|piece| piece.bytes).map_err(|error| error.to_string()))]
 }
 
@@ -122,6 +132,9 @@ async fn manifests(ctx: &Context, state: &LiveState) -> Vec<Piece> {
 
 /// The golden data through what is live: what verification compares with.
 async fn golden_facts(ctx: &Context) -> Vec<Fact> {
+    if ctx.setup.evidence.golden == GoldenBefore::Skipped {
+        return Vec::new();
+    }
     let (Some(golden), Some(incident)) = (&ctx.setup.ports.golden, ctx.incident()) else { return Vec::new() };
     let tag = format!("{}/before", incident.id);
     join_all(golden.names().into_iter().map(|dataset| {

@@ -3,38 +3,49 @@
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
+use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
+use ripcord_core::live::LiveState;
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, Question, RefusedTarget, Verdict};
-use ripcord_core::service::Incident;
+use ripcord_core::service::{Incident, Phase};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
-use ripcord_core::terms::PreflightRule;
+use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
 
+use super::fetch::fetch;
 use super::{Context, nature_of};
+use crate::ahead::Asked;
 use crate::batch::Batch;
-use crate::decide::{context, decide, nature};
+use crate::decide::{Decided, context, decide, nature};
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 
 pub(super) async fn plan(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Target>) -> Batch {
+    ctx.host.ahead.along(&ctx.setup.name, make(ctx, number, wanted, tried)).await
+}
+
+async fn make(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Target>) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let mut batch = Batch::default();
     let (decision, word) = match wanted {
         Some(target) => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
         None => {
-            let Some(placed) = ctx.setup.policies(Role::Planner).next() else {
+            let ahead = match Asked::of(&ctx.service, number, &tried) {
+                Some(asked) => ctx.host.ahead.decision(&ctx.setup.name, &asked).await,
+                None => None,
+            };
+            let decided = match ahead {
+                Some(decided) => Some(decided),
+                None => ask(ctx, tried).await,
+            };
+            let Some(decided) = decided else {
                 let reason = batch.text("no planner is configured; `ripcord pull --to` names the version");
                 let word = PlanWord::Failed { reason, nature: FaultNature::Deterministic };
                 return batch.with(Event::Planned(Planned { decision: None, word }));
             };
-            let question = Question::Planner(PlannerInput {
-                context: context(ctx, placed, Role::Planner, ctx.now()).await,
-                signals: ctx.signals(&incident.signals).await,
-                proposal: ctx.proposal(&incident.reason).await,
-                tried,
-                facts: Vec::new(),
-            });
-            let decided = decide(ctx, placed, question, None).await;
+            let missing = missing(&decided.facts);
             batch.absorb(decided.batch);
             let word = match decided.end {
                 Err(fault) => {
@@ -43,6 +54,11 @@ pub(super) async fn plan(ctx: &Context, number: u32, wanted: Option<Target>, tri
                 Ok(answer) => match answer.verdict {
                     Verdict::Planner(PlannerVerdict::Choose(choice)) => {
                         draft(ctx, incident, number, choice.ladder, &mut batch).await
+                    }
+                    // What could not be read may hold what is suitable.
+                    Verdict::Planner(PlannerVerdict::NothingSuitable(refused)) if missing.is_some() => {
+                        let reason = format!("{}; {}", missing.unwrap_or_default(), why_refused(&refused));
+                        PlanWord::Failed { reason: batch.text(reason), nature: FaultNature::Environmental }
                     }
                     Verdict::Planner(PlannerVerdict::NothingSuitable(refused)) => {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
@@ -62,6 +78,51 @@ pub(super) async fn plan(ctx: &Context, number: u32, wanted: Option<Target>, tri
     batch.with(Event::Planned(Planned { decision, word }))
 }
 
+/// What the planner says; none where there is none.
+async fn ask(ctx: &Context, tried: Vec<Target>) -> Option<Decided> {
+    let (incident, placed) = (ctx.incident()?, ctx.setup.policies(Role::Planner).next()?);
+    let question = Question::Planner(PlannerInput {
+        context: context(ctx, placed, Role::Planner, ctx.now()).await,
+        signals: ctx.signals(&incident.signals).await,
+        proposal: ctx.proposal(&incident.reason).await,
+        tried,
+        facts: Vec::new(),
+    });
+    Some(decide(ctx, placed, question, None).await)
+}
+
+/// Asks the planner before its turn, and fetches what it wants to go back to where that may be shifted to.
+pub(super) fn think_ahead(ctx: &Context) {
+    let Some(incident) = ctx.incident() else { return };
+    let number = u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let plans = ctx.setup.policies(Role::Planner).next().is_some() && incident.wanted.is_none();
+    let Some(asked) = Asked::of(&ctx.service, number, &incident.tried).filter(|_| plans) else { return };
+    let (thinker, fetcher, tried) = (ctx.clone(), ctx.clone(), incident.tried.clone());
+    let decide = async move { ask(&thinker, tried).await };
+    ctx.host.ahead.begin(&ctx.setup.name, asked, decide, move |target| {
+        async move {
+            if let (Some(target), false) = (target, fetcher.setup.terms.mode == Mode::Observe) {
+                // A failure shows when it is the target's turn, which tries again.
+                drop(fetch(&fetcher, &target).await);
+            }
+        }
+        .boxed()
+    });
+}
+
+/// Why facts are missing that a system may give later.
+fn missing(facts: &[Fact]) -> Option<String> {
+    let later = |missing: &&Unavailable| {
+        matches!(missing.reason, UnavailableReason::Failed | UnavailableReason::TimedOut)
+    };
+    let why: Vec<_> = facts.iter().filter_map(|fact| fact.value.as_ref().err()).filter(later).collect();
+    if why.is_empty() {
+        None
+    } else {
+        Some(why.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; "))
+    }
+}
+
 fn why_refused(refused: &[RefusedTarget]) -> String {
     if refused.is_empty() {
         return "the registry holds no version".to_owned();
@@ -77,17 +138,24 @@ async fn draft(
     ladder: Vec<Target>,
     batch: &mut Batch,
 ) -> PlanWord {
-    let mut targets = Vec::new();
-    for target in ladder {
-        match pinned(ctx, target).await {
-            Ok(target) => targets.push(target),
-            Err(error) => {
-                let nature = nature_of(&error);
-                return PlanWord::Failed { reason: batch.text(error.to_string()), nature };
-            }
+    let pinning = try_join_all(ladder.into_iter().map(|target| pinned(ctx, target)));
+    let (pinned, live) = tokio::join!(pinning, ctx.setup.ports.deployer.live());
+    let live = match live {
+        Ok(live) => live.state,
+        // A plan that does not know what is live is for people: first the system has its time to come back.
+        Err(error) if may_wait(ctx, incident) && nature_of(&error) == FaultNature::Environmental => {
+            let reason = batch.text(format!("what is live cannot be read: {error}"));
+            return PlanWord::Failed { reason, nature: FaultNature::Environmental };
         }
-    }
-    let live = ctx.live().await;
+        Err(error) => LiveState::Unknown(error.to_string()),
+    };
+    let targets = match pinned {
+        Ok(targets) => targets,
+        Err(error) => {
+            let nature = nature_of(&error);
+            return PlanWord::Failed { reason: batch.text(error.to_string()), nature };
+        }
+    };
     let created_at = ctx.now();
     let expires_at = created_at + ctx.setup.terms.deadlines.approval;
     let Some(first) = targets.first() else {
@@ -134,6 +202,12 @@ async fn draft(
         preflighted,
         expires_at,
     })
+}
+
+/// Whether there is time left to try again.
+fn may_wait(ctx: &Context, incident: &Incident) -> bool {
+    let Phase::Planning(waiting) = incident.phase else { return false };
+    ctx.now() < waiting.since + ctx.setup.terms.deadlines.planning
 }
 
 /// The target with its digest: the one that was pinned here, else the registry's.

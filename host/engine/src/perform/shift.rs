@@ -12,6 +12,7 @@ use ripcord_core::service::Phase;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
+use ripcord_ports::waiting::pausing;
 use ripcord_ports::{Applied, ErrorKind, PortError};
 
 use super::fetch::{fetch, stage_failed};
@@ -25,7 +26,11 @@ const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
 pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     let limit = Duration::from_millis(ctx.setup.terms.deadlines.stage.0);
-    let fetched = match tokio::time::timeout(limit, fetch(ctx, &target)).await {
+    let fetching = async {
+        ctx.host.ahead.fetched(&ctx.setup.name).await;
+        fetch(ctx, &target).await
+    };
+    let fetched = match tokio::time::timeout(limit, fetching).await {
         Ok(fetched) => fetched,
         Err(_) => {
             Err(PortError::new(ErrorKind::TimedOut, format!("{target} was not fetched within {limit:?}")))
@@ -148,7 +153,7 @@ pub(super) async fn read_back(ctx: &Context, rung: u32) -> Batch {
         }
         last = Some(news);
         let again = ctx.host.setup.clock.now() + pause;
-        ctx.host.setup.clock.sleep_until(again).await;
+        pausing(ctx.host.setup.clock.sleep_until(again)).await;
         pause = Millis(pause.0 * 2).min(pause_max);
     }
 }

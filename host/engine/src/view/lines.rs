@@ -1,7 +1,7 @@
 //! What the page of an incident shows.
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::EvidenceItem;
+use ripcord_core::event::{EvidenceItem, Measured};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, ServiceName};
@@ -10,6 +10,8 @@ use ripcord_core::role::Finding;
 use ripcord_core::service::Marks;
 use ripcord_core::time::{Millis, UnixMillis};
 use serde::{Deserialize, Serialize};
+
+use crate::held_up::HeldUp;
 
 /// Where the time went. Each part is the time between two marks of the incident; a part that has not ended is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -97,6 +99,9 @@ pub struct IncidentView {
     pub same_fingerprint: bool,
     /// Where the time went.
     pub split: Split,
+    /// What the host measured of the way from the alert to the last restored answer.
+    #[serde(default)]
+    pub measured: Option<Measured>,
     /// The plan at hand.
     pub plan: Option<Plan>,
     /// What approvals are given to.
@@ -108,6 +113,12 @@ pub struct IncidentView {
     pub votes: Vec<Vote>,
     /// What is wanted of a person.
     pub needs: Option<String>,
+    /// What failed last on the way, while it has not succeeded since.
+    #[serde(default)]
+    pub failed: Option<String>,
+    /// Steps that wait for a system that does not answer; only where a running host was asked.
+    #[serde(default)]
+    pub held_up: Vec<HeldUp>,
     /// What was preserved.
     pub evidence: Vec<EvidenceItem>,
     /// What could not be.

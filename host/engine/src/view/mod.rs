@@ -5,7 +5,7 @@ mod said;
 mod timeline;
 
 use ripcord_core::blob::BlobRef;
-use ripcord_core::event::{Decision, Event, FingerprintWord, Observed};
+use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, ServiceName};
@@ -32,6 +32,8 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         fingerprint: FingerprintWord::default(),
         preflight: None,
         decisions: Vec::new(),
+        measured: None,
+        failed: None,
     };
     let mut found: Option<Incident> = None;
     for (at, event) in &folded.events {
@@ -46,6 +48,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         // The registry's production name may follow after the end, and while another incident is open.
         let own = match event {
             Event::Promoted(promoted) => promoted.incident == *id,
+            Event::Measured(measured) => measured.incident == *id,
             _ => before || now.is_some(),
         };
         if own {
@@ -65,6 +68,8 @@ struct Reader<'a> {
     fingerprint: FingerprintWord,
     preflight: Option<String>,
     decisions: Vec<DecisionLine>,
+    measured: Option<Measured>,
+    failed: Option<String>,
 }
 
 impl Reader<'_> {
@@ -139,6 +144,8 @@ impl Reader<'_> {
         Ok(IncidentView {
             outcome,
             needs,
+            failed: self.failed.take(),
+            held_up: Vec::new(),
             missing,
             findings,
             before,
@@ -153,6 +160,7 @@ impl Reader<'_> {
             preflight,
             same_fingerprint: self.fingerprint == FingerprintWord::Same,
             split: Split::of(&incident.marks),
+            measured: self.measured,
             plan_digest: incident.plan().map(|plan| plan.digest),
             votes: incident.votes,
             evidence: incident.evidence,

@@ -2,8 +2,8 @@
 
 use ripcord_core::canonical;
 use ripcord_core::event::{
-    Event, FingerprintWord, InProduction, PlanWord, PreflightWord, Preflighted, ProbeWord, Promoted,
-    PromotionWord, ShiftOutcome, SignalTaken, TrialPhase, TrialRan,
+    Event, FingerprintWord, InProduction, Observed, PlanWord, PreflightWord, Preflighted, ProbeWord,
+    Promoted, PromotionWord, ShiftOutcome, SignalTaken, TrialPhase, TrialRan,
 };
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
@@ -201,6 +201,10 @@ impl Reader<'_> {
             }
             Event::Paused(said) => Some(format!("{} paused the service", said.person)),
             Event::Resumed(said) => Some(format!("{} let the service go on", said.person)),
+            Event::Measured(measured) => {
+                self.measured = Some(measured.clone());
+                None
+            }
             Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
             Event::Woke
             | Event::Announced(_)
@@ -212,6 +216,7 @@ impl Reader<'_> {
             | Event::Adopted(_) => None,
         };
         if let Some(text) = text {
+            self.note_failure(event, &text);
             self.line(at, text);
         }
         Ok(())
@@ -254,6 +259,25 @@ impl Reader<'_> {
         let said = format!("preflight of {}: {word}{seen}", self.target(preflighted.rung));
         self.preflight = Some(said.clone());
         Ok(said)
+    }
+
+    /// The line of a step that failed, until a step succeeds.
+    fn note_failure(&mut self, event: &Event, text: &str) {
+        let failed = match event {
+            Event::Planned(planned) => !matches!(planned.word, PlanWord::Drafted(_)),
+            Event::StageFailed(_) => true,
+            Event::ShiftReturned(returned) => {
+                !matches!(returned.outcome, ShiftOutcome::Done | ShiftOutcome::Underway)
+            }
+            Event::ShiftProbed(probed) => {
+                matches!(probed.word, ProbeWord::CannotTell(_) | ProbeWord::NoAnswer(_))
+            }
+            Event::GuardRead(read) => matches!(read.live, Observed::Unknown(_)),
+            Event::ReadBack(read) => matches!(read.live, Observed::Unknown(_)),
+            Event::Staged(_) => false,
+            _ => return,
+        };
+        self.failed = failed.then(|| text.to_owned());
     }
 
     /// Of failures in a row, the first.

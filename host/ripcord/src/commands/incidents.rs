@@ -46,7 +46,16 @@ fn listed(lines: &[IncidentListLine]) -> Page {
 }
 
 pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
-    let view = read(&Reach::new(global)?, id).await?;
+    let reach = Reach::new(global)?;
+    let mut view = read(&reach, id).await?;
+    if view.outcome == Ending::Open
+        && view.held_up.is_empty()
+        && let Some(host) = reach.running().await
+    {
+        // Only the host that runs knows which system does not answer; the page is of use without that.
+        let asked = host.get::<IncidentView>(&format!("incidents/{id}")).await;
+        view.held_up = asked.map(|asked| asked.held_up).unwrap_or_default();
+    }
     // Showing is done, whatever the incident came to; only what waits for people is told.
     let exit = match view.outcome {
         Ending::Open if view.needs.is_some() => Exit::Waiting,

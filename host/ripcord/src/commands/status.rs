@@ -14,7 +14,7 @@ use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, Unr
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, incident};
+use crate::output::{Exit, Failure, Page, held_up, incident};
 
 /// How many signals without a service are counted.
 const UNROUTED_MAX: u32 = 100;
@@ -82,6 +82,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         model: configured.facts.model.clone(),
         paused_by: state.paused_by.clone(),
         stuck: None,
+        held_up: Vec::new(),
         live: None,
         incident: state.incident.as_ref().map(|open| IncidentState::of(state, open)),
         last_settled: state.last_settled.as_ref().map(|last| IncidentState::of(state, last)),
@@ -130,8 +131,16 @@ fn service_text(view: &ServiceView) -> String {
     }
     if let Some(open) = &view.incident {
         row("incident", Cell::new(WARN, open_text(open)));
+        for held in &view.held_up {
+            row("", Cell::new(WARN, held_up::sentence(held)));
+        }
         if let Some(needs) = &open.needs {
             row("", Cell::new(BAD, format!("needs a person: {needs}")));
+        }
+    }
+    if view.incident.is_none() {
+        for held in &view.held_up {
+            row("held up", Cell::new(WARN, held_up::sentence(held)));
         }
     }
     if let Some(last) = &view.last_settled {

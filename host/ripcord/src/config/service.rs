@@ -65,6 +65,8 @@ pub struct ServiceConfig {
     pub golden: BTreeMap<String, Spanned<PathBuf>>,
     /// The one whose answers identify a version.
     pub fingerprint: Option<Spanned<String>>,
+    /// Whether they go through the bad version before the shift.
+    pub golden_before: bool,
     /// Its request log.
     pub request_log: Option<RequestLogConfig>,
     /// Names below `[metrics]`; the first is the default.
@@ -100,6 +102,7 @@ struct ServiceKeys {
     #[serde(default)]
     golden: BTreeMap<String, Spanned<PathBuf>>,
     fingerprint: Option<Spanned<String>>,
+    golden_before: Option<bool>,
     #[serde(default)]
     metrics: Vec<Spanned<String>>,
 }
@@ -123,6 +126,7 @@ struct BreakerKeys {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct DeadlineKeys {
     evidence_seconds: Option<Seconds>,
+    planning_seconds: Option<Seconds>,
     approval_seconds: Option<Seconds>,
     stage_seconds: Option<Seconds>,
     preflight_seconds: Option<Seconds>,
@@ -224,6 +228,7 @@ impl ServiceConfig {
             endpoint,
             golden: golden.collect(),
             fingerprint: keys.fingerprint,
+            golden_before: keys.golden_before.unwrap_or(true),
             request_log,
             metrics: keys.metrics,
             policies,
@@ -250,6 +255,7 @@ impl DeadlineKeys {
         let or = |seconds: Option<Seconds>, default: Millis| seconds.map_or(default, |seconds| seconds.0);
         Deadlines {
             evidence: or(self.evidence_seconds, default.evidence),
+            planning: or(self.planning_seconds, default.planning),
             approval: or(self.approval_seconds, default.approval),
             stage: or(self.stage_seconds, default.stage),
             preflight: or(self.preflight_seconds, default.preflight),

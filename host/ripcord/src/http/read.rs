@@ -89,6 +89,7 @@ impl App {
             model: setup.facts.model.clone(),
             paused_by: service.paused_by.clone(),
             stuck: stuck.and_then(|health| health.stuck).or_else(|| trouble.cloned()),
+            held_up: self.engine.held_up(service),
             live: None,
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
             last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
@@ -169,7 +170,12 @@ pub(crate) async fn incident(
     Path(id): Path<String>,
 ) -> Answer<IncidentView> {
     app.people.authenticate(&headers)?;
-    Ok(Json(view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?))
+    let mut view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
+    let state = app.state_of(&view.service)?;
+    if state.incident.as_ref().is_some_and(|open| open.id == view.id) {
+        view.held_up = app.engine.held_up(&state);
+    }
+    Ok(Json(view))
 }
 
 pub(crate) async fn plan(

@@ -13,6 +13,7 @@ use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
+use ripcord_engine::HeldUp;
 use ripcord_ports::store::{IncidentLine, StoredSignal};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,9 @@ pub struct ServiceView {
     pub paused_by: Option<PersonName>,
     /// What holds its driver up, if something does.
     pub stuck: Option<String>,
+    /// Steps that wait for a system that does not answer.
+    #[serde(default)]
+    pub held_up: Vec<HeldUp>,
     /// Only where it was asked for: `?live=true`.
     pub live: Option<LiveLine>,
     /// The open incident.

@@ -12,6 +12,7 @@ use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::time::instant;
 use super::{Exit, Page};
+use super::{held_up, measured};
 
 /// The incident as a page; open ones that wait for people, and unhappy ends, show in the exit code.
 pub fn page(view: &IncidentView) -> Page {
@@ -41,8 +42,7 @@ pub fn style(outcome: &Outcome) -> Style {
 
 /// The whole page.
 pub fn text(view: &IncidentView) -> String {
-    let sections =
-        [head(view), split(&view.split), timeline(view), findings(view), decisions(view), evidence(view)];
+    let sections = [head(view), time(view), timeline(view), findings(view), decisions(view), evidence(view)];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -55,6 +55,12 @@ fn head(view: &IncidentView) -> String {
     let mut text = format!("{}  {state}\n", paint(STRONG, &view.id));
     if let Some(needs) = &view.needs {
         text.push_str(&format!("{} {needs}\n", paint(BAD, "needs a person:")));
+    }
+    for held in &view.held_up {
+        text.push_str(&format!("{} {}\n", paint(WARN, "held up:"), held_up::sentence(held)));
+    }
+    if let (Some(failed), Outcome::Open, true) = (&view.failed, &view.outcome, view.held_up.is_empty()) {
+        text.push_str(&format!("{} {failed}\n", paint(WARN, "failed last:")));
     }
     let mut table = Table::bare(2);
     let mut row = |name: &str, value: String| table.row([Cell::new(DIM, name), value.into()]);
@@ -101,6 +107,12 @@ fn people(votes: &[&Vote]) -> String {
         VoteKind::Other(_) => "another way",
     };
     votes.iter().map(|vote| format!("{} ({})", vote.person, how(vote))).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the time went, and what the host has measured of it.
+fn time(view: &IncidentView) -> String {
+    let measured = view.measured.as_ref().map(|measured| format!("{}\n", measured::sentence(measured)));
+    format!("{}{}", split(&view.split), measured.unwrap_or_default())
 }
 
 /// Where the time went.

@@ -3,7 +3,9 @@
 //! Commands return a [`Page`] and print nothing themselves. Text carries styles, which are dropped where no person looks.
 
 mod failure;
+pub mod held_up;
 pub mod incident;
+pub mod measured;
 pub mod plan;
 pub mod progress;
 pub mod style;

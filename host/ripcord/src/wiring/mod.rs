@@ -18,7 +18,7 @@ use ripcord_adapters::{Http, Shared};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::Terms;
-use ripcord_engine::{Announcing, EvidenceSetup, HostSetup, ServiceSetup};
+use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
@@ -191,6 +191,7 @@ fn service_setup(
         evidence: EvidenceSetup {
             before: config.host.evidence_before,
             request_log_bytes_max: config.host.evidence_request_log_bytes_max,
+            golden: if service.golden_before { GoldenBefore::Sent } else { GoldenBefore::Skipped },
         },
     }
 }

@@ -139,6 +139,7 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: endpoint = {{ output = "decision" }}          # where trials are sent: the deployer's server unless it has its own `url`
 {log_mark}request-log = {{ kind = "jsonl", file = "{log}" }}
 {golden_mark}golden = {{ {set} = "{path}" }}
+#: golden-before = false                       # do not send them through the bad version before the shift: less to compare, a shorter way back
 
 # Limits on automatic shifts, which no policy can loosen.
 #: [services.{service}.breaker]
@@ -149,6 +150,7 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 # How long things may take.
 #: [services.{service}.deadlines]
 #: evidence-seconds = 30
+#: planning-seconds = 300
 #: approval-seconds = 3600
 #: stage-seconds = 600
 #: preflight-seconds = 120

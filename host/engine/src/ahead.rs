@@ -1,0 +1,141 @@
+//! Work that is begun before its turn, because it needs nothing of what is still under way: the planner is asked, and its first target is fetched,
+//! while evidence is preserved. Nothing of it has an effect outside, and what was asked about something that has changed since is dropped.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Shared, select};
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{MemoRef, Reason};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, SignalId, VersionName};
+use ripcord_core::policy::Role;
+use ripcord_core::service::{Hold, KnownVersion, Service};
+use ripcord_core::target::Target;
+
+use crate::decide::Decided;
+
+/// All that a planner's answer depends on here.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    incident: IncidentId,
+    number: u32,
+    tried: Vec<Target>,
+    signals: Vec<SignalId>,
+    reason: Reason,
+    memos: BTreeMap<(Role, PolicyName), MemoRef>,
+    versions: BTreeMap<VersionName, KnownVersion>,
+    holds: BTreeMap<VersionName, Hold>,
+    configuration: Option<Digest>,
+}
+
+impl Asked {
+    /// None where there is no incident.
+    pub(crate) fn of(service: &Service, number: u32, tried: &[Target]) -> Option<Self> {
+        let incident = service.incident.as_ref()?;
+        let mut memos = service.memos.clone();
+        memos.retain(|(role, _), _| *role == Role::Planner);
+        Some(Self {
+            incident: incident.id.clone(),
+            number,
+            tried: tried.to_vec(),
+            signals: incident.signals.clone(),
+            reason: incident.reason.clone(),
+            memos,
+            versions: service.versions.clone(),
+            holds: service.holds.clone(),
+            configuration: service.configuration,
+        })
+    }
+}
+
+/// A decision that one effect takes.
+type Thought = Shared<BoxFuture<'static, Arc<Mutex<Option<Decided>>>>>;
+type Fetching = Shared<BoxFuture<'static, ()>>;
+
+struct Begun {
+    asked: Asked,
+    thought: Thought,
+    fetching: Option<Fetching>,
+}
+
+/// What was begun, by service. It goes on as long as an effect of the incident runs that drives it.
+#[derive(Default)]
+pub(crate) struct Ahead(Mutex<BTreeMap<ServiceName, Begun>>);
+
+impl Ahead {
+    /// Begins a decision, and after it what `fetch` makes of it.
+    pub(crate) fn begin(
+        &self,
+        service: &ServiceName,
+        asked: Asked,
+        decide: impl Future<Output = Option<Decided>> + Send + 'static,
+        fetch: impl FnOnce(Option<Target>) -> BoxFuture<'static, ()> + Send + 'static,
+    ) {
+        let thought: Thought = decide.map(|decided| Arc::new(Mutex::new(decided))).boxed().shared();
+        let first = thought.clone();
+        let fetching = async move {
+            let target =
+                first.await.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(first_target);
+            fetch(target).await;
+        };
+        let begun = Begun { asked, thought, fetching: Some(fetching.boxed().shared()) };
+        self.all().insert(service.clone(), begun);
+    }
+
+    /// The decision, if it was begun and still answers the question.
+    pub(crate) async fn decision(&self, service: &ServiceName, asked: &Asked) -> Option<Decided> {
+        let thought = self
+            .all()
+            .get(service)
+            .filter(|begun| begun.asked == *asked)
+            .map(|begun| begun.thought.clone())?;
+        thought.await.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Drives what was begun while `work` runs.
+    pub(crate) async fn along<T>(&self, service: &ServiceName, work: impl Future<Output = T>) -> T {
+        let Some(fetching) = self.fetching(service) else { return work.await };
+        match select(pin!(work), fetching).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), work)) => work.await,
+        }
+    }
+
+    /// Returns when nothing is being fetched any more.
+    pub(crate) async fn fetched(&self, service: &ServiceName) {
+        if let Some(fetching) = self.fetching(service) {
+            fetching.await;
+        }
+    }
+
+    /// Breaks off what is being fetched: nobody will drive it for long.
+    pub(crate) fn rest(&self, service: &ServiceName) {
+        if let Some(begun) = self.all().get_mut(service) {
+            begun.fetching = None;
+        }
+    }
+
+    /// Forgets everything of a service.
+    pub(crate) fn clear(&self, service: &ServiceName) {
+        self.all().remove(service);
+    }
+
+    fn fetching(&self, service: &ServiceName) -> Option<Fetching> {
+        self.all().get(service)?.fetching.clone()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Begun>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the planner wants to go back to first.
+fn first_target(decided: &Decided) -> Option<Target> {
+    use ripcord_core::role::{PlannerVerdict, Verdict};
+    match &decided.end.as_ref().ok()?.verdict {
+        Verdict::Planner(PlannerVerdict::Choose(choice)) => choice.ladder.first().cloned(),
+        _ => None,
+    }
+}
