@@ -31,7 +31,7 @@ CASES = [
 # What asks a person once the time is up, and what it says.
 LATE = [
     ("mlflow", "start", "no plan could be made"),
-    ("mlserver", "start", "waiting for approval"),
+    ("mlserver", "start", "waiting for approval: what is live cannot be read"),
     ("prometheus", "half-way", "verification stayed inconclusive"),
 ]
 
@@ -143,9 +143,10 @@ def too_late(stack: Stack, good: str, bad: str, case) -> dict:
         return wants and incident
 
     incident = stack.until("no person was asked", asked)
-    page = stack.run_ripcord("incidents", "show", incident["id"], json_form=False)
-    # A plan that does not know what is live is no plan of low risk.
-    needs = incident["needs"] or f"{incident['phase']}: {re.search('what is live is not known[^;]*|$', page).group()}"
+    page = " ".join(stack.run_ripcord("incidents", "show", incident["id"], json_form=False).split())
+    # A plan that does not know what is live is for people.
+    why = re.search(r"what is live cannot be read: .*?(?= \+\d|$)", page)
+    needs = incident["needs"] or f"{incident['phase']}: {why.group() if why else ''}"
     say(f"{system} down {when}, too long: {needs}")
     if text not in needs:
         raise SystemExit(f"{case}: another sentence:\n{page}")

@@ -87,7 +87,11 @@ table! {
 
     /// Its process is gone: what is live is unknown, and nothing is shifted.
     service_that_does_not_answer {
-        world: World::new().with_model().with_good_version(),
+        // The service has as long to come back before people are asked.
+        world: World::new()
+            .with("[[services.fraud-api.triggers]]", "[services.fraud-api.deadlines]\nplanning-seconds = 1\n\n[[services.fraud-api.triggers]]")
+            .with_model()
+            .with_good_version(),
         does: async |world| {
             world.serve().await;
             world.model = None;
