@@ -28,6 +28,11 @@ pub fn reads_back(service: &Service) -> bool {
     acting(service, |step| matches!(step, StepState::ReadingBack { .. }))
 }
 
+/// Whether it has looked, and seen the target proved less strongly than is asked for.
+pub fn seems_served(service: &Service) -> bool {
+    matches!(phase(service), Some(Phase::Acting(acting)) if acting.seems_served)
+}
+
 /// Whether the plan waits for people or policies to agree.
 pub fn authorising(service: &Service) -> bool {
     matches!(phase(service), Some(Phase::Authorising(_)))

@@ -12,10 +12,17 @@ use crate::fact::Outcome;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
-use crate::time::Millis;
+use crate::time::{Millis, UnixMillis};
 
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
+
+impl Acting {
+    fn read_back_from(&mut self, at: UnixMillis) {
+        self.seems_served = false;
+        self.step = StepState::ReadingBack { since: at };
+    }
+}
 
 impl Service {
     pub(super) fn deadlines(&self) -> Deadlines {
@@ -79,7 +86,7 @@ impl Service {
             _ => live.same_identity(&planned),
         };
         if live.serves(target) {
-            return self.acting(read.rung).map(|acting| acting.step = StepState::ReadingBack { since: at });
+            return self.acting(read.rung).map(|acting| acting.read_back_from(at));
         }
         if expired {
             self.expired_before_shift(&acting);
@@ -268,7 +275,7 @@ impl Service {
         let at = self.at;
         let acting = self.acting(rung)?;
         acting.shifted.push(rung);
-        acting.step = StepState::ReadingBack { since: at };
+        acting.read_back_from(at);
         Ok(())
     }
 
@@ -366,7 +373,7 @@ impl Service {
         let Some(incident) = &mut self.incident else { return };
         match &mut incident.phase {
             Phase::Planning(waiting) => clear(&mut waiting.due_at, at),
-            Phase::Acting(Acting { rung, step, .. }) => match step {
+            Phase::Acting(Acting { rung, step, seems_served, .. }) => match step {
                 StepState::Staging(waiting) | StepState::Guarding(waiting) => clear(&mut waiting.due_at, at),
                 StepState::Preflighting { waiting, .. } => {
                     clear(&mut waiting.due_at, at);
@@ -378,8 +385,8 @@ impl Service {
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
                 StepState::ReadingBack { since } => {
                     if at >= *since + deadlines.read_back {
-                        let rung = *rung;
-                        self.read_back_failed(false, rung);
+                        let (rung, served) = (*rung, *seems_served);
+                        self.read_back_failed(served, rung);
                     }
                 }
                 StepState::Verifying { since, due_at, .. } => {

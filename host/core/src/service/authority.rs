@@ -203,6 +203,7 @@ impl Service {
                     guarded: None,
                     authority,
                     shifted: Vec::new(),
+                    seems_served: false,
                     step,
                 },
             });

@@ -184,6 +184,8 @@ pub struct Acting {
     pub guarded: Option<Observed>,
     /// Rungs that this plan has shifted to.
     pub shifted: Vec<u32>,
+    /// Whether the last look of the read-back showed the target, proved less strongly than is asked for.
+    pub seems_served: bool,
     /// The step.
     pub step: StepState,
 }

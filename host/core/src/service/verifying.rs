@@ -60,6 +60,7 @@ impl Service {
         let live = read.live.state();
         let served = read.shows(target);
         let proved = live.weakest_proof() >= proof_min;
+        self.acting(read.rung)?.seems_served = served && !proved;
         if served && proved {
             self.served(read)?;
         } else if at >= since + limit {
