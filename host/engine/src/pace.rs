@@ -41,6 +41,10 @@ impl Clock for Onward {
         self.wall.steady()
     }
 
+    fn steady_us(&self) -> u64 {
+        self.wall.steady_us()
+    }
+
     async fn sleep_until(&self, at: UnixMillis) {
         loop {
             let left = at.since(self.now());
@@ -111,6 +115,10 @@ mod tests {
             Millis(self.1.load(Ordering::Relaxed))
         }
 
+        fn steady_us(&self) -> u64 {
+            self.steady().0 * 1_000 + 7
+        }
+
         async fn sleep_until(&self, _: UnixMillis) {
             std::future::pending().await
         }
@@ -134,6 +142,13 @@ mod tests {
             told.push(onward.now().0);
         }
         assert_eq!(told, [11_000, 11_000, 11_500, 13_000, 13_001, 13_101]);
+    }
+
+    #[test]
+    fn what_is_measured_is_as_fine_as_the_clock_below() {
+        let wall = Arc::new(ByHand::default());
+        wall.set(0, 3);
+        assert_eq!(Onward::new(wall).steady_us(), 3_007);
     }
 
     #[tokio::test]
