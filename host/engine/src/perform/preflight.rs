@@ -211,14 +211,7 @@ impl Seen {
                 Err(why) => self.missing(&format!("golden data {dataset}"), &why),
             });
         }
-        // Captured inputs are what there is of them: without any, the golden data has to do.
-        match recheck {
-            Some(Ok(Value::Recheck(trial))) => words.push(self.trial("captured inputs", &trial, held)),
-            Some(Err(why)) => {
-                self.add("captured inputs", Passed::Yes, format!("not sent: {}", why.message), "");
-            }
-            _ => {}
-        }
+        words.extend(recheck.map(|recheck| self.captured(recheck, held)));
         let mut not_done = None;
         for word in words {
             match word {
@@ -277,6 +270,21 @@ impl Seen {
         Word::Fits
     }
 
+    /// Captured inputs are what there is of them: without any, the golden data has to do. That they could not be sent is no reason to wait, and
+    /// is not called passed.
+    fn captured(&mut self, recheck: Result<Value, Unavailable>, held: &Beside) -> Word {
+        let check = "captured inputs";
+        match recheck {
+            Ok(Value::Recheck(trial)) => return self.trial(check, &trial, held),
+            Ok(_) => self.add(check, Passed::No, "a recheck gave something else", ""),
+            Err(why) if why.reason == UnavailableReason::NoData => {
+                self.add(check, Passed::Yes, format!("none: {}", why.message), "");
+            }
+            Err(why) => self.add(check, Passed::No, format!("not sent: {}", why.message), ""),
+        }
+        Word::Fits
+    }
+
     fn missing(&mut self, check: &str, why: &Unavailable) -> Word {
         self.add(check, Passed::No, format!("not sent: {}", why.message), "");
         let again = !matches!(
@@ -301,5 +309,27 @@ async fn signature(ctx: &Context, held: &Beside) -> Result<SignatureCheck, PortE
         (None, _) => Ok(SignatureCheck::Unknown("the registry has none".into())),
         (_, None) => Ok(SignatureCheck::Unknown("no endpoint is configured".into())),
         (Some(signature), Some(endpoint)) => endpoint.compare_signature(&signature, Some(held)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use ripcord_core::name::VersionName;
+    use ripcord_core::target::VersionTarget;
+
+    #[test]
+    fn captured_inputs_that_could_not_be_sent_hold_nothing_up_and_did_not_pass() {
+        let version = VersionTarget { version: VersionName::new("1.1").unwrap(), digest: None };
+        let held = Beside { version, address: "m-preflight".into() };
+        for (reason, passed) in [(UnavailableReason::NoData, true), (UnavailableReason::Failed, false)] {
+            let mut seen = Seen::default();
+            let word = seen.captured(Err(Unavailable::new(reason, "the log says why")), &held);
+            assert!(matches!(word, Word::Fits));
+            let [finding] = &seen.0[..] else { panic!("{:?}", seen.0) };
+            assert_eq!(finding.passed, passed);
+            assert!(finding.observed.ends_with("the log says why"), "{finding:?}");
+        }
     }
 }
