@@ -198,6 +198,17 @@ class Stack:
         incident = self.incident()
         return incident if incident["needs"] or incident["phase"] == "settled" else None
 
+    def agree(self, incident: str) -> dict:
+        """Ada and Bob approve the plan as soon as there is one; the incident, settled."""
+        self.until("no plan was made", lambda: self.incident()["phase"] in ("waiting for approval", "settled"))
+        for who in ["ada", "bob"]:
+            self.ripcord("approve", incident, "--yes", "--reason", "the plan is as expected", who=who)
+            say(f"{who} approved")
+        settled = self.until("it was not settled", self.ended)
+        if settled["needs"]:
+            raise SystemExit(f"{incident} {settled['needs']}")
+        return settled
+
 
 def prepare(stack: Stack):
     folder = stack.folder

@@ -56,13 +56,7 @@ def play(stack: Stack) -> dict:
 
     incident = stack.until("no incident was opened", stack.incident)["id"]
     say(f"Ripcord's schedule asked about five days ago: {incident}")
-    stack.until("no plan was made", lambda: stack.incident()["phase"] in ("waiting for approval", "settled"))
-    for who in ["ada", "bob"]:
-        stack.ripcord("approve", incident, "--yes", "--reason", "the plan is as expected", who=who)
-        say(f"{who} approved")
-    settled = stack.until("it was not settled", stack.ended)
-    if settled["needs"]:
-        raise SystemExit(f"{incident} {settled['needs']}")
+    settled = stack.agree(incident)
     # Five days ago the bad version was live for five more days: that is not held against the good one.
     time.sleep(8)
     stack.stop("ripcord")

@@ -38,13 +38,7 @@ def play(stack: Stack) -> dict:
     say("good customers are being declined; Prometheus' rule watches the truth that comes back")
     incident = stack.until("no incident was opened", stack.incident)["id"]
     say(f"Alertmanager called, and the trigger confirmed it: {incident}")
-    stack.until("no plan was made", lambda: stack.incident()["phase"] in ("waiting for approval", "settled"))
-    for who in ["ada", "bob"]:
-        stack.ripcord("approve", incident, "--yes", "--reason", "the plan is as expected", who=who)
-        say(f"{who} approved")
-    settled = stack.until("it was not settled", stack.ended)
-    if settled["needs"]:
-        raise SystemExit(f"{incident} {settled['needs']}")
+    settled = stack.agree(incident)
     after = stack.golden()
     view = stack.ripcord("incidents", "show", incident)
     return {

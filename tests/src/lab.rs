@@ -18,6 +18,7 @@ use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
+use ripcord_engine::view::IncidentView;
 use ripcord_engine::{
     Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
 };
@@ -347,6 +348,13 @@ impl Running {
     /// The state as soon as the last incident is settled and nothing is owed but timers.
     pub async fn settled(&self, service: &ServiceName) -> Arc<Service> {
         self.until("settled and quiet", service, is_quiet).await
+    }
+
+    /// The page of the open incident, else of the last one.
+    pub async fn view(&self, service: &ServiceName) -> IncidentView {
+        let state = self.state(service);
+        let incident = state.incident.as_ref().or(state.last_settled.as_ref()).expect("an incident");
+        ripcord_engine::view::incident(self.store.as_ref(), &incident.id).await.expect("a page")
     }
 
     /// Returns when the driver says what holds it up.

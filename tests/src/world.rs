@@ -259,6 +259,11 @@ impl World {
         self.everything.lock().unwrap().told.clone()
     }
 
+    /// What was said of `topic`, of all services, in the order of delivery.
+    pub fn texts_of(&self, topic: &str) -> Vec<String> {
+        self.told().into_iter().filter(|told| told.topic == topic).map(|told| told.text).collect()
+    }
+
     /// How often news of `topic` about `service` was delivered, each id once.
     pub fn told_of(&self, service: &ServiceName, topic: &str) -> usize {
         let told = self.told();

@@ -8,7 +8,6 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::service::Service;
 use ripcord_core::time::Millis;
-use ripcord_engine::view::IncidentView;
 use ripcord_tests::people::version;
 use ripcord_tests::{Lab, Running, Spec, check};
 
@@ -35,16 +34,6 @@ async fn lived_through(fingerprint: Option<&str>) -> (Lab, Running) {
     (lab, host)
 }
 
-async fn view(lab: &Lab, host: &Running) -> IncidentView {
-    let state = host.state(&lab.service());
-    let incident = state.incident.as_ref().or(state.last_settled.as_ref()).unwrap();
-    ripcord_engine::view::incident(host.store.as_ref(), &incident.id).await.unwrap()
-}
-
-fn told(lab: &Lab, topic: &str) -> Vec<String> {
-    lab.world.told().into_iter().filter(|told| told.topic == topic).map(|told| told.text).collect()
-}
-
 fn known(state: &Service, name: &str) -> bool {
     state.versions[&version(name)].fingerprint.is_some()
 }
@@ -58,9 +47,9 @@ async fn a_server_that_names_no_version_settles_by_fingerprint_and_says_so() {
     host.attend(&lab, &service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     assert_eq!(lab.world.of(&service).live, "1.1");
-    let view = view(&lab, &host).await;
+    let view = host.view(&lab.service()).await;
     assert_eq!((view.proof, view.same_fingerprint), (Some(Proof::Fingerprint), true));
-    let settled = told(&lab, "settled");
+    let settled = lab.world.texts_of("settled");
     assert!(settled[0].contains("is served, proved by golden fingerprint; verified"), "{settled:?}");
     host.stop().await;
 }
@@ -72,9 +61,9 @@ async fn beside_a_version_in_an_answer_it_is_a_second_proof() {
     lab.world.at(&service, |outside| outside.nameless = false);
     host.alert(&lab, &service, "a").await.unwrap();
     host.attend(&lab, &service).await;
-    let view = view(&lab, &host).await;
+    let view = host.view(&lab.service()).await;
     assert_eq!((view.proof, view.same_fingerprint), (Some(Proof::Answer), true));
-    let settled = told(&lab, "settled");
+    let settled = lab.world.texts_of("settled");
     assert!(settled[0].contains("proved by version in an answer, and by golden fingerprint"), "{settled:?}");
     host.stop().await;
 }
@@ -100,7 +89,7 @@ async fn what_answers_otherwise_does_not_settle_whatever_it_calls_itself() {
     assert_eq!(lab.world.of(&service).live, "1.0", "the next rung is taken");
     let folded = check::journal(&host, &service).await;
     assert_eq!(check::count(&folded, Topic::FingerprintDiffers), 1, "people are told once");
-    let text = &told(&lab, "fingerprint-differs")[0];
+    let text = &lab.world.texts_of("fingerprint-differs")[0];
     assert!(text.contains("version 1.1") && text.contains("otherwise than when it was good"), "{text}");
     host.stop().await;
 }
@@ -116,7 +105,7 @@ async fn without_a_fingerprint_there_is_no_proof() {
     lab.clock.advance(Millis::seconds(4));
     let wants = ripcord_tests::states::needs(ripcord_core::service::NeedKind::WhatNow);
     host.until("a person is asked", &service, wants).await;
-    let needs = view(&lab, &host).await.needs.unwrap();
+    let needs = host.view(&lab.service()).await.needs.unwrap();
     assert!(needs.contains("proved less strongly than `proof-min`"), "{needs}");
     assert_eq!(lab.world.of(&service).live, "1.1", "what may be good is not taken away");
     host.stop().await;

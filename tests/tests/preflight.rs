@@ -8,7 +8,6 @@ use ripcord_core::plan::StepKind;
 use ripcord_core::service::{NeedKind, Service};
 use ripcord_core::terms::PreflightRule;
 use ripcord_core::time::Millis;
-use ripcord_engine::view::IncidentView;
 use ripcord_engine::{Ask, Folded};
 use ripcord_tests::people::ada;
 use ripcord_tests::{CandidateFault, Lab, Running, Spec, check, lab, states};
@@ -29,16 +28,6 @@ async fn rolled_back(lab: &Lab, host: &Running) -> Folded {
     host.attend(lab, &service).await;
     check::all(lab, host, &service, Outcome::RolledBack).await;
     check::journal(host, &service).await
-}
-
-async fn view(lab: &Lab, host: &Running) -> IncidentView {
-    let state = host.state(&lab.service());
-    let incident = state.incident.as_ref().or(state.last_settled.as_ref()).unwrap();
-    ripcord_engine::view::incident(host.store.as_ref(), &incident.id).await.unwrap()
-}
-
-fn told(lab: &Lab, topic: &str) -> Vec<String> {
-    lab.world.told().into_iter().filter(|told| told.topic == topic).map(|told| told.text).collect()
 }
 
 fn words(folded: &Folded) -> Vec<PreflightWord> {
@@ -81,7 +70,7 @@ async fn the_target_answers_beside_what_is_live_before_traffic_moves() {
         at(|event| matches!(event, Event::ShiftBegan(_))),
     ];
     assert!(order.is_sorted(), "{order:?}");
-    let view = view(&lab, &host).await;
+    let view = host.view(&lab.service()).await;
     let plan = view.plan.unwrap();
     let kinds: Vec<_> = plan.parts[0].rungs[0].steps.iter().map(|step| step.kind).take(3).collect();
     assert_eq!(kinds, [StepKind::Stage, StepKind::Preflight, StepKind::Guard]);
@@ -104,7 +93,7 @@ async fn where_nothing_can_be_held_the_plan_says_not_preflighted_and_why() {
         lab.world.at(&lab.service(), |outside| outside.holds_candidates = holds);
         rolled_back(&lab, &host).await;
         assert!(lab.world.of(&lab.service()).candidate_calls.is_empty());
-        let view = view(&lab, &host).await;
+        let view = host.view(&lab.service()).await;
         assert!(!view.plan.unwrap().preflighted);
         assert_eq!(view.preflight.unwrap(), format!("not preflighted: {why}"));
         host.stop().await;
@@ -119,7 +108,7 @@ async fn goes_to_the_next_rung(lab: &Lab, host: &Running, why: &str) {
     assert_eq!(outside.candidate_calls, ["clear", "beside 1.1", "clear", "clear", "beside 1.0", "clear"]);
     assert!(nothing_beside(lab));
     assert_eq!(words(&folded).len(), 2);
-    let lines = view(lab, host).await.timeline;
+    let lines = host.view(&lab.service()).await.timeline;
     assert!(lines.iter().any(|line| line.text.contains(why)), "{lines:#?}");
 }
 
@@ -146,7 +135,7 @@ async fn where_every_rung_is_unfit_a_person_is_asked_with_what_was_found() {
     lab.world.at(&service, |outside| outside.candidate_fault = Some(CandidateFault::Mistaken));
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("a person is asked", &service, states::needs(NeedKind::WhatNow)).await;
-    let view = view(&lab, &host).await;
+    let view = host.view(&lab.service()).await;
     let needs = view.needs.unwrap();
     assert!(needs.contains("its preflight found it unfit"), "{needs}");
     let said = view.preflight.unwrap();
@@ -175,7 +164,7 @@ async fn what_cannot_be_tried_is_shifted_to_and_people_are_told() {
         host.attend(&lab, &service).await;
         check::all(&lab, &host, &service, Outcome::RolledBack).await;
         assert_eq!(lab.world.of(&service).live, "1.1");
-        let told = told(&lab, "not-preflighted");
+        let told = lab.world.texts_of("not-preflighted");
         assert!(told.len() == 1 && told[0].contains("version 1.1"), "{fault:?}: {told:?}");
         assert!(nothing_beside(&lab), "{:?}", lab.world.of(&service).candidate_calls);
         host.stop().await;
@@ -189,7 +178,7 @@ async fn what_must_be_tried_and_cannot_be_goes_to_a_person() {
     lab.world.at(&service, |outside| outside.candidate_fault = Some(CandidateFault::Refused));
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("a person is asked", &service, states::needs(NeedKind::WhatNow)).await;
-    let needs = view(&lab, &host).await.needs.unwrap();
+    let needs = host.view(&lab.service()).await.needs.unwrap();
     assert!(needs.contains("was not preflighted") && needs.contains("that is required"), "{needs}");
     // It is mended, and the person goes on.
     lab.world.at(&service, |outside| outside.candidate_fault = None);

@@ -44,14 +44,10 @@ fn moves(lab: &Lab) -> (Option<String>, Vec<String>) {
     (outside.in_production, outside.promotions)
 }
 
-fn told(lab: &Lab, topic: &str) -> Vec<String> {
-    lab.world.told().into_iter().filter(|told| told.topic == topic).map(|told| told.text).collect()
-}
-
 /// People were told of it in one message.
 async fn one_message(lab: &Lab, topic: &str) -> String {
-    ripcord_tests::lab::eventually(topic, || !told(lab, topic).is_empty()).await;
-    let mut told = told(lab, topic);
+    ripcord_tests::lab::eventually(topic, || !lab.world.texts_of(topic).is_empty()).await;
+    let mut told = lab.world.texts_of(topic);
     assert_eq!(told.len(), 1, "{told:?}");
     told.remove(0)
 }
@@ -67,7 +63,7 @@ async fn it_moves_with_the_rollback() {
     let lines = timeline(&lab, &host).await;
     assert!(lines[0].ends_with("the registry's production name is 1.2"), "{lines:?}");
     assert_eq!(lines[1..], ["the registry's production name moved from 1.2 to 1.1"]);
-    assert!(told(&lab, "not-promoted").is_empty() && told(&lab, "promoted").is_empty());
+    assert!(lab.world.texts_of("not-promoted").is_empty() && lab.world.texts_of("promoted").is_empty());
     check::all(&lab, &host, &lab.service(), Outcome::RolledBack).await;
     host.stop().await;
 }
@@ -151,7 +147,7 @@ async fn a_registry_that_is_away_is_asked_after_a_restart_too_and_people_hear_of
     followed(&lab, &host).await;
     let text = one_message(&lab, "promoted").await;
     assert!(text.contains("follows `fraud-api:1` now: it is `1.1`"), "{text}");
-    assert_eq!(told(&lab, "not-promoted").len(), 1, "people are told once");
+    assert_eq!(lab.world.texts_of("not-promoted").len(), 1, "people are told once");
     assert_eq!(moves(&lab), (Some("1.1".into()), vec!["1.1".into()]));
     assert_eq!(timeline(&lab, &host).await.len(), 3, "of failures in a row, the first is shown");
     let folded = check::journal(&host, &service).await;
@@ -213,7 +209,7 @@ async fn a_name_that_points_at_nothing_is_set_and_one_that_is_right_is_left() {
         rolled_back(&lab, &host, "1.1").await;
         followed(&lab, &host).await;
         assert_eq!(moves(&lab), (Some("1.1".into()), moved));
-        assert!(told(&lab, "not-promoted").is_empty());
+        assert!(lab.world.texts_of("not-promoted").is_empty());
         host.stop().await;
     }
 }
@@ -225,7 +221,7 @@ async fn a_registry_without_such_a_name_is_not_asked() {
     rolled_back(&lab, &host, "1.1").await;
     host.settled(&lab.service()).await;
     assert!(words(&lab, &host).await.is_empty() && timeline(&lab, &host).await.is_empty());
-    assert!(told(&lab, "not-promoted").is_empty());
+    assert!(lab.world.texts_of("not-promoted").is_empty());
     let asked = host.fuse.passed().iter().filter(|point| point.name == "before promoted").count();
     assert_eq!(asked, 1, "with the evidence, and not again");
     check::all(&lab, &host, &lab.service(), Outcome::RolledBack).await;
