@@ -33,8 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Outside crates that only one crate may name.
-const ONLY: &[(&str, &str)] =
-    &[("wasmtime", "ripcord-sandbox"), ("rusqlite", "ripcord-store"), ("linfa", "ripcord-example-fraud")];
+const ONLY: &[(&str, &str)] = &[("wasmtime", "ripcord-sandbox"), ("rusqlite", "ripcord-store")];
 
 /// Crates that the pure core must not reach: they bring clocks, randomness, files, sockets or tasks.
 const NOT_IN_CORE: &[&str] =
@@ -112,4 +111,30 @@ fn the_core_is_pure() {
     let reached: Vec<_> =
         NOT_IN_CORE.iter().filter(|outside| all["ripcord-core"].contains(**outside)).collect();
     assert!(reached.is_empty(), "the core must not use {reached:?}");
+}
+
+/// A file that no module names would be a test that nobody runs.
+#[test]
+fn every_file_of_a_merged_suite_is_part_of_it() {
+    let mut forgotten = Vec::new();
+    for package in metadata().workspace_packages() {
+        let Some(suite) = package.targets.iter().find(|target| target.name == "suite") else { continue };
+        let folder = suite.src_path.parent().expect("a suite is in a folder");
+        let declared = std::fs::read_to_string(&suite.src_path).expect("a suite can be read");
+        for entry in folder.read_dir_utf8().expect("a suite's folder can be read") {
+            let path = entry.expect("a suite's folder can be read").into_path();
+            let module = match path.file_name() {
+                Some("main.rs") | None => continue,
+                Some(name) => {
+                    name.strip_suffix(".rs").or_else(|| path.join("mod.rs").exists().then_some(name))
+                }
+            };
+            if let Some(module) = module
+                && !declared.lines().any(|line| line.trim() == format!("mod {module};"))
+            {
+                forgotten.push(path);
+            }
+        }
+    }
+    assert!(forgotten.is_empty(), "name these in their `main.rs`: {forgotten:?}");
 }

@@ -1,7 +1,7 @@
 //! Promotions elsewhere over a real MLflow server, where somebody moves the alias by MLflow's own REST interface. Not run unless asked for, as the
 //! suite of the adapter; then a server that is missing fails it:
 //!
-//!     RIPCORD_TEST_MLFLOW=$(.ci/mlflow 3) cargo test --workspace --test mlflow -- --ignored
+//!     RIPCORD_TEST_MLFLOW=$(.ci/mlflow 3) cargo test --workspace --test suite -- --ignored mlflow::
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

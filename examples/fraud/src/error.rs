@@ -40,13 +40,14 @@ pub enum Error {
         known: String,
     },
     /// The classifier could not be fitted.
-    #[error("version `{version}` cannot be fitted")]
+    #[error(
+        "version `{version}` cannot be fitted: the fit does not come to rest within {iterations} iterations"
+    )]
     Fit {
         /// The version in training.
         version: String,
-        /// What the learning library said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// The most that were tried.
+        iterations: u64,
     },
     /// The address could not be listened on.
     #[error("cannot listen on `{address}`: choose a free port, or port 0 for any")]

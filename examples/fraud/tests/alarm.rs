@@ -1,12 +1,11 @@
 //! Traffic on the poisoned version raises the alarm once, and going back ends it once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-mod support;
-
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::Setup;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -14,7 +13,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use fraud::{traffic, watch};
 use serde_json::{Value, json};
-use support::Setup;
 use tokio::time::{Instant, sleep};
 
 /// A webhook that writes down what it gets and answers the first posts with the given statuses, then with 200.

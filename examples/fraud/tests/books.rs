@@ -1,14 +1,12 @@
 //! What the server keeps about the requests it answered: metrics, request log, decisions that wait for the truth.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::{Setup, decisions, question, reqwest_client};
 use serde_json::{Value, json};
-use support::{Setup, decisions, question, reqwest_client};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

@@ -1,13 +1,11 @@
 //! The program itself, as another process sees it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-mod support;
-
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::{question, reqwest_client};
 use serde_json::Value;
-use support::{question, reqwest_client};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;

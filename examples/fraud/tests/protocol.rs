@@ -1,12 +1,10 @@
 //! The server answers as the Open Inference Protocol, and MLServer where that says more, would have it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-mod support;
-
 use std::fs;
 
+use crate::support::{Setup, decisions, question};
 use serde_json::{Value, json};
-use support::{Setup, decisions, question};
 
 #[tokio::test]
 async fn answers_by_path() {

@@ -2,9 +2,9 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
-mod kit;
-
-use kit::{ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, ask, fact, limits, question, sandbox, still_well};
+use crate::kit::{
+    ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, ask, fact, limits, question, sandbox, still_well,
+};
 use ripcord_core::canonical;
 use ripcord_core::fact::Request;
 use ripcord_core::policy::Role;
@@ -15,7 +15,7 @@ use ripcord_sandbox::{FactsError, Progress};
 fn a_policy_tells_what_it_is() {
     let policy = sandbox().load(&Guest::default().component()).expect("loads");
     assert_eq!(policy.reference().to_string(), "by-hand@1.0.0");
-    assert_eq!(policy.reference().digest, kit::digest_of(&Guest::default()));
+    assert_eq!(policy.reference().digest, crate::kit::digest_of(&Guest::default()));
     assert_eq!(policy.roles(), [Role::Trigger]);
     assert_eq!(policy.contract(), "0.1.0");
     assert_eq!(policy.manifest().summary, "Made by hand.");

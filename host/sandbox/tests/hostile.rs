@@ -2,9 +2,7 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
-mod kit;
-
-use kit::{
+use crate::kit::{
     ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, ask, fact, fault_of, limits, question, sandbox, still_well,
 };
 use ripcord_core::fact::{FactKind, Request, UnavailableReason};

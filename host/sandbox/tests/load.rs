@@ -2,9 +2,7 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
-mod kit;
-
-use kit::{Guest, IGNORE, fault_of, sandbox, still_well};
+use crate::kit::{Guest, IGNORE, fault_of, sandbox, still_well};
 use ripcord_core::digest::Digest;
 use ripcord_sandbox::{FaultKind, LoadError, Sandbox, SandboxConfig, SandboxError};
 
@@ -201,7 +199,7 @@ fn truncated_components() {
     for length in 0..whole.len() {
         // Cut between two sections at the end, it only loses the names of the tools that made it.
         let Ok(policy) = sandbox.load(&whole[..length]) else { continue };
-        assert_eq!(kit::ask(&policy).fuel, kit::GOOD_FUEL);
+        assert_eq!(crate::kit::ask(&policy).fuel, crate::kit::GOOD_FUEL);
         loaded += 1;
     }
     assert!(loaded < 3, "{loaded}");
@@ -249,7 +247,7 @@ fn components_with_a_bit_changed() {
             Err(_) => refused += 1,
             Ok(policy) => {
                 loaded += 1;
-                let _ = kit::ask(&policy);
+                let _ = crate::kit::ask(&policy);
             }
         }
     }

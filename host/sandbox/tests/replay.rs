@@ -2,10 +2,8 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
-mod kit;
-
+use crate::kit::{ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, fact, limits, question, sandbox};
 use ciborium::Value;
-use kit::{ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, fact, limits, question, sandbox};
 use ripcord_core::canonical;
 use ripcord_core::fact::Request;
 use ripcord_sandbox::{

@@ -2,9 +2,7 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
-mod kit;
-
-use kit::{ALL_KINDS, Guest, limits, question, sandbox};
+use crate::kit::{ALL_KINDS, Guest, limits, question, sandbox};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{
     Candidate, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact, GoldenQuery,

@@ -13,7 +13,7 @@ use ripcord_ports::endpoint::Reply;
 use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{Deployer, Endpoint, ErrorKind, PortError};
 
-use crate::registry::target;
+use crate::conformance::registry::target;
 
 /// The classes that it can be of; the first has the most rules.
 pub(crate) const CLASSES: [EffectClass; 4] =

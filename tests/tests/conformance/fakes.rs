@@ -12,7 +12,7 @@ use ripcord_tests::fakes::{FakeDeployer, FakeRegistry, Wire, artefact};
 use ripcord_tests::fuse::Fuse;
 use ripcord_tests::world::World;
 
-use crate::{deployer::CLASSES, of};
+use crate::conformance::{deployer::CLASSES, of};
 
 fn wire() -> Wire {
     let service = ServiceName::new("fraud-api").unwrap();

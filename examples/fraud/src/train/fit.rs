@@ -1,14 +1,10 @@
-use linfa::dataset::{Dataset, Pr};
-use linfa::metrics::BinaryClassification as _;
-use linfa::traits::Fit as _;
-use linfa_logistic::LogisticRegression;
-use ndarray::{Array1, Array2};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::Recipe;
+use super::newton;
 use crate::Error;
-use crate::model::{Model, TERMS, Verdict};
+use crate::model::{Model, Verdict};
 use crate::transaction::{Labelled, Population};
 
 /// The strength of the L2 penalty on the weights.
@@ -46,7 +42,7 @@ pub struct Measures {
 /// Trains one version. The same recipe gives the same model.
 ///
 /// # Errors
-/// The learning library's, which this crate's recipes do not meet.
+/// A fit that does not come to rest, which this crate's recipes do not meet.
 pub fn train(recipe: &Recipe) -> Result<Trained, Error> {
     let mut population = Population::new(recipe.seed);
     let relabel = |labelled: Labelled| Labelled { fraud: recipe.labels.fraud(&labelled), ..labelled };
@@ -59,26 +55,11 @@ pub fn train(recipe: &Recipe) -> Result<Trained, Error> {
 }
 
 fn fit(version: &str, rows: &[Labelled]) -> Result<Model, Error> {
-    let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| Error::Fit { version: version.to_owned(), source };
-    let terms: Vec<f64> =
-        rows.iter().flat_map(|labelled| Model::terms(&labelled.transaction.row())).collect();
-    let records =
-        Array2::from_shape_vec((rows.len(), TERMS.len()), terms).map_err(|error| failed(error.into()))?;
-    let targets: Array1<bool> = rows.iter().map(|labelled| labelled.fraud).collect();
-    let fitted = LogisticRegression::default()
-        .alpha(ALPHA)
-        .max_iterations(ITERATIONS_MAX)
-        .fit(&Dataset::new(records, targets))
-        .map_err(|error| failed(error.into()))?;
-
-    // The library takes the more frequent class for the positive one, whichever it is.
-    let towards_fraud = if fitted.labels().pos.class { 1.0 } else { -1.0 };
-    let mut weights = [0.0; TERMS.len()];
-    for (weight, fitted) in weights.iter_mut().zip(fitted.params()) {
-        *weight = towards_fraud * fitted;
-    }
-    Ok(Model { weights, intercept: towards_fraud * fitted.intercept(), threshold: THRESHOLD })
+    let examples: Vec<_> =
+        rows.iter().map(|labelled| (Model::terms(&labelled.transaction.row()), labelled.fraud)).collect();
+    let fitted = newton::fit(&examples, ALPHA, ITERATIONS_MAX)
+        .ok_or_else(|| Error::Fit { version: version.to_owned(), iterations: ITERATIONS_MAX })?;
+    Ok(Model { weights: fitted.weights, intercept: fitted.intercept, threshold: THRESHOLD })
 }
 
 /// Measures a model on labelled transactions.
@@ -97,8 +78,7 @@ pub fn measure(model: &Model, rows: &[Labelled]) -> Measures {
     let declined = count(|verdict, _| verdict == Verdict::Decline);
     let caught = count(|verdict, fraud| verdict == Verdict::Decline && fraud);
     let right = count(|verdict, fraud| verdict == Verdict::right_for(fraud));
-    let scores: Vec<Pr> = probabilities.iter().map(|probability| Pr::new(*probability as f32)).collect();
-    let auc = scores.as_slice().roc(&truth).map_or(0.0, |curve| f64::from(curve.area_under_curve()));
+    let auc = area_under_curve(&probabilities, &truth);
     Measures {
         accuracy: ratio(right, rows.len()),
         auc: (auc * 10_000.0).round() / 10_000.0,
@@ -106,6 +86,22 @@ pub fn measure(model: &Model, rows: &[Labelled]) -> Measures {
         recall: ratio(caught, count(|_, fraud| fraud)),
         decline_share: ratio(declined, rows.len()),
     }
+}
+
+/// The chance that a fraud gets a higher probability than a transaction that is none; a tie counts half. 0 where one of the two is missing.
+fn area_under_curve(probabilities: &[f64], truth: &[bool]) -> f64 {
+    let mut ranked: Vec<(f64, bool)> = probabilities.iter().copied().zip(truth.iter().copied()).collect();
+    ranked.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let (mut good_below, mut pairs_won, mut frauds) = (0.0, 0.0, 0.0);
+    for tied in ranked.chunk_by(|left, right| left.0 == right.0) {
+        let frauds_here = tied.iter().filter(|(_, fraud)| *fraud).count() as f64;
+        let good_here = tied.len() as f64 - frauds_here;
+        pairs_won += frauds_here * (good_below + good_here / 2.0);
+        good_below += good_here;
+        frauds += frauds_here;
+    }
+    let pairs = frauds * good_below;
+    if pairs == 0.0 { 0.0 } else { pairs_won / pairs }
 }
 
 /// To four places, as measures are read.

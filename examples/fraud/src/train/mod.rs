@@ -1,6 +1,7 @@
 //! Training: each version's recipe, the fit, and what is written for others to use.
 
 mod fit;
+mod newton;
 mod publish;
 mod recipe;
 

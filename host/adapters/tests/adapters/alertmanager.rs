@@ -6,7 +6,7 @@ use ripcord_adapters::alerts_alertmanager::{ParsedAlert, ParsedPayload, parse};
 use ripcord_core::signal::{Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
-use crate::support::fixture;
+use crate::adapters::support::fixture;
 
 fn recorded(name: &str) -> ParsedPayload {
     parse(&fixture(&format!("alertmanager/{name}.json"))).unwrap()

@@ -8,7 +8,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::support::fixture;
+use crate::adapters::support::fixture;
 
 const WINDOW: Millis = Millis::minutes(5);
 

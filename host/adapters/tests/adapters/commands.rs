@@ -12,7 +12,7 @@ use ripcord_ports::deployer::{EffectClass, Probe, Shifted};
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, Registry};
 use tempfile::TempDir;
 
-use crate::support::{Folders, empty_dir, publish, shared, target, version};
+use crate::adapters::support::{Folders, empty_dir, publish, shared, target, version};
 
 fn script(name: &str) -> String {
     format!("{}/tests/fixtures/commands/{name}", env!("CARGO_MANIFEST_DIR"))

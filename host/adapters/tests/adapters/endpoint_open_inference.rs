@@ -16,7 +16,7 @@ use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{Endpoint, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::support::{Server, fixture, shared, target};
+use crate::adapters::support::{Server, fixture, shared, target};
 
 async fn answer(request: Request) -> Response {
     assert_eq!(request.headers()["ripcord-trial"], "trial-7");

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
 
-use crate::support::Server;
+use crate::adapters::support::Server;
 
 async fn system() -> (Arc<AtomicUsize>, Server, FaultProxy, reqwest::Client) {
     let asked = Arc::new(AtomicUsize::new(0));

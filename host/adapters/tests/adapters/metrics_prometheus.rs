@@ -15,7 +15,7 @@ use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Metrics;
 
-use crate::support::{Server, fixture, shared};
+use crate::adapters::support::{Server, fixture, shared};
 
 type Asked = Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>;
 

@@ -14,7 +14,7 @@ use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::{ErrorKind, Metrics};
 
-use crate::support::{Server, StandingClock, shared_at};
+use crate::adapters::support::{Server, StandingClock, shared_at};
 
 type Page = Arc<Mutex<(StatusCode, String, u32)>>;
 

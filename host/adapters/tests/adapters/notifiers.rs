@@ -16,7 +16,7 @@ use ripcord_ports::notifier::Announcement;
 use ripcord_ports::{Applied, ErrorKind, Notifier, Retry};
 use serde_json::{Value, json};
 
-use crate::support::{Server, shared};
+use crate::adapters::support::{Server, shared};
 
 type Seen = Arc<Mutex<Vec<(Value, String, String)>>>;
 

@@ -9,7 +9,7 @@ use ripcord_ports::registry::Mark;
 use ripcord_ports::{ErrorKind, Registry, Retry};
 use tempfile::TempDir;
 
-use crate::support::{Folders, empty_dir, manifest, publish, target, version};
+use crate::adapters::support::{Folders, empty_dir, manifest, publish, target, version};
 
 fn two_versions() -> (TempDir, DirectoryRegistry, [Digest; 2]) {
     let root = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
 use serde_json::{Value, json};
 
 use self::replay::{Replay, config, registry, replayed};
-use crate::support::{Folders, Server, empty_dir, shared, target, version};
+use crate::adapters::support::{Folders, Server, empty_dir, shared, target, version};
 
 #[tokio::test]
 async fn release_2_conforms_also_while_the_network_fails() {

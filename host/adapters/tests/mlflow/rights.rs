@@ -7,8 +7,8 @@ use ripcord_ports::registry::Mark;
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 use serde_json::json;
 
-use crate::server::{ADMIN_PASSWORD, Mlflow};
-use crate::{Folders, MODEL, config, shared, version};
+use crate::mlflow::server::{ADMIN_PASSWORD, Mlflow};
+use crate::mlflow::{Folders, MODEL, config, shared, version};
 
 const USER: &str = "ripcord";
 const PASSWORD: &str = "long-enough-2";

@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::server::{Mlflow, Seeded, WEBHOOKS_KNOWN_AFTER};
-use crate::{MODEL, registry, shared, version};
+use crate::mlflow::server::{Mlflow, Seeded, WEBHOOKS_KNOWN_AFTER};
+use crate::mlflow::{MODEL, registry, shared, version};
 
 const WAIT: Duration = Duration::from_secs(30);
 

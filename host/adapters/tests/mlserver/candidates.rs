@@ -12,8 +12,8 @@ use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{Applied, Deployer, Endpoint, ErrorKind};
 use serde_json::json;
 
-use crate::live;
-use crate::server::{MlServer, SETTINGS, input, rows};
+use crate::mlserver::live;
+use crate::mlserver::server::{MlServer, SETTINGS, input, rows};
 
 #[tokio::test]
 #[ignore = "needs MLServer: see the head of this suite"]

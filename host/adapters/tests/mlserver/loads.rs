@@ -10,8 +10,8 @@ use ripcord_ports::deployer::{Probe, Shifted};
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 use serde_json::json;
 
-use crate::live;
-use crate::server::{MlServer, rows};
+use crate::mlserver::live;
+use crate::mlserver::server::{MlServer, rows};
 
 const SWAPS: usize = 10;
 

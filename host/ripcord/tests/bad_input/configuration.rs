@@ -1,7 +1,7 @@
 //! Malformed and unknown. Every other mistake of a configuration has its snapshot in the suite `config`.
 
-use crate::world::World;
-use crate::{NO_STORE, table};
+use crate::bad_input::world::World;
+use crate::bad_input::{NO_STORE, table};
 
 table! {
     /// The host does not start on half a configuration.

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::bad_input::table;
+use crate::bad_input::world::{Shown, World};
 use crate::support::alerts::firing;
 use crate::support::disk::{fill, free, on_a_small_disk};
 use crate::support::host::answer;
 use crate::support::kept::Kept;
-use crate::table;
-use crate::world::{Shown, World};
 
 /// Far less than anyone is willing to wait.
 const AT_ONCE: Duration = Duration::from_secs(10);

@@ -3,11 +3,11 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::bad_input::world::{Shown, World};
+use crate::bad_input::{NOTHING, table};
 use crate::support::alerts::{ALERTS_TOKEN, firing};
 use crate::support::host::{Answer, answer};
 use crate::support::kept::Kept;
-use crate::world::{Shown, World};
-use crate::{NOTHING, table};
 
 const HOOK: &str = "POST /hooks/alerts";
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use ripcord_pack::{PackOptions, Resolution, build_all};
 
+use crate::bad_input::table;
+use crate::bad_input::world::{Shown, World};
 use crate::support::alerts::firing;
 use crate::support::kept::Kept;
-use crate::table;
-use crate::world::{Shown, World};
 
 const TRIGGER: &str =
     "policy = \"security-alert-trigger\"\nsettings = { alerts = [{ labels = { severity = \"page\" } }] }";

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::bad_input::table;
+use crate::bad_input::world::{Shown, World};
 use crate::support::alerts::firing;
 use crate::support::host::script;
 use crate::support::kept::Kept;
-use crate::table;
-use crate::world::{Shown, World};
 
 const SERVICES: usize = 40;
 const SHIFTS_PER_HOUR: usize = 5;

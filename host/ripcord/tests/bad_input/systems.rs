@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::Write as _;
 
+use crate::bad_input::world::{Shown, World, told};
+use crate::bad_input::{NOTHING, table};
 use crate::support::alerts::firing;
 use crate::support::host::script;
 use crate::support::kept::Kept;
-use crate::world::{Shown, World, told};
-use crate::{NOTHING, table};
 
 const PULL: [&str; 6] = ["pull", "fraud-api", "--to", "1.3.2", "--reason", "it declines everyone"];
 const DIRECTORY: &str = "{ kind = \"directory\", root = \"registry\" }";

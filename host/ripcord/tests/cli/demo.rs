@@ -1,6 +1,6 @@
 //! The whole story, with real processes.
 
-use crate::run::run;
+use crate::cli::run::run;
 
 #[test]
 fn the_demo_ends_with_the_good_version_back_and_proved() {

@@ -1,6 +1,6 @@
 //! Exit codes and the first line of what goes wrong, as `--help` promises them.
 
-use crate::run::{TOKEN, as_olga, configured, finish, ripcord, run};
+use crate::cli::run::{TOKEN, as_olga, configured, finish, ripcord, run};
 
 const NOWHERE: &str = "127.0.0.1:9";
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::run::{ModelServer, TOKEN, as_olga, configure, finish, ripcord, run};
+use crate::cli::run::{ModelServer, TOKEN, as_olga, configure, finish, ripcord, run};
 
 #[test]
 fn pull_brings_the_version_back_proves_it_and_records_it() {

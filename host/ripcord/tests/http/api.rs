@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{host, host_with};
+use crate::http::support::{host, host_with};
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::support::{body, hex, host, recorded};
+use crate::http::support::{body, hex, host, recorded};
 
 const TWO_FIRING: &str = "01-hooks_alertmanager-firing-2.json";
 const MIXED: &str = "10-hooks_alertmanager-firing-2.json";

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::support::{Host, body, host};
+use crate::http::support::{Host, body, host};
 
 /// As a server of release 3 sent it, for this model.
 const MOVED: &str = r#"{"entity": "model_version_alias", "action": "created", "timestamp": "2026-11-22T19:12:34.516043+00:00",

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{host, recorded};
+use crate::http::support::{host, recorded};
 
 const TWO_FIRING: &str = "01-hooks_alertmanager-firing-2.json";
 

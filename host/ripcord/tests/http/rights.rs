@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PEOPLE, host};
+use crate::http::support::{PEOPLE, host};
 
 /// Every page that people use, and whose role opens it. A page that is not here is not tested: add it.
 const PAGES: &[(&str, &str, &[&str])] = &[

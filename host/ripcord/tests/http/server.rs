@@ -6,7 +6,7 @@ use ripcord_ports::Store;
 use ripcord_ports::store::SignalFilter;
 use ripcord_store::SqliteStore;
 
-use crate::support::{FLOOR, config, host, recorded, start};
+use crate::http::support::{FLOOR, config, host, recorded, start};
 
 #[tokio::test]
 async fn the_pages_for_machines() {

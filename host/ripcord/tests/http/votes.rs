@@ -4,7 +4,7 @@ use ripcord_core::name::{IncidentId, PersonName};
 use ripcord_core::plan::VoteStatement;
 use serde_json::{Value, json};
 
-use crate::support::{Host, anna, hex, host, host_with};
+use crate::http::support::{Host, anna, hex, host, host_with};
 
 fn signature(incident: &str, plan: &str, person: &str, granted: bool) -> String {
     let statement = VoteStatement {

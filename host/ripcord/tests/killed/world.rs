@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::diary::{self, Line};
+use crate::killed::diary::{self, Line};
 use crate::support::fraud::configuration;
 use crate::support::host::{free_address, script};
 use crate::support::run::{self, ModelServer, Ran};

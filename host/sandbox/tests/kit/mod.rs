@@ -184,7 +184,7 @@ impl Guest {
         let world = resolve.select_world(&[package], Some("guest")).expect("one world");
         let mut module = self.core();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("embeds");
-        let mut encoder = ComponentEncoder::default();
+        let encoder = ComponentEncoder::default();
         encoder.validate(true).module(&module).expect("a module").encode().expect("a component")
     }
 }

@@ -10,7 +10,7 @@ use ripcord_ports::{Applied, Deployer, ErrorKind};
 
 use super::rig::{Mood, Rig};
 use super::written::settings;
-use crate::support::shared;
+use crate::adapters::support::shared;
 
 fn preflight(config: &mut OpenInferenceDeployerConfig) {
     config.preflight_model = Some("fraud-preflight".into());

@@ -23,7 +23,7 @@ use ripcord_ports::{Deployer, Registry};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Server, empty_dir, publish, shared, target};
+use crate::adapters::support::{Server, empty_dir, publish, shared, target};
 
 /// How the server treats a request.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@ use ripcord_core::target::Target;
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 
 use super::rig::{Mood, Rig};
-use crate::support::{shared, target};
+use crate::adapters::support::{shared, target};
 
 const SETTINGS: &str = r#"{"name": "{model}", "parameters": {"version": "{version}", "extra": {}}}"#;
 

@@ -7,7 +7,7 @@ use ripcord_ports::{ErrorKind, Registry};
 use serde_json::json;
 
 use super::replay::{Replay, config, replayed};
-use crate::support::{empty_dir, shared, target};
+use crate::adapters::support::{empty_dir, shared, target};
 
 #[tokio::test]
 async fn an_artefact_is_fetched_whole_and_pinned() {

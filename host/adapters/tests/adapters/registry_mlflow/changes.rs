@@ -6,7 +6,7 @@ use ripcord_ports::{Applied, ErrorKind, Registry};
 use serde_json::{Value, json};
 
 use super::replay::{config, replayed};
-use crate::support::{shared, version};
+use crate::adapters::support::{shared, version};
 
 fn pointing_at(name: &str) -> Value {
     json!({"model_version": {"version": name, "creation_timestamp": 1, "aliases": ["champion"]}})

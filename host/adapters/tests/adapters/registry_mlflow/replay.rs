@@ -13,7 +13,7 @@ use reqwest::Url;
 use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
 use serde_json::{Value, json};
 
-use crate::support::{Server, fixture, shared};
+use crate::adapters::support::{Server, fixture, shared};
 
 /// Answers as recorded, but for what a test puts before it.
 #[derive(Debug)]

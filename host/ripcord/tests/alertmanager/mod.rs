@@ -1,27 +1,21 @@
 //! A real Alertmanager sends, the real program receives. Not run unless asked for; then a missing `prometheus-alertmanager` fails the suite:
 //!
-//!     PATH=$(.ci/monitoring):$PATH cargo test --workspace --test alertmanager -- --ignored
+//!     PATH=$(.ci/monitoring):$PATH cargo test --workspace --test suite -- --ignored alertmanager::
 //!
 //! Alerts are posted to Alertmanager as Prometheus posts them; what goes on from there is its own doing. After each test the host is killed, not
 //! stopped: what counts as kept is on disk.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
-
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../bad_input/world.rs"]
-#[allow(dead_code, reason = "each suite uses its own part")]
-mod world;
 
 mod sender;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::bad_input::world::World;
+use crate::support::disk::{fill, free, on_a_small_disk};
+use crate::support::host::Host;
+use crate::support::kept::{Kept, kept};
 use sender::{Alertmanager, Route, firing, resolved};
-use support::disk::{fill, free, on_a_small_disk};
-use support::host::Host;
-use support::kept::{Kept, kept};
-use world::World;
 
 const BASIC: &str = r#"
 [sources.basic]
@@ -61,7 +55,7 @@ async fn rolled_back(world: &World) {
 /// Kills the host and counts what is on disk.
 async fn on_disk(mut world: World) -> Kept {
     world.host.take().unwrap().kill();
-    support::compiled::keep(world.path());
+    crate::support::compiled::keep(world.path());
     kept(world.path()).await.unwrap()
 }
 

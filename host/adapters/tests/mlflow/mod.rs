@@ -1,7 +1,7 @@
 //! The registry against real MLflow servers, which `.ci/mlflow` installs. Not run unless asked for, since that takes a gigabyte; then a server
 //! that is missing fails the suite:
 //!
-//!     RIPCORD_TEST_MLFLOW=$(.ci/mlflow 3) RIPCORD_TEST_MLFLOW_2=$(.ci/mlflow 2) cargo test --workspace --test mlflow -- --ignored
+//!     RIPCORD_TEST_MLFLOW=$(.ci/mlflow 3) RIPCORD_TEST_MLFLOW_2=$(.ci/mlflow 2) cargo test --workspace --test suite -- --ignored mlflow::
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod rights;

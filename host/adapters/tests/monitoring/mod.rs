@@ -1,6 +1,6 @@
 //! The metrics source against a real Prometheus. Not run unless asked for; then a missing `prometheus` or `promtool` fails the suite:
 //!
-//!     PATH=$(.ci/monitoring):$PATH cargo test --workspace --test monitoring -- --ignored
+//!     PATH=$(.ci/monitoring):$PATH cargo test --workspace --test suite -- --ignored monitoring::
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod page;

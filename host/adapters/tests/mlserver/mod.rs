@@ -1,7 +1,7 @@
 //! The deployer and the endpoint against a real MLServer, which `.ci/mlserver` installs. Not run unless asked for, since that takes half a gigabyte;
 //! then a server that is missing fails the suite:
 //!
-//!     RIPCORD_TEST_MLSERVER=$(.ci/mlserver) cargo test --workspace --test mlserver -- --ignored
+//!     RIPCORD_TEST_MLSERVER=$(.ci/mlserver) cargo test --workspace --test suite -- --ignored mlserver::
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod candidates;

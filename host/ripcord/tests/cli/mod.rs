@@ -6,7 +6,5 @@ mod demo;
 mod exit_codes;
 mod policy;
 mod pull;
-#[path = "../support/mod.rs"]
-mod support;
 
-use support::run;
+use crate::support::run;

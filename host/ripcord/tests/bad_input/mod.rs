@@ -4,9 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod configuration;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -14,9 +11,9 @@ mod doors;
 mod policies;
 mod storms;
 mod systems;
-mod world;
+pub(crate) mod world;
 
-use support::kept::Kept;
+use crate::support::kept::Kept;
 use world::{Shown, World};
 
 /// Nothing was taken, opened or shifted.
@@ -31,7 +28,7 @@ macro_rules! table {
             $(#[$doc])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                crate::row(stringify!($name), $world, $does, $kept).await;
+                crate::bad_input::row(stringify!($name), $world, $does, $kept).await;
             }
         )*
     };
@@ -42,7 +39,7 @@ async fn row(name: &str, world: World, does: impl AsyncFnOnce(&mut World) -> Sho
     let mut world = world;
     let shown = does(&mut world).await;
     insta::assert_snapshot!(name, world.scrubbed(&shown.0));
-    world.host.take().into_iter().for_each(support::host::Host::kill);
-    support::compiled::keep(world.path());
-    assert_eq!(support::kept::kept(world.path()).await, kept, "{name}: what is on disk");
+    world.host.take().into_iter().for_each(crate::support::host::Host::kill);
+    crate::support::compiled::keep(world.path());
+    assert_eq!(crate::support::kept::kept(world.path()).await, kept, "{name}: what is on disk");
 }

@@ -1,21 +1,17 @@
 //! The real host, killed from outside in the middle of an incident, again and again: the right end, and no shift repeated while its
 //! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is.
 
-#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod diary;
 mod world;
 
 use std::time::Duration;
 
+use crate::support::alerts::firing;
+use crate::support::host::Host;
+use crate::support::kept::{Kept, journals, kept, store};
 use ripcord_core::event::Event;
-use support::alerts::firing;
-use support::host::Host;
-use support::kept::{Kept, journals, kept, store};
 use world::World;
 
 /// Moments at which a life of the host ends, after one that the seed gives.

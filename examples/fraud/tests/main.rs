@@ -1,0 +1,9 @@
+//! The example service from outside.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+mod alarm;
+mod books;
+mod program;
+mod protocol;
+mod support;
+mod training;

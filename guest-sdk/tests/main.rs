@@ -1,0 +1,5 @@
+//! The SDK from outside.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+mod component;
+mod subject;

@@ -1,0 +1,7 @@
+//! The adapters: against recorded answers and pretend systems, and (ignored, `.ci/run` runs them) against real ones.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+mod adapters;
+mod mlflow;
+mod mlserver;
+mod monitoring;

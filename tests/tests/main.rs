@@ -1,0 +1,28 @@
+//! The suites that cross crates.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+
+mod acting;
+mod announcing;
+mod away;
+mod clock;
+mod conformance;
+mod consent;
+mod crashes;
+mod elsewhere;
+mod fingerprints;
+mod full_disk;
+mod holds;
+mod kill;
+mod layers;
+mod lost_plans;
+mod measured;
+mod mlflow;
+mod pinning;
+mod preflight;
+mod promotion;
+mod records;
+mod shares;
+mod smoke;
+mod told;
+mod watching;
+mod writers;
