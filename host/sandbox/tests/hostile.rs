@@ -381,14 +381,17 @@ fn a_role_that_is_not_there_is_a_fault() {
 fn busy(sandbox: &Sandbox, callers: usize, wait_ms: u64) -> Vec<Result<Step, FaultKind>> {
     let spin = format!(
         "(local $n i32) (loop $again (local.set $n (i32.add (local.get $n) (i32.const 1)))
-         (br_if $again (i32.lt_u (local.get $n) (i32.const 1500000)))) {IGNORE}"
+         (br_if $again (i32.lt_u (local.get $n) (i32.const 30000000)))) {IGNORE}"
     );
     let policy = sandbox.load(&Guest::new(spin).component()).expect("loads");
-    let limits = Limits { slot_wait_ms: wait_ms, wall_clock_ms: 20_000, ..limits() };
+    let limits = Limits { fuel: 1_000_000_000, slot_wait_ms: wait_ms, wall_clock_ms: 60_000, ..limits() };
+    // All come at once, and each takes longer than the system lets one thread run before the next: slots are taken while others ask.
+    let start = std::sync::Barrier::new(callers);
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..callers)
             .map(|_| {
                 scope.spawn(|| {
+                    start.wait();
                     policy.call(&question(), &ALL_KINDS, &limits).outcome.map_err(|fault| fault.kind)
                 })
             })
@@ -400,7 +403,7 @@ fn busy(sandbox: &Sandbox, callers: usize, wait_ms: u64) -> Vec<Result<Step, Fau
 #[test]
 fn more_callers_than_slots_wait_or_are_told() {
     let sandbox = sandbox();
-    let patient = busy(&sandbox, 24, 20_000);
+    let patient = busy(&sandbox, 24, 60_000);
     assert!(patient.iter().all(Result::is_ok), "{patient:?}");
     let hasty = busy(&sandbox, 24, 0);
     let told = hasty.iter().filter(|outcome| **outcome == Err(FaultKind::PoolExhausted { slots: 4 })).count();
