@@ -2,10 +2,11 @@
 
 A system is down (killed, started again on the same port) or hangs (stopped, and let go on). Each time `ripcord status` and `ripcord incidents show` say in one
 sentence which system does not answer, what waits for it, since when and until when. When it is back the incident goes on by itself; when its time is
-up first, a person is asked."""
+up first, a person is asked. MLflow is not needed for the way back: the good version and the last list are kept at hand."""
 
 import json
 import re
+import shutil
 import threading
 import time
 
@@ -21,7 +22,6 @@ SHORT = {"evidence": 3, "planning": 60, "stage": 60, "read-back": 60, "verificat
 TIGHT = {**SHORT, "planning": 4, "stage": 4, "read-back": 4, "verification": 8, "no-data": 4}
 # Which system, how, when, and what waits for it then.
 CASES = [
-    ("mlflow", "down", "start", "preserving evidence|making a plan"),
     ("mlflow", "down", "half-way", "moving the registry's production name"),
     ("mlserver", "hangs", "start", "preserving evidence|making a plan"),
     ("mlserver", "down", "half-way", "verifying version|reading back version|the shift to version"),
@@ -127,6 +127,21 @@ def goes_on(stack: Stack, good: str, bad: str, case) -> dict:
     return {"system": system, "how": how, "when": when, "said": said, "end": ended["outcome"]}
 
 
+def without_mlflow(stack: Stack, good: str, bad: str, how: str) -> dict:
+    """The whole way back while MLflow is away: only its alias waits for it."""
+    before = begin(stack, bad)
+    away(stack, "mlflow", how)
+    start_incident(stack)
+    ended = stack.until("it was not settled without MLflow", lambda: kills.settled(stack, before))
+    served = stack.golden()["versions"]
+    if ended["outcome"] != "rolled-back" or served != [good]:
+        raise SystemExit(f"without MLflow: {json.dumps(ended)}, served {served}")
+    said = told(stack, "mlflow", "moving the registry's production name", before)
+    back(stack, "mlflow", how)
+    stack.until("the alias was not moved", lambda: stack.alias() == good, patience=60)
+    return {"system": "mlflow", "how": how, "when": "start", "said": said, "end": ended["outcome"]}
+
+
 def too_late(stack: Stack, good: str, bad: str, case) -> dict:
     system, when, text = case
     before = begin(stack, bad)
@@ -166,8 +181,13 @@ def play(stack: Stack) -> dict:
     kit.start_traffic(stack)
     stack.serve("down.toml")
     stack.ripcord("adopt", SERVICE, "--reason", "served well for two weeks")
-    went_on = [goes_on(stack, good, bad, case) for case in CASES]
+    kept = stack.folder / "ripcord-data" / "kept"
+    stack.until("the good version was not kept at hand", lambda: any((kept / "artefacts").iterdir()))
+    went_on = [without_mlflow(stack, good, bad, how) for how in ("down", "hangs")]
+    went_on += [goes_on(stack, good, bad, case) for case in CASES]
     stack.stop("ripcord")
+    # What is kept at hand may be deleted at any time: then MLflow is needed.
+    shutil.rmtree(kept)
     configure(stack, TIGHT)
     stack.serve("down.toml")
     return {"went_on": went_on, "asked": [too_late(stack, good, bad, case) for case in LATE]}

@@ -36,6 +36,7 @@ pub mod notifier_log;
 pub mod notifier_webhook;
 pub mod registry_command;
 pub mod registry_directory;
+pub mod registry_kept;
 pub mod registry_mlflow;
 pub mod request_log_jsonl;
 

@@ -35,9 +35,23 @@ pub(crate) async fn fetch(
             }
         };
     }
+    if let Request::Versions(limit) = request {
+        return versions(ctx, id, limit, now).await;
+    }
     let (source, value) = answer(ctx, &request, now).await;
     let as_of = as_of(&request, &value, now);
     Fact { id, request, value, source, as_of }
+}
+
+/// The registry's versions; a list that was kept speaks of the time at which it was made.
+async fn versions(ctx: &Context, id: String, limit: u32, now: UnixMillis) -> Fact {
+    let registry = &ctx.setup.ports.registry;
+    let listing = registry.listing(limit).await;
+    let as_of = listing.as_ref().ok().and_then(|listing| listing.listed_at).unwrap_or(now).min(now);
+    let candidates = listing
+        .map(|listing| listing.versions.into_iter().map(|version| candidate(ctx, version, now)).collect());
+    let value = candidates.map(Value::Versions).map_err(unavailable);
+    Fact { id, request: Request::Versions(limit), value, source: registry.name().to_owned(), as_of }
 }
 
 /// The instant that an answer speaks of: of a metric, the one that was asked for, and so also of its absence. What ends in the future speaks of now.
@@ -69,12 +83,6 @@ async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, A
                 Err(missing) => ("host".into(), Err(missing)),
             }
         }
-        Request::Versions(limit) => {
-            let listed = ports.registry.versions(*limit).await;
-            let candidates =
-                listed.map(|all| all.into_iter().map(|version| candidate(ctx, version, now)).collect());
-            (ports.registry.name().to_owned(), candidates.map(Value::Versions).map_err(unavailable))
-        }
         Request::Live => {
             let live = ports.deployer.live().await;
             (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
@@ -94,8 +102,8 @@ async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, A
             let message = format!("no adapter for {} is configured", request.kind());
             ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
         }
-        Request::Golden(_) | Request::Recheck(_) => {
-            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, "trials are run elsewhere")))
+        Request::Golden(_) | Request::Recheck(_) | Request::Versions(_) => {
+            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, "it is answered elsewhere")))
         }
     }
 }

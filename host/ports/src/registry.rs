@@ -10,11 +10,12 @@ use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{ArtefactFile, VersionTarget};
 use ripcord_core::time::UnixMillis;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, PortError};
 
 /// One version as the registry describes it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegistryVersion {
     /// Its name; the digest where the registry itself gives or implies one.
     pub version: VersionTarget,
@@ -32,6 +33,15 @@ pub struct RegistryVersion {
     pub runtime: Option<String>,
     /// None if the artefact can be fetched as far as the registry can tell without fetching it, else why not.
     pub broken: Option<String>,
+}
+
+/// A list of versions, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// At most as many as were asked for.
+    pub versions: Vec<RegistryVersion>,
+    /// When the registry gave it, where that is not now.
+    pub listed_at: Option<UnixMillis>,
 }
 
 /// An artefact on this machine, every file checked.
@@ -65,6 +75,11 @@ pub trait Registry: Send + Sync {
 
     /// Versions, newest first, at most `limit`.
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError>;
+
+    /// The same for a decision, which may be about a list of some time ago where the registry does not answer.
+    async fn listing(&self, limit: u32) -> Result<Listing, PortError> {
+        Ok(Listing { versions: self.versions(limit).await?, listed_at: None })
+    }
 
     /// One version. An unknown one is [`crate::ErrorKind::NotFound`].
     async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError>;

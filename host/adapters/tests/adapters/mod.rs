@@ -13,6 +13,7 @@ mod metrics_prometheus;
 mod metrics_scrape;
 mod notifiers;
 mod registry_directory;
+mod registry_kept;
 mod registry_mlflow;
 mod request_log_jsonl;
 mod support;

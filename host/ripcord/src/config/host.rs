@@ -34,6 +34,8 @@ pub struct HostConfig {
     pub shifts_per_hour: u32,
     /// Policy instances at once.
     pub policy_slots: u32,
+    /// Of artefacts that are kept at hand for the next rollback, all services together, in bytes; 0 keeps none.
+    pub kept_artefacts_bytes_max: u64,
 }
 
 /// A person who may act.
@@ -61,6 +63,7 @@ struct HostKeys {
     evidence_before_seconds: Option<super::units::Seconds>,
     shifts_per_hour: Option<u32>,
     policy_slots: Option<Spanned<u32>>,
+    kept_artefacts_mib: Option<u32>,
 }
 
 impl HostConfig {
@@ -108,6 +111,7 @@ impl HostConfig {
                 .shifts_per_hour
                 .unwrap_or(ripcord_core::terms::Breaker::default().host_shifts_per_hour),
             policy_slots: slots,
+            kept_artefacts_bytes_max: u64::from(keys.kept_artefacts_mib.unwrap_or(10 << 10)) << 20,
         }
     }
 }

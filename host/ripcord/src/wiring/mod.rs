@@ -14,6 +14,7 @@ use cap_std::fs::Dir;
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
 use ripcord_adapters::metrics_scrape::Scraping;
+use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
 use ripcord_adapters::{Http, Shared};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
@@ -239,7 +240,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     let shared = shared()?;
     let sandbox = sandbox(config)?;
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
-    let parts = parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let mut parts = parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
     let notifiers = ports::notifiers(config, &shared, &mut mistakes);
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         return Err(Box::new(error).into());
@@ -255,6 +256,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
         root: data.join("evidence"),
         bytes_max: EVIDENCE_BYTES_MAX.max(config.host.evidence_request_log_bytes_max),
     })?;
+    keep_at_hand(&mut parts.services, config, &shared)?;
     let may_pull = config.services.iter().map(|service| (service.name.clone(), service.may_pull.clone()));
     Ok(Wired {
         may_pull: may_pull.collect(),
@@ -275,6 +277,27 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
         sources: parts.sources,
         warnings,
     })
+}
+
+/// Puts what a rollback needs of the registries on this machine.
+fn keep_at_hand(services: &mut [ServiceSetup], config: &Config, shared: &Shared) -> Result<(), WireError> {
+    let data = &config.host.data;
+    open_data(data, "kept")?;
+    let artefacts = open_data(data, "kept/artefacts")?;
+    let artefacts = Arc::new(ArtefactsAtHand::open(artefacts, config.host.kept_artefacts_bytes_max)?);
+    let lists = Arc::new(open_data(data, "kept/lists")?);
+    for service in services {
+        let registry = service.ports.registry.clone();
+        let kept = KeptRegistry::new(
+            &service.name,
+            registry,
+            artefacts.clone(),
+            lists.clone(),
+            shared.clock.clone(),
+        );
+        service.ports.registry = Arc::new(kept);
+    }
+    Ok(())
 }
 
 /// Whether a service has a policy of that role.

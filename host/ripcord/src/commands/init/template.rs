@@ -18,6 +18,7 @@ public-url = "http://127.0.0.1:8787"        # how people reach this host
 #: evidence-before-seconds = 300            # how far before the harm it is kept
 #: shifts-per-hour = 10                     # automatic shifts of all services together; beyond it, people are asked
 #: policy-slots = 32                        # policies that run at once
+#: kept-artefacts-mib = 10240               # of good versions, kept on this machine for the next rollback
 
 # Who may act. Roles: viewer reads; operator pulls, pauses, aborts, dismisses; approver approves and refuses plans; admin lifts holds and
 # vouches for versions; evidence and auditor are for those who look into incidents. A team may add its own for quorums.

@@ -1,0 +1,169 @@
+//! A registry whose artefacts and list are kept at hand: a rollback needs neither the registry's speed nor the registry.
+//!
+//! Wraps the registry of one service. What was fetched once (a version is, when it is adopted or earns *known good*) comes from this machine
+//! the next time, every file checked again. The last list of versions is used where the registry does not answer, with the time at which it
+//! was made. Everything here can be deleted at any time: the next call goes to the registry.
+
+mod at_hand;
+mod list;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::fact::Lineage;
+use ripcord_core::name::{ServiceName, VersionName};
+use ripcord_core::target::VersionTarget;
+use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
+use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
+
+pub use at_hand::ArtefactsAtHand;
+use list::KeptList;
+
+use crate::folder::blocking;
+
+/// A registry that has a kept list beside it is not waited for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// An older list is made anew when the registry is asked for something else anyway.
+const LIST_AGE_MAX_MS: u64 = 10 * 60 * 1_000;
+/// Versions in a list that is made anew.
+const LIST_LENGTH: u32 = 100;
+
+/// See the module.
+pub struct KeptRegistry {
+    registry: Arc<dyn Registry>,
+    artefacts: Arc<ArtefactsAtHand>,
+    list: KeptList,
+    clock: Arc<dyn Clock>,
+}
+
+impl KeptRegistry {
+    /// `lists` is a folder for the lists of all services.
+    pub fn new(
+        service: &ServiceName,
+        registry: Arc<dyn Registry>,
+        artefacts: Arc<ArtefactsAtHand>,
+        lists: Arc<Dir>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { registry, artefacts, list: KeptList::new(lists, service), clock }
+    }
+
+    /// The registry's list; it is kept.
+    async fn list_anew(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
+        let versions = self.registry.versions(limit).await?;
+        self.list.keep(limit, self.clock.now(), &versions).await;
+        Ok(versions)
+    }
+
+    async fn kept_list(&self, limit: u32, why: &PortError) -> Option<Listing> {
+        let (mut versions, listed_at) = self.list.kept().await.filter(|_| is_away(why))?;
+        tracing::warn!(registry = self.registry.name(), error = %why, "the registry gives no list; the kept one is used, its age is part of the fact");
+        versions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Some(Listing { versions, listed_at: Some(listed_at) })
+    }
+}
+
+/// Whether the registry said nothing about what was asked: what it said before may be used.
+fn is_away(error: &PortError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::Unreachable
+            | ErrorKind::TimedOut
+            | ErrorKind::Denied
+            | ErrorKind::Failed
+            | ErrorKind::BadAnswer
+    )
+}
+
+#[async_trait]
+impl Registry for KeptRegistry {
+    fn name(&self) -> &str {
+        self.registry.name()
+    }
+
+    async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
+        self.list_anew(limit).await
+    }
+
+    async fn listing(&self, limit: u32) -> Result<Listing, PortError> {
+        let anew = self.list_anew(limit);
+        let listed = if self.list.kept().await.is_some() {
+            tokio::time::timeout(PATIENCE, anew).await.unwrap_or_else(|_| {
+                let text = format!("`{}` gave no list within {PATIENCE:?}", self.registry.name());
+                Err(PortError::new(ErrorKind::TimedOut, text))
+            })
+        } else {
+            anew.await
+        };
+        match listed {
+            Ok(versions) => Ok(Listing { versions, listed_at: None }),
+            Err(error) => self.kept_list(limit, &error).await.ok_or(error),
+        }
+    }
+
+    async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
+        let error = match self.registry.version(version).await {
+            Err(error) if is_away(&error) => error,
+            answer => return answer,
+        };
+        let kept = self.list.kept().await.map(|(versions, _)| versions).unwrap_or_default();
+        kept.into_iter().find(|listed| listed.version.version == *version).ok_or(error)
+    }
+
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        self.registry.lineage(version).await
+    }
+
+    async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
+        self.registry.manifest(version).await
+    }
+
+    async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
+        if let Some(digest) = version.digest {
+            let (artefacts, folder) = (self.artefacts.clone(), into.clone());
+            let files = blocking(move || artefacts.stage(&digest, &folder)).await?;
+            if let Some(files) = files {
+                return Ok(Staged { dir: into, files, digest });
+            }
+        }
+        let staged = self.registry.fetch(version, into).await?;
+        let (artefacts, kept) = (self.artefacts.clone(), staged.clone());
+        blocking(move || {
+            artefacts.keep(&kept.digest, &kept.dir, &kept.files);
+            Ok(())
+        })
+        .await?;
+        Ok(staged)
+    }
+
+    async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
+        self.registry.mark(version, mark).await
+    }
+
+    /// The watch of production asks this every so often: an old list is made anew on the way.
+    async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
+        let promoted = self.registry.promoted().await;
+        let away = promoted.as_ref().is_err_and(is_away);
+        let kept = self.list.kept().await;
+        let old = kept.is_none_or(|(_, at)| self.clock.now().0.saturating_sub(at.0) > LIST_AGE_MAX_MS);
+        if old
+            && !away
+            && let Err(error) = self.list_anew(LIST_LENGTH).await
+        {
+            tracing::warn!(registry = self.registry.name(), %error, "the list of versions could not be made anew; it is tried again");
+        }
+        promoted
+    }
+
+    async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
+        self.registry.promote(version, expecting).await
+    }
+}
+
+impl std::fmt::Debug for KeptRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptRegistry").field("registry", &self.registry.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The last list that a registry gave, kept across restarts: one small file a service.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cap_std::fs::Dir;
+use ripcord_core::name::ServiceName;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::registry::RegistryVersion;
+use serde::{Deserialize, Serialize};
+
+use crate::folder;
+
+const FORMAT: u32 = 1;
+/// A longer list is not kept.
+const BYTES_MAX: u64 = 4 << 20;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    format: u32,
+    listed_at: UnixMillis,
+    limit: u32,
+    versions: Vec<RegistryVersion>,
+}
+
+enum State {
+    NotRead,
+    Read(Option<Kept>),
+}
+
+/// See the module.
+pub(super) struct KeptList {
+    dir: Arc<Dir>,
+    file: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl KeptList {
+    pub(super) fn new(dir: Arc<Dir>, service: &ServiceName) -> Self {
+        Self { dir, file: format!("{service}.json"), state: Arc::new(Mutex::new(State::NotRead)) }
+    }
+
+    /// Keeps a list, unless one at hand is as young and longer.
+    pub(super) async fn keep(&self, limit: u32, listed_at: UnixMillis, versions: &[RegistryVersion]) {
+        let shorter = |kept: &Kept| limit < kept.limit && versions.len() == limit as usize;
+        let now = Kept { format: FORMAT, listed_at, limit, versions: versions.to_vec() };
+        if let State::Read(Some(kept)) = &*self.state.lock().unwrap_or_else(PoisonError::into_inner)
+            && shorter(kept)
+        {
+            return;
+        }
+        let (dir, file, state) = (self.dir.clone(), self.file.clone(), self.state.clone());
+        let written = folder::blocking(move || {
+            let bytes = serde_json::to_vec(&now).unwrap_or_default();
+            if bytes.is_empty() || bytes.len() as u64 > BYTES_MAX {
+                tracing::warn!(
+                    file,
+                    bytes = bytes.len(),
+                    "the registry's list is too long to be kept at hand"
+                );
+                return Ok(());
+            }
+            folder::write_beside(&dir, &file, &bytes)
+                .map_err(|error| folder::local(error, "cannot keep the registry's list"))?;
+            *state.lock().unwrap_or_else(PoisonError::into_inner) = State::Read(Some(now));
+            Ok(())
+        })
+        .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the registry's list is not kept at hand");
+        }
+    }
+
+    /// The list that is kept, and when the registry gave it.
+    pub(super) async fn kept(&self) -> Option<(Vec<RegistryVersion>, UnixMillis)> {
+        let (dir, file, state) = (self.dir.clone(), self.file.clone(), self.state.clone());
+        let read = folder::blocking(move || {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let State::NotRead = *state {
+                // A file that is missing or does not decode is made anew with the next answer.
+                let kept = folder::read(&dir, &file, BYTES_MAX).ok();
+                let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+                *state = State::Read(kept.filter(|kept| kept.format == FORMAT));
+            }
+            match &*state {
+                State::Read(Some(kept)) => Ok(Some((kept.versions.clone(), kept.listed_at))),
+                _ => Ok(None),
+            }
+        });
+        read.await.ok().flatten()
+    }
+}
