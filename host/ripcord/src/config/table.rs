@@ -207,24 +207,20 @@ fn table_json(
     for (key, value) in table {
         let escaped = key.get_ref().replace('~', "~0").replace('/', "~1");
         let pointer = format!("{pointer}/{escaped}");
-        let value = match value.get_ref() {
-            DeValue::Table(_) | DeValue::Array(_) => {
-                places.push((pointer.clone(), key.span()));
-                json(value, &pointer, places)
-            }
-            _ => json(value, &pointer, places),
+        let place = match value.get_ref() {
+            DeValue::Table(_) | DeValue::Array(_) => key.span(),
+            _ => value.span(),
         };
+        places.push((pointer.clone(), place));
+        let value = json(value, &pointer, places);
         object.insert(key.get_ref().clone().into_owned(), value);
     }
     object.into()
 }
 
-/// The value as JSON. Dates become text; numbers that JSON does not have become text too.
+/// The value as JSON, whose own place the caller has noted. Dates become text; numbers that JSON does not have become text too.
 fn json(item: &Item<'_>, pointer: &str, places: &mut Vec<(String, Range<usize>)>) -> serde_json::Value {
     use serde_json::Value;
-    if !places.iter().any(|(known, _)| known == pointer) {
-        places.push((pointer.to_owned(), item.span()));
-    }
     match item.get_ref() {
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Boolean(value) => Value::from(*value),
@@ -241,7 +237,12 @@ fn json(item: &Item<'_>, pointer: &str, places: &mut Vec<(String, Range<usize>)>
             .map_or_else(|| Value::from(value.as_str()), Value::from),
         DeValue::Array(array) => {
             let items = array.iter().enumerate();
-            items.map(|(index, item)| json(item, &format!("{pointer}/{index}"), places)).collect()
+            let mut item = |(index, item): (usize, &Item<'_>)| {
+                let pointer = format!("{pointer}/{index}");
+                places.push((pointer.clone(), item.span()));
+                json(item, &pointer, places)
+            };
+            items.map(&mut item).collect()
         }
         DeValue::Table(table) => table_json(table, pointer, places),
     }
