@@ -6,8 +6,10 @@ use std::time::Duration;
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
+use ripcord_core::journal::Tip;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::terms::EffectClass;
 use ripcord_engine::{Folded, fold, replay};
 
@@ -21,6 +23,7 @@ const LOOKS: usize = 500;
 /// The journal folds to the state that the host has, and the incident list says the same.
 pub async fn journal(running: &Running, service: &ServiceName) -> Folded {
     let folded = folded(running, service).await;
+    derived(running, service).await;
     if let Some(last) = &folded.service.last_settled {
         let line = ripcord_ports::Store::incident(running.store.as_ref(), &last.id).await.expect("reads");
         let line = line.expect("the incident is listed");
@@ -36,6 +39,34 @@ pub async fn journal(running: &Running, service: &ServiceName) -> Folded {
     assert!(!view.timeline.is_empty());
     serde_json::to_string(&view).expect("encodes");
     folded
+}
+
+/// All that stands beside the journal says what the journal says: snapshots, incident list, timelines, changes. A host that still tells people may append
+/// meanwhile.
+pub async fn derived(running: &Running, service: &ServiceName) {
+    let mut last = None;
+    for _ in 0..LOOKS {
+        let verified = ripcord_engine::verify(running.store.as_ref(), service).await.expect("verifies");
+        // Content is for those tests that say what of it is gone.
+        let wrong = verified.snapshots.count + verified.read_model.count;
+        if verified.broken.is_none() && wrong == 0 {
+            return;
+        }
+        last = Some(verified);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what is derived from the journal of `{service}` says something else: {last:#?}");
+}
+
+/// Whichever prefix of the journal a snapshot is made of, it comes to the same state, and so does all that follows.
+pub fn snapshots(folded: &Folded) {
+    let mut state = Service::new(folded.service.name.clone());
+    for (at, event) in &folded.events {
+        state = state.apply(*at, event).expect("the journal folds");
+        let tip = Tip { length: state.length, hash: folded.tip.hash };
+        let read = Snapshot::of(&state, tip).expect("encodes").read();
+        assert_eq!(read.as_ref(), Ok(&state), "a snapshot at {} is another state", state.length);
+    }
 }
 
 /// The journal as far as the host has applied it. A host that still tells people may append between a look at the one and at the other.
@@ -131,6 +162,7 @@ pub async fn all(lab: &Lab, running: &Running, service: &ServiceName, expected: 
     no_blind_repeat(&lab.world.of(service).steps, spec.terms.deployer);
     announcements(lab, &folded);
     granted(&folded);
+    snapshots(&folded);
     replays(running).await;
 }
 

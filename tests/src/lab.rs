@@ -20,7 +20,8 @@ use ripcord_core::terms::{
 use ripcord_core::time::Millis;
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{
-    Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
+    Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,
+    StartError,
 };
 use ripcord_ports::{Metrics, Registry};
 use ripcord_sandbox::Limits;
@@ -127,6 +128,8 @@ pub struct Lab {
     pub disk: Disk,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
+    /// How long content is kept; unless changed, nobody looks for what may go.
+    pub retention: Retention,
     /// A real registry in place of the fake.
     pub registry: RealRegistry,
 }
@@ -191,6 +194,7 @@ impl Lab {
             intruder: Intruder::default(),
             disk: Disk::default(),
             announcing: Announcing::default(),
+            retention: Retention { every: Millis::hours(24 * 36_500), ..Retention::default() },
             registry: RealRegistry::default(),
         }
     }
@@ -237,6 +241,7 @@ impl Lab {
             forged: self.forged.clone(),
             intruder: self.intruder.clone(),
             disk: self.disk.clone(),
+            read: Arc::default(),
         }
     }
 
@@ -257,6 +262,7 @@ impl Lab {
             evidence: Arc::new(MemoryObjects { world: self.world.clone(), fuse: fuse.clone() }),
             staging: Arc::new(staging),
             limits: Limits::default(),
+            retention: self.retention.clone(),
             host_version: "0.1.0".into(),
             services,
         }

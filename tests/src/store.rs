@@ -1,6 +1,7 @@
 //! The real store, which may die before and after every write.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,10 +10,12 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{
-    Accepted, Append, IncidentLine, NewSignal, SignalFilter, StoreError, StoredSignal,
+    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, NewSignal, SetAside, SignalFilter, Span,
+    StoreError, StoredSignal, Use,
 };
 use ripcord_store::SqliteStore;
 use tokio::sync::watch;
@@ -32,6 +35,8 @@ pub struct MortalStore {
     pub intruder: Intruder,
     /// What it is on.
     pub disk: Disk,
+    /// Records that were read from it.
+    pub read: Arc<AtomicU64>,
 }
 
 /// How writes fare, to be changed while a host runs.
@@ -130,9 +135,53 @@ impl Store for MortalStore {
         tip
     }
 
-    async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError> {
+    async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         self.fuse.alive().await;
-        self.store.journal(service, from).await
+        let records = self.store.journal(service, from, limit).await?;
+        self.read.fetch_add(records.len() as u64, Ordering::Relaxed);
+        Ok(records)
+    }
+
+    async fn snapshot(&self, service: &ServiceName, length_max: u64) -> Result<Option<Snapshot>, StoreError> {
+        self.fuse.alive().await;
+        self.store.snapshot(service, length_max).await
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.fuse.alive().await;
+        written(&self.disk, "").await?;
+        self.store.keep_snapshot(snapshot).await
+    }
+
+    async fn timeline(&self, incident: &IncidentId) -> Result<Vec<Span>, StoreError> {
+        self.fuse.alive().await;
+        self.store.timeline(incident).await
+    }
+
+    async fn changes(&self, service: &ServiceName, limit: u32) -> Result<Vec<ChangeLine>, StoreError> {
+        self.fuse.alive().await;
+        self.store.changes(service, limit).await
+    }
+
+    async fn expired(&self, expired: Expired<'_>, limit: u32) -> Result<Vec<Use>, StoreError> {
+        self.fuse.alive().await;
+        self.store.expired(expired, limit).await
+    }
+
+    async fn uses(&self, content: Content) -> Result<u64, StoreError> {
+        self.fuse.alive().await;
+        self.store.uses(content).await
+    }
+
+    async fn forget_signals(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError> {
+        self.fuse.alive().await;
+        written(&self.disk, "").await?;
+        self.store.forget_signals(before, limit).await
+    }
+
+    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError> {
+        self.fuse.alive().await;
+        self.store.set_aside(limit).await
     }
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
@@ -149,9 +198,9 @@ impl Store for MortalStore {
         }
     }
 
-    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError> {
+    async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError> {
         self.fuse.alive().await;
-        self.store.erase(reference, at).await
+        self.store.erase(reference).await
     }
 
     async fn incidents(

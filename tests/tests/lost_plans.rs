@@ -9,7 +9,7 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{NeedKind, Phase, Service, StepState};
 use ripcord_engine::Ask;
-use ripcord_ports::{Clock, Store};
+use ripcord_ports::Store;
 use ripcord_tests::people::{ada, bob};
 use ripcord_tests::states::{count, reads_back, shifts};
 use ripcord_tests::world::Fault;
@@ -29,7 +29,7 @@ fn need(state: &Service) -> Option<&str> {
 async fn lose(lab: &Lab, host: &Running, service: &ServiceName, loss: PlanLoss) -> PlanDrafted {
     let plan = host.state(service).incident.as_ref().unwrap().plan().unwrap().clone();
     match loss {
-        PlanLoss::Erased => assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap()),
+        PlanLoss::Erased => assert!(host.store.erase(&plan.content).await.unwrap()),
         PlanLoss::Changed => {
             let content = String::from_utf8(host.store.blob(&plan.content).await.unwrap().unwrap()).unwrap();
             let changed = content.replace("\"environment\":\"test\"", "\"environment\":\"prod\"");

@@ -11,6 +11,7 @@ mod crashes;
 mod elsewhere;
 mod fingerprints;
 mod full_disk;
+mod growth;
 mod holds;
 mod kill;
 mod layers;

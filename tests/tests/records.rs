@@ -7,7 +7,7 @@ use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::{Phase, Service};
 use ripcord_engine::{Ask, replay};
-use ripcord_ports::{Clock, Store};
+use ripcord_ports::Store;
 use ripcord_sandbox::Replayed;
 use ripcord_tests::people::{ada, bob, cleo};
 use ripcord_tests::{Fuse, Lab, Spec, check, policies};
@@ -64,8 +64,7 @@ async fn every_decision_replays_and_one_doctored_fact_is_found() {
     let found = report.decisions.iter().find(|decision| differs(&decision.result)).unwrap();
     assert_eq!(found.role, ripcord_core::policy::Role::Trigger);
     // The store itself does not give what does not fit its commitment, and erased is not the same as different.
-    let clock = lab.clock.now();
-    store.erase(&recording, clock).await.unwrap();
+    store.erase(&recording).await.unwrap();
     let report = replay::replay(store.as_ref(), policies::sandbox(), None).await.unwrap();
     assert_eq!((report.differs(), report.same(), report.open()), (0, 3, 1));
     store.close().await.unwrap();
@@ -81,7 +80,7 @@ async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
         host.approve(bob(), &service).await.expect("voted");
         let plan = host.state(&service).incident.as_ref().unwrap().plan().unwrap().clone();
         if erased {
-            assert!(host.store.erase(&plan.content, lab.clock.now()).await.unwrap());
+            assert!(host.store.erase(&plan.content).await.unwrap());
         } else {
             let content = host.store.blob(&plan.content).await.unwrap().unwrap();
             let changed = String::from_utf8(content)

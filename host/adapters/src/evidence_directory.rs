@@ -100,4 +100,19 @@ impl Objects for DirectoryEvidence {
         let (config, digest) = (self.config.clone(), *digest);
         folder::blocking(move || read(&folder::open(&config.root)?, &digest, config.bytes_max)).await
     }
+
+    async fn remove(&self, digest: &Digest) -> Result<(), PortError> {
+        let (config, (shelf, name)) = (self.config.clone(), place(digest));
+        folder::blocking(move || {
+            let root = folder::open(&config.root)?;
+            let removed = root.open_dir(&shelf).and_then(|shelf| shelf.remove_file(&name));
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(folder::local(error, format_args!("cannot remove the evidence `{shelf}/{name}`")))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::canonical::EncodeError;
 use crate::digest::Digest;
 
 /// Random bytes, drawn for one blob, stored beside it and erased with it: without them the commitment tells nothing of the content.
@@ -76,9 +77,44 @@ pub fn commit(kind: BlobKind, salt: &Salt, content: &[u8]) -> BlobRef {
     }
 }
 
+/// Every blob that `value` refers to, however deep, in the order of its fields.
+pub fn blobs_of(value: &impl Serialize) -> Result<Vec<BlobRef>, EncodeError> {
+    let value = ciborium::Value::serialized(value).map_err(|error| EncodeError::Cbor(error.to_string()))?;
+    let mut found = Vec::new();
+    collect(&value, &mut found);
+    Ok(found)
+}
+
+fn collect(value: &ciborium::Value, found: &mut Vec<BlobRef>) {
+    match value {
+        ciborium::Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        ciborium::Value::Map(entries) => {
+            // No other type has these three fields and no more.
+            match (entries.len() == 3).then(|| value.deserialized::<BlobRef>()) {
+                Some(Ok(reference)) => found.push(reference),
+                _ => entries.iter().for_each(|(key, value)| {
+                    collect(key, found);
+                    collect(value, found);
+                }),
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn references_are_found_however_deep() {
+        let one = commit(BlobKind::Text, &Salt([1; 32]), b"one");
+        let two = commit(BlobKind::Memo, &Salt([2; 32]), b"two");
+        let value =
+            (vec![Some(one), None], std::collections::BTreeMap::from([((1, "key"), Ok::<_, u8>(two))]));
+        assert_eq!(blobs_of(&value).expect("encodes"), [one, two]);
+        assert_eq!(blobs_of(&("none", 7)).expect("encodes"), []);
+    }
 
     #[test]
     fn the_salt_hides_equal_content() {

@@ -1,5 +1,7 @@
 //! What the shell still has to do. Derived from state, never stored.
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::name::{IncidentId, SignalId, VersionName};
 use crate::service::Production;
@@ -165,7 +167,7 @@ pub enum Slot {
 }
 
 /// A message to people that is still to be delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// Stable across restarts: service, number of the event that caused it, topic.
     pub id: String,
@@ -182,7 +184,7 @@ pub struct Outgoing {
 }
 
 /// Kinds of news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Topic {
     IncidentOpened,

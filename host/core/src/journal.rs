@@ -124,6 +124,16 @@ impl Record {
     /// Reads the record, checking that it is whole and continues `tip`.
     pub fn read<E: for<'de> Deserialize<'de>>(&self, tip: Tip) -> Result<Envelope<E>, BrokenChain> {
         let (service, number) = (self.service.clone(), self.number);
+        let envelope = self.read_alone::<E>()?;
+        if envelope.before != tip.hash || self.number != tip.length {
+            return Err(BrokenChain::Gap { service, number });
+        }
+        Ok(envelope)
+    }
+
+    /// Reads the record without those before it: it is whole and of its place, and whether it continues its journal is not known.
+    pub fn read_alone<E: for<'de> Deserialize<'de>>(&self) -> Result<Envelope<E>, BrokenChain> {
+        let (service, number) = (self.service.clone(), self.number);
         if Self::hash_of(&self.bytes) != self.hash {
             return Err(BrokenChain::Changed { service, number });
         }
@@ -134,9 +144,7 @@ impl Record {
             let message = format!("its format is {}", envelope.format);
             return Err(BrokenChain::Unreadable { service, number, message });
         }
-        let continues =
-            envelope.before == tip.hash && envelope.number == tip.length && self.number == tip.length;
-        if !continues || envelope.service != service {
+        if envelope.number != number || envelope.service != service {
             return Err(BrokenChain::Gap { service, number });
         }
         Ok(envelope)

@@ -124,9 +124,13 @@ impl IncidentId {
 
     /// The service that the id names.
     pub fn service(&self) -> Option<ServiceName> {
-        let (service, number) = self.0.rsplit_once(':')?;
-        number.parse::<u32>().ok()?;
-        ServiceName::new(service).ok()
+        self.number()?;
+        ServiceName::new(self.0.rsplit_once(':')?.0).ok()
+    }
+
+    /// Which of the service's incidents it is, from one.
+    pub fn number(&self) -> Option<u32> {
+        self.0.rsplit_once(':')?.1.parse().ok()
     }
 }
 

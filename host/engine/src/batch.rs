@@ -5,7 +5,7 @@ use ripcord_core::canonical;
 use ripcord_core::event::{Event, Observed};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::SignalId;
-use ripcord_ports::store::NewBlob;
+use ripcord_ports::store::{NewBlob, Use};
 use serde::Serialize;
 
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
     pub(crate) blobs: Vec<NewBlob>,
     pub(crate) consumed: Vec<SignalId>,
+    /// Content that is of no more use to the records that were before.
+    pub(crate) over: Vec<Use>,
 }
 
 impl Batch {
@@ -60,6 +62,7 @@ impl Batch {
         self.events.extend(other.events);
         self.blobs.extend(other.blobs);
         self.consumed.extend(other.consumed);
+        self.over.extend(other.over);
     }
 }
 

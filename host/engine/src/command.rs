@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, PersonName, RoleName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
@@ -51,6 +51,10 @@ pub enum Ask {
     Pause,
     /// Let it go on.
     Resume,
+    /// Keep an incident's content, however old it becomes.
+    Keep(IncidentId),
+    /// Keep it no longer than others.
+    Release(IncidentId),
     /// Lift a hold.
     LiftHold(VersionName),
     /// Vouch for a version; none is the one that is live.
@@ -87,6 +91,9 @@ pub enum CommandError {
     /// No such service.
     #[error("there is no service `{0}`; `ripcord status` lists all")]
     UnknownService(String),
+    /// Its journal cannot be read.
+    #[error("nothing can be done for `{0}`: {1}")]
+    SetAside(ServiceName, String),
     /// No such incident is open.
     #[error("incident `{0}` is not open")]
     NotOpen(IncidentId),

@@ -23,6 +23,7 @@ use crate::meter::Meter;
 use crate::pace::Look;
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
+pub(crate) use writing::SNAPSHOT_EVERY;
 use writing::{Backlog, Whose};
 
 /// Signals that enter a journal in one append.

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::{Phase, Service};
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::ahead::Ahead;
 use crate::arrivals::Arrivals;
@@ -21,12 +24,13 @@ use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
-use crate::driver::Driver;
-use crate::fold::{FoldError, fold};
+use crate::driver::{Driver, SNAPSHOT_EVERY};
+use crate::fold::{FoldError, Recovered, recover};
 use crate::held_up::{HeldUp, Watches};
 use crate::mailbox::{AppendError, Mailbox, Message, append};
 use crate::obey;
 use crate::pace::Onward;
+use crate::retention::{self, PruneReport};
 use crate::setup::{HostSetup, ServiceSetup};
 use crate::staged::StagedArtefacts;
 
@@ -82,10 +86,16 @@ impl Host {
     }
 }
 
-struct Door {
+pub(crate) struct Door {
     setup: Arc<ServiceSetup>,
-    mailbox: Mailbox,
-    state: watch::Receiver<Arc<Service>>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) state: watch::Receiver<Arc<Service>>,
+}
+
+/// A service whose journal cannot be read.
+struct SetAside {
+    setup: Arc<ServiceSetup>,
+    why: String,
 }
 
 /// A running host. Cheap to clone.
@@ -93,6 +103,8 @@ struct Door {
 pub struct Engine {
     host: Arc<Host>,
     doors: Arc<BTreeMap<ServiceName, Door>>,
+    set_aside: Arc<BTreeMap<ServiceName, SetAside>>,
+    pruning: AbortHandle,
     drivers: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -156,20 +168,32 @@ impl Engine {
             watches: Watches::default(),
             stuck: Mutex::default(),
         });
+        let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
         let mut doors = BTreeMap::new();
         let mut drivers = JoinSet::new();
         let mut inboxes = Vec::new();
-        for service in services {
-            let folded = fold(host.setup.store.as_ref(), &service.name)
-                .await
-                .map_err(|source| StartError::Fold { service: service.name.clone(), source })?;
-            let state = Arc::new(folded.service);
+        let mut set_aside = BTreeMap::new();
+        for (service, recovered) in services.into_iter().zip(recovered_all(&host, &names).await) {
+            let recovered = match recovered {
+                Ok(recovered) => recovered,
+                Err(error) if error.is_of_this_journal() => {
+                    // One journal that cannot be read must not leave all others unprotected.
+                    let why = format!("its journal is set aside, so it is not protected: {error}");
+                    tracing::error!(service = %service.name, %error, "its journal is set aside: the service is not protected, the others are");
+                    host.health(&service.name, Some(why.clone()));
+                    set_aside.insert(service.name.clone(), SetAside { setup: service, why });
+                    continue;
+                }
+                Err(source) => return Err(StartError::Fold { service: service.name.clone(), source }),
+            };
+            keep_snapshot(&host, &recovered).await;
+            let state = Arc::new(recovered.service);
             host.budget.settle(&state);
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
             let (mailbox, inbox) = mpsc::channel(MAILBOX);
             let driver =
-                Driver::new(host.clone(), service.clone(), state, folded.tip, publish, mailbox.clone());
+                Driver::new(host.clone(), service.clone(), state, recovered.tip, publish, mailbox.clone());
             inboxes.push((driver, inbox, mailbox.clone(), configured));
             doors.insert(service.name.clone(), Door { setup: service, mailbox, state: watcher });
         }
@@ -179,14 +203,25 @@ impl Engine {
             drivers.spawn(driver.run(inbox));
             configurations.extend(configured.map(|batch| (mailbox, batch)));
         }
-        for (mailbox, batch) in configurations {
-            match append(&mailbox, batch).await {
+        // Side by side: however many services there are, they share a few flushes.
+        let appends =
+            configurations.into_iter().map(|(mailbox, batch)| async move { append(&mailbox, batch).await });
+        for appended in join_all(appends).await {
+            match appended {
                 Ok(_) => {}
                 Err(AppendError::Store(error)) => return Err(error.into()),
                 Err(error) => return Err(StoreError::Failed(error.to_string()).into()),
             }
         }
-        Ok(Self { host, doors: Arc::new(doors), drivers: Arc::new(tokio::sync::Mutex::new(drivers)) })
+        let doors = Arc::new(doors);
+        let pruning = drivers.spawn(retention::prune_now_and_then(host.clone(), doors.clone()));
+        Ok(Self {
+            host,
+            doors,
+            set_aside: Arc::new(set_aside),
+            pruning,
+            drivers: Arc::new(tokio::sync::Mutex::new(drivers)),
+        })
     }
 
     /// Takes signals in: they are on disk when this returns. Then the services look at them.
@@ -211,7 +246,10 @@ impl Engine {
 
     /// Does what a person asks, or says why not.
     pub async fn command(&self, service: &ServiceName, command: Command) -> Result<Obeyed, CommandError> {
-        let unknown = || CommandError::UnknownService(service.to_string());
+        let unknown = || match self.set_aside.get(service) {
+            Some(aside) => CommandError::SetAside(service.clone(), aside.why.clone()),
+            None => CommandError::UnknownService(service.to_string()),
+        };
         let door = self.doors.get(service).ok_or_else(unknown)?;
         if matches!(command.ask, Ask::Pull { .. }) {
             self.host.arrivals.note(service, self.host.setup.clock.steady_us());
@@ -238,6 +276,11 @@ impl Engine {
         self.doors.values().map(|door| door.state.borrow().clone()).collect()
     }
 
+    /// Services whose journal cannot be read, and why: they are not protected until it can. What comes in for them is kept.
+    pub fn set_aside(&self) -> impl Iterator<Item = (&ServiceName, &str)> {
+        self.set_aside.iter().map(|(service, aside)| (service, aside.why.as_str()))
+    }
+
     /// What outlives the process.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.host.setup.store
@@ -245,7 +288,8 @@ impl Engine {
 
     /// What a service is made of.
     pub fn setup(&self, service: &ServiceName) -> Option<&ServiceSetup> {
-        self.doors.get(service).map(|door| door.setup.as_ref())
+        let aside = || self.set_aside.get(service).map(|aside| aside.setup.as_ref());
+        self.doors.get(service).map(|door| door.setup.as_ref()).or_else(aside)
     }
 
     /// How each driver fares.
@@ -253,8 +297,14 @@ impl Engine {
         let stuck = self.host.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         self.doors
             .keys()
+            .chain(self.set_aside.keys())
             .map(|service| DriverHealth { service: service.clone(), stuck: stuck.get(service).cloned() })
             .collect()
+    }
+
+    /// Erases what is older than it is kept for, now.
+    pub async fn prune(&self) -> PruneReport {
+        retention::prune_all(&self.host, &self.doors).await
     }
 
     /// What a service waits for that does not answer.
@@ -270,6 +320,7 @@ impl Engine {
     /// Lets shifts in flight end and be recorded, at most for `patience`, then stops. Nothing acknowledged is lost:
     /// what is cut off is taken up at the next start.
     pub async fn stop(&self, patience: Millis) {
+        self.pruning.abort();
         for door in self.doors.values() {
             drop(door.mailbox.send(Message::Stop).await);
         }
@@ -279,6 +330,31 @@ impl Engine {
             tracing::warn!("stopped while a shift was in flight; it is probed at the next start");
         }
         drivers.shutdown().await;
+    }
+}
+
+/// Journals that are read at a time: the store has a few readers, and each waits for the disk.
+const RECOVERED_AT_ONCE: usize = 8;
+
+/// The state of each service, in the order of `names`.
+async fn recovered_all(host: &Host, names: &[ServiceName]) -> Vec<Result<Recovered, FoldError>> {
+    let store = host.setup.store.as_ref();
+    let each = names.iter().map(|name| recover(store, name));
+    futures_util::stream::iter(each).buffered(RECOVERED_AT_ONCE).collect().await
+}
+
+/// Makes the snapshot anew where the last one did not fit, or was long ago.
+async fn keep_snapshot(host: &Host, recovered: &Recovered) {
+    if !recovered.dropped && recovered.read < SNAPSHOT_EVERY {
+        return;
+    }
+    let (service, tip) = (&recovered.service, recovered.tip);
+    let kept = match Snapshot::of(service, tip) {
+        Ok(snapshot) => host.setup.store.keep_snapshot(snapshot).await,
+        Err(error) => Err(StoreError::Failed(error.to_string())),
+    };
+    if let Err(error) = kept {
+        tracing::warn!(service = %service.name, %error, "no snapshot could be kept: the next start reads as much again");
     }
 }
 

@@ -166,7 +166,8 @@ pub(crate) async fn captured(ctx: &Context, limit: u32) -> Result<Vec<Exchange>,
 }
 
 async fn history(ctx: &Context, window: Window) -> Answered {
-    let lines = ctx.host.setup.store.incidents(Some(&ctx.service.name), HISTORY_MAX).await;
+    let lines =
+        crate::list::incidents(ctx.host.setup.store.as_ref(), Some(&ctx.service.name), HISTORY_MAX).await;
     let lines = lines.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))?;
     let within = |at: UnixMillis| window.start <= at && at <= window.end;
     Ok(Value::History(

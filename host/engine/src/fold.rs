@@ -1,4 +1,4 @@
-//! Recovery: the journal, read back and applied from the first record.
+//! Recovery: the state that a journal comes to.
 
 use ripcord_core::event::Event;
 use ripcord_core::journal::{BrokenChain, Tip};
@@ -7,6 +7,8 @@ use ripcord_core::service::{Illegal, Service};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
+
+use crate::history::History;
 
 /// A journal that cannot be folded.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,16 @@ pub enum FoldError {
     },
 }
 
+impl FoldError {
+    /// Whether this journal is at fault, and not the store as a whole: others can be read.
+    pub fn is_of_this_journal(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Damaged(_)),
+            Self::Chain(_) | Self::Illegal { .. } => true,
+        }
+    }
+}
+
 /// Why an incident cannot be read from the journals: neither shown nor replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -45,6 +57,27 @@ pub enum ReadError {
     Unknown(IncidentId),
 }
 
+/// A service with the end of its journal.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// The state.
+    pub service: Service,
+    /// What the next record continues.
+    pub tip: Tip,
+    /// How many records had to be read.
+    pub read: u64,
+    /// Whether a snapshot was found that does not fit.
+    pub dropped: bool,
+}
+
+/// Reads a journal from its last snapshot: what it costs does not grow with the journal. A service without a journal is a new one.
+pub async fn recover(store: &dyn Store, name: &ServiceName) -> Result<Recovered, FoldError> {
+    let history = History::from_snapshot(store, name, u64::MAX).await?;
+    let (began_at, dropped) = (history.began_at, history.dropped);
+    let (service, tip) = history.finish().await?;
+    Ok(Recovered { service, tip, read: tip.length - began_at, dropped })
+}
+
 /// A service with the end of its journal and all that happened.
 #[derive(Debug, Clone)]
 pub struct Folded {
@@ -56,17 +89,14 @@ pub struct Folded {
     pub events: Vec<(UnixMillis, Event)>,
 }
 
-/// Reads and applies the whole journal of `name`. A service without a journal is a new one.
+/// Reads and applies the whole journal of `name`, whatever snapshots say: for tests and comparisons. All of it is in memory afterwards, so nothing
+/// that people or a start wait for may use it; see [`recover`].
 pub async fn fold(store: &dyn Store, name: &ServiceName) -> Result<Folded, FoldError> {
-    let mut folded = Folded { service: Service::new(name.clone()), tip: Tip::START, events: Vec::new() };
-    for record in store.journal(name, 0).await? {
-        let envelope = record.read::<Event>(folded.tip)?;
-        folded.service = folded
-            .service
-            .apply(envelope.at, &envelope.event)
-            .map_err(|source| FoldError::Illegal { service: name.clone(), number: record.number, source })?;
-        folded.tip = record.tip();
-        folded.events.push((envelope.at, envelope.event));
+    let mut history = History::whole(store, name);
+    let mut events = Vec::new();
+    while let Some(step) = history.next().await? {
+        events.push((step.at, step.event));
     }
-    Ok(folded)
+    let (service, tip) = history.finish().await?;
+    Ok(Folded { service, tip, events })
 }

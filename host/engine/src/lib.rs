@@ -18,22 +18,30 @@ mod engine;
 mod facts;
 mod fold;
 mod held_up;
+mod history;
+mod list;
 mod mailbox;
 mod meter;
 mod obey;
 mod pace;
 mod perform;
+mod read_model;
 pub mod replay;
+mod retention;
 mod setup;
 mod staged;
 mod trials;
+mod verify;
 pub mod view;
 
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{DriverHealth, Engine, StartError};
-pub use fold::{FoldError, Folded, ReadError, fold};
+pub use fold::{FoldError, Folded, ReadError, Recovered, fold, recover};
 pub use held_up::HeldUp;
+pub use list::incidents;
+pub use retention::PruneReport;
 pub use setup::{
-    Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup,
+    Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,
 };
+pub use verify::{Findings, ReadModel, Verified, verify};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ripcord_core::event::{AboutVersion, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted};
+use ripcord_core::event::{
+    AboutIncident, AboutVersion, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted,
+};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::VersionName;
 use ripcord_core::plan::Vote;
@@ -81,6 +83,12 @@ async fn event(
             let version = setup.ports.registry.version(&version).await?.version;
             Event::Adopted(Adopted { version, person, reason })
         }
+        Ask::Keep(incident) => {
+            Event::IncidentKept(AboutIncident { incident: incident.clone(), person, reason })
+        }
+        Ask::Release(incident) => {
+            Event::IncidentReleased(AboutIncident { incident: incident.clone(), person, reason })
+        }
         Ask::Answer(applied) => Event::ShiftAnswered(ShiftAnswered { person, applied: *applied, reason }),
     })
 }
@@ -144,6 +152,8 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         Ask::Pull { .. } | Ask::Abort | Ask::Dismiss | Ask::Answer(_) => now,
         Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
+        Ask::Keep(incident) => format!("the content of `{incident}` is kept, however old it becomes"),
+        Ask::Release(incident) => format!("the content of `{incident}` goes by its age again"),
         Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),
         Ask::Adopt(version) => match version {
             Some(version) => format!("`{version}` is attested: `{}` can go back to it", after.name),

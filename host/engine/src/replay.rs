@@ -1,7 +1,7 @@
 //! Running recorded decisions again, with nothing but the store.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Decision, Event};
@@ -11,7 +11,8 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_sandbox::{Fault, LogLine, Policy, RecordedEnd, Recording, Replayed, Sandbox};
 
-use crate::fold::{Folded, ReadError, fold};
+use crate::fold::ReadError;
+use crate::history::History;
 
 /// What came of one decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,8 +104,8 @@ pub async fn replay(
     let mut policies = BTreeMap::new();
     let mut report = ReplayReport::default();
     for service in services {
-        let folded = fold(store, &service).await?;
-        for (at, of, decision) in decisions(&service, &folded) {
+        let mut reader = Reader::new(store, &service, incident).await?;
+        while let Some((at, of, decision)) = reader.next().await? {
             if incident.is_some() && of.as_ref() != incident {
                 continue;
             }
@@ -136,22 +137,50 @@ pub async fn replay(
     }
 }
 
-/// Every decision of a journal with its time and the incident it belongs to. The decisions that opened an incident belong to it.
-pub(crate) fn decisions(
-    service: &ServiceName,
-    folded: &Folded,
-) -> Vec<(UnixMillis, Option<IncidentId>, Decision)> {
-    let mut state = ripcord_core::service::Service::new(service.clone());
-    let mut all = Vec::new();
-    for (at, event) in &folded.events {
-        let before = state.incident.as_ref().map(|incident| incident.id.clone());
-        if let Ok(next) = state.apply(*at, event) {
-            state = next;
-        }
-        let of = before.or_else(|| state.incident.as_ref().map(|incident| incident.id.clone()));
-        all.extend(decisions_of(event).into_iter().map(|decision| (*at, of.clone(), decision.clone())));
+/// Reads decisions out of a journal, one by one.
+struct Reader<'a> {
+    history: History<'a>,
+    /// Of the record that was read last.
+    read: VecDeque<(UnixMillis, Option<IncidentId>, Decision)>,
+    /// After this record there are no more that are wanted.
+    last: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// Of a whole journal, or of the records of one incident.
+    async fn new(
+        store: &'a dyn Store,
+        service: &ServiceName,
+        incident: Option<&IncidentId>,
+    ) -> std::result::Result<Self, ReadError> {
+        let spans = match incident {
+            Some(incident) => store.timeline(incident).await?,
+            None => Vec::new(),
+        };
+        let (history, last) = match (spans.first(), spans.last()) {
+            (Some(first), Some(last)) => {
+                (History::from_snapshot(store, service, first.first).await?, last.last)
+            }
+            _ => (History::whole(store, service), u64::MAX),
+        };
+        Ok(Self { history, read: VecDeque::new(), last })
     }
-    all
+
+    /// A decision with its time and the incident it belongs to. The decisions that opened an incident belong to it.
+    async fn next(
+        &mut self,
+    ) -> std::result::Result<Option<(UnixMillis, Option<IncidentId>, Decision)>, ReadError> {
+        let open =
+            |history: &History<'_>| history.state().incident.as_ref().map(|incident| incident.id.clone());
+        while self.read.is_empty() && self.history.tip().length <= self.last {
+            let before = open(&self.history);
+            let Some(step) = self.history.next().await? else { break };
+            let of = before.or_else(|| open(&self.history));
+            let all = decisions_of(&step.event).into_iter();
+            self.read.extend(all.map(|decision| (step.at, of.clone(), decision.clone())));
+        }
+        Ok(self.read.pop_front())
+    }
 }
 
 /// The decisions that an event records.

@@ -8,6 +8,7 @@ use cap_std::fs::Dir;
 use ripcord_core::fact::FactKind;
 use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
+use ripcord_core::retention::Class;
 use ripcord_core::role::ServiceFacts;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::Terms;
@@ -34,6 +35,8 @@ pub struct HostSetup {
     pub staging: Arc<Dir>,
     /// For every policy call.
     pub limits: Limits,
+    /// How long content is kept.
+    pub retention: Retention,
     /// The release of this host, for the record.
     pub host_version: String,
     /// All protected services.
@@ -54,6 +57,30 @@ pub struct Announcing {
 impl Default for Announcing {
     fn default() -> Self {
         Self { call_max: Millis::seconds(30), pause_max: Millis::minutes(5), matters_for: Millis::hours(24) }
+    }
+}
+
+/// How long content is kept. Commitments stay for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// By class, counted from the record that needs it. A class without one has its default; none is below its minimum.
+    pub ages: BTreeMap<Class, Millis>,
+    /// Between two looks for what may go. Default: 1 h.
+    pub every: Millis,
+    /// The longest time for which a signal counts as a repeat of another: so long it stays in the intake. Default: 0.
+    pub window_max: Millis,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { ages: BTreeMap::new(), every: Millis::hours(1), window_max: Millis(0) }
+    }
+}
+
+impl Retention {
+    /// How long content of `class` is kept.
+    pub fn age(&self, class: Class) -> Millis {
+        self.ages.get(&class).copied().unwrap_or(class.age_default()).max(class.age_min())
     }
 }
 

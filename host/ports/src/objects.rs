@@ -13,4 +13,7 @@ pub trait Objects: Send + Sync {
 
     /// What was kept, checked against its digest; none if there is no such object.
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Removes an object for good. Doing it twice, or where there is none, is harmless.
+    async fn remove(&self, digest: &Digest) -> Result<(), PortError>;
 }

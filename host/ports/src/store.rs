@@ -6,8 +6,11 @@ use ripcord_core::digest::Digest;
 use ripcord_core::fact::PastIncident;
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{IncidentId, ServiceName, SignalId, SourceName};
+use ripcord_core::retention::Class;
 use ripcord_core::signal::Signal;
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::{Millis, UnixMillis};
+use serde::{Deserialize, Serialize};
 
 /// A failure of the store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,6 +79,19 @@ pub struct StoredSignal {
     pub consumed: bool,
 }
 
+/// A signal that is kept and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// As far as it can be told.
+    pub signal: String,
+    /// Whose it was to be.
+    pub service: Option<String>,
+    /// When it came.
+    pub received_at: UnixMillis,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// A blob to be written with the events that refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBlob {
@@ -98,6 +114,89 @@ pub struct IncidentLine {
     pub summary: String,
 }
 
+/// A record that an incident's page tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// Number of the record.
+    pub number: u64,
+}
+
+/// A run of records that an incident's page tells of, the first and the last included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Number of the first.
+    pub first: u64,
+    /// Number of the last.
+    pub last: u64,
+}
+
+/// Something that moved, as a record tells it. Derived from the journals and can be made anew from them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeLine {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Number of the record.
+    pub number: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// What moved: `live`, `production-name`, `configuration`, `standing`.
+    pub facet: String,
+    /// From where; none where that is not known.
+    pub from: Option<String>,
+    /// To where.
+    pub to: String,
+    /// Who or what moved it.
+    pub by: String,
+}
+
+/// A snapshot and what it is kept for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSnapshot {
+    /// The state.
+    pub snapshot: Snapshot,
+    /// The incident whose page is read from it. One without is replaced by the next without.
+    pub opens: Option<IncidentId>,
+}
+
+/// What a record needs of a blob: for so long, the blob is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// What it is kept for.
+    pub class: Class,
+    /// The incident that it belongs to, if it does.
+    pub incident: Option<IncidentId>,
+    /// Number of the record.
+    pub number: u64,
+    /// Time of the record.
+    pub at: UnixMillis,
+    /// The content.
+    pub content: Content,
+}
+
+/// Where content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// A blob of this store, by its commitment.
+    Blob(Digest),
+    /// An object of evidence, outside this store, by its digest.
+    Object(Digest),
+}
+
+/// Which uses are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expired<'a> {
+    /// Of which service.
+    pub service: &'a ServiceName,
+    /// Of which class.
+    pub class: Class,
+    /// By records before this instant.
+    pub before: UnixMillis,
+    /// Not those of these incidents.
+    pub spared: &'a [IncidentId],
+}
+
 /// One atomic step of a service: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
@@ -109,6 +208,16 @@ pub struct Append {
     pub consumed: Vec<SignalId>,
     /// Lines to insert or replace.
     pub incidents: Vec<IncidentLine>,
+    /// Records that incidents' pages tell of, in order.
+    pub timeline: Vec<TimelineEntry>,
+    /// What moved.
+    pub changes: Vec<ChangeLine>,
+    /// Of the state before the first or after the last of the records.
+    pub snapshots: Vec<KeptSnapshot>,
+    /// What the records need of blobs and objects.
+    pub uses: Vec<Use>,
+    /// Uses that are over. A blob that is of no more use is erased.
+    pub over: Vec<Use>,
 }
 
 /// What the signal list is restricted to.
@@ -129,20 +238,46 @@ pub trait Store: Send + Sync {
     /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first.
+    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first. One that cannot be read is set aside and counted in
+    /// [`Store::set_aside`]: it never holds up those after it.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
+
+    /// Signals that could not be read, at most `limit`.
+    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError>;
 
     /// Services that have signals waiting.
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError>;
 
     /// Erases a blob's content and salt for good; false if it was erased before. Its commitment stays in the journal.
-    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError>;
+    async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError>;
 
     /// Appends at least one record: when it returns it is on disk. [`StoreError::Moved`] if the first record does not continue the journal.
     async fn append(&self, append: Append) -> Result<Tip, StoreError>;
 
-    /// The records of a service's journal from number `from` on.
-    async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError>;
+    /// At most `limit` records of a service's journal from number `from` on. A journal may have millions: read it page by page.
+    async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError>;
+
+    /// The longest snapshot of a service that has no more than `length_max` records. Whoever uses it judges whether it fits.
+    async fn snapshot(&self, service: &ServiceName, length_max: u64) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Keeps a snapshot in place of all of its service that no incident's page is read from. For who found that the last one does not fit.
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError>;
+
+    /// Which records an incident's page tells of, in order.
+    async fn timeline(&self, incident: &IncidentId) -> Result<Vec<Span>, StoreError>;
+
+    /// What moved, newest first.
+    async fn changes(&self, service: &ServiceName, limit: u32) -> Result<Vec<ChangeLine>, StoreError>;
+
+    /// Uses that are over, at most `limit`, oldest first.
+    async fn expired(&self, expired: Expired<'_>, limit: u32) -> Result<Vec<Use>, StoreError>;
+
+    /// How many records still need it.
+    async fn uses(&self, content: Content) -> Result<u64, StoreError>;
+
+    /// Forgets signals of the intake that have entered a journal, or that no route took, and came before `before`: at most `limit`. How many.
+    /// Their keys no longer count, so `before` must be older than every window.
+    async fn forget_signals(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError>;
 
     /// Services that have a journal.
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError>;
@@ -150,7 +285,7 @@ pub trait Store: Send + Sync {
     /// A blob's content, checked against its commitment; none if it was erased.
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Lines of the incident list, newest first.
+    /// Lines of the incident list, newest first. One that is damaged is left out, so that it hides no other: the journal still tells of its incident.
     async fn incidents(
         &self,
         service: Option<&ServiceName>,

@@ -119,6 +119,9 @@ pub enum Command {
     /// Marks that keep condemned versions out
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// What the host knows: how much there is, what may go, whether it is whole
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Signals as they were taken in
     #[command(subcommand)]
     Signals(SignalsCommand),
@@ -253,6 +256,44 @@ pub enum IncidentsCommand {
     Show {
         /// Which, such as `fraud-api:3`
         incident: IncidentId,
+    },
+    /// Keep an incident's content, however old it becomes
+    Keep(AboutIncident),
+    /// Let its content go by its age again
+    Release(AboutIncident),
+}
+
+/// `ripcord store`.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Show how much there is of what, and what may go
+    Show,
+    /// Erase what is older than it is kept for; a running host does so every hour by itself
+    Prune,
+    /// Copy the store and its evidence into a new folder, also while a host runs
+    Backup {
+        /// The folder; it must not exist
+        folder: PathBuf,
+    },
+    /// Read everything again: are the journals whole, is all that is derived from them right?
+    Verify {
+        /// Only this service
+        service: Option<ServiceName>,
+        /// Make what is derived anew where it is wrong; no host may run
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Begin another store where the one that was here is lost: without its holds, standings and history
+    New {
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Say that the store that is here is the right one, although it is another or an older one
+    Accept {
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
 }
 

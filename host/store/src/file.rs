@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Fault, integer};
+use crate::marker::Marker;
 
 /// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Claim {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -71,7 +73,16 @@ fn private(path: &Path, suffix: &str) -> io::Result<File> {
     options.open(beside(path, suffix))
 }
 
-fn unusable(path: &Path, error: &io::Error) -> StoreError {
+/// A new file that only its owner can read; one that is there is emptied.
+pub(crate) fn private_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+pub(crate) fn unusable(path: &Path, error: &io::Error) -> StoreError {
     let advice = match error.kind() {
         io::ErrorKind::NotFound => "make its folder first",
         io::ErrorKind::PermissionDenied => "let the user that runs the host read and write it",
@@ -95,6 +106,22 @@ pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
         Ok(())
     };
     make().map_err(|error| unusable(path, &error))
+}
+
+/// Gives the store and what belongs to it other names; none if there is none.
+pub(crate) fn put_aside(path: &Path, at: UnixMillis) -> Result<Option<PathBuf>, StoreError> {
+    let suffix = format!(".aside-{}", at.0);
+    let mut aside = None;
+    for part in ["", "-wal", "-shm"] {
+        let (from, to) = (beside(path, part), beside(path, &format!("{suffix}{part}")));
+        match std::fs::rename(&from, &to) {
+            Ok(()) if part.is_empty() => aside = Some(to),
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(&from, &error)),
+        }
+    }
+    Ok(aside)
 }
 
 /// The connection that writes.
@@ -122,11 +149,44 @@ pub(crate) fn writing(path: &Path, options: &Options) -> Result<Connection, Faul
     Ok(connection)
 }
 
+/// The store that is at `path`; none where there is no file, or one without any content.
+pub(crate) fn found(path: &Path) -> Result<Option<Marker>, StoreError> {
+    let empty = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len() == 0 && !beside(path, "-wal").exists(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(unusable(path, &error)),
+    };
+    if empty {
+        return Ok(None);
+    }
+    let read = || -> Result<Option<Marker>, Fault> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        match crate::migrate::check(&connection, path)? {
+            0 => Ok(None),
+            _ => Ok(Some(known(&connection)?)),
+        }
+    };
+    Ok(read()?)
+}
+
+/// What a folder remembers of the store behind `connection`.
+pub(crate) fn known(connection: &Connection) -> Result<Marker, Fault> {
+    let installation = crate::projections::installation(connection)?;
+    let records: i64 =
+        connection.query_row("SELECT coalesce(max(position), 0) FROM records", [], |row| row.get(0))?;
+    Ok(Marker { installation, records: u64::try_from(records).unwrap_or_default() })
+}
+
 /// A connection that cannot write.
 pub(crate) fn reading(path: &Path) -> Result<Connection, Fault> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// A connection for copying the file: it writes nothing here.
+pub(crate) fn copying(path: &Path) -> Result<Connection, Fault> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {

@@ -2,7 +2,8 @@
 
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::Signal;
-use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::{Accepted, NewSignal, SetAside, SignalFilter, StoreError, StoredSignal};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
@@ -101,9 +102,7 @@ fn repeat(connection: &Connection, position: i64, id: &str) -> Result<Accepted, 
 pub(crate) fn consume(connection: &Connection, service: &ServiceName, ids: &[SignalId]) -> Result<(), Fault> {
     for id in ids {
         let changed = connection
-            .prepare_cached(
-                "UPDATE signals SET consumed = 1 WHERE id = ?1 AND service = ?2 AND consumed = 0",
-            )?
+            .prepare_cached("UPDATE signals SET state = 1 WHERE id = ?1 AND service = ?2 AND state = 0")?
             .execute([id.as_str(), service.as_str()])?;
         if changed != 1 {
             return Err(
@@ -115,6 +114,7 @@ pub(crate) fn consume(connection: &Connection, service: &ServiceName, ids: &[Sig
 }
 
 /// What a filter asks for; owned, because it crosses threads.
+#[derive(Debug, Clone)]
 pub(crate) enum Wanted {
     /// Newest first.
     Unrouted,
@@ -131,34 +131,48 @@ impl From<SignalFilter<'_>> for Wanted {
     }
 }
 
-/// Lists signals.
-pub(crate) fn signals(
-    connection: &Connection,
-    wanted: &Wanted,
-    limit: u32,
-) -> Result<Vec<StoredSignal>, Fault> {
+/// What a look at the intake found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Those that can be read.
+    pub(crate) signals: Vec<StoredSignal>,
+    /// The places of those that cannot: to be set aside.
+    pub(crate) unreadable: Vec<i64>,
+}
+
+/// Unreadable ones that one look passes over at most, so that it ends.
+const UNREADABLE_MAX: usize = 1_024;
+
+/// Lists signals. What cannot be read is passed over.
+pub(crate) fn signals(connection: &Connection, wanted: &Wanted, limit: u32) -> Result<Found, Fault> {
     let mut statement;
     let mut rows = match wanted {
         Wanted::Unrouted => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, consumed FROM signals WHERE service IS NULL AND consumed = 0
-                 ORDER BY position DESC LIMIT ?1",
+                "SELECT body, source, service, times, state, position FROM signals WHERE service IS NULL AND state = 0
+                 ORDER BY position DESC",
             )?;
-            statement.query([limit])?
+            statement.query([])?
         }
         Wanted::Waiting(service) => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, consumed FROM signals WHERE service = ?1 AND consumed = 0
-                 ORDER BY position LIMIT ?2",
+                "SELECT body, source, service, times, state, position FROM signals WHERE service = ?1 AND state = 0
+                 ORDER BY position",
             )?;
-            statement.query(params![service.as_str(), limit])?
+            statement.query(params![service.as_str()])?
         }
     };
-    let mut signals = Vec::new();
-    while let Some(row) = rows.next()? {
-        signals.push(stored(row)?);
+    let mut found = Found::default();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    while found.signals.len() < limit && found.unreadable.len() < UNREADABLE_MAX {
+        let Some(row) = rows.next()? else { break };
+        match stored(row) {
+            Ok(signal) => found.signals.push(signal),
+            Err(Fault::Store(StoreError::Damaged(_))) => found.unreadable.push(row.get(5)?),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(signals)
+    Ok(found)
 }
 
 fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
@@ -169,19 +183,70 @@ fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
     let source = source.map_err(|error| damaged(what(), error))?;
     let service = row.get::<_, Option<String>>(2)?.map(ServiceName::new).transpose();
     let service = service.map_err(|error| damaged(what(), error))?;
-    Ok(StoredSignal { source, service, times: row.get(3)?, consumed: row.get(4)?, signal })
+    let consumed = row.get::<_, i64>(4)? == 1;
+    Ok(StoredSignal { source, service, times: row.get(3)?, consumed, signal })
 }
 
-/// Services that have signals waiting, by name.
+/// Takes signals that cannot be read out of the way of others. They are kept.
+pub(crate) fn put_aside(connection: &Connection, positions: &[i64]) -> Result<(), Fault> {
+    let mut update =
+        connection.prepare_cached("UPDATE signals SET state = 2 WHERE position = ?1 AND state = 0")?;
+    for position in positions {
+        update.execute([position])?;
+    }
+    Ok(())
+}
+
+/// Signals that cannot be read: those that were put aside, oldest first.
+pub(crate) fn set_aside(connection: &Connection, limit: u32) -> Result<Vec<SetAside>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body, source, service, times, state, position, id, received_at FROM signals WHERE state = 2
+         ORDER BY position LIMIT ?1",
+    )?;
+    let mut rows = statement.query([limit])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let why = match stored(row) {
+            Ok(_) => "it could not be read when it was due".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        all.push(SetAside {
+            signal: row.get(6)?,
+            service: row.get(2)?,
+            received_at: UnixMillis(u64::try_from(row.get::<_, i64>(7)?).unwrap_or_default()),
+            why,
+        });
+    }
+    Ok(all)
+}
+
+/// Forgets what was consumed, or had no route, before `before`.
+pub(crate) fn forget(connection: &Connection, before: UnixMillis, limit: u32) -> Result<u64, Fault> {
+    let forgotten = connection
+        .prepare_cached(
+            "DELETE FROM signals WHERE position IN (
+                 SELECT position FROM signals WHERE received_at < ?1 AND (state = 1 OR (state = 0 AND service IS NULL))
+                 ORDER BY received_at LIMIT ?2)",
+        )?
+        .execute(params![integer(before.0), limit])?;
+    Ok(forgotten as u64)
+}
+
+/// Services that have signals waiting, by name. A name that no service can have is passed over.
 pub(crate) fn services(connection: &Connection) -> Result<Vec<ServiceName>, Fault> {
-    crate::journal::names(
-        connection,
-        // One step down the index a service, however many signals each has.
+    // One step down the index a service, however many signals each has.
+    let mut statement = connection.prepare_cached(
         "WITH RECURSIVE each (service) AS (
-             SELECT min(service) FROM signals WHERE consumed = 0
+             SELECT min(service) FROM signals WHERE state = 0
              UNION ALL
-             SELECT (SELECT min(service) FROM signals WHERE consumed = 0 AND service > each.service)
+             SELECT (SELECT min(service) FROM signals WHERE state = 0 AND service > each.service)
              FROM each WHERE each.service IS NOT NULL)
          SELECT service FROM each WHERE service IS NOT NULL",
-    )
+    )?;
+    let mut rows = statement.query([])?;
+    let mut names = Vec::new();
+    while let Some(row) = rows.next()? {
+        names.extend(ServiceName::new(row.get::<_, String>(0)?).ok());
+    }
+    Ok(names)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::error::{Fault, damaged, digest, integer, refused};
-use crate::{blobs, intake, projections};
+use crate::{blobs, intake, pack, projections, retention, services, snapshots};
 
 /// An append that is whole in itself; whether it fits the journal shows in the transaction.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Prepared {
     expected: Tip,
     /// What the last record leaves.
     tip: Tip,
+    /// In the order of the records.
+    packed: Vec<Vec<u8>>,
+    blobs: Vec<blobs::Line>,
+    snapshots: Vec<snapshots::Line>,
     append: Append,
 }
 
@@ -31,7 +35,7 @@ struct Place {
 
 impl Prepared {
     /// Checks that the records chain, the blobs match their commitments, and all is of one service.
-    pub(crate) fn new(append: Append) -> Result<Self, StoreError> {
+    pub(crate) fn new(mut append: Append) -> Result<Self, StoreError> {
         let Some(first) = append.records.first() else {
             return Err(refused("an append needs at least one record"));
         };
@@ -47,11 +51,26 @@ impl Prepared {
             record.read::<IgnoredAny>(tip).map_err(refused)?;
             tip = record.tip();
         }
-        append.blobs.iter().try_for_each(blobs::check)?;
+        let packed = append.records.iter().map(|record| pack::record(&record.bytes)).collect();
+        let blobs = std::mem::take(&mut append.blobs);
+        let blobs = blobs.into_iter().map(blobs::Line::new).collect::<Result<_, _>>()?;
+        let kept = std::mem::take(&mut append.snapshots);
+        let snapshots = kept.into_iter().map(snapshots::Line::new).collect::<Result<Vec<_>, _>>()?;
+        let fits = |line: &snapshots::Line| {
+            *line.service() == service && (line.tip() == expected || line.tip() == tip)
+        };
+        if !snapshots.iter().all(fits) {
+            return Err(refused(format!(
+                "a snapshot is not of `{service}` before the first or after the last of its new records"
+            )));
+        }
         if let Some(line) = append.incidents.iter().find(|line| line.service != service) {
             return Err(refused(format!("incident `{}` is not of `{service}`", line.incident.id)));
         }
-        Ok(Self { service, expected, tip, append })
+        if let Some(line) = append.changes.iter().find(|line| line.service != service) {
+            return Err(refused(format!("change {} is not of `{service}`", line.number)));
+        }
+        Ok(Self { service, expected, tip, packed, blobs, snapshots, append })
     }
 
     /// Writes all of it; the tip afterwards.
@@ -59,22 +78,33 @@ impl Prepared {
         if tip(connection, &self.service)? != self.expected {
             return Err(StoreError::Moved { service: self.service.clone() }.into());
         }
-        for blob in &self.append.blobs {
-            blobs::insert(connection, blob)?;
+        let service = services::id_or_new(connection, &self.service)?;
+        for blob in &self.blobs {
+            blob.insert(connection)?;
         }
         let mut insert = connection
             .prepare_cached("INSERT INTO records (service, number, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?;
-        for record in &self.append.records {
-            insert.execute(params![
-                record.service.as_str(),
-                integer(record.number),
-                record.hash.as_bytes(),
-                record.bytes
-            ])?;
+        for (record, packed) in self.append.records.iter().zip(&self.packed) {
+            insert.execute(params![service, integer(record.number), record.hash.as_bytes(), packed])?;
         }
         intake::consume(connection, &self.service, &self.append.consumed)?;
         for line in &self.append.incidents {
             projections::set_incident(connection, line)?;
+        }
+        for entry in &self.append.timeline {
+            projections::extend_timeline(connection, entry)?;
+        }
+        for change in &self.append.changes {
+            projections::add_change(connection, service, change)?;
+        }
+        for snapshot in &self.snapshots {
+            snapshot.write(connection, service)?;
+        }
+        for noted in &self.append.uses {
+            retention::note(connection, service, noted)?;
+        }
+        for over in &self.append.over {
+            retention::end(connection, service, over)?;
         }
         Ok(self.tip)
     }
@@ -82,9 +112,10 @@ impl Prepared {
 
 /// The end of a journal.
 fn tip(connection: &Connection, service: &ServiceName) -> Result<Tip, Fault> {
+    let Some(id) = services::id(connection, service)? else { return Ok(Tip::START) };
     let last = connection
         .prepare_cached("SELECT number, hash FROM records WHERE service = ?1 ORDER BY number DESC LIMIT 1")?
-        .query_row([service.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
         .optional()?;
     match last {
         None => Ok(Tip::START),
@@ -96,49 +127,26 @@ fn tip(connection: &Connection, service: &ServiceName) -> Result<Tip, Fault> {
     }
 }
 
-/// The records from number `from` on, as they were written.
+/// At most `limit` records from number `from` on, as they were written.
 pub(crate) fn records(
     connection: &Connection,
     service: &ServiceName,
     from: u64,
+    limit: u32,
 ) -> Result<Vec<Record>, Fault> {
+    let Some(id) = services::id(connection, service)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(
-        "SELECT number, hash, bytes FROM records WHERE service = ?1 AND number >= ?2 ORDER BY number",
+        "SELECT number, hash, bytes FROM records WHERE service = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![service.as_str(), integer(from)])?;
+    let mut rows = statement.query(params![id, integer(from), limit])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         let what = || format!("the journal of `{service}`");
         let number = u64::try_from(row.get::<_, i64>(0)?).map_err(|error| damaged(what(), error))?;
         let hash = digest(&what(), &row.get::<_, Vec<u8>>(1)?)?;
-        records.push(Record { service: service.clone(), number, bytes: row.get(2)?, hash });
+        let bytes = pack::unpack_record(&row.get::<_, Vec<u8>>(2)?)
+            .map_err(|error| damaged(format!("record {number} of `{service}`"), error))?;
+        records.push(Record { service: service.clone(), number, bytes, hash });
     }
     Ok(records)
-}
-
-/// Services that have a journal, by name.
-pub(crate) fn services(connection: &Connection) -> Result<Vec<ServiceName>, Fault> {
-    names(
-        connection,
-        // One step down the index a service, however long the journals are.
-        "WITH RECURSIVE each (service) AS (
-             SELECT min(service) FROM records
-             UNION ALL
-             SELECT (SELECT min(service) FROM records WHERE service > each.service)
-             FROM each WHERE each.service IS NOT NULL)
-         SELECT service FROM each WHERE service IS NOT NULL",
-    )
-}
-
-/// The services that `sql` selects.
-pub(crate) fn names(connection: &Connection, sql: &str) -> Result<Vec<ServiceName>, Fault> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    let mut names = Vec::new();
-    while let Some(row) = rows.next()? {
-        let name =
-            ServiceName::new(row.get::<_, String>(0)?).map_err(|error| damaged("a service's name", error))?;
-        names.push(name);
-    }
-    Ok(names)
 }

@@ -14,13 +14,21 @@ mod error;
 mod file;
 mod intake;
 mod journal;
+mod maintain;
+mod marker;
 mod migrate;
+mod pack;
 mod projections;
 mod readers;
+mod retention;
+mod services;
+mod snapshots;
 mod store;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use file::Options;
-pub use store::SqliteStore;
+pub use maintain::{Amount, Rebuilt, Sizes};
+pub use marker::was_here;
+pub use store::{Decision, SqliteStore};

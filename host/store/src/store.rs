@@ -1,17 +1,20 @@
 //! The store itself: what waits for a flush goes to the writer, what only looks goes to the readers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{
-    Accepted, Append, IncidentLine, NewSignal, SignalFilter, Store, StoreError, StoredSignal,
+    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, KeptSnapshot, NewSignal, SetAside,
+    SignalFilter, Span, Store, StoreError, StoredSignal, Use,
 };
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 use crate::file::{self, Claim, Options};
@@ -19,10 +22,27 @@ use crate::intake::{self, Line, Wanted};
 use crate::journal::{self, Prepared};
 use crate::readers::Readers;
 use crate::writer::Writer;
-use crate::{blobs, migrate, projections};
+use crate::{blobs, marker, migrate, projections, retention, services, snapshots};
 
 /// Blobs up to so many bytes are checked where the caller runs; hashing more would hold up other tasks.
 const CHECKED_INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// The note that holds what people have decided about the store.
+const DECISIONS: &str = "decisions";
+/// More are no more of use.
+const DECISIONS_MAX: usize = 20;
+const REASON_CHARACTERS_MAX: usize = 1_000;
+
+/// What someone has decided about the store as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at: UnixMillis,
+    /// What.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
 
 /// The note that is written to see whether anything can be.
 const WRITABLE: &str = "writable";
@@ -30,8 +50,9 @@ const WRITABLE: &str = "writable";
 /// A store in one SQLite file. Dropping it finishes what waits and closes the file; it blocks meanwhile, [`SqliteStore::close`] does not.
 #[derive(Debug)]
 pub struct SqliteStore {
+    pub(crate) path: PathBuf,
     // Before the writer: the last connection that closes must be the one that can put the write-ahead log away.
-    readers: Readers,
+    pub(crate) readers: Readers,
     /// None if the store was opened for reading only.
     writer: Option<Writer>,
 }
@@ -46,24 +67,83 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let claim = Claim::take(path)?;
+        marker::check(path, file::found(path)?)?;
+        Self::open_claimed(path, options, claim)
+    }
+
+    fn open_claimed(path: &Path, options: Options, claim: Claim) -> Result<Self, StoreError> {
         file::create(path)?;
         let mut connection = file::writing(path, &options)?;
         migrate::migrate(&mut connection, path).map_err(StoreError::from)?;
-        let writer = Writer::start(connection, claim, &options)?;
-        Ok(Self { readers: Readers::new(path.to_owned(), options.readers), writer: Some(writer) })
+        marker::write(path, file::known(&connection).map_err(StoreError::from)?)?;
+        let writer = Writer::start(connection, claim, path, &options)?;
+        let readers = Readers::new(path.to_owned(), options.readers);
+        Ok(Self { path: path.to_owned(), readers, writer: Some(writer) })
+    }
+
+    /// Begins a new store at `path` although another one was there, and writes down why. What is there is put aside, under a name that is given
+    /// back.
+    pub async fn begin_anew(
+        path: impl AsRef<Path>,
+        reason: &str,
+        at: UnixMillis,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let path = path.as_ref();
+        let claim = Claim::take(path)?;
+        let aside = file::put_aside(path, at)?;
+        marker::forget(path)?;
+        let store = Self::open_claimed(path, Options::default(), claim)?;
+        store.note_decision("begun anew", reason, at).await?;
+        store.close().await?;
+        Ok(aside)
+    }
+
+    /// Says that the store at `path` is the right one, although the folder knows another one or a newer one.
+    pub async fn accept(path: impl AsRef<Path>, reason: &str, at: UnixMillis) -> Result<(), StoreError> {
+        let path = path.as_ref();
+        let claim = Claim::take(path)?;
+        if file::found(path)?.is_none() {
+            let text = format!(
+                "there is no store at `{}` to be accepted: `ripcord store new --reason TEXT` begins one",
+                path.display()
+            );
+            return Err(StoreError::Unusable(text));
+        }
+        let store = Self::open_claimed(path, Options::default(), claim)?;
+        store.note_decision("accepted", reason, at).await?;
+        store.close().await
+    }
+
+    /// What people have decided about this store, oldest first.
+    async fn note_decision(&self, what: &str, reason: &str, at: UnixMillis) -> Result<(), StoreError> {
+        let mut decisions = self.decisions().await?;
+        let reason: String = reason.chars().take(REASON_CHARACTERS_MAX).collect();
+        decisions.push(Decision { at, what: what.to_owned(), reason });
+        let first = decisions.len().saturating_sub(DECISIONS_MAX);
+        let value = serde_json::to_vec(&decisions[first..])
+            .map_err(|error| StoreError::Failed(format!("a decision cannot be noted: {error}")))?;
+        self.set_note(DECISIONS, &value).await
+    }
+
+    /// What people have decided about this store, oldest first, the last few.
+    pub async fn decisions(&self) -> Result<Vec<Decision>, StoreError> {
+        let noted = self.note(DECISIONS).await?;
+        Ok(noted.and_then(|noted| serde_json::from_slice(&noted).ok()).unwrap_or_default())
     }
 
     /// Opens the store at `path` for reading, also while a host is running on it. Every write is refused.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         if !path.exists() {
+            marker::check(path, None)?;
             let text =
                 format!("there is none at `{}`: start the host once, or name its path", path.display());
             return Err(StoreError::Unusable(text));
         }
         let check = || migrate::current(&file::reading(path)?, path);
         check()?;
-        Ok(Self { readers: Readers::new(path.to_owned(), Options::default().readers), writer: None })
+        let readers = Readers::new(path.to_owned(), Options::default().readers);
+        Ok(Self { path: path.to_owned(), readers, writer: None })
     }
 
     /// Finishes the writes that wait, then closes the file. Later calls fail.
@@ -92,7 +172,7 @@ impl SqliteStore {
         })
     }
 
-    async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -116,36 +196,92 @@ impl Store for SqliteStore {
 
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
         let wanted = Wanted::from(filter);
-        self.readers.run(move |connection| intake::signals(connection, &wanted, limit)).await
+        let found = self.readers.run(move |connection| intake::signals(connection, &wanted, limit)).await?;
+        let unreadable = found.unreadable;
+        if !unreadable.is_empty() && self.writer.is_some() {
+            tracing::error!(
+                signals = unreadable.len(),
+                "signals cannot be read: they are set aside and kept; `ripcord store show` lists them"
+            );
+            let put = move |connection: &Connection| intake::put_aside(connection, &unreadable);
+            if let Err(error) = self.write(put).await {
+                tracing::warn!(%error, "signals that cannot be read are passed over, and set aside later");
+            }
+        }
+        Ok(found.signals)
+    }
+
+    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError> {
+        self.readers.run(move |connection| intake::set_aside(connection, limit)).await
     }
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {
         self.readers.run(intake::services).await
     }
 
-    async fn erase(&self, reference: &BlobRef, at: UnixMillis) -> Result<bool, StoreError> {
+    async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError> {
         let reference = *reference;
-        self.writer()?.run(true, move |connection| blobs::erase(connection, &reference, at)).await
+        self.writer()?.run(true, move |connection| blobs::erase(connection, &reference)).await
     }
 
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
-        let bytes: usize = append.blobs.iter().map(|blob| blob.content.len()).sum();
+        let bytes: usize = append.blobs.iter().map(|blob| blob.content.len()).sum::<usize>()
+            + append.records.iter().map(|record| record.bytes.len()).sum::<usize>()
+            + append.snapshots.iter().map(|kept| kept.snapshot.state.len()).sum::<usize>();
+        let erases = !append.over.is_empty();
         let prepared = if bytes <= CHECKED_INLINE_BYTES_MAX {
             Prepared::new(append)?
         } else {
             let checking = tokio::task::spawn_blocking(move || Prepared::new(append));
             checking.await.map_err(|error| StoreError::Failed(format!("a check broke off: {error}")))??
         };
-        self.write(move |connection| prepared.write(connection)).await
+        self.writer()?.run(erases, move |connection| prepared.write(connection)).await
     }
 
-    async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError> {
+    async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         let service = service.clone();
-        self.readers.run(move |connection| journal::records(connection, &service, from)).await
+        self.readers.run(move |connection| journal::records(connection, &service, from, limit)).await
+    }
+
+    async fn snapshot(&self, service: &ServiceName, length_max: u64) -> Result<Option<Snapshot>, StoreError> {
+        let service = service.clone();
+        self.readers.run(move |connection| snapshots::longest(connection, &service, length_max)).await
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let line = snapshots::Line::new(KeptSnapshot { snapshot, opens: None })?;
+        self.write(move |connection| match services::id(connection, line.service())? {
+            Some(service) => line.write(connection, service),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    async fn timeline(&self, incident: &IncidentId) -> Result<Vec<Span>, StoreError> {
+        let incident = incident.clone();
+        self.readers.run(move |connection| projections::timeline(connection, &incident)).await
+    }
+
+    async fn changes(&self, service: &ServiceName, limit: u32) -> Result<Vec<ChangeLine>, StoreError> {
+        let service = service.clone();
+        self.readers.run(move |connection| projections::changes(connection, &service, limit)).await
+    }
+
+    async fn expired(&self, expired: Expired<'_>, limit: u32) -> Result<Vec<Use>, StoreError> {
+        let wanted = retention::Wanted::from(expired);
+        self.readers.run(move |connection| retention::expired(connection, &wanted, limit)).await
+    }
+
+    async fn uses(&self, content: Content) -> Result<u64, StoreError> {
+        self.readers.run(move |connection| retention::count(connection, content)).await
+    }
+
+    async fn forget_signals(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError> {
+        self.writer()?.run(true, move |connection| intake::forget(connection, before, limit)).await
     }
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
-        self.readers.run(journal::services).await
+        self.readers.run(services::all).await
     }
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,5 +1,6 @@
 //! The one thread that writes. All jobs that wait go into one transaction, each in a savepoint of its own, and share one flush.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Fault, is_space};
-use crate::file::{Claim, Options};
+use crate::file::{self, Claim, Options};
+use crate::marker;
 
 /// The longest that a write waits for others to share its flush.
 const PATIENCE_MAX: Duration = Duration::from_millis(1);
@@ -71,7 +73,12 @@ type Trouble = Arc<AtomicBool>;
 
 impl Writer {
     /// Starts the thread, which owns the connection, and the claim until the connection is closed.
-    pub(crate) fn start(connection: Connection, claim: Claim, options: &Options) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        connection: Connection,
+        claim: Claim,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
         let (messages, inbox) = mpsc::channel(options.queue.max(1));
         let (ended, trouble) = (Arc::new(OnceLock::new()), Trouble::default());
         let mut thread = Thread {
@@ -83,6 +90,7 @@ impl Writer {
             patience: Duration::ZERO,
             ended: Arc::clone(&ended),
             trouble: Arc::clone(&trouble),
+            path: path.to_owned(),
             _claim: claim,
         };
         let thread = std::thread::Builder::new()
@@ -158,6 +166,7 @@ struct Thread {
     patience: Duration,
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
+    path: PathBuf,
     _claim: Claim,
 }
 
@@ -186,6 +195,10 @@ impl Thread {
             if self.ended.get().is_some() {
                 return;
             }
+        }
+        let known = file::known(&self.connection).map_err(StoreError::from);
+        if let Err(error) = known.and_then(|known| marker::write(&self.path, known)) {
+            tracing::warn!(%error, "how long the store is was not noted beside it: an older one in its place would go unnoticed");
         }
         if let Err(error) = checkpoint(&self.connection) {
             tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");

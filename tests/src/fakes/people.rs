@@ -77,4 +77,10 @@ impl Objects for MemoryObjects {
         self.fuse.alive().await;
         Ok(self.world.change(|all| all.objects.get(&digest.to_string()).cloned()))
     }
+
+    async fn remove(&self, digest: &Digest) -> Result<(), PortError> {
+        self.fuse.alive().await;
+        self.world.change(|all| drop(all.objects.remove(&digest.to_string())));
+        Ok(())
+    }
 }

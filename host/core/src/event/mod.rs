@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::name::{PersonName, VersionName};
+use crate::name::{IncidentId, PersonName, VersionName};
+use crate::retention::Class;
 use crate::target::VersionTarget;
 use crate::terms::Terms;
-use crate::time::Millis;
+use crate::time::{Millis, UnixMillis};
 
 pub use acting::{
     GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome, ShiftProbed,
@@ -115,6 +116,12 @@ pub enum Event {
     Adopted(Adopted),
     /// An instant that was waited for has come.
     Woke,
+    /// A person wants an incident's content kept, however old it becomes.
+    IncidentKept(AboutIncident),
+    /// A person wants it kept no longer.
+    IncidentReleased(AboutIncident),
+    /// Content was erased because of its age. Its commitments stay.
+    Pruned(Pruned),
     /// The host's clock jumped forward; every deadline moves with it.
     ClockJumped {
         /// How far.
@@ -142,6 +149,34 @@ pub struct PersonSaid {
     pub person: PersonName,
     /// Why.
     pub reason: BlobRef,
+}
+
+/// A person's command about an incident that need not be open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AboutIncident {
+    /// Which.
+    pub incident: IncidentId,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// What one look for old content erased, all of one class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// What it was kept for.
+    pub class: Class,
+    /// All of it is from records before this instant.
+    pub before: UnixMillis,
+    /// Number of the first record whose content went.
+    #[serde(with = "crate::time::text_u64")]
+    pub first: u64,
+    /// Number of the last.
+    #[serde(with = "crate::time::text_u64")]
+    pub last: u64,
+    /// How many pieces of content are of no more use to these records.
+    pub pieces: u32,
 }
 
 /// A person's command about a version.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::verifying::Heard;
 use super::{Hold, HoldState, Illegal, Service, TrialDone};
 use crate::blob::BlobRef;
@@ -24,7 +26,7 @@ const LOOKS_APART: Millis = Millis::seconds(1);
 const LAST_ANSWER: Millis = Millis::seconds(30);
 
 /// What was seen of production last. What could not be read leaves what was seen before.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Production {
     /// Versions with a share of the traffic, sorted; none if live was never read.
     pub live: Option<Vec<VersionName>>,
@@ -33,7 +35,7 @@ pub struct Production {
 }
 
 /// A version that someone else put live, until it is known whether it is well.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probation {
     /// Which.
     pub version: VersionTarget,

@@ -1,5 +1,7 @@
 //! By what a version is known again: the digest of its artefact, and what it answers to the golden data.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Illegal, Service, Waiting, clear};
 use crate::effect::Topic;
 use crate::event::{FaultNature, FingerprintTaken, FingerprintWord, Fingerprinted, PinWord, Pinned};
@@ -13,7 +15,7 @@ const TELL_AFTER: u32 = 5;
 const RARELY: Millis = Millis::hours(1);
 
 /// Something about a version that is still to be found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// When it is due.
     pub waiting: Waiting,

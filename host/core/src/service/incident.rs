@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::event::{
@@ -16,7 +18,7 @@ use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
 /// One episode of one service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its id.
     pub id: IncidentId,
@@ -67,7 +69,7 @@ pub struct Incident {
 }
 
 /// What a person wants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     /// Who.
     pub person: PersonName,
@@ -80,7 +82,7 @@ pub struct Wish {
 }
 
 /// A trial that need not be run again in its round.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialDone {
     /// Number of the plan at hand then; 0 without one.
     pub plan: u32,
@@ -95,7 +97,7 @@ pub struct TrialDone {
 }
 
 /// What a verification policy found last.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// Number of the plan at hand then; 0 without one.
     pub plan: u32,
@@ -106,7 +108,7 @@ pub struct Found {
 }
 
 /// How far an incident is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Phase {
     /// Evidence first.
     Preserving,
@@ -123,7 +125,7 @@ pub enum Phase {
 }
 
 /// A step that is tried again later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// When the step was first due.
     pub since: UnixMillis,
@@ -134,7 +136,7 @@ pub struct Waiting {
 }
 
 /// Who has agreed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Authorising {
     /// When approval was first asked for.
     pub opened_at: UnixMillis,
@@ -161,7 +163,7 @@ pub struct Authorising {
 }
 
 /// Whether the approval policies agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Agreement {
     /// At least one waits or faulted.
     Open,
@@ -170,7 +172,7 @@ pub enum Agreement {
 }
 
 /// Which step of which rung is next.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Acting {
     /// Counted from zero.
     pub rung: u32,
@@ -191,7 +193,7 @@ pub struct Acting {
 }
 
 /// By whose word a plan is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authority {
     /// Rules alone.
     Policies,
@@ -200,7 +202,7 @@ pub enum Authority {
 }
 
 /// The step of a rung.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StepState {
     /// The artefact is fetched.
     Staging(Waiting),
@@ -234,7 +236,7 @@ pub enum StepState {
 }
 
 /// What the host saw of a target in one round of its preflight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tried {
     /// Nothing yet.
     NotYet,
@@ -243,7 +245,7 @@ pub enum Tried {
 }
 
 /// How far a shift is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shifting {
     /// Counted from one.
     pub attempt: u32,
@@ -256,7 +258,7 @@ pub struct Shifting {
 }
 
 /// What is known of a shift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intent {
     /// It was not begun.
     NotBegun,
@@ -265,7 +267,7 @@ pub enum Intent {
 }
 
 /// Why a person must decide.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
     /// What is wanted of them.
     pub question: NeedKind,
@@ -278,7 +280,7 @@ pub struct Need {
 }
 
 /// What is wanted of a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NeedKind {
     /// Did the shift happen?
     DidTheShiftHappen,
@@ -287,7 +289,7 @@ pub enum NeedKind {
 }
 
 /// When an incident got where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Marks {
     /// As the trigger says.
     pub harm_began_at: Option<UnixMillis>,

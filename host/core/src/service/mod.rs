@@ -26,7 +26,9 @@ pub use promotion::Promotion;
 pub use versions::{Hold, HoldState, KnownVersion};
 pub use watching::{Judged, TakenSignal, Watching};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
@@ -38,8 +40,12 @@ use crate::signal::Severity;
 use crate::terms::{Mode, Terms};
 use crate::time::UnixMillis;
 
+/// Incidents of one service whose content people may keep beyond its age.
+const KEPT_MAX: usize = 1_000;
+
 /// One protected service: a function of its journal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
@@ -85,6 +91,8 @@ pub struct Service {
     pub incidents: u32,
     /// Announcements that are still to be delivered.
     pub outbox: Vec<Outgoing>,
+    /// Incidents whose content a person wants kept.
+    pub kept: BTreeSet<IncidentId>,
 }
 
 /// An event that cannot happen in this state. The text says what the reader can do.
@@ -121,6 +129,15 @@ pub enum Illegal {
     /// Already so.
     #[error("`{0}` is {1} already")]
     Already(ServiceName, &'static str),
+    /// No incident of that id.
+    #[error("there is no incident `{0}`; `ripcord incidents list` shows all")]
+    UnknownIncident(IncidentId),
+    /// It is not kept.
+    #[error("`{0}` is not kept: its content goes by its age")]
+    NotKept(IncidentId),
+    /// More would never be forgotten.
+    #[error("{0} incidents are kept already; `ripcord incidents release` lets one go")]
+    TooManyKept(usize),
     /// Time ran backwards in the journal.
     #[error("the event is dated before the last one")]
     Backwards,
@@ -155,15 +172,21 @@ impl Service {
             last_settled: None,
             incidents: 0,
             outbox: Vec::new(),
+            kept: BTreeSet::new(),
         }
     }
 
     /// The service after `event`, or why the event cannot happen now.
     pub fn apply(&self, at: UnixMillis, event: &Event) -> Result<Self, Illegal> {
+        self.clone().applied(at, event)
+    }
+
+    /// The same without a copy, for who folds a journal and has no use for the state before.
+    pub fn applied(self, at: UnixMillis, event: &Event) -> Result<Self, Illegal> {
         if at < self.at {
             return Err(Illegal::Backwards);
         }
-        let mut next = self.clone();
+        let mut next = self;
         next.at = at;
         next.length += 1;
         match event {
@@ -202,6 +225,9 @@ impl Service {
             Event::Resumed(_) => next.resumed()?,
             Event::HoldLifted(lifted) => next.hold_lifted(&lifted.version)?,
             Event::Adopted(adopted) => next.adopted(adopted)?,
+            Event::IncidentKept(about) => next.incident_kept(&about.incident)?,
+            Event::IncidentReleased(about) => next.incident_released(&about.incident)?,
+            Event::Pruned(_) => {}
             Event::Woke => next.woke(),
             Event::ClockJumped { by } => next.clock_jumped(*by),
         }
@@ -342,6 +368,25 @@ impl Service {
         self.identity_woke();
         self.authority_woke();
         self.acting_woke();
+    }
+
+    fn incident_kept(&mut self, incident: &IncidentId) -> Result<(), Illegal> {
+        let of_this = incident.service().as_ref() == Some(&self.name);
+        if !of_this || !incident.number().is_some_and(|number| (1..=self.incidents).contains(&number)) {
+            return Err(Illegal::UnknownIncident(incident.clone()));
+        }
+        if self.kept.len() >= KEPT_MAX {
+            return Err(Illegal::TooManyKept(KEPT_MAX));
+        }
+        if self.kept.insert(incident.clone()) {
+            Ok(())
+        } else {
+            Err(Illegal::Already(self.name.clone(), "keeping it"))
+        }
+    }
+
+    fn incident_released(&mut self, incident: &IncidentId) -> Result<(), Illegal> {
+        if self.kept.remove(incident) { Ok(()) } else { Err(Illegal::NotKept(incident.clone())) }
     }
 
     pub(crate) fn open_incident(&self) -> Result<&Incident, Illegal> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{HoldState, Illegal, Incident, Service, Waiting, clear};
 use crate::effect::Topic;
 use crate::event::{FaultNature, InProduction, Observed, Promoted, PromotionWord};
@@ -13,7 +15,7 @@ use crate::target::Target;
 const TELL_AFTER: u32 = 5;
 
 /// The registry's production name is still to be moved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promotion {
     /// The incident that brought the version back.
     pub incident: IncidentId,

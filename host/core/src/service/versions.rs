@@ -1,5 +1,7 @@
 //! Standing of versions, and holds.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Illegal, Service};
 use crate::digest::Digest;
 use crate::event::{Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
@@ -12,7 +14,7 @@ use crate::time::{Millis, UnixMillis};
 const MARK_AGAIN: Millis = Millis::seconds(30);
 
 /// What is known of a version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownVersion {
     /// Pinned when it was adopted, staged or verified.
     pub digest: Option<Digest>,
@@ -29,7 +31,7 @@ pub struct KnownVersion {
 }
 
 /// A mark that keeps a condemned version from being promoted again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     /// Which incident condemned it.
     pub incident: IncidentId,
@@ -46,7 +48,7 @@ pub struct Hold {
 }
 
 /// Whether a hold stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldState {
     /// The version must not come back.
     Stands,

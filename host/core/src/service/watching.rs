@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::Illegal;
 use super::{Incident, Marks, Phase, Service};
 use crate::effect::Topic;
@@ -17,7 +19,7 @@ use crate::time::{Millis, UnixMillis};
 const SIGNALS_MAX: usize = 256;
 
 /// A signal that triggers are asked about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TakenSignal {
     /// The event, with the reference to its content.
     pub taken: SignalTaken,
@@ -26,7 +28,7 @@ pub struct TakenSignal {
 }
 
 /// Whether triggers have been asked about a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Judged {
     /// Not yet.
     Waiting,
@@ -35,7 +37,7 @@ pub enum Judged {
 }
 
 /// Signals and triggers of a service.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Watching {
     /// Those that are watched or belong to the open incident, in the order they came.
     pub signals: Vec<TakenSignal>,

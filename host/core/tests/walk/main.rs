@@ -11,15 +11,18 @@ mod outcomes;
 mod preflights;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
+use ripcord_core::digest::Digest;
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{
     Event, FingerprintWord, Happened, InProduction, ProbeWord, PromotionWord, Said, ShiftOutcome,
     VerificationWord,
 };
 use ripcord_core::fact::Outcome;
+use ripcord_core::journal::Tip;
 use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
 use ripcord_core::terms::Mode;
@@ -118,6 +121,7 @@ impl Walk {
         self.told.push(format!("{at:?} {event:?}"));
         let before = std::mem::replace(&mut self.service, next);
         assert_eq!(self.service.length, before.length + 1);
+        self.check_snapshot();
         self.check_shift(&before, event, seen);
         self.check_end(&before, event, seen);
         self.check_grant(&before);
@@ -128,6 +132,19 @@ impl Walk {
         self.check_probation(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
+    }
+
+    /// What is read back from a snapshot is the state, whatever the state: so a snapshot and the rest of the journal come to the same as the whole
+    /// journal. Every state of the first walks, and some of the others.
+    fn check_snapshot(&self) {
+        if self.seed >= 200 && !self.service.length.is_multiple_of(37) {
+            return;
+        }
+        let tip = Tip { length: self.service.length, hash: Digest::of(b"any") };
+        let read = Snapshot::of(&self.service, tip).unwrap().read();
+        if read.as_ref() != Ok(&self.service) {
+            self.fail(&format!("a snapshot is another state: {read:#?}"));
+        }
     }
 
     /// Invariants 3 and 4: granted, not paused, once, and never while the outcome of the one before is unknown.

@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use ripcord_core::effect::Slot;
 use ripcord_core::event::Event;
-use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::name::IncidentId;
+use ripcord_core::service::{Illegal, Incident, Service};
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::store::{Append, IncidentLine, StoreError};
+use ripcord_ports::store::{Append, KeptSnapshot, StoreError};
 use ripcord_ports::waiting::What;
 use tokio::sync::oneshot;
 
 use super::Driver;
 use crate::batch::Batch;
-use crate::fold::fold;
+use crate::fold::recover;
 use crate::mailbox::{AppendError, AppendReply};
+use crate::read_model::{Derived, Moment};
 
+/// Records after which a snapshot is kept: what is read at a start, by `status` and by a command.
+pub(crate) const SNAPSHOT_EVERY: u64 = 1_000;
 /// Before a store that cannot be written is tried again.
 const STORE_AGAIN: Millis = Millis::seconds(1);
 /// How often what happened is written over others who append to the same journal, before it waits.
@@ -153,8 +157,8 @@ impl Driver {
         let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
         let noted = jumped.map(|by| Event::ClockJumped { by });
         let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
-        let next = match self.service.apply_all(at, &events) {
-            Ok(next) => next,
+        let (next, derived) = match self.derive(at, &events) {
+            Ok(derived) => derived,
             Err(illegal) => return Err((illegal.into(), batch)),
         };
         if events.is_empty() {
@@ -172,12 +176,15 @@ impl Driver {
                 Err(error) => return Err((StoreError::Failed(error.to_string()).into(), batch)),
             }
         }
-        let append = Append {
+        let mut append = Append {
             records,
             blobs: batch.blobs.clone(),
             consumed: batch.consumed.clone(),
-            incidents: incident_lines(&next),
+            over: batch.over.clone(),
+            snapshots: self.snapshots(&next, tip),
+            ..Append::default()
         };
+        derived.put_into(&mut append);
         let since = self.host.setup.clock.steady_us();
         if let Err(error) = self.host.setup.store.append(append).await
             && !self.was_written(tip).await
@@ -202,18 +209,53 @@ impl Driver {
         Ok(self.service.clone())
     }
 
+    /// The state after `events`, and what is derived from them.
+    fn derive(&self, at: UnixMillis, events: &[Event]) -> Result<(Service, Derived), Illegal> {
+        let (mut state, mut derived) = ((*self.service).clone(), Derived::default());
+        for event in events {
+            let after = state.apply(at, event)?;
+            derived.add(Moment { before: &state, number: state.length, at, event, after: &after });
+            state = after;
+        }
+        Ok((state, derived))
+    }
+
+    /// The states that are kept with an append that leads to `next`: the one that a new incident's page is read from, the one after an incident's end,
+    /// and one every thousand records, so that nobody reads more than that.
+    fn snapshots(&self, next: &Service, tip: Tip) -> Vec<KeptSnapshot> {
+        let id = |incident: &Option<Incident>| incident.as_ref().map(|incident| incident.id.clone());
+        let opened = id(&next.incident).filter(|opened| id(&self.service.incident).as_ref() != Some(opened));
+        let settled = id(&next.last_settled) != id(&self.service.last_settled);
+        // One that opened and ended in the same append has its page as well.
+        let opened = opened.or_else(|| {
+            let last = id(&next.last_settled).filter(|_| next.incidents > self.service.incidents);
+            last.filter(|last| id(&self.service.incident).as_ref() != Some(last))
+        });
+        let due = self.tip.length / SNAPSHOT_EVERY != tip.length / SNAPSHOT_EVERY;
+        let before = opened.map(|opened| (self.service.as_ref(), self.tip, Some(opened)));
+        let after = (settled || due).then_some((next, tip, None));
+        let keep = |(state, tip, opens): (&Service, Tip, Option<IncidentId>)| match Snapshot::of(state, tip) {
+            Ok(snapshot) => Some(KeptSnapshot { snapshot, opens }),
+            Err(error) => {
+                tracing::error!(service = %state.name, %error, "no snapshot: the next start reads more of the journal");
+                None
+            }
+        };
+        before.into_iter().chain(after).filter_map(keep).collect()
+    }
+
     /// After an append whose outcome is not known: whether it is in the journal.
     async fn was_written(&self, tip: Tip) -> bool {
-        let last = self.host.setup.store.journal(&self.setup.name, tip.length - 1).await;
+        let last = self.host.setup.store.journal(&self.setup.name, tip.length - 1, 1).await;
         last.is_ok_and(|records| records.first().is_some_and(|record| record.tip() == tip))
     }
 
     /// Reads the journal again: someone else may have written to it.
     async fn recover(&mut self) {
-        match fold(self.host.setup.store.as_ref(), &self.setup.name).await {
-            Ok(folded) if folded.tip != self.tip => {
-                self.tip = folded.tip;
-                self.service = Arc::new(folded.service);
+        match recover(self.host.setup.store.as_ref(), &self.setup.name).await {
+            Ok(recovered) if recovered.tip != self.tip => {
+                self.tip = recovered.tip;
+                self.service = Arc::new(recovered.service);
                 self.looked = self.look();
                 self.host.budget.settle(&self.service);
                 self.publish.send_replace(self.service.clone());
@@ -225,33 +267,4 @@ impl Driver {
             }
         }
     }
-}
-
-/// The lines of the incident list that the state speaks of.
-fn incident_lines(service: &Service) -> Vec<IncidentLine> {
-    let line = |incident: &Incident| {
-        let outcome = match &incident.phase {
-            Phase::Settled(outcome) => outcome.clone(),
-            _ => Outcome::Open,
-        };
-        let target = incident.plan().and_then(|plan| match &incident.phase {
-            Phase::Settled(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
-                incident.tried.last().or(plan.targets.first()).cloned()
-            }
-            _ => None,
-        });
-        IncidentLine {
-            service: service.name.clone(),
-            summary: incident.phase_name().to_owned(),
-            incident: PastIncident {
-                id: incident.id.clone(),
-                opened_at: incident.marks.opened_at,
-                settled_at: incident.marks.settled_at,
-                strategy: incident.plan().map(|plan| plan.strategy.clone()),
-                outcome,
-                target,
-            },
-        }
-    };
-    service.last_settled.iter().chain(&service.incident).map(line).collect()
 }

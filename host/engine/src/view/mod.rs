@@ -8,25 +8,35 @@ use ripcord_core::blob::BlobRef;
 use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::LiveState;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Incident, Phase, Service};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
+use ripcord_ports::store::Span;
 
-use crate::fold::{ReadError, fold};
+use crate::fold::{FoldError, ReadError};
+use crate::history::History;
 
 pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine};
 
-/// Reads one incident from its service's journal.
+/// Records after the end of an incident that are in memory at a time.
+const PAGE: u32 = 256;
+
+/// Reads one incident from its service's journal: its own records, from the state that was kept when it opened.
 pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView, ReadError> {
     let unknown = || ReadError::Unknown(id.clone());
     let service = id.service().ok_or_else(unknown)?;
-    let folded = fold(store, &service).await?;
+    let spans = store.timeline(id).await?;
+    let history = match spans.first() {
+        Some(first) => History::from_snapshot(store, &service, first.first).await?,
+        // The timeline is derived: without one the journal tells, only slower.
+        None => History::whole(store, &service),
+    };
     let mut reader = Reader {
         store,
-        state: Service::new(service.clone()),
+        history,
         lines: Vec::new(),
         after: None,
         fingerprint: FingerprintWord::default(),
@@ -34,35 +44,21 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         decisions: Vec::new(),
         measured: None,
         failed: None,
+        not_promoted: None,
     };
-    let mut found: Option<Incident> = None;
-    for (at, event) in &folded.events {
-        let before = reader.incident(id).is_some();
-        if let Ok(next) = reader.state.apply(*at, event) {
-            reader.state = next;
-        }
-        let now = reader.incident(id).cloned();
-        if let (false, Some(opened)) = (before, &now) {
-            reader.tell_first_signals(opened);
-        }
-        // The registry's production name may follow after the end, and while another incident is open.
-        let own = match event {
-            Event::Promoted(promoted) => promoted.incident == *id,
-            Event::Measured(measured) => measured.incident == *id,
-            _ => before || now.is_some(),
-        };
-        if own {
-            reader.tell(*at, event).await?;
-            found = now.or_else(|| reader.state.last_settled.clone().filter(|last| last.id == *id)).or(found);
-        }
+    let Some(incident) = reader.read_open(id, spans.is_empty()).await? else {
+        // A timeline that leads nowhere is not believed either.
+        return Err(unknown());
+    };
+    for span in &spans {
+        reader.read_after(id, *span).await?;
     }
-    let incident = found.ok_or_else(unknown)?;
     reader.finish(incident, service).await
 }
 
 struct Reader<'a> {
     store: &'a dyn Store,
-    state: Service,
+    history: History<'a>,
     lines: Vec<(UnixMillis, String)>,
     after: Option<LiveState>,
     fingerprint: FingerprintWord,
@@ -70,11 +66,81 @@ struct Reader<'a> {
     decisions: Vec<DecisionLine>,
     measured: Option<Measured>,
     failed: Option<String>,
+    /// The version that the registry's production name was last not moved to.
+    not_promoted: Option<VersionName>,
 }
 
 impl Reader<'_> {
+    /// The state after what was told last.
+    fn state(&self) -> &Service {
+        self.history.state()
+    }
+
     fn incident(&self, id: &IncidentId) -> Option<&Incident> {
-        self.state.incident.as_ref().filter(|incident| incident.id == *id)
+        self.state().incident.as_ref().filter(|incident| incident.id == *id)
+    }
+
+    /// Tells all until the incident has ended, or to the end of the journal; the incident as it was last.
+    async fn read_open(&mut self, id: &IncidentId, to_the_end: bool) -> Result<Option<Incident>, ReadError> {
+        let mut found: Option<Incident> = None;
+        loop {
+            let before = self.incident(id).is_some();
+            let signals =
+                if before || found.is_some() { Vec::new() } else { self.state().watching.signals.clone() };
+            let Some(step) = self.history.next().await? else { break };
+            let now = self.incident(id).cloned();
+            let settled = self.state().last_settled.clone().filter(|last| last.id == *id);
+            if !before && found.is_none() {
+                // One that opened and ended at once is in no state as an open one.
+                if let Some(opened) = now.clone().or(settled) {
+                    self.tell_first_signals(&opened, &signals);
+                    self.tell(step.at, &step.event).await?;
+                    found = Some(opened);
+                }
+                continue;
+            }
+            let own = match &step.event {
+                Event::Promoted(promoted) => promoted.incident == *id,
+                Event::Measured(measured) => measured.incident == *id,
+                Event::Pruned(_) => false,
+                Event::IncidentKept(about) | Event::IncidentReleased(about) => about.incident == *id,
+                _ => before,
+            };
+            if own {
+                self.tell(step.at, &step.event).await?;
+                found = now.clone().or(settled).or(found);
+            }
+            if now.is_none() && !to_the_end {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tells what concerns the incident after its end: single records, however far they are from it.
+    async fn read_after(&mut self, id: &IncidentId, span: Span) -> Result<(), ReadError> {
+        let told = self.history.tip().length;
+        let mut number = span.first.max(told);
+        while number <= span.last {
+            let limit = u32::try_from(span.last - number + 1).unwrap_or(u32::MAX).min(PAGE);
+            let records =
+                self.store.journal(&self.state().name, number, limit).await.map_err(FoldError::from)?;
+            let Some(last) = records.last() else { break };
+            number = last.number + 1;
+            for record in &records {
+                let envelope = record.read_alone::<Event>().map_err(FoldError::from)?;
+                let own = match &envelope.event {
+                    Event::Promoted(promoted) => promoted.incident == *id,
+                    Event::Measured(measured) => measured.incident == *id,
+                    Event::IncidentKept(about) | Event::IncidentReleased(about) => about.incident == *id,
+                    _ => false,
+                };
+                if own {
+                    self.tell(envelope.at, &envelope.event).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn text(&self, reference: &BlobRef) -> Result<String, ReadError> {

@@ -8,7 +8,7 @@ use ripcord_core::event::{
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
 use ripcord_core::role::Finding;
-use ripcord_core::service::Incident;
+use ripcord_core::service::{Incident, TakenSignal};
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::time::UnixMillis;
 
@@ -18,11 +18,8 @@ use crate::replay::decisions_of;
 
 impl Reader<'_> {
     /// The signals that the incident was opened with were taken before there was one: the first, and how many came with it.
-    pub(super) fn tell_first_signals(&mut self, opened: &Incident) {
-        let signals: Vec<SignalTaken> = self
-            .state
-            .watching
-            .signals
+    pub(super) fn tell_first_signals(&mut self, opened: &Incident, taken: &[TakenSignal]) {
+        let signals: Vec<SignalTaken> = taken
             .iter()
             .filter(|signal| opened.signals.contains(&signal.taken.signal))
             .map(|signal| signal.taken.clone())
@@ -205,8 +202,17 @@ impl Reader<'_> {
                 self.measured = Some(measured.clone());
                 None
             }
+            Event::IncidentKept(about) => {
+                Some(format!("{} has its content kept: {}", about.person, self.text(&about.reason).await?))
+            }
+            Event::IncidentReleased(about) => Some(format!(
+                "{} has its content kept no longer: {}",
+                about.person,
+                self.text(&about.reason).await?
+            )),
             Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
             Event::Woke
+            | Event::Pruned(_)
             | Event::Announced(_)
             | Event::Configured(_)
             | Event::HoldMarked(_)
@@ -235,7 +241,7 @@ impl Reader<'_> {
     }
 
     fn target(&self, rung: u32) -> String {
-        let incident = self.state.incident.as_ref().or(self.state.last_settled.as_ref());
+        let incident = self.state().incident.as_ref().or(self.state().last_settled.as_ref());
         let target = incident.and_then(|incident| incident.target(rung));
         target.map_or_else(|| "the target".to_owned(), ToString::to_string)
     }
@@ -281,9 +287,10 @@ impl Reader<'_> {
     }
 
     /// Of failures in a row, the first.
-    async fn promoted(&self, promoted: &Promoted) -> Result<Option<String>, ReadError> {
+    async fn promoted(&mut self, promoted: &Promoted) -> Result<Option<String>, ReadError> {
         let version = &promoted.version;
-        let pending = self.state.promotion.as_ref();
+        let failed = matches!(promoted.word, PromotionWord::Failed { .. });
+        let before = std::mem::replace(&mut self.not_promoted, failed.then(|| version.clone()));
         Ok(match &promoted.word {
             PromotionWord::Moved { from } => Some(format!(
                 "the registry's production name moved from {} to {version}",
@@ -295,9 +302,7 @@ impl Reader<'_> {
                 pointed(now.as_ref())
             )),
             PromotionWord::Unsupported => None,
-            PromotionWord::Failed { .. } if pending.is_some_and(|pending| pending.waiting.failures > 1) => {
-                None
-            }
+            PromotionWord::Failed { .. } if before.as_ref() == Some(version) => None,
             PromotionWord::Failed { reason, .. } => Some(format!(
                 "the registry's production name was not moved to {version} yet: {}",
                 self.text(reason).await?

@@ -1,6 +1,7 @@
 //! `ripcord check`: the configuration and everything it names, each finding with what to do.
 
 mod alert;
+mod journals;
 mod probe;
 mod rehearse;
 
@@ -227,6 +228,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
     if scope == Scope::Files {
         return;
     }
+    journals::journals(config, report).await;
     report.ok("notifiers", format!("{} besides the log", notifiers.len().saturating_sub(1)));
     for (name, source) in &parts.metrics.sources {
         probe::metrics(name, source.as_ref(), shared.clock.now(), report).await;

@@ -3,14 +3,14 @@
 use ripcord_core::name::ServiceName;
 use serde::Serialize;
 
-use super::status::states;
+use super::status::read_all;
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::http::wire::HoldLine;
-use crate::output::Page;
 use crate::output::style::{BAD, STRONG};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
+use crate::output::{Exit, Failure, Page};
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -22,7 +22,8 @@ struct Line {
 pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
     let mut lines = Vec::new();
-    for state in states(&reach, service).await? {
+    for read in read_all(&reach, service).await? {
+        let state = read.state.map_err(|error| Failure::of(Exit::Failed, error))?;
         lines
             .extend(HoldLine::all(&state).into_iter().map(|hold| Line { service: state.name.clone(), hold }));
     }

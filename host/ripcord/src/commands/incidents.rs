@@ -4,7 +4,6 @@ use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_engine::ReadError;
 use ripcord_engine::view::{self, IncidentView};
-use ripcord_ports::Store;
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
@@ -20,7 +19,7 @@ pub(super) async fn list(global: &Global, service: Option<&ServiceName>, limit: 
         let lines: Vec<IncidentListLine> = host.get(&format!("incidents?limit={limit}{service}")).await?;
         return Ok(listed(&lines));
     }
-    let lines = reach.store()?.incidents(service, limit).await;
+    let lines = ripcord_engine::incidents(&reach.store()?, service, limit).await;
     let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
     Ok(listed(&lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>()))
 }

@@ -14,6 +14,7 @@ mod replay;
 pub mod serve;
 mod signals;
 mod status;
+mod store;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -69,6 +70,9 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
             incidents::list(global, service.as_ref(), limit).await
         }
         Command::Incidents(IncidentsCommand::Show { incident }) => incidents::show(global, &incident).await,
+        Command::Incidents(IncidentsCommand::Keep(args)) => orders::about(global, "keep", &args).await,
+        Command::Incidents(IncidentsCommand::Release(args)) => orders::about(global, "release", &args).await,
+        Command::Store(command) => store::run(global, command).await,
         Command::Replay(args) => replay::replay(global, args.incident.as_ref()).await,
         Command::Plan(PlanCommand::Show { incident }) => incidents::plan(global, &incident).await,
         Command::Approve(args) => approval::vote(global, &args, approval::Word::Approve).await,

@@ -45,14 +45,23 @@ impl Reach {
         Ok(Self { config, token, progress: Progress::new(global.form(), global.color) })
     }
 
-    fn store_path(&self) -> PathBuf {
+    pub(crate) fn store_path(&self) -> PathBuf {
         self.config.host.data.join(STORE_FILE)
+    }
+
+    /// The store; none where no host was ever started here. One that was here and is gone is a failure.
+    pub(crate) fn store_if_any(&self) -> Result<Option<SqliteStore>, Failure> {
+        let path = self.store_path();
+        if !path.exists() && !ripcord_store::was_here(&path) {
+            return Ok(None);
+        }
+        SqliteStore::open_read_only(&path).map(Some).map_err(|error| Failure::of(Exit::Failed, error))
     }
 
     /// The store, for reading beside a host that may run.
     pub(crate) fn store(&self) -> Result<SqliteStore, Failure> {
         let path = self.store_path();
-        if !path.exists() {
+        if !path.exists() && !ripcord_store::was_here(&path) {
             return Err(Failure::usage(format!("there is no store at `{}`", path.display()))
                 .help("`ripcord serve` or `ripcord pull` makes one; check `data` below `[host]`"));
         }

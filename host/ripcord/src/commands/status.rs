@@ -3,7 +3,7 @@
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
-use ripcord_engine::fold;
+use ripcord_engine::{FoldError, recover};
 use ripcord_ports::store::SignalFilter;
 use ripcord_ports::{Clock as _, Store as _};
 
@@ -16,6 +16,8 @@ use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, held_up, incident};
 
+/// Beyond so many, what is live is asked only of a service that is named: each answer is another system's.
+const LIVE_SERVICES_MAX: usize = 50;
 /// How many signals without a service are counted.
 const UNROUTED_MAX: u32 = 100;
 
@@ -26,12 +28,18 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
     match reach.running().await {
         Some(host) => {
             unrouted = host.get::<Vec<UnroutedSignal>>("signals/unrouted").await?;
-            for name in names(&reach, service)? {
-                views.push(host.get::<ServiceView>(&format!("services/{name}?live=true")).await?);
-            }
+            // Of a service that is not in this file the host may know all the same.
+            let asked = names(&reach, service)?;
+            views = match service {
+                Some(name) => vec![host.get::<ServiceView>(&format!("services/{name}?live=true")).await?],
+                None => {
+                    let live = if asked.len() <= LIVE_SERVICES_MAX { "?live=true" } else { "" };
+                    host.get::<Vec<ServiceView>>(&format!("services{live}")).await?
+                }
+            };
         }
         None => {
-            if let Ok(store) = reach.store() {
+            if let Some(store) = reach.store_if_any()? {
                 let kept = store.signals(SignalFilter::Unrouted, UNROUTED_MAX).await;
                 unrouted = kept
                     .map_err(|error| Failure::of(Exit::Failed, error))?
@@ -39,9 +47,15 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
                     .map(Into::into)
                     .collect();
             }
-            for state in states(&reach, service).await? {
-                let configured = reach.config.service(state.name.as_str());
-                views.extend(configured.map(|configured| view(configured, &state)));
+            for read in read_all(&reach, service).await? {
+                let Some(configured) = reach.config.service(read.name.as_str()) else { continue };
+                views.push(match read.state {
+                    Ok(state) => view(configured, &state),
+                    Err(why) => ServiceView {
+                        stuck: Some(why.to_string()),
+                        ..view(configured, &Service::new(read.name))
+                    },
+                });
             }
         }
     }
@@ -62,16 +76,29 @@ fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<ServiceName
     }
 }
 
-/// The states of services as their journals have them; without a store they are new.
-pub(super) async fn states(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Service>, Failure> {
+/// A service and the state that its journal comes to, or why the journal cannot be read.
+pub(super) struct Read {
+    pub(super) name: ServiceName,
+    pub(super) state: Result<Service, FoldError>,
+}
+
+/// The states of services as their journals have them; without a store they are new. A journal that cannot be read hides no other.
+pub(super) async fn read_all(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Read>, Failure> {
     let names = names(reach, service)?;
-    let Ok(store) = reach.store() else { return Ok(names.into_iter().map(Service::new).collect()) };
-    let mut states = Vec::new();
+    let Some(store) = reach.store_if_any()? else {
+        let new = |name: ServiceName| Read { state: Ok(Service::new(name.clone())), name };
+        return Ok(names.into_iter().map(new).collect());
+    };
+    let mut all = Vec::new();
     for name in names {
-        let folded = fold(&store, &name).await.map_err(|error| Failure::of(Exit::Failed, error))?;
-        states.push(folded.service);
+        let state = match recover(&store, &name).await {
+            Ok(recovered) => Ok(recovered.service),
+            Err(error) if error.is_of_this_journal() => Err(error),
+            Err(error) => return Err(Failure::of(Exit::Failed, error)),
+        };
+        all.push(Read { name, state });
     }
-    Ok(states)
+    Ok(all)
 }
 
 fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {

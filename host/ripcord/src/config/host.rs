@@ -5,12 +5,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ripcord_core::name::{PersonName, RoleName};
+use ripcord_core::retention::Class;
+use ripcord_core::time::Millis;
+use ripcord_engine::Retention;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::place::Mistakes;
 use super::secret::SecretRef;
 use super::table::Node;
+use super::units::Days;
 
 /// Roles that the host itself knows; a team may add its own for quorums.
 pub const ROLES: [&str; 6] = ["viewer", "operator", "approver", "evidence", "auditor", "admin"];
@@ -36,6 +40,8 @@ pub struct HostConfig {
     pub policy_slots: u32,
     /// Of artefacts that are kept at hand for the next rollback, all services together, in bytes; 0 keeps none.
     pub kept_artefacts_bytes_max: u64,
+    /// How long content is kept.
+    pub retention: Retention,
 }
 
 /// A person who may act.
@@ -66,8 +72,41 @@ struct HostKeys {
     kept_artefacts_mib: Option<u32>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct RetentionKeys {
+    decisions_days: Option<Spanned<Days>>,
+    signals_days: Option<Spanned<Days>>,
+    evidence_days: Option<Spanned<Days>>,
+    incidents_days: Option<Spanned<Days>>,
+}
+
+impl RetentionKeys {
+    fn read(node: Option<Node<'_>>, mistakes: &mut Mistakes) -> Retention {
+        let keys: Self = node.and_then(|node| node.read(mistakes)).unwrap_or_default();
+        let mut retention = Retention::default();
+        let ages = [keys.decisions_days, keys.signals_days, keys.evidence_days, keys.incidents_days];
+        let classes = [Class::Decisions, Class::Signals, Class::Evidence, Class::Incidents];
+        for (class, age) in classes.into_iter().zip(ages) {
+            let Some(age) = age else { continue };
+            if age.get_ref().0 < class.age_min() {
+                mistakes.add(
+                    age.span(),
+                    format!("`{class}-days` is less than {class} are kept at least"),
+                    format!("write {} or more", class.age_min().0 / Millis::hours(24).0),
+                );
+            }
+            retention.ages.insert(class, age.get_ref().0);
+        }
+        retention
+    }
+}
+
 impl HostConfig {
     pub(crate) fn read(node: Option<Node<'_>>, base: &Path, mistakes: &mut Mistakes) -> Self {
+        let mut node = node;
+        let retention = node.as_mut().and_then(|node| node.take_table("retention", mistakes));
+        let retention = RetentionKeys::read(retention, mistakes);
         let keys: HostKeys = node.and_then(|node| node.read(mistakes)).unwrap_or_default();
         let default = SocketAddr::from(([127, 0, 0, 1], 8787));
         let (listen, listen_span) = match keys.listen {
@@ -112,6 +151,7 @@ impl HostConfig {
                 .unwrap_or(ripcord_core::terms::Breaker::default().host_shifts_per_hour),
             policy_slots: slots,
             kept_artefacts_bytes_max: u64::from(keys.kept_artefacts_mib.unwrap_or(10 << 10)) << 20,
+            retention,
         }
     }
 }

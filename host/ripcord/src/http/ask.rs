@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use ed25519_dalek::{Signature, VerifyingKey};
 use ripcord_core::name::{IncidentId, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::{VoteKind, VoteStatement};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
-use ripcord_engine::{Ask, Ballot, Command, CommandError, Person};
+use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -71,10 +71,16 @@ impl App {
     }
 
     fn service_of(&self, id: &IncidentId) -> Result<ServiceName, Problem> {
-        let known = id.service().filter(|service| self.engine.watch(service).is_some());
-        known.ok_or_else(|| {
-            Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"))
-        })
+        let unknown =
+            || Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"));
+        let service = id.service().ok_or_else(unknown)?;
+        if self.engine.watch(&service).is_none() {
+            // One whose journal is set aside is told as such.
+            self.state_of(&service).map_err(|problem| {
+                if problem.status == StatusCode::NOT_FOUND.as_u16() { unknown() } else { problem }
+            })?;
+        }
+        Ok(service)
     }
 }
 
@@ -289,4 +295,35 @@ pub(crate) async fn adopt(
     let (_, body) = json::<AdoptBody>(request).await?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
     Ok(Json(app.command(&service, person, Ask::Adopt(body.version), why, None).await?))
+}
+
+pub(crate) async fn keep(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {
+    keep_or_release(state, path, request, Ask::Keep).await
+}
+
+pub(crate) async fn release(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {
+    keep_or_release(state, path, request, Ask::Release).await
+}
+
+/// About an incident that need not be open.
+async fn keep_or_release(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+    ask: fn(IncidentId) -> Ask,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Administer, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    let id = incident_id(id)?;
+    let service = app.service_of(&id)?;
+    Ok(Json(app.command(&service, person, ask(id), reason(&body.reason)?, None).await?))
+}
+
+/// Erases what is older than it is kept for.
+pub(crate) async fn prune(State(app): State<Arc<App>>, request: Request) -> Answer<PruneReport> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Administer, &[])?;
+    tracing::info!(person = %person.name, "a person asked for old content to be erased");
+    Ok(Json(app.engine.prune().await))
 }

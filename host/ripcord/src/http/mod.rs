@@ -100,6 +100,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/incidents/{id}/abort", post(ask::abort))
         .route("/incidents/{id}/dismiss", post(ask::dismiss))
         .route("/incidents/{id}/answer", post(ask::answer))
+        .route("/incidents/{id}/keep", post(ask::keep))
+        .route("/incidents/{id}/release", post(ask::release))
+        .route("/store/prune", post(ask::prune))
         .route("/signals/unrouted", get(read::unrouted));
     Router::new()
         .route("/hooks/{source}", post(intake::hook))

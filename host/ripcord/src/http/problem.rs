@@ -147,6 +147,7 @@ impl From<CommandError> for Problem {
             CommandError::Store(error @ (StoreError::Full | StoreError::Failed(_))) => not_done(&error),
             CommandError::Store(error) => error.into(),
             CommandError::Stopping => Self::unavailable("stopping", error.to_string()),
+            CommandError::SetAside(..) => Self::unavailable("set-aside", error.to_string()),
         }
     }
 }

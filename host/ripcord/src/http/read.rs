@@ -1,11 +1,13 @@
 //! What people can read: services, incidents, plans, holds, unrouted signals.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
+use futures_util::StreamExt as _;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
 use ripcord_engine::view::{self, IncidentView};
@@ -23,6 +25,8 @@ type Answer<T> = Result<Json<T>, Problem>;
 
 /// Reading live must not hold up a page.
 const LIVE_WAIT: Duration = Duration::from_secs(5);
+/// Deployers that are asked side by side for one page.
+const LIVE_AT_ONCE: usize = 32;
 /// A longer wait is cut: proxies close idle connections after a minute.
 const WAIT_MAX_S: u64 = 50;
 const LIST_DEFAULT: u32 = 50;
@@ -63,11 +67,22 @@ pub(crate) fn incident_id(text: String) -> Result<IncidentId, Problem> {
     IncidentId::new(text).map_err(|error| Problem::bad_request(error.to_string()))
 }
 
+/// What holds services up.
+struct Stuck {
+    each: BTreeMap<ServiceName, String>,
+    /// What holds up all of them.
+    all: Option<String>,
+}
+
 impl App {
     pub(crate) fn state_of(&self, service: &ServiceName) -> Result<Arc<Service>, Problem> {
         let watch = self.engine.watch(service);
-        let unknown =
-            || Problem::not_found(format!("there is no service `{service}`; `ripcord status` lists all"));
+        let unknown = || match self.engine.set_aside().find(|(name, _)| *name == service) {
+            Some((_, why)) => Problem::unavailable("set-aside", format!("`{service}`: {why}")),
+            None => {
+                Problem::not_found(format!("there is no service `{service}`; `ripcord status` lists all"))
+            }
+        };
         Ok(watch.ok_or_else(unknown)?.borrow().clone())
     }
 
@@ -76,19 +91,24 @@ impl App {
         self.store.writable().await.err().map(|error| error.to_string())
     }
 
-    fn view(&self, service: &Service, trouble: Option<&String>) -> Result<ServiceView, Problem> {
+    /// What holds each service up.
+    async fn stuck(&self) -> Stuck {
+        let health = self.engine.health().into_iter();
+        let each = health.filter_map(|health| Some((health.service, health.stuck?))).collect();
+        Stuck { each, all: self.trouble().await }
+    }
+
+    fn view(&self, service: &Service, stuck: &Stuck) -> Result<ServiceView, Problem> {
         let setup = self.engine.setup(&service.name);
         let setup =
             setup.ok_or_else(|| Problem::not_found(format!("there is no service `{}`", service.name)))?;
-        let health = self.engine.health();
-        let stuck = health.into_iter().find(|health| health.service == service.name);
         Ok(ServiceView {
             name: service.name.clone(),
             mode: setup.terms.mode,
             environment: setup.facts.environment.clone(),
             model: setup.facts.model.clone(),
             paused_by: service.paused_by.clone(),
-            stuck: stuck.and_then(|health| health.stuck).or_else(|| trouble.cloned()),
+            stuck: stuck.each.get(&service.name).or(stuck.all.as_ref()).cloned(),
             held_up: self.engine.held_up(service),
             live: None,
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
@@ -121,10 +141,27 @@ impl App {
     }
 }
 
-pub(crate) async fn services(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Vec<ServiceView>> {
+/// All services, those included whose journal cannot be read: of them nothing is known but that.
+pub(crate) async fn services(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<ServiceQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Vec<ServiceView>> {
     app.people.authenticate(&headers)?;
-    let (states, trouble) = (app.engine.services(), app.trouble().await);
-    Ok(Json(states.iter().map(|state| app.view(state, trouble.as_ref())).collect::<Result<_, _>>()?))
+    let asked = query(asked)?;
+    let stuck = app.stuck().await;
+    let aside = app.engine.set_aside().map(|(name, _)| Arc::new(Service::new(name.clone())));
+    let mut states: Vec<_> = app.engine.services().into_iter().chain(aside).collect();
+    states.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut views = states.iter().map(|state| app.view(state, &stuck)).collect::<Result<Vec<_>, _>>()?;
+    if asked.live {
+        let live = views.iter().map(|view| app.live(&view.name)).collect::<Vec<_>>();
+        let live: Vec<_> = futures_util::stream::iter(live).buffered(LIVE_AT_ONCE).collect().await;
+        for (view, live) in views.iter_mut().zip(live) {
+            view.live = Some(live);
+        }
+    }
+    Ok(Json(views))
 }
 
 pub(crate) async fn service(
@@ -135,8 +172,7 @@ pub(crate) async fn service(
 ) -> Answer<ServiceView> {
     app.people.authenticate(&headers)?;
     let (name, asked) = (service_name(name)?, query(asked)?);
-    let trouble = app.trouble().await;
-    let mut view = app.view(app.state_of(&name)?.as_ref(), trouble.as_ref())?;
+    let mut view = app.view(app.state_of(&name)?.as_ref(), &app.stuck().await)?;
     if asked.live {
         view.live = Some(app.live(&name).await);
     }
@@ -160,7 +196,7 @@ pub(crate) async fn incidents(
     app.people.authenticate(&headers)?;
     let asked = query(asked)?;
     let limit = asked.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
-    let lines = app.engine.store().incidents(asked.service.as_ref(), limit).await?;
+    let lines = ripcord_engine::incidents(app.engine.store().as_ref(), asked.service.as_ref(), limit).await?;
     Ok(Json(lines.into_iter().map(Into::into).collect()))
 }
 

@@ -19,7 +19,7 @@ use ripcord_adapters::{Http, Shared};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::Terms;
-use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, ServiceSetup};
+use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
@@ -269,6 +269,15 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
             evidence: Arc::new(evidence),
             staging: Arc::new(open_data(data, "staging")?),
             limits: Limits::default(),
+            retention: Retention {
+                window_max: config
+                    .sources
+                    .iter()
+                    .map(|source| source.dedupe_window)
+                    .max()
+                    .unwrap_or_default(),
+                ..config.host.retention.clone()
+            },
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             services: parts.services,
         },

@@ -21,17 +21,18 @@ pub async fn records_are_read_as_they_were_written(store: Fresh) {
         store.append(Append { records: all[3..].to_vec(), ..Append::default() }).await.expect("appends");
     assert_eq!(tip, all[4].tip());
 
-    let read = store.journal(&fraud, 0).await.expect("reads");
+    let read = store.journal(&fraud, 0, u32::MAX).await.expect("reads");
     assert_eq!(read, all);
     let mut tip = Tip::START;
     for record in &read {
         record.read::<String>(tip).expect("chains");
         tip = record.tip();
     }
-    assert_eq!(store.journal(&fraud, 3).await.expect("reads"), all[3..]);
-    assert_eq!(store.journal(&fraud, 5).await.expect("reads"), []);
-    assert_eq!(store.journal(&fraud, u64::MAX).await.expect("reads"), []);
-    assert_eq!(store.journal(&service("nobody"), 0).await.expect("reads"), []);
+    assert_eq!(store.journal(&fraud, 3, u32::MAX).await.expect("reads"), all[3..]);
+    assert_eq!(store.journal(&fraud, 5, u32::MAX).await.expect("reads"), []);
+    assert_eq!(store.journal(&fraud, 1, 2).await.expect("reads a page"), all[1..3]);
+    assert_eq!(store.journal(&fraud, u64::MAX, u32::MAX).await.expect("reads"), []);
+    assert_eq!(store.journal(&service("nobody"), 0, u32::MAX).await.expect("reads"), []);
     assert_eq!(store.services().await.expect("lists"), [fraud, spam]);
 }
 
@@ -41,14 +42,14 @@ pub async fn only_the_tip_can_be_continued(store: Fresh) {
     let tip = store.append(append(&fraud, Tip::START, 2)).await.expect("appends");
     let other_history = Tip { hash: Digest::of("another"), ..tip };
     let ahead = Tip { length: tip.length + 1, ..tip };
-    let older = store.journal(&fraud, 0).await.expect("reads")[0].tip();
+    let older = store.journal(&fraud, 0, u32::MAX).await.expect("reads")[0].tip();
     for wrong in [Tip::START, older, ahead, other_history] {
         let error = store.append(append(&fraud, wrong, 1)).await.expect_err("does not continue");
         assert!(matches!(&error, StoreError::Moved { service } if *service == fraud), "{wrong:?}: {error}");
     }
     let error = store.append(append(&service("new"), tip, 1)).await.expect_err("does not continue");
     assert!(matches!(error, StoreError::Moved { .. }), "{error}");
-    assert_eq!(store.journal(&fraud, 0).await.expect("reads").len(), 2);
+    assert_eq!(store.journal(&fraud, 0, u32::MAX).await.expect("reads").len(), 2);
     store.append(append(&fraud, tip, 1)).await.expect("the tip itself can be continued");
 }
 
@@ -76,7 +77,7 @@ pub async fn of_writers_at_once_one_wins(store: Fresh) {
         assert_eq!(won.len(), 1);
         tip = won[0];
     }
-    let read = store.journal(&fraud, 0).await.expect("reads");
+    let read = store.journal(&fraud, 0, u32::MAX).await.expect("reads");
     assert_eq!((read.len(), read[19].tip()), (20, tip));
 }
 
@@ -91,18 +92,19 @@ pub async fn an_append_that_fails_leaves_nothing(store: Fresh) {
         blobs: vec![blob.clone()],
         consumed: consumed.iter().map(|id| SignalId::new(*id).expect("an id")).collect(),
         incidents: vec![incident(&fraud, 1, 0)],
+        ..Append::default()
     };
     // The second one fails at its last step, after records, blobs and one signal were written.
     for wrong in [whole(Tip::START, &["s-1"]), whole(tip, &["s-1", "unknown"])] {
         store.append(wrong).await.expect_err("fails");
-        assert_eq!(store.journal(&fraud, 0).await.expect("reads").len(), 1);
+        assert_eq!(store.journal(&fraud, 0, u32::MAX).await.expect("reads").len(), 1);
         assert_eq!(ids(&waiting(&*store, &fraud).await), ["s-1"]);
         assert_eq!(store.incidents(None, 9).await.expect("lists"), []);
         let error = store.blob(&blob.reference).await.expect_err("was not kept");
         assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     }
     store.append(whole(tip, &["s-1"])).await.expect("appends");
-    assert_eq!(store.journal(&fraud, 0).await.expect("reads").len(), 3);
+    assert_eq!(store.journal(&fraud, 0, u32::MAX).await.expect("reads").len(), 3);
     assert_eq!(ids(&waiting(&*store, &fraud).await), [""; 0]);
     assert_eq!(store.incidents(None, 9).await.expect("lists").len(), 1);
     assert!(store.blob(&blob.reference).await.expect("reads").is_some());
@@ -158,7 +160,7 @@ pub async fn an_append_that_fails_does_not_harm_others(store: Fresh) {
             let tip = if fails { Tip { length: 1, ..Tip::START } } else { Tip::START };
             let outcome = store.append(append(&service, tip, 2)).await;
             assert_eq!(outcome.is_err(), fails, "{outcome:?}");
-            let length = store.journal(&service, 0).await.expect("reads").len();
+            let length = store.journal(&service, 0, u32::MAX).await.expect("reads").len();
             assert_eq!(length, if fails { 0 } else { 2 });
         });
     }

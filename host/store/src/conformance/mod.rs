@@ -14,6 +14,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{Append, IncidentLine, NewBlob, NewSignal, SignalFilter, Store, StoredSignal};
 
 pub mod content;
+pub mod derived;
 pub mod intake;
 pub mod journal;
 pub mod model;
@@ -42,6 +43,14 @@ macro_rules! store_conformance {
             journal::a_signal_is_consumed_once_and_by_its_service
             journal::records_that_do_not_chain_are_refused
             journal::an_append_that_fails_does_not_harm_others
+            derived::the_longest_snapshot_that_is_short_enough_is_found
+            derived::a_snapshot_takes_the_place_of_the_last_and_not_of_a_page_s
+            derived::a_snapshot_must_be_of_an_end_of_what_is_appended
+            derived::a_timeline_is_kept_in_runs
+            derived::what_moved_is_listed_newest_first
+            derived::content_goes_with_its_last_use
+            derived::spared_incidents_and_younger_uses_are_not_over
+            derived::forgotten_signals_are_those_that_nobody_waits_for
             content::blobs_come_back_and_may_come_twice
             content::a_blob_that_was_never_kept_is_damage
             content::a_blob_must_be_what_its_reference_says

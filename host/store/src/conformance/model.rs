@@ -136,7 +136,7 @@ impl Model {
     pub async fn compare(&self, store: &dyn Store) {
         assert!(store.services().await.expect("lists").iter().eq(self.journals.keys()));
         for (service, journal) in &self.journals {
-            assert_eq!(store.journal(service, 0).await.expect("reads"), *journal);
+            assert_eq!(store.journal(service, 0, u32::MAX).await.expect("reads"), *journal);
         }
         let mut waited_for = Vec::new();
         for name in (0..=u8::MAX)

@@ -82,7 +82,7 @@ async fn what_was_acknowledged_survives_a_kill() {
             accepted[host].iter().all(|id| there.contains(&id.as_str())),
             "an acknowledged signal is lost"
         );
-        let journal = store.journal(&name, 0).await.expect("reads");
+        let journal = store.journal(&name, 0, u32::MAX).await.expect("reads");
         assert!(journal.len() as u64 >= lengths[host], "an acknowledged record is lost");
         assert_eq!(journal.len() % 2, 0, "half an append is there");
         let mut tip = Tip::START;

@@ -2,7 +2,6 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{BrokenChain, Tip};
-use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{Append, Store, StoreError};
 
 use super::{folder, open, stranger};
@@ -14,7 +13,7 @@ async fn the_schema_refuses_to_change_what_was_written() {
     let store = open(&path);
     let first = Append { blobs: vec![text(1, "reason")], ..append(&service("s"), Tip::START, 3) };
     store.append(first).await.expect("appends");
-    let before = store.journal(&service("s"), 0).await.expect("reads");
+    let before = store.journal(&service("s"), 0, u32::MAX).await.expect("reads");
     let stranger = stranger(&path);
     for (sql, says) in [
         ("UPDATE records SET bytes = x'00'", "never changed"),
@@ -32,19 +31,17 @@ async fn the_schema_refuses_to_change_what_was_written() {
             "INSERT OR REPLACE INTO records SELECT 2, service, 3, hash, bytes FROM records WHERE number = 2",
             "position of a record",
         ),
-        ("UPDATE blobs SET content = x'00'", "only erased"),
-        (
-            "UPDATE blobs SET commitment = zeroblob(32), content = NULL, salt = NULL, erased_at = 1",
-            "only erased",
-        ),
+        ("UPDATE blobs SET content = x'00'", "never changed"),
+        ("UPDATE blobs SET commitment = zeroblob(32)", "never changed"),
         ("DELETE FROM blobs", "never deleted"),
+        ("INSERT INTO erased VALUES (zeroblob(12)); DELETE FROM erased", "stays erased"),
         ("UPDATE identity SET value = zeroblob(32)", "never changed"),
         ("DELETE FROM identity", "never deleted"),
     ] {
-        let error = stranger.execute(sql, []).expect_err(sql).to_string();
+        let error = stranger.execute_batch(sql).expect_err(sql).to_string();
         assert!(error.contains(says), "{sql}: {error}");
     }
-    assert_eq!(store.journal(&service("s"), 0).await.expect("reads"), before);
+    assert_eq!(store.journal(&service("s"), 0, u32::MAX).await.expect("reads"), before);
 }
 
 #[tokio::test]
@@ -52,10 +49,13 @@ async fn a_record_that_was_changed_is_found_when_it_is_read() {
     let (path, _folder) = folder();
     let store = open(&path);
     store.append(append(&service("s"), Tip::START, 3)).await.expect("appends");
-    let changes = "DROP TRIGGER records_are_never_changed;
-        UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), 'event 1', 'event 7') AS BLOB) WHERE number = 1";
-    stranger(&path).execute_batch(changes).expect("changes");
-    let records = store.journal(&service("s"), 0).await.expect("reads");
+    let records = store.journal(&service("s"), 0, u32::MAX).await.expect("reads");
+    let text = String::from_utf8(records[1].bytes.clone()).expect("JSON");
+    let changed = crate::pack::record(text.replace("event 1", "event 7").as_bytes());
+    let stranger = stranger(&path);
+    stranger.execute_batch("DROP TRIGGER records_are_never_changed").expect("drops");
+    stranger.execute("UPDATE records SET bytes = ?1 WHERE number = 1", [changed]).expect("changes");
+    let records = store.journal(&service("s"), 0, u32::MAX).await.expect("reads");
     records[0].read::<String>(Tip::START).expect("whole");
     let error = records[1].read::<String>(records[0].tip()).expect_err("changed");
     assert!(matches!(error, BrokenChain::Changed { number: 1, .. }), "{error}");
@@ -72,12 +72,12 @@ async fn blobs_and_components_that_were_changed_are_found_when_they_are_read() {
     let stranger = stranger(&path);
     stranger
         .execute_batch(
-            "DROP TRIGGER blobs_are_only_erased; DROP TRIGGER blobs_are_never_deleted;
+            "DROP TRIGGER blobs_are_never_changed; DROP TRIGGER blobs_go_when_marked;
              UPDATE components SET bytes = x'00';",
         )
         .expect("changes");
     let sql = [
-        "UPDATE blobs SET content = CAST('CONTENT' AS BLOB) WHERE commitment = ?1",
+        "UPDATE blobs SET content = CAST(x'00' || 'CONTENT' AS BLOB) WHERE commitment = ?1",
         "UPDATE blobs SET salt = zeroblob(32) WHERE commitment = ?1",
         "DELETE FROM blobs WHERE commitment = ?1",
     ];
@@ -107,13 +107,13 @@ async fn erased_content_is_gone_from_the_disk_and_the_row_says_so() {
     };
     assert!(on_disk(&gone.content) && on_disk(&gone.salt.0), "the test looks in the right place");
 
-    assert!(store.erase(&gone.reference, UnixMillis(5)).await.expect("erases"));
+    assert!(store.erase(&gone.reference).await.expect("erases"));
     assert!(!on_disk(&gone.content) && !on_disk(&gone.salt.0));
     assert!(on_disk(&stays.content));
     assert_eq!(store.blob(&gone.reference).await.expect("reads"), None);
     assert!(store.blob(&stays.reference).await.expect("reads").is_some());
-    assert!(!store.erase(&gone.reference, UnixMillis(6)).await.expect("erased before"));
-    assert!(!store.erase(&text(9, "unknown").reference, UnixMillis(6)).await.expect("unknown"));
+    assert!(!store.erase(&gone.reference).await.expect("erased before"));
+    assert!(!store.erase(&text(9, "unknown").reference).await.expect("unknown"));
 
     // What was erased does not come back because someone still has it.
     store.append(Append { blobs, ..append(&service("s"), tip, 1) }).await.expect("appends");
@@ -132,7 +132,7 @@ async fn a_reader_in_the_way_delays_the_scrubbing_but_does_not_lose_it() {
         .expect("appends");
     let reader = stranger(&path);
     reader.execute_batch("BEGIN; SELECT count(*) FROM records").expect("reads");
-    store.erase(&gone.reference, UnixMillis(5)).await.expect("erases");
+    store.erase(&gone.reference).await.expect("erases");
     let log = path.with_extension("db-wal");
     let in_log = || {
         let bytes = std::fs::read(&log).expect("reads");
@@ -145,17 +145,75 @@ async fn a_reader_in_the_way_delays_the_scrubbing_but_does_not_lose_it() {
 }
 
 #[tokio::test]
-async fn columns_that_make_no_sense_are_damage_and_no_panic() {
+async fn a_record_that_does_not_unpack_is_damage_and_no_panic() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    store.append(append(&service("s"), Tip::START, 1)).await.expect("appends");
+    store.append(append(&service("t"), Tip::START, 1)).await.expect("appends");
+    let stranger = stranger(&path);
+    stranger.execute_batch("DROP TRIGGER records_are_never_changed").expect("drops");
+    for bytes in ["x'02ffffffff7f00'", "x'02'", "x''", "x'0905'"] {
+        let sql = format!("UPDATE records SET bytes = {bytes} WHERE service = 1");
+        stranger.execute_batch(&sql).expect("changes");
+        let error = store.journal(&service("s"), 0, u32::MAX).await.expect_err(bytes);
+        assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+        assert_eq!(store.journal(&service("t"), 0, u32::MAX).await.expect("the other reads").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_cannot_be_read_is_set_aside_and_holds_up_none_after_it() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let fraud = service("s");
+    for number in 0..20 {
+        let signal =
+            crate::conformance::signal(&format!("s-{number}"), Some(&fraud), &format!("{number}"), number);
+        store.accept(vec![signal]).await.expect("accepts");
+    }
+    stranger(&path).execute("UPDATE signals SET body = '{' WHERE position <= 12", []).expect("changes");
+    let reader = crate::SqliteStore::open_read_only(&path).expect("opens");
+    let waiting = ripcord_ports::store::SignalFilter::Waiting(&fraud);
+    // Who may not write passes over them, however many are in front; who may sets them aside for good.
+    for store in [&reader, &store] {
+        let read = store.signals(waiting, 3).await.expect("reads");
+        assert_eq!(crate::conformance::ids(&read), ["s-12", "s-13", "s-14"]);
+    }
+    let aside = store.set_aside(100).await.expect("lists");
+    assert_eq!(aside.len(), 12);
+    assert_eq!((aside[0].signal.as_str(), aside[0].service.as_deref()), ("s-0", Some("s")));
+    assert!(aside[0].why.contains("damaged"), "{}", aside[0].why);
+    assert_eq!(store.signals(waiting, 100).await.expect("reads").len(), 8);
+}
+
+#[tokio::test]
+async fn columns_that_make_no_sense_are_no_panic() {
     let (path, _folder) = folder();
     let store = open(&path);
     let fraud = service("s");
     store.accept(vec![crate::conformance::signal("s-1", Some(&fraud), "a", 0)]).await.expect("accepts");
-    stranger(&path).execute("UPDATE signals SET body = '{'", []).expect("changes");
-    let waiting = ripcord_ports::store::SignalFilter::Waiting(&fraud);
-    let error = store.signals(waiting, 9).await.expect_err("damaged");
-    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
-    stranger(&path).execute("UPDATE signals SET service = '../up'", []).expect("changes");
-    let error = store.services_with_signals().await.expect_err("damaged");
-    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    store.accept(vec![crate::conformance::signal("s-2", Some(&fraud), "b", 0)]).await.expect("accepts");
+    stranger(&path).execute("UPDATE signals SET service = '../up' WHERE id = 's-1'", []).expect("changes");
+    assert_eq!(store.services_with_signals().await.expect("lists"), [fraud]);
     assert_eq!(store.component(&Digest::of("none")).await.expect("reads"), None);
+}
+
+#[tokio::test]
+async fn a_line_that_was_changed_is_not_believed_and_hides_no_other() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let fraud = service("fraud-api");
+    let lines = [1, 2, 3].map(|number| crate::conformance::incident(&fraud, number, number.into()));
+    let first = Append { incidents: lines.to_vec(), ..append(&fraud, Tip::START, 1) };
+    store.append(first).await.expect("appends");
+    for sql in [
+        "UPDATE incidents SET summary = 'all is well' WHERE id = 'fraud-api:2'",
+        "UPDATE incidents SET body = '{' WHERE id = 'fraud-api:2'",
+    ] {
+        stranger(&path).execute(sql, []).expect("changes");
+        let error = store.incident(&lines[1].incident.id).await.expect_err(sql);
+        assert!(matches!(&error, StoreError::Damaged(text) if text.contains("fraud-api:2")), "{error}");
+        let listed = store.incidents(None, 9).await.expect("lists");
+        assert_eq!(listed, [lines[2].clone(), lines[0].clone()]);
+    }
 }

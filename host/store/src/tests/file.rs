@@ -155,3 +155,97 @@ async fn a_closed_store_answers_everyone() {
     store.close().await.expect("closing twice is fine");
     assert_eq!(waiting(&open(&path), &fraud).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_store_that_is_gone_does_not_begin_again_unless_someone_says_so() {
+    let (path, folder) = folder();
+    let store = open(&path);
+    store.append(append(&service("s"), Tip::START, 3)).await.expect("appends");
+    let installation = store.installation().await.expect("reads");
+    store.close().await.expect("closes");
+    let kept = folder.path().join("kept.db");
+    std::fs::copy(&path, &kept).expect("copies");
+
+    std::fs::remove_file(&path).expect("removes");
+    for outcome in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
+        let text = unusable(outcome);
+        assert!(text.contains("gone or empty") && text.contains("store new"), "{text}");
+    }
+    assert!(!path.exists(), "looking makes nothing");
+    std::fs::write(&path, b"").expect("writes");
+    assert!(unusable(SqliteStore::open(&path)).contains("gone or empty"));
+
+    let at = ripcord_core::time::UnixMillis(7);
+    SqliteStore::begin_anew(&path, "the disk is dead", at).await.expect("begins");
+    let anew = open(&path);
+    assert_ne!(anew.installation().await.expect("reads"), installation);
+    let decisions = anew.decisions().await.expect("reads");
+    assert_eq!((decisions[0].at, decisions[0].reason.as_str()), (at, "the disk is dead"));
+    drop(anew);
+
+    // The old one turns up again: it is not the one that belongs here now.
+    std::fs::copy(&kept, &path).expect("copies");
+    let text = unusable(SqliteStore::open(&path));
+    assert!(text.contains("belongs here") && text.contains("store accept"), "{text}");
+    SqliteStore::accept(&path, "it was found", at).await.expect("accepts");
+    assert_eq!(open(&path).installation().await.expect("reads"), installation);
+}
+
+#[tokio::test]
+async fn an_older_copy_is_noticed() {
+    let (path, folder) = folder();
+    let store = open(&path);
+    let tip = store.append(append(&service("s"), Tip::START, 3)).await.expect("appends");
+    store.backup(folder.path().join("copy.db")).await.expect("copies");
+    store.append(append(&service("s"), tip, 2)).await.expect("appends");
+    store.close().await.expect("closes");
+    std::fs::copy(folder.path().join("copy.db"), &path).expect("restores");
+    let text = unusable(SqliteStore::open(&path));
+    assert!(text.contains("older") && text.contains("3 records, and 5"), "{text}");
+    SqliteStore::accept(&path, "the newer one is lost", ripcord_core::time::UnixMillis(7))
+        .await
+        .expect("accepts");
+    open(&path);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_made_while_a_host_writes_is_whole_and_goes_on() {
+    let (path, folder) = folder();
+    let store = std::sync::Arc::new(open(&path));
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let mut tip = Tip::START;
+            for round in 0..60 {
+                let blob = crate::conformance::text(round, &"evidence ".repeat(500));
+                let more =
+                    ripcord_ports::store::Append { blobs: vec![blob], ..append(&service("s"), tip, 5) };
+                tip = store.append(more).await.expect("appends");
+            }
+        }
+    });
+    while store.journal(&service("s"), 0, 1).await.expect("reads").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let reader = SqliteStore::open_read_only(&path).expect("opens");
+    let copy = folder.path().join("copy.db");
+    reader.backup(&copy).await.expect("copies");
+    writing.await.expect("writes");
+    assert!(reader.backup(&copy).await.is_err(), "nothing is overwritten");
+
+    // Elsewhere, as after a fire.
+    let restored = open(&copy);
+    assert_eq!(restored.installation().await.expect("reads"), store.installation().await.expect("reads"));
+    let records = restored.journal(&service("s"), 0, u32::MAX).await.expect("reads");
+    let mut tip = Tip::START;
+    for record in &records {
+        record.read::<String>(tip).expect("chains");
+        tip = record.tip();
+    }
+    assert_eq!(records.len() % 5, 0, "no append is torn");
+    for round in 0..u8::try_from(records.len() / 5).expect("few") {
+        let blob = crate::conformance::text(round, &"evidence ".repeat(500));
+        assert_eq!(restored.blob(&blob.reference).await.expect("reads"), Some(blob.content));
+    }
+    restored.append(append(&service("s"), tip, 1)).await.expect("goes on");
+}

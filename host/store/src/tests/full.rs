@@ -1,26 +1,39 @@
 //! No space left.
 
+use ripcord_core::blob::{BlobKind, Salt};
 use ripcord_core::journal::Tip;
-use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{Append, NewBlob, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::folder;
-use crate::conformance::{append, service, signal, text, waiting};
+use crate::conformance::{append, service, signal, waiting};
 use crate::{Options, SqliteStore};
 
 fn small(bytes_max: u64) -> Options {
     Options { bytes_max, ..Options::default() }
 }
 
+/// What does not become smaller.
+fn noise(salt: u8, bytes: usize) -> NewBlob {
+    let mut state = u64::from(salt) + 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    let content = std::iter::repeat_with(&mut next).take(bytes).collect();
+    NewBlob::new(BlobKind::Text, Salt([salt; 32]), content)
+}
+
 fn large(salt: u8) -> NewBlob {
-    text(salt, &"x".repeat(200_000))
+    noise(salt, 200_000)
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused_whole_and_the_store_goes_on() {
     let (path, _folder) = folder();
-    let store = SqliteStore::open_with(&path, small(512 << 10)).expect("opens");
+    let store = SqliteStore::open_with(&path, small(640 << 10)).expect("opens");
     let fraud = service("fraud-api");
     let whole = |tip, salt| Append { blobs: vec![large(salt)], ..append(&fraud, tip, 1) };
     let tip = store.append(whole(Tip::START, 1)).await.expect("fits");
@@ -28,18 +41,18 @@ async fn what_does_not_fit_is_refused_whole_and_the_store_goes_on() {
     for _ in 0..3 {
         let error = store.append(full.clone()).await.expect_err("does not fit");
         assert!(matches!(error, StoreError::Full), "{error}");
-        assert_eq!(store.journal(&fraud, 0).await.expect("reads").len(), 1);
+        assert_eq!(store.journal(&fraud, 0, u32::MAX).await.expect("reads").len(), 1);
     }
     // Small things still fit.
     store.accept(vec![signal("s-1", Some(&fraud), "a", 0)]).await.expect("accepts");
     // Space is made, and what was refused fits.
-    assert!(store.erase(&large(1).reference, UnixMillis(0)).await.expect("erases"));
+    assert!(store.erase(&large(1).reference).await.expect("erases"));
     store.append(full).await.expect("fits now");
     assert_eq!(waiting(&store, &fraud).await.len(), 1);
     store.close().await.expect("closes");
 
     let store = SqliteStore::open_with(&path, small(4 << 20)).expect("opens with more space");
-    assert_eq!(store.journal(&fraud, 0).await.expect("reads").len(), 2);
+    assert_eq!(store.journal(&fraud, 0, u32::MAX).await.expect("reads").len(), 2);
     assert!(store.blob(&large(3).reference).await.expect("reads").is_some());
 }
 
@@ -52,9 +65,9 @@ async fn one_that_does_not_fit_does_not_harm_those_that_share_its_flush() {
         let store = store.clone();
         calls.spawn(async move {
             let name = service(&format!("s-{number}"));
-            let blobs = if number % 3 == 0 { vec![text(number, &"x".repeat(1_000_000))] } else { vec![] };
+            let blobs = if number % 3 == 0 { vec![noise(number, 1_000_000)] } else { vec![] };
             let outcome = store.append(Append { blobs, ..append(&name, Tip::START, 1) }).await;
-            let length = store.journal(&name, 0).await.expect("reads").len();
+            let length = store.journal(&name, 0, u32::MAX).await.expect("reads").len();
             if number % 3 == 0 {
                 assert!(matches!(outcome, Err(StoreError::Full)), "{outcome:?}");
                 assert_eq!(length, 0);

@@ -20,7 +20,7 @@ fn start(path: &std::path::Path, options: Options) -> Writer {
     file::create(path).expect("makes");
     let mut connection = file::writing(path, &options).expect("opens");
     migrate::migrate(&mut connection, path).expect("migrates");
-    Writer::start(connection, claim, &options).expect("starts")
+    Writer::start(connection, claim, path, &options).expect("starts")
 }
 
 fn notes(connection: &Connection) -> Result<i64, Fault> {

@@ -1,0 +1,132 @@
+//! Reading a journal, page by page, from a snapshot or from the first record.
+
+use std::collections::VecDeque;
+
+use ripcord_core::event::Event;
+use ripcord_core::journal::{Record, Tip};
+use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
+use ripcord_core::snapshot::Snapshot;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::Store;
+use ripcord_ports::store::StoreError;
+
+use crate::fold::FoldError;
+
+/// Records that are in memory at a time.
+const PAGE: u32 = 512;
+
+/// A journal that is being read: the state so far, and what comes next.
+pub(crate) struct History<'a> {
+    store: &'a dyn Store,
+    state: Service,
+    tip: Tip,
+    page: VecDeque<Record>,
+    /// The length of the snapshot that it began with; 0 without one.
+    pub(crate) began_at: u64,
+    /// Whether a snapshot was passed over because it does not fit.
+    pub(crate) dropped: bool,
+}
+
+/// One record, read and applied.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) number: u64,
+    pub(crate) at: UnixMillis,
+    pub(crate) event: Event,
+}
+
+impl<'a> History<'a> {
+    /// From the first record.
+    pub(crate) fn whole(store: &'a dyn Store, name: &ServiceName) -> Self {
+        Self {
+            store,
+            state: Service::new(name.clone()),
+            tip: Tip::START,
+            page: VecDeque::new(),
+            began_at: 0,
+            dropped: false,
+        }
+    }
+
+    /// From the longest snapshot that fits and has no more than `length_max` records.
+    pub(crate) async fn from_snapshot(
+        store: &'a dyn Store,
+        name: &ServiceName,
+        length_max: u64,
+    ) -> Result<Self, StoreError> {
+        let mut history = Self::whole(store, name);
+        let mut length_max = length_max;
+        while let Some(snapshot) = store.snapshot(name, length_max).await? {
+            if let Some(state) = fitting(store, &snapshot).await? {
+                history.began_at = snapshot.tip.length;
+                (history.state, history.tip) = (state, snapshot.tip);
+                break;
+            }
+            history.dropped = true;
+            match snapshot.tip.length.checked_sub(1) {
+                Some(shorter) => length_max = shorter,
+                None => break,
+            }
+        }
+        Ok(history)
+    }
+
+    /// The state after all that was read.
+    pub(crate) fn state(&self) -> &Service {
+        &self.state
+    }
+
+    /// Reads and applies the next record; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Step>, FoldError> {
+        if self.page.is_empty() {
+            self.page = self.store.journal(&self.state.name, self.tip.length, PAGE).await?.into();
+        }
+        let Some(record) = self.page.pop_front() else { return Ok(None) };
+        let envelope = record.read::<Event>(self.tip)?;
+        let name = self.state.name.clone();
+        let state = std::mem::replace(&mut self.state, Service::new(name));
+        self.state = state.applied(envelope.at, &envelope.event).map_err(|source| FoldError::Illegal {
+            service: record.service.clone(),
+            number: record.number,
+            source,
+        })?;
+        self.tip = record.tip();
+        Ok(Some(Step { number: record.number, at: envelope.at, event: envelope.event }))
+    }
+
+    /// Reads to the end.
+    pub(crate) async fn finish(mut self) -> Result<(Service, Tip), FoldError> {
+        while self.next().await?.is_some() {}
+        Ok((self.state, self.tip))
+    }
+
+    /// Where the next record continues.
+    pub(crate) fn tip(&self) -> Tip {
+        self.tip
+    }
+}
+
+/// The state of a snapshot that is whole and whose journal is this one.
+async fn fitting(store: &dyn Store, snapshot: &Snapshot) -> Result<Option<Service>, StoreError> {
+    let service = &snapshot.service;
+    let state = match snapshot.read() {
+        Ok(state) => state,
+        Err(why) => {
+            tracing::warn!(%service, length = snapshot.tip.length, %why, "a snapshot is dropped: the state is read from an earlier one, and a new one is made at the next start");
+            return Ok(None);
+        }
+    };
+    let tip = match snapshot.tip.length.checked_sub(1) {
+        None => Some(Tip::START),
+        Some(last) => {
+            let last = store.journal(service, last, 1).await?;
+            last.first().filter(|record| Record::hash_of(&record.bytes) == record.hash).map(Record::tip)
+        }
+    };
+    if tip == Some(snapshot.tip) {
+        return Ok(Some(state));
+    }
+    tracing::warn!(%service, length = snapshot.tip.length, "a snapshot is dropped: it is of another journal");
+    Ok(None)
+}

@@ -1,0 +1,236 @@
+//! What is derived from each record when it is appended, and can be derived again: the incident list, timelines, changes, what content is for.
+
+use std::collections::BTreeMap;
+
+use ripcord_core::blob::blobs_of;
+use ripcord_core::event::{Event, InProduction, Observed, PromotionWord};
+use ripcord_core::fact::{Outcome, PastIncident};
+use ripcord_core::name::{IncidentId, VersionName};
+use ripcord_core::retention::Class;
+use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::{Append, ChangeLine, Content, IncidentLine, TimelineEntry, Use};
+
+/// What the records of one append come to.
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    incidents: BTreeMap<IncidentId, IncidentLine>,
+    timeline: Vec<TimelineEntry>,
+    changes: Vec<ChangeLine>,
+    uses: Vec<Use>,
+}
+
+/// A record, between the state before and the state after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) before: &'a Service,
+    pub(crate) number: u64,
+    pub(crate) at: UnixMillis,
+    pub(crate) event: &'a Event,
+    pub(crate) after: &'a Service,
+}
+
+impl Derived {
+    pub(crate) fn add(&mut self, moment: Moment<'_>) {
+        self.lines(moment);
+        let incident = incident_of(moment);
+        if let Some(incident) = incident.filter(|incident| is_told(moment, incident)) {
+            self.timeline.push(TimelineEntry { incident: incident.clone(), number: moment.number });
+        }
+        self.changes.extend(change(moment));
+        self.uses(moment, incident);
+    }
+
+    pub(crate) fn put_into(self, append: &mut Append) {
+        append.incidents = self.incidents.into_values().collect();
+        append.timeline = self.timeline;
+        append.changes = self.changes;
+        append.uses = self.uses;
+    }
+
+    fn lines(&mut self, Moment { before, after, .. }: Moment<'_>) {
+        let both = |service: &Service| {
+            let incidents = service.last_settled.iter().chain(&service.incident);
+            incidents.map(|incident| line(service, incident)).collect::<Vec<_>>()
+        };
+        let known = both(before);
+        for line in both(after).into_iter().filter(|line| !known.contains(line)) {
+            self.incidents.insert(line.incident.id.clone(), line);
+        }
+    }
+
+    fn uses(&mut self, moment: Moment<'_>, incident: Option<&IncidentId>) {
+        let Moment { before, number, at, event, after } = moment;
+        let mut add = |class: Class, content: Content| {
+            let incident = incident.cloned();
+            self.uses.push(Use { class, incident, number, at, content });
+        };
+        // What does not encode was not written.
+        for blob in blobs_of(event).unwrap_or_default() {
+            if let Some(class) = class(event, incident) {
+                add(class, Content::Blob(blob.commitment));
+            }
+        }
+        if let Event::EvidencePreserved(preserved) = event {
+            preserved.items.iter().for_each(|item| add(Class::Evidence, Content::Object(item.digest)));
+        }
+        // What an incident was opened with was taken before there was one.
+        if let (None, Some(opened)) = (&before.incident, &after.incident) {
+            let signals = before.watching.signals.iter();
+            for signal in signals.filter(|signal| opened.signals.contains(&signal.taken.signal)) {
+                for blob in blobs_of(signal).unwrap_or_default() {
+                    add(Class::Incidents, Content::Blob(blob.commitment));
+                }
+            }
+        }
+    }
+}
+
+/// The incident that a record belongs to. The registry's production name may follow after the end, and while another incident is open.
+pub(crate) fn incident_of<'a>(moment: Moment<'a>) -> Option<&'a IncidentId> {
+    let open = moment.before.incident.as_ref().or(moment.after.incident.as_ref());
+    match moment.event {
+        Event::Promoted(promoted) => Some(&promoted.incident),
+        Event::Measured(measured) => Some(&measured.incident),
+        // What becomes of old content is nothing of the incident that happens to be open.
+        Event::Pruned(_) => None,
+        Event::IncidentKept(about) | Event::IncidentReleased(about) => Some(&about.incident),
+        _ => open.map(|incident| &incident.id),
+    }
+}
+
+/// Whether the page has a line for it, or begins with it. Of failures in a row after the end only the first is told: a registry may be away for months.
+fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
+    let open = |service: &Service| service.incident.as_ref().is_some_and(|open| open.id == *incident);
+    let (was_open, is_open) = (open(moment.before), open(moment.after));
+    match moment.event {
+        _ if is_open && !was_open => true,
+        Event::Woke
+        | Event::Announced(_)
+        | Event::Configured(_)
+        | Event::HoldMarked(_)
+        | Event::Pinned(_)
+        | Event::Fingerprinted(_)
+        | Event::HoldLifted(_)
+        | Event::Adopted(_)
+        | Event::Pruned(_) => false,
+        Event::Promoted(promoted) if !was_open && !is_open => {
+            let pending = moment.before.promotion.as_ref();
+            let failed_before = pending.is_some_and(|pending| pending.waiting.failures > 0);
+            !(failed_before && matches!(promoted.word, PromotionWord::Failed { .. }))
+        }
+        _ => true,
+    }
+}
+
+/// What the content of an event is kept for; none is for good.
+fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
+    match event {
+        // Written when people change it, and small: who may act stays readable.
+        Event::Configured(_) => None,
+        Event::TrialRan(_) => Some(Class::Evidence),
+        Event::SignalTaken(_) if incident.is_none() => Some(Class::Signals),
+        // People's words.
+        Event::Paused(_)
+        | Event::Resumed(_)
+        | Event::HoldLifted(_)
+        | Event::Adopted(_)
+        | Event::IncidentKept(_)
+        | Event::IncidentReleased(_) => Some(Class::Incidents),
+        _ if incident.is_some() => Some(Class::Incidents),
+        _ => Some(Class::Decisions),
+    }
+}
+
+/// The line of the incident list.
+pub(crate) fn line(service: &Service, incident: &Incident) -> IncidentLine {
+    let outcome = match &incident.phase {
+        Phase::Settled(outcome) => outcome.clone(),
+        _ => Outcome::Open,
+    };
+    let target = incident.plan().and_then(|plan| match &incident.phase {
+        Phase::Settled(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
+            incident.tried.last().or(plan.targets.first()).cloned()
+        }
+        _ => None,
+    });
+    IncidentLine {
+        service: service.name.clone(),
+        summary: incident.phase_name().to_owned(),
+        incident: PastIncident {
+            id: incident.id.clone(),
+            opened_at: incident.marks.opened_at,
+            settled_at: incident.marks.settled_at,
+            strategy: incident.plan().map(|plan| plan.strategy.clone()),
+            outcome,
+            target,
+        },
+    }
+}
+
+/// What a record says has moved.
+fn change(Moment { before, number, at, event, after }: Moment<'_>) -> Option<ChangeLine> {
+    let versions =
+        |versions: &[VersionName]| versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (facet, from, to, by) = match event {
+        Event::Configured(configured) => (
+            "configuration",
+            before.configuration.map(|digest| digest.to_string()),
+            configured.digest.to_string(),
+            format!("host {}", configured.host_version),
+        ),
+        Event::Adopted(adopted) => {
+            ("standing", None, format!("{} attested", adopted.version), adopted.person.to_string())
+        }
+        Event::HoldLifted(lifted) => (
+            "standing",
+            Some(format!("{} held", lifted.version)),
+            format!("{} lifted", lifted.version),
+            lifted.person.to_string(),
+        ),
+        Event::Promoted(promoted) => match &promoted.word {
+            PromotionWord::Moved { from } => (
+                "production-name",
+                from.as_ref().map(ToString::to_string),
+                promoted.version.to_string(),
+                promoted.incident.to_string(),
+            ),
+            PromotionWord::Elsewhere(now) => (
+                "production-name",
+                None,
+                now.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string),
+                "someone else".to_owned(),
+            ),
+            _ => return None,
+        },
+        Event::ProductionWatched(watched) => {
+            let live = |service: &Service| service.production.live.as_deref().map(versions);
+            match (live(before), live(after)) {
+                (from, Some(to)) if from.as_ref() != Some(&to) => {
+                    ("live", from, to, "someone else".to_owned())
+                }
+                _ => match &watched.in_production {
+                    InProduction::Version(version) => {
+                        ("production-name", None, version.to_string(), "someone else".to_owned())
+                    }
+                    _ => return None,
+                },
+            }
+        }
+        Event::ReadBack(read) => {
+            let done = |service: &Service| {
+                let incidents = service.incident.iter().chain(&service.last_settled);
+                incidents.map(|incident| (incident.id.clone(), incident.marks.read_back_at)).next()
+            };
+            let (then, now) = (done(before)?, done(after)?);
+            if then == now || now.1.is_none() {
+                return None;
+            }
+            let Observed::Serving(shares) = &read.live else { return None };
+            let served: Vec<_> = shares.iter().map(|share| share.version.version.clone()).collect();
+            ("live", before.production.live.as_deref().map(versions), versions(&served), now.0.to_string())
+        }
+        _ => return None,
+    };
+    Some(ChangeLine { service: after.name.clone(), number, at, facet: facet.to_owned(), from, to, by })
+}
