@@ -14,6 +14,7 @@ use cap_std::fs::Dir;
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
 use ripcord_adapters::metrics_scrape::Scraping;
+use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
 use ripcord_adapters::{Http, Shared};
 use ripcord_core::name::{RoleName, ServiceName};
@@ -77,6 +78,9 @@ pub enum WireError {
         /// Why.
         source: std::io::Error,
     },
+    /// The data folder, or the store in it, may be used by others.
+    #[error(transparent)]
+    Open(#[from] OpenToOthers),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,13 +95,28 @@ pub enum WireError {
     Adapter(#[from] PortError),
 }
 
-/// Opens a folder below the data folder, creating it for this user alone.
+/// Opens a folder below the data folder, creating it for this user alone. One that others may use is refused.
 pub(crate) fn open_data(data: &Path, below: &str) -> Result<Dir, WireError> {
     let path = data.join(below);
     let failed = |source| WireError::Data { path: path.display().to_string(), source };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&path).map_err(failed)?;
-    Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)
+    let folder = Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)?.into_std_file();
+    Private::Folder.check(&folder.metadata().map_err(failed)?, &path)?;
+    Ok(Dir::from_std_file(folder))
+}
+
+/// Refuses a data folder, or files of the store in it, that others may use: they could read captured requests, or change what is on record.
+pub(crate) fn check_data(data: &Path) -> Result<(), OpenToOthers> {
+    let check = |what: Private, path: &Path| match std::fs::metadata(path) {
+        Ok(metadata) => what.check(&metadata, path),
+        // Whoever opens it says what is wrong.
+        Err(_) => Ok(()),
+    };
+    check(Private::Folder, data)?;
+    ["", "-wal", "-shm", ".lock"]
+        .iter()
+        .try_for_each(|suffix| check(Private::File, &data.join(format!("{STORE_FILE}{suffix}"))))
 }
 
 /// What all adapters share.
@@ -246,7 +265,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
         return Err(Box::new(error).into());
     }
     let data = &config.host.data;
-    open_data(data, "")?;
+    check_data(data)?;
     let store = Arc::new(SqliteStore::open(data.join(STORE_FILE))?);
     for loaded in parts.policies.values() {
         store.keep_component(&loaded.bytes).await?;

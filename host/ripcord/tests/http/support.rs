@@ -121,8 +121,10 @@ fn script(folder: &Path, name: &str, text: &str) {
     std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// For its owner alone: it may be a secret.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
+    std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 pub(crate) fn token(name: &str) -> String {
