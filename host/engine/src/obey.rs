@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ripcord_core::event::{AboutVersion, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted};
 use ripcord_core::live::LiveState;
-use ripcord_core::name::VersionName;
+use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
 use ripcord_core::service::{Incident, Phase, Service};
 use ripcord_core::target::{Target, VersionTarget};
@@ -127,7 +127,14 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
             .as_ref()
             .filter(|last| before.incident.as_ref().is_some_and(|open| open.id == last.id))
     };
-    let incident = after.incident.as_ref().or_else(settled);
+    // Another incident may have opened since: the answer is about the one that was named.
+    let named = |wanted: &IncidentId| {
+        [&after.incident, &after.last_settled].into_iter().flatten().find(|incident| incident.id == *wanted)
+    };
+    let incident = match &command.incident {
+        Some(wanted) => named(wanted),
+        None => after.incident.as_ref().or_else(settled),
+    };
     let phase = |incident: &Incident| match &incident.phase {
         Phase::Settled(outcome) => format!("`{}` is settled: {outcome}", incident.id),
         _ => format!("`{}` is {}", incident.id, incident.phase_name()),

@@ -1,5 +1,8 @@
 //! The binary: configuration, HTTP, command line, demo, wiring.
 
+// What others wrote must not reach a terminal raw: `output` alone prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -18,16 +18,16 @@ mod status;
 use std::future::Future;
 use std::process::ExitCode;
 
+use ripcord_core::foreign::Foreign;
+
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LogFormat, PlanCommand, SignalsCommand,
 };
-use crate::output::{self, Exit, Failure, Page};
+use crate::output::{self, Color, Exit, Failure, Page, Text, Whole, text};
 use crate::telemetry;
 
 #[cfg(feature = "demo")]
 pub(crate) use approval::{SignedVote, ask};
-#[cfg(feature = "demo")]
-pub(crate) use incidents::checked;
 #[cfg(feature = "demo")]
 pub(crate) use pull::{Until, follow};
 use reach::Reach;
@@ -44,6 +44,19 @@ pub fn run(cli: Cli) -> ExitCode {
         outcome
     });
     output::print(global.form(), global.color, outcome)
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments, which may come from anywhere: a file's name, a script.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that went away is no reason to fail.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let said = error.to_string();
+    let lines = said.lines().map(|line| text!("{}", Whole(Foreign::source(line))));
+    output::tell(Color::Never, &Text::joined(lines, "\n"));
+    Exit::Usage.into()
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -106,7 +119,7 @@ async fn init_here(global: &Global) -> Outcome {
     let options = init::InitOptions { folder, places: init::Places::default() };
     let done = init::init(&options).await.map_err(|error| Failure::of(Exit::Usage, error))?;
     let json = serde_json::json!({ "file": done.file, "written": done.written });
-    Ok(Page::done(done.to_string(), &json))
+    Ok(Page::done(done.text(), &json))
 }
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
@@ -118,7 +131,7 @@ async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
         1 => Exit::Failed,
         _ => Exit::Usage,
     };
-    Ok(Page::new(exit, report.to_string(), &report))
+    Ok(Page::new(exit, report.text(), &report))
 }
 
 /// The example stands for somebody else's program: it prints for itself.

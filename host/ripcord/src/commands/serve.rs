@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError, LoadError, Mistakes};
 use crate::http::{self, App};
+use crate::output::{Color, text};
 use crate::wiring::{self, WireError};
 
 /// Requests in flight have so long to finish.
@@ -173,7 +174,7 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let told = Told::new().map_err(ServeError::Signals)?;
     let running = Running::start(&config).await?;
     if let Some(address) = running.address() {
-        eprintln!("ripcord listens on http://{address}");
+        crate::output::tell(Color::Never, &text!("ripcord listens on http://{}", address));
     }
     for service in running.engine().services() {
         let mode = service.terms.as_ref().map(|terms| terms.mode).unwrap_or_default();

@@ -4,6 +4,8 @@
 
 mod demo;
 mod exit_codes;
+mod hostile;
+mod lying;
 mod policy;
 mod pull;
 

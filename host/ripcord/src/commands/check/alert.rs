@@ -1,13 +1,12 @@
 //! `check --alert`: which route each alert of a recorded webhook takes, and why.
 
-use std::fmt;
-
 use ripcord_adapters::{alerts_alertmanager, alerts_mlflow};
 use ripcord_core::name::ServiceName;
 use ripcord_core::signal::Label;
 use serde::Serialize;
 
 use crate::config::{Config, SourceConfig, SourceKind};
+use crate::output::{Text, text};
 
 /// What one alert meets at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,9 +93,10 @@ fn explain_alert(source: &SourceConfig, labels: &[Label]) -> (Option<ServiceName
     (None, why)
 }
 
-impl fmt::Display for SourceRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "source {}:", self.source)?;
+impl SourceRoutes {
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = text!("source {}:", self.source);
         for alert in &self.alerts {
             let status = match alert.status {
                 ripcord_core::signal::SignalStatus::Firing => "firing",
@@ -106,11 +106,11 @@ impl fmt::Display for SourceRoutes {
                 || "no service: it is kept and listed as unrouted".to_owned(),
                 |service| format!("service {service}"),
             );
-            write!(f, "\n  {} ({status}) -> {to}", alert.rule)?;
+            text.push(text!("\n  {} ({}) -> {}", alert.rule, status, to));
             for why in &alert.why {
-                write!(f, "\n    {why}")?;
+                text.push(text!("\n    {}", why));
             }
         }
-        Ok(())
+        text
     }
 }
