@@ -170,3 +170,76 @@ async fn answer(
     connection.end();
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::descriptors::Descriptors;
+    use crate::http::Bounds;
+
+    /// Serves `router`; ends with the test.
+    async fn serving(router: Router, bounds: Bounds) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let descriptors = Descriptors { limit: 1_024 };
+        let doors = Arc::new(Doors::new(bounds, Deadlines::default(), descriptors, []));
+        let mut running = JoinSet::new();
+        running.spawn(serve(listener, router, doors, std::future::pending(), Duration::ZERO));
+        (address, running)
+    }
+
+    async fn asked(socket: &mut TcpStream, path: &str) -> String {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let read = socket.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_breaks_off_is_answered_and_the_connection_goes_on() {
+        async fn broken() -> &'static str {
+            panic!("a secret of this machine")
+        }
+        let router = Router::new().route("/broken", get(broken)).route("/well", get(async || "well"));
+        let (address, _running) = serving(router, Bounds::of(8)).await;
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let answer = asked(&mut socket, "/broken").await;
+        assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("broke-off"), "{answer}");
+        assert!(!answer.contains("secret"), "{answer}");
+        assert!(asked(&mut socket, "/well").await.ends_with("well"));
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_place_is_told_to_come_back() {
+        // One place, taken by a person who is being answered.
+        let router = Router::new().route(
+            "/wait",
+            get(async |request: axum::extract::Request| {
+                let connection = request.extensions().get::<Arc<Connection>>().unwrap();
+                connection.proved(crate::http::connections::Standing::Person);
+                std::future::pending::<&'static str>().await
+            }),
+        );
+        let (address, _running) = serving(router, Bounds::of(1)).await;
+        let mut person = TcpStream::connect(address).await.unwrap();
+        person.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        loop {
+            let mut answer = String::new();
+            // Until the person has proved to be one, a newcomer takes the place.
+            let mut newcomer = TcpStream::connect(address).await.unwrap();
+            let told =
+                tokio::time::timeout(Duration::from_secs(1), newcomer.read_to_string(&mut answer)).await;
+            if told.is_ok() && answer.starts_with("HTTP/1.1 503") {
+                assert!(answer.contains("retry-after: 10"), "{answer}");
+                return;
+            }
+            person = TcpStream::connect(address).await.unwrap();
+            person.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
