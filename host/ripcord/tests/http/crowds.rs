@@ -103,7 +103,16 @@ async fn people_get_in_beside_bodies_that_never_end() {
 async fn people_get_in_beside_peers_that_ask_and_never_read() {
     let host = crowded().await;
     let asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2_000);
-    let _deaf = sockets(&host, 2 * PLACES, &asked).await;
+    let mut deaf = Vec::new();
+    for _ in 0..4 * PLACES {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let mut socket = socket.connect(host.running.address().unwrap()).await.unwrap();
+        // One that is closed in the meantime cannot be written to, and one that takes no more need not be.
+        let _ = socket.try_write(&asked);
+        let _ = tokio::time::timeout(Duration::from_millis(10), socket.write_all(b"\r\n")).await;
+        deaf.push(socket);
+    }
     pause_and_resume(&host).await;
 }
 
