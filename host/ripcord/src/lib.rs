@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod descriptors;
 pub mod http;
 pub mod key;
 pub mod output;

@@ -14,7 +14,7 @@ use ripcord_engine::{Ask, Ballot, Command, CommandError, Person};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::intake::read;
+use super::bodies;
 use super::people::{KnownPerson, Right, require};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
@@ -28,7 +28,7 @@ const REASON_CHARS_MAX: usize = 4_000;
 /// Reads a JSON body, whatever its content type says.
 async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let bytes = bodies::asked(&parts.headers, body, BODY_BYTES_MAX).await?;
     let body = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not what this takes: {error}")))?;
     Ok((parts.headers, body))

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::output::{Text, text};
+use crate::http::too_large;
 
 /// What one alert meets at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +47,14 @@ pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String
 }
 
 fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, String> {
+    if body.len() as u64 > source.body_bytes_max {
+        return Err(format!(
+            "`{}` refuses this body of {} bytes: {}",
+            source.name,
+            body.len(),
+            too_large(source.body_bytes_max)
+        ));
+    }
     let payload = match source.kind {
         SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string())?,
         SourceKind::Mlflow => {
@@ -53,6 +62,9 @@ fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, St
             alerts_mlflow::parse(&headers, body).map_err(|error| error.to_string())?
         }
     };
+    if let (Some(bad), []) = (payload.bad.first(), &payload.alerts[..]) {
+        return Err(format!("no alert of the payload can be judged: alert {} {}", bad.number, bad.why));
+    }
     let alerts = payload
         .alerts
         .into_iter()

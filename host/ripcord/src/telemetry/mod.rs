@@ -1,25 +1,19 @@
-//! What the host says of itself: one line an event, for people or as JSON.
-//!
-//! Values and messages hold what others wrote. Both forms pass each of them through one place: nothing in it ends the line, moves the cursor or
-//! goes on for ever.
+//! What the host says of itself: one line an event, for people or as JSON. No line is longer, and no kind of line comes more often, than a disk
+//! and a reader can bear: who is not let in must not be able to fill them.
 
-use std::fmt;
+mod flood;
+mod line;
+mod shown;
 
-use ripcord_core::foreign::Foreign;
-use serde_json::Value;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use std::io;
+
+use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::fmt::format::{self, Writer};
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::output::json;
-
-/// Of one value so many characters are logged.
-const VALUE_CHARS_MAX: usize = 4_000;
+pub use flood::{left_out, summarise, summarise_for_ever};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,96 +44,27 @@ enum Colour {
     Off,
 }
 
-fn subscriber(
+fn subscriber<W: io::Write + 'static>(
     format: LogFormat,
     colour: Colour,
     filter: EnvFilter,
-    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    writer: impl Fn() -> W + Send + Sync + 'static,
 ) -> Box<dyn Subscriber + Send + Sync> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match format {
+    let lines = fmt::layer().with_writer(move || line::Bounded::new(writer(), format));
+    let lines = match format {
         LogFormat::Text => {
-            let fields = format::debug_fn(text_field).delimited(" ");
-            Box::new(builder.with_ansi(colour == Colour::On).with_target(false).fmt_fields(fields).finish())
+            let fields = format::debug_fn(shown::text_field).delimited(" ");
+            lines.with_ansi(colour == Colour::On).with_target(false).fmt_fields(fields).boxed()
         }
-        LogFormat::Json => Box::new(builder.event_format(JsonLine).finish()),
-    }
-}
-
-fn text_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    let value = format!("{value:?}");
-    let shown = Foreign::new(&value).at_most(VALUE_CHARS_MAX);
-    match field.name() {
-        "message" => write!(writer, "{shown}"),
-        name => write!(writer, "{name}={shown}"),
-    }
-}
-
-/// Time, level, message, fields and target in one object.
-struct JsonLine;
-
-impl<S, N> FormatEvent<S, N> for JsonLine
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut time = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let about = event.metadata();
-        let mut fields = Fields(vec![("timestamp", time.into()), ("level", about.level().as_str().into())]);
-        event.record(&mut fields);
-        fields.0.push(("target", about.target().into()));
-        writeln!(writer, "{}", json::line(&fields))
-    }
-}
-
-struct Fields(Vec<(&'static str, Value)>);
-
-impl serde::Serialize for Fields {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let mut shown: String = value.chars().take(VALUE_CHARS_MAX).collect();
-        if shown.len() < value.len() {
-            shown.push_str(&format!("… ({} more characters)", value.chars().count() - VALUE_CHARS_MAX));
-        }
-        self.0.push((field.name(), shown.into()));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.push((field.name(), value.into()));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.push((field.name(), value.into()));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.push((field.name(), value.into()));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.push((field.name(), value.into()));
-    }
+        LogFormat::Json => lines.event_format(shown::JsonLine).boxed(),
+    };
+    Box::new(tracing_subscriber::registry().with(filter).with(lines.with_filter(flood::Filter)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use ripcord_core::foreign::is_harmful;
     use std::sync::{Arc, Mutex};
 
