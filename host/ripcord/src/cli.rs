@@ -128,6 +128,9 @@ pub enum Command {
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Validate and compile one component within limits, for the `ripcord` whose socket is standard input
+    #[command(hide = true)]
+    ExaminePolicy,
     /// The model server and its team, as the demo runs them
     #[cfg(feature = "demo")]
     #[command(subcommand, hide = true)]

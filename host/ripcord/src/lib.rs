@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod client;
 pub mod commands;
+mod component;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -37,6 +37,10 @@ type Outcome = Result<Page, Failure>;
 /// Runs a command to its end, prints what it has to say and tells how the process ends.
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
+    if let Command::ExaminePolicy = command {
+        // Before anything else takes memory or threads: what is left is for the component.
+        return output::print(global.form(), global.color, examine_policy());
+    }
     let outcome = runtime().and_then(|runtime| {
         let outcome = runtime.block_on(dispatch(&global, command));
         // A thread that still reads standard input must not keep the process.
@@ -62,6 +66,13 @@ pub fn explain(error: &clap::Error) -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|cause| Failure::failed("the system gives no threads").because(cause))
+}
+
+fn examine_policy() -> Outcome {
+    match ripcord_sandbox::examine_for_parent() {
+        Ok(()) => Ok(Page::done("", &serde_json::Value::Null)),
+        Err(error) => Err(Failure::of(Exit::Failed, error)),
+    }
 }
 
 async fn dispatch(global: &Global, command: Command) -> Outcome {
@@ -100,6 +111,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
         Command::Policy(command) => policies::run(global, command),
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
+        Command::ExaminePolicy => examine_policy(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::build::digest;
-use super::schema::{self, Setting};
+use super::schema::{self, Completeness, Setting};
 use super::toolbox::{self, kilobytes};
 use crate::output::style::{DIM, STRONG, paint};
 use crate::output::table::{Cell, Table};
@@ -35,6 +35,8 @@ pub struct Inspection {
     pub settings_schema: Value,
     #[serde(skip)]
     settings: Vec<Setting>,
+    #[serde(skip)]
+    completeness: Completeness,
 }
 
 /// Looks into a component file, or into the starter policy of that name.
@@ -45,6 +47,7 @@ pub fn inspect(what: &str) -> Result<Inspection, Failure> {
     let loaded = toolbox::load(&toolbox::sandbox()?, what)?;
     let manifest = loaded.policy.manifest();
     let schema: Value = serde_json::from_str(&manifest.settings_schema).unwrap_or(Value::Null);
+    let (settings, completeness) = schema::settings(&schema);
     Ok(Inspection {
         policy: loaded.policy.reference().clone(),
         source: loaded.source.clone(),
@@ -54,7 +57,8 @@ pub fn inspect(what: &str) -> Result<Inspection, Failure> {
         grants: manifest.grants.clone(),
         imports: loaded.imports(),
         bytes: loaded.bytes.len(),
-        settings: schema::settings(&schema),
+        settings,
+        completeness,
         settings_schema: schema,
     })
 }
@@ -97,7 +101,10 @@ impl Inspection {
                 setting.about.as_str().into(),
             ]);
         }
-        text!("{}", table)
+        match self.completeness {
+            Completeness::Whole => text!("{}", table),
+            Completeness::Cut => text!("{}and more: `--json` prints the whole schema\n", table),
+        }
     }
 }
 
@@ -116,6 +123,7 @@ mod tests {
                 "properties": { &text: { "description": text, "default": text, "type": text }, "e": { "enum": [text] } },
                 "required": ["e"],
             });
+            let (settings, completeness) = schema::settings(&settings_schema);
             let inspection = Inspection {
                 policy: PolicyRef {
                     name: PolicyName::new("p").expect("name"),
@@ -129,7 +137,8 @@ mod tests {
                 grants: Vec::new(),
                 imports: vec![text.clone()],
                 bytes: 1,
-                settings: schema::settings(&settings_schema),
+                settings,
+                completeness,
                 settings_schema,
             };
             hostile::assert_harmless(&inspection.page().text, name);

@@ -26,6 +26,7 @@ use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
 use ripcord_store::SqliteStore;
 
+use crate::component;
 use crate::config::{Config, ConfigError, Mistakes, ServiceConfig};
 use crate::http::{People, Source};
 use crate::key::hex;
@@ -128,7 +129,11 @@ pub fn shared() -> Result<Shared, PortError> {
 pub fn sandbox(config: &Config) -> Result<Sandbox, WireError> {
     open_data(&config.host.data, "")?;
     let cache = ripcord_sandbox::open_cache_dir(&config.host.data.join("cache"))?;
-    Ok(Sandbox::new(SandboxConfig { cache_dir: Some(cache), slots: config.host.policy_slots })?)
+    Ok(Sandbox::new(SandboxConfig {
+        cache_dir: Some(cache),
+        slots: config.host.policy_slots,
+        examiner: component::examiner(),
+    })?)
 }
 
 /// A sandbox for looking: it uses a cache that is there, and leaves no folder behind.
@@ -136,7 +141,8 @@ pub fn sandbox_for_check(config: &Config) -> Result<Sandbox, WireError> {
     let path = config.host.data.join("cache");
     // One that this user may not use is passed over: looking needs none.
     let cache_dir = path.is_dir().then(|| ripcord_sandbox::open_cache_dir(&path).ok()).flatten();
-    Ok(Sandbox::new(SandboxConfig { cache_dir, slots: config.host.policy_slots })?)
+    let slots = config.host.policy_slots;
+    Ok(Sandbox::new(SandboxConfig { cache_dir, slots, examiner: component::examiner() })?)
 }
 
 /// Everything that a configuration names, made and checked, with nothing contacted and no store.

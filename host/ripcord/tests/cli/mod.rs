@@ -8,5 +8,6 @@ mod hostile;
 mod lying;
 mod policy;
 mod pull;
+mod untrusted;
 
 use crate::support::run;
