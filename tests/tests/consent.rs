@@ -11,7 +11,7 @@ use ripcord_core::service::{NeedKind, Phase, Service, StepState};
 use ripcord_core::terms::{Mode, RequesterVote};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError};
-use ripcord_tests::people::{ada, bob, cleo, person};
+use ripcord_tests::people::{ada, bob, cleo, dan};
 use ripcord_tests::states::{acting, authorising, needs, phase, reads_back, two_keys};
 use ripcord_tests::{Fault, Lab, Spec, check};
 use serde_json::json;
@@ -226,7 +226,7 @@ async fn who_asked_counts_as_one_key_but_never_towards_two() {
     host.approve(bob(), &service).await.expect("voted");
     assert!(authorising(&host.state(&service)), "one distinct person is not two");
     host.approve(bob(), &service).await.expect("voted twice");
-    host.approve(person("dan", &["viewer"]), &service).await.expect("votes without the role");
+    host.approve(dan(), &service).await.expect("votes without the role");
     assert!(authorising(&host.state(&service)), "neither the same person twice nor another role counts");
     host.approve(cleo(), &service).await.expect("voted");
     host.settled(&service).await;

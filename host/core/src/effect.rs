@@ -30,8 +30,8 @@ pub enum Effect {
     AskApprovals {
         /// About which plan.
         plan: Digest,
-        /// How many votes there are to be shown.
-        votes: u32,
+        /// What is asked: see [`Service::ballot`](crate::service::Service::ballot).
+        ballot: Digest,
     },
     /// Fetch the artefact of a rung and check it.
     Stage {

@@ -131,6 +131,8 @@ pub struct Vote {
     pub at: UnixMillis,
     /// How it was given.
     pub kind: VoteKind,
+    /// Of the public key that it was signed with; none where it was not signed.
+    pub key: Option<Digest>,
 }
 
 /// What a person signs.

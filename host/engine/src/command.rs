@@ -27,6 +27,8 @@ pub struct Ballot {
     pub granted: bool,
     /// How it was given.
     pub kind: VoteKind,
+    /// Of the public key that it was signed with, where it was signed.
+    pub key: Option<Digest>,
     /// `public key:signature` in hexadecimal, where it was signed; checked by the caller.
     pub signature: Option<String>,
 }

@@ -181,16 +181,6 @@ impl Driver {
         }
     }
 
-    /// What approval policies were asked before a jump counts from another time: they are asked again.
-    fn ask_approvals_again(&mut self) {
-        if let Some(running) = self.running.get(&Slot::Incident)
-            && matches!(running.effect, Effect::AskApprovals { .. })
-        {
-            running.abort.abort();
-            self.running.remove(&Slot::Incident);
-        }
-    }
-
     /// When the service is woken next.
     fn deadline(&self) -> Option<UnixMillis> {
         self.service.wakes_at().map(|at| at.max(self.woke_at + Millis(20)))

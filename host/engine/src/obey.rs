@@ -6,7 +6,7 @@ use ripcord_core::event::{AboutVersion, Adopted, Event, PersonSaid, PullRequeste
 use ripcord_core::live::LiveState;
 use ripcord_core::name::VersionName;
 use ripcord_core::plan::Vote;
-use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::service::{Illegal, Incident, Phase, Service};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::{ErrorKind, PortError};
 
@@ -28,12 +28,17 @@ pub(crate) async fn obey(
     }
     let mut batch = Batch::default();
     let event = event(setup, state, &command, &mut batch).await?;
-    let after = append(mailbox, batch.with(event)).await.map_err(|error| match error {
-        AppendError::Illegal(illegal) => CommandError::Illegal(illegal),
-        AppendError::Store(error) => CommandError::Store(error),
-        AppendError::Stopping => CommandError::Stopping,
-    })?;
-    Ok(obeyed(&command, state, &after))
+    match append(mailbox, batch.with(event)).await {
+        Ok(after) => Ok(obeyed(&command, state, &after)),
+        // What was asked for is so: no event, and no error.
+        Err(AppendError::Illegal(unchanged @ Illegal::Unchanged(_))) => {
+            let incident = state.incident.as_ref().map(|incident| incident.id.clone());
+            Ok(Obeyed { incident, text: unchanged.to_string() })
+        }
+        Err(AppendError::Illegal(illegal)) => Err(CommandError::Illegal(illegal)),
+        Err(AppendError::Store(error)) => Err(CommandError::Store(error)),
+        Err(AppendError::Stopping) => Err(CommandError::Stopping),
+    }
 }
 
 async fn event(
@@ -62,6 +67,7 @@ async fn event(
                 granted: ballot.granted,
                 at: state.at,
                 kind: ballot.kind.clone(),
+                key: ballot.key,
             },
             signature: ballot.signature.clone().map(|signature| batch.text(signature)),
             reason: Some(reason),

@@ -224,6 +224,7 @@ fn exchanges() -> Value {
 fn votes() -> Value {
     let kinds = [VoteKind::Signature, VoteKind::Session, VoteKind::BreakGlass, VoteKind::Other("o".into())];
     let vote = |kind| Vote {
+        key: None,
         person: PersonName::new("ada").expect("name"),
         roles: vec![RoleName::new("approver").expect("name")],
         granted: true,

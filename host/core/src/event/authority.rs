@@ -44,8 +44,8 @@ pub struct ApprovalAsked {
 pub struct ApprovalsAsked {
     /// About which plan.
     pub plan: Digest,
-    /// How many votes they were shown.
-    pub votes: u32,
+    /// What they were asked: the votes that count and the time that is left, see [`Service::ballot`](crate::service::Service::ballot).
+    pub ballot: Digest,
     /// In the order of the configuration.
     pub asked: Vec<ApprovalAsked>,
 }

@@ -1,7 +1,8 @@
 //! Carrying out a granted plan: stage, guard, shift, and down the ladder.
 
 use super::{
-    Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting, clear,
+    Acting, Authority, Illegal, Incident, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting,
+    clear,
 };
 use crate::effect::Topic;
 use crate::event::{
@@ -13,6 +14,10 @@ use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
 use crate::time::{Millis, UnixMillis};
+
+/// How long what the guard has seen holds. A shift that is not begun by then, since no host ran or the artefact had to be fetched again, goes through
+/// the guard again.
+pub(super) const GUARD_HOLDS: Millis = Millis::minutes(1);
 
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
@@ -57,6 +62,8 @@ impl Service {
             StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun => {
                 Waiting::from(shifting.since)
             }
+            // The same, where fetching it again took longer than the guard holds.
+            StepState::Guarding(waiting) => Waiting { due_at: None, ..waiting },
             StepState::Preflighting { waiting, .. } => Waiting { due_at: None, ..waiting },
             _ => return Err(Illegal::Stale),
         };
@@ -129,23 +136,31 @@ impl Service {
         }
     }
 
+    /// A shift that was not begun goes through the guard again: what it has seen is old, or not all that counts now.
+    pub(super) fn guard_again(&mut self) {
+        let at = self.at;
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident
+            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun)
+        {
+            acting.step = StepState::Guarding(Waiting::from(at));
+        }
+    }
+
     fn pass_guard(&mut self, acting: &Acting, read: &GuardRead) -> Result<(), Illegal> {
         let at = self.at;
         if self.observes() {
             self.stop_observing();
             return Ok(());
         }
-        if acting.authority == Authority::Policies && self.wants_people() {
-            let why = "mode or floor have changed since policies granted it".to_owned();
-            self.authorise(Some(why), Some(acting.clone()));
+        if !self.is_still_agreed(acting) {
             return Ok(());
         }
         // A further attempt is the same shift: the breaker has let it pass.
-        if acting.authority == Authority::Policies
+        if acting.grant.authority == Authority::Policies
             && acting.attempts == 0
             && let Some(why) = self.breaker_trips(acting, read)
         {
-            self.authorise(Some(why), Some(acting.clone()));
+            self.authorise(Some(why), None, Some(acting.clone()));
             return Ok(());
         }
         let attempt = acting.attempts + 1;
@@ -187,13 +202,14 @@ impl Service {
         let paused = self.paused_by.is_some();
         let acting = self.acting(began.rung)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
-        if paused || shifting.intent == Intent::Began || shifting.attempt != began.attempt {
+        let late = at > shifting.since + GUARD_HOLDS;
+        if paused || late || shifting.intent == Intent::Began || shifting.attempt != began.attempt {
             return Err(Illegal::Stale);
         }
         shifting.intent = Intent::Began;
         acting.attempts = began.attempt;
         acting.begun += 1;
-        let automatic = acting.authority == Authority::Policies && began.attempt == 1;
+        let automatic = acting.grant.authority == Authority::Policies && began.attempt == 1;
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.shifted_at = Some(at);
         let target = incident.target(began.rung).cloned();
@@ -380,6 +396,11 @@ impl Service {
                     if at >= waiting.since + deadlines.preflight {
                         let rung = *rung;
                         drop(self.not_preflighted(rung, "its time was up"));
+                    }
+                }
+                StepState::Shifting(Shifting { intent: Intent::NotBegun, since, .. }) => {
+                    if at >= *since + GUARD_HOLDS {
+                        self.guard_again();
                     }
                 }
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),

@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::fact::Outcome;
 use crate::live::Proof;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
+use crate::name::{IncidentId, PersonName, PolicyName, SignalId, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -24,9 +24,11 @@ pub struct Incident {
     pub reason: Reason,
     /// Who asked.
     pub requested_by: Vec<Origin>,
-    /// A person who asked, with their roles.
-    pub requester: Option<(PersonName, Vec<RoleName>)>,
-    /// What that person wants; none leaves it to the planner.
+    /// The person whose wish is carried out.
+    pub requester: Option<PersonName>,
+    /// All people who asked for a rollback in this incident.
+    pub requesters: Vec<PersonName>,
+    /// What [`Self::requester`] wants; none leaves it to the planner.
     pub wanted: Option<Target>,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
@@ -46,8 +48,11 @@ pub struct Incident {
     pub facts: Option<BlobRef>,
     /// All plans, the last one is at hand.
     pub plans: Vec<PlanDrafted>,
-    /// Votes for the plan at hand.
+    /// The last vote of each person for the plan at hand, as it was given; [`Service::votes_in_force`](super::Service::votes_in_force) are those
+    /// that count.
     pub votes: Vec<Vote>,
+    /// How often each person voted on the plan at hand.
+    pub votes_given: BTreeMap<PersonName, u32>,
     /// Targets that were shifted to.
     pub tried: Vec<Target>,
     /// Trials run so far.
@@ -71,8 +76,6 @@ pub struct Incident {
 pub struct Wish {
     /// Who.
     pub person: PersonName,
-    /// Their roles.
-    pub roles: Vec<RoleName>,
     /// Where to.
     pub target: Option<Target>,
     /// Why and how fast.
@@ -140,11 +143,13 @@ pub struct Authorising {
     pub opened_at: UnixMillis,
     /// Why people must agree whatever policies say; none leaves it to mode, floor and policies.
     pub people_because: Option<String>,
+    /// Why it is asked again, for people; none the first time.
+    pub again: Option<String>,
     /// What was being done when people became necessary; none before the first shift of the plan was due.
     pub resume: Option<Acting>,
-    /// How many votes the approval policies have seen; none before they were asked.
-    pub seen: Option<u32>,
-    /// Whether all of them granted.
+    /// What the approval policies were asked about last, see [`Service::ballot`](super::Service::ballot); none before they were asked.
+    pub seen: Option<Digest>,
+    /// Whether all of them granted, when they were asked about [`Self::seen`].
     pub policies_granted: Agreement,
     /// What they wait for.
     pub quorums: Vec<Quorum>,
@@ -178,8 +183,8 @@ pub struct Acting {
     pub attempts: u32,
     /// Shifts begun for all rungs of this plan.
     pub begun: u32,
-    /// Whether a person agreed: then it is not an automatic shift.
-    pub authority: Authority,
+    /// Who agreed to what.
+    pub grant: Grant,
     /// What the last guard has seen.
     pub guarded: Option<Observed>,
     /// Rungs that this plan has shifted to.
@@ -188,6 +193,19 @@ pub struct Acting {
     pub seems_served: bool,
     /// The step.
     pub step: StepState,
+}
+
+/// Who agreed to a plan, and what had to be met.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Whether a person agreed: then it is not an automatic shift.
+    pub authority: Authority,
+    /// Everything that the grant rests on. Where it is another one by now, it is asked again.
+    pub consent: Digest,
+    /// What the approval policies asked for.
+    pub quorums: Vec<Quorum>,
+    /// Why people had to agree whatever policies said.
+    pub people_because: Option<String>,
 }
 
 /// By whose word a plan is carried out.

@@ -6,6 +6,7 @@
 mod acting;
 mod authority;
 mod clock;
+mod consent;
 mod elsewhere;
 mod identity;
 mod incident;
@@ -14,6 +15,8 @@ mod pending;
 mod planning;
 mod preflight;
 mod promotion;
+#[cfg(test)]
+mod tests;
 mod verifying;
 mod versions;
 mod watching;
@@ -121,6 +124,18 @@ pub enum Illegal {
     /// Already so.
     #[error("`{0}` is {1} already")]
     Already(ServiceName, &'static str),
+    /// Nobody of that name may act.
+    #[error("`{0}` is not among those who may act now; someone who is must do this")]
+    UnknownPerson(PersonName),
+    /// The vote was given with another key than the one in force.
+    #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
+    OtherKey(PersonName),
+    /// It is as asked already. Nothing is recorded.
+    #[error("{0}: nothing has changed")]
+    Unchanged(String),
+    /// Whoever asks has asked too often.
+    #[error("{0}; {1}")]
+    TooOften(String, &'static str),
     /// Time ran backwards in the journal.
     #[error("the event is dated before the last one")]
     Backwards,
@@ -249,12 +264,8 @@ impl Service {
 
     /// What was granted under other terms and not begun goes through the guard again, and `observe` stops at once.
     fn reconsider(&mut self) {
-        let at = self.at;
-        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident
-            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun)
-        {
-            acting.step = StepState::Guarding(Waiting::from(at));
-        }
+        self.guard_again();
+        self.authorise_under_other_terms();
         let begun = |incident: &Incident| match &incident.phase {
             Phase::Acting(_) => incident.is_past_pivot(),
             Phase::Authorising(_) => false,
@@ -289,7 +300,9 @@ impl Service {
     }
 
     fn resumed(&mut self) -> Result<(), Illegal> {
-        self.paused_by.take().map(|_| ()).ok_or(Illegal::Already(self.name.clone(), "running"))
+        self.paused_by.take().ok_or(Illegal::Already(self.name.clone(), "running"))?;
+        self.guard_again();
+        Ok(())
     }
 
     fn announced(&mut self, id: &str) -> Result<(), Illegal> {

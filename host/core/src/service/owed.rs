@@ -1,5 +1,6 @@
 //! What the shell still has to do, derived from the state.
 
+use super::acting::GUARD_HOLDS;
 use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
 use crate::effect::Effect;
 use crate::name::VersionName;
@@ -48,10 +49,8 @@ impl Service {
                 },
             )),
             Phase::Authorising(authorising) => {
-                let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
-                let asks = terms.policies(crate::policy::Role::Approval).next().is_some();
-                if let (true, Some(plan)) = (asks && authorising.seen != Some(votes), incident.plan()) {
-                    owed.push(Effect::AskApprovals { plan: plan.digest, votes });
+                if let (Some(ballot), Some(plan)) = (self.unseen_ballot(), incident.plan()) {
+                    owed.push(Effect::AskApprovals { plan: plan.digest, ballot });
                 }
                 let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
@@ -77,7 +76,10 @@ impl Service {
                 let attempt = shifting.attempt;
                 let effect = match (shifting.intent, terms.deployer) {
                     (Intent::NotBegun, _) if paused => return,
-                    (Intent::NotBegun, _) => Effect::Shift { rung, attempt },
+                    (Intent::NotBegun, _) => {
+                        owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
+                        Effect::Shift { rung, attempt }
+                    }
                     (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { rung, attempt },
                     (Intent::Began, _) => Effect::Probe { rung, attempt },
                 };

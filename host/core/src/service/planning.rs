@@ -22,17 +22,12 @@ impl Service {
             harm_began_at: None,
             facts: None,
         };
-        let wish = Wish {
-            person: pull.person.clone(),
-            roles: pull.roles.clone(),
-            target: pull.target.clone(),
-            reason,
-        };
+        let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
             let signals = self.watching.asked_about();
             let by = Origin::Person(wish.person.to_string());
-            self.open(wish.reason, by, Some((wish.person, wish.roles)), wish.target, signals);
+            self.open(wish.reason, by, Some(wish.person), wish.target, signals);
             return Ok(());
         };
         let read_back =
@@ -108,6 +103,7 @@ impl Service {
         }
         incident.plans.push(plan.clone());
         incident.votes.clear();
+        incident.votes_given.clear();
         incident.extension = Millis(0);
         incident.marks.planned_at = Some(at);
         let text = format!(
@@ -126,7 +122,7 @@ impl Service {
             self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
             return Ok(());
         }
-        self.authorise(None, None);
+        self.authorise(None, None, None);
         Ok(())
     }
 
@@ -166,7 +162,10 @@ impl super::Incident {
         if !self.requested_by.contains(&origin) {
             self.requested_by.push(origin);
         }
-        self.requester = Some((wish.person, wish.roles));
+        if !self.requesters.contains(&wish.person) {
+            self.requesters.push(wish.person.clone());
+        }
+        self.requester = Some(wish.person);
         self.wanted = wish.target;
         self.reason = wish.reason;
     }

@@ -7,7 +7,7 @@ use super::{Incident, Marks, Phase, Service};
 use crate::effect::Topic;
 use crate::event::{DataState, InProduction, Reason, Said, SignalTaken, TriggerWord, TriggersAsked};
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName, SignalId};
 use crate::policy::Role;
 use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::Target;
@@ -254,7 +254,7 @@ impl Service {
         &mut self,
         reason: Reason,
         by: Origin,
-        requester: Option<(PersonName, Vec<RoleName>)>,
+        requester: Option<PersonName>,
         wanted: Option<Target>,
         signals: Vec<SignalId>,
     ) {
@@ -281,6 +281,7 @@ impl Service {
             id,
             reason,
             requested_by: vec![by],
+            requesters: requester.iter().cloned().collect(),
             requester,
             wanted,
             next_wish: None,
@@ -293,6 +294,7 @@ impl Service {
             facts: None,
             plans: Vec::new(),
             votes: Vec::new(),
+            votes_given: BTreeMap::new(),
             tried: Vec::new(),
             trials: Vec::new(),
             findings: BTreeMap::new(),

@@ -14,7 +14,8 @@ use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::{Origin, Severity, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
+    RequesterVote, Terms,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -149,6 +150,24 @@ fn quorums(dice: &mut Dice) -> Vec<Quorum> {
     }
 }
 
+/// Who may act: people come and go, with other roles and keys.
+fn people(dice: &mut Dice) -> Vec<KnownPerson> {
+    let mut people = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        if dice.one_in(6) {
+            continue;
+        }
+        let roles = dice.pick(&[
+            vec![RoleName::approver()],
+            vec![RoleName::approver(), RoleName::operator()],
+            vec![RoleName::operator()],
+        ]);
+        let key = dice.one_in(4).then(|| Digest::of("key"));
+        people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
+    }
+    people
+}
+
 pub(crate) fn configured(dice: &mut Dice) -> Event {
     let mut policies = Vec::new();
     for (role, most) in [(Role::Trigger, 2), (Role::Planner, 1), (Role::Approval, 2), (Role::Verification, 2)]
@@ -168,6 +187,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
             EffectClass::Blind,
         ]),
         proof_min: Proof::Answer,
+        people: people(dice),
         floor: quorums(dice),
         requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
         evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
@@ -242,7 +262,7 @@ fn planned(dice: &mut Dice, service: &Service, number: u32) -> Event {
     Event::Planned(Planned { decision: None, word })
 }
 
-fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Event {
+fn approvals(dice: &mut Dice, service: &Service, plan: Digest, ballot: Digest) -> Event {
     let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Approval).cloned().collect();
     let asked = used.into_iter().map(|used| ApprovalAsked {
         said: match dice.below(10) {
@@ -259,7 +279,7 @@ fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Ev
         decision: decision(dice, Role::Approval, used.policy),
     });
     let asked = asked.collect();
-    Event::ApprovalsAsked(ApprovalsAsked { plan, votes, asked })
+    Event::ApprovalsAsked(ApprovalsAsked { plan, ballot, asked })
 }
 
 pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhase, round: u32) -> Event {
@@ -322,7 +342,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             facts: None,
         }),
         Effect::Plan { number, .. } => planned(dice, service, *number),
-        Effect::AskApprovals { plan, votes } => approvals(dice, service, *plan, *votes),
+        Effect::AskApprovals { plan, ballot } => approvals(dice, service, *plan, *ballot),
         Effect::Stage { rung } if dice.one_in(6) => {
             Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
         }
@@ -404,7 +424,14 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
         }),
         _ => Event::Voted(Voted {
             plan: plan.filter(|_| !dice.one_in(5)).unwrap_or(Digest::of("another plan")),
-            vote: Vote { person, roles, granted: !dice.one_in(6), at: service.at, kind: VoteKind::Session },
+            vote: Vote {
+                person,
+                roles,
+                granted: !dice.one_in(6),
+                at: service.at,
+                kind: VoteKind::Session,
+                key: dice.one_in(4).then(|| Digest::of("key")),
+            },
             signature: None,
             reason: None,
         }),
@@ -454,7 +481,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         9 => {
             let plan = service.incident.as_ref().and_then(|incident| incident.plan());
             let plan = plan.map_or(Digest::of("another plan"), |plan| plan.digest);
-            Event::ApprovalsAsked(ApprovalsAsked { plan, votes: attempt, asked: Vec::new() })
+            Event::ApprovalsAsked(ApprovalsAsked { plan, ballot: service.ballot(), asked: Vec::new() })
         }
         10 => Event::Woke,
         11 => triggers(dice, service, Vec::new()),

@@ -195,9 +195,6 @@ impl Driver {
             self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
             self.host.ahead.clear(&self.setup.name);
         }
-        if jumped.is_some() {
-            self.ask_approvals_again();
-        }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
     }

@@ -51,7 +51,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::AskTriggers { signals } => triggers::ask(&ctx, signals).await,
         Effect::Preserve => evidence::preserve(&ctx).await,
         Effect::Plan { number, wanted, tried } => plan::plan(&ctx, number, wanted, tried).await,
-        Effect::AskApprovals { plan, votes } => authority::ask(&ctx, plan, votes).await,
+        Effect::AskApprovals { plan, ballot } => authority::ask(&ctx, plan, ballot).await,
         Effect::Stage { rung } => shift::stage(&ctx, rung).await,
         Effect::Preflight { plan, rung, round } => preflight::preflight(&ctx, plan, rung, round).await,
         Effect::ClearCandidate => preflight::clear(&ctx).await,

@@ -119,7 +119,8 @@ async fn vote(
     let service = app.service_of(&id)?;
     require(&known.person, Right::Vote, &wanted_roles(&app, &service))?;
     let kind = if signature.is_some() { VoteKind::Signature } else { VoteKind::Session };
-    let ballot = Ballot { plan: body.plan, granted, kind, signature };
+    let key = known.public_key.filter(|_| signature.is_some()).map(ripcord_core::digest::Digest::of);
+    let ballot = Ballot { plan: body.plan, granted, kind, key, signature };
     let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
     Ok(Json(app.command(&service, &known.person, Ask::Vote(ballot), why, Some(id)).await?))
 }
