@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
-use ripcord_core::name::{PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
@@ -61,6 +61,18 @@ impl Running {
     pub async fn ask(&self, who: Person, service: &ServiceName, ask: Ask) -> Result<Obeyed, CommandError> {
         let command = Command { person: who, ask, reason: "a test".into(), incident: None };
         self.engine.command(service, command).await
+    }
+
+    /// The same about one incident.
+    pub async fn ask_about(
+        &self,
+        who: Person,
+        service: &ServiceName,
+        incident: &IncidentId,
+        ask: Ask,
+    ) -> Result<Obeyed, CommandError> {
+        let incident = Some(incident.clone());
+        self.engine.command(service, Command { person: who, ask, reason: "a test".into(), incident }).await
     }
 
     /// Ada pulls.
@@ -153,7 +165,8 @@ impl Running {
                 let happened = live == target.version.as_str();
                 let answer = if happened { Happened::Applied } else { Happened::NotApplied };
                 lab.world.at(service, |outside| outside.steps.push(Step::Answered));
-                self.ask(ada(), service, Ask::Answer(answer)).await
+                let question = open.questions;
+                self.ask(ada(), service, Ask::Answer { applied: answer, question }).await
             }
             other => panic!("nobody knows what to do: {other:#?}"),
         };

@@ -366,6 +366,7 @@ fn what_an_approval_is_given() {
         plan: plan(),
         plan_digest: plan().digest().expect("digest"),
         opened_at: UnixMillis(5),
+        clock_jumped: Millis(9),
         facts: vec![],
     };
     insta::assert_json_snapshot!(given(&Question::Approval(input)));

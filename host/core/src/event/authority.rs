@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
+use crate::name::IncidentId;
 use crate::plan::{Quorum, Vote};
 use crate::time::UnixMillis;
 
@@ -53,6 +54,8 @@ pub struct ApprovalsAsked {
 /// A person's word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Voted {
+    /// Of which incident.
+    pub incident: IncidentId,
     /// On which plan.
     pub plan: Digest,
     /// Who and what.

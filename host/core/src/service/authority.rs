@@ -27,8 +27,7 @@ impl Service {
     ) {
         let at = self.at;
         let Some(incident) = &mut self.incident else { return };
-        let Some(plan) = incident.plans.last() else { return };
-        let expires_at = plan.expires_at + incident.extension;
+        let Some(expires_at) = incident.plan_expires_at() else { return };
         incident.phase = Phase::Authorising(Authorising {
             opened_at: at,
             people_because,
@@ -176,6 +175,7 @@ impl Service {
 
     pub(super) fn voted(&mut self, voted: &Voted) -> Result<(), Illegal> {
         let at = self.at;
+        self.is_open(&voted.incident)?;
         let wrong = self.wrong_phase("there is no plan that waits for votes");
         let incident = self.open_incident()?;
         let Phase::Authorising(authorising) = &incident.phase else { return Err(wrong) };

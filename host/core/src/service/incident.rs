@@ -63,6 +63,12 @@ pub struct Incident {
     pub proof: Option<Proof>,
     /// What the answers to the golden data said of the rung that was read back last, where they were compared.
     pub fingerprint: Option<(u32, FingerprintWord)>,
+    /// How often people pulled.
+    pub pulls: u32,
+    /// The triggers say that the reason is gone, and people were told.
+    pub reason_gone: bool,
+    /// How often people were asked whether a shift happened.
+    pub questions: u32,
     /// How far the clock has jumped since the plan at hand was made: added to its expiry.
     pub extension: Millis,
     /// How far it is.
@@ -85,8 +91,6 @@ pub struct Wish {
 /// A trial that need not be run again in its round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialDone {
-    /// Number of the plan at hand then; 0 without one.
-    pub plan: u32,
     /// For what.
     pub phase: TrialPhase,
     /// Within it, from one.
@@ -100,8 +104,6 @@ pub struct TrialDone {
 /// What a verification policy found last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// Number of the plan at hand then; 0 without one.
-    pub plan: u32,
     /// About what.
     pub phase: TrialPhase,
     /// JSON of [`crate::role::Finding`]s.
@@ -345,6 +347,11 @@ impl Incident {
     /// The plan at hand.
     pub fn plan(&self) -> Option<&PlanDrafted> {
         self.plans.last()
+    }
+
+    /// When the plan at hand expires: as it says, and as much later as the clock has jumped since.
+    pub fn plan_expires_at(&self) -> Option<UnixMillis> {
+        Some(self.plan()?.expires_at + self.extension)
     }
 
     /// Number of the plan at hand, from one; 0 without one.

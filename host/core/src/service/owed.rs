@@ -39,11 +39,12 @@ impl Service {
 
     fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
         match &incident.phase {
-            Phase::Preserving => owed.push(Effect::Preserve),
+            Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
             Phase::Planning(waiting) => owed.push(due(
                 *waiting,
                 Effect::Plan {
-                    number: u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1),
+                    incident: incident.id.clone(),
+                    number: incident.plan_number() + 1,
                     wanted: incident.wanted.clone(),
                     tried: incident.tried.clone(),
                 },
@@ -62,35 +63,36 @@ impl Service {
 
     fn owed_to_plan(&self, incident: &Incident, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
+        let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
         match acting.step {
             StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) if paused => {}
-            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { rung })),
+            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { plan, rung })),
             StepState::Preflighting { waiting, round, .. } => {
-                if let Some(plan) = incident.plan().map(|plan| plan.digest) {
-                    owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
-                }
+                owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
                 owed.push(Effect::WakeAt(waiting.since + terms.deadlines.preflight));
             }
-            StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
+            StepState::Guarding(waiting) => {
+                owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
+            }
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
                 let effect = match (shifting.intent, terms.deployer) {
                     (Intent::NotBegun, _) if paused => return,
                     (Intent::NotBegun, _) => {
                         owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
-                        Effect::Shift { rung, attempt }
+                        Effect::Shift { plan, rung, attempt }
                     }
-                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { rung, attempt },
-                    (Intent::Began, _) => Effect::Probe { rung, attempt },
+                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { plan, rung, attempt },
+                    (Intent::Began, _) => Effect::Probe { plan, rung, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
             StepState::ReadingBack { since } => {
-                owed.push(Effect::ReadBack { rung });
+                owed.push(Effect::ReadBack { plan, rung });
                 owed.push(Effect::WakeAt(since + terms.deadlines.read_back));
             }
             StepState::Verifying { since, round, due_at } => {
-                owed.push(due_at.map_or(Effect::Verify { rung, round }, Effect::WakeAt));
+                owed.push(due_at.map_or(Effect::Verify { plan, rung, round }, Effect::WakeAt));
                 owed.push(Effect::WakeAt(since + terms.deadlines.verification));
             }
         }
@@ -99,7 +101,7 @@ impl Service {
     fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
         for (version, hold) in &self.holds {
             let Some(mark_at) = hold.mark_at else { continue };
-            let incident = (hold.state != super::HoldState::Lifted).then(|| hold.incident.clone());
+            let incident = hold.to_be_marked();
             if mark_at <= self.at {
                 owed.push(Effect::MarkHold { version: version.clone(), incident });
             } else {

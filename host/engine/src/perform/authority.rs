@@ -39,9 +39,16 @@ async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
         let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
         async move {
             let context = context(ctx, placed, Role::Approval, now).await;
-            let opened_at = authorising.opened_at;
-            let input =
-                ApprovalInput { context, signals, proposal, plan, plan_digest, opened_at, facts: Vec::new() };
+            let input = ApprovalInput {
+                context,
+                signals,
+                proposal,
+                plan,
+                plan_digest,
+                opened_at: authorising.opened_at,
+                clock_jumped: incident.extension,
+                facts: Vec::new(),
+            };
             one(ctx, placed, input).await
         }
     });

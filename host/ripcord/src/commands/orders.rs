@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{AboutIncident, AboutServices, Global};
-use crate::http::wire::{AdoptBody, AnswerBody, Done, DoneOne, ReasonBody};
+use crate::http::wire::{AdoptBody, AnswerBody, Done, DoneOne, LiftBody, ReasonBody};
 use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
 use crate::output::{Exit, Failure, Page};
@@ -47,10 +47,13 @@ pub(super) async fn lift(
     global: &Global,
     service: &ServiceName,
     version: &VersionName,
+    incident: Option<IncidentId>,
     why: &str,
 ) -> Outcome {
     let path = format!("services/{service}/holds/{}/lift", escaped(version.as_str()));
-    order(global, Some(service), &path, &ReasonBody { reason: reason(why) }).await.map(|answer| done(&answer))
+    order(global, Some(service), &path, &LiftBody { incident, reason: reason(why) })
+        .await
+        .map(|answer| done(&answer))
 }
 
 /// `abort` and `dismiss`.
@@ -61,8 +64,14 @@ pub(super) async fn about(global: &Global, verb: &str, args: &AboutIncident) -> 
         .map(|answer| done(&answer))
 }
 
-pub(super) async fn answer(global: &Global, incident: &IncidentId, happened: Happened, why: &str) -> Outcome {
-    let body = AnswerBody { happened, reason: reason(why) };
+pub(super) async fn answer(
+    global: &Global,
+    incident: &IncidentId,
+    happened: Happened,
+    question: u32,
+    why: &str,
+) -> Outcome {
+    let body = AnswerBody { happened, question, reason: reason(why) };
     order(global, incident.service().as_ref(), &format!("incidents/{incident}/answer"), &body)
         .await
         .map(|answer| done(&answer))

@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod about;
+mod bounds;
+mod clock;
 mod consent;
 mod stage;

@@ -9,7 +9,7 @@ use crate::plan::{Quorum, Vote, VoteKind};
 use crate::policy::{PolicyRef, Role};
 use crate::ratio::Ratio;
 use crate::role::Urgency;
-use crate::service::{Illegal, Incident, Phase, Service, StepState};
+use crate::service::{Illegal, Incident, Phase, Service};
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
@@ -131,11 +131,6 @@ impl Stage {
         self.incident().plan().unwrap().digest
     }
 
-    pub(super) fn step(&self) -> &StepState {
-        let Phase::Acting(acting) = &self.incident().phase else { panic!("{:#?}", self.0.incident) };
-        &acting.step
-    }
-
     pub(super) fn phase(&self) -> &'static str {
         self.0.incident.as_ref().map_or("none", Incident::phase_name)
     }
@@ -147,6 +142,7 @@ impl Stage {
 
     pub(super) fn pull(&mut self, who: &str, to: &str) {
         let pull = PullRequested {
+            incident: self.0.incident.as_ref().map(|open| open.id.clone()),
             person: person(who),
             roles: Vec::new(),
             target: Some(version(to)),
@@ -160,6 +156,7 @@ impl Stage {
     pub(super) fn plan_for(&mut self, targets: &[&str]) {
         if self.incident().phase == Phase::Preserving {
             self.tell(&Event::EvidencePreserved(EvidencePreserved {
+                incident: self.id(),
                 items: Vec::new(),
                 missing: Vec::new(),
                 live: serving("4"),
@@ -168,7 +165,14 @@ impl Stage {
             }));
         }
         let word = PlanWord::Drafted(self.draft(targets));
-        self.tell(&Event::Planned(Planned { decision: None, word }));
+        let planned = self.planned(word);
+        self.tell(&Event::Planned(planned));
+    }
+
+    /// What comes of planning for what is wanted now.
+    pub(super) fn planned(&self, word: PlanWord) -> Planned {
+        let (number, wanted) = (self.incident().plan_number() + 1, self.incident().wanted.clone());
+        Planned { incident: self.id(), number, wanted, decision: None, left_out: None, word }
     }
 
     pub(super) fn draft(&self, targets: &[&str]) -> PlanDrafted {
@@ -194,7 +198,7 @@ impl Stage {
             kind: VoteKind::Session,
             key: None,
         };
-        Voted { plan: self.plan(), vote, signature: None, reason: None }
+        Voted { incident: self.id(), plan: self.plan(), vote, signature: None, reason: None }
     }
 
     pub(super) fn approve(&mut self, who: &str) {
@@ -203,12 +207,23 @@ impl Stage {
     }
 
     pub(super) fn staged(&mut self) {
-        self.tell(&Event::Staged(Staged { rung: 0, digest: None }));
+        self.tell(&Event::Staged(Staged { plan: self.plan(), rung: 0, digest: None }));
     }
 
     pub(super) fn guard(&mut self) {
-        let read = GuardRead { rung: 0, live: serving("4"), host_shifts: 0, host_reserved: 0 };
+        let read = self.guard_read();
         self.tell(&Event::GuardRead(read));
+    }
+
+    pub(super) fn guard_read(&self) -> GuardRead {
+        let Phase::Acting(acting) = &self.incident().phase else { panic!("{:#?}", self.0.incident) };
+        let (plan, rung, attempt, live) = (self.plan(), acting.rung, acting.attempts + 1, serving("4"));
+        GuardRead { plan, rung, attempt, live, host_shifts: 0, host_reserved: 0 }
+    }
+
+    /// What is said of the open incident.
+    pub(super) fn about(&self, who: &str) -> AboutIncident {
+        AboutIncident { incident: self.id(), person: person(who), reason: blob() }
     }
 
     /// A granted plan to `1` that has passed the guard: ada pulled, bob and cleo agreed.
