@@ -106,6 +106,9 @@ pub enum Command {
         incident: IncidentId,
         /// What you saw
         happened: HappenedArg,
+        /// Which of the incident's questions you answer, where it asked more than once
+        #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+        question: u32,
         /// How you know
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
@@ -340,6 +343,9 @@ pub enum HoldCommand {
         service: ServiceName,
         /// Which version
         version: VersionName,
+        /// The incident that condemned it: the hold of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,

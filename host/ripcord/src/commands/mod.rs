@@ -99,14 +99,14 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Refuse(args) => approval::vote(global, &args, approval::Word::Refuse).await,
         Command::Abort(args) => orders::about(global, "abort", &args).await,
         Command::Dismiss(args) => orders::about(global, "dismiss", &args).await,
-        Command::Answer { incident, happened, reason } => {
-            orders::answer(global, &incident, happened.into(), &reason).await
+        Command::Answer { incident, happened, question, reason } => {
+            orders::answer(global, &incident, happened.into(), question, &reason).await
         }
         Command::Pause(args) => orders::stop_or_go(global, "pause", &args).await,
         Command::Resume(args) => orders::stop_or_go(global, "resume", &args).await,
         Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
-        Command::Hold(HoldCommand::Lift { service, version, reason }) => {
-            orders::lift(global, &service, &version, &reason).await
+        Command::Hold(HoldCommand::Lift { service, version, of, reason }) => {
+            orders::lift(global, &service, &version, of, &reason).await
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
         Command::Policy(command) => policies::run(global, command),

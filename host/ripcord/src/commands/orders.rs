@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{AboutIncident, AboutServices, Global};
-use crate::http::wire::{AdoptBody, AnswerBody, DoneOne, ReasonBody};
+use crate::http::wire::{AdoptBody, AnswerBody, DoneOne, LiftBody, ReasonBody};
 use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
 use crate::output::{Exit, Page, Paragraph};
@@ -48,10 +48,11 @@ pub(super) async fn lift(
     global: &Global,
     service: &ServiceName,
     version: &VersionName,
+    incident: Option<IncidentId>,
     why: &str,
 ) -> Outcome {
     let what = format!("holds/{version}/lift");
-    order(global, About::Service(service), &what, &ReasonBody { reason: reason(why) }).await
+    order(global, About::Service(service), &what, &LiftBody { incident, reason: reason(why) }).await
 }
 
 /// `abort` and `dismiss`.
@@ -60,8 +61,14 @@ pub(super) async fn about(global: &Global, verb: &str, args: &AboutIncident) -> 
     order(global, About::Incident(&args.incident), verb, &body).await
 }
 
-pub(super) async fn answer(global: &Global, incident: &IncidentId, happened: Happened, why: &str) -> Outcome {
-    let body = AnswerBody { happened, reason: reason(why) };
+pub(super) async fn answer(
+    global: &Global,
+    incident: &IncidentId,
+    happened: Happened,
+    question: u32,
+    why: &str,
+) -> Outcome {
+    let body = AnswerBody { happened, question, reason: reason(why) };
     order(global, About::Incident(incident), "answer", &body).await
 }
 

@@ -24,8 +24,12 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
 }
 
 async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
-    let body =
-        PullBody { to: args.to.clone(), reason: reason(&args.reason), urgency: Some(args.urgency.into()) };
+    let body = PullBody {
+        to: args.to.clone(),
+        reason: reason(&args.reason),
+        urgency: Some(args.urgency.into()),
+        incident: None,
+    };
     let done = client.order_of_service(&args.service, "pull", &body).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
         return Ok(Page::done(Paragraph(&done.text), &done));

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ripcord_adapters::Secret;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::ServiceName;
-use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service};
 use ripcord_ports::Store as _;
 use ripcord_store::SqliteStore;
@@ -178,13 +177,8 @@ fn can_go_on(service: &Service) -> bool {
     match &incident.phase {
         _ if service.paused_by.is_some() => false,
         Phase::NeedsPerson(_) | Phase::Settled(_) => false,
-        Phase::Authorising(authorising) => {
-            // Policies that have not seen the last vote are about to be asked.
-            let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
-            let asks =
-                service.terms.as_ref().is_some_and(|terms| terms.policies(Role::Approval).next().is_some());
-            asks && authorising.seen != Some(votes)
-        }
+        // Policies that have not seen the last vote are about to be asked.
+        Phase::Authorising(_) => service.unseen_ballot().is_some(),
         Phase::Preserving | Phase::Planning(_) | Phase::Acting(_) => true,
     }
 }

@@ -82,7 +82,12 @@ fn head(view: &IncidentView) -> Text {
             .into(),
     );
     if let Some(plan) = &view.plan {
-        row("plan", format!("{}; expires {}", ladder(plan), instant(plan.expires_at)).into());
+        let expires_at = view.plan_expires_at.unwrap_or(plan.expires_at);
+        let moved = match expires_at.since(plan.expires_at) {
+            Millis(0) => String::new(),
+            by => format!(", {by} later than it says, since the host's clock jumped"),
+        };
+        row("plan", format!("{}; expires {}{moved}", ladder(plan), instant(expires_at)).into());
     }
     if let Some(digest) = &view.plan_digest {
         row("plan digest", digest.into());

@@ -17,9 +17,10 @@ use ripcord_adapters::metrics_scrape::Scraping;
 use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
 use ripcord_adapters::{Http, Shared};
+use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
-use ripcord_core::terms::Terms;
+use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
@@ -27,7 +28,7 @@ use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxErro
 use ripcord_store::SqliteStore;
 
 use crate::component;
-use crate::config::{Config, ConfigError, Mistakes, ServiceConfig};
+use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig};
 use crate::http::{People, Source};
 use crate::key::hex;
 use policies::LoadedPolicies;
@@ -195,6 +196,7 @@ fn service_setup(
         environment: service.facts.environment.clone(),
         deployer: ports.deployer.class(),
         proof_min: ports::proof_min(service),
+        people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),
         requester_vote: service.requester_vote,
         evidence: service.evidence,
@@ -219,6 +221,15 @@ fn service_setup(
             request_log_bytes_max: config.host.evidence_request_log_bytes_max,
             golden: if service.golden_before { GoldenBefore::Sent } else { GoldenBefore::Skipped },
         },
+    }
+}
+
+/// A person as the record has them.
+fn known(person: &PersonConfig) -> KnownPerson {
+    KnownPerson {
+        name: person.name.clone(),
+        roles: person.roles.clone(),
+        key: person.public_key.map(Digest::of),
     }
 }
 
