@@ -35,7 +35,7 @@ token-file = "secrets/me.token"
 [sources.alertmanager]
 kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
-#: body-kib-max = 1024                      # larger bodies are refused
+#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals` says so
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
 
 # MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
