@@ -65,6 +65,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
             plan: plan(setup, incident, now)?,
             plan_digest: Digest::of("check"),
             opened_at: now,
+            clock_jumped: Millis(0),
             facts,
         }),
         Role::Verification => Question::Verification(VerificationInput {
