@@ -70,6 +70,7 @@ impl Spec {
             deadlines: Deadlines {
                 hold_watch: Millis::hours(2),
                 elsewhere_watch: Millis::hours(24),
+                watch_floor: Millis(100),
                 ..Deadlines::default()
             },
             trials_max: 100,

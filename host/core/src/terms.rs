@@ -118,6 +118,12 @@ pub struct Deadlines {
     pub probation: Millis,
     /// How long a verified version stays known good.
     pub known_good: Millis,
+    /// A trigger that watches, or a verification that does not know yet, is asked again after so long at the soonest.
+    pub watch_floor: Millis,
+    /// How long a verification policy's *healthy* counts while others do not know yet.
+    pub healthy: Millis,
+    /// After an incident ended without a rollback its trigger opens none for so long, unless there is news.
+    pub reopen_after: Millis,
 }
 
 /// One policy in its place.
@@ -215,6 +221,9 @@ impl Default for Deadlines {
             soak: Millis::minutes(10),
             probation: Millis::hours(1),
             known_good: Millis::hours(24 * 90),
+            watch_floor: Millis::seconds(5),
+            healthy: Millis::minutes(5),
+            reopen_after: Millis::hours(4),
         }
     }
 }

@@ -1,18 +1,17 @@
 //! One task a service: it owns the state, starts what is owed, appends what came of it.
 
+mod intake;
 mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ripcord_core::blob::BlobKind;
 use ripcord_core::effect::{Effect, Slot};
-use ripcord_core::event::{Event, SignalTaken};
+use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::service::{PendingPart, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Clock;
-use ripcord_ports::store::SignalFilter;
 use ripcord_ports::waiting::{Watch, watched};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -26,8 +25,6 @@ use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
 use writing::{Backlog, Whose};
 
-/// Signals that enter a journal in one append.
-const SIGNALS_AT_ONCE: u32 = 256;
 /// Before an effect that came to nothing is tried again.
 const COOL_DOWN: Millis = Millis(200);
 /// After a start in the middle of a step that looks at the world: so long it may look before its deadline, which may have passed while no
@@ -49,6 +46,8 @@ pub(crate) struct Driver {
     tasks: JoinSet<Batch>,
     running: HashMap<Slot, Running>,
     cooling: HashMap<Slot, UnixMillis>,
+    /// Whether there may be signals in the intake.
+    intake_may_hold: bool,
     /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
     /// At both clocks, when there was no jump.
@@ -88,6 +87,7 @@ impl Driver {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             cooling: HashMap::new(),
+            intake_may_hold: true,
             woke_at,
             looked,
             backlog: None,
@@ -98,7 +98,6 @@ impl Driver {
     }
 
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.take_signals().await;
         loop {
             self.note_jump().await;
             self.note_behind().await;
@@ -119,6 +118,7 @@ impl Driver {
                     self.note_jump().await;
                     self.finish(done).await;
                 }
+                () = std::future::ready(()), if self.takes_group() => self.take_group().await,
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.instant_came().await,
             }
         }
@@ -151,7 +151,7 @@ impl Driver {
                 drop(reply.send(answer));
             }
             Message::Record(batch, reply) => drop(self.record(batch, Whose::Effect(reply)).await),
-            Message::Signals => self.take_signals().await,
+            Message::Signals => self.intake_may_hold = true,
             Message::Stop => {}
         }
     }
@@ -284,42 +284,6 @@ impl Driver {
     fn cool(&mut self, slot: Slot) {
         let until = self.now() + COOL_DOWN;
         self.cooling.insert(slot, until);
-    }
-
-    /// Takes all waiting signals into the journal; while there is a backlog they wait in the intake.
-    async fn take_signals(&mut self) {
-        while self.backlog.is_none() {
-            let filter = SignalFilter::Waiting(&self.setup.name);
-            let waiting = match self.host.setup.store.signals(filter, SIGNALS_AT_ONCE).await {
-                Ok(waiting) => waiting,
-                Err(error) => {
-                    tracing::error!(service = %self.setup.name, %error, "waiting signals could not be read; they are kept");
-                    return;
-                }
-            };
-            if waiting.is_empty() {
-                return;
-            }
-            self.meter.begin(self.host.arrivals.take(&self.setup.name));
-            let mut batch = Batch::default();
-            for stored in waiting {
-                let content = batch.json(BlobKind::Signal, &stored.signal);
-                let signal = stored.signal;
-                batch.consumed.push(signal.id.clone());
-                batch.events.push(Event::SignalTaken(SignalTaken {
-                    signal: signal.id,
-                    origin: signal.origin,
-                    status: signal.status,
-                    severity: signal.severity,
-                    started_at: signal.started_at,
-                    received_at: signal.received_at,
-                    content,
-                }));
-            }
-            if !self.record(batch, Whose::Driver).await {
-                return;
-            }
-        }
     }
 }
 

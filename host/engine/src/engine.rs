@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::ahead::Ahead;
+use crate::alert_contents::AlertContents;
 use crate::arrivals::Arrivals;
 use crate::batch::Batch;
 use crate::budget::Budget;
@@ -45,6 +46,7 @@ pub(crate) struct Host {
     pub(crate) staged: StagedArtefacts,
     pub(crate) arrivals: Arrivals,
     pub(crate) ahead: Ahead,
+    pub(crate) alert_contents: AlertContents,
     pub(crate) watches: Watches,
     stuck: Mutex<BTreeMap<ServiceName, String>>,
 }
@@ -69,7 +71,9 @@ impl Host {
         }
         for event in events {
             match event {
-                Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
+                Event::SignalsTaken(taken) => {
+                    self.counters.add("ripcord_signals_total", None, u64::from(taken.signals));
+                }
                 Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
                 Event::Announced(announced) => {
                     let given_up = u64::from(announced.failed.is_some());
@@ -153,6 +157,7 @@ impl Engine {
             staged: StagedArtefacts::default(),
             arrivals: Arrivals::default(),
             ahead: Ahead::default(),
+            alert_contents: AlertContents::default(),
             watches: Watches::default(),
             stuck: Mutex::default(),
         });

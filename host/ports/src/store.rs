@@ -129,7 +129,7 @@ pub trait Store: Send + Sync {
     /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first.
+    /// Signals, at most `limit`: those that wait oldest first, and fewer where their bytes are many, but at least one; unrouted ones newest first.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
 
     /// Services that have signals waiting.

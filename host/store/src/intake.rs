@@ -7,6 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
 
+/// Signals that wait are handed out in lists of so many bytes at most; one that is larger comes alone.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+
 /// A signal as the table has it; made on the caller's thread.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -155,7 +158,12 @@ pub(crate) fn signals(
         }
     };
     let mut signals = Vec::new();
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
+        bytes += row.get_ref(0)?.as_bytes().map_or(0, <[u8]>::len);
+        if matches!(wanted, Wanted::Waiting(_)) && bytes > WAITING_BYTES_MAX && !signals.is_empty() {
+            break;
+        }
         signals.push(stored(row)?);
     }
     Ok(signals)

@@ -196,8 +196,7 @@ impl Service {
             (Back::Named, None) => return,
         };
         let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
-        let signals = self.watching.asked_about();
-        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted, signals);
+        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted);
     }
 
     fn target_of(&self, version: VersionName) -> VersionTarget {
@@ -244,6 +243,10 @@ impl Service {
     pub(super) fn probation_judged(&mut self, heard: Heard, cause: Option<BlobRef>) -> Result<(), Illegal> {
         let (at, soak) = (self.at, self.deadlines().soak);
         let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
+        if heard == Heard::Healthy {
+            // What counts is that it is well at the end, so all are asked once more.
+            self.healthy.clear();
+        }
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
         let again = match heard {
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
@@ -260,6 +263,7 @@ impl Service {
         } else {
             probation.round += 1;
             probation.due_at = Some(again.min(ends_at));
+            self.age_healthy(again.min(ends_at));
         }
         Ok(())
     }
@@ -292,7 +296,7 @@ impl Service {
             facts: None,
         };
         let by = Origin::Policy(format!("probation of {}", version.version));
-        self.open(reason, by, None, None, self.watching.asked_about());
+        self.open(reason, by, None, None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =

@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::fact::Outcome;
 use crate::live::Proof;
-use crate::name::{IncidentId, PersonName, PolicyName, SignalId, VersionName};
+use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -32,8 +32,8 @@ pub struct Incident {
     pub wanted: Option<Target>,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
-    /// Attached so far.
-    pub signals: Vec<SignalId>,
+    /// How many are attached so far.
+    pub signals: u64,
     /// What was preserved.
     pub evidence: Vec<EvidenceItem>,
     /// What could not be.

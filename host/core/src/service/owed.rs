@@ -27,11 +27,12 @@ impl Service {
     fn owed_to_triggers(&self, terms: &Terms, owed: &mut Vec<Effect>) {
         let watching = &self.watching;
         if watching.is_due() {
-            owed.push(Effect::AskTriggers { signals: watching.asked_about() });
+            owed.push(Effect::AskTriggers { up_to: watching.alerts.asks_up_to().unwrap_or_default() });
         } else {
             owed.extend(watching.watches.values().copied().map(Effect::WakeAt));
             owed.extend(watching.scheduled_at.map(Effect::WakeAt));
         }
+        owed.extend(watching.latches.values().map(|latch| Effect::WakeAt(self.unlatched_at(latch))));
         if let (Some(since), false) = (watching.no_data_since, watching.no_data_told) {
             owed.push(Effect::WakeAt(since + terms.deadlines.no_data));
         }

@@ -30,9 +30,8 @@ impl Service {
         let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
-            let signals = self.watching.asked_about();
             let by = Origin::Person(wish.person.to_string());
-            self.open(wish.reason, by, Some(wish.person), wish.target, signals);
+            self.open(wish.reason, by, Some(wish.person), wish.target);
             return Ok(());
         };
         incident.pulls += 1;

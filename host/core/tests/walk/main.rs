@@ -7,6 +7,7 @@
 
 mod checks;
 mod identity;
+mod latches;
 mod outcomes;
 mod preflights;
 
@@ -47,6 +48,8 @@ struct Seen {
     passed: usize,
     failed: usize,
     ran_out: usize,
+    latched: usize,
+    unlatched: usize,
 }
 
 struct Walk {
@@ -126,6 +129,7 @@ impl Walk {
         self.check_pins(&before, event, seen);
         self.check_fingerprints(&before, event, seen);
         self.check_probation(&before, event, seen);
+        self.check_latches(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -200,7 +204,10 @@ impl Walk {
                 let healthy =
                     |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
                 let wanted = before.terms.as_ref().unwrap().policies(Role::Verification).count();
-                if asked.asked.len() != wanted || !asked.asked.iter().all(|one| healthy(&one.said)) {
+                let counts = before.terms.as_ref().unwrap().policies(Role::Verification);
+                let counts = counts.filter(|used| before.is_still_healthy(asked.phase, &used.policy.name));
+                let said = asked.asked.iter().filter(|one| healthy(&one.said)).count();
+                if said != asked.asked.len() || said + counts.count() < wanted {
                     self.fail("settled as well without being healthy");
                 }
                 let earned = |known: &KnownVersion| {
@@ -350,4 +357,5 @@ fn whatever_happens_the_rules_hold() {
     assert!(enough, "{seen:?}");
     let enough = seen.probations > 300 && seen.passed > 20 && seen.failed > 50 && seen.ran_out > 20;
     assert!(enough, "{seen:?}");
+    assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
 }

@@ -92,7 +92,7 @@ impl Driver {
             }
         }
         self.host.health(&self.setup.name, None);
-        self.take_signals().await;
+        self.intake_may_hold = true;
     }
 
     /// Writes it now, or makes it the backlog.

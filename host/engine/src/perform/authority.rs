@@ -34,7 +34,7 @@ async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
         Err(instead) => return instead,
     };
     let now = ctx.now();
-    let (signals, proposal) = (ctx.signals(&incident.signals).await, ctx.proposal(&incident.reason).await);
+    let (signals, proposal) = (ctx.alerts_if_readable().await, ctx.proposal(&incident.reason).await);
     let asking = ctx.setup.policies(Role::Approval).map(|placed| {
         let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
         async move {

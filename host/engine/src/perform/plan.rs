@@ -108,7 +108,7 @@ async fn ask(ctx: &Context, tried: Vec<Target>) -> Option<Decided> {
     let (incident, placed) = (ctx.incident()?, ctx.setup.policies(Role::Planner).next()?);
     let question = Question::Planner(PlannerInput {
         context: context(ctx, placed, Role::Planner, ctx.now()).await,
-        signals: ctx.signals(&incident.signals).await,
+        signals: ctx.alerts_if_readable().await,
         proposal: ctx.proposal(&incident.reason).await,
         tried,
         facts: Vec::new(),

@@ -74,7 +74,7 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
                     let proposal = ctx.proposal(&incident.reason).await;
                     let subject = PreflightSubject { proposal, plan: whole, plan_digest: plan, rung };
                     let subject = Subject::Preflight(subject);
-                    let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
+                    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
                     let phase = TrialPhase::Preflight(PlannedRung { plan, rung });
                     judged =
                         ask_sharing(ctx, Asking { phase, round, subject, signals, before }, &trials).await;
