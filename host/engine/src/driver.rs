@@ -70,7 +70,7 @@ impl Driver {
         publish: watch::Sender<Arc<Service>>,
         mailbox: Mailbox,
     ) -> Self {
-        let clock = Arc::new(Onward::from_last(host.setup.clock.clone(), service.at));
+        let clock = Arc::new(Onward::from_last(host.wall.clone(), service.at));
         let looked = Look::new(clock.as_ref(), service.at);
         let meter = Meter::new(host.setup.clock.clone(), &service);
         let promotion_watch = Arc::new(Watch::new(host.setup.clock.clone()));

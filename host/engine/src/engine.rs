@@ -10,8 +10,8 @@ use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::{Illegal, Phase, Service};
 use ripcord_core::time::Millis;
-use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
+use ripcord_ports::{Clock, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -40,6 +40,8 @@ const OBEY_TRIES: u32 = 3;
 /// What all drivers of a host share.
 pub(crate) struct Host {
     pub(crate) setup: HostSetup,
+    /// The wall's clock itself: each driver lets time go on from its own journal.
+    pub(crate) wall: Arc<dyn Clock>,
     pub(crate) installation: Digest,
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
@@ -145,12 +147,14 @@ pub enum StartError {
 impl Engine {
     /// Recovers every journal, records the configuration where it changed, and starts one driver a service.
     pub async fn start(mut setup: HostSetup) -> Result<Self, StartError> {
-        setup.clock = Arc::new(Onward::new(setup.clock));
+        let wall = setup.clock;
+        setup.clock = Arc::new(Onward::new(wall.clone()));
         empty_staging(&setup).map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
         let host = Arc::new(Host {
             setup,
+            wall,
             installation,
             budget: Budget::default(),
             counters: Cells::default(),

@@ -156,7 +156,7 @@ fn quorums(dice: &mut Dice) -> Vec<Quorum> {
 fn people(dice: &mut Dice) -> Vec<KnownPerson> {
     let mut people = Vec::new();
     for name in ["ada", "bob", "cleo"] {
-        if dice.one_in(6) {
+        if dice.one_in(12) {
             continue;
         }
         let roles = dice.pick(&[
@@ -164,7 +164,7 @@ fn people(dice: &mut Dice) -> Vec<KnownPerson> {
             vec![RoleName::approver(), RoleName::operator()],
             vec![RoleName::operator()],
         ]);
-        let key = dice.one_in(4).then(|| Digest::of("key"));
+        let key = dice.one_in(6).then(|| Digest::of("key"));
         people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
     }
     people
@@ -461,6 +461,7 @@ fn meant(dice: &mut Dice, service: &Service) -> IncidentId {
 pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
     let said = PersonSaid { person: person.clone(), reason: blob() };
+    let key = service.terms.as_ref().and_then(|terms| terms.person(&person)?.key);
     let incident = meant(dice, service);
     let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
     let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
@@ -504,7 +505,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
                 granted: !dice.one_in(6),
                 at: service.at,
                 kind: VoteKind::Session,
-                key: dice.one_in(4).then(|| Digest::of("key")),
+                key: key.filter(|_| !dice.one_in(8)),
             },
             signature: None,
             reason: None,

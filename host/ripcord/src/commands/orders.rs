@@ -61,8 +61,8 @@ pub(super) async fn lift_latch(
     trigger: &PolicyName,
     why: &str,
 ) -> Outcome {
-    let path = format!("services/{service}/latches/{}/lift", escaped(trigger.as_str()));
-    order(global, Some(service), &path, &ReasonBody { reason: reason(why) }).await.map(|answer| done(&answer))
+    let what = format!("latches/{trigger}/lift");
+    order(global, About::Service(service), &what, &ReasonBody { reason: reason(why) }).await
 }
 
 /// `abort` and `dismiss`.

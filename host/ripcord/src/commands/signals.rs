@@ -126,7 +126,7 @@ pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) ->
             labels.join(" ").into(),
         ]);
     }
-    let text = format!("{table}\nthe triggers judge the others; `ripcord replay --all` shows the faults");
+    let text = text!("{}\nthe triggers judge the others; `ripcord replay --all` shows the faults", table);
     Ok(Page::done(text, &all))
 }
 
