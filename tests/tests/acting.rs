@@ -23,7 +23,7 @@ async fn two_alerts_at_once_are_one_incident() {
     two.unwrap();
     host.waiting_plan(&service).await;
     let both = host.until("attached", &service, |state| {
-        state.incident.as_ref().is_some_and(|incident| incident.signals.len() == 2)
+        state.incident.as_ref().is_some_and(|incident| incident.signals == 2)
     });
     assert_eq!(both.await.incidents, 1);
     host.attend(&lab, &service).await;

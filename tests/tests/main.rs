@@ -24,6 +24,7 @@ mod promotion;
 mod records;
 mod shares;
 mod smoke;
+mod storm;
 mod told;
 mod watching;
 mod writers;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::name::{IncidentId, SignalId, VersionName};
+use crate::name::{IncidentId, VersionName};
 use crate::service::Production;
 use crate::signal::Severity;
 use crate::target::Target;
@@ -12,15 +12,20 @@ use crate::time::{Millis, UnixMillis};
 /// One thing the host must still do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask the trigger policies about these signals; none is the schedule or a watch.
+    /// Ask the trigger policies about the alerts as they stand ([`crate::service::Alerts::question`]); none is the schedule or a watch.
     AskTriggers {
-        /// Oldest first.
-        signals: Vec<SignalId>,
+        /// About which words, at least.
+        up_to: u64,
     },
     /// Preserve evidence and read live.
-    Preserve,
+    Preserve {
+        /// For which incident.
+        incident: IncidentId,
+    },
     /// Ask the planner, or take a person's target; draft a plan.
     Plan {
+        /// For which incident.
+        incident: IncidentId,
         /// The number it will have.
         number: u32,
         /// What a person asked for.
@@ -32,11 +37,13 @@ pub enum Effect {
     AskApprovals {
         /// About which plan.
         plan: Digest,
-        /// How many votes there are to be shown.
-        votes: u32,
+        /// What is asked: see [`Service::ballot`](crate::service::Service::ballot).
+        ballot: Digest,
     },
     /// Fetch the artefact of a rung and check it.
     Stage {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
     },
@@ -53,11 +60,17 @@ pub enum Effect {
     ClearCandidate,
     /// Read live.
     Guard {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// The attempt that is to follow, counted from one.
+        attempt: u32,
     },
     /// Append the intent, then shift.
     Shift {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -65,6 +78,8 @@ pub enum Effect {
     },
     /// Ask the world what became of a shift that was begun.
     Probe {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -72,6 +87,8 @@ pub enum Effect {
     },
     /// Make the same shift again with the same key: the deployer promised that this is harmless.
     Repeat {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -79,11 +96,15 @@ pub enum Effect {
     },
     /// Read live until it is the rung's target.
     ReadBack {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
     },
     /// Run the trials that are asked for, ask the verification policies.
     Verify {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// From one.
@@ -95,6 +116,8 @@ pub enum Effect {
         seen: Production,
         /// Between two looks.
         every: Millis,
+        /// The incident that has ended last.
+        after: Option<IncidentId>,
         /// Whether a hold stands: the first look is not waited for.
         holds: bool,
         /// When a signal asked for a look at once, if one did.
@@ -181,6 +204,8 @@ pub struct Outgoing {
     pub text: String,
     /// When it happened.
     pub at: UnixMillis,
+    /// From when it is counted how long it has waited: a clock that jumps moves it.
+    pub waits_since: UnixMillis,
 }
 
 /// Kinds of news.
@@ -195,6 +220,9 @@ pub enum Topic {
     Settled,
     NeedsPerson,
     PolicyFaulted,
+    AlertSetAside,
+    Latched,
+    AsksTooOften,
     NoData,
     StandDown,
     HoldBroken,
@@ -208,6 +236,8 @@ pub enum Topic {
     NotFingerprinted,
     FingerprintDiffers,
     ClockJumped,
+    ClockBehind,
+    ProductionUnread,
 }
 
 impl Topic {
@@ -222,6 +252,9 @@ impl Topic {
             Self::Settled => "settled",
             Self::NeedsPerson => "needs-person",
             Self::PolicyFaulted => "policy-faulted",
+            Self::AlertSetAside => "alert-set-aside",
+            Self::Latched => "latched",
+            Self::AsksTooOften => "asks-too-often",
             Self::NoData => "no-data",
             Self::StandDown => "stand-down",
             Self::HoldBroken => "hold-broken",
@@ -235,6 +268,8 @@ impl Topic {
             Self::NotFingerprinted => "not-fingerprinted",
             Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
+            Self::ClockBehind => "clock-behind",
+            Self::ProductionUnread => "production-unread",
         }
     }
 }
@@ -257,14 +292,15 @@ impl Effect {
         }
     }
 
-    /// Whether it may be stopped half-way. A shift needs its intent first. A promotion that was stopped could still arrive, after the one that
-    /// came in its place, and so could a candidate, after it was taken away.
+    /// Whether it may be stopped half-way. A shift needs its intent first. A promotion or a mark that was stopped could still arrive, after the
+    /// one that came in its place, and so could a candidate, after it was taken away.
     pub const fn is_harmless(&self) -> bool {
         !matches!(
             self,
             Self::Shift { .. }
                 | Self::Repeat { .. }
                 | Self::Promote { .. }
+                | Self::MarkHold { .. }
                 | Self::Preflight { .. }
                 | Self::ClearCandidate
         )
@@ -272,6 +308,7 @@ impl Effect {
 
     /// Whether what a host that ends leaves of it half done is put in order by the next start: nobody waits for it to end.
     pub const fn is_made_good(&self) -> bool {
-        self.is_harmless() || matches!(self, Self::Preflight { .. } | Self::ClearCandidate)
+        self.is_harmless()
+            || matches!(self, Self::Preflight { .. } | Self::ClearCandidate | Self::MarkHold { .. })
     }
 }

@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::StandingAlert;
 use crate::digest::Digest;
 use crate::fact::{Fact, Request};
 use crate::name::{IncidentId, ServiceName};
 use crate::plan::{Plan, Quorum};
 use crate::policy::Role;
-use crate::signal::{Label, Severity, Signal};
+use crate::signal::{Label, Severity};
 use crate::target::{Strategy, Target, VersionTarget};
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 
 /// How much harm a wrong answer of the service does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,7 +116,7 @@ pub struct TriggerInput {
     /// What every policy is told.
     pub context: Context,
     /// Those that are judged now, oldest first.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// All so far.
     pub facts: Vec<Fact>,
 }
@@ -140,7 +141,7 @@ pub struct PlannerInput {
     /// What every policy is told.
     pub context: Context,
     /// The incident's.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// Why.
     pub proposal: Proposal,
     /// Targets that this incident has tried.
@@ -187,15 +188,17 @@ pub struct ApprovalInput {
     /// What every policy is told.
     pub context: Context,
     /// The incident's.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// Why.
     pub proposal: Proposal,
     /// What will be done.
     pub plan: Plan,
     /// See [`Plan::digest`].
     pub plan_digest: Digest,
-    /// When approval was first asked for.
+    /// When approval was first asked for; a clock that jumps moves it.
     pub opened_at: UnixMillis,
+    /// How far the clock has jumped forward since the plan was made: added to its expiry, and no part of its age.
+    pub clock_jumped: Millis,
     /// All so far.
     pub facts: Vec<Fact>,
 }
@@ -284,7 +287,7 @@ pub struct VerificationInput {
     /// What is judged.
     pub subject: Subject,
     /// The incident's; none for a promotion.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// What was known before the shift; empty for a promotion.
     pub before: Vec<Fact>,
     /// What this policy found last time on the same subject.
@@ -368,6 +371,16 @@ impl Subject {
 }
 
 impl Question {
+    /// The alerts that it is about.
+    pub fn alerts(&self) -> &[StandingAlert] {
+        match self {
+            Self::Trigger(input) => &input.signals,
+            Self::Planner(input) => &input.signals,
+            Self::Approval(input) => &input.signals,
+            Self::Verification(input) => &input.signals,
+        }
+    }
+
     /// Who is asked.
     pub const fn role(&self) -> Role {
         match self {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{MemoRef, Reason};
-use ripcord_core::name::{IncidentId, PolicyName, ServiceName, SignalId, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Hold, KnownVersion, Service};
 use ripcord_core::target::Target;
@@ -22,7 +22,8 @@ pub(crate) struct Asked {
     incident: IncidentId,
     number: u32,
     tried: Vec<Target>,
-    signals: Vec<SignalId>,
+    /// How many words about alerts there were.
+    words: u64,
     reason: Reason,
     memos: BTreeMap<(Role, PolicyName), MemoRef>,
     versions: BTreeMap<VersionName, KnownVersion>,
@@ -40,7 +41,7 @@ impl Asked {
             incident: incident.id.clone(),
             number,
             tried: tried.to_vec(),
-            signals: incident.signals.clone(),
+            words: service.watching.alerts.words(),
             reason: incident.reason.clone(),
             memos,
             versions: service.versions.clone(),

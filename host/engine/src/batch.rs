@@ -1,5 +1,7 @@
 //! What one step wants to append: events, the blobs they refer to, the signals they consume.
 
+use std::collections::BTreeSet;
+
 use ripcord_core::blob::{BlobKind, BlobRef, Salt};
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, Observed};
@@ -15,6 +17,8 @@ pub(crate) struct Batch {
     pub(crate) consumed: Vec<SignalId>,
     /// Content that is of no more use to the records that were before.
     pub(crate) over: Vec<Use>,
+    /// Groups of signals that its recordings refer to: they are kept for as long as the recordings.
+    pub(crate) groups: BTreeSet<BlobRef>,
 }
 
 impl Batch {
@@ -63,6 +67,7 @@ impl Batch {
         self.blobs.extend(other.blobs);
         self.consumed.extend(other.consumed);
         self.over.extend(other.over);
+        self.groups.extend(other.groups);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
@@ -27,6 +27,8 @@ pub struct Ballot {
     pub granted: bool,
     /// How it was given.
     pub kind: VoteKind,
+    /// Of the public key that it was signed with, where it was signed.
+    pub key: Option<Digest>,
     /// `public key:signature` in hexadecimal, where it was signed; checked by the caller.
     pub signature: Option<String>,
 }
@@ -57,10 +59,17 @@ pub enum Ask {
     Release(IncidentId),
     /// Lift a hold.
     LiftHold(VersionName),
+    /// Let a trigger open incidents again.
+    LiftLatch(PolicyName),
     /// Vouch for a version; none is the one that is live.
     Adopt(Option<VersionName>),
     /// Say whether an interrupted shift happened.
-    Answer(Happened),
+    Answer {
+        /// Whether it did.
+        applied: Happened,
+        /// Which of the incident's questions, counted from one.
+        question: u32,
+    },
 }
 
 /// A command to one service.
@@ -72,7 +81,8 @@ pub struct Command {
     pub ask: Ask,
     /// Why.
     pub reason: String,
-    /// If given, the incident that must be the open one.
+    /// The incident that it is about, of a hold the one that condemned the version; none is the one of the state that is found. A word on another
+    /// incident is refused.
     pub incident: Option<IncidentId>,
 }
 
@@ -94,9 +104,6 @@ pub enum CommandError {
     /// Its journal cannot be read.
     #[error("nothing can be done for `{0}`: {1}")]
     SetAside(ServiceName, String),
-    /// No such incident is open.
-    #[error("incident `{0}` is not open")]
-    NotOpen(IncidentId),
     /// It cannot happen now.
     #[error(transparent)]
     Illegal(#[from] Illegal),

@@ -1,6 +1,8 @@
 //! One decision: call, fetch what is missing, call again, record.
 
-use ripcord_core::blob::BlobKind;
+use std::collections::BTreeSet;
+
+use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::canonical;
 use ripcord_core::event::{DataState, Decision, FaultNature, MemoRef};
 use ripcord_core::fact::Fact;
@@ -107,6 +109,7 @@ pub(crate) async fn decide(
     let mut batch = Batch::default();
     let recording = deciding.finish().unwrap_or_else(|error| error.to_string().into_bytes());
     let recording = batch.blob(BlobKind::Decision, recording);
+    batch.groups = groups(&question);
     let counters = &ctx.host.counters;
     counters.add("ripcord_decisions_total", Some(("role", role.as_str())), 1);
     if let Err(fault) = &end {
@@ -146,13 +149,19 @@ fn lost(ctx: &Context, placed: &PlacedPolicy, question: &Question, rounds: u32, 
     let given_up = placed.policy.begin(question, &placed.grant, &ctx.host.setup.limits);
     let recording = given_up.finish().unwrap_or_else(|error| error.to_string().into_bytes());
     let recording = batch.blob(BlobKind::Decision, recording);
+    batch.groups = groups(question);
     let policy = placed.policy.reference().clone();
     let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
     Decided { decision, end: Err(fault), facts: Vec::new(), batch }
 }
 
+/// The stored groups of signals that a recording of the question may refer to.
+fn groups(question: &Question) -> BTreeSet<BlobRef> {
+    question.alerts().iter().filter_map(|alert| alert.stored).map(|stored| stored.content).collect()
+}
+
 /// The CBOR of facts, where there are any.
-pub(crate) fn facts_blob(batch: &mut Batch, facts: &Vec<Fact>) -> Option<ripcord_core::blob::BlobRef> {
+pub(crate) fn facts_blob(batch: &mut Batch, facts: &Vec<Fact>) -> Option<BlobRef> {
     if facts.is_empty() { None } else { batch.cbor(BlobKind::Evidence, facts) }
 }
 

@@ -1,17 +1,17 @@
 //! One task a service: it owns the state, starts what is owed, appends what came of it.
 
+mod intake;
 mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ripcord_core::blob::BlobKind;
 use ripcord_core::effect::{Effect, Slot};
-use ripcord_core::event::{Event, SignalTaken};
+use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::service::{PendingPart, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::store::SignalFilter;
+use ripcord_ports::Clock;
 use ripcord_ports::waiting::{Watch, watched};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -20,14 +20,12 @@ use crate::batch::Batch;
 use crate::engine::Host;
 use crate::mailbox::{Mailbox, Message};
 use crate::meter::Meter;
-use crate::pace::Look;
+use crate::pace::{JUMP_MIN, Look, Onward};
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
 pub(crate) use writing::SNAPSHOT_EVERY;
 use writing::{Backlog, Whose};
 
-/// Signals that enter a journal in one append.
-const SIGNALS_AT_ONCE: u32 = 256;
 /// Before an effect that came to nothing is tried again.
 const COOL_DOWN: Millis = Millis(200);
 /// After a start in the middle of a step that looks at the world: so long it may look before its deadline, which may have passed while no
@@ -49,6 +47,8 @@ pub(crate) struct Driver {
     tasks: JoinSet<Batch>,
     running: HashMap<Slot, Running>,
     cooling: HashMap<Slot, UnixMillis>,
+    /// Whether there may be signals in the intake.
+    intake_may_hold: bool,
     /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
     /// At both clocks, when there was no jump.
@@ -56,6 +56,8 @@ pub(crate) struct Driver {
     /// What happened and is not written yet.
     backlog: Option<Backlog>,
     meter: Meter,
+    /// Goes on from the journal's last instant, whatever the host's clock says.
+    clock: Arc<Onward>,
     /// Of the registry's production name.
     promotion_watch: Arc<Watch>,
 }
@@ -69,7 +71,8 @@ impl Driver {
         publish: watch::Sender<Arc<Service>>,
         mailbox: Mailbox,
     ) -> Self {
-        let looked = Look::new(host.setup.clock.as_ref(), service.at);
+        let clock = Arc::new(Onward::from_last(host.wall.clone(), service.at));
+        let looked = Look::new(clock.as_ref(), service.at);
         let meter = Meter::new(host.setup.clock.clone(), &service);
         let promotion_watch = Arc::new(Watch::new(host.setup.clock.clone()));
         host.watches.put(&setup.name, PendingPart::Incident, meter.watch.clone());
@@ -85,25 +88,27 @@ impl Driver {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             cooling: HashMap::new(),
+            intake_may_hold: true,
             woke_at,
             looked,
             backlog: None,
             meter,
+            clock,
             promotion_watch,
         }
     }
 
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.take_signals().await;
         loop {
             self.note_jump().await;
+            self.note_behind().await;
             // What comes next follows from what happened, so that comes first.
             if self.backlog.is_none() {
                 self.start_owed();
                 self.measure().await;
             }
             let next = self.next_instant();
-            let clock = self.host.setup.clock.clone();
+            let clock = self.clock.clone();
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -114,6 +119,7 @@ impl Driver {
                     self.note_jump().await;
                     self.finish(done).await;
                 }
+                () = std::future::ready(()), if self.takes_group() => self.take_group().await,
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.instant_came().await,
             }
         }
@@ -128,7 +134,7 @@ impl Driver {
             .for_each(|running| running.abort.abort());
         while !self.tasks.is_empty() || self.backlog.is_some() {
             let again = self.backlog.as_ref().map(|backlog| backlog.again);
-            let clock = self.host.setup.clock.clone();
+            let clock = self.clock.clone();
             tokio::select! {
                 Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
                 Some(message) = inbox.recv() => self.heed(message).await,
@@ -146,7 +152,7 @@ impl Driver {
                 drop(reply.send(answer));
             }
             Message::Record(batch, reply) => drop(self.record(batch, Whose::Effect(reply)).await),
-            Message::Signals => self.take_signals().await,
+            Message::Signals => self.intake_may_hold = true,
             Message::Stop => {}
         }
     }
@@ -163,11 +169,19 @@ impl Driver {
     }
 
     fn now(&self) -> UnixMillis {
-        self.host.setup.clock.now().max(self.service.at)
+        self.clock.now().max(self.service.at)
     }
 
     fn look(&self) -> Look {
-        Look::new(self.host.setup.clock.as_ref(), self.service.at)
+        Look::new(self.clock.as_ref(), self.service.at)
+    }
+
+    /// People hear of a clock that is behind, whether it was set back or had been ahead before a restart.
+    async fn note_behind(&mut self) {
+        let by = self.clock.behind();
+        if by >= JUMP_MIN && self.backlog.is_none() && self.service.is_behind_news(self.now()) {
+            self.record(Batch::of(Event::ClockBehind { by }), Whose::Driver).await;
+        }
     }
 
     async fn note_jump(&mut self) {
@@ -179,16 +193,6 @@ impl Driver {
             }
         } else {
             self.looked = look;
-        }
-    }
-
-    /// What approval policies were asked before a jump counts from another time: they are asked again.
-    fn ask_approvals_again(&mut self) {
-        if let Some(running) = self.running.get(&Slot::Incident)
-            && matches!(running.effect, Effect::AskApprovals { .. })
-        {
-            running.abort.abort();
-            self.running.remove(&Slot::Incident);
         }
     }
 
@@ -238,6 +242,7 @@ impl Driver {
                 setup: self.setup.clone(),
                 service: self.service.clone(),
                 mailbox: self.mailbox.clone(),
+                clock: self.clock.clone(),
                 latest: self.publish.subscribe(),
             };
             self.host.counters.add("ripcord_effects_total", Some(("effect", perform::name(&effect))), 1);
@@ -280,42 +285,6 @@ impl Driver {
     fn cool(&mut self, slot: Slot) {
         let until = self.now() + COOL_DOWN;
         self.cooling.insert(slot, until);
-    }
-
-    /// Takes all waiting signals into the journal; while there is a backlog they wait in the intake.
-    async fn take_signals(&mut self) {
-        while self.backlog.is_none() {
-            let filter = SignalFilter::Waiting(&self.setup.name);
-            let waiting = match self.host.setup.store.signals(filter, SIGNALS_AT_ONCE).await {
-                Ok(waiting) => waiting,
-                Err(error) => {
-                    tracing::error!(service = %self.setup.name, %error, "waiting signals could not be read; they are kept");
-                    return;
-                }
-            };
-            if waiting.is_empty() {
-                return;
-            }
-            self.meter.begin(self.host.arrivals.take(&self.setup.name));
-            let mut batch = Batch::default();
-            for stored in waiting {
-                let content = batch.json(BlobKind::Signal, &stored.signal);
-                let signal = stored.signal;
-                batch.consumed.push(signal.id.clone());
-                batch.events.push(Event::SignalTaken(SignalTaken {
-                    signal: signal.id,
-                    origin: signal.origin,
-                    status: signal.status,
-                    severity: signal.severity,
-                    started_at: signal.started_at,
-                    received_at: signal.received_at,
-                    content,
-                }));
-            }
-            if !self.record(batch, Whose::Driver).await {
-                return;
-            }
-        }
     }
 }
 

@@ -10,15 +10,16 @@ use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::{Phase, Service};
+use ripcord_core::service::{Illegal, Phase, Service};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
-use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
+use ripcord_ports::{Clock, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::ahead::Ahead;
+use crate::alert_contents::AlertContents;
 use crate::arrivals::Arrivals;
 use crate::batch::Batch;
 use crate::budget::Budget;
@@ -43,12 +44,15 @@ const OBEY_TRIES: u32 = 3;
 /// What all drivers of a host share.
 pub(crate) struct Host {
     pub(crate) setup: HostSetup,
+    /// The wall's clock itself: each driver lets time go on from its own journal.
+    pub(crate) wall: Arc<dyn Clock>,
     pub(crate) installation: Digest,
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
     pub(crate) staged: StagedArtefacts,
     pub(crate) arrivals: Arrivals,
     pub(crate) ahead: Ahead,
+    pub(crate) alert_contents: AlertContents,
     pub(crate) watches: Watches,
     stuck: Mutex<BTreeMap<ServiceName, String>>,
 }
@@ -73,7 +77,9 @@ impl Host {
         }
         for event in events {
             match event {
-                Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
+                Event::SignalsTaken(taken) => {
+                    self.counters.add("ripcord_signals_total", None, u64::from(taken.signals));
+                }
                 Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
                 Event::Announced(announced) => {
                     let given_up = u64::from(announced.failed.is_some());
@@ -153,18 +159,21 @@ pub enum StartError {
 impl Engine {
     /// Recovers every journal, records the configuration where it changed, and starts one driver a service.
     pub async fn start(mut setup: HostSetup) -> Result<Self, StartError> {
-        setup.clock = Arc::new(Onward::new(setup.clock));
+        let wall = setup.clock;
+        setup.clock = Arc::new(Onward::new(wall.clone()));
         empty_staging(&setup).map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
         let host = Arc::new(Host {
             setup,
+            wall,
             installation,
             budget: Budget::default(),
             counters: Cells::default(),
             staged: StagedArtefacts::default(),
             arrivals: Arrivals::default(),
             ahead: Ahead::default(),
+            alert_contents: AlertContents::default(),
             watches: Watches::default(),
             stuck: Mutex::default(),
         });
@@ -259,6 +268,9 @@ impl Engine {
             match obey::obey(&door.setup, &state, &door.mailbox, command.clone()).await {
                 // The driver knows the journal as it is by now: what was asked is judged anew.
                 Err(CommandError::Store(StoreError::Moved { .. })) => {}
+                // A pull that names no incident joins the one that has opened meanwhile.
+                Err(CommandError::Illegal(Illegal::OtherIncident { .. } | Illegal::NotOpen(_)))
+                    if command.incident.is_none() && matches!(command.ask, Ask::Pull { .. }) => {}
                 answer => return answer,
             }
         }

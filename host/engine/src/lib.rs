@@ -7,6 +7,7 @@
 //! - time comes from [`ripcord_ports::Clock`] alone.
 
 mod ahead;
+mod alert_contents;
 mod arrivals;
 mod batch;
 mod budget;

@@ -1,8 +1,8 @@
 //! What is derived from each record when it is appended, and can be derived again: the incident list, timelines, changes, what content is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ripcord_core::blob::blobs_of;
+use ripcord_core::blob::{BlobRef, blobs_of};
 use ripcord_core::event::{Event, InProduction, Observed, PromotionWord};
 use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::name::{IncidentId, VersionName};
@@ -10,6 +10,8 @@ use ripcord_core::retention::Class;
 use ripcord_core::service::{Incident, Phase, Service};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{Append, ChangeLine, Content, IncidentLine, TimelineEntry, Use};
+
+use crate::replay::decisions_of;
 
 /// What the records of one append come to.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) at: UnixMillis,
     pub(crate) event: &'a Event,
     pub(crate) after: &'a Service,
+    /// Groups of signals that recordings of the same append refer to.
+    pub(crate) groups: &'a [BlobRef],
 }
 
 impl Derived {
@@ -60,7 +64,7 @@ impl Derived {
     }
 
     fn uses(&mut self, moment: Moment<'_>, incident: Option<&IncidentId>) {
-        let Moment { before, number, at, event, after } = moment;
+        let Moment { before, number, at, event, after, groups } = moment;
         let mut add = |class: Class, content: Content| {
             let incident = incident.cloned();
             self.uses.push(Use { class, incident, number, at, content });
@@ -74,14 +78,15 @@ impl Derived {
         if let Event::EvidencePreserved(preserved) = event {
             preserved.items.iter().for_each(|item| add(Class::Evidence, Content::Object(item.digest)));
         }
+        // A recording can be replayed for as long as what it refers to is there.
+        if let Some(class) = class(event, incident).filter(|_| !decisions_of(event).is_empty()) {
+            groups.iter().for_each(|group| add(class, Content::Blob(group.commitment)));
+        }
         // What an incident was opened with was taken before there was one.
-        if let (None, Some(opened)) = (&before.incident, &after.incident) {
-            let signals = before.watching.signals.iter();
-            for signal in signals.filter(|signal| opened.signals.contains(&signal.taken.signal)) {
-                for blob in blobs_of(signal).unwrap_or_default() {
-                    add(Class::Incidents, Content::Blob(blob.commitment));
-                }
-            }
+        if before.incident.is_none() && after.incident.is_some() {
+            let groups: BTreeSet<_> =
+                before.watching.alerts.all().into_iter().map(|alert| alert.content.commitment).collect();
+            groups.into_iter().for_each(|group| add(Class::Incidents, Content::Blob(group)));
         }
     }
 }
@@ -129,11 +134,12 @@ fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
         // Written when people change it, and small: who may act stays readable.
         Event::Configured(_) => None,
         Event::TrialRan(_) => Some(Class::Evidence),
-        Event::SignalTaken(_) if incident.is_none() => Some(Class::Signals),
+        Event::SignalsTaken(_) if incident.is_none() => Some(Class::Signals),
         // People's words.
         Event::Paused(_)
         | Event::Resumed(_)
         | Event::HoldLifted(_)
+        | Event::LatchLifted(_)
         | Event::Adopted(_)
         | Event::IncidentKept(_)
         | Event::IncidentReleased(_) => Some(Class::Incidents),
@@ -169,7 +175,7 @@ pub(crate) fn line(service: &Service, incident: &Incident) -> IncidentLine {
 }
 
 /// What a record says has moved.
-fn change(Moment { before, number, at, event, after }: Moment<'_>) -> Option<ChangeLine> {
+fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option<ChangeLine> {
     let versions =
         |versions: &[VersionName]| versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (facet, from, to, by) = match event {

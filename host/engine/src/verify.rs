@@ -94,7 +94,14 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
         verified.records += 1;
         let after = history.state();
         let mut derived = Derived::default();
-        derived.add(Moment { before: &before, number: step.number, at: step.at, event: &step.event, after });
+        derived.add(Moment {
+            before: &before,
+            number: step.number,
+            at: step.at,
+            event: &step.event,
+            after,
+            groups: &[],
+        });
         verified.derived.take(derived);
         for blob in blobs_of(&step.event).unwrap_or_default() {
             match store.blob(&blob).await {

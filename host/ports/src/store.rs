@@ -238,8 +238,8 @@ pub trait Store: Send + Sync {
     /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first. One that cannot be read is set aside and counted in
-    /// [`Store::set_aside`]: it never holds up those after it.
+    /// Signals, at most `limit`: those that wait oldest first, and fewer where their bytes are many, but at least one; unrouted ones newest first.
+    /// One that cannot be read is set aside and counted in [`Store::set_aside`]: it never holds up those after it.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
 
     /// Signals that could not be read, at most `limit`.

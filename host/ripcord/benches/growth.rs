@@ -71,6 +71,7 @@ async fn age(folder: &Path, records: usize) {
     }
     let reason = NewBlob::new(BlobKind::Text, Salt([7; 32]), b"a benchmark".to_vec());
     let pull = Event::PullRequested(PullRequested {
+        incident: None,
         person: PersonName::new("olga").expect("a name"),
         roles: vec![RoleName::operator()],
         target: None,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
@@ -106,6 +106,9 @@ pub enum Command {
         incident: IncidentId,
         /// What you saw
         happened: HappenedArg,
+        /// Which of the incident's questions you answer, where it asked more than once
+        #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+        question: u32,
         /// How you know
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
@@ -122,6 +125,9 @@ pub enum Command {
     /// What the host knows: how much there is, what may go, whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Triggers that open no incident since the last one ended without a rollback
+    #[command(subcommand)]
+    Latch(LatchCommand),
     /// Signals as they were taken in
     #[command(subcommand)]
     Signals(SignalsCommand),
@@ -131,6 +137,9 @@ pub enum Command {
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Validate and compile one component within limits, for the `ripcord` whose socket is standard input
+    #[command(hide = true)]
+    ExaminePolicy,
     /// The model server and its team, as the demo runs them
     #[cfg(feature = "demo")]
     #[command(subcommand, hide = true)]
@@ -378,6 +387,24 @@ pub enum HoldCommand {
         service: ServiceName,
         /// Which version
         version: VersionName,
+        /// The incident that condemned it: the hold of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// `ripcord latch`.
+#[derive(Debug, Subcommand)]
+pub enum LatchCommand {
+    /// Let a trigger open an incident again, and ask it now
+    Lift {
+        /// Of which service
+        service: ServiceName,
+        /// Which trigger
+        trigger: PolicyName,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -392,6 +419,11 @@ pub enum SignalsCommand {
         /// At most so many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+    },
+    /// Alerts that a trigger faults on, or that are too large for any: the triggers judge the others
+    SetAside {
+        /// Only this service's
+        service: Option<ServiceName>,
     },
 }
 

@@ -8,6 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
 
+/// Signals that wait are handed out in lists of so many bytes at most; one that is larger comes alone.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+
 /// A signal as the table has it; made on the caller's thread.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -164,8 +167,13 @@ pub(crate) fn signals(connection: &Connection, wanted: &Wanted, limit: u32) -> R
     };
     let mut found = Found::default();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut bytes = 0;
     while found.signals.len() < limit && found.unreadable.len() < UNREADABLE_MAX {
         let Some(row) = rows.next()? else { break };
+        bytes += row.get_ref(0)?.as_bytes().map_or(0, <[u8]>::len);
+        if matches!(wanted, Wanted::Waiting(_)) && bytes > WAITING_BYTES_MAX && !found.signals.is_empty() {
+            break;
+        }
         match stored(row) {
             Ok(signal) => found.signals.push(signal),
             Err(Fault::Store(StoreError::Damaged(_))) => found.unreadable.push(row.get(5)?),

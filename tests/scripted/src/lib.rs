@@ -21,8 +21,12 @@ ripcord_sdk::export!(Scripted: trigger, planner, approval, verification);
 pub struct Settings {
     /// When to ask again.
     pub recheck: Duration,
+    /// Whether its trigger faults whatever it is asked.
+    pub broken: bool,
     /// The urgency of its rollbacks.
     pub urgency: ripcord_sdk::settings::Urgency,
+    /// A safe mode that it puts at the end of its ladder.
+    pub fallback: Option<String>,
     /// What it says to a plan.
     pub approval: Word,
     /// How many people `votes` wants.
@@ -65,7 +69,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             recheck: seconds(1),
+            broken: false,
             urgency: ripcord_sdk::settings::Urgency::Urgent,
+            fallback: None,
             approval: Word::Grant,
             people: 2,
             expires: hours(1),
@@ -89,6 +95,9 @@ impl Trigger for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Metric];
 
     fn assess(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<Assessment> {
+        if settings.broken {
+            return Err(Stop::fail("its settings say so"));
+        }
         if case.signals.iter().any(|signal| signal.rule == "fault") {
             return Err(Stop::fail("a signal of the rule `fault` came"));
         }
@@ -119,7 +128,7 @@ impl Trigger for Scripted {
 impl Planner for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Live];
 
-    fn propose(case: &PlannerCase, facts: &Facts, _: &Settings) -> Step<PlannerAnswer> {
+    fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
         let live: Vec<String> = match live.map(|live| &live.state) {
             Ok(LiveState::Serving(shares)) => {
@@ -138,6 +147,7 @@ impl Planner for Scripted {
                 ladder.push(target);
             }
         }
+        ladder.extend(settings.fallback.clone().map(Target::Fallback));
         if ladder.is_empty() {
             return Ok(PlannerAnswer::nothing_suitable(refused));
         }

@@ -37,8 +37,12 @@ pub use planning::{
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
 pub use promotion::{InProduction, ProductionWatched, Promoted, PromotionWord};
-pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
-pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
+pub use verifying::{
+    PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
+};
+pub use watching::{
+    LatchLifted, PullRequested, Reason, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,8 +50,8 @@ pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord
 pub enum Event {
     /// The effective configuration, at start and at every change.
     Configured(Configured),
-    /// A signal left the intake and entered the journal.
-    SignalTaken(SignalTaken),
+    /// A group of signals left the intake and entered the journal.
+    SignalsTaken(SignalsTaken),
     /// The trigger policies were asked.
     TriggersAsked(TriggersAsked),
     /// A person asked for a rollback.
@@ -103,15 +107,17 @@ pub enum Event {
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.
-    Aborted(PersonSaid),
+    Aborted(AboutIncident),
     /// A person said that it is no incident, or that it is settled.
-    Dismissed(PersonSaid),
+    Dismissed(AboutIncident),
     /// A person stopped all acting on this service.
     Paused(PersonSaid),
     /// A person let it go on.
     Resumed(PersonSaid),
     /// A person lifted a hold.
-    HoldLifted(AboutVersion),
+    HoldLifted(AboutHold),
+    /// A person let a trigger open incidents again.
+    LatchLifted(LatchLifted),
     /// A person vouched for a version.
     Adopted(Adopted),
     /// An instant that was waited for has come.
@@ -124,6 +130,11 @@ pub enum Event {
     Pruned(Pruned),
     /// The host's clock jumped forward; every deadline moves with it.
     ClockJumped {
+        /// How far.
+        by: Millis,
+    },
+    /// The host's clock is behind what the journal has already; time goes on at half its speed until it has caught up.
+    ClockBehind {
         /// How far.
         by: Millis,
     },
@@ -151,17 +162,6 @@ pub struct PersonSaid {
     pub reason: BlobRef,
 }
 
-/// A person's command about an incident that need not be open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AboutIncident {
-    /// Which.
-    pub incident: IncidentId,
-    /// Who.
-    pub person: PersonName,
-    /// Why.
-    pub reason: BlobRef,
-}
-
 /// What one look for old content erased, all of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pruned {
@@ -179,11 +179,24 @@ pub struct Pruned {
     pub pieces: u32,
 }
 
-/// A person's command about a version.
+/// A person's command about an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AboutVersion {
+pub struct AboutIncident {
     /// Which.
+    pub incident: IncidentId,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// A person's command about a hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AboutHold {
+    /// On which version.
     pub version: VersionName,
+    /// The incident that condemned it: a later one is another reason.
+    pub incident: IncidentId,
     /// Who.
     pub person: PersonName,
     /// Why.

@@ -10,7 +10,7 @@ use super::{Hold, HoldState, Illegal, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
 use crate::event::{InProduction, Observed, ProductionWatched, Reason, TrialPhase};
-use crate::name::{PolicyName, VersionName};
+use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity, SignalStatus};
@@ -32,6 +32,8 @@ pub struct Production {
     pub live: Option<Vec<VersionName>>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
     pub name: Option<InProduction>,
+    /// Live could not be read for so long that people were told: what others do goes unnoticed.
+    pub blind: bool,
 }
 
 /// A version that someone else put live, until it is known whether it is well.
@@ -75,6 +77,7 @@ impl Production {
     /// What is known after live was read, and the registry was not.
     #[must_use]
     pub fn after_live(&self, live: &Observed) -> Self {
+        let blind = self.blind && matches!(live, Observed::Unknown(_));
         let live = match live {
             Observed::Serving(shares) => {
                 let served = shares.iter().filter(|share| share.weight.get() > 0.0);
@@ -85,7 +88,7 @@ impl Production {
             }
             Observed::Unknown(_) => self.live.clone(),
         };
-        Self { live, name: self.name.clone() }
+        Self { live, name: self.name.clone(), blind }
     }
 
     /// The version that has all the traffic.
@@ -108,11 +111,28 @@ impl Production {
 impl Service {
     /// Not during an incident: its own steps read live.
     pub(super) fn production_watched(&mut self, watched: &ProductionWatched) -> Result<(), Illegal> {
-        if self.incident.is_some() {
+        if self.incident.is_some() || watched.after != self.ended_last() {
             return Err(Illegal::Stale);
         }
         self.see(&watched.live, &watched.in_production);
+        // Whoever looks says that it cannot be read only when that has gone on for long.
+        if matches!(watched.live, Observed::Unknown(_)) && !self.production.blind {
+            self.production.blind = true;
+            let held = self.holds.values().any(|hold| hold.state != HoldState::Lifted);
+            let what = if held { "a held version that comes back" } else { "what others put live" };
+            let text = format!(
+                "what is live of `{}` cannot be read, for {} by now: {what} goes unnoticed; mend the service or its deployer, `ripcord check` tries it",
+                self.name,
+                self.deadlines().no_data
+            );
+            self.tell_about(None, Topic::ProductionUnread, Severity::Warning, text);
+        }
         Ok(())
+    }
+
+    /// The incident that has ended last.
+    pub fn ended_last(&self) -> Option<IncidentId> {
+        self.last_settled.as_ref().map(|incident| incident.id.clone())
     }
 
     /// Takes in what production looks like, whoever looked.
@@ -178,8 +198,7 @@ impl Service {
             (Back::Named, None) => return,
         };
         let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
-        let signals = self.watching.asked_about();
-        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted, signals);
+        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted);
     }
 
     fn target_of(&self, version: VersionName) -> VersionTarget {
@@ -226,6 +245,10 @@ impl Service {
     pub(super) fn probation_judged(&mut self, heard: Heard, cause: Option<BlobRef>) -> Result<(), Illegal> {
         let (at, soak) = (self.at, self.deadlines().soak);
         let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
+        if heard == Heard::Healthy {
+            // What counts is that it is well at the end, so all are asked once more.
+            self.healthy.clear();
+        }
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
         let again = match heard {
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
@@ -242,6 +265,7 @@ impl Service {
         } else {
             probation.round += 1;
             probation.due_at = Some(again.min(ends_at));
+            self.age_healthy(again.min(ends_at));
         }
         Ok(())
     }
@@ -274,9 +298,9 @@ impl Service {
             facts: None,
         };
         let by = Origin::Policy(format!("probation of {}", version.version));
-        self.open(reason, by, None, None, self.watching.asked_about());
+        self.open(reason, by, None, None);
         if let Some(incident) = &mut self.incident {
-            let found = |findings| super::Found { plan: 0, phase: TrialPhase::Probation(since), findings };
+            let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =
                 findings.into_iter().map(|(name, findings)| (name, found(findings))).collect();
         }
@@ -341,7 +365,13 @@ impl Service {
             deadlines.elsewhere_watch
         };
         let seen = self.production.clone();
-        owed.push(Effect::WatchProduction { seen, every, holds, asked_at: self.look_at });
+        owed.push(Effect::WatchProduction {
+            seen,
+            every,
+            after: self.ended_last(),
+            holds,
+            asked_at: self.look_at,
+        });
         if let (Some(probation), Some(runs_out_at)) = (&self.probation, self.probation_runs_out_at()) {
             let examine = Effect::Examine { since: probation.since, round: probation.round };
             owed.push(probation.due_at.map_or(examine, Effect::WakeAt));

@@ -1,5 +1,6 @@
 //! What the shell still has to do, derived from the state.
 
+use super::acting::GUARD_HOLDS;
 use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
 use crate::effect::Effect;
 use crate::name::VersionName;
@@ -26,11 +27,12 @@ impl Service {
     fn owed_to_triggers(&self, terms: &Terms, owed: &mut Vec<Effect>) {
         let watching = &self.watching;
         if watching.is_due() {
-            owed.push(Effect::AskTriggers { signals: watching.asked_about() });
+            owed.push(Effect::AskTriggers { up_to: watching.alerts.asks_up_to().unwrap_or_default() });
         } else {
             owed.extend(watching.watches.values().copied().map(Effect::WakeAt));
             owed.extend(watching.scheduled_at.map(Effect::WakeAt));
         }
+        owed.extend(watching.latches.values().map(|latch| Effect::WakeAt(self.unlatched_at(latch))));
         if let (Some(since), false) = (watching.no_data_since, watching.no_data_told) {
             owed.push(Effect::WakeAt(since + terms.deadlines.no_data));
         }
@@ -38,20 +40,19 @@ impl Service {
 
     fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
         match &incident.phase {
-            Phase::Preserving => owed.push(Effect::Preserve),
+            Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
             Phase::Planning(waiting) => owed.push(due(
                 *waiting,
                 Effect::Plan {
-                    number: u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1),
+                    incident: incident.id.clone(),
+                    number: incident.plan_number() + 1,
                     wanted: incident.wanted.clone(),
                     tried: incident.tried.clone(),
                 },
             )),
             Phase::Authorising(authorising) => {
-                let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
-                let asks = terms.policies(crate::policy::Role::Approval).next().is_some();
-                if let (true, Some(plan)) = (asks && authorising.seen != Some(votes), incident.plan()) {
-                    owed.push(Effect::AskApprovals { plan: plan.digest, votes });
+                if let (Some(ballot), Some(plan)) = (self.unseen_ballot(), incident.plan()) {
+                    owed.push(Effect::AskApprovals { plan: plan.digest, ballot });
                 }
                 let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
@@ -63,32 +64,36 @@ impl Service {
 
     fn owed_to_plan(&self, incident: &Incident, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
+        let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
         match acting.step {
             StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) if paused => {}
-            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { rung })),
+            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { plan, rung })),
             StepState::Preflighting { waiting, round, .. } => {
-                if let Some(plan) = incident.plan().map(|plan| plan.digest) {
-                    owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
-                }
+                owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
                 owed.push(Effect::WakeAt(waiting.since + terms.deadlines.preflight));
             }
-            StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
+            StepState::Guarding(waiting) => {
+                owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
+            }
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
                 let effect = match (shifting.intent, terms.deployer) {
                     (Intent::NotBegun, _) if paused => return,
-                    (Intent::NotBegun, _) => Effect::Shift { rung, attempt },
-                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { rung, attempt },
-                    (Intent::Began, _) => Effect::Probe { rung, attempt },
+                    (Intent::NotBegun, _) => {
+                        owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
+                        Effect::Shift { plan, rung, attempt }
+                    }
+                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { plan, rung, attempt },
+                    (Intent::Began, _) => Effect::Probe { plan, rung, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
             StepState::ReadingBack { since } => {
-                owed.push(Effect::ReadBack { rung });
+                owed.push(Effect::ReadBack { plan, rung });
                 owed.push(Effect::WakeAt(since + terms.deadlines.read_back));
             }
             StepState::Verifying { since, round, due_at } => {
-                owed.push(due_at.map_or(Effect::Verify { rung, round }, Effect::WakeAt));
+                owed.push(due_at.map_or(Effect::Verify { plan, rung, round }, Effect::WakeAt));
                 owed.push(Effect::WakeAt(since + terms.deadlines.verification));
             }
         }
@@ -97,7 +102,7 @@ impl Service {
     fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
         for (version, hold) in &self.holds {
             let Some(mark_at) = hold.mark_at else { continue };
-            let incident = (hold.state != super::HoldState::Lifted).then(|| hold.incident.clone());
+            let incident = hold.to_be_marked();
             if mark_at <= self.at {
                 owed.push(Effect::MarkHold { version: version.clone(), incident });
             } else {

@@ -19,6 +19,15 @@ pub(super) const VERIFY_AGAIN: Millis = Millis::seconds(5);
 const VERIFIED: &str = "verified";
 const NOT_VERIFIED: &str = "no verification policy is configured, so it was not verified";
 
+/// A verification policy found it well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HealthyWord {
+    /// About what: number of the incident, of its plan, and the phase.
+    about: (u32, u32, TrialPhase),
+    /// When.
+    since: UnixMillis,
+}
+
 /// What all verification policies say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -50,6 +59,7 @@ impl Heard {
 impl Service {
     pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
+        self.is_at_hand(read.plan)?;
         self.compared(read.rung, &read.fingerprint);
         let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
@@ -101,17 +111,16 @@ impl Service {
         if self.asks_about(ran.phase) != Some(ran.round) {
             return Err(Illegal::Stale);
         }
-        let done = |plan| TrialDone {
-            plan,
-            phase: ran.phase,
-            round: ran.round,
-            request: ran.request,
-            result: ran.result,
-        };
-        match (&mut self.incident, &mut self.probation) {
-            (Some(incident), _) => incident.trials.push(done(incident.plan_number())),
-            (None, Some(probation)) => probation.trials.push(done(0)),
+        let budget = self.terms.as_ref().map_or(0, |terms| terms.trials_max as usize);
+        let done = TrialDone { phase: ran.phase, round: ran.round, request: ran.request, result: ran.result };
+        let trials = match (&mut self.incident, &mut self.probation) {
+            (Some(incident), _) => &mut incident.trials,
+            (None, Some(probation)) => &mut probation.trials,
             (None, None) => return Err(Illegal::Stale),
+        };
+        // Whoever runs them keeps to the budget; what comes on top is not remembered.
+        if trials.len() < budget {
+            trials.push(done);
         }
         Ok(())
     }
@@ -124,10 +133,10 @@ impl Service {
         }
         let Phase::Acting(acting) = &self.incident.as_ref()?.phase else { return None };
         match (phase, &acting.step) {
-            (TrialPhase::Rung(rung), StepState::Verifying { round, .. }) if rung == acting.rung => {
-                Some(*round)
-            }
-            (TrialPhase::Preflight(rung), StepState::Preflighting { round, .. }) if rung == acting.rung => {
+            (TrialPhase::Rung(of), StepState::Verifying { round, .. })
+            | (TrialPhase::Preflight(of), StepState::Preflighting { round, .. })
+                if of.rung == acting.rung && self.is_at_hand(of.plan).is_ok() =>
+            {
                 Some(*round)
             }
             _ => None,
@@ -136,12 +145,9 @@ impl Service {
 
     /// Trials that were run for `phase` so far.
     pub fn trials(&self, phase: TrialPhase) -> impl Iterator<Item = &TrialDone> {
-        let of_plan = self.incident.iter().flat_map(|incident| {
-            let plan = incident.plan_number();
-            incident.trials.iter().filter(move |done| done.plan == plan)
-        });
+        let of_incident = self.incident.iter().flat_map(|incident| &incident.trials);
         let of_probation = self.probation.iter().flat_map(|probation| &probation.trials);
-        of_plan.chain(of_probation).filter(move |done| done.phase == phase)
+        of_incident.chain(of_probation).filter(move |done| done.phase == phase)
     }
 
     /// How many trials were run of the budget that `phase` shares: those of its incident, or of the probation.
@@ -162,7 +168,7 @@ impl Service {
         }
         let incident = self.incident.as_ref()?;
         let found = incident.findings.get(policy)?;
-        (found.plan == incident.plan_number() && found.phase == phase).then_some(&found.findings)
+        (found.phase == phase).then_some(&found.findings)
     }
 
     pub(super) fn verifications_asked(&mut self, asked: &VerificationsAsked) -> Result<(), Illegal> {
@@ -171,26 +177,47 @@ impl Service {
         }
         let heard = self.hear(asked)?;
         match asked.phase {
-            TrialPhase::Rung(rung) => self.rung_judged(rung, heard),
-            TrialPhase::Preflight(rung) => self.preflight_judged(rung, asked.round, heard),
+            TrialPhase::Rung(of) => self.rung_judged(of.rung, heard),
+            TrialPhase::Preflight(of) => self.preflight_judged(of.rung, asked.round, heard),
             TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause),
         }
     }
 
-    /// Keeps what the policies found and remember, and adds their words up: unhealthy > fault > inconclusive > healthy. Stale if they are not
-    /// as many as are configured.
+    /// Whether the policy has found it well in an earlier round, and that still counts: it is not asked again while others make up their minds.
+    pub fn is_still_healthy(&self, phase: TrialPhase, policy: &PolicyName) -> bool {
+        self.healthy.get(policy).is_some_and(|word| word.about == self.about(phase))
+    }
+
+    fn about(&self, phase: TrialPhase) -> (u32, u32, TrialPhase) {
+        let plan = self.incident.as_ref().map_or(0, |incident| incident.plan_number());
+        (self.incidents, plan, phase)
+    }
+
+    /// The next round is at `due`: a *healthy* that is too old then is asked for again.
+    pub(super) fn age_healthy(&mut self, due: UnixMillis) {
+        let valid = self.deadlines().healthy;
+        self.healthy.retain(|_, word| due < word.since + valid);
+    }
+
+    /// Keeps what the policies found and remember, and adds their words up: unhealthy > fault > inconclusive > healthy. Stale if one that is
+    /// configured neither was asked nor still counts as healthy, or another one was asked.
     pub(super) fn hear(&mut self, asked: &VerificationsAsked) -> Result<Heard, Illegal> {
-        if asked.asked.len() != self.voices(Role::Verification) {
+        let terms = self.terms.as_ref().ok_or(Illegal::Stale)?;
+        let was_asked = |name: &PolicyName| asked.asked.iter().any(|one| one.decision.policy.name == *name);
+        let mut configured = terms.policies(Role::Verification).map(|used| &used.policy.name);
+        if !configured.all(|name| was_asked(name) || self.is_still_healthy(asked.phase, name))
+            || asked.asked.len() > self.voices(Role::Verification)
+        {
             return Err(Illegal::Stale);
         }
+        let (about, floor) = (self.about(asked.phase), self.watch_floor());
         let at = self.at;
         let mut heard = Heard::Healthy;
         for verification in &asked.asked {
             let name = verification.decision.policy.name.clone();
             match (verification.findings, &mut self.incident, &mut self.probation) {
                 (Some(findings), Some(incident), _) => {
-                    let found = Found { plan: incident.plan_number(), phase: asked.phase, findings };
-                    incident.findings.insert(name.clone(), found);
+                    incident.findings.insert(name.clone(), Found { phase: asked.phase, findings });
                 }
                 (Some(findings), None, Some(probation)) => {
                     probation.findings.insert(name.clone(), findings);
@@ -199,18 +226,23 @@ impl Service {
             }
             let key = (Role::Verification, name);
             let word = match &verification.said {
-                Said::Fault(nature) => Heard::Fault(*nature),
+                Said::Fault(nature) => {
+                    self.healthy.remove(&key.1);
+                    Heard::Fault(*nature)
+                }
                 Said::Verdict(word) => {
                     match &verification.memo {
-                        Some(memo) => drop(self.memos.insert(key, memo.clone())),
+                        Some(memo) => drop(self.memos.insert(key.clone(), memo.clone())),
                         None => drop(self.memos.remove(&key)),
                     }
+                    self.healthy.remove(&key.1);
                     match word {
-                        VerificationWord::Healthy => Heard::Healthy,
-                        VerificationWord::Unhealthy => Heard::Unhealthy,
-                        VerificationWord::Inconclusive(due) => {
-                            Heard::Inconclusive((*due).max(at + Millis(100)))
+                        VerificationWord::Healthy => {
+                            self.healthy.insert(key.1, HealthyWord { about, since: at });
+                            Heard::Healthy
                         }
+                        VerificationWord::Unhealthy => Heard::Unhealthy,
+                        VerificationWord::Inconclusive(due) => Heard::Inconclusive((*due).max(at + floor)),
                     }
                 }
             };
@@ -244,8 +276,9 @@ impl Service {
         if at >= since + limit {
             self.verification_timed_out();
         } else {
-            let due_at = Some(again.min(since + limit));
-            self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at };
+            let due_at = again.min(since + limit);
+            self.age_healthy(due_at);
+            self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at: Some(due_at) };
         }
         Ok(())
     }

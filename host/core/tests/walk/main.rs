@@ -7,6 +7,7 @@
 
 mod checks;
 mod identity;
+mod latches;
 mod outcomes;
 mod preflights;
 
@@ -50,6 +51,8 @@ struct Seen {
     passed: usize,
     failed: usize,
     ran_out: usize,
+    latched: usize,
+    unlatched: usize,
 }
 
 struct Walk {
@@ -130,6 +133,7 @@ impl Walk {
         self.check_pins(&before, event, seen);
         self.check_fingerprints(&before, event, seen);
         self.check_probation(&before, event, seen);
+        self.check_latches(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
     }
@@ -163,9 +167,10 @@ impl Walk {
                     self.fail("a shift in mode observe");
                 }
                 let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
-                if acting.authority == Authority::Policies && (terms.mode == Mode::Ask || floor) {
+                if acting.grant.authority == Authority::Policies && (terms.mode == Mode::Ask || floor) {
                     self.fail("a shift without the people that mode or floor want");
                 }
+                self.check_consent(before);
                 if before.paused_by.is_some() {
                     self.fail("a shift while paused");
                 }
@@ -216,7 +221,10 @@ impl Walk {
                 let healthy =
                     |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
                 let wanted = before.terms.as_ref().unwrap().policies(Role::Verification).count();
-                if asked.asked.len() != wanted || !asked.asked.iter().all(|one| healthy(&one.said)) {
+                let counts = before.terms.as_ref().unwrap().policies(Role::Verification);
+                let counts = counts.filter(|used| before.is_still_healthy(asked.phase, &used.policy.name));
+                let said = asked.asked.iter().filter(|one| healthy(&one.said)).count();
+                if said != asked.asked.len() || said + counts.count() < wanted {
                     self.fail("settled as well without being healthy");
                 }
                 let earned = |known: &KnownVersion| {
@@ -245,7 +253,7 @@ impl Walk {
         let terms = self.service.terms.as_ref().unwrap();
         let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
         let people = waiting.people_because.is_some() || terms.mode == Mode::Ask || floor;
-        if now.authority == Authority::Policies && people {
+        if now.grant.authority == Authority::Policies && people {
             self.fail("people were wanted, and policies alone granted");
         }
     }
@@ -366,4 +374,5 @@ fn whatever_happens_the_rules_hold() {
     assert!(enough, "{seen:?}");
     let enough = seen.probations > 300 && seen.passed > 20 && seen.failed > 50 && seen.ran_out > 20;
     assert!(enough, "{seen:?}");
+    assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
 }

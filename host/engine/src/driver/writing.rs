@@ -1,8 +1,9 @@
 //! Writing the journal: what someone wants is written at once or refused, what happened is kept until it can be written.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ripcord_core::blob::BlobRef;
 use ripcord_core::effect::Slot;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
@@ -96,7 +97,7 @@ impl Driver {
             }
         }
         self.host.health(&self.setup.name, None);
-        self.take_signals().await;
+        self.intake_may_hold = true;
     }
 
     /// Writes it now, or makes it the backlog.
@@ -117,7 +118,7 @@ impl Driver {
                 tracing::error!(service = %self.service.name, error = %why, "the journal could not be written; tried again");
                 self.host.counters.add("ripcord_store_failures_total", None, 1);
                 self.host.health(&self.setup.name, Some(why.to_string()));
-                let again = self.host.setup.clock.now() + STORE_AGAIN;
+                let again = self.now() + STORE_AGAIN;
                 let results = VecDeque::from([Unwritten { batch, whose }]);
                 self.backlog = Some(Backlog { results, why, again });
             }
@@ -157,7 +158,7 @@ impl Driver {
         let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
         let noted = jumped.map(|by| Event::ClockJumped { by });
         let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
-        let (next, derived) = match self.derive(at, &events) {
+        let (next, derived) = match self.derive(at, &events, &batch.groups) {
             Ok(derived) => derived,
             Err(illegal) => return Err((illegal.into(), batch)),
         };
@@ -202,19 +203,29 @@ impl Driver {
             self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
             self.host.ahead.clear(&self.setup.name);
         }
-        if jumped.is_some() {
-            self.ask_approvals_again();
-        }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
     }
 
     /// The state after `events`, and what is derived from them.
-    fn derive(&self, at: UnixMillis, events: &[Event]) -> Result<(Service, Derived), Illegal> {
+    fn derive(
+        &self,
+        at: UnixMillis,
+        events: &[Event],
+        groups: &BTreeSet<BlobRef>,
+    ) -> Result<(Service, Derived), Illegal> {
+        let groups: Vec<BlobRef> = groups.iter().copied().collect();
         let (mut state, mut derived) = ((*self.service).clone(), Derived::default());
         for event in events {
             let after = state.apply(at, event)?;
-            derived.add(Moment { before: &state, number: state.length, at, event, after: &after });
+            derived.add(Moment {
+                before: &state,
+                number: state.length,
+                at,
+                event,
+                after: &after,
+                groups: &groups,
+            });
             state = after;
         }
         Ok((state, derived))
@@ -256,6 +267,7 @@ impl Driver {
             Ok(recovered) if recovered.tip != self.tip => {
                 self.tip = recovered.tip;
                 self.service = Arc::new(recovered.service);
+                self.clock.not_before(self.service.at);
                 self.looked = self.look();
                 self.host.budget.settle(&self.service);
                 self.publish.send_replace(self.service.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ripcord_core::event::{Event, InProduction, ProductionWatched, TrialPhase};
+use ripcord_core::event::{Event, InProduction, Observed, ProductionWatched, TrialPhase};
 use ripcord_core::live::LiveState;
 use ripcord_core::role::{PromotionSubject, Subject};
 use ripcord_core::service::Production;
@@ -12,16 +12,23 @@ use super::verify::{Asking, ask};
 use super::{Context, promotion};
 use crate::batch::Batch;
 
-/// Looks until something else is there than was seen last: only that enters the journal.
+/// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
 pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {
     let mut wait = !at_once;
+    let clock = &ctx.host.setup.clock;
+    let (mut readable_at, patience) = (clock.steady(), ctx.setup.terms.deadlines.no_data);
     loop {
         if wait {
             pause(ctx, every).await;
         }
         wait = true;
         let (batch, watched) = look(ctx, seen).await;
-        if seen.after(&watched.live, &watched.in_production) != *seen {
+        let unread = matches!(watched.live, Observed::Unknown(_));
+        if !unread {
+            readable_at = clock.steady();
+        }
+        let blind = unread && !seen.blind && clock.steady().0 >= readable_at.0.saturating_add(patience.0);
+        if blind || seen.after(&watched.live, &watched.in_production) != *seen {
             return batch.with(Event::ProductionWatched(watched));
         }
     }
@@ -46,7 +53,7 @@ async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
     let mut batch = Batch::default();
     let live = batch.observed(&live);
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
-    (batch, ProductionWatched { live, in_production })
+    (batch, ProductionWatched { after: ctx.service.ended_last(), live, in_production })
 }
 
 /// Asks the verification policies about what someone else put live. If something else is live by now, before the question or after it, what was

@@ -1,13 +1,15 @@
 //! Asking the verification policies.
 
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::blob::BlobKind;
-use ripcord_core::event::{Event, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked};
+use ripcord_core::event::{
+    Event, PlannedRung, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
+};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{
     Finding, Question, RollbackSubject, Subject, Verdict, VerificationInput, VerificationVerdict,
 };
-use ripcord_core::signal::Signal;
 
 use super::Context;
 use crate::batch::Batch;
@@ -22,14 +24,13 @@ pub(super) struct Asking {
     pub(super) round: u32,
     pub(super) subject: Subject,
     /// The incident's; none for a promotion.
-    pub(super) signals: Vec<Signal>,
+    pub(super) signals: Vec<StandingAlert>,
     /// What was known before the shift; none for a promotion.
     pub(super) before: Vec<Fact>,
 }
 
-pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
+pub(super) async fn verify(ctx: &Context, of: PlannedRung, round: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
-    let Some(plan_digest) = incident.plan().map(|drafted| drafted.digest) else { return Batch::default() };
     let plan = match ctx.plan().await {
         Ok(plan) => plan,
         Err(instead) => return instead,
@@ -38,15 +39,15 @@ pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
     let subject = Subject::Rollback(RollbackSubject {
         proposal: ctx.proposal(&incident.reason).await,
         plan,
-        plan_digest,
-        rung,
+        plan_digest: of.plan,
+        rung: of.rung,
         shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
     });
-    let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
-    ask(ctx, Asking { phase: TrialPhase::Rung(rung), round, subject, signals, before }).await
+    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
+    ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
 }
 
-/// Asks every verification policy, all at once. They share the trials of the round.
+/// Asks every verification policy whose last *healthy* does not count any more, all at once. They share the trials of the round.
 pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
     let trials = Trials::new(ctx.clone(), asking.phase, asking.round, None);
     ask_sharing(ctx, asking, &trials).await
@@ -56,7 +57,9 @@ pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
 pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) -> Batch {
     let Asking { phase, round, subject, signals, before } = asking;
     let now = ctx.now();
-    let words = ctx.setup.policies(Role::Verification).map(|placed| {
+    let due = ctx.setup.policies(Role::Verification);
+    let due = due.filter(|placed| !ctx.service.is_still_healthy(phase, &placed.policy.reference().name));
+    let words = due.map(|placed| {
         let (subject, signals, before) = (subject.clone(), signals.clone(), before.clone());
         async move {
             let input = VerificationInput {

@@ -85,15 +85,15 @@ impl Reader<'_> {
         let mut found: Option<Incident> = None;
         loop {
             let before = self.incident(id).is_some();
-            let signals =
-                if before || found.is_some() { Vec::new() } else { self.state().watching.signals.clone() };
+            // A copy of the alerts costs the same however many there are.
+            let alerts = self.state().watching.alerts.clone();
             let Some(step) = self.history.next().await? else { break };
             let now = self.incident(id).cloned();
             let settled = self.state().last_settled.clone().filter(|last| last.id == *id);
             if !before && found.is_none() {
                 // One that opened and ended at once is in no state as an open one.
                 if let Some(opened) = now.clone().or(settled) {
-                    self.tell_first_signals(&opened, &signals);
+                    self.tell_first_signals(&opened, &alerts);
                     self.tell(step.at, &step.event).await?;
                     found = Some(opened);
                 }
@@ -227,6 +227,7 @@ impl Reader<'_> {
             same_fingerprint: self.fingerprint == FingerprintWord::Same,
             split: Split::of(&incident.marks),
             measured: self.measured,
+            plan_expires_at: incident.plan_expires_at(),
             plan_digest: incident.plan().map(|plan| plan.digest),
             votes: incident.votes,
             evidence: incident.evidence,

@@ -9,12 +9,15 @@ use ripcord_ports::{Clock as _, Store as _};
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
+use crate::client::Live;
 use crate::config::ServiceConfig;
-use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, UnroutedSignal, VersionLine};
+use crate::http::wire::{
+    AlertsLine, HoldLine, IncidentState, LatchLine, ProbationLine, ServiceView, VersionLine,
+};
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, held_up, incident};
+use crate::output::{Exit, Failure, Page, Paragraph, Text, held_up, incident, text};
 
 /// Beyond so many, what is live is asked only of a service that is named: each answer is another system's.
 const LIVE_SERVICES_MAX: usize = 50;
@@ -27,14 +30,14 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
     match reach.running().await {
         Some(host) => {
-            unrouted = host.get::<Vec<UnroutedSignal>>("signals/unrouted").await?;
+            unrouted = host.unrouted().await?;
             // Of a service that is not in this file the host may know all the same.
             let asked = names(&reach, service)?;
             views = match service {
-                Some(name) => vec![host.get::<ServiceView>(&format!("services/{name}?live=true")).await?],
+                Some(name) => vec![host.service(name, Live::Read).await?],
                 None => {
-                    let live = if asked.len() <= LIVE_SERVICES_MAX { "?live=true" } else { "" };
-                    host.get::<Vec<ServiceView>>(&format!("services{live}")).await?
+                    let live = if asked.len() <= LIVE_SERVICES_MAX { Live::Read } else { Live::Skipped };
+                    host.services(&asked, live).await?
                 }
             };
         }
@@ -117,6 +120,8 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         versions: VersionLine::all(state, SystemClock.now()),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
+        latches: LatchLine::all(state),
+        alerts: AlertsLine::of(state),
     }
 }
 
@@ -131,20 +136,20 @@ fn page(views: &[ServiceView], unrouted: usize) -> Page {
     } else {
         Exit::Done
     };
-    let mut text: Vec<String> = views.iter().map(service_text).collect();
+    let mut text: Vec<Text> = views.iter().map(service_text).collect();
     if unrouted > 0 {
         let said = format!("{unrouted} signals have no service: `ripcord signals` lists them and says why");
         text.push(paint(WARN, said));
     }
-    let text = if text.is_empty() { "no services are configured".to_owned() } else { text.join("\n") };
+    let text = if text.is_empty() { text!("no services are configured") } else { Text::joined(text, "\n") };
     Page::new(exit, text, &views)
 }
 
-fn service_text(view: &ServiceView) -> String {
+fn service_text(view: &ServiceView) -> Text {
     let mut table = Table::bare(2);
-    let mut row = |name: &str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
+    let mut row = |name: &'static str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
     if let Some(stuck) = &view.stuck {
-        row("stuck", Cell::new(BAD, stuck));
+        row("stuck", Cell::new(BAD, Paragraph(stuck)));
     }
     if let Some(person) = &view.paused_by {
         row(
@@ -162,7 +167,7 @@ fn service_text(view: &ServiceView) -> String {
             row("", Cell::new(WARN, held_up::sentence(held)));
         }
         if let Some(needs) = &open.needs {
-            row("", Cell::new(BAD, format!("needs a person: {needs}")));
+            row("", Cell::new(BAD, text!("needs a person: {}", Paragraph(needs))));
         }
     }
     if view.incident.is_none() {
@@ -183,6 +188,36 @@ fn service_text(view: &ServiceView) -> String {
             instant(probation.ends_at)
         );
         row("probation", Cell::new(WARN, text));
+    }
+    for latch in &view.latches {
+        let again = match latch.held_back {
+            0 => String::new(),
+            times => format!(", held back {times} times"),
+        };
+        let text = format!(
+            "{} opens no incident until {} unless there is news, since {} ended {}{again}: `ripcord latch lift {} {} --reason TEXT`",
+            latch.trigger,
+            instant(latch.until),
+            latch.incident,
+            latch.outcome,
+            view.name,
+            latch.trigger
+        );
+        row("latch", Cell::new(WARN, text));
+    }
+    if view.alerts.set_aside > 0 {
+        let text = format!(
+            "{} set aside: a trigger faults on them, or they are too large; `ripcord signals set-aside {}` lists them",
+            view.alerts.set_aside, view.name
+        );
+        row("alerts", Cell::new(BAD, text));
+    }
+    if view.alerts.left_out > 0 {
+        let text = format!(
+            "{} kept; {} more were judged and made room for others",
+            view.alerts.kept, view.alerts.left_out
+        );
+        row("alerts", text.into());
     }
     for version in &view.versions {
         let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();
@@ -211,7 +246,7 @@ fn service_text(view: &ServiceView) -> String {
         row("people", Cell::new(WARN, text));
     }
     let (name, mode) = (paint(STRONG, &view.name), view.mode);
-    format!("{name}  {mode}, {}, model {}\n{table}", view.environment, view.model)
+    text!("{}  {}, {}, model {}\n{}", name, mode, view.environment, view.model, table)
 }
 
 fn open_text(open: &IncidentState) -> String {
@@ -224,4 +259,34 @@ fn open_text(open: &IncidentState) -> String {
         format!(": {} must agree{because}, `ripcord approve {}`", wanted.join(" and "), open.id)
     };
     format!("{} {}{wanted}", open.id, open.phase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let state = json!({
+            "id": "s:1", "phase": "waiting for approval", "outcome": { "other": "o" }, "opened_at": "1", "past_pivot": false,
+            "plan": null, "wanted": [{ "role": "approver", "people": 2 }], "because": "the breaker", "needs": "look", "length": 3,
+        });
+        let view = json!([{
+            "name": "s", "mode": "ask", "environment": "production", "model": "m", "paused_by": "ada", "stuck": "the disk is full",
+            "held_up": [{ "system": "MLflow", "what": "no connection", "since": "1", "doing": "planning", "until": "2", "then": "a person" }],
+            "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null },
+            "incident": state, "last_settled": state,
+            "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
+            "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
+            "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1,
+        }]);
+        let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");
+        for (name, text) in hostile::table() {
+            let (views, spoilt) = hostile::spoilt(&views, &text);
+            assert!(spoilt > 12, "{name}: {spoilt}");
+            hostile::assert_harmless(&page(&views, 1).text, name);
+        }
+    }
 }

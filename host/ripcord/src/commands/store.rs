@@ -1,13 +1,12 @@
 //! `ripcord store`: what the host knows as a whole.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::ServiceName;
 use ripcord_core::retention::Class;
-use ripcord_engine::{Findings, PruneReport, Verified, verify};
+use ripcord_engine::{Findings, Verified, verify};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{Clock as _, Store as _};
 use ripcord_store::{Amount, Rebuilt, SqliteStore};
@@ -19,7 +18,7 @@ use crate::cli::{Global, StoreCommand};
 use crate::output::style::{BAD, GOOD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page};
+use crate::output::{Exit, Failure, Page, Text, text};
 use crate::wiring::STORE_FILE;
 
 /// Signals that cannot be read, as many as a page shows.
@@ -67,18 +66,19 @@ async fn show(reach: &Reach) -> Outcome {
     row("snapshots", sizes.snapshots, "the next".into(), None);
     row("intake", sizes.signals, retention.age(Class::Signals).to_string(), None);
     row("policies", sizes.components, "good".into(), None);
-    let mut text = format!(
-        "{table}\n{} in the file, {} of it free; {} contents were erased",
+    let mut text = text!(
+        "{}\n{} in the file, {} of it free; {} contents were erased",
+        table,
         bytes(sizes.file_bytes),
         bytes(sizes.free_bytes),
         sizes.erased
     );
     for decision in &decisions {
-        let _ = write!(text, "\n{} {}: {}", instant(decision.at), decision.what, decision.reason);
+        text.push(text!("\n{} {}: {}", instant(decision.at), decision.what, decision.reason));
     }
     for aside in &aside {
         let line = format!("signal {} cannot be read and is set aside: {}", aside.signal, aside.why);
-        let _ = write!(text, "\n{}", paint(WARN, line));
+        text.push(text!("\n{}", paint(WARN, line)));
     }
     let json = json!({ "sizes": sizes, "set_aside": aside, "decisions": decisions });
     Ok(Page::new(if aside.is_empty() { Exit::Done } else { Exit::Failed }, text, &json))
@@ -95,18 +95,18 @@ fn bytes(bytes: u64) -> String {
 
 async fn prune(reach: &Reach) -> Outcome {
     let host = reach.host().await?;
-    let report: Result<PruneReport, _> = host.client().post("store/prune", &json!({})).await;
+    let report = host.client().prune().await;
     host.leave(None, &reach.progress).await?;
     let report = report?;
-    let mut text: Vec<String> = report
+    let mut text: Vec<Text> = report
         .pieces
         .iter()
-        .map(|(class, pieces)| format!("{class}: {pieces} pieces of content are of no more use"))
+        .map(|(class, pieces)| text!("{}: {} pieces of content are of no more use", class, pieces))
         .collect();
-    text.push(format!("intake: {} signals forgotten", report.signals));
+    text.push(text!("intake: {} signals forgotten", report.signals));
     text.extend(report.failed.iter().map(|why| paint(BAD, why)));
     let exit = if report.failed.is_empty() { Exit::Done } else { Exit::Failed };
-    Ok(Page::new(exit, text.join("\n"), &report))
+    Ok(Page::new(exit, Text::joined(text, "\n"), &report))
 }
 
 async fn backup(reach: &Reach, folder: &Path) -> Outcome {
@@ -119,8 +119,9 @@ async fn backup(reach: &Reach, folder: &Path) -> Outcome {
     let evidence = reach.config.host.data.join("evidence");
     let objects = copy_evidence(&evidence, &folder.join("evidence"))
         .map_err(|cause| cannot("the evidence in", cause))?;
-    let text = format!(
-        "copied the store and {objects} pieces of evidence to `{}`\nto restore it: stop the host, put these files into `{}`, then `ripcord store accept --reason TEXT` if it is older than what was there",
+    let text = text!(
+        "copied the store and {} pieces of evidence to `{}`\nto restore it: stop the host, put these files into `{}`, then `ripcord store accept --reason TEXT` if it is older than what was there",
+        objects,
         folder.display(),
         reach.config.host.data.display()
     );
@@ -165,7 +166,7 @@ async fn check(reach: &Reach, service: Option<ServiceName>, rebuild: bool) -> Ou
         Some(service) => vec![service],
         None => store.services().await.map_err(failed)?,
     };
-    let (mut text, mut all) = (String::new(), BTreeMap::new());
+    let (mut text, mut all) = (Text::default(), BTreeMap::new());
     let mut well = true;
     for service in services {
         reach.progress.say(format!("reading the journal of {service}"));
@@ -175,12 +176,12 @@ async fn check(reach: &Reach, service: Option<ServiceName>, rebuild: bool) -> Ou
             verified = verify(&store, &service).await.map_err(failed)?;
         }
         well &= verified.is_well();
-        text.push_str(&said(&service, &verified));
+        text.push(said(&service, &verified));
         all.insert(service, summary(&verified));
     }
     store.close().await.map_err(failed)?;
     let exit = if well { Exit::Done } else { Exit::Failed };
-    Ok(Page::new(exit, text.trim_end(), &all))
+    Ok(Page::new(exit, text.trimmed(), &all))
 }
 
 /// What is derived is made anew. What the journal commits to cannot be.
@@ -198,14 +199,18 @@ async fn mend(store: &SqliteStore, service: &ServiceName, verified: &Verified) -
     store.rebuild(rebuilt).await
 }
 
-fn said(service: &ServiceName, verified: &Verified) -> String {
+fn said(service: &ServiceName, verified: &Verified) -> Text {
     let word = if verified.is_well() { paint(GOOD, "whole") } else { paint(BAD, "not whole") };
-    let mut text = format!(
-        "{service}: {word}, {} records, {} contents, {} erased\n",
-        verified.records, verified.contents, verified.erased
+    let mut text = text!(
+        "{}: {}, {} records, {} contents, {} erased\n",
+        service,
+        word,
+        verified.records,
+        verified.contents,
+        verified.erased
     );
     if let Some(broken) = &verified.broken {
-        let _ = writeln!(text, "  {}", paint(BAD, broken));
+        text.push(text!("  {}\n", paint(BAD, broken)));
     }
     for (findings, help) in [
         (&verified.damaged, "restore it from a backup"),
@@ -217,13 +222,13 @@ fn said(service: &ServiceName, verified: &Verified) -> String {
     text
 }
 
-fn listed(text: &mut String, findings: &Findings, help: &str) {
+fn listed(text: &mut Text, findings: &Findings, help: &str) {
     for finding in &findings.first {
-        let _ = writeln!(text, "  {}; {help}", paint(BAD, finding));
+        text.push(text!("  {}; {}\n", paint(BAD, finding), help));
     }
     let more = findings.count - findings.first.len() as u64;
     if more > 0 {
-        let _ = writeln!(text, "  and {more} more");
+        text.push(text!("  and {} more\n", more));
     }
 }
 
@@ -241,13 +246,13 @@ async fn begin_anew(reach: &Reach, why: &str) -> Outcome {
     let path = reach.store_path();
     let aside = SqliteStore::begin_anew(&path, why, SystemClock.now()).await.map_err(failed)?;
     let mut text =
-        format!("a new store is at `{}`: it knows no holds, no standings and no history", path.display());
+        text!("a new store is at `{}`: it knows no holds, no standings and no history", path.display());
     if let Some(aside) = &aside {
-        let _ = write!(text, "\nwhat was there is at `{}`", aside.display());
+        text.push(text!("\nwhat was there is at `{}`", aside.display()));
     }
-    text.push_str(
-        "\nvouch for what can be gone back to with `ripcord adopt`, and look whether a shift is under way",
-    );
+    text.push(text!(
+        "\nvouch for what can be gone back to with `ripcord adopt`, and look whether a shift is under way"
+    ));
     Ok(Page::done(text, &json!({ "store": path, "aside": aside })))
 }
 

@@ -138,6 +138,9 @@ struct DeadlineKeys {
     elsewhere_watch_seconds: Option<Seconds>,
     soak_seconds: Option<Seconds>,
     probation_seconds: Option<Seconds>,
+    watch_floor_seconds: Option<Seconds>,
+    healthy_seconds: Option<Seconds>,
+    reopen_after_seconds: Option<Seconds>,
 }
 
 impl ServiceConfig {
@@ -268,6 +271,9 @@ impl DeadlineKeys {
             soak: or(self.soak_seconds, default.soak),
             probation: or(self.probation_seconds, default.probation),
             known_good: known_good.map_or(default.known_good, |days| days.0),
+            watch_floor: or(self.watch_floor_seconds, default.watch_floor),
+            healthy: or(self.healthy_seconds, default.healthy),
+            reopen_after: or(self.reopen_after_seconds, default.reopen_after),
         }
     }
 }

@@ -2,13 +2,16 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod bytes;
+
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Fact, FactKind, Request, Sample, Value};
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
-use ripcord_sandbox::{Call, FaultKind, Limits, Policy, Sandbox, SandboxConfig};
+use ripcord_sandbox::{Call, Examiner, FaultKind, Limits, Policy, Sandbox, SandboxConfig};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -190,7 +193,7 @@ impl Guest {
 }
 
 pub(crate) fn sandbox() -> Sandbox {
-    Sandbox::new(SandboxConfig { cache_dir: None, slots: 4 }).expect("starts")
+    Sandbox::new(SandboxConfig { slots: 4, ..SandboxConfig::new(Examiner::ThisProcess) }).expect("starts")
 }
 
 pub(crate) fn limits() -> Limits {
@@ -214,7 +217,7 @@ pub(crate) fn question() -> Question {
             drill: false,
             memo: None,
         },
-        signals: vec![Signal {
+        signals: vec![StandingAlert::from(Signal {
             id: SignalId::new("s1").expect("id"),
             origin: Origin::Webhook("alertmanager".into()),
             rule: "HighRate".into(),
@@ -225,7 +228,7 @@ pub(crate) fn question() -> Question {
             started_at: UnixMillis(990_000),
             ended_at: None,
             received_at: UnixMillis(999_000),
-        }],
+        })],
         facts: vec![],
     })
 }
