@@ -206,6 +206,9 @@ pub enum Topic {
     NotFingerprinted,
     FingerprintDiffers,
     ClockJumped,
+    SignalsUnreadable,
+    NotWatched,
+    WatchedAgain,
 }
 
 impl Topic {
@@ -233,6 +236,9 @@ impl Topic {
             Self::NotFingerprinted => "not-fingerprinted",
             Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
+            Self::SignalsUnreadable => "signals-unreadable",
+            Self::NotWatched => "not-watched",
+            Self::WatchedAgain => "watched-again",
         }
     }
 }

@@ -35,9 +35,11 @@ pub use planning::{
     Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
-pub use promotion::{InProduction, ProductionWatched, Promoted, PromotionWord};
+pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
-pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
+pub use watching::{
+    PullRequested, Reason, SignalTaken, SignalsSetAside, TriggerAsked, TriggerWord, TriggersAsked,
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub enum Event {
     Configured(Configured),
     /// A signal left the intake and entered the journal.
     SignalTaken(SignalTaken),
+    /// Signals in the intake cannot be read, and are kept there.
+    SignalsSetAside(SignalsSetAside),
     /// The trigger policies were asked.
     TriggersAsked(TriggersAsked),
     /// A person asked for a rollback.

@@ -30,6 +30,15 @@ pub struct SignalTaken {
     pub content: BlobRef,
 }
 
+/// Signals that were taken in and cannot be read: they are kept in the intake, and no trigger is asked about them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalsSetAside {
+    /// Which.
+    pub signals: Vec<SignalId>,
+    /// Why, a line each.
+    pub why: BlobRef,
+}
+
 /// A trigger's word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

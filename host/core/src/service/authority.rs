@@ -195,7 +195,7 @@ impl Service {
             incident.marks.granted_at = Some(at);
             let step = StepState::Staging(Waiting::from(at));
             incident.phase = Phase::Acting(match resume {
-                Some(acting) => Acting { authority, step, ..acting },
+                Some(acting) => acting.granted_by(authority, at),
                 None => Acting {
                     rung: 0,
                     attempts: 0,

@@ -9,6 +9,7 @@ mod clock;
 mod elsewhere;
 mod identity;
 mod incident;
+mod limits;
 mod owed;
 mod pending;
 mod planning;
@@ -169,6 +170,7 @@ impl Service {
         match event {
             Event::Configured(configured) => next.configured(configured),
             Event::SignalTaken(taken) => next.signal_taken(taken),
+            Event::SignalsSetAside(aside) => next.signals_set_aside(aside),
             Event::TriggersAsked(asked) => next.triggers_asked(asked)?,
             Event::PullRequested(pull) => next.pull_requested(pull)?,
             Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
@@ -289,7 +291,11 @@ impl Service {
     }
 
     fn resumed(&mut self) -> Result<(), Illegal> {
-        self.paused_by.take().map(|_| ()).ok_or(Illegal::Already(self.name.clone(), "running"))
+        self.paused_by.take().ok_or(Illegal::Already(self.name.clone(), "running"))?;
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident {
+            acting.goes_on_at(self.at);
+        }
+        Ok(())
     }
 
     fn announced(&mut self, id: &str) -> Result<(), Illegal> {
@@ -342,6 +348,7 @@ impl Service {
         self.identity_woke();
         self.authority_woke();
         self.acting_woke();
+        self.step_woke();
     }
 
     pub(crate) fn open_incident(&self) -> Result<&Incident, Illegal> {

@@ -37,6 +37,7 @@ impl Service {
     }
 
     fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
+        owed.extend(self.step_ends_at().map(Effect::WakeAt));
         match &incident.phase {
             Phase::Preserving => owed.push(Effect::Preserve),
             Phase::Planning(waiting) => owed.push(due(
@@ -53,7 +54,7 @@ impl Service {
                 if let (true, Some(plan)) = (asks && authorising.seen != Some(votes), incident.plan()) {
                     owed.push(Effect::AskApprovals { plan: plan.digest, votes });
                 }
-                let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
+                let waits = [authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
             Phase::Acting(acting) => self.owed_to_plan(incident, acting, terms, owed),
@@ -70,26 +71,26 @@ impl Service {
                 if let Some(plan) = incident.plan().map(|plan| plan.digest) {
                     owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
                 }
-                owed.push(Effect::WakeAt(waiting.since + terms.deadlines.preflight));
             }
             StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
-                let effect = match (shifting.intent, terms.deployer) {
-                    (Intent::NotBegun, _) if paused => return,
-                    (Intent::NotBegun, _) => Effect::Shift { rung, attempt },
-                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { rung, attempt },
-                    (Intent::Began, _) => Effect::Probe { rung, attempt },
+                let effect = match shifting.intent {
+                    Intent::NotBegun if paused => return,
+                    Intent::NotBegun => Effect::Shift { rung, attempt },
+                    // A repeat needs the promise of the deployer that has the order and of the one that would get it.
+                    Intent::Began { class: EffectClass::Idempotent }
+                        if terms.deployer == EffectClass::Idempotent =>
+                    {
+                        Effect::Repeat { rung, attempt }
+                    }
+                    Intent::Began { .. } => Effect::Probe { rung, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
-            StepState::ReadingBack { since } => {
-                owed.push(Effect::ReadBack { rung });
-                owed.push(Effect::WakeAt(since + terms.deadlines.read_back));
-            }
-            StepState::Verifying { since, round, due_at } => {
+            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { rung }),
+            StepState::Verifying { round, due_at, .. } => {
                 owed.push(due_at.map_or(Effect::Verify { rung, round }, Effect::WakeAt));
-                owed.push(Effect::WakeAt(since + terms.deadlines.verification));
             }
         }
     }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Illegal;
 use super::{Incident, Marks, Phase, Service};
 use crate::effect::Topic;
-use crate::event::{DataState, InProduction, Reason, Said, SignalTaken, TriggerWord, TriggersAsked};
+use crate::event::{
+    DataState, InProduction, Reason, Said, SignalTaken, SignalsSetAside, TriggerWord, TriggersAsked,
+};
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
 use crate::policy::Role;
@@ -102,6 +104,16 @@ impl Service {
         {
             self.watching.signals.remove(oldest);
         }
+    }
+
+    /// Whoever sent them believes that they are judged, so people are told.
+    pub(super) fn signals_set_aside(&mut self, aside: &SignalsSetAside) {
+        let (count, service) = (aside.signals.len(), &self.name);
+        let first = aside.signals.first().map(ToString::to_string).unwrap_or_default();
+        let text = format!(
+            "{count} alerts of `{service}` were taken in and cannot be read (`{first}` is the first), so nothing judges them: the store was damaged or written by another release; look at the service, and at the log for each of them"
+        );
+        self.tell(Topic::SignalsUnreadable, Severity::Critical, text);
     }
 
     pub(super) fn triggers_asked(&mut self, asked: &TriggersAsked) -> Result<(), Illegal> {

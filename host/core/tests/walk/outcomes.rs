@@ -120,6 +120,7 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
 
 fn watched(dice: &mut Dice, service: &Service) -> Event {
     Event::ProductionWatched(ProductionWatched {
+        unread: Vec::new(),
         live: live(dice, service),
         in_production: in_production(dice),
     })

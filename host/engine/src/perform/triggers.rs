@@ -3,7 +3,7 @@
 use ripcord_core::event::{Event, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked};
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{Question, TriggerInput, TriggerVerdict, Verdict};
+use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
@@ -52,24 +52,23 @@ async fn one(
     now: UnixMillis,
 ) -> (TriggerAsked, Batch) {
     let context = context(ctx, placed, Role::Trigger, now).await;
-    let question = Question::Trigger(TriggerInput { context, signals, facts: Vec::new() });
-    let mut decided = decide(ctx, placed, question, None).await;
-    let memo = decided.memo();
+    let input = TriggerInput { context, signals, facts: Vec::new() };
+    let decided = decide(ctx, placed, input, None).await;
     let mut batch = decided.batch;
     let said = match decided.end {
         Err(fault) => Said::Fault(nature(&fault)),
-        Ok(answer) => Said::Verdict(match answer.verdict {
-            Verdict::Trigger(TriggerVerdict::Watch(until)) => TriggerWord::Watch(until),
-            Verdict::Trigger(TriggerVerdict::StandDown(why)) => TriggerWord::StandDown(batch.text(why)),
-            Verdict::Trigger(TriggerVerdict::RollBack(proposal)) => TriggerWord::RollBack(Reason {
+        Ok(verdict) => Said::Verdict(match verdict {
+            TriggerVerdict::Ignore => TriggerWord::Ignore,
+            TriggerVerdict::Watch(until) => TriggerWord::Watch(until),
+            TriggerVerdict::StandDown(why) => TriggerWord::StandDown(batch.text(why)),
+            TriggerVerdict::RollBack(proposal) => TriggerWord::RollBack(Reason {
                 cause: batch.text(proposal.cause),
                 strategy: proposal.strategy,
                 urgency: proposal.urgency,
                 harm_began_at: proposal.harm_began_at,
                 facts: facts_blob(&mut batch, &decided.facts),
             }),
-            _ => TriggerWord::Ignore,
         }),
     };
-    (TriggerAsked { decision: decided.decision, said, memo }, batch)
+    (TriggerAsked { decision: decided.decision, said, memo: decided.memo }, batch)
 }
