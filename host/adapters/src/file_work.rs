@@ -121,7 +121,7 @@ mod tests {
         let ((go, gone), (began, begun)) = (mpsc::channel::<()>(), tokio::sync::oneshot::channel());
         let work = move |given_up: &GivenUp| {
             began.send(()).unwrap();
-            drop(gone.recv());
+            let _ = gone.recv();
             Ok(given_up.check().is_err())
         };
         (go, begun, work)

@@ -16,7 +16,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
-use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
 use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
 use ripcord_ports::{
     Clock, Deployer, Endpoint, ErrorKind, GoldenData, Metrics, Notifier, Objects, PortError, Registry,
@@ -134,6 +134,10 @@ impl Registry for Bounded<dyn Registry> {
 
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.line.read((self.name(), "listing versions"), self.port.versions(limit)).await
+    }
+
+    async fn listing(&self, limit: u32) -> Result<Listing, PortError> {
+        self.line.read((self.name(), "listing versions"), self.port.listing(limit)).await
     }
 
     async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {

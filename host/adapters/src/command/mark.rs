@@ -88,7 +88,8 @@ mod tests {
         assert!(!marks.is_held("key").unwrap(), "nothing was begun yet");
         let mark = marks.begin("key").unwrap().unwrap();
         let mut program = std::process::Command::new("sh");
-        let mut program = program.args(["-c", "sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
+        let mut program =
+            program.args(["-c", "exec sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
         assert!(marks.is_held("key").unwrap());
         assert!(!marks.is_held("other").unwrap());
         mark.ended();
@@ -103,7 +104,8 @@ mod tests {
         let marks = Marks::new(folder.path().join("runs"));
         let mark = marks.begin("key").unwrap().unwrap();
         let mut program = std::process::Command::new("sh");
-        let mut program = program.args(["-c", "sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
+        let mut program =
+            program.args(["-c", "exec sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
         drop(mark);
         assert!(marks.is_held("key").unwrap());
         assert!(marks.begin("key").unwrap().is_none());

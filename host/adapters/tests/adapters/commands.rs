@@ -291,11 +291,14 @@ fn configurations_are_checked_before_anything_runs() {
 async fn a_shift_whose_program_left_something_running_is_not_made_beside_it_and_a_probe_waits_for_its_end() {
     let root = tempfile::tempdir().unwrap();
     let stop = root.path().join("stop");
-    // A child that leaves the program's group, so that ending that does not end it.
-    let script = format!("setsid sh -c 'while ! test -e {}; do sleep 0.05; done' & wait", stop.display());
+    // A child that leaves the program's group, so that ending that does not end it. A shell gives its background no standard input by itself.
+    let script = format!(
+        "exec 3<&0; setsid sh -c 'while ! test -e {}; do sleep 0.05; done' <&3 & wait",
+        stop.display()
+    );
     let mut config = deployer_config(root.path(), EffectClass::Observable);
     config.shift = vector(&["sh", "-c", &script]);
-    config.surroundings = ripcord_adapters::CommandSurroundings { deadline_ms: 400, ..Default::default() };
+    config.surroundings = ripcord_adapters::CommandSurroundings { deadline_ms: 2_000, ..Default::default() };
     let adapter = CommandDeployer::new(config, &shared()).unwrap();
     let (registry, folders) = (tempfile::tempdir().unwrap(), Folders::default());
     let [one, _] = settable(registry.path(), &folders).await;
