@@ -129,7 +129,7 @@ macro_rules! calls {
 calls! {
     assess: Trigger, trigger, TriggerCase {};
     propose: Planner, planner, PlannerCase { proposal, tried };
-    authorize: Approval, approval, ApprovalCase { proposal, plan, plan_digest, opened_at };
+    authorize: Approval, approval, ApprovalCase { proposal, plan, plan_digest, opened_at, clock_jumped };
     verify: Verification, verification, VerificationCase { subject, before, previous } unless unknown;
 }
 

@@ -113,7 +113,7 @@ impl Keys {
     /// A refusal is final. Votes of a kind that this version does not know, votes that are not known, a plan with
     /// something in it that this version does not know, and a plan that has expired are never granted: it waits.
     pub fn judge(&self, case: &ApprovalCase, votes: Fact<'_, [Vote]>) -> Answer {
-        let expires_at = case.plan.expires_at.min(case.opened_at + self.expires_after);
+        let expires_at = case.expires_at().min(case.opened_at + self.expires_after);
         let waiting = |notes: Vec<Note>| Answer::waiting(self.requirement(case, expires_at)).notes(notes);
         let votes = match votes {
             Ok(votes) => last_of_each(votes),

@@ -9,6 +9,7 @@ use crate::contract::types::{
 };
 use crate::contract::verification::Subject;
 use crate::contract::{approval, facts, planner, verification};
+use crate::duration::{Duration, millis};
 use crate::facts::{Facts, Step};
 
 /// A rule: its settings, which all its roles share.
@@ -115,8 +116,23 @@ pub struct ApprovalCase {
     pub plan: Plan,
     /// Lower-case hex sha-256 of the plan, which the votes name.
     pub plan_digest: Digest,
-    /// When people were first asked for this plan, Unix milliseconds.
+    /// When people were first asked for this plan, Unix milliseconds; later by as much as the host's clock has jumped forward since.
     pub opened_at: Instant,
+    /// How far the host's clock has jumped forward since the plan was made, milliseconds. [`ApprovalCase::expires_at`] and
+    /// [`ApprovalCase::plan_age`] allow for it.
+    pub clock_jumped: u64,
+}
+
+impl ApprovalCase {
+    /// When the plan expires, Unix milliseconds: later than it says where the host's clock has jumped forward since.
+    pub fn expires_at(&self) -> Instant {
+        self.plan.expires_at.saturating_add(self.clock_jumped)
+    }
+
+    /// How old the plan is: what the host's clock has jumped is no age.
+    pub fn plan_age(&self) -> Duration {
+        millis(self.context.now.saturating_sub(self.plan.created_at).saturating_sub(self.clock_jumped))
+    }
 }
 
 /// What a verification is told.

@@ -34,6 +34,7 @@ use crate::fakes::{
     Wire,
 };
 use crate::fuse::Fuse;
+use crate::people::everyone;
 use crate::policies;
 use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
@@ -60,6 +61,7 @@ impl Spec {
             environment: "test".into(),
             deployer: EffectClass::Idempotent,
             proof_min: Proof::Answer,
+            people: everyone(),
             floor: Vec::new(),
             requester_vote: RequesterVote::AloneOnly,
             evidence: EvidenceRule::BestEffort,

@@ -2,12 +2,13 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
-use ripcord_core::name::{PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::target::Target;
+use ripcord_core::terms::KnownPerson;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 use ripcord_ports::Clock;
@@ -22,6 +23,17 @@ pub fn person(name: &str, roles: &[&str]) -> Person {
         name: PersonName::new(name).expect("a name"),
         roles: roles.iter().map(|role| RoleName::new(*role).expect("a role")).collect(),
     }
+}
+
+/// Dan looks.
+pub fn dan() -> Person {
+    person("dan", &["viewer"])
+}
+
+/// Everyone who may act in a lab.
+pub fn everyone() -> Vec<KnownPerson> {
+    let known = |Person { name, roles }| KnownPerson { name, roles, key: None };
+    [ada(), bob(), cleo(), dan()].map(known).into()
 }
 
 /// Ada pulls and approves.
@@ -51,6 +63,18 @@ impl Running {
         self.engine.command(service, command).await
     }
 
+    /// The same about one incident.
+    pub async fn ask_about(
+        &self,
+        who: Person,
+        service: &ServiceName,
+        incident: &IncidentId,
+        ask: Ask,
+    ) -> Result<Obeyed, CommandError> {
+        let incident = Some(incident.clone());
+        self.engine.command(service, Command { person: who, ask, reason: "a test".into(), incident }).await
+    }
+
     /// Ada pulls.
     pub async fn pull(&self, service: &ServiceName, to: Option<&str>) -> Result<Obeyed, CommandError> {
         self.ask(ada(), service, Ask::Pull { to: to.map(version), urgency: Urgency::Urgent }).await
@@ -64,7 +88,7 @@ impl Running {
         plan: Digest,
         granted: bool,
     ) -> Result<Obeyed, CommandError> {
-        let ballot = Ballot { plan, granted, kind: VoteKind::Session, signature: None };
+        let ballot = Ballot { plan, granted, kind: VoteKind::Session, key: None, signature: None };
         self.ask(who, service, Ask::Vote(ballot)).await
     }
 
@@ -141,7 +165,8 @@ impl Running {
                 let happened = live == target.version.as_str();
                 let answer = if happened { Happened::Applied } else { Happened::NotApplied };
                 lab.world.at(service, |outside| outside.steps.push(Step::Answered));
-                self.ask(ada(), service, Ask::Answer(answer)).await
+                let question = open.questions;
+                self.ask(ada(), service, Ask::Answer { applied: answer, question }).await
             }
             other => panic!("nobody knows what to do: {other:#?}"),
         };
@@ -156,14 +181,7 @@ impl Running {
 pub fn wants_people(state: &Service) -> bool {
     match state.incident.as_ref().map(|open| &open.phase) {
         Some(Phase::NeedsPerson(_)) => true,
-        Some(Phase::Authorising(authorising)) => {
-            let asks = state
-                .terms
-                .as_ref()
-                .is_some_and(|terms| terms.policies(ripcord_core::policy::Role::Approval).next().is_some());
-            let votes = state.incident.as_ref().map_or(0, |open| open.votes.len());
-            !asks || authorising.seen == u32::try_from(votes).ok()
-        }
+        Some(Phase::Authorising(_)) => state.unseen_ballot().is_none(),
         _ => false,
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ripcord_pack::{PackOptions, Resolution, build_all};
-use ripcord_sandbox::{Policy, Sandbox, SandboxConfig, open_cache_dir};
+use ripcord_sandbox::{Examiner, Policy, Sandbox, SandboxConfig, open_cache_dir};
 
 /// The variable that names a folder of components, for programs that a suite starts.
 pub const BUILT: &str = "RIPCORD_TESTS_COMPONENTS";
@@ -39,7 +39,8 @@ pub fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
         let cache_dir = Some(open_cache_dir(&scratch().join("compiled")).expect("a cache"));
-        Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }).expect("a sandbox")
+        let config = SandboxConfig { cache_dir, ..SandboxConfig::new(Examiner::ThisProcess) };
+        Sandbox::new(config).expect("a sandbox")
     })
 }
 

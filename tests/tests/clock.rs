@@ -5,13 +5,15 @@
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
+use ripcord_core::policy::Role;
 use ripcord_core::service::Phase;
 use ripcord_core::time::Millis;
 use ripcord_engine::Folded;
 use ripcord_tests::people::{bob, cleo};
-use ripcord_tests::states::{reads_back, shifts, two_keys};
-use ripcord_tests::world::Fault;
+use ripcord_tests::states::{phase, reads_back, shifts, two_keys};
+use ripcord_tests::world::{Fault, Line};
 use ripcord_tests::{Fuse, Lab, Point, Spec, check};
+use serde_json::json;
 
 fn jumps(folded: &Folded) -> Vec<Millis> {
     let by = |event: &Event| if let Event::ClockJumped { by } = event { Some(*by) } else { None };
@@ -124,5 +126,71 @@ async fn a_clock_that_is_set_back_holds_nothing_up() {
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let folded = check::journal(&host, &service).await;
     assert_eq!((shifts(&folded), jumps(&folded).len()), (2, 0));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_does_not_expire_the_plan_at_the_first_vote_by_the_starter_policy() {
+    let mut spec = Spec::new("fraud-api").scripted();
+    let two_key = (Role::Approval, "two-key", json!({ "people": 2, "expires-after": "30m" }));
+    spec.policies.retain(|(role, ..)| *role != Role::Approval);
+    spec.policies.push(two_key);
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.waiting_plan(&service).await;
+    lab.clock.jump(Millis::hours(48));
+    host.until("told", &service, |_| lab.world.told_of(&service, "clock-jumped") == 1).await;
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("the first vote has not expired it");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_with_a_clock_that_was_ahead_time_goes_on_and_people_are_told() {
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.approve(bob(), &service).await.expect("voted");
+    host.stop().await;
+    lab.clock.set_back(Millis::hours(2));
+    let host = lab.start().await;
+    host.until("told", &service, |_| lab.world.told_of(&service, "clock-behind") == 1).await;
+    let before = host.state(&service).at;
+    // Half of it passes: enough to call for more people, not to expire the plan.
+    lab.clock.advance(Millis::minutes(12));
+    host.until(
+        "escalated",
+        &service,
+        |state| matches!(phase(state), Some(Phase::Authorising(waiting)) if waiting.escalated),
+    )
+    .await;
+    let passed = host.state(&service).at.since(before);
+    assert!(passed >= Millis::minutes(5) && passed <= Millis::minutes(7), "{passed}");
+    host.approve(cleo(), &service).await.expect("in time");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    let folded = check::journal(&host, &service).await;
+    assert_eq!(check::count(&folded, Topic::ClockBehind), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_does_not_make_a_message_not_matter_any_more() {
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    lab.world.change(|all| all.line = Line::Broken);
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.waiting_plan(&service).await;
+    lab.clock.jump(Millis::hours(48));
+    host.until("noted", &service, |state| {
+        state.incident.as_ref().is_some_and(|open| open.extension > Millis(0))
+    })
+    .await;
+    lab.world.change(|all| all.line = Line::Open);
+    host.until("told", &service, |state| state.outbox.is_empty()).await;
+    assert_eq!(lab.world.told_of(&service, "approval-wanted"), 1, "it was not given up");
     host.stop().await;
 }

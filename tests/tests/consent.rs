@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ripcord_core::effect::Topic;
+use ripcord_core::event::Happened;
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
@@ -11,7 +12,7 @@ use ripcord_core::service::{NeedKind, Phase, Service, StepState};
 use ripcord_core::terms::{Mode, RequesterVote};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError};
-use ripcord_tests::people::{ada, bob, cleo, person};
+use ripcord_tests::people::{ada, bob, cleo, dan};
 use ripcord_tests::states::{acting, authorising, needs, phase, reads_back, two_keys};
 use ripcord_tests::{Fault, Lab, Spec, check};
 use serde_json::json;
@@ -225,8 +226,8 @@ async fn who_asked_counts_as_one_key_but_never_towards_two() {
     host.approve(ada(), &service).await.expect("voted");
     host.approve(bob(), &service).await.expect("voted");
     assert!(authorising(&host.state(&service)), "one distinct person is not two");
-    host.approve(bob(), &service).await.expect("voted twice");
-    host.approve(person("dan", &["viewer"]), &service).await.expect("votes without the role");
+    host.approve(bob(), &service).await.expect("says it twice");
+    host.approve(dan(), &service).await.expect("votes without the role");
     assert!(authorising(&host.state(&service)), "neither the same person twice nor another role counts");
     host.approve(cleo(), &service).await.expect("voted");
     host.settled(&service).await;
@@ -289,5 +290,97 @@ async fn what_policies_granted_is_asked_of_people_after_the_mode_wants_them() {
     host.approve(bob(), &service).await.expect("voted");
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_on_an_incident_that_has_ended_does_not_hit_the_next() {
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.pull(&service, Some("1.1")).await.expect("pulled");
+    let first = host.state(&service).incident.as_ref().unwrap().id.clone();
+    host.ask_about(ada(), &service, &first, Ask::Abort).await.expect("aborted");
+    host.pull(&service, Some("1.0")).await.expect("pulled");
+    host.waiting_plan(&service).await;
+    let applied = Happened::NotApplied;
+    for ask in [Ask::Abort, Ask::Dismiss, Ask::Answer { applied, question: 1 }] {
+        let refused = host.ask_about(ada(), &service, &first, ask).await.unwrap_err().to_string();
+        assert!(refused.contains("`fraud-api:1` is not open: `fraud-api:2` is"), "{refused}");
+    }
+    assert!(authorising(&host.state(&service)), "the second goes on");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_do_not_outlive_their_voters_across_a_restart() {
+    let (mut lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.waiting_plan(&service).await;
+    host.ask(ada(), &service, Ask::Pause).await.expect("paused");
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("voted");
+    host.until("granted", &service, |state| acting(state, |_| true)).await;
+    host.stop().await;
+    lab.specs[0].terms.people.retain(|known| known.name != cleo().name);
+    let host = lab.start().await;
+    host.ask(ada(), &service, Ask::Resume).await.expect("goes on");
+    host.waiting_plan(&service).await;
+    assert!(lab.world.of(&service).steps.is_empty(), "one of the two may not act any more");
+    let gone = host.approve(cleo(), &service).await.expect_err("removed").to_string();
+    assert!(gone.contains("`cleo` is not among those who may act now"), "{gone}");
+    host.approve(ada(), &service).await.expect("voted");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_vote_again_is_answered_and_not_recorded() {
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.approve(bob(), &service).await.expect("voted");
+    host.waiting_plan(&service).await;
+    let before = host.state(&service).length;
+    for _ in 0..20 {
+        let again = host.approve(bob(), &service).await.expect("answered");
+        assert_eq!(again.text, "`bob` has said so already: nothing has changed");
+    }
+    assert_eq!(host.state(&service).length, before);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_can_read_back_is_left_out_of_the_plan_and_people_see_why() {
+    let spec = Spec::new("fraud-api").scripted().with(Role::Planner, json!({ "fallback": "rules" }));
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    let view = host.view(&service).await;
+    let planned = view.timeline.iter().find(|line| line.text.starts_with("plan 1 made")).unwrap();
+    assert!(
+        planned.text.contains("left out: fallback rules: `deployer_fake` cannot show whether it is served"),
+        "{}",
+        planned.text
+    );
+    assert!(view.plan.unwrap().parts[0].rungs.iter().all(|rung| rung.target.version().is_some()));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ladder_of_nothing_that_can_be_read_back_is_no_plan() {
+    let spec = Spec::new("fraud-api").scripted().with(Role::Planner, json!({ "fallback": "rules" }));
+    let lab = Lab::new(vec![spec]);
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
+    let host = lab.start().await;
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.until("a question", &service, needs(NeedKind::WhatNow)).await;
+    let failed = host.view(&service).await.failed.unwrap();
+    assert!(failed.contains("cannot show whether it is served"), "{failed}");
+    assert!(lab.world.of(&service).steps.is_empty());
     host.stop().await;
 }

@@ -189,17 +189,17 @@ async fn production_that_cannot_be_read_for_long_is_told_once_and_again_when_it_
     for calls in [["live"], ["promoted"]] {
         hangs(&lab, &calls);
         in_time("told", &lab, &host, |state| !state.production.unread.is_empty()).await;
-        lab::eventually("told", || !lab.world.texts_of("not-watched").is_empty()).await;
+        lab::eventually("told", || !lab.world.texts_of("production-unread").is_empty()).await;
         for _ in 0..100 {
             lab.clock.advance(Millis::seconds(10));
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        assert_eq!(lab.world.texts_of("watched-again"), [] as [&str; 0]);
+        assert_eq!(lab.world.texts_of("production-read-again"), [] as [&str; 0]);
         hangs(&lab, &[]);
         in_time("read again", &lab, &host, |state| state.production.unread.is_empty()).await;
-        lab::eventually("told", || !lab.world.texts_of("watched-again").is_empty()).await;
-        let told = lab.world.texts_of("not-watched");
-        assert_eq!((told.len(), lab.world.texts_of("watched-again").len()), (1, 1), "{told:?}");
+        lab::eventually("told", || !lab.world.texts_of("production-read-again").is_empty()).await;
+        let told = lab.world.texts_of("production-unread");
+        assert_eq!((told.len(), lab.world.texts_of("production-read-again").len()), (1, 1), "{told:?}");
         lab.world.change(|all| all.told.clear());
     }
     host.stop().await;

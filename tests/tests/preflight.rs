@@ -58,7 +58,7 @@ async fn the_target_answers_beside_what_is_live_before_traffic_moves() {
     assert_eq!(words(&folded), [PreflightWord::Fits]);
     let at = |wanted: fn(&Event) -> bool| folded.events.iter().position(|(_, event)| wanted(event)).unwrap();
     let judged = at(
-        |event| matches!(event, Event::VerificationsAsked(asked) if asked.phase == TrialPhase::Preflight(0)),
+        |event| matches!(event, Event::VerificationsAsked(asked) if matches!(asked.phase, TrialPhase::Preflight(of) if of.rung == 0)),
     );
     let order = [
         at(|event| matches!(event, Event::Staged(_))),

@@ -4,7 +4,7 @@
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, PersonSaid};
+use ripcord_core::event::{AboutIncident, Event, PersonSaid};
 use ripcord_core::fact::Outcome;
 use ripcord_engine::Ask;
 use ripcord_tests::people::{ada, bob};
@@ -57,7 +57,9 @@ async fn a_shift_that_someone_else_stopped_is_not_made() {
     };
     host.until("granted", &service, acts).await;
     let reason = BlobRef { commitment: Digest::of("nothing"), kind: BlobKind::Text, bytes: 0 };
-    intrude(&host.store, &service, &Event::Aborted(PersonSaid { person: bob().name, reason })).await;
+    let incident = host.state(&service).incident.as_ref().expect("open").id.clone();
+    intrude(&host.store, &service, &Event::Aborted(AboutIncident { incident, person: bob().name, reason }))
+        .await;
     host.ask(ada(), &service, Ask::Resume).await.expect("resumed");
     host.until("aborted", &service, |state| check::outcome(state) == Some(Outcome::Aborted)).await;
     assert!(lab.world.of(&service).steps.is_empty());

@@ -53,4 +53,6 @@ pub struct ParsedPayload {
     pub group_key: String,
     /// How many alerts the source left out. They are lost unless people are told.
     pub truncated: u64,
+    /// How many alerts at its end were not read, because there are more than any payload may hold. They are lost, too.
+    pub unread: u64,
 }

@@ -10,12 +10,16 @@ use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub use crate::alerts::{BadAlert, ParsedAlert, ParsedPayload};
 use crate::text_time;
 
 const VERSION: &str = "4";
+/// What Grafana's own webhook calls the version of nearly the same payload; its key `orgId` tells it from Alertmanager's of long ago.
+const GRAFANA_VERSION: &str = "1";
+/// Those after them are counted.
 const ALERTS_MAX: usize = 10_000;
 
 /// A payload that cannot be read.
@@ -30,30 +34,34 @@ pub enum PayloadError {
     )]
     NoObject,
     /// It is of another version.
-    #[error("the payload is of version `{0}`: only version 4, of Alertmanager 0.15 and later, is known")]
+    #[error(
+        "the payload is of version `{0}`: known are version 4, of Alertmanager 0.15 and later, and version 1 of Grafana's own webhook"
+    )]
     Version(String),
-    /// None of its alerts can be judged.
-    #[error("no alert of the payload can be judged: alert {number} {why}")]
-    NoGoodAlert {
-        /// The first one's, counted from one.
-        number: usize,
-        /// The rest of the sentence.
-        why: String,
-    },
-    /// It holds too many alerts.
-    #[error("the payload holds more than {ALERTS_MAX} alerts: set `max_alerts` of the receiver")]
-    TooMany,
 }
 
+/// What is read of a payload; `A` is an alert.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload {
+struct Payload<A> {
     version: String,
+    #[serde(default)]
+    org_id: Option<IgnoredAny>,
     #[serde(default)]
     group_key: String,
     #[serde(default)]
     truncated_alerts: u64,
-    alerts: Vec<Value>,
+    alerts: Vec<A>,
+}
+
+impl<A> Payload<A> {
+    fn is_known(&self) -> bool {
+        is_known(&self.version, self.org_id.is_some())
+    }
+}
+
+fn is_known(version: &str, has_org: bool) -> bool {
+    version == VERSION || (version == GRAFANA_VERSION && has_org)
 }
 
 #[derive(Deserialize)]
@@ -72,32 +80,51 @@ struct Alert {
 
 /// Reads a payload.
 pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: Option<Value>,
+    // Nearly all are well. What is wrong with one that is not is looked for only then.
+    match serde_json::from_slice::<Payload<Alert>>(body) {
+        Ok(payload) if payload.is_known() => match read_all(payload) {
+            Some(parsed) => Ok(parsed),
+            None => parse_with_care(body),
+        },
+        _ => parse_with_care(body),
     }
+}
+
+/// All alerts of a payload of which each is well.
+fn read_all(payload: Payload<Alert>) -> Option<ParsedPayload> {
+    let Payload { group_key, truncated_alerts, alerts: given, .. } = payload;
+    let unread = given.len().saturating_sub(ALERTS_MAX) as u64;
+    let (mut seen, mut alerts) = (HashSet::new(), Vec::with_capacity(given.len().min(ALERTS_MAX)));
+    for alert in given.into_iter().take(ALERTS_MAX) {
+        let alert = read(alert, &group_key).ok()?;
+        if seen.insert(alert.dedupe_key) {
+            alerts.push(alert);
+        }
+    }
+    Some(ParsedPayload { alerts, bad: Vec::new(), group_key, truncated: truncated_alerts, unread })
+}
+
+/// The same, alert by alert, so that a bad one takes no good one with it.
+fn parse_with_care(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     // The version first: the payload of another one may look different in every other way.
     let whole: Value = serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
     if !whole.is_object() {
         return Err(PayloadError::NoObject);
     }
-    let seen = Version::deserialize(&whole).map_err(|error| PayloadError::Json(error.to_string()))?;
-    match seen.version {
-        Some(Value::String(version)) if version == VERSION => {}
+    match whole.get("version") {
+        Some(Value::String(version)) if is_known(version, whole.get("orgId").is_some()) => {}
         Some(Value::String(other)) => {
             return Err(PayloadError::Version(other.chars().take(40).collect()));
         }
         Some(_) => return Err(PayloadError::Json("its `version` is no text".to_owned())),
         None => return Err(PayloadError::Json("it has no `version`".to_owned())),
     }
-    let payload = Payload::deserialize(whole).map_err(|error| PayloadError::Json(error.to_string()))?;
-    debug_assert_eq!(payload.version, VERSION);
-    if payload.alerts.len() > ALERTS_MAX {
-        return Err(PayloadError::TooMany);
-    }
+    let payload =
+        Payload::<Value>::deserialize(whole).map_err(|error| PayloadError::Json(error.to_string()))?;
+    let unread = payload.alerts.len().saturating_sub(ALERTS_MAX) as u64;
     let mut seen = HashSet::new();
     let (mut alerts, mut bad) = (Vec::new(), Vec::new());
-    for (index, value) in payload.alerts.into_iter().enumerate() {
+    for (index, value) in payload.alerts.into_iter().take(ALERTS_MAX).enumerate() {
         match read_value(&value, &payload.group_key) {
             Ok(alert) if seen.insert(alert.dedupe_key) => alerts.push(alert),
             Ok(_) => {}
@@ -109,17 +136,13 @@ pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
             }
         }
     }
-    match bad.first() {
-        Some(BadAlert { number, why, .. }) if alerts.is_empty() => {
-            Err(PayloadError::NoGoodAlert { number: *number, why: why.clone() })
-        }
-        _ => Ok(ParsedPayload {
-            alerts,
-            bad,
-            group_key: payload.group_key,
-            truncated: payload.truncated_alerts,
-        }),
-    }
+    Ok(ParsedPayload {
+        alerts,
+        bad,
+        group_key: payload.group_key,
+        truncated: payload.truncated_alerts,
+        unread,
+    })
 }
 
 fn read_value(value: &Value, group_key: &str) -> Result<ParsedAlert, String> {

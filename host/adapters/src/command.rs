@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use ripcord_core::foreign::Foreign;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
-use crate::http::excerpt;
+use crate::http::{excerpt, on_one_line};
 
 use arguments::{Piece, pieces};
 use process::{Bounded, Group, wait};
@@ -269,9 +270,7 @@ impl Ran {
 
 /// The end of what a program said, on one line.
 fn tail(errors: &[u8]) -> String {
-    let text = String::from_utf8_lossy(errors);
-    let shown: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("`{shown}`")
+    format!("`{}`", Foreign::new(&on_one_line(&String::from_utf8_lossy(errors))))
 }
 
 #[cfg(test)]

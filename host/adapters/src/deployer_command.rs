@@ -1,6 +1,6 @@
 //! A deployer behind a team's own programs.
 //!
-//! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
+//! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "configuration": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
 //! 75 when it is under way, 64 to 69 when it was refused and nothing was done, 69 because live is not `{expecting}`; after any other end
 //! nobody knows, and a probe or a person has to tell. A `shift` that a killed host has left behind is waited for before anything is compared. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
 
@@ -13,7 +13,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
-use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
 use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
@@ -43,12 +43,24 @@ pub struct CommandDeployerConfig {
     /// How `live` knows what it prints. Default: `control-plane`.
     #[serde(default = "proof_default")]
     pub proof: Proof,
+    /// What `live` shows besides the version: `["configuration"]` where every share that it prints names the `configuration` it is served under. Only
+    /// what is shown is planned for. Default: nothing.
+    #[serde(default)]
+    pub shows: Vec<Shown>,
     /// In what surroundings they run. Their deadline does not prolong that of a step.
     #[serde(default)]
     pub surroundings: CommandSurroundings,
     /// The host's own folder for the marks of runs, made when it is needed. Without one, a `shift` that outlives a killed host goes unseen.
     #[serde(skip)]
     pub runs: Option<PathBuf>,
+}
+
+/// What a deployer's `live` can show besides the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shown {
+    /// The revision of the configuration.
+    Configuration,
 }
 
 fn proof_default() -> Proof {
@@ -63,6 +75,7 @@ pub struct CommandDeployer {
     probe: Option<Program>,
     effect: EffectClass,
     proof: Proof,
+    shows: Vec<Shown>,
     runs: Option<Marks>,
     shared: Shared,
 }
@@ -79,6 +92,8 @@ struct PrintedShare {
     version: VersionName,
     #[serde(default)]
     digest: Option<Digest>,
+    #[serde(default)]
+    configuration: Option<String>,
     #[serde(default)]
     place: String,
     #[serde(default = "whole")]
@@ -124,6 +139,7 @@ impl CommandDeployer {
             probe: optional("probe", &config.probe, &PLACEHOLDERS)?,
             effect: config.effect,
             proof: config.proof,
+            shows: config.shows,
             runs: config.runs.map(Marks::new),
             shared: shared.clone(),
         })
@@ -138,9 +154,17 @@ impl CommandDeployer {
             Printed::Unknown(why) => return Ok(LiveState::Unknown(why)),
             Printed::Shares(shares) => shares,
         };
+        let nameless = shares.iter().any(|share| share.configuration.is_none());
+        if self.shows.contains(&Shown::Configuration) && nameless {
+            return Err(PortError::new(
+                ErrorKind::BadAnswer,
+                "`live` printed a share without `configuration`, which `shows` says it has: print it, or take it out of `shows`",
+            ));
+        }
+        let configuration = |revision| ConfigurationTarget { revision, digest: None };
         let share = |printed: PrintedShare| Share {
             version: VersionTarget { version: printed.version, digest: printed.digest },
-            configuration: None,
+            configuration: printed.configuration.map(configuration),
             place: printed.place,
             weight: printed.weight,
             proof: self.proof,
@@ -248,6 +272,14 @@ impl Deployer for CommandDeployer {
 
     fn class(&self) -> EffectClass {
         self.effect
+    }
+
+    fn shows(&self, target: &Target) -> bool {
+        match target {
+            Target::Version(_) => self.live.is_some() || self.effect == EffectClass::Blind,
+            Target::Configuration(_) => self.live.is_some() && self.shows.contains(&Shown::Configuration),
+            _ => false,
+        }
     }
 
     async fn live(&self) -> Result<Live, PortError> {

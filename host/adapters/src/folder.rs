@@ -9,6 +9,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 use ripcord_ports::{ErrorKind, PortError, Retry};
 
+use crate::private::Private;
+
 /// Opens a configured folder.
 pub(crate) fn open(path: &Path) -> Result<Dir, PortError> {
     Dir::open_ambient_dir(path, ambient_authority())
@@ -23,13 +25,24 @@ pub(crate) fn read_ambient(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortE
     read_file(file, &what, bytes_max)
 }
 
+/// Reads a configured file that only its owner may use, of at most `bytes_max` bytes. What is looked at is the file that is then read.
+pub(crate) fn read_secret(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+    let what = path.display().to_string();
+    let unable = |error| local(error, format_args!("cannot read `{what}`"));
+    let file = File::open_ambient(path, ambient_authority()).map_err(unable)?.into_std();
+    Private::Secret
+        .check(&file.metadata().map_err(unable)?, path)
+        .map_err(|open| PortError::new(ErrorKind::Configuration, open.to_string()))?;
+    read_file(file, &what, bytes_max)
+}
+
 /// Reads a file inside `dir` of at most `bytes_max` bytes.
 pub(crate) fn read(dir: &Dir, name: &str, bytes_max: u64) -> Result<Vec<u8>, PortError> {
     let file = open_file(dir, name).map_err(|error| local(error, format_args!("cannot read `{name}`")))?;
     read_file(file, name, bytes_max)
 }
 
-fn read_file(file: File, what: &str, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+fn read_file(file: impl Read, what: &str, bytes_max: u64) -> Result<Vec<u8>, PortError> {
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1))
         .read_to_end(&mut bytes)

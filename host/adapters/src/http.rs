@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use ripcord_core::foreign::Foreign;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 use serde::Serialize;
@@ -369,6 +370,11 @@ impl Answer {
     }
 }
 
+/// Words with one space between them: the layout of a page or of a program's output means nothing within a sentence.
+pub(crate) fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The beginning of what a system said, on one line.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -376,12 +382,7 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
     if text.is_empty() {
         return "(nothing)".to_owned();
     }
-    let mut shown: String =
-        text.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
+    format!("`{}`", Foreign::new(&on_one_line(text)).at_most(SHOWN_CHARS_MAX))
 }
 
 #[cfg(test)]

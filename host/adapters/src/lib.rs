@@ -5,7 +5,7 @@
 //!   the environment, no symbolic link leads out of a folder;
 //! - everything that is read has a limit, every call a deadline;
 //! - an error says whether the effect may have happened; where that is not known, it says so;
-//! - secrets are given already read, and are in no error, log line or `Debug` text.
+//! - secrets are given already read, from files that others cannot read, and are in no error, log line or `Debug` text.
 //!
 //! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common.
 
@@ -35,6 +35,7 @@ pub mod metrics_prometheus;
 pub mod metrics_scrape;
 pub mod notifier_log;
 pub mod notifier_webhook;
+pub mod private;
 pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;

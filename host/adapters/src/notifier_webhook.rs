@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use reqwest::{Method, Url};
+use ripcord_core::foreign::Foreign;
 use ripcord_core::time::Millis;
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::{Notifier, PortError};
@@ -68,7 +69,8 @@ impl Notifier for WebhookNotifier {
             "incident": announcement.incident,
             "severity": announcement.severity.to_string(),
             "topic": announcement.topic,
-            "text": announcement.text,
+            // Shown by the receiver as it is.
+            "text": Foreign::new(&announcement.text).to_string(),
             "at": text_time::format(announcement.at),
         });
         self.http

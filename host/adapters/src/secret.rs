@@ -20,9 +20,9 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The content of a file, without line breaks at its end.
+    /// The content of a file, without line breaks at its end. Refused if others may read it.
     pub fn from_file(path: &Path) -> Result<Self, PortError> {
-        let bytes = folder::read_ambient(path, SECRET_BYTES_MAX)?;
+        let bytes = folder::read_secret(path, SECRET_BYTES_MAX)?;
         let text = String::from_utf8(bytes).map_err(|_| {
             PortError::new(
                 ErrorKind::Configuration,
@@ -77,11 +77,35 @@ impl fmt::Display for Secret {
 mod tests {
     use super::*;
 
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn write(path: &Path, content: &[u8], mode: u32) {
+        std::fs::write(path, content).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_others_may_read_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for mode in [0o644, 0o640, 0o604, 0o666] {
+            write(&path, b"hunter2", mode);
+            let message = Secret::from_file(&path).unwrap_err().to_string();
+            assert!(message.contains("run `chmod 600 ") && !message.contains("hunter2"), "{message}");
+        }
+        // What counts is the file, not the name that leads to it.
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Secret::from_file(&link).is_err());
+        write(&path, b"hunter2", 0o400);
+        assert!(Secret::from_file(&link).is_ok());
+    }
+
     #[test]
     fn a_secret_is_read_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        std::fs::write(&path, "hunter2\r\n").unwrap();
+        write(&path, b"hunter2\r\n", 0o600);
         let secret = Secret::from_file(&path).unwrap();
         assert_eq!(secret.expose(), "hunter2");
         assert!(!format!("{secret:?} {secret}").contains("hunter2"));
@@ -93,7 +117,7 @@ mod tests {
         let check = |name: &str, content: Option<&[u8]>, expected: &str| {
             let path = folder.path().join(name);
             if let Some(content) = content {
-                std::fs::write(&path, content).unwrap();
+                write(&path, content, 0o600);
             }
             let message = Secret::from_file(&path).unwrap_err().to_string();
             assert!(message.contains(expected) && message.contains(name), "{message}");

@@ -16,9 +16,14 @@ pub enum Effect {
         signals: Vec<SignalId>,
     },
     /// Preserve evidence and read live.
-    Preserve,
+    Preserve {
+        /// For which incident.
+        incident: IncidentId,
+    },
     /// Ask the planner, or take a person's target; draft a plan.
     Plan {
+        /// For which incident.
+        incident: IncidentId,
         /// The number it will have.
         number: u32,
         /// What a person asked for.
@@ -30,11 +35,13 @@ pub enum Effect {
     AskApprovals {
         /// About which plan.
         plan: Digest,
-        /// How many votes there are to be shown.
-        votes: u32,
+        /// What is asked: see [`Service::ballot`](crate::service::Service::ballot).
+        ballot: Digest,
     },
     /// Fetch the artefact of a rung and check it.
     Stage {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
     },
@@ -51,11 +58,17 @@ pub enum Effect {
     ClearCandidate,
     /// Read live.
     Guard {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// The attempt that is to follow, counted from one.
+        attempt: u32,
     },
     /// Append the intent, then shift.
     Shift {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -63,6 +76,8 @@ pub enum Effect {
     },
     /// Ask the world what became of a shift that was begun.
     Probe {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -70,6 +85,8 @@ pub enum Effect {
     },
     /// Make the same shift again with the same key: the deployer promised that this is harmless.
     Repeat {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// Counted from one.
@@ -77,11 +94,15 @@ pub enum Effect {
     },
     /// Read live until it is the rung's target.
     ReadBack {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
     },
     /// Run the trials that are asked for, ask the verification policies.
     Verify {
+        /// Of which plan.
+        plan: Digest,
         /// Counted from zero.
         rung: u32,
         /// From one.
@@ -93,6 +114,8 @@ pub enum Effect {
         seen: Production,
         /// Between two looks.
         every: Millis,
+        /// The incident that has ended last.
+        after: Option<IncidentId>,
         /// Whether a hold stands: the first look is not waited for.
         holds: bool,
         /// When a signal asked for a look at once, if one did.
@@ -179,6 +202,8 @@ pub struct Outgoing {
     pub text: String,
     /// When it happened.
     pub at: UnixMillis,
+    /// From when it is counted how long it has waited: a clock that jumps moves it.
+    pub waits_since: UnixMillis,
 }
 
 /// Kinds of news.
@@ -207,8 +232,9 @@ pub enum Topic {
     FingerprintDiffers,
     ClockJumped,
     SignalsUnreadable,
-    NotWatched,
-    WatchedAgain,
+    ClockBehind,
+    ProductionUnread,
+    ProductionReadAgain,
 }
 
 impl Topic {
@@ -237,8 +263,9 @@ impl Topic {
             Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
             Self::SignalsUnreadable => "signals-unreadable",
-            Self::NotWatched => "not-watched",
-            Self::WatchedAgain => "watched-again",
+            Self::ClockBehind => "clock-behind",
+            Self::ProductionUnread => "production-unread",
+            Self::ProductionReadAgain => "production-read-again",
         }
     }
 }
@@ -261,14 +288,15 @@ impl Effect {
         }
     }
 
-    /// Whether it may be stopped half-way. A shift needs its intent first. A promotion that was stopped could still arrive, after the one that
-    /// came in its place, and so could a candidate, after it was taken away.
+    /// Whether it may be stopped half-way. A shift needs its intent first. A promotion or a mark that was stopped could still arrive, after the
+    /// one that came in its place, and so could a candidate, after it was taken away.
     pub const fn is_harmless(&self) -> bool {
         !matches!(
             self,
             Self::Shift { .. }
                 | Self::Repeat { .. }
                 | Self::Promote { .. }
+                | Self::MarkHold { .. }
                 | Self::Preflight { .. }
                 | Self::ClearCandidate
         )
@@ -276,6 +304,7 @@ impl Effect {
 
     /// Whether what a host that ends leaves of it half done is put in order by the next start: nobody waits for it to end.
     pub const fn is_made_good(&self) -> bool {
-        self.is_harmless() || matches!(self, Self::Preflight { .. } | Self::ClearCandidate)
+        self.is_harmless()
+            || matches!(self, Self::Preflight { .. } | Self::ClearCandidate | Self::MarkHold { .. })
     }
 }

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod effect;
 pub mod event;
 pub mod fact;
+pub mod foreign;
 pub mod journal;
 pub mod live;
 pub mod name;

@@ -70,11 +70,12 @@ impl LiveState {
         shares.iter().map(|share| share.proof).min()
     }
 
-    /// Whether every share is `target`. Digests are compared where both sides know them.
+    /// Whether every share that takes traffic is exactly `target`, and there is one. Digests are compared where both sides know them. A target that
+    /// no share can be, such as a fallback, is never served as far as anyone can tell.
     pub fn serves(&self, target: &Target) -> bool {
         let Self::Serving(shares) = self else { return false };
-        !shares.is_empty()
-            && shares.iter().filter(|share| share.weight.get() > 0.0).all(|share| share.is(target))
+        let mut served = shares.iter().filter(|share| share.weight.get() > 0.0).peekable();
+        served.peek().is_some() && served.all(|share| share.is(target))
     }
 
     /// Whether both observations show the same versions and configurations at the same places; weights and proofs may differ.
@@ -104,10 +105,15 @@ impl Share {
                         _ => true,
                     }
             }
-            Target::Configuration(wanted) => {
-                self.configuration.as_ref().is_some_and(|served| served.revision == wanted.revision)
-            }
-            _ => false,
+            Target::Configuration(wanted) => self.configuration.as_ref().is_some_and(|served| {
+                let same_digest = match (&wanted.digest, &served.digest) {
+                    (Some(wanted), Some(served)) => wanted == served,
+                    _ => true,
+                };
+                served.revision == wanted.revision && same_digest
+            }),
+            // No reader shows these, so nothing that is read is one.
+            Target::Checkpoint(_) | Target::Retrain(_) | Target::Fallback(_) | Target::Other(_) => false,
         }
     }
 }
@@ -178,8 +184,24 @@ mod tests {
         check(vec![share("1", Some("b"), 1.0)], false);
         check(vec![share("1", None, 0.9), share("2", None, 0.1)], false);
         check(vec![share("1", None, 1.0), share("2", None, 0.0)], true);
+        check(vec![share("1", None, 0.0)], false);
         check(vec![], false);
         assert!(!LiveState::Unknown("timeout".into()).serves(&target("1", None)));
+    }
+
+    #[test]
+    fn what_no_reader_shows_is_never_taken_for_served() {
+        let live = LiveState::Serving(vec![share("1", None, 1.0)]);
+        assert!(!live.serves(&Target::Fallback("rules".into())));
+        assert!(!live.serves(&Target::Other("1".into())));
+        let wanted = ConfigurationTarget { revision: "7".into(), digest: Some(Digest::of("seven")) };
+        assert!(!live.serves(&Target::Configuration(wanted.clone())), "no configuration is shown");
+        let shows = |digest: &str| {
+            let served = ConfigurationTarget { digest: Some(Digest::of(digest)), ..wanted.clone() };
+            let share = Share { configuration: Some(served), ..share("1", None, 1.0) };
+            LiveState::Serving(vec![share]).serves(&Target::Configuration(wanted.clone()))
+        };
+        assert!(shows("seven") && !shows("another seven"));
     }
 
     #[test]

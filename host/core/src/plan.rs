@@ -14,6 +14,9 @@ use crate::time::UnixMillis;
 /// The format that this release writes.
 pub const PLAN_FORMAT: u32 = 1;
 
+/// Targets of one plan. Nobody reads more before they agree to it.
+pub const RUNGS_MAX: usize = 16;
+
 /// What is done at one step of a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,6 +134,8 @@ pub struct Vote {
     pub at: UnixMillis,
     /// How it was given.
     pub kind: VoteKind,
+    /// Of the public key that it was signed with; none where it was not signed.
+    pub key: Option<Digest>,
 }
 
 /// What a person signs.

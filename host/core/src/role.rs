@@ -9,7 +9,7 @@ use crate::plan::{Plan, Quorum};
 use crate::policy::Role;
 use crate::signal::{Label, Severity, Signal};
 use crate::target::{Strategy, Target, VersionTarget};
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 
 /// How much harm a wrong answer of the service does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -194,8 +194,10 @@ pub struct ApprovalInput {
     pub plan: Plan,
     /// See [`Plan::digest`].
     pub plan_digest: Digest,
-    /// When approval was first asked for.
+    /// When approval was first asked for; a clock that jumps moves it.
     pub opened_at: UnixMillis,
+    /// How far the clock has jumped forward since the plan was made: added to its expiry, and no part of its age.
+    pub clock_jumped: Millis,
     /// All so far.
     pub facts: Vec<Fact>,
 }

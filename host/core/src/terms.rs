@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::live::Proof;
+use crate::name::{PersonName, RoleName};
 use crate::plan::Quorum;
 use crate::policy::{PolicyRef, Role};
 use crate::time::Millis;
@@ -134,6 +135,17 @@ pub struct PolicyUse {
     pub settings: Digest,
 }
 
+/// Someone who may act. Their word counts with the roles and the key of the terms in force when it is used, not of those when it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownPerson {
+    /// As configured.
+    pub name: PersonName,
+    /// As configured.
+    pub roles: Vec<RoleName>,
+    /// Of the public key that their votes are signed with; none where they vote by session.
+    pub key: Option<Digest>,
+}
+
 /// What is configured for a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -145,6 +157,8 @@ pub struct Terms {
     pub deployer: EffectClass,
     /// The weakest proof of identity that settles a rollback.
     pub proof_min: Proof,
+    /// Everyone who may act.
+    pub people: Vec<KnownPerson>,
     /// Under every approval policy.
     pub floor: Vec<Quorum>,
     /// Whether who asked counts.
@@ -215,6 +229,11 @@ impl Default for Deadlines {
 }
 
 impl Terms {
+    /// The person of that name, if they may act.
+    pub fn person(&self, name: &PersonName) -> Option<&KnownPerson> {
+        self.people.iter().find(|person| person.name == *name)
+    }
+
     /// The policies of `role`, in order.
     pub fn policies(&self, role: Role) -> impl Iterator<Item = &PolicyUse> {
         self.policies.iter().filter(move |used| used.role == role)

@@ -65,7 +65,7 @@ fn may_still_shift(service: &Service) -> bool {
         StepState::Shifting(shifting) => shifting.intent == Intent::NotBegun,
         _ => false,
     };
-    before && acting.authority == Authority::Policies
+    before && acting.grant.authority == Authority::Policies
 }
 
 #[cfg(test)]

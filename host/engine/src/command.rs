@@ -27,6 +27,8 @@ pub struct Ballot {
     pub granted: bool,
     /// How it was given.
     pub kind: VoteKind,
+    /// Of the public key that it was signed with, where it was signed.
+    pub key: Option<Digest>,
     /// `public key:signature` in hexadecimal, where it was signed; checked by the caller.
     pub signature: Option<String>,
 }
@@ -56,7 +58,12 @@ pub enum Ask {
     /// Vouch for a version; none is the one that is live.
     Adopt(Option<VersionName>),
     /// Say whether an interrupted shift happened.
-    Answer(Happened),
+    Answer {
+        /// Whether it did.
+        applied: Happened,
+        /// Which of the incident's questions, counted from one.
+        question: u32,
+    },
 }
 
 /// A command to one service.
@@ -68,7 +75,8 @@ pub struct Command {
     pub ask: Ask,
     /// Why.
     pub reason: String,
-    /// If given, the incident that must be the open one.
+    /// The incident that it is about, of a hold the one that condemned the version; none is the one of the state that is found. A word on another
+    /// incident is refused.
     pub incident: Option<IncidentId>,
 }
 
@@ -87,9 +95,6 @@ pub enum CommandError {
     /// No such service.
     #[error("there is no service `{0}`; `ripcord status` lists all")]
     UnknownService(String),
-    /// No such incident is open.
-    #[error("incident `{0}` is not open")]
-    NotOpen(IncidentId),
     /// It cannot happen now.
     #[error(transparent)]
     Illegal(#[from] Illegal),

@@ -12,6 +12,7 @@ use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::service::{PendingPart, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::Clock;
 use ripcord_ports::waiting::{Watch, watched};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -21,7 +22,7 @@ use crate::engine::Host;
 use crate::health::Trouble;
 use crate::mailbox::{Inbox, Mailbox, Message};
 use crate::meter::Meter;
-use crate::pace::Look;
+use crate::pace::{JUMP_MIN, Look, Onward};
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
 use intake::NextLook;
@@ -69,6 +70,8 @@ pub(crate) struct Driver {
     /// What happened and is not written yet.
     backlog: Option<Backlog>,
     meter: Meter,
+    /// Goes on from the journal's last instant, whatever the host's clock says.
+    clock: Arc<Onward>,
     /// Of the registry's production name.
     promotion_watch: Arc<Watch>,
 }
@@ -82,7 +85,8 @@ impl Driver {
         publish: watch::Sender<Arc<Service>>,
         mailbox: Mailbox,
     ) -> Self {
-        let looked = Look::new(host.setup.clock.as_ref(), service.at);
+        let clock = Arc::new(Onward::from_last(host.setup.clock.clone(), service.at));
+        let looked = Look::new(clock.as_ref(), service.at);
         let meter = Meter::new(host.setup.clock.clone(), &service);
         let promotion_watch = Arc::new(Watch::new(host.setup.clock.clone()));
         host.watches.put(&setup.name, PendingPart::Incident, meter.watch.clone());
@@ -108,6 +112,7 @@ impl Driver {
             looked,
             backlog: None,
             meter,
+            clock,
             promotion_watch,
         }
     }
@@ -122,13 +127,14 @@ impl Driver {
         self.look_at_intake().await;
         loop {
             self.note_jump().await;
+            self.note_behind().await;
             // What comes next follows from what happened, so that comes first.
             if self.backlog.is_none() {
                 self.start_owed();
                 self.measure().await;
             }
             let next = self.next_instant();
-            let clock = self.host.setup.clock.clone();
+            let clock = self.clock.clone();
             tokio::select! {
                 biased;
                 message = inbox.messages.recv() => match message {
@@ -154,7 +160,7 @@ impl Driver {
             .for_each(|running| running.abort.abort());
         while !self.tasks.is_empty() || self.backlog.is_some() {
             let again = self.backlog.as_ref().map(|backlog| backlog.again);
-            let clock = self.host.setup.clock.clone();
+            let clock = self.clock.clone();
             tokio::select! {
                 Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
                 Some(message) = inbox.messages.recv() => self.heed(message).await,
@@ -188,11 +194,19 @@ impl Driver {
     }
 
     fn now(&self) -> UnixMillis {
-        self.host.setup.clock.now().max(self.service.at)
+        self.clock.now().max(self.service.at)
     }
 
     fn look(&self) -> Look {
-        Look::new(self.host.setup.clock.as_ref(), self.service.at)
+        Look::new(self.clock.as_ref(), self.service.at)
+    }
+
+    /// People hear of a clock that is behind, whether it was set back or had been ahead before a restart.
+    async fn note_behind(&mut self) {
+        let by = self.clock.behind();
+        if by >= JUMP_MIN && self.backlog.is_none() && self.service.is_behind_news(self.now()) {
+            self.record(Batch::of(Event::ClockBehind { by }), Whose::Driver).await;
+        }
     }
 
     async fn note_jump(&mut self) {
@@ -204,16 +218,6 @@ impl Driver {
             }
         } else {
             self.looked = look;
-        }
-    }
-
-    /// What approval policies were asked before a jump counts from another time: they are asked again.
-    fn ask_approvals_again(&mut self) {
-        if let Some(running) = self.running.get(&Slot::Incident)
-            && matches!(running.effect, Effect::AskApprovals { .. })
-        {
-            running.abort.abort();
-            self.running.remove(&Slot::Incident);
         }
     }
 
@@ -269,6 +273,7 @@ impl Driver {
                 setup: self.setup.clone(),
                 service: self.service.clone(),
                 mailbox: self.mailbox.clone(),
+                clock: self.clock.clone(),
                 latest: self.publish.subscribe(),
             };
             self.host.counters.add("ripcord_effects_total", Some(("effect", perform::name(&effect))), 1);

@@ -8,7 +8,7 @@ use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::{Phase, Service};
+use ripcord_core::service::{Illegal, Phase, Service};
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
@@ -222,6 +222,9 @@ impl Engine {
             match obey::obey(&door.setup, &state, &door.mailbox, command.clone()).await {
                 // The driver knows the journal as it is by now: what was asked is judged anew.
                 Err(CommandError::Store(StoreError::Moved { .. })) => {}
+                // A pull that names no incident joins the one that has opened meanwhile.
+                Err(CommandError::Illegal(Illegal::OtherIncident { .. } | Illegal::NotOpen(_)))
+                    if command.incident.is_none() && matches!(command.ask, Ask::Pull { .. }) => {}
                 answer => return answer,
             }
         }

@@ -93,11 +93,7 @@ async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, A
         }
         Request::Captured(limit) => ("evidence".into(), captured(ctx, *limit).await.map(Value::Captured)),
         Request::History(window) => ("journal".into(), history(ctx, *window).await),
-        Request::Votes => {
-            let votes =
-                ctx.service.incident.as_ref().map(|incident| incident.votes.clone()).unwrap_or_default();
-            ("journal".into(), Ok(Value::Votes(votes)))
-        }
+        Request::Votes => ("journal".into(), Ok(Value::Votes(ctx.service.votes_in_force()))),
         Request::Checkpoints(_) | Request::Configurations(_) => {
             let message = format!("no adapter for {} is configured", request.kind());
             ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ripcord_core::event::{AboutVersion, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted};
+use ripcord_core::event::{
+    AboutHold, AboutIncident, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted,
+};
 use ripcord_core::live::LiveState;
-use ripcord_core::name::VersionName;
+use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
-use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::service::{Illegal, Incident, Phase, Service};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::{ErrorKind, PortError};
 
@@ -21,19 +23,19 @@ pub(crate) async fn obey(
     mailbox: &Mailbox,
     command: Command,
 ) -> Result<Obeyed, CommandError> {
-    if let Some(wanted) = &command.incident
-        && state.incident.as_ref().is_none_or(|incident| incident.id != *wanted)
-    {
-        return Err(CommandError::NotOpen(wanted.clone()));
-    }
     let mut batch = Batch::default();
     let event = event(setup, state, &command, &mut batch).await?;
-    let after = append(mailbox, batch.with(event)).await.map_err(|error| match error {
-        AppendError::Illegal(illegal) => CommandError::Illegal(illegal),
-        AppendError::Store(error) => CommandError::Store(error),
-        AppendError::Stopping => CommandError::Stopping,
-    })?;
-    Ok(obeyed(&command, state, &after))
+    match append(mailbox, batch.with(event)).await {
+        Ok(after) => Ok(obeyed(&command, state, &after)),
+        // What was asked for is so: no event, and no error.
+        Err(AppendError::Illegal(unchanged @ Illegal::Unchanged(_))) => {
+            let incident = state.incident.as_ref().map(|incident| incident.id.clone());
+            Ok(Obeyed { incident, text: unchanged.to_string() })
+        }
+        Err(AppendError::Illegal(illegal)) => Err(CommandError::Illegal(illegal)),
+        Err(AppendError::Store(error)) => Err(CommandError::Store(error)),
+        Err(AppendError::Stopping) => Err(CommandError::Stopping),
+    }
 }
 
 async fn event(
@@ -44,7 +46,14 @@ async fn event(
 ) -> Result<Event, CommandError> {
     let person = command.person.name.clone();
     let reason = batch.text(command.reason.clone());
-    let said = PersonSaid { person: person.clone(), reason };
+    let open = || state.incident.as_ref().map(|incident| incident.id.clone());
+    // What people say is about the incident that they name; where they name none, about the one that is open now.
+    let about = || {
+        let incident = command.incident.clone().or_else(open);
+        let incident = incident.ok_or_else(|| Illegal::NoIncident(state.name.clone()))?;
+        Ok::<_, CommandError>(AboutIncident { incident, person: person.clone(), reason })
+    };
+    let said = || PersonSaid { person: person.clone(), reason };
     Ok(match &command.ask {
         Ask::Pull { to, urgency } => {
             let target = match to {
@@ -52,26 +61,35 @@ async fn event(
                 None => None,
             };
             let roles = command.person.roles.clone();
-            Event::PullRequested(PullRequested { person, roles, target, reason, urgency: urgency.clone() })
+            let (incident, urgency) = (command.incident.clone().or_else(open), urgency.clone());
+            Event::PullRequested(PullRequested { incident, person, roles, target, reason, urgency })
         }
-        Ask::Vote(ballot) => Event::Voted(Voted {
-            plan: ballot.plan,
-            vote: Vote {
-                person,
-                roles: command.person.roles.clone(),
-                granted: ballot.granted,
-                at: state.at,
-                kind: ballot.kind.clone(),
-            },
-            signature: ballot.signature.clone().map(|signature| batch.text(signature)),
-            reason: Some(reason),
-        }),
-        Ask::Abort => Event::Aborted(said),
-        Ask::Dismiss => Event::Dismissed(said),
-        Ask::Pause => Event::Paused(said),
-        Ask::Resume => Event::Resumed(said),
+        Ask::Vote(ballot) => {
+            let AboutIncident { incident, .. } = about()?;
+            Event::Voted(Voted {
+                incident,
+                plan: ballot.plan,
+                vote: Vote {
+                    person,
+                    roles: command.person.roles.clone(),
+                    granted: ballot.granted,
+                    at: state.at,
+                    kind: ballot.kind.clone(),
+                    key: ballot.key,
+                },
+                signature: ballot.signature.clone().map(|signature| batch.text(signature)),
+                reason: Some(reason),
+            })
+        }
+        Ask::Abort => Event::Aborted(about()?),
+        Ask::Dismiss => Event::Dismissed(about()?),
+        Ask::Pause => Event::Paused(said()),
+        Ask::Resume => Event::Resumed(said()),
         Ask::LiftHold(version) => {
-            Event::HoldLifted(AboutVersion { version: version.clone(), person, reason })
+            let held = || state.holds.get(version).map(|hold| hold.incident.clone());
+            let incident = command.incident.clone().or_else(held);
+            let incident = incident.ok_or_else(|| Illegal::NoHold(state.name.clone()))?;
+            Event::HoldLifted(AboutHold { version: version.clone(), incident, person, reason })
         }
         Ask::Adopt(version) => {
             let version = match version {
@@ -81,7 +99,11 @@ async fn event(
             let version = setup.ports.registry.version(&version).await?.version;
             Event::Adopted(Adopted { version, person, reason })
         }
-        Ask::Answer(applied) => Event::ShiftAnswered(ShiftAnswered { person, applied: *applied, reason }),
+        Ask::Answer { applied, question } => {
+            let AboutIncident { incident, person, reason } = about()?;
+            let (applied, question) = (*applied, *question);
+            Event::ShiftAnswered(ShiftAnswered { incident, question, person, applied, reason })
+        }
     })
 }
 
@@ -127,7 +149,14 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
             .as_ref()
             .filter(|last| before.incident.as_ref().is_some_and(|open| open.id == last.id))
     };
-    let incident = after.incident.as_ref().or_else(settled);
+    // Another incident may have opened since: the answer is about the one that was named.
+    let named = |wanted: &IncidentId| {
+        [&after.incident, &after.last_settled].into_iter().flatten().find(|incident| incident.id == *wanted)
+    };
+    let incident = match &command.incident {
+        Some(wanted) => named(wanted),
+        None => after.incident.as_ref().or_else(settled),
+    };
     let phase = |incident: &Incident| match &incident.phase {
         Phase::Settled(outcome) => format!("`{}` is settled: {outcome}", incident.id),
         _ => format!("`{}` is {}", incident.id, incident.phase_name()),
@@ -141,7 +170,7 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
             let word = if ballot.granted { "approved" } else { "refused" };
             format!("{} {word} plan {}; {now}", command.person.name, ballot.plan.short())
         }
-        Ask::Pull { .. } | Ask::Abort | Ask::Dismiss | Ask::Answer(_) => now,
+        Ask::Pull { .. } | Ask::Abort | Ask::Dismiss | Ask::Answer { .. } => now,
         Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),

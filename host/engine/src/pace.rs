@@ -23,6 +23,26 @@ impl Onward {
         let agreed = Mutex::new((wall.now(), wall.steady()));
         Self { wall, agreed }
     }
+
+    /// The same where something is on record from `last` already: after a restart, too, time goes on from there.
+    pub(crate) fn from_last(wall: Arc<dyn Clock>, last: UnixMillis) -> Self {
+        let onward = Self::new(wall);
+        onward.not_before(last);
+        onward
+    }
+
+    /// Someone has been told `last`.
+    pub(crate) fn not_before(&self, last: UnixMillis) {
+        if self.now() < last {
+            let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+            *agreed = (last, self.wall.steady());
+        }
+    }
+
+    /// How far the wall's clock is behind what was told.
+    pub(crate) fn behind(&self) -> Millis {
+        self.now().since(self.wall.now())
+    }
 }
 
 #[async_trait]
@@ -61,8 +81,9 @@ impl Clock for Onward {
     }
 }
 
-/// What the service's clock gains on the steady one between two looks is a jump from here on. Slewing is far slower.
-const JUMP_MIN: Millis = Millis::minutes(1);
+/// What the service's clock gains on the steady one between two looks is a jump from here on, and what it is behind what is on record is worth
+/// telling. Slewing is far slower.
+pub(crate) const JUMP_MIN: Millis = Millis::minutes(1);
 
 /// Both clocks at one look. Whoever looks may be held up in between, so the steady one is read before and after the other.
 #[derive(Debug, Clone, Copy)]
@@ -142,6 +163,27 @@ mod tests {
             told.push(onward.now().0);
         }
         assert_eq!(told, [11_000, 11_000, 11_500, 13_000, 13_001, 13_101]);
+    }
+
+    #[test]
+    fn time_goes_on_from_what_is_on_record_although_the_clock_was_ahead_before_a_restart() {
+        let wall = Arc::new(ByHand::default());
+        wall.set(10_000, 50);
+        let onward = Onward::from_last(wall.clone(), UnixMillis(20_000));
+        assert_eq!(onward.behind(), Millis(10_000));
+        let mut told = Vec::new();
+        for passed in [0, 1_000, 10_000, 20_000, 21_000] {
+            wall.set(10_000 + passed, 50 + passed);
+            told.push(onward.now().0);
+        }
+        assert_eq!(told, [20_000, 20_500, 25_000, 30_000, 31_000]);
+        assert_eq!(onward.behind(), Millis(0));
+        // Somebody else wrote to the journal, with a clock that is ahead.
+        onward.not_before(UnixMillis(40_000));
+        wall.set(33_000, 23_050);
+        assert_eq!(onward.now(), UnixMillis(41_000));
+        onward.not_before(UnixMillis(5));
+        assert_eq!(onward.now(), UnixMillis(41_000), "never back");
     }
 
     #[test]

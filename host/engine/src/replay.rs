@@ -191,6 +191,15 @@ fn rested_on(question: &serde_json::Value) -> Vec<RestedOn> {
     facts.into_iter().flatten().filter_map(fact).collect()
 }
 
+/// Loads a component off the runtime's threads: one that no cache holds is compiled.
+async fn load(sandbox: &Sandbox, bytes: Vec<u8>, digest: Digest) -> std::result::Result<Policy, String> {
+    let sandbox = sandbox.clone();
+    match tokio::task::spawn_blocking(move || sandbox.load_pinned(&bytes, &digest)).await {
+        Ok(loaded) => loaded.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("loading it was lost: {error}")),
+    }
+}
+
 async fn one(
     store: &dyn Store,
     sandbox: &Sandbox,
@@ -203,7 +212,7 @@ async fn one(
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => entry.insert(match store.component(&digest).await? {
             None => Err(format!("the store does not hold the component of `{}`", decision.policy)),
-            Some(bytes) => sandbox.load(&bytes).map_err(|error| error.to_string()),
+            Some(bytes) => load(sandbox, bytes, digest).await,
         }),
     };
     let policy = match loaded {

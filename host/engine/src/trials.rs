@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, TrialPhase, TrialRan};
+use ripcord_core::event::{Event, PlannedRung, TrialPhase, TrialRan};
 use ripcord_core::fact::{
     Detail, Fact, GoldenQuery, Payload, RecheckQuery, Request, Trial, Unavailable, UnavailableReason, Value,
 };
@@ -97,8 +97,10 @@ impl Trials {
         let service = &self.ctx.service;
         let of = service.incident.as_ref().map_or_else(|| service.name.to_string(), |it| it.id.to_string());
         match self.phase {
-            TrialPhase::Rung(rung) => format!("{of}/{rung}/{}", self.round),
-            TrialPhase::Preflight(rung) => format!("{of}/preflight-{rung}/{}", self.round),
+            TrialPhase::Rung(PlannedRung { rung, .. }) => format!("{of}/{rung}/{}", self.round),
+            TrialPhase::Preflight(PlannedRung { rung, .. }) => {
+                format!("{of}/preflight-{rung}/{}", self.round)
+            }
             TrialPhase::Probation(since) => format!("{of}/probation-{}/{}", since.0, self.round),
         }
     }

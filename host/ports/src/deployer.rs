@@ -77,6 +77,11 @@ pub trait Deployer: Send + Sync {
     /// How an interrupted shift can be settled.
     fn class(&self) -> EffectClass;
 
+    /// Whether [`Self::live`] can show such a target, so that a read-back can tell that it is served. What it cannot show is not put into a plan.
+    fn shows(&self, target: &Target) -> bool {
+        matches!(target, Target::Version(_))
+    }
+
     /// Reads what is live, at every place, from the system itself. A system that answers but cannot tell gives
     /// [`LiveState::Unknown`]; one that does not answer is an error.
     async fn live(&self) -> Result<Live, PortError>;

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,7 +72,8 @@ impl Place {
         let write = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, content).expect("writes");
+            fs::write(&path, content).expect("writes");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its rights");
         };
         let probe = json!([{"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [0.0]}]);
         write("probe.json", probe.to_string().as_bytes());

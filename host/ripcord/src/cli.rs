@@ -106,6 +106,9 @@ pub enum Command {
         incident: IncidentId,
         /// What you saw
         happened: HappenedArg,
+        /// Which of the incident's questions you answer, where it asked more than once
+        #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+        question: u32,
         /// How you know
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
@@ -128,6 +131,9 @@ pub enum Command {
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Validate and compile one component within limits, for the `ripcord` whose socket is standard input
+    #[command(hide = true)]
+    ExaminePolicy,
     /// The model server and its team, as the demo runs them
     #[cfg(feature = "demo")]
     #[command(subcommand, hide = true)]
@@ -337,6 +343,9 @@ pub enum HoldCommand {
         service: ServiceName,
         /// Which version
         version: VersionName,
+        /// The incident that condemned it: the hold of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,

@@ -1,5 +1,8 @@
 //! A host, as people ask it: one that runs and is reached over HTTP, or one that this process runs for a single command.
 
+pub(crate) mod asked;
+mod questions;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +14,9 @@ use tower::ServiceExt as _;
 
 use crate::http::Problem;
 use crate::output::{Exit, Failure};
+
+pub use asked::NotWhatWasAsked;
+pub use questions::Live;
 
 /// Longer than the host lets anyone wait.
 const DEADLINE: Duration = Duration::from_secs(75);
@@ -71,6 +77,15 @@ pub enum ClientError {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The answer is about something else than what was asked.
+    #[error("what answers at `{url}` is not believed: {what}")]
+    NotWhatWasAsked {
+        /// Where.
+        url: String,
+        /// What is wrong with the answer.
+        #[source]
+        what: NotWhatWasAsked,
+    },
 }
 
 impl ClientError {
@@ -90,6 +105,10 @@ impl From<ClientError> for Failure {
             ClientError::Broken { .. } => {
                 (Exit::Failed, Some("look with `ripcord status` before you ask again"))
             }
+            ClientError::NotWhatWasAsked { .. } => (
+                Exit::Failed,
+                Some("nothing was signed; ask on the host's own machine, and find out who answers there"),
+            ),
             ClientError::NotAHost { .. } => (Exit::Usage, Some("correct `public-url` in the configuration")),
             ClientError::Refused(problem) => match problem.status {
                 401 => (Exit::Refused, Some("set `RIPCORD_TOKEN` or give `--token-file` with your token")),
@@ -142,6 +161,16 @@ impl Client {
         Self { door: Door::Local(router), token }
     }
 
+    /// Whether a token would go to another machine unencrypted.
+    pub fn token_is_exposed(&self) -> bool {
+        match &self.door {
+            Door::Remote { base, .. } => {
+                self.token.is_some() && base.scheme() == "http" && !is_this_machine(base)
+            }
+            Door::Local(_) => false,
+        }
+    }
+
     /// Whether the person has a token.
     pub fn has_token(&self) -> bool {
         self.token.is_some()
@@ -153,23 +182,13 @@ impl Client {
         Self { door: self.door.clone(), token: None }
     }
 
-    /// Reads.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    /// Reads. What may be read, and how the answer is held against the question, is in `questions`.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(Method::GET, path, None).await
     }
 
     /// Asks for something.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         // Bodies have text keys only, so they have a JSON form.
         let body = serde_json::to_vec(body).unwrap_or_default();
         self.call(Method::POST, path, Some(body)).await
@@ -261,6 +280,18 @@ impl Client {
         let status = response.status();
         let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX).await;
         (status, bytes.map(Vec::from).unwrap_or_default())
+    }
+}
+
+/// Whether an address leads to the machine that asks.
+pub(crate) fn is_this_machine(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+        }
+        None => false,
     }
 }
 

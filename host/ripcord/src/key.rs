@@ -1,10 +1,11 @@
 //! Keys for signing approvals and policies: Ed25519, the private one in a file that only its owner reads.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ripcord_adapters::private::Private;
 use ripcord_core::plan::VoteStatement;
 
 use crate::config::decode_hex;
@@ -12,6 +13,8 @@ use crate::output::{Exit, Failure};
 
 /// What the file begins with, so that no other secret is taken for a key.
 const HEADER: &str = "ripcord-signing-key-1 ";
+/// A longer file is no key.
+const FILE_BYTES_MAX: u64 = 4 << 10;
 
 /// A private key.
 pub struct Key(SigningKey);
@@ -56,16 +59,13 @@ impl Key {
         let shown = path.display();
         let unable =
             |cause: std::io::Error| Failure::usage(format!("cannot read the key `{shown}`")).because(cause);
-        let text = std::fs::read_to_string(path).map_err(unable)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = std::fs::metadata(path).map_err(unable)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                return Err(Failure::new(Exit::Usage, format!("others may read the key `{shown}`"))
-                    .help(format!("run `chmod 600 {shown}`, or make a new key if others have read it")));
-            }
-        }
+        let file = std::fs::File::open(path).map_err(unable)?;
+        // Of the open file: the name may lead elsewhere by now.
+        Private::Secret
+            .check(&file.metadata().map_err(unable)?, path)
+            .map_err(|open| Failure::of(Exit::Usage, open))?;
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(unable)?;
         let seed = text.trim().strip_prefix(HEADER).and_then(decode_hex::<32>).ok_or_else(|| {
             Failure::usage(format!("`{shown}` is not a signing key")).help("`ripcord key new FILE` makes one")
         })?;
@@ -148,7 +148,10 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
             let refused = Key::read(&path).expect_err("others may read it");
-            assert!(refused.to_string().contains("others may read"), "{refused}");
+            assert!(
+                refused.to_string().contains("others may read") && refused.to_string().contains("chmod 600"),
+                "{refused}"
+            );
         }
         let other = folder.path().join("other");
         std::fs::write(&other, "hello").expect("writes");

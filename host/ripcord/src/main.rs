@@ -5,5 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    ripcord::commands::run(ripcord::cli::Cli::parse())
+    match ripcord::cli::Cli::try_parse() {
+        Ok(cli) => ripcord::commands::run(cli),
+        Err(error) => ripcord::commands::explain(&error),
+    }
 }

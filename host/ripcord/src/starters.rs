@@ -45,9 +45,11 @@ mod tests {
     #[test]
     fn every_starter_is_a_policy_of_its_own_name() {
         assert!(!all().is_empty());
-        let sandbox = ripcord_sandbox::Sandbox::new(Default::default()).expect("sandbox");
+        let examiner = ripcord_sandbox::Examiner::ThisProcess;
+        let config = ripcord_sandbox::SandboxConfig::new(examiner);
+        let sandbox = ripcord_sandbox::Sandbox::new(config).expect("sandbox");
         for starter in all() {
-            let policy = sandbox.load(starter.bytes).expect("loads");
+            let policy = sandbox.load_embedded(starter.bytes).expect("loads");
             let reference = policy.reference();
             assert_eq!(
                 (reference.name.as_str(), reference.version.as_str()),

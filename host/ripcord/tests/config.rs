@@ -206,6 +206,22 @@ fn a_kind_of_source_that_proves_itself_another_way() {
 }
 
 #[test]
+fn webhooks_that_can_be_replayed_after_they_are_forgotten() {
+    insta::assert_snapshot!(with(
+        "kind = \"alertmanager\"\nauth = { bearer-file = \"secrets/am.token\" }",
+        "kind = \"alertmanager\"\ndedupe-seconds = 600\nauth = { hmac = { secret-file = \"secrets/am.token\" } }"
+    ));
+    let longer = GOOD.replace(
+        "kind = \"alertmanager\"\nauth = { bearer-file = \"secrets/am.token\" }",
+        "kind = \"alertmanager\"\ndedupe-seconds = 601\nauth = { hmac = { secret-file = \"secrets/am.token\" } }",
+    );
+    assert!(
+        longer != GOOD && parse(&longer).is_ok(),
+        "a code is good for five minutes before its time and five after"
+    );
+}
+
+#[test]
 fn two_ways_to_authenticate() {
     insta::assert_snapshot!(with(
         "{ bearer-file = \"secrets/am.token\" }",

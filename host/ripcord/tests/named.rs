@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use ripcord::commands::check::{CheckOptions, Report, Scope, check};
@@ -38,7 +39,11 @@ policy = "last-known-good"
 
 async fn run(text: &str, scope: Scope, alert: Option<&str>) -> (Report, String) {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).unwrap();
+    let write = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
     write("ada.token", b"0123456789abcdef0123");
     write("am.token", b"fedcba9876543210fedc");
     write("empty.token", b"");
@@ -49,7 +54,7 @@ async fn run(text: &str, scope: Scope, alert: Option<&str>) -> (Report, String) 
     let options = CheckOptions { config: folder.path().join("ripcord.toml"), alert, scope };
     let report = check(&options).await;
     assert!(!folder.path().join("data").exists(), "looking leaves nothing behind");
-    let shown = report.to_string().replace(&folder.path().display().to_string(), "DIR");
+    let shown = report.text().plain().replace(&folder.path().display().to_string(), "DIR");
     (report, shown)
 }
 

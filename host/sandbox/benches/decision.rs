@@ -15,7 +15,7 @@ use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerIn
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_sandbox::{
-    Deciding, FuelCheck, Limits, Policy, Progress, Replayed, Sandbox, SandboxConfig, replay,
+    Deciding, Examiner, FuelCheck, Limits, Policy, Progress, Replayed, Sandbox, SandboxConfig, replay,
 };
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -172,7 +172,7 @@ impl Bare {
 
 fn decision(criterion: &mut Criterion) {
     let bytes = component();
-    let sandbox = Sandbox::new(SandboxConfig::default()).expect("sandbox");
+    let sandbox = Sandbox::new(SandboxConfig::new(Examiner::ThisProcess)).expect("sandbox");
     let policy = sandbox.load(&bytes).expect("loads");
     let mut question = question(&policy);
     let (deciding, facts) = decided(&policy, &question);

@@ -8,9 +8,18 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt, Permissions, PermissionsExt};
 use ripcord_core::digest::Digest;
 
-/// A larger entry is not read: no component that is accepted compiles to so much.
-const ENTRY_BYTES_MAX: u64 = 512 << 20;
-const CHECK_BYTES: usize = 32;
+/// More compiled code is taken from nowhere, not from here either.
+pub(crate) const CODE_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const CHECK_BYTES: usize = 32;
+const ENTRY_BYTES_MAX: u64 = CODE_BYTES_MAX + CHECK_BYTES as u64;
+/// Each new component and each release leaves an entry, so the ones that were not used for longest go.
+const ENTRIES_MAX: usize = 500;
+const TOTAL_BYTES_MAX: u64 = 1 << 30;
+
+const USED_NOW: rustix::fs::Timestamps = {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    rustix::fs::Timestamps { last_access: now, last_modification: now }
+};
 
 /// A directory that cannot hold compiled code.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +69,11 @@ fn check_private(dir: &Dir, path: &str) -> Result<(), CacheDirError> {
     if mode & 0o022 == 0 { Ok(()) } else { Err(CacheDirError::Writable { path: path.to_owned(), mode }) }
 }
 
+/// Binds compiled code to its component and engine, so that a whole entry under another name fails too.
+pub(crate) fn check(component: &Digest, engine: &Digest, code: &[u8]) -> Digest {
+    Digest::tagged("ripcord code 1", &[component.as_bytes(), engine.as_bytes(), code])
+}
+
 /// Compiled code by digest of component and of all that compiling depends on.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -77,18 +91,13 @@ impl Cache {
         format!("{component}-{}.code", self.engine.short())
     }
 
-    /// Binds the code to its component and engine, so that a whole entry under another name fails too.
-    fn check(&self, component: &Digest, code: &[u8]) -> Digest {
-        Digest::tagged("ripcord code 1", &[component.as_bytes(), self.engine.as_bytes(), code])
-    }
-
     /// The compiled code of `component`, if there is an entry and it passes its check.
     pub(crate) fn read(&self, component: &Digest) -> Option<Vec<u8>> {
         let name = self.name(component);
         match self.read_entry(&name) {
             Ok(mut entry) => {
                 let code = entry.split_off(CHECK_BYTES.min(entry.len()));
-                if entry == self.check(component, &code).as_bytes() {
+                if entry == check(component, &self.engine, &code).as_bytes() {
                     return Some(code);
                 }
                 tracing::warn!(entry = name, "compiled code fails its check: compiling again");
@@ -111,6 +120,8 @@ impl Cache {
         if metadata.len() > ENTRY_BYTES_MAX {
             return Err(std::io::Error::other("it is too large"));
         }
+        // Only the order in which entries are forgotten depends on it.
+        let _ = rustix::fs::futimens(&file, &USED_NOW);
         let mut entry = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
         file.take(ENTRY_BYTES_MAX).read_to_end(&mut entry)?;
         Ok(entry)
@@ -122,6 +133,38 @@ impl Cache {
         if let Err(error) = self.write_entry(&name, component, code) {
             tracing::warn!(entry = name, %error, "compiled code cannot be kept: the next start compiles again");
         }
+        if let Err(error) = self.forget_unused(ENTRIES_MAX, TOTAL_BYTES_MAX) {
+            tracing::warn!(%error, "compiled code that is not used any more cannot be removed: the cache grows");
+        }
+    }
+
+    /// Removes what was not used for longest until no more than so many files and bytes are left; what an interrupted write left is among them.
+    fn forget_unused(&self, entries_max: usize, bytes_max: u64) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in self.dir.entries()? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file() {
+                let used = (metadata.mtime(), metadata.mtime_nsec());
+                entries.push((used, entry.file_name(), metadata.len()));
+            }
+        }
+        entries.sort();
+        let mut bytes: u64 = entries.iter().map(|(_, _, length)| length).sum();
+        let mut count = entries.len();
+        for (_, name, length) in entries {
+            if count <= entries_max && bytes <= bytes_max {
+                break;
+            }
+            match self.dir.remove_file(name) {
+                // Another process may have been quicker.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            count -= 1;
+            bytes -= length;
+        }
+        Ok(())
     }
 
     fn write_entry(&self, name: &str, component: &Digest, code: &[u8]) -> std::io::Result<()> {
@@ -132,7 +175,7 @@ impl Cache {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let written = self.dir.open_with(&beside, &options).and_then(|mut file| {
-            file.write_all(self.check(component, code).as_bytes())?;
+            file.write_all(check(component, &self.engine, code).as_bytes())?;
             file.write_all(code)?;
             file.sync_all()
         });
@@ -183,6 +226,30 @@ mod tests {
         }
         cache.dir.write(cache.name(&component), &whole).expect("writes");
         assert!(cache.read(&component).is_some());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_is_forgotten_first() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let cache = cache(&dir, "engine");
+        let components: Vec<_> = (0..4_u8).map(|number| Digest::of([number])).collect();
+        let age = |component: &Digest, seconds: u64| {
+            let file = std::fs::File::options()
+                .write(true)
+                .open(dir.path().join("code").join(cache.name(component)))
+                .expect("opens");
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).expect("sets");
+        };
+        for (component, seconds) in components.iter().zip(1..) {
+            cache.write(component, b"code");
+            age(component, seconds);
+        }
+        let kept = || components.iter().map(|one| cache.dir.exists(cache.name(one))).collect::<Vec<_>>();
+        assert!(cache.read(&components[0]).is_some(), "the oldest is used");
+        cache.forget_unused(3, u64::MAX).expect("forgets");
+        assert_eq!(kept(), [true, false, true, true]);
+        cache.forget_unused(500, 2 * (CHECK_BYTES as u64 + 4)).expect("forgets");
+        assert_eq!(kept(), [true, false, false, true]);
     }
 
     #[test]

@@ -2,15 +2,13 @@
 
 use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::fact::{Fact, FactKind, Request, Unavailable, UnavailableReason};
-use ripcord_core::policy::Role;
 use ripcord_core::role::{Answer, Question, Step};
 
-use crate::contract::{Case, Spent};
+use crate::contract::Case;
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
-use crate::manifest::check_request;
 use crate::policy::Policy;
-use crate::recording::Header;
+use crate::recording::{Header, Spent};
 use crate::state::LogLine;
 
 /// What a call brought the decision to.
@@ -58,34 +56,15 @@ pub struct Deciding {
     phase: Phase,
 }
 
-pub(crate) fn missing_role(policy: &Policy, role: Role) -> Option<Fault> {
-    (!policy.roles().contains(&role)).then(|| FaultKind::RoleNotExported { role }.into())
-}
-
-/// Checks what does not depend on earlier rounds.
-pub(crate) fn check_step(
-    step: &Step,
-    policy: &Policy,
-    role: Role,
-    grant: &[FactKind],
-    limits: &Limits,
-) -> Result<(), FaultKind> {
-    match step {
-        Step::Need(requests) => {
-            if requests.len() > limits.requests_max as usize {
-                return Err(FaultKind::TooManyRequests { limit: limits.requests_max });
-            }
-            requests.iter().try_for_each(|request| check_request(request, role, policy.manifest(), grant))
-        }
-        Step::Done(answer) if answer.memo.len() as u64 > limits.memo_bytes_max => {
-            Err(FaultKind::MemoTooLarge { limit_bytes: limits.memo_bytes_max })
-        }
-        Step::Done(_) => Ok(()),
+impl Policy {
+    /// Begins a decision, which is recorded.
+    pub fn begin(&self, question: &Question, grant: &[FactKind], limits: &Limits) -> Deciding {
+        Deciding::new(self.clone(), question, grant, limits)
     }
 }
 
 impl Deciding {
-    pub(crate) fn new(policy: Policy, question: &Question, grant: &[FactKind], limits: &Limits) -> Self {
+    fn new(policy: Policy, question: &Question, grant: &[FactKind], limits: &Limits) -> Self {
         let header = Header {
             contract: policy.contract().to_owned(),
             policy: policy.reference().clone(),
@@ -99,7 +78,7 @@ impl Deciding {
     }
 
     pub(crate) fn with_case(policy: Policy, header: Header, case: Box<dyn Case>) -> Self {
-        let phase = missing_role(&policy, header.role).map_or(Phase::Asking, Phase::Fault);
+        let phase = policy.missing_role(header.role).map_or(Phase::Asking, Phase::Fault);
         Self { policy, header, case, rounds: Vec::new(), asked: Vec::new(), fact_bytes: 0, phase }
     }
 
@@ -137,7 +116,7 @@ impl Deciding {
         let ran = self.case.call(limits);
         self.rounds.push(Spent { facts, fuel: ran.fuel, log: ran.log });
         let step = ran.outcome?;
-        check_step(&step, &self.policy, self.header.role, &self.header.granted, limits)?;
+        self.policy.check_step(&step, self.header.role, &self.header.granted, limits)?;
         let requests = match step {
             Step::Done(answer) => return Ok(Phase::Done(answer)),
             Step::Need(requests) => requests,

@@ -60,9 +60,9 @@ pub enum FaultKind {
     #[error("the policy's memo is larger than {limit_bytes} bytes; remember less, or raise `memo_bytes_max`")]
     MemoTooLarge { limit_bytes: u64 },
     #[error(
-        "the policy wrote more than {limit_lines} log lines in one call; write less, or raise `log_lines_max`"
+        "the policy wrote more than {limit_lines} log lines or {limit_bytes} bytes of them in one call; write less, or raise `log_lines_max` or `log_bytes_max`"
     )]
-    LogFlood { limit_lines: u32 },
+    LogFlood { limit_lines: u32, limit_bytes: u64 },
     #[error("the policy's output cannot be used: {reason}")]
     BadOutput { reason: String },
     #[error(

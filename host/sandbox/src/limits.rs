@@ -20,6 +20,8 @@ pub struct Limits {
     pub log_lines_max: u32,
     /// Longer lines are cut there, in bytes.
     pub log_line_bytes_max: u64,
+    /// All lines of one call, in bytes: they are part of the recording.
+    pub log_bytes_max: u64,
     /// Facts asked for in one round.
     pub requests_max: u32,
     /// What a policy may remember, in bytes.
@@ -37,6 +39,22 @@ pub struct Limits {
 /// The most linear memory that one instance can have, whatever [`Limits`] say: the size of a slot.
 pub const MEMORY_BYTES_CEILING: u64 = 128 << 20;
 
+impl Limits {
+    /// The limits of `describe`: it answers with constants, and nobody has approved it yet.
+    pub(crate) fn for_describing() -> Self {
+        Self {
+            // A twentieth of a second of pure computing.
+            fuel: 50_000_000,
+            memory_bytes_max: 16 << 20,
+            // A settings schema at its limit, and the rest.
+            output_bytes_max: 512 << 10,
+            log_lines_max: 20,
+            wall_clock_ms: 2_000,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     /// A decision over 10,000 points takes about ten million units of fuel and half a millisecond; these leave room for a hundred times as much.
     fn default() -> Self {
@@ -53,6 +71,7 @@ impl Default for Limits {
             text_bytes_max: 16 << 10,
             log_lines_max: 200,
             log_line_bytes_max: 4 << 10,
+            log_bytes_max: 64 << 10,
             requests_max: 64,
             memo_bytes_max: 8 << 10,
             // Starter policies need two.

@@ -1,6 +1,6 @@
 //! From bytes to a policy, or to a sentence that says what to do.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::policy::{PolicyRef, Role};
@@ -8,17 +8,19 @@ use wasmparser::Parser;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use crate::contract::{self, CONTRACT_VERSIONS, Export};
+use crate::contract::{self, CONTRACT_VERSIONS, Contract, Export};
+use crate::examine::{self, ExaminationError, Examiner};
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::policy::Policy;
-use crate::run::message;
-use crate::sandbox::Shared;
+use crate::shared::Shared;
+use crate::text::cut;
 
-/// Compiling takes time and memory in proportion to this, and is not metered.
-const COMPONENT_BYTES_MAX: usize = 32 << 20;
+/// More is not even read. What compiling takes is not in proportion to this: see [`crate::examine`].
+pub const COMPONENT_BYTES_MAX: usize = 32 << 20;
 const LOG: &str = "log";
+const NAME_BYTES_SHOWN: usize = 150;
 
 /// A component that cannot be a policy.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +51,9 @@ pub enum LoadError {
         "this is a core module, not a component; build the policy with `ripcord policy build`, which wraps it"
     )]
     CoreModule,
-    /// Broken, or uses a proposal that is off.
-    #[error(
-        "the component is broken or uses a WebAssembly feature that policies may not: {message}; build it again with `ripcord policy build`"
-    )]
-    Invalid {
-        /// What the validator said.
-        message: String,
-    },
+    /// Refused by the examiner, or by the compiler.
+    #[error(transparent)]
+    Examination(#[from] ExaminationError),
     /// Imports functions.
     #[error(
         "the component imports {what}; policies get everything as arguments and may import nothing but `ripcord:policy/log`. {advice}"
@@ -107,18 +104,25 @@ pub enum LoadError {
     },
 }
 
-pub(crate) fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Policy, LoadError> {
+/// Where a component is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Anywhere.
+    Unapproved,
+    /// This program.
+    Embedded,
+}
+
+pub(crate) fn load(shared: &Arc<Shared>, bytes: &[u8], origin: Origin) -> Result<Policy, LoadError> {
     check_header(bytes)?;
     let digest = Digest::of(bytes);
-    let component = compile(shared, bytes, &digest)?;
-    check_imports(shared, &component)?;
-    let export = find_contract(shared, &component)?;
-    let roles = export.roles.clone();
-    let linked = contract::link(shared, &component, &export)
-        .map_err(|message| LoadError::ContractMismatch { version: export.version, message })?;
-    let raw = linked.describe(&Limits::default()).outcome.map_err(LoadError::Describe)?;
+    let (component, new_code) = component(shared, bytes, &digest, origin)?;
+    let (export, linked) = link(shared, &component)?;
+    let roles = export.roles;
+    let limits = Limits::for_describing();
+    let raw = linked.describe(&limits).outcome.map_err(LoadError::Describe)?;
     // The names of a draft stay while its records grow: what was built against an older one is refused here, not in its first decision.
-    linked.compare_types(&Limits::default()).outcome.map_err(|fault| match fault.kind {
+    linked.compare_types(&limits).outcome.map_err(|fault| match fault.kind {
         FaultKind::BadOutput { reason } => {
             LoadError::ContractMismatch { version: export.version, message: reason }
         }
@@ -126,8 +130,27 @@ pub(crate) fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Policy, LoadErr
     })?;
     let (manifest, schema) =
         manifest::check(raw, &roles).map_err(|message| LoadError::Manifest { message })?;
+    // Only now: what is kept has passed everything.
+    if let (Some(cache), Some(code)) = (&shared.cache, new_code) {
+        cache.write(&digest, &code);
+    }
     let reference = PolicyRef { name: manifest.name.clone(), version: manifest.version.clone(), digest };
     Ok(Policy::new(reference, manifest, roles, schema, linked, shared.id.clone()))
+}
+
+/// Checks imports and exports and links; nothing of the component runs.
+fn link(shared: &Arc<Shared>, component: &Component) -> Result<(Export, Arc<dyn Contract>), LoadError> {
+    check_imports(shared, component)?;
+    let export = find_contract(shared, component)?;
+    let linked = contract::link(shared, component, &export)
+        .map_err(|message| LoadError::ContractMismatch { version: export.version, message })?;
+    Ok((export, linked))
+}
+
+/// Does what [`load`] does before it asks the component anything, for what it costs.
+pub(crate) fn link_unasked(shared: &Arc<Shared>, component: &Component) {
+    // The parent says the same, and to someone.
+    let _ = link(shared, component);
 }
 
 fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
@@ -143,31 +166,46 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn compile(shared: &Shared, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
-    if let Some(component) = shared.cache.as_ref().and_then(|cache| {
-        let code = cache.read(digest)?;
-        deserialize(shared, &code)
-    }) {
-        return Ok(component);
+/// The compiled component, and its code if that is not in the cache yet.
+fn component(
+    shared: &Shared,
+    bytes: &[u8],
+    digest: &Digest,
+    origin: Origin,
+) -> Result<(Component, Option<Vec<u8>>), LoadError> {
+    let cached = shared.cache.as_ref().and_then(|cache| cache.read(digest));
+    if let Some(component) = cached.and_then(|code| deserialize(shared, &code)) {
+        return Ok((component, None));
     }
-    let component = Component::from_binary(&shared.engine, bytes)
-        .map_err(|error| LoadError::Invalid { message: message(&error) })?;
-    if let Some(cache) = &shared.cache {
-        match component.serialize() {
-            Ok(code) => cache.write(digest, &code),
-            Err(error) => tracing::warn!(%error, "compiled code cannot be written out"),
+    match (&shared.examiner, origin) {
+        (Examiner::Program { program, arguments }, Origin::Unapproved) => {
+            let _one_at_a_time = shared.examining.lock().unwrap_or_else(PoisonError::into_inner);
+            let code = examine::ask(program, arguments, bytes, &shared.code)?;
+            let component = deserialize(shared, &code).ok_or_else(|| ExaminationError::NoExaminer {
+                program: program.display().to_string(),
+                reason: "its code is of another engine".into(),
+            })?;
+            Ok((component, Some(code)))
+        }
+        (Examiner::ThisProcess, _) | (_, Origin::Embedded) => {
+            examine::count(bytes).map_err(ExaminationError::from)?;
+            let component = examine::compile(&shared.engine, bytes).map_err(ExaminationError::from)?;
+            let code = shared.cache.is_some().then(|| component.serialize()).transpose();
+            let code =
+                code.inspect_err(|error| tracing::warn!(%error, "compiled code cannot be written out"));
+            Ok((component, code.ok().flatten()))
         }
     }
-    Ok(component)
 }
 
 /// The one place where the host runs code that it did not just compile itself.
 #[allow(unsafe_code)]
 fn deserialize(shared: &Shared, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes must be what `Component::serialize` of this engine wrote. `Cache::read` gives them only if they carry the digest, bound
-    // to this component, engine release, settings and processor, that `Cache::write` put before them; it reads only from a directory and a
-    // file that no other user may write, and the bytes are a private copy that cannot change any more. The engine itself checks its version
-    // and settings in their header once more.
+    // SAFETY: the bytes must be what `Component::serialize` of this engine wrote. Both sources of them, `Cache::read` and `examine::ask`, give
+    // them only with a digest that binds them to this component, engine release, settings and processor. The cache reads only from a directory
+    // and a file that no other user may write. The examiner is a child of this process, reached by a socket that nobody else holds, and runs no
+    // code of the component. The bytes are a private copy that cannot change any more, and the engine itself checks its version and settings in
+    // their header once more.
     let component = unsafe { Component::deserialize(&shared.engine, code) };
     component
         .inspect_err(|error| tracing::warn!(%error, "compiled code is of another engine: compiling again"))
@@ -181,7 +219,14 @@ fn contract_name(name: &str) -> Option<(&str, &str)> {
 }
 
 fn unknown(name: &str, version: &str) -> LoadError {
-    LoadError::UnknownContract { version: version.to_owned(), name: name.to_owned() }
+    LoadError::UnknownContract { version: shown(version), name: shown(name) }
+}
+
+/// A component's names may be as long as it is.
+fn shown(name: &str) -> String {
+    let mut name = name.to_owned();
+    cut(&mut name, NAME_BYTES_SHOWN);
+    name
 }
 
 /// Interfaces without functions carry only types and may be imported.
@@ -191,7 +236,7 @@ fn check_imports(shared: &Shared, component: &Component) -> Result<(), LoadError
         let ComponentItem::ComponentInstance(interface) = import.ty else {
             match import.ty {
                 ComponentItem::Type(_) => continue,
-                _ => return foreign(format!("`{name}`")),
+                _ => return foreign(format!("`{}`", shown(name))),
             }
         };
         if let Some((_, version)) = contract_name(name)
@@ -205,7 +250,7 @@ fn check_imports(shared: &Shared, component: &Component) -> Result<(), LoadError
         let item =
             interface.exports(&shared.engine).find(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)));
         if let Some((item, _)) = item {
-            return foreign(format!("`{item}` of `{name}`"));
+            return foreign(format!("`{}` of `{}`", shown(item), shown(name)));
         }
     }
     Ok(())

@@ -32,8 +32,8 @@ pub(crate) fn check(raw: RawManifest, roles: &[Role]) -> Result<(Manifest, Schem
     if raw.settings_schema.len() > SCHEMA_BYTES_MAX {
         return Err(format!("its settings schema is larger than {SCHEMA_BYTES_MAX} bytes"));
     }
-    let schema = Schema::read(&raw.settings_schema)
-        .map_err(|error| format!("its settings schema is not a JSON Schema (2020-12): {error}"))?;
+    let schema =
+        Schema::read(&raw.settings_schema).map_err(|error| format!("its settings schema {error}"))?;
     check_grants(&raw.grants, roles)?;
     let manifest = Manifest {
         name,
@@ -52,6 +52,9 @@ fn check_grants(grants: &[Grant], roles: &[Role]) -> Result<(), String> {
         }
         if grants[..index].iter().any(|before| before.role == *role) {
             return Err(format!("it lists the role {role} twice"));
+        }
+        if let Some(kind) = (0..may_request.len()).find(|at| may_request[..*at].contains(&may_request[*at])) {
+            return Err(format!("it lists `{}` twice in the role {role}", may_request[kind]));
         }
         // A trial has effects on the endpoint, and a trigger is asked at any time.
         let trial = may_request.iter().find(|kind| matches!(kind, FactKind::Golden | FactKind::Recheck));

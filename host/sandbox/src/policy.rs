@@ -8,10 +8,10 @@ use ripcord_core::role::{Question, Step};
 use serde_json::Value;
 
 use crate::contract::Contract;
-use crate::deciding::{self, Deciding};
 use crate::engine::EngineId;
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
+use crate::manifest::check_request;
 use crate::settings::{Schema, SettingsError};
 use crate::state::LogLine;
 
@@ -89,12 +89,12 @@ impl Policy {
 
     /// Asks once. `grant` is what the operator lets it see, within its manifest.
     pub fn call(&self, question: &Question, grant: &[FactKind], limits: &Limits) -> Call {
-        if let Some(fault) = deciding::missing_role(self, question.role()) {
+        if let Some(fault) = self.missing_role(question.role()) {
             return Call { outcome: Err(fault), fuel: 0, log: Vec::new() };
         }
         let ran = self.0.contract.clone().ask(question).call(limits);
         let outcome = ran.outcome.and_then(|step| {
-            deciding::check_step(&step, self, question.role(), grant, limits)?;
+            self.check_step(&step, question.role(), grant, limits)?;
             Ok(step)
         });
         Call { outcome, fuel: ran.fuel, log: ran.log }
@@ -103,7 +103,7 @@ impl Policy {
     /// Asks once, with the role's `input` in the contract's own JSON: what `serde` derives for its types. The whole manifest is granted.
     pub fn call_in_json(&self, role: Role, input: Value, limits: &Limits) -> CallInJson {
         let refused = |fault: Fault| CallInJson { outcome: Err(fault), fuel: 0 };
-        if let Some(fault) = deciding::missing_role(self, role) {
+        if let Some(fault) = self.missing_role(role) {
             return refused(fault);
         }
         let mut case = match self.0.contract.clone().ask_in_json(role, input) {
@@ -115,14 +115,36 @@ impl Policy {
         };
         let ran = case.call(limits);
         let outcome = ran.outcome.and_then(|step| {
-            deciding::check_step(&step, self, role, self.manifest().may_request(role), limits)?;
+            self.check_step(&step, role, self.manifest().may_request(role), limits)?;
             Ok(case.step_in_json())
         });
         CallInJson { outcome, fuel: ran.fuel }
     }
 
-    /// Begins a decision, which is recorded.
-    pub fn begin(&self, question: &Question, grant: &[FactKind], limits: &Limits) -> Deciding {
-        Deciding::new(self.clone(), question, grant, limits)
+    /// The fault of asking it in a role that it does not fill.
+    pub(crate) fn missing_role(&self, role: Role) -> Option<Fault> {
+        (!self.roles().contains(&role)).then(|| FaultKind::RoleNotExported { role }.into())
+    }
+
+    /// Checks what does not depend on earlier rounds.
+    pub(crate) fn check_step(
+        &self,
+        step: &Step,
+        role: Role,
+        grant: &[FactKind],
+        limits: &Limits,
+    ) -> Result<(), FaultKind> {
+        match step {
+            Step::Need(requests) => {
+                if requests.len() > limits.requests_max as usize {
+                    return Err(FaultKind::TooManyRequests { limit: limits.requests_max });
+                }
+                requests.iter().try_for_each(|request| check_request(request, role, self.manifest(), grant))
+            }
+            Step::Done(answer) if answer.memo.len() as u64 > limits.memo_bytes_max => {
+                Err(FaultKind::MemoTooLarge { limit_bytes: limits.memo_bytes_max })
+            }
+            Step::Done(_) => Ok(()),
+        }
     }
 }

@@ -7,7 +7,6 @@ use ripcord_core::fact::FactKind;
 use ripcord_core::policy::{PolicyRef, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::Spent;
 use crate::engine::EngineId;
 use crate::fault::Fault;
 use crate::limits::Limits;
@@ -62,6 +61,14 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
     pub(crate) granted: Vec<FactKind>,
     pub(crate) role: Role,
+}
+
+/// What one round cost.
+#[derive(Debug, Clone)]
+pub(crate) struct Spent {
+    pub(crate) facts: u32,
+    pub(crate) fuel: u64,
+    pub(crate) log: Vec<LogLine>,
 }
 
 /// The stored form. `Q`, `R` and `A` are question, request and answer in the guest's contract version.

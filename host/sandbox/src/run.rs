@@ -9,7 +9,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use crate::fault::{Fault, FaultKind};
 use crate::limits::{Limits, MEMORY_BYTES_CEILING};
-use crate::sandbox::Shared;
+use crate::shared::Shared;
 use crate::slots::ticks;
 use crate::state::{LogLine, State, Stop};
 use crate::text::cut;
@@ -82,7 +82,10 @@ impl Linked {
                     FaultKind::OutOfMemory { limit_bytes: limits.memory_bytes_max.min(MEMORY_BYTES_CEILING) }
                 }
                 Stop::Table => FaultKind::TableTooLarge { limit: limits.table_elements_max },
-                Stop::LogFlood => FaultKind::LogFlood { limit_lines: limits.log_lines_max },
+                Stop::LogFlood => FaultKind::LogFlood {
+                    limit_lines: limits.log_lines_max,
+                    limit_bytes: limits.log_bytes_max,
+                },
                 Stop::HostMemory => FaultKind::Host { message: stop.to_string() },
             });
         }

@@ -1,15 +1,16 @@
 //! The sandbox: one engine, its slots, its clock and its compiled code.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
-use wasmtime::Engine;
 
 use crate::cache::{Cache, CacheDirError};
 use crate::engine::{self, EngineId};
-use crate::load::{self, LoadError};
+use crate::examine::Examiner;
+use crate::load::{self, LoadError, Origin};
 use crate::policy::Policy;
+use crate::shared::Shared;
 use crate::slots::Slots;
 
 /// How many instances run at once unless configured: a handful is enough, because no instance waits for anything.
@@ -24,11 +25,14 @@ pub struct SandboxConfig {
     pub cache_dir: Option<Dir>,
     /// Instances at once, 1 to 1000.
     pub slots: u32,
+    /// Where components are validated and compiled that nobody has approved.
+    pub examiner: Examiner,
 }
 
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self { cache_dir: None, slots: SLOTS_DEFAULT }
+impl SandboxConfig {
+    /// Without a cache, with as many slots as a host has unless configured.
+    pub fn new(examiner: Examiner) -> Self {
+        Self { cache_dir: None, slots: SLOTS_DEFAULT, examiner }
     }
 }
 
@@ -51,14 +55,6 @@ pub enum SandboxError {
     Clock(#[source] std::io::Error),
 }
 
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) id: EngineId,
-    pub(crate) cache: Option<Cache>,
-    pub(crate) slots: Slots,
-    pub(crate) engine: Engine,
-}
-
 /// Loads policies and runs them. Clones share one engine.
 #[derive(Debug, Clone)]
 pub struct Sandbox(Arc<Shared>);
@@ -74,12 +70,30 @@ impl Sandbox {
         let code = engine::code_digest(&engine);
         let cache = config.cache_dir.map(|dir| Cache::new(dir, code)).transpose()?;
         let slots = Slots::new(config.slots, engine.clone()).map_err(SandboxError::Clock)?;
-        Ok(Self(Arc::new(Shared { id: EngineId::current(), cache, slots, engine })))
+        Ok(Self(Arc::new(Shared {
+            id: EngineId::current(),
+            code,
+            cache,
+            slots,
+            engine,
+            examiner: config.examiner,
+            examining: Mutex::new(()),
+        })))
     }
 
-    /// Compiles a component, or takes its compiled code from the cache, and asks it to describe itself.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// Examines and compiles a component within the budget for bytes that nobody has approved, or takes its compiled code from the cache; then
+    /// asks it to describe itself.
     pub fn load(&self, bytes: &[u8]) -> Result<Policy, LoadError> {
-        load::load(&self.0, bytes)
+        load::load(&self.0, bytes, Origin::Unapproved)
+    }
+
+    /// As [`Sandbox::load`], for a component that is part of this program: it was built with it, so no examiner is started.
+    pub fn load_embedded(&self, bytes: &'static [u8]) -> Result<Policy, LoadError> {
+        load::load(&self.0, bytes, Origin::Embedded)
     }
 
     /// As [`Sandbox::load`], for a component whose digest is pinned by configuration or by a record.

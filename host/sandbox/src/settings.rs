@@ -3,8 +3,15 @@
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
+use crate::schema_cost::{self, TooCostly};
+use crate::text::cut;
+
 /// More would not be read.
 const MISTAKES_MAX: usize = 20;
+/// A schema's own words, an `enum` for one, come back in what is said about a mistake.
+const MESSAGE_BYTES_MAX: usize = 600;
+/// Of one compiled regular expression, and of what matching with it keeps.
+const PATTERN_COMPILED_BYTES_MAX: usize = 256 << 10;
 
 /// Settings that the policy's schema refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +44,10 @@ impl std::fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 /// A schema, ready to check settings.
-pub(crate) struct Schema(Validator);
+pub(crate) struct Schema {
+    text: Value,
+    validator: Validator,
+}
 
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,32 +56,51 @@ impl std::fmt::Debug for Schema {
 }
 
 impl Schema {
-    /// Reads a schema. It is a guest's: it fetches nothing, and its patterns run in linear time.
+    /// Reads a schema. It is a guest's: what it costs is counted first, it fetches nothing, and its patterns run in linear time. The error is
+    /// the rest of a sentence about it.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        jsonschema::draft202012::options()
+        let no_schema = |why: String| bounded(format!("is not a JSON Schema (2020-12): {why}"));
+        let schema: Value = serde_json::from_str(text).map_err(|error| no_schema(error.to_string()))?;
+        schema_cost::check_schema(&schema).map_err(|error| format!("cannot be used: {error}"))?;
+        let patterns = PatternOptions::regex()
+            .size_limit(PATTERN_COMPILED_BYTES_MAX)
+            .dfa_size_limit(PATTERN_COMPILED_BYTES_MAX);
+        let validator = jsonschema::draft202012::options()
             .offline()
-            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .with_pattern_options(patterns)
             .build(&schema)
-            .map(Self)
             .map_err(|error| match error.instance_path().as_str() {
-                "" => error.to_string(),
-                path => format!("at `{path}`: {error}"),
-            })
+                "" => no_schema(error.to_string()),
+                path => no_schema(format!("at `{path}`: {error}")),
+            })?;
+        Ok(Self { text: schema, validator })
     }
 
     pub(crate) fn check(&self, settings: &Value) -> Result<(), SettingsError> {
+        schema_cost::check_settings(&self.text, settings)?;
         let mistakes: Vec<_> = self
-            .0
+            .validator
             .iter_errors(settings)
             .take(MISTAKES_MAX)
             .map(|error| SettingsMistake {
                 path: error.instance_path().as_str().to_owned(),
-                message: error.to_string(),
+                message: bounded(error.to_string()),
             })
             .collect();
         if mistakes.is_empty() { Ok(()) } else { Err(SettingsError { mistakes }) }
     }
+}
+
+impl From<TooCostly> for SettingsError {
+    fn from(error: TooCostly) -> Self {
+        let message = format!("the policy's schema cannot be used: {error}");
+        Self { mistakes: vec![SettingsMistake { path: String::new(), message }] }
+    }
+}
+
+fn bounded(mut text: String) -> String {
+    cut(&mut text, MESSAGE_BYTES_MAX);
+    text
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(crate) enum Stop {
     Memory,
     #[error("too many table elements")]
     Table,
-    #[error("too many log lines")]
+    #[error("too many log lines, or too long ones")]
     LogFlood,
     #[error("the host is out of memory")]
     HostMemory,
@@ -38,6 +38,8 @@ pub(crate) struct State {
     log: Vec<LogLine>,
     log_lines_max: usize,
     log_line_bytes_max: usize,
+    /// What may still be written.
+    log_bytes_left: u64,
 }
 
 impl State {
@@ -50,6 +52,7 @@ impl State {
             log: Vec::new(),
             log_lines_max: limits.log_lines_max as usize,
             log_line_bytes_max: usize::try_from(limits.log_line_bytes_max).unwrap_or(usize::MAX),
+            log_bytes_left: limits.log_bytes_max,
         }
     }
 
@@ -58,6 +61,7 @@ impl State {
             return Err(Stop::LogFlood);
         }
         cut(&mut text, self.log_line_bytes_max);
+        self.log_bytes_left = self.log_bytes_left.checked_sub(text.len() as u64).ok_or(Stop::LogFlood)?;
         self.log.push(LogLine { severity, text });
         Ok(())
     }

@@ -132,8 +132,15 @@ fn a_log_flood_is_a_fault_and_long_lines_are_cut() {
     let sandbox = sandbox();
     let policy = sandbox.load(&Guest::new(flood).component()).expect("loads");
     let call = ask(&policy);
-    assert_eq!(call.outcome.expect_err("faults").kind, FaultKind::LogFlood { limit_lines: 200 });
+    assert_eq!(
+        call.outcome.expect_err("faults").kind,
+        FaultKind::LogFlood { limit_lines: 200, limit_bytes: 65_536 }
+    );
     assert_eq!(call.log.len(), 200, "what was written is kept");
+    let wide = format!("(loop $again {} (br $again)) unreachable", log(0, 1024, 4_000));
+    let call = ask(&sandbox.load(&Guest::new(wide).component()).expect("loads"));
+    assert!(matches!(call.outcome.expect_err("faults").kind, FaultKind::LogFlood { .. }));
+    assert_eq!(call.log.len(), 16, "as many as fit into 64 KiB");
     let long = format!(
         "(memory.fill (i32.const 40000) (i32.const 65) (i32.const 20000)) {} {IGNORE}",
         log(1, 40_000, 20_000)

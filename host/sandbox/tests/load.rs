@@ -4,7 +4,7 @@
 
 use crate::kit::{Guest, IGNORE, fault_of, sandbox, still_well};
 use ripcord_core::digest::Digest;
-use ripcord_sandbox::{FaultKind, LoadError, Sandbox, SandboxConfig, SandboxError};
+use ripcord_sandbox::{Examiner, FaultKind, LoadError, Sandbox, SandboxConfig, SandboxError};
 
 fn refusal(sandbox: &Sandbox, bytes: &[u8]) -> LoadError {
     sandbox.load(bytes).expect_err("refused")
@@ -261,7 +261,7 @@ fn compiled_code_is_kept_and_checked() {
     let path = dir.path().join("code");
     let start = || {
         let cache_dir = Some(ripcord_sandbox::open_cache_dir(&path).expect("opens"));
-        Sandbox::new(SandboxConfig { cache_dir, slots: 4 }).expect("starts")
+        Sandbox::new(SandboxConfig { cache_dir, slots: 4, examiner: Examiner::ThisProcess }).expect("starts")
     };
     let entry = || {
         let mut names = std::fs::read_dir(&path).expect("reads").map(|entry| entry.expect("entry").path());
@@ -291,7 +291,8 @@ fn compiled_code_is_kept_and_checked() {
 #[test]
 fn a_sandbox_without_slots_is_none() {
     for slots in [0, 1_001] {
-        let error = Sandbox::new(SandboxConfig { cache_dir: None, slots }).expect_err("refused");
+        let error = Sandbox::new(SandboxConfig { slots, ..SandboxConfig::new(Examiner::ThisProcess) })
+            .expect_err("refused");
         assert!(matches!(error, SandboxError::Slots(_)), "{error}");
     }
 }

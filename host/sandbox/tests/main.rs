@@ -6,4 +6,5 @@ mod hostile;
 mod kit;
 mod load;
 mod replay;
+mod untrusted;
 mod words;

@@ -224,6 +224,7 @@ fn exchanges() -> Value {
 fn votes() -> Value {
     let kinds = [VoteKind::Signature, VoteKind::Session, VoteKind::BreakGlass, VoteKind::Other("o".into())];
     let vote = |kind| Vote {
+        key: None,
         person: PersonName::new("ada").expect("name"),
         roles: vec![RoleName::new("approver").expect("name")],
         granted: true,
@@ -365,6 +366,7 @@ fn what_an_approval_is_given() {
         plan: plan(),
         plan_digest: plan().digest().expect("digest"),
         opened_at: UnixMillis(5),
+        clock_jumped: Millis(9),
         facts: vec![],
     };
     insta::assert_json_snapshot!(given(&Question::Approval(input)));

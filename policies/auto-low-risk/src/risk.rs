@@ -100,11 +100,11 @@ fn by_urgency(case: &ApprovalCase, settings: &Settings) -> Option<String> {
 
 fn by_age(case: &ApprovalCase, settings: &Settings) -> Vec<String> {
     let mut reasons = Vec::new();
-    if case.plan.created_at + settings.plan_age_at_most < case.now() {
-        let (age, most) = (age(case, case.plan.created_at), settings.plan_age_at_most);
+    if settings.plan_age_at_most < case.plan_age() {
+        let (age, most) = (case.plan_age().rough(), settings.plan_age_at_most);
         reasons.push(format!("the plan is {age} old, and at most {most} is granted"));
     }
-    if case.now() >= case.plan.expires_at {
+    if case.now() >= case.expires_at() {
         reasons.push("the plan has expired".to_owned());
     }
     if let Some(most) = settings.harm_age_at_most {

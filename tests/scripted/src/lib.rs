@@ -23,6 +23,8 @@ pub struct Settings {
     pub recheck: Duration,
     /// The urgency of its rollbacks.
     pub urgency: ripcord_sdk::settings::Urgency,
+    /// A safe mode that it puts at the end of its ladder.
+    pub fallback: Option<String>,
     /// What it says to a plan.
     pub approval: Word,
     /// How many people `votes` wants.
@@ -66,6 +68,7 @@ impl Default for Settings {
         Self {
             recheck: seconds(1),
             urgency: ripcord_sdk::settings::Urgency::Urgent,
+            fallback: None,
             approval: Word::Grant,
             people: 2,
             expires: hours(1),
@@ -119,7 +122,7 @@ impl Trigger for Scripted {
 impl Planner for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Live];
 
-    fn propose(case: &PlannerCase, facts: &Facts, _: &Settings) -> Step<PlannerAnswer> {
+    fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
         let live: Vec<String> = match live.map(|live| &live.state) {
             Ok(LiveState::Serving(shares)) => {
@@ -138,6 +141,7 @@ impl Planner for Scripted {
                 ladder.push(target);
             }
         }
+        ladder.extend(settings.fallback.clone().map(Target::Fallback));
         if ladder.is_empty() {
             return Ok(PlannerAnswer::nothing_suitable(refused));
         }

@@ -120,28 +120,63 @@ fn other_payloads_are_refused_with_a_sentence() {
     check(r#"{"version":"3","alert":[]}"#, "version `3`");
     check(r#"{"version":4}"#, "`version` is no text");
     check(r#"{"version":"4"}"#, "`alerts`");
+}
+
+#[test]
+fn an_alert_that_cannot_be_judged_is_kept_with_a_sentence() {
+    let check = |alert: &str, expected: &str| {
+        let payload = parse(format!(r#"{{"version":"4","alerts":[{alert}]}}"#).as_bytes()).unwrap();
+        let [bad] = &payload.bad[..] else { panic!("{alert}: {payload:?}") };
+        assert!(
+            payload.alerts.is_empty() && bad.number == 1 && bad.why.contains(expected),
+            "{alert}: {bad:?}"
+        );
+    };
+    check(r#"{"status":"firing","labels":{},"startsAt":"2026-11-22T18:55:06Z"}"#, "has no label `alertname`");
+    check(r#"{"status":"on","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}"#, "status `on`");
+    check(r#"{"status":"firing","labels":{"alertname":"A"},"startsAt":"now"}"#, "bad `startsAt`: `now`");
     check(
-        &alert(r#"{"status":"firing","labels":{},"startsAt":"2026-11-22T18:55:06Z"}"#),
-        "no alert of the payload can be judged: alert 1 has no label `alertname`",
-    );
-    check(
-        &alert(r#"{"status":"on","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}"#),
-        "status `on`",
-    );
-    check(
-        &alert(r#"{"status":"firing","labels":{"alertname":"A"},"startsAt":"now"}"#),
-        "bad `startsAt`: `now`",
-    );
-    check(
-        &alert(
-            r#"{"status":"resolved","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z","endsAt":"x"}"#,
-        ),
+        r#"{"status":"resolved","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z","endsAt":"x"}"#,
         "bad `endsAt`: `x`",
     );
-    check(
-        &alert(r#"{"status":"firing","labels":{"alertname":7},"startsAt":"x"}"#),
-        "alert 1 is not of the known form",
+    check(r#"{"status":"firing","labels":{"alertname":7},"startsAt":"x"}"#, "is not of the known form");
+}
+
+#[test]
+fn a_webhook_of_grafana_itself_is_taken_in() {
+    for name in ["grafana-webhook", "grafana-webhook-one"] {
+        let payload = parse(&fixture(&format!("grafana/{name}.json"))).unwrap();
+        assert!(!payload.alerts.is_empty() && payload.bad.is_empty(), "{name}");
+        let alert = &payload.alerts[0];
+        assert_eq!(alert.rule, "Fraud error ratio");
+        assert_eq!(alert.started_at, text("2026-11-23T09:02:00Z"), "its times have the server's own offset");
+    }
+    // Alertmanager's own version 1 was another format.
+    let old = parse(br#"{"version":"1","alerts":[]}"#).unwrap_err().to_string();
+    assert!(old.contains("version `1`") && old.contains("Grafana"), "{old}");
+}
+
+fn text(instant: &str) -> UnixMillis {
+    let body = format!(
+        r#"{{"version":"4","alerts":[{{"status":"firing","labels":{{"alertname":"A"}},"startsAt":"{instant}"}}]}}"#
     );
+    parse(body.as_bytes()).unwrap().alerts[0].started_at
+}
+
+#[test]
+fn alerts_beyond_the_most_that_a_payload_may_hold_are_counted() {
+    let alert = |number: usize, at: &str| {
+        format!(r#"{{"status":"firing","labels":{{"alertname":"A","n":"{number}"}},"startsAt":"{at}"}}"#)
+    };
+    let mut alerts: Vec<String> = (0..10_003).map(|number| alert(number, "2026-11-22T18:55:06Z")).collect();
+    let payload = |alerts: &[String]| {
+        parse(format!(r#"{{"version":"4","alerts":[{}]}}"#, alerts.join(",")).as_bytes()).unwrap()
+    };
+    let read = payload(&alerts);
+    assert_eq!((read.alerts.len(), read.unread), (10_000, 3));
+    alerts[7] = alert(7, "yesterday");
+    let read = payload(&alerts);
+    assert_eq!((read.alerts.len(), read.bad.len(), read.unread), (9_999, 1, 3), "also where one is bad");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::name::PersonName;
+use crate::name::{IncidentId, PersonName};
 use crate::target::Target;
 
 use super::{FaultNature, FingerprintWord, Observed};
@@ -12,6 +12,8 @@ use super::{FaultNature, FingerprintWord, Observed};
 /// A rung's artefact is at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Staged {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// Of the whole artefact; none for targets without one.
@@ -21,6 +23,8 @@ pub struct Staged {
 /// A rung's artefact is not at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageFailed {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// Why.
@@ -32,8 +36,12 @@ pub struct StageFailed {
 /// Live, immediately before the shift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuardRead {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// The attempt that is to follow, counted from one.
+    pub attempt: u32,
     /// As observed.
     pub live: Observed,
     /// Automatic shifts of all services of this host within the last hour.
@@ -46,6 +54,8 @@ pub struct GuardRead {
 /// The intent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShiftBegan {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// Counted from one.
@@ -74,6 +84,8 @@ pub enum ShiftOutcome {
 /// The shift call came back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShiftReturned {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// Counted from one.
@@ -101,6 +113,8 @@ pub enum ProbeWord {
 /// The world was asked what became of the shift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShiftProbed {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// Counted from one.
@@ -112,6 +126,10 @@ pub struct ShiftProbed {
 /// A person said what became of the shift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShiftAnswered {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// Which of the incident's questions, counted from one: an answer to one is none to the next.
+    pub question: u32,
     /// Who.
     pub person: PersonName,
     /// Whether it happened.
@@ -133,6 +151,8 @@ pub enum Happened {
 /// Live after the shift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadBack {
+    /// Of which plan.
+    pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
     /// As observed. Where the fingerprint is the target's, that counts as a proof.
@@ -145,9 +165,6 @@ pub struct ReadBack {
 impl ReadBack {
     /// Whether this shows `target`, however it was proved. Answers to the golden data that are not the target's show something else.
     pub fn shows(&self, target: &Target) -> bool {
-        let live = self.live.state();
-        let served =
-            live.serves(target) || matches!(target, Target::Fallback(_)) && live.sole_version().is_some();
-        served && self.fingerprint != FingerprintWord::Differs
+        self.live.state().serves(target) && self.fingerprint != FingerprintWord::Differs
     }
 }

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
-use crate::name::VersionName;
+use crate::name::{IncidentId, VersionName};
 
 /// A hold and the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HoldMarked {
     /// Of which version.
     pub version: VersionName,
+    /// What was to be written: held by which incident; none is lifted.
+    pub incident: Option<IncidentId>,
     /// None if it was written, else why not.
     pub failed: Option<BlobRef>,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
+use crate::name::IncidentId;
 use crate::plan::{Quorum, Vote};
 use crate::time::UnixMillis;
 
@@ -44,8 +45,8 @@ pub struct ApprovalAsked {
 pub struct ApprovalsAsked {
     /// About which plan.
     pub plan: Digest,
-    /// How many votes they were shown.
-    pub votes: u32,
+    /// What they were asked: the votes that count and the time that is left, see [`Service::ballot`](crate::service::Service::ballot).
+    pub ballot: Digest,
     /// In the order of the configuration.
     pub asked: Vec<ApprovalAsked>,
 }
@@ -53,6 +54,8 @@ pub struct ApprovalsAsked {
 /// A person's word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Voted {
+    /// Of which incident.
+    pub incident: IncidentId,
     /// On which plan.
     pub plan: Digest,
     /// Who and what.

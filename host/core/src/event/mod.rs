@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::name::{PersonName, VersionName};
+use crate::name::{IncidentId, PersonName, VersionName};
 use crate::target::VersionTarget;
 use crate::terms::Terms;
 use crate::time::Millis;
@@ -36,7 +36,9 @@ pub use planning::{
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
 pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
-pub use verifying::{TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked};
+pub use verifying::{
+    PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
+};
 pub use watching::{
     PullRequested, Reason, SignalTaken, SignalsSetAside, TriggerAsked, TriggerWord, TriggersAsked,
 };
@@ -106,21 +108,26 @@ pub enum Event {
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// A person stopped the incident before the pivot.
-    Aborted(PersonSaid),
+    Aborted(AboutIncident),
     /// A person said that it is no incident, or that it is settled.
-    Dismissed(PersonSaid),
+    Dismissed(AboutIncident),
     /// A person stopped all acting on this service.
     Paused(PersonSaid),
     /// A person let it go on.
     Resumed(PersonSaid),
     /// A person lifted a hold.
-    HoldLifted(AboutVersion),
+    HoldLifted(AboutHold),
     /// A person vouched for a version.
     Adopted(Adopted),
     /// An instant that was waited for has come.
     Woke,
     /// The host's clock jumped forward; every deadline moves with it.
     ClockJumped {
+        /// How far.
+        by: Millis,
+    },
+    /// The host's clock is behind what the journal has already; time goes on at half its speed until it has caught up.
+    ClockBehind {
         /// How far.
         by: Millis,
     },
@@ -148,11 +155,24 @@ pub struct PersonSaid {
     pub reason: BlobRef,
 }
 
-/// A person's command about a version.
+/// A person's command about an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AboutVersion {
+pub struct AboutIncident {
     /// Which.
+    pub incident: IncidentId,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
+}
+
+/// A person's command about a hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AboutHold {
+    /// On which version.
     pub version: VersionName,
+    /// The incident that condemned it: a later one is another reason.
+    pub incident: IncidentId,
     /// Who.
     pub person: PersonName,
     /// Why.

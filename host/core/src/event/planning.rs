@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::live::{LiveState, Share};
+use crate::name::IncidentId;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
@@ -44,6 +45,8 @@ pub struct EvidenceGap {
 /// What was preserved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvidencePreserved {
+    /// For which incident.
+    pub incident: IncidentId,
     /// What there is.
     pub items: Vec<EvidenceItem>,
     /// What there is not.
@@ -101,8 +104,17 @@ pub enum PlanWord {
 /// The planner was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
+    /// For which incident.
+    pub incident: IncidentId,
+    /// The number that the plan has, or would have had.
+    pub number: u32,
+    /// What a person asked for when it was made; none left it to the planner.
+    pub wanted: Option<Target>,
     /// None where a person named the target.
     pub decision: Option<Decision>,
+    /// For people: targets that the planner chose and the plan leaves out, and why.
+    #[serde(default)]
+    pub left_out: Option<BlobRef>,
     /// The result.
     pub word: PlanWord,
 }

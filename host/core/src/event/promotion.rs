@@ -25,6 +25,8 @@ pub enum InProduction {
 /// Production, while there is no incident. Only news is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProductionWatched {
+    /// The incident that had ended last when it was looked: what was seen before a rollback says nothing after it.
+    pub after: Option<IncidentId>,
     /// As observed.
     pub live: Observed,
     /// What the registry said is in production.

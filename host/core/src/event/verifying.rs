@@ -8,14 +8,23 @@ use crate::time::UnixMillis;
 
 use super::{Decision, MemoRef, Said};
 
+/// A rung of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlannedRung {
+    /// Of which plan.
+    pub plan: Digest,
+    /// Counted from zero.
+    pub rung: u32,
+}
+
 /// What verification policies are asked about, and trials are run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrialPhase {
-    /// The target of this rung, counted from zero, beside what is live.
-    Preflight(u32),
-    /// This rung, counted from zero, after it was shifted to.
-    Rung(u32),
+    /// The target of this rung, beside what is live.
+    Preflight(PlannedRung),
+    /// This rung, after it was shifted to.
+    Rung(PlannedRung),
     /// The version that someone else put live, seen first at this instant.
     Probation(UnixMillis),
 }

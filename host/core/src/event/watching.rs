@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
-use crate::name::{PersonName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, RoleName, SignalId};
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::{Strategy, Target};
@@ -91,6 +91,8 @@ pub struct TriggersAsked {
 /// A person's wish.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PullRequested {
+    /// The open incident that the pull joins; none opens one.
+    pub incident: Option<IncidentId>,
     /// Who.
     pub person: PersonName,
     /// Their roles at the time.

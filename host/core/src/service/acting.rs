@@ -1,8 +1,10 @@
 //! Carrying out a granted plan: stage, guard, shift, and down the ladder.
 
 use super::{
-    Acting, Authority, Illegal, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting, clear,
+    Acting, Authority, Illegal, Incident, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting,
+    clear,
 };
+use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{
     FaultNature, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan, ShiftOutcome,
@@ -14,16 +16,14 @@ use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
 use crate::time::{Millis, UnixMillis};
 
+/// How long what the guard has seen holds. A shift that is not begun by then, since no host ran or the artefact had to be fetched again, goes through
+/// the guard again.
+pub(super) const GUARD_HOLDS: Millis = Millis::minutes(1);
+
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
 
 impl Acting {
-    /// People agreed to what policies alone could not: it goes on with the guard, which asked for them. What is fetched and tried already is not fetched and
-    /// tried again.
-    pub(super) fn granted_by(self, authority: Authority, at: UnixMillis) -> Self {
-        Self { authority, step: StepState::Guarding(Waiting::from(at)), ..self }
-    }
-
     fn read_back_from(&mut self, at: UnixMillis) {
         self.seems_served = false;
         self.step = StepState::ReadingBack { since: at };
@@ -48,7 +48,14 @@ impl Service {
         }
     }
 
+    /// Stale unless the plan is the one at hand.
+    pub(super) fn is_at_hand(&self, plan: Digest) -> Result<(), Illegal> {
+        let at_hand = self.incident.as_ref().and_then(Incident::plan);
+        if at_hand.is_some_and(|at_hand| at_hand.digest == plan) { Ok(()) } else { Err(Illegal::Stale) }
+    }
+
     pub(super) fn staged(&mut self, staged: &Staged) -> Result<(), Illegal> {
+        self.is_at_hand(staged.plan)?;
         let StepState::Staging(_) = self.acting(staged.rung)?.step else { return Err(Illegal::Stale) };
         let next = self.after_staging(staged.rung);
         self.acting(staged.rung)?.step = next;
@@ -60,6 +67,7 @@ impl Service {
     }
 
     pub(super) fn stage_failed(&mut self, failed: &StageFailed) -> Result<(), Illegal> {
+        self.is_at_hand(failed.plan)?;
         let (at, limit) = (self.at, self.deadlines().stage);
         let acting = self.acting(failed.rung)?;
         let waiting = match acting.step {
@@ -68,6 +76,8 @@ impl Service {
             StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun => {
                 Waiting::from(shifting.since)
             }
+            // The same, where fetching it again took longer than the guard holds.
+            StepState::Guarding(waiting) => Waiting { due_at: None, ..waiting },
             StepState::Preflighting { waiting, .. } => Waiting { due_at: None, ..waiting },
             _ => return Err(Illegal::Stale),
         };
@@ -81,15 +91,19 @@ impl Service {
 
     pub(super) fn guard_read(&mut self, read: &GuardRead) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().stage);
+        self.is_at_hand(read.plan)?;
         self.acting(read.rung)?.guarded = Some(read.live.clone());
         let acting = self.acting(read.rung)?.clone();
         let StepState::Guarding(waiting) = acting.step else { return Err(Illegal::Stale) };
+        if read.attempt != acting.attempts + 1 {
+            return Err(Illegal::Stale);
+        }
         let incident = self.open_incident()?;
         let (Some(plan), Some(target)) = (incident.plan(), incident.target(read.rung)) else {
             return Err(Illegal::Stale);
         };
         let (live, planned) = (read.live.state(), plan.live.state());
-        let expired = at > plan.expires_at + incident.extension;
+        let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         let ours =
             acting.shifted.iter().filter_map(|rung| incident.target(*rung)).any(|target| live.serves(target));
         let as_planned = match (&read.live, &plan.live) {
@@ -144,23 +158,31 @@ impl Service {
         }
     }
 
+    /// A shift that was not begun goes through the guard again: what it has seen is old, or not all that counts now.
+    pub(super) fn guard_again(&mut self) {
+        let at = self.at;
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident
+            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun)
+        {
+            acting.step = StepState::Guarding(Waiting::from(at));
+        }
+    }
+
     fn pass_guard(&mut self, acting: &Acting, read: &GuardRead) -> Result<(), Illegal> {
         let at = self.at;
         if self.observes() {
             self.stop_observing();
             return Ok(());
         }
-        if acting.authority == Authority::Policies && self.wants_people() {
-            let why = "mode or floor have changed since policies granted it".to_owned();
-            self.authorise(Some(why), Some(acting.clone()));
+        if !self.is_still_agreed(acting) {
             return Ok(());
         }
         // A further attempt is the same shift: the breaker has let it pass.
-        if acting.authority == Authority::Policies
+        if acting.grant.authority == Authority::Policies
             && acting.attempts == 0
             && let Some(why) = self.breaker_trips(acting, read)
         {
-            self.authorise(Some(why), Some(acting.clone()));
+            self.authorise(Some(why), None, Some(acting.clone()));
             return Ok(());
         }
         let attempt = acting.attempts + 1;
@@ -200,16 +222,18 @@ impl Service {
     pub(super) fn shift_began(&mut self, began: &ShiftBegan) -> Result<(), Illegal> {
         let at = self.at;
         let paused = self.paused_by.is_some();
+        self.is_at_hand(began.plan)?;
         let class = self.effect_class();
         let acting = self.acting(began.rung)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
-        if paused || shifting.intent.is_begun() || shifting.attempt != began.attempt {
+        let late = at > shifting.since + GUARD_HOLDS;
+        if paused || late || shifting.intent.is_begun() || shifting.attempt != began.attempt {
             return Err(Illegal::Stale);
         }
         shifting.intent = Intent::Began { class };
         acting.attempts = began.attempt;
         acting.begun += 1;
-        let automatic = acting.authority == Authority::Policies && began.attempt == 1;
+        let automatic = acting.grant.authority == Authority::Policies && began.attempt == 1;
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.shifted_at = Some(at);
         let target = incident.target(began.rung).cloned();
@@ -234,7 +258,8 @@ impl Service {
     }
 
     /// The shift in flight, if it is this attempt.
-    fn in_flight(&mut self, rung: u32, attempt: u32) -> Result<Shifting, Illegal> {
+    fn in_flight(&mut self, plan: Digest, rung: u32, attempt: u32) -> Result<Shifting, Illegal> {
+        self.is_at_hand(plan)?;
         match self.acting(rung)?.step {
             StepState::Shifting(shifting) if shifting.attempt == attempt && shifting.intent.is_begun() => {
                 Ok(shifting)
@@ -244,7 +269,7 @@ impl Service {
     }
 
     pub(super) fn shift_returned(&mut self, returned: &ShiftReturned) -> Result<(), Illegal> {
-        let shifting = self.in_flight(returned.rung, returned.attempt)?;
+        let shifting = self.in_flight(returned.plan, returned.rung, returned.attempt)?;
         match &returned.outcome {
             ShiftOutcome::Done | ShiftOutcome::Underway => self.shift_applied(returned.rung),
             ShiftOutcome::NotApplied { nature, .. } => {
@@ -255,7 +280,7 @@ impl Service {
     }
 
     pub(super) fn shift_probed(&mut self, probed: &ShiftProbed) -> Result<(), Illegal> {
-        let shifting = self.in_flight(probed.rung, probed.attempt)?;
+        let shifting = self.in_flight(probed.plan, probed.rung, probed.attempt)?;
         match &probed.word {
             ProbeWord::Applied | ProbeWord::Underway => self.shift_applied(probed.rung),
             ProbeWord::NotApplied => {
@@ -270,12 +295,16 @@ impl Service {
     }
 
     pub(super) fn shift_answered(&mut self, answered: &ShiftAnswered) -> Result<(), Illegal> {
+        self.is_open(&answered.incident)?;
         let wrong = self.wrong_phase("nobody asked whether a shift happened");
         let incident = self.incident.as_mut().ok_or_else(|| Illegal::NoIncident(self.name.clone()))?;
         let Phase::NeedsPerson(need) = &incident.phase else { return Err(wrong) };
         let (NeedKind::DidTheShiftHappen, Some(acting)) = (need.question, need.resume.clone()) else {
             return Err(wrong);
         };
+        if answered.question != incident.questions {
+            return Err(Illegal::OtherQuestion { incident: incident.id.clone(), asked: incident.questions });
+        }
         let StepState::Shifting(shifting) = acting.step else { return Err(wrong) };
         let rung = acting.rung;
         incident.phase = Phase::Acting(acting);
@@ -326,11 +355,17 @@ impl Service {
     }
 
     pub(super) fn ask_what_happened(&mut self) {
-        let id = self.incident.as_ref().map(|incident| incident.id.to_string()).unwrap_or_default();
-        self.need_person(
-            NeedKind::DidTheShiftHappen,
-            format!("a shift was begun and nothing can tell whether it happened: look at the service, then `ripcord answer {id} applied` or `ripcord answer {id} not-applied`"),
+        let Some(incident) = &mut self.incident else { return };
+        incident.questions += 1;
+        let id = &incident.id;
+        let which = match incident.questions {
+            1 => String::new(),
+            more => format!(" --question {more}"),
+        };
+        let text = format!(
+            "a shift was begun and nothing can tell whether it happened: look at the service, then `ripcord answer {id} applied{which}` or `ripcord answer {id} not-applied{which}`"
         );
+        self.need_person(NeedKind::DidTheShiftHappen, text);
     }
 
     /// A person's wish that waited for the shift in flight replaces the rest of the plan.
@@ -352,7 +387,7 @@ impl Service {
         let Some(incident) = &self.incident else { return };
         let Phase::Acting(acting) = &incident.phase else { return };
         let (failed, id) = (incident.target(acting.rung).cloned(), incident.id.clone());
-        let expired = incident.plan().is_none_or(|plan| at > plan.expires_at + incident.extension);
+        let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         let next = (acting.rung + 1..)
             .map_while(|rung| incident.target(rung).map(|target| (rung, target)))
             .find(|(_, target)| target.version().is_none_or(|version| !self.is_held(&version.version)))
@@ -391,6 +426,11 @@ impl Service {
                 StepState::Staging(waiting)
                 | StepState::Guarding(waiting)
                 | StepState::Preflighting { waiting, .. } => clear(&mut waiting.due_at, at),
+                StepState::Shifting(Shifting { intent: Intent::NotBegun, since, .. }) => {
+                    if at >= *since + GUARD_HOLDS {
+                        self.guard_again();
+                    }
+                }
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
                 StepState::Verifying { due_at, .. } => clear(due_at, at),
                 StepState::ReadingBack { .. } => {}

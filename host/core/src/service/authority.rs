@@ -1,36 +1,40 @@
 //! Who must agree: mode, floor, policies, votes.
 
 use super::{
-    Acting, Agreement, Authorising, Authority, Illegal, NeedKind, Phase, Service, StepState, Waiting,
+    Acting, Agreement, Authorising, Authority, Grant, Illegal, NeedKind, Phase, Service, StepState, Waiting,
 };
 use crate::effect::Topic;
 use crate::event::{ApprovalWord, ApprovalsAsked, Said, Voted};
 use crate::fact::Outcome;
-use crate::name::{PersonName, RoleName};
-use crate::plan::{Quorum, Vote};
+use crate::name::RoleName;
+use crate::plan::Quorum;
 use crate::policy::Role;
 use crate::signal::Severity;
-use crate::terms::{Mode, RequesterVote, Terms};
+use crate::terms::Mode;
 use crate::time::Millis;
 
 /// Between two tries of an approval policy that faulted.
 const ASK_AGAIN: Millis = Millis::seconds(30);
 
 impl Service {
-    /// Asks for approval of the plan at hand.
-    pub(super) fn authorise(&mut self, people_because: Option<String>, resume: Option<Acting>) {
+    /// Asks for approval of the plan at hand. `people_because` says why people must agree whatever policies say; `again` says why what was agreed to
+    /// is asked again.
+    pub(super) fn authorise(
+        &mut self,
+        people_because: Option<String>,
+        again: Option<String>,
+        resume: Option<Acting>,
+    ) {
         let at = self.at;
-        let Some(terms) = self.terms.clone() else { return };
         let Some(incident) = &mut self.incident else { return };
-        let Some(plan) = incident.plans.last() else { return };
-        let expires_at = plan.expires_at + incident.extension;
-        let no_policy = terms.policies(Role::Approval).next().is_none();
+        let Some(expires_at) = incident.plan_expires_at() else { return };
         incident.phase = Phase::Authorising(Authorising {
             opened_at: at,
             people_because,
+            again,
             resume,
             seen: None,
-            policies_granted: if no_policy { Agreement::Granted } else { Agreement::Open },
+            policies_granted: Agreement::Open,
             quorums: Vec::new(),
             expires_at,
             escalate_at: None,
@@ -38,10 +42,31 @@ impl Service {
             faulted: false,
             due_at: None,
         });
+        self.grant_or_ask_people();
+    }
+
+    /// Where no policy has to be asked before.
+    fn grant_or_ask_people(&mut self) {
         self.grant_if_enough();
-        let Some(incident) = &self.incident else { return };
-        if matches!(incident.phase, Phase::Authorising(_)) && no_policy {
+        if self.voices(Role::Approval) == 0 {
             self.ask_people();
+        }
+    }
+
+    /// Other terms may want more people or fewer, or other policies: what they said is forgotten.
+    pub(super) fn authorise_under_other_terms(&mut self) {
+        let Some(Phase::Authorising(authorising)) =
+            self.incident.as_mut().map(|incident| &mut incident.phase)
+        else {
+            return;
+        };
+        let people_know = authorising.seen.take().is_some();
+        authorising.policies_granted = Agreement::Open;
+        authorising.quorums.clear();
+        if people_know {
+            self.grant_if_enough();
+        } else {
+            self.grant_or_ask_people();
         }
     }
 
@@ -51,7 +76,8 @@ impl Service {
             return;
         };
         let wanted = self.wanted(authorising);
-        let why = authorising.people_because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let why = authorising.people_because.as_ref().or(authorising.again.as_ref());
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         let text = format!(
             "`{}` waits for {}{why}: {}; `ripcord plan show {}`, then `ripcord approve {}` or `ripcord refuse {}`",
             incident.id,
@@ -77,12 +103,6 @@ impl Service {
         wanted
     }
 
-    /// Whether mode or floor want people, whatever policies say.
-    pub(super) fn wants_people(&self) -> bool {
-        let Some(terms) = &self.terms else { return true };
-        terms.mode == Mode::Ask || terms.floor.iter().any(|quorum| quorum.people > 0)
-    }
-
     /// How many policies must have spoken before all together are an answer.
     pub(super) fn voices(&self, role: Role) -> usize {
         self.terms.as_ref().map_or(0, |terms| terms.policies(role).count())
@@ -90,7 +110,8 @@ impl Service {
 
     pub(super) fn approvals_asked(&mut self, asked: &ApprovalsAsked) -> Result<(), Illegal> {
         let at = self.at;
-        if asked.asked.len() != self.voices(Role::Approval) {
+        // Whoever voted meanwhile, or may vote no more, or a clock that jumped, makes another question of it.
+        if asked.asked.len() != self.voices(Role::Approval) || asked.ballot != self.ballot() {
             return Err(Illegal::Stale);
         }
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
@@ -102,7 +123,7 @@ impl Service {
             _ => return Err(Illegal::Stale),
         };
         let Phase::Authorising(authorising) = &mut incident.phase else { return Err(Illegal::Stale) };
-        authorising.seen = Some(asked.votes);
+        authorising.seen = Some(asked.ballot);
         authorising.due_at = None;
         authorising.quorums.clear();
         authorising.escalate_at = None;
@@ -154,18 +175,18 @@ impl Service {
 
     pub(super) fn voted(&mut self, voted: &Voted) -> Result<(), Illegal> {
         let at = self.at;
+        self.is_open(&voted.incident)?;
         let wrong = self.wrong_phase("there is no plan that waits for votes");
-        let incident = self.incident.as_mut().ok_or_else(|| Illegal::NoIncident(self.name.clone()))?;
+        let incident = self.open_incident()?;
         let Phase::Authorising(authorising) = &incident.phase else { return Err(wrong) };
-        let plan = incident.plans.last().ok_or(wrong)?;
+        let plan = incident.plan().ok_or(wrong)?;
         if plan.digest != voted.plan {
             return Err(Illegal::OtherPlan { at_hand: plan.digest });
         }
         if at > authorising.expires_at {
             return Err(Illegal::Expired);
         }
-        incident.votes.retain(|vote| vote.person != voted.vote.person);
-        incident.votes.push(Vote { at, ..voted.vote.clone() });
+        self.take_vote(voted)?;
         if !voted.vote.granted {
             let text = format!("{} refused the plan", voted.vote.person);
             self.end_unapproved(Outcome::Refused, &text);
@@ -178,36 +199,52 @@ impl Service {
     /// Goes on to act once every policy that was asked grants and every quorum is met.
     fn grant_if_enough(&mut self) {
         let at = self.at;
-        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return };
+        let Some(incident) = &self.incident else { return };
         let Phase::Authorising(authorising) = &incident.phase else { return };
-        if authorising.policies_granted == Agreement::Open || at > authorising.expires_at {
+        let seen = authorising.seen == Some(self.ballot());
+        let policies_grant = seen && authorising.policies_granted == Agreement::Granted;
+        if self.voices(Role::Approval) > 0 && !policies_grant || at > authorising.expires_at {
             return;
         }
-        let requester = incident.requester.as_ref();
-        let wanted = self.wanted(authorising);
-        if !wanted.iter().all(|quorum| is_met(quorum, &incident.votes, requester, terms)) {
+        if !self.are_met(&self.wanted(authorising)) {
             return;
         }
-        let by_people = requester.is_some() || incident.votes.iter().any(|vote| vote.granted);
-        let authority = if by_people { Authority::People } else { Authority::Policies };
+        let grant = Grant {
+            authority: if self.people_agree() { Authority::People } else { Authority::Policies },
+            consent: self.consent(),
+            quorums: authorising.quorums.clone(),
+            people_because: authorising.people_because.clone(),
+        };
         let resume = authorising.resume.clone();
         if let Some(incident) = &mut self.incident {
             incident.marks.granted_at = Some(at);
-            let step = StepState::Staging(Waiting::from(at));
             incident.phase = Phase::Acting(match resume {
-                Some(acting) => acting.granted_by(authority, at),
+                // It had got as far as the guard: what was done before need not be done again.
+                Some(acting) => Acting { grant, step: StepState::Guarding(Waiting::from(at)), ..acting },
                 None => Acting {
                     rung: 0,
                     attempts: 0,
                     begun: 0,
                     guarded: None,
-                    authority,
+                    grant,
                     shifted: Vec::new(),
                     seems_served: false,
-                    step,
+                    step: StepState::Staging(Waiting::from(at)),
                 },
             });
         }
+    }
+
+    /// Whether what was granted is agreed to now, too: the same people with the same roles and keys, the same floor, mode and approval policies. Else
+    /// it is asked again.
+    pub(super) fn is_still_agreed(&mut self, acting: &Acting) -> bool {
+        if acting.grant.consent == self.consent() {
+            return true;
+        }
+        let again =
+            "who may agree, mode, floor or approval policies have changed since it was granted".to_owned();
+        self.authorise(acting.grant.people_because.clone(), Some(again), Some(acting.clone()));
+        false
     }
 
     /// Ends an incident whose plan was not agreed to. After a shift of that plan only a person can say what comes next.
@@ -242,31 +279,6 @@ impl Service {
             self.tell(Topic::Escalated, Severity::Critical, format!("`{id}` still waits for approval"));
         }
     }
-}
-
-/// Whether so many distinct people of the role agreed. Who asked counts where one is enough, or where configured.
-fn is_met(
-    quorum: &Quorum,
-    votes: &[Vote],
-    requester: Option<&(PersonName, Vec<RoleName>)>,
-    terms: &Terms,
-) -> bool {
-    let has_role = |roles: &[RoleName]| roles.contains(&quorum.role);
-    let mut agreed: Vec<&PersonName> =
-        votes.iter().filter(|vote| vote.granted && has_role(&vote.roles)).map(|vote| &vote.person).collect();
-    if let Some((person, roles)) = requester {
-        let counts = quorum.people == 1 || terms.requester_vote == RequesterVote::Counts;
-        // Whoever may pull is the one click that approves; a quorum of any other role needs that role.
-        let one_click = quorum.people == 1 && quorum.role == RoleName::approver();
-        let may = has_role(roles) || (one_click && roles.contains(&RoleName::operator()));
-        agreed.retain(|voter| *voter != person);
-        if counts && may {
-            agreed.push(person);
-        }
-    }
-    agreed.sort();
-    agreed.dedup();
-    agreed.len() >= quorum.people as usize
 }
 
 /// For people: `2 approvers and 1 security`.

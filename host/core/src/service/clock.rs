@@ -1,9 +1,12 @@
-//! A clock that jumped forward: no time has passed, so nothing has run out.
+//! A clock that jumped forward: no time has passed, so nothing has run out. And one that is behind: people are told.
 
-use super::{Incident, Need, Phase, Service, StepState};
+use super::{Illegal, Incident, Need, Phase, Service, StepState};
 use crate::effect::Topic;
 use crate::signal::Severity;
 use crate::time::{Millis, UnixMillis};
+
+/// Between two warnings that the host's clock is behind, by the service's time.
+const BEHIND_AGAIN: Millis = Millis::hours(6);
 
 impl Service {
     /// Every deadline that runs and every pause of the breaker moves with the clock. The ages of standings do not: they are counted in
@@ -12,6 +15,8 @@ impl Service {
         let move_it = |instant: &mut UnixMillis| *instant = *instant + by;
         self.watching.no_data_since.iter_mut().for_each(move_it);
         self.automatic_shifts.iter_mut().for_each(move_it);
+        self.resumes.iter_mut().for_each(move_it);
+        self.outbox.iter_mut().for_each(|outgoing| move_it(&mut outgoing.waits_since));
         self.versions.values_mut().filter_map(|known| known.left_at.as_mut()).for_each(move_it);
         self.probation.iter_mut().for_each(|probation| {
             move_it(&mut probation.since);
@@ -19,11 +24,32 @@ impl Service {
         });
         let Some(incident) = &mut self.incident else { return };
         incident.clock_jumped(by);
+        let waits = matches!(incident.phase, Phase::Authorising(_));
+        let plan = if waits { ", and so does the expiry of its plan" } else { "" };
         let text = format!(
-            "the host's clock jumped forward by {by}: every deadline of `{}` moves by as much",
+            "the host's clock jumped forward by {by}: every deadline of `{}` moves by as much{plan}",
             incident.id
         );
         self.tell(Topic::ClockJumped, Severity::Warning, text);
+    }
+
+    /// Whether people are to be told that the host's clock is behind: only where something waits for an instant, and not again and again.
+    pub fn is_behind_news(&self, at: UnixMillis) -> bool {
+        let told_lately = self.behind_told_at.is_some_and(|told| at < told + BEHIND_AGAIN);
+        !told_lately && self.wakes_at().is_some()
+    }
+
+    pub(super) fn clock_behind(&mut self, by: Millis) -> Result<(), Illegal> {
+        if !self.is_behind_news(self.at) {
+            return Err(Illegal::Stale);
+        }
+        self.behind_told_at = Some(self.at);
+        let text = format!(
+            "the host's clock is {by} behind what is on record of `{}`: it was set back, or was ahead before; until it has caught up, time passes at half its speed here, so every deadline takes twice as long; check the clock",
+            self.name
+        );
+        self.tell(Topic::ClockBehind, Severity::Warning, text);
+        Ok(())
     }
 }
 

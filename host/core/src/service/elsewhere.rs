@@ -8,7 +8,7 @@ use super::{Hold, HoldState, Illegal, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
 use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
-use crate::name::{PolicyName, VersionName};
+use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity, SignalStatus};
@@ -111,12 +111,17 @@ impl Production {
 impl Service {
     /// Not during an incident: its own steps read live.
     pub(super) fn production_watched(&mut self, watched: &ProductionWatched) -> Result<(), Illegal> {
-        if self.incident.is_some() {
+        if self.incident.is_some() || watched.after != self.ended_last() {
             return Err(Illegal::Stale);
         }
         self.see(&watched.live, &watched.in_production);
         self.note_unread(watched);
         Ok(())
+    }
+
+    /// The incident that has ended last.
+    pub fn ended_last(&self) -> Option<IncidentId> {
+        self.last_settled.as_ref().map(|incident| incident.id.clone())
     }
 
     /// The shell tells what cannot be read only when that has lasted. People are told once, and again when it is back.
@@ -128,17 +133,17 @@ impl Service {
         }
         let holds = self.holds.values().any(|hold| hold.state != HoldState::Lifted);
         let (severity, what) = if holds {
-            (Severity::Critical, "a condemned version that comes back, and whatever else others put live,")
+            (Severity::Critical, "a held version that comes back, and whatever else others put live,")
         } else {
             (Severity::Warning, "what others put live")
         };
         let text = format!(
-            "{} of `{}` has not been readable for {}: {what} goes unnoticed until it is; mend the service, its deployer or its registry",
+            "{} of `{}` cannot be read, for {} by now: {what} goes unnoticed; mend the service, its deployer or its registry, `ripcord check` tries them",
             now.join(" and "),
             self.name,
             self.deadlines().no_data
         );
-        self.tell(Topic::NotWatched, severity, text);
+        self.tell_about(None, Topic::ProductionUnread, severity, text);
     }
 
     fn tell_read_again(&mut self, before: &BTreeSet<ProductionPart>) {
@@ -146,7 +151,7 @@ impl Service {
         let back: Vec<_> = back.copied().map(ProductionPart::as_str).collect();
         if !back.is_empty() {
             let text = format!("{} of `{}` can be read again: it is watched", back.join(" and "), self.name);
-            self.tell(Topic::WatchedAgain, Severity::Info, text);
+            self.tell_about(None, Topic::ProductionReadAgain, Severity::Info, text);
         }
     }
 
@@ -312,7 +317,7 @@ impl Service {
         let by = Origin::Policy(format!("probation of {}", version.version));
         self.open(reason, by, None, None, self.watching.asked_about());
         if let Some(incident) = &mut self.incident {
-            let found = |findings| super::Found { plan: 0, phase: TrialPhase::Probation(since), findings };
+            let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =
                 findings.into_iter().map(|(name, findings)| (name, found(findings))).collect();
         }
@@ -377,7 +382,13 @@ impl Service {
             deadlines.elsewhere_watch
         };
         let seen = self.production.clone();
-        owed.push(Effect::WatchProduction { seen, every, holds, asked_at: self.look_at });
+        owed.push(Effect::WatchProduction {
+            seen,
+            every,
+            after: self.ended_last(),
+            holds,
+            asked_at: self.look_at,
+        });
         if let (Some(probation), Some(runs_out_at)) = (&self.probation, self.probation_runs_out_at()) {
             let examine = Effect::Examine { since: probation.since, round: probation.round };
             owed.push(probation.due_at.map_or(examine, Effect::WakeAt));

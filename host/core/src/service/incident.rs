@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::fact::Outcome;
 use crate::live::Proof;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
+use crate::name::{IncidentId, PersonName, PolicyName, SignalId, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -25,9 +25,11 @@ pub struct Incident {
     pub reason: Reason,
     /// Who asked.
     pub requested_by: Vec<Origin>,
-    /// A person who asked, with their roles.
-    pub requester: Option<(PersonName, Vec<RoleName>)>,
-    /// What that person wants; none leaves it to the planner.
+    /// The person whose wish is carried out.
+    pub requester: Option<PersonName>,
+    /// All people who asked for a rollback in this incident.
+    pub requesters: Vec<PersonName>,
+    /// What [`Self::requester`] wants; none leaves it to the planner.
     pub wanted: Option<Target>,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
@@ -47,8 +49,11 @@ pub struct Incident {
     pub facts: Option<BlobRef>,
     /// All plans, the last one is at hand.
     pub plans: Vec<PlanDrafted>,
-    /// Votes for the plan at hand.
+    /// The last vote of each person for the plan at hand, as it was given; [`Service::votes_in_force`](super::Service::votes_in_force) are those
+    /// that count.
     pub votes: Vec<Vote>,
+    /// How often each person voted on the plan at hand.
+    pub votes_given: BTreeMap<PersonName, u32>,
     /// Targets that were shifted to.
     pub tried: Vec<Target>,
     /// Trials run so far.
@@ -59,6 +64,12 @@ pub struct Incident {
     pub proof: Option<Proof>,
     /// What the answers to the golden data said of the rung that was read back last, where they were compared.
     pub fingerprint: Option<(u32, FingerprintWord)>,
+    /// How often people pulled.
+    pub pulls: u32,
+    /// The triggers say that the reason is gone, and people were told.
+    pub reason_gone: bool,
+    /// How often people were asked whether a shift happened.
+    pub questions: u32,
     /// How far the clock has jumped since the plan at hand was made: added to its expiry.
     pub extension: Millis,
     /// How far it is.
@@ -72,8 +83,6 @@ pub struct Incident {
 pub struct Wish {
     /// Who.
     pub person: PersonName,
-    /// Their roles.
-    pub roles: Vec<RoleName>,
     /// Where to.
     pub target: Option<Target>,
     /// Why and how fast.
@@ -83,8 +92,6 @@ pub struct Wish {
 /// A trial that need not be run again in its round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialDone {
-    /// Number of the plan at hand then; 0 without one.
-    pub plan: u32,
     /// For what.
     pub phase: TrialPhase,
     /// Within it, from one.
@@ -98,8 +105,6 @@ pub struct TrialDone {
 /// What a verification policy found last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// Number of the plan at hand then; 0 without one.
-    pub plan: u32,
     /// About what.
     pub phase: TrialPhase,
     /// JSON of [`crate::role::Finding`]s.
@@ -141,11 +146,13 @@ pub struct Authorising {
     pub opened_at: UnixMillis,
     /// Why people must agree whatever policies say; none leaves it to mode, floor and policies.
     pub people_because: Option<String>,
+    /// Why it is asked again, for people; none the first time.
+    pub again: Option<String>,
     /// What was being done when people became necessary; none before the first shift of the plan was due.
     pub resume: Option<Acting>,
-    /// How many votes the approval policies have seen; none before they were asked.
-    pub seen: Option<u32>,
-    /// Whether all of them granted.
+    /// What the approval policies were asked about last, see [`Service::ballot`](super::Service::ballot); none before they were asked.
+    pub seen: Option<Digest>,
+    /// Whether all of them granted, when they were asked about [`Self::seen`].
     pub policies_granted: Agreement,
     /// What they wait for.
     pub quorums: Vec<Quorum>,
@@ -179,8 +186,8 @@ pub struct Acting {
     pub attempts: u32,
     /// Shifts begun for all rungs of this plan.
     pub begun: u32,
-    /// Whether a person agreed: then it is not an automatic shift.
-    pub authority: Authority,
+    /// Who agreed to what.
+    pub grant: Grant,
     /// What the last guard has seen.
     pub guarded: Option<Observed>,
     /// Rungs that this plan has shifted to.
@@ -189,6 +196,19 @@ pub struct Acting {
     pub seems_served: bool,
     /// The step.
     pub step: StepState,
+}
+
+/// Who agreed to a plan, and what had to be met.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Whether a person agreed: then it is not an automatic shift.
+    pub authority: Authority,
+    /// Everything that the grant rests on. Where it is another one by now, it is asked again.
+    pub consent: Digest,
+    /// What the approval policies asked for.
+    pub quorums: Vec<Quorum>,
+    /// Why people had to agree whatever policies said.
+    pub people_because: Option<String>,
 }
 
 /// By whose word a plan is carried out.
@@ -338,6 +358,11 @@ impl Incident {
     /// The plan at hand.
     pub fn plan(&self) -> Option<&PlanDrafted> {
         self.plans.last()
+    }
+
+    /// When the plan at hand expires: as it says, and as much later as the clock has jumped since.
+    pub fn plan_expires_at(&self) -> Option<UnixMillis> {
+        Some(self.plan()?.expires_at + self.extension)
     }
 
     /// Number of the plan at hand, from one; 0 without one.

@@ -6,6 +6,7 @@
 mod acting;
 mod authority;
 mod clock;
+mod consent;
 mod elsewhere;
 mod identity;
 mod incident;
@@ -15,6 +16,8 @@ mod pending;
 mod planning;
 mod preflight;
 mod promotion;
+#[cfg(test)]
+mod tests;
 mod verifying;
 mod versions;
 mod watching;
@@ -31,13 +34,16 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
-use crate::event::{Event, MemoRef};
+use crate::event::{AboutIncident, Event, MemoRef};
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::Role;
 use crate::signal::Severity;
 use crate::terms::{Mode, Terms};
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
+
+/// A service that is paused and let go on by turns is let go on so often. Pausing is never refused.
+const RESUMES_AN_HOUR: usize = 20;
 
 /// One protected service: a function of its journal.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +84,10 @@ pub struct Service {
     pub automatic_shifts: Vec<UnixMillis>,
     /// Who stopped all acting, if someone did.
     pub paused_by: Option<PersonName>,
+    /// When it was let go on within the last hour, oldest first.
+    pub resumes: Vec<UnixMillis>,
+    /// When people were told last that the host's clock is behind.
+    pub behind_told_at: Option<UnixMillis>,
     /// The one that holds the right to shift.
     pub incident: Option<Incident>,
     /// The last one that ended.
@@ -122,6 +132,63 @@ pub enum Illegal {
     /// Already so.
     #[error("`{0}` is {1} already")]
     Already(ServiceName, &'static str),
+    /// It is over.
+    #[error("incident `{0}` is not open, and no other is; `ripcord incidents show {0}` says how it ended")]
+    NotOpen(IncidentId),
+    /// It is over, and another one is open.
+    #[error("{} is not open: `{open}` is; look at it with `ripcord incidents show {open}`, and say what is to be done with that one", meant_incident(meant.as_ref()))]
+    OtherIncident {
+        /// Which was meant; none is a pull that was to open one.
+        meant: Option<IncidentId>,
+        /// Which is open.
+        open: IncidentId,
+    },
+    /// The answer is to an earlier question.
+    #[error(
+        "incident `{incident}` asks for the {asked}. time whether a shift happened, and this answers another question: look at the service again, then add `--question {asked}`"
+    )]
+    OtherQuestion {
+        /// Of which incident.
+        incident: IncidentId,
+        /// The question at hand.
+        asked: u32,
+    },
+    /// The version is held for another reason by now.
+    #[error(
+        "the hold on `{version}` is of incident `{by}` by now, not of `{meant}`: look at it with `ripcord hold list`, and name that one"
+    )]
+    OtherHold {
+        /// On which version.
+        version: VersionName,
+        /// Which incident condemned it.
+        by: IncidentId,
+        /// Whose hold was meant.
+        meant: IncidentId,
+    },
+    /// The registry has something else under the version's name.
+    #[error(
+        "the artefact of `{version}` has digest `{now}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
+    )]
+    OtherDigest {
+        /// Of which version.
+        version: VersionName,
+        /// The digest that was pinned.
+        pinned: Digest,
+        /// The registry's now.
+        now: Digest,
+    },
+    /// Nobody of that name may act.
+    #[error("`{0}` is not among those who may act now; someone who is must do this")]
+    UnknownPerson(PersonName),
+    /// The vote was given with another key than the one in force.
+    #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
+    OtherKey(PersonName),
+    /// It is as asked already. Nothing is recorded.
+    #[error("{0}: nothing has changed")]
+    Unchanged(String),
+    /// Whoever asks has asked too often.
+    #[error("{0}; {1}")]
+    TooOften(String, &'static str),
     /// Time ran backwards in the journal.
     #[error("the event is dated before the last one")]
     Backwards,
@@ -152,6 +219,8 @@ impl Service {
             promotion: None,
             automatic_shifts: Vec::new(),
             paused_by: None,
+            resumes: Vec::new(),
+            behind_told_at: None,
             incident: None,
             last_settled: None,
             incidents: 0,
@@ -198,14 +267,15 @@ impl Service {
             Event::Fingerprinted(fingerprinted) => next.fingerprinted(fingerprinted)?,
             Event::Measured(measured) => next.measured(&measured.incident)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
-            Event::Aborted(_) => next.aborted()?,
-            Event::Dismissed(_) => next.dismissed()?,
+            Event::Aborted(said) => next.aborted(said)?,
+            Event::Dismissed(said) => next.dismissed(said)?,
             Event::Paused(said) => next.paused(&said.person)?,
             Event::Resumed(_) => next.resumed()?,
-            Event::HoldLifted(lifted) => next.hold_lifted(&lifted.version)?,
+            Event::HoldLifted(lifted) => next.hold_lifted(lifted)?,
             Event::Adopted(adopted) => next.adopted(adopted)?,
             Event::Woke => next.woke(),
             Event::ClockJumped { by } => next.clock_jumped(*by),
+            Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
         Ok(next)
     }
@@ -251,12 +321,8 @@ impl Service {
 
     /// What was granted under other terms and not begun goes through the guard again, and `observe` stops at once.
     fn reconsider(&mut self) {
-        let at = self.at;
-        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident
-            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun)
-        {
-            acting.step = StepState::Guarding(Waiting::from(at));
-        }
+        self.guard_again();
+        self.authorise_under_other_terms();
         let begun = |incident: &Incident| match &incident.phase {
             Phase::Acting(_) => incident.is_past_pivot(),
             Phase::Authorising(_) => false,
@@ -291,9 +357,22 @@ impl Service {
     }
 
     fn resumed(&mut self) -> Result<(), Illegal> {
-        self.paused_by.take().ok_or(Illegal::Already(self.name.clone(), "running"))?;
+        if self.paused_by.is_none() {
+            return Err(Illegal::Already(self.name.clone(), "running"));
+        }
+        let at = self.at;
+        self.resumes.retain(|resumed| *resumed + Millis::hours(1) > at);
+        if self.resumes.len() >= RESUMES_AN_HOUR {
+            return Err(Illegal::TooOften(
+                format!("`{}` was let go on {RESUMES_AN_HOUR} times within an hour", self.name),
+                "it stays paused: try again later",
+            ));
+        }
+        self.resumes.push(at);
+        self.paused_by = None;
+        self.guard_again();
         if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident {
-            acting.goes_on_at(self.at);
+            acting.goes_on_at(at);
         }
         Ok(())
     }
@@ -304,7 +383,8 @@ impl Service {
         if self.outbox.len() == before { Err(Illegal::Stale) } else { Ok(()) }
     }
 
-    fn aborted(&mut self) -> Result<(), Illegal> {
+    fn aborted(&mut self, said: &AboutIncident) -> Result<(), Illegal> {
+        self.is_open(&said.incident)?;
         let incident = self.open_incident()?;
         if incident.is_past_pivot() {
             return Err(self.wrong_phase("the shift was begun and cannot be undone without bringing the bad model back; pull with another target instead"));
@@ -314,7 +394,8 @@ impl Service {
         Ok(())
     }
 
-    fn dismissed(&mut self) -> Result<(), Illegal> {
+    fn dismissed(&mut self, said: &AboutIncident) -> Result<(), Illegal> {
+        self.is_open(&said.incident)?;
         let incident = self.open_incident()?;
         let asked = matches!(incident.phase, Phase::NeedsPerson(_)) || incident.waits_for_people();
         if incident.is_past_pivot() && !asked {
@@ -351,6 +432,23 @@ impl Service {
         self.step_woke();
     }
 
+    /// Whether `meant` is the open incident: what people say of one says nothing of the next.
+    pub(super) fn is_open(&self, meant: &IncidentId) -> Result<(), Illegal> {
+        match &self.incident {
+            Some(incident) if incident.id == *meant => Ok(()),
+            _ => Err(self.not_open(Some(meant))),
+        }
+    }
+
+    /// Why a word on `meant` is none on what is open now.
+    pub(super) fn not_open(&self, meant: Option<&IncidentId>) -> Illegal {
+        match (meant, &self.incident) {
+            (meant, Some(open)) => Illegal::OtherIncident { meant: meant.cloned(), open: open.id.clone() },
+            (Some(meant), None) => Illegal::NotOpen(meant.clone()),
+            (None, None) => Illegal::NoIncident(self.name.clone()),
+        }
+    }
+
     pub(crate) fn open_incident(&self) -> Result<&Incident, Illegal> {
         self.incident.as_ref().ok_or_else(|| Illegal::NoIncident(self.name.clone()))
     }
@@ -382,7 +480,15 @@ impl Service {
         if self.outbox.iter().any(|outgoing| outgoing.id == id) {
             return;
         }
-        self.outbox.push(Outgoing { id, incident, topic, severity, text: text.into(), at: self.at });
+        self.outbox.push(Outgoing {
+            id,
+            incident,
+            topic,
+            severity,
+            text: text.into(),
+            at: self.at,
+            waits_since: self.at,
+        });
     }
 
     /// Ends the incident.
@@ -412,6 +518,10 @@ impl Service {
         let said = format!("`{}` needs a person: {text}", incident.id);
         self.tell(Topic::NeedsPerson, Severity::Critical, said);
     }
+}
+
+fn meant_incident(meant: Option<&IncidentId>) -> String {
+    meant.map_or_else(|| "a new incident".to_owned(), |id| format!("incident `{id}`"))
 }
 
 /// What was waited for has come.

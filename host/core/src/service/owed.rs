@@ -1,5 +1,6 @@
 //! What the shell still has to do, derived from the state.
 
+use super::acting::GUARD_HOLDS;
 use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
 use crate::effect::Effect;
 use crate::name::VersionName;
@@ -39,20 +40,19 @@ impl Service {
     fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
         owed.extend(self.step_ends_at().map(Effect::WakeAt));
         match &incident.phase {
-            Phase::Preserving => owed.push(Effect::Preserve),
+            Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
             Phase::Planning(waiting) => owed.push(due(
                 *waiting,
                 Effect::Plan {
-                    number: u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1),
+                    incident: incident.id.clone(),
+                    number: incident.plan_number() + 1,
                     wanted: incident.wanted.clone(),
                     tried: incident.tried.clone(),
                 },
             )),
             Phase::Authorising(authorising) => {
-                let votes = u32::try_from(incident.votes.len()).unwrap_or(u32::MAX);
-                let asks = terms.policies(crate::policy::Role::Approval).next().is_some();
-                if let (true, Some(plan)) = (asks && authorising.seen != Some(votes), incident.plan()) {
-                    owed.push(Effect::AskApprovals { plan: plan.digest, votes });
+                if let (Some(ballot), Some(plan)) = (self.unseen_ballot(), incident.plan()) {
+                    owed.push(Effect::AskApprovals { plan: plan.digest, ballot });
                 }
                 let waits = [authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
@@ -64,33 +64,37 @@ impl Service {
 
     fn owed_to_plan(&self, incident: &Incident, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
+        let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
         match acting.step {
             StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) if paused => {}
-            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { rung })),
+            StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { plan, rung })),
             StepState::Preflighting { waiting, round, .. } => {
-                if let Some(plan) = incident.plan().map(|plan| plan.digest) {
-                    owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
-                }
+                owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
             }
-            StepState::Guarding(waiting) => owed.push(due(waiting, Effect::Guard { rung })),
+            StepState::Guarding(waiting) => {
+                owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
+            }
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
                 let effect = match shifting.intent {
                     Intent::NotBegun if paused => return,
-                    Intent::NotBegun => Effect::Shift { rung, attempt },
+                    Intent::NotBegun => {
+                        owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
+                        Effect::Shift { plan, rung, attempt }
+                    }
                     // A repeat needs the promise of the deployer that has the order and of the one that would get it.
                     Intent::Began { class: EffectClass::Idempotent }
                         if terms.deployer == EffectClass::Idempotent =>
                     {
-                        Effect::Repeat { rung, attempt }
+                        Effect::Repeat { plan, rung, attempt }
                     }
-                    Intent::Began { .. } => Effect::Probe { rung, attempt },
+                    Intent::Began { .. } => Effect::Probe { plan, rung, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
-            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { rung }),
+            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { plan, rung }),
             StepState::Verifying { round, due_at, .. } => {
-                owed.push(due_at.map_or(Effect::Verify { rung, round }, Effect::WakeAt));
+                owed.push(due_at.map_or(Effect::Verify { plan, rung, round }, Effect::WakeAt));
             }
         }
     }
@@ -98,7 +102,7 @@ impl Service {
     fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
         for (version, hold) in &self.holds {
             let Some(mark_at) = hold.mark_at else { continue };
-            let incident = (hold.state != super::HoldState::Lifted).then(|| hold.incident.clone());
+            let incident = hold.to_be_marked();
             if mark_at <= self.at {
                 owed.push(Effect::MarkHold { version: version.clone(), incident });
             } else {

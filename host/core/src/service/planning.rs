@@ -6,14 +6,19 @@ use crate::event::{
     EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
 };
 use crate::fact::Outcome;
+use crate::plan::RUNGS_MAX;
 use crate::signal::{Origin, Severity};
 use crate::target::Strategy;
 use crate::terms::{EvidenceRule, Mode};
 use crate::time::Millis;
 
+/// Pulls that join one incident: each may make a plan, and all of them are kept.
+const PULLS_MAX: u32 = 50;
+
 impl Service {
     /// A person's wish opens an incident, or joins the open one: before the pivot it supersedes the plan, at the shift it waits for read-back.
     pub(super) fn pull_requested(&mut self, pull: &PullRequested) -> Result<(), Illegal> {
+        self.may_pull(pull)?;
         let strategy = pull.target.as_ref().map_or(Strategy::Version, |target| target.strategy());
         let reason = Reason {
             cause: pull.reason,
@@ -22,19 +27,15 @@ impl Service {
             harm_began_at: None,
             facts: None,
         };
-        let wish = Wish {
-            person: pull.person.clone(),
-            roles: pull.roles.clone(),
-            target: pull.target.clone(),
-            reason,
-        };
+        let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
             let signals = self.watching.asked_about();
             let by = Origin::Person(wish.person.to_string());
-            self.open(wish.reason, by, Some((wish.person, wish.roles)), wish.target, signals);
+            self.open(wish.reason, by, Some(wish.person), wish.target, signals);
             return Ok(());
         };
+        incident.pulls += 1;
         let read_back =
             matches!(incident.phase, Phase::Acting(Acting { step: StepState::Verifying { .. }, .. }));
         if incident.is_past_pivot() && !incident.waits_for_people() && !read_back {
@@ -49,11 +50,46 @@ impl Service {
         Ok(())
     }
 
+    /// Whether the pull is about what is open now, and wants something that is not under way already.
+    fn may_pull(&self, pull: &PullRequested) -> Result<(), Illegal> {
+        match &pull.incident {
+            Some(joined) => self.is_open(joined)?,
+            None if self.incident.is_some() => return Err(self.not_open(None)),
+            None => {}
+        }
+        let Some(incident) = &self.incident else { return Ok(()) };
+        let comes_next = incident.next_wish.as_ref().is_some_and(|wish| {
+            wish.person == pull.person && wish.target == pull.target && wish.reason.urgency == pull.urgency
+        });
+        let same = incident.requester.as_ref() == Some(&pull.person)
+            && incident.wanted == pull.target
+            && incident.reason.urgency == pull.urgency;
+        // A planner that is asked once more may say something else.
+        let under_way = match incident.phase {
+            Phase::Preserving | Phase::Planning(_) => true,
+            Phase::Authorising(_) => pull.target.is_some() && !incident.is_past_pivot(),
+            _ => false,
+        };
+        if comes_next || same && under_way {
+            return Err(Illegal::Unchanged(format!(
+                "`{}` has asked `{}` for this already",
+                pull.person, incident.id
+            )));
+        }
+        if incident.pulls >= PULLS_MAX {
+            return Err(Illegal::TooOften(
+                format!("`{}` was pulled {PULLS_MAX} times besides", incident.id),
+                "dismiss it when it waits for people, and pull again: that opens a new incident",
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn evidence_preserved(&mut self, preserved: &EvidencePreserved) -> Result<(), Illegal> {
         let required = self.terms.as_ref().is_some_and(|terms| terms.evidence == EvidenceRule::Required);
         let at = self.at;
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
-        if incident.phase != Phase::Preserving {
+        if incident.phase != Phase::Preserving || incident.id != preserved.incident {
             return Err(Illegal::Stale);
         }
         incident.evidence = preserved.items.clone();
@@ -79,6 +115,10 @@ impl Service {
         let (at, limit) = (self.at, self.deadlines().planning);
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let Phase::Planning(waiting) = incident.phase else { return Err(Illegal::Stale) };
+        let about = (&planned.incident, planned.number, &planned.wanted);
+        if about != (&incident.id, incident.plan_number() + 1, &incident.wanted) {
+            return Err(Illegal::Stale);
+        }
         match &planned.word {
             PlanWord::Drafted(plan) => self.drafted(plan)?,
             PlanWord::NothingSuitable(_) => self.need_person(
@@ -103,11 +143,13 @@ impl Service {
         let mode = self.terms.as_ref().map_or(Mode::Observe, |terms| terms.mode);
         let at = self.at;
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
-        if plan.number as usize != incident.plans.len() + 1 || plan.targets.is_empty() {
+        let targets = 1..=RUNGS_MAX;
+        if plan.number != incident.plan_number() + 1 || !targets.contains(&plan.targets.len()) {
             return Err(Illegal::Stale);
         }
         incident.plans.push(plan.clone());
         incident.votes.clear();
+        incident.votes_given.clear();
         incident.extension = Millis(0);
         incident.marks.planned_at = Some(at);
         let text = format!(
@@ -126,7 +168,7 @@ impl Service {
             self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
             return Ok(());
         }
-        self.authorise(None, None);
+        self.authorise(None, None, None);
         Ok(())
     }
 
@@ -166,7 +208,10 @@ impl super::Incident {
         if !self.requested_by.contains(&origin) {
             self.requested_by.push(origin);
         }
-        self.requester = Some((wish.person, wish.roles));
+        if !self.requesters.contains(&wish.person) {
+            self.requesters.push(wish.person.clone());
+        }
+        self.requester = Some(wish.person);
         self.wanted = wish.target;
         self.reason = wish.reason;
     }

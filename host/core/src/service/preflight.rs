@@ -31,14 +31,10 @@ impl Service {
         }
     }
 
-    fn is_at_hand(&self, plan: crate::digest::Digest) -> bool {
-        let at_hand = self.incident.as_ref().and_then(|incident| incident.plan());
-        at_hand.is_some_and(|at_hand| at_hand.digest == plan)
-    }
-
     pub(super) fn preflight_began(&mut self, began: &PreflightBegan) -> Result<(), Illegal> {
+        self.is_at_hand(began.plan)?;
         self.preflighting(began.rung, began.round)?;
-        if self.paused_by.is_some() || !self.is_at_hand(began.plan) {
+        if self.paused_by.is_some() {
             return Err(Illegal::Stale);
         }
         self.candidate = Some(Wanted { waiting: Waiting::from(self.at), told: false });
@@ -48,10 +44,8 @@ impl Service {
     pub(super) fn preflighted(&mut self, preflighted: &Preflighted) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().preflight);
         let Preflighted { rung, round, .. } = *preflighted;
+        self.is_at_hand(preflighted.plan)?;
         let (waiting, _) = self.preflighting(rung, round)?;
-        if !self.is_at_hand(preflighted.plan) {
-            return Err(Illegal::Stale);
-        }
         match &preflighted.word {
             PreflightWord::Fits if self.voices(Role::Verification) == 0 => self.preflight_passed(rung)?,
             PreflightWord::Fits => {

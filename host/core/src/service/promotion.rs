@@ -85,7 +85,9 @@ impl Service {
         let (id, version) = (pending.incident.clone(), &promoted.version);
         match &promoted.word {
             PromotionWord::Moved { .. } | PromotionWord::Already => {
-                if let Some(incident) = &mut self.incident {
+                if let Some(incident) = &mut self.incident
+                    && incident.promoted.last() != Some(version)
+                {
                     incident.promoted.push(version.clone());
                 }
                 self.see_name(InProduction::Version(version.clone()));

@@ -50,6 +50,7 @@ impl Heard {
 impl Service {
     pub(super) fn read_back(&mut self, read: &ReadBack) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
+        self.is_at_hand(read.plan)?;
         self.compared(read.rung, &read.fingerprint);
         let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
@@ -101,17 +102,16 @@ impl Service {
         if self.asks_about(ran.phase) != Some(ran.round) {
             return Err(Illegal::Stale);
         }
-        let done = |plan| TrialDone {
-            plan,
-            phase: ran.phase,
-            round: ran.round,
-            request: ran.request,
-            result: ran.result,
-        };
-        match (&mut self.incident, &mut self.probation) {
-            (Some(incident), _) => incident.trials.push(done(incident.plan_number())),
-            (None, Some(probation)) => probation.trials.push(done(0)),
+        let budget = self.terms.as_ref().map_or(0, |terms| terms.trials_max as usize);
+        let done = TrialDone { phase: ran.phase, round: ran.round, request: ran.request, result: ran.result };
+        let trials = match (&mut self.incident, &mut self.probation) {
+            (Some(incident), _) => &mut incident.trials,
+            (None, Some(probation)) => &mut probation.trials,
             (None, None) => return Err(Illegal::Stale),
+        };
+        // Whoever runs them keeps to the budget; what comes on top is not remembered.
+        if trials.len() < budget {
+            trials.push(done);
         }
         Ok(())
     }
@@ -124,10 +124,10 @@ impl Service {
         }
         let Phase::Acting(acting) = &self.incident.as_ref()?.phase else { return None };
         match (phase, &acting.step) {
-            (TrialPhase::Rung(rung), StepState::Verifying { round, .. }) if rung == acting.rung => {
-                Some(*round)
-            }
-            (TrialPhase::Preflight(rung), StepState::Preflighting { round, .. }) if rung == acting.rung => {
+            (TrialPhase::Rung(of), StepState::Verifying { round, .. })
+            | (TrialPhase::Preflight(of), StepState::Preflighting { round, .. })
+                if of.rung == acting.rung && self.is_at_hand(of.plan).is_ok() =>
+            {
                 Some(*round)
             }
             _ => None,
@@ -136,12 +136,9 @@ impl Service {
 
     /// Trials that were run for `phase` so far.
     pub fn trials(&self, phase: TrialPhase) -> impl Iterator<Item = &TrialDone> {
-        let of_plan = self.incident.iter().flat_map(|incident| {
-            let plan = incident.plan_number();
-            incident.trials.iter().filter(move |done| done.plan == plan)
-        });
+        let of_incident = self.incident.iter().flat_map(|incident| &incident.trials);
         let of_probation = self.probation.iter().flat_map(|probation| &probation.trials);
-        of_plan.chain(of_probation).filter(move |done| done.phase == phase)
+        of_incident.chain(of_probation).filter(move |done| done.phase == phase)
     }
 
     /// How many trials were run of the budget that `phase` shares: those of its incident, or of the probation.
@@ -162,7 +159,7 @@ impl Service {
         }
         let incident = self.incident.as_ref()?;
         let found = incident.findings.get(policy)?;
-        (found.plan == incident.plan_number() && found.phase == phase).then_some(&found.findings)
+        (found.phase == phase).then_some(&found.findings)
     }
 
     pub(super) fn verifications_asked(&mut self, asked: &VerificationsAsked) -> Result<(), Illegal> {
@@ -171,8 +168,8 @@ impl Service {
         }
         let heard = self.hear(asked)?;
         match asked.phase {
-            TrialPhase::Rung(rung) => self.rung_judged(rung, heard),
-            TrialPhase::Preflight(rung) => self.preflight_judged(rung, asked.round, heard),
+            TrialPhase::Rung(of) => self.rung_judged(of.rung, heard),
+            TrialPhase::Preflight(of) => self.preflight_judged(of.rung, asked.round, heard),
             TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause),
         }
     }
@@ -189,8 +186,7 @@ impl Service {
             let name = verification.decision.policy.name.clone();
             match (verification.findings, &mut self.incident, &mut self.probation) {
                 (Some(findings), Some(incident), _) => {
-                    let found = Found { plan: incident.plan_number(), phase: asked.phase, findings };
-                    incident.findings.insert(name.clone(), found);
+                    incident.findings.insert(name.clone(), Found { phase: asked.phase, findings });
                 }
                 (Some(findings), None, Some(probation)) => {
                     probation.findings.insert(name.clone(), findings);

@@ -2,7 +2,7 @@
 
 use super::{Illegal, Service};
 use crate::digest::Digest;
-use crate::event::{Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
+use crate::event::{AboutHold, Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
 use crate::name::{IncidentId, VersionName};
 use crate::standing::Standing;
 use crate::target::{Target, VersionTarget};
@@ -10,6 +10,12 @@ use crate::time::{Millis, UnixMillis};
 
 /// Between two tries of writing a mark to the registry.
 const MARK_AGAIN: Millis = Millis::seconds(30);
+
+/// A version that was attested is not attested again before so long: that would change nothing but its age by as much.
+const VOUCH_AGAIN: Millis = Millis::hours(1);
+
+/// Incidents that condemned a version, as far as they are kept.
+const CONDEMNED_BY_MAX: usize = 16;
 
 /// What is known of a version.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +28,7 @@ pub struct KnownVersion {
     pub standing: Standing,
     /// Since when it has that standing.
     pub since: UnixMillis,
-    /// Incidents that condemned it.
+    /// The last incidents that condemned it, oldest first.
     pub condemned_by: Vec<IncidentId>,
     /// When a rollback last left it.
     pub left_at: Option<UnixMillis>,
@@ -54,6 +60,13 @@ pub enum HoldState {
     Broken,
     /// A person lifted it; the registry is still to be told.
     Lifted,
+}
+
+impl Hold {
+    /// What the registry is to say: held by which incident; none is lifted.
+    pub fn to_be_marked(&self) -> Option<IncidentId> {
+        (self.state != HoldState::Lifted).then(|| self.incident.clone())
+    }
 }
 
 impl Service {
@@ -131,6 +144,8 @@ impl Service {
             known.standing = Standing::Condemned;
             known.since = at;
             known.condemned_by.push(id.clone());
+            let more = known.condemned_by.len().saturating_sub(CONDEMNED_BY_MAX);
+            known.condemned_by.drain(..more);
             self.forget_identity(version);
             self.holds.insert(
                 version.clone(),
@@ -152,20 +167,35 @@ impl Service {
             return Err(Illegal::Condemned(adopted.version.version.clone()));
         }
         let known = self.known(&adopted.version.version);
+        let digest = adopted.version.digest.or(known.digest);
+        if let (Some(pinned), Some(now)) = (known.digest, digest)
+            && pinned != now
+        {
+            return Err(Illegal::OtherDigest { version: adopted.version.version.clone(), pinned, now });
+        }
+        let vouched = known.standing == Standing::Attested && known.digest == digest;
+        if vouched && at < known.since + VOUCH_AGAIN {
+            let (version, since) = (&adopted.version.version, at.since(known.since));
+            return Err(Illegal::Unchanged(format!("`{version}` was attested {since} ago")));
+        }
         known.standing = Standing::Attested;
         known.since = at;
-        known.digest = adopted.version.digest.or(known.digest);
+        known.digest = digest;
         self.want_identity(&adopted.version.version);
         Ok(())
     }
 
-    pub(super) fn hold_lifted(&mut self, version: &VersionName) -> Result<(), Illegal> {
-        let at = self.at;
+    pub(super) fn hold_lifted(&mut self, lifted: &AboutHold) -> Result<(), Illegal> {
+        let (at, version) = (self.at, &lifted.version);
         let hold = self
             .holds
             .get_mut(version)
             .filter(|hold| hold.state != HoldState::Lifted)
             .ok_or_else(|| Illegal::NoHold(self.name.clone()))?;
+        if hold.incident != lifted.incident {
+            let (version, by) = (version.clone(), hold.incident.clone());
+            return Err(Illegal::OtherHold { version, by, meant: lifted.incident.clone() });
+        }
         hold.state = HoldState::Lifted;
         hold.mark_at = Some(at);
         self.lose_standing(version);
@@ -175,6 +205,9 @@ impl Service {
     pub(super) fn hold_marked(&mut self, marked: &HoldMarked) -> Result<(), Illegal> {
         let at = self.at;
         let hold = self.holds.get_mut(&marked.version).ok_or(Illegal::Stale)?;
+        if marked.incident != hold.to_be_marked() {
+            return Err(Illegal::Stale);
+        }
         match (&marked.failed, hold.state) {
             (Some(_), _) => hold.mark_at = Some(at + MARK_AGAIN),
             (None, HoldState::Lifted) => drop(self.holds.remove(&marked.version)),

@@ -9,7 +9,7 @@ use crate::event::{
     DataState, InProduction, Reason, Said, SignalTaken, SignalsSetAside, TriggerWord, TriggersAsked,
 };
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName, SignalId};
 use crate::policy::Role;
 use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::Target;
@@ -177,7 +177,11 @@ impl Service {
 
     fn judge(&mut self, asked: &TriggersAsked) {
         self.tell_faults(asked);
-        match (Self::together(asked), &self.incident) {
+        let together = Self::together(asked);
+        if let (Together::RollBack(..) | Together::Watch, Some(incident)) = (&together, &mut self.incident) {
+            incident.reason_gone = false;
+        }
+        match (together, &self.incident) {
             (Together::RollBack(reason, name), None) => {
                 let signals = self.watching.asked_about();
                 self.open(reason, Origin::Policy(name.to_string()), None, None, signals);
@@ -207,7 +211,9 @@ impl Service {
 
     /// Withdraws an unapproved plan, is shown to people on an approved one, is only recorded after the shift.
     fn stand_down(&mut self) {
-        let Some(incident) = &self.incident else { return };
+        let Some(incident) = &mut self.incident else { return };
+        // Triggers may say so at every tick.
+        let told = std::mem::replace(&mut incident.reason_gone, true);
         match incident.phase {
             Phase::Preserving | Phase::Planning(_) | Phase::Authorising(_)
                 if incident.requester.is_none() && !incident.is_past_pivot() =>
@@ -215,7 +221,7 @@ impl Service {
                 let text = format!("the reason is gone; {}", self.nothing_shifted());
                 self.settle(Outcome::StoodDown, &text);
             }
-            _ if !incident.is_past_pivot() => {
+            _ if !incident.is_past_pivot() && !told => {
                 let text = format!(
                     "the reason for `{}` is gone, but it was approved or pulled by a person: `ripcord abort {}` stops it",
                     incident.id, incident.id
@@ -266,7 +272,7 @@ impl Service {
         &mut self,
         reason: Reason,
         by: Origin,
-        requester: Option<(PersonName, Vec<RoleName>)>,
+        requester: Option<PersonName>,
         wanted: Option<Target>,
         signals: Vec<SignalId>,
     ) {
@@ -293,6 +299,7 @@ impl Service {
             id,
             reason,
             requested_by: vec![by],
+            requesters: requester.iter().cloned().collect(),
             requester,
             wanted,
             next_wish: None,
@@ -305,11 +312,15 @@ impl Service {
             facts: None,
             plans: Vec::new(),
             votes: Vec::new(),
+            votes_given: BTreeMap::new(),
             tried: Vec::new(),
             trials: Vec::new(),
             findings: BTreeMap::new(),
             fingerprint: None,
             proof: None,
+            pulls: 0,
+            reason_gone: false,
+            questions: 0,
             extension: Millis(0),
             phase: Phase::Preserving,
             marks,

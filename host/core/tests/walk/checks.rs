@@ -5,11 +5,37 @@ use ripcord_core::event::{Event, PreflightWord, Said, VerificationWord};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::standing::Standing;
-use ripcord_core::terms::{Deadlines, PreflightRule};
+use ripcord_core::terms::{Deadlines, PreflightRule, RequesterVote};
 
 use crate::{Seen, Walk};
 
 impl Walk {
+    /// Whoever must agree under the floor in force does, at the moment of the shift: people who may act, with the roles and keys that they have then,
+    /// and nobody who asked for it where it takes more than one.
+    pub(crate) fn check_consent(&self, before: &Service) {
+        let (terms, incident) = (before.terms.as_ref().unwrap(), before.incident.as_ref().unwrap());
+        let configured = terms.requester_vote == RequesterVote::Counts;
+        for quorum in &terms.floor {
+            let (alone, mut agreed) = (quorum.people == 1, 0);
+            for person in &terms.people {
+                let wishes = incident.requester.as_ref() == Some(&person.name);
+                let asked = incident.requesters.contains(&person.name);
+                let has = |role: &str| person.roles.iter().any(|own| own.as_str() == role);
+                let voted = incident
+                    .votes
+                    .iter()
+                    .any(|vote| vote.person == person.name && vote.granted && vote.key == person.key);
+                let by_vote = voted && has("approver") && (!asked || alone || configured);
+                let by_wish =
+                    wishes && (alone || configured) && (has("approver") || alone && has("operator"));
+                agreed += u32::from(by_vote || by_wish);
+            }
+            if agreed < quorum.people {
+                self.fail(&format!("a shift by {agreed} where {} must agree", quorum.people));
+            }
+        }
+    }
+
     /// A version that the plan preflights is shifted to after its preflight, or after people were told that there was none and that was not required.
     /// What may be held beside what is live is being tried, or taken away.
     pub(crate) fn check_preflight(&mut self, before: &Service, event: &Event, seen: &mut Seen) {

@@ -27,12 +27,12 @@ pub(crate) fn fingerprinted(dice: &mut Dice, version: VersionName) -> Event {
     Event::Fingerprinted(Fingerprinted { version, word })
 }
 
-pub(crate) fn read_back(dice: &mut Dice, service: &Service, rung: u32) -> Event {
+pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, rung: u32) -> Event {
     let fingerprint = match dice.below(8) {
         0 => FingerprintWord::Differs,
         1 => FingerprintWord::Failed(blob()),
         2 | 3 => FingerprintWord::Same,
         _ => FingerprintWord::NotCompared,
     };
-    Event::ReadBack(ReadBack { rung, live: live(dice, service), fingerprint })
+    Event::ReadBack(ReadBack { plan, rung, live: live(dice, service), fingerprint })
 }

@@ -150,9 +150,10 @@ impl Walk {
                     self.fail("a shift in mode observe");
                 }
                 let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
-                if acting.authority == Authority::Policies && (terms.mode == Mode::Ask || floor) {
+                if acting.grant.authority == Authority::Policies && (terms.mode == Mode::Ask || floor) {
                     self.fail("a shift without the people that mode or floor want");
                 }
+                self.check_consent(before);
                 if before.paused_by.is_some() {
                     self.fail("a shift while paused");
                 }
@@ -232,7 +233,7 @@ impl Walk {
         let terms = self.service.terms.as_ref().unwrap();
         let floor = terms.floor.iter().any(|quorum| quorum.people > 0);
         let people = waiting.people_because.is_some() || terms.mode == Mode::Ask || floor;
-        if now.authority == Authority::Policies && people {
+        if now.grant.authority == Authority::Policies && people {
             self.fail("people were wanted, and policies alone granted");
         }
     }

@@ -14,7 +14,8 @@ use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::{Origin, Severity, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
+    RequesterVote, Terms,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -121,6 +122,7 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
 fn watched(dice: &mut Dice, service: &Service) -> Event {
     Event::ProductionWatched(ProductionWatched {
         unread: Vec::new(),
+        after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
         in_production: in_production(dice),
     })
@@ -150,6 +152,24 @@ fn quorums(dice: &mut Dice) -> Vec<Quorum> {
     }
 }
 
+/// Who may act: people come and go, with other roles and keys.
+fn people(dice: &mut Dice) -> Vec<KnownPerson> {
+    let mut people = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        if dice.one_in(6) {
+            continue;
+        }
+        let roles = dice.pick(&[
+            vec![RoleName::approver()],
+            vec![RoleName::approver(), RoleName::operator()],
+            vec![RoleName::operator()],
+        ]);
+        let key = dice.one_in(4).then(|| Digest::of("key"));
+        people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
+    }
+    people
+}
+
 pub(crate) fn configured(dice: &mut Dice) -> Event {
     let mut policies = Vec::new();
     for (role, most) in [(Role::Trigger, 2), (Role::Planner, 1), (Role::Approval, 2), (Role::Verification, 2)]
@@ -169,6 +189,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
             EffectClass::Blind,
         ]),
         proof_min: Proof::Answer,
+        people: people(dice),
         floor: quorums(dice),
         requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
         evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
@@ -217,7 +238,13 @@ fn triggers(dice: &mut Dice, service: &Service, signals: Vec<SignalId>) -> Event
     Event::TriggersAsked(TriggersAsked { signals, asked })
 }
 
-fn planned(dice: &mut Dice, service: &Service, number: u32) -> Event {
+fn planned(
+    dice: &mut Dice,
+    service: &Service,
+    incident: IncidentId,
+    number: u32,
+    wanted: Option<Target>,
+) -> Event {
     let word = match dice.below(12) {
         0 => PlanWord::NothingSuitable(blob()),
         1 => PlanWord::WillNotHelp(blob()),
@@ -240,10 +267,10 @@ fn planned(dice: &mut Dice, service: &Service, number: u32) -> Event {
             })
         }
     };
-    Event::Planned(Planned { decision: None, word })
+    Event::Planned(Planned { incident, number, wanted, decision: None, left_out: None, word })
 }
 
-fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Event {
+fn approvals(dice: &mut Dice, service: &Service, plan: Digest, ballot: Digest) -> Event {
     let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Approval).cloned().collect();
     let asked = used.into_iter().map(|used| ApprovalAsked {
         said: match dice.below(10) {
@@ -260,7 +287,7 @@ fn approvals(dice: &mut Dice, service: &Service, plan: Digest, votes: u32) -> Ev
         decision: decision(dice, Role::Approval, used.policy),
     });
     let asked = asked.collect();
-    Event::ApprovalsAsked(ApprovalsAsked { plan, votes, asked })
+    Event::ApprovalsAsked(ApprovalsAsked { plan, ballot, asked })
 }
 
 pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhase, round: u32) -> Event {
@@ -281,17 +308,17 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
     Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })
 }
 
-fn returned(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
+fn returned(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
     let outcome = match dice.below(6) {
         0 => ShiftOutcome::Unknown(blob()),
         1 => ShiftOutcome::NotApplied { reason: blob(), nature: nature(dice) },
         2 => ShiftOutcome::Underway,
         _ => ShiftOutcome::Done,
     };
-    Event::ShiftReturned(ShiftReturned { rung, attempt, outcome })
+    Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
 }
 
-fn probed(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
+fn probed(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
     let word = match dice.below(6) {
         0 => ProbeWord::CannotTell(blob()),
         1 => ProbeWord::NoAnswer(blob()),
@@ -299,7 +326,11 @@ fn probed(dice: &mut Dice, rung: u32, attempt: u32) -> Event {
         3 => ProbeWord::Underway,
         _ => ProbeWord::Applied,
     };
-    Event::ShiftProbed(ShiftProbed { rung, attempt, word })
+    Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word })
+}
+
+fn stage_failed(dice: &mut Dice, plan: Digest, rung: u32) -> Event {
+    Event::StageFailed(StageFailed { plan, rung, reason: blob(), nature: nature(dice) })
 }
 
 /// What may come of `effect`. Empty: the driver wakes the service instead.
@@ -311,7 +342,8 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
     let event = match effect {
         _ if reads_plan && dice.one_in(40) => plan_lost(dice, service),
         Effect::AskTriggers { signals } => triggers(dice, service, signals.clone()),
-        Effect::Preserve => Event::EvidencePreserved(EvidencePreserved {
+        Effect::Preserve { incident } => Event::EvidencePreserved(EvidencePreserved {
+            incident: incident.clone(),
             items: Vec::new(),
             missing: if dice.one_in(6) {
                 vec![EvidenceGap { name: "request-log".into(), reason: blob() }]
@@ -322,44 +354,53 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             in_production: in_production(dice),
             facts: None,
         }),
-        Effect::Plan { number, .. } => planned(dice, service, *number),
-        Effect::AskApprovals { plan, votes } => approvals(dice, service, *plan, *votes),
-        Effect::Stage { rung } if dice.one_in(6) => {
-            Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
+        Effect::Plan { incident, number, wanted, .. } => {
+            planned(dice, service, incident.clone(), *number, wanted.clone())
         }
-        Effect::Stage { rung } => Event::Staged(Staged { rung: *rung, digest: None }),
+        Effect::AskApprovals { plan, ballot } => approvals(dice, service, *plan, *ballot),
+        Effect::Stage { plan, rung } if dice.one_in(6) => stage_failed(dice, *plan, *rung),
+        Effect::Stage { plan, rung } => Event::Staged(Staged { plan: *plan, rung: *rung, digest: None }),
         Effect::Preflight { plan, rung, round } => return preflight(dice, service, *plan, *rung, *round),
         Effect::ClearCandidate => cleared(dice),
-        Effect::Guard { rung } => {
+        Effect::Guard { plan, rung, attempt } => {
             let (host_shifts, host_reserved) =
                 if dice.one_in(8) { [(10, 0), (4, 6)][usize::from(dice.one_in(2))] } else { (0, 0) };
-            let planned =
+            let as_planned =
                 service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.live.clone());
-            let live = match planned {
+            let live = match as_planned {
                 Some(planned) if !dice.one_in(4) => planned,
                 _ => live(dice, service),
             };
-            Event::GuardRead(GuardRead { rung: *rung, live, host_shifts, host_reserved })
+            let (plan, rung, attempt) = (*plan, *rung, *attempt);
+            Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts, host_reserved })
         }
-        Effect::Shift { rung, .. } if dice.one_in(20) => {
-            Event::StageFailed(StageFailed { rung: *rung, reason: blob(), nature: nature(dice) })
-        }
-        Effect::Shift { rung, attempt } => {
-            let began = Event::ShiftBegan(ShiftBegan { rung: *rung, attempt: *attempt });
+        Effect::Shift { plan, rung, .. } if dice.one_in(20) => stage_failed(dice, *plan, *rung),
+        Effect::Shift { plan, rung, attempt } => {
+            let (plan, rung, attempt) = (*plan, *rung, *attempt);
+            let began = Event::ShiftBegan(ShiftBegan { plan, rung, attempt });
             // One in three dies in between.
-            return if dice.one_in(3) { vec![began] } else { vec![began, returned(dice, *rung, *attempt)] };
+            return if dice.one_in(3) {
+                vec![began]
+            } else {
+                vec![began, returned(dice, plan, rung, attempt)]
+            };
         }
-        Effect::Probe { rung, attempt } => probed(dice, *rung, *attempt),
-        Effect::Repeat { rung, attempt } => returned(dice, *rung, *attempt),
-        Effect::ReadBack { rung } => read_back(dice, service, *rung),
-        Effect::Verify { rung, round } => verifications(dice, service, TrialPhase::Rung(*rung), *round),
+        Effect::Probe { plan, rung, attempt } => probed(dice, *plan, *rung, *attempt),
+        Effect::Repeat { plan, rung, attempt } => returned(dice, *plan, *rung, *attempt),
+        Effect::ReadBack { plan, rung } => read_back(dice, service, *plan, *rung),
+        Effect::Verify { plan, rung, round } => {
+            let of = PlannedRung { plan: *plan, rung: *rung };
+            verifications(dice, service, TrialPhase::Rung(of), *round)
+        }
         Effect::WatchProduction { .. } => watched(dice, service),
         Effect::Examine { since, round } => {
             verifications(dice, service, TrialPhase::Probation(*since), *round)
         }
-        Effect::MarkHold { version, .. } => {
-            Event::HoldMarked(HoldMarked { version: version.clone(), failed: dice.one_in(4).then(blob) })
-        }
+        Effect::MarkHold { version, incident } => Event::HoldMarked(HoldMarked {
+            version: version.clone(),
+            incident: incident.clone(),
+            failed: dice.one_in(4).then(blob),
+        }),
         Effect::Promote { incident, version, expecting } => {
             let from = expecting.first().cloned().flatten();
             promoted(dice, incident.clone(), version.clone(), from)
@@ -374,29 +415,46 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
     vec![event]
 }
 
+/// Mostly the open incident; else one that is over, or is still to come.
+fn meant(dice: &mut Dice, service: &Service) -> IncidentId {
+    match &service.incident {
+        Some(open) if !dice.one_in(8) => open.id.clone(),
+        _ => IncidentId::numbered(&service.name, service.incidents + dice.below(2) as u32),
+    }
+}
+
 /// Something that a person may say at any time.
 pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
     let said = PersonSaid { person: person.clone(), reason: blob() };
+    let incident = meant(dice, service);
+    let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
     let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
     let plan = service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.digest);
     match dice.below(14) {
-        0 => Event::Aborted(said),
-        1 => Event::Dismissed(said),
+        0 => Event::Aborted(about),
+        1 => Event::Dismissed(about),
         2 => Event::Paused(said),
         3 => Event::Resumed(said),
-        4 => Event::HoldLifted(AboutVersion { version: version(dice), person, reason: blob() }),
+        4 => {
+            let version = version(dice);
+            let incident = service.holds.get(&version).map_or(incident, |hold| hold.incident.clone());
+            Event::HoldLifted(AboutHold { version, incident, person, reason: blob() })
+        }
         5 => Event::Adopted(Adopted {
             version: VersionTarget { version: version(dice), digest: None },
             person,
             reason: blob(),
         }),
         6 => Event::ShiftAnswered(ShiftAnswered {
+            question: service.incident.as_ref().map_or(1, |open| open.questions + u32::from(dice.one_in(8))),
+            incident,
             person,
             applied: dice.pick(&[Happened::Applied, Happened::NotApplied]),
             reason: blob(),
         }),
         7 => Event::PullRequested(PullRequested {
+            incident: service.incident.as_ref().map(|_| incident),
             person,
             roles,
             target: dice.one_in(2).then(|| target(dice)),
@@ -404,8 +462,16 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             urgency: Urgency::Urgent,
         }),
         _ => Event::Voted(Voted {
+            incident,
             plan: plan.filter(|_| !dice.one_in(5)).unwrap_or(Digest::of("another plan")),
-            vote: Vote { person, roles, granted: !dice.one_in(6), at: service.at, kind: VoteKind::Session },
+            vote: Vote {
+                person,
+                roles,
+                granted: !dice.one_in(6),
+                at: service.at,
+                kind: VoteKind::Session,
+                key: dice.one_in(4).then(|| Digest::of("key")),
+            },
             signature: None,
             reason: None,
         }),
@@ -429,19 +495,24 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
+    let incident = meant(dice, service);
+    let plan = service.incident.as_ref().and_then(|incident| incident.plan());
+    let plan = plan.filter(|_| !dice.one_in(3)).map_or(Digest::of("another plan"), |plan| plan.digest);
     let phase = match &service.probation {
         Some(probation) if dice.one_in(2) => TrialPhase::Probation(probation.since),
-        _ => TrialPhase::Rung(rung),
+        _ => TrialPhase::Rung(PlannedRung { plan, rung }),
     };
     match dice.below(23) {
         0 => configured(dice),
+        1 if dice.one_in(4) => Event::ClockBehind { by: Millis::minutes(dice.below(100)) },
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
-        2 => Event::ShiftBegan(ShiftBegan { rung, attempt }),
-        3 => returned(dice, rung, attempt),
-        4 => probed(dice, rung, attempt),
-        5 => read_back(dice, service, rung),
+        2 => Event::ShiftBegan(ShiftBegan { plan, rung, attempt }),
+        3 => returned(dice, plan, rung, attempt),
+        4 => probed(dice, plan, rung, attempt),
+        5 => read_back(dice, service, plan, rung),
         6 => {
-            Event::GuardRead(GuardRead { rung, live: live(dice, service), host_shifts: 0, host_reserved: 0 })
+            let live = live(dice, service);
+            Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts: 0, host_reserved: 0 })
         }
         7 => match verifications(dice, service, phase, attempt) {
             // As from a host whose policies are not those of the terms.
@@ -451,12 +522,8 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             }
             other => other,
         },
-        8 => planned(dice, service, attempt),
-        9 => {
-            let plan = service.incident.as_ref().and_then(|incident| incident.plan());
-            let plan = plan.map_or(Digest::of("another plan"), |plan| plan.digest);
-            Event::ApprovalsAsked(ApprovalsAsked { plan, votes: attempt, asked: Vec::new() })
-        }
+        8 => planned(dice, service, incident, attempt, None),
+        9 => Event::ApprovalsAsked(ApprovalsAsked { plan, ballot: service.ballot(), asked: Vec::new() }),
         10 => Event::Woke,
         11 => triggers(dice, service, Vec::new()),
         13 => plan_lost(dice, service),
@@ -465,12 +532,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             pinned(dice, version)
         }
         17 => cleared(dice),
-        18 => {
-            let plan = service.incident.as_ref().and_then(|incident| incident.plan());
-            let plan =
-                plan.filter(|_| !dice.one_in(3)).map_or(Digest::of("another plan"), |plan| plan.digest);
-            preflighted(dice, plan, rung, attempt)
-        }
+        18 => preflighted(dice, plan, rung, attempt),
         16 => {
             let version = version(dice);
             fingerprinted(dice, version)

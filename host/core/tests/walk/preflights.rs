@@ -28,7 +28,7 @@ pub(crate) fn preflight(
     round: u32,
 ) -> Vec<Event> {
     if dice.one_in(12) {
-        return vec![Event::StageFailed(StageFailed { rung, reason: blob(), nature: nature(dice) })];
+        return vec![Event::StageFailed(StageFailed { plan, rung, reason: blob(), nature: nature(dice) })];
     }
     let mut events = vec![Event::PreflightBegan(PreflightBegan { plan, rung, round })];
     // One in four dies in between.
@@ -39,7 +39,7 @@ pub(crate) fn preflight(
     let fits = matches!(&tried, Event::Preflighted(tried) if tried.word == PreflightWord::Fits);
     events.push(tried);
     if fits && service.terms.as_ref().unwrap().policies(Role::Verification).next().is_some() {
-        events.push(verifications(dice, service, TrialPhase::Preflight(rung), round));
+        events.push(verifications(dice, service, TrialPhase::Preflight(PlannedRung { plan, rung }), round));
     }
     events.push(cleared(dice));
     events

@@ -126,7 +126,7 @@ impl Driver {
                 tracing::error!(service = %self.service.name, error = %why, "the journal could not be written; tried again");
                 self.host.counters.add("ripcord_store_failures_total", None, 1);
                 self.host.health.is_stuck(&self.setup.name, Trouble::Journal, why.to_string());
-                let again = self.host.setup.clock.now() + STORE_AGAIN;
+                let again = self.now() + STORE_AGAIN;
                 let results = VecDeque::from([Unwritten { batch, whose }]);
                 self.backlog = Some(Backlog { results, why, again });
             }
@@ -208,9 +208,6 @@ impl Driver {
             self.host.staged.clear(&self.setup.name, &self.host.staging);
             self.host.ahead.clear(&self.setup.name);
         }
-        if jumped.is_some() {
-            self.ask_approvals_again();
-        }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
     }
@@ -227,6 +224,7 @@ impl Driver {
             Ok(folded) if folded.tip != self.tip => {
                 self.tip = folded.tip;
                 self.service = Arc::new(folded.service);
+                self.clock.not_before(self.service.at);
                 self.looked = self.look();
                 self.host.budget.settle(&self.service);
                 self.publish.send_replace(self.service.clone());

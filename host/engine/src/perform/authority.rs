@@ -12,8 +12,8 @@ use crate::decide::{context, decide, nature};
 use crate::setup::PlacedPolicy;
 use futures_util::future::join_all;
 
-pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
-    let batch = ctx.host.ahead.along(&ctx.setup.name, judge(ctx, plan_digest, votes)).await;
+pub(super) async fn ask(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
+    let batch = ctx.host.ahead.along(&ctx.setup.name, judge(ctx, plan_digest, ballot)).await;
     let waits = |one: &ApprovalAsked| !matches!(one.said, Said::Verdict(ApprovalWord::Granted));
     if batch
         .events
@@ -26,7 +26,7 @@ pub(super) async fn ask(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch
     batch
 }
 
-async fn judge(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
+async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let Phase::Authorising(authorising) = &incident.phase else { return Batch::default() };
     let plan = match ctx.plan().await {
@@ -39,9 +39,16 @@ async fn judge(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
         let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
         async move {
             let context = context(ctx, placed, Role::Approval, now).await;
-            let opened_at = authorising.opened_at;
-            let input =
-                ApprovalInput { context, signals, proposal, plan, plan_digest, opened_at, facts: Vec::new() };
+            let input = ApprovalInput {
+                context,
+                signals,
+                proposal,
+                plan,
+                plan_digest,
+                opened_at: authorising.opened_at,
+                clock_jumped: incident.extension,
+                facts: Vec::new(),
+            };
             one(ctx, placed, input).await
         }
     });
@@ -51,7 +58,7 @@ async fn judge(ctx: &Context, plan_digest: Digest, votes: u32) -> Batch {
         batch.absorb(own);
         asked.push(approval);
     }
-    batch.with(Event::ApprovalsAsked(ApprovalsAsked { plan: plan_digest, votes, asked }))
+    batch.with(Event::ApprovalsAsked(ApprovalsAsked { plan: plan_digest, ballot, asked }))
 }
 
 async fn one(ctx: &Context, placed: &PlacedPolicy, input: ApprovalInput) -> (ApprovalAsked, Batch) {

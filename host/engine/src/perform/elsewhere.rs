@@ -10,7 +10,7 @@ use super::verify::{Asking, ask};
 use super::{Context, promotion};
 use crate::batch::Batch;
 
-/// Looks until something else is there than was seen last: only that enters the journal.
+/// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
 pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {
     let mut wait = !at_once;
     loop {
@@ -45,7 +45,7 @@ async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
     let live = batch.observed(&live);
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let unread = lastingly_unread(ctx, &live, &in_production);
-    (batch, ProductionWatched { live, in_production, unread })
+    (batch, ProductionWatched { after: ctx.service.ended_last(), live, in_production, unread })
 }
 
 /// What has not been readable for so long that people are to be told.

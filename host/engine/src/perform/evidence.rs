@@ -4,6 +4,7 @@ use ripcord_core::canonical;
 use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, InProduction};
 use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
 use ripcord_core::live::LiveState;
+use ripcord_core::name::IncidentId;
 use ripcord_core::target::Window;
 use ripcord_core::time::Millis;
 use ripcord_ports::waiting::own;
@@ -21,12 +22,12 @@ use futures_util::future::join_all;
 type Piece = (String, Result<Vec<u8>, String>);
 
 /// Meanwhile the planner is asked: it needs nothing of this.
-pub(super) async fn preserve(ctx: &Context) -> Batch {
+pub(super) async fn preserve(ctx: &Context, incident: IncidentId) -> Batch {
     plan::think_ahead(ctx);
-    ctx.host.ahead.along(&ctx.setup.name, gather(ctx)).await
+    ctx.host.ahead.along(&ctx.setup.name, gather(ctx, incident)).await
 }
 
-async fn gather(ctx: &Context) -> Batch {
+async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     let budget = ctx.setup.terms.deadlines.evidence;
     let clock = ctx.host.setup.clock.as_ref();
     let began = clock.steady();
@@ -78,7 +79,7 @@ async fn gather(ctx: &Context) -> Batch {
     }
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let facts = facts_blob(&mut batch, &facts);
-    let preserved = EvidencePreserved { items, missing, live, in_production, facts };
+    let preserved = EvidencePreserved { incident, items, missing, live, in_production, facts };
     batch.with(Event::EvidencePreserved(preserved))
 }
 

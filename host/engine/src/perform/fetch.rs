@@ -15,10 +15,10 @@ use crate::batch::Batch;
 use crate::deadline::within;
 use crate::staging::StagingFolder;
 
-pub(super) fn stage_failed(rung: u32, error: &PortError) -> Batch {
+pub(super) fn stage_failed(plan: Digest, rung: u32, error: &PortError) -> Batch {
     let mut batch = Batch::default();
     let (reason, nature) = (batch.text(error.to_string()), nature_of(error));
-    batch.with(Event::StageFailed(StageFailed { rung, reason, nature }))
+    batch.with(Event::StageFailed(StageFailed { plan, rung, reason, nature }))
 }
 
 /// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_full_disk_under_the_staging_folder_is_tried_again() {
         let nature = |kind: io::ErrorKind| {
-            let batch = stage_failed(0, &staging_failed(kind.into()));
+            let batch = stage_failed(Digest::of("plan"), 0, &staging_failed(kind.into()));
             let [Event::StageFailed(failed)] = &batch.events[..] else { panic!("{:?}", batch.events) };
             failed.nature
         };

@@ -24,5 +24,5 @@ pub(super) async fn mark(ctx: &Context, version: VersionName, incident: Option<I
         }
         Err(error) => Some(batch.text(error.to_string())),
     };
-    batch.with(Event::HoldMarked(HoldMarked { version, failed }))
+    batch.with(Event::HoldMarked(HoldMarked { version, incident, failed }))
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::effect::Effect;
-use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanLoss, PlanLost, Reason};
+use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanLoss, PlanLost, PlannedRung, Reason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::SignalId;
 use ripcord_core::plan::Plan;
@@ -27,11 +27,12 @@ use ripcord_core::service::{Incident, Service};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
-use ripcord_ports::{PortError, Retry};
+use ripcord_ports::{Clock, PortError, Retry};
 
 use crate::batch::Batch;
 use crate::engine::Host;
 use crate::mailbox::Mailbox;
+use crate::pace::Onward;
 use crate::setup::ServiceSetup;
 
 /// What an effect is performed with: the state is the one that owed it.
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) setup: Arc<ServiceSetup>,
     pub(crate) service: Arc<Service>,
     pub(crate) mailbox: Mailbox,
+    /// The service's time.
+    pub(crate) clock: Arc<Onward>,
     /// The state as it goes on.
     pub(crate) latest: tokio::sync::watch::Receiver<Arc<Service>>,
 }
@@ -49,19 +52,22 @@ pub(crate) struct Context {
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
     match effect {
         Effect::AskTriggers { signals } => triggers::ask(&ctx, signals).await,
-        Effect::Preserve => evidence::preserve(&ctx).await,
-        Effect::Plan { number, wanted, tried } => plan::plan(&ctx, number, wanted, tried).await,
-        Effect::AskApprovals { plan, votes } => authority::ask(&ctx, plan, votes).await,
-        Effect::Stage { rung } => shift::stage(&ctx, rung).await,
+        Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,
+        Effect::Plan { incident, number, wanted, tried } => {
+            let asked = plan::Asked { incident, number, wanted };
+            plan::plan(&ctx, asked, tried).await
+        }
+        Effect::AskApprovals { plan, ballot } => authority::ask(&ctx, plan, ballot).await,
+        Effect::Stage { plan, rung } => shift::stage(&ctx, plan, rung).await,
         Effect::Preflight { plan, rung, round } => preflight::preflight(&ctx, plan, rung, round).await,
         Effect::ClearCandidate => preflight::clear(&ctx).await,
-        Effect::Guard { rung } => shift::guard(&ctx, rung).await,
-        Effect::Shift { rung, attempt } => shift::shift(&ctx, rung, attempt).await,
-        Effect::Repeat { rung, attempt } => shift::repeat(&ctx, rung, attempt).await,
-        Effect::Probe { rung, attempt } => shift::probe(&ctx, rung, attempt).await,
-        Effect::ReadBack { rung } => shift::read_back(&ctx, rung).await,
-        Effect::Verify { rung, round } => verify::verify(&ctx, rung, round).await,
-        Effect::WatchProduction { seen, every, holds, asked_at } => {
+        Effect::Guard { plan, rung, attempt } => shift::guard(&ctx, plan, rung, attempt).await,
+        Effect::Shift { plan, rung, attempt } => shift::shift(&ctx, plan, rung, attempt).await,
+        Effect::Repeat { plan, rung, attempt } => shift::repeat(&ctx, plan, rung, attempt).await,
+        Effect::Probe { plan, rung, attempt } => shift::probe(&ctx, plan, rung, attempt).await,
+        Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
+        Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
+        Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
             let at_once = holds || asked_at.is_some();
             elsewhere::watch(&ctx, &seen, every, at_once).await
         }
@@ -81,7 +87,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
 pub(crate) const fn name(effect: &Effect) -> &'static str {
     match effect {
         Effect::AskTriggers { .. } => "ask-triggers",
-        Effect::Preserve => "preserve",
+        Effect::Preserve { .. } => "preserve",
         Effect::Plan { .. } => "plan",
         Effect::AskApprovals { .. } => "ask-approvals",
         Effect::Stage { .. } => "stage",
@@ -106,7 +112,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
 
 impl Context {
     pub(crate) fn now(&self) -> UnixMillis {
-        self.host.setup.clock.now().max(self.service.at)
+        self.clock.now().max(self.service.at)
     }
 
     pub(crate) fn incident(&self) -> Option<&Incident> {

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use ripcord_core::effect::{Outgoing, Topic};
 use ripcord_core::event::{Announced, Event};
-use ripcord_core::time::Millis;
+use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::{Notifier, Retry};
 
@@ -31,8 +31,13 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
         text,
         at: outgoing.at,
     };
+    let patience = Patience::new(ctx, outgoing.waits_since);
     let failures: Vec<String> = join_all(
-        ctx.host.setup.notifiers.iter().map(|notifier| deliver(ctx, notifier.as_ref(), &announcement)),
+        ctx.host
+            .setup
+            .notifiers
+            .iter()
+            .map(|notifier| deliver(ctx, notifier.as_ref(), &announcement, &patience)),
     )
     .await
     .into_iter()
@@ -43,19 +48,41 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
     batch.with(Event::Announced(Announced { id: outgoing.id, failed }))
 }
 
+/// How long an announcement matters, by time that passes: a clock that jumps takes nothing of it.
+struct Patience {
+    begun: Millis,
+    left: Millis,
+}
+
+impl Patience {
+    fn new(ctx: &Context, waits_since: UnixMillis) -> Self {
+        let until = waits_since + ctx.host.setup.announcing.matters_for;
+        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.now()) }
+    }
+
+    fn left(&self, ctx: &Context) -> Millis {
+        let passed = ctx.host.setup.clock.steady().0.saturating_sub(self.begun.0);
+        Millis(self.left.0.saturating_sub(passed))
+    }
+}
+
 /// None once it is delivered, else why it was given up.
-async fn deliver(ctx: &Context, notifier: &dyn Notifier, announcement: &Announcement) -> Option<String> {
-    let Announcing { pause_max, matters_for, .. } = ctx.host.setup.announcing;
+async fn deliver(
+    ctx: &Context,
+    notifier: &dyn Notifier,
+    announcement: &Announcement,
+    patience: &Patience,
+) -> Option<String> {
+    let Announcing { pause_max, .. } = ctx.host.setup.announcing;
     let clock = &ctx.host.setup.clock;
-    let last_try = announcement.at + matters_for;
     let (mut pause, mut failures) = (PAUSE_FIRST, 0_u32);
     loop {
         let Err(error) = notifier.announce(announcement).await else { return None };
         failures += 1;
         let label = Some(("notifier", notifier.name()));
         ctx.host.counters.add("ripcord_announcement_failures_total", label, 1);
-        let now = clock.now();
-        if now >= last_try {
+        let left = patience.left(ctx);
+        if left == Millis(0) {
             tracing::error!(
                 service = %announcement.service, notifier = notifier.name(), id = announcement.id, failures, %error,
                 "people could not be told and it no longer matters: given up"
@@ -69,7 +96,7 @@ async fn deliver(ctx: &Context, notifier: &dyn Notifier, announcement: &Announce
             );
         }
         let wait = if let Retry::After(asked) = error.retry { asked.max(pause) } else { pause };
-        clock.sleep_until((now + wait).min(last_try)).await;
+        clock.sleep_until(clock.now() + wait.min(left)).await;
         pause = Millis(pause.0 * 2).min(pause_max);
     }
 }

@@ -5,7 +5,8 @@ use ripcord_core::canonical;
 use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
 use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
-use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
+use ripcord_core::name::IncidentId;
+use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Phase};
@@ -16,23 +17,34 @@ use ripcord_ports::PortError;
 
 use super::fetch::fetch;
 use super::{Context, nature_of};
-use crate::ahead::Asked;
+use crate::ahead::Asked as AskedAhead;
 use crate::batch::Batch;
 use crate::decide::{Decided, context, decide, nature};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
-pub(super) async fn plan(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Target>) -> Batch {
-    ctx.host.ahead.along(&ctx.setup.name, make(ctx, number, wanted, tried)).await
+/// What a plan is to be made for.
+pub(super) struct Asked {
+    pub(super) incident: IncidentId,
+    /// The number that the plan will have.
+    pub(super) number: u32,
+    /// What a person asked for; none leaves it to the planner.
+    pub(super) wanted: Option<Target>,
 }
 
-async fn make(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Target>) -> Batch {
+pub(super) async fn plan(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
+    ctx.host.ahead.along(&ctx.setup.name, make(ctx, asked, tried)).await
+}
+
+async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let mut batch = Batch::default();
-    let (decision, word) = match wanted {
+    let Asked { incident: id, number, wanted } = asked;
+    let mut left_out = None;
+    let (decision, word) = match wanted.clone() {
         Some(target) => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
         None => {
-            let ahead = match Asked::of(&ctx.service, number, &tried) {
+            let ahead = match AskedAhead::of(&ctx.service, number, &tried) {
                 Some(asked) => ctx.host.ahead.decision(&ctx.setup.name, &asked).await,
                 None => None,
             };
@@ -43,7 +55,14 @@ async fn make(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Tar
             let Some(decided) = decided else {
                 let reason = batch.text("no planner is configured; `ripcord pull --to` names the version");
                 let word = PlanWord::Failed { reason, nature: FaultNature::Deterministic };
-                return batch.with(Event::Planned(Planned { decision: None, word }));
+                return batch.with(Event::Planned(Planned {
+                    incident: id,
+                    number,
+                    wanted,
+                    decision: None,
+                    left_out,
+                    word,
+                }));
             };
             let missing = missing(&decided.facts);
             batch.absorb(decided.batch);
@@ -52,7 +71,13 @@ async fn make(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Tar
                     PlanWord::Failed { reason: batch.text(fault.to_string()), nature: nature(&fault) }
                 }
                 Ok(PlannerVerdict::Choose(choice)) => {
-                    draft(ctx, incident, number, choice.ladder, &mut batch).await
+                    let (ladder, refused) = readable(ctx, choice.ladder);
+                    if ladder.is_empty() && !refused.is_empty() {
+                        PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
+                    } else {
+                        left_out = (!refused.is_empty()).then(|| batch.text(why_refused(&refused)));
+                        draft(ctx, incident, number, ladder, &mut batch).await
+                    }
                 }
                 // What could not be read may hold what is suitable.
                 Ok(PlannerVerdict::NothingSuitable(refused)) => match missing {
@@ -67,7 +92,7 @@ async fn make(ctx: &Context, number: u32, wanted: Option<Target>, tried: Vec<Tar
             (Some(decided.decision), word)
         }
     };
-    batch.with(Event::Planned(Planned { decision, word }))
+    batch.with(Event::Planned(Planned { incident: id, number, wanted, decision, left_out, word }))
 }
 
 /// What the planner says; none where there is none.
@@ -88,7 +113,7 @@ pub(super) fn think_ahead(ctx: &Context) {
     let Some(incident) = ctx.incident() else { return };
     let number = u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1);
     let plans = ctx.setup.policies(Role::Planner).next().is_some() && incident.wanted.is_none();
-    let Some(asked) = Asked::of(&ctx.service, number, &incident.tried).filter(|_| plans) else { return };
+    let Some(asked) = AskedAhead::of(&ctx.service, number, &incident.tried).filter(|_| plans) else { return };
     let (thinker, fetcher, tried) = (ctx.clone(), ctx.clone(), incident.tried.clone());
     let decide = async move { ask(&thinker, tried).await };
     ctx.host.ahead.begin(&ctx.setup.name, asked, decide, move |target| {
@@ -113,6 +138,27 @@ fn missing(facts: &[Fact]) -> Option<String> {
     } else {
         Some(why.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; "))
     }
+}
+
+/// The targets that a read-back can show, as many as a plan has at most; and why the others are left out.
+fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarget>) {
+    let deployer = &ctx.setup.ports.deployer;
+    let (mut shown, mut refused) = (Vec::new(), Vec::new());
+    for target in ladder {
+        if !deployer.shows(&target) {
+            let reason = format!(
+                "`{}` cannot show whether it is served, so nobody would know whether the service is back; bring it about by hand, or configure a deployer whose `live` shows it",
+                deployer.name()
+            );
+            refused.push(RefusedTarget { target, reason });
+        } else if shown.len() == RUNGS_MAX {
+            let reason = format!("a plan has {RUNGS_MAX} targets at most");
+            refused.push(RefusedTarget { target, reason });
+        } else {
+            shown.push(target);
+        }
+    }
+    (shown, refused)
 }
 
 fn why_refused(refused: &[RefusedTarget]) -> String {

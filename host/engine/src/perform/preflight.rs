@@ -4,7 +4,7 @@ use ripcord_core::blob::BlobKind;
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{
-    CandidateCleared, Event, FaultNature, PreflightBegan, PreflightWord, Preflighted, TrialPhase,
+    CandidateCleared, Event, FaultNature, PlannedRung, PreflightBegan, PreflightWord, Preflighted, TrialPhase,
 };
 use ripcord_core::fact::{
     Detail, GoldenQuery, RecheckQuery, Request, Trial, Unavailable, UnavailableReason, Value,
@@ -39,7 +39,7 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
     let Some(target) = super::shift::target(ctx, rung) else { return Batch::default() };
     let artefact = match fetch(ctx, &target).await {
         Ok(artefact) => artefact,
-        Err(error) => return stage_failed(rung, &error),
+        Err(error) => return stage_failed(plan, rung, &error),
     };
     let (Target::Version(version), Some(staged)) = (target, artefact) else { return Batch::default() };
     let began = Batch::of(Event::PreflightBegan(PreflightBegan { plan, rung, round }));
@@ -57,7 +57,12 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
         Err(error) => error.into(),
         Ok(held) => {
             let trying = async {
-                let trials = Trials::new(ctx.clone(), TrialPhase::Preflight(rung), round, Some(held.clone()));
+                let trials = Trials::new(
+                    ctx.clone(),
+                    TrialPhase::Preflight(PlannedRung { plan, rung }),
+                    round,
+                    Some(held.clone()),
+                );
                 seen.look(ctx, &held, &trials).await?;
                 if ctx.setup.policies(Role::Verification).next().is_some()
                     && let Some(incident) = ctx.incident()
@@ -66,7 +71,7 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
                     let subject = PreflightSubject { proposal, plan: whole, plan_digest: plan, rung };
                     let subject = Subject::Preflight(subject);
                     let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
-                    let phase = TrialPhase::Preflight(rung);
+                    let phase = TrialPhase::Preflight(PlannedRung { plan, rung });
                     judged =
                         ask_sharing(ctx, Asking { phase, round, subject, signals, before }, &trials).await;
                 }

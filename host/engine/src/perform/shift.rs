@@ -21,61 +21,62 @@ use crate::mailbox::append;
 /// Between two looks at live after a shift: doubled each time, up to the second number.
 const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
 
-pub(super) async fn stage(ctx: &Context, rung: u32) -> Batch {
+pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     ctx.host.ahead.fetched(&ctx.setup.name).await;
     match fetch(ctx, &target).await {
         Ok(artefact) => {
             let digest = artefact.map(|artefact| artefact.digest);
-            Batch::of(Event::Staged(Staged { rung, digest }))
+            Batch::of(Event::Staged(Staged { plan, rung, digest }))
         }
-        Err(error) => stage_failed(rung, &error),
+        Err(error) => stage_failed(plan, rung, &error),
     }
 }
 
-pub(super) async fn guard(ctx: &Context, rung: u32) -> Batch {
+pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     let max = ctx.service.terms.as_ref().map_or(0, |terms| terms.breaker.host_shifts_per_hour);
     let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.now(), max);
     let live = ctx.live().await;
     let mut batch = Batch::default();
     let live = batch.observed(&live);
     let (host_shifts, host_reserved) = (spent.made, spent.reserved);
-    batch.with(Event::GuardRead(GuardRead { rung, live, host_shifts, host_reserved }))
+    batch.with(Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts, host_reserved }))
 }
 
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
-pub(super) async fn shift(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+pub(super) async fn shift(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     let order = match order(ctx, rung).await {
         Ok(order) => order,
         Err(NoOrder::Plan(instead)) => return instead,
-        Err(NoOrder::Artefact(error)) => return stage_failed(rung, &error),
+        Err(NoOrder::Artefact(error)) => return stage_failed(plan, rung, &error),
     };
-    if let Err(error) = append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { rung, attempt }))).await
+    if let Err(error) =
+        append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { plan, rung, attempt }))).await
     {
         tracing::warn!(service = %ctx.service.name, %error, "the shift was not begun");
         return Batch::default();
     }
-    carry_out(ctx, rung, attempt, &order).await
+    carry_out(ctx, plan, rung, attempt, &order).await
 }
 
 /// The same order with the same key: the deployer promised that this is harmless.
-pub(super) async fn repeat(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+pub(super) async fn repeat(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     match order(ctx, rung).await {
-        Ok(order) => carry_out(ctx, rung, attempt, &order).await,
+        Ok(order) => carry_out(ctx, plan, rung, attempt, &order).await,
         Err(NoOrder::Plan(instead)) => instead,
-        Err(NoOrder::Artefact(error)) => returned(rung, attempt, Err(error.outcome_unknown())),
+        Err(NoOrder::Artefact(error)) => returned(plan, rung, attempt, Err(error.outcome_unknown())),
     }
 }
 
-async fn carry_out(ctx: &Context, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
+async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
     let result = ctx.setup.ports.deployer.shift(order).await;
     if let Err(error) = &result {
         tracing::warn!(service = %ctx.service.name, %error, "a shift failed");
     }
-    returned(rung, attempt, result)
+    returned(plan, rung, attempt, result)
 }
 
-fn returned(rung: u32, attempt: u32, result: Result<Shifted, PortError>) -> Batch {
+fn returned(plan: Digest, rung: u32, attempt: u32, result: Result<Shifted, PortError>) -> Batch {
     let mut batch = Batch::default();
     let outcome = match result {
         Ok(Shifted::Done) => ShiftOutcome::Done,
@@ -88,10 +89,10 @@ fn returned(rung: u32, attempt: u32, result: Result<Shifted, PortError>) -> Batc
             ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature }
         }
     };
-    batch.with(Event::ShiftReturned(ShiftReturned { rung, attempt, outcome }))
+    batch.with(Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome }))
 }
 
-pub(super) async fn probe(ctx: &Context, rung: u32, attempt: u32) -> Batch {
+pub(super) async fn probe(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     let mut batch = Batch::default();
     let word = match probe_order(ctx, rung) {
         None => return batch,
@@ -106,11 +107,11 @@ pub(super) async fn probe(ctx: &Context, rung: u32, attempt: u32) -> Batch {
             Err(error) => ProbeWord::NoAnswer(batch.text(error.to_string())),
         },
     };
-    batch.with(Event::ShiftProbed(ShiftProbed { rung, attempt, word }))
+    batch.with(Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word }))
 }
 
 /// Looks at live until it is the target, appending each change on the way. The deadline is the core's.
-pub(super) async fn read_back(ctx: &Context, rung: u32) -> Batch {
+pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     let (mut pause, pause_max) = POLL;
     let mut last = None;
@@ -122,7 +123,7 @@ pub(super) async fn read_back(ctx: &Context, rung: u32) -> Batch {
         let proved = live.weakest_proof() >= Some(ctx.setup.terms.proof_min);
         // A failure in other words is no news.
         let news = (live, std::mem::discriminant(&fingerprint));
-        let read = ReadBack { rung, live: observed, fingerprint };
+        let read = ReadBack { plan, rung, live: observed, fingerprint };
         if read.shows(&target) && proved {
             return batch.with(Event::ReadBack(read));
         }

@@ -1,7 +1,9 @@
 //! Asking the verification policies.
 
 use ripcord_core::blob::BlobKind;
-use ripcord_core::event::{Event, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked};
+use ripcord_core::event::{
+    Event, PlannedRung, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
+};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
@@ -25,9 +27,8 @@ pub(super) struct Asking {
     pub(super) before: Vec<Fact>,
 }
 
-pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
+pub(super) async fn verify(ctx: &Context, of: PlannedRung, round: u32) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
-    let Some(plan_digest) = incident.plan().map(|drafted| drafted.digest) else { return Batch::default() };
     let plan = match ctx.plan().await {
         Ok(plan) => plan,
         Err(instead) => return instead,
@@ -36,12 +37,12 @@ pub(super) async fn verify(ctx: &Context, rung: u32, round: u32) -> Batch {
     let subject = Subject::Rollback(RollbackSubject {
         proposal: ctx.proposal(&incident.reason).await,
         plan,
-        plan_digest,
-        rung,
+        plan_digest: of.plan,
+        rung: of.rung,
         shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
     });
     let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
-    ask(ctx, Asking { phase: TrialPhase::Rung(rung), round, subject, signals, before }).await
+    ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
 }
 
 /// Asks every verification policy, all at once. They share the trials of the round.

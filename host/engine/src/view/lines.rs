@@ -106,6 +106,9 @@ pub struct IncidentView {
     pub plan: Option<Plan>,
     /// What approvals are given to.
     pub plan_digest: Option<Digest>,
+    /// When the plan at hand expires: later than it says where the host's clock has jumped forward since.
+    #[serde(default)]
+    pub plan_expires_at: Option<UnixMillis>,
     /// How the last preflight went, or why there is none; none before either is known.
     #[serde(default)]
     pub preflight: Option<String>,

@@ -161,6 +161,7 @@ impl Reader<'_> {
             same_fingerprint: self.fingerprint == FingerprintWord::Same,
             split: Split::of(&incident.marks),
             measured: self.measured,
+            plan_expires_at: incident.plan_expires_at(),
             plan_digest: incident.plan().map(|plan| plan.digest),
             votes: incident.votes,
             evidence: incident.evidence,

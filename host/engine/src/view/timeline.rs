@@ -85,9 +85,13 @@ impl Reader<'_> {
             }
             Event::Planned(planned) => Some(match &planned.word {
                 PlanWord::Drafted(plan) => {
+                    let left_out = match &planned.left_out {
+                        Some(why) => format!("; left out: {}", self.text(why).await?),
+                        None => String::new(),
+                    };
                     let ladder: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
                     format!(
-                        "plan {} made: {} (digest {})",
+                        "plan {} made: {} (digest {}){left_out}",
                         plan.number,
                         ladder.join(", then "),
                         plan.digest.short()
@@ -205,6 +209,9 @@ impl Reader<'_> {
                 self.measured = Some(measured.clone());
                 None
             }
+            Event::ClockBehind { by } => Some(format!(
+                "the host's clock is {by} behind what is on record: time passes at half its speed until it has caught up"
+            )),
             Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
             Event::Woke
             | Event::SignalsSetAside(_)

@@ -1,8 +1,7 @@
 //! `ripcord approve` and `ripcord refuse`.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
-use anstream::AutoStream;
 use ripcord_core::name::{IncidentId, PersonName};
 use ripcord_core::plan::VoteStatement;
 
@@ -13,7 +12,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::http::wire::{Done, PlanView, VoteBody};
 use crate::key::Key;
-use crate::output::{Color, Exit, Failure, Form, Page, plan};
+use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Text, plan, prompt, text};
 
 /// What is said to a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +51,13 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
     let service = args.incident.service().filter(|_| outcome.is_ok());
     host.leave(service.as_ref(), &reach.progress).await?;
     let done = outcome?;
-    Ok(Page::done(&done.text, &done))
+    Ok(Page::done(Paragraph(&done.text), &done))
 }
 
 /// The plan at hand, its digest computed again from what is shown. Who has a key and no token reads it from the store.
 async fn fetch(reach: &Reach, client: &Client, incident: &IncidentId) -> Result<PlanView, Failure> {
     match client.has_token() {
-        true => incidents::checked(client.get(&format!("incidents/{incident}/plan")).await?),
+        true => incidents::checked(reach, client.plan(incident).await?, incident).await,
         false => incidents::plan_of(reach, incident).await,
     }
 }
@@ -79,7 +78,7 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
         ))
         .help("give its digest with `--plan`, or `--yes`"));
     }
-    let question = format!("{} this plan?", word.verb());
+    let question = text!("{} this plan?", word.verb());
     if ask(global.color, &plan::text(&view.plan, &view.digest), &question).await? {
         return Ok(());
     }
@@ -87,10 +86,8 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
 }
 
 /// A question with yes or no, on standard error: standard output is for the answer of the command.
-pub(crate) async fn ask(color: Color, text: &str, question: &str) -> Result<bool, Failure> {
-    let mut stream = AutoStream::new(std::io::stderr(), color.into());
-    let _ = write!(stream, "\n{text}\n{question} [y/N] ");
-    let _ = stream.flush();
+pub(crate) async fn ask(color: Color, text: &Text, question: &Text) -> Result<bool, Failure> {
+    prompt(color, &text!("\n{}\n{} [y/N] ", text, question));
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
@@ -162,7 +159,7 @@ fn sign(
 }
 
 async fn send(client: &Client, view: &PlanView, word: Word, body: &VoteBody) -> Result<Done, Failure> {
-    Ok(client.post(&format!("incidents/{}/{}", view.plan.incident, word.verb()), body).await?)
+    Ok(client.order_of_incident(&view.plan.incident, word.verb(), body).await?)
 }
 
 /// An approval by signature.

@@ -4,7 +4,6 @@ mod alert;
 mod probe;
 mod rehearse;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use ripcord_core::time::UnixMillis;
@@ -12,6 +11,7 @@ use ripcord_engine::ServiceSetup;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, LoadError, Mistake, Mistakes, SourceFile};
+use crate::output::{Paragraph, Text, text};
 use crate::wiring;
 
 pub use alert::{AlertRoute, SourceRoutes, explain};
@@ -73,7 +73,7 @@ pub struct Report {
     pub alerts: Vec<SourceRoutes>,
     /// The mistakes of the configuration as they are shown to people.
     #[serde(skip)]
-    shown: String,
+    shown: Text,
 }
 
 impl Report {
@@ -112,7 +112,7 @@ impl Report {
         for mistake in &error.mistakes {
             self.placed(Level::Error, &error.file, mistake);
         }
-        self.shown.push_str(&format!("{error}\n"));
+        self.shown.push(text!("{}\n", error.text()));
     }
 
     /// The worst finding.
@@ -130,10 +130,12 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Report {
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = Text::default();
         if !self.shown.is_empty() {
-            writeln!(f, "{}", self.shown)?;
+            text.push(text!("{}\n", self.shown));
         }
         for finding in &self.findings {
             if finding.level == Level::Error && finding.place.is_some() {
@@ -146,22 +148,22 @@ impl fmt::Display for Report {
                 Level::Error => "error",
             };
             let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-            writeln!(f, "{word}  {}: {}{place}", finding.subject, finding.text)?;
+            text.push(text!("{}  {}: {}{}\n", word, finding.subject, Paragraph(&finding.text), place));
             if !finding.help.is_empty() {
-                writeln!(f, "         {}", finding.help)?;
+                text.push(text!("         {}\n", finding.help));
             }
         }
         for routes in &self.alerts {
-            writeln!(f, "\n{routes}")?;
+            text.push(text!("\n{}\n", routes.text()));
         }
         let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
-        write!(
-            f,
+        text.push(text!(
             "\n{} ok, {} to look at, {} wrong",
             count(Level::Ok),
             count(Level::Warn),
             count(Level::Error)
-        )
+        ));
+        text
     }
 }
 
@@ -175,7 +177,7 @@ pub async fn check(options: &CheckOptions) -> Report {
             return report;
         }
         Err(error) => {
-            report.shown = format!("error: {error}");
+            report.shown = text!("error: {}", error);
             report.add(Level::Error, "configuration", error.to_string(), "");
             return report;
         }
@@ -254,5 +256,36 @@ fn rehearse_all(config: &Config, setup: &ServiceSetup, now: UnixMillis, report: 
             help: format!("correct its settings; `ripcord policy inspect {name}` shows what it takes"),
         };
         report.config_error(&ConfigError { file: config.file.clone(), mistakes: vec![mistake] });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        for (name, text) in hostile::table() {
+            let file = SourceFile { path: text.clone().into(), text: format!("a = 1 # {text}\nb = 2") };
+            let mistake = Mistake { span: 0..1, message: text.clone(), help: text.clone() };
+            let mut report = Report::default();
+            report.placed(Level::Warn, &file, &mistake);
+            report.config_error(&ConfigError { file, mistakes: vec![mistake] });
+            for level in [Level::Ok, Level::Warn, Level::Error] {
+                report.add(level, text.clone(), text.clone(), text.clone());
+            }
+            report.alerts.push(SourceRoutes {
+                source: text.clone(),
+                alerts: vec![AlertRoute {
+                    rule: text.clone(),
+                    status: ripcord_core::signal::SignalStatus::Firing,
+                    labels: Vec::new(),
+                    service: None,
+                    why: vec![text.clone()],
+                }],
+            });
+            hostile::assert_harmless(&report.text(), name);
+        }
     }
 }

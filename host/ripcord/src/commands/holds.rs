@@ -1,7 +1,7 @@
 //! `ripcord hold list`.
 
 use ripcord_core::name::ServiceName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::status::states;
 use super::{Outcome, Reach};
@@ -12,7 +12,7 @@ use crate::output::style::{BAD, STRONG};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Line {
     service: ServiceName,
     #[serde(flatten)]
@@ -26,11 +26,15 @@ pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outc
         lines
             .extend(HoldLine::all(&state).into_iter().map(|hold| Line { service: state.name.clone(), hold }));
     }
+    Ok(listed(&lines))
+}
+
+fn listed(lines: &[Line]) -> Page {
     if lines.is_empty() {
-        return Ok(Page::done("no holds", &lines));
+        return Page::done("no holds", &lines);
     }
     let mut table = Table::new(["service", "version", "state", "since", "condemned by"]);
-    for Line { service, hold } in &lines {
+    for Line { service, hold } in lines {
         let style = if hold.state == "broken" { BAD } else { STRONG };
         table.row([
             service.into(),
@@ -40,5 +44,24 @@ pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outc
             (&hold.incident).into(),
         ]);
     }
-    Ok(Page::done(table.to_string(), &lines))
+    Page::done(table, &lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let lines =
+            json!([{ "service": "s", "version": "1", "incident": "s:1", "since": "1", "state": "stands" }]);
+        let lines: Vec<Line> = serde_json::from_value(lines).expect("lines");
+        for (name, text) in hostile::table() {
+            let (lines, spoilt) = hostile::spoilt(&lines, &text);
+            assert!(spoilt > 0, "{name}");
+            hostile::assert_harmless(&listed(&lines).text, name);
+        }
+    }
 }

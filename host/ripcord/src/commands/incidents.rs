@@ -8,17 +8,16 @@ use ripcord_ports::Store;
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
+use crate::client::{NotWhatWasAsked, asked};
 use crate::http::wire::{IncidentListLine, PlanView};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, incident, plan as plan_page};
+use crate::output::{Exit, Failure, Page, Paragraph, incident, plan as plan_page};
 
 pub(super) async fn list(global: &Global, service: Option<&ServiceName>, limit: u32) -> Outcome {
     let reach = Reach::new(global)?;
     if let Some(host) = reach.elsewhere().await {
-        let service = service.map(|service| format!("&service={service}")).unwrap_or_default();
-        let lines: Vec<IncidentListLine> = host.get(&format!("incidents?limit={limit}{service}")).await?;
-        return Ok(listed(&lines));
+        return Ok(listed(&host.incidents(service, limit).await?));
     }
     let lines = reach.store()?.incidents(service, limit).await;
     let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
@@ -39,10 +38,10 @@ fn listed(lines: &[IncidentListLine]) -> Page {
             took.unwrap_or_default().into(),
             Cell::new(incident::style(&line.outcome), &line.outcome),
             target.unwrap_or_default().into(),
-            line.summary.as_str().into(),
+            Paragraph(&line.summary).into(),
         ]);
     }
-    Page::done(table.to_string(), &lines)
+    Page::done(table, &lines)
 }
 
 pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
@@ -53,8 +52,7 @@ pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
         && let Some(host) = reach.running().await
     {
         // Only the host that runs knows which system does not answer; the page is of use without that.
-        let asked = host.get::<IncidentView>(&format!("incidents/{id}")).await;
-        view.held_up = asked.map(|asked| asked.held_up).unwrap_or_default();
+        view.held_up = host.incident(id).await.map(|asked| asked.held_up).unwrap_or_default();
     }
     // Showing is done, whatever the incident came to; only what waits for people is told.
     let exit = match view.outcome {
@@ -73,30 +71,51 @@ pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
 pub(super) async fn plan_of(reach: &Reach, id: &IncidentId) -> Result<PlanView, Failure> {
     let view = read(reach, id).await?;
     match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => checked(PlanView { digest, plan }),
+        (Some(plan), Some(digest)) => checked(reach, PlanView { digest, plan }, id).await,
         _ => Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase))),
     }
 }
 
-/// A plan whose digest is really its own: what is shown is what is approved.
-pub(crate) fn checked(view: PlanView) -> Result<PlanView, Failure> {
-    let own = view.plan.digest().map_err(|error| Failure::of(Exit::Failed, error))?;
-    if own != view.digest {
-        return Err(Failure::failed(format!(
-            "the plan that is shown has the digest `{own}`, not `{}`: it was changed on its way",
-            view.digest
-        ))
-        .help("do not approve it; compare `ripcord plan show` on the host's own machine"));
+/// A plan of this incident and, where that is known here, of this installation: what is shown is what is approved.
+pub(super) async fn checked(reach: &Reach, view: PlanView, id: &IncidentId) -> Result<PlanView, Failure> {
+    let refused = |what: NotWhatWasAsked| {
+        Failure::of(Exit::Failed, what)
+            .help("do not approve it; compare `ripcord plan show` on the host's own machine")
+    };
+    let view = asked::plan(view, id).map_err(refused)?;
+    if let Some(own) = reach.installation().await? {
+        asked::installation(&view.plan, &own).map_err(refused)?;
     }
     Ok(view)
 }
 
 async fn read(reach: &Reach, id: &IncidentId) -> Result<IncidentView, Failure> {
     if let Some(host) = reach.elsewhere().await {
-        return Ok(host.get(&format!("incidents/{id}")).await?);
+        return Ok(host.incident(id).await?);
     }
     view::incident(&reach.store()?, id).await.map_err(|error| match error {
         ReadError::Unknown(_) => Failure::of(Exit::Usage, error),
         _ => Failure::of(Exit::Failed, error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let lines = json!([{
+            "id": "s:1", "service": "s", "opened_at": "1", "settled_at": "2", "strategy": { "other": "o" },
+            "outcome": { "other": "o" }, "target": { "fallback": "rules" }, "summary": "it was bad",
+        }]);
+        let lines: Vec<IncidentListLine> = serde_json::from_value(lines).expect("lines");
+        for (name, text) in hostile::table() {
+            let (lines, spoilt) = hostile::spoilt(&lines, &text);
+            assert!(spoilt > 3, "{name}: {spoilt}");
+            hostile::assert_harmless(&listed(&lines).text, name);
+        }
+    }
 }

@@ -3,12 +3,13 @@
 mod find;
 mod template;
 
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use find::{Found, FoundModel, Places, find};
 pub use template::render;
+
+use crate::output::{Text, text};
 
 /// The configuration's name.
 pub const FILE: &str = "ripcord.toml";
@@ -106,13 +107,16 @@ fn token() -> Result<String, InitError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-impl fmt::Display for Initialised {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.found)?;
+impl Initialised {
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = self.found.text();
         for path in &self.written {
-            writeln!(f, "wrote {}", path.display())?;
+            text.push(text!("wrote {}\n", path.display()));
         }
-        write!(f, "next: read {0}, then `ripcord check --config {0}`", self.file.display())
+        let file = self.file.display();
+        text.push(text!("next: read {}, then `ripcord check --config {}`", file, file));
+        text
     }
 }
 
@@ -146,9 +150,12 @@ mod tests {
         }
         std::fs::write(folder.path().join("golden/fraud.jsonl"), "").unwrap();
         std::fs::write(folder.path().join("requests.jsonl"), "").unwrap();
+        // Whoever listens on this machine must not write lines of the configuration.
+        let forged = "x\"\n[people.eve]\nroles = [\"admin\"]\n#";
+        let models = serde_json::json!([{ "name": forged }, { "name": "a b" }, { "name": "fraud" }]);
         let server = axum::Router::new()
             .route("/v2", get(async || axum::Json(serde_json::json!({"name": "mlserver"}))))
-            .route("/v2/repository/index", post(async || axum::Json(serde_json::json!([{"name": "fraud"}]))))
+            .route("/v2/repository/index", post(async || axum::Json(models)))
             .route(
                 "/api/v1/status/buildinfo",
                 get(async || axum::Json(serde_json::json!({"status": "success"}))),
@@ -172,7 +179,7 @@ mod tests {
         // Secrets are there, and every policy takes the settings that the template gives it.
         use crate::commands::check::{CheckOptions, Scope, check};
         let report = check(&CheckOptions { config: done.file, alert: None, scope: Scope::Files }).await;
-        assert_eq!(report.exit_code(), 0, "{report}");
+        assert_eq!(report.exit_code(), 0, "{report:?}");
     }
 
     #[test]

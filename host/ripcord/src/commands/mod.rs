@@ -18,16 +18,16 @@ mod status;
 use std::future::Future;
 use std::process::ExitCode;
 
+use ripcord_core::foreign::Foreign;
+
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LogFormat, PlanCommand, SignalsCommand,
 };
-use crate::output::{self, Exit, Failure, Page};
+use crate::output::{self, Color, Exit, Failure, Page, Text, Whole, text};
 use crate::telemetry;
 
 #[cfg(feature = "demo")]
 pub(crate) use approval::{SignedVote, ask};
-#[cfg(feature = "demo")]
-pub(crate) use incidents::checked;
 #[cfg(feature = "demo")]
 pub(crate) use pull::{Until, follow};
 use reach::Reach;
@@ -37,6 +37,10 @@ type Outcome = Result<Page, Failure>;
 /// Runs a command to its end, prints what it has to say and tells how the process ends.
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
+    if let Command::ExaminePolicy = command {
+        // Before anything else takes memory or threads: what is left is for the component.
+        return output::print(global.form(), global.color, examine_policy());
+    }
     let outcome = runtime().and_then(|runtime| {
         let outcome = runtime.block_on(dispatch(&global, command));
         // A thread that still reads standard input must not keep the process.
@@ -46,9 +50,29 @@ pub fn run(cli: Cli) -> ExitCode {
     output::print(global.form(), global.color, outcome)
 }
 
+/// Prints the help that was asked for, or what is wrong with the arguments, which may come from anywhere: a file's name, a script.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that went away is no reason to fail.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let said = error.to_string();
+    let lines = said.lines().map(|line| text!("{}", Whole(Foreign::source(line))));
+    output::tell(Color::Never, &Text::joined(lines, "\n"));
+    Exit::Usage.into()
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|cause| Failure::failed("the system gives no threads").because(cause))
+}
+
+fn examine_policy() -> Outcome {
+    match ripcord_sandbox::examine_for_parent() {
+        Ok(()) => Ok(Page::done("", &serde_json::Value::Null)),
+        Err(error) => Err(Failure::of(Exit::Failed, error)),
+    }
 }
 
 async fn dispatch(global: &Global, command: Command) -> Outcome {
@@ -75,18 +99,19 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Refuse(args) => approval::vote(global, &args, approval::Word::Refuse).await,
         Command::Abort(args) => orders::about(global, "abort", &args).await,
         Command::Dismiss(args) => orders::about(global, "dismiss", &args).await,
-        Command::Answer { incident, happened, reason } => {
-            orders::answer(global, &incident, happened.into(), &reason).await
+        Command::Answer { incident, happened, question, reason } => {
+            orders::answer(global, &incident, happened.into(), question, &reason).await
         }
         Command::Pause(args) => orders::stop_or_go(global, "pause", &args).await,
         Command::Resume(args) => orders::stop_or_go(global, "resume", &args).await,
         Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
-        Command::Hold(HoldCommand::Lift { service, version, reason }) => {
-            orders::lift(global, &service, &version, &reason).await
+        Command::Hold(HoldCommand::Lift { service, version, of, reason }) => {
+            orders::lift(global, &service, &version, of, &reason).await
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
         Command::Policy(command) => policies::run(global, command),
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
+        Command::ExaminePolicy => examine_policy(),
     }
 }
 
@@ -106,7 +131,7 @@ async fn init_here(global: &Global) -> Outcome {
     let options = init::InitOptions { folder, places: init::Places::default() };
     let done = init::init(&options).await.map_err(|error| Failure::of(Exit::Usage, error))?;
     let json = serde_json::json!({ "file": done.file, "written": done.written });
-    Ok(Page::done(done.to_string(), &json))
+    Ok(Page::done(done.text(), &json))
 }
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
@@ -118,7 +143,7 @@ async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
         1 => Exit::Failed,
         _ => Exit::Usage,
     };
-    Ok(Page::new(exit, report.to_string(), &report))
+    Ok(Page::new(exit, report.text(), &report))
 }
 
 /// The example stands for somebody else's program: it prints for itself.

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::cli::{Global, PolicyCommand};
 use crate::key::Key;
 use crate::output::style::{STRONG, WARN, paint};
-use crate::output::{Page, Progress};
+use crate::output::{Page, Progress, text};
 use crate::policy::{self, NewPolicy, Place};
 
 pub(super) fn run(global: &Global, command: PolicyCommand) -> Outcome {
@@ -28,13 +28,13 @@ pub(super) fn run(global: &Global, command: PolicyCommand) -> Outcome {
 }
 
 fn written(new: &NewPolicy) -> Page {
-    let mut text = format!("wrote {}\n", paint(STRONG, new.folder.display()));
+    let mut text = text!("wrote {}\n", paint(STRONG, new.folder.display()));
     for file in &new.files {
-        text.push_str(&format!("  {}\n", file.display()));
+        text.push(text!("  {}\n", file.display()));
     }
     if let Some(note) = &new.note {
-        text.push_str(&format!("\n{} {note}\n", paint(WARN, "note:")));
+        text.push(text!("\n{} {}\n", paint(WARN, "note:"), note));
     }
-    text.push_str(&format!("\nnext: ripcord policy test {}\n", new.folder.display()));
+    text.push(text!("\nnext: ripcord policy test {}\n", new.folder.display()));
     Page::done(text, new)
 }

@@ -2,15 +2,14 @@
 
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::IncidentId;
-use ripcord_engine::view::IncidentView;
 
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{Global, PullArgs};
 use crate::client::Client;
-use crate::http::wire::{Done, IncidentState, PullBody};
+use crate::http::wire::{IncidentState, PullBody};
 use crate::output::style::{WARN, paint};
-use crate::output::{Failure, Page, Progress, incident};
+use crate::output::{Failure, Page, Paragraph, Progress, incident, text};
 
 /// How long one request waits for news.
 const NEWS_WAIT_S: u64 = 20;
@@ -25,18 +24,22 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
 }
 
 async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
-    let body =
-        PullBody { to: args.to.clone(), reason: reason(&args.reason), urgency: Some(args.urgency.into()) };
-    let done: Done = client.post(&format!("services/{}/pull", args.service), &body).await?;
+    let body = PullBody {
+        to: args.to.clone(),
+        reason: reason(&args.reason),
+        urgency: Some(args.urgency.into()),
+        incident: None,
+    };
+    let done = client.order_of_service(&args.service, "pull", &body).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
-        return Ok(Page::done(&done.text, &done));
+        return Ok(Page::done(Paragraph(&done.text), &done));
     };
     progress.say(&done.text);
     let last = follow(client, &id, Until::PeopleAreAsked, progress).await?;
-    let view: IncidentView = client.get(&format!("incidents/{id}")).await?;
+    let view = client.incident(&id).await?;
     let page = incident::page(&view);
     Ok(match what_now(&last) {
-        Some(next) => Page { text: format!("{}\n\n{}", page.text.trim_end(), paint(WARN, next)), ..page },
+        Some(next) => Page { text: text!("{}\n\n{}", page.text.trimmed(), paint(WARN, next)), ..page },
         None => page,
     })
 }
@@ -57,7 +60,7 @@ pub(crate) async fn follow(
     until: Until,
     progress: &Progress,
 ) -> Result<IncidentState, Failure> {
-    let mut state: IncidentState = client.get(&format!("incidents/{id}/wait?seconds=0")).await?;
+    let mut state = client.wait(id, 0, None).await?;
     loop {
         let waits = until == Until::PeopleAreAsked && !state.wanted.is_empty();
         if state.outcome != Ending::Open || state.needs.is_some() || waits {
@@ -65,9 +68,7 @@ pub(crate) async fn follow(
         }
         // Who must agree becomes known without a new phase.
         let seconds = if state.phase == "waiting for approval" { 1 } else { NEWS_WAIT_S };
-        let phase = state.phase.replace(' ', "%20");
-        let path = format!("incidents/{id}/wait?seconds={seconds}&phase={phase}");
-        let next: IncidentState = client.get(&path).await?;
+        let next = client.wait(id, seconds, Some(&state.phase)).await?;
         if next.phase != state.phase {
             progress.say(&next.phase);
         }

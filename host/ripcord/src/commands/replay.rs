@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::output::style::{BAD, GOOD, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page};
+use crate::output::{Exit, Failure, Page, Text, text};
 use crate::wiring;
 
 pub(super) async fn replay(global: &Global, incident: Option<&IncidentId>) -> Outcome {
@@ -41,14 +41,14 @@ fn page(report: &ReplayReport) -> Page {
             instant(decision.at).into(),
             decision.role.into(),
             (&decision.policy).into(),
-            Cell::new(style, std::iter::once(word).chain(then(decision)).collect::<Vec<_>>().join("\n")),
+            Cell::new(style, Text::joined(std::iter::once(text!("{}", word)).chain(then(decision)), "\n")),
         ]);
     }
     let (same, differs, open) = (report.same(), report.differs(), report.open());
     let count = format!("{same} same, {differs} differ, {open} cannot be told");
     let count = paint(if differs > 0 { BAD } else { GOOD }, count);
     let text =
-        if report.decisions.is_empty() { "no decisions".to_owned() } else { format!("{table}\n{count}") };
+        if report.decisions.is_empty() { text!("no decisions") } else { text!("{}\n{}", table, count) };
     let exit = if differs > 0 { Exit::Failed } else { Exit::Done };
     let decisions: Vec<Value> = report
         .decisions
@@ -69,16 +69,16 @@ fn page(report: &ReplayReport) -> Page {
 }
 
 /// What the recorded decision ended in, if in a fault, and what the policy logged: for people, a line each.
-fn then(decision: &ReplayedDecision) -> impl Iterator<Item = String> {
+fn then(decision: &ReplayedDecision) -> impl Iterator<Item = Text> {
     let fault = decision.fault.as_ref().map(|fault| {
         let nature = match fault.nature {
             Nature::Deterministic => "deterministic",
             Nature::Environmental => "environmental",
         };
-        format!("fault ({}, {nature}): {}", kind(fault), one_line(&fault.message))
+        text!("fault ({}, {}): {}", kind(fault), nature, fault.message.trim_end())
     });
     let log = decision.log.iter();
-    let log = log.map(|line| format!("log ({}): {}", line.severity, one_line(&line.text)));
+    let log = log.map(|line| text!("log ({}): {}", line.severity, line.text.trim_end()));
     fault.into_iter().chain(log)
 }
 
@@ -89,11 +89,6 @@ fn kind(fault: &Fault) -> String {
         Ok(Value::Object(kind)) => kind.into_iter().map(|(kind, _)| kind).collect(),
         _ => String::new(),
     }
-}
-
-/// A policy's own words must not move the cursor.
-fn one_line(text: &str) -> String {
-    text.trim_end().replace(char::is_control, " ")
 }
 
 /// For scripts.
@@ -124,5 +119,56 @@ fn said(result: &Ran) -> String {
         Ran::RecordingErased => "its recording was erased".to_owned(),
         Ran::NoPolicy(why) => format!("its policy is missing: {why}"),
         Ran::Unreadable(why) => format!("its recording is unreadable: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use ripcord_core::digest::Digest;
+    use ripcord_core::name::{PolicyName, ServiceName};
+    use ripcord_core::policy::{PolicyRef, Role};
+    use ripcord_core::signal::Severity;
+    use ripcord_core::time::UnixMillis;
+    use ripcord_sandbox::{Difference, FaultKind, LogLine};
+
+    #[test]
+    fn nothing_that_a_policy_said_gets_out_of_its_place() {
+        for (name, text) in hostile::table() {
+            let results = [
+                Ran::Replayed(Replayed::Differs {
+                    round: 0,
+                    what: Difference::Verdict,
+                    expected: text.clone(),
+                    got: text.clone(),
+                }),
+                Ran::Replayed(Replayed::FactsPruned(vec![text.clone()])),
+                Ran::Replayed(Replayed::NotReproducible { reason: text.clone() }),
+                Ran::NoPolicy(text.clone()),
+                Ran::Unreadable(text.clone()),
+            ];
+            let decision = |result| ReplayedDecision {
+                service: ServiceName::new("s").expect("name"),
+                incident: None,
+                at: UnixMillis(1),
+                policy: PolicyRef {
+                    name: PolicyName::new("p").expect("name"),
+                    version: text.clone(),
+                    digest: Digest::of("p"),
+                },
+                role: Role::Trigger,
+                fault: Some(Fault {
+                    kind: FaultKind::Panic { message: text.clone() },
+                    nature: Nature::Deterministic,
+                    message: text.clone(),
+                }),
+                log: vec![LogLine { severity: Severity::Other(text.clone()), text: text.clone() }],
+                facts: Vec::new(),
+                result,
+            };
+            let report = ReplayReport { decisions: results.map(decision).to_vec() };
+            hostile::assert_harmless(&page(&report).text, name);
+        }
     }
 }

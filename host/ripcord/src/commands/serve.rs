@@ -16,7 +16,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError, LoadError, Mistakes};
-use crate::http::{self, App};
+use crate::descriptors::Descriptors;
+use crate::http::{self, App, Bounds, Deadlines, Doors};
+use crate::output::{Color, text};
+use crate::telemetry;
 use crate::wiring::{self, WireError};
 
 /// Requests in flight have so long to finish.
@@ -69,13 +72,28 @@ pub struct Running {
     engine: Engine,
     store: Arc<SqliteStore>,
     stop: watch::Sender<bool>,
+    doors: Arc<Doors>,
     serving: JoinSet<()>,
     _scraping: Vec<Scraping>,
+}
+
+/// What the doors of a host bear; derived from what the system allows unless told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bearing {
+    /// How many connections there may be.
+    pub bounds: Option<Bounds>,
+    /// How long peers may take.
+    pub deadlines: Deadlines,
 }
 
 impl Running {
     /// Starts a host: listens, makes everything that the configuration names, recovers the journals.
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
+        Self::start_with(config, Bearing::default()).await
+    }
+
+    /// The same with doors that bear more or less.
+    pub async fn start_with(config: &Config, bearing: Bearing) -> Result<Self, ServeError> {
         let exposed = exposed_without_people(config);
         if let Some(error) = ConfigError::new(config.file.clone(), exposed) {
             return Err(LoadError::Mistakes(Box::new(error)).into());
@@ -85,13 +103,14 @@ impl Running {
         let listen = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let mut running = Self::unheard(config).await?;
+        let mut running = Self::made(config, bearing).await?;
         let mut told = running.stop.subscribe();
         let until = async move { drop(told.wait_for(|stop| *stop).await) };
         running.address = Some(address);
         running.serving.spawn(http::server::serve(
             listener,
             running.router.clone(),
+            running.doors.clone(),
             until,
             REQUESTS_PATIENCE,
         ));
@@ -100,6 +119,16 @@ impl Running {
 
     /// The same without listening: only this process can ask it, through [`Running::router`].
     pub async fn unheard(config: &Config) -> Result<Self, ServeError> {
+        Self::made(config, Bearing::default()).await
+    }
+
+    async fn made(config: &Config, bearing: Bearing) -> Result<Self, ServeError> {
+        // Before anything is opened.
+        let (descriptors, services) = (Descriptors::raise(), config.services.len());
+        if let Some((warning, help)) = descriptors.too_few(services) {
+            tracing::warn!(help, "{warning}");
+        }
+        let bounds = bearing.bounds.unwrap_or_else(|| descriptors.bounds(services));
         let wired = wiring::wire(config).await?;
         for warning in &wired.warnings.0 {
             let place = config.file.position(warning.span.start);
@@ -108,21 +137,24 @@ impl Running {
         let clock = wired.setup.clock.clone();
         let engine = Engine::start(wired.setup).await?;
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(
-            engine.clone(),
-            wired.store.clone(),
-            clock,
-            wired.people,
-            wired.sources,
-            wired.may_pull,
+        let doors = Arc::new(Doors::new(bounds, bearing.deadlines, descriptors, wired.sources.keys()));
+        let app = App {
+            engine: engine.clone(),
+            store: wired.store.clone(),
+            engine_clock: clock,
+            people: wired.people,
+            sources: wired.sources,
+            may_pull: wired.may_pull,
             stopping,
-        );
+            doors: doors.clone(),
+        };
         Ok(Self {
             router: http::router(Arc::new(app)),
             address: None,
             engine,
             store: wired.store,
             stop,
+            doors,
             serving: JoinSet::new(),
             _scraping: wired.scraping,
         })
@@ -172,8 +204,10 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     // Before anything starts, so that a signal during the start is not lost.
     let told = Told::new().map_err(ServeError::Signals)?;
     let running = Running::start(&config).await?;
+    let mut counting = JoinSet::new();
+    counting.spawn(telemetry::summarise_for_ever());
     if let Some(address) = running.address() {
-        eprintln!("ripcord listens on http://{address}");
+        crate::output::tell(Color::Never, &text!("ripcord listens on http://{}", address));
     }
     for service in running.engine().services() {
         let mode = service.terms.as_ref().map(|terms| terms.mode).unwrap_or_default();
@@ -182,6 +216,7 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let why = told.wait().await;
     tracing::info!(why, "stopping");
     running.stop().await?;
+    telemetry::summarise();
     tracing::info!("stopped");
     Ok(())
 }

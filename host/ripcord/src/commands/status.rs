@@ -9,12 +9,13 @@ use ripcord_ports::{Clock as _, Store as _};
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
+use crate::client::Live;
 use crate::config::ServiceConfig;
-use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, UnroutedSignal, VersionLine};
+use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, VersionLine};
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, held_up, incident};
+use crate::output::{Exit, Failure, Page, Paragraph, Text, held_up, incident, text};
 
 /// How many signals without a service are counted.
 const UNROUTED_MAX: u32 = 100;
@@ -25,13 +26,13 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
     match reach.running().await {
         Some(host) => {
-            unrouted = host.get::<Vec<UnroutedSignal>>("signals/unrouted").await?;
+            unrouted = host.unrouted().await?;
             for name in names(&reach, service)? {
-                views.push(host.get::<ServiceView>(&format!("services/{name}?live=true")).await?);
+                views.push(host.service(&name, Live::Read).await?);
             }
         }
         None => {
-            if let Ok(store) = reach.store() {
+            if let Some(store) = reach.store_if_any()? {
                 let kept = store.signals(SignalFilter::Unrouted, UNROUTED_MAX).await;
                 unrouted = kept
                     .map_err(|error| Failure::of(Exit::Failed, error))?
@@ -65,7 +66,7 @@ fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<ServiceName
 /// The states of services as their journals have them; without a store they are new.
 pub(super) async fn states(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Service>, Failure> {
     let names = names(reach, service)?;
-    let Ok(store) = reach.store() else { return Ok(names.into_iter().map(Service::new).collect()) };
+    let Some(store) = reach.store_if_any()? else { return Ok(names.into_iter().map(Service::new).collect()) };
     let mut states = Vec::new();
     for name in names {
         let folded = fold(&store, &name).await.map_err(|error| Failure::of(Exit::Failed, error))?;
@@ -104,20 +105,20 @@ fn page(views: &[ServiceView], unrouted: usize) -> Page {
     } else {
         Exit::Done
     };
-    let mut text: Vec<String> = views.iter().map(service_text).collect();
+    let mut text: Vec<Text> = views.iter().map(service_text).collect();
     if unrouted > 0 {
         let said = format!("{unrouted} signals have no service: `ripcord signals` lists them and says why");
         text.push(paint(WARN, said));
     }
-    let text = if text.is_empty() { "no services are configured".to_owned() } else { text.join("\n") };
+    let text = if text.is_empty() { text!("no services are configured") } else { Text::joined(text, "\n") };
     Page::new(exit, text, &views)
 }
 
-fn service_text(view: &ServiceView) -> String {
+fn service_text(view: &ServiceView) -> Text {
     let mut table = Table::bare(2);
-    let mut row = |name: &str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
+    let mut row = |name: &'static str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
     if let Some(stuck) = &view.stuck {
-        row("stuck", Cell::new(BAD, stuck));
+        row("stuck", Cell::new(BAD, Paragraph(stuck)));
     }
     if let Some(person) = &view.paused_by {
         row(
@@ -135,7 +136,7 @@ fn service_text(view: &ServiceView) -> String {
             row("", Cell::new(WARN, held_up::sentence(held)));
         }
         if let Some(needs) = &open.needs {
-            row("", Cell::new(BAD, format!("needs a person: {needs}")));
+            row("", Cell::new(BAD, text!("needs a person: {}", Paragraph(needs))));
         }
     }
     if view.incident.is_none() {
@@ -184,7 +185,7 @@ fn service_text(view: &ServiceView) -> String {
         row("people", Cell::new(WARN, text));
     }
     let (name, mode) = (paint(STRONG, &view.name), view.mode);
-    format!("{name}  {mode}, {}, model {}\n{table}", view.environment, view.model)
+    text!("{}  {}, {}, model {}\n{}", name, mode, view.environment, view.model, table)
 }
 
 fn open_text(open: &IncidentState) -> String {
@@ -197,4 +198,34 @@ fn open_text(open: &IncidentState) -> String {
         format!(": {} must agree{because}, `ripcord approve {}`", wanted.join(" and "), open.id)
     };
     format!("{} {}{wanted}", open.id, open.phase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let state = json!({
+            "id": "s:1", "phase": "waiting for approval", "outcome": { "other": "o" }, "opened_at": "1", "past_pivot": false,
+            "plan": null, "wanted": [{ "role": "approver", "people": 2 }], "because": "the breaker", "needs": "look", "length": 3,
+        });
+        let view = json!([{
+            "name": "s", "mode": "ask", "environment": "production", "model": "m", "paused_by": "ada", "stuck": "the disk is full",
+            "held_up": [{ "system": "MLflow", "what": "no connection", "since": "1", "doing": "planning", "until": "2", "then": "a person" }],
+            "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null },
+            "incident": state, "last_settled": state,
+            "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
+            "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
+            "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1,
+        }]);
+        let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");
+        for (name, text) in hostile::table() {
+            let (views, spoilt) = hostile::spoilt(&views, &text);
+            assert!(spoilt > 12, "{name}: {spoilt}");
+            hostile::assert_harmless(&page(&views, 1).text, name);
+        }
+    }
 }

@@ -62,6 +62,9 @@ pub enum LoadError {
     /// It cannot be read.
     #[error("the configuration `{0}` cannot be read: {1}")]
     Unreadable(String, String),
+    /// Who writes it decides which programs the host runs.
+    #[error("the configuration `{0}` may be written by anyone on this machine: run `chmod o-w {0}`")]
+    WritableByAll(String),
     /// It has mistakes.
     #[error(transparent)]
     Mistakes(#[from] Box<ConfigError>),
@@ -72,11 +75,14 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let unreadable = |reason: String| LoadError::Unreadable(shown.clone(), reason);
-        let size = std::fs::metadata(path).map_err(|error| match error.kind() {
+        let about = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => LoadError::NotFound(shown.clone()),
             _ => unreadable(error.to_string()),
         })?;
-        if size.len() > FILE_BYTES_MAX {
+        if std::os::unix::fs::MetadataExt::mode(&about) & 0o002 != 0 {
+            return Err(LoadError::WritableByAll(shown));
+        }
+        if about.len() > FILE_BYTES_MAX {
             return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
         }
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;

@@ -4,6 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ripcord_core::foreign::Foreign;
+
+use crate::output::{Paragraph, Text, Whole, text};
+
 /// One mistake and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -94,30 +98,30 @@ impl SourceFile {
         }
     }
 
-    fn show(&self, f: &mut fmt::Formatter<'_>, mistake: &Mistake) -> fmt::Result {
+    fn show(&self, mistake: &Mistake) -> Text {
         let (start, line) = self.line_start(mistake.span.start);
         let column = self.position(mistake.span.start).column;
-        let text = self.text[start..].lines().next().unwrap_or_default();
-        let (text, hidden) = without_secret(text);
-        let room = text.chars().count().saturating_sub(column - 1).max(1);
+        let source = self.text[start..].lines().next().unwrap_or_default();
+        let (source, hidden) = without_secret(source);
+        let room = source.chars().count().saturating_sub(column - 1).max(1);
         let marked = self
             .text
             .get(self.clamp(mistake.span.start)..self.clamp(mistake.span.end))
             .map_or(1, |marked| marked.lines().next().unwrap_or_default().chars().count());
-        let number = line.to_string();
-        let gutter = " ".repeat(number.len());
-        let pad: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        writeln!(f, "error: {}", mistake.message)?;
-        writeln!(f, "{gutter}--> {}:{line}:{column}", self.path.display())?;
-        writeln!(f, "{gutter} |")?;
-        writeln!(f, "{number} | {text}")?;
-        if column <= text.chars().count() + 1 || !hidden {
-            writeln!(f, "{gutter} | {pad}{}", "^".repeat(marked.clamp(1, room)))?;
+        let gutter = " ".repeat(line.to_string().len());
+        let shown = source.replace('\t', " ");
+        let mut text = text!("error: {}\n", Paragraph(&mistake.message));
+        text.push(text!("{}--> {}:{}:{}\n", gutter, self.path.display(), line, column));
+        text.push(text!("{} |\n", gutter));
+        text.push(text!("{} | {}\n", line, Whole(Foreign::source(&shown))));
+        if column <= source.chars().count() + 1 || !hidden {
+            let mark = " ".repeat(column - 1) + &"^".repeat(marked.clamp(1, room));
+            text.push(text!("{} | {}\n", gutter, Whole(Foreign::source(&mark))));
         }
         if !mistake.help.is_empty() {
-            writeln!(f, "{gutter} = {}", mistake.help)?;
+            text.push(text!("{} = {}\n", gutter, Paragraph(&mistake.help)));
         }
-        Ok(())
+        text
     }
 }
 
@@ -156,14 +160,22 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ConfigError {
+    /// For people: each mistake with its line.
+    pub fn text(&self) -> Text {
+        let mut text = Text::default();
         for mistake in &self.mistakes {
-            self.file.show(f, mistake)?;
-            writeln!(f)?;
+            text.push(text!("{}\n", self.file.show(mistake)));
         }
         let mistakes = if self.mistakes.len() == 1 { "mistake" } else { "mistakes" };
-        write!(f, "`{}` has {} {mistakes}", self.file.path.display(), self.mistakes.len())
+        text.push(text!("`{}` has {} {}", self.file.path.display(), self.mistakes.len(), mistakes));
+        text
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text().plain())
     }
 }
 

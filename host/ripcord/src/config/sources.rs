@@ -15,8 +15,8 @@ use super::secret::SecretRef;
 use super::table::Node;
 use super::units::Seconds;
 
-/// Unless configured: Alertmanager's own batches stay far below it.
-const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Unless configured: holds a group of ten thousand alerts. Groups are large just when something big is broken.
+const BODY_BYTES_MAX: u64 = 16 << 20;
 /// Alertmanager repeats a firing alert every four hours unless told otherwise.
 const DEDUPE_WINDOW: Millis = Millis::hours(4);
 
@@ -79,6 +79,30 @@ pub enum AuthConfig {
         /// How far the timestamp may be from now.
         window: Millis,
     },
+}
+
+impl AuthConfig {
+    /// How far a timestamp may be from now, where there is one.
+    fn window(&self) -> Option<Millis> {
+        match self {
+            Self::Bearer(_) | Self::Basic { .. } => None,
+            Self::Hmac { window, .. } | Self::Mlflow { window, .. } => Some(*window),
+        }
+    }
+}
+
+/// A timestamp may be as far ahead as behind, so a code is good for two windows.
+fn replays(place: &str, window: Millis, dedupe: Millis) -> (String, String) {
+    let (good, known) = (Millis(window.0.saturating_mul(2)), dedupe);
+    (
+        format!(
+            "a webhook that somebody recorded can be sent to {place} again: its code is good for {good}, and repeats are known for {known}"
+        ),
+        format!(
+            "write more than {} as `dedupe-seconds`, or a smaller `window-seconds`",
+            good.0.div_ceil(1_000)
+        ),
+    )
 }
 
 /// Labels to a service.
@@ -168,6 +192,12 @@ impl SourceConfig {
             mistakes.add(span, format!("the kind and `auth` of {place} do not go together"), help);
             return None;
         }
+        let dedupe_window = keys.dedupe_seconds.map_or(DEDUPE_WINDOW, |seconds| seconds.0);
+        if let Some(window) = auth.window().filter(|window| dedupe_window.0 / 2 <= window.0) {
+            let (message, help) = replays(&place, window, dedupe_window);
+            mistakes.add(span, message, help);
+            return None;
+        }
         Some(Self {
             name: name?,
             span,
@@ -175,7 +205,7 @@ impl SourceConfig {
             auth,
             routes,
             body_bytes_max: keys.body_kib_max.map_or(BODY_BYTES_MAX, |kib| u64::from(kib) << 10),
-            dedupe_window: keys.dedupe_seconds.map_or(DEDUPE_WINDOW, |seconds| seconds.0),
+            dedupe_window,
         })
     }
 }

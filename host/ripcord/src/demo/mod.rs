@@ -10,17 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ripcord_core::fact::Outcome as Ending;
-use ripcord_core::name::{IncidentId, VersionName};
-use ripcord_engine::view::IncidentView;
-use serde_json::Value;
+use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 
 use crate::cli::{DemoArgs, Global};
-use crate::client::Client;
-use crate::commands::{SignedVote, Until, ask, checked, follow};
-use crate::http::wire::{AdoptBody, Done, IncidentState, LiveLine, PlanView, ServiceView};
+use crate::client::{Client, Live};
+use crate::commands::{SignedVote, Until, ask, follow};
+use crate::http::wire::{AdoptBody, IncidentState, LiveLine, PlanView};
 use crate::key::Key;
 use crate::output::style::{STRONG, paint};
-use crate::output::{Color, Exit, Failure, Form, Page, Progress, plan};
+use crate::output::{Color, Exit, Failure, Form, Page, Progress, Text, plan, text};
 use children::Parts;
 use stage::{BAD, GOOD, KEYHOLDERS, SERVICE, Stage};
 
@@ -65,7 +63,7 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
     let outcome = match outcome {
         Ok(page) if args.keep => {
             demo.stay(&page, &folder).await;
-            Ok(Page { text: String::new(), ..page })
+            Ok(Page { text: Text::default(), ..page })
         }
         other => other,
     };
@@ -109,12 +107,11 @@ impl Demo {
             version: VersionName::new(GOOD).ok(),
             reason: "served well for two weeks".to_owned(),
         };
-        let adopted: Done = client.post(&format!("services/{SERVICE}/adopt"), &body).await?;
+        let adopted = client.order_of_service(&service()?, "adopt", &body).await?;
         self.progress.say(format!("olga vouches for {GOOD}: {}", adopted.text));
         tokio::time::sleep(CALM).await;
         let before = self.live(&client).await?;
-        self.progress
-            .say(format!("the team deploys {}, which passed its own validation", paint(STRONG, BAD)));
+        self.progress.say(text!("the team deploys {}, which passed its own validation", paint(STRONG, BAD)));
         self.deploy(&stage, &server, BAD).await?;
         let during = self.live(&client).await?;
 
@@ -128,7 +125,7 @@ impl Demo {
             _ => state,
         };
         let after = self.live(&client).await?;
-        let view: IncidentView = client.get(&format!("incidents/{incident}")).await?;
+        let view = client.incident(&incident).await?;
         if state.outcome != Ending::RolledBack {
             let why = state.needs.unwrap_or_else(|| format!("the incident ended as `{}`", state.outcome));
             return Err(Failure::failed(format!("the demo did not end as it should: {why}")));
@@ -157,7 +154,7 @@ impl Demo {
         self.parts.start("host", &["--config", &configuration, "serve"])?;
         let client = Client::remote(&format!("http://{address}"), Some(stage.token("olga")?))?;
         let since = Instant::now();
-        while client.get::<Value>("services").await.is_err() {
+        while client.greet().await.is_err() {
             self.still_well(since, START, "the host does not answer")?;
             tokio::time::sleep(POLL).await;
         }
@@ -202,7 +199,7 @@ impl Demo {
     }
 
     async fn live(&self, client: &Client) -> Result<LiveLine, Failure> {
-        let view: ServiceView = client.get(&format!("services/{SERVICE}?live=true")).await?;
+        let view = client.service(&service()?, Live::Read).await?;
         view.live.ok_or_else(|| Failure::failed("the host does not say what is live"))
     }
 
@@ -210,9 +207,9 @@ impl Demo {
         self.progress.say("good customers are being declined; the alert rule watches the metrics");
         let since = Instant::now();
         loop {
-            let view: ServiceView = client.get(&format!("services/{SERVICE}")).await?;
+            let view = client.service(&service()?, Live::Skipped).await?;
             if let Some(incident) = view.incident.or(view.last_settled) {
-                self.progress.say(format!(
+                self.progress.say(text!(
                     "the alert came in and the trigger confirmed it: {}",
                     paint(STRONG, &incident.id)
                 ));
@@ -243,12 +240,12 @@ impl Demo {
 
     /// Both people read the plan and sign its digest.
     async fn two_keys(&mut self, stage: &Stage, client: &Client, id: &IncidentId) -> Result<(), Failure> {
-        let view: PlanView = checked(client.get(&format!("incidents/{id}/plan")).await?)?;
+        let view = client.plan(id).await?;
         if self.answers == Answers::Asked {
             let text = plan::text(&view.plan, &view.digest);
             for (index, person) in KEYHOLDERS.iter().enumerate() {
-                let text = if index == 0 { text.as_str() } else { "" };
-                if !ask(self.color, text, &format!("{person}, do you approve this plan?")).await? {
+                let text = if index == 0 { text.clone() } else { Text::default() };
+                if !ask(self.color, &text, &text!("{}, do you approve this plan?", person)).await? {
                     return Err(Failure::new(
                         Exit::Refused,
                         format!("{person} did not approve: nothing was shifted"),
@@ -310,6 +307,10 @@ async fn told_to_end() {
     }
     #[cfg(not(unix))]
     let _ = tokio::signal::ctrl_c().await;
+}
+
+fn service() -> Result<ServiceName, Failure> {
+    ServiceName::new(SERVICE).map_err(|error| Failure::of(Exit::Failed, error))
 }
 
 fn person_is_there() -> bool {

@@ -14,11 +14,11 @@ use ripcord_engine::{Ask, Ballot, Command, CommandError, Person};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::intake::read;
+use super::bodies;
 use super::people::{KnownPerson, Right, require};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
-use super::wire::{AdoptBody, AnswerBody, Done, DoneOne, PullBody, ReasonBody, VoteBody};
+use super::wire::{AdoptBody, AnswerBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -28,7 +28,7 @@ const REASON_CHARS_MAX: usize = 4_000;
 /// Reads a JSON body, whatever its content type says.
 async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let bytes = bodies::asked(&parts.headers, body, BODY_BYTES_MAX).await?;
     let body = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not what this takes: {error}")))?;
     Ok((parts.headers, body))
@@ -96,7 +96,7 @@ pub(crate) async fn pull(
     }
     let (_, body) = json::<PullBody>(request).await?;
     let ask = Ask::Pull { to: body.to, urgency: body.urgency.unwrap_or(Urgency::Routine) };
-    Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, None).await?))
+    Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, body.incident).await?))
 }
 
 pub(crate) async fn approve(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {
@@ -119,7 +119,8 @@ async fn vote(
     let service = app.service_of(&id)?;
     require(&known.person, Right::Vote, &wanted_roles(&app, &service))?;
     let kind = if signature.is_some() { VoteKind::Signature } else { VoteKind::Session };
-    let ballot = Ballot { plan: body.plan, granted, kind, signature };
+    let key = known.public_key.filter(|_| signature.is_some()).map(ripcord_core::digest::Digest::of);
+    let ballot = Ballot { plan: body.plan, granted, kind, key, signature };
     let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
     Ok(Json(app.command(&service, &known.person, Ask::Vote(ballot), why, Some(id)).await?))
 }
@@ -213,7 +214,7 @@ pub(crate) async fn answer(
     let (_, body) = json::<AnswerBody>(request).await?;
     let id = incident_id(id)?;
     let service = app.service_of(&id)?;
-    let ask = Ask::Answer(body.happened);
+    let ask = Ask::Answer { applied: body.happened, question: body.question };
     Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, Some(id)).await?))
 }
 
@@ -273,10 +274,10 @@ pub(crate) async fn lift(
 ) -> Answer<Done> {
     let person = &app.people.authenticate(request.headers())?.person;
     require(person, Right::Administer, &[])?;
-    let (_, body) = json::<ReasonBody>(request).await?;
+    let (_, body) = json::<LiftBody>(request).await?;
     let version = VersionName::new(version).map_err(|error| Problem::bad_request(error.to_string()))?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
-    Ok(Json(app.command(&service, person, Ask::LiftHold(version), why, None).await?))
+    Ok(Json(app.command(&service, person, Ask::LiftHold(version), why, body.incident).await?))
 }
 
 pub(crate) async fn adopt(

@@ -60,6 +60,11 @@ impl Gate {
         Self::Basic(Digest::of(format!("{user}:{}", password.expose())))
     }
 
+    /// Whether the headers alone prove who it is: then nobody else gets so far as to have a body read.
+    pub(crate) const fn is_decided_by_headers(&self) -> bool {
+        matches!(self, Self::Bearer(_) | Self::Basic(_))
+    }
+
     /// What a refusal asks for.
     pub(crate) const fn challenge(&self) -> &'static str {
         match self {

@@ -1,12 +1,10 @@
 //! `POST /hooks/{source}`: authenticate, read, parse, route, keep; only then say 2xx.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use ripcord_adapters::alerts_alertmanager::{self, ParsedAlert, ParsedPayload};
 use ripcord_adapters::alerts_mlflow;
 use ripcord_core::digest::Digest;
@@ -17,15 +15,17 @@ use ripcord_ports::store::{Accepted, NewSignal};
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::bodies::{self, Unread};
+use super::connections::{Connection, Standing};
 use super::gate::{self, Gate, Refusal};
-use super::problem::Problem;
+use super::problem::{Problem, for_log};
 use super::unroutable;
 use crate::config::{RouteConfig, SourceKind};
 
-/// A sender that needs longer for its body is cut off.
-const BODY_WAIT: Duration = Duration::from_secs(10);
-/// How long a request waits for its turn before the sender is asked to come back.
-const TURN_WAIT: Duration = Duration::from_secs(5);
+/// Signals that are stored by one write: what people ask waits for the writes before it, so none may take long.
+const SIGNALS_A_WRITE: usize = 250;
+/// Larger bodies are parsed where that holds up nobody.
+const PARSED_INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// An alert source, ready to judge.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Intake {
     pub unrouted: usize,
     /// Alerts that cannot be judged; they are kept and listed with those that no route takes.
     pub unreadable: usize,
-    /// Alerts that the sender left out. That it did is listed too, once for each group.
+    /// Alerts that the sender left out, or that are more than a payload may hold. That is listed too, once for each group.
     pub truncated: u64,
 }
 
@@ -66,36 +66,37 @@ pub(crate) async fn hook(
 ) -> Result<Json<Intake>, Problem> {
     let (parts, body) = request.into_parts();
     let source = app.sources.get(name.as_str()).ok_or_else(|| {
-        tracing::warn!(source = %name.chars().take(100).collect::<String>(), "a webhook for an unknown source was refused");
+        tracing::warn!(source = for_log(&name), "a webhook for an unknown source was refused");
         Problem::not_found("there is no such alert source; add it below `[sources]`")
     })?;
-    let refused = |why: Refusal| {
-        tracing::warn!(source = %source.name, %why, "a webhook was refused");
-        Problem::unauthorized(source.gate.challenge(), why)
-    };
     let now = app.engine_clock.now();
-    source.gate.check_headers(&parts.headers, now).map_err(refused)?;
-    let busy = || Problem::unavailable("busy", "too many webhooks at once; try again");
-    let _turn = tokio::time::timeout(TURN_WAIT, app.turns.acquire())
-        .await
-        .map_err(|_| busy())?
-        .map_err(|_| Problem::unavailable("stopping", "the host is stopping; try again when it is back"))?;
-    let body = read(&parts.headers, body, source.body_bytes_max).await?;
-    source.gate.check_body(&parts.headers, &body).map_err(refused)?;
-    let payload = source.parse(&parts.headers, &body).map_err(|why| {
-        tracing::warn!(source = %source.name, why, "a webhook cannot be read");
-        Problem::bad_request(why)
-    })?;
-    let (signals, oddities) = (source.signals(&payload, now)?, source.oddities(&payload, now)?);
+    source.gate.check_headers(&parts.headers, now).map_err(|why| source.refused(&why))?;
+    if source.gate.is_decided_by_headers() {
+        is_a_source(&parts.extensions);
+    }
+    let body = match bodies::webhook(&parts.headers, body, source.body_bytes_max, &app.doors).await {
+        Ok(body) => body,
+        Err(Unread::Other(problem)) => return Err(problem),
+        Err(Unread::TooLarge { declared }) => return Err(app.too_large(source, declared, now).await),
+    };
+    source.gate.check_body(&parts.headers, &body.bytes).map_err(|why| source.refused(&why))?;
+    is_a_source(&parts.extensions);
+    let _turn = app.doors.turn(&name).await?;
+    let payload = match source.parse(&parts.headers, &body.bytes) {
+        Ok(payload) => payload,
+        Err(why) => return Err(app.unreadable(source, why, now).await),
+    };
+    let oddities = source.oddities(&payload, now)?;
+    let signals = source.signals(payload.alerts, now)?;
     let unrouted = signals.iter().filter(|signal| signal.service.is_none()).count();
     let alerts = signals.len();
-    let accepted =
-        app.engine.take_signals(signals.into_iter().chain(oddities.iter().cloned()).collect()).await?;
-    let is_new = |accepted: &Accepted| matches!(accepted, Accepted::Stored(_));
+    let accepted = app.keep(signals.into_iter().chain(oddities.iter().cloned()).collect()).await?;
     let (good, odd) = accepted.split_at(alerts.min(accepted.len()));
-    for (oddity, _) in oddities.iter().zip(odd).filter(|(_, accepted)| is_new(accepted)) {
-        let why = unroutable::why(&oddity.signal).unwrap_or_default();
-        tracing::error!(source = %source.name, why, "an alert source needs mending; `ripcord signals` lists what is kept");
+    let mut new_oddities = oddities.iter().zip(odd).filter(|(_, accepted)| is_new(accepted));
+    if let Some((first, _)) = new_oddities.next() {
+        let why = for_log(unroutable::why(&first.signal).unwrap_or_default());
+        let more = new_oddities.count();
+        tracing::error!(source = %source.name, why, more, "an alert source needs mending; `ripcord signals` lists what is kept");
     }
     let new = good.iter().filter(|accepted| is_new(accepted)).count();
     let intake = Intake {
@@ -103,50 +104,114 @@ pub(crate) async fn hook(
         repeated: good.len() - new,
         unrouted,
         unreadable: payload.bad.len(),
-        truncated: payload.truncated,
+        truncated: payload.truncated + payload.unread,
     };
-    tracing::info!(
+    // The metrics count them: a line for each would cost more than taking it in.
+    tracing::debug!(
         source = %source.name, accepted = intake.accepted, repeated = intake.repeated, unrouted = intake.unrouted,
         "webhook taken in"
     );
     Ok(Json(intake))
 }
 
-/// Reads a body of at most `bytes_max` bytes. A declared length beyond it is refused before the first byte is read.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: u64) -> Result<Vec<u8>, Problem> {
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|declared| declared > bytes_max) {
-        return Err(Problem::too_large(bytes_max));
+fn is_new(accepted: &Accepted) -> bool {
+    matches!(accepted, Accepted::Stored(_))
+}
+
+/// Notes at once that a connection is an alert source's.
+fn is_a_source(extensions: &Extensions) {
+    if let Some(connection) = extensions.get::<Arc<Connection>>() {
+        connection.proved(Standing::Source);
     }
-    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    match tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(error)) => {
-            let is_limit = std::error::Error::source(&error)
-                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-            if is_limit {
-                return Err(Problem::too_large(bytes_max));
+}
+
+/// What to do about a body with more bytes than are allowed.
+pub(crate) fn too_large(bytes_max: u64) -> String {
+    format!(
+        "it has more than {bytes_max} bytes; raise `body-kib-max` of the source, or let its sender send less at once (`max_alerts` of an Alertmanager's receiver)"
+    )
+}
+
+impl App {
+    /// Keeps signals; they are on disk when this returns. What was written before a failure is a repeat when it is sent again.
+    async fn keep(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, Problem> {
+        let mut accepted = Vec::with_capacity(signals.len());
+        let mut signals = signals.into_iter();
+        loop {
+            let group: Vec<_> = signals.by_ref().take(SIGNALS_A_WRITE).collect();
+            if group.is_empty() {
+                return Ok(accepted);
             }
-            Err(Problem::bad_request("the body broke off"))
+            accepted.extend(self.engine.take_signals(group).await?);
         }
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body took too long")),
+    }
+
+    /// A webhook that is too large. Its sender does not send it again, so people are told here as well.
+    async fn too_large(&self, source: &Source, declared: Option<u64>, now: UnixMillis) -> Problem {
+        let what = too_large(source.body_bytes_max);
+        let problem =
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body is refused: {what}"));
+        let size = declared.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
+        let why = format!("a webhook{size} was refused, and its alerts are lost: {what}");
+        if source.gate.is_decided_by_headers() {
+            return self.lost(source, "webhook too large", why, problem, now).await;
+        }
+        // Whoever sent it has not proved to be the source: a line is enough.
+        tracing::warn!(source = %source.name, why, "a webhook was refused");
+        problem
+    }
+
+    /// A webhook that cannot be read. Its sender does not send it again, so people are told here as well.
+    async fn unreadable(&self, source: &Source, why: String, now: UnixMillis) -> Problem {
+        let problem = Problem::bad_request(why);
+        let why = format!("a webhook was refused, and its alerts are lost: {}", problem.detail);
+        self.lost(source, "webhook that cannot be read", why, problem, now).await
+    }
+
+    /// Lists what is lost. Where that cannot be written, the sender is asked to come back instead of being refused for good.
+    async fn lost(
+        &self,
+        source: &Source,
+        what: &str,
+        why: String,
+        problem: Problem,
+        now: UnixMillis,
+    ) -> Problem {
+        self.doors.lost();
+        tracing::error!(source = %source.name, why = for_log(&why), "an alert source needs mending; `ripcord signals` lists what is lost");
+        let key = Digest::tagged("ripcord lost webhook 1", &[what.as_bytes(), why.as_bytes()]);
+        let listed = async {
+            let signal = unroutable::lost(fresh_id()?, &source.name, what.to_owned(), why, now);
+            self.keep(vec![source.unrouted(signal, &key)]).await
+        };
+        listed.await.err().unwrap_or(problem)
     }
 }
 
 impl Source {
+    fn refused(&self, why: &Refusal) -> Problem {
+        tracing::warn!(source = %self.name, why = for_log(why), "a webhook was refused");
+        Problem::unauthorized(self.gate.challenge(), why.as_ref())
+    }
+
     /// The alerts of a body, or one sentence.
     fn parse(&self, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPayload, String> {
-        match self.kind {
+        let parse = || match self.kind {
             SourceKind::Mlflow => {
                 alerts_mlflow::parse(&gate::delivery(headers), body).map_err(|error| error.to_string())
             }
             SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string()),
+        };
+        // Other tasks of this thread, a person's request among them, go on elsewhere in the meantime.
+        if body.len() > PARSED_INLINE_BYTES_MAX && can_hand_over() {
+            tokio::task::block_in_place(parse)
+        } else {
+            parse()
         }
     }
 
-    fn signals(&self, payload: &ParsedPayload, now: UnixMillis) -> Result<Vec<NewSignal>, Problem> {
-        payload.alerts.iter().map(|alert| self.signal(alert, now)).collect()
+    fn signals(&self, alerts: Vec<ParsedAlert>, now: UnixMillis) -> Result<Vec<NewSignal>, Problem> {
+        alerts.into_iter().map(|alert| self.signal(alert, now)).collect()
     }
 
     /// What people must see beside the alerts: those that cannot be judged, and that the sender left some out. No route takes them.
@@ -159,6 +224,11 @@ impl Source {
         if payload.truncated > 0 {
             let signal = unroutable::truncated(fresh_id()?, &self.name, payload, now);
             let key = Digest::tagged("ripcord truncated group 1", &[payload.group_key.as_bytes()]);
+            oddities.push(self.unrouted(signal, &key));
+        }
+        if payload.unread > 0 {
+            let signal = unroutable::unread(fresh_id()?, &self.name, payload, now);
+            let key = Digest::tagged("ripcord group that is too long 1", &[payload.group_key.as_bytes()]);
             oddities.push(self.unrouted(signal, &key));
         }
         Ok(oddities)
@@ -174,16 +244,16 @@ impl Source {
         }
     }
 
-    fn signal(&self, alert: &ParsedAlert, now: UnixMillis) -> Result<NewSignal, Problem> {
+    fn signal(&self, alert: ParsedAlert, now: UnixMillis) -> Result<NewSignal, Problem> {
         let service = route(&self.routes, &alert.labels).cloned();
         let signal = Signal {
             id: fresh_id()?,
             origin: Origin::Webhook(self.name.to_string()),
-            rule: alert.rule.clone(),
+            rule: alert.rule,
             status: alert.status,
-            severity: alert.severity.clone(),
-            labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
+            severity: alert.severity,
+            labels: alert.labels,
+            annotations: alert.annotations,
             started_at: alert.started_at,
             ended_at: alert.ended_at,
             received_at: now,
@@ -210,10 +280,18 @@ fn dedupe_key(source: &SourceName, service: Option<&ServiceName>, alert: &Digest
     Digest::tagged("ripcord alert 1", &[source.as_str().as_bytes(), service.as_bytes(), alert.as_bytes()])
 }
 
+/// Whether another thread can take over what waits for this one.
+fn can_hand_over() -> bool {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread)
+}
+
 fn fresh_id() -> Result<SignalId, Problem> {
-    let failed = || Problem::unavailable("random", "the host has no random numbers; try again");
+    let failed = || {
+        let detail = "the system gives the host no random numbers, so nothing was taken: send it again";
+        Problem::unavailable("random", detail)
+    };
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| failed())?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    SignalId::new(text).map_err(|_| failed())
+    SignalId::new(format!("{:032x}", u128::from_be_bytes(bytes))).map_err(|_| failed())
 }

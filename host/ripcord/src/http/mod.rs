@@ -3,6 +3,10 @@
 //! A 2xx to a webhook means that its signals are on disk.
 
 mod ask;
+mod backoff;
+mod bodies;
+mod connections;
+mod doors;
 mod gate;
 mod intake;
 mod pages;
@@ -10,6 +14,7 @@ mod people;
 mod problem;
 mod read;
 pub mod server;
+mod socket;
 mod unroutable;
 pub mod wire;
 
@@ -18,23 +23,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
 use ripcord_store::SqliteStore;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+pub use connections::{Bounds, Connections};
+pub use doors::{Deadlines, Doors};
 pub use gate::Gate;
+pub(crate) use intake::too_large;
 pub use intake::{Intake, Source, route};
 pub use people::{KnownPerson, People, Right, require};
 pub use problem::Problem;
 
-/// Webhooks that are worked on at once: with the default limit of bodies, 64 MiB of them.
-const TURNS: usize = 64;
+use connections::{Connection, Standing};
+
+/// Where alert sources send to.
+const HOOKS: &str = "/hooks/";
+/// No page has a longer name, nor a longer query.
+const URI_BYTES_MAX: usize = 4 << 10;
 
 /// What every request needs.
 pub struct App {
@@ -52,29 +65,13 @@ pub struct App {
     pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
     /// Becomes true when the host stops: long waits end then.
     pub stopping: watch::Receiver<bool>,
-    turns: Semaphore,
-    requests: pages::Requests,
+    /// What keeps the doors open.
+    pub doors: Arc<Doors>,
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("engine", &self.engine).finish_non_exhaustive()
-    }
-}
-
-impl App {
-    /// What every request needs.
-    pub fn new(
-        engine: Engine,
-        store: Arc<SqliteStore>,
-        engine_clock: Arc<dyn Clock>,
-        people: People,
-        sources: BTreeMap<String, Source>,
-        may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        let (turns, requests) = (Semaphore::new(TURNS), pages::Requests::default());
-        Self { engine, store, engine_clock, people, sources, may_pull, stopping, turns, requests }
     }
 }
 
@@ -100,7 +97,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/incidents/{id}/abort", post(ask::abort))
         .route("/incidents/{id}/dismiss", post(ask::dismiss))
         .route("/incidents/{id}/answer", post(ask::answer))
-        .route("/signals/unrouted", get(read::unrouted));
+        .route("/signals/unrouted", get(read::unrouted))
+        .layer(middleware::from_fn_with_state(app.clone(), recognise));
     Router::new()
         .route("/hooks/{source}", post(intake::hook))
         .route("/healthz", get(pages::healthz))
@@ -116,22 +114,53 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// One line a request: never headers, bodies or queries, which may hold secrets.
-async fn trace(
-    axum::extract::State(app): axum::extract::State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Notes at once that a connection is a person's: it keeps its place while the request is in work.
+async fn recognise(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Some(connection) = request.extensions().get::<Arc<Connection>>()
+        && app.people.recognise(request.headers()).is_some()
+    {
+        connection.proved(Standing::Person);
+    }
+    next.run(request).await
+}
+
+/// One line a request: never headers, bodies or queries, which may hold secrets. Who did not know a secret waits for the answer.
+async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let length = request.uri().path_and_query().map_or(0, |asked| asked.as_str().len());
     let began = Instant::now();
-    let response = next.run(request).await;
-    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    app.requests.count(status);
-    // Who looks changes nothing, and probes, scrapes and waiting clients look all the time.
-    if method.is_safe() && status < 400 {
-        tracing::debug!(%method, path, status, ms, "request");
+    let response = if length > URI_BYTES_MAX {
+        let detail = format!("the address has {length} bytes; no page of this host has so long a one");
+        Problem::new(StatusCode::URI_TOO_LONG, "uri-too-long", detail).into_response()
     } else {
-        tracing::info!(%method, path, status, ms, "request");
+        next.run(request).await
+    };
+    let (status, ms) = (response.status(), began.elapsed().as_millis());
+    app.doors.requests.count(status.as_u16());
+    // Who looks changes nothing, and probes, scrapes and waiting clients look all the time; webhooks are counted.
+    let usual = method.is_safe() || path.starts_with(HOOKS);
+    if usual && status.as_u16() < 400 {
+        tracing::debug!(%method, path = problem::for_log(&path), status = status.as_u16(), ms, "request");
+    } else {
+        tracing::info!(%method, path = problem::for_log(&path), status = status.as_u16(), ms, "request");
+    }
+    if let Some(connection) = connection.filter(|_| doors::is_refusal(status)) {
+        wait_for_refusal(&app, &connection, status).await;
     }
     response
+}
+
+async fn wait_for_refusal(app: &App, connection: &Connection, status: StatusCode) {
+    // A known person who may not do something has given no wrong secret.
+    if status == StatusCode::FORBIDDEN && connection.is_known() {
+        return;
+    }
+    connection.proved(Standing::Refused);
+    let wait = app.doors.backoff.wrong(connection.peer, Instant::now());
+    let mut stopping = app.stopping.clone();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,6 +12,17 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::App;
 use super::problem::Problem;
+use crate::{descriptors, telemetry};
+
+/// Probes that ask more often get the same *ready*: anyone may ask, and looking takes a reader of the store. What is not ready is looked at each
+/// time, by one at a time.
+const READY_FOR: Duration = Duration::from_secs(1);
+/// A store that needs longer for a look is not ready.
+const STORE_WAIT: Duration = Duration::from_secs(5);
+
+/// When the host was last seen to be ready.
+#[derive(Debug, Default)]
+pub(crate) struct Ready(tokio::sync::Mutex<Option<Instant>>);
 
 /// Answered requests by class of status.
 #[derive(Debug, Default)]
@@ -29,13 +41,42 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The store answers and takes writes, no driver is stuck, and the host is not stopping.
-pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+/// The store answers and takes writes, connections and files can be opened, no driver is stuck, and the host is not stopping.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     if *app.stopping.borrow() {
         return Err(Problem::unavailable("stopping", "the host is stopping"));
     }
-    app.engine.store().installation().await?;
-    app.store.writable().await?;
+    let mut seen = app.doors.ready.0.lock().await;
+    if !seen.is_some_and(|seen| seen.elapsed() < READY_FOR) {
+        *seen = None;
+        look(&app).await?;
+        *seen = Some(Instant::now());
+    }
+    Ok("ready\n")
+}
+
+async fn look(app: &App) -> Result<(), Problem> {
+    let few = |why: String| {
+        tracing::warn!(why, "not ready");
+        let detail = format!(
+            "the host is out of files or connections ({why}), of which the system allows it {}: raise `ulimit -n` or `LimitNOFILE`, and see what else takes them",
+            app.doors.descriptors.limit
+        );
+        Problem::unavailable("descriptors", detail)
+    };
+    if let Some(why) = app.doors.accepting.trouble() {
+        return Err(few(why));
+    }
+    descriptors::some_are_free().map_err(|error| few(error.to_string()))?;
+    let store = async {
+        app.engine.store().installation().await?;
+        app.store.writable().await
+    };
+    let silent = |_| {
+        tracing::warn!("not ready: the store does not answer");
+        Problem::unavailable("store", "the host's store does not answer: see whether its disk does")
+    };
+    tokio::time::timeout(STORE_WAIT, store).await.map_err(silent)??;
     let stuck: Vec<_> = app
         .engine
         .health()
@@ -43,7 +84,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Prob
         .filter_map(|health| health.stuck.map(|why| format!("`{}`: {why}", health.service)))
         .collect();
     if stuck.is_empty() {
-        return Ok("ready\n".into_response());
+        return Ok(());
     }
     tracing::warn!(stuck = stuck.join("; "), "not ready");
     let services: Vec<_> = stuck.iter().filter_map(|line| line.split(':').next()).collect();
@@ -58,7 +99,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics page cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            let detail = "the metrics cannot be written, and the host's log says why: report it";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", detail).into_response()
         }
     }
 }
@@ -76,7 +118,37 @@ fn families(app: &App) -> Vec<MetricFamily> {
             counter.value,
         );
     }
-    for (class, count) in app.requests.0.iter().enumerate().skip(1) {
+    let (open, replaced, refused) = app.doors.connections.counts();
+    for (kind, name, help, value) in [
+        (MetricType::GAUGE, "ripcord_connections", "Open connections.", open as u64),
+        (
+            MetricType::COUNTER,
+            "ripcord_connections_replaced_total",
+            "Connections that were closed to make room for others.",
+            replaced,
+        ),
+        (
+            MetricType::COUNTER,
+            "ripcord_connections_refused_total",
+            "Connections for which there was no room.",
+            refused,
+        ),
+        (
+            MetricType::COUNTER,
+            "ripcord_webhooks_lost_total",
+            "Webhooks of known senders that were refused for good, and listed.",
+            app.doors.all_lost(),
+        ),
+        (
+            MetricType::COUNTER,
+            "ripcord_log_lines_left_out_total",
+            "Lines that were counted instead of logged.",
+            telemetry::left_out(),
+        ),
+    ] {
+        add(&mut families, kind, name, help, None, value);
+    }
+    for (class, count) in app.doors.requests.0.iter().enumerate().skip(1) {
         let (label, help) = (format!("{class}xx"), "HTTP requests that were answered, by class of status.");
         let count = count.load(Ordering::Relaxed);
         add(

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// How long a sender waits before it tries again, in seconds.
 const RETRY_AFTER_S: u32 = 10;
+/// A sentence may quote what was sent, which may be long.
+const DETAIL_CHARS_MAX: usize = 2_000;
+const LOG_CHARS_MAX: usize = 200;
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +34,13 @@ pub struct Problem {
 impl Problem {
     /// A problem of this status; `word` is for programs.
     pub fn new(status: StatusCode, word: &str, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        bound(&mut detail, DETAIL_CHARS_MAX);
         Self {
             kind: format!("urn:ripcord:problem:{word}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail,
             retry_after_s: None,
             challenge: None,
         }
@@ -79,16 +84,43 @@ impl Problem {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..problem }
     }
 
-    fn internal(word: &str) -> Self {
-        let detail = "the host failed; its log says how";
+    /// A handler broke off.
+    pub(crate) fn broke_off() -> Self {
+        Self::internal(
+            "broke-off",
+            "the host failed at this request, and its log says where: look with `ripcord status` what was done before you try again, and report it",
+        )
+    }
+
+    fn internal(word: &str, detail: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, word, detail)
     }
+
+    #[cfg(test)]
+    pub(crate) fn retries(&self) -> bool {
+        self.retry_after_s.is_some()
+    }
+}
+
+/// Cuts `text`, which somebody else may have written, to so many characters, and says so in it.
+pub(crate) fn bound(text: &mut String, chars_max: usize) {
+    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+        *text = format!("{}… (cut: it has {} bytes)", &text[..end], text.len());
+    }
+}
+
+/// The same for a line of the log.
+pub(crate) fn for_log(text: &str) -> String {
+    let mut text = text.to_owned();
+    bound(&mut text, LOG_CHARS_MAX);
+    text
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        // Whoever asks with a program of their own may well print it.
+        let body = crate::output::json::line(&self);
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -111,9 +143,19 @@ impl From<StoreError> for Problem {
                 Self::unavailable("store-full", detail)
             }
             StoreError::Moved { .. } => Self::unavailable("busy", "another writer was faster; try again"),
-            StoreError::Damaged(_) | StoreError::Unusable(_) => Self::internal("store"),
+            StoreError::Damaged(_) => Self::internal(
+                "store-damaged",
+                "what is asked for is damaged in the host's store, and its log says where: bring the store back from a backup, or ask for something else",
+            ),
+            StoreError::Unusable(_) => Self::internal(
+                "store",
+                "the host's store cannot be used, and its log says why: mend that, then start the host again",
+            ),
             StoreError::Refused(why) => Self::bad_request(why),
-            StoreError::Failed(_) => Self::unavailable("store", "the host's store failed; try again later"),
+            StoreError::Failed(_) => Self::unavailable(
+                "store",
+                "the host's store failed, and its log says how: mend that if it lasts, and try again",
+            ),
         }
     }
 }
@@ -124,7 +166,10 @@ impl From<PortError> for Problem {
             // These name files of this machine.
             ErrorKind::Local | ErrorKind::Configuration => {
                 tracing::error!(%error, "an adapter failed");
-                Self::internal("adapter")
+                Self::internal(
+                    "adapter",
+                    "a file or program that the host needs for this cannot be used, and its log says which: mend that, then try again",
+                )
             }
             ErrorKind::NotFound => Self::not_found(error.to_string()),
             ErrorKind::Conflict | ErrorKind::WrongDigest => Self::conflict(error.to_string()),
@@ -140,9 +185,7 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::UnknownService(_) => Self::not_found(error.to_string()),
-            CommandError::NotOpen(_) | CommandError::Illegal(_) | CommandError::NotOneVersion(_) => {
-                Self::conflict(error.to_string())
-            }
+            CommandError::Illegal(_) | CommandError::NotOneVersion(_) => Self::conflict(error.to_string()),
             CommandError::Port(error) => error.into(),
             CommandError::Store(error @ (StoreError::Full | StoreError::Failed(_))) => not_done(&error),
             CommandError::Store(error) => error.into(),
@@ -169,7 +212,10 @@ impl From<ReadError> for Problem {
             ReadError::Store(error) => error.into(),
             ReadError::Fold(error) => {
                 tracing::error!(%error, "a journal cannot be read");
-                Self::internal("journal")
+                Self::internal(
+                    "journal",
+                    "the service's journal cannot be read, and the host's log says where: bring the store back from a backup; other services are not touched",
+                )
             }
         }
     }
@@ -194,6 +240,30 @@ mod tests {
             assert_eq!(problem.status, 503);
             assert!(problem.detail.contains("was not done and will not be"), "{problem:?}");
             assert!(problem.detail.contains("try again") && !problem.detail.contains("/srv"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_is_quoted_in_part() {
+        let problem = Problem::bad_request(format!("unknown field `{}`", "é".repeat(60_000)));
+        assert!(problem.detail.chars().count() < DETAIL_CHARS_MAX + 50);
+        assert!(problem.detail.ends_with("é… (cut: it has 120016 bytes)"), "{}", problem.detail);
+        assert_eq!(for_log("/api/v1/services"), "/api/v1/services");
+        assert!(for_log(&"x".repeat(60_000)).len() < 300);
+    }
+
+    #[test]
+    fn whatever_failed_in_the_host_people_are_told_what_to_do() {
+        let failed: [Problem; 5] = [
+            StoreError::Damaged("a signal".into()).into(),
+            StoreError::Unusable("closed".into()).into(),
+            StoreError::Failed("an error".into()).into(),
+            PortError::new(ErrorKind::Local, "no descriptors").into(),
+            Problem::broke_off(),
+        ];
+        for problem in failed {
+            let does = ["mend that", "bring the store back", "report it"];
+            assert!(does.iter().any(|word| problem.detail.contains(word)), "{}", problem.detail);
         }
     }
 

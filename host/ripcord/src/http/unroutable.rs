@@ -37,6 +37,20 @@ pub(super) fn truncated(
     signal(id, source, "truncated alerts".to_owned(), Severity::Critical, Vec::new(), why, now)
 }
 
+/// That a group held more alerts than a payload may.
+pub(super) fn unread(id: SignalId, source: &SourceName, payload: &ParsedPayload, now: UnixMillis) -> Signal {
+    let why = format!(
+        "a payload of the group `{}` held {} alerts more than are read, and they are lost: let its sender send fewer at once (`max_alerts` of a receiver), or group by more labels",
+        payload.group_key, payload.unread
+    );
+    signal(id, source, "too many alerts".to_owned(), Severity::Critical, Vec::new(), why, now)
+}
+
+/// That a whole webhook is lost.
+pub(super) fn lost(id: SignalId, source: &SourceName, what: String, why: String, now: UnixMillis) -> Signal {
+    signal(id, source, what, Severity::Critical, Vec::new(), why, now)
+}
+
 fn signal(
     id: SignalId,
     source: &SourceName,

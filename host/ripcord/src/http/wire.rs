@@ -190,6 +190,9 @@ pub struct PullBody {
     /// How fast; routine if not given.
     #[serde(default)]
     pub urgency: Option<Urgency>,
+    /// The open incident that it is to join; none joins whichever is open, or opens one.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
 }
 
 /// `POST incidents/{id}/approve` and `…/refuse`.
@@ -226,7 +229,25 @@ pub struct ReasonBody {
 pub struct AnswerBody {
     /// Whether the interrupted shift happened.
     pub happened: Happened,
+    /// Which of the incident's questions it answers, counted from one; the first if not given.
+    #[serde(default = "first")]
+    pub question: u32,
     /// How the person knows.
+    pub reason: String,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+/// `POST services/{service}/holds/{version}/lift`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiftBody {
+    /// The incident that condemned it; none is whichever did. With it, a hold of another incident is not lifted.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
+    /// Why.
     pub reason: String,
 }
 

@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::style::{BAD, DIM, paint};
+use super::text::{Paragraph, Text, text};
 
 /// How a process of `ripcord` ends. `ripcord --help` lists these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Failure {
     /// How the process ends.
     pub exit: Exit,
     message: String,
+    /// The message for people, where it has a layout of its own.
+    layout: Option<Text>,
     help: Option<String>,
     #[source]
     cause: Option<Cause>,
@@ -55,7 +58,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that ends so.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), help: None, cause: None }
+        Self { exit, message: message.into(), layout: None, help: None, cause: None }
     }
 
     /// Something did not work.
@@ -92,6 +95,13 @@ impl Failure {
         self
     }
 
+    /// The same with a message that has a layout of its own for people.
+    #[must_use]
+    pub fn laid_out(mut self, text: Text) -> Self {
+        self.layout = Some(text);
+        self
+    }
+
     /// An error whose text says all, with its causes.
     pub fn of(exit: Exit, error: impl std::error::Error + Send + Sync + 'static) -> Self {
         let causes: Option<Cause> = causes(&error)
@@ -99,17 +109,19 @@ impl Failure {
             .rev()
             .fold(None, |inner, message| Some(Box::new(Said { message, cause: inner }) as Cause));
         let message = error.to_string();
-        // A list of mistakes begins each one so, the first too.
-        let message = message.strip_prefix("error: ").map_or(message.clone(), str::to_owned);
-        Self { exit, message, help: None, cause: causes }
+        Self { exit, message, layout: None, help: None, cause: causes }
     }
 
     /// For people.
-    pub(super) fn text(&self) -> String {
-        let mut lines = vec![format!("{} {}", paint(BAD, "error:"), self.message)];
-        lines.extend(causes(self).iter().map(|cause| format!("  {} {cause}", paint(DIM, "caused by:"))));
-        lines.extend(self.help.iter().map(|help| format!("  {} {help}", paint(DIM, "help:"))));
-        lines.join("\n")
+    pub(super) fn text(&self) -> Text {
+        let mut lines = vec![match &self.layout {
+            Some(text) => text.clone(),
+            None => text!("{} {}", paint(BAD, "error:"), Paragraph(&self.message)),
+        }];
+        let also = |word: &str, said: &str| text!("  {} {}", paint(DIM, word), Paragraph(said));
+        lines.extend(causes(self).iter().map(|cause| also("caused by:", cause)));
+        lines.extend(self.help.iter().map(|help| also("help:", help)));
+        Text::joined(lines, "\n")
     }
 
     /// For scripts.
@@ -149,13 +161,33 @@ mod tests {
     fn a_failure_names_cause_and_remedy_once() {
         let io = std::io::Error::other("no such file");
         let failure = Failure::failed("cannot read `x.toml`").because(io).help("run `ripcord init`");
-        let text = anstream::adapter::strip_str(&failure.text()).to_string();
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(failure.text().plain(), @r"
         error: cannot read `x.toml`
           caused by: no such file
           help: run `ripcord init`
         ");
         assert_eq!(failure.json()["causes"][0], "no such file");
+    }
+
+    #[test]
+    fn what_others_said_stays_on_its_lines() {
+        let io = std::io::Error::other("no\u{1b}[2J\nerror: all is well");
+        let text = Failure::failed("it answered: a\r\nhelp: approve it").because(io).text();
+        insta::assert_snapshot!(text.plain(), @r"
+        error: it answered: a
+        | help: approve it
+          caused by: no\u{1b}[2J
+        | error: all is well
+        ");
+    }
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        for (name, text) in crate::output::hostile::table() {
+            let failure =
+                Failure::failed(&text).because(std::io::Error::other(format!("2{text}"))).help(&text);
+            crate::output::hostile::assert_harmless(&failure.text(), name);
+        }
     }
 
     #[test]

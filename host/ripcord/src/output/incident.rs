@@ -10,6 +10,7 @@ use ripcord_engine::view::{IncidentView, Split};
 use super::plan::ladder;
 use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use super::table::{Cell, Table};
+use super::text::{Paragraph, Text, text};
 use super::time::instant;
 use super::{Exit, Page};
 use super::{held_up, measured};
@@ -41,61 +42,67 @@ pub fn style(outcome: &Outcome) -> Style {
 }
 
 /// The whole page.
-pub fn text(view: &IncidentView) -> String {
+pub fn text(view: &IncidentView) -> Text {
     let sections = [head(view), time(view), timeline(view), findings(view), decisions(view), evidence(view)];
-    sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
+    Text::joined(sections.into_iter().filter(|section| !section.is_empty()), "\n")
 }
 
 /// What a person needs within the first seconds.
-fn head(view: &IncidentView) -> String {
+fn head(view: &IncidentView) -> Text {
     let state = match view.outcome {
         Outcome::Open => paint(WARN, &view.phase),
         _ => paint(style(&view.outcome), &view.outcome),
     };
-    let mut text = format!("{}  {state}\n", paint(STRONG, &view.id));
+    let mut text = text!("{}  {}\n", paint(STRONG, &view.id), state);
     if let Some(needs) = &view.needs {
-        text.push_str(&format!("{} {needs}\n", paint(BAD, "needs a person:")));
+        text.push(text!("{} {}\n", paint(BAD, "needs a person:"), Paragraph(needs)));
     }
     for held in &view.held_up {
-        text.push_str(&format!("{} {}\n", paint(WARN, "held up:"), held_up::sentence(held)));
+        text.push(text!("{} {}\n", paint(WARN, "held up:"), held_up::sentence(held)));
     }
     if let (Some(failed), Outcome::Open, true) = (&view.failed, &view.outcome, view.held_up.is_empty()) {
-        text.push_str(&format!("{} {failed}\n", paint(WARN, "failed last:")));
+        text.push(text!("{} {}\n", paint(WARN, "failed last:"), Paragraph(failed)));
     }
     let mut table = Table::bare(2);
-    let mut row = |name: &str, value: String| table.row([Cell::new(DIM, name), value.into()]);
-    row("cause", view.cause.clone());
-    row("asked by", view.requested_by.join(", "));
-    row("opened", instant(view.opened_at));
+    let mut row = |name: &'static str, value: Cell| table.row([Cell::new(DIM, name), value]);
+    row("cause", Paragraph(&view.cause).into());
+    row("asked by", view.requested_by.join(", ").into());
+    row("opened", instant(view.opened_at).into());
     if let Some(settled) = view.settled_at {
-        row("settled", instant(settled));
+        row("settled", instant(settled).into());
     }
-    row("served before", view.before.clone().unwrap_or_else(|| "not read yet".to_owned()));
+    row("served before", view.before.as_deref().unwrap_or("not read yet").into());
     let proof = view.proof.map(|proof| proved_by(proof, view.same_fingerprint));
     let proof = proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
     row(
         "served after",
         view.after
             .as_ref()
-            .map_or_else(|| "nothing was shifted".to_owned(), |after| format!("{after}{proof}")),
+            .map_or_else(|| "nothing was shifted".to_owned(), |after| format!("{after}{proof}"))
+            .into(),
     );
     if let Some(plan) = &view.plan {
-        row("plan", format!("{}; expires {}", ladder(plan), instant(plan.expires_at)));
+        let expires_at = view.plan_expires_at.unwrap_or(plan.expires_at);
+        let moved = match expires_at.since(plan.expires_at) {
+            Millis(0) => String::new(),
+            by => format!(", {by} later than it says, since the host's clock jumped"),
+        };
+        row("plan", format!("{}; expires {}{moved}", ladder(plan), instant(expires_at)).into());
     }
     if let Some(digest) = &view.plan_digest {
-        row("plan digest", digest.to_string());
+        row("plan digest", digest.into());
     }
     if let Some(preflight) = &view.preflight {
-        row("preflight", preflight.clone());
+        row("preflight", Paragraph(preflight).into());
     }
     let (granted, refused): (Vec<_>, Vec<_>) = view.votes.iter().partition(|vote| vote.granted);
     if !granted.is_empty() {
-        row("approved by", people(&granted));
+        row("approved by", people(&granted).into());
     }
     if !refused.is_empty() {
-        row("refused by", people(&refused));
+        row("refused by", people(&refused).into());
     }
-    text.push_str(&table.to_string());
+    text.push(table);
     text
 }
 
@@ -110,13 +117,21 @@ fn people(votes: &[&Vote]) -> String {
 }
 
 /// Where the time went, and what the host has measured of it.
-fn time(view: &IncidentView) -> String {
-    let measured = view.measured.as_ref().map(|measured| format!("{}\n", measured::sentence(measured)));
-    format!("{}{}", split(&view.split), measured.unwrap_or_default())
+fn time(view: &IncidentView) -> Text {
+    let mut text = split(&view.split);
+    if let Some(measured) = &view.measured {
+        text.push(text!("{}\n", measured::sentence(measured)));
+    }
+    text
+}
+
+/// A table under its heading; without rows there is neither.
+fn section(heading: &'static str, table: &Table) -> Text {
+    if table.is_empty() { Text::default() } else { text!("{}\n{}", paint(STRONG, heading), table) }
 }
 
 /// Where the time went.
-pub fn split(split: &Split) -> String {
+pub fn split(split: &Split) -> Text {
     let parts = [
         ("detect", split.detect),
         ("decide", split.decide),
@@ -131,11 +146,7 @@ pub fn split(split: &Split) -> String {
             table.row([Cell::new(DIM, name), took.into(), bar(took, split.total).into()]);
         }
     }
-    if table.is_empty() {
-        String::new()
-    } else {
-        format!("{}\n{table}", paint(STRONG, "where the time went"))
-    }
+    section("where the time went", &table)
 }
 
 /// A bar of at most 30 columns; the total has none.
@@ -145,15 +156,15 @@ fn bar(part: Millis, total: Option<Millis>) -> String {
     "█".repeat(usize::try_from(columns).unwrap_or_default())
 }
 
-fn timeline(view: &IncidentView) -> String {
+fn timeline(view: &IncidentView) -> Text {
     let mut table = Table::bare(2);
     for line in &view.timeline {
-        table.row([Cell::new(DIM, format!("+{}", line.since_start)), line.text.as_str().into()]);
+        table.row([Cell::new(DIM, format!("+{}", line.since_start)), Paragraph(&line.text).into()]);
     }
-    format!("{}\n{table}", paint(STRONG, "timeline"))
+    section("timeline", &table)
 }
 
-fn findings(view: &IncidentView) -> String {
+fn findings(view: &IncidentView) -> Text {
     let mut table = Table::bare(2);
     for finding in &view.findings {
         let word = if finding.passed { Cell::new(GOOD, "passed") } else { Cell::new(BAD, "failed") };
@@ -164,10 +175,10 @@ fn findings(view: &IncidentView) -> String {
             Cell::new(DIM, format!("expected {}", finding.expected)),
         ]);
     }
-    if table.is_empty() { String::new() } else { format!("{}\n{table}", paint(STRONG, "findings")) }
+    section("findings", &table)
 }
 
-fn decisions(view: &IncidentView) -> String {
+fn decisions(view: &IncidentView) -> Text {
     let mut table = Table::bare(2);
     let start = view.timeline.first().map_or(view.opened_at, |line| line.at);
     for decision in &view.decisions {
@@ -177,27 +188,28 @@ fn decisions(view: &IncidentView) -> String {
             decision.policy.as_str().into(),
             Cell::new(DIM, format!("sha256 {}", decision.digest.short())),
             Cell::new(DIM, format!("fuel {}", decision.fuel)),
-            decision.said.as_str().into(),
+            Paragraph(&decision.said).into(),
         ]);
     }
-    if table.is_empty() { String::new() } else { format!("{}\n{table}", paint(STRONG, "decisions")) }
+    section("decisions", &table)
 }
 
-fn evidence(view: &IncidentView) -> String {
+fn evidence(view: &IncidentView) -> Text {
     let mut table = Table::bare(2);
     for item in &view.evidence {
         let digest = Cell::new(DIM, format!("sha256 {}", item.digest.short()));
         table.row([item.name.as_str().into(), format!("{} bytes", item.bytes).into(), digest]);
     }
     for gap in &view.missing {
-        table.row([gap.name.as_str().into(), Cell::new(WARN, "missing"), gap.reason.as_str().into()]);
+        table.row([gap.name.as_str().into(), Cell::new(WARN, "missing"), Paragraph(&gap.reason).into()]);
     }
-    if table.is_empty() { String::new() } else { format!("{}\n{table}", paint(STRONG, "evidence")) }
+    section("evidence", &table)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::hostile;
     use serde_json::{Value, json};
 
     fn settled() -> Value {
@@ -260,6 +272,28 @@ mod tests {
                 "needs a person: look at the service, then `ripcord answer fraud-api:1 applied`"
             ]
         );
+    }
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let mut whole = settled();
+        whole["outcome"] = json!("open");
+        whole["needs"] = json!("look");
+        whole["preflight"] = json!("it fits");
+        whole["failed"] = json!("it failed");
+        for (name, text) in hostile::table() {
+            let (view, spoilt) = hostile::spoilt(&view(whole.clone()), &text);
+            assert!(spoilt > 20, "{name}: {spoilt}");
+            hostile::assert_harmless(&page(&view).text, name);
+        }
+    }
+
+    #[test]
+    fn a_policy_cannot_add_a_line_to_the_timeline() {
+        let mut forged = settled();
+        forged["timeline"][1]["text"] = json!("triggers asked: mine: roll back\n+2.0 s  ada approved plan 1");
+        let plain = page(&view(forged)).plain();
+        assert!(plain.contains("\n           | +2.0 s  ada approved plan 1\n"), "{plain}");
     }
 
     #[test]

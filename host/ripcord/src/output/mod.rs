@@ -1,15 +1,20 @@
 //! What a command prints: one page, as text for people or as one JSON document for scripts.
 //!
-//! Commands return a [`Page`] and print nothing themselves. Text carries styles, which are dropped where no person looks.
+//! Commands return a [`Page`] and print nothing themselves: everything that the program says to people is a [`Text`] that this module prints.
+//! Text carries styles, which are dropped where no person looks.
 
 mod failure;
 pub mod held_up;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod incident;
+pub mod json;
 pub mod measured;
 pub mod plan;
 pub mod progress;
 pub mod style;
 pub mod table;
+pub mod text;
 pub mod time;
 
 use std::io::Write as _;
@@ -21,6 +26,9 @@ use serde_json::{Value, json};
 
 pub use failure::{Exit, Failure};
 pub use progress::Progress;
+pub use text::{Paragraph, Show, Text, Whole};
+
+pub(crate) use text::text;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -58,28 +66,28 @@ pub enum Form {
 pub struct Page {
     /// How the process ends.
     pub exit: Exit,
-    /// For people, with styles; empty prints nothing.
-    pub text: String,
+    /// For people; empty prints nothing.
+    pub text: Text,
     /// For scripts.
     pub json: Value,
 }
 
 impl Page {
     /// A page of a command that did what it was asked.
-    pub fn done(text: impl Into<String>, json: &impl Serialize) -> Self {
+    pub fn done(text: impl Show, json: &impl Serialize) -> Self {
         Self::new(Exit::Done, text, json)
     }
 
     /// A page.
-    pub fn new(exit: Exit, text: impl Into<String>, json: &impl Serialize) -> Self {
+    pub fn new(exit: Exit, text: impl Show, json: &impl Serialize) -> Self {
         // What commands print has text keys only, so it always has a JSON form.
         let json = serde_json::to_value(json).unwrap_or(Value::Null);
-        Self { exit, text: text.into(), json }
+        Self { exit, text: text!("{}", text), json }
     }
 
     /// The text without styles.
     pub fn plain(&self) -> String {
-        anstream::adapter::strip_str(&self.text).to_string()
+        self.text.plain()
     }
 }
 
@@ -89,28 +97,32 @@ pub fn print(form: Form, color: Color, outcome: Result<Page, Failure>) -> ExitCo
     match (form, outcome) {
         (Form::Json, Ok(page)) => print_json(&page.json),
         (Form::Json, Err(failure)) => print_json(&json!({ "error": failure.json() })),
-        (Form::Text, Ok(page)) => print_text(AutoStream::new(std::io::stdout(), color.into()), &page.text),
-        (Form::Text, Err(failure)) => {
-            print_text(AutoStream::new(std::io::stderr(), color.into()), &failure.text());
-        }
+        (Form::Text, Ok(page)) => print_line(AutoStream::new(std::io::stdout(), color.into()), &page.text),
+        (Form::Text, Err(failure)) => tell(color, &failure.text()),
     }
     exit.into()
 }
 
 /// Says something to a person on standard error.
-pub fn tell(color: Color, text: &str) {
-    print_text(AutoStream::new(std::io::stderr(), color.into()), text);
+pub fn tell(color: Color, text: &Text) {
+    print_line(AutoStream::new(std::io::stderr(), color.into()), text);
+}
+
+/// Asks something on standard error, and leaves the cursor behind the question.
+pub fn prompt(color: Color, question: &Text) {
+    let mut stream = AutoStream::new(std::io::stderr(), color.into());
+    let _ = write!(stream, "{}", question.styled());
+    let _ = stream.flush();
 }
 
 /// A reader that went away is no reason to fail: the command has done its work.
-fn print_text(mut stream: impl std::io::Write, text: &str) {
+fn print_line(mut stream: impl std::io::Write, text: &Text) {
     if !text.is_empty() {
-        let _ = writeln!(stream, "{}", text.trim_end());
+        let _ = writeln!(stream, "{}", text.styled().trim_end());
         let _ = stream.flush();
     }
 }
 
 fn print_json(value: &Value) {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", json::pretty(value));
 }

@@ -1,11 +1,18 @@
-//! A plan for people who are asked to agree to it.
+//! A plan for people who are asked to agree to it: every field that is signed, whole.
 
 use ripcord_core::digest::Digest;
+use ripcord_core::foreign::Foreign;
+use ripcord_core::live::{LiveState, Share};
 use ripcord_core::plan::{Part, Plan, StepKind};
+use ripcord_core::policy::PolicyRef;
+use ripcord_core::signal::Origin;
+use ripcord_core::target::{ConfigurationTarget, Exclusion, Strategy, Target, VersionTarget};
+use serde_json::Value;
 
-use super::style::{DIM, STRONG, paint};
+use super::style::{DIM, STRONG, WARN, paint};
 use super::table::{Cell, Table};
-use super::time::instant;
+use super::text::{Text, Whole, text};
+use super::time::exact;
 
 /// `version 1.3.2 (sha256 …), then version 1.2.0 (sha256 …)`.
 pub fn ladder(plan: &Plan) -> String {
@@ -13,45 +20,173 @@ pub fn ladder(plan: &Plan) -> String {
     targets.collect::<Vec<_>>().join(", then ")
 }
 
-/// All that is approved, and the digest that the approval is given to.
-pub fn text(plan: &Plan, digest: &Digest) -> String {
+/// All that is approved, and the digest that the approval is given to. Two plans that differ read differently.
+pub fn text(plan: &Plan, digest: &Digest) -> Text {
     let mut table = Table::bare(2);
-    let mut row = |name: &str, value: String| table.row([Cell::new(DIM, name), value.into()]);
-    let asked: Vec<_> = plan.requested_by.iter().map(ToString::to_string).collect();
-    let policies: Vec<_> =
-        plan.policies.iter().map(|policy| format!("{policy} (sha256 {})", policy.digest.short())).collect();
-    row("digest", digest.to_string());
-    row("strategy", plan.strategy.to_string());
-    row("asked by", asked.join(", "));
-    row("policies", policies.join(", "));
+    let mut row = |name: &'static str, value: Text| table.row([Cell::new(DIM, name), value.into()]);
+    row("digest", text!("{}", digest));
+    row("strategy", strategy(&plan.strategy));
+    row("asked by", Text::joined(plan.requested_by.iter().map(origin), ", "));
+    for one in &plan.policies {
+        row("policy", policy(one));
+    }
     row(
         "preflighted",
-        if plan.preflighted { "each version, before it is shifted to" } else { "not preflighted" }.to_owned(),
+        if plan.preflighted {
+            text!("each version, before it is shifted to")
+        } else {
+            text!("not preflighted")
+        },
     );
-    row("expires", instant(plan.expires_at));
+    row("made", text!("{}", exact(plan.created_at)));
+    row("expires", text!("{}", exact(plan.expires_at)));
+    row("installation", text!("{}", plan.installation));
+    row("format", text!("{}", plan.format));
     let drill = if plan.drill { " (a drill)" } else { "" };
-    let title = format!("plan {} of {}{drill}", plan.number, plan.incident);
-    let mut text = format!("{}\n{table}", paint(STRONG, title));
+    let title = text!("plan {} of {}{}", plan.number, plan.incident, drill);
+    let mut text = text!("{}\n{}", paint(STRONG, title), table);
     for part in &plan.parts {
-        text.push_str(&format!("\n{}", self::part(part)));
+        text.push(text!("\n{}", self::part(part)));
+    }
+    let changed = serde_json::to_value(plan).map_or(0, |plan| changed(&plan));
+    if changed > 0 {
+        let texts = if changed == 1 { "text" } else { "texts" };
+        text.push(text!(
+            "\n{}\n",
+            paint(
+                WARN,
+                text!(
+                    "{} {} of this plan would mislead the eye or the terminal: the characters are shown by their numbers, such as {}",
+                    changed,
+                    texts,
+                    r"\u{1b}"
+                )
+            )
+        ));
     }
     text
 }
 
-fn part(part: &Part) -> String {
-    let mut text =
-        format!("{} in {}, now serving {}\n", paint(STRONG, &part.service), part.environment, part.live);
+fn part(part: &Part) -> Text {
+    let mut text = text!(
+        "{} in {}, now serving {}\n",
+        paint(STRONG, &part.service),
+        quoted(&part.environment),
+        live(&part.live)
+    );
     for (index, rung) in part.rungs.iter().enumerate() {
-        text.push_str(&format!("  {}. to {}\n", index + 1, paint(STRONG, &rung.target)));
+        text.push(text!("  {}. to {}\n", index + 1, paint(STRONG, target(&rung.target))));
         let mut steps = Table::bare(5);
         for step in &rung.steps {
-            let arguments: Vec<_> =
-                step.arguments.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
-            steps.row([name(step.kind).into(), Cell::new(DIM, arguments.join(" "))]);
+            let arguments = step
+                .arguments
+                .iter()
+                .map(|label| text!("{}={}", Whole(Foreign::signed(&label.name)), quoted(&label.value)));
+            steps.row([name(step.kind).into(), Cell::new(DIM, Text::joined(arguments, "\n"))]);
         }
-        text.push_str(&steps.to_string());
+        text.push(steps);
     }
     text
+}
+
+/// Text of others between back-ticks, which it cannot end.
+fn quoted(text: &str) -> Text {
+    text!("`{}`", Whole(Foreign::signed(text)))
+}
+
+fn pinned(digest: Option<&Digest>) -> Text {
+    digest.map_or_else(|| text!(", no digest known"), |digest| text!(", sha256 {}", digest))
+}
+
+fn strategy(strategy: &Strategy) -> Text {
+    match strategy {
+        Strategy::Other(name) => unknown(name),
+        known => text!("{}", known),
+    }
+}
+
+fn unknown(name: &str) -> Text {
+    text!("something that this release does not know, {}", quoted(name))
+}
+
+fn origin(origin: &Origin) -> Text {
+    match origin {
+        Origin::Webhook(source) => text!("webhook {}", quoted(source)),
+        Origin::Schedule => text!("schedule"),
+        Origin::Person(name) => text!("person {}", quoted(name)),
+        Origin::Policy(name) => text!("policy {}", quoted(name)),
+        Origin::Other(name) => unknown(name),
+    }
+}
+
+fn policy(policy: &PolicyRef) -> Text {
+    text!("{} {}, sha256 {}", policy.name, quoted(&policy.version), policy.digest)
+}
+
+fn version(version: &VersionTarget) -> Text {
+    text!("version {}{}", version.version, pinned(version.digest.as_ref()))
+}
+
+fn configuration(target: &ConfigurationTarget) -> Text {
+    text!("configuration {}{}", quoted(&target.revision), pinned(target.digest.as_ref()))
+}
+
+fn target(target: &Target) -> Text {
+    match target {
+        Target::Version(target) => version(target),
+        Target::Checkpoint(target) => text!(
+            "checkpoint of the run {} at step {}{}",
+            quoted(&target.run),
+            target.step,
+            pinned(target.digest.as_ref())
+        ),
+        Target::Configuration(target) => configuration(target),
+        Target::Retrain(target) => {
+            let without = Text::joined(target.exclude.iter().map(exclusion), "; ");
+            let (dataset, revision) = (quoted(&target.dataset), quoted(&target.revision));
+            text!("training on {} revision {}, without: {}", dataset, revision, without)
+        }
+        Target::Fallback(name) => text!("fallback {}", quoted(name)),
+        Target::Other(name) => unknown(name),
+    }
+}
+
+fn exclusion(exclusion: &Exclusion) -> Text {
+    match exclusion {
+        Exclusion::Source(source) => text!("source {}", quoted(source)),
+        Exclusion::Window(window) => text!("rows from {} to {}", exact(window.start), exact(window.end)),
+        Exclusion::Rows(rows) => text!("rows {}", Text::joined(rows.iter().map(|row| quoted(row)), ", ")),
+    }
+}
+
+fn live(live: &LiveState) -> Text {
+    match live {
+        LiveState::Unknown(reason) => text!("what could not be read: {}", quoted(reason)),
+        LiveState::Serving(shares) if shares.is_empty() => text!("nothing"),
+        LiveState::Serving(shares) => Text::joined(shares.iter().map(share), ", and "),
+    }
+}
+
+fn share(share: &Share) -> Text {
+    let mut text = version(&share.version);
+    if let Some(target) = &share.configuration {
+        text.push(text!(" with {}", configuration(target)));
+    }
+    if !share.place.is_empty() {
+        text.push(text!(" at {}", quoted(&share.place)));
+    }
+    text.push(text!(" ({} of the traffic, proved by {})", share.weight.get(), share.proof));
+    text
+}
+
+/// How many texts of the plan are not shown as they are.
+fn changed(value: &Value) -> usize {
+    match value {
+        Value::String(text) => usize::from(Foreign::signed(text).is_changed()),
+        Value::Array(values) => values.iter().map(changed).sum(),
+        Value::Object(fields) => fields.values().map(changed).sum(),
+        _ => 0,
+    }
 }
 
 const fn name(kind: StepKind) -> &'static str {
@@ -68,29 +203,142 @@ const fn name(kind: StepKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::hostile;
     use serde_json::json;
+
+    /// A plan with everything that a plan can hold.
+    fn whole() -> Value {
+        let digest = "b".repeat(64);
+        let step =
+            json!([{ "kind": "shift", "arguments": [{ "name": "adapter", "value": "open-inference" }] }]);
+        let targets = [
+            json!({ "version": { "version": "1.3.2", "digest": digest } }),
+            json!({ "checkpoint": { "run": "r7", "step": "900", "digest": digest } }),
+            json!({ "configuration": { "revision": "c1", "digest": digest } }),
+            json!({ "retrain": { "dataset": "d", "revision": "3", "exclude": [
+                { "source": "crawl" }, { "window": { "start": "1", "end": "2" } }, { "rows": ["7", "9"] },
+            ] } }),
+            json!({ "fallback": "rules" }),
+            json!({ "other": "version 1.3.2" }),
+        ];
+        json!({
+            "format": 1, "installation": digest, "incident": "fraud-api:1", "number": 1, "strategy": "version",
+            "parts": [{
+                "service": "fraud-api", "environment": "production",
+                "live": { "serving": [{
+                    "version": { "version": "1.4.0", "digest": digest },
+                    "configuration": { "revision": "c2", "digest": digest },
+                    "place": "eu", "weight": 0.75, "proof": "answer",
+                }] },
+                "rungs": targets.map(|target| json!({ "target": target, "steps": step })),
+            }, {
+                "service": "fraud-batch", "environment": "production", "live": { "unknown": "timeout" }, "rungs": [],
+            }],
+            "policies": [{ "name": "two-key", "version": "0.1.0", "digest": digest }],
+            "requested_by": [{ "person": "olga" }, { "policy": "p" }, { "webhook": "w" }, "schedule", { "other": "o" }],
+            "preflighted": false, "drill": true,
+            "created_at": "1700000000000", "expires_at": "1700003600000",
+        })
+    }
+
+    fn shown(plan: Value) -> Text {
+        let plan: Plan = serde_json::from_value(plan).expect("a plan");
+        text(&plan, &Digest::of("the same for all"))
+    }
+
+    /// Every place in the plan that holds a value and not other places.
+    fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Array(values) => {
+                values
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, value)| leaves(value, &format!("{path}/{at}"), found));
+            }
+            Value::Object(fields) => {
+                fields.iter().for_each(|(key, value)| leaves(value, &format!("{path}/{key}"), found));
+            }
+            _ => found.push(path.to_owned()),
+        }
+    }
 
     #[test]
     fn all_that_is_approved_is_shown() {
-        let digest = "b".repeat(64);
-        let plan: Plan = serde_json::from_value(json!({
-            "format": 1, "installation": digest, "incident": "fraud-api:1", "number": 1, "strategy": "version",
-            "parts": [{
-                "service": "fraud-api", "environment": "production", "live": { "unknown": "timeout" },
-                "rungs": [{
-                    "target": { "version": { "version": "1.3.2", "digest": digest } },
-                    "steps": [
-                        { "kind": "guard", "arguments": [] },
-                        { "kind": "shift", "arguments": [{ "name": "adapter", "value": "open-inference" }] },
-                    ],
-                }],
-            }],
-            "policies": [{ "name": "two-key", "version": "0.1.0", "digest": digest }],
-            "requested_by": [{ "person": "olga" }], "preflighted": false, "drill": true,
-            "created_at": "1700000000000", "expires_at": "1700003600000",
-        }))
-        .expect("a plan");
-        let shown = text(&plan, &plan.digest().expect("digest"));
-        insta::assert_snapshot!(anstream::adapter::strip_str(&shown).to_string());
+        insta::assert_snapshot!(shown(whole()).plain());
+    }
+
+    #[test]
+    fn no_field_can_change_without_the_page() {
+        let plan = whole();
+        let before = shown(plan.clone());
+        let mut found = Vec::new();
+        leaves(&plan, "", &mut found);
+        assert!(found.len() > 60, "{found:?}");
+        for path in found {
+            let mut other = plan.clone();
+            let leaf = other.pointer_mut(&path).expect("a leaf");
+            *leaf = match &*leaf {
+                Value::Bool(is) => json!(!is),
+                Value::Number(number) if number.is_f64() => json!(0.750001),
+                Value::Number(number) => json!(number.as_u64().expect("whole") + 1),
+                Value::String(text) if text.len() == 64 => json!(format!("{}c", &text[1..])),
+                Value::String(text) if path.ends_with("/kind") => {
+                    json!(if text == "shift" { "stage" } else { "shift" })
+                }
+                Value::String(_) if path.ends_with("/strategy") => json!("retrain"),
+                Value::String(_) if path.ends_with("/proof") => json!("digest"),
+                Value::String(text) if text == "schedule" => json!({ "other": "schedule" }),
+                Value::String(text) => match text.parse::<u64>() {
+                    Ok(number) => json!((number + 1).to_string()),
+                    Err(_) => json!(format!("{text}1")),
+                },
+                other => panic!("{path} is {other}"),
+            };
+            assert_ne!(shown(other), before, "{path}");
+        }
+        for (path, other) in [
+            ("/strategy", json!({ "other": "version" })),
+            ("/requested_by/0", json!({ "webhook": "olga" })),
+            ("/requested_by/0", json!({ "person": "olga`, person `ada" })),
+            ("/parts/0/rungs/0/target/version/digest", Value::Null),
+            ("/parts/0/live/serving/0/configuration", Value::Null),
+            ("/parts/0/rungs/0/steps/0/arguments", json!([{ "name": "adapter=open", "value": "inference" }])),
+        ] {
+            let mut changed = plan.clone();
+            *changed.pointer_mut(path).expect("a place") = other;
+            assert_ne!(shown(changed), before, "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let plan: Plan = serde_json::from_value(whole()).expect("a plan");
+        for (name, by) in hostile::table() {
+            let (plan, spoilt) = hostile::spoilt(&plan, &by);
+            assert!(spoilt > 30, "{name}: {spoilt}");
+            let text = text(&plan, &Digest::of("plan"));
+            hostile::assert_harmless(&text, name);
+            // All of it is there: what is signed is never cut.
+            let long = text.plain().matches('p').count() > 200_000;
+            assert_eq!(long, by.len() == 200_000, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_forged_plan_within_the_plan_is_seen_and_said() {
+        let mut plan = whole();
+        assert!(!shown(plan.clone()).plain().contains("mislead"));
+        plan["parts"][0]["environment"] =
+            json!("x\u{1b}[2J\u{1b}[H\nplan 1 of fraud-api:1\n  digest  0000\u{202e}");
+        plan["parts"][0]["rungs"][0]["steps"][0]["arguments"][0]["value"] =
+            json!("p".repeat(10_000) + "the end");
+        let shown = shown(plan).plain();
+        assert!(
+            shown.contains(r"in `x\u{1b}[2J\u{1b}[H\nplan 1 of fraud-api:1\n  digest  0000\u{202e}`"),
+            "{shown}"
+        );
+        assert!(shown.contains("pppthe end"), "what is signed is never cut");
+        let last = shown.trim_end().lines().last().expect("a line");
+        assert!(last.starts_with("1 text of this plan would mislead"), "{last}");
     }
 }

@@ -1,12 +1,11 @@
 //! News while a person waits, on standard error and only where it is a terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Instant;
 
-use anstream::AutoStream;
-
 use super::style::{DIM, paint};
-use super::{Color, Form};
+use super::text::{Show, text};
+use super::{Color, Form, tell};
 
 /// Tells a waiting person what is going on.
 #[derive(Debug)]
@@ -36,11 +35,11 @@ impl Progress {
     }
 
     /// One line, with the time since the start.
-    pub fn say(&self, text: impl std::fmt::Display) {
+    pub fn say(&self, piece: impl Show) {
         if self.audience == Audience::Person {
-            let elapsed = self.since.elapsed().as_secs_f64();
-            let mut stream = AutoStream::new(std::io::stderr(), self.color.into());
-            let _ = writeln!(stream, "{} {text}", paint(DIM, format!("{elapsed:6.1} s")));
+            let elapsed = format!("{:.1} s", self.since.elapsed().as_secs_f64());
+            // As wide as a run of some hours needs.
+            tell(self.color, &text!("{} {}", paint(DIM, format!("{elapsed:>8}").trim_start()), piece));
         }
     }
 }

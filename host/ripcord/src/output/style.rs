@@ -1,8 +1,8 @@
 //! The few styles that text uses. Meaning is never in the colour alone.
 
-use std::fmt::Display;
-
 use anstyle::{AnsiColor, Style};
+
+pub use super::text::paint;
 
 /// Headings and names.
 pub const STRONG: Style = Style::new().bold();
@@ -14,8 +14,3 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Wants a person's eye.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
-
-/// The text in a style.
-pub fn paint(style: Style, text: impl Display) -> String {
-    format!("{style}{text}{style:#}")
-}

@@ -5,32 +5,32 @@ use std::fmt;
 use anstyle::Style;
 
 use super::style::DIM;
+use super::text::{Show, Shown, Text, text};
+
+/// A column is at most so wide: a longer cell moves the rest of its own row only.
+const COLUMN_MAX: usize = 60;
 
 /// One cell.
 #[derive(Debug, Clone, Default)]
 pub struct Cell {
-    text: String,
+    text: Text,
     style: Style,
 }
 
 impl Cell {
     /// A styled cell.
-    pub fn new(style: Style, text: impl fmt::Display) -> Self {
-        Self { text: text.to_string(), style }
-    }
-
-    fn width(&self) -> usize {
-        self.text.lines().map(|line| line.chars().count()).max().unwrap_or_default()
+    pub fn new(style: Style, piece: impl Show) -> Self {
+        Self { text: text!("{}", piece), style }
     }
 }
 
-impl<T: fmt::Display> From<T> for Cell {
+impl<T: Show> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::new(Style::new(), text)
     }
 }
 
-/// Rows under headings. Columns are as wide as their widest cell; nothing is cut. The last cell of a row may have several lines.
+/// Rows under headings. Columns are as wide as their widest cell, up to a limit; nothing is cut. The last cell of a row may have several lines.
 #[derive(Debug, Clone)]
 pub struct Table {
     headings: Vec<Cell>,
@@ -64,11 +64,22 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Show for &Table {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (*self).show(f)
+    }
+}
+
+impl Show for Table {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.lines().map(Vec::len).max().unwrap_or_default();
-        let width = |column| {
-            self.lines().filter_map(|cells| cells.get(column)).map(Cell::width).max().unwrap_or_default()
+        let width = |column: usize| {
+            self.lines()
+                .filter_map(|cells| cells.get(column))
+                .map(|cell: &Cell| cell.text.width())
+                .max()
+                .unwrap_or_default()
+                .min(COLUMN_MAX)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for cells in self.lines() {
@@ -77,10 +88,9 @@ impl fmt::Display for Table {
             for (column, cell) in cells.iter().enumerate().take(last + 1) {
                 let style = cell.style;
                 let before = widths[..column].iter().map(|width| width + 2).sum::<usize>() + self.indent;
-                let text = cell.text.replace('\n', &format!("\n{:before$}", ""));
-                write!(f, "{style}{text}{style:#}")?;
+                write!(f, "{style}{}{style:#}", Shown(&cell.text.indented(before)))?;
                 if column < last {
-                    write!(f, "{:pad$}", "", pad = widths[column] - cell.width() + 2)?;
+                    write!(f, "{:pad$}", "", pad = widths[column].saturating_sub(cell.text.width()) + 2)?;
                 }
             }
             writeln!(f)?;
@@ -92,13 +102,14 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Paragraph;
 
     #[test]
     fn columns_line_up_and_no_line_ends_in_spaces() {
         let mut table = Table::new(["service", "mode", "live"]);
         table.row(["fraud-api".into(), "act".into(), Cell::new(DIM, "1.3.2")]);
         table.row(["é".into(), "observe".into(), "".into()]);
-        let text = anstream::adapter::strip_str(&table.to_string()).to_string();
+        let text = text!("{}", table).plain();
         insta::assert_snapshot!(text, @r"
         service    mode     live
         fraud-api  act      1.3.2
@@ -108,14 +119,26 @@ mod tests {
     }
 
     #[test]
+    fn a_very_wide_cell_does_not_move_the_other_rows() {
+        let mut table = Table::bare(0);
+        table.row(["x".repeat(500).into(), "a".into()]);
+        table.row(["y".into(), "b".into()]);
+        let text = text!("{}", table).plain();
+        assert!(text.lines().all(|line| !line.contains(&" ".repeat(COLUMN_MAX + 3))), "{text}");
+    }
+
+    #[test]
     fn a_cell_of_several_lines_stays_in_its_column() {
         let mut table = Table::bare(2);
-        table.row(["+0 ms".into(), "nothing to go back to: 1.4.0 is live\n1.3.2 is unproven".into()]);
+        table.row([
+            "+0 ms".into(),
+            Paragraph("nothing to go back to: 1.4.0 is live\n1.3.2 is unproven").into(),
+        ]);
         table.row(["+9 ms".into(), "olga pulled".into()]);
-        insta::assert_snapshot!(format!("|\n{table}"), @r"
+        insta::assert_snapshot!(format!("|\n{}", text!("{}", table).plain()), @r"
         |
           +0 ms  nothing to go back to: 1.4.0 is live
-                 1.3.2 is unproven
+                 | 1.3.2 is unproven
           +9 ms  olga pulled
         ");
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::toolbox::{self, kilobytes};
 use crate::output::style::{STRONG, paint};
 use crate::output::table::Table;
-use crate::output::{Exit, Failure, Page};
+use crate::output::{Exit, Failure, Page, text};
 
 /// A component that was built and that the sandbox takes.
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +85,7 @@ impl Built {
         table.row(["contract".into(), self.contract.as_str().into()]);
         table.row(["imports".into(), imports.into()]);
         let name = paint(STRONG, &self.policy);
-        Page::done(format!("built {name}\n{table}"), self)
+        Page::done(text!("built {}\n{}", name, table), self)
     }
 }
 

@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::build::digest;
-use super::schema::{self, Setting};
+use super::schema::{self, Completeness, Setting};
 use super::toolbox::{self, kilobytes};
 use crate::output::style::{DIM, STRONG, paint};
 use crate::output::table::{Cell, Table};
-use crate::output::{Failure, Page};
+use crate::output::{Failure, Page, Paragraph, Text, text};
 
 /// What a component is.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +35,8 @@ pub struct Inspection {
     pub settings_schema: Value,
     #[serde(skip)]
     settings: Vec<Setting>,
+    #[serde(skip)]
+    completeness: Completeness,
 }
 
 /// Looks into a component file, or into the starter policy of that name.
@@ -45,6 +47,7 @@ pub fn inspect(what: &str) -> Result<Inspection, Failure> {
     let loaded = toolbox::load(&toolbox::sandbox()?, what)?;
     let manifest = loaded.policy.manifest();
     let schema: Value = serde_json::from_str(&manifest.settings_schema).unwrap_or(Value::Null);
+    let (settings, completeness) = schema::settings(&schema);
     Ok(Inspection {
         policy: loaded.policy.reference().clone(),
         source: loaded.source.clone(),
@@ -54,7 +57,8 @@ pub fn inspect(what: &str) -> Result<Inspection, Failure> {
         grants: manifest.grants.clone(),
         imports: loaded.imports(),
         bytes: loaded.bytes.len(),
-        settings: schema::settings(&schema),
+        settings,
+        completeness,
         settings_schema: schema,
     })
 }
@@ -74,14 +78,14 @@ impl Inspection {
         about.row(["contract".into(), self.contract.as_str().into()]);
         about.row(["size".into(), kilobytes(self.bytes).into()]);
         about.row(["from".into(), self.source.as_str().into()]);
-        let (name, summary) = (paint(STRONG, &self.policy), &self.summary);
+        let (name, summary) = (paint(STRONG, &self.policy), Paragraph(&self.summary));
         let settings = self.settings_table();
-        Page::done(format!("{name}  {summary}\n\n{about}\n{settings}"), self)
+        Page::done(text!("{}  {}\n\n{}\n{}", name, summary, about, settings), self)
     }
 
-    fn settings_table(&self) -> String {
+    fn settings_table(&self) -> Text {
         if self.settings.is_empty() {
-            return "no settings\n".to_owned();
+            return text!("no settings\n");
         }
         let mut table = Table::new(["setting", "value", "default", "about"]);
         for setting in &self.settings {
@@ -97,6 +101,47 @@ impl Inspection {
                 setting.about.as_str().into(),
             ]);
         }
-        table.to_string()
+        match self.completeness {
+            Completeness::Whole => text!("{}", table),
+            Completeness::Cut => text!("{}and more: `--json` prints the whole schema\n", table),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+    use ripcord_core::digest::Digest;
+    use ripcord_core::name::PolicyName;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_a_component_says_gets_out_of_its_place() {
+        for (name, text) in hostile::table() {
+            let settings_schema = json!({
+                "properties": { &text: { "description": text, "default": text, "type": text }, "e": { "enum": [text] } },
+                "required": ["e"],
+            });
+            let (settings, completeness) = schema::settings(&settings_schema);
+            let inspection = Inspection {
+                policy: PolicyRef {
+                    name: PolicyName::new("p").expect("name"),
+                    version: text.clone(),
+                    digest: Digest::of("p"),
+                },
+                source: text.clone(),
+                summary: text.clone(),
+                contract: text.clone(),
+                roles: vec![Role::Trigger],
+                grants: Vec::new(),
+                imports: vec![text.clone()],
+                bytes: 1,
+                settings,
+                completeness,
+                settings_schema,
+            };
+            hostile::assert_harmless(&inspection.page().text, name);
+        }
     }
 }

@@ -5,12 +5,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use ripcord_core::digest::Digest;
-use ripcord_core::policy::component_signed_bytes;
+use ripcord_core::policy::{PolicyRef, component_signed_bytes};
 use serde::Serialize;
 
 use super::toolbox;
 use crate::key::{Key, is_signature};
-use crate::output::{Failure, Page};
+use crate::output::{Failure, Page, text};
 
 /// What a line begins with; then the public key and the signature, both in hexadecimal.
 const HEADER: &str = "ripcord-policy-signature-1";
@@ -22,7 +22,9 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 pub struct Signed {
     /// The component.
     pub file: PathBuf,
-    /// Of its bytes.
+    /// What it says that it is.
+    pub policy: PolicyRef,
+    /// Of its bytes: what was signed.
     pub digest: Digest,
     /// Where the signature was added.
     pub signatures: PathBuf,
@@ -35,7 +37,10 @@ pub struct Signed {
 /// # Errors
 /// It is no policy, or the signature cannot be written.
 pub fn sign(file: &Path, key: &Key) -> Result<Signed, Failure> {
-    let loaded = toolbox::load(&toolbox::sandbox()?, &file.display().to_string())?;
+    // The file that was named and no other: never a starter policy of that name.
+    let bytes = fs::read(file)
+        .map_err(|cause| Failure::usage(format!("cannot read `{}`", file.display())).because(cause))?;
+    let loaded = toolbox::load_bytes(&toolbox::sandbox()?, &file.display().to_string(), bytes)?;
     let digest = Digest::of(&loaded.bytes);
     let signatures = path(file);
     let unable = |cause: std::io::Error| {
@@ -46,7 +51,8 @@ pub fn sign(file: &Path, key: &Key) -> Result<Signed, Failure> {
     let signature = key.sign_bytes(&component_signed_bytes(&digest));
     let mut out = fs::OpenOptions::new().create(true).append(true).open(&signatures).map_err(unable)?;
     writeln!(out, "{HEADER} {} {signature}", key.public()).and_then(|()| out.sync_all()).map_err(unable)?;
-    Ok(Signed { file: file.to_owned(), digest, public_key: key.public(), signatures })
+    let policy = loaded.policy.reference().clone();
+    Ok(Signed { file: file.to_owned(), policy, digest, public_key: key.public(), signatures })
 }
 
 /// Where the signatures of a component lie.
@@ -78,10 +84,11 @@ pub(crate) fn is_signed_by(component: &Path, digest: &Digest, public: &[u8; 32])
 impl Signed {
     /// For the command line.
     pub fn page(&self) -> Page {
-        let text = format!(
-            "signed {} (sha256 {}) with key {}\nadded to {}: deliver it beside the component",
+        let text = text!(
+            "signed {}, which says that it is {} (sha256 {}), with key {}\nadded to {}: deliver it beside the component",
             self.file.display(),
-            self.digest.short(),
+            self.policy,
+            self.digest,
             self.public_key,
             self.signatures.display()
         );
@@ -112,6 +119,8 @@ mod tests {
         assert!(signed(&ada, &digest) && signed(&bob, &digest), "both, in one file");
         assert!(!signed(&eve, &digest));
         assert!(!signed(&ada, &Digest::of("other bytes")));
+        let absent = folder.path().join("two-key");
+        assert!(sign(&absent, &ada).is_err(), "a starter policy of that name is not what was named");
         fs::write(&file, b"no component").expect("writes");
         assert!(sign(&file, &ada).is_err(), "what does not load is not signed");
     }

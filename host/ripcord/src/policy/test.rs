@@ -13,7 +13,7 @@ use super::build;
 use super::toolbox::{self, Loaded};
 use crate::output::style::{BAD, GOOD, STRONG, paint};
 use crate::output::table::{Cell, Table};
-use crate::output::{Exit, Failure, Page, Progress};
+use crate::output::{Exit, Failure, Page, Paragraph, Progress, text};
 
 /// What every fixture gave.
 #[derive(Debug, Clone, Serialize)]
@@ -199,20 +199,20 @@ impl Tested {
     pub fn page(&self) -> Page {
         let failed = self.cases.iter().filter(|case| case.failures().next().is_some()).count();
         let has_native = self.cases.iter().any(|case| case.native.is_some());
-        let mut text = format!("{}\n\n{}\n", paint(STRONG, &self.policy), self.table());
+        let mut text = text!("{}\n\n{}\n", paint(STRONG, &self.policy), self.table());
         for case in &self.cases {
             for (place, how) in case.failures() {
-                text.push_str(&format!("{} ({place}): {how}\n", paint(BAD, &case.name)));
+                text.push(text!("{} ({}): {}\n", paint(BAD, &case.name), place, Paragraph(how)));
             }
         }
         let broken = self.native_output.is_some();
         if let Some(output) =
             self.native_output.as_ref().filter(|_| failed == 0 || failed == self.cases.len())
         {
-            text.push_str(&format!("\n{}\n", output.trim_end()));
+            text.push(text!("\n{}\n", Paragraph(output)));
         }
         let places = if has_native { "as a component and natively" } else { "as a component" };
-        text.push_str(&match (failed, broken) {
+        text.push(match (failed, broken) {
             (0, false) => format!("{} fixtures, all as expected, {places}", self.cases.len()),
             (0, true) => "every fixture is as expected, but the crate has tests that failed".to_owned(),
             (failed, _) => format!("{failed} of {} fixtures differ", self.cases.len()),
@@ -247,6 +247,27 @@ mod tests {
         assert_eq!(case_name(&json!("StandDown")), "stand-down");
         assert_eq!(case_name(&json!({ "RollBack": {} })), "roll-back");
         assert_eq!(case_name(&json!(null)), "");
+    }
+
+    #[test]
+    fn nothing_that_a_policy_or_its_tests_say_gets_out_of_its_place() {
+        for (name, text) in crate::output::hostile::table() {
+            let case = Case {
+                name: text.clone(),
+                about: text.clone(),
+                verdict: Some(text.clone()),
+                fuel: 1,
+                component: Outcome::Failed(text.clone()),
+                native: Some(Outcome::Failed(text.clone())),
+            };
+            let policy = PolicyRef {
+                name: ripcord_core::name::PolicyName::new("p").expect("name"),
+                version: text.clone(),
+                digest: ripcord_core::digest::Digest::of("p"),
+            };
+            let tested = Tested { policy, cases: vec![case], native_output: Some(text.clone()) };
+            crate::output::hostile::assert_harmless(&tested.page().text, name);
+        }
     }
 
     #[test]

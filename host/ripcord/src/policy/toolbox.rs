@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ripcord_sandbox::{Policy, Sandbox, SandboxConfig};
+use ripcord_sandbox::{LoadError, Policy, Sandbox, SandboxConfig};
 
+use crate::component;
 use crate::output::{Exit, Failure};
 use crate::starters;
 
@@ -39,7 +40,7 @@ pub(super) fn is_member_folder(folder: &Path) -> bool {
 
 /// A sandbox without a cache: what is built and tested here changes all the time.
 pub(super) fn sandbox() -> Result<Sandbox, Failure> {
-    Sandbox::new(SandboxConfig::default()).map_err(|error| Failure::of(Exit::Failed, error))
+    Sandbox::new(SandboxConfig::new(component::examiner())).map_err(|error| Failure::of(Exit::Failed, error))
 }
 
 /// Loads a component file, or else the starter policy of that name; `starter:NAME` is never a file.
@@ -47,7 +48,7 @@ pub(super) fn load(sandbox: &Sandbox, what: &str) -> Result<Loaded, Failure> {
     let path = Path::new(what);
     let (what, is_starter) = what.strip_prefix("starter:").map_or((what, false), |name| (name, true));
     if path.is_file() && !is_starter {
-        let bytes = fs::read(path)
+        let bytes = component::read(path)
             .map_err(|cause| Failure::failed(format!("cannot read `{what}`")).because(cause))?;
         return load_bytes(sandbox, what, bytes);
     }
@@ -56,15 +57,19 @@ pub(super) fn load(sandbox: &Sandbox, what: &str) -> Result<Loaded, Failure> {
         return Err(Failure::usage(format!("`{what}` is neither a file nor a starter policy"))
             .help(format!("give a component, or one of: {}", names.join(", "))));
     };
-    load_bytes(sandbox, &format!("starter {what}"), starter.bytes.to_vec())
+    let source = format!("starter {what}");
+    let policy = sandbox.load_embedded(starter.bytes).map_err(|error| unusable(&source, error))?;
+    Ok(Loaded { source, bytes: starter.bytes.to_vec(), policy })
 }
 
 /// Loads a component.
 pub(super) fn load_bytes(sandbox: &Sandbox, source: &str, bytes: Vec<u8>) -> Result<Loaded, Failure> {
-    let policy = sandbox
-        .load(&bytes)
-        .map_err(|error| Failure::failed(format!("`{source}` cannot be used as a policy")).because(error))?;
+    let policy = sandbox.load(&bytes).map_err(|error| unusable(source, error))?;
     Ok(Loaded { source: source.to_owned(), bytes, policy })
+}
+
+fn unusable(source: &str, error: LoadError) -> Failure {
+    Failure::failed(format!("`{source}` cannot be used as a policy")).because(error)
 }
 
 impl Loaded {

@@ -14,18 +14,21 @@ use cap_std::fs::Dir;
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
 use ripcord_adapters::metrics_scrape::Scraping;
+use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
 use ripcord_adapters::{Http, Shared};
+use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
-use ripcord_core::terms::Terms;
+use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
 use ripcord_store::SqliteStore;
 
-use crate::config::{Config, ConfigError, Mistakes, ServiceConfig};
+use crate::component;
+use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig};
 use crate::http::{People, Source};
 use crate::key::hex;
 use policies::LoadedPolicies;
@@ -77,6 +80,9 @@ pub enum WireError {
         /// Why.
         source: std::io::Error,
     },
+    /// The data folder, or the store in it, may be used by others.
+    #[error(transparent)]
+    Open(#[from] OpenToOthers),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,13 +97,28 @@ pub enum WireError {
     Adapter(#[from] PortError),
 }
 
-/// Opens a folder below the data folder, creating it for this user alone.
+/// Opens a folder below the data folder, creating it for this user alone. One that others may use is refused.
 pub(crate) fn open_data(data: &Path, below: &str) -> Result<Dir, WireError> {
     let path = data.join(below);
     let failed = |source| WireError::Data { path: path.display().to_string(), source };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&path).map_err(failed)?;
-    Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)
+    let folder = Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)?.into_std_file();
+    Private::Folder.check(&folder.metadata().map_err(failed)?, &path)?;
+    Ok(Dir::from_std_file(folder))
+}
+
+/// Refuses a data folder, or files of the store in it, that others may use: they could read captured requests, or change what is on record.
+pub(crate) fn check_data(data: &Path) -> Result<(), OpenToOthers> {
+    let check = |what: Private, path: &Path| match std::fs::metadata(path) {
+        Ok(metadata) => what.check(&metadata, path),
+        // Whoever opens it says what is wrong.
+        Err(_) => Ok(()),
+    };
+    check(Private::Folder, data)?;
+    ["", "-wal", "-shm", ".lock"]
+        .iter()
+        .try_for_each(|suffix| check(Private::File, &data.join(format!("{STORE_FILE}{suffix}"))))
 }
 
 /// What all adapters share.
@@ -109,7 +130,11 @@ pub fn shared() -> Result<Shared, PortError> {
 pub fn sandbox(config: &Config) -> Result<Sandbox, WireError> {
     open_data(&config.host.data, "")?;
     let cache = ripcord_sandbox::open_cache_dir(&config.host.data.join("cache"))?;
-    Ok(Sandbox::new(SandboxConfig { cache_dir: Some(cache), slots: config.host.policy_slots })?)
+    Ok(Sandbox::new(SandboxConfig {
+        cache_dir: Some(cache),
+        slots: config.host.policy_slots,
+        examiner: component::examiner(),
+    })?)
 }
 
 /// A sandbox for looking: it uses a cache that is there, and leaves no folder behind.
@@ -117,7 +142,8 @@ pub fn sandbox_for_check(config: &Config) -> Result<Sandbox, WireError> {
     let path = config.host.data.join("cache");
     // One that this user may not use is passed over: looking needs none.
     let cache_dir = path.is_dir().then(|| ripcord_sandbox::open_cache_dir(&path).ok()).flatten();
-    Ok(Sandbox::new(SandboxConfig { cache_dir, slots: config.host.policy_slots })?)
+    let slots = config.host.policy_slots;
+    Ok(Sandbox::new(SandboxConfig { cache_dir, slots, examiner: component::examiner() })?)
 }
 
 /// Everything that a configuration names, made and checked, with nothing contacted and no store.
@@ -170,6 +196,7 @@ fn service_setup(
         environment: service.facts.environment.clone(),
         deployer: ports.deployer.class(),
         proof_min: ports::proof_min(service),
+        people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),
         requester_vote: service.requester_vote,
         evidence: service.evidence,
@@ -194,6 +221,15 @@ fn service_setup(
             request_log_bytes_max: config.host.evidence_request_log_bytes_max,
             golden: if service.golden_before { GoldenBefore::Sent } else { GoldenBefore::Skipped },
         },
+    }
+}
+
+/// A person as the record has them.
+fn known(person: &PersonConfig) -> KnownPerson {
+    KnownPerson {
+        name: person.name.clone(),
+        roles: person.roles.clone(),
+        key: person.public_key.map(Digest::of),
     }
 }
 
@@ -246,7 +282,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
         return Err(Box::new(error).into());
     }
     let data = &config.host.data;
-    open_data(data, "")?;
+    check_data(data)?;
     let store = Arc::new(SqliteStore::open(data.join(STORE_FILE))?);
     for loaded in parts.policies.values() {
         store.keep_component(&loaded.bytes).await?;

@@ -1,9 +1,7 @@
 //! Policies: bytes from a file or from this program, loaded, placed, their settings checked.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
@@ -11,12 +9,10 @@ use ripcord_core::terms::PolicyUse;
 use ripcord_engine::PlacedPolicy;
 use ripcord_sandbox::{Policy, Sandbox};
 
+use crate::component;
 use crate::config::{Config, Mistakes, PersonConfig, PlacedConfig, PolicyFile, ServiceConfig, suggestion};
 use crate::policy::signature;
 use crate::starters::{self, Starter};
-
-/// The sandbox refuses more than this anyway.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A loaded policy and its bytes, which the store keeps for replay.
 #[derive(Debug, Clone)]
@@ -86,7 +82,7 @@ impl Job<'_> {
         match self {
             Self::File(file) => load_file(file, people, sandbox, mistakes),
             Self::Starter(starter, span) => {
-                let policy = mistakes.ok(span, sandbox.load(starter.bytes), "")?;
+                let policy = mistakes.ok(span, sandbox.load_embedded(starter.bytes), "")?;
                 Some(LoadedPolicy { policy, bytes: starter.bytes.to_vec() })
             }
         }
@@ -99,7 +95,7 @@ fn load_file(
     sandbox: &Sandbox,
     mistakes: &mut Mistakes,
 ) -> Option<LoadedPolicy> {
-    let bytes = match read(&file.file) {
+    let bytes = match component::read(&file.file) {
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("the policy `{}` cannot be read: {error}", file.file.display());
@@ -165,12 +161,6 @@ fn is_signed(file: &PolicyFile, digest: &Digest, people: &[PersonConfig], mistak
         all = false;
     }
     all
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Puts a service's policies in their places. What will not stop the host, but may surprise, goes to `warnings`.

@@ -74,8 +74,12 @@ impl World {
         self.folder.path()
     }
 
+    /// For its owner alone: it may be a secret.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).expect("writes");
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its rights");
     }
 
     /// Starts the host.

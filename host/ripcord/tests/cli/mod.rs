@@ -4,7 +4,10 @@
 
 mod demo;
 mod exit_codes;
+mod hostile;
+mod lying;
 mod policy;
 mod pull;
+mod untrusted;
 
 use crate::support::run;

@@ -88,6 +88,27 @@ async fn an_incident_can_be_read_listed_and_aborted() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_an_incident_that_is_over_is_refused_while_the_next_is_open() {
+    let host = host().await;
+    let (first, _) = host.waiting().await;
+    let said = json!({"reason": "false alarm"});
+    assert_eq!(host.post("olga", &format!("incidents/{first}/abort"), said.clone()).await.0, 200);
+    let (second, _) = host.waiting().await;
+    let answer = json!({"happened": "not-applied", "reason": "I looked"});
+    for (verb, sent) in [("abort", said.clone()), ("dismiss", said), ("answer", answer)] {
+        let (status, problem) = host.post("olga", &format!("incidents/{first}/{verb}"), sent).await;
+        assert_eq!(status, 409, "{verb}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{first}` is not open: `{second}` is")), "{detail}");
+    }
+    let state = host.get(&format!("incidents/{second}/wait?seconds=0")).await;
+    assert_eq!(state["phase"], "waiting for approval");
+    // A pull that was meant for the first does not join the second.
+    let pull = json!({"to": "1.3.2", "reason": "x", "incident": first});
+    assert_eq!(host.post("olga", "services/fraud-api/pull", pull).await.0, 409);
+}
+
+#[tokio::test]
 async fn waiting_ends_when_the_phase_changes_and_not_before() {
     let host = host().await;
     let (incident, plan) = host.waiting().await;

@@ -67,9 +67,11 @@ async fn what_mlflow_did_not_sign_is_refused() {
     }
     let bare = host.http.post(format!("{}/hooks/mlflow", host.url)).body(MOVED);
     assert_eq!(body(bare.send().await.unwrap()).await.0, 401, "without any of the headers");
+    assert_eq!(host.get("signals/unrouted").await, json!([]));
     let (status, problem) = deliver(&host, Delivery { id: "d-1", at: now(), key: "key", body: "[]" }).await;
     assert_eq!(status, 400, "{problem}");
-    assert_eq!(host.get("signals/unrouted").await, json!([]));
+    let listed = host.get("signals/unrouted").await;
+    assert_eq!(listed.as_array().unwrap().len(), 1, "what it signed and cannot be read is listed: {listed}");
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod api;
+mod crowds;
 mod hooks;
 mod mlflow;
 mod odd_alerts;
+mod refusals;
 mod rights;
 mod server;
 mod support;

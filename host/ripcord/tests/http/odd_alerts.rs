@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::http::support::{host, recorded};
+use crate::http::support::{body, host, recorded};
 
 const TWO_FIRING: &str = "01-hooks_alertmanager-firing-2.json";
 
@@ -43,20 +44,101 @@ async fn an_unrouted_alert_says_so() {
 }
 
 #[tokio::test]
-async fn a_payload_of_nothing_but_bad_alerts_is_refused() {
+async fn bad_alerts_are_kept_and_listed_also_when_there_is_no_good_one() {
     let host = host().await;
     let mut payload = recorded(TWO_FIRING);
     for alert in payload["alerts"].as_array_mut().unwrap() {
         alert["status"] = json!("maybe");
     }
-    let (status, problem) = host.hook(&payload).await;
-    assert_eq!(status, 400);
-    let detail = problem["detail"].as_str().unwrap();
-    assert!(
-        detail.starts_with("no alert of the payload can be judged: alert 1 has the status `maybe`"),
-        "{detail}"
+    let (status, intake) = host.hook(&payload).await;
+    assert_eq!((status, &intake["accepted"], &intake["unreadable"]), (200, &json!(0), &json!(2)), "{intake}");
+    let listed = host.get("signals/unrouted").await;
+    let whys: Vec<_> = listed.as_array().unwrap().iter().map(|one| one["why"].as_str().unwrap()).collect();
+    assert!(whys.iter().all(|why| why.contains("has the status `maybe`")) && whys.len() == 2, "{whys:?}");
+}
+
+/// A group of so many alerts, the last of which is for the service.
+fn group(alerts: usize) -> Value {
+    let mut payload = recorded(TWO_FIRING);
+    let model = payload["alerts"][0].clone();
+    let other = |number: usize| {
+        let mut alert = model.clone();
+        alert["labels"] =
+            json!({"alertname": "TargetDown", "severity": "warning", "instance": format!("host-{number}")});
+        alert["annotations"] = json!({"description": "x".repeat(500)});
+        alert
+    };
+    let alerts: Vec<Value> = (1..alerts).map(other).chain([model.clone()]).collect();
+    payload["alerts"] = json!(alerts);
+    payload
+}
+
+#[tokio::test]
+async fn a_group_beyond_a_mebibyte_is_taken_in() {
+    let host = host().await;
+    let payload = group(1_500);
+    assert!(payload.to_string().len() > 1 << 20);
+    let (status, intake) = host.hook(&payload).await;
+    assert_eq!((status, &intake["accepted"], &intake["unrouted"]), (200, &json!(1_500), &json!(1_499)));
+    // Without a declared length, too.
+    let mut socket = tokio::net::TcpStream::connect(host.running.address().unwrap()).await.unwrap();
+    let head = "POST /hooks/bearer HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer tok-123\r\ntransfer-encoding: chunked\r\n\r\n";
+    let sent = payload.to_string();
+    socket.write_all(format!("{head}{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"repeated\":1500"), "{answer}");
+}
+
+#[tokio::test]
+async fn alerts_beyond_what_a_payload_may_hold_are_listed() {
+    let host = host().await;
+    let mut payload = group(10_001);
+    for alert in payload["alerts"].as_array_mut().unwrap() {
+        alert["annotations"] = json!({});
+    }
+    let (status, intake) = host.hook(&payload).await;
+    assert_eq!(
+        (status, &intake["accepted"], &intake["truncated"]),
+        (200, &json!(10_000), &json!(1)),
+        "{intake}"
     );
-    assert_eq!(host.get("signals/unrouted").await, json!([]));
+    let listed = host.get("signals/unrouted?limit=1").await;
+    let why = listed[0]["why"].as_str().unwrap();
+    assert!(why.contains("held 1 alerts more than are read") && why.contains("`max_alerts`"), "{why}");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_refused_for_good_is_listed() {
+    let host = host().await;
+    let post = |sent: String| {
+        let request = host.http.post(format!("{}/hooks/bearer", host.url)).bearer_auth("tok-123").body(sent);
+        async { body(request.send().await.unwrap()).await }
+    };
+    for (sent, word) in [("[]", "no object"), (r#"{"version": "3", "alerts": []}"#, "of version `3`")] {
+        let (status, problem) = post(sent.to_owned()).await;
+        assert_eq!(status, 400, "{problem}");
+        let listed = host.get("signals/unrouted?limit=1").await;
+        let why = listed[0]["why"].as_str().unwrap();
+        assert!(
+            why.starts_with("a webhook was refused, and its alerts are lost") && why.contains(word),
+            "{why}"
+        );
+        assert_eq!(listed[0]["signal"]["severity"], "critical");
+    }
+    let (status, problem) = post(" ".repeat(17 << 20)).await;
+    assert_eq!(status, 413);
+    let listed = host.get("signals/unrouted?limit=1").await;
+    for told in [&problem["detail"], &listed[0]["why"]] {
+        let told = told.as_str().unwrap();
+        assert!(told.contains("`body-kib-max`") && told.contains("`max_alerts`"), "{told}");
+    }
+    assert!(listed[0]["why"].as_str().unwrap().contains("of 17825792 bytes"), "{listed}");
+    assert_eq!(host.metric("ripcord_webhooks_lost_total").await, 3);
+    // A stranger fills neither the list nor the store.
+    let stranger = host.http.post(format!("{}/hooks/hmac", host.url)).body(" ".repeat(17 << 20));
+    assert_eq!(body(stranger.send().await.unwrap()).await.0, 401);
+    assert_eq!(host.get("signals/unrouted").await.as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]

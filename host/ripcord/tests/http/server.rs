@@ -139,7 +139,7 @@ async fn a_host_that_runs_passes_its_check() {
     let host = host().await;
     let config = host.folder.path().join("ripcord.toml");
     let report = check(&CheckOptions { config, alert: None, scope: Scope::Everything }).await;
-    let shown = report.to_string();
+    let shown = report.text().plain();
     assert_eq!(report.exit_code(), 0, "{shown}");
     assert!(shown.contains("2 versions: 1.4.0, 1.3.2"), "{shown}");
     assert!(shown.contains("1.4.0 is live, proved by control plane only"), "{shown}");

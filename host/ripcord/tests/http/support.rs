@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
-use ripcord::commands::serve::Running;
+use ripcord::commands::serve::{Bearing, Running};
 use ripcord::config::{Config, SourceFile};
 use serde_json::{Value, json};
 
@@ -72,8 +72,13 @@ pub(crate) async fn host() -> Host {
 }
 
 pub(crate) async fn host_with(mode: &str, floor: &str) -> Host {
+    host_bearing(mode, floor, Bearing::default()).await
+}
+
+/// A host whose doors bear more or less than others.
+pub(crate) async fn host_bearing(mode: &str, floor: &str, bearing: Bearing) -> Host {
     let folder = tempfile::tempdir().unwrap();
-    let running = start(folder.path(), mode, floor).await;
+    let running = start_bearing(folder.path(), mode, floor, bearing).await;
     let url = format!("http://{}", running.address().unwrap());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     Host { folder, url, http, running }
@@ -101,6 +106,10 @@ pub(crate) fn config(folder: &Path, mode: &str, floor: &str) -> Config {
 }
 
 pub(crate) async fn start(folder: &Path, mode: &str, floor: &str) -> Running {
+    start_bearing(folder, mode, floor, Bearing::default()).await
+}
+
+async fn start_bearing(folder: &Path, mode: &str, floor: &str, bearing: Bearing) -> Running {
     let config = config(folder, mode, floor);
     script(
         folder,
@@ -113,7 +122,7 @@ pub(crate) async fn start(folder: &Path, mode: &str, floor: &str) -> Running {
     if !folder.join("live").exists() {
         write(folder, "live", "1.4.0");
     }
-    Running::start(&config).await.unwrap_or_else(|error| panic!("{error}"))
+    Running::start_with(&config, bearing).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn script(folder: &Path, name: &str, text: &str) {
@@ -121,8 +130,10 @@ fn script(folder: &Path, name: &str, text: &str) {
     std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// For its owner alone: it may be a secret.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
+    std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 pub(crate) fn token(name: &str) -> String {
@@ -194,6 +205,14 @@ impl Host {
         let request = self.http.post(format!("{}/hooks/bearer", self.url)).bearer_auth("tok-123");
         let (status, body) = body(request.json(payload).send().await.unwrap()).await;
         (status.as_u16(), body)
+    }
+
+    /// A number of the metrics page, read through a connection of its own.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let text = client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is missing in\n{text}")).parse().unwrap()
     }
 
     /// Waits until the incident is in `phase`, for at most 20 seconds.

@@ -72,7 +72,12 @@ impl Host {
         self.child.id()
     }
 
-    /// What it has logged so far, requests left out.
+    /// What it has logged so far.
+    pub(crate) fn all_of_the_log(&self) -> Vec<String> {
+        self.log.lock().expect("no panic").clone()
+    }
+
+    /// The same, requests left out.
     pub(crate) fn log(&self) -> Vec<String> {
         let log = self.log.lock().expect("no panic");
         log.iter().filter(|line| !line.contains("\"message\":\"request\"")).cloned().collect()

@@ -2,13 +2,15 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod bytes;
+
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Fact, FactKind, Request, Sample, Value};
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
-use ripcord_sandbox::{Call, FaultKind, Limits, Policy, Sandbox, SandboxConfig};
+use ripcord_sandbox::{Call, Examiner, FaultKind, Limits, Policy, Sandbox, SandboxConfig};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -190,7 +192,7 @@ impl Guest {
 }
 
 pub(crate) fn sandbox() -> Sandbox {
-    Sandbox::new(SandboxConfig { cache_dir: None, slots: 4 }).expect("starts")
+    Sandbox::new(SandboxConfig { slots: 4, ..SandboxConfig::new(Examiner::ThisProcess) }).expect("starts")
 }
 
 pub(crate) fn limits() -> Limits {

@@ -1,13 +1,13 @@
 //! `check --alert`: which route each alert of a recorded webhook takes, and why.
 
-use std::fmt;
-
 use ripcord_adapters::{alerts_alertmanager, alerts_mlflow};
 use ripcord_core::name::ServiceName;
 use ripcord_core::signal::Label;
 use serde::Serialize;
 
 use crate::config::{Config, SourceConfig, SourceKind};
+use crate::http::too_large;
+use crate::output::{Text, text};
 
 /// What one alert meets at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +47,14 @@ pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String
 }
 
 fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, String> {
+    if body.len() as u64 > source.body_bytes_max {
+        return Err(format!(
+            "`{}` refuses this body of {} bytes: {}",
+            source.name,
+            body.len(),
+            too_large(source.body_bytes_max)
+        ));
+    }
     let payload = match source.kind {
         SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string())?,
         SourceKind::Mlflow => {
@@ -54,6 +62,9 @@ fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, St
             alerts_mlflow::parse(&headers, body).map_err(|error| error.to_string())?
         }
     };
+    if let (Some(bad), []) = (payload.bad.first(), &payload.alerts[..]) {
+        return Err(format!("no alert of the payload can be judged: alert {} {}", bad.number, bad.why));
+    }
     let alerts = payload
         .alerts
         .into_iter()
@@ -94,9 +105,10 @@ fn explain_alert(source: &SourceConfig, labels: &[Label]) -> (Option<ServiceName
     (None, why)
 }
 
-impl fmt::Display for SourceRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "source {}:", self.source)?;
+impl SourceRoutes {
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = text!("source {}:", self.source);
         for alert in &self.alerts {
             let status = match alert.status {
                 ripcord_core::signal::SignalStatus::Firing => "firing",
@@ -106,11 +118,11 @@ impl fmt::Display for SourceRoutes {
                 || "no service: it is kept and listed as unrouted".to_owned(),
                 |service| format!("service {service}"),
             );
-            write!(f, "\n  {} ({status}) -> {to}", alert.rule)?;
+            text.push(text!("\n  {} ({}) -> {}", alert.rule, status, to));
             for why in &alert.why {
-                write!(f, "\n    {why}")?;
+                text.push(text!("\n    {}", why));
             }
         }
-        Ok(())
+        text
     }
 }

@@ -1,11 +1,13 @@
 //! Looking around for what there may be to protect: files beside the configuration, servers on the usual ports of this machine.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use ripcord_core::name::ServiceName;
 use ripcord_ports::PortError;
 use serde_json::Value;
+
+use crate::output::{Text, text};
 
 /// Long enough for this machine.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -54,10 +56,12 @@ pub struct Found {
     pub model_folder: Option<String>,
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Found {
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = Text::default();
         for model in &self.models {
-            writeln!(f, "found model `{}` at {}", model.name, model.url)?;
+            text.push(text!("found model `{}` at {}\n", model.name, model.url));
         }
         let things = [
             ("Prometheus at", &self.prometheus),
@@ -67,16 +71,16 @@ impl fmt::Display for Found {
         ];
         for (what, found) in things {
             if let Some(found) = found {
-                writeln!(f, "found {what} {found}")?;
+                text.push(text!("found {} {}\n", what, found));
             }
         }
         for (name, path) in &self.golden {
-            writeln!(f, "found golden data `{name}` in {path}")?;
+            text.push(text!("found golden data `{}` in {}\n", name, path));
         }
         if *self == Self::default() {
-            writeln!(f, "found nothing; the configuration shows examples")?;
+            text.push(text!("found nothing; the configuration shows examples\n"));
         }
-        Ok(())
+        text
     }
 }
 
@@ -120,7 +124,8 @@ fn client() -> Result<reqwest::Client, PortError> {
         .map_err(|error| PortError::new(ripcord_ports::ErrorKind::Local, "no HTTP client").caused_by(error))
 }
 
-/// Models that a server lists, or those of the registry that it knows.
+/// Models that a server lists, or those of the registry that it knows. Their names go into the configuration, so anything else than a name is
+/// passed over: whoever listens on this machine must not write lines of it.
 async fn served(client: &reqwest::Client, url: &str, registered: &[String]) -> Vec<String> {
     let answers = get(client, &format!("{url}/v2")).await.is_some_and(|about| about["name"].is_string());
     if !answers {
@@ -133,7 +138,12 @@ async fn served(client: &reqwest::Client, url: &str, registered: &[String]) -> V
     };
     let names = |listed: &Value| -> Vec<String> {
         let models = listed.as_array().map(Vec::as_slice).unwrap_or_default();
-        models.iter().filter_map(|model| Some(model["name"].as_str()?.to_owned())).collect()
+        models
+            .iter()
+            .filter_map(|model| model["name"].as_str())
+            .filter(|name| is_name(name))
+            .map(str::to_owned)
+            .collect()
     };
     if let Some(listed) = listed.as_ref().map(names).filter(|names| !names.is_empty()) {
         return listed;
@@ -153,12 +163,17 @@ async fn get(client: &reqwest::Client, url: &str) -> Option<Value> {
     answer.json().await.ok()
 }
 
+/// Whether a model of that name, and a service named after it, can stand in a configuration.
+fn is_name(name: &str) -> bool {
+    ServiceName::new(format!("{name}-api")).is_ok()
+}
+
 /// Names of the folders in a folder that could be a model's name.
 fn folders(path: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
     let names = entries.take(FILES_MAX).flatten().filter(|entry| entry.path().is_dir());
     let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| ripcord_core::name::ServiceName::new(name.as_str()).is_ok());
+    names.retain(|name| is_name(name));
     names.sort();
     names
 }

@@ -7,48 +7,20 @@ use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role;
-use serde::{Deserialize, Serialize};
-use wasmtime::Store;
-use wasmtime::component::Instance;
 
-use super::V0_1;
-use super::bindings::exports::ripcord::policy::{approval, planner, trigger, verification};
-use super::bindings::ripcord::policy::{facts, types};
+use super::bindings::ripcord::policy::facts;
 use super::from_guest::{FromGuest, Rules};
+use super::linked::V0_1;
 use super::to_guest::ToGuest;
-use crate::contract::{Case, Spent};
+use super::words::{Answer, Question, Step};
+use crate::contract::interface::Case;
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
-use crate::recording::{Header, Stored, StoredEnd};
+use crate::recording::{Header, Spent, Stored, StoredEnd};
 use crate::run::Ran;
-use crate::state::State;
 use crate::text::cut;
 
 const GUEST_ERROR_BYTES_MAX: usize = 4 << 10;
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Question {
-    Trigger(trigger::Input),
-    Planner(planner::Input),
-    Approval(approval::Input),
-    Verification(verification::Input),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Answer {
-    Trigger(trigger::Assessment),
-    Planner(planner::Answer),
-    Approval(approval::Answer),
-    Verification(verification::Answer),
-}
-
-/// What any role's call returns.
-enum Step {
-    Need(Vec<facts::Request>),
-    Done(Answer),
-}
 
 #[derive(Debug)]
 pub(super) struct V0_1Case {
@@ -59,73 +31,6 @@ pub(super) struct V0_1Case {
     /// One entry per call.
     requests: Vec<Vec<facts::Request>>,
     answer: Option<Answer>,
-}
-
-impl Question {
-    fn facts(&self) -> &Vec<facts::Fact> {
-        match self {
-            Self::Trigger(input) => &input.facts,
-            Self::Planner(input) => &input.facts,
-            Self::Approval(input) => &input.facts,
-            Self::Verification(input) => &input.facts,
-        }
-    }
-
-    fn facts_mut(&mut self) -> &mut Vec<facts::Fact> {
-        match self {
-            Self::Trigger(input) => &mut input.facts,
-            Self::Planner(input) => &mut input.facts,
-            Self::Approval(input) => &mut input.facts,
-            Self::Verification(input) => &mut input.facts,
-        }
-    }
-
-    fn context(&self) -> &types::Context {
-        match self {
-            Self::Trigger(input) => &input.context,
-            Self::Planner(input) => &input.context,
-            Self::Approval(input) => &input.context,
-            Self::Verification(input) => &input.context,
-        }
-    }
-
-    const fn role(&self) -> Role {
-        match self {
-            Self::Trigger(_) => Role::Trigger,
-            Self::Planner(_) => Role::Planner,
-            Self::Approval(_) => Role::Approval,
-            Self::Verification(_) => Role::Verification,
-        }
-    }
-}
-
-impl V0_1 {
-    /// The inner result is the guest's own: its step, or the text with which it gave up. None if the role is not exported.
-    fn call(
-        &self,
-        question: &Question,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<Option<Result<Step, String>>> {
-        macro_rules! ask {
-            ($indices:expr, $call:ident, $input:expr, $role:ident, $case:ident) => {{
-                let Some(indices) = $indices else { return Ok(None) };
-                let guest = indices.load(&mut *store, instance)?;
-                guest.$call(&mut *store, $input)?.map(|step| match step {
-                    $role::Step::Need(requests) => Step::Need(requests),
-                    $role::Step::Done(answer) => Step::Done(Answer::$case(answer)),
-                })
-            }};
-        }
-        Ok(Some(match question {
-            Question::Trigger(input) => ask!(&self.trigger, call_assess, input, trigger, Trigger),
-            Question::Planner(input) => ask!(&self.planner, call_propose, input, planner, Planner),
-            Question::Approval(input) => ask!(&self.approval, call_authorize, input, approval, Approval),
-            Question::Verification(input) => {
-                ask!(&self.verification, call_verify, input, verification, Verification)
-            }
-        }))
-    }
 }
 
 impl V0_1Case {
@@ -191,10 +96,7 @@ impl Case for V0_1Case {
 
     fn call(&mut self, limits: &Limits) -> Ran<role::Step> {
         self.requests.push(Vec::new());
-        let Ran { outcome, fuel, log } = self
-            .contract
-            .linked
-            .run(limits, |store, instance| self.contract.call(&self.question, store, instance));
+        let Ran { outcome, fuel, log } = self.contract.ask_once(&self.question, limits);
         let role = self.question.role();
         let outcome = outcome.and_then(|answered| match answered {
             None => Err(FaultKind::RoleNotExported { role }.into()),

@@ -17,10 +17,9 @@ use ripcord_core::target::{
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
-use super::OfGuest;
 use super::bindings::exports::ripcord::policy::{approval, describe, planner, trigger, verification};
 use super::bindings::ripcord::policy::{facts, types};
-use super::case;
+use super::words::{self, OfGuest};
 use crate::fault::{Fault, FaultKind};
 use crate::manifest::RawManifest;
 use crate::text::cut;
@@ -358,22 +357,22 @@ impl FromGuest<verification::Verdict> for VerificationVerdict {
     }
 }
 
-impl FromGuest<case::Answer> for Answer {
-    fn from_guest(guest: case::Answer, rules: &Rules) -> Result<Self, Bad> {
+impl FromGuest<words::Answer> for Answer {
+    fn from_guest(guest: words::Answer, rules: &Rules) -> Result<Self, Bad> {
         let (verdict, notes, memo) = match guest {
-            case::Answer::Trigger(answer) => {
+            words::Answer::Trigger(answer) => {
                 let verdict = TriggerVerdict::from_guest(answer.verdict, rules)?;
                 (Verdict::Trigger(verdict), answer.notes, answer.memo)
             }
-            case::Answer::Planner(answer) => {
+            words::Answer::Planner(answer) => {
                 let verdict = PlannerVerdict::from_guest(answer.verdict, rules)?;
                 (Verdict::Planner(verdict), answer.notes, Vec::new())
             }
-            case::Answer::Approval(answer) => {
+            words::Answer::Approval(answer) => {
                 let verdict = ApprovalVerdict::from_guest(answer.verdict, rules)?;
                 (Verdict::Approval(verdict), answer.notes, Vec::new())
             }
-            case::Answer::Verification(answer) => {
+            words::Answer::Verification(answer) => {
                 let verdict = VerificationVerdict::from_guest(answer.verdict, rules)?;
                 let findings = Vec::from_guest(answer.findings, rules)?;
                 (Verdict::Verification(verdict, findings), answer.notes, answer.memo)

@@ -400,6 +400,7 @@ impl ToGuest for ApprovalInput {
             plan: self.plan.to_guest(),
             plan_digest: self.plan_digest.to_guest(),
             opened_at: self.opened_at.0,
+            clock_jumped: self.clock_jumped.0,
             facts: self.facts.to_guest(),
         }
     }

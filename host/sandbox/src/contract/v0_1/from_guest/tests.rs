@@ -85,7 +85,7 @@ fn the_answer_s_verdict_is_the_guest_s() {
             expected: "wanted".into(),
         };
         let findings = vec![finding("rate", true), finding("gap", false)];
-        case::Answer::Verification(verification::Answer { verdict, findings, notes: vec![], memo: vec![7] })
+        words::Answer::Verification(verification::Answer { verdict, findings, notes: vec![], memo: vec![7] })
     };
     let read = |guest| Answer::from_guest(guest, &RULES).expect("reads");
     for (guest, expected) in [
@@ -104,7 +104,7 @@ fn the_answer_s_verdict_is_the_guest_s() {
         (approval::Verdict::Granted, ApprovalVerdict::Granted),
         (approval::Verdict::Refused("no".into()), ApprovalVerdict::Refused("no".into())),
     ] {
-        let answer = case::Answer::Approval(approval::Answer { verdict: guest, notes: vec![] });
+        let answer = words::Answer::Approval(approval::Answer { verdict: guest, notes: vec![] });
         assert_eq!(read(answer).verdict, Verdict::Approval(expected));
     }
 }

@@ -1,0 +1,164 @@
+//! Whose word counts: by the people, roles, keys, floor and mode in force when it is used, not by those when it was given.
+
+use super::{Illegal, Incident, Phase, Service};
+use crate::digest::Digest;
+use crate::event::Voted;
+use crate::name::{PersonName, RoleName};
+use crate::plan::{Quorum, Vote};
+use crate::policy::Role;
+use crate::terms::{KnownPerson, RequesterVote, Terms};
+
+/// Votes of one person on one plan that enter the journal. Each one differs from the one before.
+const VOTES_OF_ONE_MAX: u32 = 10;
+
+/// Who has agreed to the plan at hand, as it counts now.
+struct Counted<'a> {
+    terms: &'a Terms,
+    votes: Vec<Vote>,
+    /// Whose wish the plan is.
+    requester: Option<&'a KnownPerson>,
+    /// All who asked for a rollback in this incident.
+    requesters: &'a [PersonName],
+}
+
+impl Service {
+    /// The votes for the plan at hand that count now, with the roles that people have now. A vote of someone who may not act any more, or who has
+    /// another key by now, does not.
+    pub fn votes_in_force(&self) -> Vec<Vote> {
+        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Vec::new() };
+        incident.votes.iter().filter_map(|vote| in_force(vote, terms)).collect()
+    }
+
+    fn counted<'a>(&'a self, terms: &'a Terms, incident: &'a Incident) -> Counted<'a> {
+        Counted {
+            terms,
+            votes: self.votes_in_force(),
+            requester: incident.requester.as_ref().and_then(|name| terms.person(name)),
+            requesters: &incident.requesters,
+        }
+    }
+
+    /// Whether every quorum is met now.
+    pub(super) fn are_met(&self, wanted: &[Quorum]) -> bool {
+        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return false };
+        let counted = self.counted(terms, incident);
+        wanted.iter().all(|quorum| counted.meets(quorum))
+    }
+
+    /// Whether at least one person wants it.
+    pub(super) fn people_agree(&self) -> bool {
+        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return false };
+        let counted = self.counted(terms, incident);
+        counted.requester.is_some() || counted.votes.iter().any(|vote| vote.granted)
+    }
+
+    /// A digest of everything that decides whether the plan at hand is agreed to: who agreed as it counts now, what is asked for, and by which
+    /// policies. As long as it is the same, what was granted stays granted.
+    pub(super) fn consent(&self) -> Digest {
+        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Digest::of("") };
+        let counted = self.counted(terms, incident);
+        let mut parts: Vec<Vec<u8>> = vec![
+            incident.plan().map(|plan| plan.digest.as_bytes().to_vec()).unwrap_or_default(),
+            terms.mode.as_str().into(),
+            vec![u8::from(terms.requester_vote == RequesterVote::Counts)],
+        ];
+        let mut list = |name: &str, of: Vec<Vec<u8>>| {
+            parts.push(format!("{name} {}", of.len()).into());
+            parts.extend(of);
+        };
+        let roles = |roles: &[RoleName]| roles.iter().map(RoleName::as_str).collect::<Vec<_>>().join(" ");
+        list("floor", terms.floor.iter().map(|q| format!("{} {}", q.people, q.role).into()).collect());
+        list(
+            "policies",
+            terms
+                .policies(Role::Approval)
+                .map(|used| format!("{} {} {}", used.policy, used.policy.digest, used.settings).into())
+                .collect(),
+        );
+        list("requesters", counted.requesters.iter().map(|person| person.as_str().into()).collect());
+        let requester = counted.requester.map(|person| format!("{} {}", person.name, roles(&person.roles)));
+        list("requester", requester.into_iter().map(Into::into).collect());
+        let vote = |vote: &Vote| {
+            let key = vote.key.map(|key| key.to_string()).unwrap_or_default();
+            let Vote { person, granted, at, kind, .. } = vote;
+            format!("{person} {granted} {} {kind:?} {key} {}", at.0, roles(&vote.roles)).into()
+        };
+        list("votes", counted.votes.iter().map(vote).collect());
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Digest::tagged("ripcord consent 1", &parts)
+    }
+
+    /// What the approval policies are to be asked about now: who agreed, and until when.
+    pub fn ballot(&self) -> Digest {
+        let extension = self.incident.as_ref().map_or(0, |incident| incident.extension.0);
+        Digest::tagged("ripcord ballot 1", &[self.consent().as_bytes(), &extension.to_be_bytes()])
+    }
+
+    /// The same if the approval policies have not been asked about it: they are about to be.
+    pub fn unseen_ballot(&self) -> Option<Digest> {
+        let Phase::Authorising(authorising) = &self.incident.as_ref()?.phase else { return None };
+        let ballot = self.ballot();
+        (self.voices(Role::Approval) > 0 && authorising.seen != Some(ballot)).then_some(ballot)
+    }
+
+    /// Takes the vote down, if it is news and its person may give it.
+    pub(super) fn take_vote(&mut self, voted: &Voted) -> Result<(), Illegal> {
+        let at = self.at;
+        let (Some(terms), Some(incident)) = (&self.terms, &mut self.incident) else {
+            return Err(Illegal::NoIncident(self.name.clone()));
+        };
+        let person = &voted.vote.person;
+        if terms.person(person).is_none() {
+            return Err(Illegal::UnknownPerson(person.clone()));
+        }
+        if in_force(&voted.vote, terms).is_none() {
+            return Err(Illegal::OtherKey(person.clone()));
+        }
+        if incident.votes.iter().any(|vote| Vote { at: voted.vote.at, ..vote.clone() } == voted.vote) {
+            return Err(Illegal::Unchanged(format!("`{person}` has said so already")));
+        }
+        let given = incident.votes_given.entry(person.clone()).or_insert(0);
+        if *given >= VOTES_OF_ONE_MAX {
+            return Err(Illegal::TooOften(
+                format!("`{person}` has voted on this plan {VOTES_OF_ONE_MAX} times"),
+                "abort the incident, or pull for a new plan",
+            ));
+        }
+        *given += 1;
+        incident.votes.retain(|vote| vote.person != *person);
+        incident.votes.push(Vote { at, ..voted.vote.clone() });
+        Ok(())
+    }
+}
+
+/// The vote with the roles that its person has now, if it still counts: given by someone who may act, and with the key that they have now. Whoever
+/// has a key by now vouches with that alone.
+fn in_force(vote: &Vote, terms: &Terms) -> Option<Vote> {
+    let person = terms.person(&vote.person)?;
+    (vote.key == person.key).then(|| Vote { roles: person.roles.clone(), ..vote.clone() })
+}
+
+impl Counted<'_> {
+    /// Whether so many distinct people of the role agreed. Where one is enough, whoever the plan is made for is one; where it takes more, nobody who
+    /// asked for a rollback in this incident counts, unless configured.
+    fn meets(&self, quorum: &Quorum) -> bool {
+        let alone = quorum.people <= 1;
+        let requesters_count = alone || self.terms.requester_vote == RequesterVote::Counts;
+        let voters = self.votes.iter().filter(|vote| vote.granted && vote.roles.contains(&quorum.role));
+        let mut agreed: Vec<&PersonName> = voters.map(|vote| &vote.person).collect();
+        if !requesters_count {
+            agreed.retain(|person| !self.requesters.contains(person));
+        }
+        if let Some(requester) = self.requester.filter(|_| requesters_count) {
+            // Whoever may pull is the one click that approves; a quorum of any other role needs that role.
+            let one_click = alone && quorum.role == RoleName::approver();
+            let has = |role: &RoleName| requester.roles.contains(role);
+            if has(&quorum.role) || (one_click && has(&RoleName::operator())) {
+                agreed.push(&requester.name);
+            }
+        }
+        agreed.sort();
+        agreed.dedup();
+        agreed.len() >= quorum.people as usize
+    }
+}

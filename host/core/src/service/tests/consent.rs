@@ -1,0 +1,234 @@
+//! Votes are judged by the people, roles, keys and floor in force when they are used.
+
+use super::stage::{Stage, approvers, blob, policy};
+use crate::digest::Digest;
+use crate::effect::Effect;
+use crate::event::{
+    ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, PersonSaid, Said,
+};
+use crate::event::{ShiftBegan, Voted};
+use crate::name::RoleName;
+use crate::plan::{Vote, VoteKind};
+use crate::policy::Role;
+use crate::service::{Illegal, Phase, StepState};
+use crate::terms::{Mode, RequesterVote, Terms};
+use crate::time::Millis;
+
+fn is_shifting(stage: &Stage) -> bool {
+    matches!(&stage.incident().phase, Phase::Acting(acting) if matches!(acting.step, StepState::Shifting(_)))
+}
+
+/// A plan that bob and cleo agreed to, at its guard, under terms that have changed meanwhile.
+fn after(change: impl FnOnce(&mut Terms)) -> Stage {
+    let mut stage = Stage::at_the_shift();
+    assert!(is_shifting(&stage));
+    stage.reconfigure(change);
+    stage.guard();
+    stage
+}
+
+#[test]
+fn a_vote_does_not_outlive_the_voter() {
+    let mut stage = after(|terms| terms.people.retain(|known| known.name.as_str() != "bob"));
+    assert_eq!(stage.phase(), "waiting for approval");
+    assert!(stage.told().last().unwrap().contains("changed since it was granted"), "{:?}", stage.told());
+    // Who is left may make up for it: what was fetched before is not fetched again.
+    stage.approve("dan");
+    assert_eq!(stage.phase(), "guarding");
+    stage.guard();
+    assert!(is_shifting(&stage));
+}
+
+#[test]
+fn a_role_that_was_taken_away_a_key_that_was_replaced_and_a_higher_floor_are_asked_about_again() {
+    let changes: [(&str, fn(&mut Terms)); 5] = [
+        ("role", |terms| terms.people[1].roles = vec![RoleName::operator()]),
+        ("key", |terms| terms.people[1].key = Some(Digest::of("a new key"))),
+        ("floor", |terms| terms.floor = approvers(3)),
+        ("policy", |terms| terms.policies.push(policy(Role::Approval))),
+        ("both voters", |terms| terms.people.truncate(1)),
+    ];
+    for (what, change) in changes {
+        let stage = after(change);
+        assert_eq!(stage.phase(), "waiting for approval", "{what}");
+    }
+}
+
+#[test]
+fn what_does_not_touch_who_agreed_goes_on() {
+    let changes: [fn(&mut Terms); 3] = [
+        |terms| terms.people.retain(|known| known.name.as_str() != "dan"),
+        |terms| terms.floor = approvers(1),
+        |terms| terms.mode = Mode::Act,
+    ];
+    for change in changes {
+        let mut stage = after(change);
+        // Whoever agreed is enough under the new terms, too; at most the guard looks once more.
+        if stage.phase() == "guarding" {
+            stage.guard();
+        }
+        assert!(is_shifting(&stage));
+    }
+}
+
+#[test]
+fn a_removed_voter_counts_no_more_while_others_are_waited_for() {
+    let mut stage = Stage::new(|_| ());
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    stage.reconfigure(|terms| terms.people.retain(|known| known.name.as_str() != "bob"));
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval", "one of two is left");
+    stage.approve("dan");
+    assert_eq!(stage.phase(), "staging");
+}
+
+#[test]
+fn a_lower_floor_is_enough_as_soon_as_it_is_in_force() {
+    let mut stage = Stage::new(|terms| terms.floor = approvers(3));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval");
+    stage.reconfigure(|terms| terms.floor = approvers(2));
+    assert_eq!(stage.phase(), "staging");
+}
+
+#[test]
+fn whoever_may_not_act_or_has_another_key_cannot_vote() {
+    let mut stage = Stage::new(|terms| terms.people[1].key = Some(Digest::of("bob's key")));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let mut cast = |who: &str, key: Option<&str>| {
+        let mut voted = stage.vote(who);
+        voted.vote = Vote { key: key.map(Digest::of), kind: VoteKind::Signature, ..voted.vote };
+        stage.try_it(&Event::Voted(voted))
+    };
+    assert!(matches!(cast("eve", None), Err(Illegal::UnknownPerson(_))));
+    assert!(matches!(cast("bob", None), Err(Illegal::OtherKey(_))));
+    assert!(matches!(cast("bob", Some("another key")), Err(Illegal::OtherKey(_))));
+    assert_eq!(cast("bob", Some("bob's key")), Ok(()));
+}
+
+#[test]
+fn nobody_who_asked_counts_towards_two_keys_however_many_pulled() {
+    let pulled_by_two = |change: fn(&mut Terms)| {
+        let mut stage = Stage::new(change);
+        stage.pull("ada", "1");
+        stage.pull("bob", "1");
+        stage.plan_for(&["1"]);
+        stage.approve("ada");
+        stage
+    };
+    let mut stage = pulled_by_two(|_| ());
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval", "ada asked before bob did");
+    stage.approve("dan");
+    assert_eq!(stage.phase(), "staging");
+    let stage = pulled_by_two(|terms| terms.requester_vote = RequesterVote::Counts);
+    assert_eq!(stage.phase(), "staging", "it is configured that they count");
+}
+
+#[test]
+fn a_pull_is_one_key_only_for_the_person_whose_wish_is_carried_out() {
+    let mut stage = Stage::new(|terms| terms.floor = approvers(1));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    assert_eq!(stage.phase(), "staging");
+    stage.reconfigure(|terms| terms.people.retain(|known| known.name.as_str() != "ada"));
+    stage.staged();
+    stage.guard();
+    assert_eq!(stage.phase(), "waiting for approval", "who asked may not act any more");
+}
+
+fn asked(stage: &Stage, ballot: Digest, word: ApprovalWord) -> Event {
+    let policy = policy(Role::Approval).policy;
+    let (recording, data) = (blob(), DataState::Complete);
+    let decision = Decision { policy, role: Role::Approval, recording, fuel: 1, rounds: 1, data };
+    let asked = vec![ApprovalAsked { decision, said: Said::Verdict(word) }];
+    Event::ApprovalsAsked(ApprovalsAsked { plan: stage.plan(), ballot, asked })
+}
+
+fn ballot(stage: &Stage) -> Option<Digest> {
+    stage.0.owed().into_iter().find_map(|effect| match effect {
+        Effect::AskApprovals { ballot, .. } => Some(ballot),
+        _ => None,
+    })
+}
+
+#[test]
+fn policies_are_asked_about_votes_by_what_they_say_not_by_their_number() {
+    let mut stage = Stage::new(|terms| terms.policies.push(policy(Role::Approval)));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    stage.approve("cleo");
+    let first = ballot(&stage).expect("asked");
+    // As many votes as before, and another one among them.
+    stage.reconfigure(|terms| terms.people[1].key = Some(Digest::of("bob's key")));
+    let mut voted = stage.vote("bob");
+    voted.vote = Vote { key: Some(Digest::of("bob's key")), kind: VoteKind::Signature, ..voted.vote };
+    stage.tell(&Event::Voted(voted));
+    let second = ballot(&stage).expect("asked again");
+    assert_ne!(first, second);
+    let late = asked(&stage, first, ApprovalWord::Granted);
+    assert_eq!(stage.try_it(&late), Err(Illegal::Stale), "that was about other votes");
+    let granted = asked(&stage, second, ApprovalWord::Granted);
+    stage.tell(&granted);
+    assert_eq!(stage.phase(), "staging");
+}
+
+#[test]
+fn what_policies_granted_before_the_last_vote_is_asked_again_with_it() {
+    let mut stage = Stage::new(|terms| terms.policies.push(policy(Role::Approval)));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    let granted = asked(&stage, ballot(&stage).unwrap(), ApprovalWord::Granted);
+    stage.tell(&granted);
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval", "no policy has seen this vote");
+    let refused = asked(&stage, ballot(&stage).unwrap(), ApprovalWord::Refused(blob()));
+    stage.tell(&refused);
+    assert_eq!(stage.phase(), "none");
+}
+
+#[test]
+fn the_same_vote_again_is_no_event_and_other_ones_are_bounded() {
+    let mut stage = Stage::new(|terms| terms.floor = approvers(3));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    let again = stage.vote("bob");
+    let said = stage.try_it(&Event::Voted(again)).unwrap_err();
+    assert_eq!(said.to_string(), "`bob` has said so already: nothing has changed");
+    let mut taken = 1;
+    for turn in 0..100 {
+        let kind = if turn % 2 == 0 { VoteKind::Signature } else { VoteKind::Session };
+        let mut voted: Voted = stage.vote("bob");
+        voted.vote.kind = kind;
+        taken += u32::from(stage.try_it(&Event::Voted(voted)).is_ok());
+    }
+    assert_eq!(taken, 10);
+    assert_eq!(stage.incident().votes.len(), 1);
+}
+
+#[test]
+fn a_pause_or_a_host_that_was_down_does_not_let_a_shift_go_by_an_old_look() {
+    let said = PersonSaid { person: super::stage::person("ada"), reason: blob() };
+    let mut stage = Stage::at_the_shift();
+    stage.tell(&Event::Paused(said.clone()));
+    stage.tell(&Event::Resumed(said));
+    assert_eq!(stage.phase(), "guarding");
+
+    let mut stage = Stage::at_the_shift();
+    let began = Event::ShiftBegan(ShiftBegan { plan: stage.plan(), rung: 0, attempt: 1 });
+    let late = stage.0.at + Millis::minutes(2);
+    assert_eq!(stage.try_at(late, &began), Err(Illegal::Stale));
+    stage.try_at(late, &Event::Woke).unwrap();
+    assert_eq!(stage.phase(), "guarding");
+    stage.guard();
+    stage.tell(&began);
+}

@@ -1,0 +1,9 @@
+//! Rules of the transition table, one scenario each.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod about;
+mod bounds;
+mod clock;
+mod consent;
+mod stage;

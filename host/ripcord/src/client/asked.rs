@@ -1,0 +1,171 @@
+//! An answer must be about what was asked. Whoever stands between a person and the host could otherwise answer with another incident's plan and get
+//! a signature for it, or say of another service that all is well.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::plan::{PLAN_FORMAT, Plan};
+use ripcord_engine::view::IncidentView;
+
+use crate::http::wire::{Done, DoneOne, IncidentListLine, IncidentState, PlanView, ServiceView};
+
+/// An answer about something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWhatWasAsked {
+    /// Another incident.
+    #[error("`{asked}` was asked for, and the answer is about the incident `{got}`")]
+    Incident {
+        /// Which was asked for.
+        asked: String,
+        /// What came.
+        got: IncidentId,
+    },
+    /// Another service.
+    #[error("`{asked}` was asked for, and the answer is about the service `{got}`")]
+    Service {
+        /// Which was asked for.
+        asked: String,
+        /// What came.
+        got: ServiceName,
+    },
+    /// A service of the configuration is missing.
+    #[error("nothing was said of `{0}`: nobody knows whether it was done there")]
+    Silent(ServiceName),
+    /// A plan that does not name its own service.
+    #[error("the plan of `{incident}` does not say what happens to `{service}`")]
+    Plan {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Which service is missing.
+        service: ServiceName,
+    },
+    /// A plan with another digest.
+    #[error("the plan that is shown has the digest `{own}`, not `{claimed}`: it was changed on its way")]
+    Digest {
+        /// As computed here.
+        own: Digest,
+        /// As it was told.
+        claimed: Digest,
+    },
+    /// A plan of another installation.
+    #[error("the plan is of the installation `{got}`, and the store on this machine is of `{own}`")]
+    Installation {
+        /// Of the store on this machine.
+        own: Digest,
+        /// Of the plan.
+        got: Digest,
+    },
+    /// A plan that this release does not understand.
+    #[error("the plan has the format {0}, which this release does not know: use the release of the host")]
+    Format(u32),
+    /// A plan that has no canonical form.
+    #[error("the plan has no digest: {0}")]
+    NoDigest(String),
+}
+
+type Checked<T> = Result<T, NotWhatWasAsked>;
+
+fn incident(got: &IncidentId, asked: &IncidentId) -> Checked<()> {
+    if got == asked {
+        return Ok(());
+    }
+    Err(NotWhatWasAsked::Incident { asked: asked.to_string(), got: got.clone() })
+}
+
+fn service(got: &ServiceName, asked: &ServiceName) -> Checked<()> {
+    if got == asked {
+        return Ok(());
+    }
+    Err(NotWhatWasAsked::Service { asked: asked.to_string(), got: got.clone() })
+}
+
+/// Whether an incident is one of the service's.
+fn of_service(got: &IncidentId, asked: &ServiceName) -> Checked<()> {
+    if got.service().as_ref() == Some(asked) {
+        return Ok(());
+    }
+    Err(NotWhatWasAsked::Incident { asked: asked.to_string(), got: got.clone() })
+}
+
+/// Whether the plan is the incident's, and its digest really its own: what is shown is what is signed.
+pub(crate) fn plan(view: PlanView, asked: &IncidentId) -> Checked<PlanView> {
+    check_plan(&view.plan, &view.digest, asked)?;
+    Ok(view)
+}
+
+fn check_plan(plan: &Plan, claimed: &Digest, asked: &IncidentId) -> Checked<()> {
+    if plan.format != PLAN_FORMAT {
+        return Err(NotWhatWasAsked::Format(plan.format));
+    }
+    incident(&plan.incident, asked)?;
+    if let Some(service) = asked.service()
+        && !plan.parts.iter().any(|part| part.service == service)
+    {
+        return Err(NotWhatWasAsked::Plan { incident: asked.clone(), service });
+    }
+    let own = plan.digest().map_err(|error| NotWhatWasAsked::NoDigest(error.to_string()))?;
+    if own != *claimed {
+        return Err(NotWhatWasAsked::Digest { own, claimed: *claimed });
+    }
+    Ok(())
+}
+
+/// Whether the plan is of the installation whose store lies on this machine.
+pub(crate) fn installation(plan: &Plan, own: &Digest) -> Checked<()> {
+    if plan.installation == *own {
+        return Ok(());
+    }
+    Err(NotWhatWasAsked::Installation { own: *own, got: plan.installation })
+}
+
+pub(crate) fn page(view: IncidentView, asked: &IncidentId) -> Checked<IncidentView> {
+    incident(&view.id, asked)?;
+    if let Some(asked) = asked.service() {
+        service(&view.service, &asked)?;
+    }
+    if let (Some(plan), Some(digest)) = (&view.plan, &view.plan_digest) {
+        check_plan(plan, digest, asked)?;
+    }
+    Ok(view)
+}
+
+pub(super) fn state(state: IncidentState, asked: &IncidentId) -> Checked<IncidentState> {
+    incident(&state.id, asked)?;
+    Ok(state)
+}
+
+pub(super) fn view(view: ServiceView, asked: &ServiceName) -> Checked<ServiceView> {
+    service(&view.name, asked)?;
+    for state in [&view.incident, &view.last_settled].into_iter().flatten() {
+        of_service(&state.id, asked)?;
+    }
+    Ok(view)
+}
+
+pub(super) fn lines(
+    lines: Vec<IncidentListLine>,
+    asked: Option<&ServiceName>,
+) -> Checked<Vec<IncidentListLine>> {
+    for line in &lines {
+        service(&line.service, asked.unwrap_or(&line.service))?;
+        of_service(&line.id, &line.service)?;
+    }
+    Ok(lines)
+}
+
+pub(super) fn done_to_incident(done: Done, asked: &IncidentId) -> Checked<Done> {
+    done.incident.iter().try_for_each(|got| incident(got, asked))?;
+    Ok(done)
+}
+
+pub(super) fn done_to_service(done: Done, asked: &ServiceName) -> Checked<Done> {
+    done.incident.iter().try_for_each(|got| of_service(got, asked))?;
+    Ok(done)
+}
+
+/// Every service that the reader's configuration has must be among them.
+pub(super) fn done_to_all(each: Vec<DoneOne>, known: &[ServiceName]) -> Checked<Vec<DoneOne>> {
+    match known.iter().find(|known| !each.iter().any(|one| one.service == **known)) {
+        Some(silent) => Err(NotWhatWasAsked::Silent(silent.clone())),
+        None => Ok(each),
+    }
+}

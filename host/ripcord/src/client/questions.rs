@@ -1,0 +1,126 @@
+//! What can be asked of a host. Every answer is held against its question.
+
+use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_engine::view::IncidentView;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::asked::{self, NotWhatWasAsked};
+use super::{Client, ClientError};
+use crate::http::wire::{
+    Done, DoneOne, IncidentListLine, IncidentState, PlanView, ServiceView, UnroutedSignal,
+};
+
+type Answer<T> = Result<T, ClientError>;
+
+/// Whether the host asks the model server for what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// It does, which may take some seconds.
+    Read,
+    /// It does not.
+    Skipped,
+}
+
+impl Client {
+    fn held_against<T>(&self, checked: Result<T, NotWhatWasAsked>) -> Answer<T> {
+        checked.map_err(|what| ClientError::NotWhatWasAsked { url: self.place(), what })
+    }
+
+    /// Whether a host answers.
+    ///
+    /// # Errors
+    /// Of this and all below: see [`ClientError`].
+    pub async fn greet(&self) -> Answer<()> {
+        self.get::<Value>("services").await.map(drop)
+    }
+
+    /// A service.
+    pub async fn service(&self, name: &ServiceName, live: Live) -> Answer<ServiceView> {
+        let query = if live == Live::Read { "?live=true" } else { "" };
+        let view = self.get(&format!("services/{name}{query}")).await?;
+        self.held_against(asked::view(view, name))
+    }
+
+    /// Incidents, newest first.
+    pub async fn incidents(
+        &self,
+        service: Option<&ServiceName>,
+        limit: u32,
+    ) -> Answer<Vec<IncidentListLine>> {
+        let query = service.map(|service| format!("&service={service}")).unwrap_or_default();
+        let lines = self.get(&format!("incidents?limit={limit}{query}")).await?;
+        self.held_against(asked::lines(lines, service))
+    }
+
+    /// One incident.
+    pub async fn incident(&self, id: &IncidentId) -> Answer<IncidentView> {
+        let view = self.get(&format!("incidents/{id}")).await?;
+        self.held_against(asked::page(view, id))
+    }
+
+    /// The plan at hand.
+    pub async fn plan(&self, id: &IncidentId) -> Answer<PlanView> {
+        let view = self.get(&format!("incidents/{id}/plan")).await?;
+        self.held_against(asked::plan(view, id))
+    }
+
+    /// How far an incident is, once its phase is another than the given one or so many seconds are over.
+    pub async fn wait(&self, id: &IncidentId, seconds: u64, phase: Option<&str>) -> Answer<IncidentState> {
+        let phase = phase.map(|phase| format!("&phase={}", in_address(phase))).unwrap_or_default();
+        let state = self.get(&format!("incidents/{id}/wait?seconds={seconds}{phase}")).await?;
+        self.held_against(asked::state(state, id))
+    }
+
+    /// Signals that no route took.
+    pub async fn unrouted(&self) -> Answer<Vec<UnroutedSignal>> {
+        self.get("signals/unrouted").await
+    }
+
+    /// Orders something of a service; `what` is the rest of the address.
+    pub async fn order_of_service(
+        &self,
+        service: &ServiceName,
+        what: &str,
+        body: &impl Serialize,
+    ) -> Answer<Done> {
+        let done = self.post(&format!("services/{service}/{}", in_address(what)), body).await?;
+        self.held_against(asked::done_to_service(done, service))
+    }
+
+    /// Orders something of an incident.
+    pub async fn order_of_incident(
+        &self,
+        id: &IncidentId,
+        what: &str,
+        body: &impl Serialize,
+    ) -> Answer<Done> {
+        let done = self.post(&format!("incidents/{id}/{what}"), body).await?;
+        self.held_against(asked::done_to_incident(done, id))
+    }
+
+    /// Orders something of every service; those that are known here must all be answered for.
+    pub async fn order_of_all(
+        &self,
+        known: &[ServiceName],
+        what: &str,
+        body: &impl Serialize,
+    ) -> Answer<Vec<DoneOne>> {
+        let each = self.post(what, body).await?;
+        self.held_against(asked::done_to_all(each, known))
+    }
+}
+
+/// What was answered before, or a version, may hold what has a meaning in an address.
+fn in_address(text: &str) -> String {
+    let mut address = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' | b':' | b'@' => {
+                address.push(char::from(byte));
+            }
+            _ => address.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    address
+}
