@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use cap_std::ambient_authority;
@@ -36,7 +37,7 @@ use crate::fakes::{
 use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
-use crate::store::{Disk, Forged, Intruder, MortalStore};
+use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -129,6 +130,12 @@ pub struct Lab {
     pub intruder: Intruder,
     /// What the store is on.
     pub disk: Disk,
+    /// Records that hosts of this lab have read from journals.
+    pub read: Arc<AtomicU64>,
+    /// So many further reads of the intake fail.
+    pub deaf: Arc<AtomicUsize>,
+    /// Signals whose rows cannot be read.
+    pub garbled: Garbled,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
     /// How long content is kept; unless changed, nobody looks for what may go.
@@ -196,6 +203,9 @@ impl Lab {
             forged: Forged::default(),
             intruder: Intruder::default(),
             disk: Disk::default(),
+            read: Arc::default(),
+            deaf: Arc::default(),
+            garbled: Garbled::default(),
             announcing: Announcing::default(),
             retention: Retention { every: Millis::hours(24 * 36_500), ..Retention::default() },
             registry: RealRegistry::default(),
@@ -244,7 +254,9 @@ impl Lab {
             forged: self.forged.clone(),
             intruder: self.intruder.clone(),
             disk: self.disk.clone(),
-            read: Arc::default(),
+            read: self.read.clone(),
+            deaf: self.deaf.clone(),
+            garbled: self.garbled.clone(),
         }
     }
 

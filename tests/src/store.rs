@@ -1,7 +1,7 @@
 //! The real store, which may die before and after every write.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,13 +9,13 @@ use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SignalId};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{
-    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, NewSignal, SetAside, SignalFilter, Span,
-    StoreError, StoredSignal, Use,
+    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, NewSignal, SignalFilter, Span, StoreError,
+    StoredSignal, UnreadableSignal, Use,
 };
 use ripcord_store::SqliteStore;
 use tokio::sync::watch;
@@ -37,6 +37,10 @@ pub struct MortalStore {
     pub disk: Disk,
     /// Records that were read from it.
     pub read: Arc<AtomicU64>,
+    /// So many further reads of the intake fail.
+    pub deaf: Arc<AtomicUsize>,
+    /// Signals whose rows cannot be read.
+    pub garbled: Garbled,
 }
 
 /// How writes fare, to be changed while a host runs.
@@ -82,6 +86,9 @@ pub async fn intrude(store: &SqliteStore, service: &ServiceName, event: &Event) 
     store.append(append).await.expect("appended");
 }
 
+/// Ids of signals that the store has and cannot read.
+pub type Garbled = Arc<Mutex<BTreeSet<SignalId>>>;
+
 /// Contents of blobs as a liar would give them, by commitment.
 pub type Forged = Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>;
 
@@ -114,7 +121,26 @@ impl Store for MortalStore {
 
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
         self.fuse.alive().await;
-        self.store.signals(filter, limit).await
+        let less = |deaf: usize| deaf.checked_sub(1);
+        if self.deaf.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(StoreError::Failed("the fake store cannot be read".into()));
+        }
+        let mut signals = self.store.signals(filter, limit).await?;
+        let garbled = self.garbled.lock().unwrap();
+        signals.retain(|stored| !garbled.contains(&stored.signal.id));
+        Ok(signals)
+    }
+
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        self.fuse.alive().await;
+        let waiting = self.store.signals(SignalFilter::Waiting(service), limit).await?;
+        let garbled = self.garbled.lock().unwrap();
+        let bad = waiting.into_iter().filter(|stored| garbled.contains(&stored.signal.id));
+        Ok(bad.map(|stored| UnreadableSignal { id: stored.signal.id, why: "garbled".into() }).collect())
     }
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {
@@ -138,7 +164,7 @@ impl Store for MortalStore {
     async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         self.fuse.alive().await;
         let records = self.store.journal(service, from, limit).await?;
-        self.read.fetch_add(records.len() as u64, Ordering::Relaxed);
+        self.read.fetch_add(records.len() as u64, Ordering::SeqCst);
         Ok(records)
     }
 
@@ -177,11 +203,6 @@ impl Store for MortalStore {
         self.fuse.alive().await;
         written(&self.disk, "").await?;
         self.store.forget_signals(before, limit).await
-    }
-
-    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError> {
-        self.fuse.alive().await;
-        self.store.set_aside(limit).await
     }
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {

@@ -79,6 +79,8 @@ async fn the_breaker_in_the_middle_of_a_ladder_asks_people_and_goes_on_where_it_
     let folded = check::journal(&host, &service).await;
     let verified = folded.events.iter().filter(|(_, event)| matches!(event, Event::VerificationsAsked(_)));
     assert_eq!(verified.count(), 2, "each rung once");
+    let staged = folded.events.iter().filter(|(_, event)| matches!(event, Event::Staged(_)));
+    assert_eq!(staged.count(), 2, "each rung once: people were asked at the guard, and it goes on there");
     host.stop().await;
 }
 

@@ -51,6 +51,7 @@ async fn a_start_a_look_and_a_page_read_no_more_after_thousands_of_records() {
     // Whoever starts makes up for the snapshots that were not kept.
     let host = lab.start().await;
     let mortal = lab.mortal(&host.store, &Fuse::safe());
+    mortal.read.store(0, Ordering::Relaxed);
     let recovered = recover(&mortal, &service).await.unwrap();
     assert_eq!(recovered.service, *host.state(&service));
     assert!(recovered.tip.length > 3_300);
@@ -97,6 +98,8 @@ async fn a_running_host_keeps_a_snapshot_every_thousand_records_and_at_every_end
     let since_the_end = read().await;
     assert!(since_the_end < 20, "{since_the_end} records after the end of the incident");
     for _ in 0..560 {
+        // Within an hour a service is let go on a few times only.
+        lab.clock.advance(Millis::minutes(4));
         host.ask(ada(), &service, Ask::Pause).await.unwrap();
         host.ask(ada(), &service, Ask::Resume).await.unwrap();
     }

@@ -236,8 +236,10 @@ pub enum Topic {
     NotFingerprinted,
     FingerprintDiffers,
     ClockJumped,
+    SignalsUnreadable,
     ClockBehind,
     ProductionUnread,
+    ProductionReadAgain,
 }
 
 impl Topic {
@@ -268,8 +270,10 @@ impl Topic {
             Self::NotFingerprinted => "not-fingerprinted",
             Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
+            Self::SignalsUnreadable => "signals-unreadable",
             Self::ClockBehind => "clock-behind",
             Self::ProductionUnread => "production-unread",
+            Self::ProductionReadAgain => "production-read-again",
         }
     }
 }

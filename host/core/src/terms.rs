@@ -88,6 +88,10 @@ pub struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Deadlines {
+    /// One call of another system that no step gives more time to: a look at live, a probe, a listing, a query, a mark. What does not answer within it
+    /// has failed. Longer than the longest deadline that an adapter has of its own.
+    #[serde(default = "call_default")]
+    pub call: Millis,
     /// Preserving evidence.
     pub evidence: Millis,
     /// Making a plan, while the systems that it is made from do not answer.
@@ -185,6 +189,10 @@ pub struct Terms {
     pub policies: Vec<PolicyUse>,
 }
 
+const fn call_default() -> Millis {
+    Millis::minutes(2)
+}
+
 const fn planning_default() -> Millis {
     Millis::minutes(5)
 }
@@ -207,6 +215,7 @@ impl Default for Breaker {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
+            call: call_default(),
             evidence: Millis::seconds(30),
             planning: planning_default(),
             approval: Millis::hours(1),

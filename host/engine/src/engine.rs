@@ -1,10 +1,9 @@
 //! A running host: one driver a service, and the doors through which signals and people come in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
@@ -15,25 +14,29 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
 use ripcord_ports::{Clock, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::ahead::Ahead;
 use crate::alert_contents::AlertContents;
 use crate::arrivals::Arrivals;
 use crate::batch::Batch;
+use crate::bounded;
 use crate::budget::Budget;
 use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
-use crate::driver::{Driver, SNAPSHOT_EVERY};
+use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
 use crate::fold::{FoldError, Recovered, recover};
+use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
-use crate::mailbox::{AppendError, Mailbox, Message, append};
+use crate::mailbox::{Inbox, Mailbox, Message};
 use crate::obey;
 use crate::pace::Onward;
 use crate::retention::{self, PruneReport};
 use crate::setup::{HostSetup, ServiceSetup};
 use crate::staged::StagedArtefacts;
+use crate::staging::Staging;
+use crate::unread::UnreadSince;
 
 /// Messages that may wait for one driver.
 const MAILBOX: usize = 1024;
@@ -50,22 +53,16 @@ pub(crate) struct Host {
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
     pub(crate) staged: StagedArtefacts,
+    pub(crate) staging: Staging,
     pub(crate) arrivals: Arrivals,
     pub(crate) ahead: Ahead,
     pub(crate) alert_contents: AlertContents,
     pub(crate) watches: Watches,
-    stuck: Mutex<BTreeMap<ServiceName, String>>,
+    pub(crate) health: Health,
+    pub(crate) unread: UnreadSince,
 }
 
 impl Host {
-    pub(crate) fn health(&self, service: &ServiceName, why: Option<String>) {
-        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        match why {
-            Some(why) => drop(stuck.insert(service.clone(), why)),
-            None => drop(stuck.remove(service)),
-        }
-    }
-
     /// Counts what was appended, and how an incident ended if one did.
     pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
         let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
@@ -95,6 +92,8 @@ impl Host {
 pub(crate) struct Door {
     setup: Arc<ServiceSetup>,
     pub(crate) mailbox: Mailbox,
+    /// Rung when the intake has something. However often it is rung before the driver looks, it looks once, and never too little.
+    bell: Arc<Notify>,
     pub(crate) state: watch::Receiver<Arc<Service>>,
 }
 
@@ -118,15 +117,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("services", &self.doors.keys()).finish_non_exhaustive()
     }
-}
-
-/// How one driver fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DriverHealth {
-    /// Which service.
-    pub service: ServiceName,
-    /// None if all is well, else what holds it up.
-    pub stuck: Option<String>,
 }
 
 /// Why a host did not start. Nothing was lost.
@@ -161,7 +151,14 @@ impl Engine {
     pub async fn start(mut setup: HostSetup) -> Result<Self, StartError> {
         let wall = setup.clock;
         setup.clock = Arc::new(Onward::new(wall.clone()));
-        empty_staging(&setup).map_err(StartError::Staging)?;
+        bounded::host_ports(&mut setup);
+        for service in &mut setup.services {
+            service.ports =
+                bounded::service_ports(service.ports.clone(), &setup.clock, service.terms.deadlines);
+        }
+        let staging = Staging::new(setup.staging.clone());
+        // What was staged before a restart is fetched and checked again.
+        staging.empty().await.map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
         let host = Arc::new(Host {
@@ -171,11 +168,13 @@ impl Engine {
             budget: Budget::default(),
             counters: Cells::default(),
             staged: StagedArtefacts::default(),
+            staging,
             arrivals: Arrivals::default(),
             ahead: Ahead::default(),
             alert_contents: AlertContents::default(),
             watches: Watches::default(),
-            stuck: Mutex::default(),
+            health: Health::default(),
+            unread: UnreadSince::default(),
         });
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
         let mut doors = BTreeMap::new();
@@ -189,7 +188,7 @@ impl Engine {
                     // One journal that cannot be read must not leave all others unprotected.
                     let why = format!("its journal is set aside, so it is not protected: {error}");
                     tracing::error!(service = %service.name, %error, "its journal is set aside: the service is not protected, the others are");
-                    host.health(&service.name, Some(why.clone()));
+                    host.health.is_stuck(&service.name, Trouble::Journal, why.clone());
                     set_aside.insert(service.name.clone(), SetAside { setup: service, why });
                     continue;
                 }
@@ -201,26 +200,26 @@ impl Engine {
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
             let (mailbox, inbox) = mpsc::channel(MAILBOX);
+            let bell = Arc::new(Notify::new());
             let driver =
                 Driver::new(host.clone(), service.clone(), state, recovered.tip, publish, mailbox.clone());
-            inboxes.push((driver, inbox, mailbox.clone(), configured));
-            doors.insert(service.name.clone(), Door { setup: service, mailbox, state: watcher });
+            inboxes.push((driver, Inbox { messages: inbox, bell: bell.clone() }, configured));
+            doors.insert(service.name.clone(), Door { setup: service, mailbox, bell, state: watcher });
         }
         // All journals are recovered before any driver acts: the host's budget must be whole.
-        let mut configurations = Vec::new();
-        for (driver, inbox, mailbox, configured) in inboxes {
-            drivers.spawn(driver.run(inbox));
-            configurations.extend(configured.map(|batch| (mailbox, batch)));
+        let mut first_tries = Vec::new();
+        for (driver, inbox, configured) in inboxes {
+            let unrecorded = configured.map(|configured| {
+                let (first_tried, tried) = oneshot::channel();
+                first_tries.push(tried);
+                Unrecorded { configured, first_tried }
+            });
+            drivers.spawn(driver.run(unrecorded, inbox));
         }
-        // Side by side: however many services there are, they share a few flushes.
-        let appends =
-            configurations.into_iter().map(|(mailbox, batch)| async move { append(&mailbox, batch).await });
-        for appended in join_all(appends).await {
-            match appended {
-                Ok(_) => {}
-                Err(AppendError::Store(error)) => return Err(error.into()),
-                Err(error) => return Err(StoreError::Failed(error.to_string()).into()),
-            }
+        // A store that takes no writes is a state and no end: then the drivers are stuck, say so, and start nothing until it does. All try side by
+        // side, so they share a few flushes.
+        for tried in first_tries {
+            drop(tried.await);
         }
         let doors = Arc::new(doors);
         let pruning = drivers.spawn(retention::prune_now_and_then(host.clone(), doors.clone()));
@@ -247,8 +246,7 @@ impl Engine {
             self.host.arrivals.note(service, arrived_us);
         }
         for door in services.iter().filter_map(|service| self.doors.get(service)) {
-            // A full mailbox means that the driver will look at the intake anyway.
-            drop(door.mailbox.try_send(Message::Signals));
+            door.bell.notify_one();
         }
         Ok(accepted)
     }
@@ -306,12 +304,7 @@ impl Engine {
 
     /// How each driver fares.
     pub fn health(&self) -> Vec<DriverHealth> {
-        let stuck = self.host.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        self.doors
-            .keys()
-            .chain(self.set_aside.keys())
-            .map(|service| DriverHealth { service: service.clone(), stuck: stuck.get(service).cloned() })
-            .collect()
+        self.host.health.of(self.doors.keys().chain(self.set_aside.keys()))
     }
 
     /// Erases what is older than it is kept for, now.
@@ -387,13 +380,4 @@ fn configured(host: &Host, setup: &ServiceSetup, state: &Service) -> Result<Opti
         host_version: host.setup.host_version.clone(),
     };
     Ok(Some(batch.with(Event::Configured(event))))
-}
-
-/// What was staged before a restart is fetched and checked again.
-fn empty_staging(setup: &HostSetup) -> std::io::Result<()> {
-    for entry in setup.staging.entries()? {
-        let name = entry?.file_name();
-        setup.staging.remove_dir_all(&name).or_else(|_| setup.staging.remove_file(&name))?;
-    }
-    Ok(())
 }

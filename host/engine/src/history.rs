@@ -15,6 +15,8 @@ use crate::fold::FoldError;
 
 /// Records that are in memory at a time.
 const PAGE: u32 = 512;
+/// Records that are applied before other tasks have their turn.
+const AT_ONCE: u64 = 64;
 
 /// A journal that is being read: the state so far, and what comes next.
 pub(crate) struct History<'a> {
@@ -81,6 +83,9 @@ impl<'a> History<'a> {
     pub(crate) async fn next(&mut self) -> Result<Option<Step>, FoldError> {
         if self.page.is_empty() {
             self.page = self.store.journal(&self.state.name, self.tip.length, PAGE).await?.into();
+        }
+        if self.tip.length % AT_ONCE == AT_ONCE - 1 {
+            tokio::task::yield_now().await;
         }
         let Some(record) = self.page.pop_front() else { return Ok(None) };
         let envelope = record.read::<Event>(self.tip)?;

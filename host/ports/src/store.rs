@@ -79,16 +79,12 @@ pub struct StoredSignal {
     pub consumed: bool,
 }
 
-/// A signal that is kept and cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetAside {
-    /// As far as it can be told.
-    pub signal: String,
-    /// Whose it was to be.
-    pub service: Option<String>,
-    /// When it came.
-    pub received_at: UnixMillis,
-    /// What is wrong with it.
+/// A signal on disk that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableSignal {
+    /// Which.
+    pub id: SignalId,
+    /// What is wrong with its row.
     pub why: String,
 }
 
@@ -239,11 +235,19 @@ pub trait Store: Send + Sync {
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
     /// Signals, at most `limit`: those that wait oldest first, and fewer where their bytes are many, but at least one; unrouted ones newest first.
-    /// One that cannot be read is set aside and counted in [`Store::set_aside`]: it never holds up those after it.
+    /// Rows that cannot be read are passed over.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
 
-    /// Signals that could not be read, at most `limit`.
-    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError>;
+    /// Those of one service that cannot be read, among the `limit` that wait longest: [`Store::signals`] passes over them, so they hold up nothing.
+    /// Default: for stores whose rows can always be read.
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        let _ = (service, limit);
+        Ok(Vec::new())
+    }
 
     /// Services that have signals waiting.
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError>;

@@ -72,7 +72,7 @@ CREATE TABLE uses (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX uses_of_content ON uses (digest, place);
 
--- The intake. `service` is null for what no route took. `state` is 0 while it waits, 1 when it has entered its journal, 2 when it cannot be read.
+-- The intake. `service` is null for what no route took. `consumed` is 0 while it waits, 1 when its journal has it or says that it cannot be read.
 CREATE TABLE signals (
     position    INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
@@ -81,12 +81,11 @@ CREATE TABLE signals (
     dedupe_key  BLOB NOT NULL CHECK (length(dedupe_key) = 32),
     received_at INTEGER NOT NULL,
     times       INTEGER NOT NULL DEFAULT 1,
-    state       INTEGER NOT NULL DEFAULT 0 CHECK (state IN (0, 1, 2)),
+    consumed    INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1)),
     body        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX signals_by_dedupe_key ON signals (dedupe_key, received_at);
-CREATE INDEX signals_waiting ON signals (service, position) WHERE state = 0;
-CREATE INDEX signals_set_aside ON signals (position) WHERE state = 2;
+CREATE INDEX signals_waiting ON signals (service, position) WHERE consumed = 0;
 CREATE INDEX signals_by_age ON signals (received_at);
 
 -- The read model: derived from the journals. `seal` is over the row, so that one that was changed is not believed.

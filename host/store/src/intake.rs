@@ -3,7 +3,7 @@
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::{Accepted, NewSignal, SetAside, SignalFilter, StoreError, StoredSignal};
+use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal, UnreadableSignal};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
@@ -105,7 +105,9 @@ fn repeat(connection: &Connection, position: i64, id: &str) -> Result<Accepted, 
 pub(crate) fn consume(connection: &Connection, service: &ServiceName, ids: &[SignalId]) -> Result<(), Fault> {
     for id in ids {
         let changed = connection
-            .prepare_cached("UPDATE signals SET state = 1 WHERE id = ?1 AND service = ?2 AND state = 0")?
+            .prepare_cached(
+                "UPDATE signals SET consumed = 1 WHERE id = ?1 AND service = ?2 AND consumed = 0",
+            )?
             .execute([id.as_str(), service.as_str()])?;
         if changed != 1 {
             return Err(
@@ -134,53 +136,73 @@ impl From<SignalFilter<'_>> for Wanted {
     }
 }
 
-/// What a look at the intake found.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Those that can be read.
-    pub(crate) signals: Vec<StoredSignal>,
-    /// The places of those that cannot: to be set aside.
-    pub(crate) unreadable: Vec<i64>,
-}
-
-/// Unreadable ones that one look passes over at most, so that it ends.
-const UNREADABLE_MAX: usize = 1_024;
-
 /// Lists signals. What cannot be read is passed over.
-pub(crate) fn signals(connection: &Connection, wanted: &Wanted, limit: u32) -> Result<Found, Fault> {
+pub(crate) fn signals(
+    connection: &Connection,
+    wanted: &Wanted,
+    limit: u32,
+) -> Result<Vec<StoredSignal>, Fault> {
     let mut statement;
     let mut rows = match wanted {
         Wanted::Unrouted => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, state, position FROM signals WHERE service IS NULL AND state = 0
+                "SELECT body, source, service, times, consumed, id FROM signals WHERE service IS NULL AND consumed = 0
                  ORDER BY position DESC",
             )?;
             statement.query([])?
         }
         Wanted::Waiting(service) => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, state, position FROM signals WHERE service = ?1 AND state = 0
+                "SELECT body, source, service, times, consumed, id FROM signals WHERE service = ?1 AND consumed = 0
                  ORDER BY position",
             )?;
-            statement.query(params![service.as_str()])?
+            statement.query([service.as_str()])?
         }
     };
-    let mut found = Found::default();
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // The statement has no limit of its own: rows that cannot be read must not take the place of those that can.
+    let mut signals = Vec::new();
     let mut bytes = 0;
-    while found.signals.len() < limit && found.unreadable.len() < UNREADABLE_MAX {
-        let Some(row) = rows.next()? else { break };
-        bytes += row.get_ref(0)?.as_bytes().map_or(0, <[u8]>::len);
-        if matches!(wanted, Wanted::Waiting(_)) && bytes > WAITING_BYTES_MAX && !found.signals.is_empty() {
+    while signals.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let size = row.get_ref(0)?.as_bytes().map_or(0, <[u8]>::len);
+        if matches!(wanted, Wanted::Waiting(_)) && bytes + size > WAITING_BYTES_MAX && !signals.is_empty() {
             break;
         }
         match stored(row) {
-            Ok(signal) => found.signals.push(signal),
-            Err(Fault::Store(StoreError::Damaged(_))) => found.unreadable.push(row.get(5)?),
-            Err(error) => return Err(error),
+            Ok(signal) => {
+                bytes += size;
+                signals.push(signal);
+            }
+            Err(fault) => {
+                let id: String = row.get(5).unwrap_or_default();
+                tracing::warn!(id, error = %StoreError::from(fault), "a signal cannot be read and is passed over");
+            }
         }
     }
-    Ok(found)
+    Ok(signals)
+}
+
+/// Signals that [`signals`] passes over, among the `limit` of `service` that wait longest: what can be read before them does not wait for long.
+pub(crate) fn unreadable(
+    connection: &Connection,
+    service: &ServiceName,
+    limit: u32,
+) -> Result<Vec<UnreadableSignal>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body, source, service, times, consumed, id FROM signals WHERE service = ?1 AND consumed = 0
+         ORDER BY position LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![service.as_str(), limit])?;
+    let mut unreadable = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(fault) = stored(row) {
+            let id: String = row.get(5)?;
+            let id = SignalId::new(id).map_err(|error| damaged("a signal's id", error))?;
+            unreadable.push(UnreadableSignal { id, why: StoreError::from(fault).to_string() });
+        }
+    }
+    Ok(unreadable)
 }
 
 fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
@@ -195,45 +217,12 @@ fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
     Ok(StoredSignal { source, service, times: row.get(3)?, consumed, signal })
 }
 
-/// Takes signals that cannot be read out of the way of others. They are kept.
-pub(crate) fn put_aside(connection: &Connection, positions: &[i64]) -> Result<(), Fault> {
-    let mut update =
-        connection.prepare_cached("UPDATE signals SET state = 2 WHERE position = ?1 AND state = 0")?;
-    for position in positions {
-        update.execute([position])?;
-    }
-    Ok(())
-}
-
-/// Signals that cannot be read: those that were put aside, oldest first.
-pub(crate) fn set_aside(connection: &Connection, limit: u32) -> Result<Vec<SetAside>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT body, source, service, times, state, position, id, received_at FROM signals WHERE state = 2
-         ORDER BY position LIMIT ?1",
-    )?;
-    let mut rows = statement.query([limit])?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        let why = match stored(row) {
-            Ok(_) => "it could not be read when it was due".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        all.push(SetAside {
-            signal: row.get(6)?,
-            service: row.get(2)?,
-            received_at: UnixMillis(u64::try_from(row.get::<_, i64>(7)?).unwrap_or_default()),
-            why,
-        });
-    }
-    Ok(all)
-}
-
 /// Forgets what was consumed, or had no route, before `before`.
 pub(crate) fn forget(connection: &Connection, before: UnixMillis, limit: u32) -> Result<u64, Fault> {
     let forgotten = connection
         .prepare_cached(
             "DELETE FROM signals WHERE position IN (
-                 SELECT position FROM signals WHERE received_at < ?1 AND (state = 1 OR (state = 0 AND service IS NULL))
+                 SELECT position FROM signals WHERE received_at < ?1 AND (consumed = 1 OR (consumed = 0 AND service IS NULL))
                  ORDER BY received_at LIMIT ?2)",
         )?
         .execute(params![integer(before.0), limit])?;
@@ -245,9 +234,9 @@ pub(crate) fn services(connection: &Connection) -> Result<Vec<ServiceName>, Faul
     // One step down the index a service, however many signals each has.
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE each (service) AS (
-             SELECT min(service) FROM signals WHERE state = 0
+             SELECT min(service) FROM signals WHERE consumed = 0
              UNION ALL
-             SELECT (SELECT min(service) FROM signals WHERE state = 0 AND service > each.service)
+             SELECT (SELECT min(service) FROM signals WHERE consumed = 0 AND service > each.service)
              FROM each WHERE each.service IS NOT NULL)
          SELECT service FROM each WHERE service IS NOT NULL",
     )?;

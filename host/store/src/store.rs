@@ -10,8 +10,8 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{
-    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, KeptSnapshot, NewSignal, SetAside,
-    SignalFilter, Span, Store, StoreError, StoredSignal, Use,
+    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, KeptSnapshot, NewSignal, SignalFilter,
+    Span, Store, StoreError, StoredSignal, UnreadableSignal, Use,
 };
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -196,23 +196,16 @@ impl Store for SqliteStore {
 
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
         let wanted = Wanted::from(filter);
-        let found = self.readers.run(move |connection| intake::signals(connection, &wanted, limit)).await?;
-        let unreadable = found.unreadable;
-        if !unreadable.is_empty() && self.writer.is_some() {
-            tracing::error!(
-                signals = unreadable.len(),
-                "signals cannot be read: they are set aside and kept; `ripcord store show` lists them"
-            );
-            let put = move |connection: &Connection| intake::put_aside(connection, &unreadable);
-            if let Err(error) = self.write(put).await {
-                tracing::warn!(%error, "signals that cannot be read are passed over, and set aside later");
-            }
-        }
-        Ok(found.signals)
+        self.readers.run(move |connection| intake::signals(connection, &wanted, limit)).await
     }
 
-    async fn set_aside(&self, limit: u32) -> Result<Vec<SetAside>, StoreError> {
-        self.readers.run(move |connection| intake::set_aside(connection, limit)).await
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        let service = service.clone();
+        self.readers.run(move |connection| intake::unreadable(connection, &service, limit)).await
     }
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {

@@ -36,12 +36,13 @@ pub use planning::{
     Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
-pub use promotion::{InProduction, ProductionWatched, Promoted, PromotionWord};
+pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{
     PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
 };
 pub use watching::{
-    LatchLifted, PullRequested, Reason, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
+    LatchLifted, PullRequested, Reason, SignalsSetAside, SignalsTaken, TriggerAsked, TriggerWord,
+    TriggersAsked,
 };
 
 /// What happened.
@@ -52,6 +53,8 @@ pub enum Event {
     Configured(Configured),
     /// A group of signals left the intake and entered the journal.
     SignalsTaken(SignalsTaken),
+    /// Signals in the intake cannot be read, and are kept there.
+    SignalsSetAside(SignalsSetAside),
     /// The trigger policies were asked.
     TriggersAsked(TriggersAsked),
     /// A person asked for a rollback.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertKey, AlertWord};
 use crate::blob::BlobRef;
-use crate::name::{IncidentId, PersonName, PolicyName, RoleName};
+use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
 use crate::role::Urgency;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
@@ -20,6 +20,15 @@ pub struct SignalsTaken {
     pub content: BlobRef,
     /// The alerts that they are about, each with its newest word.
     pub alerts: Vec<AlertWord>,
+}
+
+/// Signals that were taken in and cannot be read: they are kept in the intake, and no trigger is asked about them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalsSetAside {
+    /// Which.
+    pub signals: Vec<SignalId>,
+    /// Why, a line each.
+    pub why: BlobRef,
 }
 
 /// A trigger's word.

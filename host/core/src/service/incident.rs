@@ -15,6 +15,7 @@ use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
+use crate::terms::EffectClass;
 use crate::time::{Millis, UnixMillis};
 
 /// One episode of one service.
@@ -283,7 +284,17 @@ pub enum Intent {
     /// It was not begun.
     NotBegun,
     /// It was begun, and its outcome is not known.
-    Began,
+    Began {
+        /// The class of the deployer that it was ordered from. Another deployer's promise says nothing of this call.
+        class: EffectClass,
+    },
+}
+
+impl Intent {
+    /// Whether the shift may have happened.
+    pub const fn is_begun(self) -> bool {
+        matches!(self, Self::Began { .. })
+    }
 }
 
 /// Why a person must decide.
@@ -372,7 +383,7 @@ impl Incident {
             !acting.shifted.is_empty()
                 || match acting.step {
                     StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
-                    StepState::Shifting(shifting) => shifting.intent == Intent::Began,
+                    StepState::Shifting(shifting) => shifting.intent.is_begun(),
                     StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
                 }
         };

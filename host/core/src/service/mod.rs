@@ -12,6 +12,7 @@ mod elsewhere;
 mod identity;
 mod incident;
 mod latch;
+mod limits;
 mod owed;
 mod pending;
 mod planning;
@@ -276,6 +277,7 @@ impl Service {
         match event {
             Event::Configured(configured) => next.configured(configured),
             Event::SignalsTaken(taken) => next.signals_taken(taken),
+            Event::SignalsSetAside(aside) => next.signals_set_aside(aside),
             Event::TriggersAsked(asked) => next.triggers_asked(asked)?,
             Event::PullRequested(pull) => next.pull_requested(pull)?,
             Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
@@ -413,6 +415,9 @@ impl Service {
         self.resumes.push(at);
         self.paused_by = None;
         self.guard_again();
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident {
+            acting.goes_on_at(at);
+        }
         Ok(())
     }
 
@@ -468,6 +473,7 @@ impl Service {
         self.identity_woke();
         self.authority_woke();
         self.acting_woke();
+        self.step_woke();
     }
 
     fn incident_kept(&mut self, incident: &IncidentId) -> Result<(), Illegal> {

@@ -1,6 +1,6 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, Intent, NeedKind, Phase, Service, StepState, Waiting, Wish};
+use super::{Acting, Illegal, NeedKind, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
 use crate::event::{
     EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
@@ -185,7 +185,7 @@ impl Service {
         let id = &incident.id;
         let end = format!("`ripcord pull` makes a new plan, `ripcord dismiss {id}` ends it");
         let what = match step {
-            Some(StepState::Shifting(shifting)) if shifting.intent == Intent::Began => {
+            Some(StepState::Shifting(shifting)) if shifting.intent.is_begun() => {
                 self.ask_what_happened();
                 return Ok(());
             }

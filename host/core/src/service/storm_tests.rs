@@ -106,7 +106,12 @@ impl Story {
     fn sees(&mut self, version: &str) {
         let after = self.0.last_settled.as_ref().map(|last| last.id.clone());
         let (live, in_production) = (live(version), InProduction::Unsupported);
-        self.now(&Event::ProductionWatched(ProductionWatched { after, live, in_production }));
+        self.now(&Event::ProductionWatched(ProductionWatched {
+            after,
+            unread: Vec::new(),
+            live,
+            in_production,
+        }));
     }
 
     fn is_dismissed(&mut self) {

@@ -10,8 +10,8 @@ use super::{Illegal, Incident, Marks, Phase, Service};
 use crate::alert::AlertKey;
 use crate::effect::Topic;
 use crate::event::{
-    DataState, FaultNature, InProduction, Reason, Said, SignalsTaken, TriggerAsked, TriggerWord,
-    TriggersAsked,
+    DataState, FaultNature, InProduction, Reason, Said, SignalsSetAside, SignalsTaken, TriggerAsked,
+    TriggerWord, TriggersAsked,
 };
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName};
@@ -117,6 +117,16 @@ impl Service {
         if !too_large.is_empty() {
             self.tell_too_large(too_large.len());
         }
+    }
+
+    /// Whoever sent them believes that they are judged, so people are told.
+    pub(super) fn signals_set_aside(&mut self, aside: &SignalsSetAside) {
+        let (count, service) = (aside.signals.len(), &self.name);
+        let first = aside.signals.first().map(ToString::to_string).unwrap_or_default();
+        let text = format!(
+            "{count} alerts of `{service}` were taken in and cannot be read (`{first}` is the first), so nothing judges them: the store was damaged or written by another release; look at the service, and at the log for each of them"
+        );
+        self.tell(Topic::SignalsUnreadable, Severity::Critical, text);
     }
 
     pub(super) fn triggers_asked(&mut self, asked: &TriggersAsked) -> Result<(), Illegal> {

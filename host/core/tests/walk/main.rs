@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod checks;
+mod ends;
 mod identity;
 mod latches;
 mod outcomes;
@@ -104,7 +105,9 @@ impl Walk {
             _ if doing == 0 && waits => vec![person_says(&mut self.dice, &self.service)],
             _ if doing == 0 => Vec::new(),
             _ => {
-                let effect = &owed[self.dice.below(owed.len() as u64) as usize];
+                // Time runs out in the arm above: else no step would come to its end.
+                let nth = self.dice.below(doing as u64) as usize;
+                let effect = owed.iter().filter(|effect| effect.slot() != Slot::Timer).nth(nth).unwrap();
                 answer(&mut self.dice, &self.service, effect)
             }
         };
@@ -136,6 +139,7 @@ impl Walk {
         self.check_latches(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
+        self.check_ends();
     }
 
     /// What is read back from a snapshot is the state, whatever the state: so a snapshot and the rest of the journal come to the same as the whole

@@ -122,6 +122,7 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
 
 fn watched(dice: &mut Dice, service: &Service) -> Event {
     Event::ProductionWatched(ProductionWatched {
+        unread: Vec::new(),
         after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
         in_production: in_production(dice),

@@ -6,7 +6,7 @@ use ripcord_core::event::{
 };
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{Question, TriggerInput, TriggerVerdict, Verdict};
+use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
@@ -100,18 +100,23 @@ fn key(ctx: &Context, given: &StandingAlert) -> Option<AlertKey> {
 }
 
 /// One question: about these alerts, or about none.
-async fn about(ctx: &Context, placed: &PlacedPolicy, alerts: &[StandingAlert], now: UnixMillis) -> Decided {
+async fn about(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    alerts: &[StandingAlert],
+    now: UnixMillis,
+) -> Decided<TriggerVerdict> {
     let context = context(ctx, placed, Role::Trigger, now).await;
     let signals = match alerts {
         [] => scheduled(now).map(StandingAlert::from).into_iter().collect(),
         alerts => alerts.to_vec(),
     };
-    decide(ctx, placed, Question::Trigger(TriggerInput { context, signals, facts: Vec::new() }), None).await
+    decide(ctx, placed, TriggerInput { context, signals, facts: Vec::new() }, None).await
 }
 
 /// A question whose answer counts, and what was asked to find the alerts that it is not about.
 struct Search {
-    last: Decided,
+    last: Decided<TriggerVerdict>,
     set_aside: Vec<StandingAlert>,
     /// How many are still to be asked about.
     left: u32,
@@ -121,19 +126,19 @@ struct Search {
 }
 
 impl Search {
-    fn ended(last: Decided) -> Self {
+    fn ended(last: Decided<TriggerVerdict>) -> Self {
         Self { last, set_aside: Vec::new(), left: 0, searched: Vec::new(), batch: Batch::default() }
     }
 
     /// The answer that counts is this one now.
-    fn found(&mut self, decided: Decided) {
+    fn found(&mut self, decided: Decided<TriggerVerdict>) {
         let before = std::mem::replace(&mut self.last, decided);
         self.searched.push(before.decision);
         self.batch.absorb(before.batch);
     }
 
     /// This one only tells where to go on.
-    fn missed(&mut self, decided: Decided) {
+    fn missed(&mut self, decided: Decided<TriggerVerdict>) {
         self.searched.push(decided.decision);
         self.batch.absorb(decided.batch);
     }
@@ -146,7 +151,7 @@ async fn search(
     ctx: &Context,
     placed: &PlacedPolicy,
     alerts: Vec<StandingAlert>,
-    fault: Decided,
+    fault: Decided<TriggerVerdict>,
     now: UnixMillis,
 ) -> Search {
     let mut search = Search::ended(fault);
@@ -208,30 +213,29 @@ fn halves(part: Vec<StandingAlert>) -> [Vec<StandingAlert>; 2] {
     [second, part]
 }
 
-fn trigger_asked(last: Decided, before: Batch) -> (TriggerAsked, Batch) {
-    let mut decided = last;
-    let memo = decided.memo();
+fn trigger_asked(last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked, Batch) {
+    let decided = last;
     let mut batch = before;
     batch.absorb(decided.batch);
     let said = match decided.end {
         Err(fault) => Said::Fault(nature(&fault)),
-        Ok(answer) => Said::Verdict(match answer.verdict {
-            Verdict::Trigger(TriggerVerdict::Watch(until)) => TriggerWord::Watch(until),
-            Verdict::Trigger(TriggerVerdict::StandDown(why)) => TriggerWord::StandDown(batch.text(why)),
-            Verdict::Trigger(TriggerVerdict::RollBack(proposal)) => TriggerWord::RollBack(Reason {
+        Ok(verdict) => Said::Verdict(match verdict {
+            TriggerVerdict::Ignore => TriggerWord::Ignore,
+            TriggerVerdict::Watch(until) => TriggerWord::Watch(until),
+            TriggerVerdict::StandDown(why) => TriggerWord::StandDown(batch.text(why)),
+            TriggerVerdict::RollBack(proposal) => TriggerWord::RollBack(Reason {
                 cause: batch.text(proposal.cause),
                 strategy: proposal.strategy,
                 urgency: proposal.urgency,
                 harm_began_at: proposal.harm_began_at,
                 facts: facts_blob(&mut batch, &decided.facts),
             }),
-            _ => TriggerWord::Ignore,
         }),
     };
     let asked = TriggerAsked {
         decision: decided.decision,
         said,
-        memo,
+        memo: decided.memo,
         set_aside: Vec::new(),
         left: 0,
         searched: Vec::new(),

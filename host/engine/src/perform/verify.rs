@@ -7,9 +7,7 @@ use ripcord_core::event::{
 };
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{
-    Finding, Question, RollbackSubject, Subject, Verdict, VerificationInput, VerificationVerdict,
-};
+use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
 
 use super::Context;
 use crate::batch::Batch;
@@ -125,23 +123,23 @@ async fn one(
     input: VerificationInput,
     trials: &Trials,
 ) -> (VerificationAsked, Vec<Finding>, Batch) {
-    let mut decided = decide(ctx, placed, Question::Verification(input), Some(trials)).await;
-    let memo = decided.memo();
+    let decided = decide(ctx, placed, input, Some(trials)).await;
     let mut batch = decided.batch;
     let (said, findings) = match decided.end {
         Err(fault) => (Said::Fault(nature(&fault)), Vec::new()),
-        Ok(answer) => match answer.verdict {
-            Verdict::Verification(verdict, findings) => {
-                let word = match verdict {
-                    VerificationVerdict::Healthy => VerificationWord::Healthy,
-                    VerificationVerdict::Unhealthy => VerificationWord::Unhealthy,
-                    VerificationVerdict::Inconclusive(again) => VerificationWord::Inconclusive(again),
-                };
-                (Said::Verdict(word), findings)
-            }
-            _ => (Said::Verdict(VerificationWord::Unhealthy), Vec::new()),
-        },
+        Ok((verdict, findings)) => {
+            let word = match verdict {
+                VerificationVerdict::Healthy => VerificationWord::Healthy,
+                VerificationVerdict::Unhealthy => VerificationWord::Unhealthy,
+                VerificationVerdict::Inconclusive(again) => VerificationWord::Inconclusive(again),
+            };
+            (Said::Verdict(word), findings)
+        }
     };
     let kept = matches!(said, Said::Verdict(_)).then(|| batch.json(BlobKind::Text, &findings));
-    (VerificationAsked { decision: decided.decision, said, findings: kept, memo }, findings, batch)
+    (
+        VerificationAsked { decision: decided.decision, said, findings: kept, memo: decided.memo },
+        findings,
+        batch,
+    )
 }

@@ -216,6 +216,7 @@ impl Reader<'_> {
             Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
             Event::Woke
             | Event::Pruned(_)
+            | Event::SignalsSetAside(_)
             | Event::Announced(_)
             | Event::Configured(_)
             | Event::HoldMarked(_)

@@ -15,14 +15,11 @@ use serde_json::json;
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{Global, StoreCommand};
-use crate::output::style::{BAD, GOOD, WARN, paint};
+use crate::output::style::{BAD, GOOD, paint};
 use crate::output::table::Table;
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, Text, text};
 use crate::wiring::STORE_FILE;
-
-/// Signals that cannot be read, as many as a page shows.
-const SET_ASIDE_MAX: u32 = 20;
 
 pub(super) async fn run(global: &Global, command: StoreCommand) -> Outcome {
     let reach = Reach::new(global)?;
@@ -45,7 +42,6 @@ async fn show(reach: &Reach) -> Outcome {
     let (now, retention) = (SystemClock.now(), &reach.config.host.retention);
     let before = Class::ALL.map(|class| (class, now - retention.age(class)));
     let sizes = store.sizes(before.into_iter().collect()).await.map_err(failed)?;
-    let aside = store.set_aside(SET_ASIDE_MAX).await.map_err(failed)?;
     let decisions = store.decisions().await.map_err(failed)?;
     let mut table = Table::new(["what", "count", "size", "kept for", "may go"]);
     let mut row = |what: &str, amount: Amount, kept: String, may_go: Option<&Amount>| {
@@ -76,12 +72,7 @@ async fn show(reach: &Reach) -> Outcome {
     for decision in &decisions {
         text.push(text!("\n{} {}: {}", instant(decision.at), decision.what, decision.reason));
     }
-    for aside in &aside {
-        let line = format!("signal {} cannot be read and is set aside: {}", aside.signal, aside.why);
-        text.push(text!("\n{}", paint(WARN, line)));
-    }
-    let json = json!({ "sizes": sizes, "set_aside": aside, "decisions": decisions });
-    Ok(Page::new(if aside.is_empty() { Exit::Done } else { Exit::Failed }, text, &json))
+    Ok(Page::done(text, &json!({ "sizes": sizes, "decisions": decisions })))
 }
 
 /// `12.3 MB`.

@@ -125,6 +125,7 @@ struct BreakerKeys {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct DeadlineKeys {
+    call_seconds: Option<Seconds>,
     evidence_seconds: Option<Seconds>,
     planning_seconds: Option<Seconds>,
     approval_seconds: Option<Seconds>,
@@ -257,6 +258,7 @@ impl DeadlineKeys {
         let default = Deadlines::default();
         let or = |seconds: Option<Seconds>, default: Millis| seconds.map_or(default, |seconds| seconds.0);
         Deadlines {
+            call: or(self.call_seconds, default.call),
             evidence: or(self.evidence_seconds, default.evidence),
             planning: or(self.planning_seconds, default.planning),
             approval: or(self.approval_seconds, default.approval),

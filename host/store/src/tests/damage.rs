@@ -162,7 +162,7 @@ async fn a_record_that_does_not_unpack_is_damage_and_no_panic() {
 }
 
 #[tokio::test]
-async fn a_signal_that_cannot_be_read_is_set_aside_and_holds_up_none_after_it() {
+async fn a_signal_that_cannot_be_read_is_told_and_holds_up_none_after_it() {
     let (path, _folder) = folder();
     let store = open(&path);
     let fraud = service("s");
@@ -172,17 +172,13 @@ async fn a_signal_that_cannot_be_read_is_set_aside_and_holds_up_none_after_it() 
         store.accept(vec![signal]).await.expect("accepts");
     }
     stranger(&path).execute("UPDATE signals SET body = '{' WHERE position <= 12", []).expect("changes");
-    let reader = crate::SqliteStore::open_read_only(&path).expect("opens");
     let waiting = ripcord_ports::store::SignalFilter::Waiting(&fraud);
-    // Who may not write passes over them, however many are in front; who may sets them aside for good.
-    for store in [&reader, &store] {
-        let read = store.signals(waiting, 3).await.expect("reads");
-        assert_eq!(crate::conformance::ids(&read), ["s-12", "s-13", "s-14"]);
-    }
-    let aside = store.set_aside(100).await.expect("lists");
-    assert_eq!(aside.len(), 12);
-    assert_eq!((aside[0].signal.as_str(), aside[0].service.as_deref()), ("s-0", Some("s")));
-    assert!(aside[0].why.contains("damaged"), "{}", aside[0].why);
+    // They are passed over, however many are in front.
+    let read = store.signals(waiting, 3).await.expect("reads");
+    assert_eq!(crate::conformance::ids(&read), ["s-12", "s-13", "s-14"]);
+    let unreadable = store.unreadable_signals(&fraud, 100).await.expect("reads");
+    assert_eq!(unreadable.len(), 12);
+    assert!(unreadable[0].id.as_str() == "s-0" && unreadable[0].why.contains("damaged"), "{unreadable:?}");
     assert_eq!(store.signals(waiting, 100).await.expect("reads").len(), 8);
 }
 

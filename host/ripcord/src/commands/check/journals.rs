@@ -2,14 +2,15 @@
 
 use ripcord_engine::recover;
 use ripcord_ports::Store as _;
+use ripcord_ports::store::StoreError;
 use ripcord_store::SqliteStore;
 
 use super::{Level, Report};
 use crate::config::Config;
 use crate::wiring::STORE_FILE;
 
-/// Signals that cannot be read, as many as are counted.
-const SET_ASIDE_MAX: u32 = 1_000;
+/// Of one service, so many of the alerts that wait are looked at.
+const UNREADABLE_MAX: u32 = 1_000;
 
 /// Only reads, also beside a host that runs.
 pub(super) async fn journals(config: &Config, report: &mut Report) {
@@ -34,14 +35,23 @@ pub(super) async fn journals(config: &Config, report: &mut Report) {
         }
     }
     report.ok("store", format!("{read} journals can be read"));
-    match store.set_aside(SET_ASIDE_MAX).await {
-        Ok(aside) if aside.is_empty() => {}
-        Ok(aside) => report.add(
+    match unreadable(&store).await {
+        Ok(0) => {}
+        Ok(signals) => report.add(
             Level::Warn,
             "intake",
-            format!("{} alerts cannot be read and are set aside", aside.len()),
-            "`ripcord store show` lists them",
+            format!("{signals} alerts that wait cannot be read"),
+            "the host sets them aside, judges the others, and tells people",
         ),
         Err(error) => report.add(Level::Error, "intake", error.to_string(), ""),
     }
+}
+
+/// Alerts that wait and cannot be read.
+async fn unreadable(store: &SqliteStore) -> Result<usize, StoreError> {
+    let mut signals = 0;
+    for service in store.services_with_signals().await? {
+        signals += store.unreadable_signals(&service, UNREADABLE_MAX).await?.len();
+    }
+    Ok(signals)
 }

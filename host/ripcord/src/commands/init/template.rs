@@ -160,6 +160,7 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: verification-seconds = 1800
 #: no-data-seconds = 600
 #: hold-watch-seconds = 30
+#: call-seconds = 120               # one call of a system that no step gives more time to
 #: elsewhere-watch-seconds = 60     # between two looks whether someone else changed what is in production
 #: soak-seconds = 600               # a version that someone else put live is known good after so long at the earliest
 #: probation-seconds = 3600         # and people are told if it could not be verified until then
