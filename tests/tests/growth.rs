@@ -198,7 +198,10 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     // An alert that changes nothing.
     lab.world.at(&service, |outside| outside.bad.clear());
     host.alert(&lab, &service, "quiet").await.unwrap();
-    host.until("asked", &service, |state| state.watching.alerts.is_empty() && state.length > 5).await;
+    host.until("asked", &service, |state| {
+        state.watching.alerts.is_empty() && state.watching.alerts.words() > 0
+    })
+    .await;
     lab.world.at(&service, |outside| outside.bad.insert("1.2".into()));
     host.alert(&lab, &service, "loud").await.unwrap();
     host.settled(&service).await;

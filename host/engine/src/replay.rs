@@ -68,6 +68,8 @@ pub struct ReplayedDecision {
 pub struct ReplayReport {
     /// One by one.
     pub decisions: Vec<ReplayedDecision>,
+    /// Services whose journal cannot be read to its end, and why.
+    pub damaged: Vec<(ServiceName, String)>,
 }
 
 impl ReplayReport {
@@ -105,7 +107,17 @@ pub async fn replay(
     let mut report = ReplayReport::default();
     for service in services {
         let mut reader = Reader::new(store, &service, incident).await?;
-        while let Some((at, of, decision)) = reader.next().await? {
+        loop {
+            let (at, of, decision) = match reader.next().await {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                // One journal that cannot be read hides no other.
+                Err(ReadError::Fold(error)) if incident.is_none() && error.is_of_this_journal() => {
+                    report.damaged.push((service.clone(), error.to_string()));
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             if incident.is_some() && of.as_ref() != incident {
                 continue;
             }

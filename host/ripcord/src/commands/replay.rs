@@ -1,5 +1,7 @@
 //! `ripcord replay`: recorded decisions, run again with nothing but the store.
 
+use std::collections::BTreeMap;
+
 use ripcord_core::name::IncidentId;
 use ripcord_engine::ReadError;
 use ripcord_engine::replay::{self, ReplayReport, ReplayedDecision, Result as Ran};
@@ -47,9 +49,15 @@ fn page(report: &ReplayReport) -> Page {
     let (same, differs, open) = (report.same(), report.differs(), report.open());
     let count = format!("{same} same, {differs} differ, {open} cannot be told");
     let count = paint(if differs > 0 { BAD } else { GOOD }, count);
-    let text =
+    let mut text =
         if report.decisions.is_empty() { text!("no decisions") } else { text!("{}\n{}", table, count) };
-    let exit = if differs > 0 { Exit::Failed } else { Exit::Done };
+    for (service, why) in &report.damaged {
+        text.push(text!(
+            "\n{}",
+            paint(BAD, text!("the journal of {} cannot be read further: {}", service, why))
+        ));
+    }
+    let exit = if differs > 0 || !report.damaged.is_empty() { Exit::Failed } else { Exit::Done };
     let decisions: Vec<Value> = report
         .decisions
         .iter()
@@ -65,7 +73,12 @@ fn page(report: &ReplayReport) -> Page {
             })
         })
         .collect();
-    Page::new(exit, text, &json!({ "same": same, "differs": differs, "open": open, "decisions": decisions }))
+    let damaged: BTreeMap<_, _> = report.damaged.iter().map(|(service, why)| (service, why)).collect();
+    Page::new(
+        exit,
+        text,
+        &json!({ "same": same, "differs": differs, "open": open, "decisions": decisions, "damaged": damaged }),
+    )
 }
 
 /// What the recorded decision ended in, if in a fault, and what the policy logged: for people, a line each.
@@ -167,7 +180,7 @@ mod tests {
                 facts: Vec::new(),
                 result,
             };
-            let report = ReplayReport { decisions: results.map(decision).to_vec() };
+            let report = ReplayReport { decisions: results.map(decision).to_vec(), damaged: Vec::new() };
             hostile::assert_harmless(&page(&report).text, name);
         }
     }

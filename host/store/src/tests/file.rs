@@ -212,7 +212,8 @@ async fn an_older_copy_is_noticed() {
 async fn a_copy_that_is_made_while_a_host_writes_is_whole_and_goes_on() {
     let (path, folder) = folder();
     let store = std::sync::Arc::new(open(&path));
-    let writing = tokio::spawn({
+    let mut writing = tokio::task::JoinSet::new();
+    writing.spawn({
         let store = store.clone();
         async move {
             let mut tip = Tip::START;
@@ -230,7 +231,7 @@ async fn a_copy_that_is_made_while_a_host_writes_is_whole_and_goes_on() {
     let reader = SqliteStore::open_read_only(&path).expect("opens");
     let copy = folder.path().join("copy.db");
     reader.backup(&copy).await.expect("copies");
-    writing.await.expect("writes");
+    assert_eq!(writing.join_all().await.len(), 1, "all was written");
     assert!(reader.backup(&copy).await.is_err(), "nothing is overwritten");
 
     // Elsewhere, as after a fire.
