@@ -321,11 +321,11 @@ async fn a_policy_that_found_it_well_is_not_asked_again_while_another_does_not_k
     host.stop().await;
 }
 
-/// Settings of a policy that waits for data that never come.
+/// Settings of a policy that waits for its metric to come back, and looks every ten seconds.
 fn never_enough() -> serde_json::Value {
     json!({
-        "metric": { "query": "never" },
-        "when": "over",
+        "metric": { "query": "low" },
+        "when": "under",
         "limit": { "absolute": 0.5 },
         "soak": "50m",
         "recheck": "10s"
