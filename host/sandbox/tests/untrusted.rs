@@ -163,7 +163,7 @@ mod cost {
         let bytes = around(&functions(std::iter::repeat_n(loops(60, 600), 40)));
         refused(
             &bytes,
-            "validating and compiling the component takes more than 3 s of processor time: a function is too large",
+            "validating and compiling the component takes more than 5 s of processor time: a function is too large",
         );
     }
 

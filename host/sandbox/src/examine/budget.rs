@@ -7,7 +7,7 @@ pub(crate) const EXAMINE_WALL_CLOCK_SECONDS: u64 = 60;
 /// The compiler's threads in a child, whatever the machine has: each needs memory for its stack and its function.
 pub(crate) const EXAMINE_THREADS: &str = "2";
 
-const CPU_SECONDS_AT_LEAST: u64 = 3;
+const CPU_SECONDS_AT_LEAST: u64 = 5;
 const CPU_SECONDS_EACH_MIB: u64 = 3;
 /// Before the shape is known, and after it.
 pub(crate) const CPU_SECONDS_AT_MOST: u8 = 12;

@@ -149,6 +149,8 @@ fn start(program: &Path, arguments: &[OsString], socket: UnixStream) -> std::io:
         // Tokens and passwords of the host are none of its business.
         .env_clear()
         .env("RAYON_NUM_THREADS", EXAMINE_THREADS)
+        // Each arena of the allocator keeps what its thread freed: with one, the same component takes the same memory each time.
+        .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
