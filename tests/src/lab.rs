@@ -20,7 +20,8 @@ use ripcord_core::terms::{
 use ripcord_core::time::Millis;
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{
-    Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup, StartError,
+    Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup,
+    StartError,
 };
 use ripcord_ports::{Metrics, Registry};
 use ripcord_sandbox::Limits;
@@ -259,6 +260,7 @@ impl Lab {
             evidence: Arc::new(MemoryObjects { world: self.world.clone(), fuse: fuse.clone() }),
             staging: Arc::new(staging),
             limits: Limits::default(),
+            blocking: Blocking::Threads,
             host_version: "0.1.0".into(),
             services,
         }

@@ -2,7 +2,7 @@
 
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ripcord_core::blob::BlobKind;
@@ -47,8 +47,8 @@ pub(crate) struct Driver {
     publish: watch::Sender<Arc<Service>>,
     mailbox: Mailbox,
     tasks: JoinSet<Batch>,
-    running: HashMap<Slot, Running>,
-    cooling: HashMap<Slot, UnixMillis>,
+    running: BTreeMap<Slot, Running>,
+    cooling: BTreeMap<Slot, UnixMillis>,
     /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
     /// At both clocks, when there was no jump.
@@ -86,8 +86,8 @@ impl Driver {
             publish,
             mailbox,
             tasks: JoinSet::new(),
-            running: HashMap::new(),
-            cooling: HashMap::new(),
+            running: BTreeMap::new(),
+            cooling: BTreeMap::new(),
             woke_at,
             looked,
             backlog: None,
@@ -135,6 +135,7 @@ impl Driver {
             let again = self.backlog.as_ref().map(|backlog| backlog.again);
             let clock = self.clock.clone();
             tokio::select! {
+                biased;
                 Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
                 Some(message) = inbox.recv() => self.heed(message).await,
                 () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => self.write_backlog().await,

@@ -9,6 +9,7 @@
 mod ahead;
 mod arrivals;
 mod batch;
+mod blocking;
 mod budget;
 mod command;
 mod counters;
@@ -29,6 +30,7 @@ mod staged;
 mod trials;
 pub mod view;
 
+pub use blocking::Blocking;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{DriverHealth, Engine, StartError};

@@ -17,6 +17,8 @@ use ripcord_ports::{
 };
 use ripcord_sandbox::{Limits, Policy};
 
+use crate::blocking::Blocking;
+
 /// One host.
 #[derive(Clone)]
 pub struct HostSetup {
@@ -34,6 +36,8 @@ pub struct HostSetup {
     pub staging: Arc<Dir>,
     /// For every policy call.
     pub limits: Limits,
+    /// Where policies are called.
+    pub blocking: Blocking,
     /// The release of this host, for the record.
     pub host_version: String,
     /// All protected services.

@@ -64,8 +64,8 @@ fn subscriber<W: io::Write + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
     use ripcord_core::foreign::is_harmful;
+    use serde_json::Value;
     use std::sync::{Arc, Mutex};
 
     const HOSTILE: &str =

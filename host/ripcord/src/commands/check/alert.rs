@@ -6,8 +6,8 @@ use ripcord_core::signal::Label;
 use serde::Serialize;
 
 use crate::config::{Config, SourceConfig, SourceKind};
-use crate::output::{Text, text};
 use crate::http::too_large;
+use crate::output::{Text, text};
 
 /// What one alert meets at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,0 +1,29 @@
+//! Where work is done that keeps a thread: policy calls, large files.
+
+/// On which thread work is done that may keep it for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Blocking {
+    /// On threads of its own, so that nothing waits for it that does not need it.
+    #[default]
+    Threads,
+    /// Where it is asked for: for a host that shares one thread with the world around it, so that a seed decides the order of everything.
+    InPlace,
+}
+
+/// The work panicked, or the host is ending.
+#[derive(Debug, thiserror::Error)]
+#[error("the work was lost: {0}")]
+pub(crate) struct Lost(#[from] tokio::task::JoinError);
+
+impl Blocking {
+    /// Does `work`.
+    pub(crate) async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Lost> {
+        match self {
+            Self::Threads => Ok(tokio::task::spawn_blocking(work).await?),
+            Self::InPlace => Ok(work()),
+        }
+    }
+}
