@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use cap_std::ambient_authority;
@@ -36,7 +37,7 @@ use crate::fakes::{
 use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
-use crate::store::{Disk, Forged, Intruder, MortalStore};
+use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -71,6 +72,7 @@ impl Spec {
             deadlines: Deadlines {
                 hold_watch: Millis::hours(2),
                 elsewhere_watch: Millis::hours(24),
+                watch_floor: Millis(100),
                 ..Deadlines::default()
             },
             trials_max: 100,
@@ -128,6 +130,12 @@ pub struct Lab {
     pub intruder: Intruder,
     /// What the store is on.
     pub disk: Disk,
+    /// How often a host of this lab read a journal from its beginning.
+    pub folds: Arc<AtomicUsize>,
+    /// So many further reads of the intake fail.
+    pub deaf: Arc<AtomicUsize>,
+    /// Signals whose rows cannot be read.
+    pub garbled: Garbled,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
     /// A real registry in place of the fake.
@@ -193,6 +201,9 @@ impl Lab {
             forged: Forged::default(),
             intruder: Intruder::default(),
             disk: Disk::default(),
+            folds: Arc::default(),
+            deaf: Arc::default(),
+            garbled: Garbled::default(),
             announcing: Announcing::default(),
             registry: RealRegistry::default(),
         }
@@ -240,6 +251,9 @@ impl Lab {
             forged: self.forged.clone(),
             intruder: self.intruder.clone(),
             disk: self.disk.clone(),
+            folds: self.folds.clone(),
+            deaf: self.deaf.clone(),
+            garbled: self.garbled.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The real store, which may die before and after every write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -8,11 +9,11 @@ use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SignalId};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{
-    Accepted, Append, IncidentLine, NewSignal, SignalFilter, StoreError, StoredSignal,
+    Accepted, Append, IncidentLine, NewSignal, SignalFilter, StoreError, StoredSignal, UnreadableSignal,
 };
 use ripcord_store::SqliteStore;
 use tokio::sync::watch;
@@ -32,6 +33,12 @@ pub struct MortalStore {
     pub intruder: Intruder,
     /// What it is on.
     pub disk: Disk,
+    /// How often a journal was read from its beginning.
+    pub folds: Arc<AtomicUsize>,
+    /// So many further reads of the intake fail.
+    pub deaf: Arc<AtomicUsize>,
+    /// Signals whose rows cannot be read.
+    pub garbled: Garbled,
 }
 
 /// How writes fare, to be changed while a host runs.
@@ -77,6 +84,9 @@ pub async fn intrude(store: &SqliteStore, service: &ServiceName, event: &Event) 
     store.append(append).await.expect("appended");
 }
 
+/// Ids of signals that the store has and cannot read.
+pub type Garbled = Arc<Mutex<BTreeSet<SignalId>>>;
+
 /// Contents of blobs as a liar would give them, by commitment.
 pub type Forged = Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>;
 
@@ -109,7 +119,26 @@ impl Store for MortalStore {
 
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
         self.fuse.alive().await;
-        self.store.signals(filter, limit).await
+        let less = |deaf: usize| deaf.checked_sub(1);
+        if self.deaf.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(StoreError::Failed("the fake store cannot be read".into()));
+        }
+        let mut signals = self.store.signals(filter, limit).await?;
+        let garbled = self.garbled.lock().unwrap();
+        signals.retain(|stored| !garbled.contains(&stored.signal.id));
+        Ok(signals)
+    }
+
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        self.fuse.alive().await;
+        let waiting = self.store.signals(SignalFilter::Waiting(service), limit).await?;
+        let garbled = self.garbled.lock().unwrap();
+        let bad = waiting.into_iter().filter(|stored| garbled.contains(&stored.signal.id));
+        Ok(bad.map(|stored| UnreadableSignal { id: stored.signal.id, why: "garbled".into() }).collect())
     }
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {
@@ -132,6 +161,7 @@ impl Store for MortalStore {
 
     async fn journal(&self, service: &ServiceName, from: u64) -> Result<Vec<Record>, StoreError> {
         self.fuse.alive().await;
+        self.folds.fetch_add(usize::from(from == 0), Ordering::SeqCst);
         self.store.journal(service, from).await
     }
 

@@ -110,6 +110,8 @@ pub struct Outside {
     pub no_metrics: bool,
     /// The service cannot be read.
     pub deployer_down: bool,
+    /// Calls that never come back, such as `live`.
+    pub hangs: BTreeSet<String>,
     /// The registry does not answer.
     pub registry_down: bool,
     /// What the registry's production name points at.

@@ -23,7 +23,7 @@ async fn two_alerts_at_once_are_one_incident() {
     two.unwrap();
     host.waiting_plan(&service).await;
     let both = host.until("attached", &service, |state| {
-        state.incident.as_ref().is_some_and(|incident| incident.signals.len() == 2)
+        state.incident.as_ref().is_some_and(|incident| incident.signals == 2)
     });
     assert_eq!(both.await.incidents, 1);
     host.attend(&lab, &service).await;
@@ -79,6 +79,8 @@ async fn the_breaker_in_the_middle_of_a_ladder_asks_people_and_goes_on_where_it_
     let folded = check::journal(&host, &service).await;
     let verified = folded.events.iter().filter(|(_, event)| matches!(event, Event::VerificationsAsked(_)));
     assert_eq!(verified.count(), 2, "each rung once");
+    let staged = folded.events.iter().filter(|(_, event)| matches!(event, Event::Staged(_)));
+    assert_eq!(staged.count(), 2, "each rung once: people were asked at the guard, and it goes on there");
     host.stop().await;
 }
 

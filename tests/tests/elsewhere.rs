@@ -161,7 +161,7 @@ async fn what_cannot_be_verified_stays_unproven_and_people_are_told_once() {
         let text = told(&lab, "not-proven").await;
         assert!(text.contains("`1.3`") && text.contains("ripcord adopt fraud-api 1.3"), "{text}");
         // It is not taken up again while nothing changes.
-        let length = host.state(&service).length;
+        let length = host.until("told", &service, |state| state.outbox.is_empty()).await.length;
         for _ in 0..3 {
             lab.clock.advance(MINUTE);
             tokio::time::sleep(Duration::from_millis(100)).await;

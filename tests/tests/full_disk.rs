@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ripcord_core::effect::Topic;
@@ -157,4 +158,29 @@ async fn a_host_that_stops_writes_what_it_has_if_it_can() {
     let folded = check::journal(&host, &service).await;
     assert!(!folded.events.iter().any(|(_, event)| matches!(event, Event::ShiftProbed(_))), "it was known");
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_is_tried_again_without_reading_the_journal_again() {
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    lab.disk.send_replace(Writes::FailFrom("evidence-preserved".to_owned()));
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.until_stuck(&service).await;
+    let (folds, failures) = (lab.folds.load(Ordering::SeqCst), failures(&host));
+    while self::failures(&host) < failures + 5 {
+        lab.clock.advance(Millis::seconds(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(lab.folds.load(Ordering::SeqCst), folds);
+    lab.disk.send_replace(Writes::Succeed);
+    lab.clock.advance(Millis::seconds(1));
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+fn failures(host: &Running) -> u64 {
+    let failed = |counter: &&ripcord_engine::Counter| counter.name == "ripcord_store_failures_total";
+    host.engine.counters().iter().filter(failed).map(|counter| counter.value).sum()
 }

@@ -142,3 +142,30 @@ fn every_file_of_a_merged_suite_is_part_of_it() {
     }
     assert!(forgotten.is_empty(), "name these in their `main.rs`: {forgotten:?}");
 }
+
+/// A default method that the wrapper does not pass on would hide the adapter's own, and a call beside it would have no deadline.
+#[test]
+fn every_method_of_every_port_is_called_through_the_engine_s_deadlines() {
+    let root = metadata().workspace_root;
+    let read =
+        |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_else(|_| panic!("{path} reads"));
+    let bounded = read("host/engine/src/bounded.rs");
+    let mut methods = 0;
+    for port in ["registry", "deployer", "endpoint", "requests", "metrics", "notifier", "objects"] {
+        let source = read(&format!("host/ports/src/{port}.rs"));
+        for (_, of_trait) in
+            source.match_indices("pub trait ").map(|(at, _)| source[at..].split_once('{').expect("a body"))
+        {
+            let body = of_trait.split("\n}").next().expect("an end");
+            for method in body.split("    fn ").skip(1).chain(body.split("    async fn ").skip(1)) {
+                let name = method.split('(').next().expect("a name");
+                assert!(
+                    bounded.contains(&format!("self.port.{name}(")),
+                    "`{name}` of {port} is not passed on"
+                );
+                methods += 1;
+            }
+        }
+    }
+    assert!(methods > 20, "{methods} methods were found");
+}

@@ -116,7 +116,7 @@ async fn a_registry_that_hangs_holds_nothing_up_and_is_asked_again() {
     followed(&lab, &host).await;
     assert_eq!(moves(&lab), (Some("1.1".into()), vec!["1.1".into()]));
     let lines = timeline(&lab, &host).await;
-    assert!(lines[1].contains("was not moved to 1.1 yet: the registry took longer than"), "{lines:?}");
+    assert!(lines[1].contains("was not moved to 1.1 yet: `registry_fake` did not come back"), "{lines:?}");
     assert_eq!(lines[2], "the registry's production name moved from 1.2 to 1.1");
     host.stop().await;
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
+
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
 use ripcord_engine::view;
 use ripcord_ports::Clock;
@@ -17,7 +19,7 @@ async fn the_timeline_begins_with_the_first_signal() {
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("watched", &service, |state| !state.watching.watches.is_empty()).await;
     host.alert(&lab, &service, "b").await.unwrap();
-    host.until("both", &service, |state| state.watching.signals.len() == 2).await;
+    host.until("both", &service, |state| state.watching.alerts.len() == 2).await;
     lab.world.at(&service, |outside| outside.harm = None);
     lab.clock.advance(ripcord_core::time::Millis::seconds(2));
     let state = host.settled(&service).await;
@@ -55,7 +57,7 @@ async fn a_decision_that_was_given_up_is_not_reproducible() {
     };
     let question = Question::Trigger(TriggerInput { context, signals: Vec::new(), facts: Vec::new() });
     let recording = policy.begin(&question, &[], &Limits::default()).finish().unwrap();
-    let replayed = ripcord_sandbox::replay(&policy, &recording).unwrap();
+    let replayed = ripcord_sandbox::replay(&policy, &recording, &BTreeMap::new()).unwrap();
     let Replayed::NotReproducible { reason } = replayed else { panic!("{replayed:?}") };
     assert!(reason.contains("gave the decision up"), "{reason}");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
+use ripcord_core::name::PolicyName;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::signal::SignalStatus;
@@ -86,7 +87,15 @@ async fn after_an_automatic_shift_comes_a_cool_down() {
     assert_eq!(lab.world.of(&service).live, "1.1");
     host.ask(ada(), &service, Ask::Dismiss).await.expect("dismissed");
     lab.clock.advance(Millis::minutes(11));
+    // Dismissed, so it is not asked again, until someone lifts that.
     host.alert(&lab, &service, "c").await.unwrap();
+    host.until("held back", &service, |state| {
+        state.watching.latches.values().any(|latch| latch.held_back > 0)
+    })
+    .await;
+    assert_eq!(host.state(&service).incidents, 2);
+    let scripted = PolicyName::new("scripted").unwrap();
+    host.ask(ada(), &service, Ask::LiftLatch(scripted)).await.expect("lifted");
     host.until("rolled back", &service, |state| {
         check::outcome(state) == Some(Outcome::RolledBack) && state.incidents == 3
     })
@@ -118,20 +127,17 @@ async fn no_automatic_return_to_a_version_that_was_left_today() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_that_faults_tells_people_and_opens_nothing() {
-    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
+    let spec = Spec::new("fraud-api").scripted().with(Role::Trigger, json!({ "broken": true }));
+    let (lab, host) = Lab::harmed(spec).await;
     let service = lab.service();
-    let signal = alert(&lab, &service, "a", "fault", SignalStatus::Firing);
-    host.engine.take_signals(vec![signal]).await.unwrap();
+    host.alert(&lab, &service, "a").await.unwrap();
     host.until("told", &service, |_| lab.world.told_of(&service, "policy-faulted") == 1).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!((host.state(&service).incidents, lab.world.told_of(&service, "policy-faulted")), (0, 1));
-    // It is told once, however often it goes on.
-    let signal = alert(&lab, &service, "b", "fault", SignalStatus::Firing);
-    host.engine.take_signals(vec![signal]).await.unwrap();
-    host.until("asked again", &service, |state| {
-        state.watching.signals.len() == 2 && !state.watching.is_due()
-    })
-    .await;
+    assert_eq!(host.state(&service).incidents, 0);
+    // It is told once, however often it goes on; and no alert is held against it, since it faults without any, too.
+    host.alert(&lab, &service, "b").await.unwrap();
+    let judged = |state: &Service| state.watching.alerts.len() == 2 && !state.watching.is_due();
+    let state = host.until("asked again", &service, judged).await;
+    assert!(state.watching.alerts.set_aside_of().is_empty());
     host.until("quiet", &service, |state| state.outbox.is_empty()).await;
     assert_eq!(lab.world.told_of(&service, "policy-faulted"), 1);
     // It does not occupy the incident's place.
@@ -192,7 +198,7 @@ async fn a_schedule_asks_without_any_alert() {
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let folded = check::journal(&host, &service).await;
-    assert!(!folded.events.iter().any(|(_, event)| matches!(event, Event::SignalTaken(_))));
+    assert!(!folded.events.iter().any(|(_, event)| matches!(event, Event::SignalsTaken(_))));
     host.stop().await;
 }
 

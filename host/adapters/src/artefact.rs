@@ -9,6 +9,7 @@ use ripcord_core::target::{ArtefactFile, artefact_digest};
 use ripcord_ports::{ErrorKind, PortError};
 use sha2::{Digest as _, Sha256};
 
+use crate::file_work::GivenUp;
 use crate::folder::{local, open_file};
 
 /// The most files of one artefact.
@@ -139,17 +140,29 @@ pub(crate) fn hash(dir: &Dir, what: &str) -> Result<Vec<ArtefactFile>, PortError
         .collect()
 }
 
-/// Copies the listed files from one folder into another and checks each. Files are on disk when this returns.
-pub(crate) fn copy(from: &Dir, into: &Dir, files: &[ArtefactFile], what: &str) -> Result<(), PortError> {
+/// Copies the listed files from one folder into another and checks each, for as long as someone waits for it. Files are on disk when this returns.
+pub(crate) fn copy(
+    from: &Dir,
+    into: &Dir,
+    files: &[ArtefactFile],
+    what: &str,
+    given_up: &GivenUp,
+) -> Result<(), PortError> {
     for file in files {
         check_path(&file.path)
             .map_err(|why| PortError::new(ErrorKind::BadAnswer, format!("{what}: {why}")))?;
-        copy_one(from, into, file, what)?;
+        copy_one(from, into, file, what, given_up)?;
     }
     Ok(())
 }
 
-fn copy_one(from: &Dir, into: &Dir, file: &ArtefactFile, what: &str) -> Result<(), PortError> {
+fn copy_one(
+    from: &Dir,
+    into: &Dir,
+    file: &ArtefactFile,
+    what: &str,
+    given_up: &GivenUp,
+) -> Result<(), PortError> {
     let path = &file.path;
     let source = open_file(from, path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PortError::new(
@@ -162,10 +175,10 @@ fn copy_one(from: &Dir, into: &Dir, file: &ArtefactFile, what: &str) -> Result<(
     if let Some(parent) = Path::new(path).parent().filter(|parent| *parent != Path::new("")) {
         into.create_dir_all(parent).map_err(failed)?;
     }
-    let mut target = into.create(path).map_err(failed)?;
+    let mut target = given_up.fence(into.create(path).map_err(failed)?);
     let (sha256, bytes) = copy_hashed(source, &mut target, file.bytes)
         .map_err(|error| local(error, format_args!("cannot copy `{path}` of {what}")))?;
-    target.sync_all().map_err(failed)?;
+    target.to.sync_all().map_err(failed)?;
     let difference = if bytes > file.bytes {
         format!("has more than the {} bytes that are recorded", file.bytes)
     } else if bytes < file.bytes {

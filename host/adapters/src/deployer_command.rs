@@ -213,12 +213,19 @@ impl CommandDeployer {
         let unmarked = |error| {
             NotRun::NotStarted(folder::local(error, "the shift's mark cannot be left in the data folder"))
         };
-        let mark = runs.begin(&order.key).map_err(unmarked)?;
+        let Some(mark) = runs.begin(&order.key).map_err(unmarked)? else {
+            return Err(NotRun::Ended(not_ended()));
+        };
         let stdin = mark.stdin().map_err(unmarked)?;
-        self.shift.run_with(values, Some(order.deadline), stdin).await
+        let ran = self.shift.run_with(values, Some(order.deadline), stdin).await;
+        // A program that did not end by itself may have left something behind that still works: then the mark is for that to hold.
+        if !matches!(ran, Err(NotRun::Ended(_))) {
+            mark.ended();
+        }
+        ran
     }
 
-    /// Whether a `shift` that an earlier host began has ended, so that what is live says what became of it.
+    /// Whether a `shift` that was begun before has ended, so that what is live says what became of it.
     fn ended(&self, order: &ShiftOrder) -> Result<(), PortError> {
         let Some(runs) = &self.runs else { return Ok(()) };
         let held = runs.is_held(&order.key);
@@ -226,10 +233,7 @@ impl CommandDeployer {
             folder::local(error, "the shift's mark in the data folder cannot be looked at")
         })? {
             false => Ok(()),
-            true => Err(PortError::new(
-                ErrorKind::TimedOut,
-                "the program `shift` from before the restart has not ended: what became of it shows when it has",
-            )),
+            true => Err(not_ended()),
         }
     }
 
@@ -251,6 +255,13 @@ impl CommandDeployer {
             )),
         })
     }
+}
+
+fn not_ended() -> PortError {
+    PortError::new(
+        ErrorKind::TimedOut,
+        "the program `shift` that was started before, or one of its children, has not ended: what became of it shows when it has",
+    )
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@ use ripcord_core::digest::Digest;
 use ripcord_ports::{ErrorKind, Objects, PortError};
 use serde::Deserialize;
 
+use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 /// Where evidence is kept.
@@ -29,12 +30,13 @@ fn bytes_max_default() -> u64 {
 #[derive(Debug, Clone)]
 pub struct DirectoryEvidence {
     config: DirectoryEvidenceConfig,
+    files: FileWork,
 }
 
 impl DirectoryEvidence {
     /// Takes the configuration. Whether the folder is there shows at each call.
     pub fn new(config: DirectoryEvidenceConfig) -> Result<Self, PortError> {
-        Ok(Self { config })
+        Ok(Self { files: FileWork::new("the evidence folder"), config })
     }
 }
 
@@ -75,7 +77,7 @@ fn write(root: &Dir, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
 impl Objects for DirectoryEvidence {
     async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
         let (config, bytes) = (self.config.clone(), bytes.to_vec());
-        folder::blocking(move || {
+        let work = move |_: &GivenUp| {
             if bytes.len() as u64 > config.bytes_max {
                 return Err(PortError::new(
                     ErrorKind::TooLarge,
@@ -92,12 +94,12 @@ impl Objects for DirectoryEvidence {
                 write(&root, &digest, &bytes)?;
             }
             Ok(digest)
-        })
-        .await
+        };
+        self.files.run(work).await
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {
         let (config, digest) = (self.config.clone(), *digest);
-        folder::blocking(move || read(&folder::open(&config.root)?, &digest, config.bytes_max)).await
+        self.files.run(move |_| read(&folder::open(&config.root)?, &digest, config.bytes_max)).await
     }
 }

@@ -122,15 +122,6 @@ pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
     PortError::new(kind, format!("{doing}: {error}; {advice}"))
 }
 
-/// Runs blocking file work where it holds up nothing else.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
-) -> Result<T, PortError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|failed| {
-        Err(PortError::new(ErrorKind::Local, format!("file work was ended early: {failed}; see the log")))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

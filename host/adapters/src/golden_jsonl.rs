@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::file_work::FileWork;
 use crate::folder;
 
 const ROWS_MAX: usize = 1_000_000;
@@ -37,6 +38,7 @@ fn bytes_max_default() -> u64 {
 #[derive(Debug, Clone)]
 pub struct JsonLinesGolden {
     config: JsonLinesGoldenConfig,
+    files: FileWork,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +55,7 @@ struct Line<'a> {
 impl JsonLinesGolden {
     /// Takes the configuration; files are read when their rows are asked for.
     pub fn new(config: JsonLinesGoldenConfig) -> Result<Self, PortError> {
-        Ok(Self { config })
+        Ok(Self { files: FileWork::new("the folder of golden data"), config })
     }
 }
 
@@ -149,6 +151,6 @@ impl GoldenData for JsonLinesGolden {
             ));
         };
         let bytes_max = self.config.bytes_max;
-        folder::blocking(move || read(&path, bytes_max)).await
+        self.files.run(move |_| read(&path, bytes_max)).await
     }
 }

@@ -11,6 +11,7 @@
 
 mod artefact;
 mod command;
+mod file_work;
 mod folder;
 mod http;
 mod open_inference;

@@ -23,7 +23,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::command::{self, CommandSurroundings, Program};
-use crate::{artefact, folder, text_time};
+use crate::file_work::{FileWork, GivenUp};
+use crate::{artefact, text_time};
 
 const VERSIONS_MAX: usize = 10_000;
 
@@ -53,6 +54,7 @@ pub struct CommandRegistry {
     fetch: Program,
     manifest: Option<Program>,
     mark: Option<Program>,
+    files: FileWork,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,6 +122,7 @@ impl CommandRegistry {
             fetch: Program::new("fetch", &config.fetch, &["version", "digest", "into"], surroundings)?,
             manifest: optional("manifest", &config.manifest, &["version"])?,
             mark: optional("mark", &config.mark, &["version", "state", "incident"])?,
+            files: FileWork::new("the staging folder"),
         })
     }
 
@@ -265,7 +268,7 @@ impl Registry for CommandRegistry {
         ]);
         self.fetch.run(&values, None).await?.successful()?;
         let wanted = version.digest.or(listed.described.version.digest);
-        folder::blocking(move || {
+        let checked = move |_: &GivenUp| {
             let files = artefact::hash(&into, &what)?;
             if files.is_empty() {
                 return Err(PortError::new(
@@ -275,8 +278,8 @@ impl Registry for CommandRegistry {
             }
             let digest = artefact::pinned(&files, wanted.as_ref(), &what)?;
             Ok(Staged { dir: into, files, digest })
-        })
-        .await
+        };
+        self.files.run(checked).await
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

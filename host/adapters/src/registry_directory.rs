@@ -21,6 +21,7 @@ use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 use serde::{Deserialize, Serialize};
 
+use crate::file_work::{FileWork, GivenUp};
 use crate::{artefact, folder};
 
 pub use manifest::{Artefact, Manifest, ManifestDataset, ManifestLineage};
@@ -52,6 +53,7 @@ pub struct DirectoryRegistryConfig {
 #[derive(Debug, Clone)]
 pub struct DirectoryRegistry {
     config: Arc<DirectoryRegistryConfig>,
+    files: FileWork,
 }
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -70,24 +72,25 @@ impl DirectoryRegistry {
                 format!("`{}` cannot be a model's folder: write its path below the root", config.model),
             )
         })?;
-        Ok(Self { config: Arc::new(config) })
+        let files = FileWork::new(format!("the registry's folder `{}`", config.root.display()));
+        Ok(Self { config: Arc::new(config), files })
     }
 
     async fn on<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Model) -> Result<T, PortError> + Send + 'static,
+        work: impl FnOnce(&Model, &GivenUp) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let config = Arc::clone(&self.config);
-        folder::blocking(move || {
+        let work = move |given_up: &GivenUp| {
             let root = folder::open(&config.root).map_err(unmounted)?;
             let dir = root.open_dir(&config.model).map_err(|error| {
                 let root = config.root.display();
                 let doing = format_args!("cannot open the model's folder `{}` in `{root}`", config.model);
                 unmounted(folder::local(error, doing))
             })?;
-            work(&Model { name: config.model.clone(), dir })
-        })
-        .await
+            work(&Model { name: config.model.clone(), dir }, given_up)
+        };
+        self.files.run(work).await
     }
 }
 
@@ -227,7 +230,7 @@ impl Registry for DirectoryRegistry {
     }
 
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
-        self.on(move |model| {
+        self.on(move |model, _| {
             // A version that goes away between listing and reading is not listed.
             let mut versions: Vec<_> =
                 model.names()?.iter().filter_map(|version| model.describe(version).ok()).collect();
@@ -241,22 +244,22 @@ impl Registry for DirectoryRegistry {
 
     async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
         let version = version.clone();
-        self.on(move |model| model.describe(&version)).await
+        self.on(move |model, _| model.describe(&version)).await
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
         let version = version.clone();
-        self.on(move |model| Ok(model.manifest(&version)?.1.lineage())).await
+        self.on(move |model, _| Ok(model.manifest(&version)?.1.lineage())).await
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
         let version = version.clone();
-        self.on(move |model| folder::read(&model.open(&version)?, MANIFEST, MANIFEST_BYTES_MAX)).await
+        self.on(move |model, _| folder::read(&model.open(&version)?, MANIFEST, MANIFEST_BYTES_MAX)).await
     }
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
         let wanted = version.clone();
-        self.on(move |model| {
+        self.on(move |model, given_up| {
             let what = format!("version `{}`", wanted.version);
             let (dir, manifest, _) = model.manifest(&wanted.version)?;
             let mut files = manifest.files();
@@ -265,7 +268,7 @@ impl Registry for DirectoryRegistry {
             let from = dir.open_dir(FILES).map_err(|error| {
                 folder::local(error, format_args!("cannot open the folder `{FILES}` of {what}"))
             })?;
-            artefact::copy(&from, &into, &files, &what)?;
+            artefact::copy(&from, &into, &files, &what, given_up)?;
             Ok(Staged { dir: into, files, digest })
         })
         .await
@@ -277,7 +280,7 @@ impl Registry for DirectoryRegistry {
             Mark::Held { incident } => MarkFile::Held { incident: incident.to_owned() },
             Mark::Lifted => MarkFile::Lifted,
         };
-        self.on(move |model| {
+        self.on(move |model, _| {
             let dir = model.open(&version)?;
             if read_mark(&dir).as_ref() == Some(&wanted) {
                 return Ok(());

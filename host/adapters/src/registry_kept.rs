@@ -21,7 +21,7 @@ use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 pub use at_hand::ArtefactsAtHand;
 use list::KeptList;
 
-use crate::folder::blocking;
+use crate::file_work::{FileWork, GivenUp};
 
 /// A registry that has a kept list beside it is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub struct KeptRegistry {
     artefacts: Arc<ArtefactsAtHand>,
     list: KeptList,
     clock: Arc<dyn Clock>,
+    files: FileWork,
 }
 
 impl KeptRegistry {
@@ -47,7 +48,8 @@ impl KeptRegistry {
         lists: Arc<Dir>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { registry, artefacts, list: KeptList::new(lists, service), clock }
+        let files = FileWork::new("the folder of artefacts kept at hand");
+        Self { registry, artefacts, list: KeptList::new(lists, service), clock, files }
     }
 
     /// The registry's list; it is kept.
@@ -123,18 +125,18 @@ impl Registry for KeptRegistry {
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
         if let Some(digest) = version.digest {
             let (artefacts, folder) = (self.artefacts.clone(), into.clone());
-            let files = blocking(move || artefacts.stage(&digest, &folder)).await?;
+            let files = self.files.run(move |_| artefacts.stage(&digest, &folder)).await?;
             if let Some(files) = files {
                 return Ok(Staged { dir: into, files, digest });
             }
         }
         let staged = self.registry.fetch(version, into).await?;
         let (artefacts, kept) = (self.artefacts.clone(), staged.clone());
-        blocking(move || {
+        let keep = move |_: &GivenUp| {
             artefacts.keep(&kept.digest, &kept.dir, &kept.files);
             Ok(())
-        })
-        .await?;
+        };
+        self.files.run(keep).await?;
         Ok(staged)
     }
 

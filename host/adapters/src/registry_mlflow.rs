@@ -23,6 +23,7 @@ use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
+use crate::file_work::{FileWork, GivenUp};
 use crate::http::{self, Credentials, Patience};
 use crate::registry_directory::HOLD_TAG;
 use crate::{Secret, Shared, artefact, folder};
@@ -91,6 +92,7 @@ pub struct MlflowRegistry {
     versions_max: u32,
     artefact_bytes_max: u64,
     remembered: Remembered,
+    files: FileWork,
 }
 
 impl MlflowRegistry {
@@ -145,6 +147,7 @@ impl MlflowRegistry {
             versions_max: config.versions_max,
             artefact_bytes_max: config.artefact_bytes_max,
             remembered: Remembered::default(),
+            files: FileWork::new("the staging folder"),
         })
     }
 
@@ -262,13 +265,15 @@ impl Registry for MlflowRegistry {
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
         let what = format!("version `{}` of `{}`", version.version, self.api.model);
         let (root, listed) = self.listed(&version.version, &what).await?;
-        let files = artefacts::fetch(&self.api, &root, listed, &into, self.artefact_bytes_max, &what).await?;
+        let files =
+            artefacts::fetch(&self.api, &root, listed, (&into, &self.files), self.artefact_bytes_max, &what)
+                .await?;
         let digest = artefact::pinned(&files, version.digest.as_ref(), &what)?;
         let synced = Arc::clone(&into);
-        folder::blocking(move || {
+        let work = move |_: &GivenUp| {
             folder::sync(&synced).map_err(|error| folder::local(error, format_args!("cannot keep {what}")))
-        })
-        .await?;
+        };
+        self.files.run(work).await?;
         Ok(Staged { dir: into, files, digest })
     }
 

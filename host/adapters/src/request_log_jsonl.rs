@@ -17,6 +17,7 @@ use ripcord_ports::{ErrorKind, PortError, RequestLog};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::file_work::FileWork;
 use crate::open_inference::{Output, payload};
 use crate::{artefact, folder, text_time};
 
@@ -45,6 +46,7 @@ pub struct JsonLinesLogConfig {
 #[derive(Debug, Clone)]
 pub struct JsonLinesLog {
     config: JsonLinesLogConfig,
+    files: FileWork,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +80,8 @@ impl JsonLinesLog {
                 )
             })?;
         }
-        Ok(Self { config })
+        let files = FileWork::new(format!("the request log's folder `{}`", config.folder.display()));
+        Ok(Self { config, files })
     }
 
     fn read(&self, window: Window, bytes_max: u64) -> Result<LogPiece, PortError> {
@@ -147,7 +150,7 @@ impl RequestLog for JsonLinesLog {
 
     async fn preserve(&self, window: Window, bytes_max: u64) -> Result<LogPiece, PortError> {
         let log = self.clone();
-        folder::blocking(move || log.read(window, bytes_max)).await
+        self.files.run(move |_| log.read(window, bytes_max)).await
     }
 
     fn exchanges(&self, piece: &[u8], limit: u32) -> Vec<Exchange> {

@@ -18,8 +18,8 @@ impl std::fmt::Debug for Salt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BlobKind {
-    /// A signal with labels and annotations (JSON of [`crate::signal::Signal`]).
-    Signal,
+    /// A group of signals with labels and annotations (JSON list of [`crate::signal::Signal`]).
+    Signals,
     /// A recorded decision (CBOR).
     Decision,
     /// A policy's memo (raw bytes).
@@ -42,7 +42,7 @@ impl BlobKind {
     /// The name that is stored and committed to.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Signal => "signal",
+            Self::Signals => "signals",
             Self::Decision => "decision",
             Self::Memo => "memo",
             Self::Plan => "plan",

@@ -1,7 +1,7 @@
 //! What the shell still has to do. Derived from state, never stored.
 
 use crate::digest::Digest;
-use crate::name::{IncidentId, SignalId, VersionName};
+use crate::name::{IncidentId, VersionName};
 use crate::service::Production;
 use crate::signal::Severity;
 use crate::target::Target;
@@ -10,10 +10,10 @@ use crate::time::{Millis, UnixMillis};
 /// One thing the host must still do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask the trigger policies about these signals; none is the schedule or a watch.
+    /// Ask the trigger policies about the alerts as they stand ([`crate::service::Alerts::question`]); none is the schedule or a watch.
     AskTriggers {
-        /// Oldest first.
-        signals: Vec<SignalId>,
+        /// About which words, at least.
+        up_to: u64,
     },
     /// Preserve evidence and read live.
     Preserve {
@@ -218,6 +218,9 @@ pub enum Topic {
     Settled,
     NeedsPerson,
     PolicyFaulted,
+    AlertSetAside,
+    Latched,
+    AsksTooOften,
     NoData,
     StandDown,
     HoldBroken,
@@ -231,8 +234,10 @@ pub enum Topic {
     NotFingerprinted,
     FingerprintDiffers,
     ClockJumped,
+    SignalsUnreadable,
     ClockBehind,
     ProductionUnread,
+    ProductionReadAgain,
 }
 
 impl Topic {
@@ -247,6 +252,9 @@ impl Topic {
             Self::Settled => "settled",
             Self::NeedsPerson => "needs-person",
             Self::PolicyFaulted => "policy-faulted",
+            Self::AlertSetAside => "alert-set-aside",
+            Self::Latched => "latched",
+            Self::AsksTooOften => "asks-too-often",
             Self::NoData => "no-data",
             Self::StandDown => "stand-down",
             Self::HoldBroken => "hold-broken",
@@ -260,8 +268,10 @@ impl Topic {
             Self::NotFingerprinted => "not-fingerprinted",
             Self::FingerprintDiffers => "fingerprint-differs",
             Self::ClockJumped => "clock-jumped",
+            Self::SignalsUnreadable => "signals-unreadable",
             Self::ClockBehind => "clock-behind",
             Self::ProductionUnread => "production-unread",
+            Self::ProductionReadAgain => "production-read-again",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`service::Service::apply`] is the only transition table, [`service::Service::owed`] the only list of what is still to be done;
 //! - every type that is stored or signed has one encoding, fixed here.
 
+pub mod alert;
 pub mod blob;
 pub mod canonical;
 pub mod digest;

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::StandingAlert;
 use crate::digest::Digest;
 use crate::fact::{Fact, Request};
 use crate::name::{IncidentId, ServiceName};
 use crate::plan::{Plan, Quorum};
 use crate::policy::Role;
-use crate::signal::{Label, Severity, Signal};
+use crate::signal::{Label, Severity};
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
 
@@ -115,7 +116,7 @@ pub struct TriggerInput {
     /// What every policy is told.
     pub context: Context,
     /// Those that are judged now, oldest first.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// All so far.
     pub facts: Vec<Fact>,
 }
@@ -140,7 +141,7 @@ pub struct PlannerInput {
     /// What every policy is told.
     pub context: Context,
     /// The incident's.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// Why.
     pub proposal: Proposal,
     /// Targets that this incident has tried.
@@ -187,7 +188,7 @@ pub struct ApprovalInput {
     /// What every policy is told.
     pub context: Context,
     /// The incident's.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// Why.
     pub proposal: Proposal,
     /// What will be done.
@@ -286,7 +287,7 @@ pub struct VerificationInput {
     /// What is judged.
     pub subject: Subject,
     /// The incident's; none for a promotion.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<StandingAlert>,
     /// What was known before the shift; empty for a promotion.
     pub before: Vec<Fact>,
     /// What this policy found last time on the same subject.
@@ -370,6 +371,16 @@ impl Subject {
 }
 
 impl Question {
+    /// The alerts that it is about.
+    pub fn alerts(&self) -> &[StandingAlert] {
+        match self {
+            Self::Trigger(input) => &input.signals,
+            Self::Planner(input) => &input.signals,
+            Self::Approval(input) => &input.signals,
+            Self::Verification(input) => &input.signals,
+        }
+    }
+
     /// Who is asked.
     pub const fn role(&self) -> Role {
         match self {

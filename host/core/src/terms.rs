@@ -88,6 +88,10 @@ pub struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Deadlines {
+    /// One call of another system that no step gives more time to: a look at live, a probe, a listing, a query, a mark. What does not answer within it
+    /// has failed. Longer than the longest deadline that an adapter has of its own.
+    #[serde(default = "call_default")]
+    pub call: Millis,
     /// Preserving evidence.
     pub evidence: Millis,
     /// Making a plan, while the systems that it is made from do not answer.
@@ -118,6 +122,12 @@ pub struct Deadlines {
     pub probation: Millis,
     /// How long a verified version stays known good.
     pub known_good: Millis,
+    /// A trigger that watches, or a verification that does not know yet, is asked again after so long at the soonest.
+    pub watch_floor: Millis,
+    /// How long a verification policy's *healthy* counts while others do not know yet.
+    pub healthy: Millis,
+    /// After an incident ended without a rollback its trigger opens none for so long, unless there is news.
+    pub reopen_after: Millis,
 }
 
 /// One policy in its place.
@@ -179,6 +189,10 @@ pub struct Terms {
     pub policies: Vec<PolicyUse>,
 }
 
+const fn call_default() -> Millis {
+    Millis::minutes(2)
+}
+
 const fn planning_default() -> Millis {
     Millis::minutes(5)
 }
@@ -201,6 +215,7 @@ impl Default for Breaker {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
+            call: call_default(),
             evidence: Millis::seconds(30),
             planning: planning_default(),
             approval: Millis::hours(1),
@@ -215,6 +230,9 @@ impl Default for Deadlines {
             soak: Millis::minutes(10),
             probation: Millis::hours(1),
             known_good: Millis::hours(24 * 90),
+            watch_floor: Millis::seconds(5),
+            healthy: Millis::minutes(5),
+            reopen_after: Millis::hours(4),
         }
     }
 }

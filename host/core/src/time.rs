@@ -48,6 +48,13 @@ impl Add<Millis> for UnixMillis {
     }
 }
 
+impl Add for Millis {
+    type Output = Self;
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+}
+
 impl Sub<Millis> for UnixMillis {
     type Output = Self;
     fn sub(self, duration: Millis) -> Self {

@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{MemoRef, Reason};
-use ripcord_core::name::{IncidentId, PolicyName, ServiceName, SignalId, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
+use ripcord_core::role::PlannerVerdict;
 use ripcord_core::service::{Hold, KnownVersion, Service};
 use ripcord_core::target::Target;
 
@@ -22,7 +23,8 @@ pub(crate) struct Asked {
     incident: IncidentId,
     number: u32,
     tried: Vec<Target>,
-    signals: Vec<SignalId>,
+    /// How many words about alerts there were.
+    words: u64,
     reason: Reason,
     memos: BTreeMap<(Role, PolicyName), MemoRef>,
     versions: BTreeMap<VersionName, KnownVersion>,
@@ -40,7 +42,7 @@ impl Asked {
             incident: incident.id.clone(),
             number,
             tried: tried.to_vec(),
-            signals: incident.signals.clone(),
+            words: service.watching.alerts.words(),
             reason: incident.reason.clone(),
             memos,
             versions: service.versions.clone(),
@@ -51,7 +53,7 @@ impl Asked {
 }
 
 /// A decision that one effect takes.
-type Thought = Shared<BoxFuture<'static, Arc<Mutex<Option<Decided>>>>>;
+type Thought = Shared<BoxFuture<'static, Arc<Mutex<Option<Decided<PlannerVerdict>>>>>>;
 type Fetching = Shared<BoxFuture<'static, ()>>;
 
 struct Begun {
@@ -70,7 +72,7 @@ impl Ahead {
         &self,
         service: &ServiceName,
         asked: Asked,
-        decide: impl Future<Output = Option<Decided>> + Send + 'static,
+        decide: impl Future<Output = Option<Decided<PlannerVerdict>>> + Send + 'static,
         fetch: impl FnOnce(Option<Target>) -> BoxFuture<'static, ()> + Send + 'static,
     ) {
         let thought: Thought = decide.map(|decided| Arc::new(Mutex::new(decided))).boxed().shared();
@@ -85,7 +87,11 @@ impl Ahead {
     }
 
     /// The decision, if it was begun and still answers the question.
-    pub(crate) async fn decision(&self, service: &ServiceName, asked: &Asked) -> Option<Decided> {
+    pub(crate) async fn decision(
+        &self,
+        service: &ServiceName,
+        asked: &Asked,
+    ) -> Option<Decided<PlannerVerdict>> {
         let thought = self
             .all()
             .get(service)
@@ -132,10 +138,9 @@ impl Ahead {
 }
 
 /// What the planner wants to go back to first.
-fn first_target(decided: &Decided) -> Option<Target> {
-    use ripcord_core::role::{PlannerVerdict, Verdict};
-    match &decided.end.as_ref().ok()?.verdict {
-        Verdict::Planner(PlannerVerdict::Choose(choice)) => choice.ladder.first().cloned(),
-        _ => None,
+fn first_target(decided: &Decided<PlannerVerdict>) -> Option<Target> {
+    match decided.end.as_ref().ok()? {
+        PlannerVerdict::Choose(choice) => choice.ladder.first().cloned(),
+        PlannerVerdict::NothingSuitable(_) | PlannerVerdict::WillNotHelp(_) => None,
     }
 }

@@ -26,4 +26,13 @@ impl Blocking {
             Self::InPlace => Ok(work()),
         }
     }
+
+    /// Begins `work` that nobody waits for.
+    pub(crate) fn begin(self, work: impl FnOnce() + Send + 'static) {
+        match (self, tokio::runtime::Handle::try_current()) {
+            (Self::Threads, Ok(runtime)) => drop(runtime.spawn_blocking(work)),
+            // Where there is no runtime any more, nobody waits.
+            (Self::Threads, Err(_)) | (Self::InPlace, _) => work(),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, PersonName, RoleName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
@@ -55,6 +55,8 @@ pub enum Ask {
     Resume,
     /// Lift a hold.
     LiftHold(VersionName),
+    /// Let a trigger open incidents again.
+    LiftLatch(PolicyName),
     /// Vouch for a version; none is the one that is live.
     Adopt(Option<VersionName>),
     /// Say whether an interrupted shift happened.

@@ -16,25 +16,18 @@ use crate::batch::Batch;
 use crate::blocking::Blocking;
 use crate::facts::fetch;
 use crate::perform::Context;
+use crate::role_input::RoleInput;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 
-/// What a policy said, with everything that the record needs.
-pub(crate) struct Decided {
+/// What a policy decided, with everything that the record needs.
+pub(crate) struct Decided<V> {
     pub(crate) decision: Decision,
-    pub(crate) end: Result<Answer, Fault>,
+    pub(crate) end: Result<V, Fault>,
+    /// What is to be remembered, where the policy left something. A fault leaves nothing.
+    pub(crate) memo: Option<MemoRef>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) batch: Batch,
-}
-
-impl Decided {
-    /// The memo to be kept, where the policy left one.
-    pub(crate) fn memo(&mut self) -> Option<MemoRef> {
-        let bytes =
-            self.end.as_ref().ok().map(|answer| answer.memo.clone()).filter(|memo| !memo.is_empty())?;
-        let content = self.batch.blob(BlobKind::Memo, bytes);
-        Some(MemoRef { written_by: self.decision.policy.version.clone(), content })
-    }
 }
 
 /// Whether the same call would fault again.
@@ -70,12 +63,13 @@ pub(crate) async fn context(
 }
 
 /// Asks `placed` until it answers or faults.
-pub(crate) async fn decide(
+pub(crate) async fn decide<I: RoleInput>(
     ctx: &Context,
     placed: &PlacedPolicy,
-    question: Question,
+    input: I,
     trials: Option<&Trials>,
-) -> Decided {
+) -> Decided<I::Verdict> {
+    let question = input.question();
     let (role, now) = (question.role(), question.context().now);
     let mut deciding = placed.policy.begin(&question, &placed.grant, &ctx.host.setup.limits);
     let mut facts: Vec<Fact> = Vec::new();
@@ -106,6 +100,20 @@ pub(crate) async fn decide(
     let missing = facts.iter().any(|fact| fact.value.is_err());
     let fuel = deciding.fuel();
     let mut batch = Batch::default();
+    let (end, memo) = match end {
+        Ok(Answer { verdict, memo, .. }) => match I::verdict(verdict) {
+            Some(verdict) => (Ok(verdict), memo),
+            None => (
+                Err(host_fault(format!("the sandbox gave the verdict of another role than {role}"))),
+                Vec::new(),
+            ),
+        },
+        Err(fault) => (Err(fault), Vec::new()),
+    };
+    let memo = (!memo.is_empty()).then(|| MemoRef {
+        written_by: placed.policy.reference().version.clone(),
+        content: batch.blob(BlobKind::Memo, memo),
+    });
     let recording = deciding.finish().unwrap_or_else(|error| error.to_string().into_bytes());
     let recording = batch.blob(BlobKind::Decision, recording);
     let counters = &ctx.host.counters;
@@ -122,7 +130,7 @@ pub(crate) async fn decide(
         rounds,
         data: if missing { DataState::Missing } else { DataState::Complete },
     };
-    Decided { decision, end, facts, batch }
+    Decided { decision, end, memo, facts, batch }
 }
 
 /// One round.
@@ -140,7 +148,13 @@ fn host_fault(message: String) -> Fault {
 
 /// A decision whose call was lost with all that it held: the host itself failed. It is recorded as one that was asked and given up, which
 /// cannot be made again.
-fn lost(ctx: &Context, placed: &PlacedPolicy, question: &Question, rounds: u32, fault: Fault) -> Decided {
+fn lost<V>(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    question: &Question,
+    rounds: u32,
+    fault: Fault,
+) -> Decided<V> {
     let role = question.role();
     tracing::error!(service = %ctx.service.name, policy = %placed.policy.reference(), %role, %fault, "a decision was lost");
     let mut batch = Batch::default();
@@ -149,7 +163,7 @@ fn lost(ctx: &Context, placed: &PlacedPolicy, question: &Question, rounds: u32, 
     let recording = batch.blob(BlobKind::Decision, recording);
     let policy = placed.policy.reference().clone();
     let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
-    Decided { decision, end: Err(fault), facts: Vec::new(), batch }
+    Decided { decision, end: Err(fault), memo: None, facts: Vec::new(), batch }
 }
 
 /// The CBOR of facts, where there are any.

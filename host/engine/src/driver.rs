@@ -1,42 +1,53 @@
 //! One task a service: it owns the state, starts what is owed, appends what came of it.
 
+mod intake;
 mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use ripcord_core::blob::BlobKind;
 use ripcord_core::effect::{Effect, Slot};
-use ripcord_core::event::{Event, SignalTaken};
+use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::service::{PendingPart, Phase, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Clock;
-use ripcord_ports::store::SignalFilter;
 use ripcord_ports::waiting::{Watch, watched};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::batch::Batch;
 use crate::engine::Host;
-use crate::mailbox::{Mailbox, Message};
+use crate::health::Trouble;
+use crate::mailbox::{Inbox, Mailbox, Message};
 use crate::meter::Meter;
 use crate::pace::{JUMP_MIN, Look, Onward};
 use crate::perform::{self, Context};
 use crate::setup::ServiceSetup;
+use intake::NextLook;
 use writing::{Backlog, Whose};
 
-/// Signals that enter a journal in one append.
-const SIGNALS_AT_ONCE: u32 = 256;
 /// Before an effect that came to nothing is tried again.
 const COOL_DOWN: Millis = Millis(200);
-/// After a start in the middle of a step that looks at the world: so long it may look before its deadline, which may have passed while no
-/// host ran, is judged.
+/// The longest pause between two tries of anything.
+const PAUSE_MAX: Millis = Millis::seconds(30);
+/// So many failures in a row, about six seconds of them, are seen in status.
+const STUCK_AFTER: u32 = 5;
+/// After a start in the middle of a step: so long it may try before its deadline, which may have passed while no host ran, is judged.
 const FIRST_LOOK: Millis = Millis::seconds(30);
 
 struct Running {
     effect: Effect,
     abort: AbortHandle,
+}
+
+/// A configuration that is to be recorded before anything is done under it.
+pub(crate) struct Unrecorded {
+    /// The one event.
+    pub(crate) configured: Batch,
+    /// Dropped when it was written, or could not be written for a first time.
+    pub(crate) first_tried: oneshot::Sender<Infallible>,
 }
 
 pub(crate) struct Driver {
@@ -49,6 +60,9 @@ pub(crate) struct Driver {
     tasks: JoinSet<Batch>,
     running: BTreeMap<Slot, Running>,
     cooling: BTreeMap<Slot, UnixMillis>,
+    /// How often in a row effects came to nothing, of slots that are owed.
+    failures: BTreeMap<Slot, u32>,
+    intake: NextLook,
     /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
     /// At both clocks, when there was no jump.
@@ -71,13 +85,17 @@ impl Driver {
         publish: watch::Sender<Arc<Service>>,
         mailbox: Mailbox,
     ) -> Self {
-        let clock = Arc::new(Onward::from_last(host.setup.clock.clone(), service.at));
+        let clock = Arc::new(Onward::from_last(host.wall.clone(), service.at));
         let looked = Look::new(clock.as_ref(), service.at);
         let meter = Meter::new(host.setup.clock.clone(), &service);
         let promotion_watch = Arc::new(Watch::new(host.setup.clock.clone()));
         host.watches.put(&setup.name, PendingPart::Incident, meter.watch.clone());
         host.watches.put(&setup.name, PendingPart::Promotion, promotion_watch.clone());
-        let woke_at = if looks_at_the_world(&service) { looked.wall + FIRST_LOOK } else { UnixMillis(0) };
+        let woke_at = if tries_before_its_end(&service, looked.wall) {
+            looked.wall + FIRST_LOOK
+        } else {
+            UnixMillis(0)
+        };
         Self {
             host,
             setup,
@@ -88,6 +106,8 @@ impl Driver {
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
             cooling: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            intake: NextLook::default(),
             woke_at,
             looked,
             backlog: None,
@@ -97,8 +117,14 @@ impl Driver {
         }
     }
 
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.take_signals().await;
+    /// Runs until it is told to stop. `unrecorded` is the configuration in force, where it is not the one on record.
+    pub(crate) async fn run(mut self, unrecorded: Option<Unrecorded>, mut inbox: Inbox) {
+        // Effects run under the terms on record. While these cannot be written they are the backlog, and then nothing is started.
+        if let Some(Unrecorded { configured, first_tried }) = unrecorded {
+            self.record(configured, Whose::Configuration).await;
+            drop(first_tried);
+        }
+        self.look_at_intake();
         loop {
             self.note_jump().await;
             self.note_behind().await;
@@ -111,14 +137,16 @@ impl Driver {
             let clock = self.clock.clone();
             tokio::select! {
                 biased;
-                message = inbox.recv() => match message {
+                message = inbox.messages.recv() => match message {
                     Some(Message::Stop) | None => break,
                     Some(message) => self.heed(message).await,
                 },
+                () = inbox.bell.notified() => self.look_at_intake(),
                 Some(done) = self.tasks.join_next_with_id(), if self.backlog.is_none() => {
                     self.note_jump().await;
                     self.finish(done).await;
                 }
+                () = std::future::ready(()), if self.takes_group() => self.take_group().await,
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.instant_came().await,
             }
         }
@@ -126,7 +154,7 @@ impl Driver {
     }
 
     /// A shift in flight may end and be recorded; everything else is taken up again after the next start.
-    async fn stop(&mut self, inbox: &mut mpsc::Receiver<Message>) {
+    async fn stop(&mut self, inbox: &mut Inbox) {
         self.running
             .values()
             .filter(|running| running.effect.is_made_good())
@@ -137,7 +165,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
-                Some(message) = inbox.recv() => self.heed(message).await,
+                Some(message) = inbox.messages.recv() => self.heed(message).await,
                 () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => self.write_backlog().await,
             }
         }
@@ -152,7 +180,6 @@ impl Driver {
                 drop(reply.send(answer));
             }
             Message::Record(batch, reply) => drop(self.record(batch, Whose::Effect(reply)).await),
-            Message::Signals => self.take_signals().await,
             Message::Stop => {}
         }
     }
@@ -201,12 +228,12 @@ impl Driver {
         self.service.wakes_at().map(|at| at.max(self.woke_at + Millis(20)))
     }
 
-    /// The next wake-up: a deadline of the service, or the end of a cool-down. While there is a backlog only that counts.
+    /// The next wake-up: a deadline of the service, the end of a cool-down, or a look at the intake. While there is a backlog only that counts.
     fn next_instant(&self) -> Option<UnixMillis> {
         if let Some(backlog) = &self.backlog {
             return Some(backlog.again);
         }
-        self.deadline().into_iter().chain(self.cooling.values().copied()).min()
+        self.deadline().into_iter().chain(self.cooling.values().copied()).chain([self.intake.at]).min()
     }
 
     async fn instant_came(&mut self) {
@@ -218,6 +245,9 @@ impl Driver {
         if self.deadline().is_some_and(|at| at <= now) {
             self.woke_at = now;
             self.record(Batch::of(Event::Woke), Whose::Driver).await;
+        }
+        if self.intake.at <= now {
+            self.look_at_intake();
         }
     }
 
@@ -232,6 +262,9 @@ impl Driver {
             }
             wanted
         });
+        let slots: BTreeSet<Slot> = owed.iter().map(Effect::slot).collect();
+        let unowed: Vec<_> = self.failures.keys().filter(|slot| !slots.contains(*slot)).cloned().collect();
+        unowed.iter().for_each(|slot| self.got_somewhere(slot));
         for effect in owed {
             let slot = effect.slot();
             if slot == Slot::Timer || self.running.contains_key(&slot) || self.cooling.contains_key(&slot) {
@@ -282,44 +315,25 @@ impl Driver {
         }
     }
 
+    /// Tries again what came to nothing: after a while, and after twice as long each time.
     fn cool(&mut self, slot: Slot) {
-        let until = self.now() + COOL_DOWN;
-        self.cooling.insert(slot, until);
+        let failures = self.failures.entry(slot.clone()).or_default();
+        *failures += 1;
+        let pause = Millis(COOL_DOWN.0 << (*failures - 1).min(16)).min(PAUSE_MAX);
+        if *failures >= STUCK_AFTER {
+            let why = format!(
+                "an effect ({slot:?}) has come to nothing {failures} times; it is tried again every {pause}, and the log says why"
+            );
+            self.host.health.is_stuck(&self.setup.name, Trouble::Effects, why);
+        }
+        self.cooling.insert(slot, self.now() + pause);
     }
 
-    /// Takes all waiting signals into the journal; while there is a backlog they wait in the intake.
-    async fn take_signals(&mut self) {
-        while self.backlog.is_none() {
-            let filter = SignalFilter::Waiting(&self.setup.name);
-            let waiting = match self.host.setup.store.signals(filter, SIGNALS_AT_ONCE).await {
-                Ok(waiting) => waiting,
-                Err(error) => {
-                    tracing::error!(service = %self.setup.name, %error, "waiting signals could not be read; they are kept");
-                    return;
-                }
-            };
-            if waiting.is_empty() {
-                return;
-            }
-            self.meter.begin(self.host.arrivals.take(&self.setup.name));
-            let mut batch = Batch::default();
-            for stored in waiting {
-                let content = batch.json(BlobKind::Signal, &stored.signal);
-                let signal = stored.signal;
-                batch.consumed.push(signal.id.clone());
-                batch.events.push(Event::SignalTaken(SignalTaken {
-                    signal: signal.id,
-                    origin: signal.origin,
-                    status: signal.status,
-                    severity: signal.severity,
-                    started_at: signal.started_at,
-                    received_at: signal.received_at,
-                    content,
-                }));
-            }
-            if !self.record(batch, Whose::Driver).await {
-                return;
-            }
+    /// An effect of this slot has come to something, or is no longer owed.
+    fn got_somewhere(&mut self, slot: &Slot) {
+        self.failures.remove(slot);
+        if self.failures.values().all(|failures| *failures < STUCK_AFTER) {
+            self.host.health.is_well(&self.setup.name, Trouble::Effects);
         }
     }
 }
@@ -336,16 +350,22 @@ fn on_the_way(slot: &Slot) -> bool {
     matches!(slot, Slot::Triggers | Slot::Incident)
 }
 
-/// Whether the next step is to look at the world before a deadline.
-fn looks_at_the_world(service: &Service) -> bool {
+/// Whether the step at hand is to try what it is there for before its end is judged: it looks at the world, or its end has passed while no host
+/// ran.
+fn tries_before_its_end(service: &Service, now: UnixMillis) -> bool {
     if service.probation.as_ref().is_some_and(|probation| probation.due_at.is_none()) {
         return true;
     }
-    let Some(Phase::Acting(acting)) = service.incident.as_ref().map(|incident| &incident.phase) else {
-        return false;
-    };
-    matches!(
-        acting.step,
-        StepState::Preflighting { .. } | StepState::ReadingBack { .. } | StepState::Verifying { .. }
-    )
+    match service.incident.as_ref().map(|incident| &incident.phase) {
+        Some(Phase::Acting(acting)) => {
+            matches!(
+                acting.step,
+                StepState::Preflighting { .. } | StepState::ReadingBack { .. } | StepState::Verifying { .. }
+            ) || service.step_ends_at().is_some_and(|end| end <= now)
+        }
+        Some(Phase::Preserving | Phase::Planning(_)) => {
+            service.step_ends_at().is_some_and(|end| end <= now + FIRST_LOOK)
+        }
+        _ => false,
+    }
 }

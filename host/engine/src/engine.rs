@@ -1,7 +1,7 @@
 //! A running host: one driver a service, and the doors through which signals and people come in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
@@ -10,25 +10,30 @@ use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::{Illegal, Phase, Service};
 use ripcord_core::time::Millis;
-use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
-use tokio::sync::{mpsc, watch};
+use ripcord_ports::{Clock, Store};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::ahead::Ahead;
+use crate::alert_contents::AlertContents;
 use crate::arrivals::Arrivals;
 use crate::batch::Batch;
+use crate::bounded;
 use crate::budget::Budget;
 use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
-use crate::driver::Driver;
+use crate::driver::{Driver, Unrecorded};
 use crate::fold::{FoldError, fold};
+use crate::health::{DriverHealth, Health};
 use crate::held_up::{HeldUp, Watches};
-use crate::mailbox::{AppendError, Mailbox, Message, append};
+use crate::mailbox::{Inbox, Mailbox, Message};
 use crate::obey;
 use crate::pace::Onward;
 use crate::setup::{HostSetup, ServiceSetup};
 use crate::staged::StagedArtefacts;
+use crate::staging::Staging;
+use crate::unread::UnreadSince;
 
 /// Messages that may wait for one driver.
 const MAILBOX: usize = 1024;
@@ -39,25 +44,22 @@ const OBEY_TRIES: u32 = 3;
 /// What all drivers of a host share.
 pub(crate) struct Host {
     pub(crate) setup: HostSetup,
+    /// The wall's clock itself: each driver lets time go on from its own journal.
+    pub(crate) wall: Arc<dyn Clock>,
     pub(crate) installation: Digest,
     pub(crate) budget: Budget,
     pub(crate) counters: Cells,
     pub(crate) staged: StagedArtefacts,
+    pub(crate) staging: Staging,
     pub(crate) arrivals: Arrivals,
     pub(crate) ahead: Ahead,
+    pub(crate) alert_contents: AlertContents,
     pub(crate) watches: Watches,
-    stuck: Mutex<BTreeMap<ServiceName, String>>,
+    pub(crate) health: Health,
+    pub(crate) unread: UnreadSince,
 }
 
 impl Host {
-    pub(crate) fn health(&self, service: &ServiceName, why: Option<String>) {
-        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        match why {
-            Some(why) => drop(stuck.insert(service.clone(), why)),
-            None => drop(stuck.remove(service)),
-        }
-    }
-
     /// Counts what was appended, and how an incident ended if one did.
     pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
         let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
@@ -69,7 +71,9 @@ impl Host {
         }
         for event in events {
             match event {
-                Event::SignalTaken(_) => self.counters.add("ripcord_signals_total", None, 1),
+                Event::SignalsTaken(taken) => {
+                    self.counters.add("ripcord_signals_total", None, u64::from(taken.signals));
+                }
                 Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
                 Event::Announced(announced) => {
                     let given_up = u64::from(announced.failed.is_some());
@@ -85,6 +89,8 @@ impl Host {
 struct Door {
     setup: Arc<ServiceSetup>,
     mailbox: Mailbox,
+    /// Rung when the intake has something. However often it is rung before the driver looks, it looks once, and never too little.
+    bell: Arc<Notify>,
     state: watch::Receiver<Arc<Service>>,
 }
 
@@ -100,15 +106,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("services", &self.doors.keys()).finish_non_exhaustive()
     }
-}
-
-/// How one driver fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DriverHealth {
-    /// Which service.
-    pub service: ServiceName,
-    /// None if all is well, else what holds it up.
-    pub stuck: Option<String>,
 }
 
 /// Why a host did not start. Nothing was lost.
@@ -141,20 +138,32 @@ pub enum StartError {
 impl Engine {
     /// Recovers every journal, records the configuration where it changed, and starts one driver a service.
     pub async fn start(mut setup: HostSetup) -> Result<Self, StartError> {
-        setup.clock = Arc::new(Onward::new(setup.clock));
-        empty_staging(&setup).map_err(StartError::Staging)?;
+        let wall = setup.clock;
+        setup.clock = Arc::new(Onward::new(wall.clone()));
+        bounded::host_ports(&mut setup);
+        for service in &mut setup.services {
+            service.ports =
+                bounded::service_ports(service.ports.clone(), &setup.clock, service.terms.deadlines);
+        }
+        let staging = Staging::new(setup.staging.clone(), setup.blocking);
+        // What was staged before a restart is fetched and checked again.
+        staging.empty().await.map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
         let host = Arc::new(Host {
             setup,
+            wall,
             installation,
             budget: Budget::default(),
             counters: Cells::default(),
             staged: StagedArtefacts::default(),
+            staging,
             arrivals: Arrivals::default(),
             ahead: Ahead::default(),
+            alert_contents: AlertContents::default(),
             watches: Watches::default(),
-            stuck: Mutex::default(),
+            health: Health::default(),
+            unread: UnreadSince::default(),
         });
         let mut doors = BTreeMap::new();
         let mut drivers = JoinSet::new();
@@ -168,23 +177,25 @@ impl Engine {
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
             let (mailbox, inbox) = mpsc::channel(MAILBOX);
+            let bell = Arc::new(Notify::new());
             let driver =
                 Driver::new(host.clone(), service.clone(), state, folded.tip, publish, mailbox.clone());
-            inboxes.push((driver, inbox, mailbox.clone(), configured));
-            doors.insert(service.name.clone(), Door { setup: service, mailbox, state: watcher });
+            inboxes.push((driver, Inbox { messages: inbox, bell: bell.clone() }, configured));
+            doors.insert(service.name.clone(), Door { setup: service, mailbox, bell, state: watcher });
         }
         // All journals are recovered before any driver acts: the host's budget must be whole.
-        let mut configurations = Vec::new();
-        for (driver, inbox, mailbox, configured) in inboxes {
-            drivers.spawn(driver.run(inbox));
-            configurations.extend(configured.map(|batch| (mailbox, batch)));
+        let mut first_tries = Vec::new();
+        for (driver, inbox, configured) in inboxes {
+            let unrecorded = configured.map(|configured| {
+                let (first_tried, tried) = oneshot::channel();
+                first_tries.push(tried);
+                Unrecorded { configured, first_tried }
+            });
+            drivers.spawn(driver.run(unrecorded, inbox));
         }
-        for (mailbox, batch) in configurations {
-            match append(&mailbox, batch).await {
-                Ok(_) => {}
-                Err(AppendError::Store(error)) => return Err(error.into()),
-                Err(error) => return Err(StoreError::Failed(error.to_string()).into()),
-            }
+        // A store that takes no writes is a state and no end: then the drivers are stuck, say so, and start nothing until it does.
+        for tried in first_tries {
+            drop(tried.await);
         }
         Ok(Self { host, doors: Arc::new(doors), drivers: Arc::new(tokio::sync::Mutex::new(drivers)) })
     }
@@ -203,8 +214,7 @@ impl Engine {
             self.host.arrivals.note(service, arrived_us);
         }
         for door in services.iter().filter_map(|service| self.doors.get(service)) {
-            // A full mailbox means that the driver will look at the intake anyway.
-            drop(door.mailbox.try_send(Message::Signals));
+            door.bell.notify_one();
         }
         Ok(accepted)
     }
@@ -253,11 +263,7 @@ impl Engine {
 
     /// How each driver fares.
     pub fn health(&self) -> Vec<DriverHealth> {
-        let stuck = self.host.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        self.doors
-            .keys()
-            .map(|service| DriverHealth { service: service.clone(), stuck: stuck.get(service).cloned() })
-            .collect()
+        self.host.health.of(self.doors.keys())
     }
 
     /// What a service waits for that does not answer.
@@ -302,13 +308,4 @@ fn configured(host: &Host, setup: &ServiceSetup, state: &Service) -> Result<Opti
         host_version: host.setup.host_version.clone(),
     };
     Ok(Some(batch.with(Event::Configured(event))))
-}
-
-/// What was staged before a restart is fetched and checked again.
-fn empty_staging(setup: &HostSetup) -> std::io::Result<()> {
-    for entry in setup.staging.entries()? {
-        let name = entry?.file_name();
-        setup.staging.remove_dir_all(&name).or_else(|_| setup.staging.remove_file(&name))?;
-    }
-    Ok(())
 }

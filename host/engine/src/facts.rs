@@ -153,7 +153,12 @@ pub(crate) async fn captured(ctx: &Context, limit: u32) -> Result<Vec<Exchange>,
     let item = incident.evidence.iter().find(|item| item.name == "request-log");
     let item = item.ok_or_else(|| nothing("no request log was preserved for this incident"))?;
     match ctx.host.setup.evidence.get(&item.digest).await {
-        Ok(Some(piece)) => Ok(log.exchanges(&piece, limit)),
+        Ok(Some(piece)) => {
+            // A piece may have many megabytes.
+            let log = log.clone();
+            let read = ctx.host.setup.blocking.run(move || log.exchanges(&piece, limit)).await;
+            read.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))
+        }
         Ok(None) => {
             Err(Unavailable::new(UnavailableReason::Redacted, "the preserved request log was erased"))
         }

@@ -8,6 +8,9 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 
+/// Records that are applied before other tasks have their turn.
+const AT_ONCE: usize = 64;
+
 /// A journal that cannot be folded.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
@@ -59,7 +62,10 @@ pub struct Folded {
 /// Reads and applies the whole journal of `name`. A service without a journal is a new one.
 pub async fn fold(store: &dyn Store, name: &ServiceName) -> Result<Folded, FoldError> {
     let mut folded = Folded { service: Service::new(name.clone()), tip: Tip::START, events: Vec::new() };
-    for record in store.journal(name, 0).await? {
+    for (index, record) in store.journal(name, 0).await?.into_iter().enumerate() {
+        if index % AT_ONCE == AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         let envelope = record.read::<Event>(folded.tip)?;
         folded.service = folded
             .service

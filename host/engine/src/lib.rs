@@ -7,17 +7,21 @@
 //! - time comes from [`ripcord_ports::Clock`] alone.
 
 mod ahead;
+mod alert_contents;
 mod arrivals;
 mod batch;
 mod blocking;
+mod bounded;
 mod budget;
 mod command;
 mod counters;
+mod deadline;
 mod decide;
 mod driver;
 mod engine;
 mod facts;
 mod fold;
+mod health;
 mod held_up;
 mod mailbox;
 mod meter;
@@ -25,16 +29,20 @@ mod obey;
 mod pace;
 mod perform;
 pub mod replay;
+mod role_input;
 mod setup;
 mod staged;
+mod staging;
 mod trials;
+mod unread;
 pub mod view;
 
 pub use blocking::Blocking;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
-pub use engine::{DriverHealth, Engine, StartError};
+pub use engine::{Engine, StartError};
 pub use fold::{FoldError, Folded, ReadError, fold};
+pub use health::DriverHealth;
 pub use held_up::HeldUp;
 pub use setup::{
     Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, ServicePorts, ServiceSetup,

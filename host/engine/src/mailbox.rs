@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ripcord_core::service::{Illegal, Service};
 use ripcord_ports::store::StoreError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::batch::Batch;
 
@@ -24,14 +24,21 @@ pub(crate) enum AppendError {
 /// What a driver is told.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// The intake has something for this service.
-    Signals,
     /// What someone wants to happen: done while they wait for the answer, or not at all.
     Append(Batch, oneshot::Sender<AppendReply>),
     /// What a running effect has found out: kept until it can be written.
     Record(Batch, oneshot::Sender<AppendReply>),
     /// Finish shifts in flight, then end.
     Stop,
+}
+
+/// What reaches a driver.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// In order; whoever sends one waits for a place.
+    pub(crate) messages: mpsc::Receiver<Message>,
+    /// The intake has something for this service.
+    pub(crate) bell: Arc<Notify>,
 }
 
 /// Where messages to a driver go.

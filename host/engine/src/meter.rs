@@ -143,7 +143,7 @@ impl Meter {
 }
 
 fn is_underway(service: &Service) -> bool {
-    service.incident.is_some() || !service.watching.signals.is_empty()
+    service.incident.is_some() || service.watching.is_due() || !service.watching.watches.is_empty()
 }
 
 fn span(stretch: &Stretch) -> (u64, u64) {

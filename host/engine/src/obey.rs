@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ripcord_core::event::{
-    AboutHold, AboutIncident, Adopted, Event, PersonSaid, PullRequested, ShiftAnswered, Voted,
+    AboutHold, AboutIncident, Adopted, Event, LatchLifted, PersonSaid, PullRequested, ShiftAnswered, Voted,
 };
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, VersionName};
@@ -91,6 +91,9 @@ async fn event(
             let incident = incident.ok_or_else(|| Illegal::NoHold(state.name.clone()))?;
             Event::HoldLifted(AboutHold { version: version.clone(), incident, person, reason })
         }
+        Ask::LiftLatch(trigger) => {
+            Event::LatchLifted(LatchLifted { trigger: trigger.clone(), person, reason })
+        }
         Ask::Adopt(version) => {
             let version = match version {
                 Some(version) => version.clone(),
@@ -174,6 +177,7 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),
+        Ask::LiftLatch(trigger) => format!("`{trigger}` may open an incident again, and is asked now"),
         Ask::Adopt(version) => match version {
             Some(version) => format!("`{version}` is attested: `{}` can go back to it", after.name),
             None => format!("what is live is attested: `{}` can go back to it", after.name),

@@ -154,10 +154,20 @@ pub(crate) fn decisions(
     all
 }
 
+/// Those of them whose words count: not the calls by which a trigger's alerts were searched.
+pub(crate) fn verdicts_of(event: &Event) -> Vec<&Decision> {
+    match event {
+        Event::TriggersAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
+        _ => decisions_of(event),
+    }
+}
+
 /// The decisions that an event records.
 pub(crate) fn decisions_of(event: &Event) -> Vec<&Decision> {
     match event {
-        Event::TriggersAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
+        Event::TriggersAsked(asked) => {
+            asked.asked.iter().flat_map(|one| one.searched.iter().chain([&one.decision])).collect()
+        }
         Event::Planned(planned) => planned.decision.iter().collect(),
         Event::ApprovalsAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
         Event::VerificationsAsked(asked) => asked.asked.iter().map(|one| &one.decision).collect(),
@@ -219,10 +229,31 @@ async fn one(
         Ok(policy) => policy.clone(),
         Err(why) => return Ok(Result::NoPolicy(why.clone())),
     };
-    let replayed = tokio::task::spawn_blocking(move || ripcord_sandbox::replay(&policy, &recording)).await;
+    let groups = match groups(store, &recording).await? {
+        Ok(groups) => groups,
+        Err(why) => return Ok(Result::Unreadable(why)),
+    };
+    let replayed =
+        tokio::task::spawn_blocking(move || ripcord_sandbox::replay(&policy, &recording, &groups)).await;
     Ok(match replayed {
         Ok(Ok(replayed)) => Result::Replayed(replayed),
         Ok(Err(error)) => Result::Unreadable(error.to_string()),
         Err(error) => Result::Unreadable(format!("the replay was lost: {error}")),
     })
+}
+
+/// The groups of signals that the recording refers to; those that were erased are left out.
+async fn groups(
+    store: &dyn Store,
+    recording: &[u8],
+) -> std::result::Result<std::result::Result<BTreeMap<Digest, Vec<u8>>, String>, ReadError> {
+    let recording = match Recording::read(recording) {
+        Ok(recording) => recording,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut groups = BTreeMap::new();
+    for group in recording.groups {
+        groups.extend(store.blob(&group).await?.map(|content| (group.commitment, content)));
+    }
+    Ok(Ok(groups))
 }

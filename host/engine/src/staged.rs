@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use cap_std::fs::Dir;
 use ripcord_core::name::ServiceName;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::Staged;
+
+use crate::staging::Staging;
 
 #[derive(Debug)]
 struct Kept {
@@ -49,12 +50,8 @@ impl StagedArtefacts {
     }
 
     /// Removes what the service no longer needs.
-    pub(crate) fn clear(&self, service: &ServiceName, staging: &Dir) {
+    pub(crate) fn clear(&self, service: &ServiceName, staging: &Staging) {
         let kept = self.services.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
-        for kept in kept.into_iter().flatten() {
-            if let Err(error) = staging.remove_dir_all(&kept.folder) {
-                tracing::warn!(%service, folder = kept.folder, %error, "a staged artefact could not be removed; the next start removes it");
-            }
-        }
+        kept.into_iter().flatten().for_each(|kept| staging.remove(kept.folder));
     }
 }

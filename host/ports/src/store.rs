@@ -76,6 +76,15 @@ pub struct StoredSignal {
     pub consumed: bool,
 }
 
+/// A signal on disk that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableSignal {
+    /// Which.
+    pub id: SignalId,
+    /// What is wrong with its row.
+    pub why: String,
+}
+
 /// A blob to be written with the events that refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBlob {
@@ -129,8 +138,20 @@ pub trait Store: Send + Sync {
     /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Signals, at most `limit`: those that wait oldest first, unrouted ones newest first.
+    /// Signals, at most `limit`: those that wait oldest first, and fewer where their bytes are many, but at least one; unrouted ones newest first.
+    /// Rows that cannot be read are passed over.
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError>;
+
+    /// Those of one service that cannot be read, among the `limit` that wait longest: [`Store::signals`] passes over them, so they hold up nothing.
+    /// Default: for stores whose rows can always be read.
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        let _ = (service, limit);
+        Ok(Vec::new())
+    }
 
     /// Services that have signals waiting.
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError>;

@@ -95,6 +95,7 @@ impl Place {
                  registry = {{ kind = \"directory\", root = \"registry\" }}\n\
                  deployer = {{ kind = \"open-inference\", url = \"http://{server}\", model-directory = \"models-{number}\", probe-input-file = \"probe.json\" }}\n\
                  planner = {{ policy = \"last-known-good\" }}\n\
+                 deadlines = {{ reopen-after-seconds = 0 }}\n\
                  [[services.s{number}.triggers]]\npolicy = \"t{number}\"\nsettings = {{ alerts = [{{ rule = \"Leak\" }}] }}\n"
             );
         }

@@ -47,7 +47,7 @@ auth = { bearer-file = "token" }
 model = "fraud"
 proof-min = "control-plane"
 registry = { kind = "directory", root = "registry" }
-deployer = { kind = "command", shift = ["/bin/true", "{version}"], live = ["/bin/echo", "{\"shares\": []}"], effect = "observable" }
+deployer = { kind = "command", shift = ["/bin/true", "{version}"], live = ["/bin/echo", "{{\"shares\": []}}"], effect = "observable" }
 planner = { policy = "last-known-good" }
 
 [[services.s.triggers]]

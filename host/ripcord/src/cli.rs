@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
@@ -122,6 +122,9 @@ pub enum Command {
     /// Marks that keep condemned versions out
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Triggers that open no incident since the last one ended without a rollback
+    #[command(subcommand)]
+    Latch(LatchCommand),
     /// Signals as they were taken in
     #[command(subcommand)]
     Signals(SignalsCommand),
@@ -352,6 +355,21 @@ pub enum HoldCommand {
     },
 }
 
+/// `ripcord latch`.
+#[derive(Debug, Subcommand)]
+pub enum LatchCommand {
+    /// Let a trigger open an incident again, and ask it now
+    Lift {
+        /// Of which service
+        service: ServiceName,
+        /// Which trigger
+        trigger: PolicyName,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
 /// `ripcord signals`.
 #[derive(Debug, Subcommand)]
 pub enum SignalsCommand {
@@ -360,6 +378,11 @@ pub enum SignalsCommand {
         /// At most so many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+    },
+    /// Alerts that a trigger faults on, or that are too large for any: the triggers judge the others
+    SetAside {
+        /// Only this service's
+        service: Option<ServiceName>,
     },
 }
 

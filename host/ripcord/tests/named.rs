@@ -161,7 +161,7 @@ async fn what_is_named_does_not_answer() {
 #[tokio::test]
 async fn which_route_an_alert_takes_and_why() {
     let (report, _) = run(CONFIG, Scope::Files, Some("01-hooks_alertmanager-firing-2.json")).await;
-    let routes = report.alerts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let routes = report.alerts.iter().map(|routes| routes.text().plain()).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(routes);
 }
 

@@ -3,11 +3,13 @@
 
 #![allow(clippy::panic, reason = "a benchmark has no other way to fail")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 
 use ciborium::Value;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::canonical;
 use ripcord_core::fact::{Fact, FactKind, Point, Request, Series, Value as FactValue};
 use ripcord_core::name::{ServiceName, SignalId};
@@ -64,7 +66,7 @@ fn question(policy: &Policy) -> Question {
             drill: false,
             memo: None,
         },
-        signals: vec![Signal {
+        signals: vec![StandingAlert::from(Signal {
             id: SignalId::new("s1").expect("id"),
             origin: Origin::Webhook("alertmanager".into()),
             rule: "FraudErrors".into(),
@@ -75,7 +77,7 @@ fn question(policy: &Policy) -> Question {
             started_at: UnixMillis(NOW - 300_000),
             ended_at: None,
             received_at: UnixMillis(NOW - 10_000),
-        }],
+        })],
         facts: vec![],
     })
 }
@@ -177,7 +179,10 @@ fn decision(criterion: &mut Criterion) {
     let mut question = question(&policy);
     let (deciding, facts) = decided(&policy, &question);
     let recording = deciding.finish().expect("records");
-    assert_eq!(replay(&policy, &recording).expect("replays"), Replayed::Same { fuel: FuelCheck::Same });
+    assert_eq!(
+        replay(&policy, &recording, &BTreeMap::new()).expect("replays"),
+        Replayed::Same { fuel: FuelCheck::Same }
+    );
     let bare = Bare::new(&bytes, &recording);
     *question.facts_mut() = facts;
     let limits = Limits::default();
@@ -199,7 +204,9 @@ fn decision(criterion: &mut Criterion) {
     group.bench_function("whole decision", |bencher| {
         bencher.iter(|| decided(&policy, &question).0.finish().expect("records"));
     });
-    group.bench_function("replay", |bencher| bencher.iter(|| replay(&policy, &recording).expect("replays")));
+    group.bench_function("replay", |bencher| {
+        bencher.iter(|| replay(&policy, &recording, &BTreeMap::new()).expect("replays"))
+    });
     group.finish();
 }
 

@@ -4,6 +4,7 @@ use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::fact::{Fact, FactKind, Request, Unavailable, UnavailableReason};
 use ripcord_core::role::{Answer, Question, Step};
 
+use crate::alerts::StoredAlerts;
 use crate::contract::Case;
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
@@ -72,6 +73,7 @@ impl Deciding {
             limits: limits.clone(),
             granted: grant.to_vec(),
             role: question.role(),
+            alerts: StoredAlerts::of(question.alerts()),
         };
         let case = policy.0.contract.clone().ask(question);
         Self::with_case(policy, header, case)
@@ -190,8 +192,11 @@ impl Deciding {
         self.rounds.iter().flat_map(|round| &round.log)
     }
 
-    /// The recording. A decision that has not ended is recorded as abandoned.
-    pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
+    /// The recording. A decision that has not ended is recorded as abandoned. Stored alerts are not repeated in it.
+    pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
+        if let Some(alerts) = &mut self.header.alerts {
+            alerts.given = Some(self.case.take_alerts()?);
+        }
         let abandoned = || Some(FaultKind::Abandoned.into());
         let fault = match self.phase {
             Phase::Done(_) => None,

@@ -9,6 +9,7 @@
 //!
 //! Calls block: give them a thread with at least one megabyte of stack.
 
+mod alerts;
 mod cache;
 mod contract;
 mod deciding;
@@ -33,6 +34,7 @@ mod slots;
 mod state;
 mod text;
 
+pub use alerts::SignalsError;
 pub use cache::{CacheDirError, open_cache_dir};
 pub use contract::CONTRACT_VERSIONS;
 pub use deciding::{Deciding, FactsError, Progress};

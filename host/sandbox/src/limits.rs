@@ -45,7 +45,6 @@ impl Limits {
         Self {
             // A twentieth of a second of pure computing.
             fuel: 50_000_000,
-            memory_bytes_max: 16 << 20,
             // A settings schema at its limit, and the rest.
             output_bytes_max: 512 << 10,
             log_lines_max: 20,

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use ciborium::Value;
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Fact, Request};
@@ -109,6 +110,21 @@ impl NativeCase {
 impl Case for NativeCase {
     fn add_facts(&mut self, facts: &[Fact]) {
         self.question.facts_mut().extend_from_slice(facts);
+    }
+
+    fn take_alerts(&mut self) -> Result<Digest, EncodeError> {
+        let alerts = match &mut self.question {
+            Question::Trigger(input) => std::mem::take(&mut input.signals),
+            _ => Vec::new(),
+        };
+        Ok(Digest::of(canonical::cbor(&alerts)?))
+    }
+
+    fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError> {
+        if let Question::Trigger(input) = &mut self.question {
+            input.signals = alerts.to_vec();
+        }
+        Ok(Digest::of(canonical::cbor(&alerts)?))
     }
 
     fn facts(&self) -> u32 {

@@ -1,19 +1,21 @@
 //! A decision as it is kept: everything that is needed to make it again, in deterministic CBOR.
 
 use ciborium::Value;
+use ripcord_core::blob::BlobRef;
 use ripcord_core::canonical::{self, DecodeError, EncodeError};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::FactKind;
 use ripcord_core::policy::{PolicyRef, Role};
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::{SignalsError, StoredAlerts};
 use crate::engine::EngineId;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::state::LogLine;
 
 /// The format that this release writes.
-pub const RECORDING_FORMAT: u32 = 1;
+pub const RECORDING_FORMAT: u32 = 2;
 
 /// A recording that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,9 @@ pub enum RecordingError {
     /// It cannot be written again.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The signals that it refers to are not what they were.
+    #[error(transparent)]
+    Signals(#[from] SignalsError),
     /// No such fact.
     #[error("the recording holds no fact `{0}`")]
     NoSuchFact(String),
@@ -61,6 +66,7 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
     pub(crate) granted: Vec<FactKind>,
     pub(crate) role: Role,
+    pub(crate) alerts: Option<StoredAlerts>,
 }
 
 /// What one round cost.
@@ -82,6 +88,8 @@ pub(crate) struct Stored<Q, R, A> {
     pub(crate) limits: Limits,
     pub(crate) granted: Vec<FactKind>,
     pub(crate) role: Role,
+    /// What the question refers to instead of holding it.
+    pub(crate) alerts: Option<StoredAlerts>,
     pub(crate) question: Q,
     pub(crate) rounds: Vec<StoredRound<R>>,
     pub(crate) end: StoredEnd<A>,
@@ -132,6 +140,7 @@ impl<Q, R, A> Stored<Q, R, A> {
             limits: header.limits,
             granted: header.granted,
             role: header.role,
+            alerts: header.alerts,
             question,
             rounds,
             end,
@@ -167,8 +176,10 @@ pub struct Recording {
     pub granted: Vec<FactKind>,
     /// As what it was asked.
     pub role: Role,
-    /// All that the policy was given, facts included, in the guest's words.
+    /// All that the policy was given, facts included, in the guest's words; without the alerts where it refers to them.
     pub question: serde_json::Value,
+    /// The groups of signals that it refers to, each once.
+    pub groups: Vec<BlobRef>,
     /// One per call.
     pub rounds: Vec<RecordedRound>,
     /// How it ended.
@@ -222,6 +233,7 @@ impl Recording {
             granted: stored.granted,
             role: stored.role,
             question: to_json(&stored.question),
+            groups: stored.alerts.map(|alerts| alerts.groups).unwrap_or_default(),
             rounds: rounds.collect(),
             end: match &stored.end {
                 StoredEnd::Done(answer) => RecordedEnd::Done(to_json(answer)),

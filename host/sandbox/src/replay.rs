@@ -1,6 +1,10 @@
 //! A recorded decision, made again with nothing but its recording and its component.
 
+use std::collections::BTreeMap;
+
 use ciborium::Value;
+use ripcord_core::alert::StandingAlert;
+use ripcord_core::digest::Digest;
 
 use crate::deciding::{Deciding, Progress};
 use crate::engine::EngineId;
@@ -29,7 +33,7 @@ pub enum Replayed {
         /// As made again.
         got: String,
     },
-    /// The values of these facts were erased.
+    /// The values of these facts, or these signals, were erased.
     FactsPruned(Vec<String>),
     /// The recording cannot be expected to come out the same.
     NotReproducible {
@@ -71,8 +75,13 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Makes a recorded decision again, call by call.
-pub fn replay(policy: &Policy, recording: &[u8]) -> Result<Replayed, RecordingError> {
+/// Makes a recorded decision again, call by call, with the contents of the groups of signals that it refers to
+/// ([`Recording::groups`](crate::Recording::groups)), by commitment.
+pub fn replay(
+    policy: &Policy,
+    recording: &[u8],
+    groups: &BTreeMap<Digest, Vec<u8>>,
+) -> Result<Replayed, RecordingError> {
     let recorded = recording::read(recording)?;
     if recorded.policy.digest != policy.reference().digest {
         let (recorded, given) = (Box::new(recorded.policy), Box::new(policy.reference().clone()));
@@ -87,7 +96,12 @@ pub fn replay(policy: &Policy, recording: &[u8]) -> Result<Replayed, RecordingEr
         let reason = format!("the decision ended in an environmental fault: {fault}");
         return Ok(Replayed::NotReproducible { reason });
     }
-    match again(policy, &recorded)? {
+    let alerts = match recorded.alerts.as_ref().map(|alerts| alerts.resolve(groups)).transpose()? {
+        None => None,
+        Some(Ok(alerts)) => Some(alerts),
+        Some(Err(pruned)) => return Ok(Replayed::FactsPruned(pruned)),
+    };
+    match again(policy, &recorded, alerts.as_deref())? {
         Ok(repeated) => Ok(compare(&recorded, &repeated)),
         Err(fault) => Ok(Replayed::NotReproducible {
             reason: format!("this host could not make the decision again: {fault}"),
@@ -96,12 +110,21 @@ pub fn replay(policy: &Policy, recording: &[u8]) -> Result<Replayed, RecordingEr
 }
 
 /// Runs the decision; the inner error is an environmental fault of this run.
-fn again(policy: &Policy, recorded: &AnyStored) -> Result<Result<AnyStored, Fault>, RecordingError> {
+fn again(
+    policy: &Policy,
+    recorded: &AnyStored,
+    alerts: Option<&[StandingAlert]>,
+) -> Result<Result<AnyStored, Fault>, RecordingError> {
     let mismatch = |message| RecordingError::Question { contract: recorded.contract.clone(), message };
     if recorded.contract != policy.contract() {
         return Err(mismatch(format!("the component speaks version {}", policy.contract())));
     }
-    let case = policy.0.contract.clone().ask_again(&recorded.question).map_err(mismatch)?;
+    let mut case = policy.0.contract.clone().ask_again(&recorded.question).map_err(mismatch)?;
+    if let (Some(alerts), Some(stored)) = (alerts, &recorded.alerts)
+        && Some(case.put_alerts(alerts)?) != stored.given
+    {
+        return Err(mismatch("the stored signals are not what the policy was given".to_owned()));
+    }
     let header = Header {
         contract: recorded.contract.clone(),
         policy: recorded.policy.clone(),
@@ -109,6 +132,7 @@ fn again(policy: &Policy, recorded: &AnyStored) -> Result<Result<AnyStored, Faul
         limits: recorded.limits.clone(),
         granted: recorded.granted.clone(),
         role: recorded.role,
+        alerts: recorded.alerts.clone(),
     };
     let mut deciding = Deciding::with_case(policy.clone(), header, case);
     for round in &recorded.rounds {

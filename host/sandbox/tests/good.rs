@@ -100,7 +100,7 @@ fn numbers_that_are_none_survive_a_recording() {
     deciding.add_facts(vec![all]).expect("answers");
     deciding.call();
     let recording = deciding.finish().expect("records");
-    let replayed = ripcord_sandbox::replay(&policy, &recording).expect("replays");
+    let replayed = ripcord_sandbox::replay(&policy, &recording, &Default::default()).expect("replays");
     assert_eq!(replayed, ripcord_sandbox::Replayed::Same { fuel: ripcord_sandbox::FuelCheck::Same });
     let value: ciborium::Value = canonical::from_cbor(&recording).expect("cbor");
     assert_eq!(canonical::cbor(&value).expect("cbor"), recording, "one form only");

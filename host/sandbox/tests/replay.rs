@@ -2,13 +2,15 @@
 
 #![allow(clippy::panic, reason = "a test says what it found")]
 
+use std::collections::BTreeMap;
+
 use crate::kit::{ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, fact, limits, question, sandbox};
 use ciborium::Value;
 use ripcord_core::canonical;
 use ripcord_core::fact::Request;
 use ripcord_sandbox::{
     Difference, FaultKind, FuelCheck, Limits, Policy, Progress, RecordedEnd, Recording, RecordingError,
-    Replayed, prune, replay,
+    Replayed, prune,
 };
 
 /// Asks for live, logs, and rolls back to nothing but a text: it stands down if the fact's id begins with `f`, else ignores.
@@ -25,6 +27,11 @@ fn judges_its_fact() -> Guest {
         ),
         "(data (i32.const 40000) \"seen!\")",
     )
+}
+
+/// A decision that refers to nothing, made again.
+fn replay(policy: &Policy, recording: &[u8]) -> Result<Replayed, RecordingError> {
+    ripcord_sandbox::replay(policy, recording, &BTreeMap::new())
 }
 
 fn load(guest: &Guest) -> Policy {
@@ -188,8 +195,8 @@ fn recordings_that_cannot_be_used() {
     let recording = record(&policy, &limits());
     let other = load(&Guest { version: "1.0.1".into(), ..judges_its_fact() });
     assert!(matches!(replay(&other, &recording), Err(RecordingError::OtherPolicy { .. })));
-    let newer = doctor(&recording, &["format"], |at| *at = Value::Integer(2.into()));
-    assert!(matches!(replay(&policy, &newer), Err(RecordingError::Format(2))));
+    let newer = doctor(&recording, &["format"], |at| *at = Value::Integer(3.into()));
+    assert!(matches!(replay(&policy, &newer), Err(RecordingError::Format(3))));
     let odd = doctor(&recording, &["question", "trigger"], |at| *at = Value::Null);
     assert!(matches!(replay(&policy, &odd), Err(RecordingError::Question { .. })));
     let elsewhere = doctor(&recording, &["contract"], |at| *at = Value::Text("0.0.9".into()));

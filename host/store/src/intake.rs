@@ -2,10 +2,13 @@
 
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::Signal;
-use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal};
+use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal, UnreadableSignal};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
+
+/// Signals that wait are handed out in lists of so many bytes at most; one that is larger comes alone.
+const WAITING_BYTES_MAX: usize = 4 << 20;
 
 /// A signal as the table has it; made on the caller's thread.
 #[derive(Debug)]
@@ -141,24 +144,63 @@ pub(crate) fn signals(
     let mut rows = match wanted {
         Wanted::Unrouted => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, consumed FROM signals WHERE service IS NULL AND consumed = 0
-                 ORDER BY position DESC LIMIT ?1",
+                "SELECT body, source, service, times, consumed, id FROM signals WHERE service IS NULL AND consumed = 0
+                 ORDER BY position DESC",
             )?;
-            statement.query([limit])?
+            statement.query([])?
         }
         Wanted::Waiting(service) => {
             statement = connection.prepare_cached(
-                "SELECT body, source, service, times, consumed FROM signals WHERE service = ?1 AND consumed = 0
-                 ORDER BY position LIMIT ?2",
+                "SELECT body, source, service, times, consumed, id FROM signals WHERE service = ?1 AND consumed = 0
+                 ORDER BY position",
             )?;
-            statement.query(params![service.as_str(), limit])?
+            statement.query([service.as_str()])?
         }
     };
+    // The statement has no limit of its own: rows that cannot be read must not take the place of those that can.
     let mut signals = Vec::new();
-    while let Some(row) = rows.next()? {
-        signals.push(stored(row)?);
+    let mut bytes = 0;
+    while signals.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let size = row.get_ref(0)?.as_bytes().map_or(0, <[u8]>::len);
+        if matches!(wanted, Wanted::Waiting(_)) && bytes + size > WAITING_BYTES_MAX && !signals.is_empty() {
+            break;
+        }
+        match stored(row) {
+            Ok(signal) => {
+                bytes += size;
+                signals.push(signal);
+            }
+            Err(fault) => {
+                let id: String = row.get(5).unwrap_or_default();
+                tracing::warn!(id, error = %StoreError::from(fault), "a signal cannot be read and is passed over");
+            }
+        }
     }
     Ok(signals)
+}
+
+/// Signals that [`signals`] passes over, among the `limit` of `service` that wait longest: what can be read before them does not wait for long.
+pub(crate) fn unreadable(
+    connection: &Connection,
+    service: &ServiceName,
+    limit: u32,
+) -> Result<Vec<UnreadableSignal>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body, source, service, times, consumed, id FROM signals WHERE service = ?1 AND consumed = 0
+         ORDER BY position LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![service.as_str(), limit])?;
+    let mut unreadable = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(fault) = stored(row) {
+            let id: String = row.get(5)?;
+            let id = SignalId::new(id).map_err(|error| damaged("a signal's id", error))?;
+            unreadable.push(UnreadableSignal { id, why: StoreError::from(fault).to_string() });
+        }
+    }
+    Ok(unreadable)
 }
 
 fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {

@@ -10,6 +10,7 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{
     Accepted, Append, IncidentLine, NewSignal, SignalFilter, Store, StoreError, StoredSignal,
+    UnreadableSignal,
 };
 use rusqlite::Connection;
 
@@ -117,6 +118,15 @@ impl Store for SqliteStore {
     async fn signals(&self, filter: SignalFilter<'_>, limit: u32) -> Result<Vec<StoredSignal>, StoreError> {
         let wanted = Wanted::from(filter);
         self.readers.run(move |connection| intake::signals(connection, &wanted, limit)).await
+    }
+
+    async fn unreadable_signals(
+        &self,
+        service: &ServiceName,
+        limit: u32,
+    ) -> Result<Vec<UnreadableSignal>, StoreError> {
+        let service = service.clone();
+        self.readers.run(move |connection| intake::unreadable(connection, &service, limit)).await
     }
 
     async fn services_with_signals(&self) -> Result<Vec<ServiceName>, StoreError> {

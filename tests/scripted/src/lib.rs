@@ -21,6 +21,8 @@ ripcord_sdk::export!(Scripted: trigger, planner, approval, verification);
 pub struct Settings {
     /// When to ask again.
     pub recheck: Duration,
+    /// Whether its trigger faults whatever it is asked.
+    pub broken: bool,
     /// The urgency of its rollbacks.
     pub urgency: ripcord_sdk::settings::Urgency,
     /// A safe mode that it puts at the end of its ladder.
@@ -67,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             recheck: seconds(1),
+            broken: false,
             urgency: ripcord_sdk::settings::Urgency::Urgent,
             fallback: None,
             approval: Word::Grant,
@@ -92,6 +95,9 @@ impl Trigger for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Metric];
 
     fn assess(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<Assessment> {
+        if settings.broken {
+            return Err(Stop::fail("its settings say so"));
+        }
         if case.signals.iter().any(|signal| signal.rule == "fault") {
             return Err(Stop::fail("a signal of the rule `fault` came"));
         }

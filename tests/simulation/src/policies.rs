@@ -108,7 +108,7 @@ impl NativePolicy for Scripted {
 }
 
 fn assess(input: &TriggerInput, settings: &Settings) -> Result<Step, FaultKind> {
-    if input.signals.iter().any(|signal| signal.rule == POISON) {
+    if input.signals.iter().any(|alert| alert.signal.rule == POISON) {
         return Err(FaultKind::Trap { code: "a signal that it cannot bear".to_owned() });
     }
     let request = Request::Metric(MetricQuery { source: None, query: "harm".to_owned(), at: None });
@@ -120,7 +120,7 @@ fn assess(input: &TriggerInput, settings: &Settings) -> Result<Step, FaultKind> 
     let Context { now, memo, .. } = &input.context;
     let raised = memo.as_ref().is_some_and(|memo| memo.bytes == b"raised");
     let resolved = !input.signals.is_empty()
-        && input.signals.iter().all(|signal| signal.status == SignalStatus::Resolved);
+        && input.signals.iter().all(|alert| alert.signal.status == SignalStatus::Resolved);
     let (verdict, memo) = match harm {
         None => (TriggerVerdict::Watch(*now + Millis(settings.recheck_ms)), raised),
         Some(harm) if harm > 0.5 => {

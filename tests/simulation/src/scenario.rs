@@ -129,6 +129,8 @@ fn breaker(dice: &Dice) -> Breaker {
 fn deadlines(dice: &Dice) -> Deadlines {
     let within = |most: u64| Millis::seconds(dice.between(most / 4, most));
     Deadlines {
+        // Longer than any call that comes back.
+        call: Millis::seconds(dice.between(20, 90)),
         evidence: within(20),
         planning: within(90),
         approval: within(600),
@@ -143,6 +145,9 @@ fn deadlines(dice: &Dice) -> Deadlines {
         soak: within(120),
         probation: within(400),
         known_good: Millis::hours(24),
+        watch_floor: Millis(dice.pick(&[100, 1_000, 5_000])),
+        healthy: within(120),
+        reopen_after: dice.pick(&[Millis(0), Millis::minutes(5), Millis::hours(4)]),
     }
 }
 

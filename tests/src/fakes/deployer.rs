@@ -115,6 +115,7 @@ impl Deployer for FakeDeployer {
 
     async fn live(&self) -> Result<Live, PortError> {
         for_system(SYSTEM, self.wire.fuse.point("before live")).await;
+        for_system(SYSTEM, self.wire.answers("live")).await;
         let state = self.wire.world.at(&self.wire.service, |outside| {
             if outside.deployer_down {
                 return None;
@@ -157,6 +158,7 @@ impl Deployer for FakeDeployer {
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         self.wire.fuse.point("before probe").await;
+        self.wire.answers("probe").await;
         let probe = self.wire.world.at(&self.wire.service, |outside| match self.class {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".into()),
             _ if outside.coming.is_some() => Probe::Underway("0 of 1 replicas".into()),

@@ -18,6 +18,15 @@ use crate::clock::TestClock;
 use crate::fuse::Fuse;
 use crate::world::World;
 
+impl Wire {
+    /// Returns unless `call` hangs now.
+    async fn answers(&self, call: &str) {
+        if self.world.of(&self.service).hangs.contains(call) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// What every fake of a service holds.
 #[derive(Debug, Clone)]
 pub struct Wire {

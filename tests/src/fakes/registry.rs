@@ -74,6 +74,7 @@ impl Registry for FakeRegistry {
 
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.wire.fuse.point("before versions").await;
+        self.wire.answers("versions").await;
         let mut listed = self.listed()?;
         listed.truncate(limit as usize);
         self.wire.fuse.point("after versions").await;
@@ -100,6 +101,7 @@ impl Registry for FakeRegistry {
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
         self.wire.fuse.point("before fetch").await;
+        self.wire.answers("fetch").await;
         let name = version.version.as_str();
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down || outside.artefacts_away {
@@ -125,6 +127,7 @@ impl Registry for FakeRegistry {
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
         self.wire.fuse.point("before mark").await;
+        self.wire.answers("mark").await;
         self.wire.world.at(&self.wire.service, |outside| match mark {
             Mark::Held { incident } => {
                 drop(outside.marks.insert(version.to_string(), incident.to_owned()));
@@ -137,6 +140,7 @@ impl Registry for FakeRegistry {
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         self.wire.fuse.point("before promoted").await;
+        self.wire.answers("promoted").await;
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down || outside.promotion_fault == Some(PromotionFault::Away) {
             return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));

@@ -149,6 +149,7 @@ impl RequestLog for FakeLog {
 
     async fn preserve(&self, _: Window, _: u64) -> Result<LogPiece, PortError> {
         self.wire.fuse.point("before request log").await;
+        self.wire.answers("request log").await;
         let piece = LogPiece { bytes: b"{\"id\":\"1\"}\n".to_vec(), lines: 1, truncated: false };
         self.wire.fuse.point("after request log").await;
         Ok(piece)
@@ -191,6 +192,7 @@ impl Metrics for FakeMetrics {
 
     async fn instant(&self, _: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
         self.wire.fuse.point("before metric").await;
+        self.wire.answers("metric").await;
         let value = self.harm()?;
         self.wire.fuse.point("after metric").await;
         Ok(vec![Sample { labels: Vec::new(), value, at }])
@@ -198,6 +200,7 @@ impl Metrics for FakeMetrics {
 
     async fn range(&self, _: &str, window: Window, step: Millis) -> Result<Vec<Series>, Unavailable> {
         self.wire.fuse.point("before range").await;
+        self.wire.answers("metric").await;
         let value = self.harm()?;
         self.wire.fuse.point("after range").await;
         let steps = window.end.since(window.start).0 / step.0.max(1);

@@ -15,7 +15,8 @@ pub(crate) struct Marks {
     folder: PathBuf,
 }
 
-/// The mark of one run. Dropping it says that the run has ended, whoever still holds the lock.
+/// The mark of one run. It is held until [`Mark::ended`]; where it is dropped before, by whoever is left of the program: a program that does not let itself
+/// be ended may still do what it was started for.
 #[derive(Debug)]
 pub(crate) struct Mark {
     dir: Dir,
@@ -28,17 +29,20 @@ impl Marks {
         Self { folder }
     }
 
-    /// Begins a run under `key`. A mark that an earlier run has left under it is forgotten.
-    pub(crate) fn begin(&self, key: &str) -> io::Result<Mark> {
+    /// Begins a run under `key`; none while an earlier one under it has not ended. A mark that it has left is forgotten.
+    pub(crate) fn begin(&self, key: &str) -> io::Result<Option<Mark>> {
         Dir::create_ambient_dir_all(&self.folder, ambient_authority())?;
         let dir = Dir::open_ambient_dir(&self.folder, ambient_authority())?;
+        if self.is_held(key)? {
+            return Ok(None);
+        }
         match dir.remove_file(key) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let lock = dir.open_with(key, OpenOptions::new().read(true).write(true).create_new(true))?.into_std();
         lock.lock()?;
-        Ok(Mark { dir, name: key.to_owned(), lock })
+        Ok(Some(Mark { dir, name: key.to_owned(), lock }))
     }
 
     /// Whether a run under `key` has not ended.
@@ -64,8 +68,9 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
-    fn drop(&mut self) {
+impl Mark {
+    /// The host saw the program end: whoever still holds the lock has nothing more to do with the run.
+    pub(crate) fn ended(self) {
         // A mark that stays is free, and so says the same.
         let _ = self.lock.unlock();
         let _ = self.dir.remove_file(&self.name);
@@ -81,27 +86,43 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let marks = Marks::new(folder.path().join("runs"));
         assert!(!marks.is_held("key").unwrap(), "nothing was begun yet");
-        let mark = marks.begin("key").unwrap();
+        let mark = marks.begin("key").unwrap().unwrap();
         let mut program = std::process::Command::new("sh");
-        let mut program = program.args(["-c", "sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
+        let mut program =
+            program.args(["-c", "exec sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
         assert!(marks.is_held("key").unwrap());
         assert!(!marks.is_held("other").unwrap());
-        drop(mark);
+        mark.ended();
         assert!(!marks.is_held("key").unwrap(), "the host saw it end, whoever else holds it");
         program.kill().unwrap();
         program.wait().unwrap();
     }
 
     #[test]
-    fn a_new_run_forgets_the_mark_of_an_old_one() {
+    fn a_run_that_was_given_up_is_held_by_what_is_left_of_its_program_and_none_begins_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::new(folder.path().join("runs"));
+        let mark = marks.begin("key").unwrap().unwrap();
+        let mut program = std::process::Command::new("sh");
+        let mut program =
+            program.args(["-c", "exec sleep 600"]).stdin(mark.stdin().unwrap()).spawn().unwrap();
+        drop(mark);
+        assert!(marks.is_held("key").unwrap());
+        assert!(marks.begin("key").unwrap().is_none());
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert!(marks.begin("key").unwrap().is_some(), "nobody is left");
+    }
+
+    #[test]
+    fn a_new_run_forgets_the_mark_of_one_that_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let marks = Marks::new(folder.path().to_owned());
-        let old = marks.begin("key").unwrap();
-        let new = marks.begin("key").unwrap();
+        drop(marks.begin("key").unwrap().unwrap());
+        let new = marks.begin("key").unwrap().unwrap();
         assert!(marks.is_held("key").unwrap());
-        drop(new);
+        new.ended();
         assert!(!marks.is_held("key").unwrap());
-        drop(old);
         assert!(marks.begin("a/../../b").is_err(), "nothing outside the folder");
     }
 }

@@ -17,6 +17,7 @@ use ripcord_core::target::{ArtefactFile, artefact_digest};
 use ripcord_ports::{ErrorKind, PortError};
 
 use crate::artefact::{self, Listed};
+use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 use super::written::{Content, Written};
@@ -30,6 +31,8 @@ const NOTE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct ModelFolder {
     paths: Arc<Paths>,
+    /// One piece of work at a time, for as long as it lasts: one that was given up still holds its place until it has stopped.
+    work: FileWork,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl ModelFolder {
             None => return Err(wrong()),
         };
         Ok(Self {
+            work: FileWork::exclusive(format!("the model folder `{}`", path.display())),
             paths: Arc::new(Paths {
                 parent: parent.to_owned(),
                 name: name.to_owned(),
@@ -117,12 +121,23 @@ impl ModelFolder {
         self.with(move |swap| Ok(swap.digest_of(&version))).await.ok().flatten()
     }
 
+    /// Runs a look at what is to be placed, with the same room.
+    pub(super) async fn check(
+        &self,
+        look: impl FnOnce() -> Result<(), PortError> + Send + 'static,
+    ) -> Result<(), PortError> {
+        self.work.run(move |_| look()).await
+    }
+
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Swap<'_>) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let paths = Arc::clone(&self.paths);
-        folder::blocking(move || work(&Swap { dir: folder::open(&paths.parent)?, paths: &paths })).await
+        let work = move |given_up: &GivenUp| {
+            work(&Swap { dir: folder::open(&paths.parent)?, paths: &paths, given_up })
+        };
+        self.work.run(work).await
     }
 }
 
@@ -130,10 +145,13 @@ impl ModelFolder {
 struct Swap<'a> {
     dir: Dir,
     paths: &'a Paths,
+    /// Once it is given up, nothing that takes effect is begun; what was begun is finished by the next work's recovery.
+    given_up: &'a GivenUp,
 }
 
 impl Swap<'_> {
     fn place(&self, content: &Content) -> Result<(), PortError> {
+        self.still_wanted()?;
         let whole = content.whole();
         let mut note = self.recover()?;
         if note.as_ref().is_some_and(|note| note.phase == Phase::Placed && note.whole() != whole) {
@@ -159,6 +177,7 @@ impl Swap<'_> {
         if before != Before::Same {
             folder::remove(&self.dir, &self.paths.previous).map_err(self.failed("clean up beside"))?;
             self.fill_next(content)?;
+            self.still_wanted()?;
             self.write(&note)?;
             self.swap_in().map_err(self.failed("swap"))?;
         }
@@ -171,12 +190,23 @@ impl Swap<'_> {
         folder::remove(&self.dir, next).map_err(self.failed("clean up beside"))?;
         self.dir.create_dir(next).map_err(self.failed("write beside"))?;
         let into = self.dir.open_dir(next).map_err(self.failed("write beside"))?;
-        artefact::copy(&content.staged.dir, &into, &content.staged.files, "the staged artefact")?;
+        artefact::copy(
+            &content.staged.dir,
+            &into,
+            &content.staged.files,
+            "the staged artefact",
+            self.given_up,
+        )?;
         content
             .written
             .iter()
             .try_for_each(|written| write_new(&into, written))
             .map_err(self.failed("write beside"))
+    }
+
+    /// Nobody waits for what was given up, and what comes in its place may be something else.
+    fn still_wanted(&self) -> Result<(), PortError> {
+        self.given_up.check().map_err(self.failed("replace"))
     }
 
     /// `next` takes the place of the folder, which becomes `previous`.
@@ -195,6 +225,7 @@ impl Swap<'_> {
     }
 
     fn put_back(&self) -> Result<(), PortError> {
+        self.still_wanted()?;
         let Some(mut note) = self.recover()?.filter(|note| note.phase == Phase::Placed) else {
             return Ok(());
         };

@@ -62,7 +62,7 @@ impl Preflight {
     ) -> Result<Beside, PortError> {
         let checked = content.clone();
         let model = self.model().to_owned();
-        folder::blocking(move || names_only(&checked, &model)).await?;
+        self.folder.check(move || names_only(&checked, &model)).await?;
         if self.folder.whose().await? == Whose::SomeoneElses {
             return Err(PortError::new(
                 ErrorKind::Conflict,

@@ -8,6 +8,7 @@ use ripcord_core::target::artefact_digest;
 use ripcord_ports::{ErrorKind, PortError};
 
 use super::{Artefact, FILES, MANIFEST, Manifest};
+use crate::file_work::GivenUp;
 use crate::{artefact, folder};
 
 /// Writes `manifest` into a version's folder, beside and renamed.
@@ -55,7 +56,13 @@ pub fn register(root: &Path, mut manifest: Manifest, files: &Path) -> Result<Dig
         model.create_dir(&beside).map_err(failed)?;
         let version = model.open_dir(&beside).map_err(failed)?;
         version.create_dir(FILES).map_err(failed)?;
-        artefact::copy(&from, &version.open_dir(FILES).map_err(failed)?, &listed, &what)?;
+        artefact::copy(
+            &from,
+            &version.open_dir(FILES).map_err(failed)?,
+            &listed,
+            &what,
+            &GivenUp::default(),
+        )?;
         write_manifest(&version, &manifest)?;
         // A folder is only replaced by a rename if it is empty, which a version never is.
         model.rename(&beside, &model, manifest.version.as_str()).map_err(|error| match error.kind() {

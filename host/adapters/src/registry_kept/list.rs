@@ -8,6 +8,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::registry::RegistryVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 const FORMAT: u32 = 1;
@@ -32,11 +33,13 @@ pub(super) struct KeptList {
     dir: Arc<Dir>,
     file: String,
     state: Arc<Mutex<State>>,
+    files: FileWork,
 }
 
 impl KeptList {
     pub(super) fn new(dir: Arc<Dir>, service: &ServiceName) -> Self {
-        Self { dir, file: format!("{service}.json"), state: Arc::new(Mutex::new(State::NotRead)) }
+        let files = FileWork::new("the folder of lists kept at hand");
+        Self { dir, file: format!("{service}.json"), state: Arc::new(Mutex::new(State::NotRead)), files }
     }
 
     /// Keeps a list, unless one at hand is as young and longer.
@@ -49,7 +52,7 @@ impl KeptList {
             return;
         }
         let (dir, file, state) = (self.dir.clone(), self.file.clone(), self.state.clone());
-        let written = folder::blocking(move || {
+        let write = move |_: &GivenUp| {
             let bytes = serde_json::to_vec(&now).unwrap_or_default();
             if bytes.is_empty() || bytes.len() as u64 > BYTES_MAX {
                 tracing::warn!(
@@ -63,9 +66,8 @@ impl KeptList {
                 .map_err(|error| folder::local(error, "cannot keep the registry's list"))?;
             *state.lock().unwrap_or_else(PoisonError::into_inner) = State::Read(Some(now));
             Ok(())
-        })
-        .await;
-        if let Err(error) = written {
+        };
+        if let Err(error) = self.files.run(write).await {
             tracing::warn!(%error, "the registry's list is not kept at hand");
         }
     }
@@ -73,7 +75,7 @@ impl KeptList {
     /// The list that is kept, and when the registry gave it.
     pub(super) async fn kept(&self) -> Option<(Vec<RegistryVersion>, UnixMillis)> {
         let (dir, file, state) = (self.dir.clone(), self.file.clone(), self.state.clone());
-        let read = folder::blocking(move || {
+        let read = move |_: &GivenUp| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             if let State::NotRead = *state {
                 // A file that is missing or does not decode is made anew with the next answer.
@@ -85,7 +87,7 @@ impl KeptList {
                 State::Read(Some(kept)) => Ok(Some((kept.versions.clone(), kept.listed_at))),
                 _ => Ok(None),
             }
-        });
-        read.await.ok().flatten()
+        };
+        self.files.run(read).await.ok().flatten()
     }
 }

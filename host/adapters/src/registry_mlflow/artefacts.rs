@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use super::api::{Api, Right};
 use super::mlmodel;
 use super::wire::{Entry, ListAnswer};
-use crate::folder::{blocking, local};
+use crate::file_work::FileWork;
+use crate::folder::local;
 use crate::{artefact, http};
 
 /// Calls that are under way together.
@@ -168,7 +169,7 @@ pub(super) async fn fetch(
     api: &Api,
     root: &Root,
     files: Vec<Found>,
-    into: &Arc<Dir>,
+    into: (&Arc<Dir>, &FileWork),
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
@@ -200,7 +201,7 @@ async fn fetch_one(
     api: &Api,
     root: &Root,
     file: &Found,
-    into: &Arc<Dir>,
+    (into, work): (&Arc<Dir>, &FileWork),
     bytes_max: u64,
     what: &str,
 ) -> Result<ArtefactFile, PortError> {
@@ -212,7 +213,7 @@ async fn fetch_one(
     let limit = file.bytes.unwrap_or(bytes_max);
     let (pieces, writer) = mpsc::channel(PIECES);
     let (dir, path, of) = (Arc::clone(into), file.path.clone(), what.to_owned());
-    let writing = blocking(move || write(&dir, &path, writer, &of));
+    let writing = work.run(move |_| write(&dir, &path, writer, &of));
     let reading = async move {
         let mut bytes = 0_u64;
         while let Some(piece) = body.next().await? {

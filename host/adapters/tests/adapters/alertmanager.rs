@@ -107,7 +107,6 @@ fn every_recorded_payload_is_taken_in() {
 
 #[test]
 fn other_payloads_are_refused_with_a_sentence() {
-    let alert = |alert: &str| format!(r#"{{"version":"4","alerts":[{alert}]}}"#);
     let check = |body: &str, expected: &str| {
         let message = parse(body.as_bytes()).unwrap_err().to_string();
         assert!(message.contains(expected), "{body}: {message}");

@@ -321,3 +321,35 @@ fn configurations_are_checked_before_anything_runs() {
     let text = "shift = [\"x\"]\nlive = [\"y\"]\neffect = \"observable\"\nprof = \"answer\"";
     assert!(toml::from_str::<CommandDeployerConfig>(text).unwrap_err().to_string().contains("prof"));
 }
+
+#[tokio::test]
+async fn a_shift_whose_program_left_something_running_is_not_made_beside_it_and_a_probe_waits_for_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let stop = root.path().join("stop");
+    // A child that leaves the program's group, so that ending that does not end it. A shell gives its background no standard input by itself.
+    let script = format!(
+        "exec 3<&0; setsid sh -c 'while ! test -e {}; do sleep 0.05; done' <&3 & wait",
+        stop.display()
+    );
+    let mut config = deployer_config(root.path(), EffectClass::Observable);
+    config.shift = vector(&["sh", "-c", &script]);
+    config.surroundings = ripcord_adapters::CommandSurroundings { deadline_ms: 2_000, ..Default::default() };
+    let adapter = CommandDeployer::new(config, &shared()).unwrap();
+    let (registry, folders) = (tempfile::tempdir().unwrap(), Folders::default());
+    let [one, _] = settable(registry.path(), &folders).await;
+    let order = deployer::order("k", &one, Scripted::before());
+    let error = adapter.shift(&order).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::TimedOut, Applied::Unknown), "{error}");
+    let error = adapter.probe(&order).await.unwrap_err();
+    assert!(error.to_string().contains("has not ended"), "{error}");
+    let error = adapter.shift(&order).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::TimedOut, Applied::Unknown), "{error}");
+    assert!(error.to_string().contains("has not ended"), "{error}");
+    std::fs::write(&stop, "").unwrap();
+    let ended = async {
+        while adapter.probe(&order).await.is_err_and(|error| error.to_string().contains("has not ended")) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("it ends");
+}

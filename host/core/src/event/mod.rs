@@ -35,11 +35,14 @@ pub use planning::{
     Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
-pub use promotion::{InProduction, ProductionWatched, Promoted, PromotionWord};
+pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{
     PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
 };
-pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord, TriggersAsked};
+pub use watching::{
+    LatchLifted, PullRequested, Reason, SignalsSetAside, SignalsTaken, TriggerAsked, TriggerWord,
+    TriggersAsked,
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,8 +50,10 @@ pub use watching::{PullRequested, Reason, SignalTaken, TriggerAsked, TriggerWord
 pub enum Event {
     /// The effective configuration, at start and at every change.
     Configured(Configured),
-    /// A signal left the intake and entered the journal.
-    SignalTaken(SignalTaken),
+    /// A group of signals left the intake and entered the journal.
+    SignalsTaken(SignalsTaken),
+    /// Signals in the intake cannot be read, and are kept there.
+    SignalsSetAside(SignalsSetAside),
     /// The trigger policies were asked.
     TriggersAsked(TriggersAsked),
     /// A person asked for a rollback.
@@ -113,6 +118,8 @@ pub enum Event {
     Resumed(PersonSaid),
     /// A person lifted a hold.
     HoldLifted(AboutHold),
+    /// A person let a trigger open incidents again.
+    LatchLifted(LatchLifted),
     /// A person vouched for a version.
     Adopted(Adopted),
     /// An instant that was waited for has come.

@@ -31,6 +31,29 @@ pub struct ProductionWatched {
     pub live: Observed,
     /// What the registry said is in production.
     pub in_production: InProduction,
+    /// What could not be read for so long that people are to be told.
+    #[serde(default)]
+    pub unread: Vec<ProductionPart>,
+}
+
+/// A part of production that is read by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductionPart {
+    /// What is live.
+    Live,
+    /// The registry's production name.
+    Name,
+}
+
+impl ProductionPart {
+    /// For people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "what is live",
+            Self::Name => "the registry's production name",
+        }
+    }
 }
 
 /// The registry's production name was to follow a rollback.

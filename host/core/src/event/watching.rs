@@ -2,32 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{AlertKey, AlertWord};
 use crate::blob::BlobRef;
-use crate::name::{IncidentId, PersonName, RoleName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
 use crate::role::Urgency;
-use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
 use super::{Decision, MemoRef, Said};
 
-/// A signal in the journal.
+/// A group of signals in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SignalTaken {
-    /// Which.
-    pub signal: SignalId,
-    /// Where it came from.
-    pub origin: Origin,
-    /// Whether the alert holds.
-    pub status: SignalStatus,
-    /// How bad it is.
-    pub severity: Severity,
-    /// When the alert began.
-    pub started_at: UnixMillis,
-    /// When it was taken in.
-    pub received_at: UnixMillis,
-    /// All of it.
+pub struct SignalsTaken {
+    /// How many.
+    pub signals: u32,
+    /// All of them (JSON list of [`crate::signal::Signal`]), in the order in which they were taken in.
     pub content: BlobRef,
+    /// The alerts that they are about, each with its newest word.
+    pub alerts: Vec<AlertWord>,
+}
+
+/// Signals that were taken in and cannot be read: they are kept in the intake, and no trigger is asked about them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalsSetAside {
+    /// Which.
+    pub signals: Vec<SignalId>,
+    /// Why, a line each.
+    pub why: BlobRef,
 }
 
 /// A trigger's word.
@@ -68,13 +69,24 @@ pub struct TriggerAsked {
     pub said: Said<TriggerWord>,
     /// What it remembers now; none leaves nothing. A fault keeps the old.
     pub memo: Option<MemoRef>,
+    /// Alerts that it faulted on: what it said is about the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<AlertKey>,
+    /// How many alerts were not asked about, because the search for these has a bound: it is asked again at once.
+    #[serde(default)]
+    pub left: u32,
+    /// The calls by which these were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searched: Vec<Decision>,
 }
 
-/// All triggers, asked about the same signals at the same instant.
+/// All triggers, asked about the same alerts at the same instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TriggersAsked {
-    /// The signals they were given.
-    pub signals: Vec<SignalId>,
+    /// They were asked about all words up to this one that waited ([`crate::service::Alert::order`]).
+    pub up_to: u64,
+    /// How many words there were when they were asked.
+    pub seen: u64,
     /// In the order of the configuration.
     pub asked: Vec<TriggerAsked>,
 }
@@ -94,4 +106,15 @@ pub struct PullRequested {
     pub reason: BlobRef,
     /// How fast.
     pub urgency: Urgency,
+}
+
+/// A person let a trigger open incidents again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatchLifted {
+    /// Which trigger.
+    pub trigger: PolicyName,
+    /// Who.
+    pub person: PersonName,
+    /// Why.
+    pub reason: BlobRef,
 }

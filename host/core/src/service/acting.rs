@@ -35,6 +35,11 @@ impl Service {
         self.terms.as_ref().map(|terms| terms.deadlines).unwrap_or_default()
     }
 
+    /// The promise of the deployer in force; without terms nothing is promised.
+    fn effect_class(&self) -> EffectClass {
+        self.terms.as_ref().map_or(EffectClass::Blind, |terms| terms.deployer)
+    }
+
     /// The acting state of the open incident, if `rung` is the one at hand.
     pub(super) fn acting(&mut self, rung: u32) -> Result<&mut Acting, Illegal> {
         match self.incident.as_mut().map(|incident| &mut incident.phase) {
@@ -116,12 +121,16 @@ impl Service {
             if at < waiting.since + limit {
                 self.acting(read.rung)?.step = StepState::Guarding(waiting.later(at));
             } else {
-                self.need_person(NeedKind::WhatNow, "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull`");
+                self.guard_timed_out();
             }
         } else {
             self.plan_again();
         }
         Ok(())
+    }
+
+    pub(super) fn guard_timed_out(&mut self) {
+        self.need_person(NeedKind::WhatNow, "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull`");
     }
 
     /// Another live than the one that was approved voids the plan.
@@ -214,13 +223,14 @@ impl Service {
         let at = self.at;
         let paused = self.paused_by.is_some();
         self.is_at_hand(began.plan)?;
+        let class = self.effect_class();
         let acting = self.acting(began.rung)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
         let late = at > shifting.since + GUARD_HOLDS;
-        if paused || late || shifting.intent == Intent::Began || shifting.attempt != began.attempt {
+        if paused || late || shifting.intent.is_begun() || shifting.attempt != began.attempt {
             return Err(Illegal::Stale);
         }
-        shifting.intent = Intent::Began;
+        shifting.intent = Intent::Began { class };
         acting.attempts = began.attempt;
         acting.begun += 1;
         let automatic = acting.grant.authority == Authority::Policies && began.attempt == 1;
@@ -251,9 +261,7 @@ impl Service {
     fn in_flight(&mut self, plan: Digest, rung: u32, attempt: u32) -> Result<Shifting, Illegal> {
         self.is_at_hand(plan)?;
         match self.acting(rung)?.step {
-            StepState::Shifting(shifting)
-                if shifting.attempt == attempt && shifting.intent == Intent::Began =>
-            {
+            StepState::Shifting(shifting) if shifting.attempt == attempt && shifting.intent.is_begun() => {
                 Ok(shifting)
             }
             _ => Err(Illegal::Stale),
@@ -337,8 +345,7 @@ impl Service {
 
     fn shift_unknown(&mut self, rung: u32, shifting: Shifting) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
-        let class = self.terms.as_ref().map_or(EffectClass::Blind, |terms| terms.deployer);
-        if class == EffectClass::Blind || at >= shifting.since + limit {
+        if self.effect_class() == EffectClass::Blind || at >= shifting.since + limit {
             self.ask_what_happened();
         } else {
             self.acting(rung)?.step =
@@ -409,38 +416,24 @@ impl Service {
         }
     }
 
+    /// What is due again is due.
     pub(super) fn acting_woke(&mut self) {
-        let (at, deadlines) = (self.at, self.deadlines());
+        let at = self.at;
         let Some(incident) = &mut self.incident else { return };
         match &mut incident.phase {
             Phase::Planning(waiting) => clear(&mut waiting.due_at, at),
-            Phase::Acting(Acting { rung, step, seems_served, .. }) => match step {
-                StepState::Staging(waiting) | StepState::Guarding(waiting) => clear(&mut waiting.due_at, at),
-                StepState::Preflighting { waiting, .. } => {
-                    clear(&mut waiting.due_at, at);
-                    if at >= waiting.since + deadlines.preflight {
-                        let rung = *rung;
-                        drop(self.not_preflighted(rung, "its time was up"));
-                    }
-                }
+            Phase::Acting(Acting { step, .. }) => match step {
+                StepState::Staging(waiting)
+                | StepState::Guarding(waiting)
+                | StepState::Preflighting { waiting, .. } => clear(&mut waiting.due_at, at),
                 StepState::Shifting(Shifting { intent: Intent::NotBegun, since, .. }) => {
                     if at >= *since + GUARD_HOLDS {
                         self.guard_again();
                     }
                 }
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
-                StepState::ReadingBack { since } => {
-                    if at >= *since + deadlines.read_back {
-                        let (rung, served) = (*rung, *seems_served);
-                        self.read_back_failed(served, rung);
-                    }
-                }
-                StepState::Verifying { since, due_at, .. } => {
-                    clear(due_at, at);
-                    if at >= *since + deadlines.verification {
-                        self.verification_timed_out();
-                    }
-                }
+                StepState::Verifying { due_at, .. } => clear(due_at, at),
+                StepState::ReadingBack { .. } => {}
             },
             _ => {}
         }

@@ -1,13 +1,13 @@
 //! What others do to production: what is live and what the registry's production name points at are watched. A version that they put live is on
 //! probation until the verification policies have found it well for long enough; a held version that they bring back breaks its hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::verifying::Heard;
 use super::{Hold, HoldState, Illegal, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
-use crate::event::{InProduction, Observed, ProductionWatched, Reason, TrialPhase};
+use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
 use crate::role::Urgency;
@@ -30,8 +30,8 @@ pub struct Production {
     pub live: Option<Vec<VersionName>>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
     pub name: Option<InProduction>,
-    /// Live could not be read for so long that people were told: what others do goes unnoticed.
-    pub blind: bool,
+    /// What can no longer be read: people were told.
+    pub unread: BTreeSet<ProductionPart>,
 }
 
 /// A version that someone else put live, until it is known whether it is well.
@@ -65,28 +65,30 @@ impl Production {
     /// What is known after this look.
     #[must_use]
     pub fn after(&self, live: &Observed, name: &InProduction) -> Self {
-        let name = match name {
-            InProduction::Unknown(_) => self.name.clone(),
-            known => Some(known.clone()),
-        };
-        Self { name, ..self.after_live(live) }
+        let mut after = self.after_live(live);
+        if !matches!(name, InProduction::Unknown(_)) {
+            after.name = Some(name.clone());
+            after.unread.remove(&ProductionPart::Name);
+        }
+        after
     }
 
     /// What is known after live was read, and the registry was not.
     #[must_use]
     pub fn after_live(&self, live: &Observed) -> Self {
-        let blind = self.blind && matches!(live, Observed::Unknown(_));
-        let live = match live {
+        let mut after = self.clone();
+        match live {
             Observed::Serving(shares) => {
                 let served = shares.iter().filter(|share| share.weight.get() > 0.0);
                 let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
                 versions.sort();
                 versions.dedup();
-                Some(versions)
+                after.live = Some(versions);
+                after.unread.remove(&ProductionPart::Live);
             }
-            Observed::Unknown(_) => self.live.clone(),
-        };
-        Self { live, name: self.name.clone(), blind }
+            Observed::Unknown(_) => {}
+        }
+        after
     }
 
     /// The version that has all the traffic.
@@ -113,18 +115,7 @@ impl Service {
             return Err(Illegal::Stale);
         }
         self.see(&watched.live, &watched.in_production);
-        // Whoever looks says that it cannot be read only when that has gone on for long.
-        if matches!(watched.live, Observed::Unknown(_)) && !self.production.blind {
-            self.production.blind = true;
-            let held = self.holds.values().any(|hold| hold.state != HoldState::Lifted);
-            let what = if held { "a held version that comes back" } else { "what others put live" };
-            let text = format!(
-                "what is live of `{}` cannot be read, for {} by now: {what} goes unnoticed; mend the service or its deployer, `ripcord check` tries it",
-                self.name,
-                self.deadlines().no_data
-            );
-            self.tell_about(None, Topic::ProductionUnread, Severity::Warning, text);
-        }
+        self.note_unread(watched);
         Ok(())
     }
 
@@ -133,10 +124,42 @@ impl Service {
         self.last_settled.as_ref().map(|incident| incident.id.clone())
     }
 
+    /// The shell tells what cannot be read only when that has lasted. People are told once, and again when it is back.
+    fn note_unread(&mut self, watched: &ProductionWatched) {
+        let new = |part: &ProductionPart| self.production.unread.insert(*part);
+        let now: Vec<_> = watched.unread.iter().copied().filter(new).map(ProductionPart::as_str).collect();
+        if now.is_empty() {
+            return;
+        }
+        let holds = self.holds.values().any(|hold| hold.state != HoldState::Lifted);
+        let (severity, what) = if holds {
+            (Severity::Critical, "a held version that comes back, and whatever else others put live,")
+        } else {
+            (Severity::Warning, "what others put live")
+        };
+        let text = format!(
+            "{} of `{}` cannot be read, for {} by now: {what} goes unnoticed; mend the service, its deployer or its registry, `ripcord check` tries them",
+            now.join(" and "),
+            self.name,
+            self.deadlines().no_data
+        );
+        self.tell_about(None, Topic::ProductionUnread, severity, text);
+    }
+
+    fn tell_read_again(&mut self, before: &BTreeSet<ProductionPart>) {
+        let back = before.difference(&self.production.unread);
+        let back: Vec<_> = back.copied().map(ProductionPart::as_str).collect();
+        if !back.is_empty() {
+            let text = format!("{} of `{}` can be read again: it is watched", back.join(" and "), self.name);
+            self.tell_about(None, Topic::ProductionReadAgain, Severity::Info, text);
+        }
+    }
+
     /// Takes in what production looks like, whoever looked.
     pub(super) fn see(&mut self, live: &Observed, name: &InProduction) {
         let before = self.production.clone();
         self.production = before.after(live, name);
+        self.tell_read_again(&before.unread);
         self.judge_holds(&before);
         if self.incident.is_none() {
             self.judge_live(&before);
@@ -196,8 +219,7 @@ impl Service {
             (Back::Named, None) => return,
         };
         let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
-        let signals = self.watching.asked_about();
-        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted, signals);
+        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted);
     }
 
     fn target_of(&self, version: VersionName) -> VersionTarget {
@@ -244,6 +266,10 @@ impl Service {
     pub(super) fn probation_judged(&mut self, heard: Heard, cause: Option<BlobRef>) -> Result<(), Illegal> {
         let (at, soak) = (self.at, self.deadlines().soak);
         let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
+        if heard == Heard::Healthy {
+            // What counts is that it is well at the end, so all are asked once more.
+            self.healthy.clear();
+        }
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
         let again = match heard {
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
@@ -260,6 +286,7 @@ impl Service {
         } else {
             probation.round += 1;
             probation.due_at = Some(again.min(ends_at));
+            self.age_healthy(again.min(ends_at));
         }
         Ok(())
     }
@@ -292,7 +319,7 @@ impl Service {
             facts: None,
         };
         let by = Origin::Policy(format!("probation of {}", version.version));
-        self.open(reason, by, None, None, self.watching.asked_about());
+        self.open(reason, by, None, None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =

@@ -9,10 +9,11 @@ use crate::event::{
 };
 use crate::fact::Outcome;
 use crate::live::Proof;
-use crate::name::{IncidentId, PersonName, PolicyName, SignalId, VersionName};
+use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
 use crate::plan::{Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
+use crate::terms::EffectClass;
 use crate::time::{Millis, UnixMillis};
 
 /// One episode of one service.
@@ -32,8 +33,8 @@ pub struct Incident {
     pub wanted: Option<Target>,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
-    /// Attached so far.
-    pub signals: Vec<SignalId>,
+    /// How many are attached so far.
+    pub signals: u64,
     /// What was preserved.
     pub evidence: Vec<EvidenceItem>,
     /// What could not be.
@@ -281,7 +282,17 @@ pub enum Intent {
     /// It was not begun.
     NotBegun,
     /// It was begun, and its outcome is not known.
-    Began,
+    Began {
+        /// The class of the deployer that it was ordered from. Another deployer's promise says nothing of this call.
+        class: EffectClass,
+    },
+}
+
+impl Intent {
+    /// Whether the shift may have happened.
+    pub const fn is_begun(self) -> bool {
+        matches!(self, Self::Began { .. })
+    }
 }
 
 /// Why a person must decide.
@@ -370,7 +381,7 @@ impl Incident {
             !acting.shifted.is_empty()
                 || match acting.step {
                     StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
-                    StepState::Shifting(shifting) => shifting.intent == Intent::Began,
+                    StepState::Shifting(shifting) => shifting.intent.is_begun(),
                     StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
                 }
         };

@@ -4,32 +4,42 @@
 //! `apply` over the journal and then `owed`: starting and restarting are one path.
 
 mod acting;
+mod alerts;
 mod authority;
 mod clock;
 mod consent;
 mod elsewhere;
 mod identity;
 mod incident;
+mod latch;
+mod limits;
 mod owed;
 mod pending;
 mod planning;
 mod preflight;
 mod promotion;
 #[cfg(test)]
+mod storm_tests;
+#[cfg(test)]
 mod tests;
 mod verifying;
 mod versions;
 mod watching;
 
+pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use elsewhere::{Probation, Production};
 pub use identity::Wanted;
 pub use incident::*;
+pub use latch::Latch;
 pub use pending::{Pending, PendingPart};
 pub use promotion::Promotion;
+pub use verifying::HealthyWord;
 pub use versions::{Hold, HoldState, KnownVersion};
-pub use watching::{Judged, TakenSignal, Watching};
+pub use watching::Watching;
 
 use std::collections::BTreeMap;
+
+use watching::is_same_trigger;
 
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
@@ -63,6 +73,8 @@ pub struct Service {
     pub memos: BTreeMap<(Role, PolicyName), MemoRef>,
     /// What is known of versions.
     pub versions: BTreeMap<VersionName, KnownVersion>,
+    /// Verification policies that found it well in an earlier round, which still counts.
+    pub healthy: BTreeMap<PolicyName, HealthyWord>,
     /// Marks that keep condemned versions out.
     pub holds: BTreeMap<VersionName, Hold>,
     /// Something may be held beside what is live, and is to be taken away.
@@ -125,6 +137,9 @@ pub enum Illegal {
     /// Nothing of that name.
     #[error("`{0}` has no hold on that version; `ripcord hold list` shows all")]
     NoHold(ServiceName),
+    /// Nothing of that name.
+    #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
+    NoLatch(ServiceName),
     /// The version is condemned.
     #[error("`{0}` is condemned; lift its hold before you vouch for it")]
     Condemned(VersionName),
@@ -208,6 +223,7 @@ impl Service {
             watching: Watching::default(),
             memos: BTreeMap::new(),
             versions: BTreeMap::new(),
+            healthy: BTreeMap::new(),
             holds: BTreeMap::new(),
             candidate: None,
             production: Production::default(),
@@ -237,7 +253,8 @@ impl Service {
         next.length += 1;
         match event {
             Event::Configured(configured) => next.configured(configured),
-            Event::SignalTaken(taken) => next.signal_taken(taken),
+            Event::SignalsTaken(taken) => next.signals_taken(taken),
+            Event::SignalsSetAside(aside) => next.signals_set_aside(aside),
             Event::TriggersAsked(asked) => next.triggers_asked(asked)?,
             Event::PullRequested(pull) => next.pull_requested(pull)?,
             Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
@@ -270,6 +287,7 @@ impl Service {
             Event::Paused(said) => next.paused(&said.person)?,
             Event::Resumed(_) => next.resumed()?,
             Event::HoldLifted(lifted) => next.hold_lifted(lifted)?,
+            Event::LatchLifted(lifted) => next.latch_lifted(lifted)?,
             Event::Adopted(adopted) => next.adopted(adopted)?,
             Event::Woke => next.woke(),
             Event::ClockJumped { by } => next.clock_jumped(*by),
@@ -298,11 +316,13 @@ impl Service {
                 .map(|used| (used.settings, terms.mode))
         };
         if let Some(before) = &self.terms {
+            self.watching.policies_changed(|name| !is_same_trigger(before, &configured.terms, name));
             self.memos.retain(|(role, name), _| {
                 settings(before, *role, name).is_some()
                     && settings(before, *role, name) == settings(&configured.terms, *role, name)
             });
         }
+        self.healthy.clear();
         self.watching.reschedule(self.at, configured.terms.schedule);
         let fingerprint_before = self.terms.as_ref().and_then(|terms| terms.fingerprint.clone());
         self.terms = Some(configured.terms.clone());
@@ -369,6 +389,9 @@ impl Service {
         self.resumes.push(at);
         self.paused_by = None;
         self.guard_again();
+        if let Some(Incident { phase: Phase::Acting(acting), .. }) = &mut self.incident {
+            acting.goes_on_at(at);
+        }
         Ok(())
     }
 
@@ -424,6 +447,7 @@ impl Service {
         self.identity_woke();
         self.authority_woke();
         self.acting_woke();
+        self.step_woke();
     }
 
     /// Whether `meant` is the open incident: what people say of one says nothing of the next.
@@ -495,7 +519,10 @@ impl Service {
             let text = format!("`{}` {outcome}: {text}", incident.id);
             self.tell(Topic::Settled, severity, text);
         }
-        self.last_settled = self.incident.take();
+        if let Some(ended) = self.incident.take() {
+            self.latch(&ended, &outcome);
+            self.last_settled = Some(ended);
+        }
         self.watching.forget_judged();
     }
 

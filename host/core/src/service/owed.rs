@@ -27,17 +27,19 @@ impl Service {
     fn owed_to_triggers(&self, terms: &Terms, owed: &mut Vec<Effect>) {
         let watching = &self.watching;
         if watching.is_due() {
-            owed.push(Effect::AskTriggers { signals: watching.asked_about() });
+            owed.push(Effect::AskTriggers { up_to: watching.alerts.asks_up_to().unwrap_or_default() });
         } else {
             owed.extend(watching.watches.values().copied().map(Effect::WakeAt));
             owed.extend(watching.scheduled_at.map(Effect::WakeAt));
         }
+        owed.extend(watching.latches.values().map(|latch| Effect::WakeAt(self.unlatched_at(latch))));
         if let (Some(since), false) = (watching.no_data_since, watching.no_data_told) {
             owed.push(Effect::WakeAt(since + terms.deadlines.no_data));
         }
     }
 
     fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
+        owed.extend(self.step_ends_at().map(Effect::WakeAt));
         match &incident.phase {
             Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
             Phase::Planning(waiting) => owed.push(due(
@@ -53,7 +55,7 @@ impl Service {
                 if let (Some(ballot), Some(plan)) = (self.unseen_ballot(), incident.plan()) {
                     owed.push(Effect::AskApprovals { plan: plan.digest, ballot });
                 }
-                let waits = [Some(authorising.expires_at), authorising.escalate_at, authorising.due_at];
+                let waits = [authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
             Phase::Acting(acting) => self.owed_to_plan(incident, acting, terms, owed),
@@ -69,31 +71,31 @@ impl Service {
             StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { plan, rung })),
             StepState::Preflighting { waiting, round, .. } => {
                 owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
-                owed.push(Effect::WakeAt(waiting.since + terms.deadlines.preflight));
             }
             StepState::Guarding(waiting) => {
                 owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
             }
             StepState::Shifting(shifting) => {
                 let attempt = shifting.attempt;
-                let effect = match (shifting.intent, terms.deployer) {
-                    (Intent::NotBegun, _) if paused => return,
-                    (Intent::NotBegun, _) => {
+                let effect = match shifting.intent {
+                    Intent::NotBegun if paused => return,
+                    Intent::NotBegun => {
                         owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
                         Effect::Shift { plan, rung, attempt }
                     }
-                    (Intent::Began, EffectClass::Idempotent) => Effect::Repeat { plan, rung, attempt },
-                    (Intent::Began, _) => Effect::Probe { plan, rung, attempt },
+                    // A repeat needs the promise of the deployer that has the order and of the one that would get it.
+                    Intent::Began { class: EffectClass::Idempotent }
+                        if terms.deployer == EffectClass::Idempotent =>
+                    {
+                        Effect::Repeat { plan, rung, attempt }
+                    }
+                    Intent::Began { .. } => Effect::Probe { plan, rung, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
-            StepState::ReadingBack { since } => {
-                owed.push(Effect::ReadBack { plan, rung });
-                owed.push(Effect::WakeAt(since + terms.deadlines.read_back));
-            }
-            StepState::Verifying { since, round, due_at } => {
+            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { plan, rung }),
+            StepState::Verifying { round, due_at, .. } => {
                 owed.push(due_at.map_or(Effect::Verify { plan, rung, round }, Effect::WakeAt));
-                owed.push(Effect::WakeAt(since + terms.deadlines.verification));
             }
         }
     }

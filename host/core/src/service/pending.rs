@@ -45,55 +45,38 @@ impl Service {
     }
 
     fn pending_incident(&self) -> Option<Pending> {
-        let deadlines = self.deadlines();
-        let pending = |doing: String, since: UnixMillis, until| {
-            Some(Pending { doing, since, until: Some(until), part: PendingPart::Incident })
-        };
         let Some(incident) = &self.incident else {
             let since = self.watching.no_data_since?;
             let told = "people are told that the service is not protected";
-            return pending("judging its signals".to_owned(), since, (since + deadlines.no_data, told));
+            let until = Some((since + self.deadlines().no_data, told));
+            let doing = "judging its signals".to_owned();
+            return Some(Pending { doing, since, until, part: PendingPart::Incident });
         };
-        match &incident.phase {
-            Phase::Preserving => {
-                let since = incident.marks.opened_at;
-                let on = "it goes on with the evidence that could be had";
-                pending("preserving evidence".to_owned(), since, (since + deadlines.evidence, on))
-            }
-            Phase::Planning(waiting) => {
-                let until = (waiting.since + deadlines.planning, PERSON);
-                pending("making a plan".to_owned(), waiting.since, until)
-            }
+        let target = |rung: u32| incident.target(rung).map(ToString::to_string).unwrap_or_default();
+        let (doing, since, then) = match &incident.phase {
+            Phase::Preserving => ("preserving evidence".to_owned(), incident.marks.opened_at, PERSON),
+            Phase::Planning(waiting) => ("making a plan".to_owned(), waiting.since, PERSON),
             Phase::Acting(acting) => {
-                let target = incident.target(acting.rung).map(ToString::to_string).unwrap_or_default();
+                let target = target(acting.rung);
                 match acting.step {
-                    StepState::Staging(waiting) => {
-                        let until = (waiting.since + deadlines.stage, NEXT);
-                        pending(format!("fetching {target}"), waiting.since, until)
-                    }
+                    StepState::Staging(waiting) => (format!("fetching {target}"), waiting.since, NEXT),
                     StepState::Preflighting { waiting, .. } => {
                         let then = "what `preflight` is configured to do is done";
-                        let until = (waiting.since + deadlines.preflight, then);
-                        pending(format!("the preflight of {target}"), waiting.since, until)
+                        (format!("the preflight of {target}"), waiting.since, then)
                     }
                     StepState::Guarding(waiting) => {
-                        let until = (waiting.since + deadlines.stage, PERSON);
-                        pending(format!("the last look before the shift to {target}"), waiting.since, until)
+                        (format!("the last look before the shift to {target}"), waiting.since, PERSON)
                     }
                     StepState::Shifting(shifting) => {
-                        let until = (shifting.since + deadlines.read_back, NEXT);
-                        pending(format!("the shift to {target}"), shifting.since, until)
+                        (format!("the shift to {target}"), shifting.since, PERSON)
                     }
-                    StepState::ReadingBack { since } => {
-                        pending(format!("reading back {target}"), since, (since + deadlines.read_back, NEXT))
-                    }
-                    StepState::Verifying { since, .. } => {
-                        let until = (since + deadlines.verification, PERSON);
-                        pending(format!("verifying {target}"), since, until)
-                    }
+                    StepState::ReadingBack { since } => (format!("reading back {target}"), since, NEXT),
+                    StepState::Verifying { since, .. } => (format!("verifying {target}"), since, PERSON),
                 }
             }
-            Phase::Authorising(_) | Phase::NeedsPerson(_) | Phase::Settled(_) => None,
-        }
+            Phase::Authorising(_) | Phase::NeedsPerson(_) | Phase::Settled(_) => return None,
+        };
+        let until = self.step_ends_at().map(|end| (end, then));
+        Some(Pending { doing, since, until, part: PendingPart::Incident })
     }
 }

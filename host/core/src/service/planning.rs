@@ -1,6 +1,6 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, Intent, NeedKind, Phase, Service, StepState, Waiting, Wish};
+use super::{Acting, Illegal, NeedKind, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
 use crate::event::{
     EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
@@ -30,9 +30,8 @@ impl Service {
         let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
-            let signals = self.watching.asked_about();
             let by = Origin::Person(wish.person.to_string());
-            self.open(wish.reason, by, Some(wish.person), wish.target, signals);
+            self.open(wish.reason, by, Some(wish.person), wish.target);
             return Ok(());
         };
         incident.pulls += 1;
@@ -186,7 +185,7 @@ impl Service {
         let id = &incident.id;
         let end = format!("`ripcord pull` makes a new plan, `ripcord dismiss {id}` ends it");
         let what = match step {
-            Some(StepState::Shifting(shifting)) if shifting.intent == Intent::Began => {
+            Some(StepState::Shifting(shifting)) if shifting.intent.is_begun() => {
                 self.ask_what_happened();
                 return Ok(());
             }

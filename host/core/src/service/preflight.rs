@@ -90,6 +90,7 @@ impl Service {
             return self.not_preflighted(rung, "its preflight stayed inconclusive");
         }
         let due_at = Some(again.min(waiting.since + limit));
+        self.age_healthy(again);
         let waiting = Waiting { due_at, ..waiting };
         self.acting(rung)?.step = StepState::Preflighting { waiting, round: round + 1, tried: Tried::NotYet };
         Ok(())

@@ -19,6 +19,15 @@ pub(super) const VERIFY_AGAIN: Millis = Millis::seconds(5);
 const VERIFIED: &str = "verified";
 const NOT_VERIFIED: &str = "no verification policy is configured, so it was not verified";
 
+/// A verification policy found it well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HealthyWord {
+    /// About what: number of the incident, of its plan, and the phase.
+    about: (u32, u32, TrialPhase),
+    /// When.
+    since: UnixMillis,
+}
+
 /// What all verification policies say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -174,12 +183,34 @@ impl Service {
         }
     }
 
-    /// Keeps what the policies found and remember, and adds their words up: unhealthy > fault > inconclusive > healthy. Stale if they are not
-    /// as many as are configured.
+    /// Whether the policy has found it well in an earlier round, and that still counts: it is not asked again while others make up their minds.
+    pub fn is_still_healthy(&self, phase: TrialPhase, policy: &PolicyName) -> bool {
+        self.healthy.get(policy).is_some_and(|word| word.about == self.about(phase))
+    }
+
+    fn about(&self, phase: TrialPhase) -> (u32, u32, TrialPhase) {
+        let plan = self.incident.as_ref().map_or(0, |incident| incident.plan_number());
+        (self.incidents, plan, phase)
+    }
+
+    /// The next round is at `due`: a *healthy* that is too old then is asked for again.
+    pub(super) fn age_healthy(&mut self, due: UnixMillis) {
+        let valid = self.deadlines().healthy;
+        self.healthy.retain(|_, word| due < word.since + valid);
+    }
+
+    /// Keeps what the policies found and remember, and adds their words up: unhealthy > fault > inconclusive > healthy. Stale if one that is
+    /// configured neither was asked nor still counts as healthy, or another one was asked.
     pub(super) fn hear(&mut self, asked: &VerificationsAsked) -> Result<Heard, Illegal> {
-        if asked.asked.len() != self.voices(Role::Verification) {
+        let terms = self.terms.as_ref().ok_or(Illegal::Stale)?;
+        let was_asked = |name: &PolicyName| asked.asked.iter().any(|one| one.decision.policy.name == *name);
+        let mut configured = terms.policies(Role::Verification).map(|used| &used.policy.name);
+        if !configured.all(|name| was_asked(name) || self.is_still_healthy(asked.phase, name))
+            || asked.asked.len() > self.voices(Role::Verification)
+        {
             return Err(Illegal::Stale);
         }
+        let (about, floor) = (self.about(asked.phase), self.watch_floor());
         let at = self.at;
         let mut heard = Heard::Healthy;
         for verification in &asked.asked {
@@ -195,18 +226,23 @@ impl Service {
             }
             let key = (Role::Verification, name);
             let word = match &verification.said {
-                Said::Fault(nature) => Heard::Fault(*nature),
+                Said::Fault(nature) => {
+                    self.healthy.remove(&key.1);
+                    Heard::Fault(*nature)
+                }
                 Said::Verdict(word) => {
                     match &verification.memo {
-                        Some(memo) => drop(self.memos.insert(key, memo.clone())),
+                        Some(memo) => drop(self.memos.insert(key.clone(), memo.clone())),
                         None => drop(self.memos.remove(&key)),
                     }
+                    self.healthy.remove(&key.1);
                     match word {
-                        VerificationWord::Healthy => Heard::Healthy,
-                        VerificationWord::Unhealthy => Heard::Unhealthy,
-                        VerificationWord::Inconclusive(due) => {
-                            Heard::Inconclusive((*due).max(at + Millis(100)))
+                        VerificationWord::Healthy => {
+                            self.healthy.insert(key.1, HealthyWord { about, since: at });
+                            Heard::Healthy
                         }
+                        VerificationWord::Unhealthy => Heard::Unhealthy,
+                        VerificationWord::Inconclusive(due) => Heard::Inconclusive((*due).max(at + floor)),
                     }
                 }
             };
@@ -240,8 +276,9 @@ impl Service {
         if at >= since + limit {
             self.verification_timed_out();
         } else {
-            let due_at = Some(again.min(since + limit));
-            self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at };
+            let due_at = again.min(since + limit);
+            self.age_healthy(due_at);
+            self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at: Some(due_at) };
         }
         Ok(())
     }

@@ -2,43 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Illegal;
-use super::{Incident, Marks, Phase, Service};
+use super::alerts::Alerts;
+use super::latch::Latch;
+use super::{Illegal, Incident, Marks, Phase, Service};
+use crate::alert::AlertKey;
 use crate::effect::Topic;
-use crate::event::{DataState, InProduction, Reason, Said, SignalTaken, TriggerWord, TriggersAsked};
+use crate::event::{
+    DataState, FaultNature, InProduction, Reason, Said, SignalsSetAside, SignalsTaken, TriggerAsked,
+    TriggerWord, TriggersAsked,
+};
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName, SignalId};
+use crate::name::{IncidentId, PersonName, PolicyName};
 use crate::policy::Role;
+use crate::role::Urgency;
 use crate::signal::{Origin, Severity, SignalStatus};
 use crate::target::Target;
+use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
 
-/// Signals that triggers are given at once.
-const SIGNALS_MAX: usize = 256;
-
-/// A signal that triggers are asked about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TakenSignal {
-    /// The event, with the reference to its content.
-    pub taken: SignalTaken,
-    /// Whether triggers have been asked about it.
-    pub judged: Judged,
-}
-
-/// Whether triggers have been asked about a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judged {
-    /// Not yet.
-    Waiting,
-    /// At least once.
-    Asked,
-}
+/// Before a trigger that faulted for reasons outside it is asked again about the same.
+const FAULT_AGAIN: Millis = Millis::seconds(30);
+/// Before people are told again of alerts that are set aside.
+const TOLD_AGAIN: Millis = Millis::hours(24);
+/// So often in a row a trigger may want to be asked sooner than it is, before people are told.
+const HASTY_MAX: u32 = 10;
 
 /// Signals and triggers of a service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Watching {
-    /// Those that are watched or belong to the open incident, in the order they came.
-    pub signals: Vec<TakenSignal>,
+    /// Those that are judged, watched or belong to the open incident.
+    pub alerts: Alerts,
     /// When each watching trigger wants to be asked again.
     pub watches: BTreeMap<PolicyName, UnixMillis>,
     /// When the triggers are asked without any signal.
@@ -51,6 +44,16 @@ pub struct Watching {
     pub no_data_told: bool,
     /// Triggers that faulted when they were last asked: people were told.
     pub faulted: BTreeSet<PolicyName>,
+    /// When people were told of alerts that a trigger faults on.
+    pub set_aside_told: BTreeMap<PolicyName, UnixMillis>,
+    /// When people were told of alerts that are too large.
+    pub too_large_told: Option<UnixMillis>,
+    /// How often in a row each trigger wanted to be asked again sooner than it is.
+    pub hasty: BTreeMap<PolicyName, u32>,
+    /// Triggers whose last verdict was to roll back, and how urgent it was.
+    pub raised: BTreeMap<PolicyName, Urgency>,
+    /// Triggers that open no incident, since the last one ended without a rollback.
+    pub latches: BTreeMap<PolicyName, Latch>,
 }
 
 impl Watching {
@@ -62,20 +65,32 @@ impl Watching {
         };
     }
 
-    /// Signals that were judged go with the incident.
+    /// Alerts that were judged go with the incident. Those that fire stay while a latch stands: without them its trigger would find no reason
+    /// any more, and the same alert would open the next incident.
     pub(super) fn forget_judged(&mut self) {
-        self.signals.retain(|signal| signal.judged == Judged::Waiting);
-    }
-
-    /// The signals that the triggers are asked about now.
-    pub fn asked_about(&self) -> Vec<SignalId> {
-        self.signals.iter().map(|signal| signal.taken.signal.clone()).collect()
+        let latched = !self.latches.is_empty();
+        self.alerts.forget_judged(|alert| latched && alert.word.status == SignalStatus::Firing);
     }
 
     /// Whether triggers must be asked now.
     pub fn is_due(&self) -> bool {
-        self.due || self.signals.iter().any(|signal| signal.judged == Judged::Waiting)
+        self.due || self.alerts.waiting() > 0
     }
+
+    /// Other policies may judge otherwise: what the ones before them faulted on is asked about again.
+    pub(super) fn policies_changed(&mut self, changed: impl Fn(&PolicyName) -> bool) {
+        self.alerts.take_back(&changed);
+        self.set_aside_told.retain(|name, _| !changed(name));
+        self.hasty.retain(|name, _| !changed(name));
+        self.raised.retain(|name, _| !changed(name));
+        self.latches.retain(|name, _| !changed(name));
+    }
+}
+
+/// Whether `name` is asked as it was before.
+pub(super) fn is_same_trigger(before: &Terms, now: &Terms, name: &PolicyName) -> bool {
+    let used = |terms: &Terms| terms.policies(Role::Trigger).find(|used| used.policy.name == *name).cloned();
+    before.mode == now.mode && used(before) == used(now)
 }
 
 /// What all triggers together say.
@@ -89,60 +104,140 @@ enum Together {
 }
 
 impl Service {
-    pub(super) fn signal_taken(&mut self, taken: &SignalTaken) {
+    pub(super) fn signals_taken(&mut self, taken: &SignalsTaken) {
         if let Some(incident) = &mut self.incident {
-            incident.signals.push(taken.signal.clone());
+            incident.signals = incident.signals.saturating_add(u64::from(taken.signals));
         }
-        self.look_because_of(&taken.severity, taken.status);
-        self.watching.signals.push(TakenSignal { taken: taken.clone(), judged: Judged::Waiting });
-        // Triggers are given a bounded list; what goes first was judged before.
-        if self.watching.signals.len() > SIGNALS_MAX
-            && let Some(oldest) =
-                self.watching.signals.iter().position(|signal| signal.judged == Judged::Asked)
-        {
-            self.watching.signals.remove(oldest);
+        for word in &taken.alerts {
+            self.look_because_of(&word.severity, word.status);
+        }
+        let too_large = self.watching.alerts.take(taken);
+        if !too_large.is_empty() {
+            self.tell_too_large(too_large.len());
         }
     }
 
+    /// Whoever sent them believes that they are judged, so people are told.
+    pub(super) fn signals_set_aside(&mut self, aside: &SignalsSetAside) {
+        let (count, service) = (aside.signals.len(), &self.name);
+        let first = aside.signals.first().map(ToString::to_string).unwrap_or_default();
+        let text = format!(
+            "{count} alerts of `{service}` were taken in and cannot be read (`{first}` is the first), so nothing judges them: the store was damaged or written by another release; look at the service, and at the log for each of them"
+        );
+        self.tell(Topic::SignalsUnreadable, Severity::Critical, text);
+    }
+
     pub(super) fn triggers_asked(&mut self, asked: &TriggersAsked) -> Result<(), Illegal> {
-        for signal in &mut self.watching.signals {
-            if asked.signals.contains(&signal.taken.signal) {
-                signal.judged = Judged::Asked;
-            }
-        }
+        let at = self.at;
+        self.watching.alerts.asked(asked.up_to);
+        self.watching.alerts.forget_old(at);
         self.watching.due = false;
         if let (Some(every), Some(planned)) =
             (self.terms.as_ref().and_then(|terms| terms.schedule), self.watching.scheduled_at)
-            && planned <= self.at
+            && planned <= at
         {
-            self.watching.scheduled_at = Some(self.at + every);
+            self.watching.scheduled_at = Some(at + every);
         }
         for trigger in &asked.asked {
-            let name = trigger.decision.policy.name.clone();
-            match (&trigger.said, &trigger.memo) {
-                (Said::Fault(_), _) => {}
-                (_, Some(memo)) => drop(self.memos.insert((Role::Trigger, name.clone()), memo.clone())),
-                (_, None) => drop(self.memos.remove(&(Role::Trigger, name.clone()))),
-            }
-            match trigger.said {
-                Said::Verdict(TriggerWord::Watch(until)) => {
-                    let soonest = self.at + Millis(100);
-                    self.watching.watches.insert(name.clone(), until.max(soonest));
-                }
-                _ => drop(self.watching.watches.remove(&name)),
-            }
+            self.take_word(trigger, asked.seen);
         }
         self.note_missing_data(asked);
         self.judge(asked);
         Ok(())
     }
 
+    /// What one trigger remembers, when it wants to be asked again, and what it faults on.
+    fn take_word(&mut self, trigger: &TriggerAsked, seen: u64) {
+        let (at, floor) = (self.at, self.watch_floor());
+        let name = trigger.decision.policy.name.clone();
+        match (&trigger.said, &trigger.memo) {
+            (Said::Fault(_), _) => {}
+            (_, Some(memo)) => drop(self.memos.insert((Role::Trigger, name.clone()), memo.clone())),
+            (_, None) => drop(self.memos.remove(&(Role::Trigger, name.clone()))),
+        }
+        if !trigger.set_aside.is_empty() {
+            self.watching.alerts.set_aside(&name, &trigger.set_aside, seen);
+            self.tell_set_aside(&name, &trigger.set_aside);
+        }
+        self.watching.due |= trigger.left > 0;
+        let (again, hasty) = match trigger.said {
+            Said::Verdict(TriggerWord::Watch(until)) => (Some(until.max(at + floor)), until < at + floor),
+            Said::Fault(FaultNature::Environmental) => (Some(at + FAULT_AGAIN), false),
+            _ => (None, false),
+        };
+        match again {
+            Some(again) => drop(self.watching.watches.insert(name.clone(), again)),
+            None => drop(self.watching.watches.remove(&name)),
+        }
+        self.note_haste(&name, hasty);
+    }
+
+    /// Never none: what is asked without a pause keeps a host busy for ever.
+    pub(super) fn watch_floor(&self) -> Millis {
+        self.deadlines().watch_floor.max(Millis(100))
+    }
+
+    /// Tells people of a trigger that would be asked all the time if it could: once, until it asks for less.
+    fn note_haste(&mut self, name: &PolicyName, hasty: bool) {
+        if !hasty {
+            self.watching.hasty.remove(name);
+            return;
+        }
+        let times = self.watching.hasty.entry(name.clone()).or_default();
+        *times = times.saturating_add(1);
+        if *times == HASTY_MAX {
+            let text = format!(
+                "trigger `{name}` of `{}` asks to be asked again sooner than every {}, {HASTY_MAX} times in a row: it is asked no sooner; let it ask for less, or set `watch-floor-seconds`",
+                self.name,
+                self.watch_floor()
+            );
+            self.tell(Topic::AsksTooOften, Severity::Warning, text);
+        }
+    }
+
+    fn tell_set_aside(&mut self, name: &PolicyName, alerts: &[AlertKey]) {
+        let told = self.watching.set_aside_told.get(name);
+        if told.is_some_and(|told| self.at < *told + TOLD_AGAIN) {
+            return;
+        }
+        self.watching.set_aside_told.insert(name.clone(), self.at);
+        let which = match alerts.len() {
+            1 => "an alert, which is set aside for it: it judges the others".to_owned(),
+            number => format!("{number} alerts, which are set aside for it: it judges the others"),
+        };
+        let text = format!(
+            "trigger `{name}` of `{}` faults on {which}; `ripcord signals set-aside` lists them, `ripcord replay --all` shows why",
+            self.name
+        );
+        self.tell(Topic::AlertSetAside, Severity::Critical, text);
+    }
+
+    fn tell_too_large(&mut self, number: usize) {
+        if self.watching.too_large_told.is_some_and(|told| self.at < told + TOLD_AGAIN) {
+            return;
+        }
+        self.watching.too_large_told = Some(self.at);
+        let which = if number == 1 { "an alert".to_owned() } else { format!("{number} alerts") };
+        let text = format!(
+            "{which} of `{}` cannot be given to its policies: rule and labels are larger than {} bytes; the triggers are asked without, `ripcord signals set-aside` lists them",
+            self.name,
+            crate::alert::ALERT_BYTES_MAX
+        );
+        self.tell(Topic::AlertSetAside, Severity::Critical, text);
+    }
+
     /// Roll back > fault > watch > stand down > ignore; among those that roll back the most urgent, then the first.
-    fn together(asked: &TriggersAsked) -> Together {
+    /// A latched one opens nothing, and its alerts are kept.
+    fn together(asked: &TriggersAsked, latched: &BTreeSet<PolicyName>) -> Together {
         let mut best: Option<(&Reason, &PolicyName)> = None;
         let (mut fault, mut watch, mut stand_down) = (false, false, false);
         for trigger in &asked.asked {
             match &trigger.said {
+                Said::Verdict(TriggerWord::RollBack(_))
+                    if latched.contains(&trigger.decision.policy.name) =>
+                {
+                    watch = true;
+                }
                 Said::Verdict(TriggerWord::RollBack(reason)) => {
                     if best.is_none_or(|(chosen, _)| reason.urgency > chosen.urgency) {
                         best = Some((reason, &trigger.decision.policy.name));
@@ -165,14 +260,14 @@ impl Service {
 
     fn judge(&mut self, asked: &TriggersAsked) {
         self.tell_faults(asked);
-        let together = Self::together(asked);
+        let latched = self.judge_latches(asked);
+        let together = Self::together(asked, &latched);
         if let (Together::RollBack(..) | Together::Watch, Some(incident)) = (&together, &mut self.incident) {
             incident.reason_gone = false;
         }
         match (together, &self.incident) {
             (Together::RollBack(reason, name), None) => {
-                let signals = self.watching.asked_about();
-                self.open(reason, Origin::Policy(name.to_string()), None, None, signals);
+                self.open(reason, Origin::Policy(name.to_string()), None, None);
             }
             (Together::StandDown, Some(_)) => self.stand_down(),
             (Together::Ignore | Together::StandDown, None) => self.watching.forget_judged(),
@@ -251,7 +346,8 @@ impl Service {
         self.watching.watches.retain(|_, until| *until > at);
         let watched = self.watching.watches.len() < before;
         let scheduled = self.watching.scheduled_at.is_some_and(|planned| planned <= at);
-        self.watching.due |= watched || scheduled;
+        let unlatched = self.latches_woke();
+        self.watching.due |= watched || scheduled || unlatched;
         self.tell_missing_data();
     }
 
@@ -262,20 +358,12 @@ impl Service {
         by: Origin,
         requester: Option<PersonName>,
         wanted: Option<Target>,
-        signals: Vec<SignalId>,
     ) {
         self.incidents += 1;
         self.probation = None;
         let id = IncidentId::numbered(&self.name, self.incidents);
-        let signalled_at = self
-            .watching
-            .signals
-            .iter()
-            .filter(|signal| {
-                signal.taken.status == SignalStatus::Firing && signals.contains(&signal.taken.signal)
-            })
-            .map(|signal| signal.taken.received_at)
-            .min();
+        let signalled_at = self.watching.alerts.firing_since();
+        let signals = self.watching.alerts.signals();
         let marks = Marks {
             harm_began_at: reason.harm_began_at,
             signalled_at,

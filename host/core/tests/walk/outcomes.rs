@@ -1,11 +1,12 @@
 //! Random outcomes of effects, words of people, and results that nobody waits for.
 
+use ripcord_core::alert::{AlertKey, AlertWord, Given};
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
 use ripcord_core::live::{Proof, Share};
-use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
 use ripcord_core::plan::{Quorum, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
@@ -121,6 +122,7 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
 
 fn watched(dice: &mut Dice, service: &Service) -> Event {
     Event::ProductionWatched(ProductionWatched {
+        unread: Vec::new(),
         after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
         in_production: in_production(dice),
@@ -155,7 +157,7 @@ fn quorums(dice: &mut Dice) -> Vec<Quorum> {
 fn people(dice: &mut Dice) -> Vec<KnownPerson> {
     let mut people = Vec::new();
     for name in ["ada", "bob", "cleo"] {
-        if dice.one_in(6) {
+        if dice.one_in(12) {
             continue;
         }
         let roles = dice.pick(&[
@@ -163,7 +165,7 @@ fn people(dice: &mut Dice) -> Vec<KnownPerson> {
             vec![RoleName::approver(), RoleName::operator()],
             vec![RoleName::operator()],
         ]);
-        let key = dice.one_in(4).then(|| Digest::of("key"));
+        let key = dice.one_in(6).then(|| Digest::of("key"));
         people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
     }
     people
@@ -214,7 +216,7 @@ fn later(dice: &mut Dice, service: &Service) -> UnixMillis {
     service.at + Millis(dice.below(600_000))
 }
 
-fn triggers(dice: &mut Dice, service: &Service, signals: Vec<SignalId>) -> Event {
+fn triggers(dice: &mut Dice, service: &Service, up_to: u64) -> Event {
     let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Trigger).cloned().collect();
     let asked = used.into_iter().map(|used| TriggerAsked {
         said: match dice.below(6) {
@@ -230,11 +232,44 @@ fn triggers(dice: &mut Dice, service: &Service, signals: Vec<SignalId>) -> Event
                 facts: None,
             })),
         },
+        set_aside: set_aside(dice, service),
+        left: u32::from(dice.one_in(20)),
+        searched: Vec::new(),
         decision: decision(dice, Role::Trigger, used.policy),
         memo: memo(dice),
     });
     let asked = asked.collect();
-    Event::TriggersAsked(TriggersAsked { signals, asked })
+    Event::TriggersAsked(TriggersAsked { up_to, seen: service.watching.alerts.words(), asked })
+}
+
+fn set_aside(dice: &mut Dice, service: &Service) -> Vec<AlertKey> {
+    let asked = service.watching.alerts.question();
+    asked.iter().filter(|_| dice.one_in(20)).map(|alert| alert.word.alert).collect()
+}
+
+fn signals(dice: &mut Dice, service: &Service) -> Event {
+    let word = |dice: &mut Dice, index| {
+        let started_at = UnixMillis(dice.below(3));
+        let status = dice.pick(&[SignalStatus::Firing, SignalStatus::Resolved]);
+        AlertWord {
+            alert: AlertKey(Digest::of([dice.below(30) as u8])),
+            index,
+            origin: Origin::Webhook("alertmanager".into()),
+            status,
+            severity: dice.pick(&[Severity::Critical, Severity::Info]),
+            started_at,
+            ended_at: None,
+            given: dice.pick(&[Given::Whole, Given::Whole, Given::WithoutAnnotations, Given::Nothing]),
+            bytes: 100,
+            fired: status == SignalStatus::Firing,
+            first_seen_at: service.at,
+            last_seen_at: service.at,
+            count: 1,
+        }
+    };
+    let words: Vec<_> = (0..=dice.below(3) as u32).map(|index| word(dice, index)).collect();
+    let signals = words.len() as u32;
+    Event::SignalsTaken(SignalsTaken { signals, content: blob(), alerts: AlertWord::newest_of_each(words) })
 }
 
 fn planned(
@@ -291,7 +326,8 @@ fn approvals(dice: &mut Dice, service: &Service, plan: Digest, ballot: Digest) -
 
 pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhase, round: u32) -> Event {
     let used: Vec<_> = service.terms.as_ref().unwrap().policies(Role::Verification).cloned().collect();
-    let asked = used.into_iter().map(|used| VerificationAsked {
+    let due = used.into_iter().filter(|used| !service.is_still_healthy(phase, &used.policy.name));
+    let asked = due.map(|used| VerificationAsked {
         said: match dice.below(10) {
             0 => Said::Fault(nature(dice)),
             1..=2 => Said::Verdict(VerificationWord::Unhealthy),
@@ -340,7 +376,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
     );
     let event = match effect {
         _ if reads_plan && dice.one_in(40) => plan_lost(dice, service),
-        Effect::AskTriggers { signals } => triggers(dice, service, signals.clone()),
+        Effect::AskTriggers { up_to } => triggers(dice, service, *up_to),
         Effect::Preserve { incident } => Event::EvidencePreserved(EvidencePreserved {
             incident: incident.clone(),
             items: Vec::new(),
@@ -426,6 +462,7 @@ fn meant(dice: &mut Dice, service: &Service) -> IncidentId {
 pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
     let said = PersonSaid { person: person.clone(), reason: blob() };
+    let key = service.terms.as_ref().and_then(|terms| terms.person(&person)?.key);
     let incident = meant(dice, service);
     let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
     let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
@@ -469,7 +506,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
                 granted: !dice.one_in(6),
                 at: service.at,
                 kind: VoteKind::Session,
-                key: dice.one_in(4).then(|| Digest::of("key")),
+                key: key.filter(|_| !dice.one_in(8)),
             },
             signature: None,
             reason: None,
@@ -524,7 +561,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         8 => planned(dice, service, incident, attempt, None),
         9 => Event::ApprovalsAsked(ApprovalsAsked { plan, ballot: service.ballot(), asked: Vec::new() }),
         10 => Event::Woke,
-        11 => triggers(dice, service, Vec::new()),
+        11 => triggers(dice, service, service.watching.alerts.words()),
         13 => plan_lost(dice, service),
         15 => {
             let version = version(dice);
@@ -544,14 +581,6 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             promoted(dice, id, version, None)
         }
         12 => Event::TrialRan(TrialRan { phase, round: attempt, request: Digest::of("t"), result: blob() }),
-        _ => Event::SignalTaken(SignalTaken {
-            signal: SignalId::new(format!("signal-{}", service.length)).unwrap(),
-            origin: Origin::Webhook("alertmanager".into()),
-            status: dice.pick(&[SignalStatus::Firing, SignalStatus::Resolved]),
-            severity: dice.pick(&[Severity::Critical, Severity::Info]),
-            started_at: service.at,
-            received_at: service.at,
-            content: blob(),
-        }),
+        _ => signals(dice, service),
     }
 }

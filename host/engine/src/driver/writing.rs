@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::Driver;
 use crate::batch::Batch;
 use crate::fold::fold;
+use crate::health::Trouble;
 use crate::mailbox::{AppendError, AppendReply};
 
 /// Before a store that cannot be written is tried again.
@@ -44,6 +45,8 @@ pub(super) enum Whose {
     Slot(Slot),
     /// A running effect waits.
     Effect(oneshot::Sender<AppendReply>),
+    /// The configuration in force: never given up, since nothing is started before it is written.
+    Configuration,
     /// Nobody.
     Driver,
 }
@@ -82,8 +85,8 @@ impl Driver {
 
     /// Tries again what could not be written.
     pub(super) async fn write_backlog(&mut self) {
+        // The journal is read again only where an append finds that it moved on: this is tried every second, for as long as a disk is full.
         let Some(Backlog { mut results, .. }) = self.backlog.take() else { return };
-        self.recover().await;
         while let Some(first) = results.pop_front() {
             self.write(first).await;
             if let Some(backlog) = &mut self.backlog {
@@ -91,28 +94,38 @@ impl Driver {
                 return;
             }
         }
-        self.host.health(&self.setup.name, None);
-        self.take_signals().await;
+        self.host.health.is_well(&self.setup.name, Trouble::Journal);
+        self.look_at_intake();
     }
 
     /// Writes it now, or makes it the backlog.
     async fn write(&mut self, unwritten: Unwritten) -> bool {
         let Unwritten { batch, whose } = unwritten;
-        match self.append_over_others(batch).await {
+        let written = match (self.append_over_others(batch).await, &whose) {
+            (Err((AppendError::Illegal(illegal), batch)), Whose::Configuration) => {
+                Err((StoreError::Refused(illegal.to_string()).into(), batch))
+            }
+            (written, _) => written,
+        };
+        match written {
             Ok(service) => {
-                if let Whose::Effect(reply) = whose {
-                    drop(reply.send(Ok(service)));
+                match whose {
+                    Whose::Effect(reply) => drop(reply.send(Ok(service))),
+                    Whose::Slot(slot) => self.got_somewhere(&slot),
+                    Whose::Configuration | Whose::Driver => {}
                 }
                 return true;
             }
-            Err((AppendError::Store(error @ StoreError::Refused(_)), _)) => {
+            Err((AppendError::Store(error @ StoreError::Refused(_)), _))
+                if !matches!(whose, Whose::Configuration) =>
+            {
                 tracing::error!(service = %self.service.name, %error, "a result could not be recorded; the effect is owed again");
                 self.give_up(whose, error.into());
             }
             Err((AppendError::Store(why), batch)) => {
                 tracing::error!(service = %self.service.name, error = %why, "the journal could not be written; tried again");
                 self.host.counters.add("ripcord_store_failures_total", None, 1);
-                self.host.health(&self.setup.name, Some(why.to_string()));
+                self.host.health.is_stuck(&self.setup.name, Trouble::Journal, why.to_string());
                 let again = self.now() + STORE_AGAIN;
                 let results = VecDeque::from([Unwritten { batch, whose }]);
                 self.backlog = Some(Backlog { results, why, again });
@@ -130,7 +143,7 @@ impl Driver {
         match whose {
             Whose::Slot(slot) => self.cool(slot),
             Whose::Effect(reply) => drop(reply.send(Err(error))),
-            Whose::Driver => {}
+            Whose::Configuration | Whose::Driver => {}
         }
     }
 
@@ -188,11 +201,11 @@ impl Driver {
         self.tip = tip;
         self.looked = look;
         self.host.count(&events, &self.service, &next);
-        self.host.health(&self.setup.name, None);
+        self.host.health.is_well(&self.setup.name, Trouble::Journal);
         self.service = Arc::new(next);
         self.host.budget.settle(&self.service);
         if self.service.incident.is_none() {
-            self.host.staged.clear(&self.setup.name, &self.host.setup.staging);
+            self.host.staged.clear(&self.setup.name, &self.host.staging);
             self.host.ahead.clear(&self.setup.name);
         }
         self.publish.send_replace(self.service.clone());

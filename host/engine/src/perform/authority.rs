@@ -3,7 +3,7 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Event, Said};
 use ripcord_core::policy::Role;
-use ripcord_core::role::{ApprovalInput, ApprovalVerdict, Question, Verdict};
+use ripcord_core::role::{ApprovalInput, ApprovalVerdict};
 use ripcord_core::service::Phase;
 
 use super::Context;
@@ -34,7 +34,7 @@ async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
         Err(instead) => return instead,
     };
     let now = ctx.now();
-    let (signals, proposal) = (ctx.signals(&incident.signals).await, ctx.proposal(&incident.reason).await);
+    let (signals, proposal) = (ctx.alerts_if_readable().await, ctx.proposal(&incident.reason).await);
     let asking = ctx.setup.policies(Role::Approval).map(|placed| {
         let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
         async move {
@@ -62,20 +62,19 @@ async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
 }
 
 async fn one(ctx: &Context, placed: &PlacedPolicy, input: ApprovalInput) -> (ApprovalAsked, Batch) {
-    let decided = decide(ctx, placed, Question::Approval(input), None).await;
+    let decided = decide(ctx, placed, input, None).await;
     let mut batch = decided.batch;
     let said = match decided.end {
         Err(fault) => Said::Fault(nature(&fault)),
-        Ok(answer) => Said::Verdict(match answer.verdict {
-            Verdict::Approval(ApprovalVerdict::Granted) => ApprovalWord::Granted,
-            Verdict::Approval(ApprovalVerdict::Waiting(wanted)) => ApprovalWord::Waiting {
+        Ok(verdict) => Said::Verdict(match verdict {
+            ApprovalVerdict::Granted => ApprovalWord::Granted,
+            ApprovalVerdict::Waiting(wanted) => ApprovalWord::Waiting {
                 quorums: wanted.quorums,
                 expires_at: wanted.expires_at,
                 escalate_at: wanted.escalate_at,
                 escalate_to: wanted.escalate_to.map(|whom| batch.text(whom)),
             },
-            Verdict::Approval(ApprovalVerdict::Refused(why)) => ApprovalWord::Refused(batch.text(why)),
-            _ => ApprovalWord::Refused(batch.text("the policy answered as another role")),
+            ApprovalVerdict::Refused(why) => ApprovalWord::Refused(batch.text(why)),
         }),
     };
     (ApprovalAsked { decision: decided.decision, said }, batch)

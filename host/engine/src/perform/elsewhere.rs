@@ -1,8 +1,6 @@
 //! What others do to production: looked at every so often; and what they put live is examined.
 
-use std::time::Duration;
-
-use ripcord_core::event::{Event, InProduction, Observed, ProductionWatched, TrialPhase};
+use ripcord_core::event::{Event, InProduction, Observed, ProductionPart, ProductionWatched, TrialPhase};
 use ripcord_core::live::LiveState;
 use ripcord_core::role::{PromotionSubject, Subject};
 use ripcord_core::service::Production;
@@ -15,20 +13,14 @@ use crate::batch::Batch;
 /// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
 pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {
     let mut wait = !at_once;
-    let clock = &ctx.host.setup.clock;
-    let (mut readable_at, patience) = (clock.steady(), ctx.setup.terms.deadlines.no_data);
     loop {
         if wait {
             pause(ctx, every).await;
         }
         wait = true;
         let (batch, watched) = look(ctx, seen).await;
-        let unread = matches!(watched.live, Observed::Unknown(_));
-        if !unread {
-            readable_at = clock.steady();
-        }
-        let blind = unread && !seen.blind && clock.steady().0 >= readable_at.0.saturating_add(patience.0);
-        if blind || seen.after(&watched.live, &watched.in_production) != *seen {
+        let unread = watched.unread.iter().any(|part| !seen.unread.contains(part));
+        if seen.after(&watched.live, &watched.in_production) != *seen || unread {
             return batch.with(Event::ProductionWatched(watched));
         }
     }
@@ -41,19 +33,35 @@ async fn pause(ctx: &Context, every: Millis) {
 
 /// A registry without such a name is not asked for it.
 async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
-    let within = Duration::from_millis(ctx.setup.terms.deadlines.evidence.0);
     let name = async {
         if seen.name == Some(InProduction::Unsupported) {
             Ok(InProduction::Unsupported)
         } else {
-            promotion::read(ctx, within).await
+            promotion::read(ctx).await
         }
     };
     let (live, in_production) = tokio::join!(ctx.live(), name);
     let mut batch = Batch::default();
     let live = batch.observed(&live);
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
-    (batch, ProductionWatched { after: ctx.service.ended_last(), live, in_production })
+    let unread = lastingly_unread(ctx, &live, &in_production);
+    (batch, ProductionWatched { after: ctx.service.ended_last(), live, in_production, unread })
+}
+
+/// What has not been readable for so long that people are to be told.
+fn lastingly_unread(ctx: &Context, live: &Observed, name: &InProduction) -> Vec<ProductionPart> {
+    let (service, now) = (&ctx.setup.name, ctx.host.setup.clock.steady());
+    let lasts = |part: ProductionPart, is_read: bool| {
+        if is_read {
+            ctx.host.unread.read(service, part);
+            return None;
+        }
+        let for_so_long = ctx.host.unread.unread(service, part, now);
+        (for_so_long >= ctx.setup.terms.deadlines.no_data).then_some(part)
+    };
+    let live = lasts(ProductionPart::Live, !matches!(live, Observed::Unknown(_)));
+    let name = lasts(ProductionPart::Name, !matches!(name, InProduction::Unknown(_)));
+    live.into_iter().chain(name).collect()
 }
 
 /// Asks the verification policies about what someone else put live. If something else is live by now, before the question or after it, what was

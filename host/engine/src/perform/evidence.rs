@@ -1,18 +1,17 @@
 //! Evidence before the shift: within a budget, side by side, and what could not be had is recorded as missing.
 
-use std::time::Duration;
-
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, InProduction};
 use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
 use ripcord_core::target::Window;
+use ripcord_core::time::Millis;
 use ripcord_ports::waiting::own;
-use tokio::time::timeout;
 
 use super::{Context, plan, promotion};
 use crate::batch::Batch;
+use crate::deadline::within;
 use crate::decide::facts_blob;
 use crate::facts::live_fact;
 use crate::setup::GoldenBefore;
@@ -29,12 +28,12 @@ pub(super) async fn preserve(ctx: &Context, incident: IncidentId) -> Batch {
 }
 
 async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
-    let budget = Duration::from_millis(ctx.setup.terms.deadlines.evidence.0);
+    let budget = ctx.setup.terms.deadlines.evidence;
+    let clock = ctx.host.setup.clock.as_ref();
+    let began = clock.steady();
+    let late = move || format!("it took longer than {budget}");
     let boxed = |piece| async move {
-        match timeout(budget, piece).await {
-            Ok(piece) => piece,
-            Err(_) => vec![("late".to_owned(), Err(format!("it took longer than {budget:?}")))],
-        }
+        within(clock, budget, piece).await.unwrap_or_else(|| vec![("late".to_owned(), Err(late()))])
     };
     let log = async {
         let piece: std::pin::Pin<Box<dyn Future<Output = Vec<Piece>> + Send>> = Box::pin(request_log(ctx));
@@ -45,20 +44,24 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
         named("facts", boxed(piece).await)
     };
     let before = async {
-        let live = timeout(budget, ctx.setup.ports.deployer.live()).await;
+        let live = within(clock, budget, ctx.setup.ports.deployer.live()).await;
         let (state, fact) = match live {
-            Ok(Ok(live)) => (live.state.clone(), Some(live_fact(live, ctx.setup.ports.deployer.name()))),
-            Ok(Err(error)) => (LiveState::Unknown(error.to_string()), None),
-            Err(_) => (LiveState::Unknown(format!("it took longer than {budget:?}")), None),
+            Some(Ok(live)) => (live.state.clone(), Some(live_fact(live, ctx.setup.ports.deployer.name()))),
+            Some(Err(error)) => (LiveState::Unknown(error.to_string()), None),
+            None => (LiveState::Unknown(late()), None),
         };
         let mut pieces =
             vec![("live".to_owned(), canonical::json(&state).map_err(|error| error.to_string()))];
-        pieces.extend(timeout(budget, manifests(ctx, &state)).await.unwrap_or_default());
+        // What is left of the budget.
+        let left = Millis((began + budget).0.saturating_sub(clock.steady().0));
+        pieces.extend(within(clock, left, manifests(ctx, &state)).await.unwrap_or_default());
         (state, fact, pieces)
     };
-    let golden = async { timeout(budget, golden_facts(ctx)).await.unwrap_or_default() };
+    let golden = async { within(clock, budget, golden_facts(ctx)).await.unwrap_or_default() };
+    let named_there =
+        async { within(clock, budget, promotion::read(ctx)).await.unwrap_or_else(|| Err(late())) };
     let (log, reason, (state, live, mut pieces), golden, in_production) =
-        tokio::join!(log, reason, before, golden, promotion::read(ctx, budget));
+        tokio::join!(log, reason, before, golden, named_there);
     pieces.extend(log);
     pieces.extend(reason);
     let facts: Vec<Fact> = live.into_iter().chain(golden).collect();

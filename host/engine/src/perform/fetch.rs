@@ -2,9 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, PinWord, Pinned, StageFailed};
 use ripcord_core::name::VersionName;
@@ -14,6 +12,8 @@ use ripcord_ports::{ErrorKind, PortError, Retry};
 
 use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::deadline::within;
+use crate::staging::StagingFolder;
 
 pub(super) fn stage_failed(plan: Digest, rung: u32, error: &PortError) -> Batch {
     let mut batch = Batch::default();
@@ -50,20 +50,19 @@ async fn digest(ctx: &Context, version: &VersionName) -> Result<Digest, PortErro
     if let Some(artefact) = ctx.host.staged.find(&ctx.setup.name, &target) {
         return Ok(artefact.digest);
     }
-    let limit = Duration::from_millis(ctx.setup.terms.deadlines.stage.0);
-    match tokio::time::timeout(limit, fetch_anew(ctx, &target)).await {
-        Ok(fetched) => fetched.map(|(_folder, artefact)| artefact.digest),
-        Err(_) => {
-            Err(PortError::new(ErrorKind::TimedOut, format!("`{version}` was not fetched within {limit:?}")))
-        }
-    }
+    fetch_anew(ctx, &target).await.map(|(_folder, artefact)| artefact.digest)
 }
 
-async fn fetch_anew<'a>(
-    ctx: &'a Context,
-    version: &VersionTarget,
-) -> Result<(Folder<'a>, Artefact), PortError> {
-    let (folder, dir) = Folder::new(ctx, version)?;
+async fn fetch_anew(ctx: &Context, version: &VersionTarget) -> Result<(StagingFolder, Artefact), PortError> {
+    let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
+    let limit = ctx.setup.terms.deadlines.call;
+    let made = within(ctx.host.setup.clock.as_ref(), limit, ctx.host.staging.folder(name)).await;
+    let (folder, dir) = made
+        .ok_or_else(|| {
+            let text = format!("the staging folder did not answer within {limit}: check its disk");
+            PortError::new(ErrorKind::TimedOut, text)
+        })?
+        .map_err(staging_failed)?;
     let artefact = ctx.setup.ports.registry.fetch(version, Arc::new(dir)).await?;
     match version.digest {
         Some(pinned) if pinned != artefact.digest => Err(PortError::new(
@@ -77,41 +76,8 @@ async fn fetch_anew<'a>(
     }
 }
 
-/// A folder for one artefact, gone when it is dropped: also where fetching failed or took too long.
-struct Folder<'a> {
-    staging: &'a Dir,
-    name: String,
-}
-
-impl<'a> Folder<'a> {
-    fn new(ctx: &'a Context, version: &VersionTarget) -> Result<(Self, Dir), PortError> {
-        let staging = &*ctx.host.setup.staging;
-        let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
-        staging.create_dir(&name).map_err(|error| staging_failed("cannot be written", error))?;
-        let folder = Self { staging, name };
-        let dir =
-            staging.open_dir(&folder.name).map_err(|error| staging_failed("cannot be opened", error))?;
-        Ok((folder, dir))
-    }
-
-    /// Its name: it stays.
-    fn keep(mut self) -> String {
-        std::mem::take(&mut self.name)
-    }
-}
-
-impl Drop for Folder<'_> {
-    fn drop(&mut self) {
-        if !self.name.is_empty()
-            && let Err(error) = self.staging.remove_dir_all(&self.name)
-        {
-            tracing::warn!(folder = self.name, %error, "what was fetched could not be removed; the next start removes it");
-        }
-    }
-}
-
 /// A full disk is tried again: someone may free space.
-fn staging_failed(what: &str, error: io::Error) -> PortError {
+fn staging_failed(error: io::Error) -> PortError {
     let full = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
@@ -121,7 +87,7 @@ fn staging_failed(what: &str, error: io::Error) -> PortError {
     } else {
         ("check its rights and its disk", Retry::No)
     };
-    PortError::new(ErrorKind::Local, format!("the staging folder {what}: {error}; {advice}"))
+    PortError::new(ErrorKind::Local, format!("the staging folder cannot be written: {error}; {advice}"))
         .retry(retry)
         .caused_by(error)
 }
@@ -143,8 +109,7 @@ mod tests {
     #[test]
     fn a_full_disk_under_the_staging_folder_is_tried_again() {
         let nature = |kind: io::ErrorKind| {
-            let batch =
-                stage_failed(Digest::of("plan"), 0, &staging_failed("cannot be written", kind.into()));
+            let batch = stage_failed(Digest::of("plan"), 0, &staging_failed(kind.into()));
             let [Event::StageFailed(failed)] = &batch.events[..] else { panic!("{:?}", batch.events) };
             failed.nature
         };
@@ -152,7 +117,7 @@ mod tests {
             assert_eq!(nature(kind), FaultNature::Environmental, "{kind}");
         }
         assert_eq!(nature(io::ErrorKind::PermissionDenied), FaultNature::Deterministic);
-        let text = staging_failed("cannot be written", io::ErrorKind::StorageFull.into()).to_string();
+        let text = staging_failed(io::ErrorKind::StorageFull.into()).to_string();
         assert!(text.ends_with("free space on its disk"), "{text}");
     }
 }

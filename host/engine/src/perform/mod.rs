@@ -16,11 +16,11 @@ mod verify;
 
 use std::sync::Arc;
 
+use ripcord_core::alert::{Given, StandingAlert, StoredWord};
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanLoss, PlanLost, PlannedRung, Reason};
 use ripcord_core::live::LiveState;
-use ripcord_core::name::SignalId;
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Proposal;
 use ripcord_core::service::{Incident, Service};
@@ -29,6 +29,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{Clock, PortError, Retry};
 
+use crate::alert_contents::{Words, place};
 use crate::batch::Batch;
 use crate::engine::Host;
 use crate::mailbox::Mailbox;
@@ -51,7 +52,7 @@ pub(crate) struct Context {
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
     match effect {
-        Effect::AskTriggers { signals } => triggers::ask(&ctx, signals).await,
+        Effect::AskTriggers { up_to } => triggers::ask(&ctx, up_to).await,
         Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,
         Effect::Plan { incident, number, wanted, tried } => {
             let asked = plan::Asked { incident, number, wanted };
@@ -135,18 +136,46 @@ impl Context {
         bytes.map_or_else(|| "(erased)".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The contents of signals, in the order given; those that were erased are left out.
-    pub(crate) async fn signals(&self, ids: &[SignalId]) -> Vec<Signal> {
-        let mut signals = Vec::new();
-        for taken in self.service.watching.signals.iter().filter(|signal| ids.contains(&signal.taken.signal))
-        {
-            if let Some(bytes) = self.blob(&taken.taken.content).await
-                && let Ok(signal) = serde_json::from_slice(&bytes)
-            {
-                signals.push(signal);
-            }
+    /// The alerts as they stand, oldest first, as far as policies are given them; those that were erased are left out. An error says that the store
+    /// may answer later.
+    pub(crate) async fn alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
+        let asked = self.service.watching.alerts.question();
+        let asked = asked.into_iter().filter(|alert| alert.word.given != Given::Nothing);
+        let last = self.host.alert_contents.last(&self.setup.name);
+        let (mut words, mut alerts) = (Words::new(), Vec::new());
+        let mut group: Option<(BlobRef, Vec<Signal>)> = None;
+        for alert in asked {
+            let stored = StoredWord { content: alert.content, index: alert.word.index };
+            let key = place(&stored);
+            let known = words.get(&key).or_else(|| last.get(&key)).cloned();
+            let signal = match known {
+                Some(signal) => signal,
+                None => {
+                    if group.as_ref().is_none_or(|(read, _)| *read != alert.content) {
+                        let content = self.host.setup.store.blob(&alert.content).await?.unwrap_or_default();
+                        group = Some((alert.content, serde_json::from_slice(&content).unwrap_or_default()));
+                    }
+                    let signals = group.as_ref().map(|(_, signals)| signals.as_slice()).unwrap_or_default();
+                    let Some(signal) = signals.get(alert.word.index as usize) else { continue };
+                    Arc::new(signal.clone())
+                }
+            };
+            let seen = (alert.word.first_seen_at, alert.word.last_seen_at);
+            let signal = Signal::clone(&signal);
+            let given = StandingAlert::stored(signal, stored, alert.word.given, seen, alert.word.count);
+            words.insert(key, Arc::new(given.signal.clone()));
+            alerts.push(given);
         }
-        signals
+        self.host.alert_contents.keep(&self.setup.name, words);
+        Ok(alerts)
+    }
+
+    /// The same for who can do without.
+    pub(crate) async fn alerts_if_readable(&self) -> Vec<StandingAlert> {
+        self.alerts().await.unwrap_or_else(|error| {
+            tracing::error!(service = %self.service.name, %error, "the alerts of the incident cannot be read: the policies are asked without");
+            Vec::new()
+        })
     }
 
     /// Why the incident is, in full.

@@ -1,14 +1,11 @@
 //! Telling people: at least once, with one stable id, never holding anything up.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use ripcord_core::effect::{Outgoing, Topic};
 use ripcord_core::event::{Announced, Event};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::notifier::Announcement;
-use ripcord_ports::{ErrorKind, Notifier, PortError, Retry};
-use tokio::time::timeout;
+use ripcord_ports::{Notifier, Retry};
 
 use super::Context;
 use crate::batch::Batch;
@@ -76,16 +73,11 @@ async fn deliver(
     announcement: &Announcement,
     patience: &Patience,
 ) -> Option<String> {
-    let Announcing { call_max, pause_max, .. } = ctx.host.setup.announcing;
+    let Announcing { pause_max, .. } = ctx.host.setup.announcing;
     let clock = &ctx.host.setup.clock;
     let (mut pause, mut failures) = (PAUSE_FIRST, 0_u32);
     loop {
-        let called = timeout(Duration::from_millis(call_max.0), notifier.announce(announcement)).await;
-        let error = match called {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => error,
-            Err(_) => PortError::new(ErrorKind::TimedOut, format!("it did not answer within {call_max}")),
-        };
+        let Err(error) = notifier.announce(announcement).await else { return None };
         failures += 1;
         let label = Some(("notifier", notifier.name()));
         ctx.host.counters.add("ripcord_announcement_failures_total", label, 1);

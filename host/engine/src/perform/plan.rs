@@ -8,7 +8,7 @@ use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
-use ripcord_core::role::{PlannerInput, PlannerVerdict, Question, RefusedTarget, Verdict};
+use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Phase};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
@@ -70,32 +70,24 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                 Err(fault) => {
                     PlanWord::Failed { reason: batch.text(fault.to_string()), nature: nature(&fault) }
                 }
-                Ok(answer) => match answer.verdict {
-                    Verdict::Planner(PlannerVerdict::Choose(choice)) => {
-                        let (ladder, refused) = readable(ctx, choice.ladder);
-                        if ladder.is_empty() && !refused.is_empty() {
-                            PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
-                        } else {
-                            left_out = (!refused.is_empty()).then(|| batch.text(why_refused(&refused)));
-                            draft(ctx, incident, number, ladder, &mut batch).await
-                        }
-                    }
-                    // What could not be read may hold what is suitable.
-                    Verdict::Planner(PlannerVerdict::NothingSuitable(refused)) if missing.is_some() => {
-                        let reason = format!("{}; {}", missing.unwrap_or_default(), why_refused(&refused));
-                        PlanWord::Failed { reason: batch.text(reason), nature: FaultNature::Environmental }
-                    }
-                    Verdict::Planner(PlannerVerdict::NothingSuitable(refused)) => {
+                Ok(PlannerVerdict::Choose(choice)) => {
+                    let (ladder, refused) = readable(ctx, choice.ladder);
+                    if ladder.is_empty() && !refused.is_empty() {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
+                    } else {
+                        left_out = (!refused.is_empty()).then(|| batch.text(why_refused(&refused)));
+                        draft(ctx, incident, number, ladder, &mut batch).await
                     }
-                    Verdict::Planner(PlannerVerdict::WillNotHelp(why)) => {
-                        PlanWord::WillNotHelp(batch.text(why))
+                }
+                // What could not be read may hold what is suitable.
+                Ok(PlannerVerdict::NothingSuitable(refused)) => match missing {
+                    Some(missing) => {
+                        let reason = batch.text(format!("{missing}; {}", why_refused(&refused)));
+                        PlanWord::Failed { reason, nature: FaultNature::Environmental }
                     }
-                    _ => PlanWord::Failed {
-                        reason: batch.text("the planner answered as another role"),
-                        nature: FaultNature::Deterministic,
-                    },
+                    None => PlanWord::NothingSuitable(batch.text(why_refused(&refused))),
                 },
+                Ok(PlannerVerdict::WillNotHelp(why)) => PlanWord::WillNotHelp(batch.text(why)),
             };
             (Some(decided.decision), word)
         }
@@ -104,16 +96,16 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
 }
 
 /// What the planner says; none where there is none.
-async fn ask(ctx: &Context, tried: Vec<Target>) -> Option<Decided> {
+async fn ask(ctx: &Context, tried: Vec<Target>) -> Option<Decided<PlannerVerdict>> {
     let (incident, placed) = (ctx.incident()?, ctx.setup.policies(Role::Planner).next()?);
-    let question = Question::Planner(PlannerInput {
+    let input = PlannerInput {
         context: context(ctx, placed, Role::Planner, ctx.now()).await,
-        signals: ctx.signals(&incident.signals).await,
+        signals: ctx.alerts_if_readable().await,
         proposal: ctx.proposal(&incident.reason).await,
         tried,
         facts: Vec::new(),
-    });
-    Some(decide(ctx, placed, question, None).await)
+    };
+    Some(decide(ctx, placed, input, None).await)
 }
 
 /// Asks the planner before its turn, and fetches what it wants to go back to where that may be shifted to.

@@ -1,7 +1,5 @@
 //! Trying a rung's target beside what is live: signature, golden data, captured inputs, verification policies. No traffic moves.
 
-use std::time::Duration;
-
 use ripcord_core::blob::BlobKind;
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
@@ -15,24 +13,23 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{Finding, PreflightSubject, Subject};
 use ripcord_core::service::{Phase, StepState};
 use ripcord_core::target::Target;
+use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Beside, CandidateOrder};
 use ripcord_ports::endpoint::SignatureCheck;
 use ripcord_ports::{ErrorKind, PortError};
-use tokio::time::timeout;
 
 use super::fetch::{fetch, stage_failed};
 use super::verify::{Asking, ask_sharing, before};
 use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::deadline::within;
 use crate::mailbox::append;
 use crate::trials::Trials;
 
 /// Captured inputs that are sent through a candidate.
 const CAPTURED_MAX: u32 = 100;
-/// An adapter keeps the time that it is given; one that does not is left after so long.
-const SLACK: Duration = Duration::from_secs(5);
-/// For taking a candidate away.
-const CLEAR_LIMIT: Duration = Duration::from_secs(60);
+/// There is always some time, where the deadline has passed while no host ran.
+const LEAST: Millis = Millis::seconds(1);
 
 pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32) -> Batch {
     let whole = match ctx.plan().await {
@@ -51,9 +48,8 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
         return Batch::default();
     }
     let left = time_left(ctx);
-    let order =
-        CandidateOrder { version, staged, deadline: ripcord_core::time::Millis(left.as_millis() as u64) };
-    let held = hold(ctx, &order, left).await;
+    let order = CandidateOrder { version, staged, deadline: left };
+    let held = hold(ctx, &order).await;
     let mut batch = Batch::default();
     let mut seen = Seen::default();
     let mut judged = Batch::default();
@@ -74,7 +70,7 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
                     let proposal = ctx.proposal(&incident.reason).await;
                     let subject = PreflightSubject { proposal, plan: whole, plan_digest: plan, rung };
                     let subject = Subject::Preflight(subject);
-                    let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
+                    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
                     let phase = TrialPhase::Preflight(PlannedRung { plan, rung });
                     judged =
                         ask_sharing(ctx, Asking { phase, round, subject, signals, before }, &trials).await;
@@ -85,10 +81,10 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
                 biased;
                 // Paused, aborted, or another plan: whatever it came to, nobody waits for it.
                 () = unwanted(ctx, plan, rung, round) => return cleared(ctx, batch).await,
-                tried = timeout(left, trying) => match tried {
-                    Ok(Ok(())) => Word::Fits,
-                    Ok(Err(word)) => word,
-                    Err(_) => Word::NotDone(format!("trying it took longer than {left:?}"), FaultNature::Environmental),
+                tried = within(ctx.host.setup.clock.as_ref(), left, trying) => match tried {
+                    Some(Ok(())) => Word::Fits,
+                    Some(Err(word)) => word,
+                    None => Word::NotDone(format!("trying it took longer than {left}"), FaultNature::Environmental),
                 },
             }
         }
@@ -113,11 +109,7 @@ pub(super) async fn clear(ctx: &Context) -> Batch {
 }
 
 async fn cleared(ctx: &Context, mut batch: Batch) -> Batch {
-    let failed = match timeout(CLEAR_LIMIT, ctx.setup.ports.deployer.clear()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(batch.text(error.to_string())),
-        Err(_) => Some(batch.text(format!("the deployer did not come back within {CLEAR_LIMIT:?}"))),
-    };
+    let failed = ctx.setup.ports.deployer.clear().await.err().map(|error| batch.text(error.to_string()));
     batch.with(Event::CandidateCleared(CandidateCleared { failed }))
 }
 
@@ -139,23 +131,14 @@ impl From<PortError> for Word {
 }
 
 /// Whatever an earlier one left is taken away first: that makes it safe to repeat.
-async fn hold(ctx: &Context, order: &CandidateOrder, left: Duration) -> Result<Beside, PortError> {
+async fn hold(ctx: &Context, order: &CandidateOrder) -> Result<Beside, PortError> {
     let deployer = &ctx.setup.ports.deployer;
-    let holding = async {
-        deployer.clear().await?;
-        deployer.beside(order).await
-    };
-    match timeout(left + SLACK, holding).await {
-        Ok(held) => held,
-        Err(_) => {
-            let text = format!("the deployer held no candidate within {left:?}");
-            Err(PortError::new(ErrorKind::TimedOut, text))
-        }
-    }
+    deployer.clear().await?;
+    deployer.beside(order).await
 }
 
 /// Until the core's deadline; a moment where it has passed while no host ran.
-fn time_left(ctx: &Context) -> Duration {
+fn time_left(ctx: &Context) -> Millis {
     let since = match ctx.incident().map(|incident| &incident.phase) {
         Some(Phase::Acting(acting)) => match acting.step {
             StepState::Preflighting { waiting, .. } => waiting.since,
@@ -164,7 +147,7 @@ fn time_left(ctx: &Context) -> Duration {
         _ => ctx.now(),
     };
     let until = since + ctx.setup.terms.deadlines.preflight;
-    Duration::from_millis(until.since(ctx.now()).0).max(Duration::from_secs(1))
+    until.since(ctx.now()).max(LEAST)
 }
 
 async fn unwanted(ctx: &Context, plan: Digest, rung: u32, round: u32) {

@@ -1,7 +1,5 @@
 //! Stage, guard, shift, probe, read back.
 
-use std::time::Duration;
-
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     Event, FingerprintWord, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed,
@@ -25,18 +23,8 @@ const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
 
 pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
-    let limit = Duration::from_millis(ctx.setup.terms.deadlines.stage.0);
-    let fetching = async {
-        ctx.host.ahead.fetched(&ctx.setup.name).await;
-        fetch(ctx, &target).await
-    };
-    let fetched = match tokio::time::timeout(limit, fetching).await {
-        Ok(fetched) => fetched,
-        Err(_) => {
-            Err(PortError::new(ErrorKind::TimedOut, format!("{target} was not fetched within {limit:?}")))
-        }
-    };
-    match fetched {
+    ctx.host.ahead.fetched(&ctx.setup.name).await;
+    match fetch(ctx, &target).await {
         Ok(artefact) => {
             let digest = artefact.map(|artefact| artefact.digest);
             Batch::of(Event::Staged(Staged { plan, rung, digest }))
@@ -81,14 +69,7 @@ pub(super) async fn repeat(ctx: &Context, plan: Digest, rung: u32, attempt: u32)
 }
 
 async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
-    let limit = Duration::from_millis(order.deadline.0);
-    let result = match tokio::time::timeout(limit, ctx.setup.ports.deployer.shift(order)).await {
-        Ok(result) => result,
-        Err(_) => {
-            let text = format!("the deployer did not come back within {limit:?}");
-            Err(PortError::new(ErrorKind::TimedOut, text).outcome_unknown())
-        }
-    };
+    let result = ctx.setup.ports.deployer.shift(order).await;
     if let Err(error) = &result {
         tracing::warn!(service = %ctx.service.name, %error, "a shift failed");
     }

@@ -1,32 +1,42 @@
-//! Asking the triggers, all about the same signals at the same instant.
+//! Asking the triggers, all about the same alerts at the same instant.
 
-use ripcord_core::event::{Event, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked};
+use ripcord_core::alert::{AlertKey, StandingAlert};
+use ripcord_core::event::{
+    Decision, Event, FaultNature, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked,
+};
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{Question, TriggerInput, TriggerVerdict, Verdict};
+use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
 use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, facts_blob, nature};
+use crate::decide::{Decided, context, decide, facts_blob, nature};
 use crate::setup::PlacedPolicy;
 use futures_util::future::join_all;
 
-pub(super) async fn ask(ctx: &Context, ids: Vec<SignalId>) -> Batch {
+/// Calls of one question by which the alerts that a trigger faults on are looked for. Five hundred alerts with one such among them take about twenty.
+const SEARCH_CALLS_MAX: usize = 32;
+
+pub(super) async fn ask(ctx: &Context, up_to: u64) -> Batch {
     let now = ctx.now();
-    let mut signals = ctx.signals(&ids).await;
-    if signals.is_empty() {
-        signals.extend(scheduled(now));
-    }
-    let asking = ctx.setup.policies(Role::Trigger).map(|placed| one(ctx, placed, signals.clone(), now));
+    let alerts = match ctx.alerts().await {
+        Ok(alerts) => alerts,
+        Err(error) => {
+            tracing::error!(service = %ctx.service.name, %error, "the alerts cannot be read; the triggers are asked as soon as they can");
+            return Batch::default();
+        }
+    };
+    let asking = ctx.setup.policies(Role::Trigger).map(|placed| one(ctx, placed, alerts.clone(), now));
     let mut batch = Batch::default();
     let mut asked = Vec::new();
     for (trigger, own) in join_all(asking).await {
         batch.absorb(own);
         asked.push(trigger);
     }
-    batch.with(Event::TriggersAsked(TriggersAsked { signals: ids, asked }))
+    let seen = ctx.service.watching.alerts.words();
+    batch.with(Event::TriggersAsked(TriggersAsked { up_to, seen, asked }))
 }
 
 /// What triggers are given when a schedule or a watch asks them without any alert.
@@ -48,28 +58,187 @@ fn scheduled(now: UnixMillis) -> Option<Signal> {
 async fn one(
     ctx: &Context,
     placed: &PlacedPolicy,
-    signals: Vec<Signal>,
+    alerts: Vec<StandingAlert>,
     now: UnixMillis,
 ) -> (TriggerAsked, Batch) {
+    let name = &placed.policy.reference().name;
+    let aside: Vec<SignalPlace> = ctx
+        .service
+        .watching
+        .alerts
+        .all()
+        .into_iter()
+        .filter(|alert| alert.set_aside_by.contains(name))
+        .map(|alert| (alert.content.commitment, alert.word.index))
+        .collect();
+    let mut alerts = alerts;
+    alerts.retain(|alert| place(alert).is_none_or(|place| !aside.contains(&place)));
+    let first = about(ctx, placed, &alerts, now).await;
+    let Search { last, set_aside, left, searched, batch } = match &first.end {
+        Err(fault) if nature(fault) == FaultNature::Deterministic && !alerts.is_empty() => {
+            search(ctx, placed, alerts, first, now).await
+        }
+        _ => Search::ended(first),
+    };
+    let set_aside = set_aside.iter().filter_map(|alert| key(ctx, alert)).collect();
+    let (asked, batch) = trigger_asked(last, batch);
+    (TriggerAsked { set_aside, left, searched, ..asked }, batch)
+}
+
+type SignalPlace = (ripcord_core::digest::Digest, u32);
+
+fn place(alert: &StandingAlert) -> Option<SignalPlace> {
+    alert.stored.map(|stored| crate::alert_contents::place(&stored))
+}
+
+fn key(ctx: &Context, given: &StandingAlert) -> Option<AlertKey> {
+    let all = ctx.service.watching.alerts.all();
+    let is = |alert: &&&ripcord_core::service::Alert| {
+        place(given) == Some((alert.content.commitment, alert.word.index))
+    };
+    all.iter().find(is).map(|alert| alert.word.alert)
+}
+
+/// One question: about these alerts, or about none.
+async fn about(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    alerts: &[StandingAlert],
+    now: UnixMillis,
+) -> Decided<TriggerVerdict> {
     let context = context(ctx, placed, Role::Trigger, now).await;
-    let question = Question::Trigger(TriggerInput { context, signals, facts: Vec::new() });
-    let mut decided = decide(ctx, placed, question, None).await;
-    let memo = decided.memo();
-    let mut batch = decided.batch;
+    let signals = match alerts {
+        [] => scheduled(now).map(StandingAlert::from).into_iter().collect(),
+        alerts => alerts.to_vec(),
+    };
+    decide(ctx, placed, TriggerInput { context, signals, facts: Vec::new() }, None).await
+}
+
+/// A question whose answer counts, and what was asked to find the alerts that it is not about.
+struct Search {
+    last: Decided<TriggerVerdict>,
+    set_aside: Vec<StandingAlert>,
+    /// How many are still to be asked about.
+    left: u32,
+    searched: Vec<Decision>,
+    /// Of the searched ones.
+    batch: Batch,
+}
+
+impl Search {
+    fn ended(last: Decided<TriggerVerdict>) -> Self {
+        Self { last, set_aside: Vec::new(), left: 0, searched: Vec::new(), batch: Batch::default() }
+    }
+
+    /// The answer that counts is this one now.
+    fn found(&mut self, decided: Decided<TriggerVerdict>) {
+        let before = std::mem::replace(&mut self.last, decided);
+        self.searched.push(before.decision);
+        self.batch.absorb(before.batch);
+    }
+
+    /// This one only tells where to go on.
+    fn missed(&mut self, decided: Decided<TriggerVerdict>) {
+        self.searched.push(decided.decision);
+        self.batch.absorb(decided.batch);
+    }
+}
+
+/// Looks for the alerts that a trigger faults on by asking about ever fewer together with those that it answers, so that the last answer is about
+/// all that it answers. What was not found out within the bound is asked about with the next question: each finds at least one. A trigger that
+/// faults without any alert faults by itself: then nothing is set aside.
+async fn search(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    alerts: Vec<StandingAlert>,
+    fault: Decided<TriggerVerdict>,
+    now: UnixMillis,
+) -> Search {
+    let mut search = Search::ended(fault);
+    let without = about(ctx, placed, &[], now).await;
+    if without.end.is_err() {
+        search.missed(without);
+        return search;
+    }
+    search.found(without);
+    let mut answered: Vec<StandingAlert> = Vec::new();
+    let waits = |alert: &StandingAlert| {
+        let all = ctx.service.watching.alerts.all();
+        let known =
+            all.into_iter().find(|known| place(alert) == Some((known.content.commitment, known.word.index)));
+        known.is_some_and(|known| known.judged == ripcord_core::service::Judged::Waiting)
+    };
+    // What was answered before goes first: the fault is most likely in what is new.
+    let (new, old): (Vec<_>, Vec<_>) = alerts.into_iter().partition(waits);
+    // All at once is what it faulted on already.
+    let mut parts = if old.is_empty() { halves(new).to_vec() } else { vec![new, old] };
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        if search.searched.len() >= SEARCH_CALLS_MAX {
+            search.left += u32::try_from(part.len()).unwrap_or(u32::MAX);
+            continue;
+        }
+        let mut both = [answered.as_slice(), part.as_slice()].concat();
+        both.sort_by_key(|alert| (alert.last_seen_at, alert.stored.map(|stored| stored.index)));
+        let decided = about(ctx, placed, &both, now).await;
+        match &decided.end {
+            Ok(_) => {
+                answered = both;
+                search.found(decided);
+            }
+            Err(fault) if nature(fault) == FaultNature::Environmental => {
+                // Nothing is known of what is left: it is asked about again.
+                search.found(decided);
+                return search;
+            }
+            Err(_) if part.len() == 1 => {
+                search.missed(decided);
+                search.set_aside.extend(part);
+            }
+            Err(_) => {
+                search.missed(decided);
+                parts.extend(halves(part));
+            }
+        }
+    }
+    search
+}
+
+/// The first half last, so that it is taken first.
+fn halves(part: Vec<StandingAlert>) -> [Vec<StandingAlert>; 2] {
+    let mut part = part;
+    let second = part.split_off(part.len().div_ceil(2));
+    [second, part]
+}
+
+fn trigger_asked(last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked, Batch) {
+    let decided = last;
+    let mut batch = before;
+    batch.absorb(decided.batch);
     let said = match decided.end {
         Err(fault) => Said::Fault(nature(&fault)),
-        Ok(answer) => Said::Verdict(match answer.verdict {
-            Verdict::Trigger(TriggerVerdict::Watch(until)) => TriggerWord::Watch(until),
-            Verdict::Trigger(TriggerVerdict::StandDown(why)) => TriggerWord::StandDown(batch.text(why)),
-            Verdict::Trigger(TriggerVerdict::RollBack(proposal)) => TriggerWord::RollBack(Reason {
+        Ok(verdict) => Said::Verdict(match verdict {
+            TriggerVerdict::Ignore => TriggerWord::Ignore,
+            TriggerVerdict::Watch(until) => TriggerWord::Watch(until),
+            TriggerVerdict::StandDown(why) => TriggerWord::StandDown(batch.text(why)),
+            TriggerVerdict::RollBack(proposal) => TriggerWord::RollBack(Reason {
                 cause: batch.text(proposal.cause),
                 strategy: proposal.strategy,
                 urgency: proposal.urgency,
                 harm_began_at: proposal.harm_began_at,
                 facts: facts_blob(&mut batch, &decided.facts),
             }),
-            _ => TriggerWord::Ignore,
         }),
     };
-    (TriggerAsked { decision: decided.decision, said, memo }, batch)
+    let asked = TriggerAsked {
+        decision: decided.decision,
+        said,
+        memo: decided.memo,
+        set_aside: Vec::new(),
+        left: 0,
+        searched: Vec::new(),
+    };
+    (asked, batch)
 }

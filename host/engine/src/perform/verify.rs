@@ -1,15 +1,13 @@
 //! Asking the verification policies.
 
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::event::{
     Event, PlannedRung, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
 };
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{
-    Finding, Question, RollbackSubject, Subject, Verdict, VerificationInput, VerificationVerdict,
-};
-use ripcord_core::signal::Signal;
+use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
 
 use super::Context;
 use crate::batch::Batch;
@@ -24,7 +22,7 @@ pub(super) struct Asking {
     pub(super) round: u32,
     pub(super) subject: Subject,
     /// The incident's; none for a promotion.
-    pub(super) signals: Vec<Signal>,
+    pub(super) signals: Vec<StandingAlert>,
     /// What was known before the shift; none for a promotion.
     pub(super) before: Vec<Fact>,
 }
@@ -43,11 +41,11 @@ pub(super) async fn verify(ctx: &Context, of: PlannedRung, round: u32) -> Batch 
         rung: of.rung,
         shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
     });
-    let (signals, before) = (ctx.signals(&incident.signals).await, before(ctx).await);
+    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
     ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
 }
 
-/// Asks every verification policy, all at once. They share the trials of the round.
+/// Asks every verification policy whose last *healthy* does not count any more, all at once. They share the trials of the round.
 pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
     let trials = Trials::new(ctx.clone(), asking.phase, asking.round, None);
     ask_sharing(ctx, asking, &trials).await
@@ -57,7 +55,9 @@ pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
 pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) -> Batch {
     let Asking { phase, round, subject, signals, before } = asking;
     let now = ctx.now();
-    let words = ctx.setup.policies(Role::Verification).map(|placed| {
+    let due = ctx.setup.policies(Role::Verification);
+    let due = due.filter(|placed| !ctx.service.is_still_healthy(phase, &placed.policy.reference().name));
+    let words = due.map(|placed| {
         let (subject, signals, before) = (subject.clone(), signals.clone(), before.clone());
         async move {
             let input = VerificationInput {
@@ -123,23 +123,23 @@ async fn one(
     input: VerificationInput,
     trials: &Trials,
 ) -> (VerificationAsked, Vec<Finding>, Batch) {
-    let mut decided = decide(ctx, placed, Question::Verification(input), Some(trials)).await;
-    let memo = decided.memo();
+    let decided = decide(ctx, placed, input, Some(trials)).await;
     let mut batch = decided.batch;
     let (said, findings) = match decided.end {
         Err(fault) => (Said::Fault(nature(&fault)), Vec::new()),
-        Ok(answer) => match answer.verdict {
-            Verdict::Verification(verdict, findings) => {
-                let word = match verdict {
-                    VerificationVerdict::Healthy => VerificationWord::Healthy,
-                    VerificationVerdict::Unhealthy => VerificationWord::Unhealthy,
-                    VerificationVerdict::Inconclusive(again) => VerificationWord::Inconclusive(again),
-                };
-                (Said::Verdict(word), findings)
-            }
-            _ => (Said::Verdict(VerificationWord::Unhealthy), Vec::new()),
-        },
+        Ok((verdict, findings)) => {
+            let word = match verdict {
+                VerificationVerdict::Healthy => VerificationWord::Healthy,
+                VerificationVerdict::Unhealthy => VerificationWord::Unhealthy,
+                VerificationVerdict::Inconclusive(again) => VerificationWord::Inconclusive(again),
+            };
+            (Said::Verdict(word), findings)
+        }
     };
     let kept = matches!(said, Said::Verdict(_)).then(|| batch.json(BlobKind::Text, &findings));
-    (VerificationAsked { decision: decided.decision, said, findings: kept, memo }, findings, batch)
+    (
+        VerificationAsked { decision: decided.decision, said, findings: kept, memo: decided.memo },
+        findings,
+        batch,
+    )
 }

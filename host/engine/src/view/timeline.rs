@@ -1,9 +1,10 @@
 //! What happened, line by line.
 
+use ripcord_core::alert::AlertWord;
 use ripcord_core::canonical;
 use ripcord_core::event::{
     Event, FingerprintWord, InProduction, Observed, PlanWord, PreflightWord, Preflighted, ProbeWord,
-    Promoted, PromotionWord, ShiftOutcome, SignalTaken, TrialPhase, TrialRan,
+    Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase, TrialRan,
 };
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
@@ -14,26 +15,20 @@ use ripcord_core::time::UnixMillis;
 
 use super::Reader;
 use crate::fold::ReadError;
-use crate::replay::decisions_of;
+use crate::replay::verdicts_of;
 
 impl Reader<'_> {
     /// The signals that the incident was opened with were taken before there was one: the first, and how many came with it.
     pub(super) fn tell_first_signals(&mut self, opened: &Incident) {
-        let signals: Vec<SignalTaken> = self
-            .state
-            .watching
-            .signals
-            .iter()
-            .filter(|signal| opened.signals.contains(&signal.taken.signal))
-            .map(|signal| signal.taken.clone())
-            .collect();
-        let Some(first) = signals.iter().min_by_key(|signal| signal.received_at) else { return };
-        let others = match signals.len() - 1 {
+        let alerts = &self.state.watching.alerts;
+        let all = alerts.all();
+        let Some(first) = all.iter().min_by_key(|alert| alert.word.first_seen_at) else { return };
+        let others = match opened.signals.saturating_sub(1) {
             0 => String::new(),
             1 => "; one more until the incident opened".to_owned(),
             more => format!("; {more} more until the incident opened"),
         };
-        self.line(first.received_at, format!("{}{others}", signal_line(first)));
+        self.line(first.word.first_seen_at, format!("{}{others}", signal_line(&first.word)));
     }
 
     /// The end of a sentence.
@@ -51,17 +46,16 @@ impl Reader<'_> {
     /// One or more lines for an event, and its decisions.
     pub(super) async fn tell(&mut self, at: UnixMillis, event: &Event) -> Result<(), ReadError> {
         let said = self.said(event).await?;
-        for (decision, said) in decisions_of(event).into_iter().zip(&said) {
+        for (decision, said) in verdicts_of(event).into_iter().zip(&said) {
             self.decision(at, decision, said.clone());
         }
         let text = match event {
-            Event::SignalTaken(taken) => Some(signal_line(taken)),
+            Event::SignalsTaken(taken) => Some(signals_line(taken)),
             Event::TriggersAsked(asked) => {
-                let each = asked
-                    .asked
-                    .iter()
-                    .zip(&said)
-                    .map(|(one, said)| format!("{}: {said}", one.decision.policy.name));
+                let each = asked.asked.iter().zip(&said).map(|(one, said)| match one.set_aside.len() {
+                    0 => format!("{}: {said}", one.decision.policy.name),
+                    more => format!("{}: {said} ({more} set aside)", one.decision.policy.name),
+                });
                 Some(format!("triggers asked: {}", each.collect::<Vec<_>>().join("; ")))
             }
             Event::PullRequested(pull) => {
@@ -214,12 +208,14 @@ impl Reader<'_> {
             )),
             Event::ClockJumped { by } => Some(format!("the host's clock jumped forward by {by}")),
             Event::Woke
+            | Event::SignalsSetAside(_)
             | Event::Announced(_)
             | Event::Configured(_)
             | Event::HoldMarked(_)
             | Event::Pinned(_)
             | Event::Fingerprinted(_)
             | Event::HoldLifted(_)
+            | Event::LatchLifted(_)
             | Event::Adopted(_) => None,
         };
         if let Some(text) = text {
@@ -317,7 +313,21 @@ fn pointed(at: Option<&VersionName>) -> String {
     at.map_or_else(|| "nothing".to_owned(), ToString::to_string)
 }
 
-fn signal_line(taken: &SignalTaken) -> String {
-    let status = if taken.status == SignalStatus::Firing { "firing" } else { "resolved" };
-    format!("signal from {}: {status}, {}", taken.origin, taken.severity)
+/// A group in one line.
+fn signals_line(taken: &SignalsTaken) -> String {
+    if let ([word], 1) = (taken.alerts.as_slice(), taken.signals) {
+        return signal_line(word);
+    }
+    let firing = taken.alerts.iter().filter(|word| word.status == SignalStatus::Firing).count();
+    let alerts = match taken.alerts.len() {
+        1 => "one alert".to_owned(),
+        number => format!("{number} alerts"),
+    };
+    let resolved = taken.alerts.len() - firing;
+    format!("{} signals about {alerts}: {firing} firing, {resolved} resolved", taken.signals)
+}
+
+fn signal_line(word: &AlertWord) -> String {
+    let status = if word.status == SignalStatus::Firing { "firing" } else { "resolved" };
+    format!("signal from {}: {status}, {}", word.origin, word.severity)
 }

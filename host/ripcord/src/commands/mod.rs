@@ -21,7 +21,8 @@ use std::process::ExitCode;
 use ripcord_core::foreign::Foreign;
 
 use crate::cli::{
-    Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LogFormat, PlanCommand, SignalsCommand,
+    Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
+    SignalsCommand,
 };
 use crate::output::{self, Color, Exit, Failure, Page, Text, Whole, text};
 use crate::telemetry;
@@ -107,6 +108,12 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
         Command::Hold(HoldCommand::Lift { service, version, of, reason }) => {
             orders::lift(global, &service, &version, of, &reason).await
+        }
+        Command::Latch(LatchCommand::Lift { service, trigger, reason }) => {
+            orders::lift_latch(global, &service, &trigger, &reason).await
+        }
+        Command::Signals(SignalsCommand::SetAside { service }) => {
+            signals::set_aside(global, service.as_ref()).await
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
         Command::Policy(command) => policies::run(global, command),

@@ -1,7 +1,7 @@
 //! What people order besides pulling and voting.
 
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use serde::Serialize;
 
 use super::reach::Reach;
@@ -53,6 +53,16 @@ pub(super) async fn lift(
 ) -> Outcome {
     let what = format!("holds/{version}/lift");
     order(global, About::Service(service), &what, &LiftBody { incident, reason: reason(why) }).await
+}
+
+pub(super) async fn lift_latch(
+    global: &Global,
+    service: &ServiceName,
+    trigger: &PolicyName,
+    why: &str,
+) -> Outcome {
+    let what = format!("latches/{trigger}/lift");
+    order(global, About::Service(service), &what, &ReasonBody { reason: reason(why) }).await
 }
 
 /// `abort` and `dismiss`.

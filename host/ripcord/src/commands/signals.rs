@@ -1,7 +1,12 @@
 //! `ripcord signals`.
 
+use ripcord_core::name::{PolicyName, ServiceName};
+use ripcord_core::signal::{Label, Signal};
+use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::SignalFilter;
+
+use serde::Serialize;
 
 use super::{Outcome, Reach};
 use crate::cli::Global;
@@ -63,4 +68,78 @@ mod tests {
             hostile::assert_harmless(&listed(&signals).text, name);
         }
     }
+}
+
+/// One alert that is set aside.
+#[derive(Serialize)]
+struct SetAsideAlert {
+    service: ServiceName,
+    /// Triggers that fault on it; none where it is too large for any.
+    by: Vec<PolicyName>,
+    first_seen_at: UnixMillis,
+    count: u64,
+    rule: String,
+    labels: Vec<Label>,
+}
+
+/// Alerts that a trigger faults on, or that are too large for any.
+pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) -> Outcome {
+    let reach = Reach::new(global)?;
+    let store = reach.store()?;
+    let mut all = Vec::new();
+    for state in super::status::states(&reach, service).await? {
+        for alert in state.watching.alerts.set_aside_of() {
+            let content =
+                store.blob(&alert.content).await.map_err(|error| Failure::of(Exit::Failed, error))?;
+            let signals: Vec<Signal> =
+                serde_json::from_slice(&content.unwrap_or_default()).unwrap_or_default();
+            let signal = signals.into_iter().nth(alert.word.index as usize);
+            let (rule, labels) = signal.map_or_else(
+                || ("(erased)".to_owned(), Vec::new()),
+                |signal| (cut(&signal.rule), signal.labels.iter().map(short).collect()),
+            );
+            all.push(SetAsideAlert {
+                service: state.name.clone(),
+                by: alert.set_aside_by.iter().cloned().collect(),
+                first_seen_at: alert.word.first_seen_at,
+                count: alert.word.count,
+                rule,
+                labels,
+            });
+        }
+    }
+    if all.is_empty() {
+        return Ok(Page::done("no alert is set aside", &all));
+    }
+    let mut table = Table::new(["first seen", "service", "times", "why", "rule", "labels"]);
+    for one in &all {
+        let by: Vec<_> = one.by.iter().map(PolicyName::as_str).collect();
+        let why = if by.is_empty() { "too large".to_owned() } else { format!("{} faults", by.join(", ")) };
+        let labels: Vec<_> =
+            one.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
+        table.row([
+            instant(one.first_seen_at).into(),
+            one.service.to_string().into(),
+            one.count.into(),
+            why.into(),
+            one.rule.as_str().into(),
+            labels.join(" ").into(),
+        ]);
+    }
+    let text = text!("{}\nthe triggers judge the others; `ripcord replay --all` shows the faults", table);
+    Ok(Page::done(text, &all))
+}
+
+/// Labels that are set aside may be as large as a payload.
+fn short(label: &Label) -> Label {
+    Label::new(cut(&label.name), cut(&label.value))
+}
+
+fn cut(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 200;
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }

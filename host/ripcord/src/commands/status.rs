@@ -11,7 +11,9 @@ use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::client::Live;
 use crate::config::ServiceConfig;
-use crate::http::wire::{HoldLine, IncidentState, ProbationLine, ServiceView, VersionLine};
+use crate::http::wire::{
+    AlertsLine, HoldLine, IncidentState, LatchLine, ProbationLine, ServiceView, VersionLine,
+};
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
@@ -91,6 +93,8 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         versions: VersionLine::all(state, SystemClock.now()),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
+        latches: LatchLine::all(state),
+        alerts: AlertsLine::of(state),
     }
 }
 
@@ -157,6 +161,36 @@ fn service_text(view: &ServiceView) -> Text {
             instant(probation.ends_at)
         );
         row("probation", Cell::new(WARN, text));
+    }
+    for latch in &view.latches {
+        let again = match latch.held_back {
+            0 => String::new(),
+            times => format!(", held back {times} times"),
+        };
+        let text = format!(
+            "{} opens no incident until {} unless there is news, since {} ended {}{again}: `ripcord latch lift {} {} --reason TEXT`",
+            latch.trigger,
+            instant(latch.until),
+            latch.incident,
+            latch.outcome,
+            view.name,
+            latch.trigger
+        );
+        row("latch", Cell::new(WARN, text));
+    }
+    if view.alerts.set_aside > 0 {
+        let text = format!(
+            "{} set aside: a trigger faults on them, or they are too large; `ripcord signals set-aside {}` lists them",
+            view.alerts.set_aside, view.name
+        );
+        row("alerts", Cell::new(BAD, text));
+    }
+    if view.alerts.left_out > 0 {
+        let text = format!(
+            "{} kept; {} more were judged and made room for others",
+            view.alerts.kept, view.alerts.left_out
+        );
+        row("alerts", text.into());
     }
     for version in &view.versions {
         let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();

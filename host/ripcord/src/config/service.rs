@@ -125,6 +125,7 @@ struct BreakerKeys {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct DeadlineKeys {
+    call_seconds: Option<Seconds>,
     evidence_seconds: Option<Seconds>,
     planning_seconds: Option<Seconds>,
     approval_seconds: Option<Seconds>,
@@ -138,6 +139,9 @@ struct DeadlineKeys {
     elsewhere_watch_seconds: Option<Seconds>,
     soak_seconds: Option<Seconds>,
     probation_seconds: Option<Seconds>,
+    watch_floor_seconds: Option<Seconds>,
+    healthy_seconds: Option<Seconds>,
+    reopen_after_seconds: Option<Seconds>,
 }
 
 impl ServiceConfig {
@@ -254,6 +258,7 @@ impl DeadlineKeys {
         let default = Deadlines::default();
         let or = |seconds: Option<Seconds>, default: Millis| seconds.map_or(default, |seconds| seconds.0);
         Deadlines {
+            call: or(self.call_seconds, default.call),
             evidence: or(self.evidence_seconds, default.evidence),
             planning: or(self.planning_seconds, default.planning),
             approval: or(self.approval_seconds, default.approval),
@@ -268,6 +273,9 @@ impl DeadlineKeys {
             soak: or(self.soak_seconds, default.soak),
             probation: or(self.probation_seconds, default.probation),
             known_good: known_good.map_or(default.known_good, |days| days.0),
+            watch_floor: or(self.watch_floor_seconds, default.watch_floor),
+            healthy: or(self.healthy_seconds, default.healthy),
+            reopen_after: or(self.reopen_after_seconds, default.reopen_after),
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use ed25519_dalek::{Signature, VerifyingKey};
-use ripcord_core::name::{IncidentId, RoleName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::{VoteKind, VoteStatement};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
@@ -278,6 +278,19 @@ pub(crate) async fn lift(
     let version = VersionName::new(version).map_err(|error| Problem::bad_request(error.to_string()))?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
     Ok(Json(app.command(&service, person, Ask::LiftHold(version), why, body.incident).await?))
+}
+
+pub(crate) async fn lift_latch(
+    State(app): State<Arc<App>>,
+    Path((name, trigger)): Path<(String, String)>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    let trigger = PolicyName::new(trigger).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    Ok(Json(app.command(&service, person, Ask::LiftLatch(trigger), why, None).await?))
 }
 
 pub(crate) async fn adopt(

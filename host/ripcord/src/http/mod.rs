@@ -86,6 +86,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/services/{service}/adopt", post(ask::adopt))
         .route("/services/{service}/holds", get(read::holds))
         .route("/services/{service}/holds/{version}/lift", post(ask::lift))
+        .route("/services/{service}/latches/{trigger}/lift", post(ask::lift_latch))
         .route("/pause", post(ask::pause_all))
         .route("/resume", post(ask::resume_all))
         .route("/incidents", get(read::incidents))

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use super::App;
 use super::problem::Problem;
 use super::wire::{
-    HoldLine, IncidentListLine, IncidentState, LiveLine, PlanView, ProbationLine, ServiceView,
-    UnroutedSignal, VersionLine,
+    AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, PlanView, ProbationLine,
+    ServiceView, UnroutedSignal, VersionLine,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -97,6 +97,8 @@ impl App {
             versions: VersionLine::all(service, self.engine_clock.now()),
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),
+            latches: LatchLine::all(service),
+            alerts: AlertsLine::of(service),
         })
     }
 

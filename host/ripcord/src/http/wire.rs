@@ -4,10 +4,10 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
-use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use ripcord_core::plan::{Plan, Quorum};
 use ripcord_core::role::Urgency;
-use ripcord_core::service::{HoldState, Service};
+use ripcord_core::service::{HoldState, Latch, Service};
 use ripcord_core::signal::Signal;
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
@@ -120,6 +120,42 @@ pub struct ServiceView {
     pub holds: Vec<HoldLine>,
     /// Announcements that are still to be delivered.
     pub announcements_waiting: usize,
+    /// Triggers that open no incident now.
+    #[serde(default)]
+    pub latches: Vec<LatchLine>,
+    /// What is known of alerts.
+    #[serde(default)]
+    pub alerts: AlertsLine,
+}
+
+/// A trigger that opens no incident, since the last one ended without a rollback.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatchLine {
+    /// Which trigger.
+    pub trigger: PolicyName,
+    /// Which incident ended.
+    pub incident: IncidentId,
+    /// How.
+    pub outcome: Outcome,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Until when, if there is no news.
+    pub until: UnixMillis,
+    /// How often it has found a reason since.
+    pub held_back: u64,
+}
+
+/// The alerts that the triggers judge, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertsLine {
+    /// Kept as they stand.
+    pub kept: usize,
+    /// Of these, not judged yet.
+    pub waiting: usize,
+    /// Had to make room for others after they were judged.
+    pub left_out: u64,
+    /// A trigger faults on them, or they are too large for any.
+    pub set_aside: usize,
 }
 
 /// What someone else put live.
@@ -321,6 +357,34 @@ impl ProbationLine {
             asked: probation.round - 1,
             ends_at: service.probation_ends_at()?,
         })
+    }
+}
+
+impl LatchLine {
+    /// All of a service.
+    pub(crate) fn all(service: &Service) -> Vec<Self> {
+        let line = |(trigger, latch): (&PolicyName, &Latch)| Self {
+            trigger: trigger.clone(),
+            incident: latch.incident.clone(),
+            outcome: latch.outcome.clone(),
+            since: latch.since,
+            until: service.unlatched_at(latch),
+            held_back: latch.held_back,
+        };
+        service.watching.latches.iter().map(line).collect()
+    }
+}
+
+impl AlertsLine {
+    /// Of a service.
+    pub(crate) fn of(service: &Service) -> Self {
+        let alerts = &service.watching.alerts;
+        Self {
+            kept: alerts.len(),
+            waiting: alerts.waiting(),
+            left_out: alerts.left_out(),
+            set_aside: alerts.set_aside_of().len(),
+        }
     }
 }
 

@@ -109,6 +109,8 @@ impl Failure {
             .rev()
             .fold(None, |inner, message| Some(Box::new(Said { message, cause: inner }) as Cause));
         let message = error.to_string();
+        // A list of mistakes begins each one so, the first too.
+        let message = message.strip_prefix("error: ").map_or(message.clone(), str::to_owned);
         Self { exit, message, layout: None, help: None, cause: causes }
     }
 

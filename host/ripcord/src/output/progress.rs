@@ -3,8 +3,10 @@
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
+use ripcord_core::foreign::Foreign;
+
 use super::style::{DIM, paint};
-use super::text::{Show, text};
+use super::text::{Show, Whole, text};
 use super::{Color, Form, tell};
 
 /// Tells a waiting person what is going on.
@@ -37,9 +39,9 @@ impl Progress {
     /// One line, with the time since the start.
     pub fn say(&self, piece: impl Show) {
         if self.audience == Audience::Person {
-            let elapsed = format!("{:.1} s", self.since.elapsed().as_secs_f64());
-            // As wide as a run of some hours needs.
-            tell(self.color, &text!("{} {}", paint(DIM, format!("{elapsed:>8}").trim_start()), piece));
+            let elapsed = format!("{:6.1} s", self.since.elapsed().as_secs_f64());
+            let elapsed = Whole(Foreign::source(&elapsed));
+            tell(self.color, &text!("{} {}", paint(DIM, elapsed), piece));
         }
     }
 }

@@ -112,7 +112,7 @@ mod tests {
                 assert!(!line.chars().any(is_harmful), "{format:?}: {line:?}");
                 assert!(line.len() < 6_000, "{format:?}: {} bytes", line.len());
             }
-            assert!(lines[1].contains("(56000 more characters)"), "{lines:?}");
+            assert!(lines[1].contains(" more characters)"), "{lines:?}");
         }
     }
 

@@ -6,13 +6,13 @@ use reqwest::Method;
 use ripcord_core::foreign::is_harmful;
 use serde_json::{Value, json};
 
-use crate::run::{Ran, TOKEN, as_olga, finish, ripcord};
+use super::run::{Ran, TOKEN, as_olga, finish, ripcord};
 use crate::support::alerts::ALERTS_TOKEN;
 use crate::support::host::{Host, free_address, script};
 
 /// Everything at once: controls of both kinds, forged lines, turned direction, what cannot be seen, marks without end.
 fn hostile() -> String {
-    let marks = "\u{301}".repeat(100);
+    let marks = "\u{301}".repeat(30);
     format!(
         "x\u{1b}[2J\u{1b}[H\u{1b}]0;t\u{7}\u{9b}2J\u{85}\nFORGED approved by ada\r\nFORGED\rFORGED\u{8}\u{7f}\u{202e}4.1\u{2067}\u{2028}FORGED\u{200b}\u{feff}\u{e0041}a{marks}"
     )
@@ -92,8 +92,7 @@ async fn bring_it_in(folder: &Path, host: &Host) {
     let answer = host.send(&payload).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     host.until("fraud-api", |state| state["incident"].is_object() || state["last_settled"].is_object()).await;
-    let pulled = as_olga(folder, &["pull", "fraud-api", "--no-wait", "--reason", &text.replace('\0', "")]);
-    assert_eq!(pulled.code, 0, "{}", pulled.stderr);
+    both_forms(folder, &["pull", "fraud-api", "--no-wait", "--reason", &text]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +109,10 @@ async fn nothing_hostile_reaches_a_terminal_or_a_log() {
             answers(&host).await;
         }
         let log = host.log();
-        assert!(log.iter().any(|line| line.contains("FORGED")), "the log has what was said: {log:#?}");
+        assert!(
+            form == "text" || log.iter().any(|line| line.contains("FORGED")),
+            "the log has what was said: {log:#?}"
+        );
         for line in log {
             assert_harmless(&line, &format!("a log line as {form}"));
             assert!(

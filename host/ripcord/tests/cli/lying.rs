@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use ripcord_core::plan::Plan;
 use serde_json::{Value, json};
 
-use crate::run::{Ran, TOKEN, as_olga, configured, finish, ripcord, run};
+use super::run::{Ran, TOKEN, as_olga, configured, finish, ripcord, run};
 
 const NOWHERE: &str = "127.0.0.1:9";
 
@@ -34,18 +34,22 @@ async fn lie(State(liar): State<Liar>, request: Request) -> Response {
 }
 
 impl Liar {
-    async fn start(answers: &[(&'static str, Value)]) -> (Self, SocketAddr) {
+    fn start(answers: &[(&'static str, Value)]) -> (Self, SocketAddr) {
         let mut all = answers.to_vec();
         all.push(("/api/v1/services", json!([])));
         let liar = Self { answers: Arc::new(all), ..Self::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
         let router = Router::new().fallback(lie).with_state(liar.clone());
-        // Ends with the test's own runtime.
+        // On a thread of its own, since the test waits for a program. It ends with the process.
         drop(std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async { axum::serve(listener, router).await })
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                axum::serve(listener, router).await
+            })
         }));
         (liar, address)
     }
@@ -88,8 +92,8 @@ fn with_key(folder: &Path, arguments: &[&str]) -> Ran {
 }
 
 /// No lie gets a signature, or a vote, for another plan than the one that was asked for.
-#[tokio::test]
-async fn no_other_plan_is_signed() {
+#[test]
+fn no_other_plan_is_signed() {
     let any = "c".repeat(64);
     let mut other_digest = shown(&plan("fraud-api:1", "fraud-api", &any));
     other_digest["digest"] = json!("d".repeat(64));
@@ -108,7 +112,7 @@ async fn no_other_plan_is_signed() {
     ];
     for (lie, said) in lies {
         let folder = configured(NOWHERE);
-        let (liar, address) = Liar::start(&[("/plan", lie)]).await;
+        let (liar, address) = Liar::start(&[("/plan", lie)]);
         point_at(folder.path(), address);
         assert_eq!(run(folder.path(), &["key", "new", "ada.key"]).code, 0);
         for verb in ["approve", "refuse"] {
@@ -125,11 +129,11 @@ async fn no_other_plan_is_signed() {
 }
 
 /// The plan of the incident that was asked for is signed, and the vote names its digest.
-#[tokio::test]
-async fn the_right_plan_is_signed() {
+#[test]
+fn the_right_plan_is_signed() {
     let plan = plan("fraud-api:1", "fraud-api", &"c".repeat(64));
     let done = json!({ "incident": "fraud-api:1", "text": "approved" });
-    let (liar, address) = Liar::start(&[("/plan", shown(&plan)), ("/approve", done)]).await;
+    let (liar, address) = Liar::start(&[("/plan", shown(&plan)), ("/approve", done)]);
     let folder = configured(NOWHERE);
     point_at(folder.path(), address);
     assert_eq!(run(folder.path(), &["key", "new", "ada.key"]).code, 0);
@@ -140,13 +144,13 @@ async fn the_right_plan_is_signed() {
 }
 
 /// Where the store lies on this machine, a plan of another installation is refused.
-#[tokio::test]
-async fn a_plan_of_another_installation_is_not_signed() {
+#[test]
+fn a_plan_of_another_installation_is_not_signed() {
     let folder = configured(NOWHERE);
     let paused = as_olga(folder.path(), &["pause", "fraud-api"]);
     assert_eq!(paused.code, 0, "this makes the store: {}", paused.stderr);
     let (liar, address) =
-        Liar::start(&[("/plan", shown(&plan("fraud-api:1", "fraud-api", &"c".repeat(64))))]).await;
+        Liar::start(&[("/plan", shown(&plan("fraud-api:1", "fraud-api", &"c".repeat(64))))]);
     point_at(folder.path(), address);
     let ran = with_key(folder.path(), &["approve", "fraud-api:1", "--yes"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
@@ -155,8 +159,8 @@ async fn a_plan_of_another_installation_is_not_signed() {
 }
 
 /// An answer about something else is no answer, whatever was asked.
-#[tokio::test]
-async fn an_answer_about_something_else_is_not_believed() {
+#[test]
+fn an_answer_about_something_else_is_not_believed() {
     let other = json!({ "incident": "fraud-api:7", "text": "done" });
     let elsewhere = json!({ "incident": "churn:1", "text": "done" });
     let service = json!({
@@ -179,8 +183,7 @@ async fn an_answer_about_something_else_is_not_believed() {
         ("/unrouted", json!([])),
         ("/services/fraud-api", service),
         ("/incidents", line),
-    ])
-    .await;
+    ]);
     let folder = configured(NOWHERE);
     point_at(folder.path(), address);
     let commands: [(&[&str], &str); 10] = [
@@ -206,10 +209,10 @@ async fn an_answer_about_something_else_is_not_believed() {
 }
 
 /// A redirect is not followed: the token would go along.
-#[tokio::test]
-async fn the_token_does_not_follow_a_redirect() {
-    let (thief, elsewhere) = Liar::start(&[]).await;
-    let (liar, address) = Liar::start(&[("/pause", json!(format!("http://{elsewhere}/api/v1/pause")))]).await;
+#[test]
+fn the_token_does_not_follow_a_redirect() {
+    let (thief, elsewhere) = Liar::start(&[]);
+    let (liar, address) = Liar::start(&[("/pause", json!(format!("http://{elsewhere}/api/v1/pause")))]);
     let folder = configured(NOWHERE);
     point_at(folder.path(), address);
     let ran = as_olga(folder.path(), &["pause", "fraud-api"]);

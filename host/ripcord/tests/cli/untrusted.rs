@@ -90,8 +90,8 @@ fn a_component_whose_shape_is_too_much_is_refused() {
 #[test]
 fn a_component_that_only_its_cost_gives_away_is_refused() {
     refused(
-        &tangled(400, 150, 260),
-        "validating and compiling the component takes more than 5 s of processor time: a function is too large or too tangled",
+        &tangled(40, 60, 600),
+        "validating and compiling the component takes more than 3 s of processor time: a function is too large or too tangled",
     );
 }
 

@@ -39,6 +39,9 @@ settings = { urgency-at-most = "emergency" }
 [[services.fraud-api.verifications]]
 policy = "golden-set"
 settings = { dataset = "fraud", accuracy = 0.95, recheck = "1s" }
+
+[services.fraud-api.deadlines]
+watch-floor-seconds = 0.5
 "#;
 
 /// The whole, with `connected` as the lines that connect the service.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ripcord_core::alert::AlertWord;
 use ripcord_core::event::Event;
 use ripcord_core::signal::Origin;
 use ripcord_engine::{Folded, fold};
@@ -33,9 +34,14 @@ pub(crate) async fn kept(folder: &Path) -> Option<Kept> {
     for folded in journals(&store).await {
         let count =
             |wanted: fn(&Event) -> bool| folded.events.iter().filter(|(_, event)| wanted(event)).count();
-        kept.signals += count(
-            |event| matches!(event, Event::SignalTaken(taken) if matches!(taken.origin, Origin::Webhook(_))),
-        );
+        let webhooks = |event: &Event| match event {
+            Event::SignalsTaken(taken) => {
+                let from = |word: &&AlertWord| matches!(word.origin, Origin::Webhook(_));
+                taken.alerts.iter().filter(from).map(|word| word.count as usize).sum()
+            }
+            _ => 0,
+        };
+        kept.signals += folded.events.iter().map(|(_, event)| webhooks(event)).sum::<usize>();
         kept.shifts += count(|event| matches!(event, Event::ShiftBegan(_)));
         kept.incidents += u64::from(folded.service.incidents);
         let waiting = store.signals(SignalFilter::Waiting(&folded.service.name), u32::MAX).await;

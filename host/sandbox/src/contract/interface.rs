@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use ciborium::Value;
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::canonical::EncodeError;
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Question, Step};
@@ -44,6 +46,12 @@ pub(crate) trait Contract: Debug + Send + Sync {
 /// One question in the words of one version, with the facts and the answers so far.
 pub(crate) trait Case: Debug + Send {
     fn add_facts(&mut self, facts: &[Fact]);
+
+    /// Takes the alerts out of the question, which is recorded without them; the digest of what the guest was given.
+    fn take_alerts(&mut self) -> Result<Digest, EncodeError>;
+
+    /// Puts alerts into a recorded question; the digest of what the guest is given.
+    fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError>;
 
     /// How many facts the guest is given.
     fn facts(&self) -> u32;

@@ -2,15 +2,15 @@
 
 /// Memory that a component may take to validate and compile, beside the program itself.
 pub const EXAMINE_MEMORY_BYTES: u64 = 224 << 20;
-/// A child that does not end by then is ended, whatever it does: a busy machine gives a process a fifth of its time.
-pub(crate) const EXAMINE_WALL_CLOCK_SECONDS: u64 = 30;
+/// A child that does not end by then is ended, whatever it does: a busy machine gives a process a tenth of its time.
+pub(crate) const EXAMINE_WALL_CLOCK_SECONDS: u64 = 60;
 /// The compiler's threads in a child, whatever the machine has: each needs memory for its stack and its function.
 pub(crate) const EXAMINE_THREADS: &str = "2";
 
 const CPU_SECONDS_AT_LEAST: u64 = 3;
-const CPU_SECONDS_EACH_MIB: u64 = 2;
+const CPU_SECONDS_EACH_MIB: u64 = 3;
 /// Before the shape is known, and after it.
-pub(crate) const CPU_SECONDS_AT_MOST: u8 = 10;
+pub(crate) const CPU_SECONDS_AT_MOST: u8 = 12;
 
 /// Processor time for a component with so many bytes of functions: about three times what honest code takes. A few kilobytes that take longer
 /// are made to. Not time by the clock, which would refuse a good policy where a machine is busy.

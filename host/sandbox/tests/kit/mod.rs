@@ -4,6 +4,7 @@
 
 pub(crate) mod bytes;
 
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Fact, FactKind, Request, Sample, Value};
 use ripcord_core::name::{ServiceName, SignalId};
@@ -216,7 +217,7 @@ pub(crate) fn question() -> Question {
             drill: false,
             memo: None,
         },
-        signals: vec![Signal {
+        signals: vec![StandingAlert::from(Signal {
             id: SignalId::new("s1").expect("id"),
             origin: Origin::Webhook("alertmanager".into()),
             rule: "HighRate".into(),
@@ -227,7 +228,7 @@ pub(crate) fn question() -> Question {
             started_at: UnixMillis(990_000),
             ended_at: None,
             received_at: UnixMillis(999_000),
-        }],
+        })],
         facts: vec![],
     })
 }

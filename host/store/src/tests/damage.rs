@@ -151,9 +151,15 @@ async fn columns_that_make_no_sense_are_damage_and_no_panic() {
     let fraud = service("s");
     store.accept(vec![crate::conformance::signal("s-1", Some(&fraud), "a", 0)]).await.expect("accepts");
     stranger(&path).execute("UPDATE signals SET body = '{'", []).expect("changes");
+    // One that cannot be read holds up no other, and is told.
+    store.accept(vec![crate::conformance::signal("s-2", Some(&fraud), "b", 0)]).await.expect("accepts");
     let waiting = ripcord_ports::store::SignalFilter::Waiting(&fraud);
-    let error = store.signals(waiting, 9).await.expect_err("damaged");
-    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    let ids: Vec<_> =
+        store.signals(waiting, 1).await.expect("reads").into_iter().map(|one| one.signal.id).collect();
+    assert_eq!(ids, [ripcord_core::name::SignalId::new("s-2").expect("an id")]);
+    let unreadable = store.unreadable_signals(&fraud, 9).await.expect("reads");
+    let [one] = &unreadable[..] else { panic!("{unreadable:?}") };
+    assert!(one.id.as_str() == "s-1" && one.why.contains("damaged"), "{one:?}");
     stranger(&path).execute("UPDATE signals SET service = '../up'", []).expect("changes");
     let error = store.services_with_signals().await.expect_err("damaged");
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use ripcord_core::blob::BlobRef;
 use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
-use ripcord_core::name::{ServiceName, SignalId, VersionName};
+use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::UnixMillis;
@@ -285,11 +285,6 @@ impl Checker {
             Some(watched) => quiet::check(watched, &self.world),
             None => Ok(()),
         }
-    }
-
-    /// The signals that a service has judged.
-    pub fn has_judged(&self, service: &ServiceName, signal: &SignalId) -> bool {
-        self.books().services.get(service).is_some_and(|watched| watched.signals.has_judged(signal))
     }
 
     /// Makes every decision again that was recorded, or every so-manieth.

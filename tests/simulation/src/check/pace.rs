@@ -39,7 +39,7 @@ fn too_many(times: &mut VecDeque<Instant>, max: usize) -> bool {
 impl Book {
     pub(crate) fn step(&mut self, step: &mut Step<'_>) {
         match step.event {
-            Event::SignalTaken(_) => self.news = true,
+            Event::SignalsTaken(_) => self.news = true,
             Event::TriggersAsked(_) => {
                 let news = std::mem::take(&mut self.news);
                 if !news && too_many(&mut self.questions, QUESTIONS_MAX) {

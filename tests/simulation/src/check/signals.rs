@@ -1,17 +1,22 @@
 //! An alert that was acknowledged is judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::event::Event;
 use ripcord_core::name::SignalId;
+use ripcord_core::service::{Alert, Judged};
+use ripcord_core::signal::Signal;
 
 use super::Step;
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     acknowledged: BTreeSet<SignalId>,
-    taken: BTreeSet<SignalId>,
-    judged: BTreeSet<SignalId>,
+    /// How many words had been taken in with it.
+    taken: BTreeMap<SignalId, u64>,
+    words: u64,
+    /// The triggers have been asked about everything that was there when there were so many words.
+    judged: u64,
 }
 
 impl Book {
@@ -21,22 +26,40 @@ impl Book {
 
     pub(crate) fn step(&mut self, step: &mut Step<'_>) {
         match step.event {
-            Event::SignalTaken(taken) => {
-                if !self.taken.insert(taken.signal.clone()) {
-                    step.broke("a-signal-is-taken-once", taken.signal.to_string());
+            Event::SignalsTaken(taken) => {
+                let content = step.blob(&taken.content).unwrap_or_default();
+                let signals: Vec<Signal> = serde_json::from_slice(&content).unwrap_or_default();
+                if signals.len() != taken.signals as usize {
+                    step.broke(
+                        "acknowledged-means-judged",
+                        "a group does not hold the signals that it counts",
+                    );
+                }
+                let told: u64 = taken.alerts.iter().map(|alert| alert.count).sum();
+                if told != signals.len() as u64 {
+                    let what = format!("{} signals were taken in, and alerts tell of {told}", signals.len());
+                    step.broke("acknowledged-means-judged", what);
+                }
+                self.words += taken.alerts.len() as u64;
+                for signal in signals {
+                    if self.taken.insert(signal.id.clone(), self.words).is_some() {
+                        step.broke("a-signal-is-taken-once", signal.id.to_string());
+                    }
                 }
             }
-            Event::TriggersAsked(asked) => self.judged.extend(asked.signals.iter().cloned()),
+            Event::TriggersAsked(asked) => {
+                let alerts = step.after.watching.alerts.all();
+                let waits = |alert: &&Alert| alert.judged == Judged::Waiting && alert.order <= asked.seen;
+                if !alerts.iter().any(|alert| waits(alert)) {
+                    self.judged = self.judged.max(asked.seen);
+                }
+            }
             _ => {}
         }
     }
 
-    pub(crate) fn has_judged(&self, id: &SignalId) -> bool {
-        self.judged.contains(id)
-    }
-
     /// One that was acknowledged and is not judged.
     pub(crate) fn unjudged(&self) -> Option<&SignalId> {
-        self.acknowledged.difference(&self.judged).next()
+        self.acknowledged.iter().find(|id| self.taken.get(*id).is_none_or(|words| *words > self.judged))
     }
 }

@@ -68,7 +68,7 @@ impl Rig {
 
     fn swap<T>(&self, work: impl FnOnce(&Swap<'_>) -> Result<T, PortError>) -> T {
         let dir = folder::open(&self.folder.paths.parent).unwrap();
-        work(&Swap { dir, paths: &self.folder.paths }).unwrap()
+        work(&Swap { dir, paths: &self.folder.paths, given_up: &GivenUp::default() }).unwrap()
     }
 
     fn place(&self, content: &str) {
@@ -370,4 +370,30 @@ fn a_note_of_a_release_that_wrote_no_files_is_read() {
     let note = std::fs::read_to_string(rig.path(".m.ripcord.json")).unwrap();
     assert!(!note.contains("written"), "{note}");
     assert_eq!(rig.digest("new"), Some(rig.contents[1].staged.digest));
+}
+
+/// A copy that takes far longer than everything else here is given up in the middle; what comes in its place stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_given_up_never_takes_the_place_of_what_came_after_it() {
+    let rig = Rig::new(Kind::Artefact);
+    let large = rig.outer.path().join("staged-large");
+    std::fs::create_dir_all(large.join("sub")).unwrap();
+    std::fs::File::create(large.join("sub/a")).unwrap().set_len(96 << 20).unwrap();
+    let large = stage(&large, Kind::Artefact, "large");
+    let beside = rig.path(".m.ripcord-next/sub/a");
+    let begun = async {
+        while !beside.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        placed = rig.folder.place(large) => panic!("it is placed already: {placed:?}"),
+        () = begun => {}
+    }
+    rig.folder.place(rig.contents[2].clone()).await.unwrap();
+    rig.folder.settle().await.unwrap();
+    // Whatever still runs ends now, or has ended.
+    rig.folder.is_unsettled().await.unwrap();
+    assert_eq!(rig.holds("m").as_deref(), Some("other"));
+    assert_eq!(rig.names(), [".m.ripcord.json", "m"]);
 }

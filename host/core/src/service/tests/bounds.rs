@@ -11,8 +11,9 @@ use crate::time::Millis;
 fn triggers(word: TriggerWord) -> Event {
     let (policy, data) = (policy(Role::Trigger).policy, DataState::Complete);
     let decision = Decision { policy, role: Role::Trigger, recording: blob(), fuel: 1, rounds: 1, data };
-    let asked = vec![TriggerAsked { decision, said: Said::Verdict(word), memo: None }];
-    Event::TriggersAsked(TriggersAsked { signals: Vec::new(), asked })
+    let (said, set_aside, searched) = (Said::Verdict(word), Vec::new(), Vec::new());
+    let asked = vec![TriggerAsked { decision, said, memo: None, set_aside, left: 0, searched }];
+    Event::TriggersAsked(TriggersAsked { up_to: 0, seen: 0, asked })
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn a_vote_does_not_outlive_the_voter() {
 
 #[test]
 fn a_role_that_was_taken_away_a_key_that_was_replaced_and_a_higher_floor_are_asked_about_again() {
-    let changes: [(&str, fn(&mut Terms)); 5] = [
+    type Change = fn(&mut Terms);
+    let changes: [(&str, Change); 5] = [
         ("role", |terms| terms.people[1].roles = vec![RoleName::operator()]),
         ("key", |terms| terms.people[1].key = Some(Digest::of("a new key"))),
         ("floor", |terms| terms.floor = approvers(3)),

@@ -1,6 +1,7 @@
 //! One call of each policy in its place, on a made-up incident: settings that fit the schema and still make the policy fault are found
 //! before an incident finds them. Nothing is fetched: most policies answer with the facts that they would ask for.
 
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::digest::Digest;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, InvalidName, VersionName};
@@ -34,7 +35,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
         drill: true,
         memo: None,
     };
-    let signals = vec![Signal {
+    let signals = vec![StandingAlert::from(Signal {
         id: ripcord_core::name::SignalId::new("check")?,
         origin: Origin::Webhook("check".to_owned()),
         rule: "Check".to_owned(),
@@ -45,7 +46,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
         started_at: began,
         ended_at: None,
         received_at: began,
-    }];
+    })];
     let proposal = Proposal {
         cause: "a check of the configuration".to_owned(),
         strategy: Strategy::Version,
@@ -65,6 +66,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
             plan: plan(setup, incident, now)?,
             plan_digest: Digest::of("check"),
             opened_at: now,
+            clock_jumped: Millis(0),
             facts,
         }),
         Role::Verification => Question::Verification(VerificationInput {

@@ -35,7 +35,7 @@ token-file = "secrets/me.token"
 [sources.alertmanager]
 kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
-#: body-kib-max = 1024                      # larger bodies are refused
+#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals` says so
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
 
 # MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
@@ -160,9 +160,13 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: verification-seconds = 1800
 #: no-data-seconds = 600
 #: hold-watch-seconds = 30
+#: call-seconds = 120               # one call of a system that no step gives more time to
 #: elsewhere-watch-seconds = 60     # between two looks whether someone else changed what is in production
 #: soak-seconds = 600               # a version that someone else put live is known good after so long at the earliest
 #: probation-seconds = 3600         # and people are told if it could not be verified until then
+#: watch-floor-seconds = 5          # a policy that asks to be asked again is asked after so long at the soonest
+#: healthy-seconds = 300            # a verification that found it well is not asked again for so long, while others do not know yet
+#: reopen-after-seconds = 14400     # after an incident without a rollback its trigger opens none for so long, unless there is news; 0 lets it at once
 
 # Policies by role: triggers, planner, approvals, verifications. `ripcord policy inspect NAME` shows a policy's settings and the facts it
 # may ask for; `facts = [..]` grants fewer.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ciborium::Value;
+use ripcord_core::alert::StandingAlert;
 use ripcord_core::canonical::{self, EncodeError};
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role;
@@ -81,6 +83,17 @@ impl V0_1Case {
 impl Case for V0_1Case {
     fn add_facts(&mut self, facts: &[Fact]) {
         self.question.facts_mut().extend(facts.iter().map(ToGuest::to_guest));
+    }
+
+    fn take_alerts(&mut self) -> Result<Digest, EncodeError> {
+        let given = canonical::cbor(self.question.signals_mut())?;
+        self.question.signals_mut().clear();
+        Ok(Digest::of(given))
+    }
+
+    fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError> {
+        *self.question.signals_mut() = alerts.iter().map(ToGuest::to_guest).collect();
+        Ok(Digest::of(canonical::cbor(self.question.signals_mut())?))
     }
 
     fn facts(&self) -> u32 {

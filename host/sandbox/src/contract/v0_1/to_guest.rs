@@ -1,5 +1,6 @@
 //! The host's words in the words of this version: what every policy is told, and plans. Facts are in `facts`.
 
+use ripcord_core::alert::{Given, StandingAlert};
 use ripcord_core::digest::Digest;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::plan::{Part, Plan, PlannedStep, Rung, StepKind};
@@ -8,7 +9,7 @@ use ripcord_core::role::{
     ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject,
     Proposal, RollbackSubject, ServiceFacts, Subject, TriggerInput, Urgency, VerificationInput,
 };
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, SignalStatus};
 use ripcord_core::target::{
     CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
 };
@@ -130,23 +131,27 @@ impl ToGuest for Origin {
     }
 }
 
-impl ToGuest for Signal {
+impl ToGuest for StandingAlert {
     type Guest = types::Signal;
     fn to_guest(&self) -> types::Signal {
+        let signal = &self.signal;
         types::Signal {
-            id: self.id.to_string(),
-            origin: self.origin.to_guest(),
-            rule: self.rule.clone(),
-            status: match self.status {
+            id: signal.id.to_string(),
+            origin: signal.origin.to_guest(),
+            rule: signal.rule.clone(),
+            status: match signal.status {
                 SignalStatus::Firing => types::SignalStatus::Firing,
                 SignalStatus::Resolved => types::SignalStatus::Resolved,
             },
-            severity: self.severity.to_guest(),
-            labels: self.labels.to_guest(),
-            annotations: self.annotations.to_guest(),
-            started_at: self.started_at.0,
-            ended_at: self.ended_at.to_guest(),
-            received_at: self.received_at.0,
+            severity: signal.severity.to_guest(),
+            labels: signal.labels.to_guest(),
+            annotations: signal.annotations.to_guest(),
+            started_at: signal.started_at.0,
+            ended_at: signal.ended_at.to_guest(),
+            received_at: self.last_seen_at.0,
+            first_seen_at: self.first_seen_at.0,
+            count: self.count,
+            annotations_left_out: self.given != Given::Whole,
         }
     }
 }

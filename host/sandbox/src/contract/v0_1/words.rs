@@ -50,6 +50,15 @@ impl Question {
         }
     }
 
+    pub(super) fn signals_mut(&mut self) -> &mut Vec<types::Signal> {
+        match self {
+            Self::Trigger(input) => &mut input.signals,
+            Self::Planner(input) => &mut input.signals,
+            Self::Approval(input) => &mut input.signals,
+            Self::Verification(input) => &mut input.signals,
+        }
+    }
+
     pub(super) fn context(&self) -> &types::Context {
         match self {
             Self::Trigger(input) => &input.context,

@@ -1,0 +1,136 @@
+//! A reason is acted on once: after an incident has ended without a rollback its triggers open none until there is news.
+
+use std::collections::BTreeSet;
+
+use super::{Illegal, Incident, Service};
+use crate::effect::Topic;
+use crate::event::{LatchLifted, Said, TriggerWord, TriggersAsked};
+use crate::fact::Outcome;
+use crate::name::{IncidentId, PolicyName, VersionName};
+use crate::role::Urgency;
+use crate::signal::Severity;
+use crate::time::{Millis, UnixMillis};
+
+/// Why a trigger opens no incident: people or rules have answered its reason.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Latch {
+    /// By ending this incident.
+    pub incident: IncidentId,
+    /// In this way.
+    pub outcome: Outcome,
+    /// What was live then; none if it was never read.
+    pub live: Option<Vec<VersionName>>,
+    /// How urgent the reason was.
+    pub urgency: Urgency,
+    /// Since when.
+    pub since: UnixMillis,
+    /// How often the trigger has said since that it is a reason.
+    pub held_back: u64,
+}
+
+impl Service {
+    /// Latches the triggers that find a reason while an incident ends without a rollback.
+    pub(super) fn latch(&mut self, ended: &Incident, outcome: &Outcome) {
+        match outcome {
+            Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere | Outcome::StoodDown => {
+                self.watching.raised.clear();
+                return;
+            }
+            Outcome::Dismissed
+            | Outcome::Refused
+            | Outcome::Expired
+            | Outcome::Aborted
+            | Outcome::Observed
+            | Outcome::NotHelped
+            | Outcome::SettledByPerson => {}
+            Outcome::Open | Outcome::Other(_) => return,
+        }
+        if self.deadlines().reopen_after == Millis(0) {
+            return;
+        }
+        for (trigger, urgency) in std::mem::take(&mut self.watching.raised) {
+            let latch = Latch {
+                incident: ended.id.clone(),
+                outcome: outcome.clone(),
+                live: self.production.live.clone(),
+                urgency,
+                since: self.at,
+                held_back: 0,
+            };
+            self.watching.latches.insert(trigger, latch);
+        }
+    }
+
+    /// When the latch of a trigger opens by itself.
+    pub fn unlatched_at(&self, latch: &Latch) -> UnixMillis {
+        latch.since + self.deadlines().reopen_after
+    }
+
+    /// Opens the latches of triggers that have no reason any more, or news, and gives back those that are still held back.
+    pub(super) fn judge_latches(&mut self, asked: &TriggersAsked) -> BTreeSet<PolicyName> {
+        let mut held_back = BTreeSet::new();
+        for trigger in &asked.asked {
+            let name = &trigger.decision.policy.name;
+            match &trigger.said {
+                Said::Fault(_) | Said::Verdict(TriggerWord::Watch(_)) => {}
+                Said::Verdict(TriggerWord::Ignore | TriggerWord::StandDown(_)) => {
+                    self.watching.raised.remove(name);
+                    self.watching.latches.remove(name);
+                }
+                Said::Verdict(TriggerWord::RollBack(reason)) => {
+                    self.watching.raised.insert(name.clone(), reason.urgency.clone());
+                    if self.holds_back(name, &reason.urgency) {
+                        held_back.insert(name.clone());
+                    } else {
+                        self.watching.latches.remove(name);
+                    }
+                }
+            }
+        }
+        held_back
+    }
+
+    /// Whether the trigger is latched and has nothing new to say; people are told the first time.
+    fn holds_back(&mut self, name: &PolicyName, urgency: &Urgency) -> bool {
+        let Some(latch) = self.watching.latches.get(name) else { return false };
+        let other_live = match (&latch.live, &self.production.live) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        };
+        let until = self.unlatched_at(latch);
+        if other_live || *urgency > latch.urgency || self.at >= until {
+            return false;
+        }
+        let first = latch.held_back == 0;
+        let text = format!(
+            "trigger `{name}` of `{}` still wants a rollback, but `{}` ended: {}; it opens no incident for {} unless it finds no reason meanwhile, something else is live, or it becomes more urgent; `ripcord latch lift {} {name}` lets it",
+            self.name,
+            latch.incident,
+            latch.outcome,
+            until.since(self.at),
+            self.name
+        );
+        if let Some(latch) = self.watching.latches.get_mut(name) {
+            latch.held_back = latch.held_back.saturating_add(1);
+        }
+        if first && self.incident.is_none() {
+            self.tell(Topic::Latched, Severity::Warning, text);
+        }
+        true
+    }
+
+    pub(super) fn latch_lifted(&mut self, lifted: &LatchLifted) -> Result<(), Illegal> {
+        let latch = self.watching.latches.remove(&lifted.trigger);
+        latch.ok_or_else(|| Illegal::NoLatch(self.name.clone()))?;
+        self.watching.due = true;
+        Ok(())
+    }
+
+    /// Whether a latch has opened by itself: then its trigger is asked.
+    pub(super) fn latches_woke(&mut self) -> bool {
+        let (at, after) = (self.at, self.deadlines().reopen_after);
+        let before = self.watching.latches.len();
+        self.watching.latches.retain(|_, latch| at < latch.since + after);
+        self.watching.latches.len() < before
+    }
+}

@@ -1,0 +1,313 @@
+//! The ports as the host calls them: every call of every adapter ends, since one that has not answered by its deadline has failed.
+//!
+//! This is the only place that calls an adapter, so nothing can be forgotten: the engine wraps all that it is given when it starts. What a
+//! call that changes something came to is not known then.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::{Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason};
+use ripcord_core::name::VersionName;
+use ripcord_core::target::{VersionTarget, Window};
+use ripcord_core::terms::Deadlines;
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
+use ripcord_ports::notifier::Announcement;
+use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
+use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
+use ripcord_ports::{
+    Clock, Deployer, Endpoint, ErrorKind, GoldenData, Metrics, Notifier, Objects, PortError, Registry,
+    RequestLog,
+};
+
+use crate::deadline::within;
+use crate::setup::{HostSetup, ServicePorts};
+
+/// Adapters keep the time that an order gives them, and say more of it than can be said here: so long they have for that.
+const SLACK: Millis = Millis::seconds(5);
+/// Taking a candidate away.
+const CLEAR: Millis = Millis::seconds(60);
+/// All inputs of one fingerprint.
+const FINGERPRINT: Millis = Millis::seconds(30);
+
+/// Whether a call leaves something behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Risk {
+    /// It reads, or writes what is harmless to write again.
+    None,
+    /// Whether it had its effect is not known where it does not answer.
+    HasEffect,
+}
+
+/// The way to one adapter.
+#[derive(Clone)]
+struct Line {
+    clock: Arc<dyn Clock>,
+    deadlines: Deadlines,
+}
+
+impl Line {
+    async fn call<T>(
+        &self,
+        (system, doing): (&str, &str),
+        limit: Millis,
+        risk: Risk,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        within(self.clock.as_ref(), limit, call).await.unwrap_or_else(|| {
+            let late = PortError::new(ErrorKind::TimedOut, too_late(system, doing, limit));
+            Err(if risk == Risk::HasEffect { late.outcome_unknown() } else { late })
+        })
+    }
+
+    async fn read<T>(
+        &self,
+        what: (&str, &str),
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        self.call(what, self.deadlines.call, Risk::None, call).await
+    }
+
+    async fn query<T>(
+        &self,
+        (system, doing): (&str, &str),
+        call: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let limit = self.deadlines.call;
+        within(self.clock.as_ref(), limit, call).await.unwrap_or_else(|| {
+            Err(Unavailable::new(UnavailableReason::TimedOut, too_late(system, doing, limit)))
+        })
+    }
+}
+
+fn too_late(system: &str, doing: &str, limit: Millis) -> String {
+    format!("`{system}` did not come back from {doing} within {limit}, so it was given up")
+}
+
+/// A port behind its line.
+struct Bounded<P: ?Sized> {
+    port: Arc<P>,
+    line: Line,
+}
+
+/// All that one service is connected to, with deadlines.
+pub(crate) fn service_ports(
+    ports: ServicePorts,
+    clock: &Arc<dyn Clock>,
+    deadlines: Deadlines,
+) -> ServicePorts {
+    let line = Line { clock: clock.clone(), deadlines };
+    let ServicePorts { registry, deployer, endpoint, golden, requests, metrics, default_metrics } = ports;
+    ServicePorts {
+        registry: Arc::new(Bounded { port: registry, line: line.clone() }),
+        deployer: Arc::new(Bounded { port: deployer, line: line.clone() }),
+        endpoint: endpoint.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Endpoint>),
+        golden: golden.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn GoldenData>),
+        requests: requests.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn RequestLog>),
+        metrics: metrics
+            .into_iter()
+            .map(|(name, port)| (name, Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Metrics>))
+            .collect(),
+        default_metrics,
+    }
+}
+
+/// The same of what all services of a host share.
+pub(crate) fn host_ports(setup: &mut HostSetup) {
+    let deadlines = Deadlines::default();
+    let line = Line { clock: setup.clock.clone(), deadlines };
+    setup.evidence = Arc::new(Bounded { port: setup.evidence.clone(), line: line.clone() });
+    let patient = Line { deadlines: Deadlines { call: setup.announcing.call_max, ..deadlines }, ..line };
+    for notifier in &mut setup.notifiers {
+        *notifier = Arc::new(Bounded { port: notifier.clone(), line: patient.clone() });
+    }
+}
+
+#[async_trait]
+impl Registry for Bounded<dyn Registry> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
+        self.line.read((self.name(), "listing versions"), self.port.versions(limit)).await
+    }
+
+    async fn listing(&self, limit: u32) -> Result<Listing, PortError> {
+        self.line.read((self.name(), "listing versions"), self.port.listing(limit)).await
+    }
+
+    async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
+        self.line.read((self.name(), "describing a version"), self.port.version(version)).await
+    }
+
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        self.line.read((self.name(), "reading a lineage"), self.port.lineage(version)).await
+    }
+
+    async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
+        self.line.read((self.name(), "reading a manifest"), self.port.manifest(version)).await
+    }
+
+    async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
+        let what = (self.name(), "fetching an artefact");
+        self.line.call(what, self.line.deadlines.stage, Risk::None, self.port.fetch(version, into)).await
+    }
+
+    async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
+        // Writing the same mark again is harmless.
+        self.line.read((self.name(), "writing a mark"), self.port.mark(version, mark)).await
+    }
+
+    async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
+        self.line.read((self.name(), "reading its production name"), self.port.promoted()).await
+    }
+
+    async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
+        let what = (self.name(), "moving its production name");
+        let call = self.port.promote(version, expecting);
+        self.line.call(what, self.line.deadlines.shift, Risk::HasEffect, call).await
+    }
+}
+
+#[async_trait]
+impl Deployer for Bounded<dyn Deployer> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    fn class(&self) -> EffectClass {
+        self.port.class()
+    }
+
+    async fn live(&self) -> Result<Live, PortError> {
+        self.line.read((self.name(), "reading what is live"), self.port.live()).await
+    }
+
+    async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
+        let limit = order.deadline + SLACK;
+        self.line.call((self.name(), "a shift"), limit, Risk::HasEffect, self.port.shift(order)).await
+    }
+
+    async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
+        self.line.read((self.name(), "a probe"), self.port.probe(order)).await
+    }
+
+    fn beside_class(&self) -> Option<EffectClass> {
+        self.port.beside_class()
+    }
+
+    async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
+        let limit = order.deadline + SLACK;
+        self.line
+            .call((self.name(), "holding a candidate"), limit, Risk::HasEffect, self.port.beside(order))
+            .await
+    }
+
+    async fn clear(&self) -> Result<(), PortError> {
+        self.line
+            .call((self.name(), "taking a candidate away"), CLEAR, Risk::HasEffect, self.port.clear())
+            .await
+    }
+}
+
+#[async_trait]
+impl Endpoint for Bounded<dyn Endpoint> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn infer(
+        &self,
+        input: &TrialInput,
+        candidate: Option<&Beside>,
+        trial: &str,
+    ) -> Result<Reply, PortError> {
+        self.line.read((self.name(), "answering"), self.port.infer(input, candidate, trial)).await
+    }
+
+    async fn compare_signature(
+        &self,
+        signature: &str,
+        candidate: Option<&Beside>,
+    ) -> Result<SignatureCheck, PortError> {
+        let call = self.port.compare_signature(signature, candidate);
+        self.line.read((self.name(), "comparing a signature"), call).await
+    }
+
+    async fn fingerprint(
+        &self,
+        inputs: &[TrialInput],
+        candidate: Option<&Beside>,
+        trial: &str,
+    ) -> Result<Fingerprint, PortError> {
+        let call = self.port.fingerprint(inputs, candidate, trial);
+        self.line.call((self.name(), "taking a fingerprint"), FINGERPRINT, Risk::None, call).await
+    }
+}
+
+#[async_trait]
+impl GoldenData for Bounded<dyn GoldenData> {
+    fn names(&self) -> Vec<String> {
+        self.port.names()
+    }
+
+    async fn rows(&self, dataset: &str) -> Result<Vec<GoldenRow>, PortError> {
+        self.line.read((dataset, "reading golden data"), self.port.rows(dataset)).await
+    }
+}
+
+#[async_trait]
+impl RequestLog for Bounded<dyn RequestLog> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn preserve(&self, window: Window, bytes_max: u64) -> Result<LogPiece, PortError> {
+        self.line.read((self.name(), "reading the request log"), self.port.preserve(window, bytes_max)).await
+    }
+
+    fn exchanges(&self, piece: &[u8], limit: u32) -> Vec<Exchange> {
+        self.port.exchanges(piece, limit)
+    }
+}
+
+#[async_trait]
+impl Metrics for Bounded<dyn Metrics> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn instant(&self, query: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
+        self.line.query((self.name(), "a query"), self.port.instant(query, at)).await
+    }
+
+    async fn range(&self, query: &str, window: Window, step: Millis) -> Result<Vec<Series>, Unavailable> {
+        self.line.query((self.name(), "a query"), self.port.range(query, window, step)).await
+    }
+}
+
+#[async_trait]
+impl Notifier for Bounded<dyn Notifier> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Result<(), PortError> {
+        self.line.read((self.name(), "telling people"), self.port.announce(announcement)).await
+    }
+}
+
+#[async_trait]
+impl Objects for Bounded<dyn Objects> {
+    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
+        self.line.read(("the evidence store", "keeping evidence"), self.port.put(bytes)).await
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {
+        self.line.read(("the evidence store", "reading evidence"), self.port.get(digest)).await
+    }
+}
