@@ -105,6 +105,15 @@ impl NativeCase {
     fn new(contract: Arc<Native>, question: Question) -> Self {
         Self { contract, question, held_back: Vec::new(), requests: Vec::new(), answer: None }
     }
+
+    fn alerts_mut(&mut self) -> &mut Vec<StandingAlert> {
+        match &mut self.question {
+            Question::Trigger(input) => &mut input.signals,
+            Question::Planner(input) => &mut input.signals,
+            Question::Approval(input) => &mut input.signals,
+            Question::Verification(input) => &mut input.signals,
+        }
+    }
 }
 
 impl Case for NativeCase {
@@ -113,18 +122,12 @@ impl Case for NativeCase {
     }
 
     fn take_alerts(&mut self) -> Result<Digest, EncodeError> {
-        let alerts = match &mut self.question {
-            Question::Trigger(input) => std::mem::take(&mut input.signals),
-            _ => Vec::new(),
-        };
-        Ok(Digest::of(canonical::cbor(&alerts)?))
+        Ok(Digest::of(canonical::cbor(&std::mem::take(self.alerts_mut()))?))
     }
 
     fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError> {
-        if let Question::Trigger(input) = &mut self.question {
-            input.signals = alerts.to_vec();
-        }
-        Ok(Digest::of(canonical::cbor(&alerts)?))
+        *self.alerts_mut() = alerts.to_vec();
+        Ok(Digest::of(canonical::cbor(self.alerts_mut())?))
     }
 
     fn facts(&self) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ripcord_core::alert::AlertKey;
 use ripcord_core::event::Event;
 use ripcord_core::name::SignalId;
 use ripcord_core::service::{Alert, Judged};
@@ -15,7 +16,7 @@ pub(crate) struct Book {
     /// How many words had been taken in with it.
     taken: BTreeMap<SignalId, u64>,
     words: u64,
-    /// The triggers have been asked about everything that was there when there were so many words.
+    /// The triggers have been asked about so many words.
     judged: u64,
 }
 
@@ -42,19 +43,28 @@ impl Book {
                 }
                 self.words += taken.alerts.len() as u64;
                 for signal in signals {
+                    self.stands(step, &signal);
                     if self.taken.insert(signal.id.clone(), self.words).is_some() {
                         step.broke("a-signal-is-taken-once", signal.id.to_string());
                     }
                 }
             }
-            Event::TriggersAsked(asked) => {
-                let alerts = step.after.watching.alerts.all();
-                let waits = |alert: &&Alert| alert.judged == Judged::Waiting && alert.order <= asked.seen;
-                if !alerts.iter().any(|alert| waits(alert)) {
-                    self.judged = self.judged.max(asked.seen);
-                }
-            }
             _ => {}
+        }
+        // What is older than the word that was judged is judged with it.
+        let waits = |alert: &&Alert| alert.judged == Judged::Waiting;
+        let alerts = step.after.watching.alerts.all();
+        let first = alerts.into_iter().filter(waits).map(|alert| alert.order).min();
+        self.judged = self.judged.max(first.map_or(self.words, |first| first - 1));
+    }
+
+    /// Its alert stands as it says, or as a newer word says.
+    fn stands(&self, step: &mut Step<'_>, signal: &Signal) {
+        let key = AlertKey::of(&step.disk.installation(), signal);
+        let alerts = &step.after.watching.alerts;
+        let newer = |alert: &&Alert| alert.word.alert == key && alert.word.started_at >= signal.started_at;
+        if alerts.left_out() == 0 && !alerts.all().iter().any(newer) {
+            step.broke("acknowledged-means-judged", format!("nothing tells of `{}` any more", signal.id));
         }
     }
 
