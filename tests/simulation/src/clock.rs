@@ -34,6 +34,11 @@ impl SimClock {
         self.was_set.notify_waiters();
     }
 
+    /// What a clock shows that nobody sets: that of another machine.
+    pub fn elsewhere(&self) -> UnixMillis {
+        BEGINS_AT + self.steady()
+    }
+
     /// By how much it is set at the moment.
     pub fn is_set_by(&self) -> i64 {
         self.set_by.load(Ordering::Relaxed)
@@ -49,7 +54,7 @@ impl Default for SimClock {
 #[async_trait]
 impl Clock for SimClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis((BEGINS_AT + self.steady()).0.saturating_add_signed(self.is_set_by()))
+        UnixMillis(self.elsewhere().0.saturating_add_signed(self.is_set_by()))
     }
 
     fn steady(&self) -> Millis {

@@ -6,7 +6,7 @@ use ripcord_core::effect::Topic;
 use ripcord_core::event::{Event, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::VersionName;
-use ripcord_core::service::{Phase, Service};
+use ripcord_core::service::{HoldState, Phase, Service};
 use ripcord_core::terms::{Mode, Terms};
 
 use super::{Broken, Step, endings};
@@ -50,10 +50,12 @@ impl Book {
         let told = step.after.outbox.iter().any(|out| out.topic == Topic::HoldBroken && out.at == step.at);
         for version in &self.condemned {
             let was_held = step.before.is_held(version);
+            // People were told when the production name came back to it.
+            let was_told = step.before.holds.get(version).is_some_and(|hold| hold.state == HoldState::Broken);
             // A read-back is of a shift of our own, on its way.
             let ours = matches!(step.event, Event::ReadBack(_));
             let back = serves(step.after, version) && !serves(step.before, version);
-            if was_held && back && !ours && !told {
+            if was_held && back && !ours && !told && !was_told {
                 step.broke(
                     "told-when-a-hold-is-broken",
                     format!("`{version}` is live again and nobody is told"),
@@ -90,10 +92,7 @@ impl Book {
     /// A condemned version that is served although nobody was told.
     pub(crate) fn served_in_silence(&self, service: &Service, live: &[String]) -> Option<VersionName> {
         let back = self.condemned.iter().find(|version| live.iter().any(|one| one == version.as_str()))?;
-        let known = service
-            .holds
-            .get(back)
-            .is_some_and(|hold| hold.state == ripcord_core::service::HoldState::Broken);
+        let known = service.holds.get(back).is_some_and(|hold| hold.state == HoldState::Broken);
         (!known && service.incident.is_none()).then(|| back.clone())
     }
 }

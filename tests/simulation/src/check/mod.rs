@@ -321,25 +321,25 @@ impl Observer for Checker {
                     break;
                 }
             };
-            let before = watched.service.clone();
-            let after = match before.apply(envelope.at, &envelope.event) {
+            let after = match watched.service.apply(envelope.at, &envelope.event) {
                 Ok(after) => after,
                 Err(illegal) => {
                     let what = format!("{illegal}: {:?}", envelope.event);
-                    broken.push(Broken { rule: "state-is-the-fold", service: before.name.clone(), what });
+                    broken.push(Broken { rule: "state-is-the-fold", service: record.service.clone(), what });
                     break;
                 }
             };
             watched.tip = record.tip();
-            watched.service = after.clone();
-            self.trace.event(&before.name, envelope.at, &envelope.event, &after);
+            let before = std::mem::replace(&mut watched.service, after);
+            let after = &watched.service;
+            self.trace.event(&before.name, envelope.at, &envelope.event, after);
             if envelope.at < before.at {
                 let what = format!("{:?} after {:?}", envelope.at, before.at);
                 broken.push(Broken { rule: "time-goes-on", service: before.name.clone(), what });
             }
             let mut step = Step {
                 before: &before,
-                after: &after,
+                after,
                 event: &envelope.event,
                 at: envelope.at,
                 world: &self.world,
@@ -356,7 +356,7 @@ impl Observer for Checker {
             watched.signals.step(&mut step);
             watched.replays.step(&mut step);
             words::step(&mut step);
-            let ended = endings::outcome_of(&before, &after);
+            let ended = endings::outcome_of(&before, after);
             let begun = matches!(envelope.event, Event::ShiftBegan(_));
             let counts = &mut books.counts;
             counts.events += 1;

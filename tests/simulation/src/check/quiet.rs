@@ -2,10 +2,19 @@
 
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::policy::Role;
-use ripcord_core::service::Phase;
+use ripcord_core::service::{Phase, StepState};
 
 use super::Watched;
 use crate::world::World;
+
+/// Whether a shift was begun and is not judged yet.
+fn is_begun(step: &StepState) -> bool {
+    match step {
+        StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
+        StepState::Shifting(shifting) => shifting.intent.is_begun(),
+        StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
+    }
+}
 
 /// None is quiet; else the rule that does not hold yet, and why.
 pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static str, String)> {
@@ -37,6 +46,8 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
                 }
             }
             _ if paused && !incident.is_past_pivot() => {}
+            // Whoever paused it lets it go on: nothing has been begun that could end by itself.
+            Phase::Acting(acting) if paused && !is_begun(&acting.step) => {}
             _ => {
                 let why = format!("`{}` is still {}", incident.id, incident.phase_name());
                 return Err(("what-waits-ends", why));

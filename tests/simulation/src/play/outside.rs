@@ -102,7 +102,7 @@ impl Play {
     ) -> NewSignal {
         self.sent += 1;
         let dice = &self.stage.dice;
-        let now = self.stage.clock.now();
+        let (now, sent_at) = (self.stage.clock.now(), self.stage.clock.elsewhere());
         let signal = Signal {
             id: SignalId::new(format!("s-{}", self.sent)).expect("an id"),
             origin: Origin::Webhook("alerts".to_owned()),
@@ -111,9 +111,9 @@ impl Play {
             severity,
             labels: Vec::new(),
             annotations: Vec::new(),
-            // In any order.
-            started_at: now - Millis(dice.below(120_000)),
-            ended_at: (status == SignalStatus::Resolved).then_some(now),
+            // In any order, by the sender's clock.
+            started_at: sent_at - Millis(dice.below(120_000)),
+            ended_at: (status == SignalStatus::Resolved).then_some(sent_at),
             received_at: now,
         };
         // One in three is a repeat of one that came before.
