@@ -135,7 +135,12 @@ impl Play {
                     self.send(vec![signal]);
                 }
                 self.lives_for(LOOK).await;
-                opened = self.stage.checker.state(name).is_some_and(|state| state.incidents > before);
+                // One that was open by then is about the same service.
+                opened = self
+                    .stage
+                    .checker
+                    .state(name)
+                    .is_some_and(|state| state.incidents > before || state.incident.is_some());
                 if opened || self.stage.checker.has_failed() {
                     break;
                 }
