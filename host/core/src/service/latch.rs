@@ -18,7 +18,7 @@ pub struct Latch {
     pub incident: IncidentId,
     /// In this way.
     pub outcome: Outcome,
-    /// What was live then; none if it was never read.
+    /// What was live then, or when it was first read after that; none if it was never read.
     pub live: Option<Vec<VersionName>>,
     /// How urgent the reason was.
     pub urgency: Urgency,
@@ -124,7 +124,11 @@ impl Service {
     }
 
     /// Where something else is live than before, a latched trigger is asked: its alert may only go on, which is no news by itself.
+    /// A latch that fell while nobody knew what is live takes the first look for that: else no other version would ever open it.
     pub(super) fn latches_see(&mut self) {
+        for latch in self.watching.latches.values_mut().filter(|latch| latch.live.is_none()) {
+            latch.live.clone_from(&self.production.live);
+        }
         self.watching.due |= self.watching.latches.values().any(|latch| self.is_other_live(latch));
     }
 
