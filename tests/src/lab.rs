@@ -21,8 +21,8 @@ use ripcord_core::terms::{
 use ripcord_core::time::Millis;
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{
-    Announcing, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,
-    StartError,
+    Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
+    ServiceSetup, StartError,
 };
 use ripcord_ports::{Metrics, Registry};
 use ripcord_sandbox::Limits;
@@ -278,6 +278,7 @@ impl Lab {
             staging: Arc::new(staging),
             limits: Limits::default(),
             retention: self.retention.clone(),
+            blocking: Blocking::Threads,
             host_version: "0.1.0".into(),
             services,
         }

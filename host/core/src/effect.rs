@@ -163,7 +163,7 @@ pub enum Effect {
 }
 
 /// Effects of one slot are done one after the other; different slots go on side by side.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     /// Triggers.
     Triggers,

@@ -15,6 +15,7 @@ use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
 use futures_util::future::join_all;
 
 use crate::batch::Batch;
+use crate::blocking::Blocking;
 use crate::facts::fetch;
 use crate::perform::Context;
 use crate::role_input::RoleInput;
@@ -77,7 +78,7 @@ pub(crate) async fn decide<I: RoleInput>(
     let mut rounds = 0_u32;
     let end = loop {
         rounds += 1;
-        let (back, progress) = match own("policies", call(deciding)).await {
+        let (back, progress) = match own("policies", call(ctx.host.setup.blocking, deciding)).await {
             Ok(called) => called,
             Err(fault) => return lost(ctx, placed, &question, rounds, fault),
         };
@@ -135,9 +136,9 @@ pub(crate) async fn decide<I: RoleInput>(
     Decided { decision, end, memo, facts, batch }
 }
 
-/// One round, on a thread that may block.
-async fn call(mut deciding: Deciding) -> Result<(Deciding, Progress), Fault> {
-    let called = tokio::task::spawn_blocking(move || {
+/// One round.
+async fn call(blocking: Blocking, mut deciding: Deciding) -> Result<(Deciding, Progress), Fault> {
+    let called = blocking.run(move || {
         let progress = deciding.call();
         (deciding, progress)
     });

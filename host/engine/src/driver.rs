@@ -3,7 +3,7 @@
 mod intake;
 mod writing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -59,10 +59,10 @@ pub(crate) struct Driver {
     publish: watch::Sender<Arc<Service>>,
     mailbox: Mailbox,
     tasks: JoinSet<Batch>,
-    running: HashMap<Slot, Running>,
-    cooling: HashMap<Slot, UnixMillis>,
+    running: BTreeMap<Slot, Running>,
+    cooling: BTreeMap<Slot, UnixMillis>,
     /// How often in a row effects came to nothing, of slots that are owed.
-    failures: HashMap<Slot, u32>,
+    failures: BTreeMap<Slot, u32>,
     intake: NextLook,
     /// Not before a moment after this one is it woken again.
     woke_at: UnixMillis,
@@ -105,9 +105,9 @@ impl Driver {
             publish,
             mailbox,
             tasks: JoinSet::new(),
-            running: HashMap::new(),
-            cooling: HashMap::new(),
-            failures: HashMap::new(),
+            running: BTreeMap::new(),
+            cooling: BTreeMap::new(),
+            failures: BTreeMap::new(),
             intake: NextLook::default(),
             woke_at,
             looked,
@@ -164,6 +164,7 @@ impl Driver {
             let again = self.backlog.as_ref().map(|backlog| backlog.again);
             let clock = self.clock.clone();
             tokio::select! {
+                biased;
                 Some(done) = self.tasks.join_next_with_id(), if again.is_none() => self.finish(done).await,
                 Some(message) = inbox.messages.recv() => self.heed(message).await,
                 () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => self.write_backlog().await,
@@ -262,7 +263,7 @@ impl Driver {
             }
             wanted
         });
-        let slots: HashSet<Slot> = owed.iter().map(Effect::slot).collect();
+        let slots: BTreeSet<Slot> = owed.iter().map(Effect::slot).collect();
         let unowed: Vec<_> = self.failures.keys().filter(|slot| !slots.contains(*slot)).cloned().collect();
         unowed.iter().for_each(|slot| self.got_somewhere(slot));
         for effect in owed {

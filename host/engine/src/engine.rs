@@ -156,7 +156,7 @@ impl Engine {
             service.ports =
                 bounded::service_ports(service.ports.clone(), &setup.clock, service.terms.deadlines);
         }
-        let staging = Staging::new(setup.staging.clone());
+        let staging = Staging::new(setup.staging.clone(), setup.blocking);
         // What was staged before a restart is fetched and checked again.
         staging.empty().await.map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;

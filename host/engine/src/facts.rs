@@ -156,7 +156,7 @@ pub(crate) async fn captured(ctx: &Context, limit: u32) -> Result<Vec<Exchange>,
         Ok(Some(piece)) => {
             // A piece may have many megabytes.
             let log = log.clone();
-            let read = tokio::task::spawn_blocking(move || log.exchanges(&piece, limit)).await;
+            let read = ctx.host.setup.blocking.run(move || log.exchanges(&piece, limit)).await;
             read.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))
         }
         Ok(None) => {

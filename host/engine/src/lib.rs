@@ -10,6 +10,7 @@ mod ahead;
 mod alert_contents;
 mod arrivals;
 mod batch;
+mod blocking;
 mod bounded;
 mod budget;
 mod command;
@@ -41,6 +42,7 @@ mod unread;
 mod verify;
 pub mod view;
 
+pub use blocking::Blocking;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
 pub use engine::{Engine, StartError};

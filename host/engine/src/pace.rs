@@ -74,6 +74,7 @@ impl Clock for Onward {
             // The wall's clock knows best how long that is, unless it is behind or is set back now.
             let nap = Duration::from_millis(left.0.saturating_mul(2)).min(NAP_MAX);
             tokio::select! {
+                biased;
                 () = self.wall.sleep_until(at) => {}
                 () = tokio::time::sleep(nap) => {}
             }

@@ -18,6 +18,8 @@ use ripcord_ports::{
 };
 use ripcord_sandbox::{Limits, Policy};
 
+use crate::blocking::Blocking;
+
 /// One host.
 #[derive(Clone)]
 pub struct HostSetup {
@@ -37,6 +39,8 @@ pub struct HostSetup {
     pub limits: Limits,
     /// How long content is kept.
     pub retention: Retention,
+    /// Where policies are called.
+    pub blocking: Blocking,
     /// The release of this host, for the record.
     pub host_version: String,
     /// All protected services.

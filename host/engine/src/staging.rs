@@ -6,6 +6,8 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use tokio::sync::Semaphore;
 
+use crate::blocking::Blocking;
+
 /// Threads that may wait for this disk at once.
 const THREADS_MAX: usize = 8;
 
@@ -14,6 +16,7 @@ const THREADS_MAX: usize = 8;
 pub(crate) struct Staging {
     dir: Arc<Dir>,
     room: Arc<Semaphore>,
+    blocking: Blocking,
 }
 
 /// A folder for one artefact, gone when it is dropped: also where fetching failed or took too long.
@@ -24,8 +27,8 @@ pub(crate) struct StagingFolder {
 }
 
 impl Staging {
-    pub(crate) fn new(dir: Arc<Dir>) -> Self {
-        Self { dir, room: Arc::new(Semaphore::new(THREADS_MAX)) }
+    pub(crate) fn new(dir: Arc<Dir>, blocking: Blocking) -> Self {
+        Self { dir, room: Arc::new(Semaphore::new(THREADS_MAX)), blocking }
     }
 
     /// Removes everything.
@@ -61,11 +64,7 @@ impl Staging {
             _ => {}
         };
         let dir = self.dir.clone();
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&dir))),
-            // Nobody waits any more.
-            Err(_) => remove(&dir),
-        }
+        self.blocking.begin(move || remove(&dir));
     }
 
     async fn run<T: Send + 'static>(
@@ -74,7 +73,7 @@ impl Staging {
     ) -> io::Result<T> {
         let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
         let dir = self.dir.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.blocking.run(move || {
             let _room = room;
             work(&dir)
         });

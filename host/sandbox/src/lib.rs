@@ -20,6 +20,8 @@ mod fault;
 mod limits;
 mod load;
 mod manifest;
+#[cfg(feature = "testing")]
+mod native;
 mod policy;
 mod recording;
 mod replay;
@@ -42,6 +44,8 @@ pub use examiner::{ExamineError, examine_for_parent};
 pub use fault::{Fault, FaultKind, Nature};
 pub use limits::{Limits, MEMORY_BYTES_CEILING};
 pub use load::{COMPONENT_BYTES_MAX, LoadError};
+#[cfg(feature = "testing")]
+pub use native::NativePolicy;
 pub use policy::{Call, CallInJson, Policy};
 pub use recording::{RECORDING_FORMAT, RecordedEnd, RecordedRound, Recording, RecordingError, prune};
 pub use replay::{Difference, FuelCheck, Replayed, replay};

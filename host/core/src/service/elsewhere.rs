@@ -163,6 +163,9 @@ impl Service {
         self.production = before.after(live, name);
         self.tell_read_again(&before.unread);
         self.judge_holds(&before);
+        if self.production.live != before.live {
+            self.latches_see();
+        }
         if self.incident.is_none() {
             self.judge_live(&before);
         }

@@ -18,7 +18,7 @@ pub struct Latch {
     pub incident: IncidentId,
     /// In this way.
     pub outcome: Outcome,
-    /// What was live then; none if it was never read.
+    /// What was live then, or when it was first read after that; none if it was never read.
     pub live: Option<Vec<VersionName>>,
     /// How urgent the reason was.
     pub urgency: Urgency,
@@ -93,12 +93,8 @@ impl Service {
     /// Whether the trigger is latched and has nothing new to say; people are told the first time.
     fn holds_back(&mut self, name: &PolicyName, urgency: &Urgency) -> bool {
         let Some(latch) = self.watching.latches.get(name) else { return false };
-        let other_live = match (&latch.live, &self.production.live) {
-            (Some(then), Some(now)) => then != now,
-            _ => false,
-        };
         let until = self.unlatched_at(latch);
-        if other_live || *urgency > latch.urgency || self.at >= until {
+        if self.is_other_live(latch) || *urgency > latch.urgency || self.at >= until {
             return false;
         }
         let first = latch.held_back == 0;
@@ -117,6 +113,23 @@ impl Service {
             self.tell(Topic::Latched, Severity::Warning, text);
         }
         true
+    }
+
+    /// Whether something else is live than when the latch fell.
+    fn is_other_live(&self, latch: &Latch) -> bool {
+        match (&latch.live, &self.production.live) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        }
+    }
+
+    /// Where something else is live than before, a latched trigger is asked: its alert may only go on, which is no news by itself.
+    /// A latch that fell while nobody knew what is live takes the first look for that: else no other version would ever open it.
+    pub(super) fn latches_see(&mut self) {
+        for latch in self.watching.latches.values_mut().filter(|latch| latch.live.is_none()) {
+            latch.live.clone_from(&self.production.live);
+        }
+        self.watching.due |= self.watching.latches.values().any(|latch| self.is_other_live(latch));
     }
 
     pub(super) fn latch_lifted(&mut self, lifted: &LatchLifted) -> Result<(), Illegal> {

@@ -322,6 +322,35 @@ fn news_opens_a_latch() {
 }
 
 #[test]
+fn a_latched_trigger_is_asked_once_when_something_else_is_live_also_without_a_new_alert() {
+    let mut story = Story::new(Mode::Act);
+    story.now(&Event::SignalsTaken(group([word(1, SignalStatus::Firing, 1)])));
+    story.says(roll_back(Urgency::Urgent));
+    story.is_dismissed();
+    story.sees("1");
+    assert!(!story.0.watching.is_due(), "the same is live");
+    story.sees("2");
+    assert!(story.0.watching.is_due());
+    story.says(TriggerWord::Watch(UnixMillis(0)));
+    story.sees("2");
+    assert!(!story.0.watching.is_due(), "it was asked about that");
+}
+
+#[test]
+fn a_latch_that_fell_before_live_was_ever_read_opens_when_another_version_is_live() {
+    let mut story = Story(Service::new(ServiceName::new("s").expect("a name")));
+    story.now(&configured(terms(Mode::Act)));
+    story.says(roll_back(Urgency::Urgent));
+    story.is_dismissed();
+    story.sees("1");
+    story.says(roll_back(Urgency::Urgent));
+    assert_eq!(story.0.incidents, 1, "nothing is known to have changed");
+    story.sees("2");
+    story.says(roll_back(Urgency::Urgent));
+    assert_eq!(story.0.incidents, 2);
+}
+
+#[test]
 fn another_mode_or_other_settings_open_a_latch() {
     for same in [true, false] {
         let mut story = Story::new(Mode::Ask);

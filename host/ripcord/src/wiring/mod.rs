@@ -21,7 +21,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
-use ripcord_engine::{Announcing, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
+use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
@@ -314,6 +314,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
                     .unwrap_or_default(),
                 ..config.host.retention.clone()
             },
+            blocking: Blocking::Threads,
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             services: parts.services,
         },

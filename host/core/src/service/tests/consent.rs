@@ -4,7 +4,8 @@ use super::stage::{Stage, approvers, blob, policy};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::event::{
-    ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, PersonSaid, Said,
+    ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, FaultNature, PersonSaid, Said,
+    StageFailed,
 };
 use crate::event::{ShiftBegan, Voted};
 use crate::name::RoleName;
@@ -232,4 +233,19 @@ fn a_pause_or_a_host_that_was_down_does_not_let_a_shift_go_by_an_old_look() {
     assert_eq!(stage.phase(), "guarding");
     stage.guard();
     stage.tell(&began);
+}
+
+#[test]
+fn a_fetch_that_hangs_inside_a_shift_has_the_time_of_one_staging_and_a_minute() {
+    let mut stage = Stage::at_the_shift();
+    let (passed, limit) = (stage.0.at, stage.0.terms.as_ref().unwrap().deadlines.stage);
+    let minute = Millis::minutes(1);
+    stage.try_at(passed + minute, &Event::Woke).unwrap();
+    assert_eq!(stage.phase(), "guarding");
+    let failed =
+        StageFailed { plan: stage.plan(), rung: 0, reason: blob(), nature: FaultNature::Environmental };
+    stage.try_at(passed + limit, &Event::StageFailed(failed)).unwrap();
+    assert_eq!(stage.phase(), "staging");
+    stage.try_at(passed + minute + limit, &Event::Woke).unwrap();
+    assert_eq!(stage.phase(), "needs a person");
 }

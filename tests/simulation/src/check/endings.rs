@@ -1,0 +1,122 @@
+//! How incidents begin and end: for a reason, with the truth, and not before their time.
+
+use std::time::Duration;
+
+use ripcord_core::event::{Event, FingerprintWord, PlanWord, Said, TriggerWord, VerificationWord};
+use ripcord_core::fact::Outcome;
+use ripcord_core::policy::Role;
+use ripcord_core::service::{Phase, Service};
+use ripcord_core::target::Target;
+use tokio::time::Instant;
+
+use super::{Step, authority, now};
+
+/// How far the instant of an observation may lie before its record.
+const LOOKED_AT: Duration = Duration::from_secs(90);
+/// Clocks may be set by less than what counts as a jump.
+const SLACK: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// When the plan at hand was made, and under which host.
+    planned: Option<(Instant, u64)>,
+}
+
+/// How an incident ended with this event, if one did.
+pub(crate) fn outcome_of(before: &Service, after: &Service) -> Option<Outcome> {
+    let last = after.last_settled.as_ref()?;
+    if before.last_settled.as_ref().is_some_and(|old| old.id == last.id) {
+        return None;
+    }
+    match &last.phase {
+        Phase::Settled(outcome) => Some(outcome.clone()),
+        _ => Some(Outcome::Open),
+    }
+}
+
+impl Book {
+    pub(crate) fn step(&mut self, step: &mut Step<'_>, authority: &authority::Book, lives: u64) {
+        if let Event::Planned(planned) = step.event
+            && matches!(planned.word, PlanWord::Drafted(_))
+        {
+            self.planned = Some((now(), lives));
+        }
+        if step.before.incident.is_none() && step.after.incident.is_some() {
+            opened_for_a_reason(step);
+        }
+        match outcome_of(step.before, step.after) {
+            Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => ended_well(step),
+            Some(Outcome::Expired) => self.not_too_early(step, authority, lives),
+            _ => {}
+        }
+    }
+
+    /// A plan lives as long as was said, whatever happens to the clock while its host runs.
+    fn not_too_early(&self, step: &mut Step<'_>, authority: &authority::Book, lives: u64) {
+        let (Some((made, life)), Some(terms)) = (self.planned, &step.before.terms) else { return };
+        if life != lives {
+            return;
+        }
+        let least = terms.deadlines.approval.0.min(authority.people_have_ms().unwrap_or(u64::MAX));
+        let lived = made.elapsed();
+        if lived + SLACK < Duration::from_millis(least) {
+            let what = format!("a plan that was to live {least} ms expired after {lived:?}");
+            step.broke("plans-live-as-long-as-said", what);
+        }
+    }
+}
+
+/// Invariant 5: no fault opens an incident.
+fn opened_for_a_reason(step: &mut Step<'_>) {
+    let fine = match step.event {
+        Event::TriggersAsked(asked) => {
+            asked.asked.iter().any(|one| matches!(one.said, Said::Verdict(TriggerWord::RollBack(_))))
+        }
+        Event::VerificationsAsked(asked) => {
+            asked.asked.iter().any(|one| one.said == Said::Verdict(VerificationWord::Unhealthy))
+        }
+        Event::PullRequested(_) | Event::ProductionWatched(_) | Event::Promoted(_) => true,
+        _ => false,
+    };
+    if !fine {
+        step.broke("opened-for-a-reason", format!("an incident was opened by {:?}", step.event));
+    }
+}
+
+/// Invariants 5 and 6: found well by all who judge, and served in truth.
+fn ended_well(step: &mut Step<'_>) {
+    let judges = step.before.terms.as_ref().map_or(0, |terms| terms.policies(Role::Verification).count());
+    match step.event {
+        Event::ReadBack(read) if judges == 0 && read.fingerprint != FingerprintWord::Differs => {}
+        Event::VerificationsAsked(asked) => {
+            let healthy =
+                |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
+            if asked.asked.len() != judges || !asked.asked.iter().all(|one| healthy(&one.said)) {
+                step.broke("well-means-healthy", "an incident ended well without *healthy* by all");
+            }
+        }
+        other => {
+            let what = format!("an incident ended well by {other:?}");
+            step.broke("well-means-healthy", what);
+        }
+    }
+    let Some(incident) = &step.before.incident else { return };
+    let Phase::Acting(acting) = &incident.phase else { return };
+    let target = incident.target(acting.rung).cloned();
+    let proof_min = step.before.terms.as_ref().map(|terms| terms.proof_min);
+    if matches!(target, Some(Target::Version(_))) {
+        let proof = step.after.last_settled.as_ref().and_then(|incident| incident.proof);
+        if proof < proof_min {
+            step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
+        }
+    }
+    let Some(target) = target else { return };
+    // What was read back may have been replaced by others since: it must have been served when it was read.
+    let read_back_for = incident.marks.read_back_at.map_or(0, |at| step.at.since(at).0);
+    let since = now().checked_sub(Duration::from_millis(read_back_for) * 2 + LOOKED_AT);
+    let served = since
+        .is_none_or(|since| step.world.at(&step.before.name, |outside| outside.has_served(&target, since)));
+    if !served {
+        step.broke("settled-serves-the-target", format!("{target} was never served"));
+    }
+}

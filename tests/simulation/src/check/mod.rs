@@ -1,0 +1,376 @@
+//! What must hold, checked at every step: each record as it comes to be on disk, each call as it reaches a system.
+//!
+//! The rules keep books of their own, from the events and from the world: a rule that the core breaks is not judged by the core.
+
+mod authority;
+mod breaker;
+mod endings;
+mod holds;
+mod news;
+mod pace;
+mod quiet;
+mod replays;
+mod shifts;
+mod signals;
+mod words;
+
+pub(crate) use words::ABOUT;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use ripcord_core::blob::BlobRef;
+use ripcord_core::event::Event;
+use ripcord_core::journal::Tip;
+use ripcord_core::name::{ServiceName, VersionName};
+use ripcord_core::service::Service;
+use ripcord_core::terms::Terms;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::deployer::ShiftOrder;
+use ripcord_ports::store::{Accepted, Append};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::store::{Disk, Observer};
+use crate::trace::Trace;
+use crate::world::World;
+
+/// Whether a deployer holds a candidate beside what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Candidates {
+    /// It does.
+    Held,
+    /// It does not.
+    NotHeld,
+}
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The rule's name, as `--allow` takes it.
+    pub rule: &'static str,
+    /// Of which service.
+    pub service: ServiceName,
+    /// What happened.
+    pub what: String,
+}
+
+/// One event with the states around it.
+pub(crate) struct Step<'a> {
+    pub(crate) before: &'a Service,
+    pub(crate) after: &'a Service,
+    pub(crate) event: &'a Event,
+    pub(crate) at: UnixMillis,
+    pub(crate) world: &'a World,
+    pub(crate) disk: &'a Disk,
+    broken: &'a mut Vec<Broken>,
+}
+
+impl Step<'_> {
+    /// The rule does not hold.
+    pub(crate) fn broke(&mut self, rule: &'static str, what: impl Into<String>) {
+        self.broken.push(Broken { rule, service: self.before.name.clone(), what: what.into() });
+    }
+
+    /// A blob that this event or an earlier one refers to.
+    pub(crate) fn blob(&self, reference: &BlobRef) -> Option<Vec<u8>> {
+        self.disk.blob(reference).ok().flatten()
+    }
+
+    /// A text that this event refers to.
+    pub(crate) fn text(&self, reference: &BlobRef) -> String {
+        self.blob(reference).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+}
+
+/// All that is known of one service.
+#[derive(Debug)]
+struct Watched {
+    service: Service,
+    tip: Tip,
+    authority: authority::Book,
+    breaker: breaker::Book,
+    endings: endings::Book,
+    holds: holds::Book,
+    news: news::Book,
+    pace: pace::Book,
+    replays: replays::Book,
+    shifts: shifts::Book,
+    signals: signals::Book,
+}
+
+impl Watched {
+    fn new(name: ServiceName) -> Self {
+        Self {
+            service: Service::new(name),
+            tip: Tip::START,
+            authority: authority::Book::default(),
+            breaker: breaker::Book::default(),
+            endings: endings::Book::default(),
+            holds: holds::Book::default(),
+            news: news::Book::default(),
+            pace: pace::Book::default(),
+            replays: replays::Book::default(),
+            shifts: shifts::Book::default(),
+            signals: signals::Book::default(),
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Incidents that ended, by how.
+    pub ended: BTreeMap<String, u64>,
+    /// Events.
+    pub events: u64,
+    /// Shifts that were begun.
+    pub shifts: u64,
+    /// Decisions that were made again.
+    pub replayed: u64,
+    /// Hosts that died.
+    pub deaths: u64,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    services: BTreeMap<ServiceName, Watched>,
+    broken: Vec<Broken>,
+    counts: Counts,
+    /// Hosts that were started so far.
+    lives: u64,
+}
+
+/// Sees everything.
+#[derive(Debug)]
+pub struct Checker {
+    world: Arc<World>,
+    disk: OnceLock<Weak<Disk>>,
+    books: Mutex<Books>,
+    allowed: BTreeSet<String>,
+    trace: Trace,
+    failed: watch::Sender<bool>,
+}
+
+impl Checker {
+    /// A checker that passes over the rules named in `allowed`.
+    pub fn new(world: Arc<World>, allowed: BTreeSet<String>, trace: Trace) -> Self {
+        let (disk, books) = (OnceLock::new(), Mutex::default());
+        Self { world, disk, books, allowed, trace, failed: watch::Sender::new(false) }
+    }
+
+    /// Whose records it reads.
+    pub fn looks_at(&self, disk: &Arc<Disk>) {
+        drop(self.disk.set(Arc::downgrade(disk)));
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, books: &mut Books, broken: Vec<Broken>) {
+        for one in broken.into_iter().filter(|one| !self.allowed.contains(one.rule)) {
+            self.note(|| format!("BROKEN {}: {}: {}", one.rule, one.service, one.what));
+            books.broken.push(one);
+            self.failed.send_replace(true);
+        }
+    }
+
+    /// A rule does not hold.
+    pub fn broke(&self, rule: &'static str, service: &ServiceName, what: impl Into<String>) {
+        let broken = Broken { rule, service: service.clone(), what: what.into() };
+        self.keep(&mut self.books(), vec![broken]);
+    }
+
+    /// Whether a rule was broken.
+    pub fn has_failed(&self) -> bool {
+        *self.failed.borrow()
+    }
+
+    /// Every rule that was broken, the first first.
+    pub fn broken(&self) -> Vec<Broken> {
+        self.books().broken.clone()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        self.books().counts.clone()
+    }
+
+    /// A line of the trace.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        self.trace.line(line);
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// A host is started.
+    pub fn host_started(&self) {
+        self.books().lives += 1;
+    }
+
+    /// A host has died.
+    pub fn host_died(&self) {
+        self.books().counts.deaths += 1;
+    }
+
+    /// What the journal of a service says, if it has one.
+    pub fn state(&self, service: &ServiceName) -> Option<Service> {
+        self.books().services.get(service).map(|watched| watched.service.clone())
+    }
+
+    /// Incidents that ended so far.
+    pub fn incidents(&self) -> u64 {
+        self.books().counts.ended.values().sum()
+    }
+
+    /// Signals were acknowledged to their sender.
+    pub fn acknowledged(&self, service: Option<&ServiceName>, accepted: &[Accepted]) {
+        let Some(service) = service else { return };
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        for one in accepted {
+            let (Accepted::Stored(id) | Accepted::Repeated(id)) = one;
+            watched.signals.acknowledged(id.clone());
+        }
+    }
+
+    /// A shift reaches the deployer of a service whose running host is configured by `terms`.
+    pub fn shift_called(&self, service: &ServiceName, order: &ShiftOrder, terms: &Terms) {
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        let mut broken = Vec::new();
+        watched.shifts.called(&watched.service, order, terms, &mut broken);
+        self.keep(&mut books, broken);
+    }
+
+    /// The registry's production name is about to be moved by a host that is configured by `terms`.
+    pub fn promote_called(&self, service: &ServiceName, version: &VersionName, terms: &Terms) {
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        let mut broken = Vec::new();
+        watched.holds.promote_called(&watched.service, version, terms, &mut broken);
+        self.keep(&mut books, broken);
+    }
+
+    /// A whole journal is read.
+    pub fn journal_read(&self, service: &ServiceName) {
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        let mut broken = Vec::new();
+        watched.pace.journal_read(service, &mut broken);
+        self.keep(&mut books, broken);
+    }
+
+    /// The state that a host shows is the fold of the journal.
+    pub fn same_state(&self, shown: &Service) {
+        let mut books = self.books();
+        let Some(watched) = books.services.get(&shown.name) else { return };
+        if watched.service.length != shown.length || watched.service == *shown {
+            return;
+        }
+        let what =
+            format!("at event {} the host shows another state than the journal folds to", shown.length);
+        let broken = Broken { rule: "state-is-the-fold", service: shown.name.clone(), what };
+        self.keep(&mut books, vec![broken]);
+    }
+
+    /// When a host that runs in fair weather has had its time: whether a service is quiet, or why it is not.
+    pub fn is_quiet(&self, service: &ServiceName) -> Result<(), (&'static str, String)> {
+        let books = self.books();
+        match books.services.get(service) {
+            Some(watched) => quiet::check(watched, &self.world),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes every decision again that was recorded, or every so-manieth.
+    pub fn replay(&self, one_in: u64) {
+        let Some(disk) = self.disk.get().and_then(Weak::upgrade) else { return };
+        let mut books = self.books();
+        let mut broken = Vec::new();
+        let mut replayed = 0;
+        for watched in books.services.values() {
+            replayed += watched.replays.again(&watched.service.name, &disk, one_in, &mut broken);
+        }
+        books.counts.replayed += replayed;
+        self.keep(&mut books, broken);
+    }
+}
+
+fn watched<'a>(books: &'a mut Books, service: &ServiceName) -> &'a mut Watched {
+    books.services.entry(service.clone()).or_insert_with(|| Watched::new(service.clone()))
+}
+
+impl Observer for Checker {
+    fn appended(&self, append: &Append) {
+        let Some(disk) = self.disk.get().and_then(Weak::upgrade) else { return };
+        let mut books = self.books();
+        let mut broken = Vec::new();
+        for record in &append.records {
+            let lives = books.lives;
+            let watched = watched(&mut books, &record.service);
+            let envelope = match record.read::<Event>(watched.tip) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    let (service, what) = (record.service.clone(), error.to_string());
+                    broken.push(Broken { rule: "journal-is-a-chain", service, what });
+                    break;
+                }
+            };
+            let after = match watched.service.apply(envelope.at, &envelope.event) {
+                Ok(after) => after,
+                Err(illegal) => {
+                    let what = format!("{illegal}: {:?}", envelope.event);
+                    broken.push(Broken { rule: "state-is-the-fold", service: record.service.clone(), what });
+                    break;
+                }
+            };
+            watched.tip = record.tip();
+            let before = std::mem::replace(&mut watched.service, after);
+            let after = &watched.service;
+            self.trace.event(&before.name, envelope.at, &envelope.event, after);
+            if envelope.at < before.at {
+                let what = format!("{:?} after {:?}", envelope.at, before.at);
+                broken.push(Broken { rule: "time-goes-on", service: before.name.clone(), what });
+            }
+            let mut step = Step {
+                before: &before,
+                after,
+                event: &envelope.event,
+                at: envelope.at,
+                world: &self.world,
+                disk: &disk,
+                broken: &mut broken,
+            };
+            watched.authority.step(&mut step);
+            watched.shifts.step(&mut step, &watched.authority);
+            watched.breaker.step(&mut step, &watched.authority);
+            watched.endings.step(&mut step, &watched.authority, lives);
+            watched.holds.step(&mut step);
+            watched.news.step(&mut step);
+            watched.pace.step(&mut step);
+            watched.signals.step(&mut step);
+            watched.replays.step(&mut step);
+            words::step(&mut step);
+            let ended = endings::outcome_of(&before, after);
+            let begun = matches!(envelope.event, Event::ShiftBegan(_));
+            let counts = &mut books.counts;
+            counts.events += 1;
+            counts.shifts += u64::from(begun);
+            if let Some(outcome) = ended {
+                *counts.ended.entry(outcome.to_string()).or_default() += 1;
+            }
+        }
+        breaker::host(&mut books, &mut broken);
+        self.keep(&mut books, broken);
+    }
+}
+
+/// Since when something has been so, by time that passes.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

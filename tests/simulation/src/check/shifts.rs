@@ -1,0 +1,156 @@
+//! Shifts: agreed to, once, and never while nobody knows what became of the one before.
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::{Event, ProbeWord, ShiftOutcome};
+use ripcord_core::name::IncidentId;
+use ripcord_core::plan::Plan;
+use ripcord_core::service::{Phase, Service};
+use ripcord_core::target::Target;
+use ripcord_core::terms::{EffectClass, Mode, Terms};
+use ripcord_ports::deployer::ShiftOrder;
+
+use super::{Broken, Step, authority};
+use crate::world::artefact;
+
+/// A shift that was begun and of which nobody knows the outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown {
+    incident: IncidentId,
+    rung: u32,
+    attempt: u32,
+    plan: Digest,
+    /// How often the deployer was called for it.
+    calls: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    unknown: Option<Unknown>,
+    /// Rungs of the plan at hand whose artefact was fetched since anything went wrong with it.
+    staged: Vec<u32>,
+}
+
+impl Book {
+    pub(crate) fn step(&mut self, step: &mut Step<'_>, authority: &authority::Book) {
+        match step.event {
+            Event::ShiftBegan(began) => self.began(step, authority, began.rung, began.attempt),
+            Event::ShiftReturned(returned) if !matches!(returned.outcome, ShiftOutcome::Unknown(_)) => {
+                self.unknown = None;
+            }
+            Event::ShiftProbed(probed)
+                if !matches!(probed.word, ProbeWord::CannotTell(_) | ProbeWord::NoAnswer(_)) =>
+            {
+                self.unknown = None;
+            }
+            Event::ShiftAnswered(_) | Event::Dismissed(_) => self.unknown = None,
+            Event::Planned(_) => self.staged.clear(),
+            Event::StageFailed(_) => self.staged.clear(),
+            Event::Staged(staged) => {
+                if self.staged.contains(&staged.rung) {
+                    let what = format!("rung {} was staged twice, and nothing had gone wrong", staged.rung);
+                    step.broke("staged-once", what);
+                }
+                self.staged.push(staged.rung);
+            }
+            _ => {}
+        }
+    }
+
+    /// Invariants 3, 4 and 13.
+    fn began(&mut self, step: &mut Step<'_>, authority: &authority::Book, rung: u32, attempt: u32) {
+        let (Some(incident), Some(terms)) = (&step.before.incident, &step.before.terms) else {
+            return step.broke("granted-by-people", "a shift began without an incident");
+        };
+        if self.unknown.is_some() {
+            step.broke("no-blind-repeat", "a shift began while the outcome of the one before is unknown");
+        }
+        let Some(plan) = incident.plan() else {
+            return step.broke("plan-is-what-was-approved", "a shift began without a plan");
+        };
+        self.unknown =
+            Some(Unknown { incident: incident.id.clone(), rung, attempt, plan: plan.digest, calls: 0 });
+        if step.before.paused_by.is_some() {
+            step.broke("paused-means-paused", "a shift began while the service was paused");
+        }
+        if terms.mode == Mode::Observe {
+            step.broke("observe-shifts-nothing", "a shift began in mode observe");
+        }
+        let because = matches!(&incident.phase, Phase::Acting(acting)
+            if acting.grant.authority == ripcord_core::service::Authority::People && authority.is_automatic(step.before));
+        if let Some(why) = authority.missing(step.before, terms, because) {
+            step.broke("agreed-when-it-is-shifted", why);
+        }
+        let content = step.blob(&plan.content).unwrap_or_default();
+        let whole: Option<Plan> = serde_json::from_slice(&content).ok();
+        let digest = whole.as_ref().and_then(|whole| whole.digest().ok());
+        let target = incident.target(rung).cloned();
+        let planned =
+            whole.and_then(|whole| Some(whole.parts.first()?.rungs.get(rung as usize)?.target.clone()));
+        if digest != Some(plan.digest) || planned != target {
+            step.broke("plan-is-what-was-approved", "what is carried out is not what was approved");
+        }
+        let held =
+            target.as_ref().and_then(Target::version).map(|version| step.before.is_held(&version.version));
+        if held == Some(true) {
+            step.broke("nothing-held-is-restored", format!("{target:?} is held"));
+        }
+    }
+
+    /// The call itself: of the intent that is on disk, and once, unless the deployer has promised that twice is as once.
+    pub(crate) fn called(
+        &mut self,
+        service: &Service,
+        order: &ShiftOrder,
+        terms: &Terms,
+        broken: &mut Vec<Broken>,
+    ) {
+        let mut broke = |rule: &'static str, what: String| {
+            broken.push(Broken { rule, service: service.name.clone(), what });
+        };
+        if terms.mode == Mode::Observe && self.unknown.as_ref().is_none_or(|unknown| unknown.calls == 0) {
+            broke("observe-shifts-nothing", "the deployer was called in mode observe".to_owned());
+        }
+        let Some(unknown) = &mut self.unknown else {
+            return broke(
+                "intent-before-the-shift",
+                "the deployer was called without an intent on disk".to_owned(),
+            );
+        };
+        unknown.calls += 1;
+        let key = Digest::tagged(
+            "ripcord shift 1",
+            &[unknown.plan.as_bytes(), &unknown.rung.to_be_bytes(), b"shift"],
+        );
+        if order.key != key.to_string() {
+            broke("executed-is-approved", format!("the key is not that of rung {}", unknown.rung));
+        }
+        if unknown.calls > 1 && terms.deployer != EffectClass::Idempotent {
+            let what = format!("called again for {unknown:?} although the deployer is {:?}", terms.deployer);
+            broke("no-blind-repeat", what);
+        }
+        let target = service.incident.as_ref().and_then(|incident| incident.target(unknown.rung));
+        let same = match (target, &order.target) {
+            (Some(Target::Version(planned)), Target::Version(wanted)) => {
+                planned.version == wanted.version
+                    && planned.digest.is_none_or(|digest| wanted.digest == Some(digest))
+            }
+            (planned, wanted) => planned == Some(wanted),
+        };
+        let bytes = match (&order.target, &order.staged) {
+            (Target::Version(wanted), Some(staged)) => staged.digest == artefact(wanted.version.as_str()).1,
+            (Target::Version(_), None) => false,
+            _ => true,
+        };
+        if !same || !bytes {
+            broke(
+                "executed-is-approved",
+                format!("{:?} is ordered and {target:?} was approved", order.target),
+            );
+        }
+    }
+
+    /// Whether a shift is in flight.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown.is_some()
+    }
+}

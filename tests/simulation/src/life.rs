@@ -1,0 +1,55 @@
+//! One run of a host's process. When it ends, nothing that the process still does reaches anything.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::dice::Dice;
+use crate::weather::Weather;
+
+/// Passed by everything that a host does outside itself.
+#[derive(Debug)]
+pub struct Life {
+    dead: watch::Sender<bool>,
+    dice: Dice,
+    weather: Arc<Weather>,
+}
+
+impl Life {
+    /// A process that has just been started.
+    pub fn new(dice: Dice, weather: Arc<Weather>) -> Arc<Self> {
+        Arc::new(Self { dead: watch::Sender::new(false), dice, weather })
+    }
+
+    /// It ends here and now.
+    pub fn end(&self) {
+        self.dead.send_replace(true);
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        *self.dead.borrow()
+    }
+
+    /// Returns when it has ended.
+    pub async fn ended(&self) {
+        let mut dead = self.dead.subscribe();
+        drop(dead.wait_for(|dead| *dead).await);
+    }
+
+    /// Never returns once it has ended.
+    pub async fn alive(&self) {
+        if self.has_ended() {
+            pending::<()>().await;
+        }
+    }
+
+    /// A moment at which it may end.
+    pub async fn may_end(&self) {
+        if !self.has_ended() && self.dice.chance(self.weather.now().dies) {
+            self.end();
+        }
+        self.alive().await;
+    }
+}

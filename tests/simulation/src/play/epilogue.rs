@@ -1,0 +1,156 @@
+//! The end of every seed: nothing goes wrong any more, and everything that waits must end.
+
+use std::time::Duration;
+
+use ripcord_core::event::Happened;
+use ripcord_core::name::ServiceName;
+use ripcord_core::plan::VoteKind;
+use ripcord_core::service::{NeedKind, Phase};
+use ripcord_core::signal::{Severity, SignalStatus};
+use ripcord_core::target::Target;
+use ripcord_core::time::Millis;
+use ripcord_engine::{Ask, Ballot};
+
+use super::Play;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(3);
+/// So often it is looked until what waits must have ended: an hour and a half, since time may pass at half its speed.
+const LOOKS_MAX: u32 = 1_800;
+
+impl Play {
+    pub(super) async fn epilogue(&mut self) {
+        self.says(|| "from now on nothing goes wrong any more".to_owned());
+        self.stage.weather.clears();
+        let names: Vec<_> = self.scenario.services.iter().map(|plan| plan.name.clone()).collect();
+        self.until_quiet(&names).await;
+        self.people_end_everything(&names).await;
+        self.harm_is_acted_on(&names).await;
+        if let Some(host) = self.host.take() {
+            host.engine.stop(Millis::seconds(5)).await;
+            host.life.end();
+        }
+    }
+
+    async fn until_quiet(&mut self, names: &[ServiceName]) {
+        let mut calm = 0;
+        for _ in 0..LOOKS_MAX {
+            self.lives_for(LOOK).await;
+            if self.stage.checker.has_failed() {
+                return;
+            }
+            let all = names.iter().all(|name| self.stage.checker.is_quiet(name).is_ok());
+            calm = if all { calm + 1 } else { 0 };
+            // Twice in a row: what has just come in must be looked at too.
+            if calm > 1 {
+                return;
+            }
+        }
+        for name in names {
+            if let Err((rule, why)) = self.stage.checker.is_quiet(name) {
+                let stuck = self.host.as_ref().map(|host| host.engine.health());
+                self.stage.checker.broke(rule, name, format!("{why}; {stuck:?}"));
+            }
+        }
+    }
+
+    /// People who have time and see clearly bring every incident to its end.
+    async fn people_end_everything(&mut self, names: &[ServiceName]) {
+        for _ in 0..LOOKS_MAX {
+            if self.stage.checker.has_failed() {
+                return;
+            }
+            let mut open = false;
+            for name in names {
+                let Some(state) = self.stage.checker.state(name) else { continue };
+                if state.paused_by.is_some() {
+                    self.asks(name, "operator", Ask::Resume, None);
+                }
+                let Some(incident) = &state.incident else { continue };
+                open = true;
+                match &incident.phase {
+                    Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
+                        let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
+                        let target = incident.target(rung).cloned();
+                        let happened = self.stage.world.at(name, |outside| match &target {
+                            Some(Target::Fallback(mode)) => outside.fallback.as_ref() == Some(mode),
+                            Some(target) => outside.live().serves(target),
+                            None => false,
+                        });
+                        let applied = if happened { Happened::Applied } else { Happened::NotApplied };
+                        let ask = Ask::Answer { applied, question: incident.questions };
+                        self.asks(name, "operator", ask, Some(&state));
+                    }
+                    Phase::NeedsPerson(_) => self.asks(name, "operator", Ask::Dismiss, Some(&state)),
+                    Phase::Authorising(_) => {
+                        let Some(plan) = incident.plan().map(|plan| plan.digest) else { continue };
+                        let ballot = Ballot {
+                            plan,
+                            granted: true,
+                            kind: VoteKind::Session,
+                            key: None,
+                            signature: None,
+                        };
+                        self.asks(name, "approver", Ask::Vote(ballot), Some(&state));
+                    }
+                    _ => {}
+                }
+            }
+            if !open {
+                return;
+            }
+            self.lives_for(LOOK).await;
+        }
+        for name in names {
+            let Some(open) = self.stage.checker.state(name).and_then(|state| state.incident) else {
+                continue;
+            };
+            let why =
+                format!("`{}` is {} although people do what is wanted of them", open.id, open.phase_name());
+            self.stage.checker.broke("people-can-end-it", name, why);
+        }
+    }
+
+    /// After all that, a service is still protected: harm that begins now opens an incident.
+    async fn harm_is_acted_on(&mut self, names: &[ServiceName]) {
+        if self.stage.checker.has_failed() {
+            return;
+        }
+        for name in names {
+            self.stage.world.at(name, |outside| {
+                outside.versions.push("the-last".to_owned());
+                outside.bad.insert("the-last".to_owned());
+                outside.in_production = Some("the-last".to_owned());
+                outside.fallback = None;
+                outside.put_everywhere("the-last");
+            });
+            let before = self.stage.checker.state(name).map_or(0, |state| state.incidents);
+            let mut opened = false;
+            for look in 0..200 {
+                // An alert that goes on is sent again and again.
+                if look % 10 == 0 {
+                    let mut signal = self.signal(name, "harm", SignalStatus::Firing, Severity::Critical);
+                    signal.service = Some(name.clone());
+                    signal.dedupe_window = Millis(0);
+                    self.send(vec![signal]);
+                }
+                self.lives_for(LOOK).await;
+                // One that was open by then is about the same service.
+                opened = self
+                    .stage
+                    .checker
+                    .state(name)
+                    .is_some_and(|state| state.incidents > before || state.incident.is_some());
+                if opened || self.stage.checker.has_failed() {
+                    break;
+                }
+            }
+            if !opened {
+                let state = self.stage.checker.state(name);
+                let what = format!("nothing was opened; triggers: {:?}", state.map(|state| state.watching));
+                self.stage.checker.broke("harm-is-acted-on", name, what);
+            }
+        }
+        self.people_end_everything(names).await;
+    }
+}

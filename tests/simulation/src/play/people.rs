@@ -1,0 +1,142 @@
+//! What people do: they look at what they were shown last, which may be old, and several act at once.
+
+use std::sync::Arc;
+
+use ripcord_core::event::Happened;
+use ripcord_core::name::ServiceName;
+use ripcord_core::plan::VoteKind;
+use ripcord_core::role::Urgency;
+use ripcord_core::service::{NeedKind, Phase, Service};
+use ripcord_core::target::Target;
+use ripcord_engine::{Ask, Ballot, Command, Person};
+
+use super::Play;
+use crate::check::ABOUT;
+use crate::world::version;
+
+impl Play {
+    /// Someone of this service's people, as configured for the running host.
+    pub(super) fn anyone(&self, service: &ServiceName, role: &str) -> Option<Person> {
+        let plan = self.scenario.services.iter().find(|plan| plan.name == *service)?;
+        let able: Vec<_> = plan
+            .people
+            .iter()
+            .filter(|(_, roles)| roles.iter().any(|own| own.as_str() == role))
+            .map(|(name, roles)| Person { name: name.clone(), roles: roles.clone() })
+            .collect();
+        (!able.is_empty()).then(|| self.stage.dice.pick(&able))
+    }
+
+    /// Someone vouches for the first two versions.
+    pub(super) async fn vouch(&mut self) {
+        let names: Vec<_> = self.scenario.services.iter().map(|plan| plan.name.clone()).collect();
+        for service in names {
+            for name in ["1", "2"] {
+                self.asks(&service, "operator", Ask::Adopt(Some(version(name))), None);
+            }
+        }
+        self.lives_for(std::time::Duration::from_secs(3)).await;
+    }
+
+    /// Someone asks for something, and does not wait.
+    pub(super) fn asks(&mut self, service: &ServiceName, role: &str, ask: Ask, about: Option<&Service>) {
+        let Some(person) = self.anyone(service, role) else { return };
+        let incident = about.and_then(|state| state.incident.as_ref()).map(|open| open.id.clone());
+        let reason = incident.as_ref().map_or_else(|| "because".to_owned(), |id| format!("{ABOUT}{id}"));
+        self.says(|| format!("{service}: {} asks {ask:?} {reason}", person.name));
+        let command = Command { person, ask, reason, incident };
+        let Some(host) = &mut self.host else { return };
+        let (engine, service, checker) =
+            (host.engine.clone(), service.clone(), Arc::clone(&self.stage.checker));
+        host.callers.spawn(async move {
+            let answer = engine.command(&service, command).await;
+            checker.note(|| match answer {
+                Ok(obeyed) => format!("{service}: they hear: {}", obeyed.text),
+                Err(error) => format!("{service}: they hear no: {error}"),
+            });
+        });
+    }
+
+    /// Someone does something, sensible or not.
+    pub(super) fn someone_acts(&mut self, service: &ServiceName) {
+        let dice = self.stage.dice.clone();
+        let Some(view) = self.views.get(service).cloned() else { return };
+        match dice.below(24) {
+            0 => self.pulls(service, &view),
+            1 => self.asks(service, "operator", Ask::Pause, None),
+            2..=4 => self.asks(service, "operator", Ask::Resume, None),
+            5 if view.incident.is_some() => self.asks(service, "operator", Ask::Abort, Some(&view)),
+            6 if view.incident.is_some() => self.asks(service, "operator", Ask::Dismiss, Some(&view)),
+            7 => self.lifts(service, &view),
+            8 => self.vouches(service, &view),
+            _ => self.helps(service, &view),
+        }
+    }
+
+    fn pulls(&mut self, service: &ServiceName, view: &Service) {
+        let dice = self.stage.dice.clone();
+        let known: Vec<_> = view.versions.keys().cloned().collect();
+        let to = (dice.one_in(2) && !known.is_empty()).then(|| dice.pick(&known));
+        for _ in 0..dice.between(1, 2) {
+            let ask = Ask::Pull { to: to.clone(), urgency: Urgency::Urgent };
+            // A pull may join whatever is open.
+            self.asks(service, "operator", ask, None);
+        }
+    }
+
+    fn lifts(&mut self, service: &ServiceName, view: &Service) {
+        let held: Vec<_> = view.holds.keys().cloned().collect();
+        if !held.is_empty() {
+            let version = self.stage.dice.pick(&held);
+            self.asks(service, "operator", Ask::LiftHold(version), None);
+        }
+    }
+
+    fn vouches(&mut self, service: &ServiceName, view: &Service) {
+        let known: Vec<_> = view.versions.keys().cloned().collect();
+        let dice = self.stage.dice.clone();
+        let what = (!dice.one_in(3) && !known.is_empty()).then(|| dice.pick(&known));
+        self.asks(service, "operator", Ask::Adopt(what), None);
+    }
+
+    /// Someone does what is wanted of people, if anything is.
+    pub(super) fn helps(&mut self, service: &ServiceName, view: &Service) {
+        let dice = self.stage.dice.clone();
+        let Some(open) = &view.incident else { return };
+        match &open.phase {
+            Phase::Authorising(_) => {
+                let Some(plan) = open.plan() else { return };
+                for _ in 0..dice.between(1, 2) {
+                    let granted = !dice.one_in(9);
+                    let ballot = Ballot {
+                        plan: plan.digest,
+                        granted,
+                        kind: VoteKind::Session,
+                        key: None,
+                        signature: None,
+                    };
+                    self.asks(service, "approver", Ask::Vote(ballot), Some(view));
+                }
+            }
+            Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
+                let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
+                let Some(target) = open.target(rung) else { return };
+                // Whoever answers has looked until nothing moved any more.
+                let happened = self.stage.world.at(service, |outside| {
+                    outside.is_at_rest().then(|| match target {
+                        Target::Fallback(mode) => outside.fallback.as_ref() == Some(mode),
+                        target => outside.live().serves(target),
+                    })
+                });
+                if let Some(happened) = happened {
+                    let applied = if happened { Happened::Applied } else { Happened::NotApplied };
+                    let ask = Ask::Answer { applied, question: open.questions };
+                    self.asks(service, "operator", ask, Some(view));
+                }
+            }
+            Phase::NeedsPerson(_) if dice.one_in(2) => self.pulls(service, view),
+            Phase::NeedsPerson(_) => self.asks(service, "operator", Ask::Dismiss, Some(view)),
+            _ => {}
+        }
+    }
+}

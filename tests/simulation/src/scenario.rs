@@ -1,0 +1,253 @@
+//! What a seed plays: services, their terms, their people; and how an operator changes them.
+
+use std::collections::BTreeMap;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::live::Proof;
+use ripcord_core::name::{PersonName, RoleName, ServiceName};
+use ripcord_core::plan::Quorum;
+use ripcord_core::policy::Role;
+use ripcord_core::terms::{
+    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
+    RequesterVote, Terms,
+};
+use ripcord_core::time::Millis;
+use ripcord_engine::Person;
+use serde_json::{Value, json};
+
+use crate::check::Candidates;
+use crate::dice::Dice;
+use crate::policies::{Approval, Settings, policy};
+
+/// How long hosts of a simulation try to tell people.
+pub const MATTERS_FOR: Millis = Millis::hours(6);
+
+/// One service as its operator has configured it.
+#[derive(Debug, Clone)]
+pub struct ServicePlan {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its terms; policies and people are filled in.
+    pub terms: Terms,
+    /// The roles that a policy fills, each with its settings.
+    pub policies: Vec<(Role, Settings)>,
+    /// Whether its server has room for two.
+    pub candidates: Candidates,
+    /// On so many replicas.
+    pub replicas: usize,
+    /// Whoever may do something.
+    pub people: BTreeMap<PersonName, Vec<RoleName>>,
+}
+
+/// What a seed plays.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// All services of the host.
+    pub services: Vec<ServicePlan>,
+}
+
+/// One host has one limit.
+fn with_limit(breaker: Breaker, host_shifts_per_hour: u32) -> Breaker {
+    Breaker { host_shifts_per_hour, ..breaker }
+}
+
+/// A person of this name with these roles.
+pub fn person(name: &str, roles: &[&str]) -> Person {
+    Person {
+        name: PersonName::new(name).expect("a name"),
+        roles: roles.iter().map(|role| RoleName::new(*role).expect("a role")).collect(),
+    }
+}
+
+/// Everyone who may be configured.
+fn everyone() -> BTreeMap<PersonName, Vec<RoleName>> {
+    let all = [
+        person("ada", &["operator", "approver"]),
+        person("bob", &["approver"]),
+        person("cleo", &["operator", "approver"]),
+        person("dan", &["operator"]),
+        person("eve", &["approver"]),
+    ];
+    all.into_iter().map(|person| (person.name, person.roles)).collect()
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn of(dice: &Dice) -> Self {
+        let count = dice.pick(&[1, 1, 1, 2, 3]);
+        let limit = dice.between(1, 30) as u32;
+        let mut services: Vec<_> = (1..=count).map(|number| ServicePlan::of(dice, number)).collect();
+        services.iter_mut().for_each(|plan| plan.terms.breaker = with_limit(plan.terms.breaker, limit));
+        Self { services }
+    }
+}
+
+fn floor(dice: &Dice) -> Vec<Quorum> {
+    match dice.below(5) {
+        0 => vec![Quorum { role: RoleName::approver(), people: 1 }],
+        1 => vec![Quorum { role: RoleName::approver(), people: 2 }],
+        _ => Vec::new(),
+    }
+}
+
+fn class(dice: &Dice) -> EffectClass {
+    dice.pick(&[
+        EffectClass::Idempotent,
+        EffectClass::Conditional,
+        EffectClass::Observable,
+        EffectClass::Blind,
+    ])
+}
+
+fn mode(dice: &Dice) -> Mode {
+    dice.pick(&[Mode::Act, Mode::Act, Mode::Act, Mode::Ask, Mode::Observe])
+}
+
+fn approval(dice: &Dice) -> Approval {
+    let people = dice.between(1, 2) as u32;
+    match dice.below(8) {
+        0..=3 => Approval::Grants,
+        4 => Approval::Votes { people, escalate_ms: None },
+        5 => Approval::Votes { people, escalate_ms: Some(dice.between(5_000, 200_000)) },
+        6 => Approval::VotesWithin { people, within_ms: dice.between(60_000, 400_000) },
+        _ => Approval::Refuses,
+    }
+}
+
+fn breaker(dice: &Dice) -> Breaker {
+    if dice.one_in(3) {
+        return Breaker::default();
+    }
+    Breaker {
+        service_shifts_per_hour: dice.between(1, 20) as u32,
+        host_shifts_per_hour: dice.between(1, 30) as u32,
+        cool_down: Millis::seconds(dice.below(120)),
+        no_return: Millis::seconds(dice.below(600)),
+    }
+}
+
+fn deadlines(dice: &Dice) -> Deadlines {
+    let within = |most: u64| Millis::seconds(dice.between(most / 4, most));
+    Deadlines {
+        // Longer than any call that comes back.
+        call: Millis::seconds(dice.between(20, 90)),
+        evidence: within(20),
+        planning: within(90),
+        approval: within(600),
+        stage: within(90),
+        preflight: within(60),
+        shift: within(60),
+        read_back: within(120),
+        verification: within(180),
+        no_data: within(120),
+        hold_watch: within(40),
+        elsewhere_watch: within(60),
+        soak: within(120),
+        probation: within(400),
+        known_good: Millis::hours(24),
+        watch_floor: Millis(dice.pick(&[100, 1_000, 5_000])),
+        healthy: within(120),
+        reopen_after: dice.pick(&[Millis(0), Millis::minutes(5), Millis::hours(4)]),
+    }
+}
+
+impl ServicePlan {
+    fn of(dice: &Dice, number: u32) -> Self {
+        let settings = Settings {
+            recheck_ms: dice.pick(&[500, 2_000, 10_000]),
+            approval: Approval::Grants,
+            fallback: dice.one_in(6),
+            faults_one_in: if dice.one_in(5) { dice.between(5, 30) } else { 0 },
+        };
+        let mut policies = vec![(Role::Trigger, settings.clone()), (Role::Planner, settings.clone())];
+        if !dice.one_in(5) {
+            policies.push((Role::Approval, Settings { approval: approval(dice), ..settings.clone() }));
+        }
+        if !dice.one_in(5) {
+            policies.push((Role::Verification, settings));
+        }
+        let terms = Terms {
+            mode: mode(dice),
+            environment: "simulated".to_owned(),
+            deployer: class(dice),
+            proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
+            people: Vec::new(),
+            floor: floor(dice),
+            requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+            evidence: dice.pick(&[
+                EvidenceRule::BestEffort,
+                EvidenceRule::BestEffort,
+                EvidenceRule::Required,
+            ]),
+            preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),
+            fingerprint: dice.one_in(3).then(|| "golden".to_owned()),
+            breaker: breaker(dice),
+            deadlines: deadlines(dice),
+            trials_max: 50,
+            schedule: dice.one_in(4).then(|| Millis::seconds(dice.between(20, 90))),
+            policies: Vec::new(),
+        };
+        Self {
+            name: ServiceName::new(format!("service-{number}")).expect("a name"),
+            terms,
+            policies,
+            candidates: if dice.one_in(3) { Candidates::Held } else { Candidates::NotHeld },
+            replicas: dice.between(1, 3) as usize,
+            people: everyone(),
+        }
+    }
+
+    /// The operator changes something; it holds from the next start on.
+    pub fn change(&mut self, dice: &Dice) {
+        match dice.below(8) {
+            0 | 1 => self.terms.mode = mode(dice),
+            2 => self.terms.floor = floor(dice),
+            3 => self.terms.deployer = class(dice),
+            4 => {
+                for (_, settings) in self.policies.iter_mut().filter(|(role, _)| *role == Role::Approval) {
+                    settings.approval = approval(dice);
+                }
+            }
+            5 => self.terms.breaker = with_limit(breaker(dice), self.terms.breaker.host_shifts_per_hour),
+            6 => {
+                // Someone leaves, or everyone is back.
+                self.people = everyone();
+                let leaves: Vec<_> = self.people.keys().cloned().collect();
+                let leaves = dice.pick(&leaves);
+                if !dice.one_in(3) {
+                    self.people.remove(&leaves);
+                }
+            }
+            _ => self.terms.schedule = dice.one_in(2).then(|| Millis::seconds(dice.between(20, 90))),
+        }
+    }
+
+    /// The terms with policies and people filled in.
+    pub fn whole_terms(&self) -> Terms {
+        let reference = policy().reference().clone();
+        let used = |(role, settings): &(Role, Settings)| PolicyUse {
+            role: *role,
+            policy: reference.clone(),
+            settings: Digest::of(json!(settings).to_string()),
+        };
+        let known = |(name, roles): (&PersonName, &Vec<RoleName>)| KnownPerson {
+            name: name.clone(),
+            roles: roles.clone(),
+            key: None,
+        };
+        Terms {
+            policies: self.policies.iter().map(used).collect(),
+            people: self.people.iter().map(known).collect(),
+            ..self.terms.clone()
+        }
+    }
+
+    /// The whole configuration, for the record.
+    pub fn configuration(&self) -> Value {
+        let people_have_ms = self.policies.iter().find_map(|(_, settings)| match settings.approval {
+            Approval::VotesWithin { within_ms, .. } => Some(within_ms),
+            _ => None,
+        });
+        json!({ "service": self.name, "people": self.people, "people_have_ms": people_have_ms })
+    }
+}

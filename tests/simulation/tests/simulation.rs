@@ -1,0 +1,74 @@
+//! Ten thousand incidents, and what makes them worth something: the same seed plays the same, and the store keeps the store's rules.
+
+use std::sync::Arc;
+
+use ripcord_core::digest::Digest;
+use ripcord_simulation::check::Checker;
+use ripcord_simulation::dice::Dice;
+use ripcord_simulation::life::Life;
+use ripcord_simulation::play::{Options, play};
+use ripcord_simulation::run::{Enough, again, run};
+use ripcord_simulation::store::{Disk, HostStore};
+use ripcord_simulation::trace::{Trace, Tracing};
+use ripcord_simulation::weather::Weather;
+use ripcord_simulation::world::World;
+
+#[test]
+fn every_rule_holds_in_ten_thousand_incidents() {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let report = run(0, Enough::Incidents(10_000), jobs, &Options::default(), &|outcome| {
+        if !outcome.broken.is_empty() {
+            eprintln!("{}", again(outcome));
+        }
+    });
+    println!("{} seeds: {:?}", report.seeds, report.counts);
+    let failed: Vec<_> = report.failed.iter().map(again).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // Incidents must end in every way, or the seeds prove nothing.
+    for outcome in [
+        "rolled back",
+        "restored elsewhere",
+        "stood down",
+        "dismissed",
+        "refused",
+        "expired",
+        "aborted",
+        "observed",
+        "settled by a person",
+    ] {
+        assert!(
+            report.counts.ended.contains_key(outcome),
+            "no incident ended in `{outcome}`: {:?}",
+            report.counts
+        );
+    }
+    assert!(report.counts.deaths > 1_000 && report.counts.replayed > 1_000, "{:?}", report.counts);
+}
+
+#[test]
+fn the_same_seed_plays_the_same() {
+    let options = Options { incidents: 5, tracing: Tracing::Digest, ..Options::default() };
+    for seed in 0..10 {
+        let (one, two) = (play(seed, &options), play(seed, &options));
+        assert!(one.digest.is_some());
+        assert_eq!((one.digest, one.counts, one.took), (two.digest, two.counts, two.took), "seed {seed}");
+    }
+}
+
+/// The disk in fair weather.
+fn fresh() -> (Arc<dyn ripcord_ports::Store>, ()) {
+    let (dice, weather) = (Dice::new(1), Arc::new(Weather::default()));
+    let world = Arc::new(World::default());
+    let store = HostStore {
+        disk: Arc::new(Disk::new(Digest::of("installation"), None)),
+        life: Life::new(dice.clone(), weather.clone()),
+        weather,
+        dice,
+        checker: Arc::new(Checker::new(world, Default::default(), Trace::default())),
+    };
+    (Arc::new(store), ())
+}
+
+mod store {
+    ripcord_store::store_conformance!(super::fresh());
+}
