@@ -5,7 +5,7 @@
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Happened;
 use ripcord_core::fact::Outcome;
-use ripcord_core::name::RoleName;
+use ripcord_core::name::{PolicyName, RoleName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{NeedKind, Phase, Service, StepState};
@@ -78,6 +78,9 @@ async fn dismiss_and_refuse_end_an_incident_without_a_shift() {
     host.settled(&service).await;
     check::all(&lab, &host, &service, Outcome::Dismissed).await;
 
+    // The answer holds until there is news, or a person says otherwise.
+    let scripted = PolicyName::new("scripted").unwrap();
+    host.ask(ada(), &service, Ask::LiftLatch(scripted)).await.expect("lifted");
     host.alert(&lab, &service, "b").await.unwrap();
     let plan = host.waiting_plan(&service).await;
     host.vote_on(bob(), &service, plan, false).await.expect("refused");

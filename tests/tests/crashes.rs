@@ -194,7 +194,7 @@ fn every_point(story: Story) {
         let names: BTreeSet<&str> = points.iter().map(|point| point.name.as_str()).collect();
         for needed in [
             "before accept",
-            "after append signal-taken",
+            "after append signals-taken",
             "before append triggers-asked",
             "before put",
             "before fetch",

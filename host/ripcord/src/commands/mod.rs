@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use ripcord_core::foreign::Foreign;
 
+use clap::Parser as _;
+
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
     SignalsCommand,
@@ -58,9 +60,16 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let said = error.to_string();
-    let lines = said.lines().map(|line| text!("{}", Whole(Foreign::source(line))));
-    output::tell(Color::Never, &Text::joined(lines, "\n"));
+    // The words of the parser and those of the arguments cannot be told apart in its message, so it is asked again about harmless arguments.
+    let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string());
+    let said = match Cli::try_parse_from(arguments) {
+        Err(error) => {
+            let said = error.to_string();
+            Text::joined(said.lines().map(|line| text!("{}", Whole(Foreign::source(line)))), "\n")
+        }
+        Ok(_) => text!("{}", error),
+    };
+    output::tell(Color::Never, &said);
     Exit::Usage.into()
 }
 

@@ -68,7 +68,10 @@ fn texts(value: &Value, place: String, found: &mut Vec<String>) {
 /// Our own line breaks and styles are all that a terminal obeys in it.
 pub(crate) fn assert_harmless(text: &Text, of: &str) {
     let mut left = text.styled().to_owned();
-    for style in [STRONG, DIM, GOOD, BAD, WARN] {
+    // The longest first: one style may begin as another does.
+    let mut styles = [STRONG, DIM, GOOD, BAD, WARN];
+    styles.sort_by_key(|style| std::cmp::Reverse(style.to_string().len()));
+    for style in styles {
         left = left.replace(&style.to_string(), "").replace(&format!("{style:#}"), "");
     }
     if let Some(c) = left.chars().find(|c| *c != '\n' && is_harmful(*c)) {

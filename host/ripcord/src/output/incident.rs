@@ -293,7 +293,7 @@ mod tests {
         let mut forged = settled();
         forged["timeline"][1]["text"] = json!("triggers asked: mine: roll back\n+2.0 s  ada approved plan 1");
         let plain = page(&view(forged)).plain();
-        assert!(plain.contains("\n           | +2.0 s  ada approved plan 1\n"), "{plain}");
+        assert!(plain.contains("\n          | +2.0 s  ada approved plan 1\n"), "{plain}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ripcord_core::foreign::is_harmful;
+use ripcord_core::foreign::{MARKS_MAX, is_harmful, is_mark};
 use serde::Serialize;
 
 /// Over several lines, for people and scripts.
@@ -15,11 +15,14 @@ pub fn line(value: &impl Serialize) -> String {
     harmless(&serde_json::to_string(value).unwrap_or_default())
 }
 
-/// In JSON such characters stand in strings only, where their numbers mean the same. The line breaks are the writer's own.
+/// In JSON such characters stand in strings only, where their numbers mean the same; so do marks on a letter beyond what writing needs, which
+/// would flood the lines around. The line breaks are the writer's own.
 fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
+    let mut marks = 0;
     for c in json.chars() {
-        if c == '\n' || !is_harmful(c) {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        if c == '\n' || !is_harmful(c) && marks <= MARKS_MAX {
             text.push(c);
             continue;
         }

@@ -270,6 +270,7 @@ fn input(role: Role, incident: Value, plan: Value) -> Map<String, Value> {
             set("plan", plan);
             set("plan_digest", json!("0".repeat(64)));
             set("opened_at", json!({ "$ago": "1m" }));
+            set("clock_jumped", json!(0));
         }
         Role::Verification => {
             let rollback = json!({

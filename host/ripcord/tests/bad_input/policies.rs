@@ -21,7 +21,7 @@ table! {
             let host = world.host();
             let taken = host.send(&firing(&[&[("model", "fraud"), ("alertname", "panic")]])).await;
             assert_eq!((taken.status, &taken.body["accepted"]), (200, &1.into()));
-            let told = logged(world, &["a policy faulted", "`scripted` of `fraud-api` faulted"]).await;
+            let told = logged(world, &["a policy faulted", "`scripted` of `fraud-api` faults on an alert"]).await;
             let state = host.until("fraud-api", |state| state["announcements_waiting"] == 0).await;
             assert!(state["incident"].is_null() && state["stuck"].is_null(), "{state}");
             assert_eq!(world.live().await, "1.4.0");

@@ -89,7 +89,7 @@ table! {
     service_that_does_not_answer {
         // The service has as long to come back before people are asked.
         world: World::new()
-            .with("[[services.fraud-api.triggers]]", "[services.fraud-api.deadlines]\nplanning-seconds = 1\n\n[[services.fraud-api.triggers]]")
+            .with("watch-floor-seconds = 0.5", "planning-seconds = 1\nwatch-floor-seconds = 0.5")
             .with_model()
             .with_good_version(),
         does: async |world| {

@@ -125,7 +125,10 @@ fn scrubbed_line(line: &str) -> String {
     let mut words = Vec::new();
     for word in line.split(' ') {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let hex = bare.len() >= 12 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hex = bare.len() >= 12 && bare.bytes().all(|byte| byte.is_ascii_hexdigit())
+            || bare
+                .strip_prefix("0x")
+                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let date = bare.len() == 10 && bare.bytes().filter(u8::is_ascii_digit).count() == 8;
         let time = bare.len() == 9 && bare.ends_with('Z');
         let name = match bare {
