@@ -94,7 +94,7 @@ impl NativePolicy for Scripted {
         let context = question.context();
         let settings: Settings = serde_json::from_str(&context.settings)
             .map_err(|error| FaultKind::GuestError { message: error.to_string() })?;
-        if settings.faults_one_in > 0 && (context.now.0 / 1_000) % settings.faults_one_in == 0 {
+        if settings.faults_one_in > 0 && (context.now.0 / 1_000).is_multiple_of(settings.faults_one_in) {
             return Err(FaultKind::GuestError { message: "this is one of its seconds".to_owned() });
         }
         let step = match question {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::alert::AlertKey;
-use ripcord_core::event::Event;
+use ripcord_core::event::{Event, SignalsTaken};
 use ripcord_core::name::SignalId;
 use ripcord_core::service::{Alert, Judged};
 use ripcord_core::signal::Signal;
@@ -26,36 +26,33 @@ impl Book {
     }
 
     pub(crate) fn step(&mut self, step: &mut Step<'_>) {
-        match step.event {
-            Event::SignalsTaken(taken) => {
-                let content = step.blob(&taken.content).unwrap_or_default();
-                let signals: Vec<Signal> = serde_json::from_slice(&content).unwrap_or_default();
-                if signals.len() != taken.signals as usize {
-                    step.broke(
-                        "acknowledged-means-judged",
-                        "a group does not hold the signals that it counts",
-                    );
-                }
-                let told: u64 = taken.alerts.iter().map(|alert| alert.count).sum();
-                if told != signals.len() as u64 {
-                    let what = format!("{} signals were taken in, and alerts tell of {told}", signals.len());
-                    step.broke("acknowledged-means-judged", what);
-                }
-                self.words += taken.alerts.len() as u64;
-                for signal in signals {
-                    self.stands(step, &signal);
-                    if self.taken.insert(signal.id.clone(), self.words).is_some() {
-                        step.broke("a-signal-is-taken-once", signal.id.to_string());
-                    }
-                }
-            }
-            _ => {}
+        if let Event::SignalsTaken(taken) = step.event {
+            self.take(step, taken);
         }
         // What is older than the word that was judged is judged with it.
         let waits = |alert: &&Alert| alert.judged == Judged::Waiting;
         let alerts = step.after.watching.alerts.all();
         let first = alerts.into_iter().filter(waits).map(|alert| alert.order).min();
         self.judged = self.judged.max(first.map_or(self.words, |first| first - 1));
+    }
+
+    fn take(&mut self, step: &mut Step<'_>, taken: &SignalsTaken) {
+        let content = step.blob(&taken.content).unwrap_or_default();
+        let signals: Vec<Signal> = serde_json::from_slice(&content).unwrap_or_default();
+        let told: u64 = taken.alerts.iter().map(|alert| alert.count).sum();
+        let (held, counted) = (signals.len() as u64, u64::from(taken.signals));
+        if held != counted || told != counted {
+            let what =
+                format!("a group of {counted} signals holds {held}, and its alerts tell of {told} signals");
+            step.broke("acknowledged-means-judged", what);
+        }
+        self.words += taken.alerts.len() as u64;
+        for signal in signals {
+            self.stands(step, &signal);
+            if self.taken.insert(signal.id.clone(), self.words).is_some() {
+                step.broke("a-signal-is-taken-once", signal.id.to_string());
+            }
+        }
     }
 
     /// Its alert stands as it says, or as a newer word says.
