@@ -183,7 +183,6 @@ def play(stack: Stack) -> dict:
     stack.ripcord("adopt", SERVICE, "--reason", "served well for two weeks")
     kept = stack.folder / "ripcord-act-data" / "kept"
     stack.until("the good version was not kept at hand", lambda: any((kept / "artefacts").iterdir()))
-    # Production is looked at every minute, and the list is made anew on the way.
     stack.until("the registry's list was not kept at hand", lambda: any((kept / "lists").iterdir()), patience=120)
     went_on = [without_mlflow(stack, good, bad, how) for how in ("down", "hangs")]
     went_on += [goes_on(stack, good, bad, case) for case in CASES]

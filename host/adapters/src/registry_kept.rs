@@ -59,6 +59,15 @@ impl KeptRegistry {
         Ok(versions)
     }
 
+    /// On the way of another call that the registry answered.
+    async fn list_anew_if_old(&self) {
+        let kept = self.list.kept().await;
+        let old = kept.is_none_or(|(_, at)| self.clock.now().0.saturating_sub(at.0) > LIST_AGE_MAX_MS);
+        if old && let Err(error) = self.list_anew(LIST_LENGTH).await {
+            tracing::warn!(registry = self.registry.name(), %error, "the list of versions could not be made anew; it is tried again");
+        }
+    }
+
     async fn kept_list(&self, limit: u32, why: &PortError) -> Option<Listing> {
         let (mut versions, listed_at) = self.list.kept().await.filter(|_| is_away(why))?;
         tracing::warn!(registry = self.registry.name(), error = %why, "the registry gives no list; the kept one is used, its age is part of the fact");
@@ -147,14 +156,8 @@ impl Registry for KeptRegistry {
     /// The watch of production asks this every so often: an old list is made anew on the way.
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         let promoted = self.registry.promoted().await;
-        let away = promoted.as_ref().is_err_and(is_away);
-        let kept = self.list.kept().await;
-        let old = kept.is_none_or(|(_, at)| self.clock.now().0.saturating_sub(at.0) > LIST_AGE_MAX_MS);
-        if old
-            && !away
-            && let Err(error) = self.list_anew(LIST_LENGTH).await
-        {
-            tracing::warn!(registry = self.registry.name(), %error, "the list of versions could not be made anew; it is tried again");
+        if !promoted.as_ref().is_err_and(is_away) {
+            self.list_anew_if_old().await;
         }
         promoted
     }

@@ -180,6 +180,7 @@ async fn what_was_fetched_once_comes_from_this_machine_also_after_a_restart() {
     let pinned = world.fetch(&registry, "1.0", None).await.unwrap();
     assert_eq!((pinned.digest, world.fetches()), (world.digests[0], 1));
     world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    assert_eq!(registry.listing(10).await.unwrap().versions.len(), 2, "the list came with it");
     for registry in [registry, world.started(ROOM)] {
         let staged = world.fetch(&registry, "1.0", Some(world.digests[0])).await.unwrap();
         assert_eq!((&staged.files, staged.digest), (&pinned.files, pinned.digest));
