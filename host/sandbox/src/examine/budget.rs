@@ -1,7 +1,8 @@
 //! What examining one component may take.
 
 /// Memory that a component may take to validate and compile, beside the program itself.
-pub const EXAMINE_MEMORY_BYTES: u64 = 272 << 20;
+/// The compiler of a build for development takes more for the same component.
+pub const EXAMINE_MEMORY_BYTES: u64 = if cfg!(debug_assertions) { 480 << 20 } else { 272 << 20 };
 /// A child that does not end by then is ended, whatever it does: a busy machine gives a process a tenth of its time.
 pub(crate) const EXAMINE_WALL_CLOCK_SECONDS: u64 = 60;
 /// The compiler's threads in a child, whatever the machine has: each needs memory for its stack and its function.
