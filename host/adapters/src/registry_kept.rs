@@ -146,6 +146,7 @@ impl Registry for KeptRegistry {
             Ok(())
         };
         self.files.run(keep).await?;
+        self.list_anew_if_old().await;
         Ok(staged)
     }
 
