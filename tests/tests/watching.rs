@@ -313,7 +313,6 @@ async fn a_registry_that_is_down_is_waited_for() {
     host.stop().await;
 }
 
-#[ignore = "its disk must be measured anew since records are compressed; the suite full_disk holds the rule meanwhile"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_and_is_waited_for() {
     let (mut lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
