@@ -20,6 +20,12 @@ async fn the_pages_for_machines() {
     };
     assert_eq!(page("healthz").await, (200, "ok\n".into()));
     assert_eq!(page("readyz").await, (200, "ready\n".into()));
+    let (_, text) = page("metrics").await;
+    for line in
+        ["ripcord_signals_accepted_total 0", "ripcord_shifts_total 0", "ripcord_store_failures_total 0"]
+    {
+        assert!(text.contains(line), "{line} is missing before the first, in\n{text}");
+    }
     host.hook(&recorded("01-hooks_alertmanager-firing-2.json")).await;
     let (status, text) = page("metrics").await;
     assert_eq!(status, 200);

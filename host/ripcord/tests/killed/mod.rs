@@ -14,7 +14,7 @@ use crate::support::kept::{Kept, journals, kept, store};
 use ripcord_core::event::Event;
 use world::World;
 
-/// Moments at which a life of the host ends, after one that the seed gives.
+/// Moments at which a life of the host ends, beside one that the seed gives.
 const MOMENTS: [Moment; 4] = [
     Moment::Open,
     Moment::Diary("begins"),
@@ -22,7 +22,7 @@ const MOMENTS: [Moment; 4] = [
     Moment::Phase(&["reading back", "verifying"]),
 ];
 
-/// When a host is killed. One that never comes is not waited for.
+/// When a host is killed: a life ends at whichever comes first, and each ends one.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     /// There is an incident.
@@ -56,13 +56,14 @@ struct Past {
 /// How far a host was followed.
 #[derive(Debug, PartialEq)]
 enum End {
-    Killed,
+    /// At the moment of this place among those that were left.
+    Killed(usize),
     Settled(String),
     /// It asks whether the shift happened.
     Asks,
 }
 
-async fn live(host: &Host, world: &World, until: Option<Moment>) -> End {
+async fn live(host: &Host, world: &World, moments: &[Moment]) -> End {
     let words = world.diary().len();
     let begun = tokio::time::Instant::now();
     loop {
@@ -76,17 +77,14 @@ async fn live(host: &Host, world: &World, until: Option<Moment>) -> End {
             assert!(needs.contains("ripcord answer fraud-api:1 applied"), "{needs}");
             return End::Asks;
         }
-        let come = match until {
-            None => false,
-            Some(Moment::Open) => !open.is_null(),
-            Some(Moment::Phase(phases)) => {
-                open["phase"].as_str().is_some_and(|phase| phases.contains(&phase))
-            }
-            Some(Moment::Diary(word)) => world.diary()[words..].iter().any(|line| line.word == word),
-            Some(Moment::After(after)) => begun.elapsed() >= after,
-        };
-        if come {
-            return End::Killed;
+        let come = moments.iter().position(|moment| match *moment {
+            Moment::Open => !open.is_null(),
+            Moment::Phase(phases) => open["phase"].as_str().is_some_and(|phase| phases.contains(&phase)),
+            Moment::Diary(word) => world.diary()[words..].iter().any(|line| line.word == word),
+            Moment::After(after) => begun.elapsed() >= after,
+        });
+        if let Some(place) = come {
+            return End::Killed(place);
         }
         if begun.elapsed() > Duration::from_secs(30) {
             panic!("nothing happens: {state:#}\n{:#?}\n{}", world.diary(), host.log().join("\n"));
@@ -108,17 +106,16 @@ async fn killed_again_and_again(class: &str, seed: u64) {
         let counted = if life == 0 { "accepted" } else { "repeated" };
         assert_eq!((taken.status, &taken.body[counted]), (200, &1.into()), "{:?}", taken.body);
         loop {
-            let moment = moments.first().copied();
-            match live(&host, &world, moment).await {
+            match live(&host, &world, &moments).await {
                 End::Asks => {
                     past.asked += 1;
                     // The shift is settled: its moments come no more.
                     moments.retain(|moment| !matches!(moment, Moment::Diary(_)));
                     world.answer().await;
                 }
-                End::Killed => {
+                End::Killed(place) => {
                     host.kill();
-                    past.killed.push(moments.remove(0));
+                    past.killed.push(moments.remove(place));
                     past.within_a_shift |= diary::is_under_way(&world.diary());
                     break;
                 }
