@@ -15,7 +15,7 @@ use ripcord_core::role::PlannerVerdict;
 use ripcord_core::service::{Hold, KnownVersion, Service};
 use ripcord_core::target::Target;
 
-use crate::decide::Decided;
+use crate::decided::Decided;
 
 /// All that a planner's answer depends on here.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::canonical;
-use ripcord_core::event::{DataState, Decision, FaultNature, MemoRef};
+use ripcord_core::event::{DataState, Decision, MemoRef};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{self, Answer, Memo, Question};
@@ -16,29 +16,12 @@ use futures_util::future::join_all;
 
 use crate::batch::Batch;
 use crate::blocking::Blocking;
+use crate::context::Context;
+use crate::decided::Decided;
 use crate::facts::fetch;
-use crate::perform::Context;
 use crate::role_input::RoleInput;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
-
-/// What a policy decided, with everything that the record needs.
-pub(crate) struct Decided<V> {
-    pub(crate) decision: Decision,
-    pub(crate) end: Result<V, Fault>,
-    /// What is to be remembered, where the policy left something. A fault leaves nothing.
-    pub(crate) memo: Option<MemoRef>,
-    pub(crate) facts: Vec<Fact>,
-    pub(crate) batch: Batch,
-}
-
-/// Whether the same call would fault again.
-pub(crate) fn nature(fault: &Fault) -> FaultNature {
-    match fault.nature {
-        Nature::Deterministic => FaultNature::Deterministic,
-        Nature::Environmental => FaultNature::Environmental,
-    }
-}
 
 /// What every policy is told, with the memo of this one.
 pub(crate) async fn context(

@@ -18,12 +18,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::batch::Batch;
-use crate::engine::Host;
+use crate::context::Context;
 use crate::health::Trouble;
+use crate::host::Host;
 use crate::mailbox::{Inbox, Mailbox, Message};
 use crate::meter::Meter;
 use crate::pace::{JUMP_MIN, Look, Onward};
-use crate::perform::{self, Context};
+use crate::perform;
 use crate::setup::ServiceSetup;
 use intake::NextLook;
 pub(crate) use writing::SNAPSHOT_EVERY;

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
-use ripcord_core::digest::Digest;
 use ripcord_core::event::{Configured, Event};
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::{Illegal, Phase, Service};
+use ripcord_core::service::{Illegal, Service};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
+use ripcord_ports::Store;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
-use ripcord_ports::{Clock, Store};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -25,11 +24,14 @@ use crate::bounded;
 use crate::budget::Budget;
 use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
+use crate::door::Door;
 use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
-use crate::fold::{FoldError, Recovered, recover};
+use crate::fold::{Recovered, recover};
+use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
-use crate::mailbox::{Inbox, Mailbox, Message};
+use crate::host::Host;
+use crate::mailbox::{Inbox, Message};
 use crate::obey;
 use crate::pace::Onward;
 use crate::retention::{self, PruneReport};
@@ -43,59 +45,6 @@ const MAILBOX: usize = 1024;
 
 /// How often a command is tried where another writer appends to the journal at the same time.
 const OBEY_TRIES: u32 = 3;
-
-/// What all drivers of a host share.
-pub(crate) struct Host {
-    pub(crate) setup: HostSetup,
-    /// The wall's clock itself: each driver lets time go on from its own journal.
-    pub(crate) wall: Arc<dyn Clock>,
-    pub(crate) installation: Digest,
-    pub(crate) budget: Budget,
-    pub(crate) counters: Cells,
-    pub(crate) staged: StagedArtefacts,
-    pub(crate) staging: Staging,
-    pub(crate) arrivals: Arrivals,
-    pub(crate) ahead: Ahead,
-    pub(crate) alert_contents: AlertContents,
-    pub(crate) watches: Watches,
-    pub(crate) health: Health,
-    pub(crate) unread: UnreadSince,
-}
-
-impl Host {
-    /// Counts what was appended, and how an incident ended if one did.
-    pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
-        let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
-        if let (true, Some(Phase::Settled(outcome))) =
-            (id(before) != id(after), after.last_settled.as_ref().map(|incident| &incident.phase))
-        {
-            let outcome = outcome.to_string().replace(' ', "-");
-            self.counters.add("ripcord_incidents_settled_total", Some(("outcome", &outcome)), 1);
-        }
-        for event in events {
-            match event {
-                Event::SignalsTaken(taken) => {
-                    self.counters.add("ripcord_signals_total", None, u64::from(taken.signals));
-                }
-                Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
-                Event::Announced(announced) => {
-                    let given_up = u64::from(announced.failed.is_some());
-                    self.counters.add("ripcord_announcements_total", None, 1);
-                    self.counters.add("ripcord_announcements_given_up_total", None, given_up);
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-pub(crate) struct Door {
-    setup: Arc<ServiceSetup>,
-    pub(crate) mailbox: Mailbox,
-    /// Rung when the intake has something. However often it is rung before the driver looks, it looks once, and never too little.
-    bell: Arc<Notify>,
-    pub(crate) state: watch::Receiver<Arc<Service>>,
-}
 
 /// A service whose journal cannot be read.
 struct SetAside {

@@ -1,15 +1,16 @@
 //! Fetching what policies ask for.
 
 use ripcord_core::fact::{
-    Candidate, Exchange, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
+    Candidate, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::Metrics;
 use ripcord_ports::registry::RegistryVersion;
-use ripcord_ports::{ErrorKind, Metrics, PortError};
 use std::sync::Arc;
 
-use crate::perform::Context;
+use crate::captured::{captured, unavailable};
+use crate::context::Context;
 use crate::trials::Trials;
 
 /// Past incidents that one fact may hold.
@@ -143,29 +144,6 @@ pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis)
     }
 }
 
-/// What was captured for this incident, newest first.
-pub(crate) async fn captured(ctx: &Context, limit: u32) -> Result<Vec<Exchange>, Unavailable> {
-    let nothing = |message: &str| Unavailable::new(UnavailableReason::NoData, message);
-    let incident = ctx.service.incident.as_ref().ok_or_else(|| nothing("there is no incident"))?;
-    let log = ctx.setup.ports.requests.as_ref();
-    let log =
-        log.ok_or_else(|| Unavailable::new(UnavailableReason::Unsupported, "no request log is configured"))?;
-    let item = incident.evidence.iter().find(|item| item.name == "request-log");
-    let item = item.ok_or_else(|| nothing("no request log was preserved for this incident"))?;
-    match ctx.host.setup.evidence.get(&item.digest).await {
-        Ok(Some(piece)) => {
-            // A piece may have many megabytes.
-            let log = log.clone();
-            let read = ctx.host.setup.blocking.run(move || log.exchanges(&piece, limit)).await;
-            read.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))
-        }
-        Ok(None) => {
-            Err(Unavailable::new(UnavailableReason::Redacted, "the preserved request log was erased"))
-        }
-        Err(error) => Err(unavailable(error)),
-    }
-}
-
 async fn history(ctx: &Context, window: Window) -> Answered {
     let lines =
         crate::list::incidents(ctx.host.setup.store.as_ref(), Some(&ctx.service.name), HISTORY_MAX).await;
@@ -174,19 +152,6 @@ async fn history(ctx: &Context, window: Window) -> Answered {
     Ok(Value::History(
         lines.into_iter().map(|line| line.incident).filter(|past| within(past.opened_at)).collect(),
     ))
-}
-
-/// The words in which a policy hears of a failure.
-pub(crate) fn unavailable(error: PortError) -> Unavailable {
-    let reason = match error.kind {
-        ErrorKind::TimedOut => UnavailableReason::TimedOut,
-        ErrorKind::Denied => UnavailableReason::Denied,
-        ErrorKind::NotFound => UnavailableReason::NoData,
-        ErrorKind::Unsupported => UnavailableReason::Unsupported,
-        ErrorKind::TooLarge => UnavailableReason::TooLarge,
-        _ => UnavailableReason::Failed,
-    };
-    Unavailable::new(reason, error.to_string())
 }
 
 /// A live fact, for evidence.

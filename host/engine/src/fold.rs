@@ -1,47 +1,15 @@
 //! Recovery: the state that a journal comes to.
 
 use ripcord_core::event::Event;
-use ripcord_core::journal::{BrokenChain, Tip};
+use ripcord_core::journal::Tip;
 use ripcord_core::name::{IncidentId, ServiceName};
-use ripcord_core::service::{Illegal, Service};
+use ripcord_core::service::Service;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 
+use crate::fold_error::FoldError;
 use crate::history::History;
-
-/// A journal that cannot be folded.
-#[derive(Debug, thiserror::Error)]
-pub enum FoldError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A record was changed, removed, moved, or is of a newer release.
-    #[error(transparent)]
-    Chain(#[from] BrokenChain),
-    /// A record does not follow from the ones before it.
-    #[error(
-        "record {number} of `{service}` does not follow from the ones before it: {source}; use the release that wrote it or a newer one"
-    )]
-    Illegal {
-        /// Whose journal.
-        service: ServiceName,
-        /// Which record.
-        number: u64,
-        /// What the core said.
-        source: Illegal,
-    },
-}
-
-impl FoldError {
-    /// Whether this journal is at fault, and not the store as a whole: others can be read.
-    pub fn is_of_this_journal(&self) -> bool {
-        match self {
-            Self::Store(error) => matches!(error, StoreError::Damaged(_)),
-            Self::Chain(_) | Self::Illegal { .. } => true,
-        }
-    }
-}
 
 /// Why an incident cannot be read from the journals: neither shown nor replayed.
 #[derive(Debug, thiserror::Error)]

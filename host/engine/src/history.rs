@@ -11,7 +11,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 
-use crate::fold::FoldError;
+use crate::fold_error::FoldError;
 
 /// Records that are in memory at a time.
 const PAGE: u32 = 512;

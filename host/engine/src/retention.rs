@@ -15,7 +15,8 @@ use ripcord_ports::store::{Content, Expired, StoreError, Use};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
-use crate::engine::{Door, Host};
+use crate::door::Door;
+use crate::host::Host;
 use crate::mailbox::append;
 
 /// Uses that one event ends: it must not hold up what else the driver has to write.

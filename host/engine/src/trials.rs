@@ -20,9 +20,9 @@ use ripcord_ports::{Endpoint, ErrorKind};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use crate::batch::Batch;
-use crate::facts::{captured, unavailable};
+use crate::captured::{captured, unavailable};
+use crate::context::Context;
 use crate::mailbox::record;
-use crate::perform::Context;
 use summary::{Known, Sent, summarise};
 
 /// Rows of one trial under way at once.

@@ -10,7 +10,7 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Append, ChangeLine, IncidentLine, Span, StoreError};
 
-use crate::fold::FoldError;
+use crate::fold_error::FoldError;
 use crate::history::History;
 use crate::read_model::{Derived, Moment};
 

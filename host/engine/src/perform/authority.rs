@@ -6,9 +6,10 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{ApprovalInput, ApprovalVerdict};
 use ripcord_core::service::Phase;
 
-use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, nature};
+use crate::context::Context;
+use crate::decide::{context, decide};
+use crate::nature;
 use crate::setup::PlacedPolicy;
 use futures_util::future::join_all;
 
@@ -65,7 +66,7 @@ async fn one(ctx: &Context, placed: &PlacedPolicy, input: ApprovalInput) -> (App
     let decided = decide(ctx, placed, input, None).await;
     let mut batch = decided.batch;
     let said = match decided.end {
-        Err(fault) => Said::Fault(nature(&fault)),
+        Err(fault) => Said::Fault(nature::of_fault(&fault)),
         Ok(verdict) => Said::Verdict(match verdict {
             ApprovalVerdict::Granted => ApprovalWord::Granted,
             ApprovalVerdict::Waiting(wanted) => ApprovalWord::Waiting {

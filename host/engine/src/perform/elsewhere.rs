@@ -6,9 +6,10 @@ use ripcord_core::role::{PromotionSubject, Subject};
 use ripcord_core::service::Production;
 use ripcord_core::time::{Millis, UnixMillis};
 
+use super::promotion;
 use super::verify::{Asking, ask};
-use super::{Context, promotion};
 use crate::batch::Batch;
+use crate::context::Context;
 
 /// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
 pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {

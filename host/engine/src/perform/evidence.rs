@@ -9,8 +9,9 @@ use ripcord_core::target::Window;
 use ripcord_core::time::Millis;
 use ripcord_ports::waiting::own;
 
-use super::{Context, plan, promotion};
+use super::{plan, promotion};
 use crate::batch::Batch;
+use crate::context::Context;
 use crate::deadline::within;
 use crate::decide::facts_blob;
 use crate::facts::live_fact;

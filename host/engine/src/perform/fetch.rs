@@ -10,14 +10,15 @@ use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::registry::Staged as Artefact;
 use ripcord_ports::{ErrorKind, PortError, Retry};
 
-use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::context::Context;
 use crate::deadline::within;
+use crate::nature;
 use crate::staging::StagingFolder;
 
 pub(super) fn stage_failed(plan: Digest, rung: u32, error: &PortError) -> Batch {
     let mut batch = Batch::default();
-    let (reason, nature) = (batch.text(error.to_string()), nature_of(error));
+    let (reason, nature) = (batch.text(error.to_string()), nature::of_port_error(error));
     batch.with(Event::StageFailed(StageFailed { plan, rung, reason, nature }))
 }
 
@@ -38,7 +39,7 @@ pub(super) async fn pin(ctx: &Context, version: VersionName) -> Batch {
     let word = match digest(ctx, &version).await {
         Ok(digest) => PinWord::Digest(digest),
         Err(error) => {
-            let nature = nature_of(&error);
+            let nature = nature::of_port_error(&error);
             PinWord::Failed { reason: batch.text(error.to_string()), nature }
         }
     };

@@ -8,8 +8,9 @@ use ripcord_ports::endpoint::Fingerprint;
 use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{ErrorKind, PortError};
 
-use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::context::Context;
+use crate::nature;
 
 /// Rows of the data set that are sent, from its beginning, one after the other.
 const ROWS_MAX: usize = 32;
@@ -21,7 +22,7 @@ pub(super) async fn take(ctx: &Context, version: VersionName) -> Batch {
         Ok(Some(fingerprint)) => FingerprintTaken::Taken(fingerprint),
         Ok(None) => FingerprintTaken::NotLive,
         Err(error) => {
-            let nature = nature_of(&error);
+            let nature = nature::of_port_error(&error);
             FingerprintTaken::Failed { reason: batch.text(error.to_string()), nature }
         }
     };

@@ -5,8 +5,8 @@ use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_ports::ErrorKind;
 use ripcord_ports::registry::Mark;
 
-use super::Context;
 use crate::batch::Batch;
+use crate::context::Context;
 
 /// Writes the hold where other users of the registry see it. A registry without a place for marks is no failure.
 pub(super) async fn mark(ctx: &Context, version: VersionName, incident: Option<IncidentId>) -> Batch {

@@ -14,40 +14,11 @@ mod shift;
 mod triggers;
 mod verify;
 
-use std::sync::Arc;
-
-use ripcord_core::alert::{Given, StandingAlert, StoredWord};
-use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::effect::Effect;
-use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanLoss, PlanLost, PlannedRung, Reason};
-use ripcord_core::live::LiveState;
-use ripcord_core::plan::Plan;
-use ripcord_core::role::Proposal;
-use ripcord_core::service::{Incident, Service};
-use ripcord_core::signal::Signal;
-use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::StoreError;
-use ripcord_ports::{Clock, PortError, Retry};
+use ripcord_core::event::PlannedRung;
 
-use crate::alert_contents::{Words, place};
 use crate::batch::Batch;
-use crate::engine::Host;
-use crate::mailbox::Mailbox;
-use crate::pace::Onward;
-use crate::setup::ServiceSetup;
-
-/// What an effect is performed with: the state is the one that owed it.
-#[derive(Clone)]
-pub(crate) struct Context {
-    pub(crate) host: Arc<Host>,
-    pub(crate) setup: Arc<ServiceSetup>,
-    pub(crate) service: Arc<Service>,
-    pub(crate) mailbox: Mailbox,
-    /// The service's time.
-    pub(crate) clock: Arc<Onward>,
-    /// The state as it goes on.
-    pub(crate) latest: tokio::sync::watch::Receiver<Arc<Service>>,
-}
+use crate::context::Context;
 
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
@@ -108,129 +79,5 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Pin { .. } => "pin",
         Effect::Announce(_) => "announce",
         Effect::WakeAt(_) => "wake",
-    }
-}
-
-impl Context {
-    pub(crate) fn now(&self) -> UnixMillis {
-        self.clock.now().max(self.service.at)
-    }
-
-    pub(crate) fn incident(&self) -> Option<&Incident> {
-        self.service.incident.as_ref()
-    }
-
-    /// A blob's content; none if it was erased or cannot be read, which is logged.
-    pub(crate) async fn blob(&self, reference: &BlobRef) -> Option<Vec<u8>> {
-        match self.host.setup.store.blob(reference).await {
-            Ok(content) => content,
-            Err(error) => {
-                tracing::error!(service = %self.service.name, %error, "a stored content cannot be read");
-                None
-            }
-        }
-    }
-
-    pub(crate) async fn text(&self, reference: &BlobRef) -> String {
-        let bytes = self.blob(reference).await;
-        bytes.map_or_else(|| "(erased)".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The alerts as they stand, oldest first, as far as policies are given them; those that were erased are left out. An error says that the store
-    /// may answer later.
-    pub(crate) async fn alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
-        let asked = self.service.watching.alerts.question();
-        let asked = asked.into_iter().filter(|alert| alert.word.given != Given::Nothing);
-        let last = self.host.alert_contents.last(&self.setup.name);
-        let (mut words, mut alerts) = (Words::new(), Vec::new());
-        let mut group: Option<(BlobRef, Vec<Signal>)> = None;
-        for alert in asked {
-            let stored = StoredWord { content: alert.content, index: alert.word.index };
-            let key = place(&stored);
-            let known = words.get(&key).or_else(|| last.get(&key)).cloned();
-            let signal = match known {
-                Some(signal) => signal,
-                None => {
-                    if group.as_ref().is_none_or(|(read, _)| *read != alert.content) {
-                        let content = self.host.setup.store.blob(&alert.content).await?.unwrap_or_default();
-                        group = Some((alert.content, serde_json::from_slice(&content).unwrap_or_default()));
-                    }
-                    let signals = group.as_ref().map(|(_, signals)| signals.as_slice()).unwrap_or_default();
-                    let Some(signal) = signals.get(alert.word.index as usize) else { continue };
-                    Arc::new(signal.clone())
-                }
-            };
-            let seen = (alert.word.first_seen_at, alert.word.last_seen_at);
-            let signal = Signal::clone(&signal);
-            let given = StandingAlert::stored(signal, stored, alert.word.given, seen, alert.word.count);
-            words.insert(key, Arc::new(given.signal.clone()));
-            alerts.push(given);
-        }
-        self.host.alert_contents.keep(&self.setup.name, words);
-        Ok(alerts)
-    }
-
-    /// The same for who can do without.
-    pub(crate) async fn alerts_if_readable(&self) -> Vec<StandingAlert> {
-        self.alerts().await.unwrap_or_else(|error| {
-            tracing::error!(service = %self.service.name, %error, "the alerts of the incident cannot be read: the policies are asked without");
-            Vec::new()
-        })
-    }
-
-    /// Why the incident is, in full.
-    pub(crate) async fn proposal(&self, reason: &Reason) -> Proposal {
-        Proposal {
-            cause: self.text(&reason.cause).await,
-            strategy: reason.strategy.clone(),
-            urgency: reason.urgency.clone(),
-            harm_began_at: reason.harm_began_at,
-        }
-    }
-
-    /// The plan at hand, in full, if its content still has the digest that approvals were given to and the targets of the journal.
-    /// Else what is to be appended instead of whatever the plan was wanted for: nothing where the store may answer later.
-    pub(crate) async fn plan(&self) -> Result<Plan, Batch> {
-        let drafted = self.incident().and_then(Incident::plan).ok_or_else(Batch::default)?;
-        debug_assert_eq!(drafted.content.kind, BlobKind::Plan);
-        let lost = |loss: PlanLoss| {
-            tracing::error!(service = %self.service.name, plan = %drafted.digest, "the plan's content {}: it is not carried out", loss.as_str());
-            Batch::of(Event::PlanLost(PlanLost { plan: drafted.digest, loss }))
-        };
-        let content = match self.host.setup.store.blob(&drafted.content).await {
-            Ok(Some(content)) => content,
-            Ok(None) => return Err(lost(PlanLoss::Erased)),
-            Err(StoreError::Damaged(_)) => return Err(lost(PlanLoss::Changed)),
-            Err(error) => {
-                tracing::error!(service = %self.service.name, %error, "the plan's content cannot be read; tried again");
-                return Err(Batch::default());
-            }
-        };
-        let plan = serde_json::from_slice::<Plan>(&content).ok();
-        plan.filter(|plan| is_as_drafted(plan, drafted)).ok_or_else(|| lost(PlanLoss::Changed))
-    }
-
-    /// What is live; a system that does not answer is unknown, with the reason.
-    pub(crate) async fn live(&self) -> LiveState {
-        match self.setup.ports.deployer.live().await {
-            Ok(live) => live.state,
-            Err(error) => LiveState::Unknown(error.to_string()),
-        }
-    }
-}
-
-/// Whether the content is what the journal says of it.
-fn is_as_drafted(plan: &Plan, drafted: &PlanDrafted) -> bool {
-    let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
-    plan.digest().is_ok_and(|digest| digest == drafted.digest)
-        && plan.preflighted == drafted.preflighted
-        && targets.is_some_and(|targets| targets.eq(&drafted.targets))
-}
-
-/// Whether the same call may succeed later.
-pub(crate) fn nature_of(error: &PortError) -> FaultNature {
-    match error.retry {
-        Retry::No => FaultNature::Deterministic,
-        Retry::Later | Retry::After(_) => FaultNature::Environmental,
     }
 }

@@ -7,8 +7,8 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::{Notifier, Retry};
 
-use super::Context;
 use crate::batch::Batch;
+use crate::context::Context;
 use crate::setup::Announcing;
 
 /// After the first failure of a notifier.

@@ -16,10 +16,12 @@ use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
 
 use super::fetch::fetch;
-use super::{Context, nature_of};
 use crate::ahead::Asked as AskedAhead;
 use crate::batch::Batch;
-use crate::decide::{Decided, context, decide, nature};
+use crate::context::Context;
+use crate::decide::{context, decide};
+use crate::decided::Decided;
+use crate::nature;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
@@ -67,9 +69,10 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
             let missing = missing(&decided.facts);
             batch.absorb(decided.batch);
             let word = match decided.end {
-                Err(fault) => {
-                    PlanWord::Failed { reason: batch.text(fault.to_string()), nature: nature(&fault) }
-                }
+                Err(fault) => PlanWord::Failed {
+                    reason: batch.text(fault.to_string()),
+                    nature: nature::of_fault(&fault),
+                },
                 Ok(PlannerVerdict::Choose(choice)) => {
                     let (ladder, refused) = readable(ctx, choice.ladder);
                     if ladder.is_empty() && !refused.is_empty() {
@@ -181,7 +184,9 @@ async fn draft(
     let live = match live {
         Ok(live) => live.state,
         // A plan that does not know what is live is for people: first the system has its time to come back.
-        Err(error) if may_wait(ctx, incident) && nature_of(&error) == FaultNature::Environmental => {
+        Err(error)
+            if may_wait(ctx, incident) && nature::of_port_error(&error) == FaultNature::Environmental =>
+        {
             let reason = batch.text(format!("what is live cannot be read: {error}"));
             return PlanWord::Failed { reason, nature: FaultNature::Environmental };
         }
@@ -190,7 +195,7 @@ async fn draft(
     let targets = match pinned {
         Ok(targets) => targets,
         Err(error) => {
-            let nature = nature_of(&error);
+            let nature = nature::of_port_error(&error);
             return PlanWord::Failed { reason: batch.text(error.to_string()), nature };
         }
     };

@@ -20,10 +20,11 @@ use ripcord_ports::{ErrorKind, PortError};
 
 use super::fetch::{fetch, stage_failed};
 use super::verify::{Asking, ask_sharing, before};
-use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::context::Context;
 use crate::deadline::within;
 use crate::mailbox::append;
+use crate::nature;
 use crate::trials::Trials;
 
 /// Captured inputs that are sent through a candidate.
@@ -125,7 +126,7 @@ impl From<PortError> for Word {
         match error.kind {
             // What was placed is not what the plan names, or does not answer as that.
             ErrorKind::BadAnswer | ErrorKind::WrongDigest => Self::Unfit(error.to_string()),
-            _ => Self::NotDone(error.to_string(), nature_of(&error)),
+            _ => Self::NotDone(error.to_string(), nature::of_port_error(&error)),
         }
     }
 }
@@ -230,7 +231,10 @@ impl Seen {
             }
             Err(error) => {
                 self.add(check, Passed::No, format!("not compared: {error}"), expected);
-                Word::NotDone(format!("its input signature could not be read: {error}"), nature_of(&error))
+                Word::NotDone(
+                    format!("its input signature could not be read: {error}"),
+                    nature::of_port_error(&error),
+                )
             }
         }
     }

@@ -4,8 +4,9 @@ use ripcord_core::event::{Event, FaultNature, InProduction, Promoted, PromotionW
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 
-use super::{Context, nature_of};
 use crate::batch::Batch;
+use crate::context::Context;
+use crate::nature;
 
 /// What the registry says is in production, or why that could not be read.
 pub(super) async fn read(ctx: &Context) -> Result<InProduction, String> {
@@ -30,7 +31,7 @@ pub(super) async fn promote(
         Err(error) => {
             // Somebody was faster: the next try reads where they moved it.
             let raced = error.kind == ErrorKind::Conflict;
-            let nature = if raced { FaultNature::Environmental } else { nature_of(&error) };
+            let nature = if raced { FaultNature::Environmental } else { nature::of_port_error(&error) };
             PromotionWord::Failed { reason: batch.text(error.to_string()), nature }
         }
     };

@@ -14,9 +14,11 @@ use ripcord_ports::waiting::pausing;
 use ripcord_ports::{Applied, ErrorKind, PortError};
 
 use super::fetch::{fetch, stage_failed};
-use super::{Context, fingerprint, nature_of};
+use super::fingerprint;
 use crate::batch::Batch;
+use crate::context::Context;
 use crate::mailbox::append;
+use crate::nature;
 
 /// Between two looks at live after a shift: doubled each time, up to the second number.
 const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
@@ -85,7 +87,7 @@ fn returned(plan: Digest, rung: u32, attempt: u32, result: Result<Shifted, PortE
             ShiftOutcome::Unknown(batch.text(error.to_string()))
         }
         Err(error) => {
-            let nature = nature_of(&error);
+            let nature = nature::of_port_error(&error);
             ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature }
         }
     };

@@ -10,9 +10,11 @@ use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
-use super::Context;
 use crate::batch::Batch;
-use crate::decide::{Decided, context, decide, facts_blob, nature};
+use crate::context::Context;
+use crate::decide::{context, decide, facts_blob};
+use crate::decided::Decided;
+use crate::nature;
 use crate::setup::PlacedPolicy;
 use futures_util::future::join_all;
 
@@ -75,7 +77,7 @@ async fn one(
     alerts.retain(|alert| place(alert).is_none_or(|place| !aside.contains(&place)));
     let first = about(ctx, placed, &alerts, now).await;
     let Search { last, set_aside, left, searched, batch } = match &first.end {
-        Err(fault) if nature(fault) == FaultNature::Deterministic && !alerts.is_empty() => {
+        Err(fault) if nature::of_fault(fault) == FaultNature::Deterministic && !alerts.is_empty() => {
             search(ctx, placed, alerts, first, now).await
         }
         _ => Search::ended(first),
@@ -188,7 +190,7 @@ async fn search(
                 answered = both;
                 search.found(decided);
             }
-            Err(fault) if nature(fault) == FaultNature::Environmental => {
+            Err(fault) if nature::of_fault(fault) == FaultNature::Environmental => {
                 // Nothing is known of what is left: it is asked about again.
                 search.found(decided);
                 return search;
@@ -218,7 +220,7 @@ fn trigger_asked(last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked,
     let mut batch = before;
     batch.absorb(decided.batch);
     let said = match decided.end {
-        Err(fault) => Said::Fault(nature(&fault)),
+        Err(fault) => Said::Fault(nature::of_fault(&fault)),
         Ok(verdict) => Said::Verdict(match verdict {
             TriggerVerdict::Ignore => TriggerWord::Ignore,
             TriggerVerdict::Watch(until) => TriggerWord::Watch(until),

@@ -9,9 +9,10 @@ use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
 
-use super::Context;
 use crate::batch::Batch;
-use crate::decide::{context, decide, nature, read_facts};
+use crate::context::Context;
+use crate::decide::{context, decide, read_facts};
+use crate::nature;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 use futures_util::future::join_all;
@@ -126,7 +127,7 @@ async fn one(
     let decided = decide(ctx, placed, input, Some(trials)).await;
     let mut batch = decided.batch;
     let (said, findings) = match decided.end {
-        Err(fault) => (Said::Fault(nature(&fault)), Vec::new()),
+        Err(fault) => (Said::Fault(nature::of_fault(&fault)), Vec::new()),
         Ok((verdict, findings)) => {
             let word = match verdict {
                 VerificationVerdict::Healthy => VerificationWord::Healthy,

@@ -16,7 +16,8 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::Span;
 
-use crate::fold::{FoldError, ReadError};
+use crate::fold::ReadError;
+use crate::fold_error::FoldError;
 use crate::history::History;
 
 pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine};

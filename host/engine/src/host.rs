@@ -1,0 +1,65 @@
+//! What all drivers of a host share.
+
+use std::sync::Arc;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::event::Event;
+use ripcord_core::service::{Phase, Service};
+use ripcord_ports::Clock;
+
+use crate::ahead::Ahead;
+use crate::alert_contents::AlertContents;
+use crate::arrivals::Arrivals;
+use crate::budget::Budget;
+use crate::counters::Cells;
+use crate::health::Health;
+use crate::held_up::Watches;
+use crate::setup::HostSetup;
+use crate::staged::StagedArtefacts;
+use crate::staging::Staging;
+use crate::unread::UnreadSince;
+
+/// What all drivers of a host share.
+pub(crate) struct Host {
+    pub(crate) setup: HostSetup,
+    /// The wall's clock itself: each driver lets time go on from its own journal.
+    pub(crate) wall: Arc<dyn Clock>,
+    pub(crate) installation: Digest,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Cells,
+    pub(crate) staged: StagedArtefacts,
+    pub(crate) staging: Staging,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) ahead: Ahead,
+    pub(crate) alert_contents: AlertContents,
+    pub(crate) watches: Watches,
+    pub(crate) health: Health,
+    pub(crate) unread: UnreadSince,
+}
+
+impl Host {
+    /// Counts what was appended, and how an incident ended if one did.
+    pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
+        let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
+        if let (true, Some(Phase::Settled(outcome))) =
+            (id(before) != id(after), after.last_settled.as_ref().map(|incident| &incident.phase))
+        {
+            let outcome = outcome.to_string().replace(' ', "-");
+            self.counters.add("ripcord_incidents_settled_total", Some(("outcome", &outcome)), 1);
+        }
+        for event in events {
+            match event {
+                Event::SignalsTaken(taken) => {
+                    self.counters.add("ripcord_signals_total", None, u64::from(taken.signals));
+                }
+                Event::ShiftBegan(_) => self.counters.add("ripcord_shifts_total", None, 1),
+                Event::Announced(announced) => {
+                    let given_up = u64::from(announced.failed.is_some());
+                    self.counters.add("ripcord_announcements_total", None, 1);
+                    self.counters.add("ripcord_announcements_given_up_total", None, given_up);
+                }
+                _ => {}
+            }
+        }
+    }
+}

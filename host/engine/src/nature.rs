@@ -1,0 +1,21 @@
+//! Whether what failed would fail again.
+
+use ripcord_core::event::FaultNature;
+use ripcord_ports::{PortError, Retry};
+use ripcord_sandbox::{Fault, Nature};
+
+/// Whether the same call would fault again.
+pub(crate) fn of_fault(fault: &Fault) -> FaultNature {
+    match fault.nature {
+        Nature::Deterministic => FaultNature::Deterministic,
+        Nature::Environmental => FaultNature::Environmental,
+    }
+}
+
+/// Whether the same call may succeed later.
+pub(crate) fn of_port_error(error: &PortError) -> FaultNature {
+    match error.retry {
+        Retry::No => FaultNature::Deterministic,
+        Retry::Later | Retry::After(_) => FaultNature::Environmental,
+    }
+}
