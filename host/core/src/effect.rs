@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::name::{IncidentId, VersionName};
-use crate::service::Production;
+use crate::production::Production;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};

@@ -18,6 +18,7 @@ pub mod live;
 pub mod name;
 pub mod plan;
 pub mod policy;
+pub mod production;
 pub mod ratio;
 pub mod retention;
 pub mod role;

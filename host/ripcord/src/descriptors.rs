@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::http::Bounds;
+use crate::http::connections::Bounds;
 
 /// More are never needed, and programs that the host starts inherit the limit: some of them close each possible one by one.
 const LIMIT_WANTED: u64 = 16_384;

@@ -12,6 +12,7 @@ use crate::effect::{Effect, Topic};
 use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
+use crate::production::Production;
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity, SignalStatus};
 use crate::standing::Standing;
@@ -24,17 +25,6 @@ const EXAMINE_AGAIN: Millis = Millis::minutes(1);
 const LOOKS_APART: Millis = Millis::seconds(1);
 /// So long the policies have to answer their last question, which is asked when the time is up.
 const LAST_ANSWER: Millis = Millis::seconds(30);
-
-/// What was seen of production last. What could not be read leaves what was seen before.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Production {
-    /// Versions with a share of the traffic, sorted; none if live was never read.
-    pub live: Option<Vec<VersionName>>,
-    /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
-    pub name: Option<InProduction>,
-    /// What can no longer be read: people were told.
-    pub unread: BTreeSet<ProductionPart>,
-}
 
 /// A version that someone else put live, until it is known whether it is well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,53 +51,6 @@ pub struct Probation {
 enum Back {
     Live,
     Named,
-}
-
-impl Production {
-    /// What is known after this look.
-    #[must_use]
-    pub fn after(&self, live: &Observed, name: &InProduction) -> Self {
-        let mut after = self.after_live(live);
-        if !matches!(name, InProduction::Unknown(_)) {
-            after.name = Some(name.clone());
-            after.unread.remove(&ProductionPart::Name);
-        }
-        after
-    }
-
-    /// What is known after live was read, and the registry was not.
-    #[must_use]
-    pub fn after_live(&self, live: &Observed) -> Self {
-        let mut after = self.clone();
-        match live {
-            Observed::Serving(shares) => {
-                let served = shares.iter().filter(|share| share.weight.get() > 0.0);
-                let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
-                versions.sort();
-                versions.dedup();
-                after.live = Some(versions);
-                after.unread.remove(&ProductionPart::Live);
-            }
-            Observed::Unknown(_) => {}
-        }
-        after
-    }
-
-    /// The version that has all the traffic.
-    pub fn sole(&self) -> Option<&VersionName> {
-        match self.live.as_deref() {
-            Some([version]) => Some(version),
-            _ => None,
-        }
-    }
-
-    fn serves(&self, version: &VersionName) -> bool {
-        self.live.as_ref().is_some_and(|live| live.contains(version))
-    }
-
-    fn names(&self, version: &VersionName) -> bool {
-        matches!(&self.name, Some(InProduction::Version(named)) if named == version)
-    }
 }
 
 impl Service {

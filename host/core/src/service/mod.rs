@@ -27,7 +27,7 @@ mod versions;
 mod watching;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
-pub use elsewhere::{Probation, Production};
+pub use elsewhere::Probation;
 pub use identity::Wanted;
 pub use incident::*;
 pub use latch::Latch;
@@ -49,6 +49,7 @@ use crate::event::{AboutIncident, Event, MemoRef};
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::Role;
+use crate::production::Production;
 use crate::signal::Severity;
 use crate::terms::{Mode, Terms};
 use crate::time::{Millis, UnixMillis};

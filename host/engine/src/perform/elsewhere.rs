@@ -2,8 +2,8 @@
 
 use ripcord_core::event::{Event, InProduction, Observed, ProductionPart, ProductionWatched, TrialPhase};
 use ripcord_core::live::LiveState;
+use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
-use ripcord_core::service::Production;
 use ripcord_core::time::{Millis, UnixMillis};
 
 use super::promotion;

@@ -1,6 +1,6 @@
 //! What each command does. Every one returns a page; this module alone prints.
 
-mod approval;
+pub(crate) mod approval;
 pub mod check;
 mod holds;
 mod incidents;
@@ -8,7 +8,7 @@ pub mod init;
 mod keys;
 mod orders;
 mod policies;
-mod pull;
+pub(crate) mod pull;
 mod reach;
 mod replay;
 pub mod serve;
@@ -30,10 +30,6 @@ use crate::cli::{
 use crate::output::{self, Color, Exit, Failure, Page, Text, Whole, text};
 use crate::telemetry;
 
-#[cfg(feature = "demo")]
-pub(crate) use approval::{SignedVote, ask};
-#[cfg(feature = "demo")]
-pub(crate) use pull::{Until, follow};
 use reach::Reach;
 
 type Outcome = Result<Page, Failure>;

@@ -14,7 +14,8 @@ use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 
 use crate::cli::{DemoArgs, Global};
 use crate::client::{Client, Live};
-use crate::commands::{SignedVote, Until, ask, follow};
+use crate::commands::approval::{SignedVote, ask};
+use crate::commands::pull::{Until, follow};
 use crate::http::wire::{AdoptBody, IncidentState, LiveLine, PlanView};
 use crate::key::Key;
 use crate::output::style::{STRONG, paint};

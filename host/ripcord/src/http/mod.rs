@@ -5,7 +5,7 @@
 mod ask;
 mod backoff;
 mod bodies;
-mod connections;
+pub(crate) mod connections;
 mod doors;
 mod gate;
 mod intake;
