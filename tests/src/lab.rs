@@ -61,6 +61,7 @@ impl Spec {
             mode: Mode::Ask,
             environment: "test".into(),
             deployer: EffectClass::Idempotent,
+            equipment: Digest::of("equipment"),
             proof_min: Proof::Answer,
             people: everyone(),
             floor: Vec::new(),

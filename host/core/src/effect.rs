@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::name::{IncidentId, VersionName};
 use crate::production::Production;
-use crate::signal::Severity;
+use crate::signal::{Origin, Severity};
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
@@ -30,6 +30,8 @@ pub enum Effect {
         number: u32,
         /// What a person asked for.
         wanted: Option<Target>,
+        /// Who asked so far: the plan names them.
+        requested_by: Vec<Origin>,
         /// What this incident has shifted to already.
         tried: Vec<Target>,
     },

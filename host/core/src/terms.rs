@@ -161,6 +161,9 @@ pub struct Terms {
     pub environment: String,
     /// How an interrupted shift can be settled.
     pub deployer: EffectClass,
+    /// What the steps of a plan are carried out with, and where: a digest of their arguments. A plan is carried out with no other than it was approved
+    /// for.
+    pub equipment: Digest,
     /// The weakest proof of identity that settles a rollback.
     pub proof_min: Proof,
     /// Everyone who may act.

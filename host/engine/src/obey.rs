@@ -92,7 +92,10 @@ async fn event(
             Event::HoldLifted(AboutHold { version: version.clone(), incident, person, reason })
         }
         Ask::LiftLatch(trigger) => {
-            Event::LatchLifted(LatchLifted { trigger: trigger.clone(), person, reason })
+            let latched = || state.watching.latches.get(trigger).map(|latch| latch.incident.clone());
+            let incident = command.incident.clone().or_else(latched);
+            let incident = incident.ok_or_else(|| Illegal::NoLatch(state.name.clone()))?;
+            Event::LatchLifted(LatchLifted { trigger: trigger.clone(), incident, person, reason })
         }
         Ask::Adopt(version) => {
             let version = match version {

@@ -405,6 +405,9 @@ pub enum LatchCommand {
         service: ServiceName,
         /// Which trigger
         trigger: PolicyName,
+        /// The incident whose end latched it: the latch of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,

@@ -10,6 +10,7 @@ use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
 use super::{Decision, FaultNature, InProduction};
+use crate::signal::Origin;
 
 /// What is live, without free text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct PlanDrafted {
     pub targets: Vec<Target>,
     /// As observed when it was made.
     pub live: Observed,
+    /// What its steps are carried out with: [`Terms::equipment`](crate::terms::Terms::equipment) when it was made.
+    pub equipment: Digest,
     /// Whether versions are tried beside what is live before they are shifted to.
     #[serde(default)]
     pub preflighted: bool,
@@ -110,6 +113,8 @@ pub struct Planned {
     pub number: u32,
     /// What a person asked for when it was made; none left it to the planner.
     pub wanted: Option<Target>,
+    /// Who had asked when it was made: the plan names them.
+    pub requested_by: Vec<Origin>,
     /// None where a person named the target.
     pub decision: Option<Decision>,
     /// For people: targets that the planner chose and the plan leaves out, and why.

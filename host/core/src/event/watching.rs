@@ -87,6 +87,9 @@ pub struct TriggersAsked {
     pub up_to: u64,
     /// How many words there were when they were asked.
     pub seen: u64,
+    /// The incident that was open then: what they said is about it, or about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
     /// In the order of the configuration.
     pub asked: Vec<TriggerAsked>,
 }
@@ -113,6 +116,8 @@ pub struct PullRequested {
 pub struct LatchLifted {
     /// Which trigger.
     pub trigger: PolicyName,
+    /// The incident whose end it is latched by.
+    pub incident: IncidentId,
     /// Who.
     pub person: PersonName,
     /// Why.

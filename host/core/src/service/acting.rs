@@ -102,6 +102,16 @@ impl Service {
         let (Some(plan), Some(target)) = (incident.plan(), incident.target(read.rung)) else {
             return Err(Illegal::Stale);
         };
+        // What was approved names another deployer, registry or address.
+        if self.terms.as_ref().is_none_or(|terms| terms.equipment != plan.equipment) {
+            self.plan_again();
+            return Ok(());
+        }
+        // It may have been condemned since the plan was made, or a planner chose it all the same.
+        if target.version().is_some_and(|version| self.is_held(&version.version)) {
+            self.next_rung("it is held");
+            return Ok(());
+        }
         let (live, planned) = (read.live.state(), plan.live.state());
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         let ours =
@@ -133,14 +143,14 @@ impl Service {
         self.need_person(NeedKind::WhatNow, "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull`");
     }
 
-    /// Another live than the one that was approved voids the plan.
+    /// Another live than the one that was approved, or other equipment, voids the plan.
     fn plan_again(&mut self) {
         let at = self.at;
         let Some(incident) = &mut self.incident else { return };
         if incident.plans.len() >= PLANS_MAX {
             self.need_person(
                 NeedKind::WhatNow,
-                "what is live keeps changing under the plan: someone else is deploying",
+                "what is live, or what it is deployed with, keeps changing under the plan: someone else is deploying",
             );
             return;
         }
@@ -232,6 +242,7 @@ impl Service {
         }
         shifting.intent = Intent::Began { class };
         acting.attempts = began.attempt;
+        acting.first_try_at.get_or_insert(at);
         acting.begun += 1;
         let automatic = acting.grant.authority == Authority::Policies && began.attempt == 1;
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
@@ -330,7 +341,9 @@ impl Service {
         nature: FaultNature,
     ) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
-        if nature == FaultNature::Deterministic || at >= shifting.since + limit {
+        // A further attempt has no more time than is left of the first one's.
+        let since = self.acting(rung)?.first_try_at.unwrap_or(shifting.since);
+        if nature == FaultNature::Deterministic || at >= since + limit {
             self.next_rung("the deployer refused it");
             return Ok(());
         }
@@ -400,6 +413,7 @@ impl Service {
             Some(rung) if !expired => {
                 acting.rung = rung;
                 acting.attempts = 0;
+                acting.first_try_at = None;
                 acting.step = StepState::Staging(Waiting::from(at));
                 if let Some(incident) = &mut self.incident {
                     incident.phase = Phase::Acting(acting);

@@ -30,6 +30,8 @@ pub struct Alert {
     pub content: BlobRef,
     /// When the newest word came, counted over all words.
     pub order: u64,
+    /// The same by the service's time. The word's own instants are the wall's, which may be far from it.
+    pub heard_at: UnixMillis,
     /// Whether triggers have been asked about the newest word.
     pub judged: Judged,
     /// Triggers that fault on the newest word: they are asked about the others.
@@ -58,7 +60,7 @@ pub struct Alerts {
 
 impl Alerts {
     /// Takes in a group: the newest word of each alert in it. Gives back the alerts that no policy can be given.
-    pub(super) fn take(&mut self, taken: &SignalsTaken) -> Vec<AlertKey> {
+    pub(super) fn take(&mut self, taken: &SignalsTaken, at: UnixMillis) -> Vec<AlertKey> {
         let each = Arc::make_mut(&mut self.each);
         let mut too_large = Vec::new();
         for word in &taken.alerts {
@@ -67,6 +69,7 @@ impl Alerts {
                 word: word.clone(),
                 content: taken.content,
                 order: self.words,
+                heard_at: at,
                 judged: Judged::Waiting,
                 set_aside_by: BTreeSet::new(),
             };
@@ -76,7 +79,7 @@ impl Alerts {
                     let mut now = kept.word.clone();
                     *kept = Arc::new(match now.absorb(word) {
                         News::Newest => Alert { word: now, ..fresh() },
-                        News::Late => Alert { word: now, ..Alert::clone(kept) },
+                        News::Late => Alert { word: now, heard_at: at, ..Alert::clone(kept) },
                     });
                 }
             }
@@ -226,9 +229,12 @@ impl Alerts {
 
     /// Forgets what was judged and not heard of again for long.
     pub(super) fn forget_old(&mut self, at: UnixMillis) {
-        self.retain(|alert| {
-            alert.judged == Judged::Waiting || at < alert.word.last_seen_at + FORGOTTEN_AFTER
-        });
+        self.retain(|alert| alert.judged == Judged::Waiting || at < alert.heard_at + FORGOTTEN_AFTER);
+    }
+
+    /// No time has passed for them.
+    pub(super) fn clock_jumped(&mut self, by: Millis) {
+        self.change(|_| true, |alert| alert.heard_at = alert.heard_at + by);
     }
 
     fn retain(&mut self, keep: impl Fn(&Alert) -> bool) {

@@ -224,6 +224,7 @@ impl Service {
                 None => Acting {
                     rung: 0,
                     attempts: 0,
+                    first_try_at: None,
                     begun: 0,
                     guarded: None,
                     grant,

@@ -1,6 +1,6 @@
 //! A clock that jumped forward: no time has passed, so nothing has run out. And one that is behind: people are told.
 
-use super::{Illegal, Incident, Need, Phase, Service, StepState};
+use super::{Acting, Illegal, Incident, Need, Phase, Service, StepState};
 use crate::effect::Topic;
 use crate::signal::Severity;
 use crate::time::{Millis, UnixMillis};
@@ -14,6 +14,7 @@ impl Service {
     pub(super) fn clock_jumped(&mut self, by: Millis) {
         let move_it = |instant: &mut UnixMillis| *instant = *instant + by;
         self.watching.no_data_since.iter_mut().for_each(move_it);
+        self.watching.alerts.clock_jumped(by);
         self.watching.latches.values_mut().for_each(|latch| move_it(&mut latch.since));
         self.automatic_shifts.iter_mut().for_each(move_it);
         self.resumes.iter_mut().for_each(move_it);
@@ -65,10 +66,18 @@ impl Incident {
                 authorising.expires_at = authorising.expires_at + by;
                 authorising.escalate_at = authorising.escalate_at.map(|at| at + by);
             }
-            Phase::Acting(acting) => acting.step.clock_jumped(by),
-            Phase::NeedsPerson(Need { resume: Some(acting), .. }) => acting.step.clock_jumped(by),
+            Phase::Acting(acting) | Phase::NeedsPerson(Need { resume: Some(acting), .. }) => {
+                acting.clock_jumped(by);
+            }
             Phase::Preserving | Phase::NeedsPerson(_) | Phase::Settled(_) => {}
         }
+    }
+}
+
+impl Acting {
+    fn clock_jumped(&mut self, by: Millis) {
+        self.first_try_at = self.first_try_at.map(|at| at + by);
+        self.step.clock_jumped(by);
     }
 }
 

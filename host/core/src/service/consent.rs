@@ -42,7 +42,8 @@ impl Service {
     pub(super) fn are_met(&self, wanted: &[Quorum]) -> bool {
         let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return false };
         let counted = self.counted(terms, incident);
-        wanted.iter().all(|quorum| counted.meets(quorum))
+        let alone = is_for_one(wanted);
+        wanted.iter().all(|quorum| counted.meets(quorum, alone))
     }
 
     /// Whether at least one person wants it.
@@ -138,11 +139,17 @@ fn in_force(vote: &Vote, terms: &Terms) -> Option<Vote> {
     (vote.key == person.key).then(|| Vote { roles: person.roles.clone(), ..vote.clone() })
 }
 
+/// Whether all quorums together ask for one person: for one of the same role.
+fn is_for_one(wanted: &[Quorum]) -> bool {
+    let mut wanted = wanted.iter().filter(|quorum| quorum.people > 0);
+    let first = wanted.next();
+    first.is_none_or(|first| first.people == 1 && wanted.all(|quorum| quorum == first))
+}
+
 impl Counted<'_> {
-    /// Whether so many distinct people of the role agreed. Where one is enough, whoever the plan is made for is one; where it takes more, nobody who
-    /// asked for a rollback in this incident counts, unless configured.
-    fn meets(&self, quorum: &Quorum) -> bool {
-        let alone = quorum.people <= 1;
+    /// Whether so many distinct people of the role agreed. Where one is enough for all that is wanted (`alone`), whoever the plan is made for is one;
+    /// where it takes more, nobody who asked for a rollback in this incident counts, unless configured.
+    fn meets(&self, quorum: &Quorum, alone: bool) -> bool {
         let requesters_count = alone || self.terms.requester_vote == RequesterVote::Counts;
         let voters = self.votes.iter().filter(|vote| vote.granted && vote.roles.contains(&quorum.role));
         let mut agreed: Vec<&PersonName> = voters.map(|vote| &vote.person).collect();

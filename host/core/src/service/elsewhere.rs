@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::verifying::Heard;
-use super::{Hold, HoldState, Illegal, Service, TrialDone};
+use super::{Hold, HoldState, Illegal, Opener, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
 use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
@@ -14,7 +14,7 @@ use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
 use crate::production::Production;
 use crate::role::Urgency;
-use crate::signal::{Origin, Severity, SignalStatus};
+use crate::signal::{Severity, SignalStatus};
 use crate::standing::Standing;
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
@@ -167,7 +167,7 @@ impl Service {
             (Back::Named, None) => return,
         };
         let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
-        self.open(reason, Origin::Policy(format!("hold of {}", hold.incident)), None, wanted);
+        self.open(reason, Opener::BrokenHold(hold.incident), wanted);
     }
 
     fn target_of(&self, version: VersionName) -> VersionTarget {
@@ -266,8 +266,7 @@ impl Service {
             harm_began_at: Some(since),
             facts: None,
         };
-        let by = Origin::Policy(format!("probation of {}", version.version));
-        self.open(reason, by, None, None);
+        self.open(reason, Opener::FailedProbation(version.version), None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =

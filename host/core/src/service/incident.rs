@@ -18,6 +18,32 @@ use crate::target::Target;
 use crate::terms::EffectClass;
 use crate::time::{Millis, UnixMillis};
 
+/// What opens an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opener {
+    /// A trigger wants a rollback.
+    Trigger(PolicyName),
+    /// A person pulled.
+    Person(PersonName),
+    /// A version that this incident condemned is in production again.
+    BrokenHold(IncidentId),
+    /// A version that someone else put live was found unwell.
+    FailedProbation(VersionName),
+}
+
+impl Opener {
+    /// As plans and messages name it.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Trigger(name) => Origin::Policy(name.to_string()),
+            Self::Person(name) => Origin::Person(name.to_string()),
+            Self::BrokenHold(incident) => Origin::Policy(format!("hold of {incident}")),
+            Self::FailedProbation(version) => Origin::Policy(format!("probation of {version}")),
+        }
+    }
+}
+
 /// One episode of one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -25,6 +51,8 @@ pub struct Incident {
     pub id: IncidentId,
     /// Why; of the trigger that won, or of the person.
     pub reason: Reason,
+    /// What opened it.
+    pub opened_by: Opener,
     /// Who asked.
     pub requested_by: Vec<Origin>,
     /// The person whose wish is carried out.
@@ -186,6 +214,8 @@ pub struct Acting {
     pub rung: u32,
     /// Shifts begun for this rung.
     pub attempts: u32,
+    /// When the first of them was begun.
+    pub first_try_at: Option<UnixMillis>,
     /// Shifts begun for all rungs of this plan.
     pub begun: u32,
     /// Who agreed to what.

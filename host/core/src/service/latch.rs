@@ -99,12 +99,13 @@ impl Service {
         }
         let first = latch.held_back == 0;
         let text = format!(
-            "trigger `{name}` of `{}` still wants a rollback, but `{}` ended: {}; it opens no incident for {} unless it finds no reason meanwhile, something else is live, or it becomes more urgent; `ripcord latch lift {} {name}` lets it",
+            "trigger `{name}` of `{}` still wants a rollback, but `{}` ended: {}; it opens no incident for {} unless it finds no reason meanwhile, something else is live, or it becomes more urgent; `ripcord latch lift {} {name} --of {}` lets it",
             self.name,
             latch.incident,
             latch.outcome,
             until.since(self.at),
-            self.name
+            self.name,
+            latch.incident
         );
         if let Some(latch) = self.watching.latches.get_mut(name) {
             latch.held_back = latch.held_back.saturating_add(1);
@@ -133,8 +134,12 @@ impl Service {
     }
 
     pub(super) fn latch_lifted(&mut self, lifted: &LatchLifted) -> Result<(), Illegal> {
-        let latch = self.watching.latches.remove(&lifted.trigger);
-        latch.ok_or_else(|| Illegal::NoLatch(self.name.clone()))?;
+        let latch = self.watching.latches.get(&lifted.trigger);
+        let latch = latch.ok_or_else(|| Illegal::NoLatch(self.name.clone()))?;
+        if latch.incident != lifted.incident {
+            return Err(Illegal::OtherLatch(latch.incident.clone()));
+        }
+        self.watching.latches.remove(&lifted.trigger);
         self.watching.due = true;
         Ok(())
     }

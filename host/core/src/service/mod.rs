@@ -197,6 +197,11 @@ pub enum Illegal {
         /// Whose hold was meant.
         meant: IncidentId,
     },
+    /// The trigger is latched for another reason by now.
+    #[error(
+        "that trigger is latched by the end of incident `{0}` by now: look at it with `ripcord status`, and name that one"
+    )]
+    OtherLatch(IncidentId),
     /// The registry has something else under the version's name.
     #[error(
         "the artefact of `{version}` has digest `{now}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
@@ -351,6 +356,7 @@ impl Service {
         }
         self.healthy.clear();
         self.watching.reschedule(self.at, configured.terms.schedule);
+        let equipment_before = self.terms.as_ref().map(|terms| terms.equipment);
         let fingerprint_before = self.terms.as_ref().and_then(|terms| terms.fingerprint.clone());
         self.terms = Some(configured.terms.clone());
         if configured.terms.fingerprint != fingerprint_before {
@@ -361,7 +367,19 @@ impl Service {
         }
         self.configuration = Some(configured.digest);
         self.production_configured();
+        if equipment_before != Some(configured.terms.equipment) {
+            self.lose_sight_of_shift();
+        }
         self.reconsider();
+    }
+
+    /// Other equipment knows nothing of a shift that was begun with what was there before, and must not be given the order again.
+    fn lose_sight_of_shift(&mut self) {
+        if let Some(Phase::Acting(acting)) = self.incident.as_ref().map(|incident| &incident.phase)
+            && matches!(acting.step, StepState::Shifting(shifting) if shifting.intent.is_begun())
+        {
+            self.ask_what_happened();
+        }
     }
 
     /// What was granted under other terms and not begun goes through the guard again, and `observe` stops at once.

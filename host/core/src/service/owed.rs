@@ -48,6 +48,7 @@ impl Service {
                     incident: incident.id.clone(),
                     number: incident.plan_number() + 1,
                     wanted: incident.wanted.clone(),
+                    requested_by: incident.requested_by.clone(),
                     tried: incident.tried.clone(),
                 },
             )),
@@ -83,9 +84,10 @@ impl Service {
                         owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
                         Effect::Shift { plan, rung, attempt }
                     }
-                    // A repeat needs the promise of the deployer that has the order and of the one that would get it.
+                    // A repeat needs the promise of the deployer that has the order and of the one that would get it. It is an order all the same:
+                    // where nothing may be shifted, what is live is read instead.
                     Intent::Began { class: EffectClass::Idempotent }
-                        if terms.deployer == EffectClass::Idempotent =>
+                        if terms.deployer == EffectClass::Idempotent && !paused && !self.observes() =>
                     {
                         Effect::Repeat { plan, rung, attempt }
                     }

@@ -1,6 +1,6 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, NeedKind, Phase, Service, StepState, Waiting, Wish};
+use super::{Acting, Illegal, NeedKind, Opener, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
 use crate::event::{
     EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
@@ -30,8 +30,7 @@ impl Service {
         let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
-            let by = Origin::Person(wish.person.to_string());
-            self.open(wish.reason, by, Some(wish.person), wish.target);
+            self.open(wish.reason, Opener::Person(wish.person), wish.target);
             return Ok(());
         };
         incident.pulls += 1;
@@ -114,8 +113,9 @@ impl Service {
         let (at, limit) = (self.at, self.deadlines().planning);
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let Phase::Planning(waiting) = incident.phase else { return Err(Illegal::Stale) };
-        let about = (&planned.incident, planned.number, &planned.wanted);
-        if about != (&incident.id, incident.plan_number() + 1, &incident.wanted) {
+        let about = (&planned.incident, planned.number, &planned.wanted, &planned.requested_by);
+        let asked = (&incident.id, incident.plan_number() + 1, &incident.wanted, &incident.requested_by);
+        if about != asked {
             return Err(Illegal::Stale);
         }
         match &planned.word {

@@ -39,6 +39,7 @@ fn terms(mode: Mode) -> Terms {
         mode,
         environment: "test".into(),
         deployer: EffectClass::Observable,
+        equipment: Digest::of("deployer"),
         proof_min: Proof::Answer,
         people: Vec::new(),
         floor: Vec::new(),
@@ -99,7 +100,12 @@ impl Story {
         let asked =
             vec![TriggerAsked { decision, said, memo: None, set_aside, left: 0, searched: Vec::new() }];
         let (up_to, seen) = (alerts.asks_up_to().unwrap_or_default(), alerts.words());
-        self.now(&Event::TriggersAsked(TriggersAsked { up_to, seen, asked }));
+        self.now(&Event::TriggersAsked(TriggersAsked {
+            up_to,
+            seen,
+            incident: self.0.incident.as_ref().map(|open| open.id.clone()),
+            asked,
+        }));
     }
 
     /// This version is live.
@@ -182,7 +188,10 @@ fn a_hundred_thousand_alerts_are_each_asked_about_once_and_a_bounded_number_is_k
             let up_to = alerts.asks_up_to().expect("something waits");
             alerts.asked(up_to);
         }
-        alerts.take(&group(numbers.iter().map(|number| word(*number, SignalStatus::Firing, 500))));
+        alerts.take(
+            &group(numbers.iter().map(|number| word(*number, SignalStatus::Firing, 500))),
+            UnixMillis(1),
+        );
         assert!(alerts.len() <= 2 * GROUP_ALERTS_MAX, "{}", alerts.len());
         // A copy shares them.
         assert!(std::sync::Arc::ptr_eq(&alerts.each, &alerts.clone().each));
@@ -201,7 +210,7 @@ fn a_hundred_thousand_alerts_are_each_asked_about_once_and_a_bounded_number_is_k
 fn a_question_is_bounded_in_bytes_and_what_does_not_fit_comes_with_the_next() {
     let mut alerts = Alerts::default();
     let large = |number| word(number, SignalStatus::Firing, 16 << 10);
-    alerts.take(&group((0..200).map(large)));
+    alerts.take(&group((0..200).map(large)), UnixMillis(1));
     let mut questions = Vec::new();
     while let Some(up_to) = alerts.asks_up_to() {
         let question = alerts.question();
@@ -224,7 +233,7 @@ fn a_word_that_comes_while_the_triggers_are_asked_is_asked_about_next() {
         word(2, SignalStatus::Firing, 1),
     ])));
     let asked = Vec::new();
-    story.now(&Event::TriggersAsked(TriggersAsked { up_to, seen, asked }));
+    story.now(&Event::TriggersAsked(TriggersAsked { up_to, seen, incident: None, asked }));
     assert_eq!(story.0.watching.alerts.waiting(), 2);
     assert!(story.0.owed().iter().any(|effect| matches!(effect, Effect::AskTriggers { .. })));
 }
@@ -304,7 +313,8 @@ fn news_opens_a_latch() {
             "a person lifted it",
             |story| {
                 let (trigger, person) = (trigger().name, PersonName::new("ada").expect("a name"));
-                story.now(&Event::LatchLifted(LatchLifted { trigger, person, reason: blob() }));
+                let incident = story.0.last_settled.as_ref().expect("one").id.clone();
+                story.now(&Event::LatchLifted(LatchLifted { trigger, incident, person, reason: blob() }));
                 assert!(story.0.watching.is_due(), "the trigger is asked at once");
             },
             2,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::Alerts;
 use super::latch::Latch;
-use super::{Illegal, Incident, Marks, Phase, Service};
+use super::{Illegal, Incident, Marks, Opener, Phase, Service};
 use crate::alert::AlertKey;
 use crate::effect::Topic;
 use crate::event::{
@@ -14,10 +14,10 @@ use crate::event::{
     TriggerWord, TriggersAsked,
 };
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName};
+use crate::name::{IncidentId, PolicyName};
 use crate::policy::Role;
 use crate::role::Urgency;
-use crate::signal::{Origin, Severity, SignalStatus};
+use crate::signal::{Severity, SignalStatus};
 use crate::target::Target;
 use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
@@ -113,7 +113,7 @@ impl Service {
         for word in &taken.alerts {
             self.look_because_of(&word.severity, word.status);
         }
-        let too_large = self.watching.alerts.take(taken);
+        let too_large = self.watching.alerts.take(taken, self.at);
         if !too_large.is_empty() {
             self.tell_too_large(too_large.len());
         }
@@ -131,6 +131,10 @@ impl Service {
 
     pub(super) fn triggers_asked(&mut self, asked: &TriggersAsked) -> Result<(), Illegal> {
         let at = self.at;
+        // What was said while another incident was open, or none, is no word about this one.
+        if asked.incident.as_ref() != self.incident.as_ref().map(|incident| &incident.id) {
+            return Err(Illegal::Stale);
+        }
         self.watching.alerts.asked(asked.up_to);
         self.watching.alerts.forget_old(at);
         self.watching.due = false;
@@ -269,7 +273,7 @@ impl Service {
         }
         match (together, &self.incident) {
             (Together::RollBack(reason, name), None) => {
-                self.open(reason, Origin::Policy(name.to_string()), None, None);
+                self.open(reason, Opener::Trigger(name), None);
             }
             (Together::StandDown, Some(_)) => self.stand_down(),
             (Together::Ignore | Together::StandDown, None) => self.watching.forget_judged(),
@@ -294,9 +298,15 @@ impl Service {
         self.tell(Topic::PolicyFaulted, Severity::Critical, text);
     }
 
-    /// Withdraws an unapproved plan, is shown to people on an approved one, is only recorded after the shift.
+    /// Withdraws an unapproved plan, is shown to people on an approved one, is only recorded after the shift. What no trigger opened, none can withdraw:
+    /// a held version that is live again, or one that failed its probation, is a reason of its own.
     fn stand_down(&mut self) {
         let Some(incident) = &mut self.incident else { return };
+        if let Opener::BrokenHold(_) | Opener::FailedProbation(_) = incident.opened_by
+            && incident.requester.is_none()
+        {
+            return;
+        }
         // Triggers may say so at every tick.
         let told = std::mem::replace(&mut incident.reason_gone, true);
         match incident.phase {
@@ -354,13 +364,7 @@ impl Service {
     }
 
     /// Opens an incident.
-    pub(super) fn open(
-        &mut self,
-        reason: Reason,
-        by: Origin,
-        requester: Option<PersonName>,
-        wanted: Option<Target>,
-    ) {
+    pub(super) fn open(&mut self, reason: Reason, by: Opener, wanted: Option<Target>) {
         self.incidents += 1;
         self.probation = None;
         let id = IncidentId::numbered(&self.name, self.incidents);
@@ -372,11 +376,17 @@ impl Service {
             opened_at: self.at,
             ..Marks::default()
         };
-        let text = format!("`{id}` opened by {by}: a rollback of `{}` is being prepared", self.name);
+        let requester = match &by {
+            Opener::Person(name) => Some(name.clone()),
+            _ => None,
+        };
+        let text =
+            format!("`{id}` opened by {}: a rollback of `{}` is being prepared", by.origin(), self.name);
         self.incident = Some(Incident {
             id,
             reason,
-            requested_by: vec![by],
+            requested_by: vec![by.origin()],
+            opened_by: by,
             requesters: requester.iter().cloned().collect(),
             requester,
             wanted,

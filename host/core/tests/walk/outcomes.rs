@@ -189,6 +189,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
             EffectClass::Observable,
             EffectClass::Blind,
         ]),
+        equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
         proof_min: Proof::Answer,
         people: people(dice),
         floor: quorums(dice),
@@ -239,7 +240,12 @@ fn triggers(dice: &mut Dice, service: &Service, up_to: u64) -> Event {
         memo: memo(dice),
     });
     let asked = asked.collect();
-    Event::TriggersAsked(TriggersAsked { up_to, seen: service.watching.alerts.words(), asked })
+    Event::TriggersAsked(TriggersAsked {
+        up_to,
+        seen: service.watching.alerts.words(),
+        incident: service.incident.as_ref().map(|open| open.id.clone()),
+        asked,
+    })
 }
 
 fn set_aside(dice: &mut Dice, service: &Service) -> Vec<AlertKey> {
@@ -278,6 +284,7 @@ fn planned(
     incident: IncidentId,
     number: u32,
     wanted: Option<Target>,
+    requested_by: Vec<Origin>,
 ) -> Event {
     let word = match dice.below(12) {
         0 => PlanWord::NothingSuitable(blob()),
@@ -296,12 +303,13 @@ fn planned(
                 strategy: Strategy::Version,
                 targets,
                 live,
+                equipment: service.terms.as_ref().map_or(Digest::of(""), |terms| terms.equipment),
                 preflighted: dice.one_in(3),
                 expires_at: service.at + Millis(1 + dice.below(3_600_000)),
             })
         }
     };
-    Event::Planned(Planned { incident, number, wanted, decision: None, left_out: None, word })
+    Event::Planned(Planned { incident, number, wanted, requested_by, decision: None, left_out: None, word })
 }
 
 fn approvals(dice: &mut Dice, service: &Service, plan: Digest, ballot: Digest) -> Event {
@@ -389,8 +397,8 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             in_production: in_production(dice),
             facts: None,
         }),
-        Effect::Plan { incident, number, wanted, .. } => {
-            planned(dice, service, incident.clone(), *number, wanted.clone())
+        Effect::Plan { incident, number, wanted, requested_by, .. } => {
+            planned(dice, service, incident.clone(), *number, wanted.clone(), requested_by.clone())
         }
         Effect::AskApprovals { plan, ballot } => approvals(dice, service, *plan, *ballot),
         Effect::Stage { plan, rung } if dice.one_in(6) => stage_failed(dice, *plan, *rung),
@@ -558,7 +566,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             }
             other => other,
         },
-        8 => planned(dice, service, incident, attempt, None),
+        8 => planned(dice, service, incident, attempt, None, Vec::new()),
         9 => Event::ApprovalsAsked(ApprovalsAsked { plan, ballot: service.ballot(), asked: Vec::new() }),
         10 => Event::Woke,
         11 => triggers(dice, service, service.watching.alerts.words()),

@@ -25,8 +25,8 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
     match effect {
         Effect::AskTriggers { up_to } => triggers::ask(&ctx, up_to).await,
         Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,
-        Effect::Plan { incident, number, wanted, tried } => {
-            let asked = plan::Asked { incident, number, wanted };
+        Effect::Plan { incident, number, wanted, requested_by, tried } => {
+            let asked = plan::Asked { incident, number, wanted, requested_by };
             plan::plan(&ctx, asked, tried).await
         }
         Effect::AskApprovals { plan, ballot } => authority::ask(&ctx, plan, ballot).await,

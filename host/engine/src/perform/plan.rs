@@ -10,7 +10,7 @@ use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, 
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Phase};
-use ripcord_core::signal::Label;
+use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
@@ -32,6 +32,8 @@ pub(super) struct Asked {
     pub(super) number: u32,
     /// What a person asked for; none leaves it to the planner.
     pub(super) wanted: Option<Target>,
+    /// Who asked so far.
+    pub(super) requested_by: Vec<Origin>,
 }
 
 pub(super) async fn plan(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
@@ -41,7 +43,7 @@ pub(super) async fn plan(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Bat
 async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let mut batch = Batch::default();
-    let Asked { incident: id, number, wanted } = asked;
+    let Asked { incident: id, number, wanted, requested_by } = asked;
     let mut left_out = None;
     let (decision, word) = match wanted.clone() {
         Some(target) => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
@@ -61,6 +63,7 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     incident: id,
                     number,
                     wanted,
+                    requested_by,
                     decision: None,
                     left_out,
                     word,
@@ -95,7 +98,15 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
             (Some(decided.decision), word)
         }
     };
-    batch.with(Event::Planned(Planned { incident: id, number, wanted, decision, left_out, word }))
+    batch.with(Event::Planned(Planned {
+        incident: id,
+        number,
+        wanted,
+        requested_by,
+        decision,
+        left_out,
+        word,
+    }))
 }
 
 /// What the planner says; none where there is none.
@@ -143,7 +154,7 @@ fn missing(facts: &[Fact]) -> Option<String> {
     }
 }
 
-/// The targets that a read-back can show, as many as a plan has at most; and why the others are left out.
+/// The targets that a read-back can show and that are not held, as many as a plan has at most; and why the others are left out.
 fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarget>) {
     let deployer = &ctx.setup.ports.deployer;
     let (mut shown, mut refused) = (Vec::new(), Vec::new());
@@ -153,6 +164,10 @@ fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarg
                 "`{}` cannot show whether it is served, so nobody would know whether the service is back; bring it about by hand, or configure a deployer whose `live` shows it",
                 deployer.name()
             );
+            refused.push(RefusedTarget { target, reason });
+        } else if let Some(held) = target.version().filter(|version| ctx.service.is_held(&version.version)) {
+            let reason =
+                format!("`{}` is held: it was condemned; `ripcord hold list` says by what", held.version);
             refused.push(RefusedTarget { target, reason });
         } else if shown.len() == RUNGS_MAX {
             let reason = format!("a plan has {RUNGS_MAX} targets at most");
@@ -242,6 +257,7 @@ async fn draft(
         strategy,
         targets,
         live,
+        equipment: ctx.setup.terms.equipment,
         preflighted,
         expires_at,
     })

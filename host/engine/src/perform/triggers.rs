@@ -38,7 +38,12 @@ pub(super) async fn ask(ctx: &Context, up_to: u64) -> Batch {
         asked.push(trigger);
     }
     let seen = ctx.service.watching.alerts.words();
-    batch.with(Event::TriggersAsked(TriggersAsked { up_to, seen, asked }))
+    batch.with(Event::TriggersAsked(TriggersAsked {
+        up_to,
+        seen,
+        incident: ctx.incident().map(|open| open.id.clone()),
+        asked,
+    }))
 }
 
 /// What triggers are given when a schedule or a watch asks them without any alert.

@@ -118,8 +118,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Hold(HoldCommand::Lift { service, version, of, reason }) => {
             orders::lift(global, &service, &version, of, &reason).await
         }
-        Command::Latch(LatchCommand::Lift { service, trigger, reason }) => {
-            orders::lift_latch(global, &service, &trigger, &reason).await
+        Command::Latch(LatchCommand::Lift { service, trigger, of, reason }) => {
+            orders::lift_latch(global, &service, &trigger, of, &reason).await
         }
         Command::Signals(SignalsCommand::SetAside { service }) => {
             signals::set_aside(global, service.as_ref()).await

@@ -59,10 +59,11 @@ pub(super) async fn lift_latch(
     global: &Global,
     service: &ServiceName,
     trigger: &PolicyName,
+    incident: Option<IncidentId>,
     why: &str,
 ) -> Outcome {
     let what = format!("latches/{trigger}/lift");
-    order(global, About::Service(service), &what, &ReasonBody { reason: reason(why) }).await
+    order(global, About::Service(service), &what, &LiftBody { incident, reason: reason(why) }).await
 }
 
 /// `abort` and `dismiss`.

@@ -195,13 +195,14 @@ fn service_text(view: &ServiceView) -> Text {
             times => format!(", held back {times} times"),
         };
         let text = format!(
-            "{} opens no incident until {} unless there is news, since {} ended {}{again}: `ripcord latch lift {} {} --reason TEXT`",
+            "{} opens no incident until {} unless there is news, since {} ended {}{again}: `ripcord latch lift {} {} --of {} --reason TEXT`",
             latch.trigger,
             instant(latch.until),
             latch.incident,
             latch.outcome,
             view.name,
-            latch.trigger
+            latch.trigger,
+            latch.incident
         );
         row("latch", Cell::new(WARN, text));
     }

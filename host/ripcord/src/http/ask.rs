@@ -293,10 +293,10 @@ pub(crate) async fn lift_latch(
 ) -> Answer<Done> {
     let person = &app.people.authenticate(request.headers())?.person;
     require(person, Right::Operate, &[])?;
-    let (_, body) = json::<ReasonBody>(request).await?;
+    let (_, body) = json::<LiftBody>(request).await?;
     let trigger = PolicyName::new(trigger).map_err(|error| Problem::bad_request(error.to_string()))?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
-    Ok(Json(app.command(&service, person, Ask::LiftLatch(trigger), why, None).await?))
+    Ok(Json(app.command(&service, person, Ask::LiftLatch(trigger), why, body.incident).await?))
 }
 
 pub(crate) async fn adopt(

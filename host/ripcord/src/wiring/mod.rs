@@ -191,10 +191,12 @@ fn service_setup(
     placed: Vec<(ripcord_core::terms::PolicyUse, ripcord_engine::PlacedPolicy)>,
 ) -> ServiceSetup {
     let (used, policies): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
+    let step_arguments = ports::step_arguments(service, &ports);
     let terms = Terms {
         mode: service.mode,
         environment: service.facts.environment.clone(),
         deployer: ports.deployer.class(),
+        equipment: ports::equipment(&step_arguments),
         proof_min: ports::proof_min(service),
         people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),
@@ -210,7 +212,7 @@ fn service_setup(
     };
     ServiceSetup {
         name: service.name.clone(),
-        step_arguments: ports::step_arguments(service, &ports),
+        step_arguments,
         configuration: effective(config, service, &terms, &policies),
         terms,
         facts: service.facts.clone(),

@@ -199,10 +199,23 @@ pub(crate) fn step_arguments(service: &ServiceConfig, ports: &ServicePorts) -> V
         arguments.push(Label::new("address", adapter.config.url.clone()));
         arguments.push(Label::new("model-directory", adapter.config.model_directory.display().to_string()));
     }
+    if let DeployerConfig::Command(adapter) = &service.deployer {
+        arguments.push(Label::new("shift", adapter.config.shift.join(" ")));
+    }
+    if let RegistryConfig::Directory(adapter) = &service.registry {
+        arguments.push(Label::new("registry-folder", adapter.config.root.display().to_string()));
+    }
     if let RegistryConfig::Mlflow(adapter) = &service.registry {
         arguments.push(Label::new("registry-address", adapter.config.url.clone()));
         arguments.extend(adapter.config.alias.iter().map(|alias| Label::new("alias", alias.clone())));
     }
     arguments.sort();
     arguments
+}
+
+/// See [`ripcord_core::terms::Terms::equipment`].
+pub(crate) fn equipment(arguments: &[Label]) -> Digest {
+    let parts: Vec<&[u8]> =
+        arguments.iter().flat_map(|label| [label.name.as_bytes(), label.value.as_bytes()]).collect();
+    Digest::tagged("ripcord equipment 1", &parts)
 }

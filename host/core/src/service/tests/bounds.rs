@@ -8,12 +8,13 @@ use crate::service::Illegal;
 use crate::target::{Target, VersionTarget};
 use crate::time::Millis;
 
-fn triggers(word: TriggerWord) -> Event {
+fn triggers(stage: &Stage, word: TriggerWord) -> Event {
     let (policy, data) = (policy(Role::Trigger).policy, DataState::Complete);
     let decision = Decision { policy, role: Role::Trigger, recording: blob(), fuel: 1, rounds: 1, data };
     let (said, set_aside, searched) = (Said::Verdict(word), Vec::new(), Vec::new());
     let asked = vec![TriggerAsked { decision, said, memo: None, set_aside, left: 0, searched }];
-    Event::TriggersAsked(TriggersAsked { up_to: 0, seen: 0, asked })
+    let incident = stage.0.incident.as_ref().map(|open| open.id.clone());
+    Event::TriggersAsked(TriggersAsked { up_to: 0, seen: 0, incident, asked })
 }
 
 #[test]
@@ -22,14 +23,14 @@ fn a_stand_down_is_told_once_until_the_reason_is_back() {
     stage.pull("ada", "1");
     let told = |stage: &Stage| stage.0.outbox.iter().filter(|out| out.topic == Topic::StandDown).count();
     for _ in 0..10 {
-        stage.tell(&triggers(TriggerWord::StandDown(blob())));
+        stage.tell_with(|stage| triggers(stage, TriggerWord::StandDown(blob())));
     }
     assert_eq!(told(&stage), 1);
-    stage.tell(&triggers(TriggerWord::Ignore));
-    stage.tell(&triggers(TriggerWord::StandDown(blob())));
+    stage.tell_with(|stage| triggers(stage, TriggerWord::Ignore));
+    stage.tell_with(|stage| triggers(stage, TriggerWord::StandDown(blob())));
     assert_eq!(told(&stage), 1, "nothing has changed in between");
-    stage.tell(&triggers(TriggerWord::Watch(stage.0.at)));
-    stage.tell(&triggers(TriggerWord::StandDown(blob())));
+    stage.tell_with(|stage| triggers(stage, TriggerWord::Watch(stage.0.at)));
+    stage.tell_with(|stage| triggers(stage, TriggerWord::StandDown(blob())));
     assert_eq!(told(&stage), 2);
 }
 

@@ -6,4 +6,5 @@ mod about;
 mod bounds;
 mod clock;
 mod consent;
+mod limits;
 mod stage;

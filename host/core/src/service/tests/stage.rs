@@ -62,6 +62,7 @@ pub(super) fn terms() -> Terms {
         mode: Mode::Ask,
         environment: "test".into(),
         deployer: EffectClass::Observable,
+        equipment: Digest::of("deployer"),
         proof_min: Proof::Answer,
         people: vec![
             known("ada", &["operator", "approver"]),
@@ -104,6 +105,11 @@ impl Stage {
 
     pub(super) fn tell(&mut self, event: &Event) {
         self.try_it(event).unwrap_or_else(|illegal| panic!("{illegal}: {event:#?} in {:#?}", self.0));
+    }
+
+    pub(super) fn tell_with(&mut self, event: impl FnOnce(&Self) -> Event) {
+        let event = event(self);
+        self.tell(&event);
     }
 
     pub(super) fn configure(&mut self, terms: Terms) {
@@ -171,8 +177,10 @@ impl Stage {
 
     /// What comes of planning for what is wanted now.
     pub(super) fn planned(&self, word: PlanWord) -> Planned {
-        let (number, wanted) = (self.incident().plan_number() + 1, self.incident().wanted.clone());
-        Planned { incident: self.id(), number, wanted, decision: None, left_out: None, word }
+        let incident = self.incident();
+        let (number, wanted) = (incident.plan_number() + 1, incident.wanted.clone());
+        let requested_by = incident.requested_by.clone();
+        Planned { incident: self.id(), number, wanted, requested_by, decision: None, left_out: None, word }
     }
 
     pub(super) fn draft(&self, targets: &[&str]) -> PlanDrafted {
@@ -184,6 +192,7 @@ impl Stage {
             strategy: Strategy::Version,
             targets: targets.iter().map(|name| version(name)).collect(),
             live: serving("4"),
+            equipment: self.0.terms.as_ref().unwrap().equipment,
             preflighted: false,
             expires_at: self.0.at + Millis::hours(1),
         }
