@@ -196,7 +196,7 @@ class Stack:
     def ended(self):
         """The incident, once nothing more happens by itself."""
         incident = self.incident()
-        return incident if incident["needs"] or incident["phase"] == "settled" else None
+        return incident if incident and (incident["needs"] or incident["phase"] == "settled") else None
 
     def agree(self, incident: str) -> dict:
         """Ada and Bob approve the plan as soon as there is one; the incident, settled."""

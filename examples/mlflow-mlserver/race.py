@@ -5,6 +5,7 @@ is asked all the time. Ripcord does more on the way: it confirms the alert, pres
 
 import http.client
 import json
+import re
 import statistics
 import threading
 import time
@@ -18,6 +19,11 @@ from kit import SERVICE, Stack, say
 RUNS = 7
 # Ripcord's own share in a release build, in milliseconds.
 OWN_MAX = 100
+# How often Ripcord may wait for the disk between the alert and the read-back.
+FLUSHES_MAX = 6
+# What Ripcord may ask MLflow before the good version answers: what is in production, what it says of the version that is live, and the list with what
+# stands behind each of its two versions. No artefact: that is kept at hand.
+MLFLOW_REQUESTS_MAX = 12
 
 
 class Watcher(threading.Thread):
@@ -89,12 +95,27 @@ def by_script(stack: Stack, good: str) -> dict:
     return {"whole": said["milliseconds"], "systems": said["systems_milliseconds"], "own": said["own_milliseconds"]}
 
 
+class Requests:
+    """What MLflow was asked from now on, by its own log."""
+
+    def __init__(self, stack: Stack):
+        self.path = stack.folder / "logs/mlflow.log"
+        self.begin = self.path.stat().st_size
+
+    def paths(self) -> list[str]:
+        with self.path.open("rb") as log:
+            log.seek(self.begin)
+            return re.findall(r'"(?:GET|POST|PATCH|DELETE) (\S+) HTTP', log.read().decode(errors="replace"))
+
+
 def by_ripcord(stack: Stack, good: str) -> dict:
     before = (stack.incident() or {}).get("id")
+    requests = Requests(stack)
     watcher = Watcher(stack, good)
     watcher.start()
     began = alert(stack)
     watcher.join(kit.PATIENCE)
+    asked = requests.paths()
     watcher.over = True
     if watcher.at is None:
         raise SystemExit(f"version {good} did not answer within {kit.PATIENCE} s: {json.dumps(stack.incident())}")
@@ -108,7 +129,22 @@ def by_ripcord(stack: Stack, good: str) -> dict:
         raise SystemExit(f"it did not end as it should: {json.dumps(ended)}")
     view = stack.ripcord("incidents", "show", ended["id"])
     took = {name: int(view["measured"][name]) / 1000 for name in ["total", "systems", "own"]}
-    return {"answer": (watcher.at - began) * 1000, **took, "measured": view["measured"], "incident": ended["id"]}
+    flushes = int(view["measured"]["flushes"])
+    return {
+        "answer": (watcher.at - began) * 1000, **took, "flushes": flushes, "asked": asked,
+        "measured": view["measured"], "incident": ended["id"],
+    }
+
+
+def counted(run: dict):
+    """What no noise of the machine changes: how often the disk and MLflow were waited for."""
+    if run["flushes"] > FLUSHES_MAX:
+        raise SystemExit(f"{run['incident']}: {run['flushes']} flushes between the alert and the read-back: {FLUSHES_MAX} at most")
+    asked = "\n".join(run["asked"])
+    if len(run["asked"]) > MLFLOW_REQUESTS_MAX:
+        raise SystemExit(f"{run['incident']}: MLflow was asked {len(run['asked'])} times on the way: {MLFLOW_REQUESTS_MAX} at most\n{asked}")
+    if fetched := [path for path in run["asked"] if "/mlflow-artifacts/artifacts/" in path]:
+        raise SystemExit(f"{run['incident']}: MLflow was asked for artefacts although they are at hand: {fetched}")
 
 
 def race(stack: Stack, good: str, bad: str, runs: int) -> dict:
@@ -147,6 +183,9 @@ def report(_stack, result: dict):
     print(f"  the team's script     {middle(script, 'whole'):6.1f}   systems {middle(script, 'systems'):6.1f}   own {middle(script, 'own'):6.1f}")
     print(f"  Ripcord, the answer   {middle(ripcord, 'answer'):6.1f}")
     print(f"  Ripcord, read back    {middle(ripcord, 'total'):6.1f}   systems {middle(ripcord, 'systems'):6.1f}   own {middle(ripcord, 'own'):6.1f}")
+    for name, each in {"flushes": "flushes", "requests to MLflow": "asked"}.items():
+        counts = [run[each] if each == "flushes" else len(run[each]) for run in ripcord]
+        print(f"    {name} on the way: {', '.join(map(str, counts))}")
     for kind in ["each_system", "own_parts"]:
         names = sorted({part["name"] for run in ripcord for part in run["measured"][kind]})
         took = lambda run, name: sum(int(part["took"]) for part in run["measured"][kind] if part["name"] == name) / 1000
@@ -160,6 +199,8 @@ def main():
     parser.add_argument("--release", action="store_true", help=f"fail if Ripcord's own share is {OWN_MAX} ms or more")
     args = parser.parse_args()
     result = kit.tell(args, play, report)
+    for run in result["ripcord"]:
+        counted(run)
     own = middle(result["ripcord"], "own")
     if args.release and own >= OWN_MAX:
         raise SystemExit(f"Ripcord's own share is {own:.1f} ms")

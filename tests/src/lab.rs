@@ -37,6 +37,7 @@ use crate::fakes::{
 use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
+use crate::power::Power;
 use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
@@ -137,6 +138,8 @@ pub struct Lab {
     pub deaf: Arc<AtomicUsize>,
     /// Signals whose rows cannot be read.
     pub garbled: Garbled,
+    /// Told of every flush of the store.
+    pub power: Power,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
     /// How long content is kept; unless changed, nobody looks for what may go.
@@ -207,6 +210,7 @@ impl Lab {
             read: Arc::default(),
             deaf: Arc::default(),
             garbled: Garbled::default(),
+            power: Power::default(),
             announcing: Announcing::default(),
             retention: Retention { every: Millis::hours(24 * 36_500), ..Retention::default() },
             registry: RealRegistry::default(),
@@ -258,6 +262,7 @@ impl Lab {
             read: self.read.clone(),
             deaf: self.deaf.clone(),
             garbled: self.garbled.clone(),
+            power: self.power.clone(),
         }
     }
 

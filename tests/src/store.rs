@@ -14,13 +14,14 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::{
-    Accepted, Append, ChangeLine, Content, Expired, IncidentLine, NewSignal, SignalFilter, Span, StoreError,
-    StoredSignal, UnreadableSignal, Use,
+    Accepted, Append, ChangeLine, Content, Durability, Expired, IncidentLine, NewSignal, SignalFilter, Span,
+    StoreError, StoredSignal, UnreadableSignal, Use,
 };
 use ripcord_store::SqliteStore;
 use tokio::sync::watch;
 
 use crate::fuse::Fuse;
+use crate::power::Power;
 
 /// Passes the fuse.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct MortalStore {
     pub deaf: Arc<AtomicUsize>,
     /// Signals whose rows cannot be read.
     pub garbled: Garbled,
+    /// Told of every flush.
+    pub power: Power,
 }
 
 /// How writes fare, to be changed while a host runs.
@@ -115,6 +118,7 @@ impl Store for MortalStore {
         self.fuse.point("before accept").await;
         written(&self.disk, "").await?;
         let accepted = self.store.accept(signals).await;
+        self.power.flushed();
         self.fuse.point("after accept").await;
         accepted
     }
@@ -156,9 +160,23 @@ impl Store for MortalStore {
         if let (true, Some(first)) = (intrudes, append.records.first()) {
             intrude(&self.store, &first.service, &Event::Woke).await;
         }
+        let flushed = append.durability == Durability::Flushed;
         let tip = self.store.append(append).await;
+        if flushed {
+            self.power.flushed();
+        }
         self.fuse.point(&format!("after append {names}")).await;
         tip
+    }
+
+    async fn flush(&self) -> Result<bool, StoreError> {
+        self.fuse.alive().await;
+        written(&self.disk, "").await?;
+        let flushed = self.store.flush().await;
+        if let Ok(true) = flushed {
+            self.power.flushed();
+        }
+        flushed
     }
 
     async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use ripcord_core::event::Observed;
 use ripcord_core::fact::Outcome;
 use ripcord_core::service::{NeedKind, PendingPart, Phase, Service};
 use ripcord_core::time::Millis;
@@ -46,6 +47,21 @@ async fn it_goes_on_without_people_when_the_system_is_back() {
         assert_eq!(lab.world.of(&service).in_production.as_deref(), Some("1.1"), "deployer down: {deployer}");
         host.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_stays_unreadable_gets_a_plan_that_says_so_before_the_time_is_up() {
+    let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.deadlines.planning = Millis::seconds(3));
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.deployer_down = true);
+    host.alert(&lab, &service, "a").await.unwrap();
+    let decided =
+        |state: &Service| matches!(phase(state), Some(Phase::Authorising(_) | Phase::NeedsPerson(_)));
+    let state = host.until("planned, or a question", &service, decided).await;
+    let plan = state.incident.as_ref().unwrap().plan().expect("a plan for people");
+    assert!(matches!(plan.live, Observed::Unknown(_)), "{plan:#?}");
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

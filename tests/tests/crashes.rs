@@ -12,7 +12,7 @@ use ripcord_core::service::Service;
 use ripcord_core::terms::{EffectClass, Mode};
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
-use ripcord_tests::{Fuse, Lab, Point, Running, Spec, check};
+use ripcord_tests::{Fuse, Lab, Point, Power, Running, Spec, check};
 use serde_json::json;
 
 /// Hosts at once: most of a run is waiting.
@@ -32,11 +32,21 @@ enum Tried {
     Not,
 }
 
+/// What a death takes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// The process was killed: all that it wrote is there.
+    Nothing,
+    /// The power was cut: what was not flushed is gone.
+    Unflushed,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Story {
     class: EffectClass,
     consent: Consent,
     tried: Tried,
+    takes: Takes,
 }
 
 impl Story {
@@ -51,7 +61,7 @@ impl Story {
             spec = spec.with(Role::Approval, json!({ "approval": "votes", "people": 2 }));
             spec.terms.mode = Mode::Ask;
         }
-        let lab = Lab::at_speed(vec![spec], 20);
+        let mut lab = Lab::at_speed(vec![spec], 20);
         let service = lab.service();
         lab.world.at(&service, |outside| {
             outside.bad.insert("1.2".into());
@@ -60,6 +70,9 @@ impl Story {
         let host = lab.start().await;
         host.adopt(&service, &["1.0", "1.1"]).await;
         host.stop().await;
+        if self.takes == Takes::Unflushed {
+            lab.power = Power::that_can_be_cut(&lab.folder);
+        }
         lab
     }
 
@@ -81,7 +94,15 @@ impl Story {
             return Some(host);
         }
         host.die().await;
+        self.lose(lab);
         None
+    }
+
+    /// What the death takes along, once the host has passed a flush.
+    fn lose(self, lab: &Lab) {
+        if self.takes == Takes::Unflushed && lab.power.flushes() > 0 {
+            lab.power.cut();
+        }
     }
 
     async fn clean_points(self) -> Vec<Point> {
@@ -263,45 +284,114 @@ fn every_two_points(story: Story) {
 
 #[test]
 fn an_idempotent_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Idempotent, consent: Consent::Policies, tried: Tried::Not });
+    every_two_points(Story {
+        class: EffectClass::Idempotent,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn an_observable_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Not });
+    every_two_points(Story {
+        class: EffectClass::Observable,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn a_blind_deployer_and_two_deaths() {
-    every_two_points(Story { class: EffectClass::Blind, consent: Consent::Policies, tried: Tried::Not });
+    every_two_points(Story {
+        class: EffectClass::Blind,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn an_idempotent_deployer() {
-    every_point(Story { class: EffectClass::Idempotent, consent: Consent::Policies, tried: Tried::Not });
+    every_point(Story {
+        class: EffectClass::Idempotent,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn a_conditional_deployer() {
-    every_point(Story { class: EffectClass::Conditional, consent: Consent::Policies, tried: Tried::Not });
+    every_point(Story {
+        class: EffectClass::Conditional,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn an_observable_deployer() {
-    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Not });
+    every_point(Story {
+        class: EffectClass::Observable,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn a_blind_deployer() {
-    every_point(Story { class: EffectClass::Blind, consent: Consent::Policies, tried: Tried::Not });
+    every_point(Story {
+        class: EffectClass::Blind,
+        consent: Consent::Policies,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn with_two_keys() {
-    every_point(Story { class: EffectClass::Observable, consent: Consent::People, tried: Tried::Not });
+    every_point(Story {
+        class: EffectClass::Observable,
+        consent: Consent::People,
+        tried: Tried::Not,
+        takes: Takes::Nothing,
+    });
 }
 
 #[test]
 fn a_target_that_is_tried_before_the_shift() {
-    every_point(Story { class: EffectClass::Observable, consent: Consent::Policies, tried: Tried::Beside });
+    every_point(Story {
+        class: EffectClass::Observable,
+        consent: Consent::Policies,
+        tried: Tried::Beside,
+        takes: Takes::Nothing,
+    });
+}
+
+#[test]
+fn a_power_cut_with_an_idempotent_deployer() {
+    let class = EffectClass::Idempotent;
+    every_point(Story { class, consent: Consent::Policies, tried: Tried::Not, takes: Takes::Unflushed });
+}
+
+#[test]
+fn a_power_cut_with_an_observable_deployer_and_two_keys() {
+    let class = EffectClass::Observable;
+    every_point(Story { class, consent: Consent::People, tried: Tried::Not, takes: Takes::Unflushed });
+}
+
+#[test]
+fn a_power_cut_with_a_blind_deployer_and_a_target_that_is_tried_before() {
+    let class = EffectClass::Blind;
+    every_point(Story { class, consent: Consent::Policies, tried: Tried::Beside, takes: Takes::Unflushed });
+}
+
+#[test]
+fn two_power_cuts() {
+    let class = EffectClass::Observable;
+    every_two_points(Story { class, consent: Consent::Policies, tried: Tried::Not, takes: Takes::Unflushed });
 }

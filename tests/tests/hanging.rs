@@ -1,6 +1,6 @@
 //! Calls that never come back: every step ends, with another target or with a person, and what goes on says so.
 
-use ripcord_core::event::{DataState, Event};
+use ripcord_core::event::{DataState, Event, InProduction};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::{Intent, NeedKind, Phase, Service, StepState};
@@ -144,6 +144,23 @@ async fn evidence_that_never_comes_back_holds_nothing_up_for_longer_than_its_tim
     let incident = state.last_settled.as_ref().unwrap();
     assert!(incident.missing.iter().any(|gap| gap.name == "request-log"), "{:#?}", incident.missing);
     assert_eq!(lab.world.of(&service).live, "1.1");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_hangs_does_not_use_up_the_time_for_evidence() {
+    let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.deadlines.evidence = Millis::hours(1));
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    hangs(&lab, &["promoted"]);
+    host.alert(&lab, &service, "a").await.unwrap();
+    let preserved = |state: &Service| {
+        let incident = state.incident.as_ref().or(state.last_settled.as_ref());
+        incident.is_some_and(|incident| incident.marks.preserved_at.is_some())
+    };
+    let state = host.until("preserved", &service, preserved).await;
+    let incident = state.incident.as_ref().or(state.last_settled.as_ref()).unwrap();
+    assert!(matches!(incident.in_production, InProduction::Unknown(_)), "{:?}", incident.in_production);
     host.stop().await;
 }
 

@@ -8,6 +8,7 @@ use ripcord_core::event::{Event, Measured, Seen};
 use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::Service;
+use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Micros;
 use ripcord_tests::fuse::Fuse;
 use ripcord_tests::people::{bob, cleo};
@@ -66,6 +67,32 @@ async fn systems_are_told_from_the_host() {
     let view = ripcord_engine::view::incident(host.store.as_ref(), &measured.incident).await.unwrap();
     assert_eq!(view.measured.as_ref(), Some(measured));
     host.stop().await;
+}
+
+/// What DESIGN.md asks for, over the whole way: the store's, and those of evidence and of the deployer, which adapters count.
+const FLUSHES_MAX: u64 = 6;
+/// One for all pieces of evidence, two for a model's folder: see the tests of these adapters.
+const FLUSHES_OF_ADAPTERS: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_flushes_lie_between_an_alert_and_the_read_back() {
+    for class in [EffectClass::Idempotent, EffectClass::Conditional, EffectClass::Observable] {
+        let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.deployer = class);
+        let (lab, host) = Lab::harmed(spec).await;
+        let service = lab.service();
+        host.until("ready", &service, |state| state.pins.is_empty() && state.outbox.is_empty()).await;
+        let before = lab.power.flushes();
+        host.alert(&lab, &service, "a").await.unwrap();
+        host.settled(&service).await;
+        let all = measured(&lab, &host).await;
+        let [measured] = &all[..] else { panic!("{all:#?}") };
+        // The alert itself, what people are told of, and the intent.
+        assert_eq!(measured.flushes, 3, "{class:?}");
+        assert!(measured.flushes + FLUSHES_OF_ADAPTERS <= FLUSHES_MAX);
+        let whole = lab.power.flushes() - before;
+        assert!(measured.flushes <= whole, "{class:?}: {whole} in all");
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

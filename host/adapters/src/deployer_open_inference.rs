@@ -19,7 +19,7 @@ use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged;
-use ripcord_ports::{Applied, Deployer, ErrorKind, PortError};
+use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, waiting};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -234,7 +234,7 @@ impl Deployer for OpenInferenceDeployer {
         let content = self.wanted(order)?;
         let _one = self.shifting.lock().await;
         // Until the load is asked for, the server goes on with what it has in memory.
-        self.folder.place(content).await?;
+        waiting::own("model folder", self.folder.place(content)).await?;
         let answer = match self.server.load(order.deadline).await {
             Ok(answer) => answer,
             Err(error) if error.applied == Applied::No => return Err(self.never_asked(error).await),
@@ -242,7 +242,9 @@ impl Deployer for OpenInferenceDeployer {
         };
         match answer.successful() {
             Ok(_) => {
-                self.folder.settle().await.map_err(PortError::outcome_unknown)?;
+                waiting::own("model folder", self.folder.settle())
+                    .await
+                    .map_err(PortError::outcome_unknown)?;
                 Ok(Shifted::Done)
             }
             Err(refused) => Err(self.put_back(order, refused).await),

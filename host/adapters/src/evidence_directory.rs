@@ -1,5 +1,6 @@
 //! Evidence in a folder, each object under its own sha-256: `<root>/<first two digits>/<all digits>`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -65,35 +66,49 @@ fn read(root: &Dir, digest: &Digest, bytes_max: u64) -> Result<Option<Vec<u8>>, 
     Ok(Some(bytes))
 }
 
-fn write(root: &Dir, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
-    let (shelf, name) = place(digest);
+/// Puts an object in its place, where it is not there yet, and notes what is to be flushed of it.
+fn write(
+    root: &Dir,
+    bytes: &[u8],
+    bytes_max: u64,
+    unflushed: &mut BTreeSet<String>,
+) -> Result<Digest, PortError> {
+    if bytes.len() as u64 > bytes_max {
+        return Err(PortError::new(
+            ErrorKind::TooLarge,
+            format!("evidence of {} bytes is more than the limit of {bytes_max}", bytes.len()),
+        ));
+    }
+    let digest = Digest::of(bytes);
+    let (shelf, name) = place(&digest);
     let failed = |error| folder::local(error, format_args!("cannot write the evidence `{shelf}/{name}`"));
+    match read(root, &digest, bytes_max) {
+        Ok(Some(_)) => return Ok(digest),
+        Ok(None) => {}
+        // A power cut may leave a name without its content.
+        Err(error) if error.kind == ErrorKind::WrongDigest => {
+            tracing::warn!(%error, "it is written again");
+        }
+        Err(error) => return Err(error),
+    }
     root.create_dir_all(&shelf).map_err(failed)?;
-    folder::write_beside(&root.open_dir(&shelf).map_err(failed)?, &name, bytes).map_err(failed)?;
-    folder::sync(root).map_err(failed)
+    folder::write_beside_unflushed(&root.open_dir(&shelf).map_err(failed)?, &name, bytes).map_err(failed)?;
+    unflushed.extend([".".to_owned(), format!("{shelf}/{name}"), shelf]);
+    Ok(digest)
 }
 
 #[async_trait]
 impl Objects for DirectoryEvidence {
-    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
-        let (config, bytes) = (self.config.clone(), bytes.to_vec());
+    async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError> {
+        let config = self.config.clone();
         let work = move |_: &GivenUp| {
-            if bytes.len() as u64 > config.bytes_max {
-                return Err(PortError::new(
-                    ErrorKind::TooLarge,
-                    format!(
-                        "evidence of {} bytes is more than the limit of {}",
-                        bytes.len(),
-                        config.bytes_max
-                    ),
-                ));
-            }
             let root = folder::open(&config.root)?;
-            let digest = Digest::of(&bytes);
-            if read(&root, &digest, config.bytes_max)?.is_none() {
-                write(&root, &digest, &bytes)?;
-            }
-            Ok(digest)
+            let mut unflushed = BTreeSet::new();
+            let kept =
+                all.iter().map(|bytes| write(&root, bytes, config.bytes_max, &mut unflushed)).collect();
+            folder::flush(&root, &unflushed.into_iter().collect::<Vec<_>>())
+                .map_err(|error| folder::local(error, "cannot write evidence"))?;
+            Ok(kept)
         };
         self.files.run(work).await
     }

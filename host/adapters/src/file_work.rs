@@ -1,6 +1,7 @@
 //! File work on threads that may block. A thread that waits for a dead mount cannot be taken back, so each place has few of them and all places
 //! together a part of those that there are; and work that nobody waits for any more stops before its next step.
 
+use std::cell::Cell;
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
@@ -13,6 +14,21 @@ use tokio::sync::Semaphore;
 const THREADS_MAX: usize = 128;
 /// The same of one place.
 const THREADS_OF_ONE_PLACE: usize = 4;
+
+thread_local! {
+    /// How often this thread has waited for a disk to have what was written.
+    static FLUSHES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Says that the disk is waited for.
+pub(crate) fn note_flush() {
+    FLUSHES.set(FLUSHES.get() + 1);
+}
+
+/// How often this thread has waited for a disk.
+pub(crate) fn flushes() -> u64 {
+    FLUSHES.get()
+}
 
 static THREADS: Semaphore = Semaphore::const_new(THREADS_MAX);
 
@@ -63,12 +79,15 @@ impl FileWork {
         let working = tokio::task::spawn_blocking(move || {
             // The room is held for as long as the work lasts, whoever waits for it.
             let _room = room;
-            work(&given_up)
+            let before = flushes();
+            (work(&given_up), flushes() - before)
         });
-        working.await.unwrap_or_else(|failed| {
+        let (worked, flushed) = working.await.map_err(|failed| {
             let text = format!("file work was ended early: {failed}; see the log");
-            Err(PortError::new(ErrorKind::Local, text))
-        })
+            PortError::new(ErrorKind::Local, text)
+        })?;
+        waiting::flushed(flushed);
+        worked
     }
 }
 

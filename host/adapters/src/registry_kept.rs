@@ -24,7 +24,7 @@ use list::KeptList;
 use crate::file_work::{FileWork, GivenUp};
 
 /// A registry that has a kept list beside it is not waited for longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// An older list is made anew when the registry is asked for something else anyway.
 const LIST_AGE_MAX_MS: u64 = 10 * 60 * 1_000;
 /// Versions in a list that is made anew.

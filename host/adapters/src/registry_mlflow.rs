@@ -23,10 +23,10 @@ use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
-use crate::file_work::{FileWork, GivenUp};
+use crate::file_work::FileWork;
 use crate::http::{self, Credentials, Patience};
 use crate::registry_directory::HOLD_TAG;
-use crate::{Secret, Shared, artefact, folder};
+use crate::{Secret, Shared, artefact};
 use api::Api;
 use artefacts::Root;
 use describe::Remembered;
@@ -269,11 +269,6 @@ impl Registry for MlflowRegistry {
             artefacts::fetch(&self.api, &root, listed, (&into, &self.files), self.artefact_bytes_max, &what)
                 .await?;
         let digest = artefact::pinned(&files, version.digest.as_ref(), &what)?;
-        let synced = Arc::clone(&into);
-        let work = move |_: &GivenUp| {
-            folder::sync(&synced).map_err(|error| folder::local(error, format_args!("cannot keep {what}")))
-        };
-        self.files.run(work).await?;
         Ok(Staged { dir: into, files, digest })
     }
 

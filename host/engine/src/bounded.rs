@@ -307,8 +307,8 @@ impl Notifier for Bounded<dyn Notifier> {
 
 #[async_trait]
 impl Objects for Bounded<dyn Objects> {
-    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
-        self.line.read(("the evidence store", "keeping evidence"), self.port.put(bytes)).await
+    async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError> {
+        self.line.read(("the evidence store", "keeping evidence"), self.port.put(all)).await
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {

@@ -13,6 +13,7 @@ use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Clock;
 use ripcord_ports::store::StoreError;
+use ripcord_ports::waiting::Watch;
 
 use crate::alert_contents::{Words, place};
 use crate::batch::Batch;
@@ -32,6 +33,10 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<Onward>,
     /// The state as it goes on.
     pub(crate) latest: tokio::sync::watch::Receiver<Arc<Service>>,
+    /// Of the way from an alert to the restored answer.
+    pub(crate) watch: Arc<Watch>,
+    /// Whether a power cut may take what led to the effect.
+    pub(crate) has_tail: bool,
 }
 
 impl Context {

@@ -1,5 +1,6 @@
 //! One task a service: it owns the state, starts what is owed, appends what came of it.
 
+mod durability;
 mod intake;
 mod writing;
 
@@ -76,6 +77,8 @@ pub(crate) struct Driver {
     clock: Arc<Onward>,
     /// Of the registry's production name.
     promotion_watch: Arc<Watch>,
+    /// Whether a power cut may take the end of the journal.
+    has_tail: bool,
 }
 
 impl Driver {
@@ -116,6 +119,8 @@ impl Driver {
             meter,
             clock,
             promotion_watch,
+            // The host before may have been killed after its last append and before its last flush.
+            has_tail: true,
         }
     }
 
@@ -279,6 +284,8 @@ impl Driver {
                 mailbox: self.mailbox.clone(),
                 clock: self.clock.clone(),
                 latest: self.publish.subscribe(),
+                watch: self.meter.watch.clone(),
+                has_tail: self.has_tail,
             };
             self.host.counters.add("ripcord_effects_total", Some(("effect", perform::name(&effect))), 1);
             let performing = perform::perform(effect.clone(), context);

@@ -49,10 +49,11 @@ impl Meter {
         }
     }
 
-    /// Something that may become an incident came in at `arrived_us`; none is now.
-    pub(crate) fn begin(&mut self, arrived_us: Option<u64>) {
+    /// Something that may become an incident came in at `arrived_us`, after so many flushes; without an instant, now.
+    pub(crate) fn begin(&mut self, arrived_us: Option<u64>, flushes: u64) {
         if self.began_us.is_none() {
             self.watch.clear();
+            self.watch.flushed(flushes);
             self.idled.clear();
             self.idle = None;
             self.seen = Seen::Whole;
@@ -138,6 +139,7 @@ impl Meter {
             pauses: Micros(pauses.length()),
             own: Micros(own.length()),
             own_parts: portions(own_parts),
+            flushes: self.watch.flushes(),
         })
     }
 }

@@ -8,8 +8,8 @@ use crate::error::PortError;
 /// Content by its digest. What is there is never changed.
 #[async_trait]
 pub trait Objects: Send + Sync {
-    /// Keeps `bytes`. Doing it twice is harmless.
-    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError>;
+    /// Keeps each of `all`; what is kept is on disk when this returns. The outer error says that nothing is known of any. Doing it twice is harmless.
+    async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError>;
 
     /// What was kept, checked against its digest; none if there is no such object.
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError>;

@@ -193,9 +193,21 @@ pub struct Expired<'a> {
     pub spared: &'a [IncidentId],
 }
 
+/// What a power cut may take of a write. The end of the process takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// It is on disk when the write returns, and all that was written before it.
+    #[default]
+    Flushed,
+    /// It is on disk with the next write that is flushed. For what is simply done again: no effect outside and no acknowledgement rests on it.
+    WithTheNext,
+}
+
 /// One atomic step of a service: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
+    /// When it must be on disk.
+    pub durability: Durability,
     /// Consecutive records, the first continuing the tip that the writer knows.
     pub records: Vec<Record>,
     /// What the records refer to.
@@ -255,8 +267,14 @@ pub trait Store: Send + Sync {
     /// Erases a blob's content and salt for good; false if it was erased before. Its commitment stays in the journal.
     async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError>;
 
-    /// Appends at least one record: when it returns it is on disk. [`StoreError::Moved`] if the first record does not continue the journal.
+    /// Appends at least one record: when it returns every reader sees it, and it is as durable as it asks for. [`StoreError::Moved`] if the first
+    /// record does not continue the journal.
     async fn append(&self, append: Append) -> Result<Tip, StoreError>;
+
+    /// When it returns, all that was appended before is on disk; true if something was not yet. Default: for stores that flush every write.
+    async fn flush(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// At most `limit` records of a service's journal from number `from` on. A journal may have millions: read it page by page.
     async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError>;

@@ -46,6 +46,8 @@ pub struct Watch {
 struct Seen {
     stretches: Vec<Stretch>,
     dropped: u64,
+    /// How often the disk was waited for until what was written was on it.
+    flushes: u64,
     /// Calls under way, by number.
     open: BTreeMap<u64, (String, UnixMillis)>,
     opened: u64,
@@ -89,6 +91,17 @@ impl Watch {
         let mut seen = self.seen();
         seen.stretches.clear();
         seen.dropped = 0;
+        seen.flushes = 0;
+    }
+
+    /// Notes that the disk was waited for so often.
+    pub fn flushed(&self, times: u64) {
+        self.seen().flushes += times;
+    }
+
+    /// How often the disk was waited for.
+    pub fn flushes(&self) -> u64 {
+        self.seen().flushes
     }
 
     /// Systems that failed and have not answered since, and those that let a call wait.
@@ -187,6 +200,12 @@ pub async fn for_system<F: Future>(system: &str, call: F) -> F::Output {
 pub fn answered(system: &str, failed: Option<String>) {
     // Where nobody watches, nobody needs to know.
     let _ = WATCH.try_with(|watch| watch.came(system, failed));
+}
+
+/// Says that the disk was waited for so often.
+pub fn flushed(times: u64) {
+    // Where nobody watches, nobody counts.
+    let _ = WATCH.try_with(|watch| watch.flushed(times));
 }
 
 /// Runs `work`, a part of the host's own.

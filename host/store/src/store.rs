@@ -21,7 +21,7 @@ use crate::file::{self, Claim, Options};
 use crate::intake::{self, Line, Wanted};
 use crate::journal::{self, Prepared};
 use crate::readers::Readers;
-use crate::writer::Writer;
+use crate::writer::{Kind, Writer, touch};
 use crate::{blobs, marker, migrate, projections, retention, services, snapshots};
 
 /// Blobs up to so many bytes are checked where the caller runs; hashing more would hold up other tasks.
@@ -43,9 +43,6 @@ pub struct Decision {
     /// Why.
     pub reason: String,
 }
-
-/// The note that is written to see whether anything can be.
-const WRITABLE: &str = "writable";
 
 /// A store in one SQLite file. Dropping it finishes what waits and closes the file; it blocks meanwhile, [`SqliteStore::close`] does not.
 #[derive(Debug)]
@@ -161,7 +158,7 @@ impl SqliteStore {
         if !writer.is_troubled() {
             return Ok(());
         }
-        writer.run(false, |connection| projections::set_note(connection, WRITABLE, &[])).await
+        writer.run(Kind::FLUSHED, touch).await
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
@@ -176,7 +173,7 @@ impl SqliteStore {
         &self,
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer()?.run(false, work).await
+        self.writer()?.run(Kind::FLUSHED, work).await
     }
 }
 
@@ -214,21 +211,30 @@ impl Store for SqliteStore {
 
     async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError> {
         let reference = *reference;
-        self.writer()?.run(true, move |connection| blobs::erase(connection, &reference)).await
+        self.writer()?.run(Kind::Scrubbing, move |connection| blobs::erase(connection, &reference)).await
     }
 
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
         let bytes: usize = append.blobs.iter().map(|blob| blob.content.len()).sum::<usize>()
             + append.records.iter().map(|record| record.bytes.len()).sum::<usize>()
             + append.snapshots.iter().map(|kept| kept.snapshot.state.len()).sum::<usize>();
-        let erases = !append.over.is_empty();
+        let kind = if append.over.is_empty() { Kind::Plain(append.durability) } else { Kind::Scrubbing };
         let prepared = if bytes <= CHECKED_INLINE_BYTES_MAX {
             Prepared::new(append)?
         } else {
             let checking = tokio::task::spawn_blocking(move || Prepared::new(append));
             checking.await.map_err(|error| StoreError::Failed(format!("a check broke off: {error}")))??
         };
-        self.writer()?.run(erases, move |connection| prepared.write(connection)).await
+        self.writer()?.run(kind, move |connection| prepared.write(connection)).await
+    }
+
+    async fn flush(&self) -> Result<bool, StoreError> {
+        let writer = self.writer()?;
+        let tail = writer.has_tail();
+        if tail {
+            writer.run(Kind::FLUSHED, touch).await?;
+        }
+        Ok(tail)
     }
 
     async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
@@ -270,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     async fn forget_signals(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError> {
-        self.writer()?.run(true, move |connection| intake::forget(connection, before, limit)).await
+        self.writer()?.run(Kind::Scrubbing, move |connection| intake::forget(connection, before, limit)).await
     }
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {

@@ -1,4 +1,5 @@
-//! The one thread that writes. All jobs that wait go into one transaction, each in a savepoint of its own, and share one flush.
+//! The one thread that writes. All jobs that wait go into one transaction, each in a savepoint of its own, and share one flush, which is left out
+//! where none of them needs one.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,14 +7,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ripcord_ports::store::StoreError;
+use ripcord_ports::store::{Durability, StoreError};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Fault, is_space};
 use crate::file::{self, Claim, Options};
-use crate::marker;
+use crate::{marker, projections};
+
+/// The note that is written where nothing but the write itself is wanted.
+const WRITABLE: &str = "writable";
 
 /// The longest that a write waits for others to share its flush.
 const PATIENCE_MAX: Duration = Duration::from_millis(1);
@@ -22,14 +26,27 @@ const POLL: Duration = Duration::from_micros(30);
 /// A write: it may run twice, and only its last run counts.
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
-    /// Whether old content must leave the write-ahead log too.
-    fn scrubs(&self) -> bool;
+    fn kind(&self) -> Kind;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// What a write needs besides being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is on disk when it returns, or with the next that is.
+    Plain(Durability),
+    /// It is on disk when it returns, and old content has left the write-ahead log too.
+    Scrubbing,
+}
+
+impl Kind {
+    /// The usual one.
+    pub(crate) const FLUSHED: Self = Self::Plain(Durability::Flushed);
 }
 
 struct Task<W, T> {
     work: W,
-    scrubs: bool,
+    kind: Kind,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -40,8 +57,8 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, Fault> + Send> Job for Task<W, 
         Ok(())
     }
 
-    fn scrubs(&self) -> bool {
-        self.scrubs
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
@@ -66,10 +83,13 @@ pub(crate) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
+    tail: Tail,
 }
 
 /// Whether the last transaction was not written.
 type Trouble = Arc<AtomicBool>;
+/// Whether there are transactions after the last flush.
+type Tail = Arc<AtomicBool>;
 
 impl Writer {
     /// Starts the thread, which owns the connection, and the claim until the connection is closed.
@@ -81,6 +101,8 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (messages, inbox) = mpsc::channel(options.queue.max(1));
         let (ended, trouble) = (Arc::new(OnceLock::new()), Trouble::default());
+        // Whoever wrote here before may not have flushed the last of it.
+        let tail = Tail::new(AtomicBool::new(true));
         let mut thread = Thread {
             connection,
             inbox,
@@ -90,6 +112,8 @@ impl Writer {
             patience: Duration::ZERO,
             ended: Arc::clone(&ended),
             trouble: Arc::clone(&trouble),
+            tail: Arc::clone(&tail),
+            flushes: true,
             path: path.to_owned(),
             _claim: claim,
         };
@@ -97,13 +121,13 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || thread.serve())
             .map_err(|error| StoreError::Unusable(format!("the system gives no thread: {error}")))?;
-        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble })
+        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble, tail })
     }
 
-    /// Runs `work` in a transaction; when this returns it is on disk.
+    /// Runs `work` in a transaction; when this returns readers see it, and it is on disk where its kind says so.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        scrubs: bool,
+        kind: Kind,
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let closed = || match self.ended.get() {
@@ -111,7 +135,7 @@ impl Writer {
             None => StoreError::Unusable("it is closed, because the host is shutting down".into()),
         };
         let (reply, answer) = oneshot::channel();
-        let job = Message::Write(Box::new(Task { work, scrubs, result: None, reply }));
+        let job = Message::Write(Box::new(Task { work, kind, result: None, reply }));
         let messages = self.messages.as_ref().ok_or_else(closed)?;
         messages.send(job).await.map_err(|_| closed())?;
         answer.await.map_err(|_| {
@@ -125,6 +149,11 @@ impl Writer {
     /// Whether the last transaction was not written.
     pub(crate) fn is_troubled(&self) -> bool {
         self.trouble.load(Ordering::Relaxed)
+    }
+
+    /// Whether something was written that a power cut would take.
+    pub(crate) fn has_tail(&self) -> bool {
+        self.tail.load(Ordering::Relaxed)
     }
 
     /// Finishes what waits, then closes the file. Later writes are refused.
@@ -166,6 +195,9 @@ struct Thread {
     patience: Duration,
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
+    tail: Tail,
+    /// Whether the connection flushes each transaction, as it stands now.
+    flushes: bool,
     path: PathBuf,
     _claim: Claim,
 }
@@ -187,7 +219,7 @@ impl Thread {
         while let Some(jobs) = self.next_group() {
             let mut jobs = jobs;
             let outcomes = self.write(&mut jobs);
-            self.scrub_owed |= jobs.iter().any(|job| job.scrubs());
+            self.scrub_owed |= jobs.iter().any(|job| job.kind() == Kind::Scrubbing);
             self.scrub();
             for (job, outcome) in jobs.into_iter().zip(outcomes) {
                 job.answer(outcome);
@@ -196,7 +228,8 @@ impl Thread {
                 return;
             }
         }
-        let known = file::known(&self.connection).map_err(StoreError::from);
+        // What is noted beside the store must not be more than a power cut leaves in it.
+        let known = self.flush_tail().and_then(|()| file::known(&self.connection)).map_err(StoreError::from);
         if let Err(error) = known.and_then(|known| marker::write(&self.path, known)) {
             tracing::warn!(%error, "how long the store is was not noted beside it: an older one in its place would go unnoticed");
         }
@@ -266,7 +299,8 @@ impl Thread {
         if let Some(error) = self.ended.get() {
             return Err(Undone::Refused(error.clone()));
         }
-        let begun = self.execute("BEGIN IMMEDIATE");
+        let flushes = jobs.iter().any(|job| job.kind() != Kind::Plain(Durability::WithTheNext));
+        let begun = self.set_flushes(flushes).and_then(|()| self.execute("BEGIN IMMEDIATE"));
         begun.map_err(|error| Undone::Refused(Fault::from(error).into()))?;
         let mut outcomes = Outcomes::with_capacity(jobs.len());
         for job in jobs.iter_mut() {
@@ -284,8 +318,31 @@ impl Thread {
         }
         let start = Instant::now();
         self.execute("COMMIT").map_err(|error| self.take_back(error))?;
-        self.patience = (start.elapsed() / 8).min(PATIENCE_MAX);
+        if flushes {
+            self.patience = (start.elapsed() / 8).min(PATIENCE_MAX);
+        }
+        // Before anyone is answered: who then asks for a flush gets one.
+        self.tail.store(!flushes, Ordering::Relaxed);
         Ok(outcomes)
+    }
+
+    /// Has the next transactions flushed, or not. The flush of one takes along all that were written before it.
+    fn set_flushes(&mut self, flushes: bool) -> rusqlite::Result<()> {
+        if self.flushes != flushes {
+            let level = if flushes { "full" } else { "normal" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.flushes = flushes;
+        }
+        Ok(())
+    }
+
+    fn flush_tail(&mut self) -> Result<(), Fault> {
+        self.set_flushes(true)?;
+        if self.tail.load(Ordering::Relaxed) {
+            touch(&self.connection)?;
+            self.tail.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// One job in its savepoint. The outer error: the savepoint cannot be trusted, so the transaction must not be committed.
@@ -335,6 +392,11 @@ impl Thread {
             tracing::warn!(%error, "the store waits less for other programs");
         }
     }
+}
+
+/// A write that changes nothing: a transaction without one is not flushed.
+pub(crate) fn touch(connection: &Connection) -> Result<(), Fault> {
+    projections::set_note(connection, WRITABLE, &[])
 }
 
 /// Moves the write-ahead log into the file and empties it; false if a reader was in the way.

@@ -65,12 +65,16 @@ pub struct MemoryObjects {
 
 #[async_trait]
 impl Objects for MemoryObjects {
-    async fn put(&self, bytes: &[u8]) -> Result<Digest, PortError> {
-        self.fuse.point("before put").await;
-        let digest = Digest::of(bytes);
-        self.world.change(|all| drop(all.objects.insert(digest.to_string(), bytes.to_vec())));
-        self.fuse.point("after put").await;
-        Ok(digest)
+    async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError> {
+        let mut kept = Vec::new();
+        for bytes in all {
+            self.fuse.point("before put").await;
+            let digest = Digest::of(&bytes);
+            self.world.change(|all| drop(all.objects.insert(digest.to_string(), bytes)));
+            self.fuse.point("after put").await;
+            kept.push(Ok(digest));
+        }
+        Ok(kept)
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PortError> {

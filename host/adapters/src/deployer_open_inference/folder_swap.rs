@@ -178,11 +178,22 @@ impl Swap<'_> {
             folder::remove(&self.dir, &self.paths.previous).map_err(self.failed("clean up beside"))?;
             self.fill_next(content)?;
             self.still_wanted()?;
-            self.write(&note)?;
+            self.note(&note)?;
+            self.flush_next().map_err(self.failed("write beside"))?;
             self.swap_in().map_err(self.failed("swap"))?;
         }
         note.phase = Phase::Placed;
-        self.write(&note)
+        self.note(&note)
+    }
+
+    /// What is about to be swapped in must be whole after a power cut, and the note must tell of it. The swap itself is flushed when the server has
+    /// loaded it: a power cut before that ends the server too, and leaves one folder or the other.
+    fn flush_next(&self) -> io::Result<()> {
+        let Paths { next, note, .. } = self.paths;
+        folder::flush(
+            &self.dir,
+            &[folder::tree(&self.dir, next)?, vec![note.clone(), ".".to_owned()]].concat(),
+        )
     }
 
     fn fill_next(&self, content: &Content) -> Result<(), PortError> {
@@ -221,7 +232,7 @@ impl Swap<'_> {
             self.dir.rename(name, &self.dir, previous)?;
             self.dir.rename(next, &self.dir, name)?;
         }
-        folder::sync(&self.dir)
+        Ok(())
     }
 
     fn put_back(&self) -> Result<(), PortError> {
@@ -262,7 +273,9 @@ impl Swap<'_> {
     fn settle(&self) -> Result<(), PortError> {
         if let Some(mut note) = self.read_note() {
             note.phase = Phase::Loaded;
-            self.write(&note)?;
+            self.note(&note)?;
+            let all = [self.paths.note.clone(), ".".to_owned()];
+            folder::flush(&self.dir, &all).map_err(self.failed("settle"))?;
         }
         self.clean_up()
     }
@@ -279,6 +292,8 @@ impl Swap<'_> {
         let Paths { name, next, previous, .. } = self.paths;
         let Some(mut note) = self.read_note() else {
             self.clean_up()?;
+            // One that a power cut has torn tells nothing.
+            folder::remove(&self.dir, &self.paths.note).map_err(self.failed("clean up beside"))?;
             return Ok(None);
         };
         match note.phase {
@@ -356,9 +371,18 @@ impl Swap<'_> {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// On disk when this returns.
     fn write(&self, note: &Note) -> Result<(), PortError> {
+        self.note(note)?;
+        let all = [self.paths.note.clone(), ".".to_owned()];
+        folder::flush(&self.dir, &all).map_err(self.failed("write beside"))
+    }
+
+    /// Not flushed.
+    fn note(&self, note: &Note) -> Result<(), PortError> {
         let bytes = serde_json::to_vec(note).unwrap_or_default();
-        folder::write_beside(&self.dir, &self.paths.note, &bytes).map_err(self.failed("write beside"))
+        folder::write_beside_unflushed(&self.dir, &self.paths.note, &bytes)
+            .map_err(self.failed("write beside"))
     }
 
     fn failed(&self, doing: &'static str) -> impl Fn(io::Error) -> PortError {
@@ -369,14 +393,13 @@ impl Swap<'_> {
     }
 }
 
-/// On disk when this returns.
+/// Not flushed.
 fn write_new(into: &Dir, written: &Written) -> io::Result<()> {
     if let Some(parent) = Path::new(&written.path).parent().filter(|parent| *parent != Path::new("")) {
         into.create_dir_all(parent)?;
     }
     let mut file = into.create(&written.path)?;
-    io::Write::write_all(&mut file, written.text.as_bytes())?;
-    file.sync_all()
+    io::Write::write_all(&mut file, written.text.as_bytes())
 }
 
 #[cfg(target_os = "linux")]

@@ -64,6 +64,7 @@ pub fn register(root: &Path, mut manifest: Manifest, files: &Path) -> Result<Dig
             &GivenUp::default(),
         )?;
         write_manifest(&version, &manifest)?;
+        folder::flush(&model, &folder::tree(&model, &beside).map_err(failed)?).map_err(failed)?;
         // A folder is only replaced by a rename if it is empty, which a version never is.
         model.rename(&beside, &model, manifest.version.as_str()).map_err(|error| match error.kind() {
             std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists => conflict(),

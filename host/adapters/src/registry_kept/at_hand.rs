@@ -112,7 +112,9 @@ impl ArtefactsAtHand {
             .and_then(|()| self.dir.open_dir(&beside))
             .and_then(|into| files.iter().try_for_each(|file| link_or_copy(from, &into, &file.path)))
             .and_then(|()| self.dir.rename(&beside, &self.dir, digest.to_string()))
-            .and_then(|()| folder::sync(&self.dir));
+            // Every file is checked again before it is used, so the name may be on disk before them.
+            .and_then(|()| folder::tree(&self.dir, &digest.to_string()))
+            .and_then(|all| folder::flush(&self.dir, &[all, vec![".".to_owned()]].concat()));
         match kept {
             Ok(()) => self.entries().use_now(*digest, bytes),
             Err(error) => {

@@ -62,7 +62,8 @@ impl KeptList {
                 );
                 return Ok(());
             }
-            folder::write_beside(&dir, &file, &bytes)
+            // On the way of a rollback: one that a power cut has taken is made anew with the next answer.
+            folder::write_beside_unflushed(&dir, &file, &bytes)
                 .map_err(|error| folder::local(error, "cannot keep the registry's list"))?;
             *state.lock().unwrap_or_else(PoisonError::into_inner) = State::Read(Some(now));
             Ok(())

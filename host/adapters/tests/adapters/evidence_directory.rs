@@ -1,8 +1,17 @@
 //! Evidence in a folder.
 
+use std::sync::Arc;
+
+use ripcord_adapters::clock_system::SystemClock;
 use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
 use ripcord_core::digest::Digest;
-use ripcord_ports::{ErrorKind, Objects};
+use ripcord_ports::waiting::{Watch, watched};
+use ripcord_ports::{ErrorKind, Objects, PortError};
+
+/// Keeps one object.
+async fn put(evidence: &DirectoryEvidence, bytes: &[u8]) -> Result<Digest, PortError> {
+    evidence.put(vec![bytes.to_vec()]).await?.remove(0)
+}
 
 #[tokio::test]
 async fn objects_lie_under_their_digest_and_are_checked() {
@@ -10,7 +19,7 @@ async fn objects_lie_under_their_digest_and_are_checked() {
     let evidence =
         DirectoryEvidence::new(DirectoryEvidenceConfig { root: root.path().to_owned(), bytes_max: 100 })
             .unwrap();
-    let digest = evidence.put(b"abc").await.unwrap();
+    let digest = put(&evidence, b"abc").await.unwrap();
     assert_eq!(digest, Digest::of("abc"));
     assert_eq!(evidence.get(&digest).await.unwrap().as_deref(), Some(&b"abc"[..]));
     assert_eq!(evidence.get(&Digest::of("other")).await.unwrap(), None);
@@ -18,15 +27,33 @@ async fn objects_lie_under_their_digest_and_are_checked() {
     let text = digest.to_string();
     let path = root.path().join(&text[..2]).join(&text);
     let written = path.metadata().unwrap().modified().unwrap();
-    evidence.put(b"abc").await.unwrap();
+    put(&evidence, b"abc").await.unwrap();
     assert_eq!(path.metadata().unwrap().modified().unwrap(), written, "what is there is not written again");
 
     std::fs::write(&path, "abd").unwrap();
-    for error in [evidence.get(&digest).await.unwrap_err(), evidence.put(b"abc").await.unwrap_err()] {
-        assert_eq!(error.kind, ErrorKind::WrongDigest);
-        assert!(error.to_string().contains(&text), "{error}");
+    let error = evidence.get(&digest).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::WrongDigest);
+    assert!(error.to_string().contains(&text), "{error}");
+    put(&evidence, b"abc").await.unwrap();
+    assert_eq!(evidence.get(&digest).await.unwrap().as_deref(), Some(&b"abc"[..]), "it is whole again");
+    assert_eq!(put(&evidence, &[0; 101]).await.unwrap_err().kind, ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn all_pieces_of_one_incident_wait_for_the_disk_once_and_one_that_fails_fails_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let config = DirectoryEvidenceConfig { root: root.path().to_owned(), bytes_max: 100 };
+    let evidence = DirectoryEvidence::new(config).unwrap();
+    let watch = Arc::new(Watch::new(Arc::new(SystemClock::default())));
+    let pieces: Vec<Vec<u8>> = vec![b"live".to_vec(), vec![0; 101], b"log".to_vec(), b"facts".to_vec()];
+    let kept = watched(watch.clone(), evidence.put(pieces.clone())).await.unwrap();
+    assert_eq!(watch.flushes(), 1);
+    assert_eq!(kept.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+    for (piece, digest) in
+        pieces.iter().zip(&kept).filter_map(|(piece, kept)| Some((piece, kept.as_ref().ok()?)))
+    {
+        assert_eq!(evidence.get(digest).await.unwrap().as_deref(), Some(piece.as_slice()));
     }
-    assert_eq!(evidence.put(&[0; 101]).await.unwrap_err().kind, ErrorKind::TooLarge);
 }
 
 #[tokio::test]
@@ -37,7 +64,7 @@ async fn the_same_object_from_many_sides_at_once_is_whole() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let evidence = evidence.clone();
-        tasks.spawn(async move { evidence.put(&vec![7; 300_000]).await.unwrap() });
+        tasks.spawn(async move { put(&evidence, &vec![7; 300_000]).await.unwrap() });
     }
     let digests = tasks.join_all().await;
     assert_eq!(evidence.get(&digests[0]).await.unwrap().unwrap().len(), 300_000);
@@ -48,6 +75,6 @@ async fn the_same_object_from_many_sides_at_once_is_whole() {
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_an_error() {
     let config = DirectoryEvidenceConfig { root: "/no/such/folder".into(), bytes_max: 100 };
-    let error = DirectoryEvidence::new(config).unwrap().put(b"x").await.unwrap_err();
+    let error = put(&DirectoryEvidence::new(config).unwrap(), b"x").await.unwrap_err();
     assert!(error.to_string().contains("/no/such/folder"), "{error}");
 }

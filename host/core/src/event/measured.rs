@@ -13,7 +13,7 @@ pub struct Measured {
     pub incident: IncidentId,
     /// How much of it this host has seen.
     pub seen: Seen,
-    /// From the alert, or a person's pull, until the read-back that shows the target was on disk.
+    /// From the alert, or a person's pull, until the read-back that shows the target was in the journal.
     pub total: Micros,
     /// At least one call to another system was under way.
     pub systems: Micros,
@@ -29,6 +29,9 @@ pub struct Measured {
     pub own: Micros,
     /// Parts of the own share; what is not named is the rest.
     pub own_parts: Vec<Portion>,
+    /// How often the disk was waited for until what was written was on it. Files that are flushed side by side count once.
+    #[serde(with = "crate::time::text_u64")]
+    pub flushes: u64,
 }
 
 /// How much a host has seen of what it measured.

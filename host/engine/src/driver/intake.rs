@@ -83,7 +83,8 @@ impl Driver {
         if waiting.is_empty() {
             return Ok(Found::Nothing);
         }
-        self.meter.begin(self.host.arrivals.take(&self.setup.name));
+        // The intake has flushed it.
+        self.meter.begin(self.host.arrivals.take(&self.setup.name), 1);
         let signals: Vec<Signal> = waiting.into_iter().map(|stored| stored.signal).collect();
         let batch = group(&self.host.installation, &signals);
         // What was refused is not tried again at once: it would be refused again. A backlog is written first, and then there is a look.

@@ -11,11 +11,12 @@ use ripcord_core::name::IncidentId;
 use ripcord_core::service::{Illegal, Incident, Service};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::store::{Append, KeptSnapshot, StoreError};
+use ripcord_ports::store::{Append, Durability, KeptSnapshot, StoreError};
 use ripcord_ports::waiting::What;
 use tokio::sync::oneshot;
 
 use super::Driver;
+use super::durability::durability;
 use crate::batch::Batch;
 use crate::fold::recover;
 use crate::health::Trouble;
@@ -66,7 +67,7 @@ impl Driver {
             return Err(backlog.why.clone().into());
         }
         if batch.events.iter().any(|event| matches!(event, Event::PullRequested(_))) {
-            self.meter.begin(self.host.arrivals.take(&self.setup.name));
+            self.meter.begin(self.host.arrivals.take(&self.setup.name), 0);
         }
         let appended = self.try_append(batch).await;
         if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
@@ -190,7 +191,9 @@ impl Driver {
                 Err(error) => return Err((StoreError::Failed(error.to_string()).into(), batch)),
             }
         }
+        let durability = durability(&events, &self.service, &next);
         let mut append = Append {
+            durability,
             records,
             blobs: batch.blobs.clone(),
             consumed: batch.consumed.clone(),
@@ -206,6 +209,10 @@ impl Driver {
             return Err((error.into(), batch));
         }
         self.meter.watch.note(What::Own("journal"), since);
+        self.has_tail = durability != Durability::Flushed;
+        if !self.has_tail {
+            self.meter.watch.flushed(1);
+        }
         self.tip = tip;
         self.looked = look;
         self.host.count(&events, &self.service, &next);

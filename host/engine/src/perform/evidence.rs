@@ -1,11 +1,13 @@
 //! Evidence before the shift: within a budget, side by side, and what could not be had is recorded as missing.
 
 use ripcord_core::canonical;
+use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, InProduction};
 use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
 use ripcord_core::target::Window;
+use ripcord_core::terms::EvidenceRule;
 use ripcord_core::time::Millis;
 use ripcord_ports::waiting::own;
 
@@ -22,6 +24,9 @@ use futures_util::future::join_all;
 /// A piece of evidence: its name, and its content or why there is none.
 type Piece = (String, Result<Vec<u8>, String>);
 
+/// The way back needs nothing of the registry, so it waits no longer for what the registry has to say about what is live.
+const REGISTRY: Millis = Millis(250);
+
 /// Meanwhile the planner is asked: it needs nothing of this.
 pub(super) async fn preserve(ctx: &Context, incident: IncidentId) -> Batch {
     plan::think_ahead(ctx);
@@ -32,7 +37,11 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     let budget = ctx.setup.terms.deadlines.evidence;
     let clock = ctx.host.setup.clock.as_ref();
     let began = clock.steady();
-    let late = move || format!("it took longer than {budget}");
+    let late = move || took_longer(budget);
+    let registry = match ctx.setup.terms.evidence {
+        EvidenceRule::BestEffort => budget.min(REGISTRY),
+        EvidenceRule::Required => budget,
+    };
     let boxed = |piece| async move {
         within(clock, budget, piece).await.unwrap_or_else(|| vec![("late".to_owned(), Err(late()))])
     };
@@ -55,20 +64,20 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
             vec![("live".to_owned(), canonical::json(&state).map_err(|error| error.to_string()))];
         // What is left of the budget.
         let left = Millis((began + budget).0.saturating_sub(clock.steady().0));
-        pieces.extend(within(clock, left, manifests(ctx, &state)).await.unwrap_or_default());
+        pieces.extend(manifests(ctx, &state, left.min(registry)).await);
         (state, fact, pieces)
     };
     let golden = async { within(clock, budget, golden_facts(ctx)).await.unwrap_or_default() };
-    let named_there =
-        async { within(clock, budget, promotion::read(ctx)).await.unwrap_or_else(|| Err(late())) };
+    let named_there = async {
+        within(clock, registry, promotion::read(ctx)).await.unwrap_or_else(|| Err(took_longer(registry)))
+    };
     let (log, reason, (state, live, mut pieces), golden, in_production) =
         tokio::join!(log, reason, before, golden, named_there);
     pieces.extend(log);
     pieces.extend(reason);
     let facts: Vec<Fact> = live.into_iter().chain(golden).collect();
     let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
-    let kept = join_all(pieces.into_iter().map(|piece| keep(ctx, piece))).await;
-    for (name, kept) in kept {
+    for (name, kept) in keep(ctx, pieces).await {
         match kept {
             Ok((digest, bytes)) => items.push(EvidenceItem { name, digest, bytes }),
             Err(reason) => missing.push(EvidenceGap { name, reason: batch.text(reason) }),
@@ -84,6 +93,10 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     batch.with(Event::EvidencePreserved(preserved))
 }
 
+fn took_longer(limit: Millis) -> String {
+    format!("it took longer than {limit}")
+}
+
 /// Gives a piece that came too late the name it would have had.
 fn named(name: &str, pieces: Vec<Piece>) -> Vec<Piece> {
     pieces
@@ -92,17 +105,25 @@ fn named(name: &str, pieces: Vec<Piece>) -> Vec<Piece> {
         .collect()
 }
 
-async fn keep(
-    ctx: &Context,
-    (name, piece): Piece,
-) -> (String, Result<(ripcord_core::digest::Digest, u64), String>) {
-    let kept = match piece {
-        Ok(bytes) => own("evidence", ctx.host.setup.evidence.put(&bytes))
-            .await
-            .map(|digest| (digest, bytes.len() as u64)),
-        Err(reason) => return (name, Err(reason)),
-    };
-    (name, kept.map_err(|error| error.to_string()))
+/// Keeps all at once: together they wait for the disk about as long as one.
+async fn keep(ctx: &Context, pieces: Vec<Piece>) -> Vec<(String, Result<(Digest, u64), String>)> {
+    let (mut names, mut all, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, piece) in pieces {
+        match piece {
+            Ok(bytes) => {
+                names.push((name, bytes.len() as u64));
+                all.push(bytes);
+            }
+            Err(reason) => kept.push((name, Err(reason))),
+        }
+    }
+    match own("evidence", ctx.host.setup.evidence.put(all)).await {
+        Ok(digests) => kept.extend(names.into_iter().zip(digests).map(|((name, bytes), digest)| {
+            (name, digest.map(|digest| (digest, bytes)).map_err(|error| error.to_string()))
+        })),
+        Err(error) => kept.extend(names.into_iter().map(|(name, _)| (name, Err(error.to_string())))),
+    }
+    kept
 }
 
 /// The harmful window of the service's request log.
@@ -124,12 +145,14 @@ async fn reason_facts(ctx: &Context) -> Vec<Piece> {
 }
 
 /// The registry's word on every version that is served.
-async fn manifests(ctx: &Context, state: &LiveState) -> Vec<Piece> {
+async fn manifests(ctx: &Context, state: &LiveState, limit: Millis) -> Vec<Piece> {
     let LiveState::Serving(shares) = state else { return Vec::new() };
-    let registry = &ctx.setup.ports.registry;
-    join_all(shares.iter().map(|share| async {
+    let (registry, clock) = (&ctx.setup.ports.registry, ctx.host.setup.clock.as_ref());
+    join_all(shares.iter().map(|share| async move {
         let version = &share.version.version;
-        let manifest = registry.manifest(version).await.map_err(|error| error.to_string());
+        let manifest = within(clock, limit, registry.manifest(version)).await;
+        let manifest = manifest
+            .map_or_else(|| Err(took_longer(limit)), |manifest| manifest.map_err(|error| error.to_string()));
         (format!("manifest-{version}"), manifest)
     }))
     .await

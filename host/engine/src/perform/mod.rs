@@ -6,6 +6,7 @@ mod evidence;
 mod fetch;
 mod fingerprint;
 mod holds;
+mod on_disk;
 mod people;
 mod plan;
 mod preflight;
@@ -22,6 +23,9 @@ use crate::context::Context;
 
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
+    if !on_disk::is_what_led_to(&effect, &ctx).await {
+        return Batch::default();
+    }
     match effect {
         Effect::AskTriggers { up_to } => triggers::ask(&ctx, up_to).await,
         Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,

@@ -263,10 +263,11 @@ async fn draft(
     })
 }
 
-/// Whether there is time left to try again.
+/// Whether the next try still comes before the end of the step.
 fn may_wait(ctx: &Context, incident: &Incident) -> bool {
     let Phase::Planning(waiting) = incident.phase else { return false };
-    ctx.now() < waiting.since + ctx.setup.terms.deadlines.planning
+    let end = waiting.since + ctx.setup.terms.deadlines.planning;
+    waiting.later(ctx.now()).due_at.is_some_and(|next| next < end)
 }
 
 /// The target with its digest: the one that was pinned here, else the registry's.

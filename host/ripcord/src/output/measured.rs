@@ -3,7 +3,7 @@
 use ripcord_core::event::{Measured, Portion, Seen};
 use ripcord_core::time::Micros;
 
-/// Such as `from alert to restored answer 74 ms: systems 65 ms (MLflow 40 ms, model server 25 ms), Ripcord 9.0 ms (journal 4.1 ms)`.
+/// Such as `from alert to restored answer 74 ms: systems 65 ms (MLflow 40 ms, model server 25 ms), Ripcord 9.0 ms (journal 4.1 ms); the disk was waited for 5 times`.
 pub fn sentence(measured: &Measured) -> String {
     let parts = [
         ("systems", measured.systems, &measured.each_system[..]),
@@ -21,7 +21,13 @@ pub fn sentence(measured: &Measured) -> String {
         Seen::Whole => "",
         Seen::Part => "; not the whole: the host was started in the middle",
     };
-    format!("from alert to restored answer {}: {}{seen}", measured.total, said.join(", "))
+    let flushes = measured.flushes;
+    let times = if flushes == 1 { "time" } else { "times" };
+    format!(
+        "from alert to restored answer {}: {}; the disk was waited for {flushes} {times}{seen}",
+        measured.total,
+        said.join(", ")
+    )
 }
 
 fn brackets(each: &[Portion], whole: Micros) -> String {
@@ -54,6 +60,7 @@ mod tests {
             pauses: Micros(0),
             own: Micros(9_100),
             own_parts: vec![portion("journal", 4_000), portion("policies", 1_250)],
+            flushes: 6,
         }
     }
 
@@ -62,7 +69,7 @@ mod tests {
         assert_eq!(
             sentence(&measured()),
             "from alert to restored answer 74 ms: systems 65 ms (MLflow 40 ms, model server 30 ms; calls overlap), \
-             Ripcord 9.1 ms (journal 4.0 ms, policies 1.2 ms)"
+             Ripcord 9.1 ms (journal 4.0 ms, policies 1.2 ms); the disk was waited for 6 times"
         );
     }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ripcord_core::journal::Tip;
-use ripcord_ports::store::{Store, StoreError};
+use ripcord_ports::store::{Append, Durability, Store, StoreError};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
@@ -12,7 +12,7 @@ use super::{folder, open};
 use crate::conformance::{append, service};
 use crate::error::{Fault, refused};
 use crate::file::{self, Claim, Options};
-use crate::writer::Writer;
+use crate::writer::{Kind, Writer};
 use crate::{migrate, projections};
 
 fn start(path: &std::path::Path, options: Options) -> Writer {
@@ -40,7 +40,7 @@ async fn held_up(
     let (started, begun) = tokio::sync::oneshot::channel();
     let (first, mut started) = (writer.clone(), Some(started));
     calls.spawn(async move {
-        let outcome = first.run(false, move |_| {
+        let outcome = first.run(Kind::FLUSHED, move |_| {
             if let Some(started) = started.take() {
                 started.send(()).expect("the test waits");
             }
@@ -53,7 +53,7 @@ async fn held_up(
         let (writer, path) = (writer.clone(), path.to_owned());
         calls.spawn(async move {
             let outcome = writer
-                .run(false, move |connection| {
+                .run(Kind::FLUSHED, move |connection| {
                     projections::set_note(connection, &format!("note-{number}"), b"")?;
                     if fails(number) {
                         return Err(refused("told to").into());
@@ -127,11 +127,79 @@ async fn closing_finishes_what_waits() {
     assert_eq!(open(&path).services().await.expect("lists").len(), 40);
 }
 
+/// Whether the transaction that `connection` is in will be flushed.
+fn flushes(connection: &Connection) -> Result<bool, Fault> {
+    let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    Ok(level >= 2)
+}
+
+#[tokio::test]
+async fn what_may_wait_for_the_next_flush_is_not_flushed_and_everything_else_is() {
+    let (path, _folder) = folder();
+    let writer = start(&path, Options::default());
+    assert!(writer.has_tail(), "nobody knows what the writer before has flushed");
+    let later = Kind::Plain(Durability::WithTheNext);
+    for (kind, flushed) in
+        [(Kind::FLUSHED, true), (later, false), (later, false), (Kind::Scrubbing, true), (later, false)]
+    {
+        let number = if flushed { "flushed" } else { "later" };
+        let wrote = writer.run(kind, move |connection| {
+            projections::set_note(connection, number, b"")?;
+            flushes(connection)
+        });
+        assert_eq!(wrote.await.expect("writes"), flushed, "{kind:?}");
+        assert_eq!(writer.has_tail(), !flushed, "{kind:?}");
+    }
+    writer.close().await.expect("closes");
+}
+
+#[tokio::test]
+async fn one_that_must_be_flushed_takes_its_whole_group_along() {
+    let (path, _folder) = folder();
+    let writer = std::sync::Arc::new(start(&path, Options::default()));
+    let (release, gate) = mpsc::channel::<()>();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let (held, mut started) = (writer.clone(), Some(started));
+    let mut calls = JoinSet::new();
+    calls.spawn(async move {
+        let work = move |_: &Connection| {
+            if let Some(started) = started.take() {
+                started.send(()).expect("the test waits");
+            }
+            Ok(gate.recv().is_ok())
+        };
+        held.run(Kind::FLUSHED, work).await.expect("is let go")
+    });
+    begun.await.expect("starts, alone in its group");
+    for kind in [Kind::Plain(Durability::WithTheNext), Kind::FLUSHED, Kind::Plain(Durability::WithTheNext)] {
+        let writer = writer.clone();
+        calls.spawn(async move { writer.run(kind, flushes).await.expect("writes") });
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    release.send(()).expect("it waits");
+    assert!(calls.join_all().await.into_iter().all(|flushed| flushed));
+    assert!(!writer.has_tail());
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_the_disk_only_where_something_is_not_on_it() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let name = service("fraud-api");
+    let first = store.append(append(&name, Tip::START, 1)).await.expect("appends");
+    assert!(!store.flush().await.expect("flushes"), "an append is flushed unless it says otherwise");
+    let later = Append { durability: Durability::WithTheNext, ..append(&name, first, 1) };
+    store.append(later).await.expect("appends");
+    assert_eq!(store.journal(&name, 0, 10).await.expect("reads").len(), 2, "readers see it");
+    assert!(store.flush().await.expect("flushes"));
+    assert!(!store.flush().await.expect("flushes"), "once");
+}
+
 #[tokio::test]
 async fn a_caller_that_goes_away_takes_nothing_with_it() {
     let (path, _folder) = folder();
     let writer = start(&path, Options::default());
-    let slow = writer.run(false, |connection| {
+    let slow = writer.run(Kind::FLUSHED, |connection| {
         std::thread::sleep(Duration::from_millis(100));
         projections::set_note(connection, "slow", b"")
     });
@@ -146,15 +214,16 @@ async fn when_the_writer_dies_everyone_is_told() {
     let writer = std::sync::Arc::new(start(&path, Options::default()));
     let mut calls = JoinSet::new();
     let dies = writer.clone();
-    calls.spawn(async move { dies.run(false, |_| -> Result<(), Fault> { panic!("a defect") }).await });
+    calls
+        .spawn(async move { dies.run(Kind::FLUSHED, |_| -> Result<(), Fault> { panic!("a defect") }).await });
     for _ in 0..10 {
         let writer = writer.clone();
-        calls.spawn(async move { writer.run(false, |connection| notes(connection).map(drop)).await });
+        calls.spawn(async move { writer.run(Kind::FLUSHED, |connection| notes(connection).map(drop)).await });
     }
     let outcomes =
         tokio::time::timeout(Duration::from_secs(20), calls.join_all()).await.expect("nobody hangs");
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
-    let later = writer.run(false, |connection| notes(connection).map(drop));
+    let later = writer.run(Kind::FLUSHED, |connection| notes(connection).map(drop));
     tokio::time::timeout(Duration::from_secs(20), later).await.expect("does not hang").expect_err("is dead");
     writer.close().await.expect_err("says that it broke off");
     drop(writer);

@@ -151,6 +151,14 @@ fn crashes() -> Vec<Crash> {
             rig.put(".m.ripcord-next", "new");
             rig.note(Phase::Placing, Folder);
         }),
+        ("before the exchange, after a power cut that tore the note", |rig| {
+            rig.put(".m.ripcord-next", "new");
+            std::fs::write(rig.path(".m.ripcord.json"), "").unwrap();
+        }),
+        ("in place, after a power cut that took the swap and left the note", |rig| {
+            rig.put(".m.ripcord-next", "new");
+            rig.note(Phase::Placed, Folder);
+        }),
         ("after the exchange", |rig| {
             rig.put("m", "new");
             rig.put(".m.ripcord-next", "old");
@@ -201,6 +209,18 @@ fn after_a_crash_the_same_order_ends_with_the_new_folder_and_the_old_one_kept() 
         rig.swap(|swap| swap.settle());
         assert_eq!(rig.names(), [".m.ripcord.json", "m"], "{moment}");
     });
+}
+
+#[test]
+fn a_swap_waits_for_the_disk_twice_however_many_files_there_are() {
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        let before = crate::file_work::flushes();
+        rig.place("new");
+        assert_eq!(crate::file_work::flushes() - before, 1, "{kind:?}: what is swapped in is whole");
+        rig.swap(|swap| swap.settle());
+        assert_eq!(crate::file_work::flushes() - before, 2, "{kind:?}: what is in place stays");
+    }
 }
 
 #[test]

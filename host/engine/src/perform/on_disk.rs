@@ -1,0 +1,60 @@
+//! What is on disk before an effect that others see: appends that a power cut may take are flushed first.
+
+use ripcord_core::effect::Effect;
+
+use crate::context::Context;
+
+/// What an effect needs of the disk before it is performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rests {
+    /// Nothing: it only looks, or what it leaves behind is found again, or it writes its own intent.
+    OnNothing,
+    /// What led to it must be on disk, since others see it.
+    OnTheDisk,
+    /// The same where the disk takes anything: people are told of a full disk, too.
+    OnTheDiskIfItCan,
+}
+
+fn rests(effect: &Effect, ctx: &Context) -> Rests {
+    match effect {
+        Effect::Announce(_) if ctx.host.setup.notifiers.is_empty() => Rests::OnNothing,
+        Effect::Announce(_) => Rests::OnTheDiskIfItCan,
+        Effect::MarkHold { .. } | Effect::Promote { .. } | Effect::ClearCandidate => Rests::OnTheDisk,
+        // An intent that is appended takes along all that was appended before it.
+        Effect::Preflight { .. } | Effect::Shift { .. } => Rests::OnNothing,
+        // It has the key of the order that is on disk.
+        Effect::Repeat { .. } => Rests::OnNothing,
+        Effect::AskTriggers { .. }
+        | Effect::Preserve { .. }
+        | Effect::Plan { .. }
+        | Effect::AskApprovals { .. }
+        | Effect::Stage { .. }
+        | Effect::Guard { .. }
+        | Effect::Probe { .. }
+        | Effect::ReadBack { .. }
+        | Effect::Verify { .. }
+        | Effect::WatchProduction { .. }
+        | Effect::Examine { .. }
+        | Effect::Fingerprint { .. }
+        | Effect::Pin { .. }
+        | Effect::WakeAt(_) => Rests::OnNothing,
+    }
+}
+
+/// Flushes what led to an effect where that must be on disk; false if the effect must not be performed.
+pub(super) async fn is_what_led_to(effect: &Effect, ctx: &Context) -> bool {
+    let rests = rests(effect, ctx);
+    if !ctx.has_tail || rests == Rests::OnNothing {
+        return true;
+    }
+    match ctx.host.setup.store.flush().await {
+        Ok(flushed) => {
+            ctx.watch.flushed(u64::from(flushed));
+            true
+        }
+        Err(error) => {
+            tracing::error!(service = %ctx.service.name, %error, "what was written last cannot be flushed");
+            rests == Rests::OnTheDiskIfItCan
+        }
+    }
+}

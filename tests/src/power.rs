@@ -1,0 +1,62 @@
+//! A power cut: what was written and not flushed is gone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The files of the store that outlive a power cut.
+const FILES: [&str; 3] = ["ripcord.db", "ripcord.db-wal", "installation-of-ripcord.db"];
+
+/// Keeps what the disk would have kept: a copy of the store's files after each write that was flushed.
+#[derive(Debug, Clone, Default)]
+pub struct Power {
+    copies: Option<Arc<Copies>>,
+    flushes: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Copies {
+    store: PathBuf,
+    kept: tempfile::TempDir,
+}
+
+impl Power {
+    /// Of the store in `folder`. Costs a copy with each flush.
+    pub fn that_can_be_cut(folder: &Path) -> Self {
+        let kept = tempfile::tempdir().expect("a folder");
+        let copies = Copies { store: folder.to_owned(), kept };
+        Self { copies: Some(Arc::new(copies)), flushes: Arc::default() }
+    }
+
+    /// The store has flushed all that was written so far.
+    pub(crate) fn flushed(&self) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        if let Some(copies) = &self.copies {
+            replace(&copies.store, copies.kept.path());
+        }
+    }
+
+    /// How often hosts have waited for the store's disk.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::SeqCst)
+    }
+
+    /// What was not flushed is gone. No host runs.
+    pub fn cut(&self) {
+        let copies = self.copies.as_ref().expect("the power can be cut");
+        // The index of the write-ahead log is memory.
+        drop(fs::remove_file(copies.store.join("ripcord.db-shm")));
+        replace(copies.kept.path(), &copies.store);
+    }
+}
+
+fn replace(from: &Path, to: &Path) {
+    for name in FILES {
+        drop(fs::remove_file(to.join(name)));
+        let there = from.join(name).exists();
+        if there {
+            fs::copy(from.join(name), to.join(name)).expect("copies");
+        }
+    }
+}
