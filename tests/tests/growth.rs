@@ -208,7 +208,11 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     let incident = IncidentId::numbered(&service, 1);
     let replayed = async || {
         let report = replay::replay(host.store.as_ref(), policies::sandbox(), None).await.unwrap();
-        (report.same(), report.open())
+        let pruned = report.decisions.iter().filter_map(|decision| match &decision.result {
+            replay::Result::RecordingPruned(class) => Some((decision.incident.clone(), *class)),
+            _ => None,
+        });
+        (report.same(), pruned.collect::<Vec<_>>())
     };
     let (all, _) = replayed().await;
     let view = host.view(&service).await;
@@ -222,8 +226,9 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     assert!(report.pieces[&Class::Decisions] >= 1, "{report:?}");
     assert_eq!(report.pieces[&Class::Incidents], 0, "{report:?}");
     let (same, pruned) = replayed().await;
-    assert!(pruned >= 1, "the decision that changed nothing is told as erased");
-    assert_eq!(same + pruned, all);
+    assert!(!pruned.is_empty(), "the decision that changed nothing is told as pruned");
+    assert!(pruned.iter().all(|one| *one == (None, Class::Decisions)), "{pruned:?}");
+    assert_eq!(same + pruned.len(), all);
     let again = host.view(&service).await;
     assert_eq!(again.cause, view.cause, "the incident is told as before");
     assert_eq!(host.engine.prune().await.pieces.values().sum::<u64>(), 0, "nothing goes twice");
@@ -240,6 +245,9 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     lab.clock.advance(past(Class::Incidents));
     let report = host.engine.prune().await;
     assert!(report.pieces[&Class::Incidents] > 0 && report.pieces[&Class::Evidence] > 0, "{report:?}");
+    let (same, pruned) = replayed().await;
+    assert_eq!((same, pruned.len()), (0, all));
+    assert!(pruned.contains(&(Some(incident), Class::Incidents)), "{pruned:?}");
     let bare = host.view(&service).await;
     assert_eq!((&bare.plan, &bare.outcome), (&None, &Outcome::RolledBack));
     // Its hold stands, and says why for as long.

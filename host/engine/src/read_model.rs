@@ -143,9 +143,13 @@ fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
         | Event::Adopted(_)
         | Event::IncidentKept(_)
         | Event::IncidentReleased(_) => Some(Class::Incidents),
-        _ if incident.is_some() => Some(Class::Incidents),
-        _ => Some(Class::Decisions),
+        _ => Some(class_of_recording(incident)),
     }
+}
+
+/// What the recording of a decision is kept for.
+pub(crate) const fn class_of_recording(incident: Option<&IncidentId>) -> Class {
+    if incident.is_some() { Class::Incidents } else { Class::Decisions }
 }
 
 /// The line of the incident list.
