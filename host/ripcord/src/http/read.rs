@@ -226,7 +226,7 @@ pub(crate) async fn plan(
     app.people.authenticate(&headers)?;
     let view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
     match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan })),
+        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan, expires_at: view.plan_expires_at })),
         _ => Err(Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase))),
     }
 }
