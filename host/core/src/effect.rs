@@ -240,6 +240,7 @@ pub enum Topic {
     ClockBehind,
     ProductionUnread,
     ProductionReadAgain,
+    AnnouncementsLeftOut,
 }
 
 impl Topic {
@@ -274,6 +275,7 @@ impl Topic {
             Self::ClockBehind => "clock-behind",
             Self::ProductionUnread => "production-unread",
             Self::ProductionReadAgain => "production-read-again",
+            Self::AnnouncementsLeftOut => "announcements-left-out",
         }
     }
 }
