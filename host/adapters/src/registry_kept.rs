@@ -20,6 +20,7 @@ use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 
 pub use at_hand::ArtefactsAtHand;
 use list::KeptList;
+pub use list::forget_other_lists;
 
 use crate::file_work::{FileWork, GivenUp};
 
