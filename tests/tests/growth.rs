@@ -1,6 +1,7 @@
 //! Nothing that people or a start wait for grows with the age of a journal; one journal that is damaged harms no other; old content goes, and what is
 //! still needed stays.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use ripcord_core::digest::Digest;
@@ -13,7 +14,7 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError, fold, recover, replay, view};
 use ripcord_ports::Store;
-use ripcord_ports::store::Append;
+use ripcord_ports::store::{Append, Content};
 use ripcord_store::SqliteStore;
 use ripcord_tests::people::{ada, cleo};
 use ripcord_tests::{Fuse, Lab, Spec, check, policies};
@@ -217,9 +218,21 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     let (all, _) = replayed().await;
     let view = host.view(&service).await;
 
-    // Within its age nothing goes.
+    // Within its age nothing goes, but for a component that nobody needs.
+    let of_another_time = host.store.keep_component(b"of another time").await.unwrap();
     let report = host.engine.prune().await;
-    assert_eq!((report.pieces.values().sum::<u64>(), report.failed.len()), (0, 0));
+    assert_eq!((report.pieces.values().sum::<u64>(), report.failed.len(), report.components), (0, 0, 1));
+    assert_eq!(host.store.component(&of_another_time).await.unwrap(), None);
+    let report = replay::replay(host.store.as_ref(), policies::sandbox(), None).await.unwrap();
+    let components: BTreeSet<_> = report.decisions.iter().map(|decision| decision.policy.digest).collect();
+    let needed = async || {
+        let mut uses = 0;
+        for component in &components {
+            uses += host.store.uses(Content::Component(*component)).await.unwrap();
+        }
+        uses
+    };
+    assert!(needed().await >= components.len() as u64, "recordings need what made them");
 
     lab.clock.advance(past(Class::Decisions));
     let report = host.engine.prune().await;
@@ -247,6 +260,11 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     assert!(report.pieces[&Class::Incidents] > 0 && report.pieces[&Class::Evidence] > 0, "{report:?}");
     let (same, pruned) = replayed().await;
     assert_eq!((same, pruned.len()), (0, all));
+    assert_eq!(
+        needed().await,
+        0,
+        "a component that is not configured any more may go with the last recording"
+    );
     assert!(pruned.contains(&(Some(incident), Class::Incidents)), "{pruned:?}");
     let bare = host.view(&service).await;
     assert_eq!((&bare.plan, &bare.outcome), (&None, &Outcome::RolledBack));

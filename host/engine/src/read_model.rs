@@ -82,6 +82,9 @@ impl Derived {
         if let Some(class) = class(event, incident).filter(|_| !decisions_of(event).is_empty()) {
             groups.iter().for_each(|group| add(class, Content::Blob(group.commitment)));
         }
+        for decision in decisions_of(event) {
+            add(class_of_recording(incident), Content::Component(decision.policy.digest));
+        }
         // What an incident was opened with was taken before there was one.
         if before.incident.is_none() && after.incident.is_some() {
             let groups: BTreeSet<_> =

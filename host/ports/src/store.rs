@@ -178,6 +178,8 @@ pub enum Content {
     Blob(Digest),
     /// An object of evidence, outside this store, by its digest.
     Object(Digest),
+    /// The component that made a decision. It is kept for as long as a recording that it can replay.
+    Component(Digest),
 }
 
 /// Which uses are over.
@@ -301,6 +303,9 @@ pub trait Store: Send + Sync {
 
     /// Keeps the bytes of a policy, so that its decisions can be replayed.
     async fn keep_component(&self, bytes: &[u8]) -> Result<Digest, StoreError>;
+
+    /// Forgets the components that no record needs any more ([`Content::Component`]), but for those in `spared`. How many.
+    async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError>;
 
     /// The bytes of a policy.
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;

@@ -59,13 +59,13 @@ CREATE TRIGGER erased_stay_erased BEFORE DELETE ON erased
 BEGIN SELECT RAISE(ABORT, 'what was erased stays erased'); END;
 
 -- Which records need which content, for what and since when: what of old content may go. Derived from the journals. `place` is 0 for a blob of
--- this store, 1 for an object of evidence.
+-- this store, 1 for an object of evidence, 2 for the component that made a decision.
 CREATE TABLE uses (
     service  INTEGER NOT NULL,
     class    TEXT NOT NULL,
     at       INTEGER NOT NULL,
     number   INTEGER NOT NULL,
-    place    INTEGER NOT NULL CHECK (place IN (0, 1)),
+    place    INTEGER NOT NULL CHECK (place IN (0, 1, 2)),
     digest   BLOB NOT NULL CHECK (length(digest) = 32),
     incident TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (service, class, at, number, place, digest)

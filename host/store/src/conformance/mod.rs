@@ -57,6 +57,7 @@ macro_rules! store_conformance {
             content::incidents_are_listed_newest_first
             content::an_incident_belongs_to_the_service_that_appends
             content::components_are_kept_by_digest
+            content::components_go_with_their_last_use
             content::notes_are_set_and_replaced
             content::the_installation_stays_the_same
         }

@@ -307,6 +307,18 @@ impl Disk {
         digest
     }
 
+    /// Forgets the components that no record needs, but for those in `spared`.
+    pub fn forget_components(&self, spared: &[Digest]) -> u64 {
+        let mut content = self.content();
+        let (all, needed) = (content.components.len(), content.uses.clone());
+        let is_needed = |digest: &Digest| {
+            spared.contains(digest)
+                || needed.iter().any(|(_, used)| used.content == store::Content::Component(*digest))
+        };
+        content.components.retain(|digest, _| is_needed(digest));
+        (all - content.components.len()) as u64
+    }
+
     /// The bytes of a policy.
     pub fn component(&self, digest: &Digest) -> Option<Vec<u8>> {
         self.content().components.get(digest).cloned()
