@@ -81,9 +81,18 @@ CREATE TABLE signals (
     dedupe_key  BLOB NOT NULL CHECK (length(dedupe_key) = 32),
     received_at INTEGER NOT NULL,
     times       INTEGER NOT NULL DEFAULT 1,
+    sender      BLOB,
     consumed    INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1)),
     body        TEXT NOT NULL
 ) STRICT;
+-- Other senders that said the same; see `Turn` in the ports.
+CREATE TABLE said (
+    position INTEGER NOT NULL,
+    sender   BLOB NOT NULL CHECK (length(sender) = 32),
+    PRIMARY KEY (position, sender)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER senders_are_forgotten_with_the_signal AFTER DELETE ON signals
+BEGIN DELETE FROM said WHERE position = OLD.position; END;
 CREATE INDEX signals_by_dedupe_key ON signals (dedupe_key, received_at);
 CREATE INDEX signals_waiting ON signals (service, position) WHERE consumed = 0;
 CREATE INDEX signals_by_age ON signals (received_at);
