@@ -55,7 +55,7 @@ fn read(root: &Dir, digest: &Digest, bytes_max: u64) -> Result<Option<Vec<u8>>, 
     };
     let found = Digest::of(&bytes);
     if found != *digest {
-        return Err(PortError::new(
+        return Err(PortError::not_applied(
             ErrorKind::WrongDigest,
             format!(
                 "the evidence `{shelf}/{name}` was changed or damaged: its content has the digest {found}"
@@ -79,7 +79,7 @@ impl Objects for DirectoryEvidence {
         let (config, bytes) = (self.config.clone(), bytes.to_vec());
         let work = move |_: &GivenUp| {
             if bytes.len() as u64 > config.bytes_max {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::TooLarge,
                     format!(
                         "evidence of {} bytes is more than the limit of {}",

@@ -67,7 +67,8 @@ impl FileWork {
         });
         working.await.unwrap_or_else(|failed| {
             let text = format!("file work was ended early: {failed}; see the log");
-            Err(PortError::new(ErrorKind::Local, text))
+            // It ended in the middle of whatever it did.
+            Err(PortError::unknown(ErrorKind::Local, text))
         })
     }
 }
@@ -125,6 +126,13 @@ mod tests {
             Ok(given_up.check().is_err())
         };
         (go, begun, work)
+    }
+
+    #[tokio::test]
+    async fn what_ended_in_the_middle_may_have_been_done() {
+        let broken = |_: &GivenUp| -> Result<(), PortError> { panic!("as a bug would") };
+        let error = FileWork::new("a folder").run(broken).await.unwrap_err();
+        assert_eq!(error.applied, ripcord_ports::Applied::Unknown, "{error}");
     }
 
     #[tokio::test]

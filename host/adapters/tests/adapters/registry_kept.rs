@@ -40,7 +40,7 @@ impl Switched {
         let away = *self.away.lock().unwrap();
         match away {
             Away::Here => Ok(()),
-            Away::Refuses(kind) => Err(PortError::new(kind, "the registry is away")),
+            Away::Refuses(kind) => Err(PortError::not_applied(kind, "the registry is away")),
             Away::Hangs => std::future::pending().await,
         }
     }
