@@ -206,6 +206,7 @@ pub fn alert(lab: &Lab, service: &ServiceName, id: &str, rule: &str, status: Sig
         service: Some(service.clone()),
         dedupe_key: Digest::of(format!("{service} {id}")),
         dedupe_window: Millis::hours(24),
+        turn: None,
         signal,
     }
 }

@@ -260,6 +260,10 @@ impl Store for MortalStore {
         self.store.keep_component(bytes).await
     }
 
+    async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError> {
+        self.store.forget_components(spared).await
+    }
+
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.component(digest).await
     }

@@ -1,6 +1,7 @@
 //! Nothing that people or a start wait for grows with the age of a journal; one journal that is damaged harms no other; old content goes, and what is
 //! still needed stays.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use ripcord_core::digest::Digest;
@@ -13,7 +14,7 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError, fold, recover, replay, view};
 use ripcord_ports::Store;
-use ripcord_ports::store::Append;
+use ripcord_ports::store::{Append, Content};
 use ripcord_store::SqliteStore;
 use ripcord_tests::people::{ada, cleo};
 use ripcord_tests::{Fuse, Lab, Spec, check, policies};
@@ -208,22 +209,39 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     let incident = IncidentId::numbered(&service, 1);
     let replayed = async || {
         let report = replay::replay(host.store.as_ref(), policies::sandbox(), None).await.unwrap();
-        (report.same(), report.open())
+        let pruned = report.decisions.iter().filter_map(|decision| match &decision.result {
+            replay::Result::RecordingPruned(class) => Some((decision.incident.clone(), *class)),
+            _ => None,
+        });
+        (report.same(), pruned.collect::<Vec<_>>())
     };
     let (all, _) = replayed().await;
     let view = host.view(&service).await;
 
-    // Within its age nothing goes.
+    // Within its age nothing goes, but for a component that nobody needs.
+    let of_another_time = host.store.keep_component(b"of another time").await.unwrap();
     let report = host.engine.prune().await;
-    assert_eq!((report.pieces.values().sum::<u64>(), report.failed.len()), (0, 0));
+    assert_eq!((report.pieces.values().sum::<u64>(), report.failed.len(), report.components), (0, 0, 1));
+    assert_eq!(host.store.component(&of_another_time).await.unwrap(), None);
+    let report = replay::replay(host.store.as_ref(), policies::sandbox(), None).await.unwrap();
+    let components: BTreeSet<_> = report.decisions.iter().map(|decision| decision.policy.digest).collect();
+    let needed = async || {
+        let mut uses = 0;
+        for component in &components {
+            uses += host.store.uses(Content::Component(*component)).await.unwrap();
+        }
+        uses
+    };
+    assert!(needed().await >= components.len() as u64, "recordings need what made them");
 
     lab.clock.advance(past(Class::Decisions));
     let report = host.engine.prune().await;
     assert!(report.pieces[&Class::Decisions] >= 1, "{report:?}");
     assert_eq!(report.pieces[&Class::Incidents], 0, "{report:?}");
     let (same, pruned) = replayed().await;
-    assert!(pruned >= 1, "the decision that changed nothing is told as erased");
-    assert_eq!(same + pruned, all);
+    assert!(!pruned.is_empty(), "the decision that changed nothing is told as pruned");
+    assert!(pruned.iter().all(|one| *one == (None, Class::Decisions)), "{pruned:?}");
+    assert_eq!(same + pruned.len(), all);
     let again = host.view(&service).await;
     assert_eq!(again.cause, view.cause, "the incident is told as before");
     assert_eq!(host.engine.prune().await.pieces.values().sum::<u64>(), 0, "nothing goes twice");
@@ -240,6 +258,14 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     lab.clock.advance(past(Class::Incidents));
     let report = host.engine.prune().await;
     assert!(report.pieces[&Class::Incidents] > 0 && report.pieces[&Class::Evidence] > 0, "{report:?}");
+    let (same, pruned) = replayed().await;
+    assert_eq!((same, pruned.len()), (0, all));
+    assert_eq!(
+        needed().await,
+        0,
+        "a component that is not configured any more may go with the last recording"
+    );
+    assert!(pruned.contains(&(Some(incident), Class::Incidents)), "{pruned:?}");
     let bare = host.view(&service).await;
     assert_eq!((&bare.plan, &bare.outcome), (&None, &Outcome::RolledBack));
     // Its hold stands, and says why for as long.

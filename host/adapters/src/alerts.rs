@@ -3,6 +3,7 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::Turn;
 
 /// One alert of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct ParsedAlert {
     pub group_key: String,
     /// The same for every delivery of the same change of the same alert, however often and by whatever way it comes.
     pub dedupe_key: Digest,
+    /// Where the same alert may fire again after its end.
+    pub turn: Option<Turn>,
 }
 
 /// One alert of a payload that cannot be judged.

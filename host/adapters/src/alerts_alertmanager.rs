@@ -1,7 +1,8 @@
 //! Webhook payloads of Alertmanager, version 4, as alerts.
 //!
 //! Payloads carry no id and are repeated: by a retry, by `continue: true`, by `repeat_interval`, and together with newer alerts of their
-//! group. So each alert has a dedupe key over what identifies one change of one alert.
+//! group. So each alert has a dedupe key over what identifies one change of one alert. One that was lost sight of ends, and then fires again as the
+//! very same; the members of a cluster and the groups of one member may each send it, late. So it also says who sent it.
 //! `README.md` beside this module says what to configure and what was tried.
 
 use std::collections::{BTreeMap, HashSet};
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::Turn;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -49,6 +51,9 @@ struct Payload<A> {
     org_id: Option<IgnoredAny>,
     #[serde(default)]
     group_key: String,
+    /// Of the Alertmanager: each member of a cluster has its own.
+    #[serde(default, rename = "externalURL")]
+    external_url: String,
     #[serde(default)]
     truncated_alerts: u64,
     alerts: Vec<A>,
@@ -57,6 +62,10 @@ struct Payload<A> {
 impl<A> Payload<A> {
     fn is_known(&self) -> bool {
         is_known(&self.version, self.org_id.is_some())
+    }
+
+    fn sender(&self) -> Digest {
+        Digest::tagged("ripcord alert sender 1", &[self.external_url.as_bytes(), self.group_key.as_bytes()])
     }
 }
 
@@ -92,11 +101,12 @@ pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
 
 /// All alerts of a payload of which each is well.
 fn read_all(payload: Payload<Alert>) -> Option<ParsedPayload> {
+    let sender = payload.sender();
     let Payload { group_key, truncated_alerts, alerts: given, .. } = payload;
     let unread = given.len().saturating_sub(ALERTS_MAX) as u64;
     let (mut seen, mut alerts) = (HashSet::new(), Vec::with_capacity(given.len().min(ALERTS_MAX)));
     for alert in given.into_iter().take(ALERTS_MAX) {
-        let alert = read(alert, &group_key).ok()?;
+        let alert = read(alert, &group_key, sender).ok()?;
         if seen.insert(alert.dedupe_key) {
             alerts.push(alert);
         }
@@ -121,11 +131,12 @@ fn parse_with_care(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     }
     let payload =
         Payload::<Value>::deserialize(whole).map_err(|error| PayloadError::Json(error.to_string()))?;
+    let sender = payload.sender();
     let unread = payload.alerts.len().saturating_sub(ALERTS_MAX) as u64;
     let mut seen = HashSet::new();
     let (mut alerts, mut bad) = (Vec::new(), Vec::new());
     for (index, value) in payload.alerts.into_iter().take(ALERTS_MAX).enumerate() {
-        match read_value(&value, &payload.group_key) {
+        match read_value(&value, &payload.group_key, sender) {
             Ok(alert) if seen.insert(alert.dedupe_key) => alerts.push(alert),
             Ok(_) => {}
             Err(why) => {
@@ -145,9 +156,9 @@ fn parse_with_care(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     })
 }
 
-fn read_value(value: &Value, group_key: &str) -> Result<ParsedAlert, String> {
+fn read_value(value: &Value, group_key: &str, sender: Digest) -> Result<ParsedAlert, String> {
     let alert = Alert::deserialize(value).map_err(|error| format!("is not of the known form: {error}"))?;
-    read(alert, group_key)
+    read(alert, group_key, sender)
 }
 
 fn bad_alert(number: usize, why: String, value: &Value) -> BadAlert {
@@ -158,7 +169,7 @@ fn bad_alert(number: usize, why: String, value: &Value) -> BadAlert {
     BadAlert { number, why, labels: sorted(labels), dedupe_key }
 }
 
-fn read(alert: Alert, group_key: &str) -> Result<ParsedAlert, String> {
+fn read(alert: Alert, group_key: &str, sender: Digest) -> Result<ParsedAlert, String> {
     let rule = alert.labels.get("alertname").filter(|name| !name.is_empty());
     let rule = rule.ok_or("has no label `alertname`")?.clone();
     let status = match alert.status.as_str() {
@@ -183,6 +194,7 @@ fn read(alert: Alert, group_key: &str) -> Result<ParsedAlert, String> {
         .map_or(Severity::Warning, |label| Severity::from(label.value.as_str()));
     Ok(ParsedAlert {
         dedupe_key: dedupe_key(&labels, started_at, status),
+        turn: Some(Turn { other_key: dedupe_key(&labels, started_at, other(status)), sender }),
         rule,
         status,
         severity,
@@ -193,6 +205,13 @@ fn read(alert: Alert, group_key: &str) -> Result<ParsedAlert, String> {
         fingerprint: alert.fingerprint,
         group_key: group_key.to_owned(),
     })
+}
+
+const fn other(status: SignalStatus) -> SignalStatus {
+    match status {
+        SignalStatus::Firing => SignalStatus::Resolved,
+        SignalStatus::Resolved => SignalStatus::Firing,
+    }
 }
 
 fn sorted(labels: BTreeMap<String, String>) -> Vec<Label> {

@@ -163,6 +163,7 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         fingerprint: headers.id.to_owned(),
         group_key: String::new(),
         dedupe_key: Digest::tagged("ripcord mlflow delivery 1", &[headers.id.as_bytes()]),
+        turn: None,
     };
     Ok(ParsedPayload { alerts: vec![alert], ..ParsedPayload::default() })
 }

@@ -101,7 +101,7 @@ fn walk(dir: &Dir, prefix: &str, depth: usize, what: &str, found: &mut Vec<Liste
         let path = format!("{prefix}{name}");
         check_path(&path).map_err(refused)?;
         if found.len() >= FILES_MAX || depth >= DEPTH_MAX {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::TooLarge,
                 format!(
                     "{what} holds more than {FILES_MAX} files, or folders within folders {DEPTH_MAX} deep"
@@ -124,7 +124,7 @@ fn walk(dir: &Dir, prefix: &str, depth: usize, what: &str, found: &mut Vec<Liste
 }
 
 fn refused(message: String) -> PortError {
-    PortError::new(ErrorKind::Local, message)
+    PortError::not_applied(ErrorKind::Local, message)
 }
 
 /// Hashes every file under `dir`, sorted by path.
@@ -150,7 +150,7 @@ pub(crate) fn copy(
 ) -> Result<(), PortError> {
     for file in files {
         check_path(&file.path)
-            .map_err(|why| PortError::new(ErrorKind::BadAnswer, format!("{what}: {why}")))?;
+            .map_err(|why| PortError::not_applied(ErrorKind::BadAnswer, format!("{what}: {why}")))?;
         copy_one(from, into, file, what, given_up)?;
     }
     Ok(())
@@ -165,7 +165,7 @@ fn copy_one(
 ) -> Result<(), PortError> {
     let path = &file.path;
     let source = open_file(from, path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => PortError::new(
+        io::ErrorKind::NotFound => PortError::not_applied(
             ErrorKind::NotFound,
             format!("the file `{path}` of {what} is missing: restore it, or choose another version"),
         ),
@@ -187,7 +187,7 @@ fn copy_one(
     } else {
         return Ok(());
     };
-    Err(PortError::new(
+    Err(PortError::not_applied(
         ErrorKind::WrongDigest,
         format!(
             "the file `{path}` of {what} {difference}: it was changed or damaged; restore it, or choose another version"
@@ -203,7 +203,7 @@ pub(crate) fn pinned(
 ) -> Result<Digest, PortError> {
     let digest = artefact_digest(files);
     match wanted {
-        Some(wanted) if *wanted != digest => Err(PortError::new(
+        Some(wanted) if *wanted != digest => Err(PortError::not_applied(
             ErrorKind::WrongDigest,
             format!(
                 "{what} has the digest {digest} where {wanted} is pinned: it is another artefact under the same name"

@@ -102,7 +102,7 @@ impl Program {
         known: &[&str],
         surroundings: &CommandSurroundings,
     ) -> Result<Self, PortError> {
-        let wrong = |why: String| PortError::new(ErrorKind::Configuration, format!("`{key}` {why}"));
+        let wrong = |why: String| PortError::not_applied(ErrorKind::Configuration, format!("`{key}` {why}"));
         let [name, arguments @ ..] = vector else {
             return Err(wrong("is empty: write the program and its arguments as a list".to_owned()));
         };
@@ -140,7 +140,7 @@ impl Program {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
                 _ => ErrorKind::Configuration,
             };
-            NotRun::NotStarted(PortError::new(
+            NotRun::NotStarted(PortError::not_applied(
                 kind,
                 format!(
                     "{what} cannot be started: {error}; check its path, its rights and the working directory"
@@ -160,40 +160,31 @@ impl Program {
             Ok(Ok(status)) => status,
             Ok(Err(error)) => {
                 group.end().await;
-                return Err(NotRun::Ended(
-                    PortError::new(
-                        ErrorKind::Local,
-                        format!("{what} cannot be waited for: {error}{}", said()),
-                    )
-                    .outcome_unknown(),
-                ));
+                return Err(NotRun::Ended(PortError::unknown(
+                    ErrorKind::Local,
+                    format!("{what} cannot be waited for: {error}{}", said()),
+                )));
             }
             Err(_) => {
                 group.end().await;
-                return Err(NotRun::Ended(
-                    PortError::new(
-                        ErrorKind::TimedOut,
-                        format!("{what} did not end within {deadline} and was ended{}", said()),
-                    )
-                    .outcome_unknown(),
-                ));
+                return Err(NotRun::Ended(PortError::unknown(
+                    ErrorKind::TimedOut,
+                    format!("{what} did not end within {deadline} and was ended{}", said()),
+                )));
             }
         };
         group.ended = true;
         let Some(code) = status.code() else {
-            return Err(NotRun::Ended(
-                PortError::new(ErrorKind::Failed, format!("{what} was ended by {status}{}", said()))
-                    .outcome_unknown(),
-            ));
+            return Err(NotRun::Ended(PortError::unknown(
+                ErrorKind::Failed,
+                format!("{what} was ended by {status}{}", said()),
+            )));
         };
         if output.overflowed {
-            return Err(NotRun::Ended(
-                PortError::new(
-                    ErrorKind::TooLarge,
-                    format!("{what} printed more than {OUTPUT_BYTES_MAX} bytes: have it print less"),
-                )
-                .outcome_unknown(),
-            ));
+            return Err(NotRun::Ended(PortError::unknown(
+                ErrorKind::TooLarge,
+                format!("{what} printed more than {OUTPUT_BYTES_MAX} bytes: have it print less"),
+            )));
         }
         Ok(Ran { what, code, output: output.bytes, errors })
     }
@@ -236,7 +227,7 @@ impl Ran {
         } else {
             format!("and said {}", tail(&self.errors))
         };
-        let error = PortError::new(
+        let error = PortError::not_applied(
             ErrorKind::Failed,
             format!("{} ended with exit code {} {said}", self.what, self.code),
         );
@@ -246,7 +237,7 @@ impl Ran {
     /// What it printed, as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, PortError> {
         serde_json::from_slice(&self.output).map_err(|error| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::BadAnswer,
                 format!(
                     "{} printed what is not the JSON expected here: {}; {error}",

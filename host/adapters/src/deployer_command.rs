@@ -124,7 +124,7 @@ impl CommandDeployer {
     /// Checks the configuration; no program is run.
     pub fn new(config: CommandDeployerConfig, shared: &Shared) -> Result<Self, PortError> {
         if config.live.is_none() && config.effect != EffectClass::Blind {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Configuration,
                 "`live` is missing: configure it, or set `effect` to `blind`, and people are asked after an interruption",
             ));
@@ -156,7 +156,7 @@ impl CommandDeployer {
         };
         let nameless = shares.iter().any(|share| share.configuration.is_none());
         if self.shows.contains(&Shown::Configuration) && nameless {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::BadAnswer,
                 "`live` printed a share without `configuration`, which `shows` says it has: print it, or take it out of `shows`",
             ));
@@ -174,13 +174,14 @@ impl CommandDeployer {
 
     fn values(order: &ShiftOrder) -> Result<BTreeMap<&'static str, String>, PortError> {
         if let Target::Other(name) = &order.target {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
                 format!("the target `{name}` is of a kind that this release does not know"),
             ));
         }
         let target = serde_json::to_string(&order.target).map_err(|error| {
-            PortError::new(ErrorKind::Local, format!("{} has no JSON form", order.target)).caused_by(error)
+            PortError::not_applied(ErrorKind::Local, format!("{} has no JSON form", order.target))
+                .caused_by(error)
         })?;
         let mut values = BTreeMap::from([("key", order.key.clone()), ("target", target)]);
         if let Some(expected) = order.expecting.sole_version() {
@@ -258,7 +259,7 @@ impl CommandDeployer {
 }
 
 fn not_ended() -> PortError {
-    PortError::new(
+    PortError::not_applied(
         ErrorKind::TimedOut,
         "the program `shift` that was started before, or one of its children, has not ended: what became of it shows when it has",
     )
@@ -297,7 +298,7 @@ impl Deployer for CommandDeployer {
         match ran.code {
             0 => Ok(Shifted::Done),
             UNDERWAY => Ok(Shifted::Underway(ran.last_line())),
-            CONFLICT => Err(PortError::new(ErrorKind::Conflict, ran.error().to_string())),
+            CONFLICT => Err(PortError::not_applied(ErrorKind::Conflict, ran.error().to_string())),
             code if REFUSED.contains(&code) => Err(ran.error()),
             _ => Err(ran.error().outcome_unknown()),
         }

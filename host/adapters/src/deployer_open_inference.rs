@@ -98,7 +98,7 @@ impl OpenInferenceDeployer {
         token: Option<Secret>,
         shared: &Shared,
     ) -> Result<Self, PortError> {
-        let wrong = |message: String| PortError::new(ErrorKind::Configuration, message);
+        let wrong = |message: String| PortError::not_applied(ErrorKind::Configuration, message);
         if !(1..=ANSWERS_MAX).contains(&config.answers) {
             return Err(wrong(format!(
                 "`answers` is {}: choose a number from 1 to {ANSWERS_MAX}",
@@ -153,13 +153,13 @@ impl OpenInferenceDeployer {
     /// What is to be placed for `order`.
     fn wanted(&self, order: &ShiftOrder) -> Result<Content, PortError> {
         let Target::Version(version) = &order.target else {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
                 format!("{} cannot be set here: this deployer sets versions", order.target),
             ));
         };
         let staged = order.staged.as_ref().ok_or_else(|| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Local,
                 format!("the artefact of version `{}` is not staged", version.version),
             )
@@ -170,7 +170,7 @@ impl OpenInferenceDeployer {
     /// The staged artefact, if it is that of `version`, with our files for a model called `model`.
     fn content(&self, version: &VersionTarget, model: &str, staged: &Staged) -> Result<Content, PortError> {
         match version.digest {
-            Some(digest) if digest != staged.digest => Err(PortError::new(
+            Some(digest) if digest != staged.digest => Err(PortError::not_applied(
                 ErrorKind::WrongDigest,
                 format!("what is staged has the digest {} and not the plan's {digest}", staged.digest),
             )),
@@ -182,11 +182,10 @@ impl OpenInferenceDeployer {
     async fn never_asked(&self, error: PortError) -> PortError {
         match self.folder.put_back().await {
             Ok(()) => error,
-            Err(failed) => PortError::new(
+            Err(failed) => PortError::unknown(
                 error.kind,
                 format!("{error}; and the old folder could not be put back: {failed}"),
-            )
-            .outcome_unknown(),
+            ),
         }
     }
 
@@ -199,7 +198,7 @@ impl OpenInferenceDeployer {
                     if state.same_identity(&order.expecting)
                         && state.weakest_proof() >= Some(Proof::Answer) =>
                 {
-                    let mut settled = PortError::new(
+                    let mut settled = PortError::not_applied(
                         refused.kind,
                         format!("{refused}; {state} still answers, and its folder is back in place"),
                     )
@@ -211,7 +210,7 @@ impl OpenInferenceDeployer {
                 Err(error) => format!("the old folder is back in place, and live cannot be read: {error}"),
             },
         };
-        PortError::new(refused.kind, format!("{refused}; {why}")).retry(refused.retry).outcome_unknown()
+        PortError::unknown(refused.kind, format!("{refused}; {why}")).retry(refused.retry)
     }
 }
 
@@ -289,7 +288,7 @@ impl Deployer for OpenInferenceDeployer {
 
     async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
         let Some(preflight) = &self.preflight else {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
                 "no candidate can be held beside what is live: set `preflight-model` where the server has room for two",
             ));

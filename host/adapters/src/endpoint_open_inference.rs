@@ -76,7 +76,7 @@ impl OpenInferenceEndpoint {
         trial: &str,
     ) -> Result<Answered, PortError> {
         let inputs: Value = serde_json::from_str(&input.body).map_err(|error| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Configuration,
                 format!("the input `{}` is not JSON: write the protocol's `inputs`", input.id),
             )
@@ -97,7 +97,7 @@ impl OpenInferenceEndpoint {
 
     fn senseless(&self, server: &ModelServer, input: &TrialInput, why: &str) -> PortError {
         let text = format!("input `{}` at {}: {why}", input.id, server.address());
-        PortError::new(ErrorKind::BadAnswer, text)
+        PortError::not_applied(ErrorKind::BadAnswer, text)
     }
 
     /// The live model, or a candidate beside it.
@@ -154,7 +154,7 @@ impl Endpoint for OpenInferenceEndpoint {
             let Answered { answer, .. } = self.ask(&server, input, trial).await?;
             let version = named(&answer)?;
             if answered_by.as_ref().is_some_and(|before| *before != version) {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::Conflict,
                     format!(
                         "several versions answer at {}: no fingerprint is that of one version",
@@ -170,7 +170,7 @@ impl Endpoint for OpenInferenceEndpoint {
             parts.push(exact.as_bytes().to_vec());
         }
         let Some(answered_by) = answered_by else {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Configuration,
                 "a fingerprint of no inputs says nothing: give some",
             ));

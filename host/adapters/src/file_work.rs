@@ -84,10 +84,16 @@ impl FileWork {
         });
         let (worked, flushed) = working.await.map_err(|failed| {
             let text = format!("file work was ended early: {failed}; see the log");
+<<<<<<< HEAD
             PortError::new(ErrorKind::Local, text)
         })?;
         waiting::flushed(flushed);
         worked
+=======
+            // It ended in the middle of whatever it did.
+            Err(PortError::unknown(ErrorKind::Local, text))
+        })
+>>>>>>> gaps
     }
 }
 
@@ -144,6 +150,13 @@ mod tests {
             Ok(given_up.check().is_err())
         };
         (go, begun, work)
+    }
+
+    #[tokio::test]
+    async fn what_ended_in_the_middle_may_have_been_done() {
+        let broken = |_: &GivenUp| -> Result<(), PortError> { panic!("as a bug would") };
+        let error = FileWork::new("a folder").run(broken).await.unwrap_err();
+        assert_eq!(error.applied, ripcord_ports::Applied::Unknown, "{error}");
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) fn read_secret(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortEr
     let file = File::open_ambient(path, ambient_authority()).map_err(unable)?.into_std();
     Private::Secret
         .check(&file.metadata().map_err(unable)?, path)
-        .map_err(|open| PortError::new(ErrorKind::Configuration, open.to_string()))?;
+        .map_err(|open| PortError::not_applied(ErrorKind::Configuration, open.to_string()))?;
     read_file(file, &what, bytes_max)
 }
 
@@ -49,7 +49,7 @@ fn read_file(file: impl Read, what: &str, bytes_max: u64) -> Result<Vec<u8>, Por
         .read_to_end(&mut bytes)
         .map_err(|error| local(error, format_args!("cannot read `{what}`")))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(PortError::new(
+        return Err(PortError::not_applied(
             ErrorKind::TooLarge,
             format!("`{what}` has more than {bytes_max} bytes: it is not what it should be"),
         ));
@@ -173,11 +173,11 @@ pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             let text = format!("{doing}: {error}; free space on the disk");
-            return PortError::new(ErrorKind::Local, text).retry(Retry::Later);
+            return PortError::not_applied(ErrorKind::Local, text).retry(Retry::Later);
         }
         _ => (ErrorKind::Local, "check the file and the disk"),
     };
-    PortError::new(kind, format!("{doing}: {error}; {advice}"))
+    PortError::not_applied(kind, format!("{doing}: {error}; {advice}"))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn read(path: &Path, bytes_max: u64) -> Result<Vec<GoldenRow>, PortError> {
         }
         let wrong = |why: String| {
             let place = format!("`{}` line {}", path.display(), index + 1);
-            PortError::new(ErrorKind::Configuration, format!("{place} {why}"))
+            PortError::not_applied(ErrorKind::Configuration, format!("{place} {why}"))
         };
         let row = row(line).map_err(wrong)?;
         if !ids.insert(row.input.id.clone()) {
@@ -81,7 +81,7 @@ fn read(path: &Path, bytes_max: u64) -> Result<Vec<GoldenRow>, PortError> {
         rows.push(row);
     }
     if rows.is_empty() {
-        return Err(PortError::new(
+        return Err(PortError::not_applied(
             ErrorKind::Configuration,
             format!(
                 "the golden data set `{}` has no rows: a run over it would prove nothing",
@@ -145,7 +145,7 @@ impl GoldenData for JsonLinesGolden {
             } else {
                 format!("there are {}", names.join(", "))
             };
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::NotFound,
                 format!("no golden data set `{dataset}` is configured: {has}"),
             ));

@@ -51,7 +51,7 @@ impl Http {
                 .pool_max_idle_per_host(idle_max)
                 .build()
                 .map_err(|error| {
-                    PortError::new(
+                    PortError::not_applied(
                         ErrorKind::Configuration,
                         "the HTTP client cannot be made: check the machine's TLS certificates",
                     )
@@ -96,7 +96,7 @@ pub(crate) fn address(text: &str) -> Result<Url, PortError> {
 /// Reads a configured address to which calls go as it is.
 pub(crate) fn page(text: &str) -> Result<Url, PortError> {
     let refused = |why: &str| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::Configuration,
             format!("the address is {why}: write it as in `http://127.0.0.1:8080`"),
         )
@@ -236,7 +236,7 @@ async fn read_body(
 ) -> Result<Vec<u8>, PortError> {
     let too_large = || {
         marked(
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::TooLarge,
                 format!("{what} answered with more than {bytes_max} bytes: ask for less, or raise the limit"),
             ),
@@ -266,7 +266,7 @@ fn marked(error: PortError, risk: Risk) -> PortError {
 fn broken(what: &str, error: reqwest::Error, risk: Risk) -> PortError {
     let error = error.without_url();
     if error.is_builder() {
-        return PortError::new(
+        return PortError::not_applied(
             ErrorKind::Configuration,
             format!("{what} cannot be sent: check the address and the credentials"),
         )
@@ -274,18 +274,21 @@ fn broken(what: &str, error: reqwest::Error, risk: Risk) -> PortError {
     }
     if error.is_connect() {
         let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-        return PortError::new(
+        return PortError::not_applied(
             kind,
             format!("{what} found no connection: check that the system runs and that its address is right"),
         )
         .caused_by(error);
     }
     let error = if error.is_timeout() {
-        PortError::new(ErrorKind::TimedOut, format!("{what} did not answer within its deadline"))
+        PortError::not_applied(ErrorKind::TimedOut, format!("{what} did not answer within its deadline"))
             .caused_by(error)
     } else {
-        PortError::new(ErrorKind::Unreachable, format!("{what} broke off before its answer was whole"))
-            .caused_by(error)
+        PortError::not_applied(
+            ErrorKind::Unreachable,
+            format!("{what} broke off before its answer was whole"),
+        )
+        .caused_by(error)
     };
     marked(error, risk)
 }
@@ -325,7 +328,7 @@ impl Answer {
         if status.is_redirection() {
             let place = self.location.as_deref().and_then(|text| Url::parse(text).ok());
             let place = place.map_or_else(String::new, |url| format!(" to `{}`", shown(&url)));
-            return PortError::new(
+            return PortError::not_applied(
                 ErrorKind::Failed,
                 format!("{what} answered {number}, a redirect{place}: redirects are not followed; configure the final address"),
             )
@@ -338,7 +341,7 @@ impl Answer {
             413 => ErrorKind::TooLarge,
             _ => ErrorKind::Failed,
         };
-        let error = PortError::new(kind, format!("{what} answered {number}: {}", self.excerpt()));
+        let error = PortError::not_applied(kind, format!("{what} answered {number}: {}", self.excerpt()));
         let error = match (number, self.retry_after) {
             (429 | 503, Some(wait)) => error.retry(Retry::After(wait.min(RETRY_AFTER_MAX))),
             (408 | 425 | 429, _) => error.retry(Retry::Later),
@@ -352,15 +355,15 @@ impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, PortError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
-            PortError::new(
+            let unreadable = PortError::not_applied(
                 ErrorKind::BadAnswer,
                 format!(
                     "{} answered with `{kind}` that is not the JSON expected here: {}",
                     self.what,
                     self.excerpt()
                 ),
-            )
-            .caused_by(error)
+            );
+            marked(unreadable, self.risk).caused_by(error)
         })
     }
 

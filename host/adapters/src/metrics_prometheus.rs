@@ -113,7 +113,7 @@ impl PrometheusMetrics {
         let credentials = match (config.user, secret) {
             (Some(user), Some(password)) => Credentials::Basic { user, password },
             (Some(user), None) => {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::Configuration,
                     format!(
                         "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"

@@ -106,7 +106,7 @@ impl ScrapedMetrics {
     /// Checks the configuration. Nothing is scraped before a query, or [`Self::start`].
     pub fn new(config: ScrapeConfig, token: Option<Secret>, shared: &Shared) -> Result<Self, PortError> {
         if config.every_ms == 0 || config.keep == 0 || config.series_max == 0 || config.deadline_ms == 0 {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Configuration,
                 "`every-ms`, `keep`, `series-max` and `deadline-ms` must be 1 or more",
             ));

@@ -137,15 +137,14 @@ impl ModelServer {
         }
         match self.has().await? {
             false => Ok(()),
-            true => Err(PortError::new(
+            true => Err(PortError::unknown(
                 ErrorKind::Failed,
                 format!(
                     "{} still has the model `{}` after it was told to drop it",
                     self.address(),
                     self.model
                 ),
-            )
-            .outcome_unknown()),
+            )),
         }
     }
 
@@ -206,7 +205,10 @@ impl InferAnswer {
             return Ok(None);
         };
         VersionName::new(text).map(Some).map_err(|error| {
-            PortError::new(ErrorKind::BadAnswer, format!("the answer names a version that is none: {error}"))
+            PortError::not_applied(
+                ErrorKind::BadAnswer,
+                format!("the answer names a version that is none: {error}"),
+            )
         })
     }
 }

@@ -130,7 +130,7 @@ impl CommandRegistry {
         let ran = self.list.run(&BTreeMap::new(), None).await?.successful()?;
         let lines: Vec<Value> = ran.json()?;
         if lines.len() > VERSIONS_MAX {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::TooLarge,
                 format!("{} printed more than {VERSIONS_MAX} versions: have it print the newest", ran.what()),
             ));
@@ -138,7 +138,7 @@ impl CommandRegistry {
         let mut listed = Vec::new();
         for (index, printed) in lines.into_iter().enumerate() {
             let read = read(printed).map_err(|why| {
-                PortError::new(
+                PortError::not_applied(
                     ErrorKind::BadAnswer,
                     format!("version {} that {} printed {why}", index + 1, ran.what()),
                 )
@@ -159,7 +159,7 @@ impl CommandRegistry {
             .into_iter()
             .find(|listed| listed.described.version.version == *version)
             .ok_or_else(|| {
-                PortError::new(
+                PortError::not_applied(
                     ErrorKind::NotFound,
                     format!("the registry has no version `{version}`: list its versions"),
                 )
@@ -256,7 +256,7 @@ impl Registry for CommandRegistry {
         if let (Some(wanted), Some(has)) = (version.digest, listed.described.version.digest)
             && wanted != has
         {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::WrongDigest,
                 format!("{what} has the digest {has} in the registry where {wanted} is pinned"),
             ));
@@ -271,7 +271,7 @@ impl Registry for CommandRegistry {
         let checked = move |_: &GivenUp| {
             let files = artefact::hash(&into, &what)?;
             if files.is_empty() {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::BadAnswer,
                     format!("the program that fetches {what} left nothing in the folder `{{into}}`"),
                 ));
@@ -284,7 +284,10 @@ impl Registry for CommandRegistry {
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
         let program = self.mark.as_ref().ok_or_else(|| {
-            PortError::new(ErrorKind::Unsupported, "the registry has no place for marks: configure `mark`")
+            PortError::not_applied(
+                ErrorKind::Unsupported,
+                "the registry has no place for marks: configure `mark`",
+            )
         })?;
         let (state, incident) = match mark {
             Mark::Held { incident } => ("held", incident),

@@ -67,7 +67,7 @@ impl DirectoryRegistry {
     /// Checks the configuration. Whether the folder is there shows at each call, so that a host can start before its disk is mounted.
     pub fn new(config: DirectoryRegistryConfig) -> Result<Self, PortError> {
         artefact::check_path(&config.model).map_err(|_| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Configuration,
                 format!("`{}` cannot be a model's folder: write its path below the root", config.model),
             )
@@ -98,7 +98,7 @@ impl DirectoryRegistry {
 fn unmounted(error: PortError) -> PortError {
     match error.kind {
         ErrorKind::NotFound => {
-            PortError::new(ErrorKind::Unreachable, format!("{error}, and that its disk is mounted"))
+            PortError::not_applied(ErrorKind::Unreachable, format!("{error}, and that its disk is mounted"))
         }
         _ => error,
     }
@@ -113,7 +113,7 @@ struct Model {
 impl Model {
     fn open(&self, version: &VersionName) -> Result<Dir, PortError> {
         self.dir.open_dir(version.as_str()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => PortError::new(
+            std::io::ErrorKind::NotFound => PortError::not_applied(
                 ErrorKind::NotFound,
                 format!("the registry has no version `{version}` of `{}`: list its versions", self.name),
             ),
@@ -125,7 +125,7 @@ impl Model {
         let dir = self.open(version)?;
         let bytes = folder::read(&dir, MANIFEST, MANIFEST_BYTES_MAX)?;
         let (manifest, created_at) = Manifest::parse(&bytes, &self.name, version).map_err(|why| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::BadAnswer,
                 format!("the manifest of version `{version}` {why}: mend it"),
             )
@@ -175,7 +175,7 @@ impl Model {
                 continue;
             }
             if names.len() == VERSIONS_MAX {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::TooLarge,
                     format!("`{}` has more than {VERSIONS_MAX} versions: move old ones away", self.name),
                 ));
@@ -286,8 +286,11 @@ impl Registry for DirectoryRegistry {
                 return Ok(());
             }
             let text = toml::to_string(&wanted).map_err(|error| {
-                PortError::new(ErrorKind::Local, format!("the mark of version `{version}` cannot be written"))
-                    .caused_by(error)
+                PortError::not_applied(
+                    ErrorKind::Local,
+                    format!("the mark of version `{version}` cannot be written"),
+                )
+                .caused_by(error)
             })?;
             folder::write_beside(&dir, MARKS, text.as_bytes()).map_err(|error| {
                 folder::local(error, format_args!("cannot write `{MARKS}` of version `{version}`"))

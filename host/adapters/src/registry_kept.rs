@@ -20,6 +20,7 @@ use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 
 pub use at_hand::ArtefactsAtHand;
 use list::KeptList;
+pub use list::forget_other_lists;
 
 use crate::file_work::{FileWork, GivenUp};
 
@@ -103,7 +104,7 @@ impl Registry for KeptRegistry {
         let listed = if self.list.kept().await.is_some() {
             tokio::time::timeout(PATIENCE, anew).await.unwrap_or_else(|_| {
                 let text = format!("`{}` gave no list within {PATIENCE:?}", self.registry.name());
-                Err(PortError::new(ErrorKind::TimedOut, text))
+                Err(PortError::not_applied(ErrorKind::TimedOut, text))
             })
         } else {
             anew.await

@@ -102,7 +102,7 @@ impl MlflowRegistry {
         secret: Option<Secret>,
         shared: &Shared,
     ) -> Result<Self, PortError> {
-        let wrong = |why: String| Err(PortError::new(ErrorKind::Configuration, why));
+        let wrong = |why: String| Err(PortError::not_applied(ErrorKind::Configuration, why));
         let url = http::address(&config.url)?;
         if !url.username().is_empty() || url.password().is_some() {
             return wrong(
@@ -153,7 +153,7 @@ impl MlflowRegistry {
 
     fn alias(&self) -> Result<&str, PortError> {
         self.alias.as_deref().ok_or_else(|| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Unsupported,
                 "no alias says which version is in production: configure `alias`",
             )
@@ -209,18 +209,18 @@ async fn settled(
     };
     match (is_so.await, error) {
         (Ok(true), _) => Ok(()),
-        (Ok(false), None) => Err(PortError::new(
+        (Ok(false), None) => Err(PortError::unknown(
             ErrorKind::Failed,
-            format!("mlflow answered that {what} was changed, and it reads as before: check for a cache or a read-only proxy before the server"),
-        )
-        .outcome_unknown()),
+            format!(
+                "mlflow answered that {what} was changed, and it reads as before: check for a cache or a read-only proxy before the server"
+            ),
+        )),
         (Ok(false), Some(error)) => Err(error),
-        (Err(unread), None) => Err(PortError::new(
+        (Err(unread), None) => Err(PortError::unknown(
             unread.kind,
             format!("mlflow answered that {what} was changed, and it could not be read back: {unread}"),
         )
-        .retry(unread.retry)
-        .outcome_unknown()),
+        .retry(unread.retry)),
         (Err(_), Some(error)) => Err(error),
     }
 }
@@ -292,7 +292,10 @@ impl Registry for MlflowRegistry {
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         let Some(version) = self.api.alias(self.alias()?).await? else { return Ok(None) };
         VersionName::new(version).map(Some).map_err(|error| {
-            PortError::new(ErrorKind::BadAnswer, format!("mlflow's alias points at no version: {error}"))
+            PortError::not_applied(
+                ErrorKind::BadAnswer,
+                format!("mlflow's alias points at no version: {error}"),
+            )
         })
     }
 
@@ -305,7 +308,7 @@ impl Registry for MlflowRegistry {
         if now.as_ref() != expecting {
             let shown =
                 |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Conflict,
                 format!(
                     "the alias `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",

@@ -74,7 +74,7 @@ impl JsonLinesLog {
     pub fn new(config: JsonLinesLogConfig) -> Result<Self, PortError> {
         for name in [&config.file].into_iter().chain(&config.rotated) {
             artefact::check_path(name).map_err(|_| {
-                PortError::new(
+                PortError::not_applied(
                     ErrorKind::Configuration,
                     format!("`{name}` is not the name of a file in the folder of the request log"),
                 )
@@ -119,7 +119,7 @@ impl JsonLinesLog {
             truncated |= lines.skipped_any();
         }
         if !found_any {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::NotFound,
                 format!(
                     "the request log `{}` is not in the folder `{}`: check its path",

@@ -24,7 +24,7 @@ impl Secret {
     pub fn from_file(path: &Path) -> Result<Self, PortError> {
         let bytes = folder::read_secret(path, SECRET_BYTES_MAX)?;
         let text = String::from_utf8(bytes).map_err(|_| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Configuration,
                 format!("the secret in `{}` is not UTF-8 text", path.display()),
             )
@@ -35,7 +35,7 @@ impl Secret {
     /// The value of an environment variable.
     pub fn from_env(name: &str) -> Result<Self, PortError> {
         let text = std::env::var(name).map_err(|_| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Configuration,
                 format!(
                     "the environment variable `{name}` is not set, or is not UTF-8 text: set it to the secret"
@@ -47,7 +47,7 @@ impl Secret {
 
     fn checked(text: &str, place: &str) -> Result<Self, PortError> {
         if text.is_empty() {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Configuration,
                 format!("{place} is empty: write the secret into it"),
             ));

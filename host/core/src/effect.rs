@@ -242,6 +242,7 @@ pub enum Topic {
     ClockBehind,
     ProductionUnread,
     ProductionReadAgain,
+    AnnouncementsLeftOut,
 }
 
 impl Topic {
@@ -276,6 +277,7 @@ impl Topic {
             Self::ClockBehind => "clock-behind",
             Self::ProductionUnread => "production-unread",
             Self::ProductionReadAgain => "production-read-again",
+            Self::AnnouncementsLeftOut => "announcements-left-out",
         }
     }
 }

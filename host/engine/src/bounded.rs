@@ -58,7 +58,7 @@ impl Line {
         call: impl Future<Output = Result<T, PortError>>,
     ) -> Result<T, PortError> {
         within(self.clock.as_ref(), limit, call).await.unwrap_or_else(|| {
-            let late = PortError::new(ErrorKind::TimedOut, too_late(system, doing, limit));
+            let late = PortError::not_applied(ErrorKind::TimedOut, too_late(system, doing, limit));
             Err(if risk == Risk::HasEffect { late.outcome_unknown() } else { late })
         })
     }

@@ -235,6 +235,13 @@ impl Engine {
         self.doors.values().map(|door| door.state.borrow().clone()).collect()
     }
 
+    /// The names of all services, those that are set aside included.
+    pub fn all(&self) -> impl Iterator<Item = &ServiceName> {
+        let mut names: Vec<_> = self.doors.keys().chain(self.set_aside.keys()).collect();
+        names.sort();
+        names.into_iter()
+    }
+
     /// Services whose journal cannot be read, and why: they are not protected until it can. What comes in for them is kept.
     pub fn set_aside(&self) -> impl Iterator<Item = (&ServiceName, &str)> {
         self.set_aside.iter().map(|(service, aside)| (service, aside.why.as_str()))
@@ -253,12 +260,14 @@ impl Engine {
 
     /// How each driver fares.
     pub fn health(&self) -> Vec<DriverHealth> {
-        self.host.health.of(self.doors.keys().chain(self.set_aside.keys()))
+        self.host.health.of(self.all())
     }
 
     /// Erases what is older than it is kept for, now.
     pub async fn prune(&self) -> PruneReport {
-        retention::prune_all(&self.host, &self.doors).await
+        let mut report = retention::prune_all(&self.host, &self.doors).await;
+        report.failed.extend(self.set_aside().map(|(name, why)| format!("all of `{name}`: {why}")));
+        report
     }
 
     /// What a service waits for that does not answer.

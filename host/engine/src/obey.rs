@@ -127,14 +127,14 @@ async fn restorable(
 ) -> Result<VersionTarget, CommandError> {
     if state.is_held(version) {
         let text = format!("`{version}` is held: it was condemned; `ripcord hold lift` comes first");
-        return Err(PortError::new(ErrorKind::Conflict, text).into());
+        return Err(PortError::not_applied(ErrorKind::Conflict, text).into());
     }
     let listed = setup.ports.registry.version(version).await?;
     if let Some(why) = listed.broken {
         let text = format!(
             "`{version}` cannot be restored: {why}; mend it in the registry, or pull to another version"
         );
-        return Err(PortError::new(ErrorKind::BadAnswer, text).into());
+        return Err(PortError::not_applied(ErrorKind::BadAnswer, text).into());
     }
     let pinned = state.versions.get(version).and_then(|known| known.digest);
     if let (Some(pinned), Some(listed)) = (pinned, listed.version.digest)
@@ -143,7 +143,7 @@ async fn restorable(
         let text = format!(
             "the artefact of `{version}` has digest `{listed}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
         );
-        return Err(PortError::new(ErrorKind::WrongDigest, text).into());
+        return Err(PortError::not_applied(ErrorKind::WrongDigest, text).into());
     }
     Ok(VersionTarget { version: version.clone(), digest: pinned.or(listed.version.digest) })
 }

@@ -82,6 +82,9 @@ impl Derived {
         if let Some(class) = class(event, incident).filter(|_| !decisions_of(event).is_empty()) {
             groups.iter().for_each(|group| add(class, Content::Blob(group.commitment)));
         }
+        for decision in decisions_of(event) {
+            add(class_of_recording(incident), Content::Component(decision.policy.digest));
+        }
         // What an incident was opened with was taken before there was one.
         if before.incident.is_none() && after.incident.is_some() {
             let groups: BTreeSet<_> =
@@ -143,9 +146,13 @@ fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
         | Event::Adopted(_)
         | Event::IncidentKept(_)
         | Event::IncidentReleased(_) => Some(Class::Incidents),
-        _ if incident.is_some() => Some(Class::Incidents),
-        _ => Some(Class::Decisions),
+        _ => Some(class_of_recording(incident)),
     }
+}
+
+/// What the recording of a decision is kept for.
+pub(crate) const fn class_of_recording(incident: Option<&IncidentId>) -> Class {
+    if incident.is_some() { Class::Incidents } else { Class::Decisions }
 }
 
 /// The line of the incident list.

@@ -3,24 +3,28 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
+use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Decision, Event};
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::policy::{PolicyRef, Role};
+use ripcord_core::retention::Class;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
+use ripcord_ports::store::StoreError;
 use ripcord_sandbox::{Fault, LogLine, Policy, RecordedEnd, Recording, Replayed, Sandbox};
 
 use crate::fold::ReadError;
 use crate::history::History;
+use crate::read_model::class_of_recording;
 
 /// What came of one decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Result {
     /// It was run again.
     Replayed(Replayed),
-    /// Its recording was erased.
-    RecordingErased,
+    /// Its whole recording was pruned: it was kept as content of this class, and only as long.
+    RecordingPruned(Class),
     /// The policy's bytes are not in the store, or do not load here; why.
     NoPolicy(String),
     /// The recording does not decode.
@@ -121,11 +125,15 @@ pub async fn replay(
             if incident.is_some() && of.as_ref() != incident {
                 continue;
             }
-            let recording = store.blob(&decision.recording).await?;
-            let (fault, log, facts) = recording.as_deref().map(then).unwrap_or_default();
+            let recording = read(store, &decision.recording).await?;
+            let (fault, log, facts) = match &recording {
+                Read::Whole(recording) => then(recording),
+                Read::Pruned | Read::Damaged(_) => <_>::default(),
+            };
             let result = match recording {
-                Some(recording) => one(store, sandbox, &mut policies, &decision, recording).await?,
-                None => Result::RecordingErased,
+                Read::Whole(recording) => one(store, sandbox, &mut policies, &decision, recording).await?,
+                Read::Pruned => Result::RecordingPruned(class_of_recording(of.as_ref())),
+                Read::Damaged(why) => Result::Unreadable(why),
             };
             let Decision { policy, role, .. } = decision;
             report.decisions.push(ReplayedDecision {
@@ -146,6 +154,22 @@ pub async fn replay(
             Err(ReadError::Unknown(id.clone()))
         }
         _ => Ok(report),
+    }
+}
+
+/// Content of a decision. What is damaged hides no other decision.
+enum Read {
+    Whole(Vec<u8>),
+    Pruned,
+    Damaged(String),
+}
+
+async fn read(store: &dyn Store, blob: &BlobRef) -> std::result::Result<Read, StoreError> {
+    match store.blob(blob).await {
+        Ok(Some(content)) => Ok(Read::Whole(content)),
+        Ok(None) => Ok(Read::Pruned),
+        Err(StoreError::Damaged(why)) => Ok(Read::Damaged(why)),
+        Err(error) => Err(error),
     }
 }
 
@@ -261,9 +285,11 @@ async fn one(
     let digest = decision.policy.digest;
     let loaded = match policies.entry(digest) {
         Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(match store.component(&digest).await? {
-            None => Err(format!("the store does not hold the component of `{}`", decision.policy)),
-            Some(bytes) => load(sandbox, bytes, digest).await,
+        Entry::Vacant(entry) => entry.insert(match store.component(&digest).await {
+            Ok(None) => Err(format!("the store does not hold the component of `{}`", decision.policy)),
+            Ok(Some(bytes)) => load(sandbox, bytes, digest).await,
+            Err(StoreError::Damaged(why)) => Err(why),
+            Err(error) => return Err(error.into()),
         }),
     };
     let policy = match loaded {
@@ -283,7 +309,7 @@ async fn one(
     })
 }
 
-/// The groups of signals that the recording refers to; those that were erased are left out.
+/// The groups of signals that the recording refers to; those that were pruned are left out.
 async fn groups(
     store: &dyn Store,
     recording: &[u8],
@@ -294,7 +320,11 @@ async fn groups(
     };
     let mut groups = BTreeMap::new();
     for group in recording.groups {
-        groups.extend(store.blob(&group).await?.map(|content| (group.commitment, content)));
+        match read(store, &group).await? {
+            Read::Whole(content) => drop(groups.insert(group.commitment, content)),
+            Read::Pruned => {}
+            Read::Damaged(why) => return Ok(Err(why)),
+        }
     }
     Ok(Ok(groups))
 }

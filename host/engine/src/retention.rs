@@ -46,6 +46,9 @@ pub struct PruneReport {
     pub pieces: BTreeMap<Class, u64>,
     /// Signals that left the intake.
     pub signals: u64,
+    /// Components that are not configured, and made no decision that can still be replayed.
+    #[serde(default)]
+    pub components: u64,
     /// What could not be done, and why; it is tried again.
     pub failed: Vec<String>,
 }
@@ -66,7 +69,19 @@ pub(crate) async fn prune_all(host: &Host, doors: &BTreeMap<ServiceName, Door>) 
             }
         }
     }
+    match forget_components(host).await {
+        Ok(forgotten) => report.components = forgotten,
+        Err(error) => report.failed.push(format!("components: {error}")),
+    }
     report
+}
+
+/// A component is of use while it is configured, or a recording of its decisions is kept.
+async fn forget_components(host: &Host) -> Result<u64, StoreError> {
+    let services = host.setup.services.iter();
+    let placed = services.flat_map(|service| &service.policies);
+    let configured: Vec<_> = placed.map(|placed| placed.policy.reference().digest).collect();
+    host.setup.store.forget_components(&configured).await
 }
 
 /// What entered the journals, or had no route, leaves the intake once no window counts it any more.
@@ -108,7 +123,8 @@ async fn prune(host: &Host, door: &Door, class: Class, now: UnixMillis) -> Resul
                 host.setup.evidence.remove(&digest).await.map_err(|error| error.to_string())?;
             }
         }
-        let pieces = u32::try_from(over.len()).unwrap_or(u32::MAX);
+        let pieces = over.iter().filter(|over| !matches!(over.content, Content::Component(_))).count();
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
         let event = Event::Pruned(Pruned { class, before, first, last, pieces });
         let batch = Batch { over, ..Batch::of(event) };
         append(&door.mailbox, batch).await.map_err(|error| error.to_string())?;

@@ -102,7 +102,7 @@ pub trait Deployer: Send + Sync {
     /// error with [`crate::Applied::No`] there is none.
     async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
         let text = format!("`{}` cannot hold `{}` beside what is live", self.name(), order.version.version);
-        Err(PortError::new(ErrorKind::Unsupported, text))
+        Err(PortError::not_applied(ErrorKind::Unsupported, text))
     }
 
     /// Takes the candidate away, if there is one. It may be asked at any time, and as often as one likes: after a preflight, after an interruption, and

@@ -74,6 +74,9 @@ pub trait Endpoint: Send + Sync {
         trial: &str,
     ) -> Result<Fingerprint, PortError> {
         let _ = (inputs, candidate, trial);
-        Err(PortError::new(ErrorKind::Unsupported, format!("`{}` takes no fingerprints", self.name())))
+        Err(PortError::not_applied(
+            ErrorKind::Unsupported,
+            format!("`{}` takes no fingerprints", self.name()),
+        ))
     }
 }

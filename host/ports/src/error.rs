@@ -67,13 +67,19 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// An error of a call that had no effect. Unreachable, timed-out and failed systems may be asked again later.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of a call that may have had its effect, as is to be believed of every call that has one until its adapter knows better. Unreachable,
+    /// timed-out and failed systems may be asked again later.
+    pub fn unknown(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry = match kind {
             ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::Failed => Retry::Later,
             _ => Retry::No,
         };
-        Self { kind, applied: Applied::No, retry, message: message.into(), source: None }
+        Self { kind, applied: Applied::Unknown, retry, message: message.into(), source: None }
+    }
+
+    /// An error of a call that had no effect: its adapter knows that, or it only reads. With that it promises that the call may be made again.
+    pub fn not_applied(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { applied: Applied::No, ..Self::unknown(kind, message) }
     }
 
     /// The same error, of a call whose effect may have happened.

@@ -112,5 +112,8 @@ pub trait Registry: Send + Sync {
 }
 
 fn no_promotion(name: &str) -> PortError {
-    PortError::new(ErrorKind::Unsupported, format!("`{name}` has no name for the version in production"))
+    PortError::not_applied(
+        ErrorKind::Unsupported,
+        format!("`{name}` has no name for the version in production"),
+    )
 }

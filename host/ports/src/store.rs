@@ -53,6 +53,35 @@ pub struct NewSignal {
     pub dedupe_key: Digest,
     /// How long the key counts.
     pub dedupe_window: Millis,
+    /// None where nothing takes turns: each change has a key of its own.
+    pub turn: Option<Turn>,
+}
+
+/// An alert that fires, ends, and fires again takes turns with the same two keys. A second firing is a repeat while nothing came in between. After
+/// the end it is either news or the first firing, late, from another sender of the same source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The key of the other word about the same alert: of its end where this one fires, of its firing where this one ends.
+    pub other_key: Digest,
+    /// Which of the source's senders said it, such as one member of a cluster.
+    pub sender: Digest,
+}
+
+impl Turn {
+    /// A word that comes so long after the other one is not late any more: it is news, whoever says it.
+    pub const LATE_MAX: Millis = Millis::minutes(2);
+    /// Of so many senders of one word it is known that they said it. Those after them are taken for late ones.
+    pub const SENDERS_MAX: usize = 16;
+
+    /// Whether a word is news, although it was said before and within the window. `other` is the other word, received after that.
+    /// `said_before` is whether this sender said it then.
+    pub fn is_news(&self, word: &Signal, other: &Signal, said_before: bool) -> bool {
+        let apart = Millis(word.received_at.0.abs_diff(other.received_at.0));
+        apart >= Self::LATE_MAX
+            // An end that is younger than the firing before it can be no other.
+            || word.ended_at.is_some_and(|ended_at| ended_at >= other.received_at)
+            || said_before
+    }
 }
 
 /// What became of a signal.
@@ -171,13 +200,15 @@ pub struct Use {
     pub content: Content,
 }
 
-/// Where content is.
+/// Where content is, or what makes it of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Content {
     /// A blob of this store, by its commitment.
     Blob(Digest),
     /// An object of evidence, outside this store, by its digest.
     Object(Digest),
+    /// The component that made a decision. It is kept for as long as a recording that it can replay.
+    Component(Digest),
 }
 
 /// Which uses are over.
@@ -243,7 +274,8 @@ pub trait Store: Send + Sync {
     /// Drawn at random when the store was made.
     async fn installation(&self) -> Result<Digest, StoreError>;
 
-    /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush.
+    /// Takes signals in: when it returns they are on disk. Concurrent calls share a flush. See [`Turn::is_news`] for what is no repeat although its
+    /// key was seen within the window.
     async fn accept(&self, signals: Vec<NewSignal>) -> Result<Vec<Accepted>, StoreError>;
 
     /// Signals, at most `limit`: those that wait oldest first, and fewer where their bytes are many, but at least one; unrouted ones newest first.
@@ -319,6 +351,9 @@ pub trait Store: Send + Sync {
 
     /// Keeps the bytes of a policy, so that its decisions can be replayed.
     async fn keep_component(&self, bytes: &[u8]) -> Result<Digest, StoreError>;
+
+    /// Forgets the components that no record needs any more ([`Content::Component`]), but for those in `spared`. How many.
+    async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError>;
 
     /// The bytes of a policy.
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;

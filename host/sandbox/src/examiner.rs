@@ -9,8 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cache;
 use crate::examine::{
-    CODE, CPU_SECONDS_AT_MOST, EXAMINE_MEMORY_BYTES, Examiner, REFUSED, Refused, compile, count, cpu_seconds,
-    refused,
+    CODE, EXAMINE_CPU_SECONDS, EXAMINE_MEMORY_BYTES, Examiner, REFUSED, Refused, compile, count, refused,
 };
 use crate::load::{COMPONENT_BYTES_MAX, link_unasked};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -48,14 +47,10 @@ pub fn examine_for_parent() -> Result<(), ExamineError> {
 fn limit_this_process() -> rustix::io::Result<()> {
     // Not the address space: an engine reserves gigabytes of it that it never uses.
     limit(Resource::Data, EXAMINE_MEMORY_BYTES, 0)?;
-    limit_processor_time(CPU_SECONDS_AT_MOST)?;
+    // The signal at the first limit names the cause; a second later there is no way to withstand it.
+    limit(Resource::Cpu, EXAMINE_CPU_SECONDS, 1)?;
     // Ending for want of memory is ordinary here, and leaves no picture of it on disk.
     limit(Resource::Core, 0, 0)
-}
-
-/// The signal at the first limit names the cause; a second later there is no way to withstand it.
-fn limit_processor_time(seconds: u8) -> rustix::io::Result<()> {
-    limit(Resource::Cpu, u64::from(seconds), 1)
 }
 
 fn limit(resource: Resource, current: u64, spare: u64) -> rustix::io::Result<()> {
@@ -66,11 +61,8 @@ fn limit(resource: Resource, current: u64, spare: u64) -> rustix::io::Result<()>
 }
 
 fn answer(socket: &mut UnixStream, sandbox: &Sandbox, bytes: &[u8]) -> std::io::Result<()> {
-    let seconds = count(bytes).map(cpu_seconds);
-    socket.write_all(&[*seconds.as_ref().unwrap_or(&0)])?;
     let shared = sandbox.shared();
-    let code = seconds.and_then(|seconds| {
-        limit_processor_time(seconds).map_err(|error| Refused::Invalid(error.to_string()))?;
+    let code = count(bytes).and_then(|()| {
         let component = compile(&shared.engine, bytes)?;
         // The parent links it again. Done here first, what that takes is within the budget too.
         link_unasked(shared, &component);

@@ -33,7 +33,7 @@ pub enum Replayed {
         /// As made again.
         got: String,
     },
-    /// The values of these facts, or these signals, were erased.
+    /// The values of these facts, or these signals, were pruned.
     FactsPruned(Vec<String>),
     /// The recording cannot be expected to come out the same.
     NotReproducible {

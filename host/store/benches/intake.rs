@@ -40,6 +40,7 @@ fn signal(number: u64) -> NewSignal {
         service: Some(ServiceName::new("fraud-api").expect("a valid name")),
         dedupe_key: Digest::of(number.to_be_bytes()),
         dedupe_window: Millis::hours(4),
+        turn: None,
     }
 }
 

@@ -59,13 +59,13 @@ CREATE TRIGGER erased_stay_erased BEFORE DELETE ON erased
 BEGIN SELECT RAISE(ABORT, 'what was erased stays erased'); END;
 
 -- Which records need which content, for what and since when: what of old content may go. Derived from the journals. `place` is 0 for a blob of
--- this store, 1 for an object of evidence.
+-- this store, 1 for an object of evidence, 2 for the component that made a decision.
 CREATE TABLE uses (
     service  INTEGER NOT NULL,
     class    TEXT NOT NULL,
     at       INTEGER NOT NULL,
     number   INTEGER NOT NULL,
-    place    INTEGER NOT NULL CHECK (place IN (0, 1)),
+    place    INTEGER NOT NULL CHECK (place IN (0, 1, 2)),
     digest   BLOB NOT NULL CHECK (length(digest) = 32),
     incident TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (service, class, at, number, place, digest)
@@ -81,9 +81,18 @@ CREATE TABLE signals (
     dedupe_key  BLOB NOT NULL CHECK (length(dedupe_key) = 32),
     received_at INTEGER NOT NULL,
     times       INTEGER NOT NULL DEFAULT 1,
+    sender      BLOB,
     consumed    INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1)),
     body        TEXT NOT NULL
 ) STRICT;
+-- Other senders that said the same; see `Turn` in the ports.
+CREATE TABLE said (
+    position INTEGER NOT NULL,
+    sender   BLOB NOT NULL CHECK (length(sender) = 32),
+    PRIMARY KEY (position, sender)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER senders_are_forgotten_with_the_signal AFTER DELETE ON signals
+BEGIN DELETE FROM said WHERE position = OLD.position; END;
 CREATE INDEX signals_by_dedupe_key ON signals (dedupe_key, received_at);
 CREATE INDEX signals_waiting ON signals (service, position) WHERE consumed = 0;
 CREATE INDEX signals_by_age ON signals (received_at);

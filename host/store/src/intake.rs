@@ -3,7 +3,9 @@
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::{Accepted, NewSignal, SignalFilter, StoreError, StoredSignal, UnreadableSignal};
+use ripcord_ports::store::{
+    Accepted, NewSignal, SignalFilter, StoreError, StoredSignal, Turn, UnreadableSignal,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Fault, damaged, integer, refused};
@@ -21,6 +23,7 @@ pub(crate) struct Line {
     /// Unix milliseconds.
     received_at: i64,
     window_ms: i64,
+    turn: Option<Turn>,
     body: String,
 }
 
@@ -33,6 +36,7 @@ impl Line {
             dedupe_key: *new.dedupe_key.as_bytes(),
             received_at: integer(new.signal.received_at.0),
             window_ms: integer(new.dedupe_window.0),
+            turn: new.turn,
             id: new.signal.id,
             service: new.service,
             source: new.source,
@@ -50,7 +54,7 @@ fn accept_one(connection: &Connection, line: &Line) -> Result<Accepted, Fault> {
     // On both sides: a clock that was ahead for a while must not swallow what comes after it was set right.
     let first = connection
         .prepare_cached(
-            "SELECT position, id FROM signals WHERE dedupe_key = ?1 AND received_at > ?2 AND received_at < ?3
+            "SELECT position, id, sender FROM signals WHERE dedupe_key = ?1 AND received_at > ?2 AND received_at < ?3
              ORDER BY received_at DESC, position DESC LIMIT 1",
         )?
         .query_row(
@@ -59,15 +63,21 @@ fn accept_one(connection: &Connection, line: &Line) -> Result<Accepted, Fault> {
                 line.received_at.saturating_sub(line.window_ms),
                 line.received_at.saturating_add(line.window_ms)
             ],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok(Said { position: row.get(0)?, id: row.get(1)?, sender: row.get(2)? }),
         )
         .optional()?;
-    if let Some((position, id)) = first {
-        return repeat(connection, position, &id);
+    if let Some(first) = first {
+        let again = said_again(connection, line, &first)?;
+        if again == Again::Repeat {
+            note_sender(connection, line, &first)?;
+        }
+        if again != Again::News {
+            return repeat(connection, first.position, &first.id);
+        }
     }
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO signals (id, service, source, dedupe_key, received_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO signals (id, service, source, dedupe_key, received_at, sender, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
@@ -76,6 +86,7 @@ fn accept_one(connection: &Connection, line: &Line) -> Result<Accepted, Fault> {
             line.source.as_ref().map(SourceName::as_str),
             line.dedupe_key,
             line.received_at,
+            line.turn.as_ref().map(|turn| turn.sender.as_bytes()),
             line.body
         ])?;
     if inserted == 1 {
@@ -91,6 +102,66 @@ fn accept_one(connection: &Connection, line: &Line) -> Result<Accepted, Fault> {
         );
     }
     repeat(connection, position, line.id.as_str())
+}
+
+/// The newest signal with the same key.
+struct Said {
+    position: i64,
+    id: String,
+    /// The first who said it.
+    sender: Option<Vec<u8>>,
+}
+
+/// What a word is whose key was seen within the window.
+#[derive(PartialEq, Eq)]
+enum Again {
+    /// Nothing came in between.
+    Repeat,
+    /// The other word came in between, and this one was overtaken by it. That its sender said it only now must not make the next one news.
+    Late,
+    /// The alert has changed again.
+    News,
+}
+
+/// See [`Turn::is_news`].
+fn said_again(connection: &Connection, line: &Line, first: &Said) -> Result<Again, Fault> {
+    let Some(turn) = &line.turn else { return Ok(Again::Repeat) };
+    let other: Option<String> = connection
+        .prepare_cached(
+            "SELECT body FROM signals WHERE dedupe_key = ?1 AND position > ?2 ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row(params![turn.other_key.as_bytes(), first.position], |row| row.get(0))
+        .optional()?;
+    let Some(other) = other else { return Ok(Again::Repeat) };
+    let read = |body: &str| serde_json::from_str::<Signal>(body).map_err(|error| damaged("a signal", error));
+    // Where the other word cannot be read, this one is rather judged once too often than never.
+    let (word, Ok(other)) = (read(&line.body)?, read(&other)) else { return Ok(Again::News) };
+    let said_before = has_said(connection, turn, first)?;
+    Ok(if turn.is_news(&word, &other, said_before) { Again::News } else { Again::Late })
+}
+
+fn has_said(connection: &Connection, turn: &Turn, first: &Said) -> Result<bool, Fault> {
+    if first.sender.as_deref() == Some(turn.sender.as_bytes()) {
+        return Ok(true);
+    }
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM said WHERE position = ?1 AND sender = ?2)")?
+        .query_row(params![first.position, turn.sender.as_bytes()], |row| row.get(0))?)
+}
+
+fn note_sender(connection: &Connection, line: &Line, first: &Said) -> Result<(), Fault> {
+    let Some(turn) = &line.turn else { return Ok(()) };
+    if has_said(connection, turn, first)? {
+        return Ok(());
+    }
+    let others_max = i64::try_from(Turn::SENDERS_MAX - 1).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "INSERT INTO said (position, sender) SELECT ?1, ?2
+             WHERE (SELECT count(*) FROM said WHERE position = ?1) < ?3",
+        )?
+        .execute(params![first.position, turn.sender.as_bytes(), others_max])?;
+    Ok(())
 }
 
 fn repeat(connection: &Connection, position: i64, id: &str) -> Result<Accepted, Fault> {

@@ -158,7 +158,7 @@ fn sizes(connection: &Connection, before: &BTreeMap<Class, UnixMillis>) -> Resul
             let sql = format!(
                 "SELECT count(*), sum(coalesce(length(blobs.content), 0)) FROM uses
                  LEFT JOIN blobs ON place = 0 AND blobs.commitment = uses.digest
-                 WHERE class = '{class}' AND at < {until}"
+                 WHERE class = '{class}' AND at < {until} AND place < 2"
             );
             amount(connection, &sql)
         };

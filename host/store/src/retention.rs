@@ -38,6 +38,7 @@ fn place(content: Content) -> (i64, Digest) {
     match content {
         Content::Blob(digest) => (0, digest),
         Content::Object(digest) => (1, digest),
+        Content::Component(digest) => (2, digest),
     }
 }
 
@@ -121,12 +122,27 @@ pub(crate) fn expired(connection: &Connection, wanted: &Wanted, limit: u32) -> R
             incident: incident.map_err(|error| damaged(what, error))?,
             number: u64::try_from(row.get::<_, i64>(1)?).map_err(|error| damaged(what, error))?,
             at: UnixMillis(u64::try_from(row.get::<_, i64>(0)?).map_err(|error| damaged(what, error))?),
-            content: if row.get::<_, i64>(2)? == 0 {
-                Content::Blob(content)
-            } else {
-                Content::Object(content)
+            content: match row.get::<_, i64>(2)? {
+                0 => Content::Blob(content),
+                1 => Content::Object(content),
+                _ => Content::Component(content),
             },
         });
     }
     Ok(uses)
+}
+
+/// Forgets the components that no record needs, but for those in `spared`.
+pub(crate) fn forget_components(connection: &Connection, spared: &[Digest]) -> Result<u64, Fault> {
+    let mut statement = connection.prepare(
+        "SELECT digest FROM components WHERE NOT EXISTS
+             (SELECT 1 FROM uses WHERE uses.digest = components.digest AND place = 2)",
+    )?;
+    let unused = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let mut forgotten = 0;
+    for unused in unused.iter().filter(|unused| spared.iter().all(|one| one.as_bytes() != unused.as_slice()))
+    {
+        forgotten += connection.execute("DELETE FROM components WHERE digest = ?1", [unused])? as u64;
+    }
+    Ok(forgotten)
 }

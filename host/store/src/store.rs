@@ -309,6 +309,11 @@ impl Store for SqliteStore {
         Ok(digest)
     }
 
+    async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError> {
+        let spared = spared.to_vec();
+        self.writer()?.run(true, move |connection| retention::forget_components(connection, &spared)).await
+    }
+
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let digest = *digest;
         self.readers.run(move |connection| projections::component(connection, &digest)).await

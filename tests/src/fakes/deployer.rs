@@ -33,7 +33,7 @@ fn wanted(order: &ShiftOrder) -> String {
 }
 
 fn broken() -> PortError {
-    PortError::new(ErrorKind::Unreachable, "the connection to the fake deployer broke").outcome_unknown()
+    PortError::unknown(ErrorKind::Unreachable, "the connection to the fake deployer broke")
 }
 
 impl FakeDeployer {
@@ -71,7 +71,7 @@ impl FakeDeployer {
             let live = Self::state(outside);
             if self.class == EffectClass::Conditional && !live.same_identity(&order.expecting) {
                 let text = "live is not what the order expected";
-                return Err(Some(PortError::new(ErrorKind::Conflict, text)));
+                return Err(Some(PortError::not_applied(ErrorKind::Conflict, text)));
             }
             if self.class == EffectClass::Idempotent && outside.keys.contains(&order.key) {
                 return Ok(Shifted::Done);
@@ -79,10 +79,10 @@ impl FakeDeployer {
             match outside.faults.pop_front() {
                 None => {}
                 Some(Fault::RefusedForNow) => {
-                    return Err(Some(PortError::new(ErrorKind::Failed, "the fake deployer is busy")));
+                    return Err(Some(PortError::not_applied(ErrorKind::Failed, "the fake deployer is busy")));
                 }
                 Some(Fault::Refused) => {
-                    return Err(Some(PortError::new(ErrorKind::Denied, "the fake deployer says no")));
+                    return Err(Some(PortError::not_applied(ErrorKind::Denied, "the fake deployer says no")));
                 }
                 Some(Fault::DoneAndBroken) => {
                     Self::apply(outside, order);
@@ -132,14 +132,14 @@ impl Deployer for FakeDeployer {
         });
         for_system(SYSTEM, self.wire.fuse.point("after live")).await;
         let observed_at = ripcord_ports::Clock::now(self.wire.clock.as_ref());
-        let down = || PortError::new(ErrorKind::Unreachable, "the fake service does not answer");
+        let down = || PortError::not_applied(ErrorKind::Unreachable, "the fake service does not answer");
         state.map(|state| Live { state, since: None, observed_at }).ok_or_else(down)
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
         if order.target.version().is_none() {
             let text = format!("the fake deployer cannot set {}", order.target);
-            return Err(PortError::new(ErrorKind::Unsupported, text));
+            return Err(PortError::not_applied(ErrorKind::Unsupported, text));
         }
         for_system(SYSTEM, self.wire.fuse.point("before shift")).await;
         self.step(Step::Called { key: order.key.clone(), version: wanted(order) });
@@ -181,9 +181,9 @@ impl Deployer for FakeDeployer {
             outside.candidate_calls.push(format!("beside {version}"));
             match outside.candidate_fault {
                 Some(CandidateFault::Busy) => {
-                    Err(Some(PortError::new(ErrorKind::Failed, "the fake server has no room now")))
+                    Err(Some(PortError::not_applied(ErrorKind::Failed, "the fake server has no room now")))
                 }
-                Some(CandidateFault::Refused) => Err(Some(PortError::new(
+                Some(CandidateFault::Refused) => Err(Some(PortError::not_applied(
                     ErrorKind::Unsupported,
                     "the fake server holds no such candidate",
                 ))),
@@ -219,7 +219,7 @@ impl Deployer for FakeDeployer {
         });
         self.wire.fuse.point("after clear").await;
         if stays {
-            Err(PortError::new(ErrorKind::Failed, "the fake server keeps its candidate"))
+            Err(PortError::not_applied(ErrorKind::Failed, "the fake server keeps its candidate"))
         } else {
             Ok(())
         }

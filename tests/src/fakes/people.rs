@@ -48,7 +48,7 @@ impl Notifier for FakeNotifier {
             Line::Open => Ok(()),
             Line::Hangs => std::future::pending().await,
             Line::Broken | Line::BrokenFor(_) => {
-                Err(PortError::new(ErrorKind::Unreachable, "the fake line is broken"))
+                Err(PortError::not_applied(ErrorKind::Unreachable, "the fake line is broken"))
             }
         }
     }

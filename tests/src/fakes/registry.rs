@@ -35,7 +35,7 @@ impl FakeRegistry {
     fn listed(&self) -> Result<Vec<RegistryVersion>, PortError> {
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down {
-            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+            return Err(PortError::not_applied(ErrorKind::Unreachable, "the fake registry does not answer"));
         }
         let all = outside.versions.iter().enumerate().map(|(index, version)| RegistryVersion {
             version: VersionTarget {
@@ -56,7 +56,7 @@ impl FakeRegistry {
 
 impl FakeRegistry {
     fn unknown(version: &VersionName) -> PortError {
-        PortError::new(ErrorKind::NotFound, format!("the fake registry has no version `{version}`"))
+        PortError::not_applied(ErrorKind::NotFound, format!("the fake registry has no version `{version}`"))
     }
 
     fn known(&self, version: &VersionName) -> Result<(), PortError> {
@@ -88,7 +88,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn lineage(&self, _: &VersionName) -> Result<Lineage, PortError> {
-        Err(PortError::new(ErrorKind::Unsupported, "the fake registry knows no lineage"))
+        Err(PortError::not_applied(ErrorKind::Unsupported, "the fake registry knows no lineage"))
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
@@ -105,7 +105,7 @@ impl Registry for FakeRegistry {
         let name = version.version.as_str();
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down || outside.artefacts_away {
-            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+            return Err(PortError::not_applied(ErrorKind::Unreachable, "the fake registry does not answer"));
         }
         self.known(&version.version)?;
         let content =
@@ -116,11 +116,11 @@ impl Registry for FakeRegistry {
         self.wire.fuse.point("after fetch").await;
         if outside.changed.contains(name) {
             let text = format!("the artefact of `{name}` was changed");
-            return Err(PortError::new(ErrorKind::WrongDigest, text));
+            return Err(PortError::not_applied(ErrorKind::WrongDigest, text));
         }
         if version.digest.is_some_and(|pinned| pinned != digest) {
             let text = format!("the artefact of `{name}` is not the one that was pinned");
-            return Err(PortError::new(ErrorKind::WrongDigest, text));
+            return Err(PortError::not_applied(ErrorKind::WrongDigest, text));
         }
         Ok(Staged { dir: into, files: vec![file], digest })
     }
@@ -143,10 +143,10 @@ impl Registry for FakeRegistry {
         self.wire.answers("promoted").await;
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down || outside.promotion_fault == Some(PromotionFault::Away) {
-            return Err(PortError::new(ErrorKind::Unreachable, "the fake registry does not answer"));
+            return Err(PortError::not_applied(ErrorKind::Unreachable, "the fake registry does not answer"));
         }
         if outside.promotion_fault == Some(PromotionFault::Unsupported) {
-            return Err(PortError::new(ErrorKind::Unsupported, "the fake registry has no such name"));
+            return Err(PortError::not_applied(ErrorKind::Unsupported, "the fake registry has no such name"));
         }
         Ok(outside.in_production.map(|version| VersionName::new(version).expect("a version")))
     }
@@ -156,7 +156,7 @@ impl Registry for FakeRegistry {
         let fault = self.wire.world.of(&self.wire.service).promotion_fault;
         match fault {
             Some(PromotionFault::Denied) => {
-                return Err(PortError::new(ErrorKind::Denied, "the fake registry wants more rights"));
+                return Err(PortError::not_applied(ErrorKind::Denied, "the fake registry wants more rights"));
             }
             Some(PromotionFault::Hangs) => std::future::pending::<()>().await,
             Some(PromotionFault::Raced) => self.wire.world.at(&self.wire.service, |outside| {
@@ -178,9 +178,9 @@ impl Registry for FakeRegistry {
         });
         self.wire.fuse.point("after promote").await;
         match (moved, fault) {
-            (false, _) => Err(PortError::new(ErrorKind::Conflict, "someone else moved the name")),
+            (false, _) => Err(PortError::not_applied(ErrorKind::Conflict, "someone else moved the name")),
             (true, Some(PromotionFault::DoneAndBroken)) => {
-                let broken = PortError::new(ErrorKind::Unreachable, "the connection broke");
+                let broken = PortError::not_applied(ErrorKind::Unreachable, "the connection broke");
                 Err(broken.outcome_unknown())
             }
             (true, _) => Ok(()),

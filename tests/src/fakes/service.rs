@@ -102,9 +102,9 @@ fn reply(outside: &Outside, version: &str) -> Reply {
 fn ask_candidate(outside: &mut Outside, held: &Beside) -> Result<Reply, PortError> {
     let there = outside.candidate.clone().filter(|version| *version == held.version.version.as_str());
     match (there, outside.candidate_fault) {
-        (None, _) => Err(PortError::new(ErrorKind::NotFound, "no such candidate is held")),
+        (None, _) => Err(PortError::not_applied(ErrorKind::NotFound, "no such candidate is held")),
         (Some(_), Some(CandidateFault::Unreachable)) => {
-            Err(PortError::new(ErrorKind::NotFound, "the gateway does not know the candidate"))
+            Err(PortError::not_applied(ErrorKind::NotFound, "the gateway does not know the candidate"))
         }
         (Some(_), Some(CandidateFault::Mistaken)) => Ok(reply(outside, &outside.live)),
         (Some(version), _) => {

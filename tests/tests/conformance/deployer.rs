@@ -76,7 +76,7 @@ impl Deployer for InMemoryDeployer {
             if self.has(Unsound::TakesAnything) {
                 return Ok(Shifted::Done);
             }
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
                 format!("{} cannot be set here", order.target),
             ));
@@ -84,10 +84,10 @@ impl Deployer for InMemoryDeployer {
         let state = self.state();
         let is_conditional = self.class == EffectClass::Conditional && !self.has(Unsound::ExpectsNothing);
         if is_conditional && !state.same_identity(&order.expecting) && !state.serves(&order.target) {
-            return Err(PortError::new(ErrorKind::Conflict, format!("live is {state}")));
+            return Err(PortError::not_applied(ErrorKind::Conflict, format!("live is {state}")));
         }
         if self.has(Unsound::RepeatsFail) && state.serves(&order.target) {
-            return Err(PortError::new(ErrorKind::Failed, "that was done already"));
+            return Err(PortError::not_applied(ErrorKind::Failed, "that was done already"));
         }
         if !self.has(Unsound::NothingIsDone) {
             *self.live.lock().unwrap() = version.clone();
@@ -120,7 +120,7 @@ impl Endpoint for NoEndpoint {
     }
 
     async fn infer(&self, _: &TrialInput, _: Option<&Beside>, _: &str) -> Result<Reply, PortError> {
-        Err(PortError::new(ErrorKind::Unsupported, "nothing answers here"))
+        Err(PortError::not_applied(ErrorKind::Unsupported, "nothing answers here"))
     }
 }
 

@@ -76,11 +76,11 @@ impl InMemoryRegistry {
     fn known(&self, version: &VersionName) -> Result<&'static str, PortError> {
         let found = NAMES.into_iter().find(|name| *name == version.as_str());
         let kind = if self.has(Flaw::UnknownHasFailed) { ErrorKind::Failed } else { ErrorKind::NotFound };
-        found.ok_or_else(|| PortError::new(kind, format!("there is no version `{version}`")))
+        found.ok_or_else(|| PortError::not_applied(kind, format!("there is no version `{version}`")))
     }
 
     fn changes(&self) -> Result<(), PortError> {
-        let refusal = || PortError::new(ErrorKind::Unsupported, "this registry is read only");
+        let refusal = || PortError::not_applied(ErrorKind::Unsupported, "this registry is read only");
         self.can_change.then_some(()).ok_or_else(refusal)
     }
 }
@@ -121,7 +121,7 @@ impl Registry for InMemoryRegistry {
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
         self.known(version)?;
-        Err(PortError::new(ErrorKind::Unsupported, "this registry knows no lineage"))
+        Err(PortError::not_applied(ErrorKind::Unsupported, "this registry knows no lineage"))
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
@@ -135,7 +135,7 @@ impl Registry for InMemoryRegistry {
         let name = self.known(&version.version)?;
         let (files, digest) = (files(name), artefact_digest(&files(name)));
         if version.digest.is_some_and(|pinned| pinned != digest) && !self.has(Flaw::AnyDigest) {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::WrongDigest,
                 format!("version `{name}` has the digest {digest}"),
             ));
@@ -153,9 +153,10 @@ impl Registry for InMemoryRegistry {
         let mut held = self.held.lock().unwrap();
         let is_held = held.contains(version);
         match mark {
-            Mark::Held { .. } if is_held && self.has(Flaw::MarksOnce) => {
-                Err(PortError::new(ErrorKind::Conflict, format!("version `{version}` is held already")))
-            }
+            Mark::Held { .. } if is_held && self.has(Flaw::MarksOnce) => Err(PortError::not_applied(
+                ErrorKind::Conflict,
+                format!("version `{version}` is held already"),
+            )),
             Mark::Held { .. } => {
                 held.push(version.clone());
                 Ok(())
@@ -178,7 +179,7 @@ impl Registry for InMemoryRegistry {
         let mut promoted = self.promoted.lock().unwrap();
         let is_expected = promoted.as_ref() == expecting || promoted.as_ref() == Some(version);
         if !is_expected && !self.has(Flaw::PromotesFromAnywhere) {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Conflict,
                 "another version is in production than expected",
             ));

@@ -54,7 +54,7 @@ pub(crate) fn path_of(dir: &Dir) -> Result<String, PortError> {
         .and_then(|path| path.into_string().ok())
         .filter(|path| path.starts_with('/') && !path.ends_with(" (deleted)"));
     path.ok_or_else(|| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::Local,
             "the path of the folder for the artefact cannot be told: is it still there?",
         )
@@ -66,7 +66,7 @@ pub(crate) fn path_of(dir: &Dir) -> Result<String, PortError> {
 pub(crate) fn path_of(dir: &Dir) -> Result<String, PortError> {
     let path = rustix::fs::getpath(dir).ok().and_then(|path| path.into_string().ok());
     path.ok_or_else(|| {
-        PortError::new(ErrorKind::Local, "the path of the folder for the artefact cannot be told")
+        PortError::not_applied(ErrorKind::Local, "the path of the folder for the artefact cannot be told")
     })
 }
 

@@ -49,7 +49,7 @@ struct Paths {
 impl ModelFolder {
     pub(super) fn new(path: &Path) -> Result<Self, PortError> {
         let wrong = || {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Configuration,
                 format!(
                     "`{}` cannot be a model's folder: write the path of the folder that the server reads",

@@ -36,7 +36,7 @@ impl Preflight {
     pub(super) fn new(model: &str, live: &ModelServer, live_folder: &Path) -> Result<Self, PortError> {
         let wrong = |why: &str| {
             let text = format!("`preflight-model` is `{}`: {why}", model.escape_debug());
-            PortError::new(ErrorKind::Configuration, text)
+            PortError::not_applied(ErrorKind::Configuration, text)
         };
         if model.contains('/') || model.starts_with('.') || artefact::check_path(model).is_err() {
             return Err(wrong("write the name of a folder that servers do not pass over"));
@@ -64,7 +64,7 @@ impl Preflight {
         let model = self.model().to_owned();
         self.folder.check(move || names_only(&checked, &model)).await?;
         if self.folder.whose().await? == Whose::SomeoneElses {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::Conflict,
                 format!(
                     "the folder of candidates, `{}`, holds something that no preflight put there: move it away, or choose another `preflight-model`",
@@ -77,7 +77,7 @@ impl Preflight {
             Err(mut error) => {
                 if let Err(left) = self.clear().await {
                     let text = format!("{error}; and the candidate could not be taken away: {left}");
-                    return Err(PortError::new(error.kind, text).retry(error.retry).outcome_unknown());
+                    return Err(PortError::unknown(error.kind, text).retry(error.retry));
                 }
                 error.applied = Applied::No;
                 Err(error)
@@ -99,7 +99,7 @@ impl Preflight {
             None if self.server.has().await? => {}
             None => {
                 let text = format!("the server says that `{}` is loaded, and does not have it", self.model());
-                return Err(PortError::new(ErrorKind::Failed, text));
+                return Err(PortError::not_applied(ErrorKind::Failed, text));
             }
         }
         self.folder.settle().await
@@ -110,7 +110,7 @@ impl Preflight {
         let answer: InferAnswer = self.server.infer(&ask).await?.successful()?.json()?;
         match answer.version()? {
             Some(named) if named == version.version => Ok(()),
-            named => Err(PortError::new(
+            named => Err(PortError::not_applied(
                 ErrorKind::BadAnswer,
                 format!(
                     "`{}` answers as the version `{}` and not as `{}`, which was placed: have its settings name the version, with `write` if need be",
@@ -149,7 +149,7 @@ fn names_only(content: &Content, model: &str) -> Result<(), PortError> {
     for found in own.chain(ours) {
         let (path, bytes) = found?;
         let cannot = |why: String| {
-            PortError::new(
+            PortError::not_applied(
                 ErrorKind::Unsupported,
                 format!(
                     "version `{version}` cannot be held beside what is live: its `{path}` {why}; have it written by `write`, with `{{model}}` as the name"

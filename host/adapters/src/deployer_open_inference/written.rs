@@ -48,7 +48,7 @@ pub(super) struct Written {
 impl Templates {
     /// Checks paths and placeholders; `model` is what stands for `{model}`.
     pub(super) fn new(write: &BTreeMap<String, String>, model: &str) -> Result<Self, PortError> {
-        let wrong = |message: String| PortError::new(ErrorKind::Configuration, message);
+        let wrong = |message: String| PortError::not_applied(ErrorKind::Configuration, message);
         let mut templates: Vec<Template> = Vec::new();
         for (path, content) in write {
             check_path(path).map_err(|why| wrong(format!("`write`: {why}")))?;
@@ -84,7 +84,7 @@ impl Templates {
         for template in &self.0 {
             if let Some(own) = staged.files.iter().find(|own| in_the_way(&own.path, &template.path)) {
                 // What an artefact brings is part of what was approved: it is not written over without a word.
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::Configuration,
                     format!(
                         "`write` names `{}`, and version `{version}` has `{}` of its own: take one of them away",

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn failed(retry: Retry) -> PortError {
-        PortError::new(ErrorKind::Failed, "no").retry(retry)
+        PortError::not_applied(ErrorKind::Failed, "no").retry(retry)
     }
 
     async fn attempts(patience: Millis, error: impl Fn() -> PortError) -> (u32, Duration) {

@@ -52,6 +52,7 @@ impl Stream {
 }
 
 fn late(what: &str, risk: Risk) -> PortError {
-    let error = PortError::new(ErrorKind::TimedOut, format!("{what} did not go on within its deadline"));
+    let error =
+        PortError::not_applied(ErrorKind::TimedOut, format!("{what} did not go on within its deadline"));
     super::marked(error, risk)
 }

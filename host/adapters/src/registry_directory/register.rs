@@ -14,7 +14,7 @@ use crate::{artefact, folder};
 /// Writes `manifest` into a version's folder, beside and renamed.
 pub fn write_manifest(version: &Dir, manifest: &Manifest) -> Result<(), PortError> {
     let text = toml::to_string(manifest).map_err(|error| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::Configuration,
             format!("the manifest of version `{}` has no TOML form", manifest.version),
         )
@@ -27,8 +27,9 @@ pub fn write_manifest(version: &Dir, manifest: &Manifest) -> Result<(), PortErro
 /// Registers the files in the folder `files` as a new version under `root`: copies and hashes them, and fills `manifest.artefacts`.
 /// The version appears whole or not at all. One that is there already is a conflict. Blocks.
 pub fn register(root: &Path, mut manifest: Manifest, files: &Path) -> Result<Digest, PortError> {
-    artefact::check_path(&manifest.model)
-        .map_err(|why| PortError::new(ErrorKind::Configuration, format!("the model's name: {why}")))?;
+    artefact::check_path(&manifest.model).map_err(|why| {
+        PortError::not_applied(ErrorKind::Configuration, format!("the model's name: {why}"))
+    })?;
     let what = format!("version `{}`", manifest.version);
     let failed = |error| folder::local(error, format_args!("cannot register {what}"));
 
@@ -39,14 +40,19 @@ pub fn register(root: &Path, mut manifest: Manifest, files: &Path) -> Result<Dig
         .map(|file| Artefact { path: file.path.clone(), sha256: file.sha256, bytes: file.bytes })
         .collect();
     let text = toml::to_string(&manifest).unwrap_or_default();
-    Manifest::parse(text.as_bytes(), &manifest.model, &manifest.version)
-        .map_err(|why| PortError::new(ErrorKind::Configuration, format!("the manifest of {what} {why}")))?;
+    Manifest::parse(text.as_bytes(), &manifest.model, &manifest.version).map_err(|why| {
+        PortError::not_applied(ErrorKind::Configuration, format!("the manifest of {what} {why}"))
+    })?;
 
     let root = folder::open(root)?;
     root.create_dir_all(&manifest.model).map_err(failed)?;
     let model = root.open_dir(&manifest.model).map_err(failed)?;
-    let conflict =
-        || PortError::new(ErrorKind::Conflict, format!("{what} is registered already: choose another name"));
+    let conflict = || {
+        PortError::not_applied(
+            ErrorKind::Conflict,
+            format!("{what} is registered already: choose another name"),
+        )
+    };
     if model.exists(manifest.version.as_str()) {
         return Err(conflict());
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cap_std::fs::Dir;
 use ripcord_core::name::ServiceName;
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::PortError;
 use ripcord_ports::registry::RegistryVersion;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,26 @@ enum State {
     Read(Option<Kept>),
 }
 
+/// Removes the lists of services that are not in `services`: each start makes room for good.
+///
+/// # Errors
+/// The folder cannot be read, or a file cannot be removed.
+pub fn forget_other_lists(dir: &Dir, services: &[ServiceName]) -> Result<(), PortError> {
+    let failed =
+        |error| folder::local(error, "cannot look through the folder of lists that are kept at hand");
+    for entry in dir.entries().map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if !services.iter().any(|service| name == file_of(service)) {
+            folder::remove(dir, &name).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn file_of(service: &ServiceName) -> String {
+    format!("{service}.json")
+}
+
 /// See the module.
 pub(super) struct KeptList {
     dir: Arc<Dir>,
@@ -39,7 +60,7 @@ pub(super) struct KeptList {
 impl KeptList {
     pub(super) fn new(dir: Arc<Dir>, service: &ServiceName) -> Self {
         let files = FileWork::new("the folder of lists kept at hand");
-        Self { dir, file: format!("{service}.json"), state: Arc::new(Mutex::new(State::NotRead)), files }
+        Self { dir, file: file_of(service), state: Arc::new(Mutex::new(State::NotRead)), files }
     }
 
     /// Keeps a list, unless one at hand is as young and longer.

@@ -120,7 +120,7 @@ impl Api {
     }
 
     fn unknown(&self, version: &VersionName) -> PortError {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::NotFound,
             format!("mlflow has no version `{version}` of `{}`: list its versions", self.model),
         )
@@ -140,7 +140,7 @@ impl Api {
         let answer = answer.map_err(|error| match error.kind {
             ErrorKind::NotFound => {
                 let message = format!("mlflow has no registered model `{}`: check `model`", self.model);
-                PortError::new(ErrorKind::NotFound, message).caused_by(error)
+                PortError::not_applied(ErrorKind::NotFound, message).caused_by(error)
             }
             _ => error,
         })?;
@@ -185,7 +185,7 @@ impl Api {
     pub(super) async fn version(&self, version: &VersionName) -> Result<Version, PortError> {
         let read: VersionAnswer = self.version_answer(version).await?.json()?;
         if read.model_version.version != version.as_str() {
-            return Err(PortError::new(
+            return Err(PortError::not_applied(
                 ErrorKind::BadAnswer,
                 format!(
                     "mlflow was asked for version `{version}` of `{}` and answered with version `{}`",
@@ -277,7 +277,7 @@ impl Right {
 
 /// Another sentence and kind; what is known of the effect, and the advice on trying again, stay.
 fn rephrased(kind: ErrorKind, message: String, known: &PortError) -> PortError {
-    let error = PortError::new(kind, message).retry(known.retry);
+    let error = PortError::not_applied(kind, message).retry(known.retry);
     match known.applied {
         Applied::Unknown => error.outcome_unknown(),
         Applied::No => error,

@@ -113,7 +113,7 @@ fn found(entry: Entry, below: &str, what: &str) -> Result<Found, PortError> {
         artefact::check_path(&path)
     };
     checked.map_err(|why| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::BadAnswer,
             format!("mlflow lists a file of {what} that no artefact can hold, and nothing of it was written: {why}"),
         )
@@ -122,7 +122,7 @@ fn found(entry: Entry, below: &str, what: &str) -> Result<Found, PortError> {
 }
 
 fn too_many(what: &str) -> PortError {
-    PortError::new(
+    PortError::not_applied(
         ErrorKind::TooLarge,
         format!("{what} has more than {} files: it is no model's artefact", artefact::FILES_MAX),
     )
@@ -141,7 +141,7 @@ pub(super) async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<F
             .await?;
         for found in level.into_iter().flatten() {
             if !seen.insert(found.path.clone()) {
-                return Err(PortError::new(
+                return Err(PortError::not_applied(
                     ErrorKind::BadAnswer,
                     format!("mlflow lists `{}` of {what} twice: nothing of it was written", found.path),
                 ));
@@ -153,7 +153,7 @@ pub(super) async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<F
         }
     }
     if files.is_empty() {
-        return Err(PortError::new(
+        return Err(PortError::not_applied(
             ErrorKind::NotFound,
             format!(
                 "{what} has no file in mlflow: it was deleted, or never uploaded; choose another version"
@@ -191,7 +191,7 @@ pub(super) async fn fetch(
 }
 
 fn too_large(bytes_max: u64, what: &str) -> PortError {
-    PortError::new(
+    PortError::not_applied(
         ErrorKind::TooLarge,
         format!("{what} has more than {bytes_max} bytes: raise `artefact-bytes-max` if it is meant to"),
     )
@@ -230,7 +230,7 @@ async fn fetch_one(
     let (sha256, on_disk) = written?;
     let read = read?;
     match file.bytes {
-        Some(announced) if read != announced => Err(PortError::new(
+        Some(announced) if read != announced => Err(PortError::not_applied(
             ErrorKind::BadAnswer,
             format!(
                 "the file `{}` of {what} came with {} {announced} bytes that mlflow lists: it was changed meanwhile, or something between rewrites answers",
@@ -292,6 +292,6 @@ pub(super) async fn about(
         Err(error) if error.kind == ErrorKind::TooLarge => {
             Ok(Err(format!("its file `{}` has more than {} bytes", mlmodel::NAME, mlmodel::BYTES_MAX)))
         }
-        Err(error) => Err(PortError::new(error.kind, format!("{what}: {error}")).retry(error.retry)),
+        Err(error) => Err(PortError::not_applied(error.kind, format!("{what}: {error}")).retry(error.retry)),
     }
 }

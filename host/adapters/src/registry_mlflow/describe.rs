@@ -66,7 +66,7 @@ pub(super) async fn version(
     mut aliases: Vec<String>,
 ) -> Result<RegistryVersion, PortError> {
     let name = VersionName::new(version.version.as_str()).map_err(|error| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::BadAnswer,
             format!("mlflow lists a version with a name of another kind: {error}"),
         )
@@ -147,7 +147,7 @@ async fn artefact(api: &Api, remembered: &Remembered, key: Key) -> Result<Result
 pub(super) async fn root(api: &Api, version: &VersionName) -> Result<Root, PortError> {
     let uri = api.download_uri(version).await?;
     Root::parse(&uri, &api.url).map_err(|why| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::Unsupported,
             format!("the artefact of version `{version}` of `{}` {why}", api.model),
         )

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
-use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
+use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
@@ -40,7 +40,7 @@ impl Switched {
         let away = *self.away.lock().unwrap();
         match away {
             Away::Here => Ok(()),
-            Away::Refuses(kind) => Err(PortError::new(kind, "the registry is away")),
+            Away::Refuses(kind) => Err(PortError::not_applied(kind, "the registry is away")),
             Away::Hangs => std::future::pending().await,
         }
     }
@@ -313,4 +313,16 @@ async fn an_old_list_is_made_anew_when_production_is_looked_at() {
     let file = std::fs::read_dir(world.lists.path()).unwrap().next().unwrap().unwrap().path();
     std::fs::write(file, "{").unwrap();
     assert!(world.started(ROOM).listing(10).await.is_err());
+}
+
+#[test]
+fn lists_of_services_that_are_gone_are_forgotten() {
+    let folder = TempDir::new().unwrap();
+    let dir = open(folder.path());
+    for name in ["here.json", "gone.json", ".here.json.17-0.ripcord-new"] {
+        dir.write(name, b"{}").unwrap();
+    }
+    forget_other_lists(&dir, &[ServiceName::new("here").unwrap()]).unwrap();
+    let left: Vec<_> = dir.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["here.json"]);
 }

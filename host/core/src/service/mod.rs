@@ -13,6 +13,7 @@ mod identity;
 mod incident;
 mod latch;
 mod limits;
+mod outbox;
 mod owed;
 mod pending;
 mod planning;
@@ -114,6 +115,8 @@ pub struct Service {
     pub incidents: u32,
     /// Announcements that are still to be delivered.
     pub outbox: Vec<Outgoing>,
+    /// Announcements that made room for others since all were delivered.
+    pub left_out_of_outbox: u64,
     /// Incidents whose content a person wants kept.
     pub kept: BTreeSet<IncidentId>,
 }
@@ -263,6 +266,7 @@ impl Service {
             last_settled: None,
             incidents: 0,
             outbox: Vec::new(),
+            left_out_of_outbox: 0,
             kept: BTreeSet::new(),
         }
     }
@@ -440,12 +444,6 @@ impl Service {
         Ok(())
     }
 
-    fn announced(&mut self, id: &str) -> Result<(), Illegal> {
-        let before = self.outbox.len();
-        self.outbox.retain(|outgoing| outgoing.id != id);
-        if self.outbox.len() == before { Err(Illegal::Stale) } else { Ok(()) }
-    }
-
     fn aborted(&mut self, said: &AboutIncident) -> Result<(), Illegal> {
         self.is_open(&said.incident)?;
         let incident = self.open_incident()?;
@@ -542,35 +540,6 @@ impl Service {
             }
             None => Illegal::NoIncident(self.name.clone()),
         }
-    }
-
-    /// Puts a message into the outbox.
-    pub(crate) fn tell(&mut self, topic: Topic, severity: Severity, text: impl Into<String>) {
-        let incident = self.incident.as_ref().map(|incident| incident.id.clone());
-        self.tell_about(incident, topic, severity, text);
-    }
-
-    /// The same about an incident that need not be open.
-    pub(crate) fn tell_about(
-        &mut self,
-        incident: Option<IncidentId>,
-        topic: Topic,
-        severity: Severity,
-        text: impl Into<String>,
-    ) {
-        let id = format!("{}/{}/{}", self.name, self.length - 1, topic.as_str());
-        if self.outbox.iter().any(|outgoing| outgoing.id == id) {
-            return;
-        }
-        self.outbox.push(Outgoing {
-            id,
-            incident,
-            topic,
-            severity,
-            text: text.into(),
-            at: self.at,
-            waits_since: self.at,
-        });
     }
 
     /// Ends the incident.

@@ -61,12 +61,12 @@ async fn fetch_anew(ctx: &Context, version: &VersionTarget) -> Result<(StagingFo
     let (folder, dir) = made
         .ok_or_else(|| {
             let text = format!("the staging folder did not answer within {limit}: check its disk");
-            PortError::new(ErrorKind::TimedOut, text)
+            PortError::not_applied(ErrorKind::TimedOut, text)
         })?
         .map_err(staging_failed)?;
     let artefact = ctx.setup.ports.registry.fetch(version, Arc::new(dir)).await?;
     match version.digest {
-        Some(pinned) if pinned != artefact.digest => Err(PortError::new(
+        Some(pinned) if pinned != artefact.digest => Err(PortError::not_applied(
             ErrorKind::WrongDigest,
             format!(
                 "the artefact of `{}` has digest `{}`, but `{pinned}` was pinned: it was changed; restore it in the registry",
@@ -88,9 +88,12 @@ fn staging_failed(error: io::Error) -> PortError {
     } else {
         ("check its rights and its disk", Retry::No)
     };
-    PortError::new(ErrorKind::Local, format!("the staging folder cannot be written: {error}; {advice}"))
-        .retry(retry)
-        .caused_by(error)
+    PortError::not_applied(
+        ErrorKind::Local,
+        format!("the staging folder cannot be written: {error}; {advice}"),
+    )
+    .retry(retry)
+    .caused_by(error)
 }
 
 fn unique() -> String {

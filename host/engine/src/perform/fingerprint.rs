@@ -54,13 +54,13 @@ pub(super) async fn compare(ctx: &Context, target: &VersionTarget, batch: &mut B
         let inputs = inputs(ctx).await?;
         if digest_of(&inputs) != known.inputs {
             let text = "the golden data set was changed since the target's fingerprint was taken";
-            return Err(PortError::new(ErrorKind::Configuration, text));
+            return Err(PortError::not_applied(ErrorKind::Configuration, text));
         }
         let print = of_live(ctx, &inputs).await?;
         match print.answered_by {
             Some(by) if by.version != target.version => {
                 let text = format!("`{}` answered, and not `{}`", by.version, target.version);
-                Err(PortError::new(ErrorKind::Conflict, text))
+                Err(PortError::not_applied(ErrorKind::Conflict, text))
             }
             _ => Ok(print.digest == known.answers),
         }
@@ -74,7 +74,7 @@ pub(super) async fn compare(ctx: &Context, target: &VersionTarget, batch: &mut B
 
 async fn inputs(ctx: &Context) -> Result<Vec<TrialInput>, PortError> {
     let missing = |what: &str| {
-        PortError::new(
+        PortError::not_applied(
             ErrorKind::Configuration,
             format!("a fingerprint needs {what}, and none is configured"),
         )
@@ -93,7 +93,10 @@ fn digest_of(inputs: &[TrialInput]) -> Digest {
 
 async fn of_live(ctx: &Context, inputs: &[TrialInput]) -> Result<Fingerprint, PortError> {
     let endpoint = ctx.setup.ports.endpoint.as_ref().ok_or_else(|| {
-        PortError::new(ErrorKind::Configuration, "a fingerprint needs an endpoint, and none is configured")
+        PortError::not_applied(
+            ErrorKind::Configuration,
+            "a fingerprint needs an endpoint, and none is configured",
+        )
     })?;
     endpoint.fingerprint(inputs, None, "fingerprint").await
 }

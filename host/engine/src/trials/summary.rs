@@ -200,7 +200,7 @@ mod tests {
             reply("yes", 1_000),
             reply("yes", 2_000),
             reply("yes", 3_000),
-            Err(PortError::new(ErrorKind::TimedOut, "no answer")),
+            Err(PortError::not_applied(ErrorKind::TimedOut, "no answer")),
         ];
         let pairs: Vec<_> = rows.iter().zip(&replies).collect();
         let whole = slice("", &pairs);
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_slice_without_answers_claims_nothing() {
         let rows = [row("1", "a", "yes")];
-        let replies = [Err(PortError::new(ErrorKind::TimedOut, "no answer"))];
+        let replies = [Err(PortError::not_applied(ErrorKind::TimedOut, "no answer"))];
         let pairs: Vec<_> = rows.iter().zip(&replies).collect();
         assert!(slice("", &pairs).measures.is_empty());
     }

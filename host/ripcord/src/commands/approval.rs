@@ -79,7 +79,7 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
         .help("give its digest with `--plan`, or `--yes`"));
     }
     let question = text!("{} this plan?", word.verb());
-    if ask(global.color, &plan::text(&view.plan, &view.digest), &question).await? {
+    if ask(global.color, &plan::text(view), &question).await? {
         return Ok(());
     }
     Err(Failure::new(Exit::Refused, "nothing was sent"))

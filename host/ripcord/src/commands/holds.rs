@@ -1,16 +1,18 @@
 //! `ripcord hold list`.
 
 use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::status::read_all;
+use super::states::{Damaged, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::http::wire::HoldLine;
 use crate::output::style::{BAD, STRONG};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page};
+use crate::output::{Page, Text, text};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
@@ -21,19 +23,15 @@ struct Line {
 
 pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
-    let mut lines = Vec::new();
-    for read in read_all(&reach, service).await? {
-        let state = read.state.map_err(|error| Failure::of(Exit::Failed, error))?;
-        lines
-            .extend(HoldLine::all(&state).into_iter().map(|hold| Line { service: state.name.clone(), hold }));
-    }
-    Ok(listed(&lines))
+    let (states, damaged) = Damaged::apart(read_all(&reach, service).await?);
+    let of = |state: &Service| {
+        let name = state.name.clone();
+        HoldLine::all(state).into_iter().map(move |hold| Line { service: name.clone(), hold })
+    };
+    Ok(listed(&states.iter().flat_map(of).collect::<Vec<_>>(), &damaged))
 }
 
-fn listed(lines: &[Line]) -> Page {
-    if lines.is_empty() {
-        return Page::done("no holds", &lines);
-    }
+fn listed(lines: &[Line], damaged: &Damaged) -> Page {
     let mut table = Table::new(["service", "version", "state", "since", "condemned by"]);
     for Line { service, hold } in lines {
         let style = if hold.state == "broken" { BAD } else { STRONG };
@@ -45,14 +43,15 @@ fn listed(lines: &[Line]) -> Page {
             (&hold.incident).into(),
         ]);
     }
-    Page::done(table, &lines)
+    let holds = if lines.is_empty() { text!("no holds") } else { text!("{}", table) };
+    let text = Text::joined([holds.trimmed(), damaged.text()], "\n").trimmed();
+    Page::new(damaged.exit(), text, &json!({ "holds": lines, "damaged": damaged.json() }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::output::hostile;
-    use serde_json::json;
 
     #[test]
     fn nothing_that_others_wrote_gets_out_of_its_place() {
@@ -62,7 +61,7 @@ mod tests {
         for (name, text) in hostile::table() {
             let (lines, spoilt) = hostile::spoilt(&lines, &text);
             assert!(spoilt > 0, "{name}");
-            hostile::assert_harmless(&listed(&lines).text, name);
+            hostile::assert_harmless(&listed(&lines, &Damaged::default()).text, name);
         }
     }
 }

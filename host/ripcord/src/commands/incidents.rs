@@ -63,14 +63,16 @@ pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
 
 pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
     let plan = plan_of(&Reach::new(global)?, id).await?;
-    Ok(Page::done(plan_page::text(&plan.plan, &plan.digest), &plan))
+    Ok(Page::done(plan_page::text(&plan), &plan))
 }
 
 /// The plan at hand, from the store.
 pub(super) async fn plan_of(reach: &Reach, id: &IncidentId) -> Result<PlanView, Failure> {
     let view = read(reach, id).await?;
     match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => checked(reach, PlanView { digest, plan }, id).await,
+        (Some(plan), Some(digest)) => {
+            checked(reach, PlanView { digest, plan, expires_at: view.plan_expires_at }, id).await
+        }
         _ => Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase))),
     }
 }

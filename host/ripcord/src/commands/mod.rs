@@ -13,6 +13,7 @@ mod reach;
 mod replay;
 pub mod serve;
 mod signals;
+mod states;
 mod status;
 mod store;
 

@@ -111,7 +111,7 @@ const fn word(result: &Ran) -> &'static str {
         Ran::Replayed(Replayed::Differs { .. }) => "differs",
         Ran::Replayed(Replayed::FactsPruned(_)) => "facts-pruned",
         Ran::Replayed(Replayed::NotReproducible { .. }) => "not-reproducible",
-        Ran::RecordingErased => "recording-erased",
+        Ran::RecordingPruned(_) => "recording-pruned",
         Ran::NoPolicy(_) => "no-policy",
         Ran::Unreadable(_) => "unreadable",
     }
@@ -127,9 +127,13 @@ fn said(result: &Ran) -> String {
         Ran::Replayed(Replayed::Differs { round, what, expected, got }) => {
             format!("differs in round {round} ({what:?}): expected {expected}, got {got}")
         }
-        Ran::Replayed(Replayed::FactsPruned(ids)) => format!("facts were erased: {}", ids.join(", ")),
+        Ran::Replayed(Replayed::FactsPruned(ids)) => format!("pruned: {}", ids.join(", ")),
         Ran::Replayed(Replayed::NotReproducible { reason }) => format!("not reproducible: {reason}"),
-        Ran::RecordingErased => "its recording was erased".to_owned(),
+        Ran::RecordingPruned(class) => {
+            format!(
+                "pruned: its whole recording, which was kept as `{class}`; `ripcord store show` says how long"
+            )
+        }
         Ran::NoPolicy(why) => format!("its policy is missing: {why}"),
         Ran::Unreadable(why) => format!("its recording is unreadable: {why}"),
     }
@@ -142,9 +146,19 @@ mod tests {
     use ripcord_core::digest::Digest;
     use ripcord_core::name::{PolicyName, ServiceName};
     use ripcord_core::policy::{PolicyRef, Role};
+    use ripcord_core::retention::Class;
     use ripcord_core::signal::Severity;
     use ripcord_core::time::UnixMillis;
     use ripcord_sandbox::{Difference, FaultKind, LogLine};
+
+    #[test]
+    fn what_was_pruned_is_named() {
+        let whole = Ran::RecordingPruned(Class::Decisions);
+        let signals = Ran::Replayed(Replayed::FactsPruned(vec!["signals ab12".into(), "f1".into()]));
+        assert_eq!((word(&whole), word(&signals)), ("recording-pruned", "facts-pruned"));
+        insta::assert_snapshot!(said(&whole), @"pruned: its whole recording, which was kept as `decisions`; `ripcord store show` says how long");
+        insta::assert_snapshot!(said(&signals), @"pruned: signals ab12, f1");
+    }
 
     #[test]
     fn nothing_that_a_policy_said_gets_out_of_its_place() {
@@ -158,6 +172,7 @@ mod tests {
                 }),
                 Ran::Replayed(Replayed::FactsPruned(vec![text.clone()])),
                 Ran::Replayed(Replayed::NotReproducible { reason: text.clone() }),
+                Ran::RecordingPruned(Class::Decisions),
                 Ran::NoPolicy(text.clone()),
                 Ran::Unreadable(text.clone()),
             ];

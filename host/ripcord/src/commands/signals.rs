@@ -1,19 +1,22 @@
 //! `ripcord signals`.
 
+use ripcord_core::blob::BlobRef;
 use ripcord_core::name::{PolicyName, ServiceName};
 use ripcord_core::signal::{Label, Signal};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
-use ripcord_ports::store::SignalFilter;
-
+use ripcord_ports::store::{SignalFilter, StoreError};
+use ripcord_store::SqliteStore;
 use serde::Serialize;
+use serde_json::json;
 
+use super::states::{Damaged, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::http::wire::UnroutedSignal;
 use crate::output::table::Table;
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, text};
+use crate::output::{Exit, Failure, Page, Text, text};
 
 pub(super) async fn unrouted(global: &Global, limit: u32) -> Outcome {
     let store = Reach::new(global)?.store()?;
@@ -48,28 +51,6 @@ fn listed(signals: &[UnroutedSignal]) -> Page {
     Page::done(text, &signals)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::output::hostile;
-    use serde_json::json;
-
-    #[test]
-    fn nothing_that_others_wrote_gets_out_of_its_place() {
-        let signal = json!([{ "source": "alerts", "times": 1, "why": "no route takes it", "signal": {
-            "id": "s1", "origin": { "webhook": "alerts" }, "rule": "A", "status": "firing", "severity": { "other": "odd" },
-            "labels": [{ "name": "a", "value": "b" }], "annotations": [{ "name": "c", "value": "d" }],
-            "started_at": "1", "ended_at": null, "received_at": "1",
-        } }]);
-        let signals: Vec<UnroutedSignal> = serde_json::from_value(signal).expect("signals");
-        for (name, text) in hostile::table() {
-            let (signals, spoilt) = hostile::spoilt(&signals, &text);
-            assert!(spoilt > 6, "{name}: {spoilt}");
-            hostile::assert_harmless(&listed(&signals).text, name);
-        }
-    }
-}
-
 /// One alert that is set aside.
 #[derive(Serialize)]
 struct SetAsideAlert {
@@ -85,20 +66,19 @@ struct SetAsideAlert {
 /// Alerts that a trigger faults on, or that are too large for any.
 pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
-    let store = reach.store()?;
+    let (states, damaged) = Damaged::apart(read_all(&reach, service).await?);
+    let store = reach.store_if_any()?;
     let mut all = Vec::new();
-    for read in super::status::read_all(&reach, service).await? {
-        let state = read.state.map_err(|error| Failure::of(Exit::Failed, error))?;
+    for state in &states {
         for alert in state.watching.alerts.set_aside_of() {
-            let content =
-                store.blob(&alert.content).await.map_err(|error| Failure::of(Exit::Failed, error))?;
-            let signals: Vec<Signal> =
-                serde_json::from_slice(&content.unwrap_or_default()).unwrap_or_default();
-            let signal = signals.into_iter().nth(alert.word.index as usize);
-            let (rule, labels) = signal.map_or_else(
-                || ("(erased)".to_owned(), Vec::new()),
-                |signal| (cut(&signal.rule), signal.labels.iter().map(short).collect()),
-            );
+            let content = match &store {
+                Some(store) => content(store, &alert.content, alert.word.index as usize).await?,
+                None => Err("(erased)"),
+            };
+            let (rule, labels) = match content {
+                Ok(signal) => (cut(&signal.rule), signal.labels.iter().map(short).collect()),
+                Err(instead) => (instead.to_owned(), Vec::new()),
+            };
             all.push(SetAsideAlert {
                 service: state.name.clone(),
                 by: alert.set_aside_by.iter().cloned().collect(),
@@ -109,11 +89,32 @@ pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) ->
             });
         }
     }
+    let text = Text::joined([set_aside_text(&all).trimmed(), damaged.text()], "\n").trimmed();
+    Ok(Page::new(damaged.exit(), text, &json!({ "alerts": all, "damaged": damaged.json() })))
+}
+
+/// The alert, or what is shown in its place: content that is gone or damaged hides no other.
+async fn content(
+    store: &SqliteStore,
+    group: &BlobRef,
+    index: usize,
+) -> Result<Result<Signal, &'static str>, Failure> {
+    let content = match store.blob(group).await {
+        Ok(Some(content)) => content,
+        Ok(None) => return Ok(Err("(erased)")),
+        Err(StoreError::Damaged(_)) => return Ok(Err("(damaged)")),
+        Err(error) => return Err(Failure::of(Exit::Failed, error)),
+    };
+    let signals = serde_json::from_slice::<Vec<Signal>>(&content).unwrap_or_default();
+    Ok(signals.into_iter().nth(index).ok_or("(damaged)"))
+}
+
+fn set_aside_text(all: &[SetAsideAlert]) -> Text {
     if all.is_empty() {
-        return Ok(Page::done("no alert is set aside", &all));
+        return text!("no alert is set aside");
     }
     let mut table = Table::new(["first seen", "service", "times", "why", "rule", "labels"]);
-    for one in &all {
+    for one in all {
         let by: Vec<_> = one.by.iter().map(PolicyName::as_str).collect();
         let why = if by.is_empty() { "too large".to_owned() } else { format!("{} faults", by.join(", ")) };
         let labels: Vec<_> =
@@ -127,8 +128,7 @@ pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) ->
             labels.join(" ").into(),
         ]);
     }
-    let text = text!("{}\nthe triggers judge the others; `ripcord replay --all` shows the faults", table);
-    Ok(Page::done(text, &all))
+    text!("{}\nthe triggers judge the others; `ripcord replay --all` shows the faults", table)
 }
 
 /// Labels that are set aside may be as large as a payload.
@@ -143,4 +143,25 @@ fn cut(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::hostile;
+
+    #[test]
+    fn nothing_that_others_wrote_gets_out_of_its_place() {
+        let signal = json!([{ "source": "alerts", "times": 1, "why": "no route takes it", "signal": {
+            "id": "s1", "origin": { "webhook": "alerts" }, "rule": "A", "status": "firing", "severity": { "other": "odd" },
+            "labels": [{ "name": "a", "value": "b" }], "annotations": [{ "name": "c", "value": "d" }],
+            "started_at": "1", "ended_at": null, "received_at": "1",
+        } }]);
+        let signals: Vec<UnroutedSignal> = serde_json::from_value(signal).expect("signals");
+        for (name, text) in hostile::table() {
+            let (signals, spoilt) = hostile::spoilt(&signals, &text);
+            assert!(spoilt > 6, "{name}: {spoilt}");
+            hostile::assert_harmless(&listed(&signals).text, name);
+        }
+    }
 }

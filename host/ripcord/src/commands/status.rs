@@ -3,10 +3,10 @@
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
-use ripcord_engine::{FoldError, recover};
 use ripcord_ports::store::SignalFilter;
 use ripcord_ports::{Clock as _, Store as _};
 
+use super::states::{names, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::client::Live;
@@ -63,45 +63,6 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
         }
     }
     Ok(page(&views, unrouted.len()))
-}
-
-/// The services of the configuration, or the one that is asked for.
-fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<ServiceName>, Failure> {
-    let known: Vec<_> = reach.config.services.iter().map(|service| service.name.clone()).collect();
-    match service {
-        None => Ok(known),
-        Some(name) if known.contains(name) => Ok(vec![name.clone()]),
-        Some(name) => {
-            let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-            Err(Failure::usage(format!("there is no service `{name}` in the configuration"))
-                .help(format!("it has {}", known.join(", "))))
-        }
-    }
-}
-
-/// A service and the state that its journal comes to, or why the journal cannot be read.
-pub(super) struct Read {
-    pub(super) name: ServiceName,
-    pub(super) state: Result<Service, FoldError>,
-}
-
-/// The states of services as their journals have them; without a store they are new. A journal that cannot be read hides no other.
-pub(super) async fn read_all(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Read>, Failure> {
-    let names = names(reach, service)?;
-    let Some(store) = reach.store_if_any()? else {
-        let new = |name: ServiceName| Read { state: Ok(Service::new(name.clone())), name };
-        return Ok(names.into_iter().map(new).collect());
-    };
-    let mut all = Vec::new();
-    for name in names {
-        let state = match recover(&store, &name).await {
-            Ok(recovered) => Ok(recovered.service),
-            Err(error) if error.is_of_this_journal() => Err(error),
-            Err(error) => return Err(Failure::of(Exit::Failed, error)),
-        };
-        all.push(Read { name, state });
-    }
-    Ok(all)
 }
 
 fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {

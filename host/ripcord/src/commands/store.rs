@@ -61,7 +61,7 @@ async fn show(reach: &Reach) -> Outcome {
     }
     row("snapshots", sizes.snapshots, "the next".into(), None);
     row("intake", sizes.signals, retention.age(Class::Signals).to_string(), None);
-    row("policies", sizes.components, "good".into(), None);
+    row("policies", sizes.components, "their recordings".into(), None);
     let mut text = text!(
         "{}\n{} in the file, {} of it free; {} contents were erased",
         table,
@@ -95,6 +95,10 @@ async fn prune(reach: &Reach) -> Outcome {
         .map(|(class, pieces)| text!("{}: {} pieces of content are of no more use", class, pieces))
         .collect();
     text.push(text!("intake: {} signals forgotten", report.signals));
+    text.push(text!(
+        "policies: {} components are not configured and have no recordings left: forgotten",
+        report.components
+    ));
     text.extend(report.failed.iter().map(|why| paint(BAD, why)));
     let exit = if report.failed.is_empty() { Exit::Done } else { Exit::Failed };
     Ok(Page::new(exit, Text::joined(text, "\n"), &report))

@@ -243,7 +243,7 @@ impl Demo {
     async fn two_keys(&mut self, stage: &Stage, client: &Client, id: &IncidentId) -> Result<(), Failure> {
         let view = client.plan(id).await?;
         if self.answers == Answers::Asked {
-            let text = plan::text(&view.plan, &view.digest);
+            let text = plan::text(&view);
             for (index, person) in KEYHOLDERS.iter().enumerate() {
                 let text = if index == 0 { text.clone() } else { Text::default() };
                 if !ask(self.color, &text, &text!("{}, do you approve this plan?", person)).await? {

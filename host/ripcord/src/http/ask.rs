@@ -255,20 +255,20 @@ pub(crate) async fn resume_all(State(app): State<Arc<App>>, request: Request) ->
     all(&app, request, &Ask::Resume).await
 }
 
-/// One service that fails does not keep the others from being stopped.
+/// One service that fails does not keep the others from being stopped, and one whose journal is set aside is told as such.
 async fn all(app: &App, request: Request, ask: &Ask) -> Answer<Vec<DoneOne>> {
     let person = &app.people.authenticate(request.headers())?.person;
     require(person, Right::Operate, &[])?;
     let (_, body) = json::<ReasonBody>(request).await?;
     let why = reason(&body.reason)?;
     let mut each = Vec::new();
-    for state in app.engine.services() {
-        let (done, text) = match app.command(&state.name, person, ask.clone(), why.clone(), None).await {
+    for service in app.engine.all() {
+        let (done, text) = match app.command(service, person, ask.clone(), why.clone(), None).await {
             Ok(done) => (true, done.text),
             Err(CommandError::Illegal(already @ Illegal::Already(..))) => (true, already.to_string()),
             Err(error) => (false, Problem::from(error).detail),
         };
-        each.push(DoneOne { service: state.name.clone(), done, text });
+        each.push(DoneOne { service: service.clone(), done, text });
     }
     Ok(Json(each))
 }

@@ -11,7 +11,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::{Label, Origin, Signal};
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::store::{Accepted, NewSignal};
+use ripcord_ports::store::{Accepted, NewSignal, Turn};
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -241,6 +241,7 @@ impl Source {
             service: None,
             dedupe_key: dedupe_key(&self.name, None, key),
             dedupe_window: self.dedupe_window,
+            turn: None,
         }
     }
 
@@ -258,8 +259,10 @@ impl Source {
             ended_at: alert.ended_at,
             received_at: now,
         };
+        let key = |key: &Digest| dedupe_key(&self.name, service.as_ref(), key);
         Ok(NewSignal {
-            dedupe_key: dedupe_key(&self.name, service.as_ref(), &alert.dedupe_key),
+            dedupe_key: key(&alert.dedupe_key),
+            turn: alert.turn.map(|turn| Turn { other_key: key(&turn.other_key), ..turn }),
             signal,
             source: Some(self.name.clone()),
             service,

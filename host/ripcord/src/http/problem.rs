@@ -259,7 +259,7 @@ mod tests {
             StoreError::Damaged("a signal".into()).into(),
             StoreError::Unusable("closed".into()).into(),
             StoreError::Failed("an error".into()).into(),
-            PortError::new(ErrorKind::Local, "no descriptors").into(),
+            PortError::not_applied(ErrorKind::Local, "no descriptors").into(),
             Problem::broke_off(),
         ];
         for problem in failed {
@@ -272,8 +272,8 @@ mod tests {
     fn files_of_this_machine_are_not_told_to_strangers() {
         let secret = "/srv/ripcord/registry";
         let errors: [Problem; 4] = [
-            PortError::new(ErrorKind::Local, format!("cannot open `{secret}`")).into(),
-            PortError::new(ErrorKind::Configuration, format!("`{secret}` is no folder")).into(),
+            PortError::not_applied(ErrorKind::Local, format!("cannot open `{secret}`")).into(),
+            PortError::not_applied(ErrorKind::Configuration, format!("`{secret}` is no folder")).into(),
             StoreError::Unusable(format!("`{secret}` is in use")).into(),
             StoreError::Failed(format!("{secret}: I/O error")).into(),
         ];
@@ -285,9 +285,11 @@ mod tests {
 
     #[test]
     fn what_people_can_mend_keeps_its_sentence() {
-        let problem = Problem::from(PortError::new(ErrorKind::NotFound, "the registry has no version `9`"));
+        let problem =
+            Problem::from(PortError::not_applied(ErrorKind::NotFound, "the registry has no version `9`"));
         assert_eq!((problem.status, problem.detail.as_str()), (404, "the registry has no version `9`"));
-        let problem = Problem::from(PortError::new(ErrorKind::Unreachable, "no connection to http://x"));
+        let problem =
+            Problem::from(PortError::not_applied(ErrorKind::Unreachable, "no connection to http://x"));
         assert_eq!(problem.status, 502);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
@@ -209,8 +209,10 @@ pub(crate) async fn incident(
 ) -> Answer<IncidentView> {
     app.people.authenticate(&headers)?;
     let mut view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
-    let state = app.state_of(&view.service)?;
-    if state.incident.as_ref().is_some_and(|open| open.id == view.id) {
+    // A service that left the configuration, or whose journal is set aside, has no state; its page was read all the same.
+    if let Ok(state) = app.state_of(&view.service)
+        && state.incident.as_ref().is_some_and(|open| open.id == view.id)
+    {
         view.held_up = app.engine.held_up(&state);
     }
     Ok(Json(view))
@@ -224,7 +226,7 @@ pub(crate) async fn plan(
     app.people.authenticate(&headers)?;
     let view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
     match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan })),
+        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan, expires_at: view.plan_expires_at })),
         _ => Err(Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase))),
     }
 }
@@ -255,7 +257,11 @@ pub(crate) async fn wait(
         ))
     };
     let service = id.service().ok_or_else(unknown)?;
-    let mut watch = app.engine.watch(&service).ok_or_else(unknown)?;
+    let not_here = || match app.state_of(&service) {
+        Err(aside) if aside.status != StatusCode::NOT_FOUND.as_u16() => aside,
+        _ => unknown(),
+    };
+    let mut watch = app.engine.watch(&service).ok_or_else(not_here)?;
     let state = |service: &Service| {
         let both = [&service.incident, &service.last_settled];
         let found = both.into_iter().flatten().find(|incident| incident.id == id);

@@ -199,6 +199,8 @@ pub struct PlanView {
     pub digest: Digest,
     /// The plan.
     pub plan: Plan,
+    /// When it expires: later than it says where the host's clock has jumped forward since. The host's word, and no part of what is signed.
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// A signal that no route took.

@@ -9,6 +9,8 @@ use ripcord_core::signal::Origin;
 use ripcord_core::target::{ConfigurationTarget, Exclusion, Strategy, Target, VersionTarget};
 use serde_json::Value;
 
+use crate::http::wire::PlanView;
+
 use super::style::{DIM, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::text::{Text, Whole, text};
@@ -21,7 +23,8 @@ pub fn ladder(plan: &Plan) -> String {
 }
 
 /// All that is approved, and the digest that the approval is given to. Two plans that differ read differently.
-pub fn text(plan: &Plan, digest: &Digest) -> Text {
+pub fn text(view: &PlanView) -> Text {
+    let PlanView { plan, digest, expires_at } = view;
     let mut table = Table::bare(2);
     let mut row = |name: &'static str, value: Text| table.row([Cell::new(DIM, name), value.into()]);
     row("digest", text!("{}", digest));
@@ -40,6 +43,11 @@ pub fn text(plan: &Plan, digest: &Digest) -> Text {
     );
     row("made", text!("{}", exact(plan.created_at)));
     row("expires", text!("{}", exact(plan.expires_at)));
+    if let Some(moved) = expires_at.filter(|moved| *moved != plan.expires_at) {
+        let said =
+            text!("to {}: the host's clock has jumped forward since, and no time passed", exact(moved));
+        row("moved", paint(WARN, said));
+    }
     row("installation", text!("{}", plan.installation));
     row("format", text!("{}", plan.format));
     let drill = if plan.drill { " (a drill)" } else { "" };
@@ -204,6 +212,7 @@ const fn name(kind: StepKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::output::hostile;
+    use ripcord_core::time::Millis;
     use serde_json::json;
 
     /// A plan with everything that a plan can hold.
@@ -243,7 +252,8 @@ mod tests {
 
     fn shown(plan: Value) -> Text {
         let plan: Plan = serde_json::from_value(plan).expect("a plan");
-        text(&plan, &Digest::of("the same for all"))
+        let expires_at = Some(plan.expires_at);
+        text(&PlanView { plan, digest: Digest::of("the same for all"), expires_at })
     }
 
     /// Every place in the plan that holds a value and not other places.
@@ -265,6 +275,20 @@ mod tests {
     #[test]
     fn all_that_is_approved_is_shown() {
         insta::assert_snapshot!(shown(whole()).plain());
+    }
+
+    #[test]
+    fn an_expiry_that_moved_is_shown_beside_the_one_that_is_signed() {
+        let plan: Plan = serde_json::from_value(whole()).expect("a plan");
+        let of = |later_ms| {
+            let expires_at = Some(plan.expires_at + Millis(later_ms));
+            text(&PlanView { plan: plan.clone(), digest: Digest::of("plan"), expires_at }).plain()
+        };
+        let (stays, moved) = (of(0), of(7_200_000));
+        assert!(!stays.contains("moved"), "{stays}");
+        for line in ["expires       2023-11-14 23:13:20", "moved         to 2023-11-15 01:13:20"] {
+            assert!(moved.contains(line), "`{line}`: {moved}");
+        }
     }
 
     #[test]
@@ -316,7 +340,7 @@ mod tests {
         for (name, by) in hostile::table() {
             let (plan, spoilt) = hostile::spoilt(&plan, &by);
             assert!(spoilt > 30, "{name}: {spoilt}");
-            let text = text(&plan, &Digest::of("plan"));
+            let text = text(&PlanView { plan, digest: Digest::of("plan"), expires_at: None });
             hostile::assert_harmless(&text, name);
             // All of it is there: what is signed is never cut.
             let long = text.plain().matches('p').count() > 200_000;

@@ -15,7 +15,7 @@ use ripcord_adapters::clock_system::SystemClock;
 use ripcord_adapters::evidence_directory::{DirectoryEvidence, DirectoryEvidenceConfig};
 use ripcord_adapters::metrics_scrape::Scraping;
 use ripcord_adapters::private::{OpenToOthers, Private};
-use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry};
+use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
 use ripcord_adapters::{Http, Shared};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName};
@@ -334,6 +334,8 @@ fn keep_at_hand(services: &mut [ServiceSetup], config: &Config, shared: &Shared)
     let artefacts = open_data(data, "kept/artefacts")?;
     let artefacts = Arc::new(ArtefactsAtHand::open(artefacts, config.host.kept_artefacts_bytes_max)?);
     let lists = Arc::new(open_data(data, "kept/lists")?);
+    let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
+    forget_other_lists(&lists, &names)?;
     for service in services {
         let registry = service.ports.registry.clone();
         let kept = KeptRegistry::new(

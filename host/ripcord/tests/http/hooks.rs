@@ -109,3 +109,32 @@ async fn a_code_is_good_for_its_minute() {
     assert_eq!((status.as_u16(), &intake["accepted"]), (200, &json!(2)));
     assert_eq!(post(now, &sent).await.1["repeated"], 2, "a replay within the window changes nothing");
 }
+
+#[tokio::test]
+async fn the_same_firing_after_its_end_is_taken_in_and_a_late_one_is_not() {
+    let host = host().await;
+    let payload = |member: &str, status: &str| {
+        json!({
+            "version": "4", "groupKey": "{}:{}", "receiver": "ripcord", "status": status, "truncatedAlerts": 0,
+            "externalURL": format!("http://{member}:9093"), "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
+            "alerts": [{
+                "status": status, "labels": { "alertname": "FraudErrorRatio" }, "annotations": {},
+                "startsAt": "2026-11-22T09:14:07.412Z",
+                "endsAt": if status == "firing" { "0001-01-01T00:00:00Z" } else { "2026-11-22T09:26:37.412Z" },
+            }],
+        })
+    };
+    for (what, member, status, news) in [
+        ("it fires", "a", "firing", true),
+        ("again", "a", "firing", false),
+        ("its end", "a", "resolved", true),
+        ("the first firing of the other member, overtaken by the end", "b", "firing", false),
+        ("the sender had lost sight of it: byte for byte the first payload", "a", "firing", true),
+        ("the other member says so too", "b", "firing", false),
+    ] {
+        let (code, intake) = host.hook(&payload(member, status)).await;
+        let expected = if news { (1, 0) } else { (0, 1) };
+        let told = (intake["accepted"].as_u64().unwrap(), intake["repeated"].as_u64().unwrap());
+        assert_eq!((code, told), (200, expected), "{what}: {intake}");
+    }
+}

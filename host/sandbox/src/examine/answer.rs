@@ -1,5 +1,4 @@
-//! What an examiner answers: the seconds of processor time that it gives the component, as one byte, as soon as it knows them; then a byte that
-//! says which kind of answer it is, and the rest up to the end.
+//! What an examiner answers: a byte that says which kind of answer it is, and the rest up to the end.
 
 use serde::{Deserialize, Serialize};
 

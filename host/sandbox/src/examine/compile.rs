@@ -9,8 +9,8 @@ use crate::text::cut;
 
 const MESSAGE_BYTES_MAX: usize = 600;
 
-/// Checks the shape. Gives the bytes of all functions.
-pub(crate) fn count(bytes: &[u8]) -> Result<u64, Refused> {
+/// Checks the shape.
+pub(crate) fn count(bytes: &[u8]) -> Result<(), Refused> {
     shape::check(bytes).map_err(|misshapen| match misshapen {
         Misshapen::TooMuch(too_much) => Refused::TooMuch(too_much),
         Misshapen::Broken(error) => invalid(error.to_string()),

@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use answer::{CODE, REFUSED, Refused};
+pub(crate) use budget::EXAMINE_CPU_SECONDS;
 pub use budget::EXAMINE_MEMORY_BYTES;
-pub(crate) use budget::{CPU_SECONDS_AT_MOST, cpu_seconds};
 pub(crate) use compile::{compile, count, refused};
 pub use parent::ExaminationError;
 pub(crate) use parent::ask;

@@ -13,14 +13,14 @@ use ripcord_core::digest::Digest;
 use rustix::process::Signal;
 
 use super::answer::{CODE, REFUSED, Refused};
-use super::budget::{CPU_SECONDS_AT_MOST, EXAMINE_MEMORY_BYTES, EXAMINE_THREADS, EXAMINE_WALL_CLOCK_SECONDS};
+use super::budget::{EXAMINE_CPU_SECONDS, EXAMINE_MEMORY_BYTES, EXAMINE_THREADS, EXAMINE_WALL_CLOCK_SECONDS};
 use super::shape::TooMuch;
 use crate::cache::{self, CHECK_BYTES, CODE_BYTES_MAX};
 use crate::text::cut;
 
 const ERROR_TEXT_BYTES_MAX: u64 = 4 << 10;
-/// Seconds, kind, check and code.
-const ANSWER_BYTES_MAX: u64 = 2 + CHECK_BYTES as u64 + CODE_BYTES_MAX;
+/// Kind, check and code.
+const ANSWER_BYTES_MAX: u64 = 1 + CHECK_BYTES as u64 + CODE_BYTES_MAX;
 const MIB: u64 = 1 << 20;
 
 /// A component that was not compiled.
@@ -39,12 +39,9 @@ pub enum ExaminationError {
     TooMuch(#[from] TooMuch),
     /// The processor time was used up.
     #[error(
-        "validating and compiling the component takes more than {seconds} s of processor time: a function is too large or too tangled, or there are too many; split it, build with `opt-level = \"s\"`, and leave out what is not used"
+        "validating and compiling the component takes more than {EXAMINE_CPU_SECONDS} s of processor time: a function is too large or too tangled, or there are too many; split it, build with `opt-level = \"s\"`, and leave out what is not used"
     )]
-    TooLong {
-        /// By the size of its functions.
-        seconds: u8,
-    },
+    TooLong,
     /// The memory was used up.
     #[error(
         "validating and compiling the component takes more than {} MiB of memory: a function is too large or too tangled, or its types or components nest too much; split it, build with `opt-level = \"s\"`, and leave out what is not used",
@@ -123,9 +120,7 @@ pub(crate) fn ask(
         // It ended in the middle: how, its status says.
         Err(_) => Vec::new(),
     };
-    let (seconds, answer) =
-        answer.split_first().map_or((CPU_SECONDS_AT_MOST, &[][..]), |(seconds, rest)| (*seconds, rest));
-    let no_answer = |reason: String| ended(status, &said, seconds).unwrap_or_else(|| unusable(reason));
+    let no_answer = |reason: String| ended(status, &said).unwrap_or_else(|| unusable(reason));
     match answer.split_first() {
         Some((&CODE, rest)) if rest.len() >= CHECK_BYTES => {
             let (check, code) = rest.split_at(CHECK_BYTES);
@@ -197,10 +192,10 @@ fn said(child: &mut Child) -> String {
 }
 
 /// What an examiner that a signal ended died of.
-fn ended(status: ExitStatus, said: &str, seconds: u8) -> Option<ExaminationError> {
+fn ended(status: ExitStatus, said: &str) -> Option<ExaminationError> {
     let signal = status.signal()?;
     if signal == Signal::XCPU.as_raw() {
-        return Some(ExaminationError::TooLong { seconds });
+        return Some(ExaminationError::TooLong);
     }
     if signal == Signal::KILL.as_raw() {
         return Some(ExaminationError::Ended);

@@ -3,8 +3,9 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::Outcome;
 use ripcord_core::journal::Tip;
+use ripcord_core::retention::Class;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::{Append, StoreError};
+use ripcord_ports::store::{Append, Content, Expired, StoreError, Use};
 
 use super::{Fresh, append, incident, service, text};
 
@@ -86,6 +87,32 @@ pub async fn components_are_kept_by_digest(store: Fresh) {
     assert_eq!(store.keep_component(b"\0asm").await.expect("keeps"), digest);
     assert_eq!(store.component(&digest).await.expect("reads").as_deref(), Some(b"\0asm".as_slice()));
     assert_eq!(store.component(&Digest::of("other")).await.expect("reads"), None);
+}
+
+/// One that is configured, or made a decision whose recording is kept, stays.
+pub async fn components_go_with_their_last_use(store: Fresh) {
+    let fraud = service("fraud-api");
+    let mut digests = Vec::new();
+    for bytes in [b"used".as_slice(), b"configured", b"neither"] {
+        digests.push(store.keep_component(bytes).await.expect("keeps"));
+    }
+    let used = Use {
+        class: Class::Decisions,
+        incident: None,
+        number: 0,
+        at: UnixMillis(5),
+        content: Content::Component(digests[0]),
+    };
+    let uses = vec![used.clone()];
+    let tip = store.append(Append { uses, ..append(&fraud, Tip::START, 1) }).await.expect("appends");
+    let expired = Expired { service: &fraud, class: Class::Decisions, before: UnixMillis(9), spared: &[] };
+    assert_eq!(store.expired(expired, 9).await.expect("lists"), [used.clone()]);
+    assert_eq!(store.forget_components(&digests[1..2]).await.expect("forgets"), 1);
+    assert_eq!(store.component(&digests[2]).await.expect("reads"), None);
+    store.append(Append { over: vec![used], ..append(&fraud, tip, 1) }).await.expect("appends");
+    assert_eq!(store.forget_components(&digests[1..2]).await.expect("forgets"), 1);
+    assert_eq!(store.component(&digests[0]).await.expect("reads"), None);
+    assert_eq!(store.component(&digests[1]).await.expect("reads").as_deref(), Some(b"configured".as_slice()));
 }
 
 /// Small values under a name.

@@ -1,8 +1,10 @@
 //! Signals.
 
-use ripcord_core::name::SignalId;
-use ripcord_core::time::Millis;
-use ripcord_ports::store::{Accepted, Append, SignalFilter, StoreError};
+use ripcord_core::digest::Digest;
+use ripcord_core::name::{ServiceName, SignalId};
+use ripcord_core::signal::SignalStatus;
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::store::{Accepted, Append, SignalFilter, StoreError, Turn};
 use tokio::task::JoinSet;
 
 use super::{Fresh, append, ids, service, signal, waiting};
@@ -116,6 +118,84 @@ pub async fn a_second_try_of_the_same_signal_is_a_repeat(store: Fresh) {
     new.dedupe_window = Millis(0);
     assert_eq!(store.accept(vec![new.clone()]).await.expect("accepts"), [Accepted::Stored(id("s-1"))]);
     assert_eq!(store.accept(vec![new]).await.expect("accepts"), [Accepted::Repeated(id("s-1"))]);
+}
+
+/// Words about one alert, of which each has one of two keys.
+struct Alert {
+    service: ServiceName,
+    words: u32,
+}
+
+impl Alert {
+    fn new() -> Self {
+        Self { service: service("fraud-api"), words: 0 }
+    }
+
+    /// It fires, says `sender` at `at_ms`, or has ended then. Gives whether that was taken for news.
+    async fn says(&mut self, store: &Fresh, sender: &str, status: SignalStatus, at_ms: u64) -> bool {
+        self.words += 1;
+        let (key, other) = match status {
+            SignalStatus::Firing => ("fires", "ended"),
+            SignalStatus::Resolved => ("ended", "fires"),
+        };
+        let mut new = signal(&format!("s-{}", self.words), Some(&self.service), key, at_ms);
+        new.signal.status = status;
+        // Its end is known a second later.
+        new.signal.ended_at = (status == SignalStatus::Resolved).then(|| UnixMillis(at_ms - 1_000));
+        new.dedupe_window = Millis::hours(4);
+        new.turn = Some(Turn { other_key: Digest::of(other), sender: Digest::of(sender) });
+        matches!(store.accept(vec![new]).await.expect("accepts")[..], [Accepted::Stored(_)])
+    }
+}
+
+const MINUTE: u64 = 60_000;
+
+/// Senders lose sight of an alert, say that it ended, and then send the very same firing again. Another sender's first firing that arrives within two
+/// minutes of the end was overtaken by it, however often it is sent.
+pub async fn the_same_firing_after_its_end_is_news_and_a_late_one_is_not(store: Fresh) {
+    use SignalStatus::{Firing, Resolved};
+    let mut alert = Alert::new();
+    let mut told = Vec::new();
+    for (sender, status, at_ms) in [
+        ("a", Firing, 10 * MINUTE),
+        ("a", Firing, 11 * MINUTE),
+        ("b", Firing, 11 * MINUTE),
+        ("a", Resolved, 20 * MINUTE),
+        ("a", Resolved, 20 * MINUTE),
+        // Late, and sent twice.
+        ("c", Firing, 20 * MINUTE + 15_000),
+        ("c", Firing, 20 * MINUTE + 16_000),
+        // Again from one who had said it, even if only as a repeat.
+        ("b", Firing, 21 * MINUTE),
+        ("a", Firing, 21 * MINUTE + 1),
+        ("a", Resolved, 30 * MINUTE),
+        // Nobody is late for so long.
+        ("d", Firing, 32 * MINUTE),
+    ] {
+        told.push(alert.says(&store, sender, status, at_ms).await);
+    }
+    let expected = [true, false, false, true, false, false, false, true, false, true, true];
+    assert_eq!(told, expected);
+}
+
+/// The end of the second firing has the key of the first one's end. What another sender says of the first one's end, late, ends nothing.
+pub async fn an_end_after_a_second_firing_is_news(store: Fresh) {
+    use SignalStatus::{Firing, Resolved};
+    let mut alert = Alert::new();
+    let mut told = Vec::new();
+    for (sender, status, at_ms) in [
+        ("a", Firing, 10 * MINUTE),
+        ("a", Resolved, 20 * MINUTE),
+        ("a", Firing, 22 * MINUTE),
+        // It ended before the alert fired again.
+        ("b", Resolved, 22 * MINUTE + 500),
+        // It ended after that.
+        ("b", Resolved, 23 * MINUTE),
+        ("a", Resolved, 23 * MINUTE),
+    ] {
+        told.push(alert.says(&store, sender, status, at_ms).await);
+    }
+    assert_eq!(told, [true, true, true, false, true, false]);
 }
 
 /// However they interleave.

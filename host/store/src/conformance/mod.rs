@@ -34,6 +34,8 @@ macro_rules! store_conformance {
             intake::unrouted_signals_are_kept_and_listed
             intake::a_taken_id_refuses_the_whole_call
             intake::a_second_try_of_the_same_signal_is_a_repeat
+            intake::the_same_firing_after_its_end_is_news_and_a_late_one_is_not
+            intake::an_end_after_a_second_firing_is_news
             intake::equal_signals_at_once_are_stored_once
             intake::bursts_lose_nothing
             journal::records_are_read_as_they_were_written
@@ -57,6 +59,7 @@ macro_rules! store_conformance {
             content::incidents_are_listed_newest_first
             content::an_incident_belongs_to_the_service_that_appends
             content::components_are_kept_by_digest
+            content::components_go_with_their_last_use
             content::notes_are_set_and_replaced
             content::the_installation_stays_the_same
         }
@@ -97,6 +100,7 @@ pub fn signal(id: &str, service: Option<&ServiceName>, key: &str, at_ms: u64) ->
         service: service.cloned(),
         dedupe_key: Digest::of(key),
         dedupe_window: Millis::minutes(1),
+        turn: None,
     }
 }
 

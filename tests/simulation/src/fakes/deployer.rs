@@ -29,7 +29,7 @@ enum Fate {
 }
 
 fn broken() -> PortError {
-    PortError::new(ErrorKind::Unreachable, "the connection to the deployer broke").outcome_unknown()
+    PortError::unknown(ErrorKind::Unreachable, "the connection to the deployer broke")
 }
 
 impl PretendDeployer {
@@ -38,7 +38,7 @@ impl PretendDeployer {
         let live = wire.world.at(&wire.service, |outside| outside.live());
         if self.class() == EffectClass::Conditional && !live.same_identity(&order.expecting) {
             let text = "what is live is not what the order expects";
-            return Fate::Answers(Err(PortError::new(ErrorKind::Conflict, text)));
+            return Fate::Answers(Err(PortError::not_applied(ErrorKind::Conflict, text)));
         }
         let known_key = wire.world.at(&wire.service, |outside| outside.keys.contains(&order.key));
         if self.class() == EffectClass::Idempotent && known_key {
@@ -53,8 +53,8 @@ impl PretendDeployer {
         }
         let delay = Duration::from_millis(dice.between(10, 20_000));
         match dice.below(9) {
-            0 => Fate::Answers(Err(PortError::new(ErrorKind::Failed, "the deployer is busy"))),
-            1 => Fate::Answers(Err(PortError::new(ErrorKind::Denied, "the deployer says no"))),
+            0 => Fate::Answers(Err(PortError::not_applied(ErrorKind::Failed, "the deployer is busy"))),
+            1 => Fate::Answers(Err(PortError::not_applied(ErrorKind::Denied, "the deployer says no"))),
             2 => {
                 self.apply(order, Duration::ZERO, usize::MAX);
                 Fate::Answers(Err(broken()))
@@ -130,7 +130,7 @@ impl Deployer for PretendDeployer {
         wire.checker.shift_called(&wire.service, order, &wire.terms);
         if !matches!(order.target, Target::Version(_) | Target::Fallback(_)) {
             let text = format!("the deployer cannot set {}", order.target);
-            return Err(PortError::new(ErrorKind::Unsupported, text));
+            return Err(PortError::not_applied(ErrorKind::Unsupported, text));
         }
         wire.reach(DEPLOYER).await?;
         let fate = self.carry_out(order);

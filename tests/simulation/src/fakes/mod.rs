@@ -64,11 +64,11 @@ impl Wire {
             _ => false,
         };
         if away {
-            return Err(PortError::new(ErrorKind::Unreachable, format!("{system} does not answer")));
+            return Err(PortError::not_applied(ErrorKind::Unreachable, format!("{system} does not answer")));
         }
         if self.dice.chance(sky.fails) {
             let kind = self.dice.pick(&[ErrorKind::Unreachable, ErrorKind::Failed, ErrorKind::TimedOut]);
-            return Err(PortError::new(kind, format!("{system} failed")));
+            return Err(PortError::not_applied(kind, format!("{system} failed")));
         }
         Ok(())
     }

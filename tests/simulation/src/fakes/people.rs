@@ -23,13 +23,13 @@ impl Notifier for PretendNotifier {
     async fn announce(&self, announcement: &Announcement) -> Result<(), PortError> {
         self.wire.reach(NOTIFIER).await?;
         if self.wire.weather.now().line_broken {
-            return Err(PortError::new(ErrorKind::Unreachable, "the line is broken"));
+            return Err(PortError::not_applied(ErrorKind::Unreachable, "the line is broken"));
         }
         self.wire.world.tell(&announcement.id);
         self.wire.comes_back(NOTIFIER).await;
         // It was delivered, and nobody says so: it comes twice.
         if self.wire.dice.chance(self.wire.weather.now().fails) {
-            return Err(PortError::new(ErrorKind::Unreachable, "the line broke").outcome_unknown());
+            return Err(PortError::unknown(ErrorKind::Unreachable, "the line broke"));
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl PretendRegistry {
 
     fn find(&self, wanted: &VersionName) -> Result<RegistryVersion, PortError> {
         self.listed().into_iter().find(|listed| listed.version.version == *wanted).ok_or_else(|| {
-            PortError::new(ErrorKind::NotFound, format!("the registry has no version `{wanted}`"))
+            PortError::not_applied(ErrorKind::NotFound, format!("the registry has no version `{wanted}`"))
         })
     }
 }
@@ -66,7 +66,7 @@ impl Registry for PretendRegistry {
     }
 
     async fn lineage(&self, _: &VersionName) -> Result<Lineage, PortError> {
-        Err(PortError::new(ErrorKind::Unsupported, "the registry knows no lineage"))
+        Err(PortError::not_applied(ErrorKind::Unsupported, "the registry knows no lineage"))
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
@@ -116,10 +116,14 @@ impl Registry for PretendRegistry {
         });
         wire.comes_back(REGISTRY).await;
         if !moved {
-            return Err(PortError::new(ErrorKind::Conflict, "someone else moved the production name"));
+            return Err(PortError::not_applied(
+                ErrorKind::Conflict,
+                "someone else moved the production name",
+            ));
         }
         if wire.dice.chance(wire.weather.now().fails) {
-            let broken = PortError::new(ErrorKind::Unreachable, "the connection to the registry broke");
+            let broken =
+                PortError::not_applied(ErrorKind::Unreachable, "the connection to the registry broke");
             return Err(broken.outcome_unknown());
         }
         Ok(())

@@ -32,7 +32,9 @@ impl PretendEndpoint {
                 Some(held) if outside.candidate.as_deref() == Some(held.version.version.as_str()) => {
                     held.version.version.to_string()
                 }
-                Some(_) => return Err(PortError::new(ErrorKind::NotFound, "no such candidate is held")),
+                Some(_) => {
+                    return Err(PortError::not_applied(ErrorKind::NotFound, "no such candidate is held"));
+                }
             };
             let well = outside.fallback.is_some() && candidate.is_none() || !outside.bad.contains(&by);
             Ok(Reply {
@@ -68,7 +70,7 @@ impl Endpoint for PretendEndpoint {
         let wire = &self.wire;
         let print = wire.world.at(&wire.service, |outside| {
             let Some(sole) = outside.sole() else {
-                return Err(PortError::new(ErrorKind::Conflict, "several versions answered"));
+                return Err(PortError::not_applied(ErrorKind::Conflict, "several versions answered"));
             };
             let digest = Digest::of(format!("{sole} {}", inputs.len()));
             let by = VersionTarget { version: version(sole), digest: None };

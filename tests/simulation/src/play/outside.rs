@@ -126,6 +126,7 @@ impl Play {
             service: routed,
             dedupe_key: key,
             dedupe_window: Millis::seconds(dice.between(1, 300)),
+            turn: None,
             signal,
         }
     }

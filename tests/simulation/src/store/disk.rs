@@ -29,6 +29,8 @@ struct Content {
     /// Positions of signals, by dedupe key.
     by_key: BTreeMap<Digest, Vec<usize>>,
     by_id: BTreeMap<SignalId, usize>,
+    /// Who said what: position of the signal, and the sender.
+    said: BTreeSet<(usize, Digest)>,
     journals: BTreeMap<ServiceName, Vec<Record>>,
     blobs: BTreeMap<Digest, Option<(Salt, Vec<u8>)>>,
     /// In the order in which they were first written.
@@ -307,6 +309,18 @@ impl Disk {
         digest
     }
 
+    /// Forgets the components that no record needs, but for those in `spared`.
+    pub fn forget_components(&self, spared: &[Digest]) -> u64 {
+        let mut content = self.content();
+        let (all, needed) = (content.components.len(), content.uses.clone());
+        let is_needed = |digest: &Digest| {
+            spared.contains(digest)
+                || needed.iter().any(|(_, used)| used.content == store::Content::Component(*digest))
+        };
+        content.components.retain(|digest, _| is_needed(digest));
+        (all - content.components.len()) as u64
+    }
+
     /// The bytes of a policy.
     pub fn component(&self, digest: &Digest) -> Option<Vec<u8>> {
         self.content().components.get(digest).cloned()
@@ -370,8 +384,24 @@ impl Content {
         all.filter(near).max_by_key(|other| (self.signals[*other].signal.received_at, *other))
     }
 
+    /// Whether `new`, whose key was seen at `first`, is news all the same; none where nothing came in between.
+    fn is_news(&self, new: &NewSignal, first: usize) -> Option<bool> {
+        let turn = new.turn?;
+        let between = self.by_key.get(&turn.other_key).into_iter().flatten().filter(|at| **at > first);
+        let other = &self.signals[*between.max()?].signal;
+        Some(turn.is_news(&new.signal, other, self.said.contains(&(first, turn.sender))))
+    }
+
     fn accept(&mut self, new: NewSignal) -> Accepted {
-        let known = self.repeats(&new).or_else(|| self.by_id.get(&new.signal.id).copied());
+        let mut known = self.repeats(&new);
+        if let Some(first) = known {
+            match (self.is_news(&new, first), new.turn) {
+                (Some(true), _) => known = None,
+                (None, Some(turn)) => drop(self.said.insert((first, turn.sender))),
+                (Some(false), _) | (None, None) => {}
+            }
+        }
+        let known = known.or_else(|| self.by_id.get(&new.signal.id).copied());
         if let Some(at) = known {
             let stored = &mut self.signals[at];
             stored.times = stored.times.saturating_add(1);
@@ -380,7 +410,8 @@ impl Content {
         let (id, at) = (new.signal.id.clone(), self.signals.len());
         self.by_id.insert(id.clone(), at);
         self.by_key.entry(new.dedupe_key).or_default().push(at);
-        let NewSignal { signal, source, service, .. } = new;
+        let NewSignal { signal, source, service, turn, .. } = new;
+        self.said.extend(turn.map(|turn| (at, turn.sender)));
         self.signals.push(StoredSignal { signal, source, service, times: 1, consumed: false });
         Accepted::Stored(id)
     }

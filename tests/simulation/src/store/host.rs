@@ -158,6 +158,10 @@ impl Store for HostStore {
         self.read(|| self.disk.incident(id)).await
     }
 
+    async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError> {
+        self.write(|| Ok(self.disk.forget_components(spared))).await
+    }
+
     async fn keep_component(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         self.write(|| Ok(self.disk.keep_component(bytes))).await
     }

@@ -5,6 +5,8 @@ use crate::effect::Topic;
 use crate::event::*;
 use crate::policy::Role;
 use crate::service::Illegal;
+use crate::service::outbox::OUTBOX_MAX;
+use crate::signal::Severity;
 use crate::target::{Target, VersionTarget};
 use crate::time::Millis;
 
@@ -114,4 +116,32 @@ fn a_plan_has_a_bounded_ladder() {
     let planned = stage.planned(PlanWord::Drafted(stage.draft(&many)));
     assert_eq!(stage.try_it(&Event::Planned(planned)), Err(Illegal::Stale));
     stage.plan_for(&many[..16]);
+}
+
+#[test]
+fn announcements_that_nobody_can_be_told_are_bounded_and_those_that_made_room_are_counted() {
+    let mut stage = Stage::new(|_| ());
+    stage.0.length = 1;
+    stage.0.tell(Topic::NeedsPerson, Severity::Critical, "it needs a person");
+    for number in 2..=u64::try_from(OUTBOX_MAX).unwrap() + 40 {
+        stage.0.length = number;
+        stage.0.tell(Topic::KnownGood, Severity::Info, format!("{number} is known good"));
+    }
+    assert_eq!(stage.0.outbox.len(), OUTBOX_MAX);
+    assert_eq!(
+        stage.told()[..2],
+        ["it needs a person", "42 is known good"],
+        "the oldest of the least severe go"
+    );
+    while let Some(outgoing) = stage.0.outbox.first().cloned() {
+        if outgoing.topic == Topic::AnnouncementsLeftOut {
+            break;
+        }
+        stage.tell(&Event::Announced(Announced { id: outgoing.id, failed: None }));
+    }
+    let [left_out] = stage.told()[..] else { panic!("{:?}", stage.told()) };
+    assert!(left_out.starts_with("40 announcements of "), "{left_out}");
+    let id = stage.0.outbox[0].id.clone();
+    stage.tell(&Event::Announced(Announced { id, failed: None }));
+    assert!(stage.0.outbox.is_empty(), "told once: {:?}", stage.told());
 }

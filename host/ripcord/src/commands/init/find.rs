@@ -121,7 +121,9 @@ fn client() -> Result<reqwest::Client, PortError> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()
-        .map_err(|error| PortError::new(ripcord_ports::ErrorKind::Local, "no HTTP client").caused_by(error))
+        .map_err(|error| {
+            PortError::not_applied(ripcord_ports::ErrorKind::Local, "no HTTP client").caused_by(error)
+        })
 }
 
 /// Models that a server lists, or those of the registry that it knows. Their names go into the configuration, so anything else than a name is
