@@ -51,8 +51,19 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Records are full of them: one write, and not one for each byte.
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            text.push(hexadecimal(byte >> 4));
+            text.push(hexadecimal(byte & 15));
+        }
+        f.write_str(&text)
     }
+}
+
+/// The digit of a number below sixteen.
+fn hexadecimal(half: u8) -> char {
+    char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half })
 }
 
 impl fmt::Debug for Digest {

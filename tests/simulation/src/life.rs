@@ -45,9 +45,18 @@ impl Life {
         }
     }
 
-    /// A moment at which it may end.
+    /// It may end here.
     pub async fn may_end(&self) {
-        if !self.has_ended() && self.dice.chance(self.weather.now().dies) {
+        self.ends_by_chance(self.weather.now().dies).await;
+    }
+
+    /// The same where an end does most.
+    pub async fn may_end_at_a_moment(&self) {
+        self.ends_by_chance(self.weather.now().dies_at_a_moment).await;
+    }
+
+    async fn ends_by_chance(&self, of_ten_thousand: u32) {
+        if !self.has_ended() && self.dice.chance(of_ten_thousand) {
             self.end();
         }
         self.alive().await;

@@ -57,9 +57,6 @@ fn main() -> ExitCode {
         }
         return if outcome.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    for (seed, why) in ripcord_simulation::run::KNOWN {
-        println!("known: seed {seed}: {why}");
-    }
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let enough =
         if arguments.first { Enough::FirstFailure(arguments.seeds) } else { Enough::Seeds(arguments.seeds) };

@@ -20,6 +20,8 @@ use ripcord_core::time::Millis;
 use ripcord_sandbox::{FaultKind, NativePolicy, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::dice::Dice;
+
 /// An alert of this rule makes the trigger fault.
 pub const POISON: &str = "poison";
 
@@ -32,7 +34,7 @@ pub struct Settings {
     pub approval: Approval,
     /// The ladder ends in the safe mode.
     pub fallback: bool,
-    /// It faults in one second of so many; 0 is never.
+    /// It faults in one second of so many, by chance and at no beat that whoever asks could keep; 0 is never.
     pub faults_one_in: u64,
 }
 
@@ -94,7 +96,8 @@ impl NativePolicy for Scripted {
         let context = question.context();
         let settings: Settings = serde_json::from_str(&context.settings)
             .map_err(|error| FaultKind::GuestError { message: error.to_string() })?;
-        if settings.faults_one_in > 0 && (context.now.0 / 1_000).is_multiple_of(settings.faults_one_in) {
+        let second = context.now.0 / 1_000;
+        if settings.faults_one_in > 0 && Dice::new(second).one_in(settings.faults_one_in) {
             return Err(FaultKind::GuestError { message: "this is one of its seconds".to_owned() });
         }
         let step = match question {

@@ -15,7 +15,7 @@ use ripcord_core::time::Millis;
 use ripcord_engine::Person;
 use serde_json::{Value, json};
 
-use crate::check::Candidates;
+use crate::check::{Candidates, Moment};
 use crate::dice::Dice;
 use crate::policies::{Approval, Settings, policy};
 
@@ -90,13 +90,11 @@ fn floor(dice: &Dice) -> Vec<Quorum> {
     }
 }
 
+const CLASSES: [EffectClass; 4] =
+    [EffectClass::Idempotent, EffectClass::Conditional, EffectClass::Observable, EffectClass::Blind];
+
 fn class(dice: &Dice) -> EffectClass {
-    dice.pick(&[
-        EffectClass::Idempotent,
-        EffectClass::Conditional,
-        EffectClass::Observable,
-        EffectClass::Blind,
-    ])
+    dice.pick(&CLASSES)
 }
 
 fn mode(dice: &Dice) -> Mode {
@@ -219,6 +217,26 @@ impl ServicePlan {
                 }
             }
             _ => self.terms.schedule = dice.one_in(2).then(|| Millis::seconds(dice.between(20, 90))),
+        }
+    }
+
+    /// The operator changes what matters at this moment.
+    pub fn change_at(&mut self, dice: &Dice, moment: &Moment) {
+        match moment {
+            Moment::Shifting if dice.one_in(4) => self.terms.mode = Mode::Observe,
+            Moment::Shifting => {
+                let mut others = CLASSES.to_vec();
+                others.retain(|class| *class != self.terms.deployer);
+                self.terms.deployer = dice.pick(&others);
+            }
+            Moment::Promoting => self.terms.mode = Mode::Observe,
+            Moment::Agreed(_) if dice.one_in(4) => {
+                self.terms.floor = vec![Quorum { role: RoleName::approver(), people: 2 }];
+            }
+            Moment::Agreed(voters) => {
+                self.people = everyone();
+                self.people.remove(&dice.pick(voters));
+            }
         }
     }
 

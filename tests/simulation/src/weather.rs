@@ -9,6 +9,8 @@ use crate::dice::Dice;
 pub struct Sky {
     /// The process ends at a call.
     pub dies: u32,
+    /// The process ends while something is under way that another configuration would have otherwise.
+    pub dies_at_a_moment: u32,
     /// A call takes seconds.
     pub late: u32,
     /// A call fails.
@@ -27,6 +29,8 @@ pub struct Sky {
     pub line_broken: bool,
     /// The disk is full.
     pub disk_full: bool,
+    /// The disk cannot be read.
+    pub disk_unreadable: bool,
     /// A write fails, and it is not known whether it was made.
     pub write_unknown: u32,
     /// A read of the store fails.
@@ -43,6 +47,7 @@ impl Weather {
         let rate = |most: u64| if dice.one_in(2) { dice.below(most + 1) as u32 } else { 0 };
         Self(Mutex::new(Sky {
             dies: rate(25),
+            dies_at_a_moment: rate(2_000),
             late: rate(400),
             fails: rate(300),
             hangs: if dice.one_in(3) { dice.below(30) as u32 } else { 0 },

@@ -407,10 +407,39 @@ fn a_trigger_that_wants_to_be_asked_all_the_time_is_asked_every_five_seconds_and
 }
 
 #[test]
-fn a_trigger_that_faults_for_reasons_outside_it_is_asked_again() {
+fn a_trigger_that_faults_is_asked_again_whatever_it_faults_for() {
+    for nature in [FaultNature::Environmental, FaultNature::Deterministic] {
+        let mut story = Story::new(Mode::Act);
+        story.now(&Event::SignalsTaken(group([word(1, SignalStatus::Firing, 1)])));
+        // It wanted to be asked again before it faulted, and its alert is not sent a second time.
+        story.says(TriggerWord::Watch(story.0.at + Millis::seconds(5)));
+        story.after(Millis::seconds(5), &Event::Woke);
+        for seconds in [30, 60, 120, 240, 300, 300] {
+            story.hears(Said::Fault(nature), Vec::new());
+            let again = story.0.watching.watches.values().copied().next();
+            assert_eq!(again, Some(story.0.at + Millis::seconds(seconds)), "{nature:?}");
+            assert_eq!(story.told(Topic::PolicyFaulted), 1);
+            story.after(Millis::seconds(seconds), &Event::Woke);
+            assert!(story.0.watching.is_due());
+        }
+        // Once it has answered, the next fault is a first one.
+        story.says(TriggerWord::Watch(story.0.at + Millis::seconds(5)));
+        story.hears(Said::Fault(nature), Vec::new());
+        let again = story.0.watching.watches.values().copied().next();
+        assert_eq!(again, Some(story.0.at + Millis::seconds(30)));
+        assert_eq!(story.told(Topic::PolicyFaulted), 2);
+    }
+}
+
+#[test]
+fn a_trigger_that_faulted_is_asked_as_soon_as_it_is_another_one() {
     let mut story = Story::new(Mode::Act);
-    story.hears(Said::Fault(FaultNature::Environmental), Vec::new());
-    assert_eq!(story.0.watching.watches.len(), 1);
     story.hears(Said::Fault(FaultNature::Deterministic), Vec::new());
-    assert!(story.0.watching.watches.is_empty());
+    assert!(!story.0.watching.is_due());
+    story.now(&configured(terms(Mode::Act)));
+    assert!(!story.0.watching.is_due(), "it is the same one");
+    let mut other = terms(Mode::Act);
+    other.policies[0].settings = Digest::of("other settings");
+    story.now(&configured(other));
+    assert!(story.0.watching.is_due());
 }

@@ -10,8 +10,8 @@ use super::{Illegal, Incident, Marks, Opener, Phase, Service};
 use crate::alert::AlertKey;
 use crate::effect::Topic;
 use crate::event::{
-    DataState, FaultNature, InProduction, Reason, Said, SignalsSetAside, SignalsTaken, TriggerAsked,
-    TriggerWord, TriggersAsked,
+    DataState, InProduction, Reason, Said, SignalsSetAside, SignalsTaken, TriggerAsked, TriggerWord,
+    TriggersAsked,
 };
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PolicyName};
@@ -22,8 +22,10 @@ use crate::target::Target;
 use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
 
-/// Before a trigger that faulted for reasons outside it is asked again about the same.
+/// Before a trigger that faulted is asked again; twice as long after each further fault in a row.
 const FAULT_AGAIN: Millis = Millis::seconds(30);
+/// The longest pause between two questions to a trigger that faults.
+const FAULT_AGAIN_MAX: Millis = Millis::minutes(5);
 /// Before people are told again of alerts that are set aside.
 const TOLD_AGAIN: Millis = Millis::hours(24);
 /// So often in a row a trigger may want to be asked sooner than it is, before people are told.
@@ -44,8 +46,8 @@ pub struct Watching {
     pub no_data_since: Option<UnixMillis>,
     /// Whether people were told of it.
     pub no_data_told: bool,
-    /// Triggers that faulted when they were last asked: people were told.
-    pub faulted: BTreeSet<PolicyName>,
+    /// Triggers that faulted when they were last asked, and how often in a row: people were told.
+    pub faulted: BTreeMap<PolicyName, u32>,
     /// When people were told of alerts that a trigger faults on.
     pub set_aside_told: BTreeMap<PolicyName, UnixMillis>,
     /// When people were told of alerts that are too large.
@@ -82,11 +84,18 @@ impl Watching {
     /// Other policies may judge otherwise: what the ones before them faulted on is asked about again.
     pub(super) fn policies_changed(&mut self, changed: impl Fn(&PolicyName) -> bool) {
         self.alerts.take_back(&changed);
+        self.due |= self.faulted.keys().any(&changed);
+        self.faulted.retain(|name, _| !changed(name));
         self.set_aside_told.retain(|name, _| !changed(name));
         self.hasty.retain(|name, _| !changed(name));
         self.raised.retain(|name, _| !changed(name));
         self.latches.retain(|name, _| !changed(name));
     }
+}
+
+/// The pause after so many faults in a row.
+fn pause_after(faults: u32) -> Millis {
+    Millis(FAULT_AGAIN.0 << faults.saturating_sub(1).min(16)).min(FAULT_AGAIN_MAX)
 }
 
 /// Whether `name` is asked as it was before.
@@ -161,6 +170,7 @@ impl Service {
             (_, Some(memo)) => drop(self.memos.insert((Role::Trigger, name.clone()), memo.clone())),
             (_, None) => drop(self.memos.remove(&(Role::Trigger, name.clone()))),
         }
+        let faults = self.note_fault(&name, &trigger.said);
         if !trigger.set_aside.is_empty() {
             self.watching.alerts.set_aside(&name, &trigger.set_aside, seen);
             self.tell_set_aside(&name, &trigger.set_aside);
@@ -168,14 +178,26 @@ impl Service {
         self.watching.due |= trigger.left > 0;
         let (again, hasty) = match trigger.said {
             Said::Verdict(TriggerWord::Watch(until)) => (Some(until.max(at + floor)), until < at + floor),
-            Said::Fault(FaultNature::Environmental) => (Some(at + FAULT_AGAIN), false),
-            _ => (None, false),
+            // Whatever its nature: the same question would end the same, but the next one has other facts, another time and perhaps room for a call.
+            Said::Fault(_) => (Some(at + pause_after(faults)), false),
+            Said::Verdict(_) => (None, false),
         };
         match again {
             Some(again) => drop(self.watching.watches.insert(name.clone(), again)),
             None => drop(self.watching.watches.remove(&name)),
         }
         self.note_haste(&name, hasty);
+    }
+
+    /// How often in a row it has faulted.
+    fn note_fault(&mut self, name: &PolicyName, said: &Said<TriggerWord>) -> u32 {
+        let Said::Fault(_) = said else {
+            self.watching.faulted.remove(name);
+            return 0;
+        };
+        let times = self.watching.faulted.entry(name.clone()).or_default();
+        *times = times.saturating_add(1);
+        *times
     }
 
     /// Never none: what is asked without a pause keeps a host busy for ever.
@@ -283,15 +305,16 @@ impl Service {
 
     /// Tells people of triggers that have begun to fault: once, until they have answered again.
     fn tell_faults(&mut self, asked: &TriggersAsked) {
-        let faults = asked.asked.iter().filter(|trigger| matches!(trigger.said, Said::Fault(_)));
-        let faulted: BTreeSet<_> = faults.map(|trigger| trigger.decision.policy.name.clone()).collect();
-        let before = std::mem::replace(&mut self.watching.faulted, faulted.clone());
-        let new: Vec<_> = faulted.difference(&before).map(|name| format!("`{name}`")).collect();
+        let names = asked.asked.iter().map(|trigger| &trigger.decision.policy.name);
+        let new: Vec<_> = names
+            .filter(|name| self.watching.faulted.get(*name) == Some(&1))
+            .map(|name| format!("`{name}`"))
+            .collect();
         if new.is_empty() {
             return;
         }
         let text = format!(
-            "trigger {} of `{}` faulted: it decides nothing until it is mended; `ripcord replay --all` shows why",
+            "trigger {} of `{}` faulted: it decides nothing until it answers again, and is asked again every {FAULT_AGAIN_MAX} at least; `ripcord replay --all` shows why",
             new.join(", "),
             self.name
         );

@@ -6,14 +6,18 @@ mod authority;
 mod breaker;
 mod endings;
 mod holds;
+mod latch;
+mod moments;
 mod news;
 mod pace;
 mod quiet;
 mod replays;
 mod shifts;
 mod signals;
+mod snapshots;
 mod words;
 
+pub use moments::Moment;
 pub(crate) use words::ABOUT;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +28,11 @@ use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
+use ripcord_core::snapshot::Snapshot;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::deployer::ShiftOrder;
-use ripcord_ports::store::{Accepted, Append};
+use ripcord_ports::store::{Accepted, Append, KeptSnapshot};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -92,6 +97,7 @@ struct Watched {
     breaker: breaker::Book,
     endings: endings::Book,
     holds: holds::Book,
+    latch: latch::Book,
     news: news::Book,
     pace: pace::Book,
     replays: replays::Book,
@@ -108,6 +114,7 @@ impl Watched {
             breaker: breaker::Book::default(),
             endings: endings::Book::default(),
             holds: holds::Book::default(),
+            latch: latch::Book::default(),
             news: news::Book::default(),
             pace: pace::Book::default(),
             replays: replays::Book::default(),
@@ -130,6 +137,29 @@ pub struct Counts {
     pub replayed: u64,
     /// Hosts that died.
     pub deaths: u64,
+    /// States that were written down and read back.
+    pub snapshots: u64,
+    /// Reasons that were none, since they had been answered.
+    pub held_back: u64,
+    /// Reasons that had been answered and were some again.
+    pub unlatched: u64,
+}
+
+impl Counts {
+    /// Counts of another seed or service.
+    pub fn add(&mut self, other: &Self) {
+        let Self { ended, events, shifts, replayed, deaths, snapshots, held_back, unlatched } = other;
+        for (how, count) in ended {
+            *self.ended.entry(how.clone()).or_default() += count;
+        }
+        self.events += events;
+        self.shifts += shifts;
+        self.replayed += replayed;
+        self.deaths += deaths;
+        self.snapshots += snapshots;
+        self.held_back += held_back;
+        self.unlatched += unlatched;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -194,7 +224,13 @@ impl Checker {
 
     /// What was counted.
     pub fn counts(&self) -> Counts {
-        self.books().counts.clone()
+        let books = self.books();
+        let mut counts = books.counts.clone();
+        for Watched { latch, .. } in books.services.values() {
+            counts.held_back += latch.held_back;
+            counts.unlatched += latch.unlatched;
+        }
+        counts
     }
 
     /// A line of the trace.
@@ -207,9 +243,33 @@ impl Checker {
         &self.trace
     }
 
-    /// A host is started.
+    /// A host is started: it reads each journal from its last snapshot.
     pub fn host_started(&self) {
-        self.books().lives += 1;
+        let Some(disk) = self.disk.get().and_then(Weak::upgrade) else { return };
+        let mut books = self.books();
+        books.lives += 1;
+        let mut broken = Vec::new();
+        let lives = books.lives;
+        for Watched { service, tip, shifts, .. } in books.services.values_mut() {
+            shifts.host_started(lives);
+            if let Some(what) = snapshots::start_differs(&disk, service, *tip) {
+                broken.push(Broken { rule: SNAPSHOTS, service: service.name.clone(), what });
+            }
+        }
+        books.counts.snapshots += books.services.len() as u64;
+        self.keep(&mut books, broken);
+    }
+
+    /// A snapshot is kept that no append brought.
+    pub fn snapshot_kept(&self, snapshot: &Snapshot) {
+        let mut books = self.books();
+        let watched = watched(&mut books, &snapshot.service);
+        if watched.tip.length == snapshot.tip.length
+            && let Some(what) = snapshots::differs(snapshot, &watched.service, watched.tip)
+        {
+            let broken = Broken { rule: SNAPSHOTS, service: snapshot.service.clone(), what };
+            self.keep(&mut books, vec![broken]);
+        }
     }
 
     /// A host has died.
@@ -301,6 +361,22 @@ impl Checker {
     }
 }
 
+const SNAPSHOTS: &str = "a-snapshot-is-the-fold";
+
+/// Whether what an append keeps beside its records is the state at either end of them.
+fn judge_snapshots(append: &Append, books: &mut Books, broken: &mut Vec<Broken>) {
+    for KeptSnapshot { snapshot, .. } in &append.snapshots {
+        let watched = watched(books, &snapshot.service);
+        if snapshot.tip.length != watched.tip.length {
+            continue;
+        }
+        let differs = snapshots::differs(snapshot, &watched.service, watched.tip);
+        let service = snapshot.service.clone();
+        broken.extend(differs.map(|what| Broken { rule: SNAPSHOTS, service, what }));
+        books.counts.snapshots += 1;
+    }
+}
+
 fn watched<'a>(books: &'a mut Books, service: &ServiceName) -> &'a mut Watched {
     books.services.entry(service.clone()).or_insert_with(|| Watched::new(service.clone()))
 }
@@ -310,6 +386,7 @@ impl Observer for Checker {
         let Some(disk) = self.disk.get().and_then(Weak::upgrade) else { return };
         let mut books = self.books();
         let mut broken = Vec::new();
+        judge_snapshots(append, &mut books, &mut broken);
         for record in &append.records {
             let lives = books.lives;
             let watched = watched(&mut books, &record.service);
@@ -355,7 +432,13 @@ impl Observer for Checker {
             watched.pace.step(&mut step);
             watched.signals.step(&mut step);
             watched.replays.step(&mut step);
+            watched.latch.step(&mut step);
             words::step(&mut step);
+            if after.length.is_multiple_of(snapshots::ONE_IN)
+                && let Some(what) = snapshots::is_lost_in_writing(after, watched.tip)
+            {
+                step.broke(SNAPSHOTS, what);
+            }
             let ended = endings::outcome_of(&before, after);
             let begun = matches!(envelope.event, Event::ShiftBegan(_));
             let counts = &mut books.counts;
@@ -365,6 +448,7 @@ impl Observer for Checker {
                 *counts.ended.entry(outcome.to_string()).or_default() += 1;
             }
         }
+        judge_snapshots(append, &mut books, &mut broken);
         breaker::host(&mut books, &mut broken);
         self.keep(&mut books, broken);
     }

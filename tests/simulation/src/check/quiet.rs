@@ -25,6 +25,10 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
             format!("signal `{id}` was acknowledged and is not judged"),
         ));
     }
+    if let Some(trigger) = watched.signals.unanswered() {
+        let why = format!("trigger `{trigger}` faulted and is not asked again");
+        return Err(("acknowledged-means-judged", why));
+    }
     if let Some(out) = service.outbox.first() {
         return Err(("no-news-is-lost", format!("{} waits to be told", out.id)));
     }

@@ -21,11 +21,15 @@ struct Unknown {
     plan: Digest,
     /// How often the deployer was called for it.
     calls: u32,
+    /// The host that began it: the first, the second and so on.
+    host: u64,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     unknown: Option<Unknown>,
+    /// The host that runs: the first, the second and so on.
+    host: u64,
     /// Rungs of the plan at hand whose artefact was fetched since anything went wrong with it.
     staged: Vec<u32>,
 }
@@ -67,8 +71,14 @@ impl Book {
         let Some(plan) = incident.plan() else {
             return step.broke("plan-is-what-was-approved", "a shift began without a plan");
         };
-        self.unknown =
-            Some(Unknown { incident: incident.id.clone(), rung, attempt, plan: plan.digest, calls: 0 });
+        self.unknown = Some(Unknown {
+            incident: incident.id.clone(),
+            rung,
+            attempt,
+            plan: plan.digest,
+            calls: 0,
+            host: self.host,
+        });
         if step.before.paused_by.is_some() {
             step.broke("paused-means-paused", "a shift began while the service was paused");
         }
@@ -124,7 +134,9 @@ impl Book {
         if order.key != key.to_string() {
             broke("executed-is-approved", format!("the key is not that of rung {}", unknown.rung));
         }
-        if unknown.calls > 1 && terms.deployer != EffectClass::Idempotent {
+        // No host knows how far an earlier one has come.
+        let again = unknown.calls > 1 || unknown.host != self.host;
+        if again && terms.deployer != EffectClass::Idempotent {
             let what = format!("called again for {unknown:?} although the deployer is {:?}", terms.deployer);
             broke("no-blind-repeat", what);
         }
@@ -147,6 +159,11 @@ impl Book {
                 format!("{:?} is ordered and {target:?} was approved", order.target),
             );
         }
+    }
+
+    /// Another host runs.
+    pub(crate) fn host_started(&mut self, host: u64) {
+        self.host = host;
     }
 
     /// Whether a shift is in flight.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::alert::AlertKey;
-use ripcord_core::event::{Event, SignalsTaken};
-use ripcord_core::name::SignalId;
+use ripcord_core::event::{Event, Said, SignalsTaken};
+use ripcord_core::name::{PolicyName, SignalId};
 use ripcord_core::service::{Alert, Judged};
 use ripcord_core::signal::Signal;
 
@@ -18,6 +18,8 @@ pub(crate) struct Book {
     words: u64,
     /// The triggers have been asked about so many words.
     judged: u64,
+    /// Triggers whose last word was a fault.
+    faulted: BTreeSet<PolicyName>,
 }
 
 impl Book {
@@ -28,6 +30,10 @@ impl Book {
     pub(crate) fn step(&mut self, step: &mut Step<'_>) {
         if let Event::SignalsTaken(taken) = step.event {
             self.take(step, taken);
+        }
+        if let Event::TriggersAsked(asked) = step.event {
+            let faults = asked.asked.iter().filter(|one| matches!(one.said, Said::Fault(_)));
+            self.faulted = faults.map(|one| one.decision.policy.name.clone()).collect();
         }
         // What is older than the word that was judged is judged with it.
         let waits = |alert: &&Alert| alert.judged == Judged::Waiting;
@@ -63,6 +69,11 @@ impl Book {
         if alerts.left_out() == 0 && !alerts.all().iter().any(newer) {
             step.broke("acknowledged-means-judged", format!("nothing tells of `{}` any more", signal.id));
         }
+    }
+
+    /// A trigger that was asked and has not answered: a fault is no verdict.
+    pub(crate) fn unanswered(&self) -> Option<&PolicyName> {
+        self.faulted.first()
     }
 
     /// One that was acknowledged and is not judged.

@@ -135,6 +135,7 @@ impl Deployer for PretendDeployer {
         wire.reach(DEPLOYER).await?;
         let fate = self.carry_out(order);
         wire.checker.note(|| format!("{} shift to {} arrived", wire.service, order.target));
+        wire.life.may_end_at_a_moment().await;
         wire.comes_back(DEPLOYER).await;
         match fate {
             Fate::Answers(answer) => answer,

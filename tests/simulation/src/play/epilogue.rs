@@ -13,6 +13,8 @@ use ripcord_engine::{Ask, Ballot};
 
 use super::Play;
 
+/// So often it is looked whether harm has opened an incident: half an hour, since a trigger that faults is asked again after minutes.
+const LOOKS_AT_HARM_MAX: u32 = 600;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(3);
 /// So often it is looked until what waits must have ended: an hour and a half, since time may pass at half its speed.
@@ -126,14 +128,13 @@ impl Play {
             });
             let before = self.stage.checker.state(name).map_or(0, |state| state.incidents);
             let mut opened = false;
-            for look in 0..200 {
-                // An alert that goes on is sent again and again.
-                if look % 10 == 0 {
-                    let mut signal = self.signal(name, "harm", SignalStatus::Firing, Severity::Critical);
-                    signal.service = Some(name.clone());
-                    signal.dedupe_window = Millis(0);
-                    self.send(vec![signal]);
-                }
+            // Once: who has sent an alert that was acknowledged may rely on it.
+            let mut new = self.signal(name, "harm", SignalStatus::Firing, Severity::Critical);
+            new.service = Some(name.clone());
+            new.dedupe_window = Millis(0);
+            new.signal.started_at = self.stage.clock.elsewhere();
+            self.send(vec![new]);
+            for _ in 0..LOOKS_AT_HARM_MAX {
                 self.lives_for(LOOK).await;
                 // One that was open by then is about the same service.
                 opened = self

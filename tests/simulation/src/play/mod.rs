@@ -24,7 +24,7 @@ use crate::clock::SimClock;
 use crate::dice::Dice;
 use crate::host::{self, Host};
 use crate::life::Life;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ServicePlan};
 use crate::store::Disk;
 use crate::trace::{Trace, Tracing};
 use crate::weather::Weather;
@@ -159,6 +159,7 @@ impl Play {
             for (trouble, rate) in [
                 ("hangs", &mut sky.hangs),
                 ("deaths", &mut sky.dies),
+                ("deaths", &mut sky.dies_at_a_moment),
                 ("late", &mut sky.late),
                 ("failures", &mut sky.fails),
                 ("shift-failures", &mut sky.shift_fails),
@@ -263,7 +264,7 @@ impl Play {
         if dice.one_in(12) && self.may("clocks") {
             self.set_clock();
         }
-        if dice.one_in(4) && self.may("changes") {
+        if (dice.one_in(4) || !self.stage.checker.moments().is_empty()) && self.may("changes") {
             self.reconfigure();
         }
         self.start().await;
@@ -292,7 +293,10 @@ impl Play {
                     self.says(|| format!("the host does not start: {error}"));
                     if self.stage.dice.one_in(4) {
                         // Whoever wants it to start makes room.
-                        self.stage.weather.change(|sky| sky.disk_full = false);
+                        self.stage.weather.change(|sky| {
+                            sky.disk_full = false;
+                            sky.disk_unreadable = false;
+                        });
                     }
                 }
                 None => {
@@ -307,13 +311,27 @@ impl Play {
     /// The operator changes the configuration, for the next start.
     fn reconfigure(&mut self) {
         let dice = &self.stage.dice;
-        let which = dice.below(self.scenario.services.len() as u64) as usize;
-        self.scenario.services[which].change(dice);
+        let moments = self.stage.checker.moments();
+        let which = if moments.is_empty() || dice.one_in(3) {
+            let which = dice.below(self.scenario.services.len() as u64) as usize;
+            self.scenario.services[which].change(dice);
+            which
+        } else {
+            let (at, moment) = dice.pick(&moments);
+            let of_it = |plan: &ServicePlan| plan.name == at;
+            let Some(which) = self.scenario.services.iter().position(of_it) else { return };
+            self.scenario.services[which].change_at(dice, &moment);
+            which
+        };
         let plan = &self.scenario.services[which];
         let (name, mode, class) = (&plan.name, plan.terms.mode, plan.terms.deployer);
-        self.stage
-            .checker
-            .note(|| format!("{name} is configured anew: {mode}, {class:?}, {:?}", plan.terms.floor));
+        self.stage.checker.note(|| {
+            format!(
+                "{name} is configured anew: {mode}, {class:?}, {:?}, {:?}",
+                plan.terms.floor,
+                plan.people.keys()
+            )
+        });
     }
 
     /// Somebody sets the machine's clock.

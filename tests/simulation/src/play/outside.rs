@@ -199,18 +199,25 @@ impl Play {
     fn outage(&mut self) {
         let dice = self.stage.dice.clone();
         let full = self.may("full-disks");
-        self.stage.weather.change(|sky| match dice.below(5) {
+        let unreadable = self.may("failed-reads");
+        self.stage.weather.change(|sky| match dice.below(6) {
             0 => sky.registry_away = !sky.registry_away,
             1 => sky.deployer_away = !sky.deployer_away,
             2 => sky.no_metrics = !sky.no_metrics,
             3 => sky.line_broken = !sky.line_broken,
+            4 => sky.disk_unreadable = unreadable && !sky.disk_unreadable,
             _ => sky.disk_full = full && !sky.disk_full,
         });
         self.says(|| {
             let sky = self.stage.weather.now();
             format!(
-                "away: registry {}, deployer {}, metrics {}, people {}, disk {}",
-                sky.registry_away, sky.deployer_away, sky.no_metrics, sky.line_broken, sky.disk_full
+                "away: registry {}, deployer {}, metrics {}, people {}, disk full {}, unreadable {}",
+                sky.registry_away,
+                sky.deployer_away,
+                sky.no_metrics,
+                sky.line_broken,
+                sky.disk_full,
+                sky.disk_unreadable
             )
         });
     }

@@ -61,7 +61,7 @@ impl Play {
     pub(super) fn someone_acts(&mut self, service: &ServiceName) {
         let dice = self.stage.dice.clone();
         let Some(view) = self.views.get(service).cloned() else { return };
-        match dice.below(24) {
+        match dice.below(25) {
             0 => self.pulls(service, &view),
             1 => self.asks(service, "operator", Ask::Pause, None),
             2..=4 => self.asks(service, "operator", Ask::Resume, None),
@@ -69,6 +69,10 @@ impl Play {
             6 if view.incident.is_some() => self.asks(service, "operator", Ask::Dismiss, Some(&view)),
             7 => self.lifts(service, &view),
             8 => self.vouches(service, &view),
+            9 if !view.watching.latches.is_empty() => {
+                let latched: Vec<_> = view.watching.latches.keys().cloned().collect();
+                self.asks(service, "operator", Ask::LiftLatch(dice.pick(&latched)), None);
+            }
             _ => self.helps(service, &view),
         }
     }

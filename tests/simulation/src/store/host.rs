@@ -66,7 +66,8 @@ impl HostStore {
 
     async fn read<T>(&self, read: impl FnOnce() -> T) -> Result<T, StoreError> {
         self.travel().await;
-        if self.dice.chance(self.weather.now().read_fails) {
+        let sky = self.weather.now();
+        if sky.disk_unreadable || self.dice.chance(sky.read_fails) {
             return Err(StoreError::Failed("the disk could not be read".to_owned()));
         }
         Ok(read())
@@ -96,7 +97,12 @@ impl Store for HostStore {
     }
 
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
-        self.write(|| self.disk.append(&append)).await
+        let service = append.records.first().map(|record| record.service.clone());
+        let written = self.write(|| self.disk.append(&append)).await;
+        if service.is_some_and(|service| self.checker.is_at_such_a_moment(&service)) {
+            self.life.may_end_at_a_moment().await;
+        }
+        written
     }
 
     async fn journal(&self, service: &ServiceName, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
@@ -112,6 +118,7 @@ impl Store for HostStore {
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
         self.write(|| {
+            self.checker.snapshot_kept(&snapshot);
             self.disk.keep_snapshot(snapshot);
             Ok(())
         })
