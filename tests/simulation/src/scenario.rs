@@ -168,6 +168,7 @@ impl ServicePlan {
             mode: mode(dice),
             environment: "simulated".to_owned(),
             deployer: class(dice),
+            equipment: Digest::of("simulated"),
             proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
             people: Vec::new(),
             floor: floor(dice),

@@ -111,8 +111,11 @@ impl Book {
             wanted.push(Quorum { role: RoleName::approver(), people: 1 });
         }
         let requesters = self.requesters(service);
-        for quorum in wanted {
-            let agreed = self.agreed(&quorum, &requesters, terms);
+        // Whoever asked is enough only where one click is all that is asked for, in whatever roles they are.
+        let asked: Vec<_> = wanted.iter().filter(|quorum| quorum.people > 0).collect();
+        let for_one = asked.iter().all(|quorum| quorum.people == 1 && quorum.role == asked[0].role);
+        for quorum in &wanted {
+            let agreed = self.agreed(quorum, &requesters, terms, for_one);
             if agreed.len() < quorum.people as usize {
                 return Some(format!(
                     "{} with role {} must agree, and those who do are {agreed:?} (requested by {requesters:?})",
@@ -136,14 +139,15 @@ impl Book {
         quorum: &Quorum,
         requesters: &BTreeSet<PersonName>,
         terms: &Terms,
+        for_one: bool,
     ) -> BTreeSet<PersonName> {
         let roles = |person: &PersonName| self.people.get(person).cloned().unwrap_or_default();
         let voted = self.votes.iter().filter(|(_, granted)| **granted).map(|(person, _)| person.clone());
         let mut agreed: BTreeSet<_> = voted
             .filter(|person| roles(person).contains(&quorum.role) && !requesters.contains(person))
             .collect();
-        let counts = quorum.people == 1 || terms.requester_vote == RequesterVote::Counts;
-        let one_click = quorum.people == 1 && quorum.role == RoleName::approver();
+        let counts = for_one || terms.requester_vote == RequesterVote::Counts;
+        let one_click = for_one && quorum.role == RoleName::approver();
         for person in requesters.iter().filter(|_| counts) {
             let own = roles(person);
             if own.contains(&quorum.role) || one_click && own.contains(&RoleName::operator()) {
