@@ -102,19 +102,6 @@ impl Objects for DirectoryEvidence {
     async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError> {
         let config = self.config.clone();
         let work = move |_: &GivenUp| {
-<<<<<<< HEAD
-=======
-            if bytes.len() as u64 > config.bytes_max {
-                return Err(PortError::not_applied(
-                    ErrorKind::TooLarge,
-                    format!(
-                        "evidence of {} bytes is more than the limit of {}",
-                        bytes.len(),
-                        config.bytes_max
-                    ),
-                ));
-            }
->>>>>>> gaps
             let root = folder::open(&config.root)?;
             let mut unflushed = BTreeSet::new();
             let kept =

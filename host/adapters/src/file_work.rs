@@ -84,16 +84,11 @@ impl FileWork {
         });
         let (worked, flushed) = working.await.map_err(|failed| {
             let text = format!("file work was ended early: {failed}; see the log");
-<<<<<<< HEAD
-            PortError::new(ErrorKind::Local, text)
+            // It ended in the middle of whatever it did.
+            PortError::unknown(ErrorKind::Local, text)
         })?;
         waiting::flushed(flushed);
         worked
-=======
-            // It ended in the middle of whatever it did.
-            Err(PortError::unknown(ErrorKind::Local, text))
-        })
->>>>>>> gaps
     }
 }
 
