@@ -74,7 +74,7 @@ fn write(
     unflushed: &mut BTreeSet<String>,
 ) -> Result<Digest, PortError> {
     if bytes.len() as u64 > bytes_max {
-        return Err(PortError::new(
+        return Err(PortError::not_applied(
             ErrorKind::TooLarge,
             format!("evidence of {} bytes is more than the limit of {bytes_max}", bytes.len()),
         ));
