@@ -311,7 +311,7 @@ impl Store for SqliteStore {
 
     async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError> {
         let spared = spared.to_vec();
-        self.writer()?.run(true, move |connection| retention::forget_components(connection, &spared)).await
+        self.writer()?.run(Kind::Scrubbing, move |connection| retention::forget_components(connection, &spared)).await
     }
 
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {

@@ -17,6 +17,7 @@ use ripcord_adapters::registry_command::CommandRegistry;
 use ripcord_adapters::registry_directory::DirectoryRegistry;
 use ripcord_adapters::registry_mlflow::MlflowRegistry;
 use ripcord_adapters::request_log_jsonl::JsonLinesLog;
+use ripcord_core::digest::Digest;
 use ripcord_core::live::Proof;
 use ripcord_core::signal::Label;
 use ripcord_engine::ServicePorts;
