@@ -125,9 +125,13 @@ impl Service {
     /// each time. A name that has never left the version tells nothing: a rollback to a fallback has no version to move it to.
     fn judge_holds(&mut self, before: &Production) {
         let now = self.production.clone();
+        let moving_from: BTreeSet<VersionName> =
+            self.promotion.iter().flat_map(|pending| &pending.expecting).flatten().cloned().collect();
         let mut broken: Vec<(VersionName, Hold, Back)> = Vec::new();
         for (version, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
-            let moved_here = now.names(version) && before.name.is_some() && !before.names(version);
+            // A name that could not be read before the shift may be where it was then, and is about to be moved away.
+            let moves = moving_from.contains(version);
+            let moved_here = now.names(version) && before.name.is_some() && !before.names(version) && !moves;
             hold.named = now.names(version) && (hold.named || moved_here);
             let live = now.serves(version);
             match (live || hold.named, hold.state) {

@@ -3,7 +3,7 @@
 use super::stage::{Stage, blob, person, serving, version};
 use crate::digest::Digest;
 use crate::event::*;
-use crate::name::IncidentId;
+use crate::name::{IncidentId, VersionName};
 use crate::service::{Illegal, Phase, StepState};
 use crate::terms::{EffectClass, Terms};
 use crate::time::Millis;
@@ -183,7 +183,12 @@ fn an_answer_to_one_question_is_none_to_the_next() {
 
 /// A service whose version `4` was condemned by its first incident.
 fn condemned() -> Stage {
-    let mut stage = Stage::at_the_shift();
+    restored(Stage::at_the_shift())
+}
+
+/// The shift to `1` was made and read back.
+fn restored(stage: Stage) -> Stage {
+    let mut stage = stage;
     let plan = stage.plan();
     stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1 }));
     stage.tell(&Event::ShiftReturned(ShiftReturned {
@@ -234,6 +239,42 @@ fn a_look_at_production_from_before_a_rollback_breaks_no_hold() {
     assert_eq!(stage.try_it(&seen(None)), Err(Illegal::Stale));
     stage.tell(&seen(stage.0.ended_last()));
     assert_eq!(stage.id().as_str(), "fraud-api:2", "the held version is back");
+}
+
+#[test]
+fn a_name_that_is_still_to_be_moved_away_was_not_moved_back() {
+    let mut stage = Stage::new(|_| ());
+    // As an earlier incident left it; then someone put `4` live, and the registry was slow when evidence was preserved.
+    stage.0.production.name = Some(InProduction::Version(VersionName::new("1").unwrap()));
+    stage.pull("ada", "1");
+    stage.tell(&Event::EvidencePreserved(EvidencePreserved {
+        incident: stage.id(),
+        items: Vec::new(),
+        missing: Vec::new(),
+        live: serving("4"),
+        in_production: InProduction::Unknown(blob()),
+        facts: None,
+    }));
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.guard();
+    let mut stage = restored(stage);
+    let seen = |stage: &Stage| {
+        let after = stage.0.ended_last();
+        let in_production = InProduction::Version(VersionName::new("4").unwrap());
+        let (live, unread) = (serving("1"), Vec::new());
+        Event::ProductionWatched(ProductionWatched { after, live, in_production, unread })
+    };
+    let look = seen(&stage);
+    stage.tell(&look);
+    assert_eq!(stage.phase(), "none", "it is where it was all the time");
+    let (incident, version) = (IncidentId::new("fraud-api:1").unwrap(), VersionName::new("1").unwrap());
+    let word = PromotionWord::Moved { from: Some(VersionName::new("4").unwrap()) };
+    stage.tell(&Event::Promoted(Promoted { incident, version, word }));
+    stage.tell(&look);
+    assert_eq!(stage.id().as_str(), "fraud-api:2", "the name is back on the held version");
 }
 
 #[test]
