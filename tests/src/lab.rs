@@ -37,7 +37,7 @@ use crate::fakes::{
 use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
-use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
+use crate::store::{Contents, Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -126,6 +126,8 @@ pub struct Lab {
     pub options: Options,
     /// What the store lies about.
     pub forged: Forged,
+    /// What the store says of contents of these kinds.
+    pub contents: Contents,
     /// Who else writes to the journals.
     pub intruder: Intruder,
     /// What the store is on.
@@ -201,6 +203,7 @@ impl Lab {
             specs,
             options: Options::default(),
             forged: Forged::default(),
+            contents: Contents::default(),
             intruder: Intruder::default(),
             disk: Disk::default(),
             read: Arc::default(),
@@ -252,6 +255,7 @@ impl Lab {
             store: store.clone(),
             fuse: fuse.clone(),
             forged: self.forged.clone(),
+            contents: self.contents.clone(),
             intruder: self.intruder.clone(),
             disk: self.disk.clone(),
             read: self.read.clone(),

@@ -119,7 +119,11 @@ async fn request_log(ctx: &Context) -> Vec<Piece> {
 /// What the trigger knew.
 async fn reason_facts(ctx: &Context) -> Vec<Piece> {
     let Some(facts) = ctx.incident().and_then(|incident| incident.reason.facts) else { return Vec::new() };
-    let content = ctx.blob(&facts).await.ok_or_else(|| "the facts of the decision were erased".to_owned());
+    let content = match ctx.blob(&facts).await {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => Err("the facts of the decision were erased".to_owned()),
+        Err(error) => Err(format!("the facts of the decision cannot be read: {error}")),
+    };
     vec![("facts".to_owned(), content)]
 }
 

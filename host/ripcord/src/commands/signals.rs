@@ -82,7 +82,7 @@ struct SetAsideAlert {
     labels: Vec<Label>,
 }
 
-/// Alerts that a trigger faults on, or that are too large for any.
+/// Alerts that a trigger faults on, whose content is gone, or that are too large for any.
 pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
     let store = reach.store()?;
@@ -115,7 +115,8 @@ pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) ->
     let mut table = Table::new(["first seen", "service", "times", "why", "rule", "labels"]);
     for one in &all {
         let by: Vec<_> = one.by.iter().map(PolicyName::as_str).collect();
-        let why = if by.is_empty() { "too large".to_owned() } else { format!("{} faults", by.join(", ")) };
+        let why =
+            if by.is_empty() { "too large".to_owned() } else { format!("not judged by {}", by.join(", ")) };
         let labels: Vec<_> =
             one.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
         table.row([
@@ -127,7 +128,10 @@ pub(super) async fn set_aside(global: &Global, service: Option<&ServiceName>) ->
             labels.join(" ").into(),
         ]);
     }
-    let text = text!("{}\nthe triggers judge the others; `ripcord replay --all` shows the faults", table);
+    let text = text!(
+        "{}\nthe triggers judge the others, and no other policy is given these; `ripcord replay --all` shows the faults",
+        table
+    );
     Ok(Page::done(text, &all))
 }
 

@@ -207,7 +207,7 @@ fn service_text(view: &ServiceView) -> Text {
     }
     if view.alerts.set_aside > 0 {
         let text = format!(
-            "{} set aside: a trigger faults on them, or they are too large; `ripcord signals set-aside {}` lists them",
+            "{} set aside: a trigger faults on them, their content is gone, or they are too large; `ripcord signals set-aside {}` lists them",
             view.alerts.set_aside, view.name
         );
         row("alerts", Cell::new(BAD, text));
