@@ -55,17 +55,23 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
             vec![("live".to_owned(), canonical::json(&state).map_err(|error| error.to_string()))];
         // What is left of the budget.
         let left = Millis((began + budget).0.saturating_sub(clock.steady().0));
-        pieces.extend(within(clock, left, manifests(ctx, &state)).await.unwrap_or_default());
+        pieces.extend(match within(clock, left, manifests(ctx, &state)).await {
+            Some(manifests) => manifests,
+            None => manifest_names(&state).into_iter().map(|name| (name, Err(late()))).collect(),
+        });
         (state, fact, pieces)
     };
-    let golden = async { within(clock, budget, golden_facts(ctx)).await.unwrap_or_default() };
+    let golden = async { within(clock, budget, golden_facts(ctx)).await };
     let named_there =
         async { within(clock, budget, promotion::read(ctx)).await.unwrap_or_else(|| Err(late())) };
     let (log, reason, (state, live, mut pieces), golden, in_production) =
         tokio::join!(log, reason, before, golden, named_there);
     pieces.extend(log);
     pieces.extend(reason);
-    let facts: Vec<Fact> = live.into_iter().chain(golden).collect();
+    if golden.is_none() {
+        pieces.push(("golden-data".to_owned(), Err(late())));
+    }
+    let facts: Vec<Fact> = live.into_iter().chain(golden.into_iter().flatten()).collect();
     let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     let kept = join_all(pieces.into_iter().map(|piece| keep(ctx, piece))).await;
     for (name, kept) in kept {
@@ -96,13 +102,19 @@ async fn keep(
     ctx: &Context,
     (name, piece): Piece,
 ) -> (String, Result<(ripcord_core::digest::Digest, u64), String>) {
-    let kept = match piece {
-        Ok(bytes) => own("evidence", ctx.host.setup.evidence.put(&bytes))
-            .await
-            .map(|digest| (digest, bytes.len() as u64)),
+    let bytes = match piece {
+        Ok(bytes) => bytes,
         Err(reason) => return (name, Err(reason)),
     };
-    (name, kept.map_err(|error| error.to_string()))
+    // The step ends when this time has passed too: a folder that hangs must be a gap before that.
+    let limit = ctx.setup.terms.deadlines.call;
+    let put = own("evidence", ctx.host.setup.evidence.put(&bytes));
+    let kept = match within(ctx.host.setup.clock.as_ref(), limit, put).await {
+        Some(Ok(digest)) => Ok((digest, bytes.len() as u64)),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err(format!("the evidence store did not keep it within {limit}")),
+    };
+    (name, kept)
 }
 
 /// The harmful window of the service's request log.
@@ -130,13 +142,19 @@ async fn reason_facts(ctx: &Context) -> Vec<Piece> {
 /// The registry's word on every version that is served.
 async fn manifests(ctx: &Context, state: &LiveState) -> Vec<Piece> {
     let LiveState::Serving(shares) = state else { return Vec::new() };
+    let names = manifest_names(state);
     let registry = &ctx.setup.ports.registry;
-    join_all(shares.iter().map(|share| async {
-        let version = &share.version.version;
-        let manifest = registry.manifest(version).await.map_err(|error| error.to_string());
-        (format!("manifest-{version}"), manifest)
+    join_all(shares.iter().zip(names).map(|(share, name)| async {
+        let manifest = registry.manifest(&share.version.version).await.map_err(|error| error.to_string());
+        (name, manifest)
     }))
     .await
+}
+
+/// What the pieces of [`manifests`] are called.
+fn manifest_names(state: &LiveState) -> Vec<String> {
+    let LiveState::Serving(shares) = state else { return Vec::new() };
+    shares.iter().map(|share| format!("manifest-{}", share.version.version)).collect()
 }
 
 /// The golden data through what is live: what verification compares with.
