@@ -145,7 +145,7 @@ impl Engine {
             };
             keep_snapshot(&host, &recovered).await;
             let state = Arc::new(recovered.service);
-            host.budget.settle(&state);
+            host.settle(&state);
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
             let (mailbox, inbox) = mpsc::channel(MAILBOX);

@@ -41,6 +41,11 @@ impl Host {
     /// Counts what was appended, and how an incident ended if one did.
     pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
         let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());
+    /// Takes over what a service has spent of the host's budget.
+    pub(crate) fn settle(&self, service: &Service) {
+        self.budget.settle(service, self.wall.now(), self.wall.steady());
+    }
+
         if let (true, Some(Phase::Settled(outcome))) =
             (id(before) != id(after), after.last_settled.as_ref().map(|incident| &incident.phase))
         {

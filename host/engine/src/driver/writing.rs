@@ -211,7 +211,7 @@ impl Driver {
         self.host.count(&events, &self.service, &next);
         self.host.health.is_well(&self.setup.name, Trouble::Journal);
         self.service = Arc::new(next);
-        self.host.budget.settle(&self.service);
+        self.host.settle(&self.service);
         if self.service.incident.is_none() {
             self.host.staged.clear(&self.setup.name, &self.host.staging);
             self.host.ahead.clear(&self.setup.name);
@@ -282,7 +282,7 @@ impl Driver {
                 self.service = Arc::new(recovered.service);
                 self.clock.not_before(self.service.at);
                 self.looked = self.look();
-                self.host.budget.settle(&self.service);
+                self.host.settle(&self.service);
                 self.publish.send_replace(self.service.clone());
                 tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");
             }
