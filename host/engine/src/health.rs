@@ -12,6 +12,8 @@ pub struct DriverHealth {
     pub service: ServiceName,
     /// None if all is well, else what holds it up.
     pub stuck: Option<String>,
+    /// Why old content is not erased, where it should be: nothing waits for it.
+    pub not_erased: Option<String>,
 }
 
 /// What a driver cannot do. Each part is well again by itself.
@@ -25,6 +27,8 @@ pub(crate) enum Trouble {
     Effects,
 }
 
+    /// Erase old content. It holds up nothing.
+    Pruning,
 /// Of all drivers.
 #[derive(Debug, Default)]
 pub(crate) struct Health(Mutex<BTreeMap<(ServiceName, Trouble), String>>);
@@ -48,7 +52,11 @@ impl Health {
                 .into_iter()
                 .filter_map(|trouble| all.get(&(service.clone(), trouble)).cloned())
                 .collect();
-            DriverHealth { service: service.clone(), stuck: (!why.is_empty()).then(|| why.join("; ")) }
+            DriverHealth {
+                service: service.clone(),
+                stuck: (!why.is_empty()).then(|| why.join("; ")),
+                not_erased: all.get(&(service.clone(), Trouble::Pruning)).cloned(),
+            }
         };
         services.map(one).collect()
     }
