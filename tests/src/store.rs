@@ -60,6 +60,8 @@ pub enum Writes {
     FailFrom(String),
     /// They wait.
     Wait,
+    /// Appends of exactly these events, as [`names`] gives them, are refused.
+    Refuse(String),
 }
 
 /// Waits while writes wait; fails while they fail.
@@ -73,7 +75,11 @@ async fn written(disk: &Disk, names: &str) -> Result<(), StoreError> {
     });
     let mut writes = disk.subscribe();
     let fare = writes.wait_for(|writes| *writes != Writes::Wait).await.expect("the lab has the disk").clone();
-    if fare == Writes::Fail { Err(StoreError::Full) } else { Ok(()) }
+    match fare {
+        Writes::Fail => Err(StoreError::Full),
+        Writes::Refuse(refused) if refused == names => Err(StoreError::Refused("told to".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Before the next append of exactly these events, as [`names`] gives them, someone else appends to the same journal.
@@ -94,15 +100,15 @@ pub type Garbled = Arc<Mutex<BTreeSet<SignalId>>>;
 /// Contents of blobs as a liar would give them, by commitment.
 pub type Forged = Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>;
 
+/// What is said of all contents of a kind instead of what is stored, to be changed while a host runs.
+pub type Contents = Arc<Mutex<BTreeMap<BlobKind, Result<Option<Vec<u8>>, StoreError>>>>;
+
 /// The names of the events in `records`.
 pub fn names(records: &[Record]) -> String {
     let name = |record: &Record| {
         let json: serde_json::Value = serde_json::from_slice(&record.bytes).expect("a record is JSON");
         match &json["event"] {
             serde_json::Value::String(name) => name.clone(),
-/// What is said of all contents of a kind instead of what is stored, to be changed while a host runs.
-pub type Contents = Arc<Mutex<BTreeMap<BlobKind, Result<Option<Vec<u8>>, StoreError>>>>;
-
             event => event.as_object().and_then(|event| event.keys().next().cloned()).expect("a name"),
         }
     };
@@ -217,15 +223,15 @@ impl Store for MortalStore {
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
         self.fuse.alive().await;
+        if let Some(said) = self.contents.lock().unwrap().get(&reference.kind) {
+            return said.clone();
+        }
         let forged = self.forged.lock().unwrap().get(&reference.commitment).cloned();
         match forged {
             Some(content) => Ok(Some(content)),
             None => self.store.blob(reference).await,
         }
     }
-        if let Some(said) = self.contents.lock().unwrap().get(&reference.kind) {
-            return said.clone();
-        }
 
     async fn erase(&self, reference: &BlobRef) -> Result<bool, StoreError> {
         self.fuse.alive().await;

@@ -65,9 +65,10 @@ impl Driver {
             Err(error) => {
                 self.intake.may_hold = false;
                 self.intake.failures += 1;
-                tracing::error!(%service, %error, failures = self.intake.failures, "the intake could not be read; what waits there is kept, and it is looked at again");
-                let why =
-                    format!("signals that were taken in wait, since the intake cannot be read: {error}");
+                tracing::error!(%service, %error, failures = self.intake.failures, "the intake could not be read or emptied; what waits there is kept, and it is looked at again");
+                let why = format!(
+                    "signals that were taken in wait, since the intake cannot be read or emptied: {error}"
+                );
                 self.host.health.is_stuck(&service, Trouble::Intake, why);
                 self.host.counters.add("ripcord_intake_failures_total", None, 1);
                 let pause = Millis(LOOK_AGAIN.0 << (self.intake.failures - 1).min(10)).min(PAUSE_MAX);
@@ -87,8 +88,10 @@ impl Driver {
         let signals: Vec<Signal> = waiting.into_iter().map(|stored| stored.signal).collect();
         let batch = group(&self.host.installation, &signals);
         // What was refused is not tried again at once: it would be refused again. A backlog is written first, and then there is a look.
-        if !self.record(batch, Whose::Driver).await {
-            self.intake.may_hold = self.backlog.is_some();
+        if !self.record(batch, Whose::Driver).await && self.backlog.is_none() {
+            let why =
+                format!("{} of them were not taken into the journal, and the log says why", signals.len());
+            return Err(StoreError::Refused(why));
         }
         Ok(Found::Group)
     }
