@@ -21,14 +21,16 @@ pub struct DriverHealth {
 pub(crate) enum Trouble {
     /// Write the journal.
     Journal,
+    /// Get an answer of the store.
+    Store,
     /// Read the intake.
     Intake,
     /// Get anywhere with an effect.
     Effects,
-}
-
     /// Erase old content. It holds up nothing.
     Pruning,
+}
+
 /// Of all drivers.
 #[derive(Debug, Default)]
 pub(crate) struct Health(Mutex<BTreeMap<(ServiceName, Trouble), String>>);
@@ -48,7 +50,7 @@ impl Health {
     pub(crate) fn of<'a>(&self, services: impl Iterator<Item = &'a ServiceName>) -> Vec<DriverHealth> {
         let all = self.all();
         let one = |service: &ServiceName| {
-            let why: Vec<_> = [Trouble::Journal, Trouble::Intake, Trouble::Effects]
+            let why: Vec<_> = [Trouble::Journal, Trouble::Store, Trouble::Intake, Trouble::Effects]
                 .into_iter()
                 .filter_map(|trouble| all.get(&(service.clone(), trouble)).cloned())
                 .collect();

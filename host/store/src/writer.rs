@@ -66,10 +66,14 @@ pub(crate) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
+    busy: Busy,
 }
 
 /// Whether the last transaction was not written.
 type Trouble = Arc<AtomicBool>;
+
+/// Since when the thread is at a group; none while it waits for one.
+type Busy = Arc<Mutex<Option<Instant>>>;
 
 impl Writer {
     /// Starts the thread, which owns the connection, and the claim until the connection is closed.
@@ -80,7 +84,7 @@ impl Writer {
         options: &Options,
     ) -> Result<Self, StoreError> {
         let (messages, inbox) = mpsc::channel(options.queue.max(1));
-        let (ended, trouble) = (Arc::new(OnceLock::new()), Trouble::default());
+        let (ended, trouble, busy) = (Arc::new(OnceLock::new()), Trouble::default(), Busy::default());
         let mut thread = Thread {
             connection,
             inbox,
@@ -97,7 +101,7 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || thread.serve())
             .map_err(|error| StoreError::Unusable(format!("the system gives no thread: {error}")))?;
-        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble })
+        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble, busy })
     }
 
     /// Runs `work` in a transaction; when this returns it is on disk.
@@ -130,6 +134,11 @@ impl Writer {
     /// Finishes what waits, then closes the file. Later writes are refused.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         if let Some(messages) = &self.messages {
+    /// How long the thread has been at what it writes.
+    pub(crate) fn busy_for(&self) -> Option<Duration> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
+    }
+
             // An error says that the thread has ended already.
             let _ = messages.send(Message::Close).await;
         }
@@ -193,6 +202,7 @@ impl Thread {
                 job.answer(outcome);
             }
             if self.ended.get().is_some() {
+            self.note_busy(Some(Instant::now()));
                 return;
             }
         }
@@ -200,9 +210,7 @@ impl Thread {
         if let Err(error) = known.and_then(|known| marker::write(&self.path, known)) {
             tracing::warn!(%error, "how long the store is was not noted beside it: an older one in its place would go unnoticed");
         }
-        if let Err(error) = checkpoint(&self.connection) {
-            tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");
-        }
+                self.note_busy(None);
     }
 
     /// Waits for a job and takes those that wait with it; none when the store is closed and all is done.

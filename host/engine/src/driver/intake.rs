@@ -80,7 +80,7 @@ impl Driver {
     async fn take_readable(&mut self) -> Result<Found, StoreError> {
         let filter = SignalFilter::Waiting(&self.setup.name);
         let at_once = u32::try_from(GROUP_ALERTS_MAX).unwrap_or(u32::MAX);
-        let waiting = self.host.setup.store.signals(filter, at_once).await?;
+        let waiting = self.patiently("a read", self.host.setup.store.signals(filter, at_once)).await?;
         if waiting.is_empty() {
             return Ok(Found::Nothing);
         }
@@ -99,7 +99,8 @@ impl Driver {
     /// A row that cannot be read holds up nothing: it leaves the queue, stays in the store, and people are told.
     async fn set_aside_unreadable(&mut self) -> Result<(), StoreError> {
         let at_once = u32::try_from(GROUP_ALERTS_MAX).unwrap_or(u32::MAX);
-        let unreadable = self.host.setup.store.unreadable_signals(&self.setup.name, at_once).await?;
+        let unreadable = self.host.setup.store.unreadable_signals(&self.setup.name, at_once);
+        let unreadable = self.patiently("a read", unreadable).await?;
         let Some(first) = unreadable.first() else { return Ok(()) };
         tracing::error!(service = %self.setup.name, count = unreadable.len(), id = %first.id, why = first.why, "alerts in the intake cannot be read: they are set aside and are not judged");
         let mut batch = Batch::default();
