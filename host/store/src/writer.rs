@@ -94,6 +94,9 @@ impl Writer {
             patience: Duration::ZERO,
             ended: Arc::clone(&ended),
             trouble: Arc::clone(&trouble),
+            busy: Arc::clone(&busy),
+            marked_every: options.marked_every,
+            marked_at: Instant::now(),
             path: path.to_owned(),
             _claim: claim,
         };
@@ -131,14 +134,14 @@ impl Writer {
         self.trouble.load(Ordering::Relaxed)
     }
 
-    /// Finishes what waits, then closes the file. Later writes are refused.
-    pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        if let Some(messages) = &self.messages {
     /// How long the thread has been at what it writes.
     pub(crate) fn busy_for(&self) -> Option<Duration> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
     }
 
+    /// Finishes what waits, then closes the file. Later writes are refused.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        if let Some(messages) = &self.messages {
             // An error says that the thread has ended already.
             let _ = messages.send(Message::Close).await;
         }
@@ -175,6 +178,10 @@ struct Thread {
     patience: Duration,
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
+    busy: Busy,
+    marked_every: Duration,
+    /// When the folder was last told how long the store is.
+    marked_at: Instant,
     path: PathBuf,
     _claim: Claim,
 }
@@ -195,6 +202,7 @@ impl Thread {
     fn serve(&mut self) {
         while let Some(jobs) = self.next_group() {
             let mut jobs = jobs;
+            self.note_busy(Some(Instant::now()));
             let outcomes = self.write(&mut jobs);
             self.scrub_owed |= jobs.iter().any(|job| job.scrubs());
             self.scrub();
@@ -202,15 +210,32 @@ impl Thread {
                 job.answer(outcome);
             }
             if self.ended.get().is_some() {
-            self.note_busy(Some(Instant::now()));
+                self.note_busy(None);
                 return;
             }
+            // After the answers: nobody waits for this.
+            if self.marked_at.elapsed() >= self.marked_every {
+                self.mark();
+            }
+            self.note_busy(None);
         }
+        self.mark();
+        if let Err(error) = checkpoint(&self.connection) {
+            tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");
+        }
+    }
+
+    fn note_busy(&self, since: Option<Instant>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Tells the folder how long the store is.
+    fn mark(&mut self) {
+        self.marked_at = Instant::now();
         let known = file::known(&self.connection).map_err(StoreError::from);
         if let Err(error) = known.and_then(|known| marker::write(&self.path, known)) {
             tracing::warn!(%error, "how long the store is was not noted beside it: an older one in its place would go unnoticed");
         }
-                self.note_busy(None);
     }
 
     /// Waits for a job and takes those that wait with it; none when the store is closed and all is done.
