@@ -38,7 +38,7 @@ use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
 use crate::power::Power;
-use crate::store::{Disk, Forged, Garbled, Intruder, MortalStore};
+use crate::store::{Contents, Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -128,6 +128,8 @@ pub struct Lab {
     pub options: Options,
     /// What the store lies about.
     pub forged: Forged,
+    /// What the store says of contents of these kinds.
+    pub contents: Contents,
     /// Who else writes to the journals.
     pub intruder: Intruder,
     /// What the store is on.
@@ -205,6 +207,7 @@ impl Lab {
             specs,
             options: Options::default(),
             forged: Forged::default(),
+            contents: Contents::default(),
             intruder: Intruder::default(),
             disk: Disk::default(),
             read: Arc::default(),
@@ -257,6 +260,7 @@ impl Lab {
             store: store.clone(),
             fuse: fuse.clone(),
             forged: self.forged.clone(),
+            contents: self.contents.clone(),
             intruder: self.intruder.clone(),
             disk: self.disk.clone(),
             read: self.read.clone(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use ripcord_core::blob::BlobRef;
+use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
@@ -32,6 +32,8 @@ pub struct MortalStore {
     pub fuse: Arc<Fuse>,
     /// What it says instead of what is stored.
     pub forged: Forged,
+    /// What it says of contents of these kinds.
+    pub contents: Contents,
     /// Who else writes to the journals.
     pub intruder: Intruder,
     /// What it is on.
@@ -61,6 +63,8 @@ pub enum Writes {
     FailFrom(String),
     /// They wait.
     Wait,
+    /// Appends of exactly these events, as [`names`] gives them, are refused.
+    Refuse(String),
 }
 
 /// Waits while writes wait; fails while they fail.
@@ -74,7 +78,11 @@ async fn written(disk: &Disk, names: &str) -> Result<(), StoreError> {
     });
     let mut writes = disk.subscribe();
     let fare = writes.wait_for(|writes| *writes != Writes::Wait).await.expect("the lab has the disk").clone();
-    if fare == Writes::Fail { Err(StoreError::Full) } else { Ok(()) }
+    match fare {
+        Writes::Fail => Err(StoreError::Full),
+        Writes::Refuse(refused) if refused == names => Err(StoreError::Refused("told to".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Before the next append of exactly these events, as [`names`] gives them, someone else appends to the same journal.
@@ -94,6 +102,9 @@ pub type Garbled = Arc<Mutex<BTreeSet<SignalId>>>;
 
 /// Contents of blobs as a liar would give them, by commitment.
 pub type Forged = Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>;
+
+/// What is said of all contents of a kind instead of what is stored, to be changed while a host runs.
+pub type Contents = Arc<Mutex<BTreeMap<BlobKind, Result<Option<Vec<u8>>, StoreError>>>>;
 
 /// The names of the events in `records`.
 pub fn names(records: &[Record]) -> String {
@@ -230,6 +241,9 @@ impl Store for MortalStore {
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
         self.fuse.alive().await;
+        if let Some(said) = self.contents.lock().unwrap().get(&reference.kind) {
+            return said.clone();
+        }
         let forged = self.forged.lock().unwrap().get(&reference.commitment).cloned();
         match forged {
             Some(content) => Ok(Some(content)),

@@ -200,6 +200,10 @@ pub struct Everything {
     pub rung: Vec<String>,
     /// Evidence by its digest.
     pub objects: BTreeMap<String, Vec<u8>>,
+    /// Evidence that cannot be removed.
+    pub objects_stay: BTreeSet<String>,
+    /// Keeping evidence never comes back.
+    pub objects_hang: bool,
 }
 
 /// The world. With a file it outlives this process too.

@@ -184,3 +184,28 @@ fn failures(host: &Running) -> u64 {
     let failed = |counter: &&ripcord_engine::Counter| counter.name == "ripcord_store_failures_total";
     host.engine.counters().iter().filter(failed).map(|counter| counter.value).sum()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_come_back_is_seen_in_status_until_it_does() {
+    let lab = Lab::new(vec![Spec::new("fraud-api")]);
+    let service = lab.service();
+    let host = lab.start().await;
+    lab.disk.send_replace(Writes::Wait);
+    let passes = async {
+        loop {
+            lab.clock.advance(Millis::seconds(5));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let seen = async {
+        tokio::select! {
+            why = host.until_stuck(&service) => assert!(why.contains("has not come back from a write"), "{why}"),
+            () = passes => unreachable!("it goes on"),
+        }
+        lab.disk.send_replace(Writes::Succeed);
+    };
+    let (paused, ()) = tokio::join!(host.ask(bob(), &service, Ask::Pause), seen);
+    paused.expect("it was written in the end");
+    assert!(host.engine.health().iter().all(|health| health.stuck.is_none()));
+    host.stop().await;
+}

@@ -12,12 +12,12 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::retention::Class;
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, CommandError, fold, recover, replay, view};
+use ripcord_engine::{Ask, CommandError, PruneReport, fold, recover, replay, view};
 use ripcord_ports::Store;
 use ripcord_ports::store::{Append, Content};
 use ripcord_store::SqliteStore;
 use ripcord_tests::people::{ada, cleo};
-use ripcord_tests::{Fuse, Lab, Spec, check, policies};
+use ripcord_tests::{Fuse, Lab, Running, Spec, check, policies};
 
 /// So many ordinary records, as if no host of this release had written them: without any snapshot.
 async fn age(store: &SqliteStore, service: &ServiceName, records: usize) {
@@ -275,6 +275,81 @@ async fn content_goes_by_its_class_and_what_is_needed_stays() {
     let events = pruned.events.iter().filter(|(_, event)| matches!(event, Event::Pruned(_))).count();
     assert!(events >= 3, "each look that erased is on record, and not each piece: {events}");
     check::journal(&host, &service).await;
+    host.stop().await;
+}
+
+/// A host with a decision that changed nothing and an incident that was rolled back.
+async fn with_history(name: &str) -> (Lab, Running, ServiceName) {
+    let (lab, host) = Lab::harmed(Spec::new(name).scripted()).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "loud").await.unwrap();
+    host.settled(&service).await;
+    (lab, host, service)
+}
+
+fn pieces(report: &PruneReport) -> u64 {
+    report.pieces.values().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_years_ahead_erases_nothing_until_it_has_been_steady_for_a_day() {
+    let (lab, host, service) = with_history("fraud-api").await;
+    assert_eq!(host.engine.prune().await.failed, [] as [&str; 0]);
+    lab.clock.jump(past(Class::Incidents));
+    let ahead = host.engine.prune().await;
+    assert_eq!((pieces(&ahead), ahead.failed.len()), (0, 1), "{ahead:?}");
+    assert!(ahead.failed[0].contains("the clock has jumped"), "{ahead:?}");
+    let health = host.engine.health();
+    assert!(health.iter().all(|one| one.not_erased.is_some() && one.stuck.is_none()), "{health:?}");
+    // Nor after a restart in between.
+    host.stop().await;
+    let host = lab.start().await;
+    let again = host.engine.prune().await;
+    assert_eq!((pieces(&again), again.failed.len()), (0, 1), "{again:?}");
+    assert!(host.view(&service).await.plan.is_some());
+    lab.clock.advance(Millis::hours(25));
+    let steady = host.engine.prune().await;
+    assert!(pieces(&steady) > 0 && steady.failed.is_empty(), "{steady:?}");
+    assert!(host.engine.health().iter().all(|one| one.not_erased.is_none()));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_removed_stays_and_is_told_and_the_others_go() {
+    let (lab, host, _) = with_history("fraud-api").await;
+    let objects = lab.world.change(|all| all.objects.keys().cloned().collect::<Vec<_>>());
+    assert!(objects.len() > 1, "{objects:?}");
+    let stays = objects[0].clone();
+    lab.world.change(|all| drop(all.objects_stay.insert(stays.clone())));
+    lab.clock.advance(past(Class::Incidents));
+    let report = host.engine.prune().await;
+    assert!(report.failed.len() == 1 && report.failed[0].contains("read-only"), "{report:?}");
+    assert_eq!(lab.world.change(|all| all.objects.keys().cloned().collect::<Vec<_>>()), [stays]);
+    assert!(host.engine.health().iter().all(|one| one.not_erased.is_some()));
+    lab.world.change(|all| all.objects_stay.clear());
+    let report = host.engine.prune().await;
+    assert!(report.pieces[&Class::Evidence] > 0 && report.failed.is_empty(), "{report:?}");
+    assert!(lab.world.change(|all| all.objects.is_empty()));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_of_a_service_that_is_no_longer_configured_goes_too() {
+    let (lab, host, service) = with_history("retired").await;
+    host.stop().await;
+    let mut lab = lab;
+    let other = Spec::new("other");
+    lab.world.add(&other.name, &["1.0"]);
+    lab.specs = vec![other];
+    let host = lab.start().await;
+    lab.clock.advance(past(Class::Incidents));
+    let report = host.engine.prune().await;
+    assert!(report.pieces[&Class::Evidence] > 0 && report.pieces[&Class::Incidents] > 0, "{report:?}");
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert!(lab.world.change(|all| all.objects.is_empty()));
+    let verified = ripcord_engine::verify(host.store.as_ref(), &service).await.unwrap();
+    assert!(verified.is_well(), "{verified:?}");
+    assert_eq!(pieces(&host.engine.prune().await), 0, "nothing goes twice");
     host.stop().await;
 }
 

@@ -4,7 +4,7 @@ use ripcord_core::event::{DataState, Event, InProduction};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::{Intent, NeedKind, Phase, Service, StepState};
-use ripcord_core::terms::EffectClass;
+use ripcord_core::terms::{EffectClass, EvidenceRule};
 use ripcord_core::time::Millis;
 use ripcord_tests::people::{bob, cleo};
 use ripcord_tests::states::{acting, needs, phase, two_keys};
@@ -161,6 +161,36 @@ async fn a_registry_that_hangs_does_not_use_up_the_time_for_evidence() {
     let state = host.until("preserved", &service, preserved).await;
     let incident = state.incident.as_ref().or(state.last_settled.as_ref()).unwrap();
     assert!(matches!(incident.in_production, InProduction::Unknown(_)), "{:?}", incident.in_production);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_that_comes_too_late_is_a_gap_whatever_it_is() {
+    let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.evidence = EvidenceRule::Required);
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    hangs(&lab, &["manifest", "evidence trial"]);
+    host.alert(&lab, &service, "a").await.unwrap();
+    in_time("a question", &lab, &host, needs(NeedKind::WhatNow)).await;
+    let text = told(&host.state(&service));
+    assert!(text.contains("`manifest-1.2`") && text.contains("`golden-data`"), "{text}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evidence_folder_that_hangs_is_a_gap_and_the_way_back_goes_on() {
+    let spec = Spec::new("fraud-api").scripted().terms(|terms| terms.deadlines.call = Millis::seconds(30));
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    lab.world.change(|all| all.objects_hang = true);
+    host.alert(&lab, &service, "a").await.unwrap();
+    in_time("settled", &lab, &host, |state| state.last_settled.is_some()).await;
+    let state = host.state(&service);
+    let incident = state.last_settled.as_ref().unwrap();
+    assert!(incident.evidence.is_empty(), "{:#?}", incident.evidence);
+    let gaps: Vec<_> = incident.missing.iter().map(|gap| gap.name.as_str()).collect();
+    assert!(gaps.contains(&"live") && gaps.contains(&"manifest-1.2"), "{gaps:?}");
+    assert_eq!(lab.world.of(&service).live, "1.1");
     host.stop().await;
 }
 

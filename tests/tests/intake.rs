@@ -11,6 +11,7 @@ use ripcord_ports::Store;
 use ripcord_ports::store::SignalFilter;
 use ripcord_tests::people::alert;
 use ripcord_tests::states::count;
+use ripcord_tests::store::Writes;
 use ripcord_tests::{Lab, Spec, check, lab};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,5 +67,21 @@ async fn a_row_that_cannot_be_read_holds_up_no_other_and_people_are_told() {
     let aside = |event: &Event| matches!(event, Event::SignalsSetAside(aside) if aside.signals.len() == 1);
     assert_eq!(count(&folded, aside), 1, "once, and not at every look");
     assert_eq!(host.store.signals(SignalFilter::Waiting(&service), 9).await.unwrap(), []);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intake_whose_signals_the_journal_refuses_is_seen_in_status() {
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    lab.disk.send_replace(Writes::Refuse("signals-taken".to_owned()));
+    host.alert(&lab, &service, "a").await.unwrap();
+    let why = host.until_stuck(&service).await;
+    assert!(why.contains("were not taken into the journal"), "{why}");
+    lab.disk.send_replace(Writes::Succeed);
+    lab.clock.advance(Millis::seconds(30));
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    assert!(host.engine.health().iter().all(|health| health.stuck.is_none()));
     host.stop().await;
 }

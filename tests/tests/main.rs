@@ -7,6 +7,7 @@ mod away;
 mod clock;
 mod conformance;
 mod consent;
+mod contents;
 mod crashes;
 mod elsewhere;
 mod fingerprints;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ripcord_core::alert::{Given, StandingAlert, StoredWord};
+use ripcord_core::alert::{AlertKey, Given, StandingAlert, StoredWord};
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::event::{Event, PlanDrafted, PlanLoss, PlanLost, Reason};
 use ripcord_core::live::LiveState;
 use ripcord_core::plan::Plan;
+use ripcord_core::policy::Role;
 use ripcord_core::role::Proposal;
-use ripcord_core::service::{Incident, Service};
+use ripcord_core::service::{Alert, Incident, Service};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Clock;
@@ -21,6 +22,15 @@ use crate::host::Host;
 use crate::mailbox::Mailbox;
 use crate::pace::Onward;
 use crate::setup::ServiceSetup;
+
+/// Alerts as policies are given them.
+#[derive(Debug, Default)]
+pub(crate) struct AlertsRead {
+    /// Oldest first.
+    pub(crate) readable: Vec<StandingAlert>,
+    /// Those whose content was erased or damaged.
+    pub(crate) gone: Vec<AlertKey>,
+}
 
 /// What an effect is performed with: the state is the one that owed it.
 #[derive(Clone)]
@@ -48,31 +58,51 @@ impl Context {
         self.service.incident.as_ref()
     }
 
-    /// A blob's content; none if it was erased or cannot be read, which is logged.
-    pub(crate) async fn blob(&self, reference: &BlobRef) -> Option<Vec<u8>> {
+    /// A blob's content; none if it was erased, or cannot be read for good, which is logged. An error says that the store may answer later.
+    pub(crate) async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
         match self.host.setup.store.blob(reference).await {
-            Ok(content) => content,
-            Err(error) => {
-                tracing::error!(service = %self.service.name, %error, "a stored content cannot be read");
-                None
+            Err(error @ StoreError::Damaged(_)) => {
+                tracing::error!(service = %self.service.name, %error, "a stored content cannot be read any more");
+                Ok(None)
             }
+            answer => answer,
         }
     }
 
-    pub(crate) async fn text(&self, reference: &BlobRef) -> String {
-        let bytes = self.blob(reference).await;
-        bytes.map_or_else(|| "(erased)".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    /// The same as text. What is gone for good is said to be.
+    pub(crate) async fn text(&self, reference: &BlobRef) -> Result<String, StoreError> {
+        let bytes = self.blob(reference).await?;
+        Ok(bytes.map_or_else(|| "(erased)".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// The alerts as they stand, oldest first, as far as policies are given them; those that were erased are left out. An error says that the store
-    /// may answer later.
+    /// What is to be appended where something cannot be read now: nothing, so that it is tried again.
+    pub(crate) fn read_later(&self, error: &StoreError) -> Batch {
+        tracing::error!(service = %self.service.name, %error, "what a policy is to be told cannot be read: it is asked as soon as it can");
+        Batch::default()
+    }
+
+    /// The alerts as they stand, oldest first, as far as triggers are given them. Those that all of them set aside are not read again.
+    pub(crate) async fn alerts_for_triggers(&self) -> Result<AlertsRead, StoreError> {
+        let triggers = self.setup.policies(Role::Trigger).map(|placed| &placed.policy.reference().name);
+        let triggers: Vec<_> = triggers.collect();
+        let mut asked = self.service.watching.alerts.question();
+        asked.retain(|alert| triggers.iter().any(|name| !alert.set_aside_by.contains(*name)));
+        self.read(asked).await
+    }
+
+    /// The same for all other policies: without those that a trigger set aside, since what one policy faults on the next most likely does, and nobody
+    /// looks for it there.
     pub(crate) async fn alerts(&self) -> Result<Vec<StandingAlert>, StoreError> {
-        let asked = self.service.watching.alerts.question();
-        let asked = asked.into_iter().filter(|alert| alert.word.given != Given::Nothing);
+        let mut asked = self.service.watching.alerts.question();
+        asked.retain(|alert| alert.set_aside_by.is_empty());
+        Ok(self.read(asked).await?.readable)
+    }
+
+    async fn read(&self, asked: Vec<&Alert>) -> Result<AlertsRead, StoreError> {
         let last = self.host.alert_contents.last(&self.setup.name);
-        let (mut words, mut alerts) = (Words::new(), Vec::new());
+        let (mut words, mut read) = (Words::new(), AlertsRead::default());
         let mut group: Option<(BlobRef, Vec<Signal>)> = None;
-        for alert in asked {
+        for alert in asked.into_iter().filter(|alert| alert.word.given != Given::Nothing) {
             let stored = StoredWord { content: alert.content, index: alert.word.index };
             let key = place(&stored);
             let known = words.get(&key).or_else(|| last.get(&key)).cloned();
@@ -80,11 +110,15 @@ impl Context {
                 Some(signal) => signal,
                 None => {
                     if group.as_ref().is_none_or(|(read, _)| *read != alert.content) {
-                        let content = self.host.setup.store.blob(&alert.content).await?.unwrap_or_default();
+                        let content = self.blob(&alert.content).await?.unwrap_or_default();
                         group = Some((alert.content, serde_json::from_slice(&content).unwrap_or_default()));
                     }
                     let signals = group.as_ref().map(|(_, signals)| signals.as_slice()).unwrap_or_default();
-                    let Some(signal) = signals.get(alert.word.index as usize) else { continue };
+                    let Some(signal) = signals.get(alert.word.index as usize) else {
+                        tracing::error!(service = %self.service.name, content = %alert.content.commitment, index = alert.word.index, "the content of an alert is gone: no policy is given it");
+                        read.gone.push(alert.word.alert);
+                        continue;
+                    };
                     Arc::new(signal.clone())
                 }
             };
@@ -92,28 +126,20 @@ impl Context {
             let signal = Signal::clone(&signal);
             let given = StandingAlert::stored(signal, stored, alert.word.given, seen, alert.word.count);
             words.insert(key, Arc::new(given.signal.clone()));
-            alerts.push(given);
+            read.readable.push(given);
         }
         self.host.alert_contents.keep(&self.setup.name, words);
-        Ok(alerts)
-    }
-
-    /// The same for who can do without.
-    pub(crate) async fn alerts_if_readable(&self) -> Vec<StandingAlert> {
-        self.alerts().await.unwrap_or_else(|error| {
-            tracing::error!(service = %self.service.name, %error, "the alerts of the incident cannot be read: the policies are asked without");
-            Vec::new()
-        })
+        Ok(read)
     }
 
     /// Why the incident is, in full.
-    pub(crate) async fn proposal(&self, reason: &Reason) -> Proposal {
-        Proposal {
-            cause: self.text(&reason.cause).await,
+    pub(crate) async fn proposal(&self, reason: &Reason) -> Result<Proposal, StoreError> {
+        Ok(Proposal {
+            cause: self.text(&reason.cause).await?,
             strategy: reason.strategy.clone(),
             urgency: reason.urgency.clone(),
             harm_began_at: reason.harm_began_at,
-        }
+        })
     }
 
     /// The plan at hand, in full, if its content still has the digest that approvals were given to and the targets of the journal.

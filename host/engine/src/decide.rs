@@ -9,6 +9,7 @@ use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{self, Answer, Memo, Question};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::StoreError;
 use ripcord_ports::waiting::own;
 use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
 
@@ -23,28 +24,29 @@ use crate::role_input::RoleInput;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 
-/// What every policy is told, with the memo of this one.
+/// What every policy is told, with the memo of this one. An error says that the memo cannot be read now: asked without it, the policy would
+/// write another one over it.
 pub(crate) async fn context(
     ctx: &Context,
     placed: &PlacedPolicy,
     role: Role,
     now: UnixMillis,
-) -> role::Context {
+) -> Result<role::Context, StoreError> {
     let key = (role, placed.policy.reference().name.clone());
     let memo = match ctx.service.memos.get(&key) {
         Some(memo) => {
-            ctx.blob(&memo.content).await.map(|bytes| Memo { written_by: memo.written_by.clone(), bytes })
+            ctx.blob(&memo.content).await?.map(|bytes| Memo { written_by: memo.written_by.clone(), bytes })
         }
         None => None,
     };
-    role::Context {
+    Ok(role::Context {
         service: ctx.setup.facts.clone(),
         incident: ctx.service.incident.as_ref().map(|incident| incident.id.clone()),
         now,
         settings: placed.settings.clone(),
         drill: false,
         memo,
-    }
+    })
 }
 
 /// Asks `placed` until it answers or faults.

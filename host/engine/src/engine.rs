@@ -1,7 +1,7 @@
 //! A running host: one driver a service, and the doors through which signals and people come in.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use ripcord_core::blob::BlobKind;
@@ -124,13 +124,18 @@ impl Engine {
             watches: Watches::default(),
             health: Health::default(),
             unread: UnreadSince::default(),
+            clock_trust: Mutex::default(),
         });
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
         let mut doors = BTreeMap::new();
         let mut drivers = JoinSet::new();
         let mut inboxes = Vec::new();
         let mut set_aside = BTreeMap::new();
-        for (service, recovered) in services.into_iter().zip(recovered_all(&host, &names).await) {
+        let recovered = recovered_all(&host, &names).await;
+        let last =
+            recovered.iter().flatten().filter(|one| one.tip.length > 0).map(|one| one.service.at).max();
+        retention::hold_clock_against(&host, last).await;
+        for (service, recovered) in services.into_iter().zip(recovered) {
             let recovered = match recovered {
                 Ok(recovered) => recovered,
                 Err(error) if error.is_of_this_journal() => {
@@ -145,7 +150,7 @@ impl Engine {
             };
             keep_snapshot(&host, &recovered).await;
             let state = Arc::new(recovered.service);
-            host.budget.settle(&state);
+            host.settle(&state);
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
             let (mailbox, inbox) = mpsc::channel(MAILBOX);
@@ -171,7 +176,11 @@ impl Engine {
             drop(tried.await);
         }
         let doors = Arc::new(doors);
-        let pruning = drivers.spawn(retention::prune_now_and_then(host.clone(), doors.clone()));
+        let pruning = drivers.spawn(retention::prune_now_and_then(
+            host.clone(),
+            doors.clone(),
+            set_aside.keys().cloned().collect(),
+        ));
         Ok(Self {
             host,
             doors,
@@ -265,7 +274,8 @@ impl Engine {
 
     /// Erases what is older than it is kept for, now.
     pub async fn prune(&self) -> PruneReport {
-        let mut report = retention::prune_all(&self.host, &self.doors).await;
+        let mut report =
+            retention::prune_all(&self.host, &self.doors, &self.set_aside.keys().cloned().collect()).await;
         report.failed.extend(self.set_aside().map(|(name, why)| format!("all of `{name}`: {why}")));
         report
     }

@@ -12,6 +12,8 @@ pub struct DriverHealth {
     pub service: ServiceName,
     /// None if all is well, else what holds it up.
     pub stuck: Option<String>,
+    /// Why old content is not erased, where it should be: nothing waits for it.
+    pub not_erased: Option<String>,
 }
 
 /// What a driver cannot do. Each part is well again by itself.
@@ -19,10 +21,14 @@ pub struct DriverHealth {
 pub(crate) enum Trouble {
     /// Write the journal.
     Journal,
+    /// Get an answer of the store.
+    Store,
     /// Read the intake.
     Intake,
     /// Get anywhere with an effect.
     Effects,
+    /// Erase old content. It holds up nothing.
+    Pruning,
 }
 
 /// Of all drivers.
@@ -44,11 +50,15 @@ impl Health {
     pub(crate) fn of<'a>(&self, services: impl Iterator<Item = &'a ServiceName>) -> Vec<DriverHealth> {
         let all = self.all();
         let one = |service: &ServiceName| {
-            let why: Vec<_> = [Trouble::Journal, Trouble::Intake, Trouble::Effects]
+            let why: Vec<_> = [Trouble::Journal, Trouble::Store, Trouble::Intake, Trouble::Effects]
                 .into_iter()
                 .filter_map(|trouble| all.get(&(service.clone(), trouble)).cloned())
                 .collect();
-            DriverHealth { service: service.clone(), stuck: (!why.is_empty()).then(|| why.join("; ")) }
+            DriverHealth {
+                service: service.clone(),
+                stuck: (!why.is_empty()).then(|| why.join("; ")),
+                not_erased: all.get(&(service.clone(), Trouble::Pruning)).cloned(),
+            }
         };
         services.map(one).collect()
     }

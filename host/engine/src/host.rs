@@ -1,6 +1,6 @@
 //! What all drivers of a host share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
@@ -11,6 +11,7 @@ use crate::ahead::Ahead;
 use crate::alert_contents::AlertContents;
 use crate::arrivals::Arrivals;
 use crate::budget::Budget;
+use crate::clock_trust::ClockTrust;
 use crate::counters::Cells;
 use crate::health::Health;
 use crate::held_up::Watches;
@@ -35,9 +36,16 @@ pub(crate) struct Host {
     pub(crate) watches: Watches,
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,
+    /// None until the journals are recovered.
+    pub(crate) clock_trust: Mutex<Option<ClockTrust>>,
 }
 
 impl Host {
+    /// Takes over what a service has spent of the host's budget.
+    pub(crate) fn settle(&self, service: &Service) {
+        self.budget.settle(service, self.wall.now(), self.wall.steady());
+    }
+
     /// Counts what was appended, and how an incident ended if one did.
     pub(crate) fn count(&self, events: &[Event], before: &Service, after: &Service) {
         let id = |service: &Service| service.last_settled.as_ref().map(|incident| incident.id.clone());

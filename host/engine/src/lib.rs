@@ -14,6 +14,7 @@ mod blocking;
 mod bounded;
 mod budget;
 mod captured;
+mod clock_trust;
 mod command;
 mod context;
 mod counters;

@@ -62,11 +62,19 @@ impl Trials {
     async fn recorded_or_run(&self, request: &Request, key: Digest) -> Fact {
         let service = &self.ctx.service;
         let done = service.trials(self.phase).find(|trial| trial.round == self.round && trial.request == key);
-        if let Some(done) = done
-            && let Some(fact) =
-                self.ctx.blob(&done.result).await.and_then(|bytes| canonical::from_cbor(&bytes).ok())
-        {
-            return fact;
+        if let Some(done) = done {
+            match self.ctx.blob(&done.result).await {
+                Ok(bytes) => {
+                    if let Some(fact) = bytes.and_then(|bytes| canonical::from_cbor(&bytes).ok()) {
+                        return fact;
+                    }
+                }
+                // It is not run once more for that.
+                Err(error) => {
+                    let why = format!("its result cannot be read now: {error}");
+                    return self.missing(request, UnavailableReason::Failed, &why);
+                }
+            }
         }
         let spent = service.trials_spent(self.phase) + self.cells.lock().await.len() - 1;
         if spent >= self.ctx.setup.terms.trials_max as usize {

@@ -23,12 +23,23 @@ pub struct Options {
     pub queue: usize,
     /// Writes that share one transaction at most.
     pub group: usize,
+    /// A write that has not come back for so long makes [`crate::SqliteStore::writable`] say so.
+    pub hangs_after: Duration,
+    /// How often the folder is told how long the store is, where something was written: an older store in its place is refused.
+    pub marked_every: Duration,
 }
 
 impl Default for Options {
-    /// 1 TiB, 4 readers, 1,024 waiting writes, 512 in a group.
+    /// 1 TiB, 4 readers, 1,024 waiting writes, 512 in a group; half a minute, and a minute.
     fn default() -> Self {
-        Self { bytes_max: 1 << 40, readers: 4, queue: 1_024, group: 512 }
+        Self {
+            bytes_max: 1 << 40,
+            readers: 4,
+            queue: 1_024,
+            group: 512,
+            hangs_after: Duration::from_secs(30),
+            marked_every: Duration::from_secs(60),
+        }
     }
 }
 

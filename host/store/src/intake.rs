@@ -280,6 +280,11 @@ fn stored(row: &Row<'_>) -> Result<StoredSignal, Fault> {
     let body: String = row.get(0)?;
     let signal: Signal = serde_json::from_str(&body).map_err(|error| damaged("a signal", error))?;
     let what = || format!("signal `{}`", signal.id);
+    let id: String = row.get(5)?;
+    if id != signal.id.as_str() {
+        // It could be read and never be consumed, and would hold up all that wait behind it.
+        return Err(damaged(what(), format!("its row is of signal `{id}`")).into());
+    }
     let source = row.get::<_, Option<String>>(1)?.map(SourceName::new).transpose();
     let source = source.map_err(|error| damaged(what(), error))?;
     let service = row.get::<_, Option<String>>(2)?.map(ServiceName::new).transpose();

@@ -18,7 +18,7 @@ const BYTES_MAX: u64 = 1_024;
 pub(crate) struct Marker {
     /// Which.
     pub(crate) installation: Digest,
-    /// Records that it had when it was last opened or closed. One with fewer is older.
+    /// Records that it had when it was last opened or closed, or within the last minute or so of writing. One with fewer is older.
     pub(crate) records: u64,
 }
 

@@ -4,9 +4,9 @@ use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::retention::Class;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::{Content, Expired, Use};
+use ripcord_ports::store::{Content, Expired, StoreError, Use};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use crate::error::{Fault, damaged, digest, integer};
 use crate::{blobs, services};
@@ -94,13 +94,13 @@ pub(crate) fn count(connection: &Connection, content: Content) -> Result<u64, Fa
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// Uses that are over, oldest first.
+/// Uses that are over, oldest first. A row that cannot be read is passed over: what it is about stays, and holds up nothing else.
 pub(crate) fn expired(connection: &Connection, wanted: &Wanted, limit: u32) -> Result<Vec<Use>, Fault> {
     let Some(service) = services::id(connection, &wanted.service)? else { return Ok(Vec::new()) };
     let places = vec!["?"; wanted.spared.len()].join(", ");
     let sql = format!(
         "SELECT at, number, place, digest, incident FROM uses
-         WHERE service = ? AND class = ? AND at < ? AND incident NOT IN ({places}) ORDER BY at, number LIMIT ?"
+         WHERE service = ? AND class = ? AND at < ? AND incident NOT IN ({places}) ORDER BY at, number"
     );
     let mut values = vec![
         Value::from(service),
@@ -108,26 +108,26 @@ pub(crate) fn expired(connection: &Connection, wanted: &Wanted, limit: u32) -> R
         Value::from(integer(wanted.before.0)),
     ];
     values.extend(wanted.spared.iter().map(|incident| Value::from(incident.as_str().to_owned())));
-    values.push(Value::from(i64::from(limit)));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut uses = Vec::new();
-    while let Some(row) = rows.next()? {
-        let what = "a use of content";
-        let content = digest(what, &row.get::<_, Vec<u8>>(3)?)?;
-        let incident = row.get::<_, String>(4)?;
-        let incident = (!incident.is_empty()).then(|| IncidentId::new(incident)).transpose();
-        uses.push(Use {
-            class: wanted.class,
-            incident: incident.map_err(|error| damaged(what, error))?,
-            number: u64::try_from(row.get::<_, i64>(1)?).map_err(|error| damaged(what, error))?,
-            at: UnixMillis(u64::try_from(row.get::<_, i64>(0)?).map_err(|error| damaged(what, error))?),
-            content: match row.get::<_, i64>(2)? {
-                0 => Content::Blob(content),
-                1 => Content::Object(content),
-                _ => Content::Component(content),
-            },
-        });
+    // The statement has no limit of its own: rows that cannot be read must not take the place of those that can.
+    let (mut uses, mut unreadable) = (Vec::new(), 0_u64);
+    while uses.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        match read(row, wanted.class) {
+            Ok(one) => uses.push(one),
+            Err(fault) => {
+                unreadable += 1;
+                if unreadable == 1 {
+                    let error = StoreError::from(fault);
+                    tracing::error!(service = %wanted.service, class = %wanted.class, %error, "a use of content cannot be read: the content stays for good");
+                }
+            }
+        }
+    }
+    if unreadable > 1 {
+        tracing::error!(service = %wanted.service, class = %wanted.class, unreadable, "uses of content cannot be read: their content stays for good");
     }
     Ok(uses)
 }
@@ -145,4 +145,22 @@ pub(crate) fn forget_components(connection: &Connection, spared: &[Digest]) -> R
         forgotten += connection.execute("DELETE FROM components WHERE digest = ?1", [unused])? as u64;
     }
     Ok(forgotten)
+}
+
+fn read(row: &Row<'_>, class: Class) -> Result<Use, Fault> {
+    let what = "a use of content";
+    let content = digest(what, &row.get::<_, Vec<u8>>(3)?)?;
+    let incident = row.get::<_, String>(4)?;
+    let incident = (!incident.is_empty()).then(|| IncidentId::new(incident)).transpose();
+    Ok(Use {
+        class,
+        incident: incident.map_err(|error| damaged(what, error))?,
+        number: u64::try_from(row.get::<_, i64>(1)?).map_err(|error| damaged(what, error))?,
+        at: UnixMillis(u64::try_from(row.get::<_, i64>(0)?).map_err(|error| damaged(what, error))?),
+        content: match row.get::<_, i64>(2)? {
+            0 => Content::Blob(content),
+            1 => Content::Object(content),
+            _ => Content::Component(content),
+        },
+    })
 }

@@ -1,6 +1,7 @@
 //! The store itself: what waits for a flush goes to the writer, what only looks goes to the readers.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ripcord_core::blob::BlobRef;
@@ -52,6 +53,8 @@ pub struct SqliteStore {
     pub(crate) readers: Readers,
     /// None if the store was opened for reading only.
     writer: Option<Writer>,
+    /// A write that takes longer is told as one that hangs.
+    hangs_after: Duration,
 }
 
 impl SqliteStore {
@@ -75,7 +78,7 @@ impl SqliteStore {
         marker::write(path, file::known(&connection).map_err(StoreError::from)?)?;
         let writer = Writer::start(connection, claim, path, &options)?;
         let readers = Readers::new(path.to_owned(), options.readers);
-        Ok(Self { path: path.to_owned(), readers, writer: Some(writer) })
+        Ok(Self { path: path.to_owned(), readers, writer: Some(writer), hangs_after: options.hangs_after })
     }
 
     /// Begins a new store at `path` although another one was there, and writes down why. What is there is put aside, under a name that is given
@@ -140,7 +143,7 @@ impl SqliteStore {
         let check = || migrate::current(&file::reading(path)?, path);
         check()?;
         let readers = Readers::new(path.to_owned(), Options::default().readers);
-        Ok(Self { path: path.to_owned(), readers, writer: None })
+        Ok(Self { path: path.to_owned(), readers, writer: None, hangs_after: Duration::MAX })
     }
 
     /// Finishes the writes that wait, then closes the file. Later calls fail.
@@ -155,6 +158,12 @@ impl SqliteStore {
     /// Whether writes are taken. After one that was not, such as on a full disk, this tries a small one.
     pub async fn writable(&self) -> Result<(), StoreError> {
         let writer = self.writer()?;
+        if let Some(busy) = writer.busy_for().filter(|busy| *busy >= self.hangs_after) {
+            return Err(StoreError::Failed(format!(
+                "a write has not come back for {} s: look at the store's disk",
+                busy.as_secs()
+            )));
+        }
         if !writer.is_troubled() {
             return Ok(());
         }
@@ -311,7 +320,9 @@ impl Store for SqliteStore {
 
     async fn forget_components(&self, spared: &[Digest]) -> Result<u64, StoreError> {
         let spared = spared.to_vec();
-        self.writer()?.run(Kind::Scrubbing, move |connection| retention::forget_components(connection, &spared)).await
+        self.writer()?
+            .run(Kind::Scrubbing, move |connection| retention::forget_components(connection, &spared))
+            .await
     }
 
     async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {

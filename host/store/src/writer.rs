@@ -84,12 +84,16 @@ pub(crate) struct Writer {
     ended: Arc<OnceLock<StoreError>>,
     trouble: Trouble,
     tail: Tail,
+    busy: Busy,
 }
 
 /// Whether the last transaction was not written.
 type Trouble = Arc<AtomicBool>;
 /// Whether there are transactions after the last flush.
 type Tail = Arc<AtomicBool>;
+
+/// Since when the thread is at a group; none while it waits for one.
+type Busy = Arc<Mutex<Option<Instant>>>;
 
 impl Writer {
     /// Starts the thread, which owns the connection, and the claim until the connection is closed.
@@ -100,7 +104,7 @@ impl Writer {
         options: &Options,
     ) -> Result<Self, StoreError> {
         let (messages, inbox) = mpsc::channel(options.queue.max(1));
-        let (ended, trouble) = (Arc::new(OnceLock::new()), Trouble::default());
+        let (ended, trouble, busy) = (Arc::new(OnceLock::new()), Trouble::default(), Busy::default());
         // Whoever wrote here before may not have flushed the last of it.
         let tail = Tail::new(AtomicBool::new(true));
         let mut thread = Thread {
@@ -114,6 +118,9 @@ impl Writer {
             trouble: Arc::clone(&trouble),
             tail: Arc::clone(&tail),
             flushes: true,
+            busy: Arc::clone(&busy),
+            marked_every: options.marked_every,
+            marked_at: Instant::now(),
             path: path.to_owned(),
             _claim: claim,
         };
@@ -121,7 +128,7 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || thread.serve())
             .map_err(|error| StoreError::Unusable(format!("the system gives no thread: {error}")))?;
-        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble, tail })
+        Ok(Self { messages: Some(messages), thread: Mutex::new(Some(thread)), ended, trouble, tail, busy })
     }
 
     /// Runs `work` in a transaction; when this returns readers see it, and it is on disk where its kind says so.
@@ -154,6 +161,11 @@ impl Writer {
     /// Whether something was written that a power cut would take.
     pub(crate) fn has_tail(&self) -> bool {
         self.tail.load(Ordering::Relaxed)
+    }
+
+    /// How long the thread has been at what it writes.
+    pub(crate) fn busy_for(&self) -> Option<Duration> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
     }
 
     /// Finishes what waits, then closes the file. Later writes are refused.
@@ -198,6 +210,10 @@ struct Thread {
     tail: Tail,
     /// Whether the connection flushes each transaction, as it stands now.
     flushes: bool,
+    busy: Busy,
+    marked_every: Duration,
+    /// When the folder was last told how long the store is.
+    marked_at: Instant,
     path: PathBuf,
     _claim: Claim,
 }
@@ -218,6 +234,7 @@ impl Thread {
     fn serve(&mut self) {
         while let Some(jobs) = self.next_group() {
             let mut jobs = jobs;
+            self.note_busy(Some(Instant::now()));
             let outcomes = self.write(&mut jobs);
             self.scrub_owed |= jobs.iter().any(|job| job.kind() == Kind::Scrubbing);
             self.scrub();
@@ -225,16 +242,31 @@ impl Thread {
                 job.answer(outcome);
             }
             if self.ended.get().is_some() {
+                self.note_busy(None);
                 return;
             }
+            // After the answers: nobody waits for this.
+            if self.marked_at.elapsed() >= self.marked_every {
+                self.mark();
+            }
+            self.note_busy(None);
         }
-        // What is noted beside the store must not be more than a power cut leaves in it.
+        self.mark();
+        if let Err(error) = checkpoint(&self.connection) {
+            tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");
+        }
+    }
+
+    fn note_busy(&self, since: Option<Instant>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Tells the folder how long the store is: no longer than a power cut leaves it.
+    fn mark(&mut self) {
+        self.marked_at = Instant::now();
         let known = self.flush_tail().and_then(|()| file::known(&self.connection)).map_err(StoreError::from);
         if let Err(error) = known.and_then(|known| marker::write(&self.path, known)) {
             tracing::warn!(%error, "how long the store is was not noted beside it: an older one in its place would go unnoticed");
-        }
-        if let Err(error) = checkpoint(&self.connection) {
-            tracing::warn!(%error, "the write-ahead log stays beside the store; the next start takes it in");
         }
     }
 

@@ -1,12 +1,12 @@
 //! A policy for the suites: all roles in one component, each as simple as can be, so that a test says in its settings and in
 //! the world around it what the policy answers.
 //!
-//! - trigger: the metric `harm` is 0: well; 1: roll back; between: watch. A signal of the rule `fault` makes it fault, one of the rule `panic` makes it panic.
+//! - trigger: the metric `harm` is 0: well; 1: roll back; between: watch. A signal of the rule `fault` makes it fault, one of the rule `panic` makes every role panic.
 //! - planner: every good version that is not live and was not tried, newest first.
 //! - approval and verification: see [`Settings`].
 
 use ripcord_sdk::contract::facts::{Detail, Standing};
-use ripcord_sdk::contract::types::LiveState;
+use ripcord_sdk::contract::types::{LiveState, Signal};
 use ripcord_sdk::prelude::*;
 
 /// The policy.
@@ -81,6 +81,11 @@ impl Default for Settings {
     }
 }
 
+/// Panics where there is a signal of the rule `panic`.
+fn refuse(signals: &[Signal]) {
+    assert!(signals.iter().all(|signal| signal.rule != "panic"), "a signal of the rule `panic` came");
+}
+
 /// What the trigger remembers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Raised {
@@ -104,10 +109,7 @@ impl Trigger for Scripted {
         if case.signals.iter().any(|signal| signal.rule == "panic") {
             ripcord_sdk::log(&Severity::Warning, "looking for a signal of the rule `panic`");
         }
-        assert!(
-            case.signals.iter().all(|signal| signal.rule != "panic"),
-            "a signal of the rule `panic` came"
-        );
+        refuse(&case.signals);
         let raised: Raised = case.memo();
         let again = case.now() + settings.recheck;
         let harm = facts.metric("harm").get()?;
@@ -129,6 +131,7 @@ impl Planner for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Live];
 
     fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
+        refuse(&case.signals);
         let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
         let live: Vec<String> = match live.map(|live| &live.state) {
             Ok(LiveState::Serving(shares)) => {
@@ -159,6 +162,7 @@ impl Approval for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Votes];
 
     fn authorize(case: &ApprovalCase, facts: &Facts, settings: &Settings) -> Step<ApprovalAnswer> {
+        refuse(&case.signals);
         match settings.approval {
             Word::Grant => Ok(ApprovalAnswer::granted()),
             Word::Refuse => Ok(ApprovalAnswer::refused("its settings say so")),
@@ -184,6 +188,7 @@ impl Verification for Scripted {
     const FACTS: &'static [FactKind] = &[FactKind::Golden];
 
     fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
+        refuse(&case.signals);
         let again = case.now() + settings.recheck;
         match settings.verification {
             Check::Golden => {}

@@ -69,6 +69,9 @@ impl Objects for MemoryObjects {
         let mut kept = Vec::new();
         for bytes in all {
             self.fuse.point("before put").await;
+            if self.world.change(|all| all.objects_hang) {
+                std::future::pending::<()>().await;
+            }
             let digest = Digest::of(&bytes);
             self.world.change(|all| drop(all.objects.insert(digest.to_string(), bytes)));
             self.fuse.point("after put").await;
@@ -84,7 +87,13 @@ impl Objects for MemoryObjects {
 
     async fn remove(&self, digest: &Digest) -> Result<(), PortError> {
         self.fuse.alive().await;
-        self.world.change(|all| drop(all.objects.remove(&digest.to_string())));
-        Ok(())
+        let name = digest.to_string();
+        self.world.change(|all| match all.objects_stay.contains(&name) {
+            true => Err(PortError::new(ErrorKind::Denied, "the fake folder is read-only")),
+            false => {
+                all.objects.remove(&name);
+                Ok(())
+            }
+        })
     }
 }

@@ -93,6 +93,7 @@ impl Registry for FakeRegistry {
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
         self.wire.fuse.point("before manifest").await;
+        self.wire.answers("manifest").await;
         self.known(version)?;
         let manifest = format!("{{\"version\":\"{version}\"}}").into_bytes();
         self.wire.fuse.point("after manifest").await;

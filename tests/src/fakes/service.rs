@@ -40,6 +40,7 @@ impl Endpoint for FakeEndpoint {
             None if tag.ends_with("/before") => "evidence trial",
             None => "trial",
         };
+        self.wire.answers(kind).await;
         self.wire.fuse.point(&format!("before {kind}")).await;
         while candidate.is_some() && self.wire.world.of(&self.wire.service).slow_trials {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -3,7 +3,7 @@
 use super::{Acting, Incident, NeedKind, Phase, Service, StepState};
 use crate::time::{Millis, UnixMillis};
 
-/// After a shift call's own deadline, for its result to be written.
+/// After the deadline of the last call of a step, for its result to be written.
 const RESULT_IS_WRITTEN: Millis = Millis::seconds(30);
 
 impl Service {
@@ -12,10 +12,10 @@ impl Service {
         let deadlines = self.deadlines();
         let incident = self.incident.as_ref()?;
         match &incident.phase {
-            // Pieces have the time for evidence, and keeping them takes one call more.
+            // Pieces have the time for evidence, keeping them takes one call more, and what was kept or missed is written then.
             Phase::Preserving => {
                 let since = incident.marks.opened_at + incident.extension;
-                Some(since + deadlines.evidence + deadlines.call)
+                Some(since + deadlines.evidence + deadlines.call + RESULT_IS_WRITTEN)
             }
             Phase::Planning(waiting) => Some(waiting.since + deadlines.planning),
             Phase::Authorising(authorising) => Some(authorising.expires_at),

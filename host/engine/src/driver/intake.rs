@@ -65,9 +65,10 @@ impl Driver {
             Err(error) => {
                 self.intake.may_hold = false;
                 self.intake.failures += 1;
-                tracing::error!(%service, %error, failures = self.intake.failures, "the intake could not be read; what waits there is kept, and it is looked at again");
-                let why =
-                    format!("signals that were taken in wait, since the intake cannot be read: {error}");
+                tracing::error!(%service, %error, failures = self.intake.failures, "the intake could not be read or emptied; what waits there is kept, and it is looked at again");
+                let why = format!(
+                    "signals that were taken in wait, since the intake cannot be read or emptied: {error}"
+                );
                 self.host.health.is_stuck(&service, Trouble::Intake, why);
                 self.host.counters.add("ripcord_intake_failures_total", None, 1);
                 let pause = Millis(LOOK_AGAIN.0 << (self.intake.failures - 1).min(10)).min(PAUSE_MAX);
@@ -79,7 +80,7 @@ impl Driver {
     async fn take_readable(&mut self) -> Result<Found, StoreError> {
         let filter = SignalFilter::Waiting(&self.setup.name);
         let at_once = u32::try_from(GROUP_ALERTS_MAX).unwrap_or(u32::MAX);
-        let waiting = self.host.setup.store.signals(filter, at_once).await?;
+        let waiting = self.patiently("a read", self.host.setup.store.signals(filter, at_once)).await?;
         if waiting.is_empty() {
             return Ok(Found::Nothing);
         }
@@ -88,8 +89,10 @@ impl Driver {
         let signals: Vec<Signal> = waiting.into_iter().map(|stored| stored.signal).collect();
         let batch = group(&self.host.installation, &signals);
         // What was refused is not tried again at once: it would be refused again. A backlog is written first, and then there is a look.
-        if !self.record(batch, Whose::Driver).await {
-            self.intake.may_hold = self.backlog.is_some();
+        if !self.record(batch, Whose::Driver).await && self.backlog.is_none() {
+            let why =
+                format!("{} of them were not taken into the journal, and the log says why", signals.len());
+            return Err(StoreError::Refused(why));
         }
         Ok(Found::Group)
     }
@@ -97,7 +100,8 @@ impl Driver {
     /// A row that cannot be read holds up nothing: it leaves the queue, stays in the store, and people are told.
     async fn set_aside_unreadable(&mut self) -> Result<(), StoreError> {
         let at_once = u32::try_from(GROUP_ALERTS_MAX).unwrap_or(u32::MAX);
-        let unreadable = self.host.setup.store.unreadable_signals(&self.setup.name, at_once).await?;
+        let unreadable = self.host.setup.store.unreadable_signals(&self.setup.name, at_once);
+        let unreadable = self.patiently("a read", unreadable).await?;
         let Some(first) = unreadable.first() else { return Ok(()) };
         tracing::error!(service = %self.setup.name, count = unreadable.len(), id = %first.id, why = first.why, "alerts in the intake cannot be read: they are set aside and are not judged");
         let mut batch = Batch::default();

@@ -1,6 +1,7 @@
 //! Writing the journal: what someone wants is written at once or refused, what happened is kept until it can be written.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_core::blob::BlobRef;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use super::Driver;
 use super::durability::durability;
 use crate::batch::Batch;
+use crate::deadline::within;
 use crate::fold::recover;
 use crate::health::Trouble;
 use crate::mailbox::{AppendError, AppendReply};
@@ -27,6 +29,8 @@ use crate::read_model::{Derived, Moment};
 pub(crate) const SNAPSHOT_EVERY: u64 = 1_000;
 /// Before a store that cannot be written is tried again.
 const STORE_AGAIN: Millis = Millis::seconds(1);
+/// A store that has not answered for so long is told as one that hangs.
+const STORE_HANGS_AFTER: Millis = Millis::seconds(30);
 /// How often what happened is written over others who append to the same journal, before it waits.
 const OVERTAKEN_MAX: u32 = 3;
 
@@ -203,7 +207,7 @@ impl Driver {
         };
         derived.put_into(&mut append);
         let since = self.host.setup.clock.steady_us();
-        if let Err(error) = self.host.setup.store.append(append).await
+        if let Err(error) = self.patiently("a write", self.host.setup.store.append(append)).await
             && !self.was_written(tip).await
         {
             return Err((error.into(), batch));
@@ -218,13 +222,30 @@ impl Driver {
         self.host.count(&events, &self.service, &next);
         self.host.health.is_well(&self.setup.name, Trouble::Journal);
         self.service = Arc::new(next);
-        self.host.budget.settle(&self.service);
+        self.host.settle(&self.service);
         if self.service.incident.is_none() {
             self.host.staged.clear(&self.setup.name, &self.host.staging);
             self.host.ahead.clear(&self.setup.name);
         }
         self.publish.send_replace(self.service.clone());
         Ok(self.service.clone())
+    }
+
+    /// Waits for the store for as long as it takes, since what became of a write is not known before. After a while it is said: nothing of this
+    /// service goes on meanwhile.
+    pub(super) async fn patiently<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if let Some(done) = within(self.host.setup.clock.as_ref(), STORE_HANGS_AFTER, work.as_mut()).await {
+            return done;
+        }
+        tracing::error!(service = %self.service.name, "the store has not come back from {what} for {STORE_HANGS_AFTER}; nothing goes on until it does");
+        let why = format!(
+            "the store has not come back from {what} for {STORE_HANGS_AFTER}, and nothing goes on until it does: look at its disk"
+        );
+        self.host.health.is_stuck(&self.setup.name, Trouble::Store, why);
+        let done = work.await;
+        self.host.health.is_well(&self.setup.name, Trouble::Store);
+        done
     }
 
     /// The state after `events`, and what is derived from them.
@@ -289,7 +310,7 @@ impl Driver {
                 self.service = Arc::new(recovered.service);
                 self.clock.not_before(self.service.at);
                 self.looked = self.look();
-                self.host.budget.settle(&self.service);
+                self.host.settle(&self.service);
                 self.publish.send_replace(self.service.clone());
                 tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");
             }

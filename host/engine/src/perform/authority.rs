@@ -2,16 +2,18 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Event, Said};
+use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{ApprovalInput, ApprovalVerdict};
 use ripcord_core::service::Phase;
+use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
 use crate::nature;
 use crate::setup::PlacedPolicy;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 
 pub(super) async fn ask(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
     let batch = ctx.host.ahead.along(&ctx.setup.name, judge(ctx, plan_digest, ballot)).await;
@@ -28,18 +30,30 @@ pub(super) async fn ask(ctx: &Context, plan_digest: Digest, ballot: Digest) -> B
 }
 
 async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
-    let Some(incident) = ctx.incident() else { return Batch::default() };
-    let Phase::Authorising(authorising) = &incident.phase else { return Batch::default() };
-    let plan = match ctx.plan().await {
-        Ok(plan) => plan,
-        Err(instead) => return instead,
-    };
+    match ctx.plan().await {
+        Ok(plan) => {
+            let asked = ask_all(ctx, plan, plan_digest, ballot).await;
+            asked.unwrap_or_else(|error| ctx.read_later(&error))
+        }
+        Err(instead) => instead,
+    }
+}
+
+/// All are asked, or none: an error says that something of the question cannot be read now.
+async fn ask_all(
+    ctx: &Context,
+    plan: Plan,
+    plan_digest: Digest,
+    ballot: Digest,
+) -> Result<Batch, StoreError> {
+    let Some(incident) = ctx.incident() else { return Ok(Batch::default()) };
+    let Phase::Authorising(authorising) = &incident.phase else { return Ok(Batch::default()) };
     let now = ctx.now();
-    let (signals, proposal) = (ctx.alerts_if_readable().await, ctx.proposal(&incident.reason).await);
+    let (signals, proposal) = (ctx.alerts().await?, ctx.proposal(&incident.reason).await?);
     let asking = ctx.setup.policies(Role::Approval).map(|placed| {
         let (signals, proposal, plan) = (signals.clone(), proposal.clone(), plan.clone());
         async move {
-            let context = context(ctx, placed, Role::Approval, now).await;
+            let context = context(ctx, placed, Role::Approval, now).await?;
             let input = ApprovalInput {
                 context,
                 signals,
@@ -50,16 +64,16 @@ async fn judge(ctx: &Context, plan_digest: Digest, ballot: Digest) -> Batch {
                 clock_jumped: incident.extension,
                 facts: Vec::new(),
             };
-            one(ctx, placed, input).await
+            Ok(one(ctx, placed, input).await)
         }
     });
     let mut batch = Batch::default();
     let mut asked = Vec::new();
-    for (approval, own) in join_all(asking).await {
+    for (approval, own) in try_join_all(asking).await? {
         batch.absorb(own);
         asked.push(approval);
     }
-    batch.with(Event::ApprovalsAsked(ApprovalsAsked { plan: plan_digest, ballot, asked }))
+    Ok(batch.with(Event::ApprovalsAsked(ApprovalsAsked { plan: plan_digest, ballot, asked })))
 }
 
 async fn one(ctx: &Context, placed: &PlacedPolicy, input: ApprovalInput) -> (ApprovalAsked, Batch) {

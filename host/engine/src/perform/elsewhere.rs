@@ -87,7 +87,7 @@ pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Bat
     });
     let phase = TrialPhase::Probation(since);
     let asking = Asking { phase, round, subject, signals: Vec::new(), before: Vec::new() };
-    let words = ask(ctx, asking).await;
+    let words = ask(ctx, asking).await.unwrap_or_else(|error| ctx.read_later(&error));
     match ctx.live().await {
         LiveState::Serving(shares) if !is_live(&LiveState::Serving(shares.clone())) => moved_on(ctx).await,
         _ => words,

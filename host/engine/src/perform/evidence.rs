@@ -67,7 +67,7 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
         pieces.extend(manifests(ctx, &state, left.min(registry)).await);
         (state, fact, pieces)
     };
-    let golden = async { within(clock, budget, golden_facts(ctx)).await.unwrap_or_default() };
+    let golden = async { within(clock, budget, golden_facts(ctx)).await };
     let named_there = async {
         within(clock, registry, promotion::read(ctx)).await.unwrap_or_else(|| Err(took_longer(registry)))
     };
@@ -75,7 +75,10 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
         tokio::join!(log, reason, before, golden, named_there);
     pieces.extend(log);
     pieces.extend(reason);
-    let facts: Vec<Fact> = live.into_iter().chain(golden).collect();
+    if golden.is_none() {
+        pieces.push(("golden-data".to_owned(), Err(late())));
+    }
+    let facts: Vec<Fact> = live.into_iter().chain(golden.into_iter().flatten()).collect();
     let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     for (name, kept) in keep(ctx, pieces).await {
         match kept {
@@ -117,11 +120,18 @@ async fn keep(ctx: &Context, pieces: Vec<Piece>) -> Vec<(String, Result<(Digest,
             Err(reason) => kept.push((name, Err(reason))),
         }
     }
-    match own("evidence", ctx.host.setup.evidence.put(all)).await {
-        Ok(digests) => kept.extend(names.into_iter().zip(digests).map(|((name, bytes), digest)| {
+    // The step ends when this time has passed too: a folder that hangs must be a gap before that.
+    let limit = ctx.setup.terms.deadlines.call;
+    let put = own("evidence", ctx.host.setup.evidence.put(all));
+    match within(ctx.host.setup.clock.as_ref(), limit, put).await {
+        Some(Ok(digests)) => kept.extend(names.into_iter().zip(digests).map(|((name, bytes), digest)| {
             (name, digest.map(|digest| (digest, bytes)).map_err(|error| error.to_string()))
         })),
-        Err(error) => kept.extend(names.into_iter().map(|(name, _)| (name, Err(error.to_string())))),
+        Some(Err(error)) => kept.extend(names.into_iter().map(|(name, _)| (name, Err(error.to_string())))),
+        None => {
+            let why = format!("the evidence store did not keep it within {limit}");
+            kept.extend(names.into_iter().map(|(name, _)| (name, Err(why.clone()))));
+        }
     }
     kept
 }
@@ -140,7 +150,11 @@ async fn request_log(ctx: &Context) -> Vec<Piece> {
 /// What the trigger knew.
 async fn reason_facts(ctx: &Context) -> Vec<Piece> {
     let Some(facts) = ctx.incident().and_then(|incident| incident.reason.facts) else { return Vec::new() };
-    let content = ctx.blob(&facts).await.ok_or_else(|| "the facts of the decision were erased".to_owned());
+    let content = match ctx.blob(&facts).await {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => Err("the facts of the decision were erased".to_owned()),
+        Err(error) => Err(format!("the facts of the decision cannot be read: {error}")),
+    };
     vec![("facts".to_owned(), content)]
 }
 

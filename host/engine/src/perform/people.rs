@@ -20,7 +20,10 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
         && let Some(incident) =
             ctx.incident().filter(|incident| Some(&incident.id) == outgoing.incident.as_ref())
     {
-        text = format!("{text}. Cause: {}", ctx.text(&incident.reason.cause).await);
+        // People are told at once, with what there is.
+        let cause = ctx.text(&incident.reason.cause).await;
+        let cause = cause.unwrap_or_else(|error| format!("(it cannot be read now: {error})"));
+        text = format!("{text}. Cause: {cause}");
     }
     let announcement = Announcement {
         id: outgoing.id.clone(),

@@ -14,6 +14,7 @@ use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
+use ripcord_ports::store::StoreError;
 
 use super::fetch::fetch;
 use crate::ahead::Asked as AskedAhead;
@@ -54,7 +55,10 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
             };
             let decided = match ahead {
                 Some(decided) => Some(decided),
-                None => ask(ctx, tried).await,
+                None => match ask(ctx, tried).await {
+                    Ok(decided) => decided,
+                    Err(error) => return ctx.read_later(&error),
+                },
             };
             let Some(decided) = decided else {
                 let reason = batch.text("no planner is configured; `ripcord pull --to` names the version");
@@ -109,17 +113,19 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     }))
 }
 
-/// What the planner says; none where there is none.
-async fn ask(ctx: &Context, tried: Vec<Target>) -> Option<Decided<PlannerVerdict>> {
-    let (incident, placed) = (ctx.incident()?, ctx.setup.policies(Role::Planner).next()?);
+/// What the planner says; none where there is none. An error says that something of the question cannot be read now.
+async fn ask(ctx: &Context, tried: Vec<Target>) -> Result<Option<Decided<PlannerVerdict>>, StoreError> {
+    let (Some(incident), Some(placed)) = (ctx.incident(), ctx.setup.policies(Role::Planner).next()) else {
+        return Ok(None);
+    };
     let input = PlannerInput {
-        context: context(ctx, placed, Role::Planner, ctx.now()).await,
-        signals: ctx.alerts_if_readable().await,
-        proposal: ctx.proposal(&incident.reason).await,
+        context: context(ctx, placed, Role::Planner, ctx.now()).await?,
+        signals: ctx.alerts().await?,
+        proposal: ctx.proposal(&incident.reason).await?,
         tried,
         facts: Vec::new(),
     };
-    Some(decide(ctx, placed, input, None).await)
+    Ok(Some(decide(ctx, placed, input, None).await))
 }
 
 /// Asks the planner before its turn, and fetches what it wants to go back to where that may be shifted to.
@@ -129,7 +135,8 @@ pub(super) fn think_ahead(ctx: &Context) {
     let plans = ctx.setup.policies(Role::Planner).next().is_some() && incident.wanted.is_none();
     let Some(asked) = AskedAhead::of(&ctx.service, number, &incident.tried).filter(|_| plans) else { return };
     let (thinker, fetcher, tried) = (ctx.clone(), ctx.clone(), incident.tried.clone());
-    let decide = async move { ask(&thinker, tried).await };
+    // What cannot be read now is tried again when it is the planner's turn.
+    let decide = async move { ask(&thinker, tried).await.ok().flatten() };
     ctx.host.ahead.begin(&ctx.setup.name, asked, decide, move |target| {
         async move {
             if let (Some(target), false) = (target, fetcher.setup.terms.mode == Mode::Observe) {

@@ -16,6 +16,7 @@ use ripcord_core::target::Target;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Beside, CandidateOrder};
 use ripcord_ports::endpoint::SignatureCheck;
+use ripcord_ports::store::StoreError;
 use ripcord_ports::{ErrorKind, PortError};
 
 use super::fetch::{fetch, stage_failed};
@@ -68,13 +69,13 @@ pub(super) async fn preflight(ctx: &Context, plan: Digest, rung: u32, round: u32
                 if ctx.setup.policies(Role::Verification).next().is_some()
                     && let Some(incident) = ctx.incident()
                 {
-                    let proposal = ctx.proposal(&incident.reason).await;
+                    let proposal = ctx.proposal(&incident.reason).await?;
                     let subject = PreflightSubject { proposal, plan: whole, plan_digest: plan, rung };
                     let subject = Subject::Preflight(subject);
-                    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
+                    let (signals, before) = (ctx.alerts().await?, before(ctx).await?);
                     let phase = TrialPhase::Preflight(PlannedRung { plan, rung });
                     judged =
-                        ask_sharing(ctx, Asking { phase, round, subject, signals, before }, &trials).await;
+                        ask_sharing(ctx, Asking { phase, round, subject, signals, before }, &trials).await?;
                 }
                 Ok(())
             };
@@ -119,6 +120,13 @@ enum Word {
     Fits,
     Unfit(String),
     NotDone(String, FaultNature),
+}
+
+impl From<StoreError> for Word {
+    /// What the policies are to be told cannot be read now.
+    fn from(error: StoreError) -> Self {
+        Self::NotDone(error.to_string(), FaultNature::Environmental)
+    }
 }
 
 impl From<PortError> for Word {

@@ -37,7 +37,7 @@ pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
 
 pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     let max = ctx.service.terms.as_ref().map_or(0, |terms| terms.breaker.host_shifts_per_hour);
-    let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.now(), max);
+    let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.host.wall.steady(), max);
     let live = ctx.live().await;
     let mut batch = Batch::default();
     let live = batch.observed(&live);

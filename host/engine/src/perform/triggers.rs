@@ -7,43 +7,44 @@ use ripcord_core::event::{
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{TriggerInput, TriggerVerdict};
+use ripcord_core::service::{Alert, Judged};
 use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
-use crate::context::Context;
+use crate::context::{AlertsRead, Context};
 use crate::decide::{context, decide, facts_blob};
 use crate::decided::Decided;
 use crate::nature;
 use crate::setup::PlacedPolicy;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 
 /// Calls of one question by which the alerts that a trigger faults on are looked for. Five hundred alerts with one such among them take about twenty.
 const SEARCH_CALLS_MAX: usize = 32;
 
 pub(super) async fn ask(ctx: &Context, up_to: u64) -> Batch {
+    ask_all(ctx, up_to).await.unwrap_or_else(|error| ctx.read_later(&error))
+}
+
+/// All are asked, or none: an error says that something of the question cannot be read now.
+async fn ask_all(ctx: &Context, up_to: u64) -> Result<Batch, StoreError> {
     let now = ctx.now();
-    let alerts = match ctx.alerts().await {
-        Ok(alerts) => alerts,
-        Err(error) => {
-            tracing::error!(service = %ctx.service.name, %error, "the alerts cannot be read; the triggers are asked as soon as they can");
-            return Batch::default();
-        }
-    };
-    let asking = ctx.setup.policies(Role::Trigger).map(|placed| one(ctx, placed, alerts.clone(), now));
+    let alerts = ctx.alerts_for_triggers().await?;
+    let asking = ctx.setup.policies(Role::Trigger).map(|placed| one(ctx, placed, &alerts, now));
     let mut batch = Batch::default();
     let mut asked = Vec::new();
-    for (trigger, own) in join_all(asking).await {
+    for (trigger, own) in try_join_all(asking).await? {
         batch.absorb(own);
         asked.push(trigger);
     }
     let seen = ctx.service.watching.alerts.words();
-    batch.with(Event::TriggersAsked(TriggersAsked {
+    Ok(batch.with(Event::TriggersAsked(TriggersAsked {
         up_to,
         seen,
         incident: ctx.incident().map(|open| open.id.clone()),
         asked,
-    }))
+    })))
 }
 
 /// What triggers are given when a schedule or a watch asks them without any alert.
@@ -65,31 +66,29 @@ fn scheduled(now: UnixMillis) -> Option<Signal> {
 async fn one(
     ctx: &Context,
     placed: &PlacedPolicy,
-    alerts: Vec<StandingAlert>,
+    read: &AlertsRead,
     now: UnixMillis,
-) -> (TriggerAsked, Batch) {
+) -> Result<(TriggerAsked, Batch), StoreError> {
     let name = &placed.policy.reference().name;
-    let aside: Vec<SignalPlace> = ctx
-        .service
-        .watching
-        .alerts
-        .all()
-        .into_iter()
-        .filter(|alert| alert.set_aside_by.contains(name))
-        .map(|alert| (alert.content.commitment, alert.word.index))
-        .collect();
-    let mut alerts = alerts;
+    let all = ctx.service.watching.alerts.all();
+    let (aside, judged): (Vec<&Alert>, Vec<&Alert>) =
+        all.into_iter().partition(|alert| alert.set_aside_by.contains(name));
+    let aside: Vec<SignalPlace> =
+        aside.into_iter().map(|alert| (alert.content.commitment, alert.word.index)).collect();
+    let mut alerts = read.readable.clone();
     alerts.retain(|alert| place(alert).is_none_or(|place| !aside.contains(&place)));
-    let first = about(ctx, placed, &alerts, now).await;
+    let first = about(ctx, placed, &alerts, now).await?;
     let Search { last, set_aside, left, searched, batch } = match &first.end {
         Err(fault) if nature::of_fault(fault) == FaultNature::Deterministic && !alerts.is_empty() => {
-            search(ctx, placed, alerts, first, now).await
+            search(ctx, placed, alerts, first, now).await?
         }
         _ => Search::ended(first),
     };
-    let set_aside = set_aside.iter().filter_map(|alert| key(ctx, alert)).collect();
+    // What nobody can read any more is judged by nobody, which people must know: it is set aside too.
+    let gone = judged.iter().map(|alert| alert.word.alert).filter(|alert| read.gone.contains(alert));
+    let set_aside = set_aside.iter().filter_map(|alert| key(ctx, alert)).chain(gone).collect();
     let (asked, batch) = trigger_asked(last, batch);
-    (TriggerAsked { set_aside, left, searched, ..asked }, batch)
+    Ok((TriggerAsked { set_aside, left, searched, ..asked }, batch))
 }
 
 type SignalPlace = (ripcord_core::digest::Digest, u32);
@@ -100,9 +99,7 @@ fn place(alert: &StandingAlert) -> Option<SignalPlace> {
 
 fn key(ctx: &Context, given: &StandingAlert) -> Option<AlertKey> {
     let all = ctx.service.watching.alerts.all();
-    let is = |alert: &&&ripcord_core::service::Alert| {
-        place(given) == Some((alert.content.commitment, alert.word.index))
-    };
+    let is = |alert: &&&Alert| place(given) == Some((alert.content.commitment, alert.word.index));
     all.iter().find(is).map(|alert| alert.word.alert)
 }
 
@@ -112,13 +109,13 @@ async fn about(
     placed: &PlacedPolicy,
     alerts: &[StandingAlert],
     now: UnixMillis,
-) -> Decided<TriggerVerdict> {
-    let context = context(ctx, placed, Role::Trigger, now).await;
+) -> Result<Decided<TriggerVerdict>, StoreError> {
+    let context = context(ctx, placed, Role::Trigger, now).await?;
     let signals = match alerts {
         [] => scheduled(now).map(StandingAlert::from).into_iter().collect(),
         alerts => alerts.to_vec(),
     };
-    decide(ctx, placed, TriggerInput { context, signals, facts: Vec::new() }, None).await
+    Ok(decide(ctx, placed, TriggerInput { context, signals, facts: Vec::new() }, None).await)
 }
 
 /// A question whose answer counts, and what was asked to find the alerts that it is not about.
@@ -160,12 +157,12 @@ async fn search(
     alerts: Vec<StandingAlert>,
     fault: Decided<TriggerVerdict>,
     now: UnixMillis,
-) -> Search {
+) -> Result<Search, StoreError> {
     let mut search = Search::ended(fault);
-    let without = about(ctx, placed, &[], now).await;
+    let without = about(ctx, placed, &[], now).await?;
     if without.end.is_err() {
         search.missed(without);
-        return search;
+        return Ok(search);
     }
     search.found(without);
     let mut answered: Vec<StandingAlert> = Vec::new();
@@ -173,7 +170,7 @@ async fn search(
         let all = ctx.service.watching.alerts.all();
         let known =
             all.into_iter().find(|known| place(alert) == Some((known.content.commitment, known.word.index)));
-        known.is_some_and(|known| known.judged == ripcord_core::service::Judged::Waiting)
+        known.is_some_and(|known| known.judged == Judged::Waiting)
     };
     // What was answered before goes first: the fault is most likely in what is new.
     let (new, old): (Vec<_>, Vec<_>) = alerts.into_iter().partition(waits);
@@ -189,7 +186,7 @@ async fn search(
         }
         let mut both = [answered.as_slice(), part.as_slice()].concat();
         both.sort_by_key(|alert| (alert.last_seen_at, alert.stored.map(|stored| stored.index)));
-        let decided = about(ctx, placed, &both, now).await;
+        let decided = about(ctx, placed, &both, now).await?;
         match &decided.end {
             Ok(_) => {
                 answered = both;
@@ -198,7 +195,7 @@ async fn search(
             Err(fault) if nature::of_fault(fault) == FaultNature::Environmental => {
                 // Nothing is known of what is left: it is asked about again.
                 search.found(decided);
-                return search;
+                return Ok(search);
             }
             Err(_) if part.len() == 1 => {
                 search.missed(decided);
@@ -210,7 +207,7 @@ async fn search(
             }
         }
     }
-    search
+    Ok(search)
 }
 
 /// The first half last, so that it is taken first.

@@ -6,8 +6,10 @@ use ripcord_core::event::{
     Event, PlannedRung, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
 };
 use ripcord_core::fact::Fact;
+use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
+use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
 use crate::context::Context;
@@ -15,7 +17,7 @@ use crate::decide::{context, decide, read_facts};
 use crate::nature;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 
 /// What the verification policies are asked about.
 pub(super) struct Asking {
@@ -29,31 +31,38 @@ pub(super) struct Asking {
 }
 
 pub(super) async fn verify(ctx: &Context, of: PlannedRung, round: u32) -> Batch {
-    let Some(incident) = ctx.incident() else { return Batch::default() };
-    let plan = match ctx.plan().await {
-        Ok(plan) => plan,
-        Err(instead) => return instead,
-    };
+    match ctx.plan().await {
+        Ok(plan) => {
+            let asked = verify_rung(ctx, plan, of, round).await;
+            asked.unwrap_or_else(|error| ctx.read_later(&error))
+        }
+        Err(instead) => instead,
+    }
+}
+
+async fn verify_rung(ctx: &Context, plan: Plan, of: PlannedRung, round: u32) -> Result<Batch, StoreError> {
+    let Some(incident) = ctx.incident() else { return Ok(Batch::default()) };
     let marks = incident.marks;
     let subject = Subject::Rollback(RollbackSubject {
-        proposal: ctx.proposal(&incident.reason).await,
+        proposal: ctx.proposal(&incident.reason).await?,
         plan,
         plan_digest: of.plan,
         rung: of.rung,
         shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
     });
-    let (signals, before) = (ctx.alerts_if_readable().await, before(ctx).await);
+    let (signals, before) = (ctx.alerts().await?, before(ctx).await?);
     ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
 }
 
-/// Asks every verification policy whose last *healthy* does not count any more, all at once. They share the trials of the round.
-pub(super) async fn ask(ctx: &Context, asking: Asking) -> Batch {
+/// Asks every verification policy whose last *healthy* does not count any more, all at once, or none: an error says that something of the question
+/// cannot be read now. They share the trials of the round.
+pub(super) async fn ask(ctx: &Context, asking: Asking) -> Result<Batch, StoreError> {
     let trials = Trials::new(ctx.clone(), asking.phase, asking.round, None);
     ask_sharing(ctx, asking, &trials).await
 }
 
 /// The same with trials of the round that may have been run already.
-pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) -> Batch {
+pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) -> Result<Batch, StoreError> {
     let Asking { phase, round, subject, signals, before } = asking;
     let now = ctx.now();
     let due = ctx.setup.policies(Role::Verification);
@@ -62,20 +71,20 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
         let (subject, signals, before) = (subject.clone(), signals.clone(), before.clone());
         async move {
             let input = VerificationInput {
-                context: context(ctx, placed, Role::Verification, now).await,
+                context: context(ctx, placed, Role::Verification, now).await?,
                 subject,
                 signals,
                 before,
-                previous: previous(ctx, placed, phase).await,
+                previous: previous(ctx, placed, phase).await?,
                 facts: Vec::new(),
             };
-            one(ctx, placed, input, trials).await
+            Ok(one(ctx, placed, input, trials).await)
         }
     });
     let mut batch = Batch::default();
     let mut asked = Vec::new();
     let mut harm = Vec::new();
-    for (verification, findings, own) in join_all(words).await {
+    for (verification, findings, own) in try_join_all(words).await? {
         batch.absorb(own);
         if verification.said == Said::Verdict(VerificationWord::Unhealthy) {
             harm.push(what_failed(verification.decision.policy.name.as_str(), &findings));
@@ -90,7 +99,7 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
         }
         _ => None,
     };
-    batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause }))
+    Ok(batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })))
 }
 
 /// The checks that a policy counts against the service, in a sentence's words.
@@ -103,19 +112,23 @@ fn what_failed(policy: &str, findings: &[Finding]) -> String {
 }
 
 /// What was known before the shift: the trigger's facts, and the golden data through what was live.
-pub(super) async fn before(ctx: &Context) -> Vec<Fact> {
-    let Some(incident) = ctx.incident() else { return Vec::new() };
+pub(super) async fn before(ctx: &Context) -> Result<Vec<Fact>, StoreError> {
+    let Some(incident) = ctx.incident() else { return Ok(Vec::new()) };
     let mut facts = Vec::new();
     for blob in [incident.reason.facts, incident.facts].into_iter().flatten() {
-        facts.extend(ctx.blob(&blob).await.map(|bytes| read_facts(&bytes)).unwrap_or_default());
+        facts.extend(ctx.blob(&blob).await?.map(|bytes| read_facts(&bytes)).unwrap_or_default());
     }
-    facts
+    Ok(facts)
 }
 
 /// What this policy found last time about the same.
-async fn previous(ctx: &Context, placed: &PlacedPolicy, phase: TrialPhase) -> Vec<Finding> {
-    let Some(blob) = ctx.service.found(phase, &placed.policy.reference().name) else { return Vec::new() };
-    ctx.blob(blob).await.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+async fn previous(
+    ctx: &Context,
+    placed: &PlacedPolicy,
+    phase: TrialPhase,
+) -> Result<Vec<Finding>, StoreError> {
+    let Some(blob) = ctx.service.found(phase, &placed.policy.reference().name) else { return Ok(Vec::new()) };
+    Ok(ctx.blob(blob).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
 }
 
 async fn one(

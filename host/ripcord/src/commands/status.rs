@@ -73,6 +73,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         model: configured.facts.model.clone(),
         paused_by: state.paused_by.clone(),
         stuck: None,
+        not_erased: None,
         held_up: Vec::new(),
         live: None,
         incident: state.incident.as_ref().map(|open| IncidentState::of(state, open)),
@@ -111,6 +112,9 @@ fn service_text(view: &ServiceView) -> Text {
     let mut row = |name: &'static str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
     if let Some(stuck) = &view.stuck {
         row("stuck", Cell::new(BAD, Paragraph(stuck)));
+    }
+    if let Some(why) = &view.not_erased {
+        row("not erased", Cell::new(WARN, Paragraph(why)));
     }
     if let Some(person) = &view.paused_by {
         row(
@@ -169,7 +173,7 @@ fn service_text(view: &ServiceView) -> Text {
     }
     if view.alerts.set_aside > 0 {
         let text = format!(
-            "{} set aside: a trigger faults on them, or they are too large; `ripcord signals set-aside {}` lists them",
+            "{} set aside: a trigger faults on them, their content is gone, or they are too large; `ripcord signals set-aside {}` lists them",
             view.alerts.set_aside, view.name
         );
         row("alerts", Cell::new(BAD, text));

@@ -166,6 +166,8 @@ fn families(app: &App) -> Vec<MetricFamily> {
     for health in app.engine.health() {
         let help = "Whether the service's driver is held up.";
         gauge("ripcord_driver_stuck", help, health.service.as_str(), health.stuck.is_some());
+        let help = "Whether old content of the service is not erased although it should be.";
+        gauge("ripcord_erasing_held_up", help, health.service.as_str(), health.not_erased.is_some());
     }
     for state in app.engine.services() {
         let name = state.name.as_str();

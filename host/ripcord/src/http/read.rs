@@ -91,6 +91,11 @@ impl App {
         self.store.writable().await.err().map(|error| error.to_string())
     }
 
+    /// Why old content of a service is not erased.
+    fn not_erased(&self, service: &ServiceName) -> Option<String> {
+        self.engine.health().into_iter().find(|health| health.service == *service)?.not_erased
+    }
+
     /// What holds each service up.
     async fn stuck(&self) -> Stuck {
         let health = self.engine.health().into_iter();
@@ -109,6 +114,7 @@ impl App {
             model: setup.facts.model.clone(),
             paused_by: service.paused_by.clone(),
             stuck: stuck.each.get(&service.name).or(stuck.all.as_ref()).cloned(),
+            not_erased: self.not_erased(&service.name),
             held_up: self.engine.held_up(service),
             live: None,
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),

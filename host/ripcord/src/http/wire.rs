@@ -103,6 +103,9 @@ pub struct ServiceView {
     pub paused_by: Option<PersonName>,
     /// What holds its driver up, if something does.
     pub stuck: Option<String>,
+    /// Why old content is not erased, where it should be.
+    #[serde(default)]
+    pub not_erased: Option<String>,
     /// Steps that wait for a system that does not answer.
     #[serde(default)]
     pub held_up: Vec<HeldUp>,

@@ -2,10 +2,12 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{BrokenChain, Tip};
-use ripcord_ports::store::{Append, Store, StoreError};
+use ripcord_core::retention::Class;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::store::{Append, Content, Expired, SignalFilter, Store, StoreError, Use};
 
 use super::{folder, open, stranger};
-use crate::conformance::{append, service, text};
+use crate::conformance::{append, service, signal, text};
 
 #[tokio::test]
 async fn the_schema_refuses_to_change_what_was_written() {
@@ -212,4 +214,45 @@ async fn a_line_that_was_changed_is_not_believed_and_hides_no_other() {
         let listed = store.incidents(None, 9).await.expect("lists");
         assert_eq!(listed, [lines[2].clone(), lines[0].clone()]);
     }
+}
+
+#[tokio::test]
+async fn a_row_of_the_intake_that_is_of_another_signal_is_set_aside() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let fraud = service("s");
+    store
+        .accept(vec![signal("s-1", Some(&fraud), "a", 0), signal("s-2", Some(&fraud), "b", 0)])
+        .await
+        .expect("takes");
+    stranger(&path).execute_batch("UPDATE signals SET id = 's-9' WHERE id = 's-1'").expect("changes");
+    let waiting = store.signals(SignalFilter::Waiting(&fraud), 9).await.expect("lists");
+    assert_eq!(waiting.iter().map(|stored| stored.signal.id.as_str()).collect::<Vec<_>>(), ["s-2"]);
+    let unreadable = store.unreadable_signals(&fraud, 9).await.expect("lists");
+    assert_eq!(unreadable.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["s-9"]);
+    // And so it can be consumed.
+    let consumed = unreadable.into_iter().map(|one| one.id).collect();
+    store.append(Append { consumed, ..append(&fraud, Tip::START, 1) }).await.expect("appends");
+    assert_eq!(store.unreadable_signals(&fraud, 9).await.expect("lists"), []);
+}
+
+#[tokio::test]
+async fn a_use_that_cannot_be_read_takes_no_place_of_those_that_can() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let fraud = service("s");
+    let of = |number| Use {
+        class: Class::Decisions,
+        incident: None,
+        number,
+        at: UnixMillis(number),
+        content: Content::Object(Digest::of(number.to_string())),
+    };
+    let uses = vec![of(0), of(1)];
+    store.append(Append { uses: uses.clone(), ..append(&fraud, Tip::START, 2) }).await.expect("appends");
+    stranger(&path)
+        .execute_batch("UPDATE uses SET incident = 'not an id!' WHERE number = 0")
+        .expect("changes");
+    let expired = Expired { service: &fraud, class: Class::Decisions, before: UnixMillis(9), spared: &[] };
+    assert_eq!(store.expired(expired, 1).await.expect("lists"), uses[1..]);
 }

@@ -1,11 +1,14 @@
 //! The file: whose it is, who may use it, what is refused.
 
+use std::time::Duration;
+
 use ripcord_core::journal::Tip;
 use ripcord_ports::store::{Store, StoreError};
 
 use super::{folder, open, stranger, unusable};
-use crate::SqliteStore;
 use crate::conformance::{append, service, signal, waiting};
+use crate::file::Options;
+use crate::{SqliteStore, marker};
 
 #[tokio::test]
 async fn a_second_host_is_refused_until_the_first_has_closed() {
@@ -249,4 +252,23 @@ async fn a_copy_that_is_made_while_a_host_writes_is_whole_and_goes_on() {
         assert_eq!(restored.blob(&blob.reference).await.expect("reads"), Some(blob.content));
     }
     restored.append(append(&service("s"), tip, 1)).await.expect("goes on");
+}
+
+#[tokio::test]
+async fn the_folder_knows_how_long_the_store_is_although_nobody_closes_it() {
+    let (path, _folder) = folder();
+    let options = Options { marked_every: Duration::ZERO, ..Options::default() };
+    let store = SqliteStore::open_with(&path, options).expect("opens");
+    let tip = store.append(append(&service("s"), Tip::START, 3)).await.expect("appends");
+    // What comes next is written after the folder was told.
+    store.set_note("next", b"").await.expect("sets");
+    assert_ne!(tip, Tip::START);
+    let known = marker::read(&path).expect("reads").expect("it is there");
+    assert_eq!(known.records, 3);
+    let older = marker::Marker { records: 2, ..known };
+    let text = match marker::check(&path, Some(older)) {
+        Err(StoreError::Unusable(text)) => text,
+        other => panic!("an older one is refused: {other:?}"),
+    };
+    assert!(text.contains("has 2 records, and 3 were written"), "{text}");
 }

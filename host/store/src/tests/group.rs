@@ -230,3 +230,36 @@ async fn when_the_writer_dies_everyone_is_told() {
     // The claim went with the thread, and what was committed is there.
     open(&path);
 }
+
+#[tokio::test]
+async fn a_write_that_hangs_makes_the_store_unwritable_until_it_comes_back() {
+    let (path, _folder) = folder();
+    let options = Options { hangs_after: Duration::from_millis(1), ..Options::default() };
+    let store = std::sync::Arc::new(crate::SqliteStore::open_with(&path, options).expect("opens"));
+    store.writable().await.expect("nothing is written");
+    let (release, gate) = mpsc::channel::<()>();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let (hung, mut started) = (store.clone(), Some(started));
+    let hung = tokio::spawn(async move {
+        let write = hung.write(move |_| {
+            if let Some(started) = started.take() {
+                started.send(()).expect("the test waits");
+            }
+            drop(gate.recv());
+            Ok(())
+        });
+        write.await
+    });
+    begun.await.expect("starts");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let error = store.writable().await.expect_err("it hangs");
+    assert!(error.to_string().contains("has not come back"), "{error}");
+    drop(release);
+    hung.await.expect("ends").expect("is written");
+    let well = async {
+        while store.writable().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), well).await.expect("it is writable again");
+}
