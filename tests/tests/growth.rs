@@ -320,7 +320,9 @@ async fn an_object_that_cannot_be_removed_stays_and_is_told_and_the_others_go() 
     let objects = lab.world.change(|all| all.objects.keys().cloned().collect::<Vec<_>>());
     assert!(objects.len() > 1, "{objects:?}");
     let stays = objects[0].clone();
-    lab.world.change(|all| drop(all.objects_stay.insert(stays.clone())));
+    lab.world.change(|all| {
+        all.objects_stay.insert(stays.clone());
+    });
     lab.clock.advance(past(Class::Incidents));
     let report = host.engine.prune().await;
     assert!(report.failed.len() == 1 && report.failed[0].contains("read-only"), "{report:?}");

@@ -157,7 +157,7 @@ mod tests {
             removals.begin(Blocking::Threads, format!("{folder}"), move |name| {
                 begun.fetch_add(1, Ordering::SeqCst);
                 // It hangs until the other end is dropped.
-                drop(disk.lock().unwrap_or_else(PoisonError::into_inner).recv());
+                let _ = disk.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 removed.send(name.to_owned()).unwrap();
             });
         }

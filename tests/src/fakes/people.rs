@@ -89,7 +89,7 @@ impl Objects for MemoryObjects {
         self.fuse.alive().await;
         let name = digest.to_string();
         self.world.change(|all| match all.objects_stay.contains(&name) {
-            true => Err(PortError::new(ErrorKind::Denied, "the fake folder is read-only")),
+            true => Err(PortError::not_applied(ErrorKind::Denied, "the fake folder is read-only")),
             false => {
                 all.objects.remove(&name);
                 Ok(())

@@ -23,6 +23,7 @@ use crate::deadline::within;
 use crate::fold::recover;
 use crate::health::Trouble;
 use crate::mailbox::{AppendError, AppendReply};
+use crate::pace::Look;
 use crate::read_model::{Derived, Moment};
 
 /// Records after which a snapshot is kept: what is read at a start, by `status` and by a command.
@@ -308,8 +309,13 @@ impl Driver {
             Ok(recovered) if recovered.tip != self.tip => {
                 self.tip = recovered.tip;
                 self.service = Arc::new(recovered.service);
+                // A jump that nobody has written down must not be forgotten with the look that would show it.
+                let jumped = Look::new(self.clock.as_ref(), UnixMillis(0)).jumped_since(&self.looked);
+                let is_unwritten = jumped.is_some_and(|by| self.service.at < self.looked.wall + by);
                 self.clock.not_before(self.service.at);
-                self.looked = self.look();
+                if !is_unwritten {
+                    self.looked = self.look();
+                }
                 self.host.settle(&self.service);
                 self.publish.send_replace(self.service.clone());
                 tracing::warn!(service = %self.setup.name, "someone else wrote to the journal: it was read again");

@@ -245,7 +245,7 @@ async fn a_write_that_hangs_makes_the_store_unwritable_until_it_comes_back() {
             if let Some(started) = started.take() {
                 started.send(()).expect("the test waits");
             }
-            drop(gate.recv());
+            let _ = gate.recv();
             Ok(())
         });
         write.await
