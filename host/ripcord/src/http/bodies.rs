@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::SemaphorePermit;
 
-use super::doors::Doors;
+use super::doors::{Doors, Sender};
 use super::problem::Problem;
 
 /// Who needs longer for what a person's client sends is cut off.
@@ -49,8 +49,9 @@ pub(crate) async fn webhook<'a>(
     body: Body,
     bytes_max: u64,
     doors: &'a Doors,
+    sender: Sender,
 ) -> Result<ReadBody<'a>, Unread> {
-    read(headers, body, bytes_max, doors.deadlines.body, Some(doors)).await
+    read(headers, body, bytes_max, doors.deadlines.body, Some((doors, sender))).await
 }
 
 /// A declared length beyond the limit is refused before the first byte is read.
@@ -59,7 +60,7 @@ async fn read<'a>(
     mut body: Body,
     bytes_max: u64,
     patience: Duration,
-    doors: Option<&'a Doors>,
+    memory_of: Option<(&'a Doors, Sender)>,
 ) -> Result<ReadBody<'a>, Unread> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -86,12 +87,12 @@ async fn read<'a>(
         if data.len() > limit - bytes.len() {
             return Err(Unread::TooLarge { declared });
         }
-        if let Some(doors) = doors {
+        if let Some((doors, sender)) = memory_of {
             let have = memory.as_ref().map_or(0, SemaphorePermit::num_permits);
             let need = (bytes.len() + data.len()).div_ceil(STEP) * (STEP >> 10);
             if need > have {
                 let more = u32::try_from(need - have).unwrap_or(u32::MAX);
-                let more = doors.body_kib(more).await.map_err(Unread::Other)?;
+                let more = doors.body_kib(sender, more).await.map_err(Unread::Other)?;
                 match &mut memory {
                     Some(memory) => memory.merge(more),
                     None => memory = Some(more),

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::backoff::Backoff;
 use super::connections::{Bounds, Connections};
-use super::pages::{Ready, Requests};
+use super::pages::{MetricsPage, Ready, Requests};
 use super::problem::Problem;
 use crate::descriptors::Descriptors;
 
@@ -19,8 +19,10 @@ use crate::descriptors::Descriptors;
 const TURNS: usize = 64;
 /// Of these, of one source: a noisy one leaves turns to the others.
 const TURNS_OF_A_SOURCE: usize = 32;
-/// Of all webhooks that are being read or work is done on, in KiB.
+/// Of all webhooks of known senders that are being read or work is done on, in KiB.
 const BODIES_KIB_MAX: usize = 64 << 10;
+/// The same of those whose senders prove who they are by the body itself: whoever stalls in these takes nothing from the others.
+const UNPROVED_KIB_MAX: usize = 32 << 10;
 /// How long a webhook waits for its turn or for memory before its sender is asked to come back.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 /// After an accept that failed, the host is not ready for so long.
@@ -44,6 +46,15 @@ impl Default for Deadlines {
     }
 }
 
+/// Whose body is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// The head has proved it.
+    Known,
+    /// The body has to.
+    Unproved,
+}
+
 /// Shared by the listener and the pages.
 #[derive(Debug)]
 pub struct Doors {
@@ -57,7 +68,9 @@ pub struct Doors {
     pub(crate) backoff: Backoff,
     pub(crate) requests: Requests,
     pub(crate) ready: Ready,
+    pub(crate) metrics: MetricsPage,
     bodies: Semaphore,
+    unproved: Semaphore,
     turns: Semaphore,
     turns_of: BTreeMap<String, Semaphore>,
     lost: AtomicU64,
@@ -80,7 +93,9 @@ impl Doors {
             backoff: Backoff::default(),
             requests: Requests::default(),
             ready: Ready::default(),
+            metrics: MetricsPage::default(),
             bodies: Semaphore::new(BODIES_KIB_MAX),
+            unproved: Semaphore::new(UNPROVED_KIB_MAX),
             turns: Semaphore::new(TURNS),
             turns_of: turns_of.collect(),
             lost: AtomicU64::new(0),
@@ -111,8 +126,12 @@ impl Doors {
     }
 
     /// So much more memory for the body of a webhook, or a request to come back later.
-    pub(crate) async fn body_kib(&self, kib: u32) -> Result<SemaphorePermit<'_>, Problem> {
-        let permit = tokio::time::timeout(TURN_WAIT, self.bodies.acquire_many(kib)).await;
+    pub(crate) async fn body_kib(&self, sender: Sender, kib: u32) -> Result<SemaphorePermit<'_>, Problem> {
+        let room = match sender {
+            Sender::Known => &self.bodies,
+            Sender::Unproved => &self.unproved,
+        };
+        let permit = tokio::time::timeout(TURN_WAIT, room.acquire_many(kib)).await;
         permit.map_err(|_| busy())?.map_err(|_| stopping())
     }
 }
@@ -201,11 +220,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bodies_wait_for_memory_and_then_are_asked_to_come_back() {
         let doors = doors(&[]);
-        let most = doors.body_kib(u32::try_from(BODIES_KIB_MAX).unwrap()).await.unwrap();
-        let problem = doors.body_kib(1).await.unwrap_err();
-        assert_eq!((problem.status, problem.retries()), (503, true));
-        drop(most);
-        assert!(doors.body_kib(1).await.is_ok());
+        for (sender, other, all) in [
+            (Sender::Known, Sender::Unproved, BODIES_KIB_MAX),
+            (Sender::Unproved, Sender::Known, UNPROVED_KIB_MAX),
+        ] {
+            let most = doors.body_kib(sender, u32::try_from(all).unwrap()).await.unwrap();
+            let problem = doors.body_kib(sender, 1).await.unwrap_err();
+            assert_eq!((problem.status, problem.retries()), (503, true), "{sender:?}");
+            assert!(doors.body_kib(other, 1).await.is_ok(), "{other:?} beside {sender:?}");
+            drop(most);
+            assert!(doors.body_kib(sender, 1).await.is_ok(), "{sender:?}");
+        }
     }
 
     #[test]

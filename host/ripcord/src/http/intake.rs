@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::bodies::{self, Unread};
 use super::connections::{Connection, Standing};
+use super::doors::Sender;
 use super::gate::{self, Gate, Refusal};
 use super::problem::{Problem, for_log};
 use super::unroutable;
@@ -71,10 +72,12 @@ pub(crate) async fn hook(
     })?;
     let now = app.engine_clock.now();
     source.gate.check_headers(&parts.headers, now).map_err(|why| source.refused(&why))?;
-    if source.gate.is_decided_by_headers() {
+    let sender = if source.gate.is_decided_by_headers() { Sender::Known } else { Sender::Unproved };
+    if sender == Sender::Known {
         is_a_source(&parts.extensions);
     }
-    let body = match bodies::webhook(&parts.headers, body, source.body_bytes_max, &app.doors).await {
+    let read = bodies::webhook(&parts.headers, body, source.body_bytes_max, &app.doors, sender).await;
+    let body = match read {
         Ok(body) => body,
         Err(Unread::Other(problem)) => return Err(problem),
         Err(Unread::TooLarge { declared }) => return Err(app.too_large(source, declared, now).await),

@@ -1,9 +1,10 @@
 //! Pages for machines: health, readiness, metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,8 @@ use crate::{descriptors, telemetry};
 /// Probes that ask more often get the same *ready*: anyone may ask, and looking takes a reader of the store. What is not ready is looked at each
 /// time, by one at a time.
 const READY_FOR: Duration = Duration::from_secs(1);
+/// Anyone may ask for the metrics: a page that someone still reads is new enough for others for so long.
+const METRICS_FOR: Duration = Duration::from_secs(1);
 /// A store that needs longer for a look is not ready.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
@@ -92,11 +95,30 @@ async fn look(app: &App) -> Result<(), Problem> {
     Err(Problem::unavailable("stuck", detail))
 }
 
+/// The metrics page as it was written last. As long as someone still reads it, others are sent the same bytes: many who read slowly do not hold a page each.
+#[derive(Debug, Default)]
+pub(crate) struct MetricsPage(std::sync::Mutex<Option<(Instant, Bytes)>>);
+
+impl MetricsPage {
+    fn of(&self, app: &App) -> Result<Bytes, prometheus::Error> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_read = |page: &Bytes, at: &Instant| !page.is_unique() && at.elapsed() < METRICS_FOR;
+        if let Some((_, page)) = kept.as_ref().filter(|(at, page)| is_read(page, at)) {
+            return Ok(page.clone());
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families(app), &mut text)?;
+        let page = Bytes::from(text);
+        *kept = Some((Instant::now(), page.clone()));
+        Ok(page)
+    }
+}
+
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let mut text = Vec::new();
-    let encoder = TextEncoder::new();
-    match encoder.encode(&families(&app), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+    match app.doors.metrics.of(&app) {
+        Ok(page) => {
+            ([(header::CONTENT_TYPE, TextEncoder::new().format_type().to_owned())], page).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "the metrics page cannot be written");
             let detail = "the metrics cannot be written, and the host's log says why: report it";
