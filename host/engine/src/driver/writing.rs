@@ -188,9 +188,26 @@ impl Driver {
     }
 
     async fn try_append(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
-        // Before anything is judged by a clock that jumped, the jump is on record.
         let look = self.look();
-        let (at, jumped) = (look.wall, look.jumped_since(&self.looked));
+        let jumped = look.jumped_since(&self.looked);
+        // A plan that was drafted before the jump would have expired by as much: it is drafted again.
+        let is_plan = |event: &Event| matches!(event, Event::Planned(_));
+        if jumped.is_some() && batch.events.iter().any(is_plan) {
+            let jump = self.append_at(look, jumped, Batch::default()).await;
+            let why = jump.map_or_else(|(error, _)| error, |_| Illegal::Stale.into());
+            return Err((why, batch));
+        }
+        self.append_at(look, jumped, batch).await
+    }
+
+    /// Before anything is judged by a clock that jumped, the jump is on record.
+    async fn append_at(
+        &mut self,
+        look: Look,
+        jumped: Option<Millis>,
+        batch: Batch,
+    ) -> Result<Arc<Service>, (AppendError, Batch)> {
+        let at = look.wall;
         let noted = jumped.map(|by| Event::ClockJumped { by });
         let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
         let (next, derived) = match self.derive(at, &events, &batch.groups) {
