@@ -234,7 +234,7 @@ impl Service {
             number => format!("{number} alerts, which are set aside for it: it judges the others"),
         };
         let text = format!(
-            "trigger `{name}` of `{}` faults on {which}; `ripcord signals set-aside` lists them, `ripcord replay --all` shows why",
+            "trigger `{name}` of `{}` faults on {which}; `ripcord signals set-aside` lists them (one whose content is gone is set aside too), `ripcord replay --all` shows the faults",
             self.name
         );
         self.tell(Topic::AlertSetAside, Severity::Critical, text);

@@ -35,12 +35,9 @@ const STORE_HANGS_AFTER: Millis = Millis::seconds(30);
 /// How often what happened is written over others who append to the same journal, before it waits.
 const OVERTAKEN_MAX: u32 = 3;
 
-/// The note that is written to see whether a full store takes writes again.
-const ROOM_NOTE: &str = "room";
-
 /// What happened and could not be written. While there is one, nothing new is started and commands are refused.
 pub(super) struct Backlog {
-    /// In the order in which it happened. Empty where a command found that the store is full: then a note tells when it is not any more.
+    /// In the order in which it happened; never empty.
     results: VecDeque<Unwritten>,
     /// Why the first of them could not be written.
     why: StoreError,
@@ -78,11 +75,8 @@ impl Driver {
             self.meter.begin(self.host.arrivals.take(&self.setup.name), 0);
         }
         let appended = self.try_append(batch).await;
-        match &appended {
-            Err((AppendError::Store(StoreError::Moved { .. }), _)) => self.recover().await,
-            // Whoever looks at the service must see it, although the host itself has nothing to write.
-            Err((AppendError::Store(StoreError::Full), _)) => self.has_no_room(VecDeque::new()),
-            _ => {}
+        if let Err((AppendError::Store(StoreError::Moved { .. }), _)) = &appended {
+            self.recover().await;
         }
         appended.map_err(|(error, _)| error)
     }
@@ -104,10 +98,6 @@ impl Driver {
     pub(super) async fn write_backlog(&mut self) {
         // The journal is read again only where an append finds that it moved on: this is tried every second, for as long as a disk is full.
         let Some(Backlog { mut results, .. }) = self.backlog.take() else { return };
-        if results.is_empty() && self.host.setup.store.set_note(ROOM_NOTE, &[]).await.is_err() {
-            self.has_no_room(results);
-            return;
-        }
         while let Some(first) = results.pop_front() {
             self.write(first).await;
             if let Some(backlog) = &mut self.backlog {
@@ -117,12 +107,6 @@ impl Driver {
         }
         self.host.health.is_well(&self.setup.name, Trouble::Journal);
         self.look_at_intake();
-    }
-
-    fn has_no_room(&mut self, results: VecDeque<Unwritten>) {
-        let why = StoreError::Full;
-        self.host.health.is_stuck(&self.setup.name, Trouble::Journal, why.to_string());
-        self.backlog = Some(Backlog { results, why, again: self.now() + STORE_AGAIN });
     }
 
     /// Writes it now, or makes it the backlog.
