@@ -32,7 +32,7 @@ async fn granted(host: &Running, service: &ServiceName) {
 /// Lets time pass, in steps that are shorter than any deadline, until it is `wanted`.
 async fn in_time(what: &str, lab: &Lab, host: &Running, wanted: impl Fn(&Service) -> bool) {
     let service = lab.service();
-    for _ in 0..400 {
+    for _ in 0..2_000 {
         if wanted(&host.state(&service)) {
             return;
         }

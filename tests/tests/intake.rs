@@ -18,6 +18,8 @@ use ripcord_tests::{Lab, Spec, check, lab};
 async fn an_alert_of_which_no_word_came_is_found_in_the_intake() {
     let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();
+    // The look that each start makes is over.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     // Behind the host's back: whatever wakes it is lost.
     host.store.accept(vec![alert(&lab, &service, "a", "harm", SignalStatus::Firing)]).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -36,10 +38,15 @@ async fn an_intake_that_cannot_be_read_is_looked_at_again_and_seen_in_status_unt
     host.alert(&lab, &service, "a").await.unwrap();
     let why = host.until_stuck(&service).await;
     assert!(why.contains("the intake cannot be read") && why.contains("fake store"), "{why}");
-    for pause in [1, 2, 4] {
-        let left = lab.deaf.load(Ordering::SeqCst);
+    // Counted once it is settled when the next look is.
+    let looked = |times: u64| {
+        let counters = host.engine.counters();
+        counters.iter().any(|one| one.name == "ripcord_intake_failures_total" && one.value == times)
+    };
+    lab::eventually("looked", || looked(1)).await;
+    for (pause, times) in [(1, 2), (2, 3), (4, 4)] {
         lab.clock.advance(Millis::seconds(pause));
-        lab::eventually("looked again", || lab.deaf.load(Ordering::SeqCst) < left).await;
+        lab::eventually("looked again", || looked(times)).await;
     }
     assert_eq!(host.state(&service).incidents, 0);
     lab.clock.advance(Millis::seconds(8));

@@ -44,7 +44,7 @@ async fn all_pieces_of_one_incident_wait_for_the_disk_once_and_one_that_fails_fa
     let root = tempfile::tempdir().unwrap();
     let config = DirectoryEvidenceConfig { root: root.path().to_owned(), bytes_max: 100 };
     let evidence = DirectoryEvidence::new(config).unwrap();
-    let watch = Arc::new(Watch::new(Arc::new(SystemClock::default())));
+    let watch = Arc::new(Watch::new(Arc::new(SystemClock)));
     let pieces: Vec<Vec<u8>> = vec![b"live".to_vec(), vec![0; 101], b"log".to_vec(), b"facts".to_vec()];
     let kept = watched(watch.clone(), evidence.put(pieces.clone())).await.unwrap();
     assert_eq!(watch.flushes(), 1);

@@ -65,14 +65,14 @@ impl Driver {
             Err(error) => {
                 self.intake.may_hold = false;
                 self.intake.failures += 1;
+                let pause = Millis(LOOK_AGAIN.0 << (self.intake.failures - 1).min(10)).min(PAUSE_MAX);
+                self.intake.at = self.now() + pause;
                 tracing::error!(%service, %error, failures = self.intake.failures, "the intake could not be read or emptied; what waits there is kept, and it is looked at again");
                 let why = format!(
                     "signals that were taken in wait, since the intake cannot be read or emptied: {error}"
                 );
                 self.host.health.is_stuck(&service, Trouble::Intake, why);
                 self.host.counters.add("ripcord_intake_failures_total", None, 1);
-                let pause = Millis(LOOK_AGAIN.0 << (self.intake.failures - 1).min(10)).min(PAUSE_MAX);
-                self.intake.at = self.now() + pause;
             }
         }
     }

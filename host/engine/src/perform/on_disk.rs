@@ -8,22 +8,22 @@ use crate::context::Context;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rests {
     /// Nothing: it only looks, or what it leaves behind is found again, or it writes its own intent.
-    OnNothing,
+    Nothing,
     /// What led to it must be on disk, since others see it.
-    OnTheDisk,
+    Disk,
     /// The same where the disk takes anything: people are told of a full disk, too.
-    OnTheDiskIfItCan,
+    DiskIfItCan,
 }
 
 fn rests(effect: &Effect, ctx: &Context) -> Rests {
     match effect {
-        Effect::Announce(_) if ctx.host.setup.notifiers.is_empty() => Rests::OnNothing,
-        Effect::Announce(_) => Rests::OnTheDiskIfItCan,
-        Effect::MarkHold { .. } | Effect::Promote { .. } | Effect::ClearCandidate => Rests::OnTheDisk,
+        Effect::Announce(_) if ctx.host.setup.notifiers.is_empty() => Rests::Nothing,
+        Effect::Announce(_) => Rests::DiskIfItCan,
+        Effect::MarkHold { .. } | Effect::Promote { .. } | Effect::ClearCandidate => Rests::Disk,
         // An intent that is appended takes along all that was appended before it.
-        Effect::Preflight { .. } | Effect::Shift { .. } => Rests::OnNothing,
+        Effect::Preflight { .. } | Effect::Shift { .. } => Rests::Nothing,
         // It has the key of the order that is on disk.
-        Effect::Repeat { .. } => Rests::OnNothing,
+        Effect::Repeat { .. } => Rests::Nothing,
         Effect::AskTriggers { .. }
         | Effect::Preserve { .. }
         | Effect::Plan { .. }
@@ -37,14 +37,14 @@ fn rests(effect: &Effect, ctx: &Context) -> Rests {
         | Effect::Examine { .. }
         | Effect::Fingerprint { .. }
         | Effect::Pin { .. }
-        | Effect::WakeAt(_) => Rests::OnNothing,
+        | Effect::WakeAt(_) => Rests::Nothing,
     }
 }
 
 /// Flushes what led to an effect where that must be on disk; false if the effect must not be performed.
 pub(super) async fn is_what_led_to(effect: &Effect, ctx: &Context) -> bool {
     let rests = rests(effect, ctx);
-    if !ctx.has_tail || rests == Rests::OnNothing {
+    if !ctx.has_tail || rests == Rests::Nothing {
         return true;
     }
     match ctx.host.setup.store.flush().await {
@@ -54,7 +54,7 @@ pub(super) async fn is_what_led_to(effect: &Effect, ctx: &Context) -> bool {
         }
         Err(error) => {
             tracing::error!(service = %ctx.service.name, %error, "what was written last cannot be flushed");
-            rests == Rests::OnTheDiskIfItCan
+            rests == Rests::DiskIfItCan
         }
     }
 }

@@ -239,9 +239,10 @@ async fn a_write_that_hangs_makes_the_store_unwritable_until_it_comes_back() {
     store.writable().await.expect("nothing is written");
     let (release, gate) = mpsc::channel::<()>();
     let (started, begun) = tokio::sync::oneshot::channel();
-    let (hung, mut started) = (store.clone(), Some(started));
-    let hung = tokio::spawn(async move {
-        let write = hung.write(move |_| {
+    let (writes, mut started) = (store.clone(), Some(started));
+    let mut hung = tokio::task::JoinSet::new();
+    hung.spawn(async move {
+        let write = writes.write(move |_| {
             if let Some(started) = started.take() {
                 started.send(()).expect("the test waits");
             }
@@ -255,7 +256,7 @@ async fn a_write_that_hangs_makes_the_store_unwritable_until_it_comes_back() {
     let error = store.writable().await.expect_err("it hangs");
     assert!(error.to_string().contains("has not come back"), "{error}");
     drop(release);
-    hung.await.expect("ends").expect("is written");
+    hung.join_next().await.expect("one").expect("ends").expect("is written");
     let well = async {
         while store.writable().await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
