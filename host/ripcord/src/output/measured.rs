@@ -3,6 +3,9 @@
 use ripcord_core::event::{Measured, Portion, Seen};
 use ripcord_core::time::Micros;
 
+/// What took less is counted, not named.
+const NAMED_FROM: Micros = Micros(100);
+
 /// Such as `from alert to restored answer 74 ms: systems 65 ms (MLflow 40 ms, model server 25 ms), Ripcord 9.0 ms (journal 4.1 ms); the disk was waited for 5 times`.
 pub fn sentence(measured: &Measured) -> String {
     let parts = [
@@ -36,7 +39,14 @@ fn brackets(each: &[Portion], whole: Micros) -> String {
     }
     let sum: u64 = each.iter().map(|portion| portion.took.0).sum();
     let together = if sum > whole.0 { "; calls overlap" } else { "" };
-    let each: Vec<_> = each.iter().map(|portion| format!("{} {}", portion.name, portion.took)).collect();
+    let (named, short): (Vec<_>, Vec<_>) = each.iter().partition(|portion| portion.took >= NAMED_FROM);
+    let named = named.into_iter().map(|portion| format!("{} {}", portion.name, portion.took));
+    let others = match short.len() {
+        0 => None,
+        1 => Some(format!("1 other below {NAMED_FROM}")),
+        more => Some(format!("{more} others below {NAMED_FROM}")),
+    };
+    let each: Vec<_> = named.chain(others).collect();
     format!(" ({}{together})", each.join(", "))
 }
 
@@ -71,6 +81,21 @@ mod tests {
             "from alert to restored answer 74 ms: systems 65 ms (MLflow 40 ms, model server 30 ms; calls overlap), \
              Ripcord 9.1 ms (journal 4.0 ms, policies 1.2 ms); the disk was waited for 6 times"
         );
+    }
+
+    #[test]
+    fn what_took_no_time_is_counted_and_not_named() {
+        let mut measured = measured();
+        measured
+            .each_system
+            .extend([portion("the registry's folder", 20), portion("the evidence folder", 99)]);
+        measured.own_parts.push(portion("evidence", 3));
+        let said = sentence(&measured);
+        assert!(
+            said.contains("(MLflow 40 ms, model server 30 ms, 2 others below 0.1 ms; calls overlap)"),
+            "{said}"
+        );
+        assert!(said.contains("(journal 4.0 ms, policies 1.2 ms, 1 other below 0.1 ms)"), "{said}");
     }
 
     #[test]
