@@ -49,8 +49,9 @@ async fn serves_until_sigterm_and_keeps_what_it_logged() {
     let client = reqwest_client();
     let infer = format!("{url}/v2/models/fraud/infer");
     assert_eq!(client.post(&infer).json(&question("last", 900.0)).send().await.unwrap().status(), 200);
-    let killed =
-        Command::new("kill").args(["-TERM", &server.id().unwrap().to_string()]).status().await.unwrap();
+    // The shell's own: `kill` is no program everywhere.
+    let stop = format!("kill -TERM {}", server.id().unwrap());
+    let killed = Command::new("sh").args(["-c", &stop]).status().await.unwrap();
     assert!(killed.success());
     let status = timeout(Duration::from_secs(4), server.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");

@@ -111,7 +111,7 @@ struct Host(Child);
 impl Drop for Host {
     fn drop(&mut self) {
         // A clean end, so that the next start finds a closed store.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = Command::new("sh").args(["-c", &format!("kill {}", self.0.id())]).status();
         let _ = self.0.wait();
     }
 }

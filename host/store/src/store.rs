@@ -170,7 +170,7 @@ impl SqliteStore {
         writer.run(Kind::FLUSHED, touch).await
     }
 
-    fn writer(&self) -> Result<&Writer, StoreError> {
+    pub(crate) fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer.as_ref().ok_or_else(|| {
             StoreError::Unusable(
                 "it was opened for reading only: send this to the running host instead".into(),

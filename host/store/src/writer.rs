@@ -305,8 +305,14 @@ impl Thread {
     }
 
     fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcomes {
+        let before = self.connection.total_changes();
         let written = self.together(jobs);
-        self.trouble.store(written.is_err(), Ordering::Relaxed);
+        let is_full = |outcome: &Result<(), StoreError>| matches!(outcome, Err(StoreError::Full));
+        let failed = written.as_ref().map_or(true, |outcomes| outcomes.iter().any(is_full));
+        // What changed nothing says nothing of the disk.
+        if failed || self.connection.total_changes() > before {
+            self.trouble.store(failed, Ordering::Relaxed);
+        }
         match written {
             Ok(outcomes) => outcomes,
             Err(Undone::Crowded) if jobs.len() > 1 => {

@@ -2,6 +2,7 @@
 
 use ripcord_core::blob::{BlobKind, Salt};
 use ripcord_core::journal::Tip;
+use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{Append, NewBlob, Store, StoreError};
 use tokio::task::JoinSet;
 
@@ -96,6 +97,10 @@ async fn a_flood_of_signals_ends_at_the_limit_and_loses_none_that_was_acknowledg
         }
     };
     assert!(matches!(refused, StoreError::Full), "{refused}");
+    let is_troubled = || store.writer().expect("it writes").is_troubled();
+    assert!(is_troubled());
+    assert_eq!(store.forget_signals(UnixMillis(0), 9).await.expect("there is nothing to write"), 0);
+    assert!(is_troubled(), "what changed nothing says nothing of the disk");
     drop(store);
     assert!(std::fs::metadata(&path).expect("metadata").len() <= 256 << 10);
     assert_eq!(waiting(&super::open(&path), &fraud).await.len(), accepted);
