@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The files of the store that outlive a power cut.
-const FILES: [&str; 3] = ["ripcord.db", "ripcord.db-wal", "installation-of-ripcord.db"];
+/// The files of the store that outlive a power cut. What is noted beside the store comes first: it is written after what it tells of is flushed, and the host
+/// may write on while these are copied.
+const FILES: [&str; 3] = ["installation-of-ripcord.db", "ripcord.db", "ripcord.db-wal"];
 
 /// Keeps what the disk would have kept: a copy of the store's files after each write that was flushed.
 #[derive(Debug, Clone, Default)]
