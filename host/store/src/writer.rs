@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Fault, is_space};
 use crate::file::{self, Claim, Options};
-use crate::{marker, projections};
+use crate::marker;
 
 /// The note that is written where nothing but the write itself is wanted.
 const WRITABLE: &str = "writable";
@@ -432,9 +432,14 @@ impl Thread {
     }
 }
 
-/// A write that changes nothing: a transaction without one is not flushed.
+/// A write that says nothing: a transaction without one is not flushed.
+/// It differs each time: SQLite writes no page that is as it was, and a commit without pages neither flushes nor finds a disk full.
 pub(crate) fn touch(connection: &Connection) -> Result<(), Fault> {
-    projections::set_note(connection, WRITABLE, &[])
+    let mut once = connection.prepare_cached(
+        "INSERT INTO notes (name, value) VALUES (?1, randomblob(16)) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?;
+    once.execute([WRITABLE])?;
+    Ok(())
 }
 
 /// Moves the write-ahead log into the file and empties it; false if a reader was in the way.

@@ -83,6 +83,18 @@ async fn one_that_does_not_fit_does_not_harm_those_that_share_its_flush() {
 }
 
 #[tokio::test]
+async fn every_touch_writes_something() {
+    let (path, _folder) = folder();
+    let store = SqliteStore::open(path).expect("opens");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        store.write(crate::writer::touch).await.expect("touches");
+        seen.insert(store.note("writable").await.expect("reads"));
+    }
+    assert_eq!(seen.len(), 3, "a commit that changes nothing flushes nothing: {seen:?}");
+}
+
+#[tokio::test]
 async fn a_flood_of_signals_ends_at_the_limit_and_loses_none_that_was_acknowledged() {
     let (path, _folder) = folder();
     let store = SqliteStore::open_with(&path, small(256 << 10)).expect("opens");
