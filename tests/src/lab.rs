@@ -248,7 +248,9 @@ impl Lab {
             Some(Ok(engine)) => Some(Running { engine, store, fuse }),
             Some(Err(error)) => panic!("the host does not start: {}", chain(&error)),
             None => {
+                self.power.fails();
                 store.close().await.expect("closes");
+                self.power.is_back();
                 None
             }
         }

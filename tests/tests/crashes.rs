@@ -93,8 +93,10 @@ impl Story {
         if lived {
             return Some(host);
         }
+        lab.power.fails();
         host.die().await;
         self.lose(lab);
+        lab.power.is_back();
         None
     }
 
