@@ -97,8 +97,10 @@ def traffic_goes_on(stack: Stack):
 
 
 def begin(stack: Stack, bad: str) -> int:
+    # Before the harm: a trigger that still watches opens the incident by itself.
+    before = kills.number(stack.incident())
     kills.make_bad(stack, bad)
-    return kills.number(stack.incident())
+    return before
 
 
 def start_incident(stack: Stack):
