@@ -70,15 +70,8 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
     stage.pull("ada", "2");
     let planned_before = stage.planned(PlanWord::NothingSuitable(blob()));
     stage.pull("ada", "3");
-    let evidence = EvidencePreserved {
-        incident: stage.id(),
-        items: Vec::new(),
-        missing: Vec::new(),
-        live: serving("4"),
-        in_production: InProduction::Unsupported,
-        facts: None,
-    };
-    assert_eq!(stage.try_it(&Event::EvidencePreserved(evidence)), Err(Illegal::Stale), "it is preserved");
+    let evidence = stage.preserved("4");
+    assert_eq!(stage.try_it(&evidence), Err(Illegal::Stale), "it is preserved");
     assert_eq!(stage.try_it(&Event::Planned(planned_before)), Err(Illegal::Stale), "another wish");
     stage.plan_for(&["3"]);
     stage.approve("bob");

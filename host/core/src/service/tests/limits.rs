@@ -100,14 +100,7 @@ fn a_held_target_is_passed_over_whatever_the_plan_says() {
     // As a planner of a team's own might choose it.
     let mut draft = stage.draft(&["4", "2"]);
     draft.live = serving("1");
-    stage.tell(&Event::EvidencePreserved(EvidencePreserved {
-        incident: stage.id(),
-        items: Vec::new(),
-        missing: Vec::new(),
-        live: serving("1"),
-        in_production: InProduction::Unsupported,
-        facts: None,
-    }));
+    stage.tell_with(|stage| stage.preserved("1"));
     let planned = stage.planned(PlanWord::Drafted(draft));
     stage.tell(&Event::Planned(planned));
     stage.approve("bob");
@@ -169,14 +162,7 @@ fn one_person_in_two_roles_does_not_agree_alone_where_two_are_asked_for() {
 fn a_plan_names_everyone_who_asked_before_it_was_made() {
     let mut stage = Stage::new(|_| ());
     stage.pull("ada", "1");
-    stage.tell(&Event::EvidencePreserved(EvidencePreserved {
-        incident: stage.id(),
-        items: Vec::new(),
-        missing: Vec::new(),
-        live: serving("4"),
-        in_production: InProduction::Unsupported,
-        facts: None,
-    }));
+    stage.tell_with(|stage| stage.preserved("4"));
     let made_for_ada = stage.planned(PlanWord::Drafted(stage.draft(&["1"])));
     stage.pull("bob", "1");
     assert_eq!(stage.try_it(&Event::Planned(made_for_ada)), Err(Illegal::Stale));

@@ -158,17 +158,23 @@ impl Stage {
         self.tell(&Event::PullRequested(pull));
     }
 
+    /// Evidence without any piece, with this version live.
+    pub(super) fn preserved(&self, live: &str) -> Event {
+        Event::EvidencePreserved(EvidencePreserved {
+            incident: self.id(),
+            items: Vec::new(),
+            missing: Vec::new(),
+            live: serving(live),
+            in_production: InProduction::Unsupported,
+            facts: None,
+        })
+    }
+
     /// From the evidence to the plan, with `4` live.
     pub(super) fn plan_for(&mut self, targets: &[&str]) {
         if self.incident().phase == Phase::Preserving {
-            self.tell(&Event::EvidencePreserved(EvidencePreserved {
-                incident: self.id(),
-                items: Vec::new(),
-                missing: Vec::new(),
-                live: serving("4"),
-                in_production: InProduction::Unsupported,
-                facts: None,
-            }));
+            let preserved = self.preserved("4");
+            self.tell(&preserved);
         }
         let word = PlanWord::Drafted(self.draft(targets));
         let planned = self.planned(word);
