@@ -19,7 +19,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::{Clock, Metrics};
 
 use page::Page;
-use server::{Prometheus, Setup};
+use server::{Account, Prometheus, Setup};
 
 const MINUTE: u64 = 60_000;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -241,10 +241,13 @@ async fn what_is_no_longer_exported_has_no_value_at_once_and_keeps_its_past() {
 #[tokio::test]
 #[ignore = "wants prometheus and promtool"]
 async fn an_account_that_the_server_does_not_know_has_failed() {
-    // The password is `s3cret`.
-    let web = "basic_auth_users: { ripcord: $2b$04$lqrrwjtFL5KK0bUxhfygAufyjY2GR6Q7GJrGJgplFBiEHwaZhnCCO }\n";
-    let server = Prometheus::start(Setup { web: Some(web), ..Setup::default() }).await;
-    let right = reached(&server, Some("ripcord"), Some("s3cret"), 10_000);
+    let account = Account {
+        user: "ripcord",
+        password: "s3cret",
+        bcrypt: "$2b$04$lqrrwjtFL5KK0bUxhfygAufyjY2GR6Q7GJrGJgplFBiEHwaZhnCCO",
+    };
+    let server = Prometheus::start(Setup { account: Some(account), ..Setup::default() }).await;
+    let right = reached(&server, Some(account.user), Some(account.password), 10_000);
     assert_eq!(value(&right, "vector(7)", now()).await, Ok(7.0));
     for (user, secret) in [
         (Some("ripcord"), Some("s3cre")),

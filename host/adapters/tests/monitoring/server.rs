@@ -16,17 +16,26 @@ pub(crate) struct Setup<'a> {
     pub(crate) scraped: Option<SocketAddr>,
     /// Values with their own times, in the OpenMetrics format: they are there from the beginning.
     pub(crate) past: Option<String>,
-    /// Who may ask: the file of `--web.config.file`.
-    pub(crate) web: Option<&'a str>,
+    /// Who alone may ask.
+    pub(crate) account: Option<Account>,
     /// Further lines of its configuration.
     pub(crate) more: &'a str,
     /// Further arguments.
     pub(crate) arguments: &'a [&'a str],
 }
 
+/// An account with its password, and what the server is given to know it by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Account {
+    pub(crate) user: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) bcrypt: &'static str,
+}
+
 #[derive(Debug)]
 pub(crate) struct Prometheus {
     folder: TempDir,
+    account: Option<Account>,
     arguments: Vec<String>,
     port: u16,
     child: Child,
@@ -45,7 +54,10 @@ impl Prometheus {
             "prometheus.yml",
             &format!("global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\n{targets}{}", setup.more),
         );
-        write("web.yml", setup.web.unwrap_or_default());
+        let users = setup.account.map(|account| {
+            format!("basic_auth_users: {{ {}: {} }}\n", account.user, account.bcrypt)
+        });
+        write("web.yml", &users.unwrap_or_default());
         if let Some(past) = &setup.past {
             write("past.txt", past);
             run(&folder, "promtool", &["tsdb", "create-blocks-from", "openmetrics", "past.txt", "data"]);
@@ -58,7 +70,7 @@ impl Prometheus {
         arguments.push(format!("--web.listen-address=127.0.0.1:{port}"));
         arguments.extend(setup.arguments.iter().map(ToString::to_string));
         let child = spawn(&folder, &arguments);
-        let mut server = Self { folder, arguments, port, child };
+        let mut server = Self { folder, account: setup.account, arguments, port, child };
         server.wait().await;
         server
     }
@@ -68,9 +80,12 @@ impl Prometheus {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let begun = Instant::now();
         loop {
-            let answer = client.get(format!("{}/-/ready", self.url())).send().await;
-            // Without credentials, 401 is the answer of a server that is ready, too.
-            if answer.is_ok_and(|answer| answer.status().is_success() || answer.status() == 401) {
+            let mut asked = client.get(format!("{}/-/ready", self.url()));
+            // A stranger is told 401 before the server is ready as well as after.
+            if let Some(account) = self.account {
+                asked = asked.basic_auth(account.user, Some(account.password));
+            }
+            if asked.send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }
             let ended = self.child.try_wait().unwrap();
