@@ -5,6 +5,8 @@
 
 #![allow(clippy::panic, reason = "a benchmark has no other way to fail")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -36,7 +38,7 @@ fn sizes(name: &str, default: &[usize]) -> Vec<usize> {
 /// A folder with a configuration of so many services that share one trigger.
 fn place(services: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).expect("writes");
+    let write = |name: &str, content: &str| common::write(folder.path(), name, content);
     write("token", TOKEN);
     fs::create_dir(folder.path().join("registry")).expect("a folder");
     fs::create_dir(folder.path().join("models")).expect("a folder");
@@ -52,7 +54,7 @@ fn place(services: usize) -> tempfile::TempDir {
              deployer = {{ kind = \"open-inference\", url = \"http://127.0.0.1:9\", model-directory = \"models\" }}\n\
              planner = {{ policy = \"last-known-good\" }}\n\
              [[services.s{number}.triggers]]\npolicy = \"security-alert-trigger\"\nsettings = {{ alerts = [{{ rule = \"Leak\" }}] }}\n\
-             [[services.s{number}.verifications]]\npolicy = \"golden-regression\"\n"
+             [[services.s{number}.approvals]]\npolicy = \"auto-low-risk\"\n"
         );
     }
     write("ripcord.toml", &text);
@@ -156,8 +158,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Duration {
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let test = std::env::args().any(|argument| argument == "--test");
-    let (records, services) = if test {
+    let (records, services) = if common::is_trial() {
         (sizes("GROWTH_RECORDS", &[100, 2_000]), sizes("GROWTH_SERVICES", &[1, 20]))
     } else {
         (

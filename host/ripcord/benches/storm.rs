@@ -4,6 +4,8 @@
 
 #![allow(clippy::panic, reason = "a benchmark has no other way to fail")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -22,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 fn place(services: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).expect("writes");
+    let write = |name: &str, content: &str| common::write(folder.path(), name, content);
     let probe = json!([{"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [0.0]}]);
     write("probe.json", &probe.to_string());
     write("token", TOKEN);
@@ -190,7 +192,6 @@ fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let (alerts, services) = (number("STORM_ALERTS", 100_000), number("STORM_SERVICES", 1));
-    // Whoever only checks that it runs does not want a storm.
-    let alerts = if std::env::args().any(|argument| argument == "--test") { 500 } else { alerts };
+    let alerts = if common::is_trial() { 500 } else { alerts };
     runtime.expect("a runtime").block_on(storm(alerts, services.max(1)));
 }

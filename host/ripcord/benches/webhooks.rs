@@ -1,9 +1,11 @@
 //! Durable webhooks over HTTP, one alert each: how many a second, how much processor time each takes the host, and how its memory grows;
 //! beside a bare loop of grouped inserts and flushes over the same schema, in interleaved rounds of the same run.
 //!
-//! `cargo bench -p ripcord --bench webhooks` prints it; `-- --test` sends a few and checks that they are taken in.
+//! `cargo bench --workspace --bench webhooks` prints it; as a test it sends a few and checks that they are taken in.
 
 #![allow(clippy::panic, reason = "a benchmark has no other way to fail")]
+
+mod common;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -73,8 +75,8 @@ struct Host {
 impl Host {
     /// Returns when it listens.
     fn start(folder: &Path) -> Self {
-        fs::write(folder.join("ripcord.toml"), CONFIGURATION).expect("writes");
-        fs::write(folder.join("token"), TOKEN).expect("writes");
+        common::write(folder, "ripcord.toml", CONFIGURATION);
+        common::write(folder, "token", TOKEN);
         fs::create_dir(folder.join("registry")).expect("a folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_ripcord"))
             .args(["--config", "ripcord.toml", "serve"])
@@ -241,7 +243,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let host = Host::start(folder.path());
-    if std::env::args().any(|argument| argument == "--test") {
+    if common::is_trial() {
         runtime.block_on(send(&host.address, 8, 0, 80));
         return;
     }
