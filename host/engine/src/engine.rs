@@ -31,6 +31,7 @@ use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
 use crate::host::Host;
+use crate::looks::Looks;
 use crate::mailbox::{Inbox, Message};
 use crate::obey;
 use crate::pace::Onward;
@@ -124,6 +125,7 @@ impl Engine {
             watches: Watches::default(),
             health: Health::default(),
             unread: UnreadSince::default(),
+            looks: Looks::default(),
             clock_trust: Mutex::default(),
         });
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();

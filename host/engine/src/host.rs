@@ -15,6 +15,7 @@ use crate::clock_trust::ClockTrust;
 use crate::counters::Cells;
 use crate::health::Health;
 use crate::held_up::Watches;
+use crate::looks::Looks;
 use crate::setup::HostSetup;
 use crate::staged::StagedArtefacts;
 use crate::staging::Staging;
@@ -36,6 +37,7 @@ pub(crate) struct Host {
     pub(crate) watches: Watches,
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,
+    pub(crate) looks: Looks,
     /// None until the journals are recovered.
     pub(crate) clock_trust: Mutex<Option<ClockTrust>>,
 }

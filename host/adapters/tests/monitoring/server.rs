@@ -54,9 +54,9 @@ impl Prometheus {
             "prometheus.yml",
             &format!("global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\n{targets}{}", setup.more),
         );
-        let users = setup.account.map(|account| {
-            format!("basic_auth_users: {{ {}: {} }}\n", account.user, account.bcrypt)
-        });
+        let users = setup
+            .account
+            .map(|account| format!("basic_auth_users: {{ {}: {} }}\n", account.user, account.bcrypt));
         write("web.yml", &users.unwrap_or_default());
         if let Some(past) = &setup.past {
             write("past.txt", past);

@@ -20,6 +20,7 @@ use ripcord_core::event::PlannedRung;
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::looks::Pace;
 
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
@@ -44,8 +45,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
         Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
-            let at_once = holds || asked_at.is_some();
-            elsewhere::watch(&ctx, &seen, every, at_once).await
+            elsewhere::watch(&ctx, &seen, Pace { every, holds, asked_at }).await
         }
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
         Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
