@@ -1,5 +1,6 @@
 //! What all drivers of a host share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use ripcord_core::digest::Digest;
@@ -23,7 +24,10 @@ use crate::unread::UnreadSince;
 
 /// What all drivers of a host share.
 pub(crate) struct Host {
+    /// Without its services: each driver has its own.
     pub(crate) setup: HostSetup,
+    /// Components that the configuration names, those of services whose journal is set aside included.
+    pub(crate) components: BTreeSet<Digest>,
     /// The wall's clock itself: each driver lets time go on from its own journal.
     pub(crate) wall: Arc<dyn Clock>,
     pub(crate) installation: Digest,
