@@ -328,7 +328,7 @@ impl Lab {
                 model: "fraud".into(),
                 labels: Vec::new(),
             },
-            configuration: json!({ "service": spec.name }),
+            configuration: json!({ "service": spec.name }).to_string(),
             ports: ServicePorts {
                 registry: self.registry.0.clone().unwrap_or(fake),
                 deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),

@@ -12,6 +12,8 @@ use crate::name::VersionName;
 pub struct Production {
     /// Versions with a share of the traffic, sorted; none if live was never read.
     pub live: Option<Vec<VersionName>>,
+    /// What was live when it was last asked whether someone else put it there: not during an incident.
+    pub judged: Option<Vec<VersionName>>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
     pub name: Option<InProduction>,
     /// What can no longer be read: people were told.

@@ -31,6 +31,7 @@ use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
 use crate::host::Host;
+use crate::looks::Looks;
 use crate::mailbox::{Inbox, Message};
 use crate::obey;
 use crate::pace::Onward;
@@ -109,9 +110,12 @@ impl Engine {
         // What was staged before a restart is fetched and checked again.
         staging.empty().await.map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
-        let services: Vec<_> = setup.services.iter().cloned().map(Arc::new).collect();
+        let services: Vec<_> = std::mem::take(&mut setup.services).into_iter().map(Arc::new).collect();
+        let placed = services.iter().flat_map(|service| &service.policies);
+        let components = placed.map(|placed| placed.policy.reference().digest).collect();
         let host = Arc::new(Host {
             setup,
+            components,
             wall,
             installation,
             budget: Budget::default(),
@@ -124,6 +128,7 @@ impl Engine {
             watches: Watches::default(),
             health: Health::default(),
             unread: UnreadSince::default(),
+            looks: Looks::default(),
             clock_trust: Mutex::default(),
         });
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
@@ -340,7 +345,7 @@ fn configured(host: &Host, setup: &ServiceSetup, state: &Service) -> Result<Opti
         return Ok(None);
     }
     let mut batch = Batch::default();
-    let configuration = batch.json(BlobKind::Configuration, &setup.configuration);
+    let configuration = batch.blob(BlobKind::Configuration, setup.configuration.clone().into_bytes());
     let event = Configured {
         terms: setup.terms.clone(),
         configuration,

@@ -1,5 +1,6 @@
 //! What all drivers of a host share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use ripcord_core::digest::Digest;
@@ -15,6 +16,7 @@ use crate::clock_trust::ClockTrust;
 use crate::counters::Cells;
 use crate::health::Health;
 use crate::held_up::Watches;
+use crate::looks::Looks;
 use crate::setup::HostSetup;
 use crate::staged::StagedArtefacts;
 use crate::staging::Staging;
@@ -22,7 +24,10 @@ use crate::unread::UnreadSince;
 
 /// What all drivers of a host share.
 pub(crate) struct Host {
+    /// Without its services: each driver has its own.
     pub(crate) setup: HostSetup,
+    /// Components that the configuration names, those of services whose journal is set aside included.
+    pub(crate) components: BTreeSet<Digest>,
     /// The wall's clock itself: each driver lets time go on from its own journal.
     pub(crate) wall: Arc<dyn Clock>,
     pub(crate) installation: Digest,
@@ -36,6 +41,7 @@ pub(crate) struct Host {
     pub(crate) watches: Watches,
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,
+    pub(crate) looks: Looks,
     /// None until the journals are recovered.
     pub(crate) clock_trust: Mutex<Option<ClockTrust>>,
 }

@@ -32,6 +32,7 @@ mod held_up;
 mod history;
 mod host;
 mod list;
+mod looks;
 mod mailbox;
 mod meter;
 mod nature;

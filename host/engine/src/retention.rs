@@ -123,9 +123,7 @@ async fn prune_what_may_go(
 
 /// A component is of use while it is configured, or a recording of its decisions is kept.
 async fn forget_components(host: &Host) -> Result<u64, StoreError> {
-    let services = host.setup.services.iter();
-    let placed = services.flat_map(|service| &service.policies);
-    let configured: Vec<_> = placed.map(|placed| placed.policy.reference().digest).collect();
+    let configured: Vec<_> = host.components.iter().copied().collect();
     host.setup.store.forget_components(&configured).await
 }
 

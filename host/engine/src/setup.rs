@@ -97,8 +97,8 @@ pub struct ServiceSetup {
     pub terms: Terms,
     /// What policies are told of it.
     pub facts: ServiceFacts,
-    /// The whole effective configuration without secrets, for the record.
-    pub configuration: serde_json::Value,
+    /// The whole effective configuration without secrets, as JSON, for the record.
+    pub configuration: String,
     /// What it is connected to.
     pub ports: ServicePorts,
     /// All policies of all roles, in the order of the configuration.

@@ -1,5 +1,7 @@
 //! From bytes to a policy, or to a sentence that says what to do.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use ripcord_core::digest::Digest;
@@ -177,25 +179,40 @@ fn component(
     if let Some(component) = cached.and_then(|code| deserialize(shared, &code)) {
         return Ok((component, None));
     }
-    match (&shared.examiner, origin) {
-        (Examiner::Program { program, arguments }, Origin::Unapproved) => {
-            let _one_at_a_time = shared.examining.lock().unwrap_or_else(PoisonError::into_inner);
-            let code = examine::ask(program, arguments, bytes, &shared.code)?;
-            let component = deserialize(shared, &code).ok_or_else(|| ExaminationError::NoExaminer {
-                program: program.display().to_string(),
-                reason: "its code is of another engine".into(),
-            })?;
-            Ok((component, Some(code)))
-        }
-        (Examiner::ThisProcess, _) | (_, Origin::Embedded) => {
-            examine::count(bytes).map_err(ExaminationError::from)?;
-            let component = examine::compile(&shared.engine, bytes).map_err(ExaminationError::from)?;
-            let code = shared.cache.is_some().then(|| component.serialize()).transpose();
-            let code =
-                code.inspect_err(|error| tracing::warn!(%error, "compiled code cannot be written out"));
-            Ok((component, code.ok().flatten()))
+    if let Examiner::Program { program, arguments } = &shared.examiner {
+        let _one_at_a_time = match origin {
+            Origin::Unapproved => Some(shared.examining.lock().unwrap_or_else(PoisonError::into_inner)),
+            Origin::Embedded => None,
+        };
+        match (examined(shared, bytes, program, arguments), origin) {
+            (Ok((component, code)), _) => return Ok((component, Some(code))),
+            (Err(error), Origin::Unapproved) => return Err(error.into()),
+            // It is as trusted as the program itself. The child only keeps the compiler's memory away from a host that runs for months.
+            (Err(error), Origin::Embedded) => {
+                tracing::warn!(%error, "a policy of this program is compiled without an examiner");
+            }
         }
     }
+    examine::count(bytes).map_err(ExaminationError::from)?;
+    let component = examine::compile(&shared.engine, bytes).map_err(ExaminationError::from)?;
+    let code = shared.cache.is_some().then(|| component.serialize()).transpose();
+    let code = code.inspect_err(|error| tracing::warn!(%error, "compiled code cannot be written out"));
+    Ok((component, code.ok().flatten()))
+}
+
+/// As a child process compiled it, and its code.
+fn examined(
+    shared: &Shared,
+    bytes: &[u8],
+    program: &Path,
+    arguments: &[OsString],
+) -> Result<(Component, Vec<u8>), ExaminationError> {
+    let code = examine::ask(program, arguments, bytes, &shared.code)?;
+    let component = deserialize(shared, &code).ok_or_else(|| ExaminationError::NoExaminer {
+        program: program.display().to_string(),
+        reason: "its code is of another engine".into(),
+    })?;
+    Ok((component, code))
 }
 
 /// The one place where the host runs code that it did not just compile itself.

@@ -91,7 +91,8 @@ impl Sandbox {
         load::load(&self.0, bytes, Origin::Unapproved)
     }
 
-    /// As [`Sandbox::load`], for a component that is part of this program: it was built with it, so no examiner is started.
+    /// As [`Sandbox::load`], for a component that is part of this program: it was built with it, so
+    /// that it is compiled here where no examiner answers.
     pub fn load_embedded(&self, bytes: &'static [u8]) -> Result<Policy, LoadError> {
         load::load(&self.0, bytes, Origin::Embedded)
     }

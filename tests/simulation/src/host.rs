@@ -93,7 +93,7 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
             model: "model".to_owned(),
             labels: Vec::new(),
         },
-        configuration: plan.configuration(),
+        configuration: plan.configuration().to_string(),
         ports: ServicePorts {
             registry: Arc::new(PretendRegistry { wire: wire.clone() }),
             deployer: Arc::new(PretendDeployer { wire: wire.clone(), candidates: plan.candidates }),

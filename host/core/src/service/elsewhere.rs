@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::verifying::Heard;
-use super::{Hold, HoldState, Illegal, Opener, Service, TrialDone};
+use super::{Hold, HoldState, Illegal, Incident, Opener, Phase, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
 use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
@@ -54,14 +54,21 @@ enum Back {
 }
 
 impl Service {
-    /// Not during an incident: its own steps read live.
     pub(super) fn production_watched(&mut self, watched: &ProductionWatched) -> Result<(), Illegal> {
-        if self.incident.is_some() || watched.after != self.ended_last() {
+        if !self.watches_production() || watched.after != self.ended_last() {
             return Err(Illegal::Stale);
         }
         self.see(&watched.live, &watched.in_production);
         self.note_unread(watched);
         Ok(())
+    }
+
+    /// An incident may wait for people for days, and a held version can come back meanwhile. Once it acts its own steps read live, and what
+    /// it shifts is nobody else's doing.
+    fn watches_production(&self) -> bool {
+        let acts =
+            |incident: &Incident| matches!(incident.phase, Phase::Acting(_)) || incident.is_past_pivot();
+        !self.incident.as_ref().is_some_and(acts)
     }
 
     /// The incident that has ended last.
@@ -109,8 +116,13 @@ impl Service {
         if self.production.live != before.live {
             self.latches_see();
         }
+    }
+
+    /// What others did to production, as it was seen last. While an incident is open it is not asked.
+    pub(super) fn judge_production(&mut self) {
+        self.reopen_broken();
         if self.incident.is_none() {
-            self.judge_live(&before);
+            self.judge_live();
         }
     }
 
@@ -127,7 +139,7 @@ impl Service {
         let now = self.production.clone();
         let moving_from: BTreeSet<VersionName> =
             self.promotion.iter().flat_map(|pending| &pending.expecting).flatten().cloned().collect();
-        let mut broken: Vec<(VersionName, Hold, Back)> = Vec::new();
+        let mut broken: Vec<(VersionName, IncidentId, Back)> = Vec::new();
         for (version, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
             // A name that could not be read before the shift may be where it was then, and is about to be moved away.
             let moves = moving_from.contains(version);
@@ -137,27 +149,56 @@ impl Service {
             match (live || hold.named, hold.state) {
                 (true, HoldState::Stands) => {
                     hold.state = HoldState::Broken;
+                    hold.reopened = false;
                     let back = if live { Back::Live } else { Back::Named };
-                    broken.push((version.clone(), hold.clone(), back));
+                    broken.push((version.clone(), hold.incident.clone(), back));
                 }
                 (false, HoldState::Broken) => hold.state = HoldState::Stands,
                 _ => {}
             }
         }
-        for (version, hold, back) in broken {
+        for (version, incident, back) in broken {
             let what = match back {
                 Back::Live => "it is live again: someone else promoted it",
                 Back::Named => {
                     "the registry's production name was moved back to it: whoever follows that name loads it"
                 }
             };
-            let text =
-                format!("`{version}` of `{}` was condemned by `{}`, and {what}", self.name, hold.incident);
+            let text = format!("`{version}` of `{}` was condemned by `{incident}`, and {what}", self.name);
             self.tell(Topic::HoldBroken, Severity::Critical, text);
-            if self.incident.is_none() {
-                self.reopen(hold, &back);
-            }
         }
+    }
+
+    /// Each hold that was broken opens one incident: the first at once, one that was broken while an incident is open after it, if the version is
+    /// still there.
+    fn reopen_broken(&mut self) {
+        let waits = |(version, hold): (&VersionName, &Hold)| {
+            let reopens = hold.state == HoldState::Broken && !hold.reopened;
+            let back = reopens.then(|| self.is_back(version, hold))??;
+            Some((version.clone(), back))
+        };
+        if self.incident.is_some() {
+            return;
+        }
+        let Some((version, back)) = self.holds.iter().find_map(waits) else { return };
+        let Some(hold) = self.holds.get_mut(&version) else { return };
+        hold.reopened = true;
+        let hold = hold.clone();
+        self.reopen(hold, &back);
+    }
+
+    /// How a held version is back now: what was shifted away from since, or what its name is about to be moved from, is not.
+    fn is_back(&self, version: &VersionName, hold: &Hold) -> Option<Back> {
+        if self.production.serves(version) {
+            return Some(Back::Live);
+        }
+        let moves = self
+            .promotion
+            .iter()
+            .flat_map(|pending| &pending.expecting)
+            .flatten()
+            .any(|from| from == version);
+        (hold.named && !moves).then_some(Back::Named)
     }
 
     /// Where only the name came back, what is live is well: the plan is to stay there, and the name follows it. Where nobody knows what that is,
@@ -181,12 +222,13 @@ impl Service {
 
     /// Another live than before ends a probation, and may begin one: of a version that has all the traffic, that no rollback brought, and that
     /// nobody vouches for. The first look of all only shows where things stand.
-    fn judge_live(&mut self, before: &Production) {
-        if self.production.live == before.live {
+    fn judge_live(&mut self) {
+        if self.production.live == self.production.judged {
             return;
         }
+        let were = std::mem::replace(&mut self.production.judged, self.production.live.clone());
         self.probation = None;
-        let (Some(were), Some(version)) = (&before.live, self.production.sole().cloned()) else { return };
+        let (Some(were), Some(version)) = (were, self.production.sole().cloned()) else { return };
         let standing = self.standing_of(&version, self.at);
         if !matches!(standing, Standing::Unproven | Standing::Expired)
             || self.voices(Role::Verification) == 0
@@ -326,7 +368,7 @@ impl Service {
     }
 
     pub(super) fn owed_to_production(&self, owed: &mut Vec<Effect>) {
-        if self.incident.is_some() {
+        if !self.watches_production() {
             return;
         }
         let deadlines = self.deadlines();

@@ -329,6 +329,7 @@ impl Service {
             Event::ClockJumped { by } => next.clock_jumped(*by),
             Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
+        next.judge_production();
         Ok(next)
     }
 

@@ -49,6 +49,8 @@ pub struct Hold {
     pub state: HoldState,
     /// Whether the registry's production name was moved to it since.
     pub named: bool,
+    /// Whether an incident was opened because it is broken.
+    pub reopened: bool,
     /// When the registry is to be told, if it is still to be.
     pub mark_at: Option<UnixMillis>,
 }
@@ -157,6 +159,7 @@ impl Service {
                     since: at,
                     state: HoldState::Stands,
                     named: false,
+                    reopened: false,
                     mark_at: Some(at),
                 },
             );

@@ -150,7 +150,10 @@ impl Walk {
             }
             if was.is_none_or(|was| was.version != probation.version) {
                 seen.probations += 1;
-                if !matches!(event, Event::ProductionWatched(_)) || before.production.live.is_none() {
+                let looked = matches!(event, Event::ProductionWatched(_));
+                let ended = before.incident.is_some() && self.service.incident.is_none();
+                let judged = &before.production.judged;
+                if !(looked || ended) || judged.is_none() || *judged == self.service.production.live {
                     self.fail("a probation began without news");
                 }
             }

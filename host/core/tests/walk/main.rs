@@ -266,11 +266,12 @@ impl Walk {
     fn check_promotion(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
         match event {
             Event::ReadBack(read) => {
+                let acting = before.incident.as_ref().unwrap();
                 let of = |service: &Service| {
-                    let incident = service.incident.as_ref().or(service.last_settled.as_ref())?;
+                    let both = [service.incident.as_ref(), service.last_settled.as_ref()];
+                    let incident = both.into_iter().flatten().find(|incident| incident.id == acting.id)?;
                     Some((incident.id.clone(), incident.marks.read_back_at?))
                 };
-                let acting = before.incident.as_ref().unwrap();
                 let showed = of(&self.service).filter(|(id, at)| *id == acting.id && *at == self.service.at);
                 let waits = |incident: &Incident| incident.phase_name() == "reading back";
                 if showed.is_some() && read.fingerprint == FingerprintWord::Differs {

@@ -10,16 +10,15 @@ use super::promotion;
 use super::verify::{Asking, ask};
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::looks::Pace;
 
 /// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
-pub(super) async fn watch(ctx: &Context, seen: &Production, every: Millis, at_once: bool) -> Batch {
-    let mut wait = !at_once;
+pub(super) async fn watch(ctx: &Context, seen: &Production, pace: Pace) -> Batch {
+    let (looks, clock, service) = (&ctx.host.looks, &ctx.host.setup.clock, &ctx.setup.name);
     loop {
-        if wait {
-            pause(ctx, every).await;
-        }
-        wait = true;
+        pause(ctx, looks.pause(service, pace, clock.steady())).await;
         let (batch, watched) = look(ctx, seen).await;
+        looks.looked(service, pace, clock.steady());
         let unread = watched.unread.iter().any(|part| !seen.unread.contains(part));
         if seen.after(&watched.live, &watched.in_production) != *seen || unread {
             return batch.with(Event::ProductionWatched(watched));

@@ -20,12 +20,23 @@ use ripcord_core::event::PlannedRung;
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::looks::Pace;
 
 /// Performs `effect`. An empty batch means that it came to nothing and is owed again.
 pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
     if !on_disk::is_what_led_to(&effect, &ctx).await {
         return Batch::default();
     }
+    match effect {
+        Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
+            elsewhere::watch(&ctx, &seen, Pace { every, holds, asked_at }).await
+        }
+        // A service watches most of its life, and does not hold the room that everything else takes.
+        other => Box::pin(step(other, ctx)).await,
+    }
+}
+
+async fn step(effect: Effect, ctx: Context) -> Batch {
     match effect {
         Effect::AskTriggers { up_to } => triggers::ask(&ctx, up_to).await,
         Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,
@@ -43,10 +54,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Probe { plan, rung, attempt } => shift::probe(&ctx, plan, rung, attempt).await,
         Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
-        Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
-            let at_once = holds || asked_at.is_some();
-            elsewhere::watch(&ctx, &seen, every, at_once).await
-        }
+        Effect::WatchProduction { .. } | Effect::WakeAt(_) => Batch::default(),
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
         Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
         Effect::Promote { incident, version, expecting } => {
@@ -55,7 +63,6 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::Fingerprint { version } => fingerprint::take(&ctx, version).await,
         Effect::Pin { version } => fetch::pin(&ctx, version).await,
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
-        Effect::WakeAt(_) => Batch::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use ripcord_core::name::{PolicyName, ServiceName};
 use ripcord_core::signal::{Label, Signal};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
-use ripcord_ports::store::{SignalFilter, StoreError};
+use ripcord_ports::store::StoreError;
 use ripcord_store::SqliteStore;
 use serde::Serialize;
 use serde_json::json;
@@ -13,17 +13,18 @@ use serde_json::json;
 use super::states::{Damaged, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
+use crate::http::unserved::unserved;
 use crate::http::wire::UnroutedSignal;
 use crate::output::table::Table;
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, Text, text};
 
 pub(super) async fn unrouted(global: &Global, limit: u32) -> Outcome {
-    let store = Reach::new(global)?.store()?;
-    let signals = store.signals(SignalFilter::Unrouted, limit).await;
-    let signals = signals.map_err(|error| Failure::of(Exit::Failed, error))?;
-    let signals: Vec<UnroutedSignal> = signals.into_iter().map(Into::into).collect();
-    Ok(listed(&signals))
+    let reach = Reach::new(global)?;
+    let store = reach.store()?;
+    let is_configured = |service: &ServiceName| reach.config.service(service.as_str()).is_some();
+    let signals = unserved(&store, is_configured, limit).await;
+    Ok(listed(&signals.map_err(|error| Failure::of(Exit::Failed, error))?))
 }
 
 fn listed(signals: &[UnroutedSignal]) -> Page {

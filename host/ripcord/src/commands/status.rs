@@ -3,14 +3,14 @@
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
-use ripcord_ports::store::SignalFilter;
-use ripcord_ports::{Clock as _, Store as _};
+use ripcord_ports::Clock as _;
 
 use super::states::{names, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::client::Live;
 use crate::config::ServiceConfig;
+use crate::http::unserved::unserved;
 use crate::http::wire::{
     AlertsLine, HoldLine, IncidentState, LatchLine, ProbationLine, ServiceView, VersionLine,
 };
@@ -43,12 +43,9 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
         }
         None => {
             if let Some(store) = reach.store_if_any()? {
-                let kept = store.signals(SignalFilter::Unrouted, UNROUTED_MAX).await;
-                unrouted = kept
-                    .map_err(|error| Failure::of(Exit::Failed, error))?
-                    .into_iter()
-                    .map(Into::into)
-                    .collect();
+                let is_configured = |name: &ServiceName| reach.config.service(name.as_str()).is_some();
+                let kept = unserved(&store, is_configured, UNROUTED_MAX).await;
+                unrouted = kept.map_err(|error| Failure::of(Exit::Failed, error))?;
             }
             for read in read_all(&reach, service).await? {
                 let Some(configured) = reach.config.service(read.name.as_str()) else { continue };

@@ -16,6 +16,7 @@ mod read;
 pub mod server;
 mod socket;
 mod unroutable;
+pub(crate) mod unserved;
 pub mod wire;
 
 use std::collections::BTreeMap;

@@ -11,11 +11,11 @@ use futures_util::StreamExt as _;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
 use ripcord_engine::view::{self, IncidentView};
-use ripcord_ports::store::SignalFilter;
 use serde::Deserialize;
 
 use super::App;
 use super::problem::Problem;
+use super::unserved::unserved;
 use super::wire::{
     AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, PlanView, ProbationLine,
     ServiceView, UnroutedSignal, VersionLine,
@@ -244,8 +244,8 @@ pub(crate) async fn unrouted(
 ) -> Answer<Vec<UnroutedSignal>> {
     app.people.authenticate(&headers)?;
     let limit = query(asked)?.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
-    let signals = app.engine.store().signals(SignalFilter::Unrouted, limit).await?;
-    Ok(Json(signals.into_iter().map(Into::into).collect()))
+    let is_configured = |service: &ServiceName| app.engine.setup(service).is_some();
+    Ok(Json(unserved(app.engine.store().as_ref(), is_configured, limit).await?))
 }
 
 /// Answers once the incident's phase is another than the given one, or after so many seconds.

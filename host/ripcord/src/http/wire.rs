@@ -206,7 +206,7 @@ pub struct PlanView {
     pub expires_at: Option<UnixMillis>,
 }
 
-/// A signal that no route took.
+/// A signal that no service judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnroutedSignal {
     /// From which source.

@@ -213,7 +213,7 @@ fn service_setup(
     ServiceSetup {
         name: service.name.clone(),
         step_arguments,
-        configuration: effective(config, service, &terms, &policies),
+        configuration: effective(config, service, &terms, &policies).to_string(),
         terms,
         facts: service.facts.clone(),
         ports,

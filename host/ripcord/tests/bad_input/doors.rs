@@ -1,5 +1,9 @@
 //! What comes through the webhook's door.
 
+use ripcord_core::name::ServiceName;
+use ripcord_ports::Store as _;
+use ripcord_store::SqliteStore;
+use ripcord_store::conformance::signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -155,6 +159,25 @@ table! {
                 .line(&format!("$ ripcord signals unrouted\n{} times from {}: {labels}", one["times"], one["source"]))
         },
         kept: Some(Kept { signals: 1, incidents: 0, shifts: 0 }),
+    }
+
+    /// Its service was taken out of the configuration before it was judged: whoever looks sees it, with and without a host.
+    alert_whose_service_has_left {
+        world: World::new().with("{MODEL}", "127.0.0.1:9"),
+        does: async |world| {
+            world.serve().await;
+            stop(world.host()).await;
+            {
+                let store = SqliteStore::open(world.path().join("ripcord-data/store.sqlite")).unwrap();
+                let waits = signal("left-behind", Some(&ServiceName::new("churn-api").unwrap()), "key", 1);
+                store.accept(vec![waits]).await.unwrap();
+            }
+            let shown = world.cli(&["status"]).and(world.cli(&["signals", "unrouted"]));
+            world.serve().await;
+            let listed = world.host().get("signals/unrouted").await;
+            shown.and(world.cli(&["status"])).line(&format!("GET signals/unrouted: {}", listed[0]["why"]))
+        },
+        kept: NOTHING,
     }
 }
 

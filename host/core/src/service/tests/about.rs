@@ -175,7 +175,7 @@ fn an_answer_to_one_question_is_none_to_the_next() {
 }
 
 /// A service whose version `4` was condemned by its first incident.
-fn condemned() -> Stage {
+pub(super) fn condemned() -> Stage {
     restored(Stage::at_the_shift())
 }
 

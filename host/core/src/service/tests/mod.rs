@@ -7,4 +7,5 @@ mod bounds;
 mod clock;
 mod consent;
 mod limits;
+mod meanwhile;
 mod stage;
