@@ -21,9 +21,9 @@ RUNS = 7
 OWN_MAX = 100
 # How often Ripcord may wait for the disk between the alert and the read-back.
 FLUSHES_MAX = 6
-# What Ripcord may ask MLflow before the good version answers: what is in production, what it says of the version that is live, and the list with what
-# stands behind each of its two versions. No artefact: that is kept at hand.
-MLFLOW_REQUESTS_MAX = 12
+# What Ripcord may ask MLflow before the good version answers: what is in production, what it says of the version that is live, the list of versions
+# and their aliases; and a look of its watch that falls into that moment. What hangs on the versions is known, and the artefact is kept at hand.
+MLFLOW_REQUESTS_MAX = 6
 
 
 class Watcher(threading.Thread):

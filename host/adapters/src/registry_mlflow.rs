@@ -20,7 +20,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::Millis;
 use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
-use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
+use ripcord_ports::{Applied, Clock, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
 use crate::file_work::FileWork;
@@ -29,7 +29,7 @@ use crate::registry_directory::HOLD_TAG;
 use crate::{Secret, Shared, artefact};
 use api::Api;
 use artefacts::Root;
-use describe::Remembered;
+use describe::{Read, Remembered};
 
 /// The tag that stays when a hold is lifted; its value is the incident that condemned the version last.
 pub const CONDEMNED_TAG: &str = "ripcord.condemned";
@@ -85,14 +85,20 @@ fn artefact_bytes_max_default() -> u64 {
 }
 
 /// The versions of one registered model.
-#[derive(Debug)]
 pub struct MlflowRegistry {
     api: Api,
     alias: Option<String>,
     versions_max: u32,
     artefact_bytes_max: u64,
     remembered: Remembered,
+    clock: Arc<dyn Clock>,
     files: FileWork,
+}
+
+impl std::fmt::Debug for MlflowRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MlflowRegistry").field("api", &self.api).finish_non_exhaustive()
+    }
 }
 
 impl MlflowRegistry {
@@ -147,6 +153,7 @@ impl MlflowRegistry {
             versions_max: config.versions_max,
             artefact_bytes_max: config.artefact_bytes_max,
             remembered: Remembered::default(),
+            clock: shared.clock.clone(),
             files: FileWork::new("the staging folder"),
         })
     }
@@ -235,10 +242,11 @@ impl Registry for MlflowRegistry {
         let limit = limit.min(self.versions_max);
         // The search is silent about a model that does not exist, and about aliases; the model itself tells both.
         let (found, aliases) = tokio::try_join!(self.api.search(limit), self.api.aliases())?;
+        let read = Read::Lately(self.clock.steady());
         let described = stream::iter(found).map(|version| {
             let pointing = aliases.iter().filter(|(_, pointed)| *pointed == version.version);
             let pointing = pointing.map(|(alias, _)| alias.clone()).collect();
-            describe::version(&self.api, &self.remembered, version, pointing)
+            describe::version(&self.api, &self.remembered, version, pointing, read)
         });
         let mut versions: Vec<RegistryVersion> = described.buffered(AT_ONCE).try_collect().await?;
         // Stable: versions of one millisecond stay in the order of their numbers.
@@ -249,7 +257,7 @@ impl Registry for MlflowRegistry {
     async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
         let mut read = self.api.version(version).await?;
         let aliases = std::mem::take(&mut read.aliases);
-        describe::version(&self.api, &self.remembered, read, aliases).await
+        describe::version(&self.api, &self.remembered, read, aliases, Read::Now(self.clock.steady())).await
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {

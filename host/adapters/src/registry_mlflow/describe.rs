@@ -7,7 +7,7 @@ use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
-use ripcord_core::time::UnixMillis;
+use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::registry::RegistryVersion;
 use ripcord_ports::{ErrorKind, PortError};
 
@@ -24,7 +24,10 @@ const COMMIT: &str = "mlflow.source.git.commit";
 /// What cannot change for a version once it is registered, so that it is read once: where its artefact lies, and what its `MLmodel`
 /// of that size says. A file that is replaced nevertheless shows when the artefact is fetched against its pinned digest.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(Mutex<HashMap<Key, Arc<Lasting>>>);
+pub(super) struct Remembered {
+    lasting: Mutex<HashMap<Key, Arc<Lasting>>>,
+    described: Mutex<HashMap<Key, Arc<Described>>>,
+}
 
 /// Numbers are counted anew in a model that was deleted and registered again: the instant of creation tells its versions apart.
 type Key = (VersionName, UnixMillis);
@@ -35,27 +38,63 @@ struct Lasting {
     about: Option<(Option<u64>, About)>,
 }
 
+/// What hangs on a version and seldom changes once it is registered: the last metrics of its run, and that its artefact is there. A list asks for
+/// it again only after a while, or an incident would wait for two calls a version. What stands in the registry itself (versions, their
+/// status, tags, aliases) is asked each time, and an artefact that has gone meanwhile shows when it is fetched.
+#[derive(Debug, Clone)]
+struct Described {
+    /// By the steady clock.
+    at: Millis,
+    run_id: String,
+    measures: Vec<Measure>,
+    about: About,
+}
+
 /// Beyond so many everything is forgotten and read again.
 const REMEMBERED_MAX: usize = 10_000;
+/// A little less than the age at which a list that is kept at hand is made anew: that renews all descriptions, and what comes after finds them.
+const DESCRIBED_AGE_MAX: Millis = Millis::minutes(9);
 
 impl Remembered {
     fn get(&self, key: &Key) -> Option<Arc<Lasting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// Where the version's artefact lay when it was described last: a guess, to be compared with what MLflow says now.
     pub(super) fn root(&self, version: &VersionName) -> Option<Root> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().find(|((name, _), _)| name == version).map(|(_, lasting)| lasting.root.clone())
     }
 
     fn put(&self, key: Key, lasting: Lasting) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= REMEMBERED_MAX {
-            all.clear();
-        }
-        all.insert(key, Arc::new(lasting));
+        put(&self.lasting, key, lasting);
     }
+
+    /// The version's description, if it is young.
+    fn described(&self, key: &Key, version: &Version, now: Millis) -> Option<Arc<Described>> {
+        let all = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        let described = all.get(key).filter(|described| {
+            described.run_id == version.run_id && now.0.saturating_sub(described.at.0) < DESCRIBED_AGE_MAX.0
+        });
+        described.cloned()
+    }
+}
+
+fn put<T>(all: &Mutex<HashMap<Key, Arc<T>>>, key: Key, value: T) {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() >= REMEMBERED_MAX {
+        all.clear();
+    }
+    all.insert(key, Arc::new(value));
+}
+
+/// Whether a description that was read before will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// One of a few minutes ago will.
+    Lately(Millis),
+    /// At this instant of the steady clock.
+    Now(Millis),
 }
 
 /// One version with everything that hangs on it. What hinders a later fetch makes it broken; what hinders knowing is an error.
@@ -64,6 +103,7 @@ pub(super) async fn version(
     remembered: &Remembered,
     version: Version,
     mut aliases: Vec<String>,
+    read: Read,
 ) -> Result<RegistryVersion, PortError> {
     let name = VersionName::new(version.version.as_str()).map_err(|error| {
         PortError::not_applied(
@@ -73,16 +113,15 @@ pub(super) async fn version(
     })?;
     aliases.sort();
     let created_at = UnixMillis(version.creation_timestamp);
-    let run = async {
-        match version.run_id.as_str() {
-            "" => Ok(None),
-            run_id => api.run(run_id).await,
-        }
+    let key = (name.clone(), created_at);
+    let lately = match read {
+        Read::Lately(now) => remembered.described(&key, &version, now),
+        Read::Now(_) => None,
     };
-    let (run, artefact) = tokio::join!(run, artefact(api, remembered, (name.clone(), created_at)));
-    let (run, unseen) = or_hindered(run)?;
-    let (about, hindered) = or_hindered(artefact)?;
-    let about = about.unwrap_or(Ok(About::default()));
+    let (measures, about, hindered) = match lately {
+        Some(lately) => (lately.measures.clone(), lately.about.clone(), None),
+        None => describe(api, remembered, (key, &version), read).await?,
+    };
     let not_ready = (version.status != READY && !version.status.is_empty()).then(|| {
         let said = if version.status_message.is_empty() {
             String::new()
@@ -91,18 +130,48 @@ pub(super) async fn version(
         };
         format!("mlflow calls it `{}`{said}", version.status)
     });
-    let broken = not_ready.or(hindered).or(about.as_ref().err().cloned()).or(unseen);
-    let about = about.unwrap_or_default();
     Ok(RegistryVersion {
         version: VersionTarget { version: name, digest: None },
         created_at,
         aliases,
         tags: labels(version.tags.into_iter().filter(|tag| !is_lifted_hold(tag)).collect()),
-        measures: measures(run.flatten().as_ref()),
+        measures,
         signature: about.signature,
         runtime: about.runtime,
-        broken,
+        broken: not_ready.or(hindered),
     })
+}
+
+/// What hangs on a version, and what hinders a later fetch. It is remembered where nothing hinders.
+async fn describe(
+    api: &Api,
+    remembered: &Remembered,
+    (key, version): (Key, &Version),
+    read: Read,
+) -> Result<(Vec<Measure>, About, Option<String>), PortError> {
+    let run = async {
+        match version.run_id.as_str() {
+            "" => Ok(None),
+            run_id => api.run(run_id).await,
+        }
+    };
+    let (run, artefact) = tokio::join!(run, artefact(api, remembered, key.clone()));
+    let (run, unseen) = or_hindered(run)?;
+    let (about, hindered) = or_hindered(artefact)?;
+    let about = about.unwrap_or(Ok(About::default()));
+    let hindered = hindered.or(about.as_ref().err().cloned()).or(unseen);
+    let (about, measures) = (about.unwrap_or_default(), measures(run.flatten().as_ref()));
+    if hindered.is_none() {
+        let (Read::Lately(at) | Read::Now(at)) = read;
+        let described = Described {
+            at,
+            run_id: version.run_id.clone(),
+            measures: measures.clone(),
+            about: about.clone(),
+        };
+        put(&remembered.described, key, described);
+    }
+    Ok((measures, about, hindered))
 }
 
 /// An error that says that this version's artefact cannot be had is a property of the version, and hides no other.

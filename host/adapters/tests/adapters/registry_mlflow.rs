@@ -13,11 +13,14 @@ use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
 use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
 use ripcord_adapters::{Secret, conformance};
 use ripcord_core::time::Millis;
+use ripcord_ports::registry::RegistryVersion;
 use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
 use serde_json::{Value, json};
 
 use self::replay::{Replay, config, registry, replayed};
-use crate::adapters::support::{Folders, Server, empty_dir, shared, target, version};
+use crate::adapters::support::{
+    Folders, Server, StandingClock, empty_dir, shared, shared_at, target, version,
+};
 
 #[tokio::test]
 async fn release_2_conforms_also_while_the_network_fails() {
@@ -73,10 +76,39 @@ async fn versions_are_listed_with_aliases_measures_and_signature() {
 
         let before = replay.seen("");
         assert_eq!(registry.versions(10).await.unwrap(), versions);
-        assert_eq!(replay.seen("") - before, 6, "what cannot change is not read again");
+        assert_eq!(replay.seen("") - before, 2, "what has been described lately is not read again");
         assert_eq!(registry.versions(1).await.unwrap(), versions[..1]);
         assert_eq!(replay.seen("max_results=1&"), 1);
     }
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_version_is_listed_from_memory_for_nine_minutes_and_no_longer() {
+    let replay = Replay::release(3);
+    let server = replay.start().await;
+    let clock = StandingClock::at(1_000_000);
+    let registry = MlflowRegistry::new(config(server.url("")), None, &shared_at(clock.clone())).unwrap();
+    let listed = registry.versions(10).await.unwrap();
+    let requests = async || {
+        let before = replay.seen("");
+        assert_eq!(registry.versions(10).await.unwrap(), listed);
+        replay.seen("") - before
+    };
+    assert_eq!(requests().await, 2, "the versions with their tags, and the aliases");
+    clock.set(1_000_000 + 9 * 60_000);
+    assert_eq!(requests().await, 6, "and the run and the files of both");
+    assert_eq!(requests().await, 2);
+    // Whoever asks for one version wants it as it is now.
+    let before = replay.seen("");
+    registry.version(&version("2")).await.unwrap();
+    assert_eq!(replay.seen("") - before, 3);
+    // What cannot be had is not remembered, so that it is seen as soon as it can.
+    clock.set(1_000_000 + 18 * 60_000);
+    let artefacts = "GET /api/2.0/mlflow-artifacts/artifacts?";
+    replay.script(artefacts, 200, json!({}));
+    let broken = |listed: &[RegistryVersion]| listed.iter().filter(|one| one.broken.is_some()).count();
+    assert_eq!(broken(&registry.versions(10).await.unwrap()), 1);
+    assert_eq!(broken(&registry.versions(10).await.unwrap()), 0);
 }
 
 #[tokio::test]
