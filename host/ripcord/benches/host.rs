@@ -321,7 +321,9 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     first_effect(&mut criterion, &runtime);
     let server = runtime.block_on(ModelServer::start());
-    let places = POLICIES.map(|policies| (policies, Place::new(&server.address, policies)));
+    let most = if common::is_trial() { 2 } else { usize::MAX };
+    let places =
+        POLICIES.map(|policies| (policies.min(most), Place::new(&server.address, policies.min(most))));
     start(&mut criterion, &places);
     criterion.final_summary();
     if !common::is_trial() {
