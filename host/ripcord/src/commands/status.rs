@@ -97,7 +97,10 @@ fn page(views: &[ServiceView], unrouted: usize) -> Page {
     };
     let mut text: Vec<Text> = views.iter().map(service_text).collect();
     if unrouted > 0 {
-        let said = format!("{unrouted} signals have no service: `ripcord signals` lists them and says why");
+        let said = match unrouted {
+            1 => "1 signal has no service: `ripcord signals` lists it and says why".to_owned(),
+            number => format!("{number} signals have no service: `ripcord signals` lists them and says why"),
+        };
         text.push(paint(WARN, said));
     }
     let text = if text.is_empty() { text!("no services are configured") } else { Text::joined(text, "\n") };
