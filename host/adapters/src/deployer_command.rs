@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use crate::Shared;
 use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program, REFUSED, Ran, UNDERWAY};
+use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 const PLACEHOLDERS: [&str; 7] =
@@ -77,6 +78,7 @@ pub struct CommandDeployer {
     proof: Proof,
     shows: Vec<Shown>,
     runs: Option<Marks>,
+    files: FileWork,
     shared: Shared,
 }
 
@@ -141,6 +143,7 @@ impl CommandDeployer {
             proof: config.proof,
             shows: config.shows,
             runs: config.runs.map(Marks::new),
+            files: FileWork::new("the folder of the marks of runs"),
             shared: shared.clone(),
         })
     }
@@ -211,31 +214,40 @@ impl CommandDeployer {
         values: &BTreeMap<&'static str, String>,
     ) -> Result<Ran, NotRun> {
         let Some(runs) = &self.runs else { return self.shift.run(values, Some(order.deadline)).await };
-        let unmarked = |error| {
-            NotRun::NotStarted(folder::local(error, "the shift's mark cannot be left in the data folder"))
+        let (runs, key) = (runs.clone(), order.key.clone());
+        let begin = move |_: &GivenUp| {
+            let begun = runs.begin(&key).and_then(|mark| match mark {
+                Some(mark) => Ok(Some((mark.stdin()?, mark))),
+                None => Ok(None),
+            });
+            begun.map_err(|error| folder::local(error, "the shift's mark cannot be left in the data folder"))
         };
-        let Some(mark) = runs.begin(&order.key).map_err(unmarked)? else {
+        let Some((stdin, mark)) = self.files.run(begin).await.map_err(NotRun::NotStarted)? else {
             return Err(NotRun::Ended(not_ended()));
         };
-        let stdin = mark.stdin().map_err(unmarked)?;
         let ran = self.shift.run_with(values, Some(order.deadline), stdin).await;
         // A program that did not end by itself may have left something behind that still works: then the mark is for that to hold.
         if !matches!(ran, Err(NotRun::Ended(_))) {
-            mark.ended();
+            let end = move |_: &GivenUp| {
+                mark.ended();
+                Ok(())
+            };
+            // A mark that stays is free, and so says the same.
+            let _ = self.files.run(end).await;
         }
         ran
     }
 
     /// Whether a `shift` that was begun before has ended, so that what is live says what became of it.
-    fn ended(&self, order: &ShiftOrder) -> Result<(), PortError> {
-        let Some(runs) = &self.runs else { return Ok(()) };
-        let held = runs.is_held(&order.key);
-        match held.map_err(|error| {
-            folder::local(error, "the shift's mark in the data folder cannot be looked at")
-        })? {
-            false => Ok(()),
-            true => Err(not_ended()),
-        }
+    async fn ended(&self, order: &ShiftOrder) -> Result<(), PortError> {
+        let Some(runs) = self.runs.clone() else { return Ok(()) };
+        let key = order.key.clone();
+        let look = move |_: &GivenUp| {
+            runs.is_held(&key).map_err(|error| {
+                folder::local(error, "the shift's mark in the data folder cannot be looked at")
+            })
+        };
+        if self.files.run(look).await? { Err(not_ended()) } else { Ok(()) }
     }
 
     /// What live tells of an interrupted shift.
@@ -305,7 +317,7 @@ impl Deployer for CommandDeployer {
     }
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
-        self.ended(order)?;
+        self.ended(order).await?;
         let Some(program) = &self.probe else { return self.compared(order).await };
         let ran = program.run(&Self::values(order)?, None).await?.successful()?;
         let printed: PrintedProbe = ran.json()?;
