@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::live::Proof;
@@ -38,7 +39,7 @@ use crate::fuse::Fuse;
 use crate::people::everyone;
 use crate::policies;
 use crate::power::Power;
-use crate::store::{Contents, Disk, Forged, Garbled, Intruder, MortalStore};
+use crate::store::{Appended, Contents, Disk, Forged, Garbled, Intruder, MortalStore};
 use crate::world::World;
 
 /// How long a test waits for what must come, on the wall clock.
@@ -142,6 +143,8 @@ pub struct Lab {
     pub garbled: Garbled,
     /// Told of every flush of the store.
     pub power: Power,
+    /// Contents that hosts of this lab have appended.
+    pub appended: Appended,
     /// How patient hosts are with the notifier.
     pub announcing: Announcing,
     /// How long content is kept; unless changed, nobody looks for what may go.
@@ -214,6 +217,7 @@ impl Lab {
             deaf: Arc::default(),
             garbled: Garbled::default(),
             power: Power::default(),
+            appended: Appended::default(),
             announcing: Announcing::default(),
             retention: Retention { every: Millis::hours(24 * 36_500), ..Retention::default() },
             registry: RealRegistry::default(),
@@ -223,6 +227,13 @@ impl Lab {
     /// The name of the first service.
     pub fn service(&self) -> ServiceName {
         self.specs[0].name.clone()
+    }
+
+    /// Contents of this kind that hosts have appended.
+    pub fn appended(&self, kind: BlobKind) -> Vec<BlobRef> {
+        let mut appended = self.appended.lock().unwrap().clone();
+        appended.retain(|content| content.kind == kind);
+        appended
     }
 
     /// Opens the store.
@@ -269,6 +280,7 @@ impl Lab {
             deaf: self.deaf.clone(),
             garbled: self.garbled.clone(),
             power: self.power.clone(),
+            appended: self.appended.clone(),
         }
     }
 

@@ -46,6 +46,8 @@ pub struct MortalStore {
     pub garbled: Garbled,
     /// Told of every flush.
     pub power: Power,
+    /// What was appended.
+    pub appended: Appended,
 }
 
 /// How writes fare, to be changed while a host runs.
@@ -99,6 +101,9 @@ pub async fn intrude(store: &SqliteStore, service: &ServiceName, event: &Event) 
 
 /// Ids of signals that the store has and cannot read.
 pub type Garbled = Arc<Mutex<BTreeSet<SignalId>>>;
+
+/// References of all contents that were appended, in order.
+pub type Appended = Arc<Mutex<Vec<BlobRef>>>;
 
 /// Contents of blobs as a liar would give them, by commitment.
 pub type Forged = Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>;
@@ -172,7 +177,11 @@ impl Store for MortalStore {
             intrude(&self.store, &first.service, &Event::Woke).await;
         }
         let flushed = append.durability == Durability::Flushed;
+        let blobs: Vec<BlobRef> = append.blobs.iter().map(|blob| blob.reference).collect();
         let tip = self.store.append(append).await;
+        if tip.is_ok() {
+            self.appended.lock().unwrap().extend(blobs);
+        }
         if flushed {
             self.power.flushed();
         }

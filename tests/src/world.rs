@@ -106,6 +106,8 @@ pub struct Outside {
     pub bad: BTreeSet<String>,
     /// Overrides the metric: none leaves it to what is live.
     pub harm: Option<f64>,
+    /// The metric comes in so many series, sampled at this instant (Unix milliseconds): a large value that is the same at every question.
+    pub wide_metric: Option<(u32, u64)>,
     /// The metrics source has nothing.
     pub no_metrics: bool,
     /// The service cannot be read.

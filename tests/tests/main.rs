@@ -10,6 +10,7 @@ mod consent;
 mod contents;
 mod crashes;
 mod elsewhere;
+mod facts;
 mod fingerprints;
 mod full_disk;
 mod growth;

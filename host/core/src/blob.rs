@@ -23,6 +23,8 @@ pub enum BlobKind {
     Signals,
     /// A recorded decision (CBOR).
     Decision,
+    /// The value of a fact that recordings and facts of evidence refer to (CBOR).
+    Fact,
     /// A policy's memo (raw bytes).
     Memo,
     /// A plan (RFC 8785 JSON of [`crate::plan::Plan`]).
@@ -45,6 +47,7 @@ impl BlobKind {
         match self {
             Self::Signals => "signals",
             Self::Decision => "decision",
+            Self::Fact => "fact",
             Self::Memo => "memo",
             Self::Plan => "plan",
             Self::Text => "text",

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use ripcord_core::blob::{BlobKind, BlobRef, Salt};
+use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, Observed};
 use ripcord_core::live::LiveState;
-use ripcord_core::name::SignalId;
+use ripcord_core::name::{ServiceName, SignalId};
+use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{NewBlob, Use};
 use serde::Serialize;
+
+use crate::fact_values::{FactValues, Values};
+use crate::salt::fresh_salt;
 
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -19,6 +23,8 @@ pub(crate) struct Batch {
     pub(crate) over: Vec<Use>,
     /// Groups of signals that its recordings refer to: they are kept for as long as the recordings.
     pub(crate) groups: BTreeSet<BlobRef>,
+    /// Values of facts that its recordings and its kept facts refer to: they are kept for as long as these.
+    pub(crate) values: Values,
 }
 
 impl Batch {
@@ -38,6 +44,32 @@ impl Batch {
         let reference = blob.reference;
         self.blobs.push(blob);
         reference
+    }
+
+    /// A reference to the value of a fact, which is carried along unless it is known to be stored.
+    pub(crate) fn fact(
+        &mut self,
+        known: &FactValues,
+        service: &ServiceName,
+        now: UnixMillis,
+        value: Vec<u8>,
+    ) -> BlobRef {
+        let referred = known.refer(service, now, value);
+        let (digest, reference) = referred.value;
+        self.values.insert(digest, reference);
+        self.carry(referred.carried);
+        reference
+    }
+
+    /// The same value of a fact may come with several decisions of one moment.
+    fn carry(&mut self, blobs: impl IntoIterator<Item = NewBlob>) {
+        for blob in blobs {
+            if blob.reference.kind != BlobKind::Fact
+                || self.blobs.iter().all(|known| known.reference != blob.reference)
+            {
+                self.blobs.push(blob);
+            }
+        }
     }
 
     pub(crate) fn text(&mut self, text: impl Into<String>) -> BlobRef {
@@ -64,15 +96,15 @@ impl Batch {
 
     pub(crate) fn absorb(&mut self, other: Self) {
         self.events.extend(other.events);
-        self.blobs.extend(other.blobs);
+        self.carry(other.blobs);
         self.consumed.extend(other.consumed);
         self.over.extend(other.over);
         self.groups.extend(other.groups);
+        self.values.extend(other.values);
     }
-}
 
-fn fresh_salt() -> Salt {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    Salt(bytes)
+    /// All that its events refer to by way of a content.
+    pub(crate) fn referred(&self) -> Vec<BlobRef> {
+        self.groups.iter().chain(self.values.values()).copied().collect()
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
-use ripcord_core::canonical;
 use ripcord_core::event::{DataState, Decision, MemoRef};
 use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
@@ -65,7 +64,7 @@ pub(crate) async fn decide<I: RoleInput>(
         rounds += 1;
         let (back, progress) = match own("policies", call(ctx.host.setup.blocking, deciding)).await {
             Ok(called) => called,
-            Err(fault) => return lost(ctx, placed, &question, rounds, fault),
+            Err(fault) => return lost(ctx, placed, &question, rounds, fault).await,
         };
         deciding = back;
         match progress {
@@ -86,7 +85,8 @@ pub(crate) async fn decide<I: RoleInput>(
     };
     let missing = facts.iter().any(|fact| fact.value.is_err());
     let fuel = deciding.fuel();
-    let mut batch = Batch::default();
+    let (recording, mut batch) = record(ctx, deciding).await;
+    batch.groups = groups(&question);
     let (end, memo) = match end {
         Ok(Answer { verdict, memo, .. }) => match I::verdict(verdict) {
             Some(verdict) => (Ok(verdict), memo),
@@ -101,9 +101,6 @@ pub(crate) async fn decide<I: RoleInput>(
         written_by: placed.policy.reference().version.clone(),
         content: batch.blob(BlobKind::Memo, memo),
     });
-    let recording = deciding.finish().unwrap_or_else(|error| error.to_string().into_bytes());
-    let recording = batch.blob(BlobKind::Decision, recording);
-    batch.groups = groups(&question);
     let counters = &ctx.host.counters;
     counters.add("ripcord_decisions_total", Some(("role", role.as_str())), 1);
     if let Err(fault) = &end {
@@ -130,13 +127,26 @@ async fn call(blocking: Blocking, mut deciding: Deciding) -> Result<(Deciding, P
     called.await.map_err(|error| host_fault(format!("the call of the policy was lost: {error}")))
 }
 
+/// The recording, in a batch with the values of facts that it refers to. Facts may have megabytes to encode and hash.
+async fn record(ctx: &Context, deciding: Deciding) -> (BlobRef, Batch) {
+    let (host, service, now) = (ctx.host.clone(), ctx.setup.name.clone(), ctx.now());
+    let recorded = ctx.host.setup.blocking.run(move || {
+        let mut batch = Batch::default();
+        let recording = deciding.finish_storing(|value| batch.fact(&host.fact_values, &service, now, value));
+        (recording.unwrap_or_else(|error| error.to_string().into_bytes()), batch)
+    });
+    let (recording, mut batch) =
+        recorded.await.unwrap_or_else(|error| (error.to_string().into_bytes(), Batch::default()));
+    (batch.blob(BlobKind::Decision, recording), batch)
+}
+
 fn host_fault(message: String) -> Fault {
     Fault { kind: FaultKind::Host { message: message.clone() }, nature: Nature::Environmental, message }
 }
 
 /// A decision whose call was lost with all that it held: the host itself failed. It is recorded as one that was asked and given up, which
 /// cannot be made again.
-fn lost<V>(
+async fn lost<V>(
     ctx: &Context,
     placed: &PlacedPolicy,
     question: &Question,
@@ -145,10 +155,8 @@ fn lost<V>(
 ) -> Decided<V> {
     let role = question.role();
     tracing::error!(service = %ctx.service.name, policy = %placed.policy.reference(), %role, %fault, "a decision was lost");
-    let mut batch = Batch::default();
     let given_up = placed.policy.begin(question, &placed.grant, &ctx.host.setup.limits);
-    let recording = given_up.finish().unwrap_or_else(|error| error.to_string().into_bytes());
-    let recording = batch.blob(BlobKind::Decision, recording);
+    let (recording, mut batch) = record(ctx, given_up).await;
     batch.groups = groups(question);
     let policy = placed.policy.reference().clone();
     let decision = Decision { policy, role, recording, fuel: 0, rounds, data: DataState::Missing };
@@ -158,14 +166,4 @@ fn lost<V>(
 /// The stored groups of signals that a recording of the question may refer to.
 fn groups(question: &Question) -> BTreeSet<BlobRef> {
     question.alerts().iter().filter_map(|alert| alert.stored).map(|stored| stored.content).collect()
-}
-
-/// The CBOR of facts, where there are any.
-pub(crate) fn facts_blob(batch: &mut Batch, facts: &Vec<Fact>) -> Option<BlobRef> {
-    if facts.is_empty() { None } else { batch.cbor(BlobKind::Evidence, facts) }
-}
-
-/// Reads what [`facts_blob`] wrote.
-pub(crate) fn read_facts(bytes: &[u8]) -> Vec<Fact> {
-    canonical::from_cbor(bytes).unwrap_or_default()
 }

@@ -348,9 +348,10 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// What was begun ahead holds what holds it.
+    /// What was begun ahead holds what holds it; what was stored is of no use to who takes over.
     fn drop(&mut self) {
         self.host.ahead.clear(&self.setup.name);
+        self.host.fact_values.clear(&self.setup.name);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
 use crate::door::Door;
 use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
+use crate::fact_values::FactValues;
 use crate::fold::{Recovered, recover};
 use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
@@ -125,6 +126,7 @@ impl Engine {
             arrivals: Arrivals::default(),
             ahead: Ahead::default(),
             alert_contents: AlertContents::default(),
+            fact_values: FactValues::default(),
             watches: Watches::default(),
             health: Health::default(),
             unread: UnreadSince::default(),

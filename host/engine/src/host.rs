@@ -14,6 +14,7 @@ use crate::arrivals::Arrivals;
 use crate::budget::Budget;
 use crate::clock_trust::ClockTrust;
 use crate::counters::Cells;
+use crate::fact_values::FactValues;
 use crate::health::Health;
 use crate::held_up::Watches;
 use crate::looks::Looks;
@@ -38,6 +39,7 @@ pub(crate) struct Host {
     pub(crate) arrivals: Arrivals,
     pub(crate) ahead: Ahead,
     pub(crate) alert_contents: AlertContents,
+    pub(crate) fact_values: FactValues,
     pub(crate) watches: Watches,
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,

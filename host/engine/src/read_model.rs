@@ -30,8 +30,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) at: UnixMillis,
     pub(crate) event: &'a Event,
     pub(crate) after: &'a Service,
-    /// Groups of signals that recordings of the same append refer to.
-    pub(crate) groups: &'a [BlobRef],
+    /// What recordings and kept facts of the same append refer to: groups of signals, values of facts.
+    pub(crate) referred: &'a [BlobRef],
 }
 
 impl Derived {
@@ -64,7 +64,7 @@ impl Derived {
     }
 
     fn uses(&mut self, moment: Moment<'_>, incident: Option<&IncidentId>) {
-        let Moment { before, number, at, event, after, groups } = moment;
+        let Moment { before, number, at, event, after, referred } = moment;
         let mut add = |class: Class, content: Content| {
             let incident = incident.cloned();
             self.uses.push(Use { class, incident, number, at, content });
@@ -78,9 +78,10 @@ impl Derived {
         if let Event::EvidencePreserved(preserved) = event {
             preserved.items.iter().for_each(|item| add(Class::Evidence, Content::Object(item.digest)));
         }
-        // A recording can be replayed for as long as what it refers to is there.
-        if let Some(class) = class(event, incident).filter(|_| !decisions_of(event).is_empty()) {
-            groups.iter().for_each(|group| add(class, Content::Blob(group.commitment)));
+        // A recording can be replayed, and facts can be read, for as long as what they refer to is there.
+        let refers = !decisions_of(event).is_empty() || matches!(event, Event::EvidencePreserved(_));
+        if let Some(class) = class(event, incident).filter(|_| refers) {
+            referred.iter().for_each(|content| add(class, Content::Blob(content.commitment)));
         }
         for decision in decisions_of(event) {
             add(class_of_recording(incident), Content::Component(decision.policy.digest));

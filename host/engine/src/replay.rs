@@ -296,12 +296,12 @@ async fn one(
         Ok(policy) => policy.clone(),
         Err(why) => return Ok(Result::NoPolicy(why.clone())),
     };
-    let groups = match groups(store, &recording).await? {
-        Ok(groups) => groups,
+    let contents = match contents(store, &recording).await? {
+        Ok(contents) => contents,
         Err(why) => return Ok(Result::Unreadable(why)),
     };
     let replayed =
-        tokio::task::spawn_blocking(move || ripcord_sandbox::replay(&policy, &recording, &groups)).await;
+        tokio::task::spawn_blocking(move || ripcord_sandbox::replay(&policy, &recording, &contents)).await;
     Ok(match replayed {
         Ok(Ok(replayed)) => Result::Replayed(replayed),
         Ok(Err(error)) => Result::Unreadable(error.to_string()),
@@ -309,8 +309,8 @@ async fn one(
     })
 }
 
-/// The groups of signals that the recording refers to; those that were pruned are left out.
-async fn groups(
+/// The groups of signals and values of facts that the recording refers to; those that were pruned are left out.
+async fn contents(
     store: &dyn Store,
     recording: &[u8],
 ) -> std::result::Result<std::result::Result<BTreeMap<Digest, Vec<u8>>, String>, ReadError> {
@@ -318,13 +318,16 @@ async fn groups(
         Ok(recording) => recording,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let mut groups = BTreeMap::new();
-    for group in recording.groups {
-        match read(store, &group).await? {
-            Read::Whole(content) => drop(groups.insert(group.commitment, content)),
+    let mut contents = BTreeMap::new();
+    for content in recording.contents() {
+        match read(store, content).await? {
+            Read::Whole(bytes) => drop(contents.insert(content.commitment, bytes)),
             Read::Pruned => {}
-            Read::Damaged(why) => return Ok(Err(why)),
+            Read::Damaged(why) => {
+                let kind = content.kind.as_str();
+                return Ok(Err(format!("a content that it refers to ({kind}) cannot be read: {why}")));
+            }
         }
     }
-    Ok(Ok(groups))
+    Ok(Ok(contents))
 }

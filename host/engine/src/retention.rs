@@ -291,7 +291,7 @@ async fn append_idle(host: &Host, name: &ServiceName, now: UnixMillis, batch: Ba
     for event in &batch.events {
         let record = Record::write(name, tip, at, event).map_err(|error| error.to_string())?;
         let after = state.apply(at, event).map_err(|error| error.to_string())?;
-        derived.add(Moment { before: &state, number: state.length, at, event, after: &after, groups: &[] });
+        derived.add(Moment { before: &state, number: state.length, at, event, after: &after, referred: &[] });
         tip = record.tip();
         records.push(record);
         state = after;

@@ -1,21 +1,26 @@
 //! Whether a service's journal is whole, and whether all that is derived from it says the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ripcord_core::blob::blobs_of;
+use ripcord_core::blob::{BlobKind, BlobRef, blobs_of};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
 use ripcord_core::snapshot::Snapshot;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Append, ChangeLine, IncidentLine, Span, StoreError};
+use ripcord_sandbox::Recording;
 
 use crate::fold_error::FoldError;
 use crate::history::History;
+use crate::kept_facts;
 use crate::read_model::{Derived, Moment};
 
 /// Findings of one kind that are listed; the others are counted.
 const LISTED_MAX: usize = 20;
+
+/// Values of facts that are known to have been looked at; thousands of records may refer to one.
+const LOOKED_AT_MAX: usize = 1_000;
 
 /// What a look at one journal found.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +85,7 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
     let kept = snapshots(store, name).await?;
     let mut history = History::whole(store, name);
     let mut before = Service::new(name.clone());
+    let mut looked_at = BTreeSet::new();
     loop {
         let step = match history.next().await {
             Ok(Some(step)) => step,
@@ -100,17 +106,18 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
             at: step.at,
             event: &step.event,
             after,
-            groups: &[],
+            referred: &[],
         });
         verified.derived.take(derived);
         for blob in blobs_of(&step.event).unwrap_or_default() {
-            match store.blob(&blob).await {
-                Ok(Some(_)) => verified.contents += 1,
-                Ok(None) => verified.erased += 1,
-                Err(StoreError::Damaged(why)) => {
-                    verified.damaged.add(format!("record {}: {why}", step.number))
+            let content = verified.content(store, step.number, &blob).await?;
+            for value in content.map(|content| values(blob.kind, &content)).unwrap_or_default() {
+                if looked_at.len() >= LOOKED_AT_MAX {
+                    looked_at.clear();
                 }
-                Err(error) => return Err(error),
+                if looked_at.insert(value) {
+                    verified.content(store, step.number, &value).await?;
+                }
             }
         }
         let tip = history.tip();
@@ -129,6 +136,16 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
         verified.compare(store, name).await?;
     }
     Ok(verified)
+}
+
+/// The values of facts that a content refers to.
+fn values(kind: BlobKind, content: &[u8]) -> Vec<BlobRef> {
+    match kind {
+        // What does not read is what was written all the same: its commitment fits.
+        BlobKind::Decision => Recording::read(content).map(|recording| recording.values).unwrap_or_default(),
+        BlobKind::Evidence => kept_facts::references(content),
+        _ => Vec::new(),
+    }
 }
 
 /// The checks of all snapshots, by length.
@@ -164,6 +181,27 @@ impl ReadModel {
 }
 
 impl Verified {
+    /// Reads a content that a record refers to, whatever became of it.
+    async fn content(
+        &mut self,
+        store: &dyn Store,
+        number: u64,
+        content: &BlobRef,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match store.blob(content).await {
+            Ok(read) => {
+                let count = if read.is_some() { &mut self.contents } else { &mut self.erased };
+                *count += 1;
+                Ok(read)
+            }
+            Err(StoreError::Damaged(why)) => {
+                self.damaged.add(format!("record {number}: {why}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn compare(&mut self, store: &dyn Store, name: &ServiceName) -> Result<(), StoreError> {
         for (id, line) in &self.derived.incidents {
             match store.incident(id).await {

@@ -1,5 +1,6 @@
 //! One decision: calls of one policy with ever more facts, until it has a verdict or faults.
 
+use ripcord_core::blob::BlobRef;
 use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::fact::{Fact, FactKind, Request, Unavailable, UnavailableReason};
 use ripcord_core::role::{Answer, Question, Step};
@@ -9,8 +10,9 @@ use crate::contract::Case;
 use crate::fault::{Fault, FaultKind};
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::recording::{Header, Spent};
+use crate::recording::{self, Header, Spent};
 use crate::state::LogLine;
+use crate::values::Taking;
 
 /// What a call brought the decision to.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,7 +194,7 @@ impl Deciding {
         self.rounds.iter().flat_map(|round| &round.log)
     }
 
-    /// The recording. A decision that has not ended is recorded as abandoned. Stored alerts are not repeated in it.
+    /// The recording, with the values of all facts in it. A decision that has not ended is recorded as abandoned. Stored alerts are not repeated in it.
     pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
         if let Some(alerts) = &mut self.header.alerts {
             alerts.given = Some(self.case.take_alerts()?);
@@ -204,6 +206,17 @@ impl Deciding {
             Phase::Asking | Phase::Waiting(_) => abandoned(),
         };
         self.case.record(&self.header, &self.rounds, fault.as_ref())
+    }
+
+    /// The same without large values of facts. `keep` is given each of them (CBOR, in the guest's words), and answers how the recording is to refer to
+    /// it. See [`STORED_ALONE_BYTES_MIN`](ripcord_core::fact::STORED_ALONE_BYTES_MIN).
+    pub fn finish_storing(
+        mut self,
+        mut keep: impl FnMut(Vec<u8>) -> BlobRef,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let mut taking = Taking::new(&mut keep);
+        self.case.take_values(&mut taking)?;
+        recording::refer(self.finish()?, taking)
     }
 
     /// Goes on with facts of a recording.

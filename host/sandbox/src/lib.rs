@@ -33,6 +33,7 @@ mod shared;
 mod slots;
 mod state;
 mod text;
+mod values;
 
 pub use alerts::SignalsError;
 pub use cache::{CacheDirError, open_cache_dir};
@@ -52,3 +53,4 @@ pub use replay::{Difference, FuelCheck, Replayed, replay};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};
 pub use settings::{SettingsError, SettingsMistake};
 pub use state::LogLine;
+pub use values::ValueError;

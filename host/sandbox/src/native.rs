@@ -9,7 +9,7 @@ use ciborium::Value;
 use ripcord_core::alert::StandingAlert;
 use ripcord_core::canonical::{self, EncodeError};
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Fact, Request};
+use ripcord_core::fact::{Fact, Request, Unavailable, UnavailableReason};
 use ripcord_core::name::PolicyName;
 use ripcord_core::policy::{Grant, Manifest, PolicyRef, Role};
 use ripcord_core::role::{Answer, Question, Step};
@@ -23,6 +23,7 @@ use crate::policy::Policy;
 use crate::recording::{Header, Spent, Stored, StoredEnd};
 use crate::run::Ran;
 use crate::settings::Schema;
+use crate::values::{FactList, Taking};
 
 /// As recordings name the contract of such a policy.
 const VERSION: &str = "native";
@@ -128,6 +129,25 @@ impl Case for NativeCase {
     fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError> {
         *self.alerts_mut() = alerts.to_vec();
         Ok(Digest::of(canonical::cbor(self.alerts_mut())?))
+    }
+
+    fn take_values(&mut self, taking: &mut Taking<'_>) -> Result<(), EncodeError> {
+        let lists = match &mut self.question {
+            Question::Verification(input) => {
+                vec![(FactList::Facts, &mut input.facts), (FactList::Before, &mut input.before)]
+            }
+            other => vec![(FactList::Facts, other.facts_mut())],
+        };
+        for (list, facts) in lists {
+            for (index, fact) in facts.iter_mut().enumerate() {
+                if let Ok(value) = &fact.value
+                    && taking.takes(list, index, value)?
+                {
+                    fact.value = Err(Unavailable::new(UnavailableReason::NotRecorded, ""));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn facts(&self) -> u32 {

@@ -13,9 +13,10 @@ use crate::engine::EngineId;
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::state::LogLine;
+use crate::values::{self, Taking, ValueError};
 
 /// The format that this release writes.
-pub const RECORDING_FORMAT: u32 = 2;
+pub const RECORDING_FORMAT: u32 = 3;
 
 /// A recording that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum RecordingError {
     /// The signals that it refers to are not what they were.
     #[error(transparent)]
     Signals(#[from] SignalsError),
+    /// The value of a fact that it refers to is not what it was.
+    #[error(transparent)]
+    Value(#[from] ValueError),
     /// No such fact.
     #[error("the recording holds no fact `{0}`")]
     NoSuchFact(String),
@@ -161,6 +165,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<AnyStored, RecordingError> {
     Ok(canonical::from_cbor(bytes)?)
 }
 
+/// The recording with references in the places of the values that were taken out of its question.
+pub(crate) fn refer(recording: Vec<u8>, taking: Taking<'_>) -> Result<Vec<u8>, EncodeError> {
+    if !taking.has_taken() {
+        return Ok(recording);
+    }
+    // It is small now: what is large was taken out of it.
+    let mut stored = read(&recording).map_err(|error| EncodeError::Cbor(error.to_string()))?;
+    taking.refer(&mut stored.question)?;
+    canonical::cbor(&stored)
+}
+
 /// A recorded decision, for people and programs that only look at it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
@@ -176,10 +191,12 @@ pub struct Recording {
     pub granted: Vec<FactKind>,
     /// As what it was asked.
     pub role: Role,
-    /// All that the policy was given, facts included, in the guest's words; without the alerts where it refers to them.
+    /// All that the policy was given, facts included, in the guest's words; without the alerts and the values of facts where it refers to them.
     pub question: serde_json::Value,
     /// The groups of signals that it refers to, each once.
     pub groups: Vec<BlobRef>,
+    /// The values of facts that it refers to (CBOR, in the guest's words), each once.
+    pub values: Vec<BlobRef>,
     /// One per call.
     pub rounds: Vec<RecordedRound>,
     /// How it ended.
@@ -218,7 +235,7 @@ pub(crate) fn to_json(value: &Value) -> serde_json::Value {
 impl Recording {
     /// Reads a recording.
     pub fn read(bytes: &[u8]) -> Result<Self, RecordingError> {
-        let stored = read(bytes)?;
+        let mut stored = read(bytes)?;
         let rounds = stored.rounds.into_iter().map(|round| RecordedRound {
             facts: round.facts,
             fuel: round.fuel,
@@ -234,6 +251,7 @@ impl Recording {
             role: stored.role,
             question: to_json(&stored.question),
             groups: stored.alerts.map(|alerts| alerts.groups).unwrap_or_default(),
+            values: values::references(&mut stored.question),
             rounds: rounds.collect(),
             end: match &stored.end {
                 StoredEnd::Done(answer) => RecordedEnd::Done(to_json(answer)),
@@ -241,6 +259,11 @@ impl Recording {
             },
             pruned: stored.pruned,
         })
+    }
+
+    /// All that it refers to: without this it cannot be made again.
+    pub fn contents(&self) -> impl Iterator<Item = &BlobRef> {
+        self.groups.iter().chain(&self.values)
     }
 
     /// Units used by all calls.
@@ -254,7 +277,7 @@ impl Recording {
     }
 }
 
-/// The recording without the values of these facts. What remains says which were erased; it no longer replays.
+/// The recording without the values of these facts, and without a reference to them. What remains says which were erased; it no longer replays.
 pub fn prune(recording: &[u8], fact_ids: &[&str]) -> Result<Vec<u8>, RecordingError> {
     let mut stored = read(recording)?;
     for id in fact_ids {
@@ -269,26 +292,15 @@ pub fn prune(recording: &[u8], fact_ids: &[&str]) -> Result<Vec<u8>, RecordingEr
     Ok(canonical::cbor(&stored)?)
 }
 
-fn field<'a>(map: &'a mut Value, name: &str) -> Option<&'a mut Value> {
-    map.as_map_mut()?.iter_mut().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
-}
-
-/// Facts have the same place and the same fields `id` and `value` in every contract version: below the role, in lists of maps.
 fn erase(question: &mut Value, id: &str) -> bool {
     let mut found = false;
-    let inputs = question.as_map_mut().map(|roles| roles.iter_mut());
-    for (_, input) in inputs.into_iter().flatten() {
-        for list in ["facts", "before"] {
-            let Some(facts) = field(input, list).and_then(Value::as_array_mut) else { continue };
-            for fact in facts.iter_mut() {
-                if field(fact, "id").and_then(|found| found.as_text().map(|text| text == id)) != Some(true) {
-                    continue;
-                }
-                if let Some(value) = field(fact, "value") {
-                    *value = Value::Null;
-                    found = true;
-                }
-            }
+    for mut fact in values::facts_mut(question) {
+        if !fact.has_id(id) {
+            continue;
+        }
+        if let Some(value) = fact.value() {
+            *value = Value::Null;
+            found = true;
         }
     }
     found

@@ -11,6 +11,7 @@ use crate::engine::EngineId;
 use crate::fault::{Fault, Nature};
 use crate::policy::Policy;
 use crate::recording::{self, AnyStored, Header, RecordingError, StoredEnd, to_json};
+use crate::values;
 
 const SHOWN_CHARS_MAX: usize = 2_000;
 
@@ -75,14 +76,13 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Makes a recorded decision again, call by call, with the contents of the groups of signals that it refers to
-/// ([`Recording::groups`](crate::Recording::groups)), by commitment.
+/// Makes a recorded decision again, call by call, with what it refers to ([`Recording::contents`](crate::Recording::contents)), by commitment.
 pub fn replay(
     policy: &Policy,
     recording: &[u8],
-    groups: &BTreeMap<Digest, Vec<u8>>,
+    contents: &BTreeMap<Digest, Vec<u8>>,
 ) -> Result<Replayed, RecordingError> {
-    let recorded = recording::read(recording)?;
+    let mut recorded = recording::read(recording)?;
     if recorded.policy.digest != policy.reference().digest {
         let (recorded, given) = (Box::new(recorded.policy), Box::new(policy.reference().clone()));
         return Err(RecordingError::OtherPolicy { recorded, given });
@@ -96,11 +96,16 @@ pub fn replay(
         let reason = format!("the decision ended in an environmental fault: {fault}");
         return Ok(Replayed::NotReproducible { reason });
     }
-    let alerts = match recorded.alerts.as_ref().map(|alerts| alerts.resolve(groups)).transpose()? {
-        None => None,
-        Some(Ok(alerts)) => Some(alerts),
-        Some(Err(pruned)) => return Ok(Replayed::FactsPruned(pruned)),
-    };
+    let (alerts, mut pruned) =
+        match recorded.alerts.as_ref().map(|alerts| alerts.resolve(contents)).transpose()? {
+            None => (None, Vec::new()),
+            Some(Ok(alerts)) => (Some(alerts), Vec::new()),
+            Some(Err(pruned)) => (None, pruned),
+        };
+    pruned.extend(values::resolve(&mut recorded.question, contents)?);
+    if !pruned.is_empty() {
+        return Ok(Replayed::FactsPruned(pruned));
+    }
     match again(policy, &recorded, alerts.as_deref())? {
         Ok(repeated) => Ok(compare(&recorded, &repeated)),
         Err(fault) => Ok(Replayed::NotReproducible {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::kit::{ALL_KINDS, FACTS, Guest, IGNORE, NEED_LIVE, fact, limits, question, sandbox};
 use ciborium::Value;
+use ripcord_core::blob::{BlobKind, BlobRef, Salt, commit};
 use ripcord_core::canonical;
-use ripcord_core::fact::Request;
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::{self, Fact, Request, STORED_ALONE_BYTES_MIN};
 use ripcord_sandbox::{
     Difference, FaultKind, FuelCheck, Limits, Policy, Progress, RecordedEnd, Recording, RecordingError,
     Replayed, prune,
@@ -176,6 +178,66 @@ fn erased_facts_are_named() {
     assert!(matches!(prune(&recording, &["f2"]), Err(RecordingError::NoSuchFact(id)) if id == "f2"));
 }
 
+/// A decision made with the same sample so many times, and what of it is stored by itself.
+fn record_storing(policy: &Policy, samples: usize) -> (Vec<u8>, BTreeMap<Digest, Vec<u8>>) {
+    let mut deciding = policy.begin(&question(), &ALL_KINDS, &limits());
+    while let Progress::Need(requests) = deciding.call() {
+        let repeated = |request| {
+            let Fact { value: Ok(fact::Value::Metric(one)), .. } = fact("f1", request) else {
+                panic!("no metric")
+            };
+            Fact {
+                value: Ok(fact::Value::Metric(vec![one[0].clone(); samples])),
+                ..fact("f1", Request::Live)
+            }
+        };
+        deciding.add_facts(requests.into_iter().map(repeated).collect()).expect("answers");
+    }
+    let mut stored = BTreeMap::new();
+    let recording = deciding.finish_storing(|value| {
+        let reference: BlobRef = commit(BlobKind::Fact, &Salt([7; 32]), &value);
+        stored.insert(reference.commitment, value);
+        reference
+    });
+    (recording.expect("records"), stored)
+}
+
+#[test]
+fn a_large_value_is_stored_by_itself_and_the_decision_is_made_again_with_it() {
+    let policy = load(&judges_its_fact());
+    let (recording, stored) = record_storing(&policy, 1_000);
+    let [(commitment, value)] = &stored.iter().collect::<Vec<_>>()[..] else {
+        panic!("{} values", stored.len())
+    };
+    assert!(value.len() >= STORED_ALONE_BYTES_MIN && recording.len() < STORED_ALONE_BYTES_MIN);
+    let read = Recording::read(&recording).expect("reads");
+    assert_eq!(read.contents().map(|content| &content.commitment).collect::<Vec<_>>(), [*commitment]);
+    let listed = &read.question["trigger"]["facts"][0];
+    assert_eq!((&listed["id"], &listed["request"]), (&"f1".into(), &"Live".into()));
+    assert!(listed["source"].is_string() && listed["as_of"].is_u64(), "{listed}");
+    assert_eq!(ripcord_sandbox::replay(&policy, &recording, &stored).expect("replays"), same());
+    assert_eq!(record_storing(&policy, 1_000), (recording.clone(), stored.clone()), "it is deterministic");
+    // What is gone, and what is not what it was.
+    assert_eq!(replay(&policy, &recording).expect("answers"), Replayed::FactsPruned(vec!["f1".into()]));
+    let mut damaged = stored.clone();
+    damaged.values_mut().for_each(|value| value.truncate(100));
+    let replayed = ripcord_sandbox::replay(&policy, &recording, &damaged);
+    assert!(matches!(replayed, Err(RecordingError::Value(_))), "{replayed:?}");
+    // What was erased is not referred to any more.
+    let pruned = prune(&recording, &["f1"]).expect("prunes");
+    assert_eq!(Recording::read(&pruned).expect("reads").values, []);
+    let replayed = ripcord_sandbox::replay(&policy, &pruned, &stored).expect("answers");
+    assert_eq!(replayed, Replayed::FactsPruned(vec!["f1".into()]));
+}
+
+#[test]
+fn a_small_value_stays_in_the_recording() {
+    let policy = load(&judges_its_fact());
+    let (recording, stored) = record_storing(&policy, 1);
+    assert!(stored.is_empty());
+    assert_eq!(recording, record(&policy, &limits()));
+}
+
 #[test]
 fn an_abandoned_decision_says_so() {
     let policy = load(&judges_its_fact());
@@ -195,8 +257,8 @@ fn recordings_that_cannot_be_used() {
     let recording = record(&policy, &limits());
     let other = load(&Guest { version: "1.0.1".into(), ..judges_its_fact() });
     assert!(matches!(replay(&other, &recording), Err(RecordingError::OtherPolicy { .. })));
-    let newer = doctor(&recording, &["format"], |at| *at = Value::Integer(3.into()));
-    assert!(matches!(replay(&policy, &newer), Err(RecordingError::Format(3))));
+    let newer = doctor(&recording, &["format"], |at| *at = Value::Integer(4.into()));
+    assert!(matches!(replay(&policy, &newer), Err(RecordingError::Format(4))));
     let odd = doctor(&recording, &["question", "trigger"], |at| *at = Value::Null);
     assert!(matches!(replay(&policy, &odd), Err(RecordingError::Question { .. })));
     let elsewhere = doctor(&recording, &["contract"], |at| *at = Value::Text("0.0.9".into()));

@@ -23,9 +23,9 @@ pub struct Sizes {
     pub free_bytes: u64,
     /// Journals.
     pub records: Amount,
-    /// Contents by what they are kept for; one that is needed twice counts twice.
+    /// Contents by what they are kept for: each once in a class, however many records need it, and in every class that needs it.
     pub classes: BTreeMap<Class, Amount>,
-    /// Of them, what is older than it is kept for.
+    /// Of them, what no record of the class needs that is young enough.
     pub may_go: BTreeMap<Class, Amount>,
     /// States at some length of a journal.
     pub snapshots: Amount,
@@ -156,9 +156,10 @@ fn sizes(connection: &Connection, before: &BTreeMap<Class, UnixMillis>) -> Resul
     for class in Class::ALL {
         let of_class = |until: i64| -> Result<Amount, Fault> {
             let sql = format!(
-                "SELECT count(*), sum(coalesce(length(blobs.content), 0)) FROM uses
-                 LEFT JOIN blobs ON place = 0 AND blobs.commitment = uses.digest
-                 WHERE class = '{class}' AND at < {until} AND place < 2"
+                "SELECT count(*), sum(coalesce(length(blobs.content), 0)) FROM
+                     (SELECT place, digest FROM uses WHERE class = '{class}' AND place < 2
+                      GROUP BY place, digest HAVING max(at) < {until}) AS needed
+                 LEFT JOIN blobs ON place = 0 AND blobs.commitment = needed.digest"
             );
             amount(connection, &sql)
         };

@@ -196,7 +196,14 @@ impl Metrics for FakeMetrics {
         self.wire.answers("metric").await;
         let value = self.harm()?;
         self.wire.fuse.point("after metric").await;
-        Ok(vec![Sample { labels: Vec::new(), value, at }])
+        let (series, at) = match self.wire.world.of(&self.wire.service).wide_metric {
+            Some((series, sampled_at)) => (series, UnixMillis(sampled_at)),
+            None => (1, at),
+        };
+        // The first is what counts.
+        let labels =
+            |index: u32| if index == 0 { Vec::new() } else { vec![Label::new("pod", index.to_string())] };
+        Ok((0..series).map(|index| Sample { labels: labels(index), value, at }).collect())
     }
 
     async fn range(&self, _: &str, window: Window, step: Millis) -> Result<Vec<Series>, Unavailable> {

@@ -21,6 +21,10 @@ pub use state::{Candidate, Checkpoint, Configuration, Dataset, Lineage, Live};
 pub use trial::{Exchange, Payload, Quantiles, Row, Slice, Tensor, Trial};
 pub use unavailable::{Unavailable, UnavailableReason};
 
+/// The value of a fact that has at least so many bytes (CBOR) is stored by itself, and what holds the fact refers to it. A smaller one is not worth
+/// what it costs: its salt, its commitment, the reference, and a note of its use with every record, a few hundred bytes in all.
+pub const STORED_ALONE_BYTES_MIN: usize = 4 << 10;
+
 /// One typed, dated piece of knowledge that the host fetched for a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact {

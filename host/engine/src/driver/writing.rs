@@ -1,6 +1,6 @@
 //! Writing the journal: what someone wants is written at once or refused, what happened is kept until it can be written.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -194,7 +194,7 @@ impl Driver {
         let at = look.wall;
         let noted = jumped.map(|by| Event::ClockJumped { by });
         let events: Vec<Event> = noted.into_iter().chain(batch.events.iter().cloned()).collect();
-        let (next, derived) = match self.derive(at, &events, &batch.groups) {
+        let (next, derived) = match self.derive(at, &events, &batch.referred()) {
             Ok(derived) => derived,
             Err(illegal) => return Err((illegal.into(), batch)),
         };
@@ -230,6 +230,7 @@ impl Driver {
         {
             return Err((error.into(), batch));
         }
+        self.host.fact_values.written(&self.setup.name, at, &batch.values);
         self.meter.watch.note(What::Own("journal"), since);
         self.has_tail = durability != Durability::Flushed;
         if !self.has_tail {
@@ -271,20 +272,12 @@ impl Driver {
         &self,
         at: UnixMillis,
         events: &[Event],
-        groups: &BTreeSet<BlobRef>,
+        referred: &[BlobRef],
     ) -> Result<(Service, Derived), Illegal> {
-        let groups: Vec<BlobRef> = groups.iter().copied().collect();
         let (mut state, mut derived) = ((*self.service).clone(), Derived::default());
         for event in events {
             let after = state.apply(at, event)?;
-            derived.add(Moment {
-                before: &state,
-                number: state.length,
-                at,
-                event,
-                after: &after,
-                groups: &groups,
-            });
+            derived.add(Moment { before: &state, number: state.length, at, event, after: &after, referred });
             state = after;
         }
         Ok((state, derived))

@@ -15,8 +15,8 @@ use super::{plan, promotion};
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::deadline::within;
-use crate::decide::facts_blob;
 use crate::facts::live_fact;
+use crate::kept_facts;
 use crate::setup::GoldenBefore;
 use crate::trials;
 use futures_util::future::join_all;
@@ -91,7 +91,7 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
         missing.push(EvidenceGap { name: "live".into(), reason: batch.text(reason) });
     }
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
-    let facts = facts_blob(&mut batch, &facts);
+    let facts = kept_facts::keep(ctx, &mut batch, facts);
     let preserved = EvidencePreserved { incident, items, missing, live, in_production, facts };
     batch.with(Event::EvidencePreserved(preserved))
 }
@@ -150,8 +150,8 @@ async fn request_log(ctx: &Context) -> Vec<Piece> {
 /// What the trigger knew.
 async fn reason_facts(ctx: &Context) -> Vec<Piece> {
     let Some(facts) = ctx.incident().and_then(|incident| incident.reason.facts) else { return Vec::new() };
-    let content = match ctx.blob(&facts).await {
-        Ok(Some(content)) => Ok(content),
+    let content = match kept_facts::read(ctx, &facts).await {
+        Ok(Some(facts)) => canonical::cbor(&facts).map_err(|error| error.to_string()),
         Ok(None) => Err("the facts of the decision were erased".to_owned()),
         Err(error) => Err(format!("the facts of the decision cannot be read: {error}")),
     };

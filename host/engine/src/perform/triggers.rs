@@ -14,8 +14,9 @@ use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
 use crate::context::{AlertsRead, Context};
-use crate::decide::{context, decide, facts_blob};
+use crate::decide::{context, decide};
 use crate::decided::Decided;
+use crate::kept_facts;
 use crate::nature;
 use crate::setup::PlacedPolicy;
 use futures_util::future::try_join_all;
@@ -87,7 +88,7 @@ async fn one(
     // What nobody can read any more is judged by nobody, which people must know: it is set aside too.
     let gone = judged.iter().map(|alert| alert.word.alert).filter(|alert| read.gone.contains(alert));
     let set_aside = set_aside.iter().filter_map(|alert| key(ctx, alert)).chain(gone).collect();
-    let (asked, batch) = trigger_asked(last, batch);
+    let (asked, batch) = trigger_asked(ctx, last, batch);
     Ok((TriggerAsked { set_aside, left, searched, ..asked }, batch))
 }
 
@@ -217,7 +218,7 @@ fn halves(part: Vec<StandingAlert>) -> [Vec<StandingAlert>; 2] {
     [second, part]
 }
 
-fn trigger_asked(last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked, Batch) {
+fn trigger_asked(ctx: &Context, last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked, Batch) {
     let decided = last;
     let mut batch = before;
     batch.absorb(decided.batch);
@@ -232,7 +233,7 @@ fn trigger_asked(last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked,
                 strategy: proposal.strategy,
                 urgency: proposal.urgency,
                 harm_began_at: proposal.harm_began_at,
-                facts: facts_blob(&mut batch, &decided.facts),
+                facts: kept_facts::keep(ctx, &mut batch, decided.facts),
             }),
         }),
     };

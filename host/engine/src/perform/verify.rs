@@ -13,7 +13,8 @@ use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
 use crate::context::Context;
-use crate::decide::{context, decide, read_facts};
+use crate::decide::{context, decide};
+use crate::kept_facts;
 use crate::nature;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
@@ -116,7 +117,7 @@ pub(super) async fn before(ctx: &Context) -> Result<Vec<Fact>, StoreError> {
     let Some(incident) = ctx.incident() else { return Ok(Vec::new()) };
     let mut facts = Vec::new();
     for blob in [incident.reason.facts, incident.facts].into_iter().flatten() {
-        facts.extend(ctx.blob(&blob).await?.map(|bytes| read_facts(&bytes)).unwrap_or_default());
+        facts.extend(kept_facts::read(ctx, &blob).await?.unwrap_or_default());
     }
     Ok(facts)
 }

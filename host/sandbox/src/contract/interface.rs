@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::manifest::RawManifest;
 use crate::recording::{Header, Spent};
 use crate::run::Ran;
+use crate::values::Taking;
 
 /// What a component exports of the contract.
 #[derive(Debug)]
@@ -52,6 +53,9 @@ pub(crate) trait Case: Debug + Send {
 
     /// Puts alerts into a recorded question; the digest of what the guest is given.
     fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError>;
+
+    /// Takes large values out of the facts of the question, which is recorded without them.
+    fn take_values(&mut self, taking: &mut Taking<'_>) -> Result<(), EncodeError>;
 
     /// How many facts the guest is given.
     fn facts(&self) -> u32;

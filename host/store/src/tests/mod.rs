@@ -15,6 +15,7 @@ mod file;
 mod full;
 mod group;
 mod random;
+mod sizes;
 
 fn folder() -> (PathBuf, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");

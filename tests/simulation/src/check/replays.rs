@@ -29,11 +29,11 @@ fn decisions(event: &Event) -> Vec<&Decision> {
     }
 }
 
-/// The signals that a recording refers to.
-fn groups(recording: &[u8], disk: &Disk) -> BTreeMap<Digest, Vec<u8>> {
-    let groups = Recording::read(recording).map(|recording| recording.groups).unwrap_or_default();
-    let read = |group: &BlobRef| Some((group.commitment, disk.blob(group).ok()??));
-    groups.iter().filter_map(read).collect()
+/// What a recording refers to.
+fn contents(recording: &[u8], disk: &Disk) -> BTreeMap<Digest, Vec<u8>> {
+    let Ok(recording) = Recording::read(recording) else { return BTreeMap::new() };
+    let read = |content: &BlobRef| Some((content.commitment, disk.blob(content).ok()??));
+    recording.contents().filter_map(read).collect()
 }
 
 impl Book {
@@ -54,7 +54,7 @@ impl Book {
         for recording in self.recordings.iter().step_by(one_in.max(1) as usize) {
             let Ok(Some(content)) = disk.blob(recording) else { continue };
             made += 1;
-            let what = match replay(&policy, &content, &groups(&content, disk)) {
+            let what = match replay(&policy, &content, &contents(&content, disk)) {
                 Ok(Replayed::Same { .. } | Replayed::NotReproducible { .. }) => continue,
                 Ok(other) => format!("{other:?}"),
                 Err(error) => error.to_string(),

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Exchange, Payload, Point, Sample, Series, Unavailable, UnavailableReason};
+use ripcord_core::fact::{
+    Exchange, Payload, Point, STORED_ALONE_BYTES_MIN, Sample, Series, Unavailable, UnavailableReason,
+};
+use ripcord_core::signal::Label;
 use ripcord_core::target::{VersionTarget, Window};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::deployer::Beside;
@@ -15,6 +18,9 @@ use crate::world::version;
 
 /// Rows of the golden data set.
 const ROWS: usize = 2;
+
+/// In milliseconds.
+const MINUTE: u64 = 60_000;
 
 /// Good versions answer `yes`, bad ones `no`.
 #[derive(Debug)]
@@ -159,6 +165,12 @@ impl Metrics for PretendMetrics {
 
     async fn instant(&self, _: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
         let value = self.harm().await?;
+        // In every other minute it is a large value that is the same for a minute.
+        let minute = at.0 / MINUTE;
+        if minute % 2 == 0 {
+            let labels = vec![Label::new("description", "x".repeat(STORED_ALONE_BYTES_MIN))];
+            return Ok(vec![Sample { labels, value, at: UnixMillis(minute * MINUTE) }]);
+        }
         Ok(vec![Sample { labels: Vec::new(), value, at }])
     }
 

@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::recording::{Header, Spent, Stored, StoredEnd};
 use crate::run::Ran;
 use crate::text::cut;
+use crate::values::Taking;
 
 const GUEST_ERROR_BYTES_MAX: usize = 4 << 10;
 
@@ -94,6 +95,21 @@ impl Case for V0_1Case {
     fn put_alerts(&mut self, alerts: &[StandingAlert]) -> Result<Digest, EncodeError> {
         *self.question.signals_mut() = alerts.iter().map(ToGuest::to_guest).collect();
         Ok(Digest::of(canonical::cbor(self.question.signals_mut())?))
+    }
+
+    fn take_values(&mut self, taking: &mut Taking<'_>) -> Result<(), EncodeError> {
+        for (list, facts) in self.question.fact_lists_mut() {
+            for (index, fact) in facts.iter_mut().enumerate() {
+                if let Ok(value) = &fact.value
+                    && taking.takes(list, index, value)?
+                {
+                    // What stands here until the reference does.
+                    let (reason, message) = (facts::UnavailableReason::NotRecorded, String::new());
+                    fact.value = Err(facts::Unavailable { reason, message });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn facts(&self) -> u32 {

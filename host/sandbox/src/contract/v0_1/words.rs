@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::exports::ripcord::policy::{approval, planner, trigger, verification};
 use super::bindings::ripcord::policy::{facts, types};
+use crate::values::FactList;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -47,6 +48,15 @@ impl Question {
             Self::Planner(input) => &mut input.facts,
             Self::Approval(input) => &mut input.facts,
             Self::Verification(input) => &mut input.facts,
+        }
+    }
+
+    pub(super) fn fact_lists_mut(&mut self) -> Vec<(FactList, &mut Vec<facts::Fact>)> {
+        match self {
+            Self::Verification(input) => {
+                vec![(FactList::Facts, &mut input.facts), (FactList::Before, &mut input.before)]
+            }
+            other => vec![(FactList::Facts, other.facts_mut())],
         }
     }
 
