@@ -10,6 +10,7 @@ use ripcord_core::fact::{Fact, Outcome, STORED_ALONE_BYTES_MIN, Value};
 use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
 use ripcord_core::retention::Class;
+use ripcord_core::service::Service;
 use ripcord_core::terms::Mode;
 use ripcord_core::time::Millis;
 use ripcord_engine::replay::{self, ReplayReport};
@@ -45,9 +46,10 @@ async fn watched() -> (Lab, Running, ServiceName) {
 
 /// Lets time pass until the triggers were asked once more.
 async fn asked_again(lab: &Lab, host: &Running, service: &ServiceName, after: Millis) {
-    let length = host.state(service).length;
+    let next = |state: &Service| (state.watching.watches.clone(), state.watching.scheduled_at);
+    let before = next(&host.state(service));
     lab.clock.advance(after);
-    host.until("asked again", service, |state| state.length > length && !state.watching.is_due()).await;
+    host.until("asked again", service, |state| next(state) != before && !state.watching.is_due()).await;
 }
 
 fn is_asked(event: &Event) -> bool {
@@ -209,7 +211,8 @@ async fn a_value_that_is_gone_is_pruned_and_one_that_is_damaged_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_stays_for_the_youngest_recording_that_needs_it_and_comes_back_anew() {
     let (lab, host, service) = watched().await;
-    let step = Millis::hours(4);
+    // Twice as long is less than what is remembered.
+    let step = Millis::hours(2);
     let decisions = Class::Decisions.age_default();
     // Never unheard of for long, until the first recordings are old.
     for _ in 0..decisions.0 / step.0 + 2 {
