@@ -167,7 +167,7 @@ impl Metrics for PretendMetrics {
         let value = self.harm().await?;
         // In every other minute it is a large value that is the same for a minute.
         let minute = at.0 / MINUTE;
-        if minute % 2 == 0 {
+        if minute.is_multiple_of(2) {
             let labels = vec![Label::new("description", "x".repeat(STORED_ALONE_BYTES_MIN))];
             return Ok(vec![Sample { labels, value, at: UnixMillis(minute * MINUTE) }]);
         }
