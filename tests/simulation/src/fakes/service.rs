@@ -165,9 +165,9 @@ impl Metrics for PretendMetrics {
 
     async fn instant(&self, _: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
         let value = self.harm().await?;
-        // In every other minute it is a large value that is the same for a minute.
+        // In one minute of eight it is a large value that is the same all the while.
         let minute = at.0 / MINUTE;
-        if minute.is_multiple_of(2) {
+        if minute.is_multiple_of(8) {
             let labels = vec![Label::new("description", "x".repeat(STORED_ALONE_BYTES_MIN))];
             return Ok(vec![Sample { labels, value, at: UnixMillis(minute * MINUTE) }]);
         }
