@@ -1,7 +1,8 @@
 //! Which values of facts a service has stored lately: the same one again is referred to instead of being stored again.
 //!
 //! A reference must lead somewhere. So whoever refers to a value carries it along in the same batch, until the driver has written a batch that refers
-//! to it: only then it is enough to name it. What is remembered ends with the process; then a value is stored once more.
+//! to it: only then it is enough to name it. A power cut that takes a value takes all that was written after it, too. What is remembered ends with the
+//! process; then a value is stored once more.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
