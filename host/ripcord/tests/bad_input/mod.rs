@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod configuration;
+mod data_folder;
 #[cfg(target_os = "linux")]
 mod disk;
 mod doors;
