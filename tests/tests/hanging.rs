@@ -17,8 +17,14 @@ fn hangs(lab: &Lab, calls: &[&str]) {
 
 /// A service that does harm, whose plan waits for two people.
 async fn planned() -> (Lab, Running, ServiceName) {
+    planned_while(&[]).await
+}
+
+/// The same where these calls never come back from the beginning: what can be done ahead is, and may be done before there is a plan.
+async fn planned_while(hanging: &[&str]) -> (Lab, Running, ServiceName) {
     let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted())).await;
     let service = lab.service();
+    hangs(&lab, hanging);
     host.alert(&lab, &service, "a").await.unwrap();
     host.waiting_plan(&service).await;
     (lab, host, service)
@@ -110,8 +116,7 @@ async fn a_draft_that_never_comes_back_asks_a_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_artefact_that_never_arrives_leads_down_the_ladder_and_then_to_a_person() {
-    let (lab, host, service) = planned().await;
-    hangs(&lab, &["fetch"]);
+    let (lab, host, service) = planned_while(&["fetch"]).await;
     granted(&host, &service).await;
     let second = |state: &Service| matches!(phase(state), Some(Phase::Acting(acting)) if acting.rung == 1);
     in_time("the next rung", &lab, &host, second).await;

@@ -14,14 +14,14 @@ const VOUCHED: Option<Kept> = Some(Kept { signals: 0, incidents: 0, shifts: 0 })
 table! {
     /// Whoever reads the folder reads captured requests; whoever writes it changes what is on record.
     data_that_others_may_use {
-        world: World::new().with("{MODEL}", "127.0.0.1:9").with_good_version(),
+        world: World::new().with_model().with_good_version(),
         does: async |world| {
             let mode = |name: &str, mode| {
                 let path = world.path().join(name);
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
             };
             mode("ripcord-data", 0o750);
-            let mut shown = world.cli(&["serve"]).and(world.cli(&["status"])).and(world.cli(&["adopt", "fraud-api", "1.3.1", "--reason", "well"]));
+            let mut shown = world.cli(&["serve"]).and(world.cli(&["status"])).and(world.cli(&["pause", "fraud-api", "--reason", "wait"]));
             mode("ripcord-data", 0o700);
             mode(STORE, 0o644);
             shown = shown.and(world.cli(&["serve"])).and(world.cli(&["status"]));
@@ -34,12 +34,12 @@ table! {
 
     /// The disk was replaced, or the folder was emptied: a host without its holds must not act, until someone says that they are lost.
     store_that_is_gone {
-        world: World::new().with("{MODEL}", "127.0.0.1:9").with_good_version(),
+        world: World::new().with_model().with_good_version(),
         does: async |world| {
             for file in store_files(world) {
                 std::fs::remove_file(file).unwrap();
             }
-            let refused = world.cli(&["serve"]).and(world.cli(&["status"])).and(world.cli(&["adopt", "fraud-api", "1.3.1", "--reason", "well"]));
+            let refused = world.cli(&["serve"]).and(world.cli(&["status"])).and(world.cli(&["pause", "fraud-api", "--reason", "wait"]));
             let begun = world.cli(&["store", "new", "--reason", "the disk is lost"]);
             let shown = world.olga(&["store", "show"]);
             assert!(shown.stdout.contains("the disk is lost"), "{}", shown.stdout);
@@ -50,12 +50,12 @@ table! {
 
     /// Someone put a backup in the place of the store: what was shifted since is unknown to it.
     store_that_is_older {
-        world: World::new().with("{MODEL}", "127.0.0.1:9").with_good_version(),
+        world: World::new().with_model().with_good_version(),
         does: async |world| {
             let backup = world.path().join("backup");
             assert_eq!(world.olga(&["store", "backup", &backup.display().to_string()]).code, 0);
-            let adopted = world.olga(&["adopt", "fraud-api", "1.3.1", "--reason", "well"]);
-            assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+            let paused = world.olga(&["pause", "fraud-api", "--reason", "wait"]);
+            assert_eq!(paused.code, 0, "{}", paused.stderr);
             for file in store_files(world) {
                 std::fs::remove_file(file).unwrap();
             }
