@@ -190,10 +190,12 @@ def too_late(stack: Stack, good: str, bad: str, case) -> dict:
     if text not in needs:
         raise SystemExit(f"{case}: another sentence:\n{page}")
     back(stack, system, "down")
-    stack.ripcord("dismiss" if incident["needs"] else "abort", incident["id"], "--reason", "settled by hand")
     stack.deploy(good)
-    # A reason that a person has answered opens no further incident before someone says so.
+    # First the harm ends: another version is live, so what is still seen of it then would be a new reason.
     stack.until("the harm did not end", lambda: not race.harm(stack))
+    # A plan that nobody has approved may have been withdrawn by then.
+    if (left := stack.service()["incident"]) and left["id"] == incident["id"]:
+        stack.ripcord("dismiss" if left["needs"] else "abort", incident["id"], "--reason", "settled by hand")
     for latch in stack.service()["latches"]:
         stack.ripcord("latch", "lift", SERVICE, latch["trigger"], "--reason", "the next case")
     return {"system": system, "when": when, "asked": needs}
