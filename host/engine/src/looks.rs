@@ -1,7 +1,7 @@
 //! When production was looked at last: what flaps, or is told of again and again, must not become a flood of reads.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ripcord_core::name::ServiceName;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -32,7 +32,7 @@ pub(crate) struct Looks(Mutex<BTreeMap<ServiceName, Last>>);
 impl Looks {
     /// How long the next look of `service` is away at `now`. Each signal that asks for one gets one, and no more.
     pub(crate) fn pause(&self, service: &ServiceName, pace: Pace, now: Millis) -> Millis {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(service) {
+        match self.all().get(service) {
             None if pace.holds || pace.asked_at.is_some() => Millis(0),
             None => pace.every,
             Some(last) if last.asked_at < pace.asked_at => Millis(0),
@@ -43,7 +43,11 @@ impl Looks {
     /// It was looked at.
     pub(crate) fn looked(&self, service: &ServiceName, pace: Pace, now: Millis) {
         let last = Last { at: now, asked_at: pace.asked_at };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), last);
+        self.all().insert(service.clone(), last);
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Last>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -137,8 +137,7 @@ impl Service {
     /// each time. A name that has never left the version tells nothing: a rollback to a fallback has no version to move it to.
     fn judge_holds(&mut self, before: &Production) {
         let now = self.production.clone();
-        let moving_from: BTreeSet<VersionName> =
-            self.promotion.iter().flat_map(|pending| &pending.expecting).flatten().cloned().collect();
+        let moving_from = self.moving_from();
         let mut broken: Vec<(VersionName, IncidentId, Back)> = Vec::new();
         for (version, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
             // A name that could not be read before the shift may be where it was then, and is about to be moved away.
@@ -192,13 +191,12 @@ impl Service {
         if self.production.serves(version) {
             return Some(Back::Live);
         }
-        let moves = self
-            .promotion
-            .iter()
-            .flat_map(|pending| &pending.expecting)
-            .flatten()
-            .any(|from| from == version);
-        (hold.named && !moves).then_some(Back::Named)
+        (hold.named && !self.moving_from().contains(version)).then_some(Back::Named)
+    }
+
+    /// Versions that the registry's production name is about to be moved away from.
+    fn moving_from(&self) -> BTreeSet<VersionName> {
+        self.promotion.iter().flat_map(|pending| &pending.expecting).flatten().cloned().collect()
     }
 
     /// Where only the name came back, what is live is well: the plan is to stay there, and the name follows it. Where nobody knows what that is,
