@@ -73,7 +73,7 @@ def alert(stack: Stack, status="firing", name="DeclinedGoodCustomers", began=Non
 
 def harm(stack: Stack) -> bool:
     """Whether Prometheus has seen enough of it for the trigger, for long enough."""
-    over = 'sum(rate(fraud_feedback_total{result="false_positive"}[3s])) / sum(rate(fraud_feedback_total[3s])) > 0.1'
+    over = 'sum(rate(fraud_feedback_total{result="false_positive"}[3s])) / sum(rate(fraud_feedback_total[3s])) > 0.05'
     query = urllib.parse.urlencode({"query": f"count_over_time(({over})[2s:1s]) >= 2"})
     with urllib.request.urlopen(f"{stack.url('prometheus')}/api/v1/query?{query}", timeout=5) as answer:
         return bool(json.load(answer)["data"]["result"])
