@@ -1,14 +1,18 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ripcord_adapters::Secret;
 use ripcord_core::event::Happened;
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
-use crate::output::{Color, Form};
+use crate::output::{Color, Exit, Failure, Form};
+
+const CONFIG_FILE: &str = "ripcord.toml";
+const TOKEN_VARIABLE: &str = "RIPCORD_TOKEN";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -33,9 +37,15 @@ pub struct Cli {
 /// What holds for every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "ripcord.toml", env = "RIPCORD_CONFIG")]
-    pub config: PathBuf,
+    /// The configuration file; `ripcord.toml` in this folder if left out
+    #[arg(long, global = true, value_name = "FILE", env = "RIPCORD_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Ask the host at this address; no configuration is read
+    #[arg(long, global = true, value_name = "URL", env = "RIPCORD_HOST")]
+    pub host: Option<String>,
+    /// Ask the host of this context; the current one is asked where there is no configuration
+    #[arg(long, global = true, value_name = "NAME", env = "RIPCORD_CONTEXT", conflicts_with = "host")]
+    pub context: Option<String>,
     /// Print one JSON document on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -51,6 +61,23 @@ impl Global {
     /// In which form the command answers.
     pub fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
+    }
+
+    /// Where the configuration is.
+    pub fn config_file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(CONFIG_FILE))
+    }
+
+    /// The person's token, where one is given.
+    ///
+    /// # Errors
+    /// It cannot be read, or others may read it.
+    pub fn token(&self) -> Result<Option<Secret>, Failure> {
+        let token = match &self.token_file {
+            Some(path) => Some(Secret::from_file(path)),
+            None => std::env::var_os(TOKEN_VARIABLE).map(|_| Secret::from_env(TOKEN_VARIABLE)),
+        };
+        token.transpose().map_err(|error| Failure::of(Exit::Usage, error))
     }
 }
 
@@ -137,6 +164,11 @@ pub enum Command {
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Remember a host and your token for it, so that its commands work from any machine
+    Login(LoginArgs),
+    /// Hosts that you logged in at
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Validate and compile one component within limits, for the `ripcord` whose socket is standard input
     #[command(hide = true)]
     ExaminePolicy,
@@ -159,6 +191,34 @@ pub struct DemoArgs {
     /// Work in this folder and leave it there; it must be empty or absent
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// `ripcord login`. The token comes from `--token-file`, `RIPCORD_TOKEN`, standard input, or is typed unseen.
+#[derive(Debug, Clone, Args)]
+pub struct LoginArgs {
+    /// The host's address, such as `https://ripcord.example`
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// What to call it; the machine's name if left out
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// `ripcord context`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ContextCommand {
+    /// List them; the current one has a star
+    List,
+    /// Make one the current one
+    Use {
+        /// Which
+        name: String,
+    },
+    /// Forget one, and its token
+    Remove {
+        /// Which
+        name: String,
+    },
 }
 
 /// `ripcord serve`.

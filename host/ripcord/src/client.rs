@@ -1,6 +1,7 @@
 //! A host, as people ask it: one that runs and is reached over HTTP, or one that this process runs for a single command.
 
 pub(crate) mod asked;
+pub(crate) mod contexts;
 mod questions;
 
 use std::time::Duration;
@@ -100,7 +101,9 @@ impl From<ClientError> for Failure {
         let (exit, help) = match &error {
             ClientError::Unreachable { .. } => (
                 Exit::Failed,
-                Some("start it with `ripcord serve`, or correct `public-url` in the configuration"),
+                Some(
+                    "start it with `ripcord serve`, or correct its address: `public-url` in the configuration, `--host`, or `ripcord login`",
+                ),
             ),
             ClientError::Broken { .. } => {
                 (Exit::Failed, Some("look with `ripcord status` before you ask again"))
@@ -109,9 +112,15 @@ impl From<ClientError> for Failure {
                 Exit::Failed,
                 Some("nothing was signed; ask on the host's own machine, and find out who answers there"),
             ),
-            ClientError::NotAHost { .. } => (Exit::Usage, Some("correct `public-url` in the configuration")),
+            ClientError::NotAHost { .. } => (
+                Exit::Usage,
+                Some("correct its address: `public-url` in the configuration, `--host`, or `ripcord login`"),
+            ),
             ClientError::Refused(problem) => match problem.status {
-                401 => (Exit::Refused, Some("set `RIPCORD_TOKEN` or give `--token-file` with your token")),
+                401 => (
+                    Exit::Refused,
+                    Some("set `RIPCORD_TOKEN` or give `--token-file` with your token, or `ripcord login`"),
+                ),
                 403 => (Exit::Refused, None),
                 400 | 404 => (Exit::Usage, None),
                 _ => (Exit::Failed, None),
@@ -133,7 +142,7 @@ impl Client {
     pub fn remote(url: &str, token: Option<String>) -> Result<Self, Failure> {
         let not_an_address = || {
             Failure::usage(format!(
-                "`public-url` is `{url}`, which is not an address as `http://127.0.0.1:8787`"
+                "`{url}` is not the address of a host, such as `https://ripcord.example` or `http://127.0.0.1:8787`"
             ))
         };
         let mut base = Url::parse(url).map_err(|_| not_an_address())?;

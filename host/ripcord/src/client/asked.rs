@@ -6,7 +6,7 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::plan::{PLAN_FORMAT, Plan};
 use ripcord_engine::view::IncidentView;
 
-use crate::http::wire::{Done, DoneOne, IncidentListLine, IncidentState, PlanView, ServiceView};
+use crate::http::wire::{Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView};
 
 /// An answer about something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum NotWhatWasAsked {
         claimed: Digest,
     },
     /// A plan of another installation.
-    #[error("the plan is of the installation `{got}`, and the store on this machine is of `{own}`")]
+    #[error("the plan is of the installation `{got}`, and the store on this machine, or your login, is of `{own}`")]
     Installation {
         /// Of the store on this machine.
         own: Digest,
@@ -150,6 +150,18 @@ pub(super) fn lines(
         of_service(&line.id, &line.service)?;
     }
     Ok(lines)
+}
+
+pub(super) fn of_each<T>(
+    of: OfEach<T>,
+    asked: Option<&ServiceName>,
+    service_of: impl Fn(&T) -> &ServiceName,
+) -> Checked<OfEach<T>> {
+    let all = of.lines.iter().map(service_of).chain(of.damaged.keys());
+    for got in all {
+        service(got, asked.unwrap_or(got))?;
+    }
+    Ok(of)
 }
 
 pub(super) fn done_to_incident(done: Done, asked: &IncidentId) -> Checked<Done> {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
-    Done, DoneOne, IncidentListLine, IncidentState, PlanView, ServiceView, UnroutedSignal,
+    Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetAsideAlert,
+    UnroutedSignal, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -34,6 +35,11 @@ impl Client {
     /// Of this and all below: see [`ClientError`].
     pub async fn greet(&self) -> Answer<()> {
         self.get::<Value>("services").await.map(drop)
+    }
+
+    /// Who the token is, and which installation answers.
+    pub async fn whoami(&self) -> Answer<WhoAmI> {
+        self.get("whoami").await
     }
 
     /// A service.
@@ -92,8 +98,20 @@ impl Client {
     }
 
     /// Signals that no route took.
-    pub async fn unrouted(&self) -> Answer<Vec<UnroutedSignal>> {
-        self.get("signals/unrouted").await
+    pub async fn unrouted(&self, limit: u32) -> Answer<Vec<UnroutedSignal>> {
+        self.get(&format!("signals/unrouted?limit={limit}")).await
+    }
+
+    /// Alerts that are set aside.
+    pub async fn set_aside(&self, service: Option<&ServiceName>) -> Answer<OfEach<SetAsideAlert>> {
+        let of = self.get(&format!("signals/set-aside{}", only(service))).await?;
+        self.held_against(asked::of_each(of, service, |alert: &SetAsideAlert| &alert.service))
+    }
+
+    /// Holds.
+    pub async fn holds(&self, service: Option<&ServiceName>) -> Answer<OfEach<HoldOf>> {
+        let of = self.get(&format!("holds{}", only(service))).await?;
+        self.held_against(asked::of_each(of, service, |hold: &HoldOf| &hold.service))
     }
 
     /// Orders something of a service; `what` is the rest of the address.
@@ -128,6 +146,10 @@ impl Client {
         let each = self.post(what, body).await?;
         self.held_against(asked::done_to_all(each, known))
     }
+}
+
+fn only(service: Option<&ServiceName>) -> String {
+    service.map(|service| format!("?service={service}")).unwrap_or_default()
 }
 
 /// What was answered before, or a version, may hold what has a meaning in an address.

@@ -9,7 +9,6 @@ use super::reach::Reach;
 use super::{Outcome, incidents, reason};
 use crate::cli::{Global, VoteArgs};
 use crate::client::Client;
-use crate::config::Config;
 use crate::http::wire::{Done, PlanView, VoteBody};
 use crate::key::Key;
 use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Text, plan, prompt, text};
@@ -32,8 +31,7 @@ impl Word {
 
 pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcome {
     let reach = Reach::new(global)?;
-    let signer =
-        args.key.as_ref().map(|path| Signer::new(&reach.config, args, Key::read(path)?)).transpose()?;
+    let signer = args.key.as_ref().map(|path| Signer::new(&reach, args, Key::read(path)?)).transpose()?;
     let host = reach.host().await?;
     let outcome = async {
         let view = fetch(&reach, host.client(), &args.incident).await?;
@@ -105,13 +103,14 @@ struct Signer {
 }
 
 impl Signer {
-    /// The person is named, or is the one whose public key the configuration has.
-    fn new(config: &Config, args: &VoteArgs, key: Key) -> Result<Self, Failure> {
-        let person = match &args.person {
-            Some(name) => PersonName::new(name).map_err(|error| Failure::of(Exit::Usage, error))?,
-            None => {
+    /// The person is named, is who logged in, or is the one whose public key the configuration has.
+    fn new(reach: &Reach, args: &VoteArgs, key: Key) -> Result<Self, Failure> {
+        let person = match (&args.person, reach.logged_in_as()) {
+            (Some(name), _) => PersonName::new(name).map_err(|error| Failure::of(Exit::Usage, error))?,
+            (None, Some(person)) => person.clone(),
+            (None, None) => {
                 let public = key.public_bytes();
-                let owner = config.people.iter().find(|person| person.public_key == Some(public));
+                let owner = reach.here()?.people.iter().find(|person| person.public_key == Some(public));
                 owner.map(|person| person.name.clone()).ok_or_else(|| {
                     Failure::usage("the configuration has nobody with this key").help(format!(
                         "add `public-key = \"{}\"` below `[people.NAME]`, or give `--person`",

@@ -1,39 +1,31 @@
 //! `ripcord hold list`.
 
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::Service;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::states::{Damaged, read_all};
 use super::{Outcome, Reach};
 use crate::cli::Global;
-use crate::http::wire::HoldLine;
+use crate::http::across::holds_of;
+use crate::http::wire::HoldOf;
 use crate::output::style::{BAD, STRONG};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 use crate::output::{Page, Text, text};
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    service: ServiceName,
-    #[serde(flatten)]
-    hold: HoldLine,
-}
-
 pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
+    if let Some(host) = reach.far()? {
+        let told = host.holds(service).await?;
+        return Ok(listed(&told.lines, &Damaged::told(told.damaged)));
+    }
     let (states, damaged) = Damaged::apart(read_all(&reach, service).await?);
-    let of = |state: &Service| {
-        let name = state.name.clone();
-        HoldLine::all(state).into_iter().map(move |hold| Line { service: name.clone(), hold })
-    };
-    Ok(listed(&states.iter().flat_map(of).collect::<Vec<_>>(), &damaged))
+    Ok(listed(&states.iter().flat_map(holds_of).collect::<Vec<_>>(), &damaged))
 }
 
-fn listed(lines: &[Line], damaged: &Damaged) -> Page {
+fn listed(lines: &[HoldOf], damaged: &Damaged) -> Page {
     let mut table = Table::new(["service", "version", "state", "since", "condemned by"]);
-    for Line { service, hold } in lines {
+    for HoldOf { service, hold } in lines {
         let style = if hold.state == "broken" { BAD } else { STRONG };
         table.row([
             service.into(),
@@ -57,7 +49,7 @@ mod tests {
     fn nothing_that_others_wrote_gets_out_of_its_place() {
         let lines =
             json!([{ "service": "s", "version": "1", "incident": "s:1", "since": "1", "state": "stands" }]);
-        let lines: Vec<Line> = serde_json::from_value(lines).expect("lines");
+        let lines: Vec<HoldOf> = serde_json::from_value(lines).expect("lines");
         for (name, text) in hostile::table() {
             let (lines, spoilt) = hostile::spoilt(&lines, &text);
             assert!(spoilt > 0, "{name}");

@@ -15,7 +15,7 @@ use crate::output::{Exit, Failure, Page, Paragraph, incident, plan as plan_page}
 
 pub(super) async fn list(global: &Global, service: Option<&ServiceName>, limit: u32) -> Outcome {
     let reach = Reach::new(global)?;
-    if let Some(host) = reach.elsewhere().await {
+    if let Some(host) = reach.elsewhere().await? {
         return Ok(listed(&host.incidents(service, limit).await?));
     }
     let lines = ripcord_engine::incidents(&reach.store()?, service, limit).await;
@@ -91,7 +91,7 @@ pub(super) async fn checked(reach: &Reach, view: PlanView, id: &IncidentId) -> R
 }
 
 async fn read(reach: &Reach, id: &IncidentId) -> Result<IncidentView, Failure> {
-    if let Some(host) = reach.elsewhere().await {
+    if let Some(host) = reach.elsewhere().await? {
         return Ok(host.incident(id).await?);
     }
     view::incident(&reach.store()?, id).await.map_err(|error| match error {

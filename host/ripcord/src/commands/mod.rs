@@ -2,6 +2,7 @@
 
 pub(crate) mod approval;
 pub mod check;
+mod contexts;
 mod holds;
 mod incidents;
 pub mod init;
@@ -89,6 +90,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Demo(args) => crate::demo::demo(global, &args).await,
         #[cfg(feature = "demo")]
         Command::ExampleFraud(command) => example(command.run()).await,
+        Command::Login(args) => contexts::login(global, &args).await,
+        Command::Context(command) => contexts::run(&command),
         Command::Init => init_here(global).await,
         Command::Serve(args) => serve_host(global, args.log).await,
         Command::Check(args) => check_host(global, args).await,
@@ -137,13 +140,15 @@ async fn serve_host(global: &Global, log: LogFormat) -> Outcome {
         LogFormat::Text => telemetry::LogFormat::Text,
         LogFormat::Json => telemetry::LogFormat::Json,
     });
-    let options = serve::ServeOptions { config: global.config.clone() };
+    of_this_machine(global, "serve")?;
+    let options = serve::ServeOptions { config: global.config_file().to_owned() };
     serve::serve(&options).await.map_err(reach::host_failure)?;
     Ok(Page::done("", &serde_json::json!({ "stopped": true })))
 }
 
 async fn init_here(global: &Global) -> Outcome {
-    let folder = global.config.parent().filter(|folder| !folder.as_os_str().is_empty());
+    of_this_machine(global, "init")?;
+    let folder = global.config_file().parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(std::path::Path::new(".")).to_owned();
     let options = init::InitOptions { folder, places: init::Places::default() };
     let done = init::init(&options).await.map_err(|error| Failure::of(Exit::Usage, error))?;
@@ -152,8 +157,9 @@ async fn init_here(global: &Global) -> Outcome {
 }
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
+    of_this_machine(global, "check")?;
     let scope = if args.offline { check::Scope::Files } else { check::Scope::Everything };
-    let options = check::CheckOptions { config: global.config.clone(), alert: args.alert, scope };
+    let options = check::CheckOptions { config: global.config_file().to_owned(), alert: args.alert, scope };
     let report = check::check(&options).await;
     let exit = match report.exit_code() {
         0 => Exit::Done,
@@ -161,6 +167,17 @@ async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
         _ => Exit::Usage,
     };
     Ok(Page::new(exit, report.text(), &report))
+}
+
+/// Refuses a command about this machine's own files that names another host: who gives an address means that host.
+fn of_this_machine(global: &Global, command: &str) -> Result<(), Failure> {
+    if global.host.is_none() && global.context.is_none() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "`ripcord {command}` is about the files of this machine, not about a host elsewhere"
+    ))
+    .help("leave out `--host` and `--context`, or unset `RIPCORD_HOST` and `RIPCORD_CONTEXT`"))
 }
 
 /// The example stands for somebody else's program: it prints for itself.

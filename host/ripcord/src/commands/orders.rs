@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{AboutIncident, AboutServices, Global};
+use crate::client::Live;
 use crate::http::wire::{AdoptBody, AnswerBody, DoneOne, LiftBody, ReasonBody};
 use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
@@ -91,7 +92,10 @@ pub(super) async fn stop_or_go(global: &Global, verb: &str, args: &AboutServices
     }
     let reach = Reach::new(global)?;
     let host = reach.host().await?;
-    let known: Vec<_> = reach.config.services.iter().map(|service| service.name.clone()).collect();
+    let known: Vec<_> = match reach.far()? {
+        Some(host) => host.services(&[], Live::Skipped).await?.into_iter().map(|view| view.name).collect(),
+        None => reach.here()?.services.iter().map(|service| service.name.clone()).collect(),
+    };
     let answer = host.client().order_of_all(&known, verb, &body).await;
     host.leave(None, &reach.progress).await?;
     Ok(all(&answer?))

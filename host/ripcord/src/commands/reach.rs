@@ -3,30 +3,77 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ripcord_adapters::Secret;
 use ripcord_core::digest::Digest;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{PersonName, ServiceName};
 use ripcord_core::service::{Phase, Service};
 use ripcord_ports::Store as _;
 use ripcord_store::SqliteStore;
 
 use super::serve::{Running, ServeError};
 use crate::cli::Global;
+use crate::client::contexts::{Context, Contexts};
 use crate::client::{Client, ClientError, is_this_machine};
 use crate::config::{Config, LoadError};
 use crate::output::style::{WARN, paint};
 use crate::output::{Color, Exit, Failure, Form, Progress, tell, text};
 use crate::wiring::{STORE_FILE, WireError, check_data};
 
-/// A configuration, and the ways to what it describes.
+/// The ways to what a command is about.
 #[derive(Debug)]
 pub(crate) struct Reach {
-    pub(crate) config: Config,
+    place: Place,
     token: Option<String>,
     pub(crate) progress: Progress,
     form: Form,
     color: Color,
     warned: AtomicBool,
+}
+
+/// Where what a command is about lies.
+#[derive(Debug)]
+enum Place {
+    /// A configuration here describes it.
+    Here(Box<Config>),
+    /// A host that is known by its address alone.
+    Far(Far),
+}
+
+/// A host elsewhere.
+#[derive(Debug)]
+struct Far {
+    url: String,
+    /// Who the person is there, and which installation it was when they logged in.
+    login: Option<(PersonName, Digest)>,
+}
+
+impl Far {
+    fn of(context: &Context) -> Self {
+        Self { url: context.host.clone(), login: Some((context.person.clone(), context.installation)) }
+    }
+}
+
+impl Place {
+    /// What was named: an address, a context, a configuration. Else the configuration in this folder, else the current context.
+    fn find(global: &Global) -> Result<(Self, Option<String>), Failure> {
+        let far = |context: &Context| (Self::Far(Far::of(context)), Some(context.token().to_owned()));
+        if let Some(url) = &global.host {
+            let contexts = Contexts::load()?;
+            return Ok(match contexts.at(url) {
+                Some(context) => far(context),
+                None => (Self::Far(Far { url: url.clone(), login: None }), None),
+            });
+        }
+        if let Some(name) = &global.context {
+            return Contexts::load()?.named(name).map(far);
+        }
+        if global.config.is_none() && !global.config_file().exists() {
+            if let Some(context) = Contexts::load()?.current()? {
+                return Ok(far(context));
+            }
+        }
+        let config = Config::load(global.config_file()).map_err(configuration_failure)?;
+        Ok((Self::Here(Box::new(config)), None))
+    }
 }
 
 /// A host that takes orders.
@@ -38,19 +85,14 @@ pub(crate) struct Host {
 }
 
 impl Reach {
-    /// Reads the configuration and the person's token.
+    /// Reads the configuration or the context, and the person's token.
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let config = Config::load(&global.config).map_err(configuration_failure)?;
-        let token = match &global.token_file {
-            Some(path) => Some(Secret::from_file(path)),
-            None => std::env::var_os("RIPCORD_TOKEN").map(|_| Secret::from_env("RIPCORD_TOKEN")),
-        };
-        let token = token.transpose().map_err(|error| Failure::of(Exit::Usage, error))?;
-        let token = token.map(|token| token.expose().to_owned());
+        let given = global.token()?.map(|token| token.expose().to_owned());
+        let (place, own) = Place::find(global)?;
         let (form, color) = (global.form(), global.color);
         Ok(Self {
-            config,
-            token,
+            place,
+            token: given.or(own),
             progress: Progress::new(form, color),
             form,
             color,
@@ -58,13 +100,36 @@ impl Reach {
         })
     }
 
-    pub(crate) fn store_path(&self) -> PathBuf {
-        self.config.host.data.join(STORE_FILE)
+    /// The configuration.
+    ///
+    /// # Errors
+    /// The command is about a host elsewhere, and needs what lies beside that host.
+    pub(crate) fn here(&self) -> Result<&Config, Failure> {
+        match &self.place {
+            Place::Here(config) => Ok(config),
+            Place::Far(far) => {
+                let what =
+                    format!("this reads files of the host at `{}`, which are not on this machine", far.url);
+                Err(Failure::usage(what).help("run it on the host's machine, with its configuration"))
+            }
+        }
+    }
+
+    /// Who the person is at a host elsewhere, as they logged in.
+    pub(crate) fn logged_in_as(&self) -> Option<&PersonName> {
+        match &self.place {
+            Place::Here(_) => None,
+            Place::Far(far) => far.login.as_ref().map(|(person, _)| person),
+        }
+    }
+
+    pub(crate) fn store_path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.here()?.host.data.join(STORE_FILE))
     }
 
     /// The store; none where no host was ever started here. One that was here and is gone is a failure.
     pub(crate) fn store_if_any(&self) -> Result<Option<SqliteStore>, Failure> {
-        let path = self.store_path();
+        let path = self.store_path()?;
         if !path.exists() && !ripcord_store::was_here(&path) {
             return Ok(None);
         }
@@ -73,17 +138,20 @@ impl Reach {
 
     /// The store, for reading beside a host that may run.
     pub(crate) fn store(&self) -> Result<SqliteStore, Failure> {
-        let path = self.store_path();
+        let path = self.store_path()?;
         if !path.exists() && !ripcord_store::was_here(&path) {
             return Err(Failure::usage(format!("there is no store at `{}`", path.display()))
                 .help("`ripcord serve` or `ripcord pull` makes one; check `data` below `[host]`"));
         }
-        check_data(&self.config.host.data).map_err(|open| Failure::of(Exit::Usage, open))?;
+        check_data(&self.here()?.host.data).map_err(|open| Failure::of(Exit::Usage, open))?;
         SqliteStore::open_read_only(&path).map_err(|error| Failure::of(Exit::Failed, error))
     }
 
-    /// Which installation the store on this machine is of, if there is one.
+    /// Which installation is meant: that of the store on this machine, or the one that the person logged in at.
     pub(crate) async fn installation(&self) -> Result<Option<Digest>, Failure> {
+        if let Place::Far(far) = &self.place {
+            return Ok(far.login.as_ref().map(|(_, installation)| *installation));
+        }
         let Some(store) = self.store_if_any()? else { return Ok(None) };
         let installation = store.installation().await.map_err(|error| Failure::of(Exit::Failed, error))?;
         Ok(Some(installation))
@@ -91,7 +159,7 @@ impl Reach {
 
     /// Who may answer at the host's address. Told once where the token can be read on the way.
     fn remote(&self) -> Result<Client, Failure> {
-        let url = &self.config.host.public_url;
+        let url = self.url();
         let client = Client::remote(url, self.token.clone())?;
         if client.token_is_exposed() && self.form == Form::Text && !self.warned.swap(true, Ordering::Relaxed)
         {
@@ -114,38 +182,58 @@ impl Reach {
         client.greet().await.is_ok().then_some(client)
     }
 
-    /// The running host, where the store is not on this machine.
-    pub(crate) async fn elsewhere(&self) -> Option<Client> {
-        if self.store_path().exists() { None } else { self.running().await }
+    /// The host's address.
+    fn url(&self) -> &str {
+        match &self.place {
+            Place::Here(config) => &config.host.public_url,
+            Place::Far(far) => &far.url,
+        }
+    }
+
+    /// The host, where it is known by its address alone.
+    pub(crate) fn far(&self) -> Result<Option<Client>, Failure> {
+        match &self.place {
+            Place::Here(_) => Ok(None),
+            Place::Far(_) => self.remote().map(Some),
+        }
+    }
+
+    /// The host to read from, where the store is not on this machine.
+    pub(crate) async fn elsewhere(&self) -> Result<Option<Client>, Failure> {
+        match &self.place {
+            Place::Far(_) => self.far(),
+            Place::Here(_) if self.store_path()?.exists() => Ok(None),
+            Place::Here(_) => Ok(self.running().await),
+        }
     }
 
     /// The running host; if there is none and this is its machine, the engine in this process.
     pub(crate) async fn host(&self) -> Result<Host, Failure> {
-        let url = &self.config.host.public_url;
         let client = self.remote()?;
-        match client.greet().await {
-            Err(error @ ClientError::Unreachable { .. }) if !self.is_its_machine() => Err(error.into()),
-            Err(ClientError::Unreachable { .. }) => {
+        match (client.greet().await, &self.place) {
+            (Err(ClientError::Unreachable { .. }), Place::Here(config)) if is_its_machine(config) => {
+                let url = &config.host.public_url;
                 self.progress
                     .say(format!("no host answers at {url}; running the engine here for this command"));
-                self.local().await
+                self.local(config).await
             }
+            (Err(error @ ClientError::Unreachable { .. }), _) => Err(error.into()),
             // Whether the person may do what they ask is told by what they ask.
             _ => Ok(Host { client, local: None }),
         }
     }
 
-    /// A store here, or an address here, means that no other machine's host is meant.
-    fn is_its_machine(&self) -> bool {
-        let url = reqwest::Url::parse(&self.config.host.public_url);
-        url.is_ok_and(|url| is_this_machine(&url)) || self.store_path().exists()
-    }
-
-    async fn local(&self) -> Result<Host, Failure> {
-        let running = Running::unheard(&self.config).await.map_err(host_failure)?;
+    async fn local(&self, config: &Config) -> Result<Host, Failure> {
+        let running = Running::unheard(config).await.map_err(host_failure)?;
         let client = Client::local(running.router().clone(), self.token.clone());
         Ok(Host { client, local: Some(running) })
     }
+}
+
+/// A store here, or an address here, means that no other machine's host is meant.
+fn is_its_machine(config: &Config) -> bool {
+    let url = reqwest::Url::parse(&config.host.public_url);
+    url.is_ok_and(|url| is_this_machine(&url)) || config.host.data.join(STORE_FILE).exists()
 }
 
 impl Host {

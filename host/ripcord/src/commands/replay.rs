@@ -19,7 +19,7 @@ use crate::wiring;
 pub(super) async fn replay(global: &Global, incident: Option<&IncidentId>) -> Outcome {
     let reach = Reach::new(global)?;
     let store = reach.store()?;
-    let sandbox = wiring::sandbox(&reach.config).map_err(|error| Failure::of(Exit::Failed, error))?;
+    let sandbox = wiring::sandbox(reach.here()?).map_err(|error| Failure::of(Exit::Failed, error))?;
     reach.progress.say("running recorded decisions again");
     let report = replay::replay(&store, &sandbox, incident).await.map_err(|error| match error {
         ReadError::Unknown(_) => Failure::of(Exit::Usage, error),

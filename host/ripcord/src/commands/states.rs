@@ -18,7 +18,7 @@ pub(super) struct Read {
 
 /// The services of the configuration, or the one that is asked for.
 pub(super) fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<ServiceName>, Failure> {
-    let known: Vec<_> = reach.config.services.iter().map(|service| service.name.clone()).collect();
+    let known: Vec<_> = reach.here()?.services.iter().map(|service| service.name.clone()).collect();
     match service {
         None => Ok(known),
         Some(name) if known.contains(name) => Ok(vec![name.clone()]),
@@ -80,6 +80,11 @@ impl Damaged {
         let help = (!self.0.is_empty())
             .then(|| text!("`ripcord store verify` says more; restore the store from a backup"));
         Text::joined(lines.chain(help), "\n")
+    }
+
+    /// As a host tells them.
+    pub(super) const fn told(damaged: BTreeMap<ServiceName, String>) -> Self {
+        Self(damaged)
     }
 
     /// For scripts.

@@ -28,9 +28,20 @@ const UNROUTED_MAX: u32 = 100;
 pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
+    if let Some(host) = reach.far()? {
+        unrouted = host.unrouted(UNROUTED_MAX).await?;
+        let views = match service {
+            Some(name) => vec![host.service(name, Live::Read).await?],
+            None => {
+                let names = host.services(&[], Live::Skipped).await?;
+                if names.len() > LIVE_SERVICES_MAX { names } else { host.services(&[], Live::Read).await? }
+            }
+        };
+        return Ok(page(&views, unrouted.len()));
+    }
     match reach.running().await {
         Some(host) => {
-            unrouted = host.unrouted().await?;
+            unrouted = host.unrouted(UNROUTED_MAX).await?;
             // Of a service that is not in this file the host may know all the same.
             let asked = names(&reach, service)?;
             views = match service {
@@ -43,12 +54,13 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
         }
         None => {
             if let Some(store) = reach.store_if_any()? {
-                let is_configured = |name: &ServiceName| reach.config.service(name.as_str()).is_some();
+                let config = reach.here()?;
+                let is_configured = |name: &ServiceName| config.service(name.as_str()).is_some();
                 let kept = unserved(&store, is_configured, UNROUTED_MAX).await;
                 unrouted = kept.map_err(|error| Failure::of(Exit::Failed, error))?;
             }
             for read in read_all(&reach, service).await? {
-                let Some(configured) = reach.config.service(read.name.as_str()) else { continue };
+                let Some(configured) = reach.here()?.service(read.name.as_str()) else { continue };
                 views.push(match read.state {
                     Ok(state) => view(configured, &state),
                     Err(why) => ServiceView {

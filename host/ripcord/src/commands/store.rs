@@ -39,7 +39,7 @@ fn failed(error: StoreError) -> Failure {
 
 async fn show(reach: &Reach) -> Outcome {
     let store = reach.store()?;
-    let (now, retention) = (SystemClock.now(), &reach.config.host.retention);
+    let (now, retention) = (SystemClock.now(), &reach.here()?.host.retention);
     let before = Class::ALL.map(|class| (class, now - retention.age(class)));
     let sizes = store.sizes(before.into_iter().collect()).await.map_err(failed)?;
     let decisions = store.decisions().await.map_err(failed)?;
@@ -111,14 +111,15 @@ async fn backup(reach: &Reach, folder: &Path) -> Outcome {
     };
     make_private(folder).map_err(|cause| cannot("the folder", cause))?;
     store.backup(folder.join(STORE_FILE)).await.map_err(failed)?;
-    let evidence = reach.config.host.data.join("evidence");
+    let data = &reach.here()?.host.data;
+    let evidence = data.join("evidence");
     let objects = copy_evidence(&evidence, &folder.join("evidence"))
         .map_err(|cause| cannot("the evidence in", cause))?;
     let text = text!(
         "copied the store and {} pieces of evidence to `{}`\nto restore it: stop the host, put these files into `{}`, then `ripcord store accept --reason TEXT` if it is older than what was there",
         objects,
         folder.display(),
-        reach.config.host.data.display()
+        data.display()
     );
     Ok(Page::done(text, &json!({ "folder": folder, "evidence": objects })))
 }
@@ -156,7 +157,7 @@ fn copy_evidence(from: &Path, to: &Path) -> std::io::Result<u64> {
 
 async fn check(reach: &Reach, service: Option<ServiceName>, rebuild: bool) -> Outcome {
     let store =
-        if rebuild { SqliteStore::open(reach.store_path()).map_err(failed)? } else { reach.store()? };
+        if rebuild { SqliteStore::open(reach.store_path()?).map_err(failed)? } else { reach.store()? };
     let services = match service {
         Some(service) => vec![service],
         None => store.services().await.map_err(failed)?,
@@ -236,9 +237,9 @@ fn summary(verified: &Verified) -> serde_json::Value {
 }
 
 async fn begin_anew(reach: &Reach, why: &str) -> Outcome {
-    crate::wiring::open_data(&reach.config.host.data, "")
+    crate::wiring::open_data(&reach.here()?.host.data, "")
         .map_err(|error| Failure::of(Exit::Failed, error))?;
-    let path = reach.store_path();
+    let path = reach.store_path()?;
     let aside = SqliteStore::begin_anew(&path, why, SystemClock.now()).await.map_err(failed)?;
     let mut text =
         text!("a new store is at `{}`: it knows no holds, no standings and no history", path.display());
@@ -252,7 +253,7 @@ async fn begin_anew(reach: &Reach, why: &str) -> Outcome {
 }
 
 async fn accept(reach: &Reach, why: &str) -> Outcome {
-    let path = reach.store_path();
+    let path = reach.store_path()?;
     SqliteStore::accept(&path, why, SystemClock.now()).await.map_err(failed)?;
     Ok(Page::done(
         format!("the store at `{}` is the right one from now on", path.display()),

@@ -57,7 +57,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// There is no file.
-    #[error("there is no configuration at `{0}`; `ripcord init` writes one, `--config FILE` names another")]
+    #[error(
+        "there is no configuration at `{0}`; `ripcord init` writes one, `--config FILE` names another, and `ripcord login URL` reaches a host without one"
+    )]
     NotFound(String),
     /// It cannot be read.
     #[error("the configuration `{0}` cannot be read: {1}")]

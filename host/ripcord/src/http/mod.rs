@@ -2,6 +2,7 @@
 //!
 //! A 2xx to a webhook means that its signals are on disk.
 
+pub(crate) mod across;
 mod ask;
 mod backoff;
 mod bodies;
@@ -79,6 +80,7 @@ impl std::fmt::Debug for App {
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     let api = Router::new()
+        .route("/whoami", get(read::whoami))
         .route("/services", get(read::services))
         .route("/services/{service}", get(read::service))
         .route("/services/{service}/pull", post(ask::pull))
@@ -102,7 +104,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/incidents/{id}/keep", post(ask::keep))
         .route("/incidents/{id}/release", post(ask::release))
         .route("/store/prune", post(ask::prune))
+        .route("/holds", get(across::holds))
         .route("/signals/unrouted", get(read::unrouted))
+        .route("/signals/set-aside", get(across::set_aside))
         .layer(middleware::from_fn_with_state(app.clone(), recognise));
     Router::new()
         .route("/hooks/{source}", post(intake::hook))

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::unserved::unserved;
 use super::wire::{
     AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, PlanView, ProbationLine,
-    ServiceView, UnroutedSignal, VersionLine,
+    ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -147,6 +147,18 @@ impl App {
             Err(_) => unknown("the deployer did not answer in time".to_owned()),
         }
     }
+}
+
+/// Who the token is.
+pub(crate) async fn whoami(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<WhoAmI> {
+    let person = app.people.authenticate(&headers)?.person.clone();
+    let installation = app.engine.store().installation().await?;
+    Ok(Json(WhoAmI {
+        person: person.name,
+        roles: person.roles,
+        installation,
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+    }))
 }
 
 /// All services, those included whose journal cannot be read: of them nothing is known but that.

@@ -1,14 +1,16 @@
 //! The bodies of the API, as host and clients exchange them.
 
+use std::collections::BTreeMap;
+
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Happened;
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
-use ripcord_core::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::{Plan, Quorum};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{HoldState, Latch, Service};
-use ripcord_core::signal::Signal;
+use ripcord_core::signal::{Label, Signal};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
@@ -18,6 +20,55 @@ use ripcord_ports::store::{IncidentLine, StoredSignal};
 use serde::{Deserialize, Serialize};
 
 use super::unroutable;
+
+/// Whom a token stands for, and who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// The person's name in the host's configuration.
+    pub person: PersonName,
+    /// What they may do.
+    pub roles: Vec<RoleName>,
+    /// Of the host's store: each plan names it.
+    pub installation: Digest,
+    /// Of the host's program.
+    pub release: String,
+}
+
+/// Something of several services. Of those that are damaged nothing is known, so they are told beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfEach<T> {
+    /// Of all services that could be read.
+    pub lines: Vec<T>,
+    /// Services whose journals cannot be read, and why.
+    pub damaged: BTreeMap<ServiceName, String>,
+}
+
+/// A hold and whose it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HoldOf {
+    /// Of which service.
+    pub service: ServiceName,
+    /// The hold.
+    #[serde(flatten)]
+    pub hold: HoldLine,
+}
+
+/// An alert that is set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAsideAlert {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Triggers that fault on it; none where it is too large for any.
+    pub by: Vec<PolicyName>,
+    /// When it came first.
+    pub first_seen_at: UnixMillis,
+    /// How often it came.
+    pub count: u64,
+    /// Its rule, or what is shown where its content is gone.
+    pub rule: String,
+    /// Its labels, each cut.
+    pub labels: Vec<Label>,
+}
 
 /// How far an incident is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -158,6 +158,32 @@ fn a_plan_of_another_installation_is_not_signed() {
     assert_eq!(liar.asked("POST"), 0);
 }
 
+/// A person who logged in somewhere is shown and signs plans of that installation alone, whoever answers at its address later.
+#[test]
+fn a_plan_of_another_installation_than_at_the_login_is_not_signed() {
+    let me = |installation: &str| json!({ "person": "ada", "roles": ["approver"], "installation": installation.repeat(64), "release": "0.1.0" });
+    let plan = shown(&plan("fraud-api:1", "fraud-api", &"c".repeat(64)));
+    let done = json!({ "incident": "fraud-api:1", "text": "approved" });
+    for (installation, votes) in [("d", 0), ("c", 1)] {
+        let laptop = tempfile::tempdir().expect("a folder");
+        let (liar, address) = Liar::start(&[
+            ("/whoami", me(installation)),
+            ("/plan", plan.clone()),
+            ("/approve", done.clone()),
+        ]);
+        let url = format!("http://{address}");
+        assert_eq!(with_key(laptop.path(), &["login", &url]).code, 0);
+        let ran = with_key(laptop.path(), &["approve", "fraud-api:1", "--yes"]);
+        assert_eq!(liar.asked("POST"), votes, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.contains("the plan is of the installation `cccc"),
+            votes == 0,
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
 /// An answer about something else is no answer, whatever was asked.
 #[test]
 fn an_answer_about_something_else_is_not_believed() {

@@ -6,6 +6,7 @@ mod damaged;
 mod demo;
 mod exit_codes;
 mod hostile;
+mod laptop;
 mod lying;
 mod policy;
 mod pull;

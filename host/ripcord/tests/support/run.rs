@@ -28,9 +28,12 @@ impl Ran {
 pub(crate) fn ripcord(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ripcord"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    for variable in ["RIPCORD_TOKEN", "RIPCORD_CONFIG", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for variable in
+        ["RIPCORD_TOKEN", "RIPCORD_CONFIG", "RIPCORD_HOST", "RIPCORD_CONTEXT", "NO_COLOR", "CLICOLOR_FORCE"]
+    {
         command.env_remove(variable);
     }
+    command.env("XDG_CONFIG_HOME", folder.join("config-of-the-person"));
     command
 }
 

@@ -1,0 +1,127 @@
+//! What is read of all services at once: holds, and alerts that are set aside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use ripcord_core::blob::BlobRef;
+use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
+use ripcord_core::signal::{Label, Signal};
+use ripcord_ports::Store;
+use ripcord_ports::store::StoreError;
+use serde::Deserialize;
+
+use super::App;
+use super::problem::Problem;
+use super::read::query;
+use super::wire::{HoldLine, HoldOf, OfEach, SetAsideAlert};
+
+/// Labels that are set aside may be as large as a payload.
+const SHOWN_CHARS_MAX: usize = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnlyQuery {
+    service: Option<ServiceName>,
+}
+
+impl App {
+    /// The states that are asked for, and the services whose journals cannot be read.
+    fn states(
+        &self,
+        only: Option<&ServiceName>,
+    ) -> Result<(Vec<Arc<Service>>, BTreeMap<ServiceName, String>), Problem> {
+        let aside = self.engine.set_aside().map(|(name, why)| (name.clone(), why.to_string()));
+        let mut damaged: BTreeMap<_, _> = aside.collect();
+        let Some(name) = only else { return Ok((self.engine.services(), damaged)) };
+        damaged.retain(|one, _| one == name);
+        if !damaged.is_empty() {
+            return Ok((Vec::new(), damaged));
+        }
+        Ok((vec![self.state_of(name)?], damaged))
+    }
+}
+
+pub(crate) async fn holds(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<OnlyQuery>, QueryRejection>,
+) -> Result<Json<OfEach<HoldOf>>, Problem> {
+    app.people.authenticate(&headers)?;
+    let (states, damaged) = app.states(query(asked)?.service.as_ref())?;
+    Ok(Json(OfEach { lines: states.iter().flat_map(|state| holds_of(state)).collect(), damaged }))
+}
+
+pub(crate) async fn set_aside(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<OnlyQuery>, QueryRejection>,
+) -> Result<Json<OfEach<SetAsideAlert>>, Problem> {
+    app.people.authenticate(&headers)?;
+    let (states, damaged) = app.states(query(asked)?.service.as_ref())?;
+    let mut lines = Vec::new();
+    for state in states {
+        lines.extend(set_aside_of(app.store.as_ref(), &state).await?);
+    }
+    Ok(Json(OfEach { lines, damaged }))
+}
+
+/// A service's holds.
+pub(crate) fn holds_of(state: &Service) -> Vec<HoldOf> {
+    HoldLine::all(state).into_iter().map(|hold| HoldOf { service: state.name.clone(), hold }).collect()
+}
+
+/// A service's alerts that a trigger faults on, or that are too large for any.
+pub(crate) async fn set_aside_of(
+    store: &dyn Store,
+    state: &Service,
+) -> Result<Vec<SetAsideAlert>, StoreError> {
+    let mut all = Vec::new();
+    for alert in state.watching.alerts.set_aside_of() {
+        let (rule, labels) = match content(store, &alert.content, alert.word.index as usize).await? {
+            Ok(signal) => (cut(&signal.rule), signal.labels.iter().map(short).collect()),
+            Err(instead) => (instead.to_owned(), Vec::new()),
+        };
+        all.push(SetAsideAlert {
+            service: state.name.clone(),
+            by: alert.set_aside_by.iter().cloned().collect(),
+            first_seen_at: alert.word.first_seen_at,
+            count: alert.word.count,
+            rule,
+            labels,
+        });
+    }
+    Ok(all)
+}
+
+/// The alert, or what is shown in its place: content that is gone or damaged hides no other.
+async fn content(
+    store: &dyn Store,
+    group: &BlobRef,
+    index: usize,
+) -> Result<Result<Signal, &'static str>, StoreError> {
+    let content = match store.blob(group).await {
+        Ok(Some(content)) => content,
+        Ok(None) => return Ok(Err("(erased)")),
+        Err(StoreError::Damaged(_)) => return Ok(Err("(damaged)")),
+        Err(error) => return Err(error),
+    };
+    let signals = serde_json::from_slice::<Vec<Signal>>(&content).unwrap_or_default();
+    Ok(signals.into_iter().nth(index).ok_or("(damaged)"))
+}
+
+fn short(label: &Label) -> Label {
+    Label::new(cut(&label.name), cut(&label.value))
+}
+
+fn cut(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,125 @@
+//! A person on another machine than the host's: an address and a token are all that they have.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::run::{Ran, TOKEN, configured, finish, ripcord, run};
+use crate::support::host::Host;
+
+const NOWHERE: &str = "127.0.0.1:9";
+
+/// What a person types into an empty folder, with a home that the folder holds.
+fn with_token(laptop: &Path, arguments: &[&str]) -> Ran {
+    finish(ripcord(laptop, arguments).env("RIPCORD_TOKEN", TOKEN))
+}
+
+fn contexts(laptop: &Path) -> PathBuf {
+    laptop.join("config-of-the-person/ripcord/contexts.toml")
+}
+
+fn token_file(laptop: &Path, token: &str) -> String {
+    let file = laptop.join("token");
+    std::fs::write(&file, format!("{token}\n")).expect("writes");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    file.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_and_a_token_are_enough() {
+    let (home, laptop) = (configured(NOWHERE), tempfile::tempdir().expect("a folder"));
+    let (host, laptop) = (Host::start(home.path()).await, laptop.path());
+    let ask = |arguments: &[&str]| {
+        let ran = with_token(laptop, &[&["--host", &host.url], arguments].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        ran.stdout
+    };
+    assert!(ask(&["status"]).contains("fraud-api  act, production, model fraud"));
+    assert!(ask(&["pause", "--all", "--reason", "moving house"]).contains("fraud-api"));
+    assert!(ask(&["status", "fraud-api"]).contains("by olga"));
+    assert!(ask(&["resume", "fraud-api"]).contains("fraud-api"));
+    assert_eq!(ask(&["incidents", "list"]), "no incidents\n");
+    assert_eq!(ask(&["hold", "list"]), "no holds\n");
+    assert!(ask(&["signals", "unrouted"]).contains("every alert found its service"));
+    assert!(ask(&["signals", "set-aside"]).contains("no alert is set aside"));
+    let unknown = with_token(laptop, &["--host", &host.url, "hold", "list", "other"]);
+    assert_eq!(unknown.code, 2, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there is no service `other`"), "{}", unknown.stderr);
+    let nobody = run(laptop, &["--host", &host.url, "status"]);
+    assert_eq!(nobody.code, 4, "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("ripcord login"), "{}", nobody.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_is_known_from_then_on() {
+    let (home, laptop) = (configured(NOWHERE), tempfile::tempdir().expect("a folder"));
+    let (host, laptop) = (Host::start(home.path()).await, laptop.path());
+    let wrong = run(laptop, &["login", &host.url, "--token-file", &token_file(laptop, "another")]);
+    assert_eq!(wrong.code, 4, "{}", wrong.stderr);
+    assert!(!contexts(laptop).exists(), "what the host refuses is not kept");
+
+    let token = token_file(laptop, TOKEN);
+    let done = run(laptop, &["login", &host.url, "--name", "home", "--token-file", &token]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.contains("you are olga"), "{}", done.stdout);
+    assert!(!format!("{}{}", done.stdout, done.stderr).contains(TOKEN));
+    let mode = contexts(laptop).metadata().expect("a file").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    for arguments in [&["status"][..], &["--host", &host.url, "status"], &["--context", "home", "status"]] {
+        let ran = run(laptop, arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stdout.contains("fraud-api"), "{arguments:?}: {}", ran.stdout);
+    }
+    let list = run(laptop, &["context", "list", "--json"]);
+    assert_eq!(list.json()[0]["person"], "olga");
+    assert!(!list.stdout.contains(TOKEN));
+
+    // The token is for this host and no other.
+    let elsewhere = run(laptop, &["--host", "http://127.0.0.1:9", "status"]);
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.stderr);
+    assert!(elsewhere.stderr.contains("no host answers at `http://127.0.0.1:9/`"), "{}", elsewhere.stderr);
+    // A configuration in the folder goes before the current context.
+    let at_home = run(home.path(), &["status"]);
+    assert_eq!(at_home.code, 0, "{}", at_home.stderr);
+
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(contexts(laptop), open).expect("chmod");
+    let refused = run(laptop, &["status"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("chmod 600"), "{}", refused.stderr);
+    std::fs::set_permissions(contexts(laptop), std::fs::Permissions::from_mode(0o600)).expect("chmod");
+
+    assert_eq!(run(laptop, &["context", "remove", "home"]).code, 0);
+    let forgotten = run(laptop, &["status"]);
+    assert_eq!(forgotten.code, 2, "{}", forgotten.stderr);
+    assert!(forgotten.stderr.contains("ripcord login URL"), "{}", forgotten.stderr);
+    assert!(!std::fs::read_to_string(contexts(laptop)).expect("the file").contains(TOKEN));
+}
+
+/// What the host's machine alone can tell is refused with a sentence, and no other host is meant by chance.
+#[test]
+fn files_of_the_host_are_not_looked_for_here() {
+    let laptop = tempfile::tempdir().expect("a folder");
+    let table: [(&[&str], &str); 7] = [
+        (&["store", "show"], "this reads files of the host at `http://127.0.0.1:9`"),
+        (&["replay", "--all"], "this reads files of the host at `http://127.0.0.1:9`"),
+        (&["serve"], "`ripcord serve` is about the files of this machine"),
+        (&["check"], "`ripcord check` is about the files of this machine"),
+        (&["init"], "`ripcord init` is about the files of this machine"),
+        (&["status", "--context", "home"], "cannot be used with"),
+        (&["status"], "no host answers at"),
+    ];
+    for (arguments, said) in table {
+        let ran = with_token(laptop.path(), &[arguments, &["--host", "http://127.0.0.1:9"]].concat());
+        assert_ne!(ran.code, 0, "{arguments:?}");
+        assert!(ran.stderr.contains(said), "{arguments:?} should say `{said}`: {}", ran.stderr);
+    }
+    let none = with_token(laptop.path(), &["--context", "home", "status"]);
+    assert_eq!(none.code, 2);
+    assert!(none.stderr.contains("there is no context `home`"), "{}", none.stderr);
+    for address in ["nonsense", "ftp://h", ""] {
+        let ran = with_token(laptop.path(), &["--host", address, "status"]);
+        assert_eq!(ran.code, 2, "{address}: {}", ran.stderr);
+        assert!(ran.stderr.contains("is not the address of a host"), "{address}: {}", ran.stderr);
+    }
+}
