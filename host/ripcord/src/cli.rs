@@ -87,8 +87,8 @@ pub enum Command {
     /// Watch a bad model go live and be pulled back, on this machine, in under a minute
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
-    /// Write a commented `ripcord.toml` for what is found here
-    Init,
+    /// Write a commented `ripcord.toml` for what is found here, and look at it as `ripcord check` does
+    Init(InitArgs),
     /// Run the host: take alerts, run incidents
     Serve(ServeArgs),
     /// Check the configuration and everything it names
@@ -191,6 +191,38 @@ pub struct DemoArgs {
     /// Work in this folder and leave it there; it must be empty or absent
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// `ripcord init`. What is named is taken instead of what would be found.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// What to call the service; `MODEL-api` if left out
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<ServiceName>,
+    /// Which model, where a server has several
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// The model server, which speaks the Open Inference Protocol
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Where versions are: a folder, or MLflow's address
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub registry: Option<String>,
+    /// The folder from which the server reads its model
+    #[arg(long, value_name = "FOLDER")]
+    pub model_directory: Option<String>,
+    /// Prometheus
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// Golden data, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub golden: Option<String>,
+    /// The server's request log
+    #[arg(long, value_name = "FILE")]
+    pub request_log: Option<String>,
+    /// Ask for nothing that was not found
+    #[arg(long)]
+    pub no_questions: bool,
 }
 
 /// `ripcord login`. The token comes from `--token-file`, `RIPCORD_TOKEN`, standard input, or is typed unseen.

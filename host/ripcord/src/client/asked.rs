@@ -47,7 +47,9 @@ pub enum NotWhatWasAsked {
         claimed: Digest,
     },
     /// A plan of another installation.
-    #[error("the plan is of the installation `{got}`, and the store on this machine, or your login, is of `{own}`")]
+    #[error(
+        "the plan is of the installation `{got}`, and the store on this machine, or your login, is of `{own}`"
+    )]
     Installation {
         /// Of the store on this machine.
         own: Digest,

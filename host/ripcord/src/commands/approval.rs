@@ -83,16 +83,22 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
     Err(Failure::new(Exit::Refused, "nothing was sent"))
 }
 
-/// A question with yes or no, on standard error: standard output is for the answer of the command.
+/// A question with yes or no.
 pub(crate) async fn ask(color: Color, text: &Text, question: &Text) -> Result<bool, Failure> {
-    prompt(color, &text!("\n{}\n{} [y/N] ", text, question));
+    let answer = ask_for(color, &text!("\n{}\n{} [y/N] ", text, question)).await?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// A line that a person types, on standard error: standard output is for the answer of the command.
+pub(crate) async fn ask_for(color: Color, question: &Text) -> Result<String, Failure> {
+    prompt(color, question);
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     });
     let line = read.await.map_err(|error| Failure::failed("the answer was lost").because(error))?;
     let line = line.map_err(|cause| Failure::failed("the answer cannot be read").because(cause))?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok(line.trim().to_owned())
 }
 
 /// Who signs, and with what.

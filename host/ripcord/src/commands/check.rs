@@ -134,11 +134,20 @@ impl Report {
 impl Report {
     /// For people.
     pub fn text(&self) -> Text {
+        self.text_from(Level::Ok)
+    }
+
+    /// The same without what is well.
+    pub fn text_of_concerns(&self) -> Text {
+        self.text_from(Level::Warn)
+    }
+
+    fn text_from(&self, least: Level) -> Text {
         let mut text = Text::default();
         if !self.shown.is_empty() {
             text.push(text!("{}\n", self.shown));
         }
-        for finding in &self.findings {
+        for finding in self.findings.iter().filter(|finding| finding.level >= least) {
             if finding.level == Level::Error && finding.place.is_some() {
                 // Shown above, with its line.
                 continue;
@@ -175,6 +184,7 @@ pub async fn check(options: &CheckOptions) -> Report {
         Ok(config) => config,
         Err(LoadError::Mistakes(error)) => {
             report.config_error(&error);
+            rest_of(error.file, &mut report);
             return report;
         }
         Err(error) => {
@@ -188,6 +198,28 @@ pub async fn check(options: &CheckOptions) -> Report {
     }
     named(&config, options.scope, &mut report).await;
     report
+}
+
+/// What else is wrong with a configuration that has mistakes: secrets, policies and settings of the parts that could be read.
+fn rest_of(file: SourceFile, report: &mut Report) {
+    let (config, _) = Config::parse_as_far_as_possible(file);
+    let made = wiring::shared().map_err(wiring::WireError::from);
+    let Ok((shared, sandbox)) = made.and_then(|shared| Ok((shared, wiring::sandbox_for_check(&config)?)))
+    else {
+        return;
+    };
+    let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
+    let parts = wiring::parts(&config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    drop(wiring::ports::notifiers(&config, &shared, &mut mistakes));
+    if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
+        report.config_error(&error);
+    }
+    for setup in &parts.services {
+        rehearse_all(&config, setup, shared.clock.now(), report);
+    }
+    for warning in warnings.0.iter().chain(&config.unencrypted().0) {
+        report.placed(Level::Warn, &config.file, warning);
+    }
 }
 
 fn alerts(config: &Config, path: &std::path::Path, report: &mut Report) {
@@ -215,7 +247,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         report.config_error(&error);
     }
-    for warning in &warnings.0 {
+    for warning in warnings.0.iter().chain(&config.unencrypted().0) {
         report.placed(Level::Warn, &config.file, warning);
     }
     probe::host(config, report);

@@ -1,15 +1,20 @@
 //! `ripcord init`: writes a commented `ripcord.toml` for what it finds. Nothing is overwritten.
 
 mod find;
+mod golden;
+pub(crate) mod questions;
 mod template;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-pub use find::{Found, FoundModel, Places, find};
+use ripcord_core::name::ServiceName;
+
+pub use find::{Found, FoundModel, FoundRegistry, Named, Places, find};
 pub use template::render;
 
 use crate::output::{Text, text};
+use golden::FirstRow;
 
 /// The configuration's name.
 pub const FILE: &str = "ripcord.toml";
@@ -17,6 +22,14 @@ pub const FILE: &str = "ripcord.toml";
 const TOKEN_FILE: &str = "secrets/me.token";
 /// Where the token of the alert source is written.
 const SOURCE_TOKEN_FILE: &str = "secrets/alertmanager.token";
+/// What keeps secrets out of a repository.
+const IGNORE_FILE: &str = "secrets/.gitignore";
+/// A harmless request, taken from the golden data.
+const PROBE_FILE: &str = "probe.json";
+/// The server's own settings beside a model.
+const SETTINGS_FILE: &str = "model-settings.json";
+/// The address that the template has for the host.
+const HOOK: &str = "http://127.0.0.1:8787/hooks/alertmanager";
 
 /// What `init` is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +38,44 @@ pub struct InitOptions {
     pub folder: PathBuf,
     /// Where servers are looked for.
     pub places: Places,
+    /// What a person names.
+    pub named: Named,
+    /// What the service is to be called.
+    pub service: Option<ServiceName>,
+}
+
+/// What the configuration is written for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Chosen {
+    /// What was found and named.
+    pub found: Found,
+    /// What the service is called, where it is not named after its model.
+    pub service: Option<ServiceName>,
+    /// The output that the golden data's answers are compared with.
+    pub output: Option<String>,
+    /// Whether there is a harmless request.
+    pub probe: bool,
+    /// The server's settings, with places for model and version.
+    pub settings: Option<String>,
+}
+
+impl Chosen {
+    /// What is still missing for a service that can be protected.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let found = &self.found;
+        let parts = [
+            (
+                found.models.is_empty(),
+                "a model server that speaks the Open Inference Protocol: `--server URL` and `--model NAME`",
+            ),
+            (found.registry.is_none(), "a registry: `--registry FOLDER` or `--registry MLFLOW-URL`"),
+            (
+                found.model_folder.is_none(),
+                "the folder from which the server reads its model: `--model-directory FOLDER`",
+            ),
+        ];
+        parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
+    }
 }
 
 /// What `init` has done.
@@ -34,8 +85,8 @@ pub struct Initialised {
     pub file: PathBuf,
     /// Files that were written, the configuration first.
     pub written: Vec<PathBuf>,
-    /// What was found.
-    pub found: Found,
+    /// What it was written for.
+    pub chosen: Chosen,
 }
 
 /// Why nothing was written.
@@ -55,6 +106,97 @@ pub enum InitError {
     /// No random numbers.
     #[error("the system gives no random numbers for tokens: {0}")]
     Random(String),
+    /// Several models are served, and none is named.
+    #[error(
+        "there are several models: {0}; name one with `--model`, and with `--server` where two servers have it"
+    )]
+    Several(String),
+    /// What is named is not there.
+    #[error("{0}")]
+    NotThere(String),
+}
+
+/// Refuses what is named and cannot be used, or is not there.
+fn check_named(folder: &Path, named: &Named) -> Result<(), InitError> {
+    let wrong = |what: String| Err(InitError::NotThere(what));
+    let Named { model, server, registry, model_directory, prometheus, golden, request_log } = named;
+    for (flag, address) in [("--server", server), ("--prometheus", prometheus)] {
+        if let Some(address) = address.as_deref().filter(|address| !find::is_address(address)) {
+            return wrong(format!("`{flag} {address}` is no address such as `http://127.0.0.1:8080`"));
+        }
+    }
+    if let Some(model) = model.as_deref().filter(|model| ServiceName::new(format!("{model}-api")).is_err()) {
+        return wrong(format!(
+            "`--model {model}` cannot stand in a service's name: give one with `--service`"
+        ));
+    }
+    let registry = registry.as_ref().filter(|registry| !find::is_address(registry));
+    let paths = [
+        ("--registry", registry),
+        ("--model-directory", model_directory.as_ref()),
+        ("--golden", golden.as_ref()),
+        ("--request-log", request_log.as_ref()),
+    ];
+    for (flag, path) in paths.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+        if path.chars().any(|c| c.is_control() || matches!(c, '"' | '\\')) {
+            return wrong(format!(
+                "`{flag}` names a path with a character that the configuration cannot hold"
+            ));
+        }
+        if !folder.join(path).exists() {
+            return wrong(format!("`{flag} {path}`: there is nothing at that place"));
+        }
+    }
+    Ok(())
+}
+
+/// Looks around, and takes what is named in its place.
+///
+/// # Errors
+/// Something that is named is not there, or several models are and none is named.
+pub async fn choose(options: &InitOptions) -> Result<Chosen, InitError> {
+    let named = &options.named;
+    check_named(&options.folder, named)?;
+    let found = find(&options.folder, &options.places, named).await;
+    if let [_, _, ..] = found.models.as_slice() {
+        let all: Vec<_> =
+            found.models.iter().map(|model| format!("`{}` at {}", model.name, model.url)).collect();
+        return Err(InitError::Several(all.join(", ")));
+    }
+    if let (Some(server), true) = (&named.server, found.models.is_empty()) {
+        let model =
+            named.model.as_ref().map(|model| format!(" that has the model `{model}`")).unwrap_or_default();
+        return Err(InitError::NotThere(format!(
+            "no server of the Open Inference Protocol{model} answers at `{server}`: start it, or leave `--server` out"
+        )));
+    }
+    if let (Some(registry), None) = (&named.registry, &found.registry) {
+        return Err(InitError::NotThere(format!(
+            "no MLflow that has the model answers at `{registry}`: start it, name the model with `--model`, or leave `--registry` out"
+        )));
+    }
+    let row = found.golden.first().and_then(|(_, path)| FirstRow::read(&options.folder.join(path)));
+    let output = row.as_ref().zip(found.models.first()).and_then(|(row, model)| row.output(model));
+    let settings =
+        found.model_folder.as_ref().filter(|_| matches!(found.registry, Some(FoundRegistry::Mlflow { .. })));
+    let settings = settings.and_then(|folder| settings_with_places(&options.folder.join(folder)));
+    Ok(Chosen {
+        output: output.map(str::to_owned),
+        probe: row.is_some() || options.folder.join(PROBE_FILE).is_file(),
+        settings,
+        service: options.service.clone(),
+        found,
+    })
+}
+
+/// The live model's settings file with `{model}` and `{version}` in place of its own: a registry of artefacts has none.
+fn settings_with_places(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join(SETTINGS_FILE)).ok()?;
+    let mut settings: serde_json::Value = serde_json::from_str(&text).ok()?;
+    settings.as_object_mut()?.insert("name".into(), "{model}".into());
+    let parameters = settings.as_object_mut()?.entry("parameters").or_insert_with(|| serde_json::json!({}));
+    parameters.as_object_mut()?.insert("version".into(), "{version}".into());
+    Some(settings.to_string()).filter(|text| !text.contains('\''))
 }
 
 /// Looks around and writes a configuration, and tokens for the first person and the alert source.
@@ -63,18 +205,27 @@ pub async fn init(options: &InitOptions) -> Result<Initialised, InitError> {
     if file.symlink_metadata().is_ok() {
         return Err(InitError::Exists(file.display().to_string()));
     }
-    let found = find(&options.folder, &options.places).await;
+    let chosen = choose(options).await?;
+    let row = chosen.found.golden.first().and_then(|(_, path)| FirstRow::read(&options.folder.join(path)));
+    let mut new = vec![
+        (IGNORE_FILE, "# Nothing in this folder belongs into a repository.\n*\n".to_owned(), Mode::Secret),
+        (TOKEN_FILE, format!("{}\n", token()?), Mode::Secret),
+        (SOURCE_TOKEN_FILE, format!("{}\n", token()?), Mode::Secret),
+    ];
+    if let Some(row) = row {
+        new.push((PROBE_FILE, format!("{}\n", row.inputs), Mode::Plain));
+    }
     let mut written = vec![file.clone()];
-    for name in [TOKEN_FILE, SOURCE_TOKEN_FILE] {
+    for (name, text, mode) in new {
         let path = options.folder.join(name);
         if path.symlink_metadata().is_err() {
-            write_new(&path, &format!("{}\n", token()?), Mode::Secret)?;
+            write_new(&path, &text, mode)?;
             written.push(path);
         }
     }
     // Last, so that a second try is not refused because the first one broke off.
-    write_new(&file, &render(&found), Mode::Plain)?;
-    Ok(Initialised { file, written, found })
+    write_new(&file, &render(&chosen), Mode::Plain)?;
+    Ok(Initialised { file, written, chosen })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,12 +261,29 @@ fn token() -> Result<String, InitError> {
 impl Initialised {
     /// For people.
     pub fn text(&self) -> Text {
-        let mut text = self.found.text();
+        let mut text = self.chosen.found.text();
         for path in &self.written {
             text.push(text!("wrote {}\n", path.display()));
         }
-        let file = self.file.display();
-        text.push(text!("next: read {}, then `ripcord check --config {}`", file, file));
+        let missing = self.chosen.missing();
+        if !missing.is_empty() {
+            text.push(text!("the service is commented out, since this is not known:\n"));
+            for what in missing {
+                text.push(text!("  {}\n", what));
+            }
+            text.push(text!("write it into the file, or remove the file and run `ripcord init` with it\n"));
+        }
+        if self.chosen.found.alertmanager.is_some() || self.chosen.found.prometheus.is_some() {
+            let token = self.file.with_file_name(SOURCE_TOKEN_FILE);
+            let token = std::path::absolute(&token).unwrap_or(token);
+            text.push(text!(
+                "in Alertmanager's configuration, and a route that leads to it:\n\
+                 \x20 receivers:\n    - name: ripcord\n      webhook_configs:\n        - url: {}\n          send_resolved: true\n\
+                 \x20         http_config:\n            authorization:\n              credentials_file: {}\n",
+                HOOK,
+                token.display()
+            ));
+        }
         text
     }
 }
@@ -125,11 +293,90 @@ mod tests {
     use super::*;
     use crate::config::{Config, SourceFile};
 
+    const NOWHERE: &str = "http://127.0.0.1:9";
+
+    fn options(folder: &Path, servers: &[&str], prometheus: &str) -> InitOptions {
+        let servers = servers.iter().map(|url| (*url).to_owned()).collect();
+        let places = Places { servers, prometheus: prometheus.to_owned(), mlflow: NOWHERE.to_owned() };
+        InitOptions { folder: folder.to_owned(), places, named: Named::default(), service: None }
+    }
+
+    fn whole() -> Chosen {
+        let outputs = vec![("decision".to_owned(), "BYTES".to_owned())];
+        Chosen {
+            found: Found {
+                models: vec![FoundModel {
+                    url: "http://127.0.0.1:8080".into(),
+                    name: "fraud".into(),
+                    outputs,
+                }],
+                prometheus: Some("http://127.0.0.1:9090".into()),
+                rules: vec!["FraudErrorRatio".into()],
+                alertmanager: Some("alertmanager.yml".into()),
+                registry: Some(FoundRegistry::Directory("registry".into())),
+                golden: vec![("fraud".into(), "golden/fraud.jsonl".into())],
+                request_log: Some("requests.jsonl".into()),
+                model_folder: Some("models/fraud".into()),
+            },
+            output: Some("decision".into()),
+            probe: true,
+            ..Chosen::default()
+        }
+    }
+
+    /// With MLflow the versions are artefacts, so the server's settings are written beside each.
+    #[test]
+    fn a_registry_in_mlflow_gets_the_settings_of_what_is_live() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = r#"{"name": "fraud", "implementation": "sklearn", "parameters": {"uri": "./model.pkl", "version": "3"}}"#;
+        std::fs::write(folder.path().join(SETTINGS_FILE), live).unwrap();
+        let settings = settings_with_places(folder.path()).unwrap();
+        let mut chosen = Chosen { settings: Some(settings), ..whole() };
+        let alias = Some("champion".to_owned());
+        chosen.found.registry = Some(FoundRegistry::Mlflow { url: "http://127.0.0.1:5000".into(), alias });
+        chosen.service = Some(ServiceName::new("scoring").unwrap());
+        let text = render(&chosen);
+        Config::parse(SourceFile { path: "ripcord.toml".into(), text: text.clone() }).unwrap();
+        assert!(text.contains(r#""name":"{model}""#) && text.contains(r#""version":"{version}""#), "{text}");
+        assert!(text.contains("alias = \"champion\"") && text.contains("[services.scoring]"), "{text}");
+    }
+
+    /// What is named and wrong is told before anything is written.
+    #[tokio::test]
+    async fn what_is_named_and_not_there_is_told() {
+        let named = |change: fn(&mut Named)| {
+            let mut named = Named::default();
+            change(&mut named);
+            named
+        };
+        let table = [
+            (
+                named(|n| n.server = Some("http://127.0.0.1:9".into())),
+                "no server of the Open Inference Protocol answers at",
+            ),
+            (named(|n| n.server = Some("nonsense".into())), "is no address"),
+            (named(|n| n.server = Some("http://h/\"\n[people.eve]".into())), "is no address"),
+            (
+                named(|n| n.registry = Some("http://127.0.0.1:9".into())),
+                "no MLflow that has the model answers",
+            ),
+            (named(|n| n.registry = Some("nowhere".into())), "there is nothing at that place"),
+            (named(|n| n.golden = Some("a\"b".into())), "a character that the configuration cannot hold"),
+            (named(|n| n.model = Some("a b".into())), "cannot stand in a service's name"),
+        ];
+        for (named, said) in table {
+            let folder = tempfile::tempdir().unwrap();
+            let error =
+                init(&InitOptions { named, ..options(folder.path(), &[], NOWHERE) }).await.unwrap_err();
+            assert!(error.to_string().contains(said), "{said}: {error}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{said}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_written_is_read_back_and_nothing_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
-        let places = Places { servers: Vec::new(), prometheus: "http://127.0.0.1:9".into() };
-        let options = InitOptions { folder: folder.path().to_owned(), places };
+        let options = options(folder.path(), &[], NOWHERE);
         let done = init(&options).await.unwrap();
         Config::load(&done.file).unwrap();
         let before = std::fs::read(&done.file).unwrap();
@@ -139,6 +386,8 @@ mod tests {
             &std::fs::metadata(folder.path().join(TOKEN_FILE)).unwrap().permissions(),
         );
         assert_eq!(mode & 0o777, 0o600);
+        let ignored = std::fs::read_to_string(folder.path().join(IGNORE_FILE)).unwrap();
+        assert!(ignored.lines().any(|line| line == "*"), "{ignored}");
     }
 
     #[tokio::test]
@@ -159,18 +408,28 @@ mod tests {
             .route(
                 "/api/v1/status/buildinfo",
                 get(async || axum::Json(serde_json::json!({"status": "success"}))),
+            )
+            .route(
+                "/api/v1/rules",
+                get(async || {
+                    let rules = serde_json::json!([{"name": "FraudErrorRatio"}, {"name": "x\n[people.eve]"}]);
+                    axum::Json(serde_json::json!({"data": {"groups": [{"rules": rules}]}}))
+                }),
             );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(async move { axum::serve(listener, server).await });
-        let places =
-            Places { servers: vec!["http://127.0.0.1:9".into(), url.clone()], prometheus: url.clone() };
-        let options = InitOptions { folder: folder.path().to_owned(), places };
+        let options = options(folder.path(), &[NOWHERE, &url], &url);
         let done = init(&options).await.unwrap();
-        assert_eq!(done.found.models, [FoundModel { url: url.clone(), name: "fraud".into() }]);
-        assert_eq!(done.found.prometheus, Some(url));
-        assert_eq!(done.found.model_folder.as_deref(), Some("models/fraud"));
+        let found = &done.chosen.found;
+        assert_eq!(
+            found.models,
+            [FoundModel { url: url.clone(), name: "fraud".into(), outputs: Vec::new() }]
+        );
+        assert_eq!(found.prometheus, Some(url));
+        assert_eq!(found.rules, ["FraudErrorRatio"], "and no rule that writes lines of its own");
+        assert_eq!(found.model_folder.as_deref(), Some("models/fraud"));
         let config = Config::load(&done.file).unwrap();
         let service = config.service("fraud-api").unwrap();
         assert!(service.request_log.is_some() && service.golden.contains_key("fraud"));
@@ -185,15 +444,7 @@ mod tests {
     #[test]
     fn every_commented_key_is_a_real_one() {
         // Taking the comment signs off must still give a configuration: the template is the reference that people read.
-        let found = Found {
-            models: vec![FoundModel { url: "http://127.0.0.1:8080".into(), name: "fraud".into() }],
-            prometheus: Some("http://127.0.0.1:9090".into()),
-            registry: Some("registry".into()),
-            golden: vec![("fraud".into(), "golden/fraud.jsonl".into())],
-            request_log: Some("requests.jsonl".into()),
-            model_folder: Some("models/fraud".into()),
-        };
-        let text: String = render(&found)
+        let text: String = render(&whole())
             .lines()
             .map(|line| line.strip_prefix("#: ").unwrap_or(line))
             .map(|line| format!("{line}\n"))

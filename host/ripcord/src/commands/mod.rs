@@ -19,6 +19,7 @@ mod status;
 mod store;
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use ripcord_core::foreign::Foreign;
@@ -92,7 +93,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::ExampleFraud(command) => example(command.run()).await,
         Command::Login(args) => contexts::login(global, &args).await,
         Command::Context(command) => contexts::run(&command),
-        Command::Init => init_here(global).await,
+        Command::Init(args) => init_here(global, args).await,
         Command::Serve(args) => serve_host(global, args.log).await,
         Command::Check(args) => check_host(global, args).await,
         Command::Status { service } => status::status(global, service.as_ref()).await,
@@ -146,14 +147,50 @@ async fn serve_host(global: &Global, log: LogFormat) -> Outcome {
     Ok(Page::done("", &serde_json::json!({ "stopped": true })))
 }
 
-async fn init_here(global: &Global) -> Outcome {
+/// Writes a configuration, asking for what is not found where a person is there, and looks at it as `ripcord check` does.
+async fn init_here(global: &Global, args: crate::cli::InitArgs) -> Outcome {
     of_this_machine(global, "init")?;
     let folder = global.config_file().parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(std::path::Path::new(".")).to_owned();
-    let options = init::InitOptions { folder, places: init::Places::default() };
-    let done = init::init(&options).await.map_err(|error| Failure::of(Exit::Usage, error))?;
-    let json = serde_json::json!({ "file": done.file, "written": done.written });
-    Ok(Page::done(done.text(), &json))
+    let asks = !args.no_questions && global.form() == output::Form::Text && std::io::stdin().is_terminal();
+    let named = init::Named {
+        model: args.model,
+        server: args.server,
+        registry: args.registry,
+        model_directory: args.model_directory,
+        prometheus: args.prometheus,
+        golden: args.golden,
+        request_log: args.request_log,
+    };
+    let mut options =
+        init::InitOptions { folder, places: init::Places::default(), named, service: args.service };
+    let failed = |error: init::InitError| Failure::of(Exit::Usage, error);
+    if asks {
+        init::questions::ask_for_missing(global.color, &mut options).await?;
+    }
+    let done = init::init(&options).await.map_err(failed)?;
+    let config = done.file.clone();
+    let report =
+        check::check(&check::CheckOptions { config, alert: None, scope: check::Scope::Everything }).await;
+    let next = match report.exit_code() {
+        0 => {
+            text!("next: read {}, then `ripcord serve --config {}`", done.file.display(), done.file.display())
+        }
+        _ => text!("next: mend what is wrong, then `ripcord check --config {}`", done.file.display()),
+    };
+    let text = Text::joined([done.text().trimmed(), report.text_of_concerns(), next], "\n\n");
+    let json = serde_json::json!({
+        "file": done.file, "written": done.written, "missing": done.chosen.missing(), "check": report,
+    });
+    Ok(Page::new(exit_of(&report), text, &json))
+}
+
+fn exit_of(report: &check::Report) -> Exit {
+    match report.exit_code() {
+        0 => Exit::Done,
+        1 => Exit::Failed,
+        _ => Exit::Usage,
+    }
 }
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
@@ -161,12 +198,7 @@ async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
     let scope = if args.offline { check::Scope::Files } else { check::Scope::Everything };
     let options = check::CheckOptions { config: global.config_file().to_owned(), alert: args.alert, scope };
     let report = check::check(&options).await;
-    let exit = match report.exit_code() {
-        0 => Exit::Done,
-        1 => Exit::Failed,
-        _ => Exit::Usage,
-    };
-    Ok(Page::new(exit, report.text(), &report))
+    Ok(Page::new(exit_of(&report), report.text(), &report))
 }
 
 /// Refuses a command about this machine's own files that names another host: who gives an address means that host.

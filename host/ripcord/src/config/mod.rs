@@ -25,6 +25,7 @@ pub use secret::{SecretPlace, SecretRef};
 pub use service::ServiceConfig;
 pub use sources::{AuthConfig, RouteConfig, SourceConfig, SourceKind};
 
+use crate::client::is_this_machine;
 pub(crate) use host::decode_hex;
 pub(crate) use say::suggestion;
 use table::Node;
@@ -95,12 +96,35 @@ impl Config {
 
     /// Checks a file's text.
     pub fn parse(file: SourceFile) -> Result<Self, ConfigError> {
+        match Self::parse_as_far_as_possible(file) {
+            (_, Some(error)) => Err(error),
+            (read, None) => Ok(read),
+        }
+    }
+
+    /// What could be read, beside the mistakes: for looking at the rest at once, and for nothing else.
+    pub(crate) fn parse_as_far_as_possible(file: SourceFile) -> (Self, Option<ConfigError>) {
         let mut mistakes = Mistakes::default();
         let read = read(&file, &mut mistakes);
-        match ConfigError::new(file, mistakes) {
-            Some(error) => Err(error),
-            None => Ok(read),
+        (read, ConfigError::new(file, mistakes))
+    }
+
+    /// Every address in the file that is spoken to without TLS and is not on this machine.
+    pub(crate) fn unencrypted(&self) -> Mistakes {
+        let mut found = Mistakes::default();
+        let (value, places) = Node::root(&self.file.text, &mut Mistakes::default()).into_json();
+        for (pointer, span) in places {
+            let Some(serde_json::Value::String(text)) = value.pointer(&pointer) else { continue };
+            let Ok(url) = reqwest::Url::parse(text) else { continue };
+            if url.scheme() == "http" && url.has_host() && !is_this_machine(&url) {
+                found.add(
+                    span,
+                    format!("`{text}` is spoken to unencrypted: whoever is on the way reads tokens, and can answer in its place"),
+                    "use `https://…`; put TLS before a system that has none",
+                );
+            }
         }
+        found
     }
 
     /// The service of that name.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
+mod beginning;
 mod damaged;
 mod demo;
 mod exit_codes;

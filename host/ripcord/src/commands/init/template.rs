@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::find::Found;
+use super::Chosen;
+use super::find::{Found, FoundRegistry};
 
 const HEAD: &str = r#"# Ripcord: what is protected, under which rules, connected to what.
 #
@@ -60,22 +61,29 @@ const NOTIFIERS: &str = r#"
 "#;
 
 /// The configuration for what was found.
-pub fn render(found: &Found) -> String {
+pub fn render(chosen: &Chosen) -> String {
+    let found = &chosen.found;
     let mut text = HEAD.to_owned();
     let model = found.models.first();
     let name = model.map_or("my-model", |model| model.name.as_str());
-    let service = format!("{name}-api");
+    let service = chosen.service.as_ref().map_or_else(|| format!("{name}-api"), ToString::to_string);
     // Writing to a string does not fail.
-    let known = model.is_some() && found.registry.is_some();
-    let mark = if known { "" } else { "#: " };
+    let mark = if chosen.missing().is_empty() { "" } else { "#: " };
     let _ = write!(
         text,
         "\n# Labels to services; the first match wins, `*` is any value. What no route takes is kept and listed as unrouted.\n\
          {mark}[[sources.alertmanager.routes]]\n{mark}match = {{ model = \"{name}\" }}\n{mark}service = \"{service}\"\n"
     );
+    if !found.rules.is_empty() {
+        let rules = found.rules.join(", ");
+        let _ = writeln!(
+            text,
+            "# Prometheus has the alerts {rules}: give them the label `model`, or write a route for `alertname`."
+        );
+    }
     text.push_str(NOTIFIERS);
     metrics(&mut text, found, model.map(|model| model.url.as_str()));
-    self::service(&mut text, found, name, &service, mark);
+    self::service(&mut text, chosen, name, &service, mark);
     text
 }
 
@@ -99,9 +107,24 @@ fn metrics(text: &mut String, found: &Found, server: Option<&str>) {
     );
 }
 
-fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &str) {
+fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: &str) {
+    let found = &chosen.found;
     let server = found.models.first().map_or("http://127.0.0.1:8080", |model| model.url.as_str());
-    let registry = found.registry.as_deref().unwrap_or("registry");
+    let registry = match &found.registry {
+        Some(FoundRegistry::Directory(root)) => format!("{{ kind = \"directory\", root = \"{root}\" }}"),
+        Some(FoundRegistry::Mlflow { url, alias }) => {
+            let alias = alias.as_ref().map(|alias| format!(", alias = \"{alias}\"")).unwrap_or_default();
+            format!("{{ kind = \"mlflow\", url = \"{url}\"{alias} }}")
+        }
+        None => "{ kind = \"directory\", root = \"registry\" }".to_owned(),
+    };
+    let probe = if chosen.probe { ", probe-input-file = \"probe.json\"" } else { "" };
+    let settings = chosen
+        .settings
+        .as_ref()
+        .map(|settings| format!(", write = {{ \"model-settings.json\" = '{settings}' }}"));
+    let settings = settings.unwrap_or_default();
+    let (output, output_mark) = chosen.output.as_deref().map_or(("decision", "#: "), |output| (output, mark));
     let folder = found.model_folder.clone().unwrap_or_else(|| format!("models/{name}"));
     let metrics = if found.prometheus.is_some() { "prometheus" } else { "scrape" };
     let metrics_mark = if found.prometheus.is_some() || !found.models.is_empty() { mark } else { "#: " };
@@ -131,13 +154,13 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 #: schedule-seconds = 60                       # triggers are asked this often without any alert
 #: trials-max = 60                             # golden runs and rechecks of one incident
 {metrics_mark}metrics = ["{metrics}"]                         # the first is the default
-{mark}registry = {{ kind = "directory", root = "{registry}" }}
-{mark}deployer = {{ kind = "open-inference", url = "{server}", model-directory = "{folder}" }}
+{mark}registry = {registry}
+{mark}deployer = {{ kind = "open-inference", url = "{server}", model-directory = "{folder}"{probe}{settings} }}
 # A harmless request proves which version answers: add `probe-input-file = "probe.json"` (the protocol's `inputs`) to the deployer.
 # A registry in MLflow: registry = {{ kind = "mlflow", url = "http://127.0.0.1:5000", alias = "champion" }}
 # Your own programs instead: registry = {{ kind = "command", list = [..], fetch = [..] }},
 #   deployer = {{ kind = "command", shift = [..], live = [..], effect = "observable" }}; `{{version}}` and others are filled in.
-#: endpoint = {{ output = "decision" }}          # where trials are sent: the deployer's server unless it has its own `url`
+{output_mark}endpoint = {{ output = "{output}" }}          # where trials are sent: the deployer's server unless it has its own `url`
 {log_mark}request-log = {{ kind = "jsonl", file = "{log}" }}
 {golden_mark}golden = {{ {set} = "{path}" }}
 #: golden-before = false                       # do not send them through the bad version before the shift: less to compare, a shorter way back
@@ -179,7 +202,8 @@ fn service(text: &mut String, found: &Found, name: &str, service: &str, mark: &s
 
 {mark}[[services.{service}.approvals]]
 {mark}policy = "two-key"
-{mark}settings = {{ people = 1, role = "approver", expires-after = "1h" }}
+# With more people than you: `people = 2`, and without `requester`, so that who asks for a rollback is not one of them.
+{mark}settings = {{ people = 1, role = "approver", requester = "counts", expires-after = "1h" }}
 {golden_mark}
 {golden_mark}[[services.{service}.verifications]]
 {golden_mark}policy = "golden-set"
