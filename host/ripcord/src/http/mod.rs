@@ -10,6 +10,7 @@ pub(crate) mod connections;
 mod doors;
 mod gate;
 mod intake;
+mod openapi;
 mod pages;
 mod people;
 mod problem;
@@ -29,7 +30,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
@@ -48,6 +49,8 @@ use connections::{Connection, Standing};
 
 /// Where alert sources send to.
 const HOOKS: &str = "/hooks/";
+/// What people ask is below it.
+const API: &str = "/api/v1";
 /// No page has a longer name, nor a longer query.
 const URI_BYTES_MAX: usize = 4 << 10;
 
@@ -77,9 +80,27 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// All routes.
-pub fn router(app: Arc<App>) -> Router {
-    let api = Router::new()
+/// Routes, and their paths beside them: the OpenAPI document must name each, and axum does not tell them.
+struct Routes {
+    router: Router<Arc<App>>,
+    paths: Vec<&'static str>,
+}
+
+impl Routes {
+    fn new() -> Self {
+        Self { router: Router::new(), paths: Vec::new() }
+    }
+
+    fn route(mut self, path: &'static str, page: MethodRouter<Arc<App>>) -> Self {
+        self.router = self.router.route(path, page);
+        self.paths.push(path);
+        self
+    }
+}
+
+/// What people ask.
+fn api() -> Routes {
+    Routes::new()
         .route("/whoami", get(read::whoami))
         .route("/services", get(read::services))
         .route("/services/{service}", get(read::service))
@@ -107,13 +128,30 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/holds", get(across::holds))
         .route("/signals/unrouted", get(read::unrouted))
         .route("/signals/set-aside", get(across::set_aside))
-        .layer(middleware::from_fn_with_state(app.clone(), recognise));
-    Router::new()
+}
+
+/// What alert sources and machines ask.
+fn for_machines() -> Routes {
+    Routes::new()
         .route("/hooks/{source}", post(intake::hook))
         .route("/healthz", get(pages::healthz))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))
-        .nest("/api/v1", api)
+        .route("/openapi.json", get(openapi::document))
+}
+
+/// The path of every page, parameters in braces.
+pub fn paths() -> Vec<String> {
+    let below_api = api().paths.into_iter().map(|path| format!("{API}{path}"));
+    for_machines().paths.into_iter().map(str::to_owned).chain(below_api).collect()
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    let api = api().router.layer(middleware::from_fn_with_state(app.clone(), recognise));
+    for_machines()
+        .router
+        .nest(API, api)
         .fallback(async || Problem::not_found("there is no such page"))
         .method_not_allowed_fallback(async || {
             let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;

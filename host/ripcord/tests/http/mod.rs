@@ -4,9 +4,11 @@
 
 mod api;
 mod crowds;
+mod document;
 mod hooks;
 mod mlflow;
 mod odd_alerts;
+mod openapi;
 mod refusals;
 mod rights;
 mod server;

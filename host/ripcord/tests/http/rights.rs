@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::http::document::operation;
 use crate::http::support::{PEOPLE, host};
 
-/// Every page that people use, and whose role opens it. A page that is not here is not tested: add it.
+/// Every page that people use, and whose role opens it.
 const PAGES: &[(&str, &str, &[&str])] = &[
+    ("GET", "whoami", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/holds", &["viewer", "operator", "approver", "admin", "security"]),
@@ -12,12 +16,15 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("GET", "incidents/fraud-api:1", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/plan", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/wait", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "holds", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "signals/set-aside", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "signals/unrouted", &["viewer", "operator", "approver", "admin", "security"]),
     ("POST", "services/fraud-api/pull", &["operator"]),
     ("POST", "services/fraud-api/pause", &["operator"]),
     ("POST", "services/fraud-api/resume", &["operator"]),
     ("POST", "services/fraud-api/adopt", &["admin"]),
     ("POST", "services/fraud-api/holds/1.4.0/lift", &["admin"]),
+    ("POST", "services/fraud-api/latches/threshold-trigger/lift", &["operator"]),
     ("POST", "pause", &["operator"]),
     ("POST", "resume", &["operator"]),
     ("POST", "incidents/fraud-api:1/approve", &["approver"]),
@@ -25,7 +32,22 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("POST", "incidents/fraud-api:1/abort", &["operator"]),
     ("POST", "incidents/fraud-api:1/dismiss", &["operator"]),
     ("POST", "incidents/fraud-api:1/answer", &["operator"]),
+    ("POST", "incidents/fraud-api:1/keep", &["admin"]),
+    ("POST", "incidents/fraud-api:1/release", &["admin"]),
+    ("POST", "store/prune", &["admin"]),
 ];
+
+#[test]
+fn every_page_that_people_use_is_listed_with_its_roles() {
+    let listed = PAGES.iter().map(|(method, path, _)| {
+        let found = operation(&method.parse().unwrap(), &format!("/api/v1/{path}"));
+        found.unwrap_or_else(|| panic!("the host has no `{method} {path}`")).0
+    });
+    let listed: BTreeSet<_> = listed.map(str::to_owned).collect();
+    let all: BTreeSet<_> =
+        ripcord::http::paths().into_iter().filter(|path| path.starts_with("/api/")).collect();
+    assert_eq!(listed, all);
+}
 
 fn plan() -> Value {
     json!({"plan": "0".repeat(64)})

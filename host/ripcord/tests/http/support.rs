@@ -9,6 +9,8 @@ use ripcord::commands::serve::{Bearing, Running};
 use ripcord::config::{Config, SourceFile};
 use serde_json::{Value, json};
 
+use crate::http::document;
+
 /// Everyone has one role, and a token `NAME-token-0123456789`.
 pub(crate) const PEOPLE: [(&str, &str); 7] = [
     ("vera", "viewer"),
@@ -125,7 +127,7 @@ async fn start_bearing(folder: &Path, mode: &str, floor: &str, bearing: Bearing)
     Running::start_with(&config, bearing).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn script(folder: &Path, name: &str, text: &str) {
+pub(crate) fn script(folder: &Path, name: &str, text: &str) {
     write(folder, name, &format!("#!/bin/sh\n{text}\n"));
     std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -179,7 +181,8 @@ impl Host {
         path: &str,
         sent: Option<Value>,
     ) -> (u16, Value) {
-        let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.url));
+        let address = format!("/api/v1/{path}");
+        let mut request = self.http.request(method.clone(), format!("{}{address}", self.url));
         if !who.is_empty() {
             request = request.bearer_auth(token(who));
         }
@@ -187,6 +190,7 @@ impl Host {
             request = request.json(&sent);
         }
         let (status, body) = body(request.send().await.unwrap()).await;
+        document::holds(&method, &address, status.as_u16(), &body);
         (status.as_u16(), body)
     }
 
@@ -204,6 +208,7 @@ impl Host {
     pub(crate) async fn hook(&self, payload: &Value) -> (u16, Value) {
         let request = self.http.post(format!("{}/hooks/bearer", self.url)).bearer_auth("tok-123");
         let (status, body) = body(request.json(payload).send().await.unwrap()).await;
+        document::holds(&Method::POST, "/hooks/bearer", status.as_u16(), &body);
         (status.as_u16(), body)
     }
 
