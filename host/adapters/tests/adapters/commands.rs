@@ -23,7 +23,7 @@ fn vector(words: &[&str]) -> Vec<String> {
 }
 
 /// Two artefacts, and the settings that stage them.
-async fn settable(root: &Path, folders: &Folders) -> [deployer::Settable; 2] {
+pub(crate) async fn settable(root: &Path, folders: &Folders) -> [deployer::Settable; 2] {
     let digests =
         [publish(root, "1.0", "2026-11-01T00:00:00Z"), publish(root, "1.1", "2026-11-02T00:00:00Z")];
     let config = DirectoryRegistryConfig { root: root.to_owned(), model: "fraud".into() };

@@ -7,6 +7,7 @@ mod commands;
 mod deployer_open_inference;
 mod endpoint_open_inference;
 mod evidence_directory;
+mod example_commands;
 mod fault_proxy;
 mod golden_jsonl;
 mod metrics_prometheus;
