@@ -50,6 +50,48 @@ async fn it_conforms() {
     registry::conforms(&adapter, &expected, &|| folders.next()).await;
 }
 
+/// `examples/registry-folder/register.py`, which people copy into their training jobs.
+#[tokio::test]
+async fn what_the_example_s_program_registers_conforms() {
+    let (root, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(out.path().join("weights")).unwrap();
+    std::fs::write(out.path().join("weights/0.bin"), vec![7; 1_000]).unwrap();
+    let program = format!("{}/../../examples/registry-folder/register.py", env!("CARGO_MANIFEST_DIR"));
+    let register = |name: &str, created_at: &str| {
+        std::fs::write(out.path().join("model.txt"), name).unwrap();
+        let mut python = std::process::Command::new("python3");
+        python.arg(&program).arg(root.path()).args(["fraud", name]).arg(out.path());
+        python.args(["--created-at", created_at, "--alias", "champion", "--tag", "team=a \"b\" \\ c"]);
+        python.args(["--measure", "accuracy=0.97", "--dataset", "transactions", "--dataset-revision", "7"]);
+        python.args(["--parameter", "depth=4", "--parent", "0.9", "--signature", "[]"]);
+        python.output().unwrap()
+    };
+    for (name, created_at) in [("1.0", "2026-11-01T00:00:00Z"), ("1.1", "2026-11-02T00:00:00Z")] {
+        let registered = register(name, created_at);
+        assert!(registered.status.success(), "{}", String::from_utf8_lossy(&registered.stderr));
+    }
+    let again = register("1.1", "2026-11-03T00:00:00Z");
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("is there already"));
+    let registry = registry(root.path());
+    let listed = registry.versions(9).await.unwrap();
+    let newest_first = listed.iter().map(|listed| listed.version.clone()).collect();
+    let expected = Expected { newest_first, marks: true, promotes: false };
+    let folders = Folders::default();
+    registry::conforms(&registry, &expected, &|| folders.next()).await;
+    assert_eq!(names(&registry).await, ["1.1", "1.0"]);
+    assert_eq!(
+        (listed[0].measures[0].value, listed[0].aliases.as_slice()),
+        (0.97, &["champion".to_owned()][..])
+    );
+    assert_eq!(listed[0].tags[0].value, "a \"b\" \\ c");
+    let lineage = registry.lineage(&version("1.1")).await.unwrap();
+    assert_eq!(lineage.dataset_revision.as_deref(), Some("7"));
+    assert_eq!(
+        (lineage.parameters[0].value.as_str(), lineage.parent.unwrap().version),
+        ("4", version("0.9"))
+    );
+}
+
 #[tokio::test]
 async fn a_version_is_described_as_its_manifest_says() {
     let (_root, registry, digests) = two_versions();
