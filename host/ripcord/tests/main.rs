@@ -9,4 +9,5 @@ mod http;
 #[cfg(target_os = "linux")]
 mod killed;
 mod named;
+mod pages;
 mod support;
