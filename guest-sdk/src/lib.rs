@@ -114,7 +114,10 @@ pub fn log(severity: &contract::types::Severity, text: &str) {
     #[cfg(target_arch = "wasm32")]
     bindings::shared::ripcord::policy::log::write(severity, text);
     #[cfg(not(target_arch = "wasm32"))]
-    eprintln!("{severity:?}: {text}");
+    {
+        testing::count_logged(text);
+        eprintln!("{severity:?}: {text}");
+    }
 }
 
 /// Makes a component of a policy: the manifest and the export of every role that is named.
