@@ -1,6 +1,8 @@
 //! What each command does. Every one returns a page; this module alone prints.
 
 pub(crate) mod approval;
+mod asking;
+mod backtest;
 pub mod check;
 mod contexts;
 mod holds;
@@ -11,12 +13,15 @@ mod orders;
 mod policies;
 pub(crate) mod pull;
 mod reach;
+mod record;
 mod replay;
 pub mod serve;
 mod signals;
 mod states;
 mod status;
 mod store;
+mod try_policies;
+mod watched;
 
 use std::future::Future;
 use std::io::IsTerminal as _;
@@ -130,7 +135,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
             signals::set_aside(global, service.as_ref()).await
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
-        Command::Policy(command) => policies::run(global, command),
+        Command::Policy(command) => policies::run(global, command).await,
+        Command::Backtest(args) => backtest::run(global, &args).await,
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
         Command::ExaminePolicy => examine_policy(),
     }
@@ -195,7 +201,11 @@ fn exit_of(report: &check::Report) -> Exit {
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
     of_this_machine(global, "check")?;
-    let scope = if args.offline { check::Scope::Files } else { check::Scope::Everything };
+    let scope = match (args.offline, args.now) {
+        (true, _) => check::Scope::Files,
+        (false, true) => check::Scope::Triggers,
+        (false, false) => check::Scope::Everything,
+    };
     let options = check::CheckOptions { config: global.config_file().to_owned(), alert: args.alert, scope };
     let report = check::check(&options).await;
     Ok(Page::new(exit_of(&report), report.text(), &report))

@@ -9,7 +9,7 @@ use ripcord_core::policy::Role;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::toolbox::{self, SDK_VERSION};
+use super::{sdk, toolbox};
 use crate::output::Failure;
 
 const LIB: &str = include_str!("template/lib.rs.txt");
@@ -30,10 +30,20 @@ pub struct NewPolicy {
     pub folder: PathBuf,
     /// What the policy answers.
     pub roles: Vec<Role>,
-    /// Relative to the folder.
+    /// The author's own, relative to the folder.
     pub files: Vec<PathBuf>,
-    /// What the author must do before it compiles, if anything.
-    pub note: Option<String>,
+    /// Where the SDK is that it depends on.
+    pub sdk: SdkOf,
+}
+
+/// Where the SDK is that a policy depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SdkOf {
+    /// In the crate: its sources, as this program carries them.
+    Crate,
+    /// In this folder.
+    Folder(PathBuf),
 }
 
 /// Where the crate goes and what it depends on.
@@ -41,7 +51,7 @@ pub struct NewPolicy {
 pub struct Place<'a> {
     /// The folder that will hold the crate's folder.
     pub parent: &'a Path,
-    /// The folder of `ripcord-sdk`; none looks for a checkout.
+    /// The folder of `ripcord-sdk`; none takes that of the checkout that the crate will lie in, or else the one that this program carries.
     pub sdk: Option<&'a Path>,
 }
 
@@ -60,10 +70,17 @@ pub fn new(name: &str, roles: &[Role], place: Place<'_>) -> Result<NewPolicy, Fa
             .help("choose another name, or another folder with `--dir`"));
     }
     let sdk = place.sdk.map(Path::to_owned).or_else(|| toolbox::sdk_of_a_checkout(place.parent));
-    let (dependency, note) = dependency(sdk.as_deref())?;
-    let mut files = crate_files(&name, &roles, &dependency, toolbox::is_member_folder(place.parent));
+    let (sdk, dependency) = dependency(sdk.as_deref())?;
+    let is_member = toolbox::is_member_folder(place.parent);
+    let mut files = crate_files(&name, &roles, &dependency, is_member);
     files.extend(fixture_files(&roles)?);
-    let mut written = Vec::new();
+    if !is_member {
+        files.push(("Cargo.lock".into(), sdk::lock(name.as_str())?));
+    }
+    let own = files.iter().map(|(path, _)| path.clone()).collect();
+    if sdk == SdkOf::Crate {
+        files.extend(sdk::files()?);
+    }
     for (path, content) in files {
         let whole = folder.join(&path);
         let unable = |cause: std::io::Error| {
@@ -73,9 +90,8 @@ pub fn new(name: &str, roles: &[Role], place: Place<'_>) -> Result<NewPolicy, Fa
         };
         fs::create_dir_all(whole.parent().unwrap_or(&folder)).map_err(unable)?;
         fs::write(&whole, content).map_err(unable)?;
-        written.push(path);
     }
-    Ok(NewPolicy { name, folder, roles, files: written, note })
+    Ok(NewPolicy { name, folder, roles, files: own, sdk })
 }
 
 /// A policy's name is also that of a crate.
@@ -88,20 +104,15 @@ fn checked(name: &str) -> Result<PolicyName, Failure> {
     })
 }
 
-fn dependency(sdk: Option<&Path>) -> Result<(String, Option<String>), Failure> {
-    let Some(sdk) = sdk else {
-        let note = format!(
-            "no checkout of Ripcord was found near here: the crate depends on `ripcord-sdk` {SDK_VERSION}; \
-             write `path = \"…/guest-sdk\"` beside it in `Cargo.toml` to use a checkout"
-        );
-        return Ok((format!("ripcord-sdk = \"{SDK_VERSION}\""), Some(note)));
-    };
+/// Where the SDK is, and the line of the manifest that depends on it.
+fn dependency(sdk: Option<&Path>) -> Result<(SdkOf, String), Failure> {
+    let Some(sdk) = sdk else { return Ok((SdkOf::Crate, sdk::DEPENDENCY.to_owned())) };
     let path = sdk.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file()).ok_or_else(|| {
         Failure::usage(format!("`{}` holds no crate", sdk.display()))
-            .help("give the folder `guest-sdk` of a checkout")
+            .help("give the folder `guest-sdk` of a checkout, or `sdk/guest-sdk` of another policy")
     })?;
-    let path = toml::Value::String(path.to_string_lossy().into_owned());
-    Ok((format!("ripcord-sdk = {{ path = {path} }}"), None))
+    let line = toml::Value::String(path.to_string_lossy().into_owned());
+    Ok((SdkOf::Folder(path), format!("ripcord-sdk = {{ path = {line} }}")))
 }
 
 fn crate_files(
@@ -126,7 +137,12 @@ fn crate_files(
             .replace("{{name}}", name.as_str())
     };
     // Outside the workspace's own folder of policies a crate below a checkout would be taken for a forgotten member.
-    let workspace = if is_member { "" } else { "\n[workspace]\n" };
+    // The SDK in the crate is a workspace of its own: cargo would take it for members of this one.
+    let workspace = match (is_member, dependency == sdk::DEPENDENCY) {
+        (true, _) => "",
+        (false, true) => "\n[workspace]\nexclude = [\"sdk\"]\n",
+        (false, false) => "\n[workspace]\n",
+    };
     vec![
         ("Cargo.toml".into(), fill(CARGO) + workspace),
         (".gitignore".into(), "/target\n*.wasm\n".to_owned()),
@@ -322,10 +338,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_checkout_the_author_is_told_what_to_write() {
-        let (line, note) = dependency(None).expect("a version");
-        assert_eq!(line, format!("ripcord-sdk = \"{SDK_VERSION}\""));
-        assert!(note.is_some_and(|note| note.contains("guest-sdk")));
+    fn without_a_checkout_the_crate_carries_the_sdk() {
+        let parent = tempfile::tempdir().expect("folder");
+        let made = new("mine", &[], Place { parent: parent.path(), sdk: None }).expect("new");
+        assert_eq!(made.sdk, SdkOf::Crate);
+        let manifest = fs::read_to_string(made.folder.join("Cargo.toml")).expect("manifest");
+        let manifest: toml::Table = manifest.parse().expect("TOML");
+        let sdk = manifest["dependencies"]["ripcord-sdk"]["path"].as_str().expect("a path");
+        assert!(made.folder.join(sdk).join("src/lib.rs").is_file(), "{sdk}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two levels down").to_owned()
 }
 
-/// Nothing is downloaded: the new crate gets the lock file of the checkout, whose packages are here.
+/// Nothing is downloaded: the new crate is locked to the packages that this program was built with, which are here.
 fn offline(folder: &Path, arguments: &[&str]) -> Ran {
     finish(ripcord(folder, arguments).env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR"))
 }
@@ -16,15 +16,16 @@ fn offline(folder: &Path, arguments: &[&str]) -> Ran {
 #[test]
 fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
     let folder = tempfile::tempdir().expect("folder");
-    let sdk = checkout().join("guest-sdk").display().to_string();
-    let mut arguments = vec!["--json", "policy", "new", "all-in-one", "--sdk", &sdk];
+    // The folder lies in no checkout: all that there is of Ripcord is the program.
+    let mut arguments = vec!["--json", "policy", "new", "all-in-one"];
     for role in ["trigger", "planner", "approval", "verification"] {
         arguments.extend(["--role", role]);
     }
     let new = run(folder.path(), &arguments);
     assert_eq!(new.code, 0, "{}", new.stdout);
     let made = folder.path().join("all-in-one");
-    std::fs::copy(checkout().join("Cargo.lock"), made.join("Cargo.lock")).expect("copies");
+    assert_eq!(new.json()["sdk"], "crate");
+    its_lock_file_is_complete(&made);
 
     let tested = offline(folder.path(), &["--json", "policy", "test", "all-in-one"]);
     assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
@@ -49,6 +50,36 @@ fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
     a_wrong_fixture_is_found_on_both_sides(folder.path(), &made);
 }
 
+/// Plain cargo takes the crate as it is, too: it needs no registry to resolve it, and no other version of anything.
+fn its_lock_file_is_complete(made: &Path) {
+    let versions = || -> std::collections::BTreeSet<String> {
+        let lock = std::fs::read_to_string(made.join("Cargo.lock")).expect("a lock file");
+        let lock: toml::Table = lock.parse().expect("TOML");
+        let packages = lock["package"].as_array().expect("packages").iter();
+        packages.map(|one| format!("{} {}", one["name"], one["version"])).collect()
+    };
+    let given = versions();
+    let mut cargo = std::process::Command::new("cargo");
+    cargo.args(["metadata", "--format-version=1", "--offline"]).current_dir(made);
+    let ran = cargo.output().expect("cargo starts");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let kept = versions();
+    assert!(kept.is_subset(&given), "{:?}", kept.difference(&given).collect::<Vec<_>>());
+}
+
+/// What `--bless` makes of it is right on both sides, and nothing else of the file changes.
+fn a_blessed_fixture_expects_what_is_answered(folder: &Path, made: &Path) {
+    let blessed = offline(folder, &["--json", "policy", "test", "all-in-one", "--bless"]);
+    assert_eq!(blessed.code, 0, "{}\n{}", blessed.stdout, blessed.stderr);
+    assert_eq!(blessed.json()["blessed"], serde_json::json!(["trigger-ignore"]));
+    let text = std::fs::read_to_string(made.join("fixtures/trigger-ignore.json")).expect("fixture");
+    let fixture: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(fixture["expect"]["verdict"], "Ignore");
+    assert_eq!(fixture["about"], "a metric below its limit is none");
+    let again = offline(folder, &["--json", "policy", "test", "all-in-one", "--bless"]);
+    assert_eq!(again.json()["blessed"], serde_json::json!([]), "there is nothing left to bless");
+}
+
 fn a_wrong_fixture_is_found_on_both_sides(folder: &Path, made: &Path) {
     let fixture = made.join("fixtures/trigger-ignore.json");
     let text = std::fs::read_to_string(&fixture).expect("fixture");
@@ -65,8 +96,11 @@ fn a_wrong_fixture_is_found_on_both_sides(folder: &Path, made: &Path) {
     assert_eq!(failed.len(), 1, "{report}");
     assert_eq!(failed[0]["name"], "trigger-ignore");
     for side in ["component", "native"] {
-        assert!(failed[0][side]["failed"].is_string(), "{side}: {}", failed[0]);
+        let said = failed[0][side]["failed"].as_str().unwrap_or_default();
+        let expected = "the answer differs\n  verdict: expected {\"StandDown\":\"no\"}, got \"Ignore\"";
+        assert_eq!(said, expected, "{side}");
     }
+    a_blessed_fixture_expects_what_is_answered(folder, made);
 }
 
 #[test]
