@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use ripcord_core::fact::{
-    Candidate, Fact, Live, Outcome, PastIncident, Request, Unavailable, UnavailableReason, Value,
+    Candidate, Fact, Live, Outcome, PastIncident, RangeQuery, Request, Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
@@ -96,27 +96,6 @@ impl<'a> FactsThen<'a> {
         self.incidents.iter().rev().filter(overlaps).collect()
     }
 
-    fn live(&self, at: UnixMillis) -> Result<Live, Unavailable> {
-        let not_recorded = |message: String| Unavailable::new(UnavailableReason::NotRecorded, message);
-        let was = self.live.iter().rev().find(|was| was.since <= at).ok_or_else(|| {
-            not_recorded("what was live then is not on record: name it with `--live VERSION`".to_owned())
-        })?;
-        let since = (was.since > UnixMillis(0)).then_some(was.since);
-        let [version] = was.versions.as_slice() else {
-            let message = format!("several versions were live then ({})", was.versions.join(", "));
-            return Err(not_recorded(message));
-        };
-        let version = VersionName::new(version.as_str()).map_err(|error| not_recorded(error.to_string()))?;
-        let share = Share {
-            version: VersionTarget { version, digest: None },
-            configuration: None,
-            place: String::new(),
-            weight: Ratio::ONE,
-            proof: Proof::ControlPlane,
-        };
-        Ok(Live { state: LiveState::Serving(vec![share]), since, observed_at: at })
-    }
-
     /// Versions that were registered by then. Their standing is that of now, but none was verified later than then.
     fn versions(&self, at: UnixMillis, limit: u32) -> Result<Vec<Candidate>, Unavailable> {
         let mut versions = self.versions.clone()?;
@@ -127,20 +106,52 @@ impl<'a> FactsThen<'a> {
         }
         Ok(versions)
     }
+}
 
-    fn history(&self, window: Window, at: UnixMillis) -> Vec<PastIncident> {
-        let within = |past: &&PastIncident| {
-            window.start <= past.opened_at && past.opened_at <= window.end && past.opened_at <= at
-        };
-        let as_of_then = |past: &PastIncident| {
-            let mut past = past.clone();
-            if past.settled_at.is_some_and(|settled| settled > at) {
-                (past.settled_at, past.outcome, past.target) = (None, Outcome::Open, None);
-            }
-            past
-        };
-        self.incidents.iter().filter(within).map(as_of_then).collect()
-    }
+/// What was live at that instant.
+fn live_then(live: &[WasLive], at: UnixMillis) -> Result<Live, Unavailable> {
+    let not_recorded = |message: String| Unavailable::new(UnavailableReason::NotRecorded, message);
+    let was = live.iter().rev().find(|was| was.since <= at).ok_or_else(|| {
+        not_recorded("what was live then is not on record: name it with `--live VERSION`".to_owned())
+    })?;
+    let since = (was.since > UnixMillis(0)).then_some(was.since);
+    let [version] = was.versions.as_slice() else {
+        let message = format!("several versions were live then ({})", was.versions.join(", "));
+        return Err(not_recorded(message));
+    };
+    let version = VersionName::new(version.as_str()).map_err(|error| not_recorded(error.to_string()))?;
+    let share = Share {
+        version: VersionTarget { version, digest: None },
+        configuration: None,
+        place: String::new(),
+        weight: Ratio::ONE,
+        proof: Proof::ControlPlane,
+    };
+    Ok(Live { state: LiveState::Serving(vec![share]), since, observed_at: at })
+}
+
+/// Incidents that were opened within the window, as they stood at that instant.
+fn incidents_then(incidents: &[PastIncident], window: Window, at: UnixMillis) -> Vec<PastIncident> {
+    let within = |past: &&PastIncident| {
+        window.start <= past.opened_at && past.opened_at <= window.end && past.opened_at <= at
+    };
+    let as_of_then = |past: &PastIncident| {
+        let mut past = past.clone();
+        if past.settled_at.is_some_and(|settled| settled > at) {
+            (past.settled_at, past.outcome, past.target) = (None, Outcome::Open, None);
+        }
+        past
+    };
+    incidents.iter().filter(within).map(as_of_then).collect()
+}
+
+/// The part of a range that was over by then.
+fn range_then(query: &RangeQuery, at: UnixMillis) -> RangeQuery {
+    let mut then = query.clone();
+    then.window.end = query.window.end.min(at);
+    then.window.start = query.window.start.min(then.window.end);
+    then.step = query.step.max(Millis(1));
+    then
 }
 
 #[async_trait]
@@ -154,13 +165,15 @@ impl FactSource for FactsThen<'_> {
             as_of: now,
         };
         match request {
-            Request::Live => journal(Request::Live, self.live(now).map(Value::Live)),
+            Request::Live => journal(Request::Live, live_then(&self.live, now).map(Value::Live)),
             Request::Versions(limit) => {
                 let source = self.setup.ports.registry.name().to_owned();
                 let value = self.versions(now, limit).map(Value::Versions);
                 Fact { source, ..journal(Request::Versions(limit), value) }
             }
-            Request::History(window) => journal(request, Ok(Value::History(self.history(window, now)))),
+            Request::History(window) => {
+                journal(request, Ok(Value::History(incidents_then(&self.incidents, window, now))))
+            }
             Request::Votes => journal(request, Ok(Value::Votes(Vec::new()))),
             Request::Metric(query) => {
                 let mut then = query.clone();
@@ -169,10 +182,7 @@ impl FactSource for FactsThen<'_> {
                 Fact { request: Request::Metric(query), ..fact }
             }
             Request::MetricRange(query) => {
-                let mut then = query.clone();
-                then.window.end = query.window.end.min(now);
-                then.window.start = query.window.start.min(then.window.end);
-                then.step = query.step.max(Millis(1));
+                let then = range_then(&query, now);
                 let fact = self.of_metrics(id, Request::MetricRange(then), now).await;
                 Fact { request: Request::MetricRange(query), ..fact }
             }
@@ -187,5 +197,64 @@ impl FactSource for FactsThen<'_> {
 impl FactsThen<'_> {
     async fn of_metrics(&self, id: String, request: Request, now: UnixMillis) -> Fact {
         Sources { setup: self.setup, service: self.service, store: None }.fact(id, request, now).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ripcord_core::name::{IncidentId, ServiceName};
+
+    const THEN: UnixMillis = UnixMillis(1_000);
+
+    fn past(opened: u64, settled: Option<u64>) -> PastIncident {
+        PastIncident {
+            id: IncidentId::numbered(&ServiceName::new("s").expect("name"), 1),
+            opened_at: UnixMillis(opened),
+            settled_at: settled.map(UnixMillis),
+            strategy: None,
+            outcome: if settled.is_some() { Outcome::RolledBack } else { Outcome::Open },
+            target: None,
+        }
+    }
+
+    #[test]
+    fn nothing_of_later_is_told_of_incidents() {
+        let all = [past(1_500, None), past(900, Some(1_200)), past(100, Some(200))];
+        let window = Window { start: UnixMillis(0), end: UnixMillis(9_999) };
+        let told = incidents_then(&all, window, THEN);
+        let told: Vec<_> = told.iter().map(|past| (past.opened_at.0, past.outcome.clone())).collect();
+        assert_eq!(told, [(900, Outcome::Open), (100, Outcome::RolledBack)]);
+    }
+
+    #[test]
+    fn a_range_ends_then_whatever_was_asked_for() {
+        let query = |start, end| RangeQuery {
+            source: None,
+            query: "q".into(),
+            window: Window { start: UnixMillis(start), end: UnixMillis(end) },
+            step: Millis(10),
+        };
+        let window = |query: &RangeQuery| (query.window.start.0, query.window.end.0);
+        assert_eq!(window(&range_then(&query(500, 2_000), THEN)), (500, 1_000));
+        assert_eq!(window(&range_then(&query(500, 800), THEN)), (500, 800));
+        assert_eq!(window(&range_then(&query(1_500, 2_000), THEN)), (1_000, 1_000));
+    }
+
+    #[test]
+    fn what_was_live_is_that_of_the_last_change_before_then() {
+        let was = |since, versions: &[&str]| WasLive {
+            since: UnixMillis(since),
+            versions: versions.iter().map(ToString::to_string).collect(),
+        };
+        let live = [was(100, &["1.0"]), was(900, &["2.0"]), was(1_100, &["3.0"])];
+        let found = live_then(&live, THEN).expect("one version");
+        assert_eq!(
+            (found.state.sole_version().map(|one| one.version.to_string()), found.since),
+            (Some("2.0".into()), Some(UnixMillis(900)))
+        );
+        let reason = |live: &[WasLive]| live_then(live, THEN).expect_err("not known").reason;
+        assert_eq!(reason(&live[2..]), UnavailableReason::NotRecorded, "what is live now was not live then");
+        assert_eq!(reason(&[was(1, &["1.0", "2.0"])]), UnavailableReason::NotRecorded);
     }
 }

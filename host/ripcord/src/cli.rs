@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod backtest;
+mod examples;
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,13 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
 use crate::output::{Color, Exit, Failure, Form};
+use crate::policy::Template;
+
+pub use backtest::{BacktestArgs, RecordArgs, When};
+pub use examples::{command, parse};
 
 const CONFIG_FILE: &str = "ripcord.toml";
 const TOKEN_VARIABLE: &str = "RIPCORD_TOKEN";
-
-pub use backtest::{BacktestArgs, RecordArgs, When};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -165,6 +168,17 @@ pub enum Command {
     /// Write, build, test and look into policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of this program, one a command
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Try a trigger over a time that has passed: what would it have said, and when?
     Backtest(BacktestArgs),
     /// Keys for signing approvals and policies
@@ -538,9 +552,9 @@ pub enum PolicyCommand {
     New {
         /// Its name
         name: String,
-        /// What it answers; give several for several roles
+        /// What it answers, or a template of what it answers; give several for several roles
         #[arg(long = "role", value_enum, value_name = "ROLE")]
-        roles: Vec<RoleArg>,
+        roles: Vec<Template>,
         /// The folder to put its folder into
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
@@ -597,7 +611,7 @@ pub enum PolicyCommand {
     },
     /// Show what a component says of itself
     Inspect {
-        /// A component, or a starter policy
+        /// A component, a crate's folder, a policy of the configuration, or a starter policy
         what: String,
     },
 }

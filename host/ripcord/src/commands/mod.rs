@@ -16,6 +16,7 @@ mod reach;
 mod record;
 mod replay;
 pub mod serve;
+mod shells;
 mod signals;
 mod states;
 mod status;
@@ -28,8 +29,6 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use ripcord_core::foreign::Foreign;
-
-use clap::Parser as _;
 
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
@@ -66,8 +65,8 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // The words of the parser and those of the arguments cannot be told apart in its message, so it is asked again about harmless arguments.
-    let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string());
-    let said = match Cli::try_parse_from(arguments) {
+    let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string().into());
+    let said = match crate::cli::parse(arguments) {
         Err(error) => {
             let said = error.to_string();
             Text::joined(said.lines().map(|line| text!("{}", Whole(Foreign::source(line)))), "\n")
@@ -136,6 +135,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
         Command::Policy(command) => policies::run(global, command).await,
+        Command::Completions { shell } => shells::completions(shell),
+        Command::Man { dir } => shells::man(&dir),
         Command::Backtest(args) => backtest::run(global, &args).await,
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
         Command::ExaminePolicy => examine_policy(),

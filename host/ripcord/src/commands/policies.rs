@@ -2,6 +2,7 @@
 
 use super::{Outcome, record, try_policies, watched};
 use crate::cli::{Global, PolicyCommand};
+use crate::config::Config;
 use crate::key::Key;
 use crate::output::style::{STRONG, paint};
 use crate::output::{Page, Progress, text};
@@ -11,7 +12,6 @@ pub(super) async fn run(global: &Global, command: PolicyCommand) -> Outcome {
     let progress = Progress::new(global.form(), global.color);
     match command {
         PolicyCommand::New { name, roles, dir, sdk } => {
-            let roles: Vec<_> = roles.into_iter().map(Into::into).collect();
             let place = Place { parent: &dir, sdk: sdk.as_deref() };
             Ok(written(&policy::new(&name, &roles, place)?))
         }
@@ -30,7 +30,11 @@ pub(super) async fn run(global: &Global, command: PolicyCommand) -> Outcome {
         }
         PolicyCommand::Sdk { dir } => Ok(policy::update_sdk(&dir)?.page()),
         PolicyCommand::Sign { file, key } => Ok(policy::sign(&file, &Key::read(&key)?)?.page()),
-        PolicyCommand::Inspect { what } => Ok(policy::inspect(&what)?.page()),
+        PolicyCommand::Inspect { what } => {
+            // Names of the configuration are known where there is one.
+            let config = Config::load(global.config_file()).ok();
+            Ok(policy::inspect(&what, config.as_ref())?.page())
+        }
     }
 }
 

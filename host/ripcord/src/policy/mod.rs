@@ -19,7 +19,7 @@ use crate::output::Failure;
 
 pub use build::{Built, build};
 pub use inspect::{Inspection, inspect};
-pub use new::{NewPolicy, Place, SdkOf, new};
+pub use new::{NewPolicy, Place, SdkOf, Template, new};
 pub use record::{RecordedFixture, RecordedFixtures};
 pub use sdk::{SdkWritten, update as update_sdk};
 pub use signature::{Signed, sign};

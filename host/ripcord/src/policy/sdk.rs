@@ -272,7 +272,7 @@ mod tests {
                 let package = package.as_table().expect("a package");
                 let from = text_of(package, "source");
                 let ours = ["mine", "ripcord-sdk", "ripcord-fixture"].contains(&text_of(package, "name"));
-                assert_ne!(from.is_empty(), ours, "{package:?}");
+                assert_eq!(from.is_empty(), ours, "{package:?}");
                 text_of(package, "name")
             })
             .collect();

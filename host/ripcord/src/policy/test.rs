@@ -280,6 +280,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_native_test_has_the_limits_of_the_sandbox() {
+        use ripcord_fixture::limits as native;
+        let limits = Limits::default();
+        let same = [
+            (native::ROUNDS_MAX as usize, limits.rounds_max as usize),
+            (native::REQUESTS_MAX, limits.requests_max as usize),
+            (native::LOG_LINES_MAX, limits.log_lines_max as usize),
+            (native::MEMO_BYTES_MAX, usize::try_from(limits.memo_bytes_max).expect("small")),
+            (native::ANSWER_BYTES_MAX, usize::try_from(limits.output_bytes_max).expect("small")),
+            (native::LOG_BYTES_MAX, usize::try_from(limits.log_bytes_max).expect("small")),
+        ];
+        for (native, sandbox) in same {
+            assert_eq!(native, sandbox);
+        }
+    }
+
+    #[test]
     fn verdicts_read_as_the_contract_names_them() {
         assert_eq!(case_name(&json!("StandDown")), "stand-down");
         assert_eq!(case_name(&json!({ "RollBack": {} })), "roll-back");

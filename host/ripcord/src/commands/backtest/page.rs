@@ -41,8 +41,8 @@ pub(super) fn page(tried: &Tried, plot: Option<&Path>) -> Page {
     );
     text.push(changes(tried));
     let counts = Word::ALL.into_iter().map(|word| (tried.count(word), word)).filter(|(count, _)| *count > 0);
-    let counts: Vec<_> = counts.map(|(count, word)| format!("{count} times {}", word.as_str())).collect();
-    text.push(text!("\n{}\n", counts.join(", ")));
+    let counts: Vec<_> = counts.map(|(count, word)| format!("{} {count}", word.as_str())).collect();
+    text.push(text!("\nverdicts: {}\n", counts.join(", ")));
     for (what, (times, why)) in &tried.missing {
         text.push(text!(
             "{} {} had no value {} times, at first: {}\n",
