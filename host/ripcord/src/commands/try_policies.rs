@@ -16,7 +16,7 @@ use super::asking::{Bench, remembered, signals};
 use super::check::made_up;
 use super::{Outcome, Reach};
 use crate::cli::Global;
-use crate::output::style::{DIM, STRONG, WARN, paint};
+use crate::output::style::{STRONG, WARN, paint};
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, Progress, asked, text};
 
@@ -183,9 +183,6 @@ fn page(service: &ServiceName, now: UnixMillis, answers: &[Asked]) -> Page {
         let asked: Vec<_> = facts.map(|fact| format!("`{}`", asked::request(&fact.request))).collect();
         let said = format!("{} sees nothing of {}", answer.policy.name, asked.join(", "));
         text.push(text!("\n{} {}", paint(WARN, "look:"), said));
-    }
-    if !answers.iter().any(|answer| answer.role == Role::Verification) {
-        text.push(text!("\n{}", paint(DIM, "no verification policy is placed")));
     }
     let exit = if faults > 0 || !blind.is_empty() { Exit::Failed } else { Exit::Done };
     let each: Vec<_> = answers.iter().map(asked::json).collect();
