@@ -41,6 +41,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! An example of each other role is in [`roles`], one that compares with the last good period in [`reference`]; `ripcord policy new --role ROLE` writes
+//! one that compiles, with fixtures.
+//!
 //! Invariants: a component made with this crate imports no function but `log`; the SDK has no clock, no
 //! randomness and no global state but the panic hook; the same input gives the same output.
 
@@ -59,6 +62,9 @@ pub mod limit;
 pub mod metric;
 mod policy;
 pub mod reading;
+pub mod reference;
+#[doc = include_str!("roles.md")]
+pub mod roles {}
 pub mod settings;
 pub mod stats;
 mod subject;
@@ -114,7 +120,10 @@ pub fn log(severity: &contract::types::Severity, text: &str) {
     #[cfg(target_arch = "wasm32")]
     bindings::shared::ripcord::policy::log::write(severity, text);
     #[cfg(not(target_arch = "wasm32"))]
-    eprintln!("{severity:?}: {text}");
+    {
+        testing::count_logged(text);
+        eprintln!("{severity:?}: {text}");
+    }
 }
 
 /// Makes a component of a policy: the manifest and the export of every role that is named.

@@ -1,6 +1,6 @@
-//! Builds the starter policies into components and lists them for `starters.rs` to embed.
+//! Builds the starter policies into components and lists them for `starters.rs` to embed, and lists the sources of the SDK for `policy/sdk.rs`.
 //!
-//! All are built by one run of cargo with a target folder of its own, so it never waits for the cargo that runs this script.
+//! All policies are built by one run of cargo with a target folder of its own, so it never waits for the cargo that runs this script.
 
 #![allow(clippy::panic, reason = "a build script reports by panicking")]
 
@@ -26,8 +26,11 @@ fn main() {
     let packed = ripcord_pack::build_all(&options).unwrap_or_else(|error| {
         panic!("the starter policies in `policies/` could not be built: {}", with_causes(&error))
     });
-    fs::write(out.join("starters.rs"), list(&packed))
-        .unwrap_or_else(|error| panic!("cannot write into `{}`: {error}; free some space", out.display()));
+    for (file, text) in [("starters.rs", list(&packed)), ("sdk.rs", list_sdk(&root))] {
+        fs::write(out.join(file), text).unwrap_or_else(|error| {
+            panic!("cannot write into `{}`: {error}; free some space", out.display())
+        });
+    }
 }
 
 /// The checkout that this crate lies in.
@@ -62,6 +65,41 @@ fn list(packed: &[Packed]) -> String {
     }
     text.push_str("];\n");
     text
+}
+
+/// What a crate needs of the checkout to depend on the SDK: sources and manifests of the SDK and of the fixtures' runner, the contract, and
+/// which versions of other packages they were tested with. Their tests stay here.
+fn list_sdk(root: &Path) -> String {
+    let mut files =
+        vec!["Cargo.toml", "Cargo.lock", "LICENSE", "guest-sdk/Cargo.toml", "wit/fixture/Cargo.toml"]
+            .into_iter()
+            .map(PathBuf::from)
+            .collect::<Vec<_>>();
+    for folder in ["guest-sdk/src", "wit/fixture/src", "wit/policy"] {
+        files_below(root, Path::new(folder), &mut files);
+    }
+    let mut text = String::from("pub(super) static FILES: &[(&str, &str)] = &[\n");
+    for file in files {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "    ({:?}, include_str!({:?})),", file, root.join(&file));
+    }
+    text.push_str("];\n");
+    text
+}
+
+fn files_below(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(root.join(folder))
+        .unwrap_or_else(|error| panic!("cannot list `{}`: {error}", folder.display()));
+    let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = folder.join(entry.file_name());
+        if entry.path().is_dir() {
+            files_below(root, &path, files);
+        } else {
+            files.push(path);
+        }
+    }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -1,25 +1,21 @@
-//! One decision: call, fetch what is missing, call again, record.
+//! One decision of a running host: asked to its end, and recorded.
 
 use std::collections::BTreeSet;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::event::{DataState, Decision, MemoRef};
-use ripcord_core::fact::Fact;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{self, Answer, Memo, Question};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
-use ripcord_ports::waiting::own;
-use ripcord_sandbox::{Deciding, Fault, FaultKind, Nature, Progress};
-
-use futures_util::future::join_all;
+use ripcord_sandbox::{Deciding, Fault};
 
 use crate::batch::Batch;
-use crate::blocking::Blocking;
 use crate::context::Context;
 use crate::decided::Decided;
 use crate::facts::fetch;
 use crate::role_input::RoleInput;
+use crate::rounds::{LostCall, Rounds, host_fault, to_the_end};
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 
@@ -57,31 +53,12 @@ pub(crate) async fn decide<I: RoleInput>(
 ) -> Decided<I::Verdict> {
     let question = input.question();
     let (role, now) = (question.role(), question.context().now);
-    let mut deciding = placed.policy.begin(&question, &placed.grant, &ctx.host.setup.limits);
-    let mut facts: Vec<Fact> = Vec::new();
-    let mut rounds = 0_u32;
-    let end = loop {
-        rounds += 1;
-        let (back, progress) = match own("policies", call(ctx.host.setup.blocking, deciding)).await {
-            Ok(called) => called,
-            Err(fault) => return lost(ctx, placed, &question, rounds, fault).await,
-        };
-        deciding = back;
-        match progress {
-            Progress::Done(answer) => break Ok(answer),
-            Progress::Fault(fault) => break Err(fault),
-            Progress::Need(requests) => {
-                let fetching = requests.into_iter().enumerate().map(|(index, request)| {
-                    let id = format!("{rounds}.{index}");
-                    fetch(ctx, id, request, now, trials)
-                });
-                let fetched = join_all(fetching).await;
-                facts.extend(fetched.iter().cloned());
-                if let Err(error) = deciding.add_facts(fetched) {
-                    break Err(host_fault(error.to_string()));
-                }
-            }
-        }
+    let deciding = placed.policy.begin(&question, &placed.grant, &ctx.host.setup.limits);
+    let asked =
+        to_the_end(ctx.host.setup.blocking, deciding, |id, request| fetch(ctx, id, request, now, trials));
+    let Rounds { deciding, end, facts, count: rounds } = match asked.await {
+        Ok(asked) => asked,
+        Err(LostCall { rounds, fault }) => return lost(ctx, placed, &question, rounds, fault).await,
     };
     let missing = facts.iter().any(|fact| fact.value.is_err());
     let fuel = deciding.fuel();
@@ -118,15 +95,6 @@ pub(crate) async fn decide<I: RoleInput>(
     Decided { decision, end, memo, facts, batch }
 }
 
-/// One round.
-async fn call(blocking: Blocking, mut deciding: Deciding) -> Result<(Deciding, Progress), Fault> {
-    let called = blocking.run(move || {
-        let progress = deciding.call();
-        (deciding, progress)
-    });
-    called.await.map_err(|error| host_fault(format!("the call of the policy was lost: {error}")))
-}
-
 /// The recording, in a batch with the values of facts that it refers to. Facts may have megabytes to encode and hash.
 async fn record(ctx: &Context, deciding: Deciding) -> (BlobRef, Batch) {
     let (host, service, now) = (ctx.host.clone(), ctx.setup.name.clone(), ctx.now());
@@ -138,10 +106,6 @@ async fn record(ctx: &Context, deciding: Deciding) -> (BlobRef, Batch) {
     let (recording, mut batch) =
         recorded.await.unwrap_or_else(|error| (error.to_string().into_bytes(), Batch::default()));
     (batch.blob(BlobKind::Decision, recording), batch)
-}
-
-fn host_fault(message: String) -> Fault {
-    Fault { kind: FaultKind::Host { message: message.clone() }, nature: Nature::Environmental, message }
 }
 
 /// A decision whose call was lost with all that it held: the host itself failed. It is recorded as one that was asked and given up, which

@@ -3,14 +3,16 @@
 use ripcord_core::fact::{
     Candidate, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
 };
+use ripcord_core::service::Service;
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::Metrics;
 use ripcord_ports::registry::RegistryVersion;
+use ripcord_ports::{Metrics, Store};
 use std::sync::Arc;
 
 use crate::captured::{captured, unavailable};
 use crate::context::Context;
+use crate::setup::ServiceSetup;
 use crate::trials::Trials;
 
 /// Past incidents that one fact may hold.
@@ -36,23 +38,106 @@ pub(crate) async fn fetch(
             }
         };
     }
-    if let Request::Versions(limit) = request {
-        return versions(ctx, id, limit, now).await;
+    if let Request::Captured(limit) = request {
+        let value = captured(ctx, limit).await.map(Value::Captured);
+        return Fact { id, request, value, source: "evidence".into(), as_of: now };
     }
-    let (source, value) = answer(ctx, &request, now).await;
-    let as_of = as_of(&request, &value, now);
-    Fact { id, request, value, source, as_of }
+    let store = Some(ctx.host.setup.store.as_ref());
+    Sources { setup: &ctx.setup, service: &ctx.service, store }.fact(id, request, now).await
 }
 
-/// The registry's versions; a list that was kept speaks of the time at which it was made.
-async fn versions(ctx: &Context, id: String, limit: u32, now: UnixMillis) -> Fact {
-    let registry = &ctx.setup.ports.registry;
-    let listing = registry.listing(limit).await;
-    let as_of = listing.as_ref().ok().and_then(|listing| listing.listed_at).unwrap_or(now).min(now);
-    let candidates = listing
-        .map(|listing| listing.versions.into_iter().map(|version| candidate(ctx, version, now)).collect());
-    let value = candidates.map(Value::Versions).map_err(unavailable);
-    Fact { id, request: Request::Versions(limit), value, source: registry.name().to_owned(), as_of }
+/// What answers all that is no trial and belongs to no incident.
+pub(crate) struct Sources<'a> {
+    pub(crate) setup: &'a ServiceSetup,
+    pub(crate) service: &'a Service,
+    /// None where there is none yet: then there is no history.
+    pub(crate) store: Option<&'a dyn Store>,
+}
+
+impl Sources<'_> {
+    /// A value, or why there is none.
+    pub(crate) async fn fact(&self, id: String, request: Request, now: UnixMillis) -> Fact {
+        if let Request::Versions(limit) = request {
+            return self.versions(id, limit, now).await;
+        }
+        let (source, value) = self.answer(&request, now).await;
+        let as_of = as_of(&request, &value, now);
+        Fact { id, request, value, source, as_of }
+    }
+
+    /// The registry's versions; a list that was kept speaks of the time at which it was made.
+    async fn versions(&self, id: String, limit: u32, now: UnixMillis) -> Fact {
+        let registry = &self.setup.ports.registry;
+        let listing = registry.listing(limit).await;
+        let as_of = listing.as_ref().ok().and_then(|listing| listing.listed_at).unwrap_or(now).min(now);
+        let with_standing = |version| candidate(self.service, version, now);
+        let candidates = listing.map(|listing| listing.versions.into_iter().map(with_standing).collect());
+        let value = candidates.map(Value::Versions).map_err(unavailable);
+        Fact { id, request: Request::Versions(limit), value, source: registry.name().to_owned(), as_of }
+    }
+
+    async fn answer(&self, request: &Request, now: UnixMillis) -> (String, Answered) {
+        let ports = &self.setup.ports;
+        match request {
+            Request::Metric(query) => match self.metrics(query.source.as_deref()) {
+                Ok(source) => {
+                    let value =
+                        source.instant(&query.query, query.at.unwrap_or(now)).await.map(Value::Metric);
+                    (source.name().to_owned(), value)
+                }
+                Err(missing) => ("host".into(), Err(missing)),
+            },
+            Request::MetricRange(RangeQuery { source, query, window, step }) => {
+                match self.metrics(source.as_deref()) {
+                    Ok(source) => {
+                        let value = source.range(query, *window, *step).await.map(Value::MetricRange);
+                        (source.name().to_owned(), value)
+                    }
+                    Err(missing) => ("host".into(), Err(missing)),
+                }
+            }
+            Request::Live => {
+                let live = ports.deployer.live().await;
+                (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
+            }
+            Request::Lineage(version) => {
+                let lineage = ports.registry.lineage(&version.version).await;
+                (ports.registry.name().to_owned(), lineage.map(Value::Lineage).map_err(unavailable))
+            }
+            Request::History(window) => ("journal".into(), self.history(*window).await),
+            Request::Votes => ("journal".into(), Ok(Value::Votes(self.service.votes_in_force()))),
+            Request::Checkpoints(_) | Request::Configurations(_) => {
+                let message = format!("no adapter for {} is configured", request.kind());
+                ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
+            }
+            Request::Golden(_) | Request::Recheck(_) | Request::Versions(_) | Request::Captured(_) => {
+                let message = "it is answered elsewhere";
+                ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
+            }
+        }
+    }
+
+    fn metrics(&self, source: Option<&str>) -> Result<Arc<dyn Metrics>, Unavailable> {
+        let ports = &self.setup.ports;
+        let name = source.or(ports.default_metrics.as_deref());
+        let missing = |message: String| Unavailable::new(UnavailableReason::Unsupported, message);
+        let name = name.ok_or_else(|| missing("no metrics source is configured for this service".into()))?;
+        ports
+            .metrics
+            .get(name)
+            .cloned()
+            .ok_or_else(|| missing(format!("no metrics source `{name}` is configured for this service")))
+    }
+
+    async fn history(&self, window: Window) -> Answered {
+        let Some(store) = self.store else { return Ok(Value::History(Vec::new())) };
+        let lines = crate::list::incidents(store, Some(&self.service.name), HISTORY_MAX).await;
+        let lines = lines.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))?;
+        let within = |at: UnixMillis| window.start <= at && at <= window.end;
+        Ok(Value::History(
+            lines.into_iter().map(|line| line.incident).filter(|past| within(past.opened_at)).collect(),
+        ))
+    }
 }
 
 /// The instant that an answer speaks of: of a metric, the one that was asked for, and so also of its absence. What ends in the future speaks of now.
@@ -65,61 +150,8 @@ fn as_of(request: &Request, value: &Answered, now: UnixMillis) -> UnixMillis {
     }
 }
 
-async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, Answered) {
-    let ports = &ctx.setup.ports;
-    match request {
-        Request::Metric(query) => match metrics(ctx, query.source.as_deref()) {
-            Ok(source) => {
-                let value = source.instant(&query.query, query.at.unwrap_or(now)).await.map(Value::Metric);
-                (source.name().to_owned(), value)
-            }
-            Err(missing) => ("host".into(), Err(missing)),
-        },
-        Request::MetricRange(RangeQuery { source, query, window, step }) => {
-            match metrics(ctx, source.as_deref()) {
-                Ok(source) => {
-                    let value = source.range(query, *window, *step).await.map(Value::MetricRange);
-                    (source.name().to_owned(), value)
-                }
-                Err(missing) => ("host".into(), Err(missing)),
-            }
-        }
-        Request::Live => {
-            let live = ports.deployer.live().await;
-            (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
-        }
-        Request::Lineage(version) => {
-            let lineage = ports.registry.lineage(&version.version).await;
-            (ports.registry.name().to_owned(), lineage.map(Value::Lineage).map_err(unavailable))
-        }
-        Request::Captured(limit) => ("evidence".into(), captured(ctx, *limit).await.map(Value::Captured)),
-        Request::History(window) => ("journal".into(), history(ctx, *window).await),
-        Request::Votes => ("journal".into(), Ok(Value::Votes(ctx.service.votes_in_force()))),
-        Request::Checkpoints(_) | Request::Configurations(_) => {
-            let message = format!("no adapter for {} is configured", request.kind());
-            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
-        }
-        Request::Golden(_) | Request::Recheck(_) | Request::Versions(_) => {
-            ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, "it is answered elsewhere")))
-        }
-    }
-}
-
-fn metrics(ctx: &Context, source: Option<&str>) -> Result<Arc<dyn Metrics>, Unavailable> {
-    let ports = &ctx.setup.ports;
-    let name = source.or(ports.default_metrics.as_deref());
-    let missing = |message: String| Unavailable::new(UnavailableReason::Unsupported, message);
-    let name = name.ok_or_else(|| missing("no metrics source is configured for this service".into()))?;
-    ports
-        .metrics
-        .get(name)
-        .cloned()
-        .ok_or_else(|| missing(format!("no metrics source `{name}` is configured for this service")))
-}
-
 /// A version of the registry, with what the service knows of it.
-pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis) -> Candidate {
-    let service = &ctx.service;
+pub(crate) fn candidate(service: &Service, listed: RegistryVersion, now: UnixMillis) -> Candidate {
     let name = &listed.version.version;
     let known = service.versions.get(name);
     let pinned = known.and_then(|known| known.digest);
@@ -142,16 +174,6 @@ pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis)
         signature: listed.signature,
         runtime: listed.runtime,
     }
-}
-
-async fn history(ctx: &Context, window: Window) -> Answered {
-    let lines =
-        crate::list::incidents(ctx.host.setup.store.as_ref(), Some(&ctx.service.name), HISTORY_MAX).await;
-    let lines = lines.map_err(|error| Unavailable::new(UnavailableReason::Failed, error.to_string()))?;
-    let within = |at: UnixMillis| window.start <= at && at <= window.end;
-    Ok(Value::History(
-        lines.into_iter().map(|line| line.incident).filter(|past| within(past.opened_at)).collect(),
-    ))
 }
 
 /// A live fact, for evidence.

@@ -9,6 +9,7 @@
 mod ahead;
 mod alert_contents;
 mod arrivals;
+mod asking;
 mod batch;
 mod blocking;
 mod bounded;
@@ -40,11 +41,13 @@ mod meter;
 mod nature;
 mod obey;
 mod pace;
+mod past;
 mod perform;
 mod read_model;
 pub mod replay;
 mod retention;
 mod role_input;
+mod rounds;
 mod salt;
 mod setup;
 mod staged;
@@ -54,6 +57,7 @@ mod unread;
 mod verify;
 pub mod view;
 
+pub use asking::{Asked, FactSource, FactsNow, ask, memo, scheduled, standing_alerts, with_deadlines};
 pub use blocking::Blocking;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
@@ -63,6 +67,7 @@ pub use fold_error::FoldError;
 pub use health::DriverHealth;
 pub use held_up::HeldUp;
 pub use list::incidents;
+pub use past::FactsThen;
 pub use retention::PruneReport;
 pub use setup::{
     Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,

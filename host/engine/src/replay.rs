@@ -2,13 +2,15 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 
 use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Decision, Event};
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::retention::Class;
+use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
@@ -264,6 +266,93 @@ fn rested_on(question: &serde_json::Value) -> Vec<RestedOn> {
         })
     };
     facts.into_iter().flatten().filter_map(fact).collect()
+}
+
+/// A decision as it was asked, for asking it again in another way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedQuestion {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Of which incident, if one was open.
+    pub incident: Option<IncidentId>,
+    /// When it was recorded.
+    pub at: UnixMillis,
+    /// Who was asked.
+    pub policy: PolicyRef,
+    /// What.
+    pub role: Role,
+    /// The role's `input` as JSON in the guest's words, facts included; or why it cannot be told.
+    pub input: std::result::Result<serde_json::Value, String>,
+    /// How it ended, in the guest's words.
+    pub end: Option<RecordedEnd>,
+}
+
+/// Which decisions are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Of this service.
+    pub service: &'a ServiceName,
+    /// Of this incident only.
+    pub incident: Option<&'a IncidentId>,
+    /// Recorded within it.
+    pub window: Window,
+    /// In this role only.
+    pub role: Option<Role>,
+    /// Of this policy only.
+    pub policy: Option<&'a PolicyName>,
+}
+
+/// Gives each recorded decision that is wanted to `each`, oldest first, until it breaks off: one is in memory at a time. `speaks` is any policy of the
+/// contract that the recordings are in.
+pub async fn recorded(
+    store: &dyn Store,
+    speaks: &Policy,
+    wanted: Wanted<'_>,
+    mut each: impl FnMut(RecordedQuestion) -> ControlFlow<()>,
+) -> std::result::Result<(), ReadError> {
+    let mut reader = Reader::new(store, wanted.service, wanted.incident).await?;
+    while let Some((at, of, decision)) = reader.next().await? {
+        if at > wanted.window.end {
+            break;
+        }
+        let is_wanted = at >= wanted.window.start
+            && wanted.incident.is_none_or(|incident| of.as_ref() == Some(incident))
+            && wanted.role.is_none_or(|role| decision.role == role)
+            && wanted.policy.is_none_or(|name| decision.policy.name == *name);
+        if !is_wanted {
+            continue;
+        }
+        let (input, end) = match read(store, &decision.recording).await? {
+            Read::Whole(recording) => {
+                let end = Recording::read(&recording).ok().map(|recording| recording.end);
+                (question(store, speaks, &recording).await?, end)
+            }
+            Read::Pruned => (Err("its recording was pruned".to_owned()), None),
+            Read::Damaged(why) => (Err(why), None),
+        };
+        let Decision { policy, role, .. } = decision;
+        let service = wanted.service.clone();
+        if each(RecordedQuestion { service, incident: of, at, policy, role, input, end }).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn question(
+    store: &dyn Store,
+    speaks: &Policy,
+    recording: &[u8],
+) -> std::result::Result<std::result::Result<serde_json::Value, String>, ReadError> {
+    let contents = match contents(store, recording).await? {
+        Ok(contents) => contents,
+        Err(why) => return Ok(Err(why)),
+    };
+    Ok(match ripcord_sandbox::recorded_input(speaks, recording, &contents) {
+        Ok(Ok(input)) => Ok(input),
+        Ok(Err(pruned)) => Err(format!("pruned: {}", pruned.join(", "))),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Loads a component off the runtime's threads: one that no cache holds is compiled.

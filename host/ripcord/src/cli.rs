@@ -1,5 +1,8 @@
 //! What can be typed.
 
+mod backtest;
+mod examples;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +13,10 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
 use crate::output::{Color, Exit, Failure, Form};
+use crate::policy::Template;
+
+pub use backtest::{BacktestArgs, RecordArgs, When};
+pub use examples::{command, parse};
 
 const CONFIG_FILE: &str = "ripcord.toml";
 const TOKEN_VARIABLE: &str = "RIPCORD_TOKEN";
@@ -161,6 +168,19 @@ pub enum Command {
     /// Write, build, test and look into policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of this program, one a command
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Try a trigger over a time that has passed: what would it have said, and when?
+    Backtest(BacktestArgs),
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),
@@ -280,6 +300,9 @@ pub struct CheckArgs {
     /// Check the configuration and the files that it names, and ask no other system
     #[arg(long)]
     pub offline: bool,
+    /// Ask each trigger about this moment, too: is there data, and what does it say?
+    #[arg(long, conflicts_with = "offline")]
+    pub now: bool,
 }
 
 /// `ripcord pull`.
@@ -529,13 +552,13 @@ pub enum PolicyCommand {
     New {
         /// Its name
         name: String,
-        /// What it answers; give several for several roles
+        /// What it answers, or a template of what it answers; give several for several roles
         #[arg(long = "role", value_enum, value_name = "ROLE")]
-        roles: Vec<RoleArg>,
+        roles: Vec<Template>,
         /// The folder to put its folder into
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
-        /// The folder `guest-sdk` of a checkout, if it is not found
+        /// Depend on the SDK in this folder (`guest-sdk` of a checkout) instead of carrying it in the crate
         #[arg(long, value_name = "DIR")]
         sdk: Option<PathBuf>,
     },
@@ -556,6 +579,27 @@ pub enum PolicyCommand {
         /// The folder of the fixtures
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
+        /// Let fixtures that the component answers differently expect that from now on
+        #[arg(long)]
+        bless: bool,
+        /// Test again whenever a file of the crate or a fixture changes, until ctrl-c
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
+    },
+    /// Make fixtures of decisions that are on record
+    Record(RecordArgs),
+    /// Ask every policy of a service about this moment, and show the facts that it saw; nothing is recorded or changed
+    Try {
+        /// Which service
+        service: ServiceName,
+        /// Only this policy
+        policy: Option<PolicyName>,
+    },
+    /// Put the SDK of this program into a crate, in place of that of another release
+    Sdk {
+        /// The crate's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
     },
     /// Sign a component: `signed-by` in the configuration names who must have
     Sign {
@@ -567,7 +611,7 @@ pub enum PolicyCommand {
     },
     /// Show what a component says of itself
     Inspect {
-        /// A component, or a starter policy
+        /// A component, a crate's folder, a policy of the configuration, or a starter policy
         what: String,
     },
 }

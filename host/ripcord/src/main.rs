@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    match ripcord::cli::Cli::try_parse() {
+    match ripcord::cli::parse(std::env::args_os()) {
         Ok(cli) => ripcord::commands::run(cli),
         Err(error) => ripcord::commands::explain(&error),
     }

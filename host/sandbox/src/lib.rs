@@ -49,7 +49,7 @@ pub use load::{COMPONENT_BYTES_MAX, LoadError};
 pub use native::NativePolicy;
 pub use policy::{Call, CallInJson, Policy};
 pub use recording::{RECORDING_FORMAT, RecordedEnd, RecordedRound, Recording, RecordingError, prune};
-pub use replay::{Difference, FuelCheck, Replayed, replay};
+pub use replay::{Difference, FuelCheck, Replayed, recorded_input, replay};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};
 pub use settings::{SettingsError, SettingsMistake};
 pub use state::LogLine;

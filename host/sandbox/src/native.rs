@@ -183,6 +183,17 @@ impl Case for NativeCase {
         }
     }
 
+    fn input_in_json(&self) -> serde_json::Value {
+        // Text keys only, so there is a JSON form; it is the role's name and its input.
+        let question = serde_json::to_value(&self.question).unwrap_or_default();
+        match question {
+            serde_json::Value::Object(roles) => {
+                roles.into_iter().next().map(|(_, input)| input).unwrap_or_default()
+            }
+            other => other,
+        }
+    }
+
     fn record(
         &self,
         header: &Header,

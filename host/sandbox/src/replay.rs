@@ -6,6 +6,7 @@ use ciborium::Value;
 use ripcord_core::alert::StandingAlert;
 use ripcord_core::digest::Digest;
 
+use crate::contract::Case;
 use crate::deciding::{Deciding, Progress};
 use crate::engine::EngineId;
 use crate::fault::{Fault, Nature};
@@ -96,16 +97,10 @@ pub fn replay(
         let reason = format!("the decision ended in an environmental fault: {fault}");
         return Ok(Replayed::NotReproducible { reason });
     }
-    let (alerts, mut pruned) =
-        match recorded.alerts.as_ref().map(|alerts| alerts.resolve(contents)).transpose()? {
-            None => (None, Vec::new()),
-            Some(Ok(alerts)) => (Some(alerts), Vec::new()),
-            Some(Err(pruned)) => (None, pruned),
-        };
-    pruned.extend(values::resolve(&mut recorded.question, contents)?);
-    if !pruned.is_empty() {
-        return Ok(Replayed::FactsPruned(pruned));
-    }
+    let alerts = match resolve(&mut recorded, contents)? {
+        Ok(alerts) => alerts,
+        Err(pruned) => return Ok(Replayed::FactsPruned(pruned)),
+    };
     match again(policy, &recorded, alerts.as_deref())? {
         Ok(repeated) => Ok(compare(&recorded, &repeated)),
         Err(fault) => Ok(Replayed::NotReproducible {
@@ -114,12 +109,47 @@ pub fn replay(
     }
 }
 
-/// Runs the decision; the inner error is an environmental fault of this run.
-fn again(
+/// Puts what the recording refers to in its place; the inner error names what was pruned.
+fn resolve(
+    recorded: &mut AnyStored,
+    contents: &BTreeMap<Digest, Vec<u8>>,
+) -> Result<Result<Option<Vec<StandingAlert>>, Vec<String>>, RecordingError> {
+    let (alerts, mut pruned) =
+        match recorded.alerts.as_ref().map(|alerts| alerts.resolve(contents)).transpose()? {
+            None => (None, Vec::new()),
+            Some(Ok(alerts)) => (Some(alerts), Vec::new()),
+            Some(Err(pruned)) => (None, pruned),
+        };
+    pruned.extend(values::resolve(&mut recorded.question, contents)?);
+    Ok(if pruned.is_empty() { Ok(alerts) } else { Err(pruned) })
+}
+
+/// What a recorded decision was asked, with all that it refers to: the role's `input` as JSON in the guest's words, as fixtures have it. `policy` may
+/// be any that speaks the contract of the recording. The inner error names what was pruned.
+pub fn recorded_input(
+    policy: &Policy,
+    recording: &[u8],
+    contents: &BTreeMap<Digest, Vec<u8>>,
+) -> Result<Result<serde_json::Value, Vec<String>>, RecordingError> {
+    let mut recorded = recording::read(recording)?;
+    if !recorded.pruned.is_empty() {
+        return Ok(Err(recorded.pruned));
+    }
+    let alerts = match resolve(&mut recorded, contents)? {
+        Ok(alerts) => alerts,
+        Err(pruned) => return Ok(Err(pruned)),
+    };
+    let mut case = case_again(policy, &recorded, alerts.as_deref())?;
+    case.release_facts(u32::MAX);
+    Ok(Ok(case.input_in_json()))
+}
+
+/// The recorded question, with its facts held back.
+fn case_again(
     policy: &Policy,
     recorded: &AnyStored,
     alerts: Option<&[StandingAlert]>,
-) -> Result<Result<AnyStored, Fault>, RecordingError> {
+) -> Result<Box<dyn Case>, RecordingError> {
     let mismatch = |message| RecordingError::Question { contract: recorded.contract.clone(), message };
     if recorded.contract != policy.contract() {
         return Err(mismatch(format!("the component speaks version {}", policy.contract())));
@@ -130,6 +160,16 @@ fn again(
     {
         return Err(mismatch("the stored signals are not what the policy was given".to_owned()));
     }
+    Ok(case)
+}
+
+/// Runs the decision; the inner error is an environmental fault of this run.
+fn again(
+    policy: &Policy,
+    recorded: &AnyStored,
+    alerts: Option<&[StandingAlert]>,
+) -> Result<Result<AnyStored, Fault>, RecordingError> {
+    let case = case_again(policy, recorded, alerts)?;
     let header = Header {
         contract: recorded.contract.clone(),
         policy: recorded.policy.clone(),

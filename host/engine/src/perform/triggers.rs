@@ -4,14 +4,13 @@ use ripcord_core::alert::{AlertKey, StandingAlert};
 use ripcord_core::event::{
     Decision, Event, FaultNature, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked,
 };
-use ripcord_core::name::SignalId;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::service::{Alert, Judged};
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 
+use crate::asking::scheduled;
 use crate::batch::Batch;
 use crate::context::{AlertsRead, Context};
 use crate::decide::{context, decide};
@@ -46,22 +45,6 @@ async fn ask_all(ctx: &Context, up_to: u64) -> Result<Batch, StoreError> {
         incident: ctx.incident().map(|open| open.id.clone()),
         asked,
     })))
-}
-
-/// What triggers are given when a schedule or a watch asks them without any alert.
-fn scheduled(now: UnixMillis) -> Option<Signal> {
-    Some(Signal {
-        id: SignalId::new(format!("schedule-{}", now.0)).ok()?,
-        origin: Origin::Schedule,
-        rule: "schedule".into(),
-        status: SignalStatus::Firing,
-        severity: Severity::Info,
-        labels: Vec::new(),
-        annotations: Vec::new(),
-        started_at: now,
-        ended_at: None,
-        received_at: now,
-    })
 }
 
 async fn one(

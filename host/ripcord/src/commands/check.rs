@@ -2,6 +2,8 @@
 
 mod alert;
 mod journals;
+pub(in crate::commands) mod made_up;
+mod now;
 mod probe;
 mod rehearse;
 
@@ -36,6 +38,8 @@ pub enum Scope {
     Everything,
     /// The configuration, and files that it names: secrets, policies and their settings.
     Files,
+    /// Everything, and each trigger is asked about this moment.
+    Triggers,
 }
 
 /// How bad a finding is. Later ones are worse.
@@ -271,6 +275,10 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
         Some((service, parts.services.iter().find(|setup| setup.name == service.name)?))
     }) {
         probe::service(service, setup, report).await;
+        if scope == Scope::Triggers {
+            let setup = ripcord_engine::with_deadlines(setup.clone(), &shared.clock);
+            now::triggers(config, &setup, shared.clock.now(), report).await;
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What each command does. Every one returns a page; this module alone prints.
 
 pub(crate) mod approval;
+mod asking;
+mod backtest;
 pub mod check;
 mod contexts;
 mod holds;
@@ -11,20 +13,22 @@ mod orders;
 mod policies;
 pub(crate) mod pull;
 mod reach;
+mod record;
 mod replay;
 pub mod serve;
+mod shells;
 mod signals;
 mod states;
 mod status;
 mod store;
+mod try_policies;
+mod watched;
 
 use std::future::Future;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use ripcord_core::foreign::Foreign;
-
-use clap::Parser as _;
 
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
@@ -61,8 +65,8 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // The words of the parser and those of the arguments cannot be told apart in its message, so it is asked again about harmless arguments.
-    let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string());
-    let said = match Cli::try_parse_from(arguments) {
+    let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string().into());
+    let said = match crate::cli::parse(arguments) {
         Err(error) => {
             let said = error.to_string();
             Text::joined(said.lines().map(|line| text!("{}", Whole(Foreign::source(line)))), "\n")
@@ -130,7 +134,10 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
             signals::set_aside(global, service.as_ref()).await
         }
         Command::Signals(SignalsCommand::Unrouted { limit }) => signals::unrouted(global, limit).await,
-        Command::Policy(command) => policies::run(global, command),
+        Command::Policy(command) => policies::run(global, command).await,
+        Command::Completions { shell } => shells::completions(shell),
+        Command::Man { dir } => shells::man(&dir),
+        Command::Backtest(args) => backtest::run(global, &args).await,
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
         Command::ExaminePolicy => examine_policy(),
     }
@@ -195,7 +202,11 @@ fn exit_of(report: &check::Report) -> Exit {
 
 async fn check_host(global: &Global, args: crate::cli::CheckArgs) -> Outcome {
     of_this_machine(global, "check")?;
-    let scope = if args.offline { check::Scope::Files } else { check::Scope::Everything };
+    let scope = match (args.offline, args.now) {
+        (true, _) => check::Scope::Files,
+        (false, true) => check::Scope::Triggers,
+        (false, false) => check::Scope::Everything,
+    };
     let options = check::CheckOptions { config: global.config_file().to_owned(), alert: args.alert, scope };
     let report = check::check(&options).await;
     Ok(Page::new(exit_of(&report), report.text(), &report))

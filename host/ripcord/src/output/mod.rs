@@ -3,6 +3,7 @@
 //! Commands return a [`Page`] and print nothing themselves: everything that the program says to people is a [`Text`] that this module prints.
 //! Text carries styles, which are dropped where no person looks.
 
+pub mod asked;
 mod failure;
 pub mod held_up;
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! `ripcord policy inspect`: what a component says of itself.
 
+use std::path::Path;
+
+use ripcord_core::digest::Digest;
+use ripcord_core::name::PersonName;
 use ripcord_core::policy::{Grant, PolicyRef, Role};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::build::digest;
+use super::build::{self, digest};
 use super::schema::{self, Completeness, Setting};
+use super::signature::{self, SignatureLine};
 use super::toolbox::{self, kilobytes};
-use crate::output::style::{DIM, STRONG, paint};
+use crate::config::Config;
+use crate::key::hex;
+use crate::output::style::{BAD, DIM, GOOD, STRONG, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::{Failure, Page, Paragraph, Text, text};
 
@@ -31,6 +38,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// Its size.
     pub bytes: usize,
+    /// The signatures that lie beside it, with the person of the configuration whose key it is.
+    pub signatures: Vec<Signature>,
     /// JSON Schema of its settings.
     pub settings_schema: Value,
     #[serde(skip)]
@@ -39,12 +48,38 @@ pub struct Inspection {
     completeness: Completeness,
 }
 
-/// Looks into a component file, or into the starter policy of that name.
+/// A signature and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signature {
+    /// The key, and whether it signed these bytes.
+    #[serde(flatten)]
+    pub line: SignatureLine,
+    /// None where the configuration names nobody with that key.
+    pub person: Option<PersonName>,
+}
+
+/// Looks into a component file, a crate, a policy that the configuration names, or the starter policy of that name.
 ///
 /// # Errors
 /// There is no such thing, or it is no policy.
-pub fn inspect(what: &str) -> Result<Inspection, Failure> {
-    let loaded = toolbox::load(&toolbox::sandbox()?, what)?;
+pub fn inspect(what: &str, config: Option<&Config>) -> Result<Inspection, Failure> {
+    let configured = config.and_then(|config| config.policies.get(what)).map(|policy| policy.file.clone());
+    let path = Path::new(what);
+    let file = if path.is_file() { Some(path.to_owned()) } else { configured };
+    let sandbox = toolbox::sandbox()?;
+    let loaded = match &file {
+        Some(file) => toolbox::load(&sandbox, &file.display().to_string())?,
+        None if path.is_dir() => {
+            let packed = build::pack(path)?;
+            toolbox::load_bytes(&sandbox, what, packed.component)?
+        }
+        None => toolbox::load(&sandbox, what)?,
+    };
+    let signatures = match &file {
+        Some(file) => signatures(file, &loaded.policy.reference().digest, config)?,
+        None => Vec::new(),
+    };
     let manifest = loaded.policy.manifest();
     let schema: Value = serde_json::from_str(&manifest.settings_schema).unwrap_or(Value::Null);
     let (settings, completeness) = schema::settings(&schema);
@@ -57,10 +92,24 @@ pub fn inspect(what: &str) -> Result<Inspection, Failure> {
         grants: manifest.grants.clone(),
         imports: loaded.imports(),
         bytes: loaded.bytes.len(),
+        signatures,
         settings,
         completeness,
         settings_schema: schema,
     })
+}
+
+fn signatures(file: &Path, digest: &Digest, config: Option<&Config>) -> Result<Vec<Signature>, Failure> {
+    let lines = signature::lines(file, digest).map_err(|cause| {
+        Failure::failed(format!("`{}` cannot be read", signature::path(file).display())).because(cause)
+    })?;
+    let people = || config.into_iter().flat_map(|config| &config.people);
+    let person = |key: &str| people().find(|one| one.public_key.is_some_and(|own| hex(&own) == key));
+    let whose = |line: SignatureLine| Signature {
+        person: person(&line.public_key).map(|person| person.name.clone()),
+        line,
+    };
+    Ok(lines.into_iter().map(whose).collect())
 }
 
 impl Inspection {
@@ -78,6 +127,18 @@ impl Inspection {
         about.row(["contract".into(), self.contract.as_str().into()]);
         about.row(["size".into(), kilobytes(self.bytes).into()]);
         about.row(["from".into(), self.source.as_str().into()]);
+        for one in &self.signatures {
+            let whose =
+                one.person.as_ref().map_or("nobody of the configuration".to_owned(), ToString::to_string);
+            about.row([
+                "signed".into(),
+                if one.line.is_valid {
+                    Cell::new(GOOD, format!("by {whose}, key {}", one.line.public_key))
+                } else {
+                    Cell::new(BAD, format!("not these bytes, key {} of {whose}", one.line.public_key))
+                },
+            ]);
+        }
         let (name, summary) = (paint(STRONG, &self.policy), Paragraph(&self.summary));
         let settings = self.settings_table();
         Page::done(text!("{}  {}\n\n{}\n{}", name, summary, about, settings), self)
@@ -112,7 +173,6 @@ impl Inspection {
 mod tests {
     use super::*;
     use crate::output::hostile;
-    use ripcord_core::digest::Digest;
     use ripcord_core::name::PolicyName;
     use serde_json::json;
 
@@ -137,6 +197,10 @@ mod tests {
                 grants: Vec::new(),
                 imports: vec![text.clone()],
                 bytes: 1,
+                signatures: vec![Signature {
+                    line: SignatureLine { public_key: text.clone(), is_valid: false },
+                    person: None,
+                }],
                 settings,
                 completeness,
                 settings_schema,

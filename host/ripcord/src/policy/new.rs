@@ -9,7 +9,7 @@ use ripcord_core::policy::Role;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::toolbox::{self, SDK_VERSION};
+use super::{sdk, toolbox};
 use crate::output::Failure;
 
 const LIB: &str = include_str!("template/lib.rs.txt");
@@ -21,6 +21,57 @@ const COMMON: &str = include_str!("template/fixtures/common.json");
 const INCIDENT: &str = include_str!("template/fixtures/incident.json");
 const PLAN: &str = include_str!("template/fixtures/plan.json");
 
+/// What a new policy begins as: each fills a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Template {
+    /// A trigger: is a metric over a limit?
+    Trigger,
+    /// A trigger: have counts by class moved away from those of the last good period?
+    Drift,
+    /// A planner: which versions are good, newest first?
+    Planner,
+    /// An approval: have enough people of a role agreed?
+    Approval,
+    /// A verification: is a metric within its limit again?
+    Verification,
+}
+
+impl Template {
+    /// All of them, in the order of an incident.
+    #[cfg(test)]
+    const ALL: [Self; 5] = [Self::Trigger, Self::Drift, Self::Planner, Self::Approval, Self::Verification];
+
+    /// What it answers.
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Trigger | Self::Drift => Role::Trigger,
+            Self::Planner => Role::Planner,
+            Self::Approval => Role::Approval,
+            Self::Verification => Role::Verification,
+        }
+    }
+
+    const fn source(self) -> &'static str {
+        match self {
+            Self::Trigger => include_str!("template/trigger.rs.txt"),
+            Self::Drift => include_str!("template/drift.rs.txt"),
+            Self::Planner => include_str!("template/planner.rs.txt"),
+            Self::Approval => include_str!("template/approval.rs.txt"),
+            Self::Verification => include_str!("template/verification.rs.txt"),
+        }
+    }
+
+    const fn cases(self) -> &'static str {
+        match self {
+            Self::Trigger => include_str!("template/fixtures/trigger.json"),
+            Self::Drift => include_str!("template/fixtures/drift.json"),
+            Self::Planner => include_str!("template/fixtures/planner.json"),
+            Self::Approval => include_str!("template/fixtures/approval.json"),
+            Self::Verification => include_str!("template/fixtures/verification.json"),
+        }
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewPolicy {
@@ -30,10 +81,20 @@ pub struct NewPolicy {
     pub folder: PathBuf,
     /// What the policy answers.
     pub roles: Vec<Role>,
-    /// Relative to the folder.
+    /// The author's own, relative to the folder.
     pub files: Vec<PathBuf>,
-    /// What the author must do before it compiles, if anything.
-    pub note: Option<String>,
+    /// Where the SDK is that it depends on.
+    pub sdk: SdkOf,
+}
+
+/// Where the SDK is that a policy depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SdkOf {
+    /// In the crate: its sources, as this program carries them.
+    Crate,
+    /// In this folder.
+    Folder(PathBuf),
 }
 
 /// Where the crate goes and what it depends on.
@@ -41,29 +102,41 @@ pub struct NewPolicy {
 pub struct Place<'a> {
     /// The folder that will hold the crate's folder.
     pub parent: &'a Path,
-    /// The folder of `ripcord-sdk`; none looks for a checkout.
+    /// The folder of `ripcord-sdk`; none takes that of the checkout that the crate will lie in, or else the one that this program carries.
     pub sdk: Option<&'a Path>,
 }
 
-/// Writes a new policy that fills `roles`.
+/// Writes a new policy that begins as these templates; a trigger, if there are none.
 ///
 /// # Errors
 /// The name is none, the folder exists, or a file cannot be written.
-pub fn new(name: &str, roles: &[Role], place: Place<'_>) -> Result<NewPolicy, Failure> {
+pub fn new(name: &str, templates: &[Template], place: Place<'_>) -> Result<NewPolicy, Failure> {
     let name = checked(name)?;
-    let mut roles = if roles.is_empty() { vec![Role::Trigger] } else { roles.to_vec() };
-    roles.sort_unstable();
-    roles.dedup();
+    let mut templates = if templates.is_empty() { vec![Template::Trigger] } else { templates.to_vec() };
+    templates.sort_unstable();
+    templates.dedup();
+    let roles: Vec<Role> = templates.iter().map(|template| template.role()).collect();
+    if templates.contains(&Template::Trigger) && templates.contains(&Template::Drift) {
+        return Err(Failure::usage("`trigger` and `drift` are both triggers, and a policy has one")
+            .help("write two policies; a service takes several triggers"));
+    }
     let folder = place.parent.join(name.as_str());
     if folder.exists() {
         return Err(Failure::usage(format!("`{}` exists already", folder.display()))
             .help("choose another name, or another folder with `--dir`"));
     }
     let sdk = place.sdk.map(Path::to_owned).or_else(|| toolbox::sdk_of_a_checkout(place.parent));
-    let (dependency, note) = dependency(sdk.as_deref())?;
-    let mut files = crate_files(&name, &roles, &dependency, toolbox::is_member_folder(place.parent));
-    files.extend(fixture_files(&roles)?);
-    let mut written = Vec::new();
+    let (sdk, dependency) = dependency(sdk.as_deref())?;
+    let is_member = toolbox::is_member_folder(place.parent);
+    let mut files = crate_files(&name, &templates, &dependency, is_member);
+    files.extend(fixture_files(&templates)?);
+    if !is_member {
+        files.push(("Cargo.lock".into(), sdk::lock(name.as_str())?));
+    }
+    let own = files.iter().map(|(path, _)| path.clone()).collect();
+    if sdk == SdkOf::Crate {
+        files.extend(sdk::files()?);
+    }
     for (path, content) in files {
         let whole = folder.join(&path);
         let unable = |cause: std::io::Error| {
@@ -73,9 +146,8 @@ pub fn new(name: &str, roles: &[Role], place: Place<'_>) -> Result<NewPolicy, Fa
         };
         fs::create_dir_all(whole.parent().unwrap_or(&folder)).map_err(unable)?;
         fs::write(&whole, content).map_err(unable)?;
-        written.push(path);
     }
-    Ok(NewPolicy { name, folder, roles, files: written, note })
+    Ok(NewPolicy { name, folder, roles, files: own, sdk })
 }
 
 /// A policy's name is also that of a crate.
@@ -88,36 +160,31 @@ fn checked(name: &str) -> Result<PolicyName, Failure> {
     })
 }
 
-fn dependency(sdk: Option<&Path>) -> Result<(String, Option<String>), Failure> {
-    let Some(sdk) = sdk else {
-        let note = format!(
-            "no checkout of Ripcord was found near here: the crate depends on `ripcord-sdk` {SDK_VERSION}; \
-             write `path = \"…/guest-sdk\"` beside it in `Cargo.toml` to use a checkout"
-        );
-        return Ok((format!("ripcord-sdk = \"{SDK_VERSION}\""), Some(note)));
-    };
+/// Where the SDK is, and the line of the manifest that depends on it.
+fn dependency(sdk: Option<&Path>) -> Result<(SdkOf, String), Failure> {
+    let Some(sdk) = sdk else { return Ok((SdkOf::Crate, sdk::DEPENDENCY.to_owned())) };
     let path = sdk.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file()).ok_or_else(|| {
         Failure::usage(format!("`{}` holds no crate", sdk.display()))
-            .help("give the folder `guest-sdk` of a checkout")
+            .help("give the folder `guest-sdk` of a checkout, or `sdk/guest-sdk` of another policy")
     })?;
-    let path = toml::Value::String(path.to_string_lossy().into_owned());
-    Ok((format!("ripcord-sdk = {{ path = {path} }}"), None))
+    let line = toml::Value::String(path.to_string_lossy().into_owned());
+    Ok((SdkOf::Folder(path), format!("ripcord-sdk = {{ path = {line} }}")))
 }
 
 fn crate_files(
     name: &PolicyName,
-    roles: &[Role],
+    templates: &[Template],
     dependency: &str,
     is_member: bool,
 ) -> Vec<(PathBuf, String)> {
     let (type_name, crate_name) = (type_name(name.as_str()), name.as_str().replace('-', "_"));
-    let role_list: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-    let impls: String = roles.iter().map(|role| template(*role)).collect();
-    let settings = toml::to_string(&settings(roles)).unwrap_or_default();
+    let role_list: Vec<&str> = templates.iter().map(|template| template.role().as_str()).collect();
+    let impls: String = templates.iter().map(|template| template.source()).collect();
+    let settings = toml::to_string(&settings(templates)).unwrap_or_default();
     let fill = |text: &str| {
         text.replace("{{impls}}", impls.trim_end())
-            .replace("{{uses}}", &uses(roles))
-            .replace("{{fields}}", &fields(roles))
+            .replace("{{uses}}", &uses(templates))
+            .replace("{{fields}}", &fields(templates))
             .replace("{{settings}}", &settings)
             .replace("{{sdk}}", dependency)
             .replace("{{roles}}", &role_list.join(", "))
@@ -126,7 +193,12 @@ fn crate_files(
             .replace("{{name}}", name.as_str())
     };
     // Outside the workspace's own folder of policies a crate below a checkout would be taken for a forgotten member.
-    let workspace = if is_member { "" } else { "\n[workspace]\n" };
+    // The SDK in the crate is a workspace of its own: cargo would take it for members of this one.
+    let workspace = match (is_member, dependency == sdk::DEPENDENCY) {
+        (true, _) => "",
+        (false, true) => "\n[workspace]\nexclude = [\"sdk\"]\n",
+        (false, false) => "\n[workspace]\n",
+    };
     vec![
         ("Cargo.toml".into(), fill(CARGO) + workspace),
         (".gitignore".into(), "/target\n*.wasm\n".to_owned()),
@@ -137,55 +209,60 @@ fn crate_files(
     ]
 }
 
-const fn template(role: Role) -> &'static str {
-    match role {
-        Role::Trigger => include_str!("template/trigger.rs.txt"),
-        Role::Planner => include_str!("template/planner.rs.txt"),
-        Role::Approval => include_str!("template/approval.rs.txt"),
-        Role::Verification => include_str!("template/verification.rs.txt"),
-    }
+/// Whether they read a metric and hold it against a limit.
+fn reads_metric(templates: &[Template]) -> bool {
+    templates.iter().any(|template| matches!(template, Template::Trigger | Template::Verification))
 }
 
-const fn cases(role: Role) -> &'static str {
-    match role {
-        Role::Trigger => include_str!("template/fixtures/trigger.json"),
-        Role::Planner => include_str!("template/fixtures/planner.json"),
-        Role::Approval => include_str!("template/fixtures/approval.json"),
-        Role::Verification => include_str!("template/fixtures/verification.json"),
-    }
-}
-
-/// Whether the roles read a metric.
-fn reads_metric(roles: &[Role]) -> bool {
-    roles.iter().any(|role| matches!(role, Role::Trigger | Role::Verification))
-}
-
-fn uses(roles: &[Role]) -> String {
+fn uses(templates: &[Template]) -> String {
     let mut uses = String::new();
-    if roles.contains(&Role::Planner) {
+    let drifts = templates.contains(&Template::Drift);
+    if templates.contains(&Template::Planner) {
         uses.push_str("use ripcord_sdk::contract::facts::{Candidate, Standing};\n");
         uses.push_str("use ripcord_sdk::contract::types::LiveState;\n");
     }
-    if reads_metric(roles) {
+    if drifts {
+        uses.push_str("use ripcord_sdk::reference::{GoodPeriod, shift};\n");
+    }
+    if drifts || reads_metric(templates) {
         uses.push_str("use ripcord_sdk::stats;\n");
     }
-    if roles.contains(&Role::Approval) {
+    if templates.contains(&Template::Approval) {
         uses.push_str("use std::collections::BTreeSet;\n");
     }
     uses
 }
 
-fn fields(roles: &[Role]) -> String {
+fn fields(templates: &[Template]) -> String {
     let mut fields = Vec::new();
-    if reads_metric(roles) {
+    if reads_metric(templates) {
         fields.push(("The metric to judge, in the language of the metrics source.", "query", "String"));
         fields.push(("The largest value that is still well, in the metric's unit.", "limit", "f64"));
         fields.push(("When to look again after data was missing.", "recheck", "Duration"));
     }
-    if roles.contains(&Role::Planner) {
+    if templates.contains(&Template::Drift) {
+        fields.push((
+            "Counts by class over a while, in the language of the metrics source.",
+            "counts",
+            "String",
+        ));
+        fields.push((
+            "The largest population stability index that is still well: 0.1 is usually read as stable, 0.25 as shifted.",
+            "largest_shift",
+            "f64",
+        ));
+        fields.push((
+            "How long the last good period is, and how long ago it ends at least.",
+            "reference",
+            "Duration",
+        ));
+        fields.push(("How far back a good period is looked for.", "look_back", "Duration"));
+        fields.push(("When to look again after data was missing.", "look_again", "Duration"));
+    }
+    if templates.contains(&Template::Planner) {
         fields.push(("How many versions of the registry to look at.", "look_at", "u32"));
     }
-    if roles.contains(&Role::Approval) {
+    if templates.contains(&Template::Approval) {
         fields.push(("The role whose people are asked.", "role", "String"));
         fields.push(("How many of them must agree.", "people", "u32"));
     }
@@ -196,18 +273,25 @@ fn fields(roles: &[Role]) -> String {
     })
 }
 
-fn settings(roles: &[Role]) -> Value {
+fn settings(templates: &[Template]) -> Value {
     let mut settings = Map::new();
     let mut set = |name: &str, value: Value| settings.insert(name.to_owned(), value);
-    if reads_metric(roles) {
+    if reads_metric(templates) {
         set("query", json!("error_ratio"));
         set("limit", json!(0.05));
         set("recheck", json!("30s"));
     }
-    if roles.contains(&Role::Planner) {
+    if templates.contains(&Template::Drift) {
+        set("counts", json!("sum by (le) (increase(score_bucket[1h]))"));
+        set("largest-shift", json!(0.25));
+        set("reference", json!("1h"));
+        set("look-back", json!("14d"));
+        set("look-again", json!("5m"));
+    }
+    if templates.contains(&Template::Planner) {
         set("look-at", json!(20));
     }
-    if roles.contains(&Role::Approval) {
+    if templates.contains(&Template::Approval) {
         set("role", json!("approver"));
         set("people", json!(2));
     }
@@ -223,18 +307,19 @@ fn type_name(name: &str) -> String {
     name.split('-').map(capital).collect()
 }
 
-fn fixture_files(roles: &[Role]) -> Result<Vec<(PathBuf, String)>, Failure> {
+fn fixture_files(templates: &[Template]) -> Result<Vec<(PathBuf, String)>, Failure> {
     let read = |text: &str| {
         serde_json::from_str::<Value>(text)
             .map_err(|error| Failure::failed("a template of this program is broken").because(error))
     };
     let mut common = read(COMMON)?;
-    common["settings"] = settings(roles);
+    common["settings"] = settings(templates);
     let mut files = vec![(PathBuf::from("fixtures/common.json"), common)];
-    for role in roles {
-        for (name, case) in read(cases(*role))?.as_object().into_iter().flatten() {
+    for template in templates {
+        let role = template.role();
+        for (name, case) in read(template.cases())?.as_object().into_iter().flatten() {
             let mut fixture = json!({ "about": case["about"], "role": type_name(role.as_str()) });
-            let mut input = input(*role, read(INCIDENT)?, read(PLAN)?);
+            let mut input = input(role, read(INCIDENT)?, read(PLAN)?);
             if case["preflight"] == true {
                 before_the_shift(&mut input);
             }
@@ -311,21 +396,31 @@ mod tests {
     }
 
     #[test]
-    fn every_role_alone_and_together_has_fixtures_for_missing_data() {
-        for roles in Role::ALL.iter().map(std::slice::from_ref).chain([Role::ALL.as_slice()]) {
-            let files = fixture_files(roles).expect("templates are JSON");
-            for role in roles {
-                let missing = PathBuf::from(format!("fixtures/{role}-missing.json"));
-                assert!(files.iter().any(|(path, _)| *path == missing), "{role}");
-            }
+    fn every_template_has_fixtures_for_missing_data() {
+        for template in Template::ALL {
+            let files = fixture_files(&[template]).expect("templates are JSON");
+            let missing = |(path, _): &(PathBuf, String)| path.to_string_lossy().ends_with("-missing.json");
+            assert!(files.iter().any(missing), "{template:?}");
         }
     }
 
     #[test]
-    fn without_a_checkout_the_author_is_told_what_to_write() {
-        let (line, note) = dependency(None).expect("a version");
-        assert_eq!(line, format!("ripcord-sdk = \"{SDK_VERSION}\""));
-        assert!(note.is_some_and(|note| note.contains("guest-sdk")));
+    fn two_triggers_are_two_policies() {
+        let parent = tempfile::tempdir().expect("folder");
+        let place = Place { parent: parent.path(), sdk: None };
+        let both = new("mine", &[Template::Drift, Template::Trigger], place).expect_err("one of them");
+        assert!(both.to_string().contains("both triggers"), "{both}");
+    }
+
+    #[test]
+    fn without_a_checkout_the_crate_carries_the_sdk() {
+        let parent = tempfile::tempdir().expect("folder");
+        let made = new("mine", &[], Place { parent: parent.path(), sdk: None }).expect("new");
+        assert_eq!(made.sdk, SdkOf::Crate);
+        let manifest = fs::read_to_string(made.folder.join("Cargo.toml")).expect("manifest");
+        let manifest: toml::Table = manifest.parse().expect("TOML");
+        let sdk = manifest["dependencies"]["ripcord-sdk"]["path"].as_str().expect("a path");
+        assert!(made.folder.join(sdk).join("src/lib.rs").is_file(), "{sdk}");
     }
 
     #[test]

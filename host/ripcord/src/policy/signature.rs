@@ -81,6 +81,45 @@ pub(crate) fn is_signed_by(component: &Path, digest: &Digest, public: &[u8; 32])
     }))
 }
 
+/// A line of the file of signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SignatureLine {
+    /// The signer's public key, in hexadecimal.
+    pub public_key: String,
+    /// Whether it is of these bytes by that key.
+    pub is_valid: bool,
+}
+
+/// All signatures that lie beside a component.
+///
+/// # Errors
+/// The file of signatures cannot be read.
+pub(super) fn lines(component: &Path, digest: &Digest) -> std::io::Result<Vec<SignatureLine>> {
+    let text = match fs::metadata(path(component)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+        Ok(file) if file.len() > FILE_BYTES_MAX => {
+            return Err(std::io::Error::other("it is too long to be one"));
+        }
+        Ok(_) => fs::read_to_string(path(component))?,
+    };
+    let bytes = component_signed_bytes(digest);
+    let line = |line: &str| {
+        let mut words = line.strip_prefix(HEADER)?.split_whitespace();
+        let (key, signature) = (words.next()?, words.next()?);
+        let public = key_of(key);
+        let is_valid = public.is_some_and(|public| is_signature(&public, &bytes, signature));
+        Some(SignatureLine { public_key: key.to_owned(), is_valid })
+    };
+    Ok(text.lines().filter_map(line).collect())
+}
+
+fn key_of(text: &str) -> Option<[u8; 32]> {
+    // Digests are 32 bytes in hexadecimal, as keys are.
+    text.parse::<Digest>().ok().map(|bytes| *bytes.as_bytes())
+}
+
 impl Signed {
     /// For the command line.
     pub fn page(&self) -> Page {

@@ -1,17 +1,17 @@
 //! `ripcord policy test`: every fixture as a component in the sandbox, and natively; both must do what the fixture expects.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use ripcord_core::policy::{PolicyRef, Role};
-use ripcord_fixture::{Fixture, Subject};
+use ripcord_fixture::{Fixture, Ran, Subject};
 use ripcord_sandbox::{Limits, Policy};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::build;
+use super::native_tests::{self, NativeTests};
 use super::toolbox::{self, Loaded};
-use crate::output::style::{BAD, GOOD, STRONG, paint};
+use crate::output::style::{BAD, GOOD, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::{Exit, Failure, Page, Paragraph, Progress, text};
 
@@ -25,6 +25,18 @@ pub struct Tested {
     pub cases: Vec<Case>,
     /// What cargo said, if the native tests failed.
     pub native_output: Option<String>,
+    /// Fixtures whose expectation was replaced by what the component answered.
+    pub blessed: Vec<String>,
+}
+
+/// What becomes of a fixture that the component answers differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bless {
+    /// It fails.
+    #[default]
+    Nothing,
+    /// It expects from now on what the component answers.
+    Answers,
 }
 
 /// What one fixture gave.
@@ -58,7 +70,12 @@ pub enum Outcome {
 ///
 /// # Errors
 /// It does not build or load, or there are no fixtures.
-pub fn test(what: &str, fixtures: Option<&Path>, progress: &Progress) -> Result<Tested, Failure> {
+pub fn test(
+    what: &str,
+    fixtures: Option<&Path>,
+    bless: Bless,
+    progress: &Progress,
+) -> Result<Tested, Failure> {
     let path = Path::new(what);
     let sandbox = toolbox::sandbox()?;
     let (loaded, folder) = if path.is_dir() {
@@ -70,23 +87,38 @@ pub fn test(what: &str, fixtures: Option<&Path>, progress: &Progress) -> Result<
     };
     let beside = path.parent().filter(|_| path.is_file()).map(|parent| parent.join("fixtures"));
     let default = folder.map(|folder| folder.join("fixtures")).or(beside);
-    let fixtures: PathBuf = fixtures.map(Path::to_owned).or(default).ok_or_else(|| {
+    let place: PathBuf = fixtures.map(Path::to_owned).or(default).ok_or_else(|| {
         Failure::usage(format!("`{what}` has no fixtures beside it"))
             .help("name their folder with `--fixtures`")
     })?;
-    let fixtures = Fixture::load_all(&fixtures).map_err(|error| Failure::of(Exit::Usage, error))?;
+    let fixtures = Fixture::load_all(&place).map_err(|error| Failure::of(Exit::Usage, error))?;
 
     progress.say(format!("running {} fixtures in the sandbox", fixtures.len()));
-    let mut cases: Vec<Case> = fixtures.iter().map(|fixture| in_sandbox(&loaded, fixture)).collect();
+    let (mut cases, mut blessed) = (Vec::new(), Vec::new());
+    for fixture in &fixtures {
+        let (mut case, ran) = in_sandbox(&loaded, fixture);
+        if let (Bless::Answers, Outcome::Failed(_), Some(Ok(answer))) =
+            (bless, &case.component, ran.map(|ran| ran.end))
+        {
+            let file = place.join(format!("{}.json", fixture.name));
+            if fixture.bless(&file, &answer).map_err(|error| Failure::of(Exit::Failed, error))? {
+                blessed.push(fixture.name.clone());
+                let again = Fixture::load(&file).map_err(|error| Failure::of(Exit::Failed, error))?;
+                case = in_sandbox(&loaded, &again).0;
+            }
+        }
+        cases.push(case);
+    }
     let mut native_output = None;
     if let Some(folder) = folder {
         progress.say("running them natively");
         native_output = natively(folder, &mut cases)?;
     }
-    Ok(Tested { policy: loaded.policy.reference().clone(), cases, native_output })
+    Ok(Tested { policy: loaded.policy.reference().clone(), cases, native_output, blessed })
 }
 
-fn in_sandbox(loaded: &Loaded, fixture: &Fixture) -> Case {
+/// What the component did, and how far that is what the fixture expects.
+fn in_sandbox(loaded: &Loaded, fixture: &Fixture) -> (Case, Option<Ran>) {
     let policy = &loaded.policy;
     let mut case = Case {
         name: fixture.name.clone(),
@@ -99,29 +131,34 @@ fn in_sandbox(loaded: &Loaded, fixture: &Fixture) -> Case {
     let Some(role) = Role::ALL.into_iter().find(|role| fixture.role.eq_ignore_ascii_case(role.as_str()))
     else {
         case.component = Outcome::Failed(format!("`{}` is not a role", fixture.role));
-        return case;
+        return (case, None);
     };
-    let subject =
-        Subject { version: policy.reference().version.clone(), may_request: may_request(policy, role) };
-    let checked = fixture.check(&subject, |input| {
+    let version = policy.reference().version.clone();
+    let subject = Subject { version, may_request: kinds_as_in_fixtures(policy, role) };
+    let ran = fixture.run(&subject, |input| {
         let call = policy.call_in_json(role, input, &Limits::default());
         case.fuel += call.fuel;
-        if let Err(fault) = &call.outcome {
-            case.verdict = Some("fault".to_owned());
-            return Err(fault.to_string());
-        }
-        let step = call.outcome.map_err(|fault| fault.to_string())?;
-        case.verdict = step.get("Done").map(|answer| case_name(&answer["verdict"]));
-        Ok(step)
+        call.outcome.map_err(|fault| fault.to_string())
     });
-    if let Err(mismatch) = checked {
+    let (ran, outcome) = match ran {
+        Ok(ran) => {
+            let outcome = fixture.compare(&ran);
+            (Some(ran), outcome)
+        }
+        Err(mismatch) => (None, Err(mismatch)),
+    };
+    case.verdict = ran.as_ref().map(|ran| match &ran.end {
+        Ok(answer) => case_name(&answer["verdict"]),
+        Err(_) => "fault".to_owned(),
+    });
+    if let Err(mismatch) = outcome {
         case.component = Outcome::Failed(mismatch.to_string());
     }
-    case
+    (case, ran)
 }
 
 /// The kinds that a role declares, in the spelling of fixtures: `MetricRange`.
-fn may_request(policy: &Policy, role: Role) -> Vec<String> {
+pub(crate) fn kinds_as_in_fixtures(policy: &Policy, role: Role) -> Vec<String> {
     let camel = |kind: &str| {
         kind.split('-').map(|part| part[..1].to_ascii_uppercase() + &part[1..]).collect::<String>()
     };
@@ -129,7 +166,7 @@ fn may_request(policy: &Policy, role: Role) -> Vec<String> {
 }
 
 /// The name of a variant's case, as people know it: `roll-back`.
-fn case_name(verdict: &Value) -> String {
+pub(super) fn case_name(verdict: &Value) -> String {
     let name = match verdict {
         Value::String(name) => name.as_str(),
         Value::Object(fields) => fields.keys().next().map_or("", String::as_str),
@@ -144,34 +181,21 @@ fn case_name(verdict: &Value) -> String {
     })
 }
 
-/// Runs the crate's own tests, which run the fixtures by the SDK's harness. Gives cargo's output if they failed.
+/// Runs the crate's own tests, which run the fixtures by the SDK's harness. Gives what they said if they failed.
 fn natively(folder: &Path, cases: &mut [Case]) -> Result<Option<String>, Failure> {
-    let target = folder.canonicalize().map(|folder| build::target_dir(&folder));
-    let output = Command::new("cargo")
-        .args(["test", "--quiet", "--target-dir"])
-        .arg(target.unwrap_or_else(|_| folder.join("target")))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|cause| {
-            Failure::failed("cannot run `cargo`")
-                .because(cause)
-                .help("install Rust with rustup, or put it on the path")
-        })?;
-    let said =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    let told = |case: &Case| said.lines().find(|line| line.starts_with(&format!("{} (", case.name)));
+    let NativeTests { passed, said } = native_tests::run(folder)?;
+    let told = |case: &Case| native_tests::told_of(&said, &case.name);
     let any_told = cases.iter().any(|case| told(case).is_some());
     for case in cases {
         let outcome = match told(case) {
-            _ if output.status.success() => Outcome::Passed,
-            Some(line) => Outcome::Failed(line.to_owned()),
+            _ if passed => Outcome::Passed,
+            Some(text) => Outcome::Failed(text),
             None if any_told => Outcome::Passed,
             None => Outcome::Failed("the crate's own tests did not run".to_owned()),
         };
         case.native = Some(outcome);
     }
-    Ok((!output.status.success()).then_some(said))
+    Ok((!passed).then_some(said))
 }
 
 impl Outcome {
@@ -184,26 +208,39 @@ impl Outcome {
 }
 
 impl Case {
-    fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let component = Some(("component", &self.component));
-        let native = self.native.as_ref().map(|outcome| ("native", outcome));
-        component.into_iter().chain(native).filter_map(|(place, outcome)| match outcome {
-            Outcome::Passed => None,
-            Outcome::Failed(how) => Some((place, how.as_str())),
-        })
+    /// Where it failed and how: the component first, and one line where both say the same.
+    fn failures(&self) -> Vec<(&'static str, &str)> {
+        match (&self.component, &self.native) {
+            (Outcome::Failed(one), Some(Outcome::Failed(other))) if one == other => {
+                vec![("component and native", one)]
+            }
+            (component, native) => {
+                let places = [("component", Some(component)), ("native", native.as_ref())];
+                places
+                    .into_iter()
+                    .filter_map(|(place, outcome)| match outcome {
+                        Some(Outcome::Failed(how)) => Some((place, how.as_str())),
+                        _ => None,
+                    })
+                    .collect()
+            }
+        }
     }
 }
 
 impl Tested {
     /// For the command line.
     pub fn page(&self) -> Page {
-        let failed = self.cases.iter().filter(|case| case.failures().next().is_some()).count();
+        let failed = self.cases.iter().filter(|case| !case.failures().is_empty()).count();
         let has_native = self.cases.iter().any(|case| case.native.is_some());
         let mut text = text!("{}\n\n{}\n", paint(STRONG, &self.policy), self.table());
         for case in &self.cases {
             for (place, how) in case.failures() {
                 text.push(text!("{} ({}): {}\n", paint(BAD, &case.name), place, Paragraph(how)));
             }
+        }
+        for name in &self.blessed {
+            text.push(text!("{}: it expects what the component answers from now on\n", paint(WARN, name)));
         }
         let broken = self.native_output.is_some();
         if let Some(output) =
@@ -243,6 +280,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_native_test_has_the_limits_of_the_sandbox() {
+        use ripcord_fixture::limits as native;
+        let limits = Limits::default();
+        let same = [
+            (native::ROUNDS_MAX as usize, limits.rounds_max as usize),
+            (native::REQUESTS_MAX, limits.requests_max as usize),
+            (native::LOG_LINES_MAX, limits.log_lines_max as usize),
+            (native::MEMO_BYTES_MAX, usize::try_from(limits.memo_bytes_max).expect("small")),
+            (native::ANSWER_BYTES_MAX, usize::try_from(limits.output_bytes_max).expect("small")),
+            (native::LOG_BYTES_MAX, usize::try_from(limits.log_bytes_max).expect("small")),
+        ];
+        for (native, sandbox) in same {
+            assert_eq!(native, sandbox);
+        }
+    }
+
+    #[test]
     fn verdicts_read_as_the_contract_names_them() {
         assert_eq!(case_name(&json!("StandDown")), "stand-down");
         assert_eq!(case_name(&json!({ "RollBack": {} })), "roll-back");
@@ -265,7 +319,12 @@ mod tests {
                 version: text.clone(),
                 digest: ripcord_core::digest::Digest::of("p"),
             };
-            let tested = Tested { policy, cases: vec![case], native_output: Some(text.clone()) };
+            let tested = Tested {
+                policy,
+                cases: vec![case],
+                native_output: Some(text.clone()),
+                blessed: vec![text.clone()],
+            };
             crate::output::hostile::assert_harmless(&tested.page().text, name);
         }
     }
@@ -292,6 +351,7 @@ mod tests {
                 case("bad", Outcome::Failed("`verdict` differs".into()), Some(Outcome::Passed)),
             ],
             native_output: None,
+            blessed: Vec::new(),
         };
         let page = tested.page();
         assert_eq!(page.exit, Exit::Failed);

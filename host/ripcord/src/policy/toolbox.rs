@@ -20,12 +20,10 @@ pub(super) struct Loaded {
     pub(super) policy: Policy,
 }
 
-/// `guest-sdk` of the checkout that `folder` or this program lies in.
+/// `guest-sdk` of the checkout that `folder` lies in.
 pub(super) fn sdk_of_a_checkout(folder: &Path) -> Option<PathBuf> {
     let here = folder.canonicalize().ok()?;
-    let program = std::env::current_exe().ok();
-    let above = here.ancestors().chain(program.iter().flat_map(|program| program.ancestors()));
-    above.map(|folder| folder.join("guest-sdk")).find(|sdk| {
+    here.ancestors().map(|folder| folder.join("guest-sdk")).find(|sdk| {
         let manifest = fs::read_to_string(sdk.join("Cargo.toml")).unwrap_or_default();
         manifest.contains("name = \"ripcord-sdk\"")
     })

@@ -94,3 +94,28 @@ fn colours_only_where_they_are_wanted() {
     let always: Vec<_> = arguments.iter().copied().chain(["--color", "always"]).collect();
     assert!(run(empty.path(), &always).stdout.contains('\u{1b}'));
 }
+
+#[test]
+fn shells_and_man_know_the_commands() {
+    let folder = tempfile::tempdir().expect("folder");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(folder.path(), &["completions", shell]);
+        assert_eq!(ran.code, 0, "{shell}: {}", ran.stderr);
+        for command in ["backtest", "policy", "pull"] {
+            assert!(ran.stdout.contains(command), "{shell} does not know `{command}`");
+        }
+    }
+    let bash = run(folder.path(), &["completions", "bash"]).stdout;
+    std::fs::write(folder.path().join("completions"), bash).expect("writes");
+    let read =
+        std::process::Command::new("bash").args(["-n", "completions"]).current_dir(folder.path()).status();
+    assert!(read.is_ok_and(|status| status.success()), "bash cannot read what it is given");
+
+    let ran = run(folder.path(), &["--json", "man", "pages"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let page = std::fs::read_to_string(folder.path().join("pages/ripcord-backtest.1")).expect("a page");
+    assert!(
+        page.contains("ripcord backtest threshold") || page.contains("backtest threshold\\-trigger"),
+        "{page}"
+    );
+}

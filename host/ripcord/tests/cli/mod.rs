@@ -9,6 +9,7 @@ mod exit_codes;
 mod hostile;
 mod laptop;
 mod lying;
+mod past;
 mod policy;
 mod pull;
 mod untrusted;

@@ -8,7 +8,7 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two levels down").to_owned()
 }
 
-/// Nothing is downloaded: the new crate gets the lock file of the checkout, whose packages are here.
+/// Nothing is downloaded: the new crate is locked to the packages that this program was built with, which are here.
 fn offline(folder: &Path, arguments: &[&str]) -> Ran {
     finish(ripcord(folder, arguments).env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR"))
 }
@@ -16,15 +16,17 @@ fn offline(folder: &Path, arguments: &[&str]) -> Ran {
 #[test]
 fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
     let folder = tempfile::tempdir().expect("folder");
-    let sdk = checkout().join("guest-sdk").display().to_string();
-    let mut arguments = vec!["--json", "policy", "new", "all-in-one", "--sdk", &sdk];
-    for role in ["trigger", "planner", "approval", "verification"] {
+    // The folder lies in no checkout: all that there is of Ripcord is the program.
+    let mut arguments = vec!["--json", "policy", "new", "all-in-one"];
+    // The other trigger is built after it, with the same SDK.
+    for role in ["drift", "planner", "approval", "verification"] {
         arguments.extend(["--role", role]);
     }
     let new = run(folder.path(), &arguments);
     assert_eq!(new.code, 0, "{}", new.stdout);
     let made = folder.path().join("all-in-one");
-    std::fs::copy(checkout().join("Cargo.lock"), made.join("Cargo.lock")).expect("copies");
+    assert_eq!(new.json()["sdk"], "crate");
+    its_lock_file_is_complete(&made);
 
     let tested = offline(folder.path(), &["--json", "policy", "test", "all-in-one"]);
     assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
@@ -46,11 +48,75 @@ fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
     let inspected = run(folder.path(), &["--json", "policy", "inspect", &file]);
     assert_eq!(inspected.json()["digest"], built["digest"], "the same bytes");
 
+    a_policy_of_the_configuration_is_looked_into_by_its_name(folder.path(), &file);
     a_wrong_fixture_is_found_on_both_sides(folder.path(), &made);
+    a_second_policy_shares_the_sdk(folder.path(), &made);
+}
+
+/// `check` recommends `ripcord policy inspect NAME`, and who signed it stands there.
+fn a_policy_of_the_configuration_is_looked_into_by_its_name(folder: &Path, file: &str) {
+    let key = run(folder, &["--json", "key", "new", "ada.key"]).json();
+    let public = key["public_key"].as_str().expect("a key");
+    let config = format!(
+        "[policies.ours]\nfile = \"{file}\"\n[people.ada]\nroles = [\"approver\"]\npublic-key = \"{public}\"\n"
+    );
+    std::fs::write(folder.join("ripcord.toml"), config).expect("writes");
+    assert_eq!(run(folder, &["policy", "sign", file, "--key", "ada.key"]).code, 0);
+    let looked = run(folder, &["--json", "policy", "inspect", "ours"]);
+    assert_eq!(looked.code, 0, "{}\n{}", looked.stdout, looked.stderr);
+    let signatures = looked.json()["signatures"].clone();
+    assert_eq!(signatures, serde_json::json!([{ "public-key": public, "is-valid": true, "person": "ada" }]));
+    // The signature of other bytes is none of these.
+    let mut bytes = std::fs::read(file).expect("reads");
+    bytes.extend([0, 3, 1, b'x', 0]);
+    std::fs::write(folder.join("other.wasm"), bytes).expect("writes");
+    std::fs::copy(format!("{file}.sig"), folder.join("other.wasm.sig")).expect("copies");
+    let other = run(folder, &["--json", "policy", "inspect", "other.wasm"]);
+    assert_eq!(other.json()["signatures"][0]["is-valid"], false, "{}", other.stdout);
+}
+
+fn a_second_policy_shares_the_sdk(folder: &Path, made: &Path) {
+    let sdk = made.join("sdk/guest-sdk").display().to_string();
+    let new = run(folder, &["--json", "policy", "new", "second", "--sdk", &sdk]);
+    assert_eq!(new.code, 0, "{}", new.stdout);
+    let mut test = ripcord(folder, &["--json", "policy", "test", "second"]);
+    let tested = finish(test.env("CARGO_NET_OFFLINE", "true").env("CARGO_TARGET_DIR", made.join("target")));
+    assert_eq!(tested.code, 0, "{}\n{}", tested.stdout, tested.stderr);
+    assert_eq!(tested.json()["cases"].as_array().map(Vec::len), Some(3), "{}", tested.stdout);
+}
+
+/// Plain cargo takes the crate as it is, too: it needs no registry to resolve it, and no other version of anything.
+fn its_lock_file_is_complete(made: &Path) {
+    let versions = || -> std::collections::BTreeSet<String> {
+        let lock = std::fs::read_to_string(made.join("Cargo.lock")).expect("a lock file");
+        let lock: toml::Table = lock.parse().expect("TOML");
+        let packages = lock["package"].as_array().expect("packages").iter();
+        packages.map(|one| format!("{} {}", one["name"], one["version"])).collect()
+    };
+    let given = versions();
+    let mut cargo = std::process::Command::new("cargo");
+    cargo.args(["metadata", "--format-version=1", "--offline"]).current_dir(made);
+    let ran = cargo.output().expect("cargo starts");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let kept = versions();
+    assert!(kept.is_subset(&given), "{:?}", kept.difference(&given).collect::<Vec<_>>());
+}
+
+/// What `--bless` makes of it is right on both sides, and nothing else of the file changes.
+fn a_blessed_fixture_expects_what_is_answered(folder: &Path, made: &Path) {
+    let blessed = offline(folder, &["--json", "policy", "test", "all-in-one", "--bless"]);
+    assert_eq!(blessed.code, 0, "{}\n{}", blessed.stdout, blessed.stderr);
+    assert_eq!(blessed.json()["blessed"], serde_json::json!(["drift-ignore"]));
+    let text = std::fs::read_to_string(made.join("fixtures/drift-ignore.json")).expect("fixture");
+    let fixture: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(fixture["expect"]["verdict"], "Ignore");
+    assert_eq!(fixture["about"], "scores as in the last good period are none");
+    let again = offline(folder, &["--json", "policy", "test", "all-in-one", "--bless"]);
+    assert_eq!(again.json()["blessed"], serde_json::json!([]), "there is nothing left to bless");
 }
 
 fn a_wrong_fixture_is_found_on_both_sides(folder: &Path, made: &Path) {
-    let fixture = made.join("fixtures/trigger-ignore.json");
+    let fixture = made.join("fixtures/drift-ignore.json");
     let text = std::fs::read_to_string(&fixture).expect("fixture");
     std::fs::write(&fixture, text.replace("\"Ignore\"", "{ \"StandDown\": \"no\" }")).expect("writes");
     let tested = offline(folder, &["--json", "policy", "test", "all-in-one"]);
@@ -63,10 +129,13 @@ fn a_wrong_fixture_is_found_on_both_sides(folder: &Path, made: &Path) {
         .filter(|case| case["component"] != "passed" || case["native"] != "passed")
         .collect();
     assert_eq!(failed.len(), 1, "{report}");
-    assert_eq!(failed[0]["name"], "trigger-ignore");
+    assert_eq!(failed[0]["name"], "drift-ignore");
     for side in ["component", "native"] {
-        assert!(failed[0][side]["failed"].is_string(), "{side}: {}", failed[0]);
+        let said = failed[0][side]["failed"].as_str().unwrap_or_default();
+        let expected = "the answer differs\n  verdict: expected {\"StandDown\":\"no\"}, got \"Ignore\"";
+        assert_eq!(said, expected, "{side}");
     }
+    a_blessed_fixture_expects_what_is_answered(folder, made);
 }
 
 #[test]

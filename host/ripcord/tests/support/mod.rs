@@ -9,4 +9,5 @@ pub(crate) mod disk;
 pub(crate) mod fraud;
 pub(crate) mod host;
 pub(crate) mod kept;
+pub(crate) mod prometheus;
 pub(crate) mod run;

@@ -69,6 +69,9 @@ pub(crate) trait Case: Debug + Send {
     /// The last call's `step` as JSON, in the guest's own words.
     fn step_in_json(&self) -> serde_json::Value;
 
+    /// The role's `input` as JSON, in the guest's own words.
+    fn input_in_json(&self) -> serde_json::Value;
+
     /// The recording, with the guest's own words for the question, the requests of each round and the answer.
     fn record(
         &self,

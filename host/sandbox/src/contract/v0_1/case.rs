@@ -150,6 +150,17 @@ impl Case for V0_1Case {
         serde_json::json!({ "Done": answer.unwrap_or_default() })
     }
 
+    fn input_in_json(&self) -> serde_json::Value {
+        // Text keys only, so there is a JSON form; it is the role's name and its input.
+        let question = serde_json::to_value(&self.question).unwrap_or_default();
+        match question {
+            serde_json::Value::Object(roles) => {
+                roles.into_iter().next().map(|(_, input)| input).unwrap_or_default()
+            }
+            other => other,
+        }
+    }
+
     fn record(
         &self,
         header: &Header,
