@@ -3,6 +3,7 @@
 mod alert;
 mod journals;
 mod probe;
+mod queries;
 mod rehearse;
 
 use std::path::PathBuf;
@@ -271,6 +272,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
         Some((service, parts.services.iter().find(|setup| setup.name == service.name)?))
     }) {
         probe::service(service, setup, report).await;
+        queries::queries(setup, shared.clock.now(), report).await;
     }
 }
 
@@ -316,10 +318,12 @@ mod tests {
                 alerts: vec![AlertRoute {
                     rule: text.clone(),
                     status: ripcord_core::signal::SignalStatus::Firing,
+                    kind: ripcord_core::signal::SignalKind::Condition,
                     labels: Vec::new(),
                     service: None,
                     why: vec![text.clone()],
                 }],
+                not_judged: vec![text.clone()],
             });
             hostile::assert_harmless(&report.text(), name);
         }

@@ -133,17 +133,33 @@ impl Alert {
 
     /// It fires, says `sender` at `at_ms`, or has ended then. Gives whether that was taken for news.
     async fn says(&mut self, store: &Fresh, sender: &str, status: SignalStatus, at_ms: u64) -> bool {
-        self.words += 1;
-        let (key, other) = match status {
-            SignalStatus::Firing => ("fires", "ended"),
-            SignalStatus::Resolved => ("ended", "fires"),
+        let (key, others) = match status {
+            SignalStatus::Firing => ("fires", ["ended", "fires without data"]),
+            SignalStatus::Resolved => ("ended", ["fires", "fires without data"]),
         };
+        self.word(store, key, others, (sender, status, at_ms)).await
+    }
+
+    /// It fires because its data are missing.
+    async fn lacks_data(&mut self, store: &Fresh, sender: &str, at_ms: u64) -> bool {
+        let firing = (sender, SignalStatus::Firing, at_ms);
+        self.word(store, "fires without data", ["ended", "fires"], firing).await
+    }
+
+    async fn word(
+        &mut self,
+        store: &Fresh,
+        key: &str,
+        others: [&str; 2],
+        (sender, status, at_ms): (&str, SignalStatus, u64),
+    ) -> bool {
+        self.words += 1;
         let mut new = signal(&format!("s-{}", self.words), Some(&self.service), key, at_ms);
         new.signal.status = status;
         // Its end is known a second later.
         new.signal.ended_at = (status == SignalStatus::Resolved).then(|| UnixMillis(at_ms - 1_000));
         new.dedupe_window = Millis::hours(4);
-        new.turn = Some(Turn { other_key: Digest::of(other), sender: Digest::of(sender) });
+        new.turn = Some(Turn { other_keys: others.map(Digest::of), sender: Digest::of(sender) });
         matches!(store.accept(vec![new]).await.expect("accepts")[..], [Accepted::Stored(_)])
     }
 }
@@ -196,6 +212,20 @@ pub async fn an_end_after_a_second_firing_is_news(store: Fresh) {
         told.push(alert.says(&store, sender, status, at_ms).await);
     }
     assert_eq!(told, [true, true, true, false, true, false]);
+}
+
+/// A firing says that its data are missing, and then again what it said before: neither is a repeat of the other.
+pub async fn a_firing_that_changes_its_meaning_is_news(store: Fresh) {
+    use SignalStatus::Firing;
+    let mut alert = Alert::new();
+    let told = [
+        alert.says(&store, "a", Firing, 10 * MINUTE).await,
+        alert.lacks_data(&store, "a", 11 * MINUTE).await,
+        alert.lacks_data(&store, "a", 12 * MINUTE).await,
+        alert.says(&store, "a", Firing, 13 * MINUTE).await,
+        alert.says(&store, "a", Firing, 14 * MINUTE).await,
+    ];
+    assert_eq!(told, [true, true, false, true, false]);
 }
 
 /// However they interleave.

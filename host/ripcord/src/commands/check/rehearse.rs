@@ -3,15 +3,16 @@
 
 use ripcord_core::alert::StandingAlert;
 use ripcord_core::digest::Digest;
+use ripcord_core::fact::Request;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{IncidentId, InvalidName, VersionName};
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{
-    ApprovalInput, Context, PlannerInput, Proposal, Question, RollbackSubject, Subject, TriggerInput,
+    ApprovalInput, Context, PlannerInput, Proposal, Question, RollbackSubject, Step, Subject, TriggerInput,
     Urgency, VerificationInput,
 };
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::{PlacedPolicy, ServiceSetup};
@@ -22,6 +23,15 @@ pub(super) fn rehearse(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMil
     // Names that are made up here are good names.
     let question = question(setup, placed, now).ok()?;
     placed.policy.call(&question, &placed.grant, &Limits::default()).outcome.err()
+}
+
+/// What the policy asks for first, in its place.
+pub(super) fn asks(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Vec<Request> {
+    let Ok(question) = question(setup, placed, now) else { return Vec::new() };
+    match placed.policy.call(&question, &placed.grant, &Limits::default()).outcome {
+        Ok(Step::Need(requests)) => requests,
+        Ok(Step::Done(_)) | Err(_) => Vec::new(),
+    }
 }
 
 fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Result<Question, InvalidName> {
@@ -40,6 +50,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
         origin: Origin::Webhook("check".to_owned()),
         rule: "Check".to_owned(),
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity: Severity::Info,
         labels: Vec::new(),
         annotations: Vec::new(),
