@@ -37,6 +37,7 @@ macro_rules! store_conformance {
             intake::the_same_firing_after_its_end_is_news_and_a_late_one_is_not
             intake::an_end_after_a_second_firing_is_news
             intake::a_firing_that_changes_its_meaning_is_news
+            intake::in_every_order_of_two_members_the_alert_ends
             intake::equal_signals_at_once_are_stored_once
             intake::bursts_lose_nothing
             journal::records_are_read_as_they_were_written
