@@ -109,16 +109,28 @@ impl<'f> Wanted<'f> for Counting<'f, '_> {
     fn facts(self) -> Step<Self::Facts> {
         let Self { metric, window, end, asked } = self;
         let count = match asked {
-            Asked::Series(handle) => handle.get()?.map(|series| Metric::growth(series, end - window, end)),
+            Asked::Series(handle) => {
+                let series = handle.get()?;
+                if let Ok(series) = series
+                    && let Err(why) = metric.of_one_process(series, end - window, end)
+                {
+                    return Ok(Err(why));
+                }
+                series.map(|series| Metric::growth(series, end - window, end))
+            }
             Asked::Samples(handle) => handle.get()?.map(|samples| {
-                let known = samples.iter().any(|sample| sample.value.is_finite());
+                // A sum without one of its parts would be a smaller number of events.
+                let known = !samples.is_empty() && samples.iter().all(|sample| sample.value.is_finite());
                 known.then(|| Count { events: stats::total(samples), covered: window })
             }),
         };
         let none = Count { events: 0.0, covered: window };
+        let is_counter = metric.read_as == ReadAs::Counter;
         Ok(match count {
             Ok(Some(count)) => Ok(count),
-            Ok(None) if metric.absent == Absent::Zero => Ok(none),
+            // What is there and is not a number is no zero.
+            Ok(None) if metric.absent == Absent::Zero && is_counter => Ok(none),
+            Ok(None) if !is_counter => Err(format!("`{}` over {window} is not a number", metric.query)),
             Ok(None) => Err(format!("`{}` has too few values in the last {window} to count", metric.query)),
             Err(unavailable) if metric.is_zero_for(unavailable) => Ok(none),
             Err(unavailable) => Err(format!("`{}` over {window}: {unavailable}", metric.query)),
@@ -193,6 +205,33 @@ mod tests {
         let (_, counted) =
             count(&metric("q", ReadAs::Counter), NOW, Ok(Value::MetricRange(vec![series(&[(NOW, 1.0)])])));
         assert_eq!(counted, Err("`q` has too few values in the last 5m to count".into()));
+    }
+
+    #[test]
+    fn counters_of_several_processes_are_not_judged_and_the_text_says_why() {
+        let by_turns = || {
+            let values = [100.0, 40.0, 101.0, 41.0, 102.0, 42.0].into_iter().enumerate();
+            series(&values.map(|(i, value)| (NOW - 150_000 + i as u64 * 15_000, value)).collect::<Vec<_>>())
+        };
+        for absent in [Absent::Unknown, Absent::Zero] {
+            let metric = Metric { absent, ..metric("q", ReadAs::Counter) };
+            let (_, counted) = count(&metric, NOW, Ok(Value::MetricRange(vec![by_turns()])));
+            let why = counted.expect_err("not judged");
+            for expected in ["`q` is not judged", "went down 3 times within 75s", "several processes"] {
+                assert!(why.contains(expected), "{expected}: {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_which_a_part_is_no_number_is_not_known() {
+        let sample = |value| Sample { labels: Vec::new(), value, at: NOW };
+        let expression = metric("sum by (a) (increase(q[$window]))", ReadAs::Gauge);
+        for absent in [Absent::Unknown, Absent::Zero] {
+            let expression = Metric { absent, ..expression.clone() };
+            let parts = Ok(Value::Metric(vec![sample(3.0), sample(f64::NAN)]));
+            assert!(count(&expression, NOW, parts).1.is_err_and(|why| why.contains("is not a number")));
+        }
     }
 
     #[test]

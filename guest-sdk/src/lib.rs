@@ -100,7 +100,7 @@ pub mod prelude {
     pub use crate::contract::planner::{Answer as PlannerAnswer, Choice, Refusal, Verdict as PlannerVerdict};
     pub use crate::contract::trigger::{Assessment, Verdict as TriggerVerdict};
     pub use crate::contract::types::{
-        Finding, Note, Proposal, Severity, SignalStatus, Strategy, Target, Urgency,
+        Finding, Note, Proposal, Severity, SignalKind, SignalStatus, Strategy, Target, Urgency,
     };
     pub use crate::contract::verification::{
         Answer as VerificationAnswer, Subject, Verdict as VerificationVerdict,

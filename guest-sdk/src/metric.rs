@@ -147,6 +147,28 @@ impl Metric {
     }
 }
 
+impl Metric {
+    /// Refuses counters that are not of one process each: their growth is not known.
+    ///
+    /// # Errors
+    /// A sentence that says which, and what to do.
+    pub fn of_one_process(&self, series: &[Series], from: Instant, to: Instant) -> Result<(), String> {
+        if self.read_as != ReadAs::Counter {
+            return Ok(());
+        }
+        let several = |one: &Series| stats::more_than_one_process(&one.points, from, to);
+        let found = series.iter().find_map(|one| Some((several(one)?, one)));
+        let Some(((down, covered), one)) = found else { return Ok(()) };
+        let labels: Vec<String> =
+            one.labels.iter().map(|label| format!("{}=\"{}\"", label.name, label.value)).collect();
+        Err(format!(
+            "`{}` is not judged: its counter {{{}}} went down {down} times within {covered}, more often than a process begins anew, so several processes seem to answer behind one address; let each be scraped by itself, or let them count together",
+            self.query,
+            labels.join(", ")
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use crate::contract::describe::FactKind;
 
 use crate::contract::trigger::Assessment;
 use crate::contract::types::{
-    Context, Digest, Finding, Instant, Plan, Proposal, Signal, SignalStatus, Target,
+    Context, Digest, Finding, Instant, Plan, Proposal, Signal, SignalKind, SignalStatus, Target,
 };
 use crate::contract::verification::Subject;
 use crate::contract::{approval, facts, planner, verification};
@@ -166,12 +166,91 @@ macro_rules! case {
                 serde_json::from_slice(bytes).unwrap_or_default()
             }
 
-            /// True if there are signals and every one of them is resolved.
+            /// The alerts that tell of the service: a condition holds, or has ended. An alert about missing data, a broken rule or a
+            /// heartbeat is none of them, and no reason to roll back.
+            pub fn conditions(&self) -> impl Iterator<Item = &Signal> {
+                self.signals.iter().filter(|signal| signal.kind == SignalKind::Condition)
+            }
+
+            /// True if there are alerts whose condition held, and every one of them has ended. While an alert says that data are
+            /// missing or a rule is broken, or its sender only lost sight of it, that is not known.
             pub fn all_resolved(&self) -> bool {
-                !self.signals.is_empty() && self.signals.iter().all(|s| s.status == SignalStatus::Resolved)
+                let ended = |signal: &Signal| signal.status == SignalStatus::Resolved;
+                let known = self.signals.iter().all(|signal| match signal.kind {
+                    SignalKind::Condition | SignalKind::MissingData | SignalKind::BrokenRule => ended(signal),
+                    SignalKind::Heartbeat => true,
+                    SignalKind::LostSight | SignalKind::Other(_) => false,
+                });
+                known && self.conditions().next().is_some()
             }
         }
     )+};
 }
 
 case!(TriggerCase, PlannerCase, ApprovalCase, VerificationCase);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::types::{Criticality, Origin, Service, Severity};
+    use SignalKind::{BrokenRule, Condition, Heartbeat, LostSight, MissingData};
+    use SignalStatus::{Firing, Resolved};
+
+    fn case(signals: &[(SignalKind, SignalStatus)]) -> TriggerCase {
+        let signal = |(kind, status): &(SignalKind, SignalStatus)| Signal {
+            id: "s".into(),
+            origin: Origin::Webhook("alertmanager".into()),
+            rule: "FraudErrorRatio".into(),
+            status: *status,
+            kind: kind.clone(),
+            severity: Severity::Critical,
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            started_at: 0,
+            ended_at: None,
+            received_at: 0,
+            first_seen_at: 0,
+            count: 1,
+            annotations_left_out: false,
+        };
+        let service = Service {
+            name: "fraud-api".into(),
+            environment: "production".into(),
+            criticality: Criticality::High,
+            model: "fraud".into(),
+            labels: Vec::new(),
+        };
+        let context =
+            Context { service, incident: None, now: 1, settings: "{}".into(), drill: false, memo: None };
+        TriggerCase { context, signals: signals.iter().map(signal).collect() }
+    }
+
+    #[test]
+    fn all_is_resolved_only_where_every_condition_is_known_to_have_ended() {
+        for (signals, resolved) in [
+            (vec![], false),
+            (vec![(Condition, Resolved)], true),
+            (vec![(Condition, Firing)], false),
+            (vec![(Condition, Resolved), (Condition, Firing)], false),
+            (vec![(Condition, Resolved), (Condition, Resolved)], true),
+            (vec![(LostSight, Resolved)], false),
+            (vec![(Condition, Resolved), (LostSight, Resolved)], false),
+            (vec![(Condition, Resolved), (MissingData, Firing)], false),
+            (vec![(Condition, Resolved), (BrokenRule, Firing)], false),
+            // The data are back, the rule is mended.
+            (vec![(Condition, Resolved), (MissingData, Resolved), (BrokenRule, Resolved)], true),
+            (vec![(MissingData, Resolved)], false),
+            (vec![(Condition, Resolved), (Heartbeat, Firing)], true),
+            (vec![(Condition, Resolved), (SignalKind::Other("new".into()), Resolved)], false),
+        ] {
+            assert_eq!(case(&signals).all_resolved(), resolved, "{signals:?}");
+        }
+    }
+
+    #[test]
+    fn only_conditions_tell_of_the_service() {
+        let case =
+            case(&[(MissingData, Firing), (Condition, Firing), (Heartbeat, Firing), (LostSight, Resolved)]);
+        assert_eq!(case.conditions().count(), 1);
+    }
+}

@@ -88,6 +88,8 @@ impl Metric {
             Err(unavailable) if self.is_zero_for(unavailable) => &[],
             Err(unavailable) => return Err(format!("`{}`: {unavailable}", self.query)),
         };
+        let from = since.max(grid.end.saturating_sub((grid.length + grid.sampling.lookback).as_millis()));
+        self.of_one_process(series, from, grid.end)?;
         let known = self.read_since(series, grid, since);
         let values = match self.absent {
             Absent::Unknown => known,

@@ -8,7 +8,7 @@ mod stability;
 mod sustain;
 
 pub use budget::burn_rate;
-pub use counter::{increase, rate};
+pub use counter::{increase, more_than_one_process, rate};
 pub use histogram::{Bucket, buckets, histogram_quantile};
 pub use quantile::quantile;
 pub use stability::population_stability;

@@ -6,7 +6,7 @@ use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, SignalId
 use ripcord_core::plan::VoteKind;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::target::Target;
 use ripcord_core::terms::KnownPerson;
 use ripcord_core::time::Millis;
@@ -194,6 +194,7 @@ pub fn alert(lab: &Lab, service: &ServiceName, id: &str, rule: &str, status: Sig
         origin: Origin::Webhook("alertmanager".into()),
         rule: rule.into(),
         status,
+        kind: SignalKind::Condition,
         severity: Severity::Critical,
         labels: vec![Label::new("id", id)],
         annotations: Vec::new(),

@@ -1,7 +1,7 @@
 //! What all alert sources are read into.
 
 use ripcord_core::digest::Digest;
-use ripcord_core::signal::{Label, Severity, SignalStatus};
+use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::Turn;
 
@@ -12,6 +12,8 @@ pub struct ParsedAlert {
     pub rule: String,
     /// Of this alert, whatever the payload's own says.
     pub status: SignalStatus,
+    /// What it tells of.
+    pub kind: SignalKind,
     /// As the source says.
     pub severity: Severity,
     /// Sorted by name.

@@ -8,18 +8,20 @@
 use std::collections::{BTreeMap, HashSet};
 
 use ripcord_core::digest::Digest;
-use ripcord_core::signal::{Label, Severity, SignalStatus};
+use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::Turn;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::alert_foreign;
+use crate::alert_kind::Sent;
 pub use crate::alerts::{BadAlert, ParsedAlert, ParsedPayload};
 use crate::text_time;
 
 const VERSION: &str = "4";
-/// What Grafana's own webhook calls the version of nearly the same payload; its key `orgId` tells it from Alertmanager's of long ago.
+/// What Grafana's own webhook calls the version of nearly the same payload; its other keys tell it from Alertmanager's of long ago.
 const GRAFANA_VERSION: &str = "1";
 /// Those after them are counted.
 const ALERTS_MAX: usize = 10_000;
@@ -40,28 +42,66 @@ pub enum PayloadError {
         "the payload is of version `{0}`: known are version 4, of Alertmanager 0.15 and later, and version 1 of Grafana's own webhook"
     )]
     Version(String),
+    /// It is Grafana's, of another version.
+    #[error(
+        "the payload is Grafana's own webhook of version `{0}`, of which version 1 is known: use its default payload, or send through an Alertmanager"
+    )]
+    GrafanaVersion(String),
+    /// It is another system's.
+    #[error("the payload is not Alertmanager's but {system}'s own, which is not read here: {advice}")]
+    Foreign {
+        /// Whose it is.
+        system: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It is a list of alerts.
+    #[error("the body is {what}: {advice}")]
+    List {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+impl From<alert_foreign::Foreign> for PayloadError {
+    fn from(foreign: alert_foreign::Foreign) -> Self {
+        Self::Foreign { system: foreign.system, advice: foreign.advice }
+    }
+}
+
+/// Reads what many senders write for what is not there: `null` is as good as left out.
+fn left_out<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What is read of a payload; `A` is an alert.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload<A> {
+    #[serde(default, deserialize_with = "left_out")]
     version: String,
-    #[serde(default)]
     org_id: Option<IgnoredAny>,
-    #[serde(default)]
+    title: Option<IgnoredAny>,
+    message: Option<IgnoredAny>,
+    state: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "left_out")]
     group_key: String,
     /// Of the Alertmanager: each member of a cluster has its own.
-    #[serde(default, rename = "externalURL")]
+    #[serde(default, deserialize_with = "left_out", rename = "externalURL")]
     external_url: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     truncated_alerts: u64,
     alerts: Vec<A>,
 }
 
 impl<A> Payload<A> {
-    fn is_known(&self) -> bool {
-        is_known(&self.version, self.org_id.is_some())
+    fn form(&self) -> Form {
+        let described = self.title.is_some() && self.message.is_some() && self.state.is_some();
+        Form::of(&self.version, self.org_id.is_some() || described)
     }
 
     fn sender(&self) -> Digest {
@@ -69,29 +109,56 @@ impl<A> Payload<A> {
     }
 }
 
-fn is_known(version: &str, has_org: bool) -> bool {
-    version == VERSION || (version == GRAFANA_VERSION && has_org)
+/// What a payload is, by its version and whether it has the keys that only Grafana writes.
+#[derive(PartialEq, Eq)]
+enum Form {
+    Known,
+    OtherOfGrafana,
+    Other,
+}
+
+impl Form {
+    fn of(version: &str, is_grafana: bool) -> Self {
+        match (version, is_grafana) {
+            (VERSION, _) | (GRAFANA_VERSION, true) => Self::Known,
+            (_, true) => Self::OtherOfGrafana,
+            (_, false) => Self::Other,
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Alert {
+    #[serde(default, deserialize_with = "left_out")]
     status: String,
+    #[serde(default, deserialize_with = "texts")]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     annotations: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "left_out")]
     starts_at: String,
     #[serde(default)]
     ends_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     fingerprint: String,
+    #[serde(default, deserialize_with = "left_out", rename = "generatorURL")]
+    generator_url: String,
+}
+
+/// Labels or annotations; one that is `null` is left out.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let given: BTreeMap<String, Option<String>> = left_out(deserializer)?;
+    Ok(given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
 /// Reads a payload.
 pub fn parse(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
+    // Some senders begin with a byte order mark.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // Nearly all are well. What is wrong with one that is not is looked for only then.
     match serde_json::from_slice::<Payload<Alert>>(body) {
-        Ok(payload) if payload.is_known() => match read_all(payload) {
+        Ok(payload) if payload.form() == Form::Known => match read_all(payload) {
             Some(parsed) => Ok(parsed),
             None => parse_with_care(body),
         },
@@ -117,17 +184,33 @@ fn read_all(payload: Payload<Alert>) -> Option<ParsedPayload> {
 /// The same, alert by alert, so that a bad one takes no good one with it.
 fn parse_with_care(body: &[u8]) -> Result<ParsedPayload, PayloadError> {
     // The version first: the payload of another one may look different in every other way.
-    let whole: Value = serde_json::from_slice(body).map_err(|error| PayloadError::Json(error.to_string()))?;
+    let whole: Value = serde_json::from_slice(body).map_err(|error| {
+        PayloadError::Json(alert_foreign::of_bytes(body).map_or_else(|| error.to_string(), str::to_owned))
+    })?;
     if !whole.is_object() {
-        return Err(PayloadError::NoObject);
+        return Err(alert_foreign::of_list(&whole).map_or(PayloadError::NoObject, |list| {
+            PayloadError::List { what: list.system, advice: list.advice }
+        }));
     }
-    match whole.get("version") {
-        Some(Value::String(version)) if is_known(version, whole.get("orgId").is_some()) => {}
-        Some(Value::String(other)) => {
-            return Err(PayloadError::Version(other.chars().take(40).collect()));
+    let there = |key: &str| whole.get(key).is_some_and(|value| !value.is_null());
+    let is_grafana = there("orgId") || ["title", "message", "state"].into_iter().all(there);
+    let is_known = match whole.get("version") {
+        None | Some(Value::Null) => Err(PayloadError::Json("it has no `version`".to_owned())),
+        Some(Value::String(version)) => {
+            let shown = || version.chars().take(40).collect();
+            match Form::of(version, is_grafana) {
+                Form::Known => Ok(()),
+                Form::OtherOfGrafana => Err(PayloadError::GrafanaVersion(shown())),
+                Form::Other => Err(PayloadError::Version(shown())),
+            }
         }
-        Some(_) => return Err(PayloadError::Json("its `version` is no text".to_owned())),
-        None => return Err(PayloadError::Json("it has no `version`".to_owned())),
+        Some(_) => Err(PayloadError::Json("its `version` is no text".to_owned())),
+    };
+    if let Err(error) = is_known {
+        return Err(alert_foreign::of_object(&whole).map_or(error, PayloadError::from));
+    }
+    if !there("alerts") {
+        return Err(PayloadError::Json("it has no `alerts`".to_owned()));
     }
     let payload =
         Payload::<Value>::deserialize(whole).map_err(|error| PayloadError::Json(error.to_string()))?;
@@ -175,8 +258,12 @@ fn read(alert: Alert, group_key: &str, sender: Digest) -> Result<ParsedAlert, St
     let status = match alert.status.as_str() {
         "firing" => SignalStatus::Firing,
         "resolved" => SignalStatus::Resolved,
+        "" => return Err("has no `status`".to_owned()),
         other => return Err(format!("has the status `{other}`, which is neither `firing` nor `resolved`")),
     };
+    if alert.starts_at.is_empty() {
+        return Err("has no `startsAt`".to_owned());
+    }
     let started_at =
         text_time::parse(&alert.starts_at).map_err(|why| format!("has a bad `startsAt`: {why}"))?;
     let ended_at = match (status, alert.ends_at.as_deref()) {
@@ -188,17 +275,29 @@ fn read(alert: Alert, group_key: &str, sender: Digest) -> Result<ParsedAlert, St
         }
     };
     let labels = sorted(alert.labels);
+    let annotations = sorted(alert.annotations);
     let severity = labels
         .iter()
         .find(|label| label.name == "severity")
         .map_or(Severity::Warning, |label| Severity::from(label.value.as_str()));
+    let sent = Sent {
+        rule: &rule,
+        status,
+        labels: &labels,
+        annotations: &annotations,
+        generator_url: &alert.generator_url,
+    };
+    let kind = sent.kind();
+    let word = Word::of(status, kind);
+    let key = |word| dedupe_key(&labels, started_at, word);
     Ok(ParsedAlert {
-        dedupe_key: dedupe_key(&labels, started_at, status),
-        turn: Some(Turn { other_key: dedupe_key(&labels, started_at, other(status)), sender }),
+        dedupe_key: key(word),
+        turn: Some(Turn { other_keys: word.others().map(key), sender }),
         rule,
         status,
+        kind,
         severity,
-        annotations: sorted(alert.annotations),
+        annotations,
         labels,
         started_at,
         ended_at,
@@ -207,10 +306,30 @@ fn read(alert: Alert, group_key: &str, sender: Digest) -> Result<ParsedAlert, St
     })
 }
 
-const fn other(status: SignalStatus) -> SignalStatus {
-    match status {
-        SignalStatus::Firing => SignalStatus::Resolved,
-        SignalStatus::Resolved => SignalStatus::Firing,
+/// What is said of one alert: it takes turns with the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Fires,
+    /// It fires, and not because its condition holds.
+    FiresWithout,
+    Ended,
+}
+
+impl Word {
+    const fn of(status: SignalStatus, kind: SignalKind) -> Self {
+        match (status, kind) {
+            (SignalStatus::Firing, SignalKind::Condition) => Self::Fires,
+            (SignalStatus::Firing, _) => Self::FiresWithout,
+            (SignalStatus::Resolved, _) => Self::Ended,
+        }
+    }
+
+    const fn others(self) -> [Self; 2] {
+        match self {
+            Self::Fires => [Self::Ended, Self::FiresWithout],
+            Self::FiresWithout => [Self::Ended, Self::Fires],
+            Self::Ended => [Self::Fires, Self::FiresWithout],
+        }
     }
 }
 
@@ -220,13 +339,14 @@ fn sorted(labels: BTreeMap<String, String>) -> Vec<Label> {
 
 /// Over all labels rather than the fingerprint, which is 64 bits and no secret to whoever sets labels; and not over the group, since one alert
 /// reaches us through every group that a route with `continue: true` puts it in.
-fn dedupe_key(labels: &[Label], started_at: UnixMillis, status: SignalStatus) -> Digest {
+fn dedupe_key(labels: &[Label], started_at: UnixMillis, word: Word) -> Digest {
     let started_at = started_at.0.to_be_bytes();
-    let status: &[u8] = match status {
-        SignalStatus::Firing => b"firing",
-        SignalStatus::Resolved => b"resolved",
+    let word: &[u8] = match word {
+        Word::Fires => b"firing",
+        Word::FiresWithout => b"firing without",
+        Word::Ended => b"resolved",
     };
     let names = labels.iter().flat_map(|label| [label.name.as_bytes(), label.value.as_bytes()]);
-    let parts: Vec<&[u8]> = [started_at.as_slice(), status].into_iter().chain(names).collect();
+    let parts: Vec<&[u8]> = [started_at.as_slice(), word].into_iter().chain(names).collect();
     Digest::tagged("ripcord alert 1", &parts)
 }

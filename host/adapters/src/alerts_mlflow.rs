@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use ripcord_core::digest::Digest;
-use ripcord_core::signal::{Label, Severity, SignalStatus};
+use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -155,6 +155,7 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
     let alert = ParsedAlert {
         rule: event.clone(),
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity: Severity::Info,
         labels,
         annotations,

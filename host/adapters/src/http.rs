@@ -367,6 +367,11 @@ impl Answer {
         })
     }
 
+    /// Of what kind it says to be.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
     /// The beginning of the answer, on one line.
     pub(crate) fn excerpt(&self) -> String {
         excerpt(&self.body)

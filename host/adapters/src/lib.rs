@@ -9,6 +9,8 @@
 //!
 //! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common.
 
+mod alert_foreign;
+mod alert_kind;
 mod artefact;
 mod command;
 mod file_work;

@@ -1,22 +1,26 @@
 //! Metrics from a server with the Prometheus HTTP API, version 1.
 //!
 //! Queries are PromQL, which the server computes. An empty answer is "no data"; a query that the server does not understand, a server that fails, is
-//! late or answers too much are each told apart from it. So is an empty answer with a warning: the server says that it could not ask everyone.
+//! late or answers too much are each told apart from it. So is an answer of which a part is missing, whether it has values or none.
 //! `README.md` beside this module says what to configure and what was tried.
+
+mod answer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use reqwest::{Method, Url};
-use ripcord_core::fact::{Point, Sample, Series, Unavailable, UnavailableReason};
-use ripcord_core::signal::Label;
+use ripcord_core::fact::{Sample, Series, Unavailable, UnavailableReason};
 use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::{ErrorKind, Metrics, PortError};
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::http::{self, Answer, Credentials, Http};
+use crate::http::{self, Answer, Call, Credentials, Http};
 use crate::secret::Secret;
 use crate::{Shared, metrics_scrape};
+
+use answer::Envelope;
 
 /// Where the server is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,16 +47,8 @@ fn answer_bytes_max_default() -> u64 {
     http::ANSWER_BYTES_MAX
 }
 
-/// Of each kind of remark in one answer, so many are written into the log.
-const SAID_MAX: usize = 10;
-
-/// How the server says that a query's operators find no, or no single, partner for a series.
-const NO_MATCH: [&str; 4] = [
-    "for the match group",
-    "multiple matches for labels",
-    "many-to-many matching not allowed",
-    "metrics with the same labelset",
-];
+/// Longer addresses are refused by what stands in front of servers.
+const ADDRESS_BYTES_MAX: usize = 7 << 10;
 
 /// One server.
 #[derive(Debug)]
@@ -62,49 +58,8 @@ pub struct PrometheusMetrics {
     credentials: Credentials,
     deadline: Millis,
     answer_bytes_max: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    status: String,
-    #[serde(default)]
-    data: Option<Data>,
-    #[serde(default)]
-    error_type: String,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
-    #[serde(default)]
-    infos: Vec<String>,
-}
-
-/// What a query gave.
-struct Given {
-    kind: String,
-    result: Value,
-    /// What the server could not ask or is not sure of.
-    warnings: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: Value,
-}
-
-#[derive(Debug, Deserialize)]
-struct Vector {
-    metric: std::collections::BTreeMap<String, String>,
-    value: Option<(f64, String)>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Matrix {
-    metric: std::collections::BTreeMap<String, String>,
-    values: Option<Vec<(f64, String)>>,
+    /// Whether something in front of the server has refused to let POST through, and let GET through.
+    gets: AtomicBool,
 }
 
 impl PrometheusMetrics {
@@ -129,108 +84,61 @@ impl PrometheusMetrics {
             credentials,
             deadline: Millis(config.deadline_ms),
             answer_bytes_max: config.answer_bytes_max,
+            gets: AtomicBool::new(false),
         })
     }
 
-    async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Given, Unavailable> {
+    async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<(Envelope, u16), Unavailable> {
         // The server gives up a little before we do, so that its own reason is heard.
         let timeout = format!("{}ms", self.deadline.0.saturating_mul(9) / 10);
         let form: Vec<_> = form.iter().cloned().chain([("timeout", timeout)]).collect();
-        let answer = self
-            .http
-            .call(Method::POST, &http::under(&self.url, &["api", "v1", path]))
-            .of("Prometheus")
-            .deadline(self.deadline)
-            .answer_bytes_max(self.answer_bytes_max)
-            .credentials(&self.credentials)
-            .form(&form)
-            .exchange()
-            .await
-            .map_err(|error| metrics_scrape::unavailable(&error))?;
-        self.read(answer)
-    }
-
-    fn read(&self, answer: Answer) -> Result<Given, Unavailable> {
-        let status = answer.status;
-        let envelope: Envelope = match answer.json() {
-            Ok(envelope) => envelope,
-            // A proxy's page: its status says more than that it is not JSON.
-            Err(error) => {
-                let error = answer.successful().err().unwrap_or(error);
-                return Err(metrics_scrape::unavailable(&error));
+        if self.gets.load(Ordering::Relaxed) {
+            let answer = self.get(path, &form).await?;
+            // Whatever stood in front may have changed: the next question begins with POST again.
+            self.gets.store(!refuses(&answer), Ordering::Relaxed);
+            return read(&answer);
+        }
+        let url = http::under(&self.url, &["api", "v1", path]);
+        let posted = self.call(Method::POST, &url).form(&form).exchange().await.map_err(failed)?;
+        if !refuses(&posted) {
+            return read(&posted);
+        }
+        // A gateway that knows GET only, or rights by method: POST is "create" there, which a reader may not.
+        let refused = posted.error();
+        let got = self.get(path, &form).await;
+        match got.and_then(|answer| read(&answer)) {
+            Ok(answer) => {
+                self.gets.store(true, Ordering::Relaxed);
+                tracing::info!(url = %http::shown(&self.url), "the metrics server is asked by GET from now on: {refused}");
+                Ok(answer)
             }
-        };
-        if envelope.status != "success" {
-            let shown: String = envelope.error.chars().take(500).collect();
-            let reason = match envelope.error_type.as_str() {
-                "bad_data" => UnavailableReason::BadQuery,
-                "timeout" | "canceled" => UnavailableReason::TimedOut,
-                // Neither the server's limit on samples nor series that do not match have a type of their own.
-                "execution" if shown.contains("too many samples") => UnavailableReason::TooLarge,
-                "execution" if NO_MATCH.iter().any(|said| shown.contains(said)) => {
-                    UnavailableReason::BadQuery
-                }
-                _ => UnavailableReason::Failed,
-            };
-            return Err(Unavailable::new(
-                reason,
-                format!("{} answered {}: `{shown}`", http::shown(&self.url), status.as_u16()),
-            ));
-        }
-        for warning in envelope.warnings.iter().take(SAID_MAX) {
-            tracing::warn!(url = %http::shown(&self.url), "the metrics server warns: {warning}");
-        }
-        for info in envelope.infos.iter().take(SAID_MAX) {
-            tracing::info!(url = %http::shown(&self.url), "the metrics server remarks: {info}");
-        }
-        let data = envelope.data.ok_or_else(|| self.nonsense("an answer without data"))?;
-        Ok(Given { kind: data.result_type, result: data.result, warnings: envelope.warnings })
-    }
-
-    fn nonsense(&self, what: &str) -> Unavailable {
-        Unavailable::new(UnavailableReason::Failed, format!("{} gave {what}", http::shown(&self.url)))
-    }
-
-    fn vector(&self, result: Value) -> Result<Vec<Sample>, Unavailable> {
-        let read: Vec<Vector> = serde_json::from_value(result)
-            .map_err(|error| self.nonsense(&format!("a vector that does not read ({error})")))?;
-        let sample = |vector: Vector| {
-            let (at, value) = vector.value.ok_or_else(histogram)?;
-            Ok(Sample { labels: labels(vector.metric), value: self.number(&value)?, at: instant(at) })
-        };
-        read.into_iter().map(sample).collect()
-    }
-
-    fn matrix(&self, result: Value) -> Result<Vec<Series>, Unavailable> {
-        let read: Vec<Matrix> = serde_json::from_value(result)
-            .map_err(|error| self.nonsense(&format!("a matrix that does not read ({error})")))?;
-        let series = |matrix: Matrix| {
-            let values = matrix.values.ok_or_else(histogram)?;
-            let point =
-                |(at, value): (f64, String)| Ok(Point { at: instant(at), value: self.number(&value)? });
-            let points = values.into_iter().map(point).collect::<Result<_, _>>()?;
-            Ok(Series { labels: labels(matrix.metric), points })
-        };
-        read.into_iter().map(series).collect()
-    }
-
-    /// `NaN`, `+Inf` and `-Inf` are numbers here.
-    fn number(&self, text: &str) -> Result<f64, Unavailable> {
-        text.parse().map_err(|_| self.nonsense(&format!("the value `{text}`, which is no number")))
-    }
-
-    /// Nothing was found. Where the server warns, it could not look everywhere, and what is there is not known.
-    fn nothing(&self, query: &str, warnings: &[String]) -> Unavailable {
-        if let Some(warning) = warnings.first() {
-            let warning: String = warning.chars().take(500).collect();
-            return Unavailable::new(
-                UnavailableReason::Failed,
+            Err(why) => Err(Unavailable::new(
+                why.reason,
                 format!(
-                    "{} found nothing, and warns that it could not look everywhere: `{warning}`",
-                    http::shown(&self.url)
+                    "{refused}; and by GET: {}; let what stands in front of the server pass POST, or GET, to `/api/v1/query` and `/api/v1/query_range`",
+                    why.message
                 ),
-            );
+            )),
         }
+    }
+
+    async fn get(&self, path: &str, form: &[(&str, String)]) -> Result<Answer, Unavailable> {
+        let mut url = http::under(&self.url, &["api", "v1", path]);
+        url.query_pairs_mut().extend_pairs(form);
+        let length = url.as_str().len();
+        if length > ADDRESS_BYTES_MAX {
+            let why = format!("the query makes an address of {length} bytes, which is too long for GET");
+            return Err(Unavailable::new(UnavailableReason::Failed, why));
+        }
+        self.call(Method::GET, &url).exchange().await.map_err(failed)
+    }
+
+    fn call(&self, method: Method, url: &Url) -> Call {
+        let call = self.http.call(method, url).of("Prometheus").deadline(self.deadline);
+        call.answer_bytes_max(self.answer_bytes_max).credentials(&self.credentials)
+    }
+
+    fn nothing(&self, query: &str) -> Unavailable {
         let query: String = query.chars().take(200).collect();
         Unavailable::new(
             UnavailableReason::NoData,
@@ -239,32 +147,33 @@ impl PrometheusMetrics {
     }
 }
 
-fn histogram() -> Unavailable {
-    Unavailable::new(
-        UnavailableReason::BadQuery,
-        "the query gives native histograms: apply `histogram_quantile` or `histogram_count`",
-    )
+/// Whether it may be POST that is refused, and not the question.
+fn refuses(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 403 | 405 | 501)
 }
 
-fn not_of_kind(kind: &str, wanted: &str) -> Unavailable {
-    Unavailable::new(
-        UnavailableReason::BadQuery,
-        format!("the query gives a {kind} where {wanted} is asked for"),
-    )
+fn failed(error: PortError) -> Unavailable {
+    metrics_scrape::unavailable(&error)
 }
 
-fn labels(metric: std::collections::BTreeMap<String, String>) -> Vec<Label> {
-    metric.into_iter().map(|(name, value)| Label { name, value }).collect()
+/// The API's answer, with its status.
+fn read(answer: &Answer) -> Result<(Envelope, u16), Unavailable> {
+    let status = answer.status;
+    match answer.json::<Envelope>() {
+        Ok(envelope) if envelope.is_of_the_api() => Ok((envelope, status.as_u16())),
+        // A proxy's page, or its own JSON: its status says more than that it is not what was expected.
+        _ if !status.is_success() => Err(failed(answer.error())),
+        Err(error) => Err(failed(error)),
+        Ok(_) => {
+            let what = format!("the answer is JSON, but not of the Prometheus API: {}", answer.excerpt());
+            Err(Unavailable::new(UnavailableReason::Failed, what))
+        }
+    }
 }
 
 /// Seconds with a fraction, as the API writes instants.
 fn seconds(at: u64) -> String {
     format!("{}.{:03}", at / 1_000, at % 1_000)
-}
-
-fn instant(seconds: f64) -> UnixMillis {
-    // Instants are far below 2^53 milliseconds; negative and non-finite ones saturate.
-    UnixMillis((seconds * 1_000.0).round() as u64)
 }
 
 #[async_trait]
@@ -274,17 +183,10 @@ impl Metrics for PrometheusMetrics {
     }
 
     async fn instant(&self, query: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
-        let given = self.ask("query", &[("query", query.to_owned()), ("time", seconds(at.0))]).await?;
-        let samples = match given.kind.as_str() {
-            "vector" => self.vector(given.result)?,
-            "scalar" => {
-                let (at, value): (f64, String) = serde_json::from_value(given.result)
-                    .map_err(|_| self.nonsense("a scalar that does not read"))?;
-                vec![Sample { labels: Vec::new(), value: self.number(&value)?, at: instant(at) }]
-            }
-            kind => return Err(not_of_kind(kind, "a value at an instant")),
-        };
-        if samples.is_empty() { Err(self.nothing(query, &given.warnings)) } else { Ok(samples) }
+        let form = [("query", query.to_owned()), ("time", seconds(at.0))];
+        let (envelope, status) = self.ask("query", &form).await?;
+        let samples = envelope.given(&http::shown(&self.url), status)?.samples(at)?;
+        if samples.is_empty() { Err(self.nothing(query)) } else { Ok(samples) }
     }
 
     async fn range(&self, query: &str, window: Window, step: Millis) -> Result<Vec<Series>, Unavailable> {
@@ -300,13 +202,10 @@ impl Metrics for PrometheusMetrics {
             ("end", seconds(window.end.0)),
             ("step", seconds(step.0)),
         ];
-        let given = self.ask("query_range", &form).await?;
-        let series = match given.kind.as_str() {
-            "matrix" => self.matrix(given.result)?,
-            kind => return Err(not_of_kind(kind, "a value over a window")),
-        };
+        let (envelope, status) = self.ask("query_range", &form).await?;
+        let series = envelope.given(&http::shown(&self.url), status)?.series(window, step)?;
         if series.iter().all(|series| series.points.is_empty()) {
-            Err(self.nothing(query, &given.warnings))
+            Err(self.nothing(query))
         } else {
             Ok(series)
         }
@@ -321,8 +220,5 @@ mod tests {
     fn instants_keep_their_milliseconds() {
         assert_eq!(seconds(1_795_373_711_364), "1795373711.364");
         assert_eq!(seconds(1_007), "1.007");
-        assert_eq!(instant(1_795_373_711.364), UnixMillis(1_795_373_711_364));
-        assert_eq!(instant(f64::NAN), UnixMillis(0));
-        assert_eq!(instant(-1.0), UnixMillis(0));
     }
 }

@@ -1,7 +1,9 @@
 //! Metrics from a service's own `/metrics`, for those without Prometheus: the page is read every so often into a bounded ring.
 //!
-//! A query selects series and computes nothing. What failed is told apart from what is not there.
+//! A query selects series and computes nothing. What failed is told apart from what is not there. A line that cannot be read takes nothing but its own
+//! series with it, and that is then not known rather than absent.
 
+mod page;
 mod ring;
 mod text;
 
@@ -21,8 +23,9 @@ use tokio::task::JoinSet;
 use crate::secret::Secret;
 use crate::{Shared, http};
 
+use page::NoPage;
 use ring::Ring;
-use text::{Line, Selector};
+use text::Selector;
 
 /// Where the page is and how much of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -91,6 +94,8 @@ struct Kept {
     ring: Ring,
     /// Of the last scrape, if it failed.
     failure: Option<Unavailable>,
+    /// What was said last of lines that cannot be read.
+    odd: Option<String>,
     /// When the last scrape was tried.
     tried_at: Option<UnixMillis>,
 }
@@ -115,7 +120,7 @@ impl ScrapedMetrics {
         let stale_after = config
             .stale_after_ms
             .map_or(Millis::minutes(5).max(Millis(config.every_ms.saturating_mul(5))), Millis);
-        let kept = Kept { ring: Ring::new(config.keep), failure: None, tried_at: None };
+        let kept = Kept { ring: Ring::new(config.keep), failure: None, odd: None, tried_at: None };
         let page = Page { url, token, config, stale_after, shared: shared.clone(), kept: Mutex::new(kept) };
         Ok(Self { page: Arc::new(page) })
     }
@@ -147,16 +152,31 @@ impl ScrapedMetrics {
 impl Page {
     async fn scrape(&self, kept: &mut Kept, at: UnixMillis) {
         kept.tried_at = Some(at);
-        kept.failure = match self.read().await {
-            Ok(lines) => {
-                kept.ring.push(at, lines);
+        kept.failure = match self.read(at).await {
+            Ok(page) => {
+                self.tell_odd(kept, &page);
+                kept.ring.push(at, page);
                 None
             }
             Err(failure) => Some(failure),
         };
     }
 
-    async fn read(&self) -> Result<Vec<Line>, Unavailable> {
+    /// Says once that lines cannot be read, and once that all can be.
+    fn tell_odd(&self, kept: &mut Kept, page: &page::Page) {
+        let odd = page.odd.first().map(|odd| odd.why.clone());
+        let url = http::shown(&self.url);
+        match (&odd, &kept.odd) {
+            (Some(why), told) if told.as_ref() != Some(why) => {
+                tracing::warn!(%url, lines = page.odd.len(), "a page of metrics cannot be read whole: {why}; questions about that series are answered as not known, the rest is read");
+            }
+            (None, Some(_)) => tracing::info!(%url, "a page of metrics can be read whole again"),
+            _ => {}
+        }
+        kept.odd = odd;
+    }
+
+    async fn read(&self, at: UnixMillis) -> Result<page::Page, Unavailable> {
         let answer = self
             .shared
             .http
@@ -168,23 +188,14 @@ impl Page {
             .send()
             .await
             .map_err(|error| unavailable(&error))?;
-        let failed = |why: String| Unavailable::new(UnavailableReason::Failed, why);
-        let url = http::shown(&self.url);
-        let page = String::from_utf8(answer.body)
-            .map_err(|_| failed(format!("{url} is not a page of metrics: it is not UTF-8 text")))?;
-        let mut lines = Vec::new();
-        for (index, text) in page.lines().enumerate() {
-            let read = text::line(text)
-                .map_err(|why| failed(format!("{url} is not a page of metrics: line {} {why}", index + 1)))?;
-            lines.extend(read);
-            if lines.len() > self.config.series_max {
-                return Err(Unavailable::new(
-                    UnavailableReason::TooLarge,
-                    format!("{url} has more than {} series: raise `series-max`", self.config.series_max),
-                ));
-            }
-        }
-        Ok(lines)
+        let (url, most) = (http::shown(&self.url), self.config.series_max);
+        page::read(&answer.body, answer.content_type(), at, most).map_err(|none| match none {
+            NoPage::TooMany => Unavailable::new(
+                UnavailableReason::TooLarge,
+                format!("{url} has more than {most} series: raise `series-max`"),
+            ),
+            NoPage::Other(_) => Unavailable::new(UnavailableReason::Failed, format!("{url} {none}")),
+        })
     }
 
     /// The kept scrapes, after a new one where the last is older than the pace.
@@ -200,6 +211,10 @@ impl Page {
             self.scrape(&mut kept, if just_now { at } else { now }).await;
         }
         kept
+    }
+
+    fn not_known(&self, why: &str) -> Unavailable {
+        Unavailable::new(UnavailableReason::Failed, format!("{} {why}", http::shown(&self.url)))
     }
 
     /// Why there is nothing: the last scrape failed and `at` is not covered by those before it, or there is no such series.
@@ -243,6 +258,7 @@ impl Metrics for ScrapedMetrics {
             return Err(failure.clone());
         }
         let samples = kept.ring.instant(&selector, at, self.page.stale_after);
+        let samples = samples.map_err(|why| self.page.not_known(&why))?;
         if samples.is_empty() { Err(self.page.nothing(&kept, query)) } else { Ok(samples) }
     }
 
@@ -258,7 +274,8 @@ impl Metrics for ScrapedMetrics {
         {
             return Err(failure.clone());
         }
-        let series = kept.ring.range(&selector, window, step);
+        let series = kept.ring.range(&selector, window, step, self.page.stale_after);
+        let series = series.map_err(|why| self.page.not_known(&why))?;
         if series.is_empty() { Err(self.page.nothing(&kept, query)) } else { Ok(series) }
     }
 }

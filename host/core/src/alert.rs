@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use crate::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use crate::time::UnixMillis;
 
 /// What a policy is given of one alert at most, in bytes of rule, labels and annotations.
@@ -40,6 +40,8 @@ pub struct AlertWord {
     pub origin: Origin,
     /// Whether the alert holds.
     pub status: SignalStatus,
+    /// What it tells of.
+    pub kind: SignalKind,
     /// How bad it is.
     pub severity: Severity,
     /// When it began, as its source says.
@@ -166,6 +168,7 @@ impl AlertWord {
             index,
             origin: signal.origin.clone(),
             status: signal.status,
+            kind: signal.kind,
             severity: signal.severity.clone(),
             started_at: signal.started_at,
             ended_at: signal.ended_at,
@@ -259,6 +262,7 @@ mod tests {
             origin: Origin::Webhook("alertmanager".into()),
             rule: "FraudErrorRatio".into(),
             status,
+            kind: SignalKind::Condition,
             severity: Severity::Critical,
             labels: vec![Label::new("service", "fraud-api")],
             annotations: Vec::new(),
@@ -309,6 +313,55 @@ mod tests {
                 assert_eq!(word.count, arrived.len() as u64, "{what}");
                 let seen = (word.first_seen_at.0, word.last_seen_at.0);
                 assert_eq!(seen, (10, 9 + arrived.len() as u64), "{what}");
+            }
+        }
+    }
+
+    /// Every order of `all`.
+    fn permutations<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+        if all.is_empty() {
+            return vec![Vec::new()];
+        }
+        let each = (0..all.len()).flat_map(|first| {
+            let mut rest = all.to_vec();
+            let first = rest.remove(first);
+            permutations(&rest).into_iter().map(move |rest| [vec![first.clone()], rest].concat())
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn in_every_order_and_cut_into_any_groups_the_newest_word_by_the_senders_instants_stands() {
+        use SignalStatus::{Firing, Resolved};
+        for (said, stands) in [
+            (vec![firing(T0), resolved(T0, T1)], (Resolved, T0)),
+            (vec![firing(T0), resolved(T0, T1), firing(T2)], (Firing, T2)),
+            (vec![firing(T0), resolved(T0, T1), firing(T2), resolved(T2, T2 + 1)], (Resolved, T2)),
+            (vec![resolved(T0, T1), resolved(T0, T2), firing(T0)], (Resolved, T0)),
+            // A repeat of the newest changes nothing, wherever it comes.
+            (vec![firing(T0), resolved(T0, T1), firing(T2), firing(T2)], (Firing, T2)),
+            (vec![firing(T0), resolved(T0, T1), resolved(T0, T1)], (Resolved, T0)),
+        ] {
+            for order in permutations(&said) {
+                let words: Vec<_> = (0_u32..)
+                    .zip(&order)
+                    .map(|(index, (status, started_at, ended_at))| {
+                        let signal = signal(*status, *started_at, *ended_at, 10 + u64::from(index));
+                        AlertWord::new(&Digest::of("installation"), index, &signal)
+                    })
+                    .collect();
+                for cut in 0..=words.len() {
+                    let (before, after) = words.split_at(cut);
+                    let groups =
+                        [before, after].map(|group| AlertWord::newest_of_each(group.to_vec())).concat();
+                    let word = groups.into_iter().reduce(|mut stands, word| {
+                        stands.absorb(&word);
+                        stands
+                    });
+                    let word = word.expect("a word");
+                    assert_eq!((word.status, word.started_at.0), stands, "{order:?}, cut at {cut}");
+                    assert_eq!(word.count, order.len() as u64, "{order:?}");
+                }
             }
         }
     }

@@ -63,6 +63,30 @@ pub enum SignalStatus {
     Resolved,
 }
 
+/// What an alert tells of. Only a condition tells of the service; the others tell that nobody looked, or could look, at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalKind {
+    /// That the condition of its rule holds.
+    #[default]
+    Condition,
+    /// That data for its rule are missing.
+    MissingData,
+    /// That its rule cannot be evaluated.
+    BrokenRule,
+    /// That alerts arrive at all: it always fires.
+    Heartbeat,
+    /// That its sender lost sight of it: the series or the rule is gone. It counts as ended, but whether its condition ended is not known.
+    LostSight,
+}
+
+impl SignalKind {
+    /// Whether it tells that the service is not watched, so that people must know.
+    pub const fn is_blindness(self) -> bool {
+        matches!(self, Self::MissingData | Self::BrokenRule)
+    }
+}
+
 /// One normalised alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
@@ -74,6 +98,9 @@ pub struct Signal {
     pub rule: String,
     /// Whether it holds.
     pub status: SignalStatus,
+    /// What it tells of.
+    #[serde(default)]
+    pub kind: SignalKind,
     /// How bad it is.
     pub severity: Severity,
     /// Sorted by name.

@@ -9,7 +9,7 @@ use ripcord_core::name::SignalId;
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::role::{Answer, Memo, Question};
 use ripcord_core::service::Service;
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{Clock, Store};
@@ -164,6 +164,7 @@ pub fn scheduled(now: UnixMillis) -> Option<Signal> {
         origin: Origin::Schedule,
         rule: "schedule".into(),
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity: Severity::Info,
         labels: Vec::new(),
         annotations: Vec::new(),

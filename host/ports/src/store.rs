@@ -57,12 +57,13 @@ pub struct NewSignal {
     pub turn: Option<Turn>,
 }
 
-/// An alert that fires, ends, and fires again takes turns with the same two keys. A second firing is a repeat while nothing came in between. After
+/// An alert that fires, ends, and fires again takes turns with the same few keys. A second firing is a repeat while nothing came in between. After
 /// the end it is either news or the first firing, late, from another sender of the same source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// The key of the other word about the same alert: of its end where this one fires, of its firing where this one ends.
-    pub other_key: Digest,
+    /// The keys of the other words about the same alert: of its end where this one fires, of its firing where this one ends, and of its firing with
+    /// another meaning (a condition, or missing data).
+    pub other_keys: [Digest; 2],
     /// Which of the source's senders said it, such as one member of a cluster.
     pub sender: Digest,
 }

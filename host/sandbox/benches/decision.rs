@@ -14,7 +14,7 @@ use ripcord_core::canonical;
 use ripcord_core::fact::{Fact, FactKind, Point, Request, Series, Value as FactValue};
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_sandbox::{
     Deciding, Examiner, FuelCheck, Limits, Policy, Progress, Replayed, Sandbox, SandboxConfig, replay,
@@ -71,6 +71,7 @@ fn question(policy: &Policy) -> Question {
             origin: Origin::Webhook("alertmanager".into()),
             rule: "FraudErrors".into(),
             status: SignalStatus::Firing,
+            kind: SignalKind::Condition,
             severity: Severity::Critical,
             labels: vec![],
             annotations: vec![],

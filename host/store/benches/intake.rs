@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{NewSignal, Store};
 use ripcord_store::SqliteStore;
@@ -29,6 +29,7 @@ fn signal(number: u64) -> NewSignal {
             origin: Origin::Webhook("alertmanager".into()),
             rule: "FalsePositiveRateHigh".into(),
             status: SignalStatus::Firing,
+            kind: SignalKind::Condition,
             severity: Severity::Critical,
             labels: vec![name("alertname"), name("instance"), name("service"), name("severity")],
             annotations: vec![name("description"), name("summary")],

@@ -117,7 +117,7 @@ struct Said {
 enum Again {
     /// Nothing came in between.
     Repeat,
-    /// The other word came in between, and this one was overtaken by it. That its sender said it only now must not make the next one news.
+    /// Another word came in between, and this one was overtaken by it. That its sender said it only now must not make the next one news.
     Late,
     /// The alert has changed again.
     News,
@@ -128,9 +128,12 @@ fn said_again(connection: &Connection, line: &Line, first: &Said) -> Result<Agai
     let Some(turn) = &line.turn else { return Ok(Again::Repeat) };
     let other: Option<String> = connection
         .prepare_cached(
-            "SELECT body FROM signals WHERE dedupe_key = ?1 AND position > ?2 ORDER BY position DESC LIMIT 1",
+            "SELECT body FROM signals WHERE dedupe_key IN (?1, ?2) AND position > ?3 ORDER BY position DESC LIMIT 1",
         )?
-        .query_row(params![turn.other_key.as_bytes(), first.position], |row| row.get(0))
+        .query_row(
+            params![turn.other_keys[0].as_bytes(), turn.other_keys[1].as_bytes(), first.position],
+            |row| row.get(0),
+        )
         .optional()?;
     let Some(other) = other else { return Ok(Again::Repeat) };
     let read = |body: &str| serde_json::from_str::<Signal>(body).map_err(|error| damaged("a signal", error));

@@ -1,7 +1,7 @@
 //! Rolls back when a labelled alert fires: what a scanner or an audit found needs no metric.
 //!
 //! Only rule and labels are looked at, never annotations, which are free text. An alert of the rule without one of the
-//! labels is no reason, and is said.
+//! labels is no reason, and is said. Neither is an alert about missing data or a broken rule: what it tells of is not known.
 
 mod settings;
 
@@ -10,6 +10,9 @@ pub use settings::{Alert, OneOf, Settings};
 use ripcord_sdk::contract::types::Signal;
 use ripcord_sdk::millis;
 use ripcord_sdk::prelude::*;
+
+/// When to look again while it is not known whether an alert holds.
+const RECHECK: Duration = minutes(5);
 
 /// The policy.
 #[derive(Debug)]
@@ -35,7 +38,9 @@ impl Trigger for SecurityAlertTrigger {
             .flat_map(|signal| settings.alerts.iter().map(move |alert| (signal, alert)))
             .filter(|(signal, alert)| alert.matches(signal))
             .collect();
-        let firing = matching.iter().filter(|(signal, _)| signal.status == SignalStatus::Firing);
+        let conditions: Vec<_> =
+            matching.iter().filter(|(signal, _)| signal.kind == SignalKind::Condition).collect();
+        let firing = conditions.iter().filter(|(signal, _)| signal.status == SignalStatus::Firing);
         // `max_by_key` takes the last of equals, so the order is turned round.
         if let Some((signal, alert)) = firing.rev().max_by_key(|(_, alert)| alert.urgency) {
             let began = signal.started_at.min(case.now());
@@ -44,12 +49,17 @@ impl Trigger for SecurityAlertTrigger {
                 .with(alert.urgency);
             return Ok(Assessment::roll_back(proposal.since(began)));
         }
-        if let Some((signal, _)) = matching.last() {
+        let unknown: Vec<Note> =
+            matching.iter().filter_map(|(signal, _)| Some(Note::warning(not_known(signal)?))).collect();
+        if !unknown.is_empty() {
+            return Ok(Assessment::watch(case.now() + RECHECK).notes(unknown));
+        }
+        if let Some((signal, _)) = conditions.last() {
             let ago = signal.ended_at.map(|ended| millis(case.now().saturating_sub(ended)).rough());
             let when = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
             return Ok(Assessment::stand_down(format!("the alert `{}` was resolved{when}", signal.rule)));
         }
-        let unlabelled = case.signals.iter().filter_map(|signal| {
+        let unlabelled = case.conditions().filter_map(|signal| {
             let missing = settings.alerts.iter().find_map(|alert| alert.missing_label(signal))?;
             Some(Note::warning(format!(
                 "the alert `{}` has no label `{missing}`, so it is no reason",
@@ -62,7 +72,7 @@ impl Trigger for SecurityAlertTrigger {
 
 impl Alert {
     fn matches(&self, signal: &Signal) -> bool {
-        self.rule.as_ref().is_none_or(|rule| rule.holds(&signal.rule))
+        self.rule.as_ref().is_none_or(|rule| rule.holds(&signal.rule) || rule.holds(about(signal)))
             && self
                 .labels
                 .iter()
@@ -75,6 +85,25 @@ impl Alert {
         let missing = self.labels.keys().find(|name| label(signal, name).is_none())?;
         rule.holds(&signal.rule).then_some(missing)
     }
+}
+
+/// Of an alert that says that the data of a rule are missing or that it cannot be evaluated, which rule; its own name if it does not say.
+fn about(signal: &Signal) -> &str {
+    let named = (signal.kind != SignalKind::Condition).then(|| label(signal, "rulename")).flatten();
+    named.unwrap_or(&signal.rule)
+}
+
+/// Why it is neither a reason nor a sign that one has ended.
+fn not_known(signal: &Signal) -> Option<String> {
+    let why = match (&signal.kind, signal.status) {
+        (SignalKind::MissingData, SignalStatus::Firing) => "says that data are missing",
+        (SignalKind::BrokenRule, SignalStatus::Firing) => "says that its rule cannot be evaluated",
+        (SignalKind::LostSight, _) => "ended because its sender lost sight of it",
+        (SignalKind::Other(_), _) => "is of a kind that this build does not know",
+        (SignalKind::Condition | SignalKind::Heartbeat, _)
+        | (SignalKind::MissingData | SignalKind::BrokenRule, SignalStatus::Resolved) => return None,
+    };
+    Some(format!("the alert `{}` {why}: it is neither a reason nor a sign that one has ended", signal.rule))
 }
 
 fn label<'s>(signal: &'s Signal, name: &str) -> Option<&'s str> {

@@ -22,6 +22,41 @@ pub(super) struct Line {
     pub(super) at: Option<u64>,
 }
 
+/// What is known of the series of a line that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum OddSeries {
+    /// Its labels, sorted by name, the series' name among them.
+    Known(Vec<Label>),
+    /// Its name.
+    Named(String),
+    /// Nothing.
+    Unknown,
+}
+
+/// A line that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Odd {
+    pub(super) series: OddSeries,
+    /// The rest of a sentence that begins with the line.
+    pub(super) why: Refused,
+}
+
+impl Odd {
+    /// Whether its series is known to be this one.
+    pub(super) fn is(&self, labels: &[Label]) -> bool {
+        matches!(&self.series, OddSeries::Known(known) if known == labels)
+    }
+}
+
+/// In what times are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeUnit {
+    /// Whole milliseconds.
+    Millis,
+    /// Seconds, possibly with a fraction.
+    Seconds,
+}
+
 /// How a selector compares a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comparison {
@@ -60,6 +95,17 @@ impl Selector {
         Ok(Self(matchers))
     }
 
+    /// Whether it may select the series of a line that cannot be read. Where only the name is known, that must not fit.
+    pub(super) fn may_select(&self, odd: &Odd) -> bool {
+        let mut names = self.0.iter().filter(|matcher| matcher.label.name == NAME);
+        match &odd.series {
+            OddSeries::Known(labels) => self.selects(labels),
+            OddSeries::Named(name) => names
+                .all(|matcher| (matcher.label.value == *name) == (matcher.comparison == Comparison::Equal)),
+            OddSeries::Unknown => !names.any(|matcher| matcher.comparison == Comparison::Equal),
+        }
+    }
+
     /// Whether it selects the series with these labels. A label that is absent is empty.
     pub(super) fn selects(&self, labels: &[Label]) -> bool {
         self.0.iter().all(|matcher| {
@@ -71,12 +117,24 @@ impl Selector {
 }
 
 /// Reads a line of a page; none for comments and empty lines.
-pub(super) fn line(text: &str) -> Result<Option<Line>, Refused> {
+pub(super) fn line(text: &str, unit: TimeUnit) -> Result<Option<Line>, Odd> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
     let mut reader = Reader { left: text };
+    let labels = series(&mut reader).map_err(|why| {
+        let name = Reader { left: text }.word(|c| c.is_ascii_alphabetic() || c == '_' || c == ':');
+        let series = name.map_or(OddSeries::Unknown, |name| OddSeries::Named(name.to_owned()));
+        Odd { series, why }
+    })?;
+    match sample(reader.left, unit) {
+        Ok((value, at)) => Ok(Some(Line { labels, value, at })),
+        Err(why) => Err(Odd { series: OddSeries::Known(labels), why }),
+    }
+}
+
+fn series(reader: &mut Reader<'_>) -> Result<Vec<Label>, Refused> {
     let mut labels = Vec::new();
     for matcher in reader.series()? {
         if matcher.comparison != Comparison::Equal {
@@ -91,15 +149,42 @@ pub(super) fn line(text: &str) -> Result<Option<Line>, Refused> {
     if labels.windows(2).any(|pair| pair[0].name == pair[1].name) {
         return Err("has a label twice".to_owned());
     }
-    let mut words = reader.left.split_ascii_whitespace();
+    Ok(labels)
+}
+
+/// A value and its time, Unix milliseconds.
+fn sample(text: &str, unit: TimeUnit) -> Result<(f64, Option<u64>), Refused> {
+    let mut words = text.split_ascii_whitespace();
     let value = words.next().ok_or("has no value")?;
     let value = value.parse().map_err(|_| format!("has the value `{value}`, which is no number"))?;
     let at = match words.next() {
         // What follows `#` is an exemplar.
-        None | Some("#") => None,
-        Some(time) => Some(time.parse::<u64>().map_err(|_| format!("has the time `{time}`, which is none"))?),
+        None | Some("#") => return Ok((value, None)),
+        Some(time) => time_of(time, unit).ok_or_else(|| format!("has the time `{time}`, which is none"))?,
     };
-    Ok(Some(Line { labels, value, at }))
+    match words.next() {
+        None | Some("#") => Ok((value, Some(at))),
+        Some(more) => Err(format!("has `{more}` after its time")),
+    }
+}
+
+fn time_of(text: &str, unit: TimeUnit) -> Option<u64> {
+    match unit {
+        TimeUnit::Millis => text.parse().ok(),
+        TimeUnit::Seconds => {
+            let seconds: f64 = text.parse().ok()?;
+            // Instants are far below 2^53 milliseconds; larger ones saturate.
+            (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1_000.0).round() as u64)
+        }
+    }
+}
+
+/// A series for people.
+pub(super) fn shown(labels: &[Label]) -> String {
+    let name = labels.iter().find(|label| label.name == NAME).map(|label| label.value.as_str());
+    let others = labels.iter().filter(|label| label.name != NAME);
+    let others: Vec<_> = others.map(|label| format!("{}=\"{}\"", label.name, label.value)).collect();
+    format!("{}{{{}}}", name.unwrap_or_default(), others.join(",")).chars().take(300).collect()
 }
 
 struct Reader<'a> {
@@ -188,7 +273,9 @@ impl<'a> Reader<'a> {
                 '\\' => match chars.next() {
                     Some((_, 'n')) => text.push('\n'),
                     Some((_, c @ ('\\' | '"'))) => text.push(c),
-                    _ => return Err("has an unknown escape in a value".to_owned()),
+                    // An escape that Prometheus does not know stays as it stands, as there: exporters forget to escape paths.
+                    Some((_, c)) => text.extend(['\\', c]),
+                    None => break,
                 },
                 c => text.push(c),
             }
@@ -230,7 +317,7 @@ mod tests {
     #[test]
     fn lines_of_real_servers() {
         let check = |text: &str, expected: &[(&str, &str)], value: f64, at: Option<u64>| {
-            let read = line(text).unwrap().unwrap();
+            let read = line(text, TimeUnit::Millis).unwrap().unwrap();
             assert_eq!((read.labels, read.value, read.at), (labels(expected), value, at), "{text}");
         };
         check("up 1", &[(NAME, "up")], 1.0, None);
@@ -253,9 +340,9 @@ mod tests {
         );
         check(r#"{"my.metric",le="0.1"} 2"#, &[(NAME, "my.metric"), ("le", "0.1")], 2.0, None);
         check(r#"h_bucket{le="1"} 2 # {trace="x"} 0.5"#, &[(NAME, "h_bucket"), ("le", "1")], 2.0, None);
-        assert!(line("x NaN").unwrap().unwrap().value.is_nan());
+        assert!(line("x NaN", TimeUnit::Millis).unwrap().unwrap().value.is_nan());
         for comment in ["", "  ", "# HELP a b", "#", "# EOF"] {
-            assert_eq!(line(comment), Ok(None));
+            assert_eq!(line(comment, TimeUnit::Millis), Ok(None));
         }
     }
 
@@ -268,14 +355,45 @@ mod tests {
             ("a 1 b", "`b`"),
             ("a{b=\"c} 1", "without an end"),
             ("a{b=c} 1", "without quotes"),
-            ("a{b=\"\\x\"} 1", "escape"),
+            ("a 1 2 3", "`3` after its time"),
             ("a{b=\"1\",b=\"2\"} 1", "twice"),
             ("a{b!=\"1\"} 1", "!="),
             ("a{b=\"1\" c=\"2\"} 1", "other than `,`"),
             ("{b=\"1\"} 1", "no name"),
         ] {
-            let why = line(text).unwrap_err();
+            let why = line(text, TimeUnit::Millis).unwrap_err().why;
             assert!(why.contains(expected), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_is_none_stays_as_it_stands() {
+        for (written, read_as) in [
+            (r"C:\models\fraud\1.4.0", r"C:\models\fraud\1.4.0"),
+            (r"^/api/\d+\.json$", r"^/api/\d+\.json$"),
+            (r"a\\b", r"a\b"),
+            (r"\new", "\new"),
+        ] {
+            let read = line(&format!("a{{p=\"{written}\"}} 1"), TimeUnit::Millis).unwrap().unwrap();
+            assert_eq!(read.labels[1].value, read_as, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_odd_line_is_of_the_series_that_it_may_be_of() {
+        for (text, query, expected) in [
+            ("a{b=\"1\"} many", "a", true),
+            ("a{b=\"1\"} many", "a{b=\"1\"}", true),
+            ("a{b=\"1\"} many", "a{b=\"2\"}", false),
+            ("a{b=\"1} 1", "a{b=\"2\"}", true),
+            ("a{b=\"1} 1", "c", false),
+            ("a{b=\"1} 1", "{b=\"2\"}", true),
+            ("<html>", "a", false),
+            ("<html>", "{b=\"2\"}", true),
+            ("{b=\"2\"} 1", "{__name__!=\"a\",b=\"2\"}", true),
+        ] {
+            let odd = line(text, TimeUnit::Millis).unwrap_err();
+            assert_eq!(Selector::parse(query).unwrap().may_select(&odd), expected, "{text}: {query}");
         }
     }
 
@@ -323,14 +441,15 @@ mod tests {
         #[test]
         fn what_is_written_is_read(name in "[a-zA-Z_:][a-zA-Z0-9_:]{0,9}", value in ".*", number: f64) {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let read = line(&format!("{name}{{l=\"{escaped}\"}} {number}")).unwrap().unwrap();
+            let read = line(&format!("{name}{{l=\"{escaped}\"}} {number}"), TimeUnit::Millis).unwrap().unwrap();
             prop_assert_eq!(read.labels, labels(&[(NAME, &name), ("l", &value)]));
             prop_assert_eq!(read.value, number);
         }
 
         #[test]
         fn no_text_breaks_the_reader(text in ".*") {
-            let _ = line(&text);
+            let _ = line(&text, TimeUnit::Millis);
+            let _ = line(&text, TimeUnit::Seconds);
             let _ = Selector::parse(&text);
         }
     }

@@ -198,3 +198,180 @@ fn one_bad_alert_does_not_take_the_good_ones_with_it() {
     assert!(first.labels.iter().any(|label| label.name == "alertname"));
     assert!(first.labels.iter().all(|label| label.name != "number"), "only text is a label");
 }
+
+fn one(alert: &str) -> ParsedPayload {
+    parse(format!(r#"{{"version":"4","alerts":[{alert}]}}"#).as_bytes()).unwrap()
+}
+
+#[test]
+fn null_is_as_good_as_left_out() {
+    let bare = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}]}"#;
+    let nulls = r#"{"version":"4","groupKey":null,"truncatedAlerts":null,"externalURL":null,"orgId":null,"title":null,"receiver":null,
+        "groupLabels":null,"commonLabels":null,"alerts":[{"status":"firing","labels":{"alertname":"A","team":null},"annotations":null,
+        "startsAt":"2026-11-22T18:55:06Z","endsAt":null,"fingerprint":null,"generatorURL":null,"values":null}]}"#;
+    assert_eq!(parse(nulls.as_bytes()).unwrap(), parse(bare.as_bytes()).unwrap());
+    let one_annotation = r#"{"status":"resolved","labels":{"alertname":"A"},"annotations":{"a":"b","c":null},"startsAt":"2026-11-22T18:55:06Z","endsAt":null}"#;
+    let payload = one(one_annotation);
+    assert_eq!((payload.alerts[0].annotations.len(), payload.alerts[0].ended_at), (1, None));
+    for (alert, why) in [
+        (
+            r#"{"status":null,"labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}"#,
+            "has no `status`",
+        ),
+        (
+            r#"{"status":"firing","labels":null,"startsAt":"2026-11-22T18:55:06Z"}"#,
+            "has no label `alertname`",
+        ),
+        (
+            r#"{"status":"firing","labels":{"alertname":null},"startsAt":"2026-11-22T18:55:06Z"}"#,
+            "has no label `alertname`",
+        ),
+        (r#"{"status":"firing","labels":{"alertname":"A"},"startsAt":null}"#, "has no `startsAt`"),
+        ("null", "not of the known form"),
+    ] {
+        let payload = one(alert);
+        assert!(payload.bad.len() == 1 && payload.bad[0].why.contains(why), "{alert}: {:?}", payload.bad);
+    }
+    for (body, why) in [
+        (r#"{"version":null,"alerts":[]}"#, "it has no `version`"),
+        (r#"{"version":"4","alerts":null}"#, "it has no `alerts`"),
+    ] {
+        assert!(parse(body.as_bytes()).unwrap_err().to_string().contains(why), "{body}");
+    }
+}
+
+#[test]
+fn webhooks_of_other_systems_are_refused_by_name_with_what_to_do() {
+    for (body, system, advice) in [
+        (
+            r#"{"ruleName":"Fraud","ruleId":7,"state":"alerting","evalMatches":[],"title":"[Alerting] Fraud"}"#,
+            "Grafana's legacy alerting",
+            "unified alerting",
+        ),
+        (
+            r#"{"id":"1","event_type":"metric_alert_monitor","title":"[No Data] Fraud","body":"…","org":{"id":"1","name":"shop"},"last_updated":"1"}"#,
+            "Datadog",
+            "Alertmanager",
+        ),
+        (r#"{"alert_transition":"Triggered","alert_id":"1","text":"Fraud"}"#, "Datadog", "Alertmanager"),
+        (
+            r#"{"Type":"Notification","TopicArn":"arn:aws:sns:eu-1:1:t","Message":"{\"AlarmName\":\"Fraud\"}"}"#,
+            "Amazon SNS",
+            "Alertmanager",
+        ),
+        (
+            r#"{"Type":"SubscriptionConfirmation","TopicArn":"arn:aws:sns:eu-1:1:t","SubscribeURL":"https://x","Message":"…"}"#,
+            "confirmed",
+            "function",
+        ),
+        (
+            r#"{"AlarmName":"Fraud","NewStateValue":"INSUFFICIENT_DATA","OldStateValue":"OK"}"#,
+            "Amazon CloudWatch",
+            "Alertmanager",
+        ),
+        (
+            r#"{"detail-type":"CloudWatch Alarm State Change","detail":{"alarmName":"Fraud","state":{"value":"ALARM"}}}"#,
+            "Amazon CloudWatch",
+            "Alertmanager",
+        ),
+        (
+            r#"{"action":"Create","alert":{"alertId":"1","message":"Fraud"},"integrationName":"x"}"#,
+            "Opsgenie",
+            "Alertmanager",
+        ),
+        (
+            r#"{"event":{"id":"1","event_type":"incident.triggered","data":{"type":"incident"}}}"#,
+            "PagerDuty",
+            "Alertmanager",
+        ),
+        (r#"{"messages":[{"event":"incident.trigger","incident":{"id":"1"}}]}"#, "PagerDuty", "Alertmanager"),
+        (r#"{"schemaId":"azureMonitorCommonAlertSchema","data":{}}"#, "Azure Monitor", "Alertmanager"),
+        (
+            r#"{"version":"1.2","incident":{"condition_name":"Fraud","policy_name":"p","state":"open"}}"#,
+            "Google Cloud Monitoring",
+            "Alertmanager",
+        ),
+        (
+            r#"{"entity":"model_version","action":"created","timestamp":"2026-11-22T18:55:06Z","data":{}}"#,
+            "MLflow",
+            "kind = \"mlflow\"",
+        ),
+        (
+            r#"[{"labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}]"#,
+            "posted to an Alertmanager",
+            "send its webhook here",
+        ),
+        (
+            r#"{"version":"2","orgId":1,"alerts":[]}"#,
+            "Grafana's own webhook of version `2`",
+            "default payload",
+        ),
+        (
+            r#"{"version":"3","title":"x","message":"y","state":"alerting","alerts":[]}"#,
+            "Grafana's own webhook",
+            "default payload",
+        ),
+        ("\u{1f}\u{8b}\u{8}", "the payload is not the JSON", ""),
+        ("payload=%7B%7D", "form with a `payload`", "post the JSON itself"),
+        ("<alert/>", "XML", ""),
+        ("", "it is empty", ""),
+    ] {
+        let message = parse(body.as_bytes()).unwrap_err().to_string();
+        assert!(message.contains(system) && message.contains(advice), "{body}: {message}");
+        assert!(!message.contains("update the Alertmanager"), "{message}");
+    }
+    let compressed = parse(&[0x1f, 0x8b, 8, 0]).unwrap_err().to_string();
+    assert!(compressed.contains("compressed (gzip)"), "{compressed}");
+    assert!(parse(b"\xff\xfe{\0").unwrap_err().to_string().contains("UTF-16"));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_obstacle() {
+    let body = [b"\xef\xbb\xbf".as_slice(), &fixture("alertmanager/11-flaky-firing-1.json")].concat();
+    assert_eq!(parse(&body).unwrap(), recorded("11-flaky-firing-1"));
+}
+
+#[test]
+fn grafana_is_known_by_what_only_it_writes() {
+    let alert = r#"{"status":"firing","labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06+02:00","values":null,"valueString":"","silenceURL":"x"}"#;
+    for head in [r#""orgId":1"#, r#""orgId":null,"title":"[FIRING:1]","state":"alerting","message":"m""#] {
+        let body = format!(r#"{{"version":"1",{head},"alerts":[{alert}]}}"#);
+        assert_eq!(parse(body.as_bytes()).unwrap().alerts.len(), 1, "{head}");
+    }
+}
+
+#[test]
+fn what_an_alert_tells_of_is_read_and_part_of_its_key() {
+    use ripcord_core::signal::SignalKind::{BrokenRule, Condition, LostSight, MissingData};
+    let read = |status: &str, name: &str, annotations: &str, url: &str| {
+        let alert = format!(
+            r#"{{"status":"{status}","labels":{{"alertname":"{name}"}},"annotations":{{{annotations}}},"startsAt":"2026-11-22T18:55:06Z","generatorURL":"{url}"}}"#
+        );
+        one(&alert).alerts.remove(0)
+    };
+    let reason = r#""grafana_state_reason":"NoData""#;
+    for (alert, expected) in [
+        (read("firing", "FraudErrorRatio", "", ""), Condition),
+        (read("firing", "DatasourceNoData", "", ""), MissingData),
+        (read("firing", "DatasourceError", "", ""), BrokenRule),
+        (read("firing", "FraudErrorRatio", reason, ""), MissingData),
+        (read("resolved", "FraudErrorRatio", reason, ""), LostSight),
+        (
+            read("firing", "FraudGone", "", "http://p:9090/graph?g0.expr=absent%28fraud%29&g0.tab=1"),
+            MissingData,
+        ),
+        (
+            read("firing", "FraudDown", "", "http://p:9090/graph?g0.expr=up%7Bjob%3D%22fraud%22%7D+%3D%3D+0"),
+            MissingData,
+        ),
+    ] {
+        assert_eq!(alert.kind, expected, "{alert:?}");
+    }
+    // The same alert for another reason is news.
+    let harm = read("firing", "FraudErrorRatio", "", "");
+    let without = read("firing", "FraudErrorRatio", reason, "");
+    let ended = read("resolved", "FraudErrorRatio", "", "");
+    assert_ne!(harm.dedupe_key, without.dedupe_key);
+    assert_eq!(without.turn.unwrap().other_keys, [ended.dedupe_key, harm.dedupe_key]);
+    assert_eq!(ended.dedupe_key, read("resolved", "FraudErrorRatio", reason, "").dedupe_key);
+}

@@ -41,7 +41,7 @@ async fn answer(
         "scalar" => success("scalar", "[12.5,\"3\"]"),
         "odd" => success(
             "vector",
-            r#"[{"metric":{},"value":[1,"NaN"]},{"metric":{},"value":[1,"+Inf"]},{"metric":{},"value":[1,"-Inf"]}]"#,
+            r#"[{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"+Inf"]},{"metric":{"a":"3"},"value":[1,"-Inf"]}]"#,
         ),
         "matrix" => success("matrix", r#"[{"metric":{"b":"1","a":"2"},"values":[[1.5,"1"],[2.5,"2"]]}]"#),
         "native" => success("vector", r#"[{"metric":{},"histogram":[1,{"count":"1"}]}]"#),
@@ -60,7 +60,8 @@ async fn answer(
         ),
         "partial" => r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["remote_read: connection refused"]}"#.into_response(),
         "partial-range" => r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["remote_read: connection refused"]}"#.into_response(),
-        "remarks" => r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]},"warnings":["one shard is late"],"infos":["no counter"]}"#.into_response(),
+        "remarks" => r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]},"warnings":["PromQL info: no counter, it says here"],"infos":["no counter"]}"#.into_response(),
+        "late shard" => r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]},"warnings":["one shard is late"]}"#.into_response(),
         "proxy" => (StatusCode::BAD_GATEWAY, "<html>no upstream").into_response(),
         "html" => "<html>log in".into_response(),
         "denied" => (StatusCode::UNAUTHORIZED, "Unauthorized").into_response(),
@@ -133,7 +134,7 @@ async fn what_is_not_a_value_is_told_apart() {
         ("huge", TooLarge, "more than 2000 bytes"),
         ("execution", Failed, "connection refused"),
         ("matching", BadQuery, "duplicate series"),
-        ("partial", Failed, "could not look everywhere: `remote_read: connection refused`"),
+        ("partial", Failed, "not known to be whole, since it warns: `remote_read: connection refused`"),
         ("proxy", Failed, "502: `<html>no upstream`"),
         ("html", Failed, "not the JSON"),
         ("denied", Failed, "401"),
@@ -210,11 +211,245 @@ async fn what_the_server_remarks_is_in_the_log() {
     let heard = Heard::default();
     let _guard = tracing::subscriber::set_default(heard.clone());
     assert_eq!(metrics.instant("remarks", UnixMillis(1)).await.unwrap().len(), 1);
+    assert!(metrics.instant("late shard", UnixMillis(1)).await.is_err());
     let said = heard.0.lock().unwrap().clone();
-    for expected in
-        ["WARN the metrics server warns: one shard is late", "INFO the metrics server remarks: no counter"]
-    {
+    for expected in [
+        "WARN the metrics server warns: PromQL info: no counter, it says here",
+        "WARN the metrics server warns: one shard is late",
+        "INFO the metrics server remarks: no counter",
+    ] {
         assert!(said.iter().any(|line| line == expected), "{expected}: {said:?}");
+    }
+}
+
+/// A server whose answer to every question is this.
+async fn answers(body: &str) -> (Server, PrometheusMetrics) {
+    let body = body.to_owned();
+    let answer = move || {
+        let body = body.clone();
+        async move { body }
+    };
+    let server = Server::start(Router::new().route("/api/v1/{path}", post(answer))).await;
+    let config =
+        PrometheusConfig { url: server.url(""), user: None, deadline_ms: 5_000, answer_bytes_max: 1 << 20 };
+    let metrics = PrometheusMetrics::new(config, None, &shared()).unwrap();
+    (server, metrics)
+}
+
+const NOW: u64 = 1_795_373_711_364;
+
+/// How many values an instant and a range query get of this answer, or why none.
+async fn both(body: &str) -> [Result<usize, (UnavailableReason, String)>; 2] {
+    let (_server, metrics) = answers(body).await;
+    let why = |unavailable: ripcord_core::fact::Unavailable| (unavailable.reason, unavailable.message);
+    let window = Window { start: UnixMillis(NOW - 60_000), end: UnixMillis(NOW) };
+    let instant = metrics.instant("q", UnixMillis(NOW)).await.map(|samples| samples.len());
+    let range = metrics.range("q", window, Millis(15_000)).await;
+    [instant.map_err(why), range.map(|series| series.iter().map(|one| one.points.len()).sum()).map_err(why)]
+}
+
+fn of_kind(kind: &str, result: &str, more: &str) -> String {
+    format!(r#"{{"status":"success","data":{{"resultType":{kind},"result":{result}}}{more}}}"#)
+}
+
+#[tokio::test]
+async fn null_is_as_good_as_an_empty_list() {
+    use UnavailableReason::{Failed, NoData};
+    for (kind, range, result, reason) in [
+        ("\"vector\"", false, "null", NoData),
+        ("\"matrix\"", true, "null", NoData),
+        ("\"\"", false, "null", NoData),
+        ("\"\"", true, "null", NoData),
+        ("null", false, "null", NoData),
+        ("\"matrix\"", true, r#"[{"metric":{},"values":null}]"#, NoData),
+        ("\"matrix\"", true, r#"[{"metric":null,"values":[],"histograms":null}]"#, NoData),
+        // Something came, and nobody says what.
+        ("\"\"", false, "[]", Failed),
+        ("\"vector\"", false, r#"[{"metric":{},"value":null}]"#, Failed),
+    ] {
+        let answer = of_kind(kind, result, r#","warnings":null,"infos":null,"error":null"#);
+        let told = &both(&answer).await[usize::from(range)];
+        let (told, message) = told.as_ref().unwrap_err();
+        assert_eq!(*told, reason, "{answer}: {message}");
+        assert!(!message.contains("gives a  where"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_is_missing_makes_an_answer_a_failure() {
+    let vector = r#"[{"metric":{"a":"1"},"value":[1795373711,"5"]}]"#;
+    let matrix = r#"[{"metric":{"a":"1"},"values":[[1795373711,"5"]]}]"#;
+    for more in [
+        r#","warnings":["2 of 3 stores did not answer"]"#,
+        r#","warnings":["PromQL warning: encountered a mix of histograms and floats for aggregation"]"#,
+        r#","warnings":["PromQL info: ignored histograms in a range containing both floats and histograms"]"#,
+        r#","infos":["PromQL info: ignored histogram in sum aggregation"]"#,
+        r#","infos":["PromQL info: incompatible sample types encountered for binary operator \"+\""]"#,
+        r#","warnings":["results truncated due to limit"]"#,
+        r#","isPartial":true"#,
+        r#","error":"one of the shards broke off""#,
+    ] {
+        for (values, none, kind, range) in [
+            (vector, "[]", "\"vector\"", 0),
+            (matrix, "[]", "\"matrix\"", 1),
+            (vector, "null", "\"vector\"", 0),
+        ] {
+            for result in [values, none] {
+                let told = &both(&of_kind(kind, result, more)).await[range];
+                assert!(
+                    told.as_ref().is_err_and(|(reason, _)| *reason == UnavailableReason::Failed),
+                    "{result} {more}: {told:?}"
+                );
+            }
+        }
+    }
+    for more in [
+        r#","warnings":["PromQL info: metric might not be a counter, name does not end in _total"]"#,
+        r#","infos":["PromQL info: metric might not be a counter"]"#,
+        r#","isPartial":false"#,
+        r#","warnings":[]"#,
+    ] {
+        let [instant, _] = both(&of_kind("\"vector\"", vector, more)).await;
+        assert_eq!(instant, Ok(1), "{more}");
+        let [_, range] = both(&of_kind("\"matrix\"", matrix, more)).await;
+        assert_eq!(range, Ok(1), "{more}");
+        let [none, _] = both(&of_kind("\"vector\"", "[]", more)).await;
+        assert!(none.is_err_and(|(reason, _)| reason == UnavailableReason::NoData), "{more}");
+    }
+}
+
+#[tokio::test]
+async fn histograms_beside_values_are_not_passed_over() {
+    for (kind, range, result) in [
+        (
+            "\"vector\"",
+            0,
+            r#"[{"metric":{"a":"1"},"value":[1795373711,"5"]},{"metric":{"a":"2"},"histogram":[1795373711,{"count":"1"}]}]"#,
+        ),
+        (
+            "\"vector\"",
+            0,
+            r#"[{"metric":{"a":"2"},"value":[1795373711,"5"],"histogram":[1795373711,{"count":"1"}]}]"#,
+        ),
+        (
+            "\"matrix\"",
+            1,
+            r#"[{"metric":{"a":"2"},"values":[[1795373681,"5"]],"histograms":[[1795373711,{"count":"1"}]]}]"#,
+        ),
+        (
+            "\"matrix\"",
+            1,
+            r#"[{"metric":{"a":"1"},"values":[[1795373681,"5"]]},{"metric":{"a":"2"},"histograms":[[1795373711,{"count":"1"}]]}]"#,
+        ),
+    ] {
+        let told = &both(&of_kind(kind, result, "")).await[range];
+        let (reason, message) = told.as_ref().unwrap_err();
+        assert_eq!(*reason, UnavailableReason::BadQuery, "{result}");
+        assert!(message.contains("native histograms (`{a=\"2\"}`)"), "{result}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn times_that_cannot_be_meant_are_a_failure_and_say_the_unit() {
+    for (time, expected) in [
+        ("1795373711364", "seems to be in milliseconds"),
+        ("1795373711364000", "seems to be in microseconds"),
+        ("1795373711364000000", "seems to be in nanoseconds"),
+        ("0", "far from what was asked for"),
+        ("-1", "far from what was asked for"),
+        ("1795473711", "far from what was asked for"),
+    ] {
+        let vector = of_kind("\"vector\"", &format!(r#"[{{"metric":{{}},"value":[{time},"5"]}}]"#), "");
+        let matrix = of_kind("\"matrix\"", &format!(r#"[{{"metric":{{}},"values":[[{time},"5"]]}}]"#), "");
+        let scalar = of_kind("\"scalar\"", &format!(r#"[{time},"5"]"#), "");
+        for (answer, range) in [(vector, 0), (matrix, 1), (scalar, 0)] {
+            let told = &both(&answer).await[range];
+            let (reason, message) = told.as_ref().unwrap_err();
+            assert_eq!(*reason, UnavailableReason::Failed, "{answer}");
+            assert!(message.contains(expected), "{answer}: {message}");
+        }
+    }
+    // As the API has them, and as servers that move a window to whole steps do.
+    for time in ["1795373711.364", "1795373690", "1795373640"] {
+        let matrix = of_kind("\"matrix\"", &format!(r#"[{{"metric":{{}},"values":[[{time},"5"]]}}]"#), "");
+        assert_eq!(both(&matrix).await[1], Ok(1), "{time}");
+    }
+    let backwards = r#"[{"metric":{},"values":[[1795373711,"5"],[1795373696,"4"]]}]"#;
+    let told = &both(&of_kind("\"matrix\"", backwards, "")).await[1];
+    assert!(told.as_ref().is_err_and(|(_, why)| why.contains("not in order of time")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_series_that_is_there_twice_counts_once_and_with_two_values_not_at_all() {
+    let vector = |a: &str, b: &str| {
+        let one = |value| format!(r#"{{"metric":{{"a":"1"}},"value":[1795373711,"{value}"]}}"#);
+        of_kind("\"vector\"", &format!("[{},{}]", one(a), one(b)), "")
+    };
+    let matrix = |a: &str, b: &str| {
+        let one = |value| format!(r#"{{"metric":{{"a":"1"}},"values":[[1795373711,"{value}"]]}}"#);
+        of_kind("\"matrix\"", &format!("[{},{}]", one(a), one(b)), "")
+    };
+    for value in ["40", "NaN", "+Inf"] {
+        assert_eq!(both(&vector(value, value)).await[0], Ok(1), "{value}");
+        assert_eq!(both(&matrix(value, value)).await[1], Ok(1), "{value}");
+    }
+    for (answer, range) in [(vector("1", "90"), 0), (matrix("1", "90"), 1)] {
+        let told = &both(&answer).await[range];
+        assert!(
+            told.as_ref().is_err_and(|(_, why)| why.contains("`{a=\"1\"}` twice, with different values")),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_post_is_refused_get_is_asked_and_that_is_remembered() {
+    let value = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1795373711,"0.01"]}]}}"#;
+    for (status, page) in [
+        (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
+        (StatusCode::FORBIDDEN, "user cannot create resource"),
+        (StatusCode::NOT_IMPLEMENTED, r#"{"message":"no such method"}"#),
+    ] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (posts, gets) = (Arc::clone(&asked), Arc::clone(&asked));
+        let posted = move || {
+            posts.lock().unwrap().push("POST".to_owned());
+            async move { (status, page) }
+        };
+        let got = move |axum::extract::Query(query): axum::extract::Query<BTreeMap<String, String>>| {
+            gets.lock().unwrap().push(format!("GET {} {}", query["query"], query["time"]));
+            async move { value }
+        };
+        let router = Router::new().route("/api/v1/{path}", post(posted).get(got));
+        let server = Server::start(router).await;
+        let config =
+            PrometheusConfig { url: server.url(""), user: None, deadline_ms: 5_000, answer_bytes_max: 2_000 };
+        let metrics = PrometheusMetrics::new(config, None, &shared()).unwrap();
+        for _ in 0..2 {
+            let samples = metrics.instant("a{b=\"1 & 2\"}", UnixMillis(NOW)).await.unwrap();
+            assert_eq!(samples[0].value, 0.01, "{status}");
+        }
+        let get = "GET a{b=\"1 & 2\"} 1795373711.364";
+        assert_eq!(*asked.lock().unwrap(), ["POST", get, get], "{status}");
+        let long = metrics.instant(&"a".repeat(8_000), UnixMillis(NOW)).await.unwrap_err();
+        assert!(long.message.contains("too long for GET"), "{}", long.message);
+    }
+}
+
+#[tokio::test]
+async fn where_neither_is_let_through_the_failure_says_what_to_allow() {
+    let refused = || async { (StatusCode::FORBIDDEN, "no rights") };
+    let server = Server::start(Router::new().route("/api/v1/{path}", post(refused).get(refused))).await;
+    let config =
+        PrometheusConfig { url: server.url(""), user: None, deadline_ms: 5_000, answer_bytes_max: 2_000 };
+    let metrics = PrometheusMetrics::new(config, None, &shared()).unwrap();
+    let why = metrics.instant("a", UnixMillis(NOW)).await.unwrap_err().message;
+    for expected in [
+        "POST http",
+        "answered 403: `no rights`; and by GET: GET http",
+        "pass POST, or GET, to `/api/v1/query`",
+    ] {
+        assert!(why.contains(expected), "{expected}: {why}");
     }
 }
 

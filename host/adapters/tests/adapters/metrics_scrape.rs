@@ -16,7 +16,10 @@ use ripcord_ports::{ErrorKind, Metrics};
 
 use crate::adapters::support::{Server, StandingClock, shared_at};
 
-type Page = Arc<Mutex<(StatusCode, String, u32)>>;
+/// Status, content type, text, and how often it was fetched.
+type Page = Arc<Mutex<(StatusCode, &'static str, String, u32)>>;
+
+const TEXT: &str = "text/plain; version=0.0.4";
 
 struct Rig {
     page: Page,
@@ -27,11 +30,11 @@ struct Rig {
 
 impl Rig {
     async fn new(change: impl Fn(&mut ScrapeConfig)) -> Self {
-        let page: Page = Arc::new(Mutex::new((StatusCode::OK, String::new(), 0)));
+        let page: Page = Arc::new(Mutex::new((StatusCode::OK, TEXT, String::new(), 0)));
         let answer = |State(page): State<Page>| async move {
             let mut page = page.lock().unwrap();
-            page.2 += 1;
-            let answer: Response = (page.0, page.1.clone()).into_response();
+            page.3 += 1;
+            let answer: Response = (page.0, [("content-type", page.1)], page.2.clone()).into_response();
             answer
         };
         let server =
@@ -47,16 +50,21 @@ impl Rig {
 
     fn shows(&self, text: &str) {
         let mut page = self.page.lock().unwrap();
-        (page.0, page.1) = (StatusCode::OK, text.to_owned());
+        (page.0, page.1, page.2) = (StatusCode::OK, TEXT, text.to_owned());
+    }
+
+    fn shows_openmetrics(&self, text: &str) {
+        self.shows(text);
+        self.page.lock().unwrap().1 = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     }
 
     fn fails(&self, status: StatusCode, text: &str) {
         let mut page = self.page.lock().unwrap();
-        (page.0, page.1) = (status, text.to_owned());
+        (page.0, page.2) = (status, text.to_owned());
     }
 
     fn scrapes(&self) -> u32 {
-        self.page.lock().unwrap().2
+        self.page.lock().unwrap().3
     }
 
     async fn value(&self, query: &str, at: u64) -> Result<f64, UnavailableReason> {
@@ -122,6 +130,83 @@ async fn while_scraping_fails_what_was_there_before_says_nothing() {
     let window = Window { start: UnixMillis(0), end: UnixMillis(1_010_000) };
     assert!(rig.metrics.range("a", window, Millis(1)).await.is_err());
     assert_eq!(rig.value("a", 1_000_000).await, Ok(1.0), "the past stays");
+}
+
+const NOW: u64 = 1_795_373_541_000;
+
+impl Rig {
+    /// What a query finds at the instant and over the two minutes before it: values, or why there are none.
+    async fn both(&self, query: &str) -> [Result<Vec<f64>, (UnavailableReason, String)>; 2] {
+        self.clock.set(NOW);
+        let why = |unavailable: ripcord_core::fact::Unavailable| (unavailable.reason, unavailable.message);
+        let instant = self.metrics.instant(query, UnixMillis(NOW)).await;
+        let window = Window { start: UnixMillis(NOW - 120_000), end: UnixMillis(NOW) };
+        let range = self.metrics.range(query, window, Millis(1_000)).await;
+        [
+            instant.map(|samples| samples.iter().map(|sample| sample.value).collect()).map_err(why),
+            range
+                .map(|series| {
+                    series.iter().flat_map(|one| one.points.iter().map(|point| point.value)).collect()
+                })
+                .map_err(why),
+        ]
+    }
+}
+
+#[tokio::test]
+async fn openmetrics_is_read_with_its_seconds() {
+    for (what, page) in [
+        (
+            "whole seconds",
+            "# TYPE errors counter\nerrors_total 40 1795373540\nerrors_created 1795300000\n# EOF\n",
+        ),
+        ("fractions", "errors_total 40 1795373540.477\n# EOF\n"),
+        ("an exemplar", "errors_total 40 1795373540 # {trace=\"x\"} 1 1795373539.1\n# EOF\n"),
+    ] {
+        let rig = Rig::new(|_| {}).await;
+        rig.shows_openmetrics(page);
+        assert_eq!(rig.both("errors_total").await, [Ok(vec![40.0]), Ok(vec![40.0])], "{what}");
+        let rig = Rig::new(|_| {}).await;
+        rig.shows(page);
+        assert_eq!(rig.both("errors_total").await, [Ok(vec![40.0]), Ok(vec![40.0])], "{what}, not named");
+    }
+}
+
+#[tokio::test]
+async fn a_series_whose_time_is_of_another_unit_is_not_known_rather_than_absent() {
+    for time in ["1795373540", "1795373540000000", "1795373540.5", "-1"] {
+        let rig = Rig::new(|_| {}).await;
+        rig.shows(&format!("requests_total 100\nerrors_total 40 {time}\n"));
+        for told in rig.both("errors_total").await {
+            let (reason, message) = told.unwrap_err();
+            assert_eq!(reason, UnavailableReason::Failed, "{time}: {message}");
+            assert!(message.contains("line 2") && message.contains(time), "{time}: {message}");
+        }
+        assert_eq!(rig.both("requests_total").await, [Ok(vec![100.0]), Ok(vec![100.0])], "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_series_that_is_twice_on_a_page_counts_once_at_the_instant_and_in_a_range() {
+    let rig = Rig::new(|_| {}).await;
+    rig.shows("errors_total{code=\"500\"} 40\nerrors_total{code=\"500\"} 40\n");
+    assert_eq!(rig.both("errors_total").await, [Ok(vec![40.0]), Ok(vec![40.0])]);
+    let rig = Rig::new(|_| {}).await;
+    rig.shows("errors_total{code=\"500\"} 1\nerrors_total{code=\"500\"} 90\nother 7\n");
+    for told in rig.both("errors_total").await {
+        let (reason, message) = told.unwrap_err();
+        assert_eq!(reason, UnavailableReason::Failed);
+        assert!(message.contains("`errors_total{code=\"500\"}` is there twice"), "{message}");
+    }
+    assert_eq!(rig.both("other").await, [Ok(vec![7.0]), Ok(vec![7.0])]);
+}
+
+#[tokio::test]
+async fn a_backslash_that_escapes_nothing_stays() {
+    let rig = Rig::new(|_| {}).await;
+    rig.shows("model_info{path=\"C:\\models\\fraud\\1.4.0\"} 1\nerrors_total{code=\"500\"} 40\n");
+    assert_eq!(rig.both("errors_total").await[0], Ok(vec![40.0]));
+    assert_eq!(rig.both("model_info").await[0], Ok(vec![1.0]));
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub enum DataState {
     Complete,
     /// Something was missing.
     Missing,
+    /// Queries selected nothing, and a trigger judged all the same: it takes that for a value, such as 0. A misspelt name looks alike.
+    NothingSelected,
 }
 
 /// What a policy said, or that it faulted.

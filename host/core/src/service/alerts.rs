@@ -9,7 +9,7 @@ use crate::alert::{AlertKey, AlertWord, Given, News};
 use crate::blob::BlobRef;
 use crate::event::SignalsTaken;
 use crate::name::PolicyName;
-use crate::signal::SignalStatus;
+use crate::signal::{SignalKind, SignalStatus};
 use crate::time::{Millis, UnixMillis};
 
 /// Alerts that are kept. Twice a group, so that a group finds room while the one before is judged.
@@ -36,6 +36,13 @@ pub struct Alert {
     pub judged: Judged,
     /// Triggers that fault on the newest word: they are asked about the others.
     pub set_aside_by: BTreeSet<PolicyName>,
+}
+
+impl Alert {
+    /// Whether it fires and says that nobody can look at the service.
+    pub(super) fn is_blind(&self) -> bool {
+        self.word.status == SignalStatus::Firing && self.word.kind.is_blindness()
+    }
 }
 
 /// Whether triggers have been asked about an alert as it stands.
@@ -246,10 +253,16 @@ impl Alerts {
         }
     }
 
-    /// When the first signal of an alert that fires was taken in.
+    /// When the first signal of an alert that fires because its condition holds was taken in.
     pub(super) fn firing_since(&self) -> Option<UnixMillis> {
         let firing = self.each.values().filter(|alert| alert.word.status == SignalStatus::Firing);
-        firing.map(|alert| alert.word.first_seen_at).min()
+        let harm = firing.filter(|alert| alert.word.kind == SignalKind::Condition);
+        harm.map(|alert| alert.word.first_seen_at).min()
+    }
+
+    /// How many fire that say that nobody can look at the service: their data are missing, or their rule is broken.
+    pub fn blind(&self) -> usize {
+        self.each.values().filter(|alert| alert.is_blind()).count()
     }
 
     /// How many signals there were about all of them.

@@ -15,7 +15,7 @@ use crate::name::{PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::{PolicyRef, Role};
 use crate::ratio::Ratio;
 use crate::role::Urgency;
-use crate::signal::{Origin, Severity, SignalStatus};
+use crate::signal::{Origin, Severity, SignalKind, SignalStatus};
 use crate::target::{Strategy, VersionTarget};
 use crate::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
@@ -88,15 +88,13 @@ impl Story {
     }
 
     fn hears(&mut self, said: Said<TriggerWord>, set_aside: Vec<AlertKey>) {
+        self.judges(said, set_aside, DataState::Complete);
+    }
+
+    fn judges(&mut self, said: Said<TriggerWord>, set_aside: Vec<AlertKey>, data: DataState) {
         let alerts = &self.0.watching.alerts;
-        let decision = Decision {
-            policy: trigger(),
-            role: Role::Trigger,
-            recording: blob(),
-            fuel: 1,
-            rounds: 1,
-            data: DataState::Complete,
-        };
+        let decision =
+            Decision { policy: trigger(), role: Role::Trigger, recording: blob(), fuel: 1, rounds: 1, data };
         let asked =
             vec![TriggerAsked { decision, said, memo: None, set_aside, left: 0, searched: Vec::new() }];
         let (up_to, seen) = (alerts.asks_up_to().unwrap_or_default(), alerts.words());
@@ -158,6 +156,7 @@ fn word(alert: u32, status: SignalStatus, bytes: u32) -> AlertWord {
         index: alert,
         origin: Origin::Webhook("alertmanager".into()),
         status,
+        kind: SignalKind::Condition,
         severity: Severity::Critical,
         started_at: UnixMillis(1),
         ended_at: None,
@@ -442,4 +441,74 @@ fn a_trigger_that_faulted_is_asked_as_soon_as_it_is_another_one() {
     other.policies[0].settings = Digest::of("other settings");
     story.now(&configured(other));
     assert!(story.0.watching.is_due());
+}
+
+#[test]
+fn people_are_told_of_alerts_about_missing_data_and_see_them_while_they_fire() {
+    for kind in [SignalKind::MissingData, SignalKind::BrokenRule] {
+        let mut story = Story::new(Mode::Act);
+        let blind = |number: u32, status: SignalStatus| AlertWord { kind, ..word(number, status, 10) };
+        story.now(&Event::SignalsTaken(group([blind(1, SignalStatus::Firing)])));
+        assert_eq!(story.told(Topic::AlertWithoutData), 1, "{kind:?}");
+        story.says(TriggerWord::Ignore);
+        assert_eq!(story.0.watching.alerts.blind(), 1, "it is not forgotten while it fires");
+        // More of the same are no news for a day.
+        story.after(Millis::minutes(5), &Event::SignalsTaken(group([blind(2, SignalStatus::Firing)])));
+        assert_eq!((story.told(Topic::AlertWithoutData), story.0.watching.alerts.blind()), (1, 2));
+        let ends = [blind(1, SignalStatus::Resolved), blind(2, SignalStatus::Resolved)];
+        story.now(&Event::SignalsTaken(group(ends)));
+        story.says(TriggerWord::Ignore);
+        assert_eq!(story.0.watching.alerts.len(), 0);
+        // The first after all have ended is news.
+        story.after(Millis::minutes(5), &Event::SignalsTaken(group([blind(1, SignalStatus::Firing)])));
+        assert_eq!(story.told(Topic::AlertWithoutData), 2, "{kind:?}");
+    }
+}
+
+#[test]
+fn alerts_that_tell_of_nothing_are_not_told_and_no_harm_began_with_them() {
+    for kind in [SignalKind::Heartbeat, SignalKind::LostSight, SignalKind::Condition] {
+        let mut story = Story::new(Mode::Act);
+        let word = AlertWord { kind, ..word(1, SignalStatus::Firing, 10) };
+        story.now(&Event::SignalsTaken(group([word])));
+        assert_eq!(story.told(Topic::AlertWithoutData), 0, "{kind:?}");
+        let since = story.0.watching.alerts.firing_since();
+        assert_eq!(since.is_some(), kind == SignalKind::Condition, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_triggers_lack_is_known_from_the_first_miss_and_told_by_what_it_means() {
+    let judged = |story: &mut Story, said: TriggerWord, data: DataState| {
+        story.judges(Said::Verdict(said), Vec::new(), data);
+    };
+    let watch = || TriggerWord::Watch(UnixMillis(u64::MAX));
+    let told = |story: &Story| -> Vec<Severity> {
+        let of = story.0.outbox.iter().filter(|message| message.topic == Topic::NoData);
+        of.map(|message| message.severity.clone()).collect()
+    };
+    let mut story = Story::new(Mode::Act);
+    judged(&mut story, watch(), DataState::Missing);
+    assert!(story.0.watching.no_data_since.is_some() && story.0.watching.cannot_judge());
+    story.0.at = story.0.at + Millis::minutes(10);
+    judged(&mut story, watch(), DataState::Missing);
+    assert_eq!(told(&story), [Severity::Critical]);
+    judged(&mut story, TriggerWord::Ignore, DataState::Complete);
+    assert!(story.0.watching.no_data_since.is_none() && story.0.watching.no_data_of.is_empty());
+
+    // A query that selects nothing is as good as a value to the trigger: people hear of it, and not that nothing protects.
+    let mut story = Story::new(Mode::Act);
+    judged(&mut story, TriggerWord::Ignore, DataState::NothingSelected);
+    let since = story.0.watching.no_data_since;
+    assert!(since.is_some() && !story.0.watching.cannot_judge());
+    story.0.at = story.0.at + Millis::minutes(10);
+    judged(&mut story, TriggerWord::Ignore, DataState::NothingSelected);
+    assert_eq!(told(&story), [Severity::Warning]);
+    assert_eq!(story.0.watching.no_data_since, since);
+    // It becomes worse: that is another beginning.
+    judged(&mut story, watch(), DataState::Missing);
+    assert_eq!(story.0.watching.no_data_since, Some(story.0.at));
+    story.0.at = story.0.at + Millis::minutes(10);
+    judged(&mut story, watch(), DataState::Missing);
+    assert_eq!(told(&story), [Severity::Warning, Severity::Critical]);
 }

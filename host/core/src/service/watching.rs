@@ -46,12 +46,16 @@ pub struct Watching {
     pub no_data_since: Option<UnixMillis>,
     /// Whether people were told of it.
     pub no_data_told: bool,
+    /// Which, and how they lack it.
+    pub no_data_of: BTreeMap<PolicyName, DataState>,
     /// Triggers that faulted when they were last asked, and how often in a row: people were told.
     pub faulted: BTreeMap<PolicyName, u32>,
     /// When people were told of alerts that a trigger faults on.
     pub set_aside_told: BTreeMap<PolicyName, UnixMillis>,
     /// When people were told of alerts that are too large.
     pub too_large_told: Option<UnixMillis>,
+    /// When people were told of alerts about missing data or a broken rule.
+    pub blind_told: Option<UnixMillis>,
     /// How often in a row each trigger wanted to be asked again sooner than it is.
     pub hasty: BTreeMap<PolicyName, u32>,
     /// Triggers whose last verdict was to roll back, and how urgent it was.
@@ -70,10 +74,17 @@ impl Watching {
     }
 
     /// Alerts that were judged go with the incident. Those that fire stay while a latch stands: without them its trigger would find no reason
-    /// any more, and the same alert would open the next incident.
+    /// any more, and the same alert would open the next incident. Those that say that nobody can look stay while they fire, so that people see them.
     pub(super) fn forget_judged(&mut self) {
         let latched = !self.latches.is_empty();
-        self.alerts.forget_judged(|alert| latched && alert.word.status == SignalStatus::Firing);
+        self.alerts.forget_judged(|alert| {
+            alert.is_blind() || (latched && alert.word.status == SignalStatus::Firing)
+        });
+    }
+
+    /// Whether a trigger could not judge for want of data when it was last asked.
+    pub fn cannot_judge(&self) -> bool {
+        self.no_data_of.values().any(|data| *data == DataState::Missing)
     }
 
     /// Whether triggers must be asked now.
@@ -122,7 +133,9 @@ impl Service {
         for word in &taken.alerts {
             self.look_because_of(&word.severity, word.status);
         }
+        let blind_before = self.watching.alerts.blind();
         let too_large = self.watching.alerts.take(taken, self.at);
+        self.tell_blind(blind_before);
         if !too_large.is_empty() {
             self.tell_too_large(too_large.len());
         }
@@ -240,6 +253,25 @@ impl Service {
         self.tell(Topic::AlertSetAside, Severity::Critical, text);
     }
 
+    /// No trigger judges the service by them, so people must know: when the first of them begins to fire, and daily while more come.
+    fn tell_blind(&mut self, before: usize) {
+        let now = self.watching.alerts.blind();
+        let told_lately = self.watching.blind_told.is_some_and(|told| self.at < told + TOLD_AGAIN);
+        if now <= before || (before > 0 && told_lately) {
+            return;
+        }
+        self.watching.blind_told = Some(self.at);
+        let which = match now {
+            1 => "an alert".to_owned(),
+            number => format!("{number} alerts"),
+        };
+        let text = format!(
+            "{which} of `{}` say that data are missing or that a rule cannot be evaluated: that is no harm, and nothing is rolled back for it, but what the rule looks after is not watched; mend its data or its rule (or, if it does tell of harm, give it the label `ripcord_kind = \"condition\"`)",
+            self.name
+        );
+        self.tell(Topic::AlertWithoutData, Severity::Warning, text);
+    }
+
     fn tell_too_large(&mut self, number: usize) {
         if self.watching.too_large_told.is_some_and(|told| self.at < told + TOLD_AGAIN) {
             return;
@@ -351,12 +383,24 @@ impl Service {
     }
 
     fn note_missing_data(&mut self, asked: &TriggersAsked) {
-        let missing = asked.asked.iter().any(|trigger| trigger.decision.data == DataState::Missing);
-        if missing {
-            self.watching.no_data_since.get_or_insert(self.at);
-        } else if !asked.asked.is_empty() {
-            self.watching.no_data_since = None;
-            self.watching.no_data_told = false;
+        if asked.asked.is_empty() {
+            return;
+        }
+        let at = self.at;
+        let watching = &mut self.watching;
+        let could_not_judge = watching.cannot_judge();
+        watching.no_data_of = asked
+            .asked
+            .iter()
+            .map(|trigger| (trigger.decision.policy.name.clone(), trigger.decision.data))
+            .filter(|(_, data)| *data != DataState::Complete)
+            .collect();
+        let worse = watching.cannot_judge() && !could_not_judge;
+        if watching.no_data_of.is_empty() || worse {
+            (watching.no_data_since, watching.no_data_told) = (None, false);
+        }
+        if !watching.no_data_of.is_empty() {
+            watching.no_data_since.get_or_insert(at);
         }
         self.tell_missing_data();
     }
@@ -364,15 +408,23 @@ impl Service {
     fn tell_missing_data(&mut self) {
         let Some(limit) = self.terms.as_ref().map(|terms| terms.deadlines.no_data) else { return };
         let Some(since) = self.watching.no_data_since else { return };
-        if !self.watching.no_data_told && self.at >= since + limit {
-            self.watching.no_data_told = true;
-            let text = format!(
-                "the triggers of `{}` have had missing data for {}: it is not protected until the data is back",
-                self.name,
-                self.at.since(since)
-            );
-            self.tell(Topic::NoData, Severity::Critical, text);
+        if self.watching.no_data_told || self.at < since + limit {
+            return;
         }
+        self.watching.no_data_told = true;
+        let (name, so_long) = (&self.name, self.at.since(since));
+        let (severity, text) = if self.watching.cannot_judge() {
+            let text = format!(
+                "the triggers of `{name}` have had missing data for {so_long}: it is not protected until the data is back"
+            );
+            (Severity::Critical, text)
+        } else {
+            let text = format!(
+                "queries of `{name}`'s triggers have selected nothing for {so_long}, and the triggers take that for a value (`absent = \"zero\"`): well if what they count has not happened yet, and no protection if a name is misspelt; `ripcord check` says which"
+            );
+            (Severity::Warning, text)
+        };
+        self.tell(Topic::NoData, severity, text);
     }
 
     pub(super) fn watching_woke(&mut self) {

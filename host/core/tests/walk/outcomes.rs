@@ -12,7 +12,7 @@ use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service, StepState};
-use ripcord_core::signal::{Origin, Severity, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
@@ -262,6 +262,12 @@ fn signals(dice: &mut Dice, service: &Service) -> Event {
             index,
             origin: Origin::Webhook("alertmanager".into()),
             status,
+            kind: dice.pick(&[
+                SignalKind::Condition,
+                SignalKind::Condition,
+                SignalKind::MissingData,
+                SignalKind::LostSight,
+            ]),
             severity: dice.pick(&[Severity::Critical, Severity::Info]),
             started_at,
             ended_at: None,

@@ -2,8 +2,9 @@
 
 use ripcord_core::alert::{AlertKey, StandingAlert};
 use ripcord_core::event::{
-    Decision, Event, FaultNature, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked,
+    DataState, Decision, Event, FaultNature, Reason, Said, TriggerAsked, TriggerWord, TriggersAsked,
 };
+use ripcord_core::fact::UnavailableReason;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{TriggerInput, TriggerVerdict};
 use ripcord_core::service::{Alert, Judged};
@@ -201,8 +202,45 @@ fn halves(part: Vec<StandingAlert>) -> [Vec<StandingAlert>; 2] {
     [second, part]
 }
 
+/// What the decision lacked. Where all that it lacked is what a query did not select, and it judged all the same, that was a value to it.
+fn data(decided: &Decided<TriggerVerdict>) -> DataState {
+    let mut missing = decided.facts.iter().filter_map(|fact| fact.value.as_ref().err()).peekable();
+    let judged = matches!(decided.end, Ok(ref verdict) if !matches!(verdict, TriggerVerdict::Watch(_)));
+    let has_missing = missing.peek().is_some();
+    if has_missing && judged && missing.all(|why| why.reason == UnavailableReason::NoData) {
+        DataState::NothingSelected
+    } else {
+        decided.decision.data
+    }
+}
+
+/// Says in the log what a trigger lacks, from the first time on, once until it has it.
+fn log_missing(ctx: &Context, decided: &Decided<TriggerVerdict>, data: DataState) {
+    let (service, policy) = (&ctx.service.name, &decided.decision.policy.name);
+    let before = ctx.service.watching.no_data_of.get(policy);
+    if data == DataState::Complete {
+        if before.is_some() {
+            tracing::info!(%service, %policy, "a trigger has the data again that it asks for");
+        }
+        return;
+    }
+    let mut missing = decided.facts.iter().filter_map(|fact| fact.value.as_ref().err());
+    if before == Some(&data) {
+        return;
+    }
+    let Some(first) = missing.next() else { return };
+    let more = missing.count();
+    if data == DataState::NothingSelected {
+        tracing::warn!(%service, %policy, more, "a trigger judges although a query selects nothing, which it takes for a value: {first}");
+    } else {
+        tracing::warn!(%service, %policy, more, "a trigger lacks data, so it cannot judge: {first}");
+    }
+}
+
 fn trigger_asked(ctx: &Context, last: Decided<TriggerVerdict>, before: Batch) -> (TriggerAsked, Batch) {
-    let decided = last;
+    let mut decided = last;
+    decided.decision.data = data(&decided);
+    log_missing(ctx, &decided, decided.decision.data);
     let mut batch = before;
     batch.absorb(decided.batch);
     let said = match decided.end {

@@ -5,6 +5,7 @@ mod journals;
 pub(in crate::commands) mod made_up;
 mod now;
 mod probe;
+mod queries;
 mod rehearse;
 
 use std::path::PathBuf;
@@ -279,6 +280,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
             let setup = ripcord_engine::with_deadlines(setup.clone(), &shared.clock);
             now::triggers(config, &setup, shared.clock.now(), report).await;
         }
+        queries::queries(setup, shared.clock.now(), report).await;
     }
 }
 
@@ -324,10 +326,12 @@ mod tests {
                 alerts: vec![AlertRoute {
                     rule: text.clone(),
                     status: ripcord_core::signal::SignalStatus::Firing,
+                    kind: ripcord_core::signal::SignalKind::Condition,
                     labels: Vec::new(),
                     service: None,
                     why: vec![text.clone()],
                 }],
+                not_judged: vec![text.clone()],
             });
             hostile::assert_harmless(&report.text(), name);
         }

@@ -1,7 +1,7 @@
 //! `ripcord status`.
 
 use ripcord_adapters::clock_system::SystemClock;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{PolicyName, ServiceName};
 use ripcord_core::service::Service;
 use ripcord_ports::Clock as _;
 
@@ -12,7 +12,7 @@ use crate::client::Live;
 use crate::config::ServiceConfig;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
-    AlertsLine, HoldLine, IncidentState, LatchLine, ProbationLine, ServiceView, VersionLine,
+    AlertsLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, ServiceView, VersionLine,
 };
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
@@ -93,6 +93,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         announcements_waiting: state.outbox.len(),
         latches: LatchLine::all(state),
         alerts: AlertsLine::of(state),
+        no_data: NoDataLine::of(state),
     }
 }
 
@@ -183,6 +184,16 @@ fn service_text(view: &ServiceView) -> Text {
         );
         row("latch", Cell::new(WARN, text));
     }
+    if let Some(no_data) = &view.no_data {
+        row("no data", no_data_cell(no_data));
+    }
+    if view.alerts.without_data > 0 {
+        let text = format!(
+            "{} without data: it says that data are missing or that its rule is broken, so what the rule looks after is not watched; nothing is rolled back for it",
+            view.alerts.without_data
+        );
+        row("alerts", Cell::new(WARN, text));
+    }
     if view.alerts.set_aside > 0 {
         let text = format!(
             "{} set aside: a trigger faults on them, their content is gone, or they are too large; `ripcord signals set-aside {}` lists them",
@@ -227,6 +238,23 @@ fn service_text(view: &ServiceView) -> Text {
     text!("{}  {}, {}, model {}\n{}", name, mode, view.environment, view.model, table)
 }
 
+fn no_data_cell(no_data: &NoDataLine) -> Cell {
+    let names = |all: &[PolicyName]| all.iter().map(PolicyName::as_str).collect::<Vec<_>>().join(", ");
+    let since = instant(no_data.since);
+    if no_data.cannot_judge.is_empty() {
+        let names = names(&no_data.take_it_for_a_value);
+        let text = format!(
+            "no data since {since} for a query of {names}, which takes that for a value: well if what it counts has not happened yet, no protection if a name is misspelt; the log and `ripcord check` say which"
+        );
+        return Cell::new(WARN, text);
+    }
+    let names = names(&no_data.cannot_judge);
+    let text = format!(
+        "no data since {since}: {names} cannot judge, so the service is not protected; the log and `ripcord check` say what is missing"
+    );
+    Cell::new(BAD, text)
+}
+
 fn open_text(open: &IncidentState) -> String {
     let wanted: Vec<_> =
         open.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
@@ -259,6 +287,7 @@ mod tests {
             "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
             "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1,
+            "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
         }]);
         let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");
         for (name, text) in hostile::table() {

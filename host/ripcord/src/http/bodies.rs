@@ -22,6 +22,8 @@ const STEP: usize = 64 << 10;
 pub(crate) enum Unread {
     /// It has more bytes than are allowed; with as many as were declared, if any were.
     TooLarge { declared: Option<u64> },
+    /// It took too long.
+    TooSlow(Problem),
     /// Anything else; the answer says it.
     Other(Problem),
 }
@@ -38,7 +40,7 @@ pub(crate) async fn asked(headers: &HeaderMap, body: Body, bytes_max: u64) -> Re
     read(headers, body, bytes_max, ASKED_WAIT, None).await.map(|read| read.bytes).map_err(|unread| {
         match unread {
             Unread::TooLarge { .. } => Problem::too_large(bytes_max),
-            Unread::Other(problem) => problem,
+            Unread::TooSlow(problem) | Unread::Other(problem) => problem,
         }
     })
 }
@@ -76,7 +78,7 @@ async fn read<'a>(
         let whole_mib = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
         let left = (patience + WAIT_A_MIB * whole_mib).saturating_sub(began.elapsed());
         let frame = tokio::time::timeout(left, body.frame()).await;
-        let frame = match frame.map_err(|_| Unread::Other(too_slow()))? {
+        let frame = match frame.map_err(|_| Unread::TooSlow(too_slow()))? {
             None => return Ok(ReadBody { bytes, _memory: memory }),
             Some(Ok(frame)) => frame,
             Some(Err(_)) => {

@@ -9,7 +9,7 @@ use ripcord_adapters::alerts_alertmanager::{self, ParsedAlert, ParsedPayload};
 use ripcord_adapters::alerts_mlflow;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
-use ripcord_core::signal::{Label, Origin, Signal};
+use ripcord_core::signal::{Label, Origin, Signal, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{Accepted, NewSignal, Turn};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,10 @@ pub(crate) async fn hook(
     let body = match read {
         Ok(body) => body,
         Err(Unread::Other(problem)) => return Err(problem),
+        Err(Unread::TooSlow(problem)) if sender == Sender::Known => {
+            return Err(app.too_slow(source, problem, now).await);
+        }
+        Err(Unread::TooSlow(problem)) => return Err(problem),
         Err(Unread::TooLarge { declared }) => return Err(app.too_large(source, declared, now).await),
     };
     source.gate.check_body(&parts.headers, &body.bytes).map_err(|why| source.refused(&why))?;
@@ -90,6 +94,8 @@ pub(crate) async fn hook(
         Err(why) => return Err(app.unreadable(source, why, now).await),
     };
     let oddities = source.oddities(&payload, now)?;
+    let blind: Vec<_> =
+        payload.alerts.iter().map(|alert| says_blind(alert).then(|| alert.rule.clone())).collect();
     let signals = source.signals(payload.alerts, now)?;
     let unrouted = signals.iter().filter(|signal| signal.service.is_none()).count();
     let alerts = signals.len();
@@ -102,6 +108,12 @@ pub(crate) async fn hook(
         tracing::error!(source = %source.name, why, more, "an alert source needs mending; `ripcord signals` lists what is kept");
     }
     let new = good.iter().filter(|accepted| is_new(accepted)).count();
+    let mut blind =
+        good.iter().zip(blind).filter(|(accepted, _)| is_new(accepted)).filter_map(|(_, rule)| rule);
+    if let Some(rule) = blind.next() {
+        let more = blind.count();
+        tracing::warn!(source = %source.name, rule = for_log(&rule), more, "an alert says that data are missing or that its rule is broken: nothing is rolled back for it, and what the rule looks after is not watched");
+    }
     let intake = Intake {
         accepted: new,
         repeated: good.len() - new,
@@ -115,6 +127,11 @@ pub(crate) async fn hook(
         "webhook taken in"
     );
     Ok(Json(intake))
+}
+
+/// Whether it fires and says that nobody can look at what it is about.
+fn says_blind(alert: &ParsedAlert) -> bool {
+    alert.status == SignalStatus::Firing && alert.kind.is_blindness()
 }
 
 fn is_new(accepted: &Accepted) -> bool {
@@ -162,6 +179,12 @@ impl App {
         // Whoever sent it has not proved to be the source: a line is enough.
         tracing::warn!(source = %source.name, why, "a webhook was refused");
         problem
+    }
+
+    /// A webhook whose body took too long. Its sender may not send it again, so people are told here as well.
+    async fn too_slow(&self, source: &Source, problem: Problem, now: UnixMillis) -> Problem {
+        let why = "a webhook was refused, since its body took too long, and its alerts are lost unless it is sent again: look at the network to its sender, or let it send less at once";
+        self.lost(source, "webhook too slow", why.to_owned(), problem, now).await
     }
 
     /// A webhook that cannot be read. Its sender does not send it again, so people are told here as well.
@@ -255,6 +278,7 @@ impl Source {
             origin: Origin::Webhook(self.name.to_string()),
             rule: alert.rule,
             status: alert.status,
+            kind: alert.kind,
             severity: alert.severity,
             labels: alert.labels,
             annotations: alert.annotations,
@@ -265,7 +289,7 @@ impl Source {
         let key = |key: &Digest| dedupe_key(&self.name, service.as_ref(), key);
         Ok(NewSignal {
             dedupe_key: key(&alert.dedupe_key),
-            turn: alert.turn.map(|turn| Turn { other_key: key(&turn.other_key), ..turn }),
+            turn: alert.turn.map(|turn| Turn { other_keys: turn.other_keys.each_ref().map(key), ..turn }),
             signal,
             source: Some(self.name.clone()),
             service,

@@ -17,8 +17,8 @@ use super::App;
 use super::problem::Problem;
 use super::unserved::unserved;
 use super::wire::{
-    AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, PlanView, ProbationLine,
-    ServiceView, UnroutedSignal, VersionLine, WhoAmI,
+    AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine, PlanView,
+    ProbationLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -125,6 +125,7 @@ impl App {
             announcements_waiting: service.outbox.len(),
             latches: LatchLine::all(service),
             alerts: AlertsLine::of(service),
+            no_data: NoDataLine::of(service),
         })
     }
 

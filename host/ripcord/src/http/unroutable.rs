@@ -2,7 +2,7 @@
 
 use ripcord_adapters::alerts_alertmanager::{BadAlert, ParsedPayload};
 use ripcord_core::name::{SignalId, SourceName};
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 
 /// The annotation that says why such a signal has no service.
@@ -65,6 +65,7 @@ fn signal(
         origin: Origin::Webhook(source.to_string()),
         rule,
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity,
         labels,
         annotations: vec![Label::new(WHY, why)],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::Happened;
+use ripcord_core::event::{DataState, Happened};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -180,6 +180,20 @@ pub struct ServiceView {
     /// What is known of alerts.
     #[serde(default)]
     pub alerts: AlertsLine,
+    /// That triggers lack data.
+    #[serde(default)]
+    pub no_data: Option<NoDataLine>,
+}
+
+/// Since when triggers lack data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoDataLine {
+    /// Since when.
+    pub since: UnixMillis,
+    /// Those that cannot judge, by name.
+    pub cannot_judge: Vec<PolicyName>,
+    /// Those that judge although a query selects nothing, by name.
+    pub take_it_for_a_value: Vec<PolicyName>,
 }
 
 /// A trigger that opens no incident, since the last one ended without a rollback.
@@ -210,6 +224,9 @@ pub struct AlertsLine {
     pub left_out: u64,
     /// A trigger faults on them, or they are too large for any.
     pub set_aside: usize,
+    /// Fire, and say that data are missing or a rule is broken.
+    #[serde(default)]
+    pub without_data: usize,
 }
 
 /// What someone else put live.
@@ -431,6 +448,22 @@ impl LatchLine {
     }
 }
 
+impl NoDataLine {
+    /// Of a service.
+    pub(crate) fn of(service: &Service) -> Option<Self> {
+        let watching = &service.watching;
+        let with = |wanted: DataState| {
+            let all = watching.no_data_of.iter();
+            all.filter(|(_, data)| **data == wanted).map(|(name, _)| name.clone()).collect()
+        };
+        Some(Self {
+            since: watching.no_data_since?,
+            cannot_judge: with(DataState::Missing),
+            take_it_for_a_value: with(DataState::NothingSelected),
+        })
+    }
+}
+
 impl AlertsLine {
     /// Of a service.
     pub(crate) fn of(service: &Service) -> Self {
@@ -440,6 +473,7 @@ impl AlertsLine {
             waiting: alerts.waiting(),
             left_out: alerts.left_out(),
             set_aside: alerts.set_aside_of().len(),
+            without_data: alerts.blind(),
         }
     }
 }

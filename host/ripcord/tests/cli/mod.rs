@@ -6,6 +6,7 @@ mod beginning;
 mod damaged;
 mod demo;
 mod exit_codes;
+mod field;
 mod hostile;
 mod laptop;
 mod lying;

@@ -188,6 +188,9 @@ async fn drops_of_a_body_are_answered_with_408() {
         () = drip => {}
     }
     assert_eq!(&got, b"HTTP/1.1 408");
+    // Its sender is known and may not send it again.
+    let listed = host.get("signals/unrouted").await;
+    assert!(listed[0]["why"].as_str().unwrap().contains("its body took too long"), "{listed}");
 }
 
 #[tokio::test]

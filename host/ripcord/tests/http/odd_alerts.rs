@@ -115,7 +115,15 @@ async fn a_webhook_that_is_refused_for_good_is_listed() {
         let request = host.http.post(format!("{}/hooks/bearer", host.url)).bearer_auth("tok-123").body(sent);
         async { body(request.send().await.unwrap()).await }
     };
-    for (sent, word) in [("[]", "no object"), (r#"{"version": "3", "alerts": []}"#, "of version `3`")] {
+    for (sent, word) in [
+        ("[]", "no object"),
+        (r#"{"version": "3", "alerts": []}"#, "of version `3`"),
+        (r#"{"alert_transition": "No Data", "title": "[No Data] Fraud"}"#, "Datadog's own"),
+        (r#"{"Type": "Notification", "TopicArn": "arn:aws:sns:x", "Message": "{}"}"#, "Amazon SNS's own"),
+        (r#"{"action": "Create", "alert": {"alertId": "1"}}"#, "Opsgenie's own"),
+        (r#"{"event": {"event_type": "incident.triggered", "data": {}}}"#, "PagerDuty's own"),
+        (r#"{"version": "2", "orgId": 1, "alerts": []}"#, "Grafana's own webhook of version `2`"),
+    ] {
         let (status, problem) = post(sent.to_owned()).await;
         assert_eq!(status, 400, "{problem}");
         let listed = host.get("signals/unrouted?limit=1").await;
@@ -134,11 +142,11 @@ async fn a_webhook_that_is_refused_for_good_is_listed() {
         assert!(told.contains("`body-kib-max`") && told.contains("`max_alerts`"), "{told}");
     }
     assert!(listed[0]["why"].as_str().unwrap().contains("of 17825792 bytes"), "{listed}");
-    assert_eq!(host.metric("ripcord_webhooks_lost_total").await, 3);
+    assert_eq!(host.metric("ripcord_webhooks_lost_total").await, 8);
     // A stranger fills neither the list nor the store.
     let stranger = host.http.post(format!("{}/hooks/hmac", host.url)).body(" ".repeat(17 << 20));
     assert_eq!(body(stranger.send().await.unwrap()).await.0, 401);
-    assert_eq!(host.get("signals/unrouted").await.as_array().unwrap().len(), 3);
+    assert_eq!(host.get("signals/unrouted").await.as_array().unwrap().len(), 8);
 }
 
 #[tokio::test]

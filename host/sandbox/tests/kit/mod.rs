@@ -9,7 +9,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Fact, FactKind, Request, Sample, Value};
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::role::{Context, Criticality, Question, ServiceFacts, TriggerInput};
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_sandbox::{Call, Examiner, FaultKind, Limits, Policy, Sandbox, SandboxConfig};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -222,6 +222,7 @@ pub(crate) fn question() -> Question {
             origin: Origin::Webhook("alertmanager".into()),
             rule: "HighRate".into(),
             status: SignalStatus::Firing,
+            kind: SignalKind::Condition,
             severity: Severity::Critical,
             labels: vec![label("service", "fraud-api")],
             annotations: vec![],

@@ -1,5 +1,6 @@
 //! Signals.
 
+use ripcord_core::alert::AlertWord;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::signal::SignalStatus;
@@ -120,30 +121,57 @@ pub async fn a_second_try_of_the_same_signal_is_a_repeat(store: Fresh) {
     assert_eq!(store.accept(vec![new]).await.expect("accepts"), [Accepted::Repeated(id("s-1"))]);
 }
 
-/// Words about one alert, of which each has one of two keys.
+/// Words about one alert, of which each has one of a few keys.
 struct Alert {
+    /// Of the alert, before its keys and ids.
+    name: String,
     service: ServiceName,
     words: u32,
 }
 
 impl Alert {
     fn new() -> Self {
-        Self { service: service("fraud-api"), words: 0 }
+        Self::named("alert")
+    }
+
+    fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), service: service(&format!("s-{name}")), words: 0 }
     }
 
     /// It fires, says `sender` at `at_ms`, or has ended then. Gives whether that was taken for news.
     async fn says(&mut self, store: &Fresh, sender: &str, status: SignalStatus, at_ms: u64) -> bool {
-        self.words += 1;
-        let (key, other) = match status {
-            SignalStatus::Firing => ("fires", "ended"),
-            SignalStatus::Resolved => ("ended", "fires"),
+        let (key, others) = match status {
+            SignalStatus::Firing => ("fires", ["ended", "fires without data"]),
+            SignalStatus::Resolved => ("ended", ["fires", "fires without data"]),
         };
-        let mut new = signal(&format!("s-{}", self.words), Some(&self.service), key, at_ms);
+        self.word(store, key, others, (sender, status, at_ms)).await
+    }
+
+    /// It fires because its data are missing.
+    async fn lacks_data(&mut self, store: &Fresh, sender: &str, at_ms: u64) -> bool {
+        let firing = (sender, SignalStatus::Firing, at_ms);
+        self.word(store, "fires without data", ["ended", "fires"], firing).await
+    }
+
+    async fn word(
+        &mut self,
+        store: &Fresh,
+        key: &str,
+        others: [&str; 2],
+        (sender, status, at_ms): (&str, SignalStatus, u64),
+    ) -> bool {
+        self.words += 1;
+        let keyed = |key: &str| format!("{} {key}", self.name);
+        let id = format!("{}-{}", self.name, self.words);
+        let mut new = signal(&id, Some(&self.service), &keyed(key), at_ms);
         new.signal.status = status;
         // Its end is known a second later.
         new.signal.ended_at = (status == SignalStatus::Resolved).then(|| UnixMillis(at_ms - 1_000));
         new.dedupe_window = Millis::hours(4);
-        new.turn = Some(Turn { other_key: Digest::of(other), sender: Digest::of(sender) });
+        new.turn = Some(Turn {
+            other_keys: others.map(|other| Digest::of(keyed(other))),
+            sender: Digest::of(sender),
+        });
         matches!(store.accept(vec![new]).await.expect("accepts")[..], [Accepted::Stored(_)])
     }
 }
@@ -196,6 +224,54 @@ pub async fn an_end_after_a_second_firing_is_news(store: Fresh) {
         told.push(alert.says(&store, sender, status, at_ms).await);
     }
     assert_eq!(told, [true, true, true, false, true, false]);
+}
+
+/// However the words of two members of a cluster interleave, each of which says that the alert fires and then that it has ended, and however often each
+/// word comes, the alert has ended when all have spoken.
+pub async fn in_every_order_of_two_members_the_alert_ends(store: Fresh) {
+    use SignalStatus::{Firing, Resolved};
+    // Which member speaks next.
+    let orders = ["aabb", "abab", "abba", "baab", "baba", "bbaa"];
+    for (number, order) in orders.into_iter().enumerate() {
+        for often in 1..=3 {
+            let mut alert = Alert::named(&format!("case-{number}-{often}"));
+            let (mut at_ms, mut said) = (10 * MINUTE, std::collections::BTreeMap::new());
+            for member in order.chars() {
+                let words: &mut u32 = said.entry(member).or_default();
+                *words += 1;
+                let status = if *words == 1 { Firing } else { Resolved };
+                for _ in 0..often {
+                    at_ms += 5_000;
+                    alert.says(&store, &member.to_string(), status, at_ms).await;
+                }
+            }
+            let taken = waiting(&*store, &alert.service).await;
+            let words = (0_u32..).zip(&taken).map(|(index, stored)| {
+                let mut signal = stored.signal.clone();
+                signal.started_at = UnixMillis(1);
+                AlertWord::new(&Digest::of("installation"), index, &signal)
+            });
+            let stands = words.reduce(|mut stands, word| {
+                stands.absorb(&word);
+                stands
+            });
+            assert_eq!(stands.map(|word| word.status), Some(Resolved), "{order}, {often} times each");
+        }
+    }
+}
+
+/// A firing says that its data are missing, and then again what it said before: neither is a repeat of the other.
+pub async fn a_firing_that_changes_its_meaning_is_news(store: Fresh) {
+    use SignalStatus::Firing;
+    let mut alert = Alert::new();
+    let told = [
+        alert.says(&store, "a", Firing, 10 * MINUTE).await,
+        alert.lacks_data(&store, "a", 11 * MINUTE).await,
+        alert.lacks_data(&store, "a", 12 * MINUTE).await,
+        alert.says(&store, "a", Firing, 13 * MINUTE).await,
+        alert.says(&store, "a", Firing, 14 * MINUTE).await,
+    ];
+    assert_eq!(told, [true, true, false, true, false]);
 }
 
 /// However they interleave.

@@ -9,7 +9,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{IncidentId, ServiceName, SignalId, SourceName};
-use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{Append, IncidentLine, NewBlob, NewSignal, SignalFilter, Store, StoredSignal};
 
@@ -36,6 +36,8 @@ macro_rules! store_conformance {
             intake::a_second_try_of_the_same_signal_is_a_repeat
             intake::the_same_firing_after_its_end_is_news_and_a_late_one_is_not
             intake::an_end_after_a_second_firing_is_news
+            intake::a_firing_that_changes_its_meaning_is_news
+            intake::in_every_order_of_two_members_the_alert_ends
             intake::equal_signals_at_once_are_stored_once
             intake::bursts_lose_nothing
             journal::records_are_read_as_they_were_written
@@ -89,6 +91,7 @@ pub fn signal(id: &str, service: Option<&ServiceName>, key: &str, at_ms: u64) ->
             origin: Origin::Webhook("alerts".into()),
             rule: "TooManyFalsePositives".into(),
             status: SignalStatus::Firing,
+            kind: SignalKind::Condition,
             severity: Severity::Other("größer".into()),
             labels: vec![Label::new("service", "fraud-api")],
             annotations: vec![Label::new("summary", "quote \" and \u{0} nul")],

@@ -6,7 +6,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::Record;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::Millis;
 use ripcord_ports::Clock;
 use ripcord_ports::store::{Append, NewSignal};
@@ -108,6 +108,7 @@ impl Play {
             origin: Origin::Webhook("alerts".to_owned()),
             rule: rule.to_owned(),
             status,
+            kind: SignalKind::Condition,
             severity,
             labels: Vec::new(),
             annotations: Vec::new(),

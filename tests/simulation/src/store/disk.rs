@@ -387,8 +387,8 @@ impl Content {
     /// Whether `new`, whose key was seen at `first`, is news all the same; none where nothing came in between.
     fn is_news(&self, new: &NewSignal, first: usize) -> Option<bool> {
         let turn = new.turn?;
-        let between = self.by_key.get(&turn.other_key).into_iter().flatten().filter(|at| **at > first);
-        let other = &self.signals[*between.max()?].signal;
+        let others = turn.other_keys.iter().filter_map(|key| self.by_key.get(key)).flatten();
+        let other = &self.signals[*others.filter(|at| **at > first).max()?].signal;
         Some(turn.is_news(&new.signal, other, self.said.contains(&(first, turn.sender))))
     }
 

@@ -10,7 +10,7 @@ use crate::plan::Quorum;
 use crate::policy::Role;
 use crate::role::Urgency;
 use crate::service::{Illegal, NeedKind, Opener, Phase};
-use crate::signal::{Origin, Severity, SignalStatus};
+use crate::signal::{Origin, Severity, SignalKind, SignalStatus};
 use crate::target::Strategy;
 use crate::terms::{EffectClass, Mode};
 use crate::time::{Millis, UnixMillis};
@@ -264,6 +264,7 @@ fn alert() -> SignalsTaken {
         index: 0,
         origin: Origin::Webhook("alertmanager".into()),
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity: Severity::Critical,
         started_at: at,
         ended_at: None,

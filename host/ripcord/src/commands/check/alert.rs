@@ -2,7 +2,7 @@
 
 use ripcord_adapters::{alerts_alertmanager, alerts_mlflow};
 use ripcord_core::name::ServiceName;
-use ripcord_core::signal::Label;
+use ripcord_core::signal::{Label, SignalKind};
 use serde::Serialize;
 
 use crate::config::{Config, SourceConfig, SourceKind};
@@ -16,6 +16,8 @@ pub struct AlertRoute {
     pub rule: String,
     /// `firing` or `resolved`.
     pub status: ripcord_core::signal::SignalStatus,
+    /// What it tells of; a policy rolls back for a condition alone.
+    pub kind: SignalKind,
     /// Its labels.
     pub labels: Vec<Label>,
     /// For which service it is; none is unrouted.
@@ -31,6 +33,8 @@ pub struct SourceRoutes {
     pub source: String,
     /// In the file's order.
     pub alerts: Vec<AlertRoute>,
+    /// What of the file is not judged, one sentence each.
+    pub not_judged: Vec<String>,
 }
 
 /// Says for each source that can read `body` which route each of its alerts takes.
@@ -65,15 +69,31 @@ fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, St
     if let (Some(bad), []) = (payload.bad.first(), &payload.alerts[..]) {
         return Err(format!("no alert of the payload can be judged: alert {} {}", bad.number, bad.why));
     }
+    let bad =
+        payload.bad.iter().map(|bad| format!("alert {} {}: it is kept and listed", bad.number, bad.why));
+    let lost = [
+        (payload.unread, "are more than are read of one payload, and are lost"),
+        (payload.truncated, "were left out by the sender (`max_alerts`), and are lost"),
+    ];
+    let lost =
+        lost.iter().filter(|(number, _)| *number > 0).map(|(number, why)| format!("{number} alerts {why}"));
+    let not_judged = bad.chain(lost).collect();
     let alerts = payload
         .alerts
         .into_iter()
         .map(|alert| {
             let (service, why) = explain_alert(source, &alert.labels);
-            AlertRoute { rule: alert.rule, status: alert.status, labels: alert.labels, service, why }
+            AlertRoute {
+                rule: alert.rule,
+                status: alert.status,
+                kind: alert.kind,
+                labels: alert.labels,
+                service,
+                why,
+            }
         })
         .collect();
-    Ok(SourceRoutes { source: source.name.to_string(), alerts })
+    Ok(SourceRoutes { source: source.name.to_string(), alerts, not_judged })
 }
 
 fn explain_alert(source: &SourceConfig, labels: &[Label]) -> (Option<ServiceName>, Vec<String>) {
@@ -118,10 +138,20 @@ impl SourceRoutes {
                 || "no service: it is kept and listed as unrouted".to_owned(),
                 |service| format!("service {service}"),
             );
-            text.push(text!("\n  {} ({}) -> {}", alert.rule, status, to));
+            let told = match alert.kind {
+                SignalKind::Condition => "",
+                SignalKind::MissingData => ", says that data are missing: no reason to roll back",
+                SignalKind::BrokenRule => ", says that its rule is broken: no reason to roll back",
+                SignalKind::Heartbeat => ", always fires: no reason to roll back",
+                SignalKind::LostSight => ", whose sender lost sight of it: not known to have ended",
+            };
+            text.push(text!("\n  {} ({}{}) -> {}", alert.rule, status, told, to));
             for why in &alert.why {
                 text.push(text!("\n    {}", why));
             }
+        }
+        for why in &self.not_judged {
+            text.push(text!("\n  not judged: {}", why));
         }
         text
     }

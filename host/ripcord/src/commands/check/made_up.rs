@@ -10,7 +10,7 @@ use ripcord_core::role::{
     ApprovalInput, Context, PlannerInput, Proposal, Question, RollbackSubject, Subject, TriggerInput,
     Urgency, VerificationInput,
 };
-use ripcord_core::signal::{Origin, Severity, Signal, SignalStatus};
+use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::{PlacedPolicy, ServiceSetup};
@@ -45,6 +45,7 @@ pub(super) fn question(
         origin: Origin::Webhook("check".to_owned()),
         rule: "Check".to_owned(),
         status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
         severity: Severity::Info,
         labels: Vec::new(),
         annotations: Vec::new(),

@@ -22,7 +22,7 @@ const ROWS_SENT: usize = 1;
 /// The newest lines are enough to see whether the log can be read.
 const LOG_BYTES_MAX: u64 = 64 << 10;
 
-async fn patient<T>(work: impl Future<Output = T>) -> Result<T, String> {
+pub(super) async fn patient<T>(work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(PATIENCE, work)
         .await
         .map_err(|_| format!("no answer within {} seconds", PATIENCE.as_secs()))

@@ -9,7 +9,7 @@ use ripcord_core::role::{
     ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject,
     Proposal, RollbackSubject, ServiceFacts, Subject, TriggerInput, Urgency, VerificationInput,
 };
-use ripcord_core::signal::{Label, Origin, Severity, SignalStatus};
+use ripcord_core::signal::{Label, Origin, Severity, SignalKind, SignalStatus};
 use ripcord_core::target::{
     CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
 };
@@ -142,6 +142,13 @@ impl ToGuest for StandingAlert {
             status: match signal.status {
                 SignalStatus::Firing => types::SignalStatus::Firing,
                 SignalStatus::Resolved => types::SignalStatus::Resolved,
+            },
+            kind: match signal.kind {
+                SignalKind::Condition => types::SignalKind::Condition,
+                SignalKind::MissingData => types::SignalKind::MissingData,
+                SignalKind::BrokenRule => types::SignalKind::BrokenRule,
+                SignalKind::Heartbeat => types::SignalKind::Heartbeat,
+                SignalKind::LostSight => types::SignalKind::LostSight,
             },
             severity: signal.severity.to_guest(),
             labels: signal.labels.to_guest(),
