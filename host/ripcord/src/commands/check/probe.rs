@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use ripcord_core::fact::{Unavailable, UnavailableReason};
+use ripcord_core::fact::answer::{Comparison, compare};
+use ripcord_core::fact::{Payload, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::policy::Role;
 use ripcord_core::target::Window;
@@ -11,6 +12,7 @@ use ripcord_core::terms::{EffectClass, Mode};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::ServiceSetup;
 use ripcord_ports::Metrics;
+use ripcord_ports::requests::GoldenRow;
 
 use super::{Level, Report};
 use crate::config::{Config, ServiceConfig};
@@ -203,6 +205,11 @@ async fn golden(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Repor
         for row in rows.iter().take(ROWS_SENT) {
             let sent = patient(endpoint.infer(&row.input, None, "check")).await;
             match sent {
+                Ok(Ok(reply)) if unlike(&rows, &reply.output).is_some() => {
+                    let text = unlike(&rows, &reply.output).unwrap_or_default();
+                    let help = "write `expected` as the endpoint answers, or name the output that is judged (`output` of the endpoint)";
+                    report.add(Level::Error, subject.clone(), text, help);
+                }
                 Ok(Ok(reply)) => {
                     let by = reply.answered_by.map_or_else(
                         || "no version named".to_owned(),
@@ -224,6 +231,21 @@ async fn golden(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Repor
             }
         }
     }
+}
+
+/// Why what is expected can never be answered: a row's answer is of the kind of this one.
+fn unlike(rows: &[GoldenRow], answer: &Payload) -> Option<String> {
+    let reasons = rows.iter().filter_map(|row| match compare(&row.expected, answer) {
+        Comparison::Incomparable(why) => Some((row, why)),
+        _ => None,
+    });
+    let mut reasons = reasons.peekable();
+    let (row, why) = reasons.peek().map(|(row, why)| (row.input.id.clone(), why.clone()))?;
+    let number = reasons.count();
+    Some(format!(
+        "{number} of {} rows can never be answered right or wrong, so no accuracy would be known: row `{row}`: {why}",
+        rows.len()
+    ))
 }
 
 async fn requests(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {
