@@ -82,7 +82,16 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
     };
     refused(&mut stage, Event::Staged(Staged { plan: earlier, rung: 0, digest: None }));
     let nature = FaultNature::Deterministic;
-    refused(&mut stage, Event::StageFailed(StageFailed { plan: earlier, rung: 0, reason: blob(), nature }));
+    refused(
+        &mut stage,
+        Event::StageFailed(StageFailed {
+            plan: earlier,
+            rung: 0,
+            reason: blob(),
+            nature,
+            lies_in: FaultPlace::Target,
+        }),
+    );
     stage.staged();
     let guard = GuardRead { plan: earlier, ..stage.guard_read() };
     refused(&mut stage, Event::GuardRead(guard));
