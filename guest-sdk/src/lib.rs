@@ -58,6 +58,7 @@ pub mod kind;
 pub mod limit;
 pub mod metric;
 mod policy;
+pub mod reach;
 pub mod reading;
 pub mod settings;
 pub mod stats;

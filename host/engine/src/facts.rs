@@ -85,7 +85,10 @@ async fn answer(ctx: &Context, request: &Request, now: UnixMillis) -> (String, A
             }
         }
         Request::Live => {
-            let live = ports.deployer.live().await;
+            let live = ports.deployer.live().await.map(|live| {
+                let since = live.since.or_else(|| ctx.service.production.since(&live));
+                Live { since, ..live }
+            });
             (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
         }
         Request::Lineage(version) => {
@@ -130,7 +133,7 @@ pub(crate) fn candidate(ctx: &Context, listed: RegistryVersion, now: UnixMillis)
         verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
         expires_at: service.expires_at(name),
         condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
-        restorable: listed.broken.is_none() && !changed,
+        restorable: listed.broken.is_none() && !changed && !service.is_unfetchable(name),
         version: ripcord_core::target::VersionTarget {
             version: name.clone(),
             digest: pinned.or(listed.version.digest),

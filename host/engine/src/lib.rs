@@ -41,6 +41,7 @@ mod nature;
 mod obey;
 mod pace;
 mod perform;
+mod reaches_back;
 mod read_model;
 pub mod replay;
 mod retention;

@@ -227,8 +227,21 @@ impl Service {
         {
             return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
         }
-        left.filter(|left| at < *left + breaker.no_return)
-            .map(|left| format!("the breaker: that version was left only {} ago", at.since(left)))
+        if let Some(left) = left.filter(|left| at < *left + breaker.no_return) {
+            return Some(format!("the breaker: that version was left only {} ago", at.since(left)));
+        }
+        // Whether what was put back does harm by itself, or the harm of before is seen again, people tell apart.
+        if acting.begun == 0
+            && let (Some(by), Some(since)) = (&self.production.brought_by, self.production.since)
+            && at < since + breaker.no_return
+            && self.incident.as_ref().is_some_and(|incident| incident.id != *by)
+        {
+            return Some(format!(
+                "the breaker: what is live was brought by the rollback of `{by}` only {} ago, so the harm may be that of before",
+                at.since(since)
+            ));
+        }
+        None
     }
 
     pub(super) fn shift_began(&mut self, began: &ShiftBegan) -> Result<(), Illegal> {

@@ -352,7 +352,7 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
     });
     let asked = asked.collect();
     let cause = matches!(phase, TrialPhase::Probation(_)).then(blob);
-    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })
+    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from: None })
 }
 
 fn returned(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {

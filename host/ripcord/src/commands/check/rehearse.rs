@@ -33,6 +33,7 @@ fn question(setup: &ServiceSetup, placed: &PlacedPolicy, now: UnixMillis) -> Res
         now,
         settings: placed.settings.clone(),
         drill: true,
+        live_since: None,
         memo: None,
     };
     let signals = vec![StandingAlert::from(Signal {
