@@ -4,6 +4,7 @@ use crate::contract::facts::{Request, Series};
 use crate::contract::types::Instant;
 use crate::facts::{Facts, Handle, Step, Wanted};
 use crate::metric::{Absent, Metric, ReadAs};
+use crate::reach::{Reach, UNSEEN};
 use crate::{Duration, kind, millis, seconds, stats};
 
 /// Stands for the window's length in an expression.
@@ -57,6 +58,22 @@ impl Metric {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The longest window, at most `window`, that ends at `end` and holds only the time since `since` (Unix milliseconds): an expression may reach
+    /// farther back than the window that it is given. None if less than a second is left.
+    pub fn window_since(&self, window: Duration, end: Instant, since: Instant) -> Option<Duration> {
+        let beyond = match (self.window, self.read_as) {
+            (Some(beyond), _) => beyond,
+            (None, ReadAs::Counter) => Duration::ZERO,
+            (None, ReadAs::Gauge) => match Reach::of(&self.query.replace(WINDOW, &window.to_string())) {
+                Reach::Over(reach) => reach - window,
+                Reach::Unseen => UNSEEN,
+            },
+        };
+        let own = millis(end.saturating_sub(since)) - beyond;
+        let whole = seconds(own.min(window).as_millis() / 1_000);
+        if own >= window { Some(window) } else { (!whole.is_zero()).then_some(whole) }
     }
 
     /// True if this answer means 0.
@@ -169,7 +186,7 @@ mod tests {
     const NOW: Instant = 3_600_000;
 
     fn metric(query: &str, read_as: ReadAs) -> Metric {
-        Metric { query: query.into(), source: None, read_as, absent: Absent::Unknown }
+        Metric { query: query.into(), source: None, read_as, absent: Absent::Unknown, window: None }
     }
 
     fn count(
@@ -256,6 +273,20 @@ mod tests {
         assert_eq!(count(&zero, NOW, no_data()).1, Ok(Count { events: 0.0, covered: minutes(5) }));
         let failed = Err(Unavailable { reason: UnavailableReason::Failed, message: String::new() });
         assert!(count(&zero, NOW, failed).1.is_err());
+    }
+
+    #[test]
+    fn a_window_holds_only_the_time_since_an_instant() {
+        let since = NOW - 600_000;
+        let own = |query, read_as| metric(query, read_as).window_since(minutes(30), NOW, since);
+        assert_eq!(own("q", ReadAs::Counter), Some(minutes(10)));
+        assert_eq!(own("sum(increase(q[$window]))", ReadAs::Gauge), Some(minutes(10)));
+        assert_eq!(own("sum(increase(q[$window] offset 4m))", ReadAs::Gauge), Some(minutes(6)));
+        assert_eq!(own("sum_over_time(job:errors:increase5m[$window])", ReadAs::Gauge), Some(minutes(5)));
+        assert_eq!(own("sum_over_time(job:errors:sum[$window])", ReadAs::Gauge), None, "unseen");
+        let short = metric("q", ReadAs::Counter).window_since(minutes(5), NOW, since);
+        assert_eq!(short, Some(minutes(5)), "no longer than it is");
+        assert_eq!(metric("q", ReadAs::Counter).window_since(minutes(5), NOW, NOW - 500), None);
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub mod kind;
 pub mod limit;
 pub mod metric;
 mod policy;
+pub mod reach;
 pub mod reading;
 pub mod reference;
 #[doc = include_str!("roles.md")]

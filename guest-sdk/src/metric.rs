@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::facts::{Point, Series};
 use crate::contract::types::Instant;
 use crate::facts::{Facts, Handle};
+use crate::reach::{Reach, UNSEEN};
 use crate::{Duration, kind, seconds, stats};
 
 /// A metric.
@@ -28,6 +29,10 @@ pub struct Metric {
     /// compared with shows that the service is watched at all.
     #[serde(default)]
     pub absent: Absent,
+    /// How far back a value of the query tells, such as `30m`. It is read from the ranges in the query, or from the name of a recorded rule that
+    /// ends in its window; write it where neither shows it. `1h` is taken for a recorded rule that shows none.
+    #[serde(default)]
+    pub window: Option<Duration>,
 }
 
 /// What it means that a query selects nothing.
@@ -112,6 +117,16 @@ impl Grid {
 }
 
 impl Metric {
+    /// How far before its instant a value tells of; nothing for a counter as it is scraped, whose points are chosen here.
+    pub fn reach(&self) -> Duration {
+        let written = match (self.read_as, Reach::of(&self.query)) {
+            (ReadAs::Counter, Reach::Unseen) => Duration::ZERO,
+            (_, Reach::Unseen) => UNSEEN,
+            (_, Reach::Over(reach)) => reach,
+        };
+        self.window.unwrap_or(written)
+    }
+
     /// Asks for the series that [`Metric::read`] needs for this grid.
     pub fn request<'f>(&self, facts: &'f Facts, grid: &Grid) -> Handle<'f, kind::MetricRange> {
         facts
@@ -184,7 +199,7 @@ mod tests {
     }
 
     fn metric(read_as: ReadAs) -> Metric {
-        Metric { query: "q".into(), source: None, read_as, absent: Absent::Unknown }
+        Metric { query: "q".into(), source: None, read_as, absent: Absent::Unknown, window: None }
     }
 
     #[test]

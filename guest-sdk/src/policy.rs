@@ -159,6 +159,12 @@ macro_rules! case {
                 self.context.now
             }
 
+            /// Since when what is live is live, as far as the host has seen, Unix milliseconds. None if it was live already when the host
+            /// looked first, or nobody knows: what a metric tells of the time before it is another version's.
+            pub fn live_since(&self) -> Option<Instant> {
+                self.context.live_since
+            }
+
             /// What the policy remembered last, or the default: nothing was remembered, another version of the
             /// policy wrote it, or it does not decode.
             pub fn memo<M: DeserializeOwned + Default>(&self) -> M {

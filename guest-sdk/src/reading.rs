@@ -3,8 +3,9 @@
 use crate::contract::facts::{Point, Request, Series};
 use crate::contract::types::Instant;
 use crate::facts::{Fact, Facts, Handle, Step, Wanted};
-use crate::metric::{Absent, Grid, Metric};
-use crate::{kind, stats};
+use crate::metric::{Absent, Grid, Metric, ReadAs};
+use crate::settings::Side;
+use crate::{Duration, kind, reach, stats};
 
 /// A metric, or its quotient by another: errors by requests.
 #[derive(Clone, Copy, Debug)]
@@ -16,10 +17,35 @@ pub struct Reading<'s> {
 }
 
 impl<'s> Reading<'s> {
-    /// Asks for its values on the grid, from what was sampled at `since` (Unix milliseconds) or later.
+    /// Asks for its values on the grid, as far as they tell only of the time since `since` (Unix milliseconds): a counter's points from then on, and
+    /// of an expression those values whose ranges do not reach back before it.
     pub fn on<'f>(self, facts: &'f Facts, grid: Grid, since: Instant) -> OnGrid<'f, 's> {
         let handles = (self.metric.request(facts, &grid), self.per.map(|per| per.request(facts, &grid)));
         OnGrid { reading: self, grid, since, handles }
+    }
+
+    /// How far before its instant a value tells of.
+    pub fn reach(self) -> Duration {
+        self.per.map_or(Duration::ZERO, Metric::reach).max(self.metric.reach())
+    }
+
+    /// The same over so short a time that each value tells of `to` at most, for a limit on this side. None where that would be another measure:
+    /// a recorded rule, a subquery or `offset`, and a number of events that must not be too small.
+    pub fn shortened(self, to: Duration, side: Side) -> Option<(Metric, Option<Metric>)> {
+        let shorter = |metric: &Metric| match metric.read_as {
+            ReadAs::Counter => Some(metric.clone()),
+            ReadAs::Gauge if metric.window.is_some_and(|window| window > to) => None,
+            ReadAs::Gauge => {
+                let too_small = side == Side::Under && self.per.is_none() && reach::counts(&metric.query);
+                let query = reach::shortened(&metric.query, to).filter(|_| !too_small)?;
+                Some(Metric { query, ..metric.clone() })
+            }
+        };
+        let per = match self.per {
+            Some(per) => Some(shorter(per)?),
+            None => None,
+        };
+        Some((shorter(self.metric)?, per))
     }
 
     /// Refuses what cannot be read.
@@ -73,7 +99,7 @@ impl<'f> Wanted<'f> for OnGrid<'f, '_> {
 }
 
 impl Metric {
-    /// The metric's values on the grid, at least one, from what was sampled at `since` (Unix milliseconds) or later.
+    /// The metric's values on the grid, at least one, as far as they tell only of the time since `since` (Unix milliseconds).
     ///
     /// # Errors
     /// A sentence that says what is missing.
@@ -90,6 +116,7 @@ impl Metric {
         };
         let from = since.max(grid.end.saturating_sub((grid.length + grid.sampling.lookback).as_millis()));
         self.of_one_process(series, from, grid.end)?;
+        let since = if since == Instant::MIN { since } else { since + self.reach() };
         let known = self.read_since(series, grid, since);
         let values = match self.absent {
             Absent::Unknown => known,
@@ -133,7 +160,7 @@ mod tests {
     const NOW: Instant = 600_000;
 
     fn metric(query: &str, read_as: ReadAs, absent: Absent) -> Metric {
-        Metric { query: query.into(), source: None, read_as, absent }
+        Metric { query: query.into(), source: None, read_as, absent, window: None }
     }
 
     fn grid() -> Grid {
@@ -192,6 +219,42 @@ mod tests {
         assert_eq!(read(Reading { metric: &counter, per: None }, since, &answers), Ok(vec![1.0]));
         let said = read(Reading { metric: &gauge, per: None }, NOW + 1, &answers);
         assert_eq!(said, Err("`q`: no value in the window".into()));
+    }
+
+    #[test]
+    fn what_a_value_tells_of_the_time_before_since_does_not_count() {
+        // One value a minute; the last two tell only of the last minute or two.
+        let answers = |query| -> [(&'static str, Result<&'static [f64], UnavailableReason>); 1] {
+            [(query, Ok(&[1.0, 60.0, 120.0]))]
+        };
+        let read_one =
+            |metric: &Metric, query| read(Reading { metric, per: None }, NOW - 120_000, &answers(query));
+        for (query, window, expected) in [
+            ("q", None, Ok(vec![1.0, 60.0, 120.0])),
+            ("rate(q[1m])", None, Ok(vec![60.0, 120.0])),
+            ("q offset 2m", None, Ok(vec![120.0])),
+            ("rate(q[30m])", None, Err("`rate(q[30m])`: no value in the window".to_owned())),
+            ("job:q:rate1m", None, Ok(vec![60.0, 120.0])),
+            ("job:q:ratio", Some(minutes(2)), Ok(vec![120.0])),
+            ("job:q:ratio", None, Err("`job:q:ratio`: no value in the window".to_owned())),
+        ] {
+            let gauge = Metric { window, ..metric(query, ReadAs::Gauge, Absent::Unknown) };
+            assert_eq!(read_one(&gauge, query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_reading_is_shortened_as_a_whole_or_not_at_all() {
+        let gauge = |query| metric(query, ReadAs::Gauge, Absent::Unknown);
+        let (bad, all, rule) = (gauge("increase(a[30m])"), gauge("increase(b[30m])"), gauge("job:b:rate30m"));
+        let shorter = |per, side| Reading { metric: &bad, per }.shortened(minutes(3), side);
+        let queries =
+            |per| shorter(per, Side::Over).map(|(metric, per)| (metric.query, per.map(|per| per.query)));
+        assert_eq!(queries(Some(&all)), Some(("increase(a[3m])".into(), Some("increase(b[3m])".into()))));
+        assert_eq!(queries(Some(&rule)), None);
+        assert_eq!(queries(None), Some(("increase(a[3m])".into(), None)));
+        assert!(shorter(None, Side::Under).is_none(), "over a shorter time there are fewer");
+        assert!(shorter(Some(&all), Side::Under).is_some());
     }
 
     #[test]

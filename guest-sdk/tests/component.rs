@@ -68,8 +68,15 @@ fn input(settings: &str, memo: Option<Memo>) -> trigger::Input {
         model: "fraud".into(),
         labels: Vec::new(),
     };
-    let context =
-        Context { service, incident: None, now: 1_000, settings: settings.into(), drill: false, memo };
+    let context = Context {
+        service,
+        incident: None,
+        now: 1_000,
+        settings: settings.into(),
+        drill: false,
+        live_since: None,
+        memo,
+    };
     trigger::Input { context, signals: Vec::new(), facts: Vec::new() }
 }
 

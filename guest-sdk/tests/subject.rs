@@ -49,7 +49,15 @@ fn case(subject: Subject) -> VerificationCase {
         labels: Vec::new(),
     };
     VerificationCase {
-        context: Context { service, incident: None, now: 9, settings: "{}".into(), drill: false, memo: None },
+        context: Context {
+            service,
+            incident: None,
+            now: 9,
+            settings: "{}".into(),
+            drill: false,
+            live_since: None,
+            memo: None,
+        },
         subject,
         signals: Vec::new(),
         before: Vec::new(),

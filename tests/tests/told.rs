@@ -53,6 +53,7 @@ async fn a_decision_that_was_given_up_is_not_reproducible() {
         now: lab.clock.now(),
         settings: "{}".into(),
         drill: false,
+        live_since: None,
         memo: None,
     };
     let question = Question::Trigger(TriggerInput { context, signals: Vec::new(), facts: Vec::new() });

@@ -96,6 +96,10 @@ async fn after_an_automatic_shift_comes_a_cool_down() {
     assert_eq!(host.state(&service).incidents, 2);
     let scripted = PolicyName::new("scripted").unwrap();
     host.ask(ada(), &service, Ask::LiftLatch(scripted)).await.expect("lifted");
+    // What is live was brought by a rollback: whether it does harm itself, or the harm of before is seen again, people tell apart.
+    host.until("waiting for people", &service, |state| waits_for(state, "was brought by the rollback")).await;
+    assert_eq!(lab.world.of(&service).live, "1.1");
+    host.approve(bob(), &service).await.expect("voted");
     host.until("rolled back", &service, |state| {
         check::outcome(state) == Some(Outcome::RolledBack) && state.incidents == 3
     })

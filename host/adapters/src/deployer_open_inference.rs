@@ -85,6 +85,7 @@ pub struct OpenInferenceDeployer {
     folder: ModelFolder,
     templates: Templates,
     preflight: Option<Preflight>,
+    beside_obstacle: Option<String>,
     probe_input: Option<Value>,
     answers: u32,
     /// One shift at a time in this process; between processes the journal sees to it.
@@ -130,10 +131,11 @@ impl OpenInferenceDeployer {
             token,
             deadline: Millis(config.deadline_ms),
         };
+        let mut beside_obstacle = None;
         let preflight = match &config.preflight_model {
             Some(model) => {
                 // For the checks that depend on the name.
-                Templates::new(&config.write, model)?;
+                beside_obstacle = Templates::new(&config.write, model)?.names_another(model);
                 Some(Preflight::new(model, &server, &config.model_directory)?)
             }
             None => None,
@@ -144,6 +146,7 @@ impl OpenInferenceDeployer {
             folder: ModelFolder::new(&config.model_directory)?,
             templates,
             preflight,
+            beside_obstacle,
             probe_input,
             answers: config.answers,
             shifting: Mutex::new(()),
@@ -279,6 +282,14 @@ impl Deployer for OpenInferenceDeployer {
             true => Probe::Underway(format!("the server is loading; live is {state}")),
             false => Probe::NotApplied,
         })
+    }
+
+    async fn obstacle(&self) -> Option<String> {
+        self.folder.obstacle().await
+    }
+
+    fn beside_obstacle(&self) -> Option<String> {
+        self.beside_obstacle.clone()
     }
 
     fn beside_class(&self) -> Option<EffectClass> {

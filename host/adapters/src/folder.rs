@@ -168,12 +168,17 @@ pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
         io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
             (ErrorKind::Local, "links may not lead out of the folder: put a copy in its place")
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            (ErrorKind::Denied, "give this host the right to do it")
+        io::ErrorKind::PermissionDenied => (ErrorKind::Denied, "give this host the right to do it"),
+        io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::Place, "mount it so that this host may write there"),
+        io::ErrorKind::ResourceBusy => {
+            (ErrorKind::Place, "a mount point cannot be replaced: mount the folder around it instead")
+        }
+        io::ErrorKind::CrossesDevices => {
+            (ErrorKind::Place, "it lies on another file system than the folder around it: keep both on one")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             let text = format!("{doing}: {error}; free space on the disk");
-            return PortError::not_applied(ErrorKind::Local, text).retry(Retry::Later);
+            return PortError::not_applied(ErrorKind::Place, text).retry(Retry::Later);
         }
         _ => (ErrorKind::Local, "check the file and the disk"),
     };

@@ -1,7 +1,7 @@
 //! Golden data sets in files of JSON lines: `{"id": "golden-001", "slices": ["country=de"], "inputs": […], "expected": "decline"}`.
 //!
 //! `inputs` are those of the Open Inference Protocol. `expected` is the true answer: a text is a class, a list of texts are classes, a number is a value,
-//! anything else is a JSON document.
+//! anything else is a JSON document. It is compared by value with what is answered ([`ripcord_core::fact::answer`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::file_work::FileWork;
 use crate::folder;
+use crate::text_encoding::other_encoding;
 
 const ROWS_MAX: usize = 1_000_000;
 
@@ -61,6 +62,10 @@ impl JsonLinesGolden {
 
 fn read(path: &Path, bytes_max: u64) -> Result<Vec<GoldenRow>, PortError> {
     let bytes = folder::read_ambient(path, bytes_max)?;
+    if let Some(why) = other_encoding(&bytes) {
+        let text = format!("`{}` {why}", path.display());
+        return Err(PortError::not_applied(ErrorKind::Configuration, text));
+    }
     let mut rows = Vec::new();
     let mut ids = BTreeSet::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {

@@ -18,6 +18,7 @@ mod folder;
 mod http;
 mod open_inference;
 mod secret;
+mod text_encoding;
 mod text_time;
 
 pub mod alerts;

@@ -48,7 +48,7 @@ pub(crate) struct Output {
     pub(crate) data: Value,
 }
 
-/// A line of the repository's index.
+/// A line of the repository's index. A model that lies in the repository and was never loaded may have its name alone.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Indexed {
     pub(crate) name: String,
@@ -58,12 +58,19 @@ pub(crate) struct Indexed {
     pub(crate) state: Option<String>,
 }
 
+/// What the server's control plane says of the model.
+pub(crate) enum Index {
+    /// The lines of the repository's index about it.
+    Lines(Vec<Indexed>),
+    /// There is no index; the model's metadata is there and names these versions.
+    Metadata(Vec<String>),
+}
+
+/// Servers that are built on typed records write what they do not have as `null`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
-    #[serde(default)]
-    versions: Vec<String>,
-    #[serde(default)]
-    inputs: Vec<TensorSpec>,
+    versions: Option<Vec<String>>,
+    inputs: Option<Vec<TensorSpec>>,
 }
 
 impl ModelServer {
@@ -85,36 +92,47 @@ impl ModelServer {
 
     /// Versions of the model, with their states, as the server's control plane has them. A server without an index is asked for the
     /// model's metadata.
-    pub(crate) async fn indexed(&self) -> Result<Vec<Indexed>, PortError> {
+    pub(crate) async fn indexed(&self) -> Result<Index, PortError> {
         let url = self.under(&["v2", "repository", "index"]);
         let answer = self.call(Method::POST, &url).json(&json!({})).exchange().await?;
-        if matches!(
-            answer.status,
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
-        ) {
-            return self.versions_of_metadata().await;
+        if is_missing(answer.status) {
+            return Ok(Index::Metadata(self.metadata().await?.versions.unwrap_or_default()));
         }
         let mut lines: Vec<Indexed> = answer.successful()?.json()?;
+        let is_alike = |line: &&Indexed| line.name.trim().to_lowercase() == self.model.trim().to_lowercase();
+        if !lines.iter().any(|line| line.name == self.model)
+            && let Some(alike) = lines.iter().find(is_alike)
+        {
+            return Err(PortError::not_applied(
+                ErrorKind::Configuration,
+                format!(
+                    "{} has the model `{}`, and `model` is `{}`: write it just as the server does",
+                    self.address(),
+                    alike.name.escape_debug(),
+                    self.model.escape_debug()
+                ),
+            ));
+        }
         lines.retain(|line| line.name == self.model);
-        Ok(lines)
+        Ok(Index::Lines(lines))
     }
 
     /// Whether the server is in the middle of loading the model. Some say `LOADING`; MLServer says `UNKNOWN` of a model that it has begun to load and
     /// that is not ready.
     pub(crate) async fn is_loading(&self) -> Result<bool, PortError> {
-        let lines = self.indexed().await?;
+        let Index::Lines(lines) = self.indexed().await? else { return Ok(false) };
         Ok(lines.iter().any(|line| matches!(line.state.as_deref(), Some("LOADING" | "UNKNOWN"))))
-    }
-
-    async fn versions_of_metadata(&self) -> Result<Vec<Indexed>, PortError> {
-        let metadata = self.metadata().await?;
-        let line = |version| Indexed { name: self.model.clone(), version: Some(version), state: None };
-        Ok(metadata.versions.into_iter().map(line).collect())
     }
 
     /// The inputs that the server says the model takes; none where it does not say.
     pub(crate) async fn inputs(&self) -> Result<Vec<TensorSpec>, PortError> {
-        Ok(self.metadata().await?.inputs)
+        let url = self.under(&["v2", "models", &self.model]);
+        let answer = self.call(Method::GET, &url).exchange().await?;
+        if is_missing(answer.status) {
+            return Ok(Vec::new());
+        }
+        let metadata: Metadata = answer.successful()?.json()?;
+        Ok(metadata.inputs.unwrap_or_default())
     }
 
     async fn metadata(&self) -> Result<Metadata, PortError> {
@@ -152,8 +170,10 @@ impl ModelServer {
     pub(crate) async fn has(&self) -> Result<bool, PortError> {
         let url = self.under(&["v2", "models", &self.model, "ready"]);
         let answer = self.call(Method::GET, &url).exchange().await?;
+        if says_it_has_none(&answer) {
+            return Ok(false);
+        }
         match answer.status {
-            StatusCode::NOT_FOUND => Ok(false),
             // So a server says that it has begun to load the model.
             StatusCode::BAD_REQUEST => Ok(true),
             _ => answer.successful().map(|_| true),
@@ -178,6 +198,17 @@ impl ModelServer {
     fn call(&self, method: Method, url: &Url) -> http::Call {
         self.http.call_anew(method, url).of(SYSTEM).deadline(self.deadline).bearer(self.token.as_ref())
     }
+}
+
+/// Whether the server does not have this part of the protocol.
+fn is_missing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Whether the server answers that it has no such model. Triton says so with 400.
+pub(crate) fn says_it_has_none(answer: &Answer) -> bool {
+    let says = || String::from_utf8_lossy(&answer.body).to_lowercase().contains("unknown model");
+    answer.status == StatusCode::NOT_FOUND || answer.status == StatusCode::BAD_REQUEST && says()
 }
 
 /// One inference request.
@@ -271,6 +302,8 @@ fn tensor(output: &Output) -> Result<Tensor, String> {
     let number = |value: &Value| {
         match value {
         Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),
+        // JSON has no other word for what is not a number.
+        Value::Null if output.datatype.contains("FP") || output.datatype.contains("BF") => Ok(f64::NAN),
         value => value.as_f64().ok_or_else(|| {
             format!(
                 "the output `{}` of {} holds `{value}`, which is no number: name one output of text or of numbers",
@@ -331,6 +364,8 @@ mod tests {
         assert_eq!(payload(&both, Some("decision")), Ok(classes.clone()));
         assert_eq!(payload(&both, Some("score")), Ok(tensors));
         assert_eq!(payload(&both[..1], None), Ok(classes));
+        let unknown = [output("s", "FP32", &[2], json!([null, 1.0]))];
+        assert!(matches!(payload(&unknown, None), Ok(Payload::Tensors(t)) if t[0].data[0].is_nan()));
         let flags = [output("flag", "BOOL", &[2], json!([true, false]))];
         assert!(matches!(payload(&flags, None), Ok(Payload::Tensors(t)) if t[0].data == [1.0, 0.0]));
     }
@@ -372,7 +407,7 @@ mod tests {
         check(&[output("d", "BYTES", &[1], json!([1]))], None, "no text");
         check(&[output("s", "FP64", &[3], json!([1, 2]))], None, "do not fill");
         check(&[output("s", "FP64", &[u64::MAX, 3], json!([1, 2]))], None, "do not fill");
-        check(&[output("s", "FP64", &[1], json!([null]))], None, "no number");
+        check(&[output("s", "INT64", &[1], json!([null]))], None, "no number");
         check(&[output("s", "FP64", &[1], json!(7))], None, "no list");
     }
 }

@@ -5,13 +5,29 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{InProduction, Observed, ProductionPart};
-use crate::name::VersionName;
+use crate::fact::Live;
+use crate::live::{LiveState, Share};
+use crate::name::{IncidentId, VersionName};
+use crate::time::UnixMillis;
+
+/// The versions that have a share of the traffic, sorted.
+fn served(shares: &[Share]) -> Vec<VersionName> {
+    let served = shares.iter().filter(|share| share.weight.get() > 0.0);
+    let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
+    versions.sort();
+    versions.dedup();
+    versions
+}
 
 /// What was seen of production last. What could not be read leaves what was seen before.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Production {
     /// Versions with a share of the traffic, sorted; none if live was never read.
     pub live: Option<Vec<VersionName>>,
+    /// Since when, as far as was seen: the first look shows what is live and not since when.
+    pub since: Option<UnixMillis>,
+    /// The incident whose rollback brought it, if one did.
+    pub brought_by: Option<IncidentId>,
     /// What was live when it was last asked whether someone else put it there: not during an incident.
     pub judged: Option<Vec<VersionName>>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
@@ -23,8 +39,8 @@ pub struct Production {
 impl Production {
     /// What is known after this look.
     #[must_use]
-    pub fn after(&self, live: &Observed, name: &InProduction) -> Self {
-        let mut after = self.after_live(live);
+    pub fn after(&self, live: &Observed, name: &InProduction, at: UnixMillis) -> Self {
+        let mut after = self.after_live(live, at);
         if !matches!(name, InProduction::Unknown(_)) {
             after.name = Some(name.clone());
             after.unread.remove(&ProductionPart::Name);
@@ -34,20 +50,31 @@ impl Production {
 
     /// What is known after live was read, and the registry was not.
     #[must_use]
-    pub fn after_live(&self, live: &Observed) -> Self {
+    pub fn after_live(&self, live: &Observed, at: UnixMillis) -> Self {
         let mut after = self.clone();
         match live {
             Observed::Serving(shares) => {
-                let served = shares.iter().filter(|share| share.weight.get() > 0.0);
-                let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
-                versions.sort();
-                versions.dedup();
+                let versions = served(shares);
+                if self.live.as_ref() != Some(&versions) {
+                    after.since = self.live.is_some().then_some(at);
+                    after.brought_by = None;
+                }
                 after.live = Some(versions);
                 after.unread.remove(&ProductionPart::Live);
             }
             Observed::Unknown(_) => {}
         }
         after
+    }
+
+    /// Since when what this look shows is live: what was not seen before is live since the look, as far as anyone knows.
+    pub fn since(&self, look: &Live) -> Option<UnixMillis> {
+        let LiveState::Serving(shares) = &look.state else { return None };
+        match &self.live {
+            None => None,
+            Some(seen) if *seen == served(shares) => self.since,
+            Some(_) => Some(look.observed_at),
+        }
     }
 
     /// The version that has all the traffic.

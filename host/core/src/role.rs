@@ -60,6 +60,9 @@ pub struct Context {
     pub settings: String,
     /// A practice run.
     pub drill: bool,
+    /// Since when what is live is live, where the host has seen it begin.
+    #[serde(default)]
+    pub live_since: Option<UnixMillis>,
     /// What the policy wrote last.
     pub memo: Option<Memo>,
 }

@@ -200,6 +200,16 @@ impl Deployer for Bounded<dyn Deployer> {
         self.line.read((self.name(), "a probe"), self.port.probe(order)).await
     }
 
+    async fn obstacle(&self) -> Option<String> {
+        let looked = async { Ok(self.port.obstacle().await) };
+        // Nobody is kept from planning by a look that does not end.
+        self.line.read((self.name(), "looking for obstacles"), looked).await.unwrap_or_default()
+    }
+
+    fn beside_obstacle(&self) -> Option<String> {
+        self.port.beside_obstacle()
+    }
+
     fn beside_class(&self) -> Option<EffectClass> {
         self.port.beside_class()
     }

@@ -40,6 +40,7 @@ pub(crate) async fn context(
         now,
         settings: placed.settings.clone(),
         drill: false,
+        live_since: ctx.service.production.since,
         memo,
     })
 }

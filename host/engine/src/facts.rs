@@ -97,7 +97,10 @@ impl Sources<'_> {
                 }
             }
             Request::Live => {
-                let live = ports.deployer.live().await;
+                let live = ports.deployer.live().await.map(|live| {
+                    let since = live.since.or_else(|| self.service.production.since(&live));
+                    Live { since, ..live }
+                });
                 (ports.deployer.name().to_owned(), live.map(Value::Live).map_err(unavailable))
             }
             Request::Lineage(version) => {
@@ -162,7 +165,7 @@ pub(crate) fn candidate(service: &Service, listed: RegistryVersion, now: UnixMil
         verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
         expires_at: service.expires_at(name),
         condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
-        restorable: listed.broken.is_none() && !changed,
+        restorable: listed.broken.is_none() && !changed && !service.is_unfetchable(name),
         version: ripcord_core::target::VersionTarget {
             version: name.clone(),
             digest: pinned.or(listed.version.digest),

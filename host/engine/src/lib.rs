@@ -43,6 +43,7 @@ mod obey;
 mod pace;
 mod past;
 mod perform;
+mod reaches_back;
 mod read_model;
 pub mod replay;
 mod retention;

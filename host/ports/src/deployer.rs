@@ -92,6 +92,18 @@ pub trait Deployer: Send + Sync {
     /// Tells what became of an interrupted shift with this order's key.
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError>;
 
+    /// What makes every shift impossible, whatever the target, where that can be seen beforehand: it is looked for by `ripcord check`, and before people
+    /// are asked to agree to a plan.
+    async fn obstacle(&self) -> Option<String> {
+        None
+    }
+
+    /// What keeps every candidate from being held beside what is live, although [`Self::beside_class`] says that one can be, where the configuration
+    /// shows it.
+    fn beside_obstacle(&self) -> Option<String> {
+        None
+    }
+
     /// Whether a candidate can be held beside what is live, and then how an interrupted [`Self::beside`] is settled. Where it cannot, a plan says *not
     /// preflighted*.
     fn beside_class(&self) -> Option<EffectClass> {

@@ -51,6 +51,8 @@ pub enum ErrorKind {
     Configuration,
     /// A local file or disk failed.
     Local,
+    /// The place where something is to be put does not allow it, whatever it is: a mount, a read-only file system, a full disk.
+    Place,
 }
 
 /// An error of an outside system. Its text names the system, what was asked and what the reader can do.

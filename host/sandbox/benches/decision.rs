@@ -64,6 +64,7 @@ fn question(policy: &Policy) -> Question {
             now: UnixMillis(NOW),
             settings: policy.check_settings(&settings).expect("settings"),
             drill: false,
+            live_since: None,
             memo: None,
         },
         signals: vec![StandingAlert::from(Signal {

@@ -1,6 +1,8 @@
 //! How fast the budget burns in each pair of windows.
 
+use ripcord_sdk::calendar;
 use ripcord_sdk::count::{Count, Share};
+use ripcord_sdk::metric::Metric;
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::{burn_rate, readable};
 
@@ -14,6 +16,8 @@ pub(crate) enum State {
     TooFew(String),
     /// Too fast in both windows.
     Both(String),
+    /// The same, but not over the time since what is live became so: that is the harm of before.
+    Before(String),
     /// Too fast in one window.
     One(String),
     /// In neither.
@@ -32,15 +36,63 @@ pub(crate) fn states<'s>(
     let asked: Vec<_> =
         settings.windows.iter().map(|windows| (count(windows.long), count(windows.short))).collect();
     let counted = facts.all(asked)?;
-    let states = settings.windows.iter().zip(counted).map(|(windows, (long, short))| {
+    let both = |windows: &Windows, (long, short)| {
         let burn = |window, (bad, total)| burn_in(settings, window, bad, total);
-        let state = match (burn(windows.long, long), burn(windows.short, short)) {
+        match (burn(windows.long, long), burn(windows.short, short)) {
             (Ok(long), Ok(short)) => settings.state(windows, long, short),
             (Err(state @ State::Missing(_)), _) | (_, Err(state)) | (Err(state), _) => state,
+        }
+    };
+    let states = settings.windows.iter().zip(counted).map(|(windows, counted)| {
+        let state = match both(windows, counted) {
+            State::Both(text) => match own_windows(case, settings, windows) {
+                OwnWindows::Whole => State::Both(text),
+                OwnWindows::None(live) => {
+                    State::Before(format!("{text}; but {live}: that is too short to tell"))
+                }
+                OwnWindows::Shorter(own, live) => {
+                    let counted = facts.all((count(own.long), count(own.short)))?;
+                    match both(&own, counted) {
+                        State::Both(_) => State::Both(text),
+                        State::Missing(own)
+                        | State::TooFew(own)
+                        | State::One(own)
+                        | State::Neither(own)
+                        | State::Before(own) => {
+                            State::Before(format!("{text}; but {live}, and since then {own}"))
+                        }
+                    }
+                }
+            },
+            state => state,
         };
-        (windows, state)
+        Ok((windows, state))
     });
-    Ok(states.collect())
+    states.collect()
+}
+
+/// The windows as far as they hold only the time since what is live became so.
+enum OwnWindows {
+    /// All of both.
+    Whole,
+    /// So much, and since when it is live in words.
+    Shorter(Windows, String),
+    /// Nothing.
+    None(String),
+}
+
+fn own_windows(case: &TriggerCase, settings: &Settings, windows: &Windows) -> OwnWindows {
+    let Some(since) = case.live_since() else { return OwnWindows::Whole };
+    let own = |window: Duration| {
+        let of = |metric: &Metric| metric.window_since(window, case.now(), since);
+        Some(of(&settings.bad)?.min(of(&settings.total)?))
+    };
+    let live = format!("what is live serves since {}", calendar::minute(since));
+    match own(windows.long).zip(own(windows.short)) {
+        Some((long, short)) if long == windows.long && short == windows.short => OwnWindows::Whole,
+        Some((long, short)) => OwnWindows::Shorter(Windows { long, short, ..windows.clone() }, live),
+        None => OwnWindows::None(live),
+    }
 }
 
 /// The burn rate in one window, or why there is none.

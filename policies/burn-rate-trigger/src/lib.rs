@@ -1,7 +1,8 @@
 //! Rolls back when the error budget of an objective burns too fast in a long and a short window, by the method of
 //! Google's "The Site Reliability Workbook", chapter 5.
 //!
-//! Missing data and too few events never trigger: the policy watches, and its notes say what is missing.
+//! Missing data and too few events never trigger: the policy watches, and its notes say what is missing. The budget must burn too fast over the time
+//! since what is live became so as well: what burned before is not held against it.
 
 mod burn;
 mod settings;
@@ -38,7 +39,7 @@ impl Trigger for BurnRateTrigger {
         let memo: Raised = case.memo();
         let ends = memo.raised || case.all_resolved();
         let (mut notes, mut proposals) = (Vec::new(), Vec::new());
-        let (mut unknown, mut burning, mut well) = (false, false, Vec::new());
+        let (mut unknown, mut burning, mut well, mut before) = (false, false, Vec::new(), Vec::new());
         for (windows, state) in burn::states(case, facts, settings)? {
             match state {
                 State::Both(text) if windows.then == Then::RollBack => proposals.push((windows, text)),
@@ -46,6 +47,7 @@ impl Trigger for BurnRateTrigger {
                     burning = true;
                     notes.push(Note::warning(text));
                 }
+                State::Before(text) => before.push(text),
                 State::One(text) => {
                     burning |= ends && windows.then == Then::RollBack;
                     notes.push(Note::info(text));
@@ -68,6 +70,13 @@ impl Trigger for BurnRateTrigger {
                 let proposal = Proposal::new(text).by(settings.strategy).with(windows.urgency);
                 Assessment::roll_back(proposal).remember(&Raised { raised: true })
             }
+            // Something else is live than what this was raised about.
+            None if !before.is_empty() && memo.raised && case.context.incident.is_some() => {
+                Assessment::stand_down(before.join("; "))
+            }
+            None if !before.is_empty() => Assessment::watch(case.now() + settings.recheck)
+                .notes(before.into_iter().map(Note::info))
+                .remember(&memo),
             None if unknown || burning => Assessment::watch(case.now() + settings.recheck).remember(&memo),
             None if ends => Assessment::stand_down(well.join("; ")),
             None => Assessment::ignore().notes(well.into_iter().map(Note::info)),

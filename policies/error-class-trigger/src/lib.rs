@@ -1,7 +1,8 @@
 //! Rolls back when one class of outcomes spikes: its share of all outcomes is beyond a limit, or beyond a multiple of
 //! its own earlier share.
 //!
-//! Missing data and too few outcomes never trigger: the policy watches, and its notes say what is missing.
+//! Missing data and too few outcomes never trigger: the policy watches, and its notes say what is missing. The share must be beyond its limits over the
+//! time since what is live became so as well: the outcomes of before are not held against it.
 
 mod settings;
 mod shares;
@@ -45,6 +46,11 @@ impl Trigger for ErrorClassTrigger {
                 let proposal = Proposal::new(text).by(settings.strategy).with(settings.urgency);
                 Assessment::roll_back(proposal).remember(&Raised { raised: true })
             }
+            // Something else is live than what this was raised about.
+            State::Before(text) if memo.raised && case.context.incident.is_some() => {
+                Assessment::stand_down(text)
+            }
+            State::Before(text) => Assessment::watch(recheck).note(Note::info(text)).remember(&memo),
             State::Well(text) if memo.raised || case.all_resolved() => Assessment::stand_down(text),
             State::Well(text) => Assessment::ignore().note(Note::info(text)),
         };

@@ -1,6 +1,8 @@
 //! The class's share of all outcomes, now and earlier, against its limits.
 
+use ripcord_sdk::calendar;
 use ripcord_sdk::count::{Count, Share};
+use ripcord_sdk::metric::Metric;
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::readable;
 
@@ -14,11 +16,36 @@ pub(crate) enum State {
     TooFew(String),
     /// Beyond the limits.
     Beyond(String),
+    /// The same, but not over the time since what is live became so: that is the harm of before.
+    Before(String),
     /// Within them.
     Well(String),
 }
 
 pub(crate) fn judge(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<State> {
+    let text = match judge_over(case, facts, settings)? {
+        State::Beyond(text) => text,
+        state => return Ok(state),
+    };
+    let Some(since) = case.live_since() else { return Ok(State::Beyond(text)) };
+    let live = format!("what is live serves since {}", calendar::minute(since));
+    let own = |metric: &Metric| metric.window_since(settings.window, case.now(), since);
+    let Some(own) = own(&settings.class).zip(own(&settings.all)).map(|(class, all)| class.min(all)) else {
+        return Ok(State::Before(format!("{text}; but {live}: that is too short to tell")));
+    };
+    if own == settings.window {
+        return Ok(State::Beyond(text));
+    }
+    let own = Settings { window: own, ..settings.clone() };
+    Ok(match judge_over(case, facts, &own)? {
+        State::Beyond(_) => State::Beyond(text),
+        State::Missing(own) | State::TooFew(own) | State::Well(own) | State::Before(own) => {
+            State::Before(format!("{text}; but {live}, and since then {own}"))
+        }
+    })
+}
+
+fn judge_over(case: &TriggerCase, facts: &Facts, settings: &Settings) -> Step<State> {
     let count =
         |window, end| (settings.class.count(facts, window, end), settings.all.count(facts, window, end));
     let earlier = |baseline: &Baseline| count(baseline.window, case.now() - baseline.earlier);

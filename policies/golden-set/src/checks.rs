@@ -9,6 +9,9 @@ use ripcord_sdk::stats::readable;
 
 use crate::settings::{Gap, Latency, Settings};
 
+/// The measure that says how many answers cannot be compared with what is expected.
+const INCOMPARABLE: &str = "incomparable";
+
 /// What came out of the checks.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -30,7 +33,7 @@ impl Report {
             Some(value) => {
                 self.find(value >= limit, measure, readable(value), format!("at least {}", readable(limit)))
             }
-            None => self.missing.push(format!("the golden run has no `{measure}`")),
+            None => self.missing.push(without(whole, measure)),
         }
     }
 
@@ -86,7 +89,7 @@ impl Report {
             }
             match measured(slice, &gap.measure) {
                 Some(value) => of_column.push((slice, value)),
-                None => self.missing.push(format!("the slice `{}` has no `{}`", slice.name, gap.measure)),
+                None => self.missing.push(without(slice, &gap.measure)),
             }
         }
         if columns.is_empty() {
@@ -147,6 +150,23 @@ impl Report {
 /// The slice of all rows.
 pub(crate) fn whole_of(trial: &Trial) -> Option<&Slice> {
     trial.slices.iter().find(|slice| slice.name.is_empty())
+}
+
+/// Why the slice has no such measure.
+fn without(slice: &Slice, measure: &str) -> String {
+    let what = if slice.name.is_empty() {
+        "the golden run".to_owned()
+    } else {
+        format!("the slice `{}`", slice.name)
+    };
+    match measured(slice, INCOMPARABLE) {
+        Some(number) => format!(
+            "{what} has no `{measure}`: {} of {} answers are of another kind than what is expected, so none can be called right or wrong; `ripcord check` says which",
+            readable(number),
+            slice.rows
+        ),
+        None => format!("{what} has no `{measure}`"),
+    }
 }
 
 fn measured(slice: &Slice, name: &str) -> Option<f64> {

@@ -5,7 +5,7 @@ use ripcord_sdk::contract::types::Instant;
 use ripcord_sdk::limit::Volume;
 use ripcord_sdk::metric::{Grid, Metric, ReadAs};
 use ripcord_sdk::prelude::*;
-use ripcord_sdk::reading::well_since;
+use ripcord_sdk::reading::{Reading, well_since};
 use ripcord_sdk::stats::{self, readable};
 
 use crate::settings::Settings;
@@ -14,6 +14,8 @@ use crate::settings::Settings;
 pub(crate) enum State {
     /// It cannot be judged, for this reason.
     Missing(String),
+    /// Every value still tells of the time before as well, until then.
+    Early(Instant, String),
     /// Beyond the limit.
     Beyond(Finding),
     /// On the well side, without interruption since then.
@@ -25,6 +27,8 @@ pub(crate) struct Evidence<'s> {
     settings: &'s Settings,
     now: Instant,
     live_since: Instant,
+    /// How far back the values tell.
+    reach: Duration,
     beginning: &'static str,
     values: Result<Vec<Point>, String>,
     /// How many events there were within the soak.
@@ -42,10 +46,16 @@ impl<'s> Evidence<'s> {
         let (now, live_since) = (case.now(), live_since.min(case.now()));
         let so_long = ripcord_sdk::millis(now - live_since);
         let sampling = settings.sampling;
+        // Half of the time since the shift for what a value tells of, so that there are values over the other half.
+        let range = ripcord_sdk::seconds(so_long.as_millis() / 2_000).max(sampling.lookback);
+        let shorter = settings.reading().shortened(range, settings.when);
+        let (metric, per) = shorter.unwrap_or_else(|| (settings.metric.clone(), settings.per.clone()));
+        let own = Reading { metric: &metric, per: per.as_ref() };
+        let reach = own.reach();
         let grid = Grid { end: now, length: so_long.min(settings.soak + sampling.lookback), sampling };
         let baseline = settings.limit.baseline(live_since, sampling);
         let (values, volume, baseline) = facts.all((
-            settings.reading().on(facts, grid, live_since),
+            own.on(facts, grid, live_since),
             settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
             baseline.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
         ))?;
@@ -56,18 +66,26 @@ impl<'s> Evidence<'s> {
             .zip(volume)
             .map(|(volume, fact)| count(volume, fact, from, now, case.beginning()));
         let beginning = case.beginning();
-        Ok(Self { settings, now, live_since, beginning, values, events, baseline })
+        Ok(Self { settings, now, live_since, reach, beginning, values, events, baseline })
     }
 
     pub(crate) fn judge(self) -> State {
-        let Self { settings, now, live_since, beginning, values, events, baseline } = self;
+        let Self { settings, now, live_since, reach, beginning, values, events, baseline } = self;
         let limit =
             baseline.transpose().and_then(|baseline| settings.limit.value(settings.title(), baseline));
+        let lookback = settings.sampling.lookback;
         let (values, (limit, origin)) = match (values, limit) {
             (Ok(values), Ok(limit)) => (values, limit),
+            (Err(_), Ok(_)) if !reach.is_zero() && now < live_since + reach + lookback => {
+                let until = live_since + reach + settings.sampling.step;
+                let text = format!(
+                    "{} tells of the last {reach}, and so of the time before {beginning}",
+                    settings.title()
+                );
+                return State::Early(until.max(now + settings.sampling.step), text);
+            }
             (Err(why), _) | (_, Err(why)) => return State::Missing(why),
         };
-        let lookback = settings.sampling.lookback;
         let Some(last) = values.last().filter(|last| last.at + lookback >= now) else {
             return State::Missing(format!("{} has no value in the last {lookback}", settings.title()));
         };
@@ -92,7 +110,7 @@ impl<'s> Evidence<'s> {
             _ => None,
         };
         // The first value after a shift comes with the second scrape; the service was not worse before it.
-        let from_the_start = since <= live_since + lookback;
+        let from_the_start = since <= live_since + reach + lookback;
         State::Well {
             since: if from_the_start { live_since } else { since },
             finding: finding(true),

@@ -1,6 +1,7 @@
 //! Verifies that the alert's own metric is well again, for long enough.
 //!
-//! Only what was sampled after the shift counts, or after a version that someone else put live was noticed. In a preflight, metrics tell
+//! Only what tells of the time after the shift counts, or after a version that someone else put live was noticed: ranges in the query are shortened to
+//! it, and what cannot be shortened is waited for. In a preflight, metrics tell
 //! of what is live and not of the candidate: there is nothing to object to. Missing data and too few events never verify: the service stays
 //! unverified, and the notes say what is missing.
 
@@ -40,6 +41,9 @@ impl Verification for HealthyMetrics {
         let answer = match Evidence::gather(case, live_since, facts, settings)?.judge() {
             State::Missing(why) => {
                 VerificationAnswer::inconclusive(recheck, Vec::new()).note(Note::warning(why))
+            }
+            State::Early(until, why) => {
+                VerificationAnswer::inconclusive(until, Vec::new()).note(Note::info(why))
             }
             State::Beyond(finding) => {
                 let fails_at = live_since + settings.fail_after();

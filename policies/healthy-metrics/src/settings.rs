@@ -24,8 +24,7 @@ pub struct Settings {
     /// How long the metric must be well without interruption, counted from the shift or from when it came back.
     #[serde(default = "ten_minutes")]
     pub soak: Duration,
-    /// How long after the shift a metric beyond its limit counts as unhealthy; `soak` if left out. An expression over the last
-    /// five minutes tells of the time before the shift for as long.
+    /// How long after the shift a metric beyond its limit counts as unhealthy; `soak` if left out.
     #[serde(default)]
     pub fail_after: Option<Duration>,
     /// How many events there must be within the soak before the metric means something.

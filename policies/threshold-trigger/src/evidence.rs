@@ -33,13 +33,12 @@ pub(crate) struct Evidence<'s> {
 }
 
 impl<'s> Evidence<'s> {
-    pub(crate) fn gather(now: Instant, facts: &Facts, settings: &'s Settings) -> Step<Self> {
-        // From here on `now` is the instant that is judged.
-        let now = now - settings.as_of.unwrap_or_default();
+    /// At `now`, the instant that is judged, by what tells only of the time since `since`.
+    pub(crate) fn gather(now: Instant, since: Instant, facts: &Facts, settings: &'s Settings) -> Step<Self> {
         let grid = Grid { end: now, length: settings.history(), sampling: settings.sampling };
         let earlier = settings.limit.baseline(now, settings.sampling);
         let (values, volume, baseline) = facts.all((
-            settings.reading().on(facts, grid, Instant::MIN),
+            settings.reading().on(facts, grid, since),
             settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
             earlier.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
         ))?;

@@ -1,15 +1,19 @@
 //! Rolls back when a metric is over or under a limit for long enough.
 //!
 //! The limit is absolute, or relative to the metric's own value at an earlier time. Missing data and too few events
-//! never trigger: the policy watches, and its notes say what is missing.
+//! never trigger: the policy watches, and its notes say what is missing. What a value tells of the time before what is live became so is not held
+//! against it.
 
 mod evidence;
+mod own;
 mod settings;
 mod subject;
 
 pub use settings::Settings;
 
 use evidence::{Evidence, State};
+use own::{Before, Whose};
+use ripcord_sdk::contract::types::Instant;
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::{Hysteresis, readable};
 use subject::Subject;
@@ -48,14 +52,30 @@ impl Trigger for ThresholdTrigger {
             Subject::Younger(text) if memo.raised => return Ok(Assessment::stand_down(text)),
             Subject::Younger(text) => return Ok(Assessment::ignore().note(Note::info(text))),
         };
-        let settings = subject.as_ref();
-        let assessment = match Evidence::gather(case.now(), facts, settings)?.judge() {
+        let (asked, settings) = (settings, subject.as_ref());
+        let now = case.now() - settings.as_of.unwrap_or_default();
+        let assessment = match Evidence::gather(now, Instant::MIN, facts, settings)?.judge() {
             State::Missing(why) => Assessment::watch(recheck).note(Note::warning(why)).remember(&memo),
             State::TooFew(why) => Assessment::watch(recheck).note(Note::info(why)).remember(&memo),
             // Time without values does not count: `held` ends at the last value, not now.
             State::Beyond { since, held, text } if held >= settings.for_at_least => {
-                let proposal = Proposal::new(text).by(settings.strategy).with(settings.urgency).since(since);
-                Assessment::roll_back(proposal).remember(&Raised { raised: true })
+                match own::judge(case, facts, asked, (since, &text))? {
+                    Whose::Live(since) => {
+                        let proposal =
+                            Proposal::new(text).by(settings.strategy).with(settings.urgency).since(since);
+                        Assessment::roll_back(proposal).remember(&Raised { raised: true })
+                    }
+                    // Something else is live than what this was raised about, or nothing fires any more.
+                    Whose::Before(Before { text, is_well, .. })
+                        if memo.raised && case.context.incident.is_some()
+                            || is_well && case.all_resolved() =>
+                    {
+                        Assessment::stand_down(text)
+                    }
+                    Whose::Before(Before { text, until, .. }) => {
+                        Assessment::watch(until).note(Note::info(text)).remember(&memo)
+                    }
+                }
             }
             State::Beyond { since, text, .. } => {
                 let now_enough = since + settings.as_of.unwrap_or_default() + settings.for_at_least;

@@ -70,7 +70,7 @@ impl Settings {
         std::iter::once(&mut self.metric).chain(&mut self.per).chain(volume).map(|metric| &mut metric.query)
     }
 
-    fn names_live(&self) -> bool {
+    pub(crate) fn names_live(&self) -> bool {
         self.clone().queries().any(|query| query.contains(LIVE))
     }
 

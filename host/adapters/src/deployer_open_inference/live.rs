@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::StatusCode;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
@@ -12,10 +11,13 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::Value;
 
 use super::OpenInferenceDeployer;
-use crate::open_inference::{Ask, Connection, InferAnswer};
+use crate::open_inference::{Ask, Connection, Index, Indexed, InferAnswer, says_it_has_none};
 
 /// The trial that reading back belongs to.
 const READ_BACK: &str = "read-back";
+
+/// How an index says that a version is served.
+const READY: &str = "READY";
 
 /// Answers that are waited for at the same time.
 const AT_ONCE: usize = 8;
@@ -75,7 +77,7 @@ impl OpenInferenceDeployer {
         let id = format!("ripcord-read-back-{number}");
         let ask = Ask { id: &id, inputs: input, trial: READ_BACK, connection: Connection::Anew };
         let answer = self.server.infer(&ask).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if says_it_has_none(&answer) {
             return Ok(Seen::Nothing);
         }
         let answer = match answer.successful() {
@@ -97,53 +99,71 @@ impl OpenInferenceDeployer {
 
     /// A 404 can mean that the model is unloaded or that the address is wrong: only the index tells them apart.
     async fn nothing_served(&self) -> Result<LiveState, PortError> {
-        let served = |state: Option<&str>| state.is_none_or(|state| state == "READY");
-        let address = self.server.address();
+        let (address, model) = (self.server.address(), &self.server.model);
         let lines = match self.server.indexed().await {
-            Ok(lines) => lines,
+            Ok(Index::Lines(lines)) => lines,
+            Ok(Index::Metadata(_)) => {
+                return Ok(LiveState::Unknown(format!(
+                    "{address} tells of the model `{model}` and answers that it has none to a request"
+                )));
+            }
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::BadAnswer) => {
                 return Ok(LiveState::Unknown(format!(
-                    "{address} knows neither the model `{}` nor an index of models: check the address",
-                    self.server.model
+                    "{address} knows neither the model `{model}` nor an index of models: check the address"
                 )));
             }
             Err(error) => return Err(error),
         };
-        if lines.iter().any(|line| served(line.state.as_deref())) {
+        if lines.iter().any(|line| line.state.as_deref() == Some(READY)) {
             return Ok(LiveState::Unknown(format!(
-                "{address} lists `{}` as ready and answers 404 to a request",
-                self.server.model
+                "{address} lists `{model}` as ready and answers that it has none to a request"
             )));
         }
         Ok(LiveState::Serving(Vec::new()))
     }
 
     async fn read_from_control_plane(&self) -> Result<LiveState, PortError> {
+        let model = &self.server.model;
         if self.folder.is_unsettled().await? {
             // A server's index may read the folder and not what is loaded.
             return Ok(LiveState::Unknown(format!(
-                "an artefact was put in the folder of `{}`, and whether the server has loaded it only an answer tells: set `probe-input`",
-                self.server.model
+                "an artefact was put in the folder of `{model}`, and whether the server has loaded it only an answer tells: set `probe-input`"
             )));
         }
-        let lines = self.server.indexed().await?;
-        let ready: Vec<_> =
-            lines.iter().filter(|line| line.state.as_deref().is_none_or(|state| state == "READY")).collect();
-        let [line] = ready[..] else {
-            if ready.is_empty() && !lines.is_empty() {
-                return Ok(LiveState::Serving(Vec::new()));
+        let named = match self.server.indexed().await? {
+            Index::Metadata(versions) if versions.is_empty() => {
+                return Ok(LiveState::Unknown(format!(
+                    "the server has no index of models, and its metadata names no version of `{model}`: set `probe-input`, so that answers tell which is served"
+                )));
             }
+            Index::Metadata(versions) => versions,
+            Index::Lines(lines) => {
+                let ready = lines.iter().filter(|line| line.state.as_deref() == Some(READY));
+                let ready: Vec<String> = ready.map(|line| line.version.clone().unwrap_or_default()).collect();
+                let stateless = |line: &&Indexed| line.state.is_none() && line.version.is_some();
+                if ready.is_empty()
+                    && let Some(line) = lines.iter().find(stateless)
+                {
+                    return Ok(LiveState::Unknown(format!(
+                        "the control plane names the version `{}` of `{model}` and not whether it is ready: set `probe-input`",
+                        line.version.as_deref().unwrap_or_default()
+                    )));
+                }
+                if ready.is_empty() && !lines.is_empty() {
+                    return Ok(LiveState::Serving(Vec::new()));
+                }
+                ready
+            }
+        };
+        let [name] = named.as_slice() else {
             return Ok(LiveState::Unknown(format!(
-                "the control plane names {} versions of `{}`, not one: set `probe-input`, so that answers tell which is served",
-                ready.len(),
-                self.server.model
+                "the control plane names {} versions of `{model}`, not one: set `probe-input`, so that answers tell which is served",
+                named.len()
             )));
         };
-        let name = line.version.as_deref().unwrap_or_default();
-        let Ok(version) = VersionName::new(name) else {
+        let Ok(version) = VersionName::new(name.as_str()) else {
             return Ok(LiveState::Unknown(format!(
-                "the control plane names the version `{name}` of `{}`, which is none: set `probe-input`",
-                self.server.model
+                "the control plane names the version `{name}` of `{model}`, which is none: set `probe-input`"
             )));
         };
         Ok(LiveState::Serving(vec![Share {

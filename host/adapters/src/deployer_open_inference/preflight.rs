@@ -9,19 +9,16 @@ use ripcord_core::target::VersionTarget;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Beside;
 use ripcord_ports::{Applied, ErrorKind, PortError};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::folder_swap::{ModelFolder, Whose};
-use super::written::Content;
+use super::written::{Content, SETTINGS, Settings, is_settings};
 use crate::open_inference::{Ask, Connection, InferAnswer, ModelServer};
 use crate::{artefact, folder};
 
 /// The trial that looking at a new candidate belongs to.
 const PREFLIGHT: &str = "preflight";
 
-/// Where MLServer reads a model's name. It looks for these files in all folders, so a name in one of them counts wherever it lies.
-const SETTINGS: &str = "model-settings.json";
 const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 
 /// The place of candidates.
@@ -132,12 +129,6 @@ impl Preflight {
     }
 }
 
-#[derive(Deserialize)]
-struct Settings {
-    #[serde(default)]
-    name: String,
-}
-
 /// Whether nothing in the folder would have the server take it for another model than `model`, the live one above all.
 fn names_only(content: &Content, model: &str) -> Result<(), PortError> {
     let version = &content.version;
@@ -164,8 +155,4 @@ fn names_only(content: &Content, model: &str) -> Result<(), PortError> {
         }
     }
     Ok(())
-}
-
-fn is_settings(path: &str) -> bool {
-    path.rsplit('/').next() == Some(SETTINGS)
 }

@@ -74,6 +74,25 @@ impl Templates {
         Ok(Self(templates))
     }
 
+    /// Settings that would have the server take a candidate for another model than `model`, the live one above all: then no version can be tried beside
+    /// what is live.
+    pub(super) fn names_another(&self, model: &str) -> Option<String> {
+        self.0.iter().filter(|template| is_settings(&template.path)).find_map(|template| {
+            let text: String = template.parts.iter().map(|part| part.text("1", model)).collect();
+            let wrong = match serde_json::from_str::<Settings>(&text) {
+                Ok(Settings { name }) if name == model => return None,
+                // Without a name the folder's counts.
+                Ok(Settings { name }) if name.is_empty() && template.path == SETTINGS => return None,
+                Ok(Settings { name }) => format!("names the model `{name}`"),
+                Err(error) => format!("does not read ({error})"),
+            };
+            Some(format!(
+                "`write` of `{}` {wrong}, so that no candidate can be served as `{model}` beside what is live (`preflight-model`): write `{{model}}` as the name",
+                template.path
+            ))
+        })
+    }
+
     /// The artefact with these files beside its own.
     pub(super) fn fill(
         &self,
@@ -93,14 +112,9 @@ impl Templates {
                 ));
             }
         }
-        let text = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Version => version.to_string(),
-            Part::Model => model.to_owned(),
-        };
         let written = self.0.iter().map(|template| Written {
             path: template.path.clone(),
-            text: template.parts.iter().map(text).collect(),
+            text: template.parts.iter().map(|part| part.text(version.as_str(), model)).collect(),
         });
         Ok(Content { version: version.clone(), staged: staged.clone(), written: written.collect() })
     }
@@ -121,6 +135,30 @@ impl Content {
     pub(super) fn whole(&self) -> Digest {
         artefact_digest(&[self.staged.files.clone(), self.listed()].concat())
     }
+}
+
+impl Part {
+    fn text(&self, version: &str, model: &str) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Version => version.to_owned(),
+            Self::Model => model.to_owned(),
+        }
+    }
+}
+
+/// Where MLServer reads a model's name. It looks for these files in all folders, so a name in one of them counts wherever it lies.
+pub(super) const SETTINGS: &str = "model-settings.json";
+
+/// What of them counts here.
+#[derive(serde::Deserialize)]
+pub(super) struct Settings {
+    #[serde(default)]
+    pub(super) name: String,
+}
+
+pub(super) fn is_settings(path: &str) -> bool {
+    path.rsplit('/').next() == Some(SETTINGS)
 }
 
 /// Whether two paths cannot both be files.
@@ -229,6 +267,29 @@ mod tests {
         check(&[("a", ""), ("a/b", "")], "m", "one is the other's folder");
         check(&[("a", "{model}")], "a\"b", "is called `a\\\"b`");
         assert!(templates(&[("a", "{version}")], "a\"b").is_ok(), "the name is not written");
+    }
+
+    #[test]
+    fn settings_that_name_the_live_model_leave_no_place_for_a_candidate() {
+        let named =
+            |write: &[(&str, &str)]| templates(write, "fraud").unwrap().names_another("fraud-preflight");
+        for (path, settings) in [
+            ("model-settings.json", r#"{"name": "{model}"}"#),
+            ("model-settings.json", r#"{"parameters": {"version": "{version}"}}"#),
+            ("deep/model-settings.json", r#"{"name": "fraud-preflight"}"#),
+            ("other.json", r#"{"name": "fraud"}"#),
+        ] {
+            assert_eq!(named(&[(path, settings)]), None, "{path} {settings}");
+        }
+        for (path, settings) in [
+            ("model-settings.json", r#"{"name": "fraud", "parameters": {"version": "{version}"}}"#),
+            ("model-settings.json", r#"{"name": "{model}-live"}"#),
+            ("deep/model-settings.json", r#"{"implementation": "x"}"#),
+            ("model-settings.json", "not JSON"),
+        ] {
+            let why = named(&[(path, settings)]).unwrap();
+            assert!(why.contains("write `{model}` as the name"), "{why}");
+        }
     }
 
     #[test]

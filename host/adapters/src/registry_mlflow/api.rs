@@ -145,6 +145,7 @@ impl Api {
             _ => error,
         })?;
         let model: ModelAnswer = answer.json()?;
+        self.spelt_as_here(&model.registered_model.name)?;
         Ok(model.registered_model.aliases.into_iter().map(|alias| (alias.alias, alias.version)).collect())
     }
 
@@ -193,7 +194,23 @@ impl Api {
                 ),
             ));
         }
+        self.spelt_as_here(&read.model_version.name)?;
         Ok(read.model_version)
+    }
+
+    /// With some databases MLflow finds a model whatever the case of its name and the spaces after it, and its versions only by the exact name.
+    fn spelt_as_here(&self, name: &str) -> Result<(), PortError> {
+        if name.is_empty() || name == self.model {
+            return Ok(());
+        }
+        Err(PortError::not_applied(
+            ErrorKind::Configuration,
+            format!(
+                "mlflow has the model `{}`, and `model` is `{}`: write it just as mlflow does, or its versions are not found",
+                name.escape_debug(),
+                self.model.escape_debug()
+            ),
+        ))
     }
 
     async fn version_answer(&self, version: &VersionName) -> Result<Answer, PortError> {

@@ -33,6 +33,9 @@ pub(super) struct Found {
     /// None for a folder, and for stores that do not tell.
     pub(super) bytes: Option<u64>,
     is_folder: bool,
+    /// An empty file with the name of the folder that it lies in: most likely the mark by which consoles and sync tools show a folder in an object
+    /// store, which is no file and cannot be fetched.
+    may_be_mark: bool,
 }
 
 /// Where an artefact lies among those that the server hands out.
@@ -102,10 +105,23 @@ pub(super) async fn list(api: &Api, root: &Root, below: &str, what: &str) -> Res
     if listed.files.len() > artefact::FILES_MAX {
         return Err(too_many(what));
     }
-    listed.files.into_iter().map(|entry| found(entry, below, what)).collect()
+    let folder = below.rsplit('/').next().filter(|name| !name.is_empty());
+    let folder = folder.or(root.0.last().map(String::as_str)).unwrap_or_default();
+    // A mark without a name, or with that of a folder and a slash, is nothing that could be asked for.
+    let is_nameless = |entry: &Entry| {
+        !entry.is_dir && entry.file_size == Some(0) && (entry.path.is_empty() || entry.path.ends_with('/'))
+    };
+    let entries = listed.files.into_iter().filter(|entry| !is_nameless(entry));
+    let listed: Vec<Found> =
+        entries.map(|entry| found(entry, (below, folder), what)).collect::<Result<_, _>>()?;
+    // Some stores have an empty file beside each folder, with the same name.
+    let folders: BTreeSet<String> =
+        listed.iter().filter(|found| found.is_folder).map(|found| found.path.clone()).collect();
+    let is_twin = |found: &Found| !found.is_folder && found.bytes == Some(0) && folders.contains(&found.path);
+    Ok(listed.into_iter().filter(|found| !is_twin(found)).collect())
 }
 
-fn found(entry: Entry, below: &str, what: &str) -> Result<Found, PortError> {
+fn found(entry: Entry, (below, folder): (&str, &str), what: &str) -> Result<Found, PortError> {
     let path = if below.is_empty() { entry.path.clone() } else { format!("{below}/{}", entry.path) };
     let checked = if entry.path.contains('/') {
         Err(format!("`{}` is more than one name", entry.path.escape_debug()))
@@ -118,7 +134,9 @@ fn found(entry: Entry, below: &str, what: &str) -> Result<Found, PortError> {
             format!("mlflow lists a file of {what} that no artefact can hold, and nothing of it was written: {why}"),
         )
     })?;
-    Ok(Found { path, bytes: entry.file_size.filter(|_| !entry.is_dir), is_folder: entry.is_dir })
+    let may_be_mark = !entry.is_dir && entry.file_size == Some(0) && entry.path == folder;
+    let bytes = entry.file_size.filter(|_| !entry.is_dir);
+    Ok(Found { path, bytes, is_folder: entry.is_dir, may_be_mark })
 }
 
 fn too_many(what: &str) -> PortError {
@@ -152,7 +170,7 @@ pub(super) async fn list_all(api: &Api, root: &Root, what: &str) -> Result<Vec<F
             if found.is_folder { folders.push(found.path) } else { files.push(found) }
         }
     }
-    if files.is_empty() {
+    if files.iter().all(|file| file.may_be_mark) {
         return Err(PortError::not_applied(
             ErrorKind::NotFound,
             format!(
@@ -177,11 +195,26 @@ pub(super) async fn fetch(
     if announced.is_none_or(|announced| announced > bytes_max) {
         return Err(too_large(bytes_max, what));
     }
-    let mut fetched: Vec<ArtefactFile> = stream::iter(files)
-        .map(|file| async move { api.patiently(|| fetch_one(api, root, &file, into, bytes_max, what)).await })
+    let fetched: Vec<Option<ArtefactFile>> = stream::iter(files)
+        .map(|file| async move {
+            if !file.may_be_mark {
+                let fetching = api.patiently(|| fetch_one(api, root, &file, into, bytes_max, what));
+                return fetching.await.map(Some);
+            }
+            // Asked for once: a mark is answered with "not there", by some releases with an error of their own.
+            match fetch_one(api, root, &file, into, bytes_max, what).await {
+                Ok(fetched) => Ok(Some(fetched)),
+                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Failed | ErrorKind::BadAnswer) => {
+                    tracing::warn!(file = %file.path, artefact = %what, %error, "an empty entry with its folder's own name cannot be fetched, as the mark of a folder in an object store: it is passed over, and can be removed there");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
+    let mut fetched: Vec<ArtefactFile> = fetched.into_iter().flatten().collect();
     // Stores that do not announce sizes are judged by what came.
     if fetched.iter().map(|file| file.bytes).fold(0, u64::saturating_add) > bytes_max {
         return Err(too_large(bytes_max, what));

@@ -12,6 +12,8 @@ pub(super) struct ModelAnswer {
 #[derive(Debug, Deserialize)]
 pub(super) struct Model {
     #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
     pub(super) aliases: Vec<Alias>,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct VersionAnswer {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Version {
+    #[serde(default)]
+    pub(super) name: String,
     #[serde(deserialize_with = "text")]
     pub(super) version: String,
     /// Unix milliseconds.

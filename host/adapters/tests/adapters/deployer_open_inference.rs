@@ -2,6 +2,7 @@
 
 mod beside;
 mod rig;
+mod spoken;
 mod written;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use ripcord_core::fact::Payload;
 use ripcord_ports::requests::GoldenRow;
 use ripcord_ports::{ErrorKind, GoldenData, PortError};
 
-async fn rows(content: &str) -> Result<Vec<GoldenRow>, PortError> {
+async fn rows(content: impl AsRef<[u8]>) -> Result<Vec<GoldenRow>, PortError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("golden.jsonl");
     std::fs::write(&path, content).unwrap();
@@ -66,4 +66,24 @@ async fn an_unknown_data_set_is_not_found() {
     let error = golden.rows("b").await.unwrap_err();
     assert!(error.kind == ErrorKind::NotFound && error.to_string().contains("there are `a`"), "{error}");
     assert!(golden.rows("a").await.unwrap_err().to_string().contains("/no/such"));
+}
+
+#[tokio::test]
+async fn what_is_not_utf_8_is_told_by_name() {
+    let line = "{\"id\":\"1\",\"inputs\":[],\"expected\":\"a\"}\r\n";
+    assert_eq!(rows(line).await.unwrap().len(), 1, "a carriage return before the line feed is well");
+    let utf16: Vec<u8> = line.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, expected) in [
+        ([&[0xef, 0xbb, 0xbf], line.as_bytes()].concat(), "byte order mark"),
+        ([&[0xff, 0xfe], utf16.as_slice()].concat(), "UTF-16"),
+        (utf16, "UTF-16"),
+        (line.replace("\r\n", "\r").repeat(2).into_bytes(), "carriage return"),
+    ] {
+        let error = rows(content).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration);
+        assert!(
+            error.to_string().contains(expected) && error.to_string().contains("golden.jsonl"),
+            "{error}"
+        );
+    }
 }

@@ -31,6 +31,20 @@ pub struct StageFailed {
     pub reason: BlobRef,
     /// Whether trying again makes sense.
     pub nature: FaultNature,
+    /// Whether another target would meet the same.
+    #[serde(default)]
+    pub lies_in: FaultPlace,
+}
+
+/// What a failure has to do with the target that it met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultPlace {
+    /// Another target may do.
+    #[default]
+    Target,
+    /// Nothing: whatever is put there meets the same.
+    Place,
 }
 
 /// Live, immediately before the shift.
@@ -76,6 +90,9 @@ pub enum ShiftOutcome {
         reason: BlobRef,
         /// Whether trying again makes sense.
         nature: FaultNature,
+        /// Whether another target would meet the same.
+        #[serde(default)]
+        lies_in: FaultPlace,
     },
     /// It may have happened; why that is not known.
     Unknown(BlobRef),

@@ -23,8 +23,8 @@ use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
 
 pub use acting::{
-    GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome, ShiftProbed,
-    ShiftReturned, StageFailed, Staged,
+    FaultPlace, GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome,
+    ShiftProbed, ShiftReturned, StageFailed, Staged,
 };
 pub use afterwards::{Announced, HoldMarked};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};

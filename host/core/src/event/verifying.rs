@@ -79,4 +79,7 @@ pub struct VerificationsAsked {
     /// For people: why an incident opens; given where what someone else put live is found unhealthy.
     #[serde(default)]
     pub cause: Option<BlobRef>,
+    /// Given where all that say *unhealthy* asked only for values that tell of the time before the version was live as well: when they no longer do.
+    #[serde(default)]
+    pub own_from: Option<UnixMillis>,
 }

@@ -1,5 +1,6 @@
 //! What a policy may ask for, and what the host answers. Mirrors the newest contract; older ones are converted at the sandbox.
 
+pub mod answer;
 mod history;
 mod metric;
 mod request;

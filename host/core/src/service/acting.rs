@@ -7,8 +7,8 @@ use super::{
 use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{
-    FaultNature, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan, ShiftOutcome,
-    ShiftProbed, ShiftReturned, StageFailed, Staged,
+    FaultNature, FaultPlace, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan,
+    ShiftOutcome, ShiftProbed, ShiftReturned, StageFailed, Staged,
 };
 use crate::fact::Outcome;
 use crate::signal::Severity;
@@ -83,6 +83,8 @@ impl Service {
         };
         if failed.nature == FaultNature::Environmental && at < waiting.since + limit {
             acting.step = StepState::Staging(waiting.later(at));
+        } else if failed.lies_in == FaultPlace::Place {
+            self.place_fails("its artefact could not be put on this machine");
         } else {
             self.next_rung("its artefact could not be fetched whole");
         }
@@ -225,8 +227,21 @@ impl Service {
         {
             return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
         }
-        left.filter(|left| at < *left + breaker.no_return)
-            .map(|left| format!("the breaker: that version was left only {} ago", at.since(left)))
+        if let Some(left) = left.filter(|left| at < *left + breaker.no_return) {
+            return Some(format!("the breaker: that version was left only {} ago", at.since(left)));
+        }
+        // Whether what was put back does harm by itself, or the harm of before is seen again, people tell apart.
+        if acting.begun == 0
+            && let (Some(by), Some(since)) = (&self.production.brought_by, self.production.since)
+            && at < since + breaker.no_return
+            && self.incident.as_ref().is_some_and(|incident| incident.id != *by)
+        {
+            return Some(format!(
+                "the breaker: what is live was brought by the rollback of `{by}` only {} ago, so the harm may be that of before",
+                at.since(since)
+            ));
+        }
+        None
     }
 
     pub(super) fn shift_began(&mut self, began: &ShiftBegan) -> Result<(), Illegal> {
@@ -283,8 +298,8 @@ impl Service {
         let shifting = self.in_flight(returned.plan, returned.rung, returned.attempt)?;
         match &returned.outcome {
             ShiftOutcome::Done | ShiftOutcome::Underway => self.shift_applied(returned.rung),
-            ShiftOutcome::NotApplied { nature, .. } => {
-                self.shift_not_applied(returned.rung, shifting, *nature)
+            ShiftOutcome::NotApplied { nature, lies_in, .. } => {
+                self.shift_not_applied(returned.rung, shifting, *nature, *lies_in)
             }
             ShiftOutcome::Unknown(_) => self.shift_unknown(returned.rung, shifting),
         }
@@ -295,7 +310,7 @@ impl Service {
         match &probed.word {
             ProbeWord::Applied | ProbeWord::Underway => self.shift_applied(probed.rung),
             ProbeWord::NotApplied => {
-                self.shift_not_applied(probed.rung, shifting, FaultNature::Environmental)
+                self.shift_not_applied(probed.rung, shifting, FaultNature::Environmental, FaultPlace::Target)
             }
             ProbeWord::NoAnswer(_) => self.shift_unknown(probed.rung, shifting),
             ProbeWord::CannotTell(_) => {
@@ -321,7 +336,9 @@ impl Service {
         incident.phase = Phase::Acting(acting);
         match answered.applied {
             Happened::Applied => self.shift_applied(rung),
-            Happened::NotApplied => self.shift_not_applied(rung, shifting, FaultNature::Environmental),
+            Happened::NotApplied => {
+                self.shift_not_applied(rung, shifting, FaultNature::Environmental, FaultPlace::Target)
+            }
         }
     }
 
@@ -339,12 +356,16 @@ impl Service {
         rung: u32,
         shifting: Shifting,
         nature: FaultNature,
+        lies_in: FaultPlace,
     ) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
         // A further attempt has no more time than is left of the first one's.
         let since = self.acting(rung)?.first_try_at.unwrap_or(shifting.since);
         if nature == FaultNature::Deterministic || at >= since + limit {
-            self.next_rung("the deployer refused it");
+            match lies_in {
+                FaultPlace::Target => self.next_rung("the deployer refused it"),
+                FaultPlace::Place => self.place_fails("the shift could not be made"),
+            }
             return Ok(());
         }
         if self.take_next_wish() {
@@ -389,6 +410,21 @@ impl Service {
         incident.take_wish(wish);
         incident.phase = Phase::Planning(Waiting::from(at));
         true
+    }
+
+    /// What lies in the place is not tried again with every other target.
+    fn place_fails(&mut self, why: &str) {
+        if self.take_next_wish() {
+            return;
+        }
+        let Some(incident) = &self.incident else { return };
+        let Phase::Acting(acting) = &incident.phase else { return };
+        let target = incident.target(acting.rung).map(ToString::to_string).unwrap_or_default();
+        let id = incident.id.clone();
+        self.need_person(
+            NeedKind::WhatNow,
+            format!("{target}: {why}, for a reason that lies in the place and not in the target, so no other target is tried: `ripcord incidents show {id}` says which; mend it, then `ripcord pull` goes on, `ripcord dismiss {id}` ends it"),
+        );
     }
 
     /// Down the ladder, under the same approval; then to a person.

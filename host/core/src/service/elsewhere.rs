@@ -110,7 +110,7 @@ impl Service {
     /// Takes in what production looks like, whoever looked.
     pub(super) fn see(&mut self, live: &Observed, name: &InProduction) {
         let before = self.production.clone();
-        self.production = before.after(live, name);
+        self.production = before.after(live, name, self.at);
         self.tell_read_again(&before.unread);
         self.judge_holds(&before);
         if self.production.live != before.live {
@@ -255,7 +255,12 @@ impl Service {
     }
 
     /// Healthy for long enough: known good. Unhealthy: an incident. Neither until the deadline: people are told.
-    pub(super) fn probation_judged(&mut self, heard: Heard, cause: Option<BlobRef>) -> Result<(), Illegal> {
+    pub(super) fn probation_judged(
+        &mut self,
+        heard: Heard,
+        cause: Option<BlobRef>,
+        own_from: Option<UnixMillis>,
+    ) -> Result<(), Illegal> {
         let (at, soak) = (self.at, self.deadlines().soak);
         let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
         if heard == Heard::Healthy {
@@ -264,6 +269,8 @@ impl Service {
         }
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
         let again = match heard {
+            // It is asked about again once the values tell only of this version's time.
+            Heard::Unhealthy if own_from.is_some_and(|own_from| at < own_from) => own_from.unwrap_or(at),
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
             Heard::Healthy if at >= probation.since + soak => {
                 self.probation_passed();

@@ -21,19 +21,27 @@ pub struct Wanted {
     pub waiting: Waiting,
     /// Whether people were told that it could not be found out yet.
     pub told: bool,
+    /// Why it failed last, if it did: what is deterministic will fail again until something is mended.
+    #[serde(default)]
+    pub failed: Option<FaultNature>,
 }
 
 impl Service {
     /// A version that can be gone back to is pinned: whatever the registry gives under its name later must be the same. Nothing is owed where a
     /// digest is known. And where a data set is configured for it, what the version answers is kept, if it is live.
     pub(super) fn want_identity(&mut self, version: &VersionName) {
-        let wanted = Wanted { waiting: Waiting::from(self.at), told: false };
+        let wanted = Wanted { waiting: Waiting::from(self.at), told: false, failed: None };
         if self.versions.get(version).is_none_or(|known| known.digest.is_none()) {
             self.pins.entry(version.clone()).or_insert(wanted);
         }
         if self.terms.as_ref().is_some_and(|terms| terms.fingerprint.is_some()) {
             self.fingerprints.entry(version.clone()).or_insert(wanted);
         }
+    }
+
+    /// Whether the artefact of this version could not be fetched when it was tried last, and will not be until something is mended.
+    pub fn is_unfetchable(&self, version: &VersionName) -> bool {
+        self.pins.get(version).is_some_and(|wanted| wanted.failed == Some(FaultNature::Deterministic))
     }
 
     /// Nobody is to go back to it.
@@ -55,8 +63,13 @@ impl Service {
                 self.pins.insert(version.clone(), again);
                 if again.told && !wanted.told {
                     let text = format!(
-                        "the artefact of `{version}` of `{}` could not be fetched, so no digest is pinned: should it be changed before a rollback, nobody would notice; mend the registry, it is tried again every hour",
-                        self.name
+                        "the artefact of `{version}` of `{}` could not be fetched, and the log says why: no digest is pinned{}; mend the registry, it is tried again every hour",
+                        self.name,
+                        if *nature == FaultNature::Deterministic {
+                            ", and no rollback goes there"
+                        } else {
+                            ""
+                        }
                     );
                     self.tell_about(None, Topic::NotPinned, Severity::Warning, text);
                 }
@@ -111,7 +124,7 @@ impl Service {
         let waiting = wanted.waiting.later(self.at);
         let told = wanted.told || nature == FaultNature::Deterministic || waiting.failures >= TELL_AFTER;
         let due_at = if told { Some(self.at + RARELY) } else { waiting.due_at };
-        Wanted { waiting: Waiting { due_at, ..waiting }, told }
+        Wanted { waiting: Waiting { due_at, ..waiting }, told, failed: Some(nature) }
     }
 
     pub(super) fn identity_woke(&mut self) {

@@ -86,6 +86,8 @@ pub struct Incident {
     pub votes_given: BTreeMap<PersonName, u32>,
     /// Targets that were shifted to.
     pub tried: Vec<Target>,
+    /// How many targets verification found unhealthy.
+    pub unhealthy: u32,
     /// Trials run so far.
     pub trials: Vec<TrialDone>,
     /// What each verification policy found last.

@@ -37,7 +37,7 @@ impl Service {
         if self.paused_by.is_some() {
             return Err(Illegal::Stale);
         }
-        self.candidate = Some(Wanted { waiting: Waiting::from(self.at), told: false });
+        self.candidate = Some(Wanted { waiting: Waiting::from(self.at), told: false, failed: None });
         Ok(())
     }
 

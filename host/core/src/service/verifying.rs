@@ -15,6 +15,9 @@ use crate::time::{Millis, UnixMillis};
 /// Between two tries of a verification that faulted for reasons outside it.
 pub(super) const VERIFY_AGAIN: Millis = Millis::seconds(5);
 
+/// So many targets of one incident are found unhealthy before people are asked instead of taking the next good version away.
+const UNHEALTHY_MAX: u32 = 2;
+
 /// How a settled rollback was found well.
 const VERIFIED: &str = "verified";
 const NOT_VERIFIED: &str = "no verification policy is configured, so it was not verified";
@@ -64,7 +67,7 @@ impl Service {
         let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
-        self.production = self.production.after_live(&read.live);
+        self.production = self.production.after_live(&read.live, at);
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
         let live = read.live.state();
@@ -96,6 +99,11 @@ impl Service {
             self.terms.as_ref().is_some_and(|terms| terms.policies(Role::Verification).next().is_some());
         self.acting(rung)?.step = StepState::Verifying { since: at, round: 1, due_at: None };
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
+        if let Phase::Acting(acting) = &incident.phase
+            && acting.shifted.contains(&rung)
+        {
+            self.production.brought_by = Some(incident.id.clone());
+        }
         incident.marks.read_back_at = Some(at);
         incident.proof = read.live.state().weakest_proof();
         if let Some(target) = incident.target(rung).cloned() {
@@ -177,9 +185,9 @@ impl Service {
         }
         let heard = self.hear(asked)?;
         match asked.phase {
-            TrialPhase::Rung(of) => self.rung_judged(of.rung, heard),
+            TrialPhase::Rung(of) => self.rung_judged(of.rung, heard, asked.own_from),
             TrialPhase::Preflight(of) => self.preflight_judged(of.rung, asked.round, heard),
-            TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause),
+            TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause, asked.own_from),
         }
     }
 
@@ -251,15 +259,25 @@ impl Service {
         Ok(heard)
     }
 
-    fn rung_judged(&mut self, rung: u32, heard: Heard) -> Result<(), Illegal> {
+    fn rung_judged(&mut self, rung: u32, heard: Heard, own_from: Option<UnixMillis>) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().verification);
         let verified = self.voices(Role::Verification) > 0;
         let StepState::Verifying { since, round, .. } = self.acting(rung)?.step else {
             return Err(Illegal::Stale);
         };
         let again = match heard {
+            // The harm of before is not held against it: it is asked about again once the values tell only of its own time, and people are asked if
+            // that is too late.
+            Heard::Unhealthy if own_from.is_some_and(|own_from| at < own_from) => {
+                let own_from = own_from.unwrap_or(at);
+                if own_from >= since + limit {
+                    self.harm_of_before(rung);
+                    return Ok(());
+                }
+                own_from
+            }
             Heard::Unhealthy => {
-                self.next_rung("verification found it unhealthy");
+                self.found_unhealthy(rung);
                 return Ok(());
             }
             Heard::Fault(FaultNature::Deterministic) => {
@@ -281,6 +299,34 @@ impl Service {
             self.acting(rung)?.step = StepState::Verifying { since, round: round + 1, due_at: Some(due_at) };
         }
         Ok(())
+    }
+
+    /// The breaker between the rungs of one incident: what finds a second good version unhealthy would find the next one so, and taking every good
+    /// version away in turn helps nobody.
+    fn found_unhealthy(&mut self, rung: u32) {
+        let Some(incident) = &mut self.incident else { return };
+        incident.unhealthy += 1;
+        let others = incident.target(rung + 1).is_some();
+        if incident.unhealthy < UNHEALTHY_MAX || incident.next_wish.is_some() || !others {
+            self.next_rung("verification found it unhealthy");
+            return;
+        }
+        let (id, number) = (incident.id.clone(), incident.unhealthy);
+        let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
+        self.need_person(
+            NeedKind::WhatNow,
+            format!("the breaker: {number} targets in a row were found unhealthy, {target} the last of them, so the cause may be another than the model, and no further version is taken away: look at what verification found, then `ripcord pull` with a target goes on, `ripcord dismiss {id}` leaves it as it is"),
+        );
+    }
+
+    fn harm_of_before(&mut self, rung: u32) {
+        let Some(incident) = &self.incident else { return };
+        let id = incident.id.clone();
+        let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
+        self.need_person(
+            NeedKind::WhatNow,
+            format!("verification calls {target} unhealthy by values that reach back beyond the shift, and so may tell of the harm of before; they tell of {target} alone only after the deadline of verification: look at the service, then `ripcord dismiss {id}` leaves it as it is, `ripcord pull` names another"),
+        );
     }
 
     pub(super) fn verification_timed_out(&mut self) {

@@ -477,6 +477,7 @@ impl Service {
             votes: Vec::new(),
             votes_given: BTreeMap::new(),
             tried: Vec::new(),
+            unhealthy: 0,
             trials: Vec::new(),
             findings: BTreeMap::new(),
             fingerprint: None,

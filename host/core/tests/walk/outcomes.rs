@@ -138,6 +138,10 @@ fn decision(dice: &mut Dice, role: Role, policy: PolicyRef) -> Decision {
     Decision { policy, role, recording: blob(), fuel: 1, rounds: 1, data }
 }
 
+pub(crate) fn place(dice: &mut Dice) -> FaultPlace {
+    if dice.one_in(4) { FaultPlace::Place } else { FaultPlace::Target }
+}
+
 pub(crate) fn nature(dice: &mut Dice) -> FaultNature {
     dice.pick(&[FaultNature::Deterministic, FaultNature::Environmental])
 }
@@ -354,13 +358,13 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
     });
     let asked = asked.collect();
     let cause = matches!(phase, TrialPhase::Probation(_)).then(blob);
-    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })
+    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from: None })
 }
 
 fn returned(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
     let outcome = match dice.below(6) {
         0 => ShiftOutcome::Unknown(blob()),
-        1 => ShiftOutcome::NotApplied { reason: blob(), nature: nature(dice) },
+        1 => ShiftOutcome::NotApplied { reason: blob(), nature: nature(dice), lies_in: place(dice) },
         2 => ShiftOutcome::Underway,
         _ => ShiftOutcome::Done,
     };
@@ -379,7 +383,7 @@ fn probed(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
 }
 
 fn stage_failed(dice: &mut Dice, plan: Digest, rung: u32) -> Event {
-    Event::StageFailed(StageFailed { plan, rung, reason: blob(), nature: nature(dice) })
+    Event::StageFailed(StageFailed { plan, rung, reason: blob(), nature: nature(dice), lies_in: place(dice) })
 }
 
 /// What may come of `effect`. Empty: the driver wakes the service instead.

@@ -5,7 +5,7 @@ use ripcord_core::event::*;
 use ripcord_core::policy::Role;
 use ripcord_core::service::Service;
 
-use crate::outcomes::{Dice, blob, nature, verifications};
+use crate::outcomes::{Dice, blob, nature, place, verifications};
 
 pub(crate) fn cleared(dice: &mut Dice) -> Event {
     Event::CandidateCleared(CandidateCleared { failed: dice.one_in(4).then(blob) })
@@ -28,7 +28,13 @@ pub(crate) fn preflight(
     round: u32,
 ) -> Vec<Event> {
     if dice.one_in(12) {
-        return vec![Event::StageFailed(StageFailed { plan, rung, reason: blob(), nature: nature(dice) })];
+        return vec![Event::StageFailed(StageFailed {
+            plan,
+            rung,
+            reason: blob(),
+            nature: nature(dice),
+            lies_in: place(dice),
+        })];
     }
     let mut events = vec![Event::PreflightBegan(PreflightBegan { plan, rung, round })];
     // One in four dies in between.

@@ -20,7 +20,7 @@ pub(super) async fn watch(ctx: &Context, seen: &Production, pace: Pace) -> Batch
         let (batch, watched) = look(ctx, seen).await;
         looks.looked(service, pace, clock.steady());
         let unread = watched.unread.iter().any(|part| !seen.unread.contains(part));
-        if seen.after(&watched.live, &watched.in_production) != *seen || unread {
+        if seen.after(&watched.live, &watched.in_production, ctx.now()) != *seen || unread {
             return batch.with(Event::ProductionWatched(watched));
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, PinWord, Pinned, StageFailed};
+use ripcord_core::event::{Event, FaultPlace, PinWord, Pinned, StageFailed};
 use ripcord_core::name::VersionName;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::registry::Staged as Artefact;
@@ -19,7 +19,9 @@ use crate::staging::StagingFolder;
 pub(super) fn stage_failed(plan: Digest, rung: u32, error: &PortError) -> Batch {
     let mut batch = Batch::default();
     let (reason, nature) = (batch.text(error.to_string()), nature::of_port_error(error));
-    batch.with(Event::StageFailed(StageFailed { plan, rung, reason, nature }))
+    // What a registry refuses or does not answer may be at hand of another target.
+    let lies_in = if error.kind == ErrorKind::Place { FaultPlace::Place } else { FaultPlace::Target };
+    batch.with(Event::StageFailed(StageFailed { plan, rung, reason, nature, lies_in }))
 }
 
 /// The target's artefact on this machine, checked; none for targets without one. A second call finds the first one's.
@@ -40,6 +42,7 @@ pub(super) async fn pin(ctx: &Context, version: VersionName) -> Batch {
         Ok(digest) => PinWord::Digest(digest),
         Err(error) => {
             let nature = nature::of_port_error(&error);
+            tracing::warn!(service = %ctx.service.name, %version, %error, "the artefact of a version that can be gone back to cannot be fetched");
             PinWord::Failed { reason: batch.text(error.to_string()), nature }
         }
     };
@@ -89,7 +92,7 @@ fn staging_failed(error: io::Error) -> PortError {
         ("check its rights and its disk", Retry::No)
     };
     PortError::not_applied(
-        ErrorKind::Local,
+        ErrorKind::Place,
         format!("the staging folder cannot be written: {error}; {advice}"),
     )
     .retry(retry)

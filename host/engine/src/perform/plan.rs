@@ -176,6 +176,14 @@ fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarg
             let reason =
                 format!("`{}` is held: it was condemned; `ripcord hold list` says by what", held.version);
             refused.push(RefusedTarget { target, reason });
+        } else if let Some(version) =
+            target.version().filter(|version| ctx.service.is_unfetchable(&version.version))
+        {
+            let reason = format!(
+                "the artefact of `{}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull --to` tries it all the same",
+                version.version
+            );
+            refused.push(RefusedTarget { target, reason });
         } else if shown.len() == RUNGS_MAX {
             let reason = format!("a plan has {RUNGS_MAX} targets at most");
             refused.push(RefusedTarget { target, reason });
@@ -202,7 +210,14 @@ async fn draft(
     batch: &mut Batch,
 ) -> PlanWord {
     let pinning = try_join_all(ladder.into_iter().map(|target| pinned(ctx, target)));
-    let (pinned, live) = tokio::join!(pinning, ctx.setup.ports.deployer.live());
+    let deployer = &ctx.setup.ports.deployer;
+    let (pinned, live, obstacle) = tokio::join!(pinning, deployer.live(), deployer.obstacle());
+    // What no target can be shifted to is not put before people.
+    let required = ctx.setup.terms.preflight == PreflightRule::Required;
+    if let Some(why) = obstacle.or_else(|| deployer.beside_obstacle().filter(|_| required)) {
+        let reason = batch.text(format!("nothing can be shifted: {why}"));
+        return PlanWord::Failed { reason, nature: FaultNature::Deterministic };
+    }
     let live = match live {
         Ok(live) => live.state,
         // A plan that does not know what is live is for people: first the system has its time to come back.

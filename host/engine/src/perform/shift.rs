@@ -88,7 +88,8 @@ fn returned(plan: Digest, rung: u32, attempt: u32, result: Result<Shifted, PortE
         }
         Err(error) => {
             let nature = nature::of_port_error(&error);
-            ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature }
+            let lies_in = nature::place_of_port_error(&error);
+            ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature, lies_in }
         }
     };
     batch.with(Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome }))

@@ -9,6 +9,7 @@ use ripcord_core::fact::Fact;
 use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
+use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 
 use crate::batch::Batch;
@@ -16,6 +17,7 @@ use crate::context::Context;
 use crate::decide::{context, decide};
 use crate::kept_facts;
 use crate::nature;
+use crate::reaches_back;
 use crate::setup::PlacedPolicy;
 use crate::trials::Trials;
 use futures_util::future::try_join_all;
@@ -49,7 +51,7 @@ async fn verify_rung(ctx: &Context, plan: Plan, of: PlannedRung, round: u32) -> 
         plan,
         plan_digest: of.plan,
         rung: of.rung,
-        shifted_at: marks.shifted_at.or(marks.read_back_at).unwrap_or(ctx.now()),
+        shifted_at: marks.read_back_at.or(marks.shifted_at).unwrap_or(ctx.now()),
     });
     let (signals, before) = (ctx.alerts().await?, before(ctx).await?);
     ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
@@ -85,9 +87,11 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
     let mut batch = Batch::default();
     let mut asked = Vec::new();
     let mut harm = Vec::new();
-    for (verification, findings, own) in try_join_all(words).await? {
+    let mut own_from = Vec::new();
+    for (verification, findings, facts, own) in try_join_all(words).await? {
         batch.absorb(own);
         if verification.said == Said::Verdict(VerificationWord::Unhealthy) {
+            own_from.push(live_since(&subject).and_then(|since| reaches_back::own_from(&facts, since, now)));
             harm.push(what_failed(verification.decision.policy.name.as_str(), &findings));
         }
         asked.push(verification);
@@ -100,7 +104,21 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
         }
         _ => None,
     };
-    Ok(batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause })))
+    // One that does not reach back is enough.
+    let own_from = own_from.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    if let Some(own_from) = own_from {
+        tracing::warn!(service = %ctx.service.name, harm = %harm.join("; "), until_ms = own_from.0, "what is live is called unhealthy by values that reach back to the time before it: asked about again once they do not");
+    }
+    Ok(batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from })))
+}
+
+/// Since when what is judged is live; none of a target that is not.
+fn live_since(subject: &Subject) -> Option<UnixMillis> {
+    match subject {
+        Subject::Rollback(rollback) => Some(rollback.shifted_at),
+        Subject::Promotion(promotion) => Some(promotion.noticed_at),
+        Subject::Preflight(_) => None,
+    }
 }
 
 /// The checks that a policy counts against the service, in a sentence's words.
@@ -137,7 +155,7 @@ async fn one(
     placed: &PlacedPolicy,
     input: VerificationInput,
     trials: &Trials,
-) -> (VerificationAsked, Vec<Finding>, Batch) {
+) -> (VerificationAsked, Vec<Finding>, Vec<Fact>, Batch) {
     let decided = decide(ctx, placed, input, Some(trials)).await;
     let mut batch = decided.batch;
     let (said, findings) = match decided.end {
@@ -155,6 +173,7 @@ async fn one(
     (
         VerificationAsked { decision: decided.decision, said, findings: kept, memo: decided.memo },
         findings,
+        decided.facts,
         batch,
     )
 }

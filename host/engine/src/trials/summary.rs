@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ripcord_core::fact::answer::{Comparison, class, compare};
 use ripcord_core::fact::{Detail, Measure, Payload, Quantiles, Row, Slice, Trial};
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::VersionName;
@@ -94,8 +95,14 @@ fn answered_by(replies: &[Result<Reply, PortError>]) -> Vec<Share> {
         .collect()
 }
 
+/// The measure that says how many answers cannot be compared with what is known: then none of the others is there.
+const INCOMPARABLE: &str = "incomparable";
+
+/// More classes than a rule names: what is expected are numbers, not classes.
+const CLASSES_MAX: usize = 1_000;
+
 /// Over the answered rows: accuracy, recall and precision for each class, where what is right is known; agreement with what was answered before,
-/// where that is; latency.
+/// where that is; latency. Where an answer is of another kind than what is known of it, nobody knows how many are right: it is counted instead.
 fn slice(name: &str, pairs: &[(&Sent, &Result<Reply, PortError>)]) -> Slice {
     let answered: Vec<_> =
         pairs.iter().filter_map(|(row, reply)| Some((*row, reply.as_ref().ok()?))).collect();
@@ -104,26 +111,21 @@ fn slice(name: &str, pairs: &[(&Sent, &Result<Reply, PortError>)]) -> Slice {
         answered.iter().filter_map(|(row, reply)| Some((row.known.right()?, &reply.output))).collect();
     let again: Vec<(&Payload, &Payload)> =
         answered.iter().filter_map(|(row, reply)| Some((row.known.answered()?, &reply.output))).collect();
+    let mut incomparable = 0;
     for (name, pairs) in [("accuracy", &compared), ("agreement", &again)] {
-        if !pairs.is_empty() {
-            let same = pairs.iter().filter(|(known, got)| same_answer(known, got)).count();
+        let words: Vec<Comparison> = pairs.iter().map(|(known, got)| compare(known, got)).collect();
+        let unlike = words.iter().filter(|word| matches!(word, Comparison::Incomparable(_))).count();
+        if unlike > 0 {
+            incomparable += unlike;
+        } else if !pairs.is_empty() {
+            let same = words.iter().filter(|word| **word == Comparison::Same).count();
             measures.push(measure(name, same, pairs.len()));
         }
     }
-    let class = |payload: &Payload| match payload {
-        Payload::Classes(classes) if classes.len() == 1 => Some(classes[0].clone()),
-        _ => None,
-    };
-    let classes: BTreeSet<String> = compared.iter().filter_map(|(right, _)| class(right)).collect();
-    for name in &classes {
-        let is = |payload: &Payload| class(payload).as_ref() == Some(name);
-        let both = compared.iter().filter(|(right, got)| is(right) && is(got)).count();
-        let expected = compared.iter().filter(|(right, _)| is(right)).count();
-        let predicted = compared.iter().filter(|(_, got)| is(got)).count();
-        measures.push(measure(&format!("recall:{name}"), both, expected));
-        if predicted > 0 {
-            measures.push(measure(&format!("precision:{name}"), both, predicted));
-        }
+    if incomparable > 0 {
+        measures.push(Measure { name: INCOMPARABLE.to_owned(), value: incomparable as f64 });
+    } else {
+        measures.extend(classes(&compared));
     }
     let mut latencies: Vec<f64> =
         answered.iter().map(|(_, reply)| reply.latency_us as f64 / 1_000.0).collect();
@@ -135,6 +137,27 @@ fn slice(name: &str, pairs: &[(&Sent, &Result<Reply, PortError>)]) -> Slice {
         measures,
         latency_ms: quantiles(&latencies),
     }
+}
+
+/// Recall and precision of each class that is expected.
+fn classes(compared: &[(&Payload, &Payload)]) -> Vec<Measure> {
+    let named: BTreeMap<String, &Payload> =
+        compared.iter().filter_map(|(right, _)| Some((class(right)?, *right))).collect();
+    if named.len() > CLASSES_MAX {
+        return Vec::new();
+    }
+    let mut measures = Vec::new();
+    for (name, payload) in &named {
+        let is = |other: &Payload| compare(payload, other) == Comparison::Same;
+        let both = compared.iter().filter(|(right, got)| is(right) && is(got)).count();
+        let expected = compared.iter().filter(|(right, _)| is(right)).count();
+        let predicted = compared.iter().filter(|(_, got)| is(got)).count();
+        measures.push(measure(&format!("recall:{name}"), both, expected));
+        if predicted > 0 {
+            measures.push(measure(&format!("precision:{name}"), both, predicted));
+        }
+    }
+    measures
 }
 
 fn measure(name: &str, part: usize, whole: usize) -> Measure {
@@ -150,31 +173,11 @@ fn quantiles(sorted: &[f64]) -> Quantiles {
     Quantiles { p50: rank(0.5), p90: rank(0.9), p99: rank(0.99), max: rank(1.0) }
 }
 
-/// Whether an answer is the expected one. Numbers are compared with a relative tolerance of one in a million.
-fn same_answer(expected: &Payload, got: &Payload) -> bool {
-    match (expected, got) {
-        (Payload::Tensors(one), Payload::Tensors(two)) => {
-            one.len() == two.len()
-                && one.iter().zip(two).all(|(a, b)| {
-                    a.data.len() == b.data.len()
-                        && a.data
-                            .iter()
-                            .zip(&b.data)
-                            .all(|(x, y)| (x - y).abs() <= 1e-6 * x.abs().max(y.abs()).max(1.0))
-                })
-        }
-        (Payload::Json(one), Payload::Json(two)) => {
-            let value = |text: &String| serde_json::from_str::<serde_json::Value>(text).ok();
-            value(one).is_some() && value(one) == value(two)
-        }
-        _ => expected == got,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use ripcord_core::fact::Tensor;
     use ripcord_ports::ErrorKind;
 
     fn row(id: &str, slice: &str, expected: &str) -> Sent {
@@ -237,10 +240,17 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_compared_by_what_they_are() {
-        let json = |text: &str| Payload::Json(text.into());
-        assert!(same_answer(&json("{\"a\":1,\"b\":2}"), &json("{\"b\":2,\"a\":1}")));
-        assert!(!same_answer(&json("1"), &json("2")));
-        assert!(!same_answer(&Payload::Text("1".into()), &json("1")));
+    fn answers_of_another_kind_are_counted_and_no_accuracy_is_claimed() {
+        let rows = [row("1", "a", "decline"), row("2", "b", "1")];
+        let number = |value: f64| {
+            let tensor = Tensor { datatype: "INT64".into(), shape: vec![1], data: vec![value] };
+            Ok(Reply { output: Payload::Tensors(vec![tensor]), answered_by: None, latency_us: 1 })
+        };
+        let trial = summarise(&rows, &[number(1.0), number(1.0)], Detail::Summary, UnixMillis(0));
+        let of = |name: &str| trial.slices.iter().find(|slice| slice.name == name).unwrap();
+        assert_eq!((value(of(""), "accuracy"), value(of(""), "incomparable")), (None, Some(1.0)));
+        assert_eq!(value(of(""), "recall:decline"), None);
+        assert_eq!((value(of("b"), "accuracy"), value(of("b"), "recall:1")), (Some(1.0), Some(1.0)));
+        assert_eq!(of("").errors, 0, "they are answers");
     }
 }

@@ -95,6 +95,7 @@ async fn trigger_question(
 ) -> Result<Question, Failure> {
     let mut context = made_up::context(setup, placed, now);
     context.incident = service.incident.as_ref().map(|open| open.id.clone());
+    context.live_since = service.production.since;
     context.memo = remembered(service, store, placed).await?;
     let signals = signals(service, store, now).await?;
     Ok(Question::Trigger(TriggerInput { context, signals, facts: Vec::new() }))

@@ -97,6 +97,7 @@ impl Trial<'_> {
         };
         let mut context = made_up::context(setup, placed, now);
         context.incident = Some(incident.clone());
+        context.live_since = service.production.since;
         context.memo = remembered(service, self.bench.store(), placed).await?;
         let signals = signals(service, self.bench.store(), now).await?;
         let (proposal, facts) = (self.proposal(), Vec::new());

@@ -164,7 +164,7 @@ impl From<PortError> for Problem {
     fn from(error: PortError) -> Self {
         match error.kind {
             // These name files of this machine.
-            ErrorKind::Local | ErrorKind::Configuration => {
+            ErrorKind::Local | ErrorKind::Place | ErrorKind::Configuration => {
                 tracing::error!(%error, "an adapter failed");
                 Self::internal(
                     "adapter",

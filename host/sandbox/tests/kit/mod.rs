@@ -25,7 +25,7 @@ pub(crate) const NEED_LIVE: &str = "(i32.store8 (i32.const 20000) (i32.const 3))
     (i32.store offset=16 (global.get $result) (i32.const 20000))
     (i32.store offset=20 (global.get $result) (i32.const 1)) (global.get $result)";
 /// Leaves the number of facts on the stack.
-pub(crate) const FACTS: &str = "(i32.load offset=108 (local.get $in))";
+pub(crate) const FACTS: &str = "(i32.load offset=132 (local.get $in))";
 
 pub(crate) const ALL_KINDS: [FactKind; 3] = [FactKind::Metric, FactKind::Live, FactKind::Votes];
 
@@ -215,6 +215,7 @@ pub(crate) fn question() -> Question {
             now: UnixMillis(1_000_000),
             settings: "{}".into(),
             drill: false,
+            live_since: Some(UnixMillis(980_000)),
             memo: None,
         },
         signals: vec![StandingAlert::from(Signal {

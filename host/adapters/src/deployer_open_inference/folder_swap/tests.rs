@@ -417,3 +417,62 @@ async fn a_copy_that_was_given_up_never_takes_the_place_of_what_came_after_it() 
     assert_eq!(rig.holds("m").as_deref(), Some("other"));
     assert_eq!(rig.names(), [".m.ripcord.json", "m"]);
 }
+
+/// Runs the test again with the model's folder mounted, in a namespace of its own, where this machine lets it.
+#[test]
+fn a_folder_that_is_a_mount_is_told_of_and_left_as_it_is() {
+    if let Some(outer) = std::env::var_os("RIPCORD_TEST_MOUNTED_IN") {
+        return in_a_mount(Path::new(&outer));
+    }
+    let proc = ModelFolder::new(Path::new("/proc")).unwrap();
+    assert!(proc.swap_obstacle().unwrap().contains("`/proc` is a mount point"), "it is one everywhere");
+    let rig = Rig::new(Kind::Artefact);
+    assert_eq!(rig.folder.swap_obstacle(), None);
+    assert_eq!(rig.names(), ["m"], "looking leaves nothing");
+
+    let outer = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(outer.path().join("models/m")).unwrap();
+    fill(&outer.path().join("volume"), "old");
+    let script = "mount --bind \"$RIPCORD_TEST_MOUNTED_IN/volume\" \"$RIPCORD_TEST_MOUNTED_IN/models/m\" || exit 77\nexec \"$0\" --exact \"$1\" --nocapture";
+    let name = concat!(module_path!(), "::a_folder_that_is_a_mount_is_told_of_and_left_as_it_is");
+    let (_, name) = name.split_once("::").unwrap();
+    let ran = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env("RIPCORD_TEST_MOUNTED_IN", outer.path())
+        .output();
+    match ran {
+        Ok(ran) if ran.status.success() => {
+            let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+            assert!(said.contains("1 passed"), "{said}");
+        }
+        Ok(ran) if ran.status.code() == Some(101) => panic!("{}", String::from_utf8_lossy(&ran.stderr)),
+        _ => eprintln!("no mount can be made here"),
+    }
+}
+
+fn in_a_mount(outer: &Path) {
+    let folder = ModelFolder::new(&outer.join("models/m")).unwrap();
+    assert!(folder.swap_obstacle().unwrap().contains("is a mount point"));
+    let content = stage(&outer.join("staged"), Kind::Artefact, "new");
+    for _ in 0..2 {
+        let dir = folder::open(&folder.paths.parent).unwrap();
+        let swap = Swap { dir, paths: &folder.paths, given_up: &GivenUp::default() };
+        let error = swap.place(&content).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Place, "{error}");
+        assert!(error.to_string().contains("mount the folder around it instead"), "{error}");
+        let names: Vec<_> =
+            std::fs::read_dir(outer.join("models")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["m"], "no copy and no note stays");
+        let live = std::fs::read_to_string(outer.join("models/m/sub/model")).unwrap();
+        assert_eq!(live, "old");
+    }
+}
+
+impl ModelFolder {
+    fn swap_obstacle(&self) -> Option<String> {
+        let dir = folder::open(&self.paths.parent).unwrap();
+        Swap { dir, paths: &self.paths, given_up: &GivenUp::default() }.obstacle()
+    }
+}

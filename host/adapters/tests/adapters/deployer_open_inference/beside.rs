@@ -114,6 +114,7 @@ async fn settings_that_name_the_live_model_are_never_put_beside_it() {
             preflight(config);
             config.write = [(path.to_owned(), text.to_owned())].into();
         });
+        assert!(named.beside_obstacle().unwrap().contains(why), "it is seen beforehand");
         let error = named.beside(&candidate(&rig.two)).await.unwrap_err();
         assert_eq!((error.kind, error.applied), (ErrorKind::Unsupported, Applied::No), "{error}");
         assert!(error.to_string().contains(why) && error.to_string().contains(path), "{error}");
@@ -126,6 +127,7 @@ async fn settings_that_name_the_live_model_are_never_put_beside_it() {
     .await
     .serving_one()
     .await;
+    assert_eq!(rig.deployer.beside_obstacle(), None);
     rig.deployer.beside(&candidate(&rig.two)).await.unwrap();
     assert_eq!(
         rig.model.loaded("fraud-preflight").as_deref(),

@@ -150,3 +150,81 @@ async fn an_artefact_beyond_the_limit_is_not_fetched() {
     let error = registry.fetch(&target("1", None), empty_dir().1).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
 }
+
+#[tokio::test]
+async fn marks_of_folders_in_an_object_store_are_passed_over() {
+    let file = |path: &str, bytes: u64| json!({"path": path, "is_dir": false, "file_size": bytes});
+    let folder = json!({"path": "code", "is_dir": true});
+    let root =
+        [file("model.bin", 3), file("artifacts", 0), file("code", 0), folder, file("", 0), file("code/", 0)];
+    let code = [file("code", 0), file("a.py", 1), file("empty", 0)];
+    for (status, body) in [(404, json!({"detail": "Artifact not found"})), (500, json!("<html>no</html>"))] {
+        let (replay, _server, registry) = replayed(3).await;
+        replay.script("artifacts%2Fcode", 200, json!({ "files": code }));
+        replay.script("GET /api/2.0/mlflow-artifacts/artifacts?", 200, json!({ "files": root }));
+        replay.script("/artifacts/artifacts", status, body.clone());
+        replay.script("/artifacts/code/code", status, body);
+        replay.script("/artifacts/model.bin", 200, json!("new"));
+        replay.script("/artifacts/code/a.py", 200, json!("x"));
+        replay.script("/artifacts/code/empty", 200, json!(""));
+        let staged = registry.fetch(&target("1", None), empty_dir().1).await.unwrap();
+        let paths: Vec<_> = staged.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["code/a.py", "code/empty", "model.bin"]);
+        assert_eq!(replay.seen("/artifacts/code/code"), 1, "it is asked for once");
+    }
+    // One that is there is a file like any other; one that is not empty is missed.
+    let (replay, _server, registry) = replayed(3).await;
+    replay.script(
+        "GET /api/2.0/mlflow-artifacts/artifacts?",
+        200,
+        json!({ "files": [file("artifacts", 0), file("m", 1)] }),
+    );
+    replay.script("/artifacts/artifacts", 200, json!(""));
+    replay.script("/artifacts/m", 200, json!("x"));
+    let staged = registry.fetch(&target("1", None), empty_dir().1).await.unwrap();
+    assert_eq!(staged.files.len(), 2);
+    let (replay, _server, registry) = replayed(3).await;
+    replay.script(
+        "GET /api/2.0/mlflow-artifacts/artifacts?",
+        200,
+        json!({ "files": [file("artifacts", 7), file("m", 1)] }),
+    );
+    replay.script("/artifacts/m", 200, json!("x"));
+    for _ in 0..3 {
+        replay.script("/artifacts/artifacts", 404, json!({"detail": "Artifact not found"}));
+    }
+    assert!(registry.fetch(&target("1", None), empty_dir().1).await.is_err());
+    // An artefact of marks alone is none.
+    let (replay, _server, registry) = replayed(3).await;
+    replay.script(
+        "GET /api/2.0/mlflow-artifacts/artifacts?",
+        200,
+        json!({ "files": [file("artifacts", 0)] }),
+    );
+    let error = registry.fetch(&target("1", None), empty_dir().1).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+}
+
+#[tokio::test]
+async fn a_model_of_another_spelling_is_told_with_both() {
+    for name in ["Fraud", "fraud ", "FRAUD", "fra\u{fc}d"] {
+        let (replay, _server, registry) = replayed(3).await;
+        replay.script(
+            "registered-models/get",
+            200,
+            json!({"registered_model": {"name": name, "aliases": []}}),
+        );
+        replay.script("model-versions/search", 200, json!({}));
+        let error = registry.versions(10).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{text}");
+        assert!(
+            text.contains(&format!("`{}`", name.escape_debug())) && text.contains("`model` is `fraud`"),
+            "{text}"
+        );
+        let version = json!({"name": name, "version": "1", "creation_timestamp": 1});
+        replay.script("model-versions/get?", 200, json!({ "model_version": version }));
+        let error = registry.version(&target("1", None).version).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
+    }
+}

@@ -82,7 +82,16 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
     };
     refused(&mut stage, Event::Staged(Staged { plan: earlier, rung: 0, digest: None }));
     let nature = FaultNature::Deterministic;
-    refused(&mut stage, Event::StageFailed(StageFailed { plan: earlier, rung: 0, reason: blob(), nature }));
+    refused(
+        &mut stage,
+        Event::StageFailed(StageFailed {
+            plan: earlier,
+            rung: 0,
+            reason: blob(),
+            nature,
+            lies_in: FaultPlace::Target,
+        }),
+    );
     stage.staged();
     let guard = GuardRead { plan: earlier, ..stage.guard_read() };
     refused(&mut stage, Event::GuardRead(guard));
@@ -131,7 +140,7 @@ fn verification_of_an_earlier_plan_settles_nothing() {
     stage.tell(&Event::ReadBack(read));
     assert_eq!(stage.phase(), "verifying");
     let phase = TrialPhase::Rung(PlannedRung { plan: Digest::of("another plan"), rung: 0 });
-    let asked = VerificationsAsked { phase, round: 1, asked: Vec::new(), cause: None };
+    let asked = VerificationsAsked { phase, round: 1, asked: Vec::new(), cause: None, own_from: None };
     assert_eq!(stage.try_it(&Event::VerificationsAsked(asked)), Err(Illegal::Stale));
     let ran = TrialRan { phase, round: 1, request: Digest::of("request"), result: blob() };
     assert_eq!(stage.try_it(&Event::TrialRan(ran)), Err(Illegal::Stale));

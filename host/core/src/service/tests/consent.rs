@@ -7,7 +7,7 @@ use crate::event::{
     ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, FaultNature, PersonSaid, Said,
     StageFailed,
 };
-use crate::event::{ShiftBegan, Voted};
+use crate::event::{FaultPlace, ShiftBegan, Voted};
 use crate::name::RoleName;
 use crate::plan::{Vote, VoteKind};
 use crate::policy::Role;
@@ -242,8 +242,13 @@ fn a_fetch_that_hangs_inside_a_shift_has_the_time_of_one_staging_and_a_minute() 
     let minute = Millis::minutes(1);
     stage.try_at(passed + minute, &Event::Woke).unwrap();
     assert_eq!(stage.phase(), "guarding");
-    let failed =
-        StageFailed { plan: stage.plan(), rung: 0, reason: blob(), nature: FaultNature::Environmental };
+    let failed = StageFailed {
+        plan: stage.plan(),
+        rung: 0,
+        reason: blob(),
+        nature: FaultNature::Environmental,
+        lies_in: FaultPlace::Target,
+    };
     stage.try_at(passed + limit, &Event::StageFailed(failed)).unwrap();
     assert_eq!(stage.phase(), "staging");
     stage.try_at(passed + minute + limit, &Event::Woke).unwrap();

@@ -126,7 +126,11 @@ fn what_is_refused_for_now_again_and_again_goes_down_the_ladder_in_time() {
         stage.guard();
         began(&mut stage, attempt);
         let nature = FaultNature::Environmental;
-        returned(&mut stage, attempt, ShiftOutcome::NotApplied { reason: blob(), nature });
+        returned(
+            &mut stage,
+            attempt,
+            ShiftOutcome::NotApplied { reason: blob(), nature, lies_in: FaultPlace::Target },
+        );
         if rung(&stage) == 1 {
             break;
         }

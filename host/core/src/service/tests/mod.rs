@@ -6,6 +6,7 @@ mod about;
 mod bounds;
 mod clock;
 mod consent;
+mod harm_of_before;
 mod limits;
 mod meanwhile;
 mod stage;

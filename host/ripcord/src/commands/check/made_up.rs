@@ -23,6 +23,7 @@ pub(in crate::commands) fn context(setup: &ServiceSetup, placed: &PlacedPolicy, 
         now,
         settings: placed.settings.clone(),
         drill: false,
+        live_since: None,
         memo: None,
     }
 }

@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::time::Duration;
 
-use ripcord_core::fact::{Unavailable, UnavailableReason};
+use ripcord_core::fact::answer::{Comparison, compare};
+use ripcord_core::fact::{Payload, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::policy::Role;
 use ripcord_core::target::Window;
-use ripcord_core::terms::{EffectClass, Mode};
+use ripcord_core::terms::{EffectClass, Mode, PreflightRule};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::ServiceSetup;
-use ripcord_ports::Metrics;
+use ripcord_ports::requests::GoldenRow;
+use ripcord_ports::{ErrorKind, Metrics};
 
 use super::{Level, Report};
 use crate::config::{Config, ServiceConfig};
@@ -110,6 +112,21 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
         Ok(Err(error)) => report.add(Level::Error, subject("registry"), error.to_string(), ""),
         Err(late) => report.add(Level::Error, subject("registry"), late, ""),
     }
+    production_name(config, setup, report).await;
+    if let Ok(Some(why)) = patient(setup.ports.deployer.obstacle()).await {
+        let help = "no rollback can be made while this lasts";
+        report.add(Level::Error, subject("deployer"), why, help);
+    }
+    if let Some(why) = setup.ports.deployer.beside_obstacle() {
+        let (level, help) = match setup.terms.preflight {
+            PreflightRule::Required => {
+                (Level::Error, "no rollback can be made while `preflight` is `required`")
+            }
+            PreflightRule::BestEffort => (Level::Warn, "nothing is preflighted while this lasts"),
+            PreflightRule::Off => (Level::Warn, "`preflight` is `off`, so this does no harm yet"),
+        };
+        report.add(level, subject("deployer"), why, help);
+    }
     match patient(setup.ports.deployer.live()).await {
         Ok(Ok(live)) => match &live.state {
             LiveState::Serving(_) => {
@@ -145,6 +162,19 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
     }
     golden(config, setup, report).await;
     requests(config, setup, report).await;
+}
+
+/// A production name that points at a version which is not there: whoever loads by that name loads nothing, and a rollback finds nothing that it came from.
+async fn production_name(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {
+    let registry = &setup.ports.registry;
+    let Ok(Ok(Some(named))) = patient(registry.promoted()).await else { return };
+    if let Ok(Err(error)) = patient(registry.version(&named)).await
+        && error.kind == ErrorKind::NotFound
+    {
+        let subject = format!("service {}: registry", config.name);
+        let text = format!("its production name points at `{named}`, which is not there: {error}");
+        report.add(Level::Error, subject, text, "move it to a version that is there");
+    }
 }
 
 /// Roles that are filled, and what follows from those that are not.
@@ -203,6 +233,11 @@ async fn golden(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Repor
         for row in rows.iter().take(ROWS_SENT) {
             let sent = patient(endpoint.infer(&row.input, None, "check")).await;
             match sent {
+                Ok(Ok(reply)) if unlike(&rows, &reply.output).is_some() => {
+                    let text = unlike(&rows, &reply.output).unwrap_or_default();
+                    let help = "write `expected` as the endpoint answers, or name the output that is judged (`output` of the endpoint)";
+                    report.add(Level::Error, subject.clone(), text, help);
+                }
                 Ok(Ok(reply)) => {
                     let by = reply.answered_by.map_or_else(
                         || "no version named".to_owned(),
@@ -224,6 +259,21 @@ async fn golden(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Repor
             }
         }
     }
+}
+
+/// Why what is expected can never be answered: a row's answer is of the kind of this one.
+fn unlike(rows: &[GoldenRow], answer: &Payload) -> Option<String> {
+    let reasons = rows.iter().filter_map(|row| match compare(&row.expected, answer) {
+        Comparison::Incomparable(why) => Some((row, why)),
+        _ => None,
+    });
+    let mut reasons = reasons.peekable();
+    let (row, why) = reasons.peek().map(|(row, why)| (row.input.id.clone(), why.clone()))?;
+    let number = reasons.count();
+    Some(format!(
+        "{number} of {} rows can never be answered right or wrong, so no accuracy would be known: row `{row}`: {why}",
+        rows.len()
+    ))
 }
 
 async fn requests(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {

@@ -349,6 +349,7 @@ impl ToGuest for Context {
             now: self.now.0,
             settings: self.settings.clone(),
             drill: self.drill,
+            live_since: self.live_since.to_guest(),
             memo: self.memo.to_guest(),
         }
     }
