@@ -88,6 +88,11 @@ impl<'a> FactsThen<'a> {
         self
     }
 
+    /// Since when what was live at that instant was live, as far as is on record.
+    pub fn live_since(&self, at: UnixMillis) -> Option<UnixMillis> {
+        live_then(&self.live, at).ok()?.since
+    }
+
     /// Incidents that were open at some time within the window, oldest first.
     pub fn incidents_within(&self, window: Window) -> Vec<&PastIncident> {
         let overlaps = |past: &&PastIncident| {

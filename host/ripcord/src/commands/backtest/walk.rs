@@ -230,6 +230,7 @@ pub(super) async fn walk(
             progress.say(format!("{} of {} steps, at {}", tried.steps.len(), steps + 1, instant(at)));
         }
         let mut context = made_up::context(&bench.setup, rule, at);
+        context.live_since = facts.live_since(at);
         context.memo.clone_from(&memo);
         let signals = scheduled(at).map(StandingAlert::from).into_iter().collect();
         let question = Question::Trigger(TriggerInput { context, signals, facts: Vec::new() });
