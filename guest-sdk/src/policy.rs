@@ -226,8 +226,15 @@ mod tests {
             model: "fraud".into(),
             labels: Vec::new(),
         };
-        let context =
-            Context { service, incident: None, now: 1, settings: "{}".into(), drill: false, memo: None };
+        let context = Context {
+            service,
+            incident: None,
+            now: 1,
+            settings: "{}".into(),
+            drill: false,
+            live_since: None,
+            memo: None,
+        };
         TriggerCase { context, signals: signals.iter().map(signal).collect() }
     }
 

@@ -45,6 +45,8 @@ pub enum Fault {
     RefusedForNow,
     /// Nothing happens, and the system says so; it will not do it.
     Refused,
+    /// Nothing happens, for a reason that every other target would meet.
+    NoPlace,
     /// It happens, and the connection breaks.
     DoneAndBroken,
     /// It does not happen, and the connection breaks.

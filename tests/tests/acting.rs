@@ -146,6 +146,23 @@ async fn a_deployer_that_refuses_leads_down_the_ladder_and_then_to_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_the_place_is_met_once_and_asked_of_a_person() {
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    lab.world.at(&service, |outside| outside.faults.push_back(Fault::NoPlace));
+    host.alert(&lab, &service, "a").await.unwrap();
+    let state = host.until("a question", &service, needs(NeedKind::WhatNow)).await;
+    let Some(Phase::NeedsPerson(need)) = phase(&state) else { panic!() };
+    assert!(need.text.contains("lies in the place"), "{}", need.text);
+    assert_eq!(state.incident.as_ref().unwrap().tried.len(), 1, "no other target was tried");
+    // It was mended.
+    host.pull(&service, Some("1.1")).await.expect("pulled");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deployer_that_lies_is_caught_by_the_read_back() {
     let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
     let service = lab.service();

@@ -18,7 +18,7 @@ use ripcord_sandbox::{
 /// Asks for live, logs, and rolls back to nothing but a text: it stands down if the fact's id begins with `f`, else ignores.
 fn judges_its_fact() -> Guest {
     let log = "(call $log (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 40000) (i32.const 5))";
-    let first_byte = "(i32.load8_u (i32.load (i32.load offset=104 (local.get $in))))";
+    let first_byte = "(i32.load8_u (i32.load (i32.load offset=128 (local.get $in))))";
     let stand_down = "(i32.store offset=16 (global.get $result) (i32.const 3))
         (i32.store offset=24 (global.get $result) (i32.const 40000)) (i32.store offset=28 (global.get $result) (i32.const 5))";
     Guest::with(

@@ -8,7 +8,7 @@ use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::waiting::for_system;
-use ripcord_ports::{Deployer, ErrorKind, PortError};
+use ripcord_ports::{Deployer, ErrorKind, PortError, Retry};
 
 use super::{Wire, artefact};
 use crate::world::{CandidateFault, Fault, Outside, Step};
@@ -82,7 +82,12 @@ impl FakeDeployer {
                     return Err(Some(PortError::not_applied(ErrorKind::Failed, "the fake deployer is busy")));
                 }
                 Some(Fault::Refused) => {
-                    return Err(Some(PortError::not_applied(ErrorKind::Denied, "the fake deployer says no")));
+                    let error = PortError::not_applied(ErrorKind::Failed, "the fake deployer says no");
+                    return Err(Some(error.retry(Retry::No)));
+                }
+                Some(Fault::NoPlace) => {
+                    let error = PortError::not_applied(ErrorKind::Place, "it is a mount point");
+                    return Err(Some(error));
                 }
                 Some(Fault::DoneAndBroken) => {
                     Self::apply(outside, order);
