@@ -36,7 +36,7 @@ token-file = "secrets/me.token"
 [sources.alertmanager]
 kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
-#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals` says so
+#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals unrouted` says so
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
 
 # MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
