@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod beginning;
+mod advice;
 mod damaged;
 mod demo;
 mod exit_codes;
@@ -11,6 +12,7 @@ mod hostile;
 mod laptop;
 mod lying;
 mod past;
+mod people;
 mod policy;
 mod pull;
 mod untrusted;

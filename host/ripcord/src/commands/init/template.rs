@@ -57,7 +57,7 @@ const NOTIFIERS: &str = r#"
 #: [policies.my-rule]
 #: file = "policies/my_rule.wasm"
 #: sha256 = "0000000000000000000000000000000000000000000000000000000000000000"   # optional: another component is refused
-# signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign` on it
+# signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign FILE --key KEY` on it
 "#;
 
 /// The configuration for what was found.
