@@ -23,8 +23,8 @@ mod states;
 mod status;
 mod store;
 mod try_policies;
-mod watched;
 mod versions;
+mod watched;
 
 use std::future::Future;
 use std::io::IsTerminal as _;

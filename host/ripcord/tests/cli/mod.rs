@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
-mod beginning;
 mod advice;
+mod beginning;
 mod damaged;
 mod demo;
 mod exit_codes;

@@ -44,7 +44,23 @@ async fn a_configuration_is_read_again_and_one_with_mistakes_is_not_taken_up() {
     let host = Host::start(folder).await;
     let mode = async |wanted: &str| {
         let wanted = json!(wanted);
-        host.until("fraud-api", |state| state["mode"] == wanted).await
+        let since = std::time::Instant::now();
+        loop {
+            // Who asks while the host begins anew may lose the connection.
+            let asked = host
+                .request(reqwest::Method::GET, "api/v1/services/fraud-api")
+                .bearer_auth(TOKEN)
+                .send()
+                .await;
+            if let Ok(answer) = asked
+                && let Ok(state) = answer.json::<serde_json::Value>().await
+                && state["mode"] == wanted
+            {
+                return;
+            }
+            assert!(since.elapsed().as_secs() < 60, "waited in vain: {}", host.log().join("\n"));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     };
     mode("act").await;
 
