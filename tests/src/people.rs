@@ -1,9 +1,9 @@
 //! What people do, and the alerts that reach the host.
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::Happened;
+use ripcord_core::event::{Happened, PendingPlan};
 use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
-use ripcord_core::plan::VoteKind;
+use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
@@ -77,7 +77,17 @@ impl Running {
 
     /// Ada pulls.
     pub async fn pull(&self, service: &ServiceName, to: Option<&str>) -> Result<Obeyed, CommandError> {
-        self.ask(ada(), service, Ask::Pull { to: to.map(version), urgency: Urgency::Urgent }).await
+        self.ask(
+            ada(),
+            service,
+            Ask::Pull {
+                to: to.map(version),
+                urgency: Urgency::Urgent,
+                leaving: Leaving::Condemn,
+                pending: PendingPlan::Replace,
+            },
+        )
+        .await
     }
 
     /// `who` votes on `plan`.

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ripcord_core::effect::Topic;
-use ripcord_core::event::Event;
+use ripcord_core::event::{Event, PendingPlan};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::ServiceName;
+use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::Millis;
@@ -54,7 +55,12 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
             signature: None,
         })
     };
-    let pull = Ask::Pull { to: Some(version("1.0")), urgency: Urgency::Urgent };
+    let pull = Ask::Pull {
+        to: Some(version("1.0")),
+        urgency: Urgency::Urgent,
+        leaving: Leaving::Condemn,
+        pending: PendingPlan::Replace,
+    };
     for ask in [Ask::Pause, vote(true), vote(false), Ask::Dismiss, pull] {
         refused_at_once(&host, &service, ask).await;
     }

@@ -45,7 +45,7 @@ async fn asks(host: &Running, service: &ServiceName, loss: PlanLoss, rest: &str)
     let state = host.until("a question", service, |state| need(state).is_some()).await;
     let expected = format!("the plan's content {}, so {rest}", loss.as_str());
     assert!(need(&state).unwrap().starts_with(&expected), "{:?}", need(&state));
-    assert!(need(&state).unwrap().contains("`ripcord pull`"));
+    assert!(need(&state).unwrap().contains("`ripcord pull "));
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let folded = check::journal(host, service).await;
     assert_eq!(count(&folded, |event| matches!(event, Event::PlanLost(_))), 1);

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+
 use ripcord_core::event::Event;
 use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::{Phase, Service};
-use ripcord_engine::{Ask, replay};
+use ripcord_core::time::UnixMillis;
+use ripcord_engine::{Ask, decisions, decisions_of_incident, replay};
 use ripcord_ports::Store;
 use ripcord_sandbox::Replayed;
 use ripcord_tests::people::{ada, bob, cleo};
@@ -99,4 +102,31 @@ async fn a_plan_whose_content_was_erased_or_changed_is_never_carried_out() {
         check::journal(&host, &service).await;
         host.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_says_what_it_was_given_and_what_it_answered() {
+    let (lab, host) = Lab::harmed(Spec::new("fraud-api").scripted()).await;
+    let service = lab.service();
+    host.alert(&lab, &service, "a").await.unwrap();
+    let settled = host.settled(&service).await;
+    host.stop().await;
+    let store = lab.open();
+    let all = decisions(store.as_ref(), &service, UnixMillis(0), 50).await.unwrap();
+    assert!(!all.more && all.decisions.len() >= 4, "{all:#?}");
+    let roles: BTreeSet<_> = all.decisions.iter().map(|one| one.role.as_str()).collect();
+    assert_eq!(roles.len(), 4, "{roles:?}");
+    assert!(all.decisions.is_sorted_by_key(|one| std::cmp::Reverse(one.at)), "newest first");
+    assert!(all.decisions.iter().all(|one| one.answer.is_some() && one.gone.is_none()));
+    let facts: Vec<_> = all.decisions.iter().flat_map(|one| &one.facts).collect();
+    assert!(facts.iter().any(|fact| fact.value.is_some()), "{facts:#?}");
+    let one = decisions(store.as_ref(), &service, UnixMillis(0), 1).await.unwrap();
+    assert_eq!((one.decisions.as_slice(), one.more), (&all.decisions[..1], true), "what is cut is said");
+    let none = decisions(store.as_ref(), &service, UnixMillis(u64::MAX), 9).await.unwrap();
+    assert_eq!((none.decisions.len(), none.more), (0, false));
+    let id = settled.last_settled.as_ref().unwrap().id.clone();
+    let own = decisions_of_incident(store.as_ref(), &id, 50).await.unwrap();
+    assert!(own.decisions.len() >= 4 && own.decisions.iter().any(|one| one.role == "trigger"), "{own:#?}");
+    let unknown = ripcord_core::name::IncidentId::new("fraud-api:9").unwrap();
+    assert!(decisions_of_incident(store.as_ref(), &unknown, 5).await.is_err());
 }

@@ -17,6 +17,24 @@ pub const PLAN_FORMAT: u32 = 1;
 /// Targets of one plan. Nobody reads more before they agree to it.
 pub const RUNGS_MAX: usize = 16;
 
+/// What becomes of the versions that a rollback leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    /// They are condemned, and a hold keeps them out.
+    #[default]
+    Condemn,
+    /// They keep their standing: somebody only tries another version.
+    Keep,
+}
+
+impl Leaving {
+    /// What every plan does that does not say otherwise.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::Condemn
+    }
+}
+
 /// What is done at one step of a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,6 +112,9 @@ pub struct Plan {
     pub preflighted: bool,
     /// A practice run.
     pub drill: bool,
+    /// What becomes of what is left. Written only where it is not the usual.
+    #[serde(default, skip_serializing_if = "Leaving::is_usual")]
+    pub leaving: Leaving,
     /// When it was made.
     pub created_at: UnixMillis,
     /// After this nothing of it is begun.
@@ -204,6 +225,7 @@ pub(crate) mod tests {
             requested_by: vec![Origin::Person("ada".into())],
             preflighted: false,
             drill: false,
+            leaving: Leaving::Condemn,
             created_at: UnixMillis(1_000),
             expires_at: UnixMillis(u64::MAX),
         }

@@ -1,9 +1,9 @@
 //! What people can ask of a service.
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::Happened;
+use ripcord_core::event::{Happened, PendingPlan};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
-use ripcord_core::plan::VoteKind;
+use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
 use ripcord_ports::PortError;
@@ -42,6 +42,10 @@ pub enum Ask {
         to: Option<VersionName>,
         /// How fast.
         urgency: Urgency,
+        /// What becomes of what is left.
+        leaving: Leaving,
+        /// What becomes of a plan that waits already.
+        pending: PendingPlan,
     },
     /// Approve or refuse the plan at hand.
     Vote(Ballot),

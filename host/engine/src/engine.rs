@@ -228,7 +228,7 @@ impl Engine {
         }
         for _ in 1..OBEY_TRIES {
             let state = door.state.borrow().clone();
-            match obey::obey(&door.setup, &state, &door.mailbox, command.clone()).await {
+            match obey::obey(&door.setup, &state, &door.mailbox, &door.state, command.clone()).await {
                 // The driver knows the journal as it is by now: what was asked is judged anew.
                 Err(CommandError::Store(StoreError::Moved { .. })) => {}
                 // A pull that names no incident joins the one that has opened meanwhile.
@@ -238,7 +238,7 @@ impl Engine {
             }
         }
         let state = door.state.borrow().clone();
-        obey::obey(&door.setup, &state, &door.mailbox, command).await
+        obey::obey(&door.setup, &state, &door.mailbox, &door.state, command).await
     }
 
     /// The service's state, and its changes.

@@ -22,6 +22,7 @@ mod counters;
 mod deadline;
 mod decide;
 mod decided;
+mod decisions;
 mod door;
 mod driver;
 mod engine;
@@ -62,6 +63,7 @@ pub use asking::{Asked, FactSource, FactsNow, ask, memo, scheduled, standing_ale
 pub use blocking::Blocking;
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
 pub use counters::{Counter, Counters};
+pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_of_incident};
 pub use engine::{Engine, StartError};
 pub use fold::{Folded, ReadError, Recovered, fold, recover};
 pub use fold_error::FoldError;

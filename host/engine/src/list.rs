@@ -20,7 +20,13 @@ pub async fn incidents(
 ) -> Result<Vec<IncidentLine>, StoreError> {
     let mut lines = store.incidents(service, limit).await?;
     let full = lines.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    for id in missing(store, &lines, service, full).await?.into_iter().take(FROM_JOURNAL_MAX) {
+    let services = match service {
+        Some(service) => vec![service.clone()],
+        // A list that was cut says nothing of those that are not in it.
+        None if full => Vec::new(),
+        None => store.services().await?,
+    };
+    for id in missing(store, &lines, &services, full).await?.into_iter().take(FROM_JOURNAL_MAX) {
         match view::incident(store, &id).await {
             Ok(view) => lines.push(IncidentLine {
                 service: view.service,
@@ -49,11 +55,11 @@ pub async fn incidents(
 async fn missing(
     store: &dyn Store,
     lines: &[IncidentLine],
-    service: Option<&ServiceName>,
+    services: &[ServiceName],
     full: bool,
 ) -> Result<Vec<IncidentId>, StoreError> {
     let mut numbers: BTreeMap<&ServiceName, BTreeSet<u32>> = BTreeMap::new();
-    numbers.extend(service.map(|service| (service, BTreeSet::new())));
+    numbers.extend(services.iter().map(|service| (service, BTreeSet::new())));
     for line in lines {
         numbers.entry(&line.service).or_default().extend(line.incident.id.number());
     }

@@ -11,22 +11,34 @@ use ripcord_core::plan::Vote;
 use ripcord_core::service::{Illegal, Incident, Phase, Service};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::{ErrorKind, PortError};
+use tokio::sync::watch;
 
 use crate::batch::Batch;
-use crate::command::{Ask, Command, CommandError, Obeyed};
+use crate::command::{Ask, Ballot, Command, CommandError, Obeyed};
 use crate::mailbox::{AppendError, Mailbox, append};
 use crate::setup::ServiceSetup;
+
+/// So long a voter waits for the approval policies to hear of the vote.
+const POLICIES_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(crate) async fn obey(
     setup: &ServiceSetup,
     state: &Service,
     mailbox: &Mailbox,
+    states: &watch::Receiver<Arc<Service>>,
     command: Command,
 ) -> Result<Obeyed, CommandError> {
+    if let Some(text) = nothing_to_pull(setup, state, &command).await {
+        let incident = state.incident.as_ref().map(|incident| incident.id.clone());
+        return Ok(Obeyed { incident, text });
+    }
     let mut batch = Batch::default();
     let event = event(setup, state, &command, &mut batch).await?;
     match append(mailbox, batch.with(event)).await {
-        Ok(after) => Ok(obeyed(&command, state, &after)),
+        Ok(after) => {
+            let after = heard(&command, after, states.clone()).await;
+            Ok(obeyed(&command, state, &after))
+        }
         // What was asked for is so: no event, and no error.
         Err(AppendError::Illegal(unchanged @ Illegal::Unchanged(_))) => {
             let incident = state.incident.as_ref().map(|incident| incident.id.clone());
@@ -55,14 +67,24 @@ async fn event(
     };
     let said = || PersonSaid { person: person.clone(), reason };
     Ok(match &command.ask {
-        Ask::Pull { to, urgency } => {
+        Ask::Pull { to, urgency, leaving, pending } => {
             let target = match to {
                 Some(version) => Some(Target::Version(restorable(setup, state, version).await?)),
                 None => None,
             };
             let roles = command.person.roles.clone();
             let (incident, urgency) = (command.incident.clone().or_else(open), urgency.clone());
-            Event::PullRequested(PullRequested { incident, person, roles, target, reason, urgency })
+            let (leaving, pending) = (*leaving, *pending);
+            Event::PullRequested(PullRequested {
+                incident,
+                person,
+                roles,
+                target,
+                reason,
+                urgency,
+                leaving,
+                pending,
+            })
         }
         Ask::Vote(ballot) => {
             let AboutIncident { incident, .. } = about()?;
@@ -78,7 +100,7 @@ async fn event(
                     key: ballot.key,
                 },
                 signature: ballot.signature.clone().map(|signature| batch.text(signature)),
-                reason: Some(reason),
+                reason: (!command.reason.trim().is_empty()).then_some(reason),
             })
         }
         Ask::Abort => Event::Aborted(about()?),
@@ -119,6 +141,37 @@ async fn event(
     })
 }
 
+/// Whoever votes is told what the vote did: the approval policies hear of it first. A policy that is slow is not waited for long.
+async fn heard(
+    command: &Command,
+    after: Arc<Service>,
+    mut states: watch::Receiver<Arc<Service>>,
+) -> Arc<Service> {
+    let Ask::Vote(_) = command.ask else { return after };
+    let length = after.length;
+    let seen = states.wait_for(|state| state.length >= length && state.unseen_ballot().is_none());
+    match tokio::time::timeout(POLICIES_PATIENCE, seen).await {
+        Ok(Ok(state)) => state.clone(),
+        _ => after,
+    }
+}
+
+/// What is served alone already need not be pulled to. Where that cannot be read, the pull goes on: its guard looks again.
+async fn nothing_to_pull(setup: &ServiceSetup, state: &Service, command: &Command) -> Option<String> {
+    let Ask::Pull { to: Some(version), .. } = &command.ask else { return None };
+    let live = setup.ports.deployer.live().await.ok()?.state;
+    let served = live.sole_version().filter(|served| served.version == *version)?;
+    let pinned = state.versions.get(version).and_then(|known| known.digest);
+    if pinned.is_some() && served.digest.is_some() && pinned != served.digest {
+        return None;
+    }
+    let open = match &state.incident {
+        Some(open) => format!("; `{}` stays as it is, and `ripcord dismiss {}` ends it", open.id, open.id),
+        None => String::new(),
+    };
+    Some(format!("`{version}` is live already on `{}`: there is nothing to pull{open}", state.name))
+}
+
 /// The version as it will be planned, refused where it cannot be restored.
 async fn restorable(
     setup: &ServiceSetup,
@@ -126,7 +179,10 @@ async fn restorable(
     version: &VersionName,
 ) -> Result<VersionTarget, CommandError> {
     if state.is_held(version) {
-        let text = format!("`{version}` is held: it was condemned; `ripcord hold lift` comes first");
+        let text = format!(
+            "`{version}` is held: it was condemned; `ripcord hold lift {} {version} --reason TEXT` comes first",
+            state.name
+        );
         return Err(PortError::not_applied(ErrorKind::Conflict, text).into());
     }
     let listed = setup.ports.registry.version(version).await?;
@@ -180,14 +236,30 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         }
         Ask::Vote(ballot) => {
             let word = if ballot.granted { "approved" } else { "refused" };
-            format!("{} {word} plan {}; {now}", command.person.name, ballot.plan.short())
+            format!(
+                "{} {word} plan {}: {}",
+                command.person.name,
+                ballot.plan.short(),
+                after_vote(after, ballot, now)
+            )
         }
         Ask::Pull { .. } | Ask::Abort | Ask::Dismiss | Ask::Answer { .. } => now,
-        Ask::Pause => format!("`{}` is paused: nothing is shifted until `ripcord resume`", after.name),
+        Ask::Pause => {
+            format!("`{}` is paused: nothing is shifted until `ripcord resume {}`", after.name, after.name)
+        }
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::Keep(incident) => format!("the content of `{incident}` is kept, however old it becomes"),
         Ask::Release(incident) => format!("the content of `{incident}` goes by its age again"),
-        Ask::LiftHold(version) => format!("the hold on `{version}` is lifted"),
+        Ask::LiftHold(version) => {
+            let now = match after.standing_of(version, after.at) {
+                standing if standing.is_good() => format!("it is {standing} again, as it was before"),
+                standing => format!(
+                    "it is {standing}, as it was before: `ripcord adopt {} {version} --reason TEXT` vouches for it",
+                    after.name
+                ),
+            };
+            format!("the hold on `{version}` is lifted: {now}")
+        }
         Ask::LiftLatch(trigger) => format!("`{trigger}` may open an incident again, and is asked now"),
         Ask::Adopt(version) => match version {
             Some(version) => format!("`{version}` is attested: `{}` can go back to it", after.name),
@@ -195,4 +267,27 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         },
     };
     Obeyed { incident: incident.map(|incident| incident.id.clone()), text }
+}
+
+/// What a vote has done, for the person who gave it.
+fn after_vote(after: &Service, ballot: &Ballot, now: String) -> String {
+    let Some(incident) =
+        after.incident.as_ref().filter(|open| open.plan().is_some_and(|plan| plan.digest == ballot.plan))
+    else {
+        return if ballot.granted { now } else { format!("nothing of it is shifted; {now}") };
+    };
+    let to = incident.target(0).map(ToString::to_string).unwrap_or_default();
+    match &incident.phase {
+        Phase::Authorising(_) => match after.still_wanted() {
+            Some(wanted) => format!("it still waits for {wanted}"),
+            None => format!(
+                "everyone who must agree has; its policies are asked, then it is carried out (to {to})"
+            ),
+        },
+        Phase::Acting(_) => format!(
+            "all who must agree have, so the host shifts `{}` to {to}: `ripcord incidents watch {}` follows it",
+            after.name, incident.id
+        ),
+        _ => now,
+    }
 }

@@ -176,7 +176,7 @@ async fn read(store: &dyn Store, blob: &BlobRef) -> std::result::Result<Read, St
 }
 
 /// Reads decisions out of a journal, one by one.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     history: History<'a>,
     /// Of the record that was read last.
     read: VecDeque<(UnixMillis, Option<IncidentId>, Decision)>,
@@ -186,7 +186,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Of a whole journal, or of the records of one incident.
-    async fn new(
+    pub(crate) async fn new(
         store: &'a dyn Store,
         service: &ServiceName,
         incident: Option<&IncidentId>,
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A decision with its time and the incident it belongs to. The decisions that opened an incident belong to it.
-    async fn next(
+    pub(crate) async fn next(
         &mut self,
     ) -> std::result::Result<Option<(UnixMillis, Option<IncidentId>, Decision)>, ReadError> {
         let open =

@@ -14,9 +14,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ripcord_core::blob::{BlobKind, Salt};
-use ripcord_core::event::{Event, PullRequested};
+use ripcord_core::event::{Event, PendingPlan, PullRequested};
 use ripcord_core::journal::{Record, Tip};
 use ripcord_core::name::{PersonName, RoleName, ServiceName};
+use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store as _;
@@ -79,6 +80,8 @@ async fn age(folder: &Path, records: usize) {
         target: None,
         reason: reason.reference,
         urgency: Urgency::Routine,
+        leaving: Leaving::Condemn,
+        pending: PendingPlan::Keep,
     });
     let mut blobs = vec![reason];
     let mut left = records;

@@ -12,6 +12,7 @@ use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
 
+use crate::commands::Ago;
 use crate::output::{Color, Exit, Failure, Form};
 use crate::policy::Template;
 
@@ -100,11 +101,23 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the configuration and everything it names
     Check(CheckArgs),
-    /// Show what each service serves, how it stands and what it does
+    /// Show what each service serves, how it stands and what it does; what needs a person first
     Status {
         /// Only this service
         service: Option<ServiceName>,
+        /// Show it again whenever it has changed, until ctrl-c
+        #[arg(long)]
+        watch: bool,
     },
+    /// Let the running host read its configuration and policies again, if `ripcord check` finds nothing wrong with them
+    Reload,
+    /// The versions of a service: how each stands, and why a rollback does not go to it
+    Versions {
+        /// Which service
+        service: ServiceName,
+    },
+    /// What policies were given, what they said, and why
+    Decisions(DecisionsArgs),
     /// Vouch for a version, so that there is something to go back to
     Adopt {
         /// For which service
@@ -305,6 +318,69 @@ pub struct CheckArgs {
     pub now: bool,
 }
 
+/// What recorded decisions are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// A service.
+    Service(ServiceName),
+    /// An incident.
+    Incident(IncidentId),
+}
+
+impl std::str::FromStr for About {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(':') {
+            return text.parse().map(Self::Incident).map_err(|error| format!("{error}"));
+        }
+        text.parse().map(Self::Service).map_err(|error| format!("{error}"))
+    }
+}
+
+/// `ripcord decisions`.
+#[derive(Debug, Clone, Args)]
+pub struct DecisionsArgs {
+    /// A service, or an incident such as `fraud-api:3`; every service if left out
+    #[arg(value_name = "SERVICE|INCIDENT")]
+    pub about: Option<About>,
+    /// Only those of the last so long, such as `30m`, `12h` or `7d`; an incident's are all shown
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Ago>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+}
+
+/// The beginning of a digest, as people copy it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestStart(String);
+
+impl DigestStart {
+    /// Whether the digest begins so.
+    pub fn fits(&self, digest: &ripcord_core::digest::Digest) -> bool {
+        digest.to_string().starts_with(&self.0)
+    }
+}
+
+impl std::fmt::Display for DigestStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for DigestStart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.to_ascii_lowercase();
+        if (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Self(text));
+        }
+        Err("a digest, or at least its first 8 of 64 hexadecimal digits".to_owned())
+    }
+}
+
 /// `ripcord pull`.
 #[derive(Debug, Clone, Args)]
 pub struct PullArgs {
@@ -319,6 +395,12 @@ pub struct PullArgs {
     /// How fast people and rules must be
     #[arg(long, value_enum, value_name = "URGENCY", default_value_t)]
     pub urgency: UrgencyArg,
+    /// Leave what is served now as it is: it is not condemned, and no hold keeps it out. For trying
+    #[arg(long)]
+    pub no_hold: bool,
+    /// Throw away a plan that waits already, with the votes for it
+    #[arg(long)]
+    pub replace: bool,
     /// Return as soon as it is on record, without waiting for the end
     #[arg(long)]
     pub no_wait: bool,
@@ -372,9 +454,20 @@ pub enum IncidentsCommand {
         /// Only this service's
         #[arg(long, value_name = "SERVICE")]
         service: Option<ServiceName>,
+        /// Only those that have not ended
+        #[arg(long)]
+        open: bool,
+        /// Only those that were opened within the last so long, such as `12h` or `7d`
+        #[arg(long, value_name = "TIME")]
+        since: Option<Ago>,
         /// At most so many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+    },
+    /// Follow one until it has ended, or needs a person
+    Watch {
+        /// Which, such as `fraud-api:3`
+        incident: IncidentId,
     },
     /// Show one on a page
     Show {
@@ -453,9 +546,9 @@ pub struct VoteArgs {
     /// Your name in the configuration, where the key does not tell it
     #[arg(long, value_name = "NAME", requires = "key")]
     pub person: Option<String>,
-    /// Only if the plan has this digest
+    /// Only if the plan's digest is this, or begins so
     #[arg(long, value_name = "DIGEST")]
-    pub plan: Option<ripcord_core::digest::Digest>,
+    pub plan: Option<DigestStart>,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,

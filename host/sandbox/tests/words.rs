@@ -114,6 +114,7 @@ fn plan() -> Plan {
         ],
         preflighted: true,
         drill: false,
+        leaving: ripcord_core::plan::Leaving::Condemn,
         created_at: UnixMillis(4),
         expires_at: UnixMillis(u64::MAX),
     }

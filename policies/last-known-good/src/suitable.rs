@@ -47,6 +47,9 @@ impl Situation<'_> {
             Standing::Condemned => {
                 return Some(format!("it is {}", condemned.as_deref().unwrap_or("condemned")));
             }
+            // Whoever vouched for it since, or verified it, knew that.
+            Standing::KnownGood => Accepted::KnownGood,
+            Standing::Attested => Accepted::Attested,
             _ if condemned.is_some() => return condemned.map(|by| format!("it was {by}")),
             Standing::Expired => return Some("it was good too long ago: its standing expired".to_owned()),
             Standing::Unproven => {
@@ -57,8 +60,6 @@ impl Situation<'_> {
             Standing::Other(name) => {
                 return Some(format!("its standing `{name}` is not one that this policy knows"));
             }
-            Standing::KnownGood => Accepted::KnownGood,
-            Standing::Attested => Accepted::Attested,
         };
         if !self.settings.accept.contains(&accepted) {
             return Some(format!("it is {}, which `accept` does not list", word(&candidate.standing)));

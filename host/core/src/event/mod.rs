@@ -41,8 +41,8 @@ pub use verifying::{
     PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
 };
 pub use watching::{
-    LatchLifted, PullRequested, Reason, SignalsSetAside, SignalsTaken, TriggerAsked, TriggerWord,
-    TriggersAsked,
+    LatchLifted, PendingPlan, PullRequested, Reason, SignalsSetAside, SignalsTaken, TriggerAsked,
+    TriggerWord, TriggersAsked,
 };
 
 /// What happened.

@@ -6,6 +6,7 @@ use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::live::{LiveState, Share};
 use crate::name::IncidentId;
+use crate::plan::Leaving;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
@@ -76,6 +77,9 @@ pub struct PlanDrafted {
     pub targets: Vec<Target>,
     /// As observed when it was made.
     pub live: Observed,
+    /// What becomes of what is left.
+    #[serde(default)]
+    pub leaving: Leaving,
     /// What its steps are carried out with: [`Terms::equipment`](crate::terms::Terms::equipment) when it was made.
     pub equipment: Digest,
     /// Whether versions are tried beside what is live before they are shifted to.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{AlertKey, AlertWord};
 use crate::blob::BlobRef;
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, SignalId};
+use crate::plan::Leaving;
 use crate::role::Urgency;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
@@ -109,6 +110,23 @@ pub struct PullRequested {
     pub reason: BlobRef,
     /// How fast.
     pub urgency: Urgency,
+    /// What becomes of what is left.
+    #[serde(default)]
+    pub leaving: Leaving,
+    /// What becomes of a plan that waits already.
+    #[serde(default)]
+    pub pending: PendingPlan,
+}
+
+/// What a pull does to a plan that was made before it and has shifted nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PendingPlan {
+    /// It stays, and the pull is refused.
+    #[default]
+    Keep,
+    /// It is thrown away, with the votes for it.
+    Replace,
 }
 
 /// A person let a trigger open incidents again.

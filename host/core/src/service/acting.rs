@@ -142,7 +142,11 @@ impl Service {
     }
 
     pub(super) fn guard_timed_out(&mut self) {
-        self.need_person(NeedKind::WhatNow, "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull`");
+        let name = &self.name;
+        let text = format!(
+            "what is live cannot be read, so nothing is shifted: mend the service or its deployer, then `ripcord pull {name}`"
+        );
+        self.need_person(NeedKind::WhatNow, text);
     }
 
     /// Another live than the one that was approved, or other equipment, voids the plan.
@@ -163,10 +167,11 @@ impl Service {
         if acting.shifted.is_empty() {
             self.settle(Outcome::Expired, "the plan expired before its shift; nothing was shifted");
         } else {
-            self.need_person(
-                NeedKind::WhatNow,
-                "the plan expired before its next rung: `ripcord pull` makes a new one",
+            let text = format!(
+                "the plan expired before its next rung: `ripcord pull {}` makes a new one",
+                self.name
             );
+            self.need_person(NeedKind::WhatNow, text);
         }
     }
 
@@ -460,7 +465,7 @@ impl Service {
                 let left = if expired { "the plan has expired" } else { "the plan has no other target" };
                 self.need_person(
                     NeedKind::WhatNow,
-                    format!("{failed} did not bring the service back ({why}) and {left}: `ripcord pull` names another, `ripcord dismiss {id}` ends it"),
+                    format!("{failed} did not bring the service back ({why}) and {left}: `ripcord pull {} --to VERSION` names another, `ripcord dismiss {id}` ends it", self.name),
                 );
             }
         }

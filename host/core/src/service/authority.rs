@@ -252,7 +252,9 @@ impl Service {
     fn end_unapproved(&mut self, outcome: Outcome, why: &str) {
         if self.incident.as_ref().is_some_and(super::Incident::is_past_pivot) {
             let text = format!(
-                "{why}, but the plan has shifted already: `ripcord pull` names another target, `ripcord dismiss` ends it"
+                "{why}, but the plan has shifted already: `ripcord pull {} --to VERSION` names another target, `ripcord dismiss {}` ends it",
+                self.name,
+                self.incident.as_ref().map(|open| open.id.to_string()).unwrap_or_default()
             );
             self.need_person(NeedKind::WhatNow, text);
         } else {

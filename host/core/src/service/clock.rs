@@ -58,6 +58,7 @@ impl Service {
 impl Incident {
     fn clock_jumped(&mut self, by: Millis) {
         self.extension.0 = self.extension.0.saturating_add(by.0);
+        self.spent.clock_jumped(by);
         match &mut self.phase {
             Phase::Planning(waiting) => waiting.since = waiting.since + by,
             Phase::Authorising(authorising) => {

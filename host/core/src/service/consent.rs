@@ -1,5 +1,9 @@
 //! Whose word counts: by the people, roles, keys, floor and mode in force when it is used, not by those when it was given.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use super::{Illegal, Incident, Phase, Service};
 use crate::digest::Digest;
 use crate::event::Voted;
@@ -7,6 +11,9 @@ use crate::name::{PersonName, RoleName};
 use crate::plan::{Quorum, Vote};
 use crate::policy::Role;
 use crate::terms::{KnownPerson, RequesterVote, Terms};
+
+/// Of the people who have agreed, or may, so many are named in a sentence.
+const NAMES_SHOWN_MAX: usize = 6;
 
 /// Votes of one person on one plan that enter the journal. Each one differs from the one before.
 const VOTES_OF_ONE_MAX: u32 = 10;
@@ -102,6 +109,32 @@ impl Service {
         (self.voices(Role::Approval) > 0 && authorising.seen != Some(ballot)).then_some(ballot)
     }
 
+    /// Every quorum that the plan at hand waits for, as it stands now; none while none is asked for.
+    pub fn tally(&self) -> Vec<Tally> {
+        let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Vec::new() };
+        let Phase::Authorising(authorising) = &incident.phase else { return Vec::new() };
+        let wanted = self.wanted(authorising);
+        let (counted, alone) = (self.counted(terms, incident), is_for_one(&wanted));
+        let tally = |quorum: &Quorum| {
+            let agreed: Vec<PersonName> = counted.agreed(quorum, alone).into_iter().cloned().collect();
+            let counts = alone || terms.requester_vote == RequesterVote::Counts;
+            let may = terms.people.iter().filter(|person| {
+                person.roles.contains(&quorum.role)
+                    && !agreed.contains(&person.name)
+                    && (counts || !incident.requesters.contains(&person.name))
+            });
+            Tally { quorum: quorum.clone(), may: may.map(|person| person.name.clone()).collect(), agreed }
+        };
+        wanted.iter().filter(|quorum| quorum.people > 0).map(tally).collect()
+    }
+
+    /// Whose word the plan at hand still waits for, in words; none where enough people have agreed.
+    pub fn still_wanted(&self) -> Option<String> {
+        let open = self.tally().into_iter().filter(|tally| tally.lacks() > 0);
+        let words: Vec<_> = open.map(|tally| tally.to_string()).collect();
+        (!words.is_empty()).then(|| words.join(" and "))
+    }
+
     /// Takes the vote down, if it is news and its person may give it.
     pub(super) fn take_vote(&mut self, voted: &Voted) -> Result<(), Illegal> {
         let at = self.at;
@@ -146,10 +179,59 @@ fn is_for_one(wanted: &[Quorum]) -> bool {
     first.is_none_or(|first| first.people == 1 && wanted.all(|quorum| quorum == first))
 }
 
+/// A quorum, who has met it so far, and who may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// What is asked for.
+    pub quorum: Quorum,
+    /// Who counts towards it.
+    pub agreed: Vec<PersonName>,
+    /// Who could still agree.
+    pub may: Vec<PersonName>,
+}
+
+impl Tally {
+    /// How many are missing.
+    pub fn lacks(&self) -> usize {
+        (self.quorum.people as usize).saturating_sub(self.agreed.len())
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |people: &[PersonName]| {
+            let shown =
+                people.iter().take(NAMES_SHOWN_MAX).map(PersonName::as_str).collect::<Vec<_>>().join(", ");
+            match people.len().saturating_sub(NAMES_SHOWN_MAX) {
+                0 => shown,
+                more => format!("{shown} and {more} more"),
+            }
+        };
+        match self.lacks() {
+            0 => write!(f, "nobody more with role `{}`", self.quorum.role)?,
+            lacks => write!(f, "{lacks} more of {} with role `{}`", self.quorum.people, self.quorum.role)?,
+        }
+        let agreed = match self.agreed.as_slice() {
+            [] => "nobody has agreed".to_owned(),
+            some => format!("{} agreed", names(some)),
+        };
+        let may = match self.may.as_slice() {
+            [] => "nobody else may".to_owned(),
+            some => format!("{} may", names(some)),
+        };
+        write!(f, " ({agreed}; {may})")
+    }
+}
+
 impl Counted<'_> {
     /// Whether so many distinct people of the role agreed. Where one is enough for all that is wanted (`alone`), whoever the plan is made for is one;
     /// where it takes more, nobody who asked for a rollback in this incident counts, unless configured.
     fn meets(&self, quorum: &Quorum, alone: bool) -> bool {
+        self.agreed(quorum, alone).len() >= quorum.people as usize
+    }
+
+    /// Who counts towards it.
+    fn agreed(&self, quorum: &Quorum, alone: bool) -> Vec<&PersonName> {
         let requesters_count = alone || self.terms.requester_vote == RequesterVote::Counts;
         let voters = self.votes.iter().filter(|vote| vote.granted && vote.roles.contains(&quorum.role));
         let mut agreed: Vec<&PersonName> = voters.map(|vote| &vote.person).collect();
@@ -166,6 +248,6 @@ impl Counted<'_> {
         }
         agreed.sort();
         agreed.dedup();
-        agreed.len() >= quorum.people as usize
+        agreed
     }
 }

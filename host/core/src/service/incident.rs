@@ -12,11 +12,13 @@ use crate::event::{
 use crate::fact::Outcome;
 use crate::live::Proof;
 use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
-use crate::plan::{Quorum, Vote};
+use crate::plan::{Leaving, Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
 use crate::terms::EffectClass;
 use crate::time::{Millis, UnixMillis};
+
+use super::spent::{Spent, TimePart};
 
 /// What opens an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ pub struct Incident {
     pub requesters: Vec<PersonName>,
     /// What [`Self::requester`] wants; none leaves it to the planner.
     pub wanted: Option<Target>,
+    /// What becomes of the versions that are left, as whoever pulled last wants it.
+    pub leaving: Leaving,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
     /// How many are attached so far.
@@ -108,6 +112,8 @@ pub struct Incident {
     pub phase: Phase,
     /// When it got there.
     pub marks: Marks,
+    /// Where the time went.
+    pub spent: Spent,
 }
 
 /// What a person wants.
@@ -117,6 +123,8 @@ pub struct Wish {
     pub person: PersonName,
     /// Where to.
     pub target: Option<Target>,
+    /// What becomes of what is left.
+    pub leaving: Leaving,
     /// Why and how fast.
     pub reason: Reason,
 }
@@ -433,6 +441,28 @@ impl Incident {
             Phase::NeedsPerson(need) => need.question == NeedKind::WhatNow,
             Phase::Authorising(_) => true,
             _ => false,
+        }
+    }
+
+    /// What its time goes into now; none once it has ended.
+    pub(super) const fn time_part(&self) -> Option<TimePart> {
+        match &self.phase {
+            Phase::Preserving | Phase::Planning(_) => Some(TimePart::Decide),
+            Phase::Authorising(_) | Phase::NeedsPerson(_) => Some(TimePart::People),
+            Phase::Acting(acting) => Some(match acting.step {
+                StepState::Verifying { .. } => TimePart::Verify,
+                _ => TimePart::Act,
+            }),
+            Phase::Settled(_) => None,
+        }
+    }
+
+    /// Since when it waits for people, while it does.
+    pub const fn waits_since(&self) -> Option<UnixMillis> {
+        match &self.phase {
+            Phase::Authorising(authorising) => Some(authorising.opened_at),
+            Phase::NeedsPerson(need) => Some(need.since),
+            _ => None,
         }
     }
 

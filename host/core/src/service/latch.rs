@@ -99,7 +99,7 @@ impl Service {
         }
         let first = latch.held_back == 0;
         let text = format!(
-            "trigger `{name}` of `{}` still wants a rollback, but `{}` ended: {}; it opens no incident for {} unless it finds no reason meanwhile, something else is live, or it becomes more urgent; `ripcord latch lift {} {name} --of {}` lets it",
+            "trigger `{name}` of `{}` still wants a rollback, but `{}` ended: {}; it opens no incident for {} unless it finds no reason meanwhile, something else is live, or it becomes more urgent; `ripcord latch lift {} {name} --of {} --reason TEXT` lets it",
             self.name,
             latch.incident,
             latch.outcome,

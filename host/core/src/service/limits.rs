@@ -39,17 +39,17 @@ impl Service {
             return;
         }
         let Some(Incident { id, phase, .. }) = &self.incident else { return };
-        let id = id.clone();
+        let (id, name) = (id.clone(), &self.name);
         match phase {
             Phase::Preserving => {
                 let text = format!(
-                    "evidence could not be preserved in time: `ripcord pull` goes on without it, `ripcord dismiss {id}` ends it"
+                    "evidence could not be preserved in time: `ripcord pull {name}` goes on without it, `ripcord dismiss {id}` ends it"
                 );
                 self.need_person(NeedKind::WhatNow, text);
             }
             Phase::Planning(_) => self.need_person(
                 NeedKind::WhatNow,
-                format!("no plan could be made in time: `ripcord incidents show {id}` says what was waited for; `ripcord pull --to` names a version"),
+                format!("no plan could be made in time: `ripcord incidents show {id}` says what was waited for; `ripcord pull {name} --to VERSION` names a version"),
             ),
             Phase::Acting(acting) => {
                 let (rung, served) = (acting.rung, acting.seems_served);
@@ -60,7 +60,7 @@ impl Service {
                     StepState::Shifting(shifting) if shifting.intent.is_begun() => self.ask_what_happened(),
                     StepState::Shifting(_) => self.need_person(
                         NeedKind::WhatNow,
-                        format!("the shift could not be begun in time, so nothing of it is shifted: `ripcord pull` tries again, `ripcord dismiss {id}` ends it"),
+                        format!("the shift could not be begun in time, so nothing of it is shifted: `ripcord pull {name}` tries again, `ripcord dismiss {id}` ends it"),
                     ),
                     StepState::ReadingBack { .. } => self.read_back_failed(served, rung),
                     StepState::Verifying { .. } => self.verification_timed_out(),

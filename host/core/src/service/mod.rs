@@ -19,6 +19,7 @@ mod pending;
 mod planning;
 mod preflight;
 mod promotion;
+mod spent;
 #[cfg(test)]
 mod storm_tests;
 #[cfg(test)]
@@ -28,12 +29,14 @@ mod versions;
 mod watching;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
+pub use consent::Tally;
 pub use elsewhere::Probation;
 pub use identity::Wanted;
 pub use incident::*;
 pub use latch::Latch;
 pub use pending::{Pending, PendingPart};
 pub use promotion::Promotion;
+pub use spent::Spent;
 pub use verifying::HealthyWord;
 pub use versions::{Hold, HoldState, KnownVersion};
 pub use watching::Watching;
@@ -153,8 +156,27 @@ pub enum Illegal {
     #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
     NoLatch(ServiceName),
     /// The version is condemned.
-    #[error("`{0}` is condemned; lift its hold before you vouch for it")]
-    Condemned(VersionName),
+    #[error(
+        "`{version}` is condemned; `ripcord hold lift {service} {version} --reason TEXT` comes before you vouch for it"
+    )]
+    Condemned {
+        /// Of which service.
+        service: ServiceName,
+        /// Which.
+        version: VersionName,
+    },
+    /// A plan waits that the pull would throw away.
+    #[error(
+        "`{incident}` has a plan already, to {to}, {state}: `ripcord plan show {incident}` shows it; with `--replace` this pull throws it away, with the votes for it, and makes another"
+    )]
+    PlanPending {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Its first target.
+        to: String,
+        /// How far it is.
+        state: String,
+    },
     /// Already so.
     #[error("`{0}` is {1} already")]
     Already(ServiceName, &'static str),
@@ -165,7 +187,7 @@ pub enum Illegal {
     #[error("`{0}` is not kept: its content goes by its age")]
     NotKept(IncidentId),
     /// More would never be forgotten.
-    #[error("{0} incidents are kept already; `ripcord incidents release` lets one go")]
+    #[error("{0} incidents are kept already; `ripcord incidents release INCIDENT` lets one go")]
     TooManyKept(usize),
     /// It is over.
     #[error("incident `{0}` is not open, and no other is; `ripcord incidents show {0}` says how it ended")]
@@ -330,6 +352,7 @@ impl Service {
             Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
         next.judge_production();
+        next.note_time();
         Ok(next)
     }
 
@@ -409,7 +432,12 @@ impl Service {
     /// Ends what must not go on in mode `observe`.
     pub(crate) fn stop_observing(&mut self) {
         if self.incident.as_ref().is_some_and(Incident::is_past_pivot) {
-            self.need_person(NeedKind::WhatNow, "the mode is observe now, so the plan does not go on: `ripcord dismiss` ends it, another mode and `ripcord pull` go on");
+            let id = self.incident.as_ref().map(|open| open.id.to_string()).unwrap_or_default();
+            let text = format!(
+                "the mode is observe now, so the plan does not go on: `ripcord dismiss {id}` ends it, another mode and `ripcord pull {}` go on",
+                self.name
+            );
+            self.need_person(NeedKind::WhatNow, text);
         } else {
             let text = format!("the mode is observe now; {}", self.nothing_shifted());
             self.settle(Outcome::Observed, &text);

@@ -1,9 +1,10 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, NeedKind, Opener, Phase, Service, StepState, Waiting, Wish};
+use super::{Acting, Illegal, Incident, NeedKind, Opener, Phase, Service, StepState, Waiting, Wish};
 use crate::effect::Topic;
 use crate::event::{
-    EvidencePreserved, FaultNature, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested, Reason,
+    EvidencePreserved, FaultNature, PendingPlan, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested,
+    Reason,
 };
 use crate::fact::Outcome;
 use crate::plan::RUNGS_MAX;
@@ -27,10 +28,12 @@ impl Service {
             harm_began_at: None,
             facts: None,
         };
-        let wish = Wish { person: pull.person.clone(), target: pull.target.clone(), reason };
+        let (person, target, leaving) = (pull.person.clone(), pull.target.clone(), pull.leaving);
+        let wish = Wish { person, target, leaving, reason };
         let at = self.at;
         let Some(incident) = &mut self.incident else {
             self.open(wish.reason, Opener::Person(wish.person), wish.target);
+            self.incident.iter_mut().for_each(|opened| opened.leaving = wish.leaving);
             return Ok(());
         };
         incident.pulls += 1;
@@ -57,15 +60,20 @@ impl Service {
         }
         let Some(incident) = &self.incident else { return Ok(()) };
         let comes_next = incident.next_wish.as_ref().is_some_and(|wish| {
-            wish.person == pull.person && wish.target == pull.target && wish.reason.urgency == pull.urgency
+            wish.person == pull.person
+                && wish.target == pull.target
+                && wish.leaving == pull.leaving
+                && wish.reason.urgency == pull.urgency
         });
         let same = incident.requester.as_ref() == Some(&pull.person)
             && incident.wanted == pull.target
+            && incident.leaving == pull.leaving
             && incident.reason.urgency == pull.urgency;
-        // A planner that is asked once more may say something else.
         let under_way = match incident.phase {
             Phase::Preserving | Phase::Planning(_) => true,
-            Phase::Authorising(_) => pull.target.is_some() && !incident.is_past_pivot(),
+            Phase::Authorising(_) => {
+                pull.pending == PendingPlan::Keep || pull.target.is_some() && !incident.is_past_pivot()
+            }
             _ => false,
         };
         if comes_next || same && under_way {
@@ -74,6 +82,9 @@ impl Service {
                 pull.person, incident.id
             )));
         }
+        if let (PendingPlan::Keep, Some(pending)) = (pull.pending, self.plan_pending(incident)) {
+            return Err(pending);
+        }
         if incident.pulls >= PULLS_MAX {
             return Err(Illegal::TooOften(
                 format!("`{}` was pulled {PULLS_MAX} times besides", incident.id),
@@ -81,6 +92,24 @@ impl Service {
             ));
         }
         Ok(())
+    }
+
+    /// The plan that waits for people, or is about to be carried out: votes may have been given for it.
+    fn plan_pending(&self, incident: &Incident) -> Option<Illegal> {
+        let state = match &incident.phase {
+            Phase::Authorising(authorising) => {
+                let wanted = self.wanted(authorising);
+                let wanted = wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role));
+                let wanted = wanted.collect::<Vec<_>>().join(" and ");
+                format!("which waits for {wanted} (`ripcord approve {}` agrees to it)", incident.id)
+            }
+            Phase::Acting(_) if !incident.is_past_pivot() => {
+                "which is agreed to and about to be carried out".to_owned()
+            }
+            _ => return None,
+        };
+        let to = incident.plan()?.targets.first()?.to_string();
+        Some(Illegal::PlanPending { incident: incident.id.clone(), to, state })
     }
 
     pub(super) fn evidence_preserved(&mut self, preserved: &EvidencePreserved) -> Result<(), Illegal> {
@@ -99,9 +128,10 @@ impl Service {
         incident.phase = Phase::Planning(Waiting::from(at));
         self.see(&preserved.live, &preserved.in_production);
         if required && !preserved.missing.is_empty() {
+            let (id, name) = (&preserved.incident, &self.name);
             let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
             let text = format!(
-                "evidence is required and {} could not be preserved: `ripcord pull` goes on without it, `ripcord dismiss` ends it",
+                "evidence is required and {} could not be preserved: `ripcord pull {name}` goes on without it, `ripcord dismiss {id}` ends it",
                 names.join(", ")
             );
             self.need_person(NeedKind::WhatNow, text);
@@ -118,11 +148,12 @@ impl Service {
         if about != asked {
             return Err(Illegal::Stale);
         }
+        let (id, name) = (incident.id.clone(), self.name.clone());
         match &planned.word {
             PlanWord::Drafted(plan) => self.drafted(plan)?,
             PlanWord::NothingSuitable(_) => self.need_person(
                 NeedKind::WhatNow,
-                "there is nothing to go back to: `ripcord pull --to` names a version, `ripcord adopt` vouches for one, `ripcord dismiss` ends it",
+                format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, `ripcord dismiss {id}` ends it"),
             ),
             PlanWord::WillNotHelp(_) => {
                 self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
@@ -132,7 +163,7 @@ impl Service {
             }
             PlanWord::Failed { .. } => self.need_person(
                 NeedKind::WhatNow,
-                "no plan could be made: `ripcord incidents show` says why; `ripcord pull --to` names a version",
+                format!("no plan could be made: `ripcord incidents show {id}` says why; `ripcord pull {name} --to VERSION` names a version"),
             ),
         }
         Ok(())
@@ -143,7 +174,10 @@ impl Service {
         let at = self.at;
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let targets = 1..=RUNGS_MAX;
-        if plan.number != incident.plan_number() + 1 || !targets.contains(&plan.targets.len()) {
+        if plan.number != incident.plan_number() + 1
+            || plan.leaving != incident.leaving
+            || !targets.contains(&plan.targets.len())
+        {
             return Err(Illegal::Stale);
         }
         incident.plans.push(plan.clone());
@@ -182,8 +216,8 @@ impl Service {
             Phase::Acting(acting) => Some(acting.step.clone()),
             _ => return Err(Illegal::Stale),
         };
-        let id = &incident.id;
-        let end = format!("`ripcord pull` makes a new plan, `ripcord dismiss {id}` ends it");
+        let (id, name) = (&incident.id, &self.name);
+        let end = format!("`ripcord pull {name}` makes a new plan, `ripcord dismiss {id}` ends it");
         let what = match step {
             Some(StepState::Shifting(shifting)) if shifting.intent.is_begun() => {
                 self.ask_what_happened();
@@ -212,6 +246,7 @@ impl super::Incident {
         }
         self.requester = Some(wish.person);
         self.wanted = wish.target;
+        self.leaving = wish.leaving;
         self.reason = wish.reason;
     }
 }

@@ -110,7 +110,8 @@ impl Service {
         let id = incident.id.clone();
         if self.terms.as_ref().is_some_and(|terms| terms.preflight == PreflightRule::Required) {
             let text = format!(
-                "{target} was not preflighted ({why}), and that is required: `ripcord incidents show {id}` says more; mend what keeps it from being tried and `ripcord pull`, or set `preflight` to `best-effort`"
+                "{target} was not preflighted ({why}), and that is required: `ripcord incidents show {id}` says more; mend what keeps it from being tried and `ripcord pull {}`, or set `preflight` to `best-effort`",
+                self.name
             );
             self.need_person(NeedKind::WhatNow, text);
             return Ok(());

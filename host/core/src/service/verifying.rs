@@ -87,7 +87,11 @@ impl Service {
         if last == Some((rung, FingerprintWord::Differs)) {
             self.next_rung("what was served after the shift answered the golden data otherwise than the target did when it was good");
         } else if served {
-            self.need_person(NeedKind::WhatNow, "the target seems to be served, but it is proved less strongly than `proof-min` asks: check it, then `ripcord dismiss` settles it");
+            let id = self.incident.as_ref().map(|open| open.id.to_string()).unwrap_or_default();
+            let text = format!(
+                "the target seems to be served, but it is proved less strongly than `proof-min` asks: check it, then `ripcord dismiss {id}` settles it"
+            );
+            self.need_person(NeedKind::WhatNow, text);
         } else {
             self.next_rung("it was not served in time after the shift");
         }
@@ -281,7 +285,9 @@ impl Service {
                 return Ok(());
             }
             Heard::Fault(FaultNature::Deterministic) => {
-                self.need_person(NeedKind::WhatNow, "a verification policy faulted, so nobody knows whether the service is well: check it, then `ripcord dismiss` or `ripcord pull`");
+                self.ask_after_verification(
+                    "a verification policy faulted, so nobody knows whether the service is well: check it",
+                );
                 return Ok(());
             }
             Heard::Healthy => {
@@ -330,7 +336,16 @@ impl Service {
     }
 
     pub(super) fn verification_timed_out(&mut self) {
-        self.need_person(NeedKind::WhatNow, "verification stayed inconclusive until its deadline: check the service, then `ripcord dismiss` or `ripcord pull`");
+        self.ask_after_verification("verification stayed inconclusive until its deadline (`ripcord decisions` shows why): check the service");
+    }
+
+    fn ask_after_verification(&mut self, what: &str) {
+        let id = self.incident.as_ref().map(|open| open.id.to_string()).unwrap_or_default();
+        let text = format!(
+            "{what}; then `ripcord dismiss {id}` settles it, or `ripcord pull {} --to VERSION` goes on to another version",
+            self.name
+        );
+        self.need_person(NeedKind::WhatNow, text);
     }
 
     /// The service is well: the incident is settled.

@@ -6,6 +6,7 @@ use super::{Illegal, Service};
 use crate::digest::Digest;
 use crate::event::{AboutHold, Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
 use crate::name::{IncidentId, VersionName};
+use crate::plan::Leaving;
 use crate::standing::Standing;
 use crate::target::{Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
@@ -30,7 +31,8 @@ pub struct KnownVersion {
     pub standing: Standing,
     /// Since when it has that standing.
     pub since: UnixMillis,
-    /// The last incidents that condemned it, oldest first.
+    /// The last incidents that condemned it, oldest first, while that counts: whoever lifts its hold, vouches for it or verifies it takes all of it
+    /// back.
     pub condemned_by: Vec<IncidentId>,
     /// When a rollback last left it.
     pub left_at: Option<UnixMillis>,
@@ -47,6 +49,8 @@ pub struct Hold {
     pub since: UnixMillis,
     /// Whether it stands.
     pub state: HoldState,
+    /// What was thought of the version before, and since when: whoever lifts the hold gives that back.
+    pub before: (Standing, UnixMillis),
     /// Whether the registry's production name was moved to it since.
     pub named: bool,
     /// Whether an incident was opened because it is broken.
@@ -133,18 +137,25 @@ impl Service {
         known.standing = Standing::KnownGood;
         known.since = at;
         known.digest = known.digest.or(version.digest);
+        known.condemned_by.clear();
         self.want_identity(&version.version);
     }
 
-    /// Condemns and holds every version that was live when the plan was first made and is not the target.
+    /// Condemns and holds every version that was live when the incident began and is not the target, unless the plan leaves them as they were.
     pub(super) fn condemn_what_was_left(&mut self, target: &Target) {
         let at = self.at;
         let Some(incident) = &self.incident else { return };
+        if incident.plan().is_some_and(|plan| plan.leaving == Leaving::Keep) {
+            return;
+        }
         let Some(Observed::Serving(shares)) = incident.live.clone() else { return };
         let (id, reason) = (incident.id.clone(), incident.reason.clone());
         for share in shares.iter().filter(|share| !share.is(target)) {
             let version = &share.version.version;
+            let held = self.holds.get(version).filter(|hold| hold.state != HoldState::Lifted);
+            let held = held.map(|hold| hold.before.clone());
             let known = self.known(version);
+            let before = held.unwrap_or((known.standing.clone(), known.since));
             known.standing = Standing::Condemned;
             known.since = at;
             known.condemned_by.push(id.clone());
@@ -161,6 +172,7 @@ impl Service {
                     named: false,
                     reopened: false,
                     mark_at: Some(at),
+                    before,
                 },
             );
         }
@@ -169,7 +181,8 @@ impl Service {
     pub(super) fn adopted(&mut self, adopted: &Adopted) -> Result<(), Illegal> {
         let at = self.at;
         if self.is_held(&adopted.version.version) {
-            return Err(Illegal::Condemned(adopted.version.version.clone()));
+            let (service, version) = (self.name.clone(), adopted.version.version.clone());
+            return Err(Illegal::Condemned { service, version });
         }
         let known = self.known(&adopted.version.version);
         let digest = adopted.version.digest.or(known.digest);
@@ -186,6 +199,7 @@ impl Service {
         known.standing = Standing::Attested;
         known.since = at;
         known.digest = digest;
+        known.condemned_by.clear();
         self.want_identity(&adopted.version.version);
         Ok(())
     }
@@ -203,7 +217,15 @@ impl Service {
         }
         hold.state = HoldState::Lifted;
         hold.mark_at = Some(at);
-        self.lose_standing(version);
+        let (standing, since) = hold.before.clone();
+        let is_good = standing.is_good();
+        let known = self.known(version);
+        known.standing = standing;
+        known.since = since;
+        known.condemned_by.clear();
+        if is_good {
+            self.want_identity(version);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::Alerts;
 use super::latch::Latch;
-use super::{Illegal, Incident, Marks, Opener, Phase, Service};
+use super::{Illegal, Incident, Marks, Opener, Phase, Service, Spent};
 use crate::alert::AlertKey;
 use crate::effect::Topic;
 use crate::event::{
@@ -15,6 +15,7 @@ use crate::event::{
 };
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PolicyName};
+use crate::plan::Leaving;
 use crate::policy::Role;
 use crate::role::Urgency;
 use crate::signal::{Severity, SignalStatus};
@@ -465,6 +466,7 @@ impl Service {
             requesters: requester.iter().cloned().collect(),
             requester,
             wanted,
+            leaving: Leaving::Condemn,
             next_wish: None,
             signals,
             evidence: Vec::new(),
@@ -488,6 +490,7 @@ impl Service {
             extension: Millis(0),
             phase: Phase::Preserving,
             marks,
+            spent: Spent::default(),
         });
         self.tell(Topic::IncidentOpened, Severity::Critical, text);
     }

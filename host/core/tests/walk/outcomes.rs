@@ -7,7 +7,7 @@ use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
-use ripcord_core::plan::{Quorum, Vote, VoteKind};
+use ripcord_core::plan::{Leaving, Quorum, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::Urgency;
@@ -313,6 +313,7 @@ fn planned(
                 strategy: Strategy::Version,
                 targets,
                 live,
+                leaving: service.incident.as_ref().map_or(Leaving::Condemn, |open| open.leaving),
                 equipment: service.terms.as_ref().map_or(Digest::of(""), |terms| terms.equipment),
                 preflighted: dice.one_in(3),
                 expires_at: service.at + Millis(1 + dice.below(3_600_000)),
@@ -514,6 +515,8 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             target: dice.one_in(2).then(|| target(dice)),
             reason: blob(),
             urgency: Urgency::Urgent,
+            leaving: dice.pick(&[Leaving::Condemn, Leaving::Condemn, Leaving::Keep]),
+            pending: dice.pick(&[PendingPlan::Keep, PendingPlan::Replace, PendingPlan::Replace]),
         }),
         _ => Event::Voted(Voted {
             incident,

@@ -61,7 +61,10 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                 },
             };
             let Some(decided) = decided else {
-                let reason = batch.text("no planner is configured; `ripcord pull --to` names the version");
+                let reason = batch.text(format!(
+                    "no planner is configured; `ripcord pull {} --to VERSION` names the version",
+                    ctx.setup.name
+                ));
                 let word = PlanWord::Failed { reason, nature: FaultNature::Deterministic };
                 return batch.with(Event::Planned(Planned {
                     incident: id,
@@ -173,8 +176,10 @@ fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarg
             );
             refused.push(RefusedTarget { target, reason });
         } else if let Some(held) = target.version().filter(|version| ctx.service.is_held(&version.version)) {
-            let reason =
-                format!("`{}` is held: it was condemned; `ripcord hold list` says by what", held.version);
+            let reason = format!(
+                "`{}` is held: it was condemned; `ripcord hold list {}` says by what",
+                held.version, ctx.setup.name
+            );
             refused.push(RefusedTarget { target, reason });
         } else if let Some(version) =
             target.version().filter(|version| ctx.service.is_unfetchable(&version.version))
@@ -260,6 +265,7 @@ async fn draft(
         requested_by: incident.requested_by.clone(),
         preflighted,
         drill: false,
+        leaving: incident.leaving,
         created_at,
         expires_at,
     };
@@ -279,6 +285,7 @@ async fn draft(
         strategy,
         targets,
         live,
+        leaving: incident.leaving,
         equipment: ctx.setup.terms.equipment,
         preflighted,
         expires_at,

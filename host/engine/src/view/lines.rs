@@ -7,26 +7,27 @@ use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::plan::{Plan, Vote};
 use ripcord_core::role::Finding;
-use ripcord_core::service::Marks;
+use ripcord_core::service::{Incident, Tally};
 use ripcord_core::time::{Millis, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::held_up::HeldUp;
 
-/// Where the time went. Each part is the time between two marks of the incident; a part that has not ended is none.
+/// Where the time went, all plans and rungs of the incident together. A part that was not begun is none, and of the one that goes on only what had
+/// ended before counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Split {
     /// From the harm (or, where that is not known, the first signal) to the incident.
     pub detect: Option<Millis>,
-    /// From the incident to the plan: evidence, planner, pins.
+    /// Making plans: evidence, planner, pins.
     pub decide: Option<Millis>,
-    /// From the plan to its grant.
+    /// Waiting for people: for their votes, or for what one of them was asked.
     pub wait_for_people: Option<Millis>,
-    /// From the grant to the read-back that shows the target.
+    /// From a grant to the read-back that shows the target.
     pub act: Option<Millis>,
-    /// From the read-back to the end.
+    /// Verifying.
     pub verify: Option<Millis>,
-    /// From the first mark to the last.
+    /// All of them.
     pub total: Option<Millis>,
 }
 
@@ -58,6 +59,17 @@ pub struct DecisionLine {
     pub fuel: u64,
     /// Calls.
     pub rounds: u32,
+}
+
+/// A vote, and why it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteLine {
+    /// The vote.
+    #[serde(flatten)]
+    pub vote: Vote,
+    /// As its person said; none if nothing was said.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A piece of evidence that could not be preserved.
@@ -113,7 +125,13 @@ pub struct IncidentView {
     #[serde(default)]
     pub preflight: Option<String>,
     /// Votes for it.
-    pub votes: Vec<Vote>,
+    pub votes: Vec<VoteLine>,
+    /// Whose word it waits for, while it does.
+    #[serde(default)]
+    pub tally: Vec<Tally>,
+    /// Since when it waits for people, while it does.
+    #[serde(default)]
+    pub waits_since: Option<UnixMillis>,
     /// What is wanted of a person.
     pub needs: Option<String>,
     /// What failed last on the way, while it has not succeeded since.
@@ -135,17 +153,18 @@ pub struct IncidentView {
 }
 
 impl Split {
-    pub(super) fn of(marks: &Marks) -> Self {
-        let between = |from: Option<UnixMillis>, to: Option<UnixMillis>| Some(to?.since(from?));
-        let (opened, start) =
-            (Some(marks.opened_at), marks.harm_began_at.or(marks.signalled_at).or(Some(marks.opened_at)));
+    pub(super) fn of(incident: &Incident) -> Self {
+        let (marks, spent) = (&incident.marks, &incident.spent);
+        let start = marks.harm_began_at.or(marks.signalled_at);
+        let detect = Some(marks.opened_at.since(start.unwrap_or(marks.opened_at)));
+        let total = Millis(detect.unwrap_or_default().0.saturating_add(spent.total().0));
         Self {
-            detect: between(start, opened),
-            decide: between(opened, marks.planned_at),
-            wait_for_people: between(marks.planned_at, marks.granted_at),
-            act: between(marks.granted_at, marks.read_back_at),
-            verify: between(marks.read_back_at, marks.settled_at),
-            total: between(start, marks.settled_at),
+            detect,
+            decide: spent.decide,
+            wait_for_people: spent.people,
+            act: spent.act,
+            verify: spent.verify,
+            total: marks.settled_at.map(|_| total),
         }
     }
 }

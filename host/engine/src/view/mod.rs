@@ -4,11 +4,13 @@ mod lines;
 mod said;
 mod timeline;
 
+use std::collections::BTreeMap;
+
 use ripcord_core::blob::BlobRef;
 use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::LiveState;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Incident, Phase, Service};
@@ -20,7 +22,7 @@ use crate::fold::ReadError;
 use crate::fold_error::FoldError;
 use crate::history::History;
 
-pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine};
+pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine, VoteLine};
 
 /// Records after the end of an incident that are in memory at a time.
 const PAGE: u32 = 256;
@@ -46,6 +48,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         measured: None,
         failed: None,
         not_promoted: None,
+        vote_reasons: BTreeMap::new(),
     };
     let Some(incident) = reader.read_open(id, spans.is_empty()).await? else {
         // A timeline that leads nowhere is not believed either.
@@ -69,6 +72,8 @@ struct Reader<'a> {
     failed: Option<String>,
     /// The version that the registry's production name was last not moved to.
     not_promoted: Option<VersionName>,
+    /// Of the last vote of each person.
+    vote_reasons: BTreeMap<PersonName, String>,
 }
 
 impl Reader<'_> {
@@ -198,6 +203,12 @@ impl Reader<'_> {
             }
             None => None,
         };
+        let is_open = self.incident(&incident.id).is_some();
+        let mut votes = Vec::new();
+        for vote in &incident.votes {
+            let reason = self.vote_reasons.remove(&vote.person);
+            votes.push(VoteLine { vote: vote.clone(), reason });
+        }
         let preflight = plan.as_ref().and_then(|plan: &Plan| match why_not_preflighted(plan) {
             Some(why) => Some(format!("not preflighted: {why}")),
             None => self.preflight.take(),
@@ -226,11 +237,13 @@ impl Reader<'_> {
             proof: self.after.as_ref().and_then(LiveState::weakest_proof),
             preflight,
             same_fingerprint: self.fingerprint == FingerprintWord::Same,
-            split: Split::of(&incident.marks),
+            split: Split::of(&incident),
+            tally: if is_open { self.state().tally() } else { Vec::new() },
+            waits_since: incident.waits_since(),
             measured: self.measured,
             plan_expires_at: incident.plan_expires_at(),
             plan_digest: incident.plan().map(|plan| plan.digest),
-            votes: incident.votes,
+            votes,
             evidence: incident.evidence,
             decisions: self.decisions,
             timeline: self

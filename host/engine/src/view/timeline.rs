@@ -3,8 +3,8 @@
 use ripcord_core::alert::AlertWord;
 use ripcord_core::canonical;
 use ripcord_core::event::{
-    Event, FingerprintWord, InProduction, Observed, PlanWord, PreflightWord, Preflighted, ProbeWord,
-    Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase, TrialRan,
+    Event, FingerprintWord, Happened, InProduction, Observed, PlanWord, PreflightWord, Preflighted,
+    ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase, TrialRan,
 };
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
@@ -108,7 +108,18 @@ impl Reader<'_> {
             Event::Voted(voted) => {
                 let word = if voted.vote.granted { "approved" } else { "refused" };
                 let how = if voted.signature.is_some() { "by signature" } else { "by session" };
-                Some(format!("{} {word} plan {} {how}", voted.vote.person, voted.plan.short()))
+                let why = match &voted.reason {
+                    Some(reason) => Some(self.text(reason).await?),
+                    None => None,
+                };
+                let person = &voted.vote.person;
+                let line = format!("{person} {word} plan {} {how}", voted.plan.short());
+                let line = why.as_ref().map_or_else(|| line.clone(), |why| format!("{line}: {why}"));
+                match why {
+                    Some(why) => drop(self.vote_reasons.insert(person.clone(), why)),
+                    None => drop(self.vote_reasons.remove(person)),
+                }
+                Some(line)
             }
             Event::Staged(staged) => {
                 let digest =
@@ -148,7 +159,12 @@ impl Reader<'_> {
                 ProbeWord::NoAnswer(why) => format!("probe: no answer: {}", self.text(why).await?),
             }),
             Event::ShiftAnswered(answered) => {
-                Some(format!("{} says that the shift was {:?}", answered.person, answered.applied))
+                let happened = match answered.applied {
+                    Happened::Applied => "happened",
+                    Happened::NotApplied => "did not happen",
+                };
+                let why = self.text(&answered.reason).await?;
+                Some(format!("{} says that the shift {happened}: {why}", answered.person))
             }
             Event::ReadBack(read) => {
                 let live = self.live(&read.live).await?;
@@ -196,8 +212,12 @@ impl Reader<'_> {
             Event::Dismissed(said) => {
                 Some(format!("{} dismissed it: {}", said.person, self.text(&said.reason).await?))
             }
-            Event::Paused(said) => Some(format!("{} paused the service", said.person)),
-            Event::Resumed(said) => Some(format!("{} let the service go on", said.person)),
+            Event::Paused(said) => {
+                Some(format!("{} paused the service: {}", said.person, self.text(&said.reason).await?))
+            }
+            Event::Resumed(said) => {
+                Some(format!("{} let the service go on: {}", said.person, self.text(&said.reason).await?))
+            }
             Event::Measured(measured) => {
                 self.measured = Some(measured.clone());
                 None

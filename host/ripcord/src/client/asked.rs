@@ -4,9 +4,12 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::plan::{PLAN_FORMAT, Plan};
+use ripcord_engine::DecisionPage;
 use ripcord_engine::view::IncidentView;
 
-use crate::http::wire::{Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView};
+use crate::http::wire::{
+    Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, VersionsView,
+};
 
 /// An answer about something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -164,6 +167,18 @@ pub(super) fn of_each<T>(
         service(got, asked.unwrap_or(got))?;
     }
     Ok(of)
+}
+
+pub(super) fn versions(view: VersionsView, asked: &ServiceName) -> Checked<VersionsView> {
+    service(&view.service, asked)?;
+    Ok(view)
+}
+
+pub(super) fn decisions(page: DecisionPage, asked: &ServiceName) -> Checked<DecisionPage> {
+    for one in &page.decisions {
+        service(&one.service, asked)?;
+    }
+    Ok(page)
 }
 
 pub(super) fn done_to_incident(done: Done, asked: &IncidentId) -> Checked<Done> {

@@ -1,8 +1,9 @@
 //! What can be asked of a host. Every answer is held against its question.
 
 use ripcord_core::name::{IncidentId, ServiceName};
-use ripcord_engine::PruneReport;
+use ripcord_core::time::UnixMillis;
 use ripcord_engine::view::IncidentView;
+use ripcord_engine::{DecisionPage, PruneReport};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
     Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetAsideAlert,
-    UnroutedSignal, WhoAmI,
+    UnroutedSignal, VersionsView, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -95,6 +96,37 @@ impl Client {
         let phase = phase.map(|phase| format!("&phase={}", in_address(phase))).unwrap_or_default();
         let state = self.get(&format!("incidents/{id}/wait?seconds={seconds}{phase}")).await?;
         self.held_against(asked::state(state, id))
+    }
+
+    /// The versions of a service.
+    pub async fn versions(&self, service: &ServiceName) -> Answer<VersionsView> {
+        let view = self.get(&format!("services/{service}/versions")).await?;
+        self.held_against(asked::versions(view, service))
+    }
+
+    /// The newest decisions of a service.
+    pub async fn decisions(
+        &self,
+        service: &ServiceName,
+        since: UnixMillis,
+        limit: u32,
+    ) -> Answer<DecisionPage> {
+        let page = self.get(&format!("services/{service}/decisions?since={}&limit={limit}", since.0)).await?;
+        self.held_against(asked::decisions(page, service))
+    }
+
+    /// The newest decisions of an incident.
+    pub async fn decisions_of_incident(&self, id: &IncidentId, limit: u32) -> Answer<DecisionPage> {
+        let page: DecisionPage = self.get(&format!("incidents/{id}/decisions?limit={limit}")).await?;
+        match id.service() {
+            Some(service) => self.held_against(asked::decisions(page, &service)),
+            None => Ok(page),
+        }
+    }
+
+    /// Asks the host to read its configuration again.
+    pub async fn reload(&self) -> Answer<Done> {
+        self.post("reload", &serde_json::json!({})).await
     }
 
     /// Signals that no route took.

@@ -6,7 +6,7 @@ use ripcord_core::name::{IncidentId, PersonName};
 use ripcord_core::plan::VoteStatement;
 
 use super::reach::Reach;
-use super::{Outcome, incidents, reason};
+use super::{Outcome, incidents};
 use crate::cli::{Global, VoteArgs};
 use crate::client::Client;
 use crate::http::wire::{Done, PlanView, VoteBody};
@@ -35,7 +35,7 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
     let host = reach.host().await?;
     let outcome = async {
         let view = fetch(&reach, host.client(), &args.incident).await?;
-        if let Some(wanted) = args.plan.filter(|wanted| *wanted != view.digest) {
+        if let Some(wanted) = args.plan.as_ref().filter(|wanted| !wanted.fits(&view.digest)) {
             return Err(Failure::new(
                 Exit::Refused,
                 format!("the plan at hand is `{}`, not `{wanted}`", view.digest),
@@ -76,7 +76,7 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
         ))
         .help("give its digest with `--plan`, or `--yes`"));
     }
-    let question = text!("{} this plan?", word.verb());
+    let question = text!("{}: {}?", word.verb(), plan::change(&view.plan));
     if ask(global.color, &plan::text(view), &question).await? {
         return Ok(());
     }
@@ -136,8 +136,13 @@ async fn cast(
     signer: Option<&Signer>,
     why: &str,
 ) -> Result<Done, Failure> {
-    let mut body =
-        VoteBody { plan: view.digest, reason: reason(why), signature: None, public_key: None, person: None };
+    let mut body = VoteBody {
+        plan: view.digest,
+        reason: why.trim().to_owned(),
+        signature: None,
+        public_key: None,
+        person: None,
+    };
     let Some(Signer { person, key }) = signer else { return send(client, view, word, &body).await };
     sign(&mut body, view, word, person, key)?;
     // The signature says who it is; a token that happens to be set may be another person's.
@@ -183,7 +188,7 @@ impl SignedVote<'_> {
         let person = PersonName::new(self.person).map_err(|error| Failure::of(Exit::Usage, error))?;
         let mut body = VoteBody {
             plan: self.plan.digest,
-            reason: reason(self.reason),
+            reason: self.reason.to_owned(),
             signature: None,
             public_key: None,
             person: None,

@@ -1,26 +1,83 @@
 //! `ripcord incidents` and `ripcord plan show`.
 
+use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::time::UnixMillis;
 use ripcord_engine::ReadError;
 use ripcord_engine::view::{self, IncidentView};
+use ripcord_ports::{Clock as _, Store as _};
 
+use super::decisions::Ago;
+use super::pull::{Until, follow};
+use super::states::names;
 use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::client::{NotWhatWasAsked, asked};
 use crate::http::wire::{IncidentListLine, PlanView};
+use crate::output::style::{DIM, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, Paragraph, incident, plan as plan_page};
+use crate::output::{Exit, Failure, Page, Paragraph, Progress, incident, plan as plan_page, text};
 
-pub(super) async fn list(global: &Global, service: Option<&ServiceName>, limit: u32) -> Outcome {
+/// Which incidents are listed.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) service: Option<ServiceName>,
+    pub(super) open: bool,
+    pub(super) since: Option<Ago>,
+    pub(super) limit: u32,
+}
+
+/// Of all that there are, the list is taken from so many: a person reads no more.
+const LISTED_MAX: u32 = 1_000;
+
+pub(super) async fn list(global: &Global, wanted: &Wanted) -> Outcome {
     let reach = Reach::new(global)?;
-    if let Some(host) = reach.elsewhere().await? {
-        return Ok(listed(&host.incidents(service, limit).await?));
+    let service = wanted.service.as_ref();
+    // What is left out by `--open` is none of those that were asked for. One more than is wanted tells whether there are more.
+    let limit = if wanted.open { LISTED_MAX } else { wanted.limit.saturating_add(1) };
+    let mut lines = match reach.elsewhere().await? {
+        Some(host) => host.incidents(service, limit).await?,
+        None => {
+            let (store, config) = (reach.store()?, reach.here()?);
+            if let Some(name) = service.filter(|name| config.service(name.as_str()).is_none()) {
+                let kept = store.services().await.map_err(|error| Failure::of(Exit::Failed, error))?;
+                if !kept.contains(name) {
+                    names(&reach, Some(name))?;
+                }
+            }
+            let lines = ripcord_engine::incidents(&store, service, limit).await;
+            let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
+            lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>()
+        }
+    };
+    let read = lines.len();
+    let since = wanted.since.map(|Ago(ago)| UnixMillis(SystemClock.now().0.saturating_sub(ago.0)));
+    lines.retain(|line| !wanted.open || line.settled_at.is_none());
+    lines.retain(|line| since.is_none_or(|since| line.opened_at >= since));
+    let shown = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let cut = lines.len() > shown || wanted.open && read >= LISTED_MAX as usize;
+    lines.truncate(shown);
+    let mut page = listed(&lines);
+    if cut {
+        let more =
+            paint(DIM, format!("older ones are left out: `--limit {}` shows more", shown.saturating_mul(2)));
+        page.text = text!("{}\n{}", page.text.trimmed(), more);
     }
-    let lines = ripcord_engine::incidents(&reach.store()?, service, limit).await;
-    let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
-    Ok(listed(&lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>()))
+    Ok(page)
+}
+
+/// Tells each phase until the incident has ended, or a person must decide.
+pub(super) async fn watch(global: &Global, id: &IncidentId) -> Outcome {
+    let reach = Reach::new(global)?;
+    let host = reach.answering().await.map_err(Failure::failed)?;
+    let told = Progress::always(global.form(), global.color);
+    if host.incident(id).await?.outcome == Ending::Open {
+        told.say(&host.wait(id, 0, None).await?.phase);
+        follow(&host, id, Until::Settled, &told).await?;
+    }
+    Ok(incident::page(&host.incident(id).await?))
 }
 
 fn listed(lines: &[IncidentListLine]) -> Page {
@@ -69,19 +126,15 @@ pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
 /// The plan at hand, from the store.
 pub(super) async fn plan_of(reach: &Reach, id: &IncidentId) -> Result<PlanView, Failure> {
     let view = read(reach, id).await?;
-    match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => {
-            checked(reach, PlanView { digest, plan, expires_at: view.plan_expires_at }, id).await
-        }
-        _ => Err(Failure::failed(format!("`{id}` has no plan: it is {}", view.phase))),
-    }
+    let without = Failure::failed(format!("`{id}` has no plan: it is {}", view.phase));
+    checked(reach, PlanView::of(view).ok_or(without)?, id).await
 }
 
 /// A plan of this incident and, where that is known here, of this installation: what is shown is what is approved.
 pub(super) async fn checked(reach: &Reach, view: PlanView, id: &IncidentId) -> Result<PlanView, Failure> {
     let refused = |what: NotWhatWasAsked| {
         Failure::of(Exit::Failed, what)
-            .help("do not approve it; compare `ripcord plan show` on the host's own machine")
+            .help(format!("do not approve it; compare `ripcord plan show {id}` on the host's own machine"))
     };
     let view = asked::plan(view, id).map_err(refused)?;
     if let Some(own) = reach.installation().await? {

@@ -5,6 +5,7 @@ mod asking;
 mod backtest;
 pub mod check;
 mod contexts;
+mod decisions;
 mod holds;
 mod incidents;
 pub mod init;
@@ -22,6 +23,7 @@ mod states;
 mod status;
 mod store;
 mod try_policies;
+mod versions;
 mod watched;
 
 use std::future::Future;
@@ -34,9 +36,10 @@ use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
     SignalsCommand,
 };
-use crate::output::{self, Color, Exit, Failure, Page, Text, Whole, text};
+use crate::output::{self, Color, Exit, Failure, Form, Page, Text, Whole, text};
 use crate::telemetry;
 
+pub use decisions::Ago;
 use reach::Reach;
 
 type Outcome = Result<Page, Failure>;
@@ -66,6 +69,7 @@ pub fn explain(error: &clap::Error) -> ExitCode {
     }
     // The words of the parser and those of the arguments cannot be told apart in its message, so it is asked again about harmless arguments.
     let arguments = std::env::args_os().map(|one| Foreign::new(&one.to_string_lossy()).to_string().into());
+    let as_json = std::env::args_os().skip(1).take_while(|one| one != "--").any(|one| one == "--json");
     let said = match crate::cli::parse(arguments) {
         Err(error) => {
             let said = error.to_string();
@@ -73,6 +77,9 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         }
         Ok(_) => text!("{}", error),
     };
+    if as_json {
+        return output::print(Form::Json, Color::Never, Err(Failure::usage(said.plain())));
+    }
     output::tell(Color::Never, &said);
     Exit::Usage.into()
 }
@@ -100,14 +107,20 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Init(args) => init_here(global, args).await,
         Command::Serve(args) => serve_host(global, args.log).await,
         Command::Check(args) => check_host(global, args).await,
-        Command::Status { service } => status::status(global, service.as_ref()).await,
+        Command::Status { service, watch: false } => status::status(global, service.as_ref()).await,
+        Command::Status { service, watch: true } => status::watch(global, service.as_ref()).await,
+        Command::Reload => orders::reload(global).await,
+        Command::Versions { service } => versions::versions(global, &service).await,
+        Command::Decisions(args) => decisions::decisions(global, &args).await,
         Command::Adopt { service, version, reason } => {
             orders::adopt(global, &service, version, &reason).await
         }
         Command::Pull(args) => pull::pull(global, &args).await,
-        Command::Incidents(IncidentsCommand::List { service, limit }) => {
-            incidents::list(global, service.as_ref(), limit).await
+        Command::Incidents(IncidentsCommand::List { service, open, since, limit }) => {
+            let wanted = incidents::Wanted { service, open, since, limit };
+            incidents::list(global, &wanted).await
         }
+        Command::Incidents(IncidentsCommand::Watch { incident }) => incidents::watch(global, &incident).await,
         Command::Incidents(IncidentsCommand::Show { incident }) => incidents::show(global, &incident).await,
         Command::Incidents(IncidentsCommand::Keep(args)) => orders::about(global, "keep", &args).await,
         Command::Incidents(IncidentsCommand::Release(args)) => orders::about(global, "release", &args).await,

@@ -11,7 +11,7 @@ use crate::client::Live;
 use crate::http::wire::{AdoptBody, AnswerBody, DoneOne, LiftBody, ReasonBody};
 use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
-use crate::output::{Exit, Page, Paragraph};
+use crate::output::{Exit, Failure, Page, Paragraph};
 
 /// What an order is about.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,14 @@ pub(super) async fn answer(
 ) -> Outcome {
     let body = AnswerBody { happened, question, reason: reason(why) };
     order(global, About::Incident(incident), "answer", &body).await
+}
+
+/// The host that runs; one that does not reads its configuration when it starts.
+pub(super) async fn reload(global: &Global) -> Outcome {
+    let reach = Reach::new(global)?;
+    let host = reach.answering().await.map_err(Failure::failed)?;
+    let done = host.reload().await?;
+    Ok(Page::done(Paragraph(&done.text), &done))
 }
 
 /// `pause` and `resume`.

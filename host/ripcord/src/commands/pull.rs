@@ -1,7 +1,9 @@
 //! `ripcord pull`: asks for a rollback and waits until it is settled or waits for people.
 
+use ripcord_core::event::PendingPlan;
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::IncidentId;
+use ripcord_core::plan::Leaving;
 
 use super::reach::Reach;
 use super::{Outcome, reason};
@@ -29,6 +31,8 @@ async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> 
         reason: reason(&args.reason),
         urgency: Some(args.urgency.into()),
         incident: None,
+        leaving: if args.no_hold { Leaving::Keep } else { Leaving::Condemn },
+        pending: if args.replace { PendingPlan::Replace } else { PendingPlan::Keep },
     };
     let done = client.order_of_service(&args.service, "pull", &body).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
@@ -81,8 +85,7 @@ fn what_now(state: &IncidentState) -> Option<String> {
     match state.outcome {
         Ending::Open if state.needs.is_some() => None,
         Ending::Open => {
-            let wanted: Vec<_> =
-                state.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
+            let wanted: Vec<_> = state.tally.iter().map(ToString::to_string).collect();
             Some(format!("it waits for {}: `ripcord approve {id}`", wanted.join(" and ")))
         }
         Ending::Observed => Some(

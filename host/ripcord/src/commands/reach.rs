@@ -141,7 +141,7 @@ impl Reach {
         let path = self.store_path()?;
         if !path.exists() && !ripcord_store::was_here(&path) {
             return Err(Failure::usage(format!("there is no store at `{}`", path.display()))
-                .help("`ripcord serve` or `ripcord pull` makes one; check `data` below `[host]`"));
+                .help("`ripcord serve` makes one; check `data` below `[host]`"));
         }
         check_data(&self.here()?.host.data).map_err(|open| Failure::of(Exit::Usage, open))?;
         SqliteStore::open_read_only(&path).map_err(|error| Failure::of(Exit::Failed, error))
@@ -204,6 +204,28 @@ impl Reach {
             Place::Far(_) => self.far(),
             Place::Here(_) if self.store_path()?.exists() => Ok(None),
             Place::Here(_) => Ok(self.running().await),
+        }
+    }
+
+    /// The running host; else why nobody knows whether the services are protected, for people.
+    pub(crate) async fn answering(&self) -> Result<Client, String> {
+        let url = self.url();
+        let seen = "what follows is what the store on this machine says";
+        let client = self.remote().map_err(|failure| failure.to_string())?;
+        match client.greet().await {
+            Ok(()) => Ok(client),
+            Err(ClientError::Unreachable { .. }) => Err(format!(
+                "no host answers at {url}, so nothing is protected: `ripcord serve` starts one; {seen}"
+            )),
+            Err(ClientError::Refused(problem)) if problem.status == 401 && !client.has_token() => {
+                Err(format!(
+                    "a host answers at {url}, and whether it is well is told only to people with a token: set RIPCORD_TOKEN or give --token-file; {seen}"
+                ))
+            }
+            Err(ClientError::Refused(problem)) if problem.status == 401 => Err(format!(
+                "the host at {url} does not know your token, so whether it is well is not known; {seen}"
+            )),
+            Err(error) => Err(format!("whether anything is protected is not known: {error}; {seen}")),
         }
     }
 

@@ -12,12 +12,13 @@ use ripcord_engine::{Engine, StartError};
 use ripcord_ports::store::StoreError;
 use ripcord_store::SqliteStore;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::check::{CheckOptions, Scope, check};
 use crate::config::{Config, ConfigError, LoadError, Mistakes};
 use crate::descriptors::Descriptors;
-use crate::http::{self, App, Bounds, Deadlines, Doors};
+use crate::http::{self, App, Bounds, Deadlines, Doors, Reload};
 use crate::output::{Color, text};
 use crate::telemetry;
 use crate::wiring::{self, WireError};
@@ -26,6 +27,26 @@ use crate::wiring::{self, WireError};
 const REQUESTS_PATIENCE: Duration = Duration::from_secs(10);
 /// Shifts in flight have so long to be recorded; one that is cut off is probed at the next start.
 const ENGINE_PATIENCE: Millis = Millis::seconds(30);
+
+/// Where a host listens.
+#[derive(Debug)]
+struct Listener {
+    /// As the configuration says it: a port that the system chose is none.
+    configured: SocketAddr,
+    socket: std::net::TcpListener,
+}
+
+impl Listener {
+    fn bind(configured: SocketAddr) -> std::io::Result<Self> {
+        let socket = std::net::TcpListener::bind(configured)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { configured, socket })
+    }
+
+    fn again(&self) -> Option<Self> {
+        Some(Self { configured: self.configured, socket: self.socket.try_clone().ok()? })
+    }
+}
 
 /// What `serve` is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +94,8 @@ pub struct Running {
     store: Arc<SqliteStore>,
     stop: watch::Sender<bool>,
     doors: Arc<Doors>,
+    /// Stays open while a host makes room for the next: who connects meanwhile waits.
+    listener: Option<Listener>,
     serving: JoinSet<()>,
     _scraping: Vec<Scraping>,
 }
@@ -94,6 +117,16 @@ impl Running {
 
     /// The same with doors that bear more or less.
     pub async fn start_with(config: &Config, bearing: Bearing) -> Result<Self, ServeError> {
+        Self::start_on(config, bearing, None, None).await
+    }
+
+    /// The same on a listener that a host before it has left.
+    async fn start_on(
+        config: &Config,
+        bearing: Bearing,
+        left: Option<Listener>,
+        reload: Option<Reload>,
+    ) -> Result<Self, ServeError> {
         let exposed = exposed_without_people(config);
         if let Some(error) = ConfigError::new(config.file.clone(), exposed) {
             return Err(LoadError::Mistakes(Box::new(error)).into());
@@ -101,9 +134,14 @@ impl Running {
         let address = config.host.listen;
         // First, so that a second host on the same address ends before it touches anything.
         let listen = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let left = match left.filter(|left| left.configured == address) {
+            Some(left) => left,
+            None => Listener::bind(address).map_err(listen)?,
+        };
+        let listener = left.socket.try_clone().and_then(TcpListener::from_std).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let mut running = Self::made(config, bearing).await?;
+        let mut running = Self::made(config, bearing, reload).await?;
+        running.listener = Some(left);
         let mut told = running.stop.subscribe();
         let until = async move { drop(told.wait_for(|stop| *stop).await) };
         running.address = Some(address);
@@ -119,10 +157,10 @@ impl Running {
 
     /// The same without listening: only this process can ask it, through [`Running::router`].
     pub async fn unheard(config: &Config) -> Result<Self, ServeError> {
-        Self::made(config, Bearing::default()).await
+        Self::made(config, Bearing::default(), None).await
     }
 
-    async fn made(config: &Config, bearing: Bearing) -> Result<Self, ServeError> {
+    async fn made(config: &Config, bearing: Bearing, reload: Option<Reload>) -> Result<Self, ServeError> {
         // Before anything is opened.
         let (descriptors, services) = (Descriptors::raise(), config.services.len());
         if let Some((warning, help)) = descriptors.too_few(services) {
@@ -147,6 +185,7 @@ impl Running {
             may_pull: wired.may_pull,
             stopping,
             doors: doors.clone(),
+            reload,
         };
         Ok(Self {
             router: http::router(Arc::new(app)),
@@ -155,6 +194,7 @@ impl Running {
             store: wired.store,
             stop,
             doors,
+            listener: None,
             serving: JoinSet::new(),
             _scraping: wired.scraping,
         })
@@ -198,22 +238,55 @@ fn exposed_without_people(config: &Config) -> Mistakes {
     mistakes
 }
 
-/// Runs a host until the process is told to stop.
+/// People who wait to be told what a reload came to.
+const RELOADS_WAITING: usize = 8;
+
+/// Runs a host until the process is told to stop. Told to read its configuration again, it looks at it first, and goes on as it is where that is wrong.
 pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
-    let config = Config::load(&options.config)?;
+    let mut config = Config::load(&options.config)?;
     // Before anything starts, so that a signal during the start is not lost.
-    let told = Told::new().map_err(ServeError::Signals)?;
-    let running = Running::start(&config).await?;
+    let mut told = Told::new().map_err(ServeError::Signals)?;
+    let (reload, mut asked) = mpsc::channel(RELOADS_WAITING);
+    let start = async |config: &Config, left| {
+        Running::start_on(config, Bearing::default(), left, Some(reload.clone())).await
+    };
+    let mut running = start(&config, None).await?;
     let mut counting = JoinSet::new();
     counting.spawn(telemetry::summarise_for_ever());
-    if let Some(address) = running.address() {
-        crate::output::tell(Color::Never, &text!("ripcord listens on http://{}", address));
-    }
-    for service in running.engine().services() {
-        let mode = service.terms.as_ref().map(|terms| terms.mode).unwrap_or_default();
-        tracing::info!(service = %service.name, %mode, "protecting");
-    }
-    let why = told.wait().await;
+    say_what_is_protected(&running);
+    let why = loop {
+        let person: Option<oneshot::Sender<_>> = match told.wait(&mut asked).await {
+            Wanted::Stop(why) => break why,
+            Wanted::Reload(person) => person,
+        };
+        let next = read_again(options).await;
+        let verdict = next.as_ref().map(|_| {
+            let file = options.config.display();
+            format!("`ripcord check` finds nothing wrong with `{file}`: the host takes it up now; `ripcord status` shows how it goes on")
+        });
+        match &verdict {
+            Ok(_) => tracing::info!("the configuration is read again"),
+            Err(why) => tracing::error!(why, "the configuration was not taken up: the host goes on as it is"),
+        }
+        // A person who went away is told nothing.
+        person.map(|person| person.send(verdict.map_err(Clone::clone)));
+        let Ok(next) = next else { continue };
+        let left = running.listener.take();
+        running.stop().await?;
+        let again = left.as_ref().and_then(Listener::again);
+        running = match start(&next, left).await {
+            Ok(running) => {
+                config = next;
+                running
+            }
+            // What was checked may be wrong all the same, in what only a start finds.
+            Err(error) => {
+                tracing::error!(%error, "the host does not start with the new configuration: it goes on with the one before");
+                start(&config, again).await?
+            }
+        };
+        say_what_is_protected(&running);
+    };
     tracing::info!(why, "stopping");
     running.stop().await?;
     telemetry::summarise();
@@ -221,21 +294,62 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
+fn say_what_is_protected(running: &Running) {
+    if let Some(address) = running.address() {
+        crate::output::tell(Color::Never, &text!("ripcord listens on http://{}", address));
+    }
+    for service in running.engine().services() {
+        let mode = service.terms.as_ref().map(|terms| terms.mode).unwrap_or_default();
+        tracing::info!(service = %service.name, %mode, "protecting");
+    }
+}
+
+/// The configuration as it is now, if `ripcord check` finds nothing wrong with it and with the files that it names.
+async fn read_again(options: &ServeOptions) -> Result<Config, String> {
+    let looked = CheckOptions { config: options.config.clone(), alert: None, scope: Scope::Files };
+    let report = check(&looked).await;
+    if report.exit_code() != 0 {
+        return Err(format!(
+            "the configuration was not taken up, and the host goes on as it is:\n{}",
+            report.text().plain()
+        ));
+    }
+    let config = Config::load(&options.config).map_err(|error| error.to_string())?;
+    match ConfigError::new(config.file.clone(), exposed_without_people(&config)) {
+        Some(error) => Err(error.to_string()),
+        None => Ok(config),
+    }
+}
+
+/// What the process is told.
+enum Wanted {
+    Stop(&'static str),
+    /// By a person who waits, or by a signal.
+    Reload(Option<oneshot::Sender<Result<String, String>>>),
+}
+
 struct Told {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Told {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn wait(mut self) -> &'static str {
+    async fn wait(&mut self, asked: &mut mpsc::Receiver<oneshot::Sender<Result<String, String>>>) -> Wanted {
         tokio::select! {
-            _ = self.terminate.recv() => "terminated",
-            _ = self.interrupt.recv() => "interrupted",
+            _ = self.terminate.recv() => Wanted::Stop("terminated"),
+            _ = self.interrupt.recv() => Wanted::Stop("interrupted"),
+            _ = self.hang_up.recv() => Wanted::Reload(None),
+            Some(person) = asked.recv() => Wanted::Reload(Some(person)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `ripcord status`.
 
+use std::time::Duration;
+
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::name::{PolicyName, ServiceName};
 use ripcord_core::service::Service;
@@ -10,6 +12,7 @@ use super::{Outcome, Reach};
 use crate::cli::Global;
 use crate::client::Live;
 use crate::config::ServiceConfig;
+use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
     AlertsLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, ServiceView, VersionLine,
@@ -17,7 +20,11 @@ use crate::http::wire::{
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, Paragraph, Text, held_up, incident, text};
+use crate::output::{
+    Exit, Failure, Form, Page, Paragraph, Text, held_up, incident, natural, print, tell, text,
+};
+
+use anstyle::Style;
 
 /// Beyond so many, what is live is asked only of a service that is named: each answer is another system's.
 const LIVE_SERVICES_MAX: usize = 50;
@@ -28,19 +35,21 @@ const UNROUTED_MAX: u32 = 100;
 pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Outcome {
     let reach = Reach::new(global)?;
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
+    let mut unseen = None;
     if let Some(host) = reach.far()? {
         unrouted = host.unrouted(UNROUTED_MAX).await?;
-        let views = match service {
+        let mut views = match service {
             Some(name) => vec![host.service(name, Live::Read).await?],
             None => {
                 let names = host.services(&[], Live::Skipped).await?;
                 if names.len() > LIVE_SERVICES_MAX { names } else { host.services(&[], Live::Read).await? }
             }
         };
-        return Ok(page(&views, unrouted.len()));
+        in_order(&mut views);
+        return Ok(page(&views, None, unrouted.len()));
     }
-    match reach.running().await {
-        Some(host) => {
+    match reach.answering().await {
+        Ok(host) => {
             unrouted = host.unrouted(UNROUTED_MAX).await?;
             // Of a service that is not in this file the host may know all the same.
             let asked = names(&reach, service)?;
@@ -52,7 +61,8 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
                 }
             };
         }
-        None => {
+        Err(why) => {
+            unseen = Some(why);
             if let Some(store) = reach.store_if_any()? {
                 let config = reach.here()?;
                 let is_configured = |name: &ServiceName| config.service(name.as_str()).is_some();
@@ -71,7 +81,54 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
             }
         }
     }
-    Ok(page(&views, unrouted.len()))
+    if let Some(why) = &unseen {
+        for view in &mut views {
+            view.unprotected.insert(0, why.clone());
+        }
+    }
+    in_order(&mut views);
+    Ok(page(&views, unseen.as_deref(), unrouted.len()))
+}
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Shows it whenever it has changed, until the process is told to end.
+pub(super) async fn watch(global: &Global, service: Option<&ServiceName>) -> Outcome {
+    let mut last = None;
+    loop {
+        let page = status(global, service).await?;
+        if last.as_ref() != Some(&page.text) {
+            if last.is_some() && global.form() == Form::Text {
+                tell(global.color, &paint(DIM, format!("--- {}", instant(SystemClock.now()))));
+            }
+            last = Some(page.text.clone());
+            print(global.form(), global.color, Ok(page));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What needs a person stands first, then what is not well; names as people count.
+fn in_order(views: &mut [ServiceView]) {
+    views.sort_by(|one, other| {
+        let rank = |view: &ServiceView| (!needs_person(view), !not_well(view), view.warnings.is_empty());
+        rank(one).cmp(&rank(other)).then_with(|| natural::compare(one.name.as_str(), other.name.as_str()))
+    });
+}
+
+/// Whether it waits for somebody.
+fn needs_person(view: &ServiceView) -> bool {
+    view.incident.as_ref().is_some_and(|open| open.needs.is_some() || !open.wanted.is_empty())
+}
+
+/// Whether an alert would come to nothing, or nobody knows.
+fn not_well(view: &ServiceView) -> bool {
+    view.stuck.is_some() || !view.unprotected.is_empty() || view.paused_by.is_some() || cannot_read_live(view)
+}
+
+fn cannot_read_live(view: &ServiceView) -> bool {
+    view.live.as_ref().is_some_and(|live| live.observed_at.is_none())
 }
 
 fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
@@ -94,25 +151,32 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         latches: LatchLine::all(state),
         alerts: AlertsLine::of(state),
         no_data: NoDataLine::of(state),
+        unprotected: protection::unprotected(state, SystemClock.now()),
+        warnings: protection::warnings(state, SystemClock.now()),
     }
 }
 
-fn page(views: &[ServiceView], unrouted: usize) -> Page {
-    let waits = |view: &ServiceView| {
-        view.incident.as_ref().is_some_and(|open| open.needs.is_some() || !open.wanted.is_empty())
-    };
-    let exit = if views.iter().any(|view| view.stuck.is_some()) {
+fn page(views: &[ServiceView], unseen: Option<&str>, unrouted: usize) -> Page {
+    let exit = if unseen.is_some() || views.iter().any(|view| view.stuck.is_some()) {
         Exit::Failed
-    } else if views.iter().any(waits) {
+    } else if views.iter().any(needs_person) {
         Exit::Waiting
+    } else if views.iter().any(not_well) {
+        Exit::Failed
     } else {
         Exit::Done
     };
-    let mut text: Vec<Text> = views.iter().map(service_text).collect();
+    let mut text: Vec<Text> = Vec::new();
+    if let Some(why) = unseen {
+        text.push(text!("{}\n", paint(BAD, why)));
+    }
+    text.extend(views.iter().map(|view| service_text(view, unseen)));
     if unrouted > 0 {
         let said = match unrouted {
-            1 => "1 signal has no service: `ripcord signals` lists it and says why".to_owned(),
-            number => format!("{number} signals have no service: `ripcord signals` lists them and says why"),
+            1 => "1 signal has no service: `ripcord signals unrouted` lists it and says why".to_owned(),
+            number => format!(
+                "{number} signals have no service: `ripcord signals unrouted` lists them and says why"
+            ),
         };
         text.push(paint(WARN, said));
     }
@@ -120,11 +184,20 @@ fn page(views: &[ServiceView], unrouted: usize) -> Page {
     Page::new(exit, text, &views)
 }
 
-fn service_text(view: &ServiceView) -> Text {
+fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     let mut table = Table::bare(2);
     let mut row = |name: &'static str, cell: Cell| table.row([Cell::new(DIM, name), cell]);
     if let Some(stuck) = &view.stuck {
         row("stuck", Cell::new(BAD, Paragraph(stuck)));
+    }
+    if let Some(needs) = view.incident.as_ref().and_then(|open| open.needs.as_ref()) {
+        row("needs a person", Cell::new(BAD, Paragraph(needs)));
+    }
+    for why in view.unprotected.iter().filter(|why| told != Some(why.as_str())) {
+        row("not protected", Cell::new(BAD, Paragraph(why)));
+    }
+    for warning in &view.warnings {
+        row("soon", Cell::new(WARN, Paragraph(warning)));
     }
     if let Some(why) = &view.not_erased {
         row("not erased", Cell::new(WARN, Paragraph(why)));
@@ -137,15 +210,13 @@ fn service_text(view: &ServiceView) -> Text {
     }
     if let Some(live) = &view.live {
         let proof = live.proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
-        row("live", format!("{}{proof}", live.state).into());
+        let style = if cannot_read_live(view) { BAD } else { Style::new() };
+        row("live", Cell::new(style, format!("{}{proof}", live.state)));
     }
     if let Some(open) = &view.incident {
         row("incident", Cell::new(WARN, open_text(open)));
         for held in &view.held_up {
             row("", Cell::new(WARN, held_up::sentence(held)));
-        }
-        if let Some(needs) = &open.needs {
-            row("", Cell::new(BAD, text!("needs a person: {}", Paragraph(needs))));
         }
     }
     if view.incident.is_none() {
@@ -256,13 +327,18 @@ fn no_data_cell(no_data: &NoDataLine) -> Cell {
 }
 
 fn open_text(open: &IncidentState) -> String {
-    let wanted: Vec<_> =
-        open.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
+    let since = open.waits_since.map(|at| format!(" since {}", instant(at))).unwrap_or_default();
+    let mut wanted: Vec<_> = open.tally.iter().map(ToString::to_string).collect();
+    if wanted.is_empty() {
+        wanted = open.wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role)).collect();
+    }
     let wanted = if wanted.is_empty() {
-        String::new()
+        since
     } else {
         let because = open.because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        format!(": {} must agree{because}, `ripcord approve {}`", wanted.join(" and "), open.id)
+        let end =
+            open.expires_at.map(|at| format!("; the plan expires at {}", instant(at))).unwrap_or_default();
+        format!("{since}: {}{because}; `ripcord approve {}`{end}", wanted.join(" and "), open.id)
     };
     format!("{} {}{wanted}", open.id, open.phase)
 }
@@ -286,14 +362,14 @@ mod tests {
             "incident": state, "last_settled": state,
             "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
-            "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1,
+            "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
         }]);
         let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");
         for (name, text) in hostile::table() {
             let (views, spoilt) = hostile::spoilt(&views, &text);
             assert!(spoilt > 12, "{name}: {spoilt}");
-            hostile::assert_harmless(&page(&views, 1).text, name);
+            hostile::assert_harmless(&page(&views, Some(&text), 1).text, name);
         }
     }
 }

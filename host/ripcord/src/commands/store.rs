@@ -247,7 +247,7 @@ async fn begin_anew(reach: &Reach, why: &str) -> Outcome {
         text.push(text!("\nwhat was there is at `{}`", aside.display()));
     }
     text.push(text!(
-        "\nvouch for what can be gone back to with `ripcord adopt`, and look whether a shift is under way"
+        "\nvouch for what can be gone back to with `ripcord adopt SERVICE VERSION --reason TEXT`, and look whether a shift is under way"
     ));
     Ok(Page::done(text, &json!({ "store": path, "aside": aside })))
 }

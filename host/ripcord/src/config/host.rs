@@ -193,7 +193,7 @@ impl PersonConfig {
             mistakes.ok(
                 &text.span(),
                 public_key(text.get_ref()),
-                "`ripcord key new` makes a pair and prints it",
+                "`ripcord key new FILE` makes a pair and prints it",
             )
         });
         if token.is_none() && !has_key && !token_is_wrong {

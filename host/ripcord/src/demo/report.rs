@@ -45,9 +45,10 @@ pub(super) fn next(folder: &Path, logs: &Path) -> Text {
         "\n{}\n  cd {}\n  alias ripcord={}\n  \
          export RIPCORD_TOKEN=$(cat secrets/olga.token)\n  ripcord status\n  ripcord incidents show fraud-api:1\n  \
          ripcord replay fraud-api:1\n  ripcord hold list\n  \
-         ripcord pull fraud-api --to 1.2.0 --reason \"trying it\"\n  \
+         ripcord pull fraud-api --to 1.2.0 --no-hold --reason \"trying it\"\n  \
          ripcord approve fraud-api:2 --key secrets/ada.key\n  \
-         ripcord approve fraud-api:2 --key secrets/bob.key\n\nlogs are in {}; ctrl-c ends everything",
+         ripcord approve fraud-api:2 --key secrets/bob.key\n  \
+         ripcord incidents watch fraud-api:2\n\nlogs are in {}; ctrl-c ends everything",
         paint(STRONG, "everything is still running; in another terminal, try"),
         folder,
         program,

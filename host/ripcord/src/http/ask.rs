@@ -12,6 +12,7 @@ use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
 use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport};
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
 use super::App;
 use super::bodies;
@@ -101,7 +102,8 @@ pub(crate) async fn pull(
         )));
     }
     let (_, body) = json::<PullBody>(request).await?;
-    let ask = Ask::Pull { to: body.to, urgency: body.urgency.unwrap_or(Urgency::Routine) };
+    let urgency = body.urgency.unwrap_or(Urgency::Routine);
+    let ask = Ask::Pull { to: body.to, urgency, leaving: body.leaving, pending: body.pending };
     Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, body.incident).await?))
 }
 
@@ -332,6 +334,23 @@ async fn keep_or_release(
     let id = incident_id(id)?;
     let service = app.service_of(&id)?;
     Ok(Json(app.command(&service, person, ask(id), reason(&body.reason)?, None).await?))
+}
+
+/// Reads the configuration again. What is wrong with it is the answer, and then the host goes on as it is.
+pub(crate) async fn reload(State(app): State<Arc<App>>, request: Request) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Administer, &[])?;
+    let without =
+        || Problem::conflict("this host cannot read its configuration again: start it with `ripcord serve`");
+    let (told, verdict) = oneshot::channel();
+    let asked = app.reload.as_ref().ok_or_else(without)?.send(told).await;
+    asked.map_err(|_| without())?;
+    tracing::info!(person = %person.name, "a person asked for the configuration to be read again");
+    match verdict.await {
+        Ok(Ok(text)) => Ok(Json(Done { incident: None, text })),
+        Ok(Err(why)) => Err(Problem::conflict(why)),
+        Err(_) => Err(Problem::unavailable("stopping", "the host is stopping; try again when it is back")),
+    }
 }
 
 /// Erases what is older than it is kept for.

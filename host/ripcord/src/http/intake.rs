@@ -105,7 +105,7 @@ pub(crate) async fn hook(
     if let Some((first, _)) = new_oddities.next() {
         let why = for_log(unroutable::why(&first.signal).unwrap_or_default());
         let more = new_oddities.count();
-        tracing::error!(source = %source.name, why, more, "an alert source needs mending; `ripcord signals` lists what is kept");
+        tracing::error!(source = %source.name, why, more, "an alert source needs mending; `ripcord signals unrouted` lists what is kept");
     }
     let new = good.iter().filter(|accepted| is_new(accepted)).count();
     let mut blind =
@@ -204,7 +204,7 @@ impl App {
         now: UnixMillis,
     ) -> Problem {
         self.doors.lost();
-        tracing::error!(source = %source.name, why = for_log(&why), "an alert source needs mending; `ripcord signals` lists what is lost");
+        tracing::error!(source = %source.name, why = for_log(&why), "an alert source needs mending; `ripcord signals unrouted` lists what is lost");
         let key = Digest::tagged("ripcord lost webhook 1", &[what.as_bytes(), why.as_bytes()]);
         let listed = async {
             let signal = unroutable::lost(fresh_id()?, &source.name, what.to_owned(), why, now);

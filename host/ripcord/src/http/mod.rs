@@ -14,11 +14,13 @@ mod openapi;
 mod pages;
 mod people;
 mod problem;
+pub(crate) mod protection;
 mod read;
 pub mod server;
 mod socket;
 mod unroutable;
 pub(crate) mod unserved;
+pub(crate) mod versions;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ use ripcord_core::name::{RoleName, ServiceName};
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
 use ripcord_store::SqliteStore;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use connections::{Bounds, Connections};
 pub use doors::{Deadlines, Doors};
@@ -53,6 +55,9 @@ const HOOKS: &str = "/hooks/";
 const API: &str = "/api/v1";
 /// No page has a longer name, nor a longer query.
 const URI_BYTES_MAX: usize = 4 << 10;
+
+/// A person's wish that the configuration be read again: what came of it is sent back before the host begins anew.
+pub type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
 
 /// What every request needs.
 pub struct App {
@@ -72,6 +77,8 @@ pub struct App {
     pub stopping: watch::Receiver<bool>,
     /// What keeps the doors open.
     pub doors: Arc<Doors>,
+    /// Who reads the configuration again; none where it cannot be, since the host runs for one command.
+    pub reload: Option<Reload>,
 }
 
 impl std::fmt::Debug for App {
@@ -108,6 +115,8 @@ fn api() -> Routes {
         .route("/services/{service}/pause", post(ask::pause))
         .route("/services/{service}/resume", post(ask::resume))
         .route("/services/{service}/adopt", post(ask::adopt))
+        .route("/services/{service}/versions", get(versions::versions))
+        .route("/services/{service}/decisions", get(read::decisions))
         .route("/services/{service}/holds", get(read::holds))
         .route("/services/{service}/holds/{version}/lift", post(ask::lift))
         .route("/services/{service}/latches/{trigger}/lift", post(ask::lift_latch))
@@ -116,6 +125,7 @@ fn api() -> Routes {
         .route("/incidents", get(read::incidents))
         .route("/incidents/{id}", get(read::incident))
         .route("/incidents/{id}/plan", get(read::plan))
+        .route("/incidents/{id}/decisions", get(read::decisions_of_incident))
         .route("/incidents/{id}/wait", get(read::wait))
         .route("/incidents/{id}/approve", post(ask::approve))
         .route("/incidents/{id}/refuse", post(ask::refuse))
@@ -126,6 +136,7 @@ fn api() -> Routes {
         .route("/incidents/{id}/release", post(ask::release))
         .route("/store/prune", post(ask::prune))
         .route("/holds", get(across::holds))
+        .route("/reload", post(ask::reload))
         .route("/signals/unrouted", get(read::unrouted))
         .route("/signals/set-aside", get(across::set_aside))
 }

@@ -10,11 +10,14 @@ use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
+use ripcord_core::time::UnixMillis;
+use ripcord_engine::DecisionPage;
 use ripcord_engine::view::{self, IncidentView};
 use serde::Deserialize;
 
 use super::App;
 use super::problem::Problem;
+use super::protection;
 use super::unserved::unserved;
 use super::wire::{
     AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine, PlanView,
@@ -126,6 +129,8 @@ impl App {
             latches: LatchLine::all(service),
             alerts: AlertsLine::of(service),
             no_data: NoDataLine::of(service),
+            unprotected: protection::unprotected(service, self.engine_clock.now()),
+            warnings: protection::warnings(service, self.engine_clock.now()),
         })
     }
 
@@ -237,6 +242,44 @@ pub(crate) async fn incident(
     Ok(Json(view))
 }
 
+/// Decisions of one page: each is read from its recording.
+const DECISIONS_DEFAULT: usize = 20;
+const DECISIONS_MAX: usize = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionsQuery {
+    since: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn decisions(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    asked: Result<Query<DecisionsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<DecisionPage> {
+    app.people.authenticate(&headers)?;
+    let (name, asked) = (service_name(name)?, query(asked)?);
+    app.state_of(&name)?;
+    let (since, limit) =
+        (UnixMillis(asked.since.unwrap_or_default()), asked.limit.unwrap_or(DECISIONS_DEFAULT));
+    let store = app.engine.store();
+    Ok(Json(ripcord_engine::decisions(store.as_ref(), &name, since, limit.min(DECISIONS_MAX)).await?))
+}
+
+pub(crate) async fn decisions_of_incident(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    asked: Result<Query<DecisionsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<DecisionPage> {
+    app.people.authenticate(&headers)?;
+    let (id, asked) = (incident_id(id)?, query(asked)?);
+    let limit = asked.limit.unwrap_or(DECISIONS_DEFAULT).min(DECISIONS_MAX);
+    Ok(Json(ripcord_engine::decisions_of_incident(app.engine.store().as_ref(), &id, limit).await?))
+}
+
 pub(crate) async fn plan(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -244,10 +287,8 @@ pub(crate) async fn plan(
 ) -> Answer<PlanView> {
     app.people.authenticate(&headers)?;
     let view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
-    match (view.plan, view.plan_digest) {
-        (Some(plan), Some(digest)) => Ok(Json(PlanView { digest, plan, expires_at: view.plan_expires_at })),
-        _ => Err(Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase))),
-    }
+    let without = Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase));
+    PlanView::of(view).map(Json).ok_or(without)
 }
 
 pub(crate) async fn unrouted(

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{DataState, Happened};
+use ripcord_core::event::{DataState, Happened, PendingPlan};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
-use ripcord_core::plan::{Plan, Quorum};
+use ripcord_core::plan::{Leaving, Plan, Quorum};
 use ripcord_core::role::Urgency;
-use ripcord_core::service::{HoldState, Latch, Service};
+use ripcord_core::service::{HoldState, Latch, Service, Tally};
 use ripcord_core::signal::{Label, Signal};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::HeldUp;
+use ripcord_engine::view::IncidentView;
 use ripcord_ports::store::{IncidentLine, StoredSignal};
 use serde::{Deserialize, Serialize};
 
 use super::unroutable;
+use crate::output::natural;
 
 /// Whom a token stands for, and who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +89,15 @@ pub struct IncidentState {
     pub plan: Option<Digest>,
     /// Who must agree while it waits for approval.
     pub wanted: Vec<Quorum>,
+    /// The same with who has agreed and who may.
+    #[serde(default)]
+    pub tally: Vec<Tally>,
+    /// Since when it waits for people, while it does.
+    #[serde(default)]
+    pub waits_since: Option<UnixMillis>,
+    /// When the plan at hand expires.
+    #[serde(default)]
+    pub expires_at: Option<UnixMillis>,
     /// Why people must agree although policies may have granted it, such as the breaker.
     #[serde(default)]
     pub because: Option<String>,
@@ -124,6 +135,29 @@ pub struct VersionLine {
     pub expires_at: Option<UnixMillis>,
     /// Incidents that condemned it.
     pub condemned_by: Vec<IncidentId>,
+}
+
+/// A version, and whether a rollback may go to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionDetail {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub line: VersionLine,
+    /// When it was made, where the registry says so.
+    pub created_at: Option<UnixMillis>,
+    /// Why no rollback goes to it by itself; none if one may.
+    pub why_not: Option<String>,
+}
+
+/// The versions of a service, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionsView {
+    /// Which.
+    pub service: ServiceName,
+    /// One by one.
+    pub versions: Vec<VersionDetail>,
+    /// Why the registry's list is missing, where it is.
+    pub not_listed: Option<String>,
 }
 
 /// What is live, as read for this answer.
@@ -183,6 +217,12 @@ pub struct ServiceView {
     /// That triggers lack data.
     #[serde(default)]
     pub no_data: Option<NoDataLine>,
+    /// Why it is not protected, where it is not.
+    #[serde(default)]
+    pub unprotected: Vec<String>,
+    /// What will keep it from being protected if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Since when triggers lack data.
@@ -272,6 +312,29 @@ pub struct PlanView {
     pub plan: Plan,
     /// When it expires: later than it says where the host's clock has jumped forward since. The host's word, and no part of what is signed.
     pub expires_at: Option<UnixMillis>,
+    /// Why the incident was opened, or pulled. The host's word, and no part of what is signed.
+    #[serde(default)]
+    pub cause: String,
+    /// Whose word it waits for, while it does.
+    #[serde(default)]
+    pub tally: Vec<Tally>,
+    /// Since when it waits for people, while it does.
+    #[serde(default)]
+    pub waits_since: Option<UnixMillis>,
+}
+
+impl PlanView {
+    /// The plan at hand of an incident; none if it has none.
+    pub(crate) fn of(view: IncidentView) -> Option<Self> {
+        Some(Self {
+            digest: view.plan_digest?,
+            plan: view.plan?,
+            expires_at: view.plan_expires_at,
+            cause: view.cause,
+            tally: view.tally,
+            waits_since: view.waits_since,
+        })
+    }
 }
 
 /// A signal that no service judges.
@@ -302,6 +365,12 @@ pub struct PullBody {
     /// The open incident that it is to join; none joins whichever is open, or opens one.
     #[serde(default)]
     pub incident: Option<IncidentId>,
+    /// What becomes of the versions that are left; condemned if not given.
+    #[serde(default)]
+    pub leaving: Leaving,
+    /// What becomes of a plan that waits already; it stays, and the pull is refused, if not given.
+    #[serde(default)]
+    pub pending: PendingPlan,
 }
 
 /// `POST incidents/{id}/approve` and `…/refuse`.
@@ -401,6 +470,7 @@ impl IncidentState {
             Phase::NeedsPerson(need) => (Outcome::Open, Vec::new(), Some(need.text.clone())),
             _ => (Outcome::Open, Vec::new(), None),
         };
+        let is_open = service.incident.as_ref().is_some_and(|open| open.id == incident.id);
         let because = match &incident.phase {
             Phase::Authorising(authorising) => authorising.people_because.clone(),
             _ => None,
@@ -413,6 +483,9 @@ impl IncidentState {
             past_pivot: incident.is_past_pivot(),
             plan: incident.plan().map(|plan| plan.digest),
             wanted,
+            tally: if is_open { service.tally() } else { Vec::new() },
+            waits_since: incident.waits_since(),
+            expires_at: incident.plan_expires_at().filter(|_| is_open),
             because,
             needs,
             length: service.length,
@@ -501,7 +574,7 @@ impl HoldLine {
 impl VersionLine {
     /// All that is known of a service's versions.
     pub(crate) fn all(service: &Service, now: UnixMillis) -> Vec<Self> {
-        service
+        let mut all: Vec<_> = service
             .versions
             .iter()
             .map(|(version, known)| Self {
@@ -512,7 +585,9 @@ impl VersionLine {
                 expires_at: service.expires_at(version),
                 condemned_by: known.condemned_by.clone(),
             })
-            .collect()
+            .collect();
+        all.sort_by(|one, other| natural::compare(one.version.as_str(), other.version.as_str()));
+        all
     }
 }
 

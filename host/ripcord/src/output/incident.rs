@@ -5,7 +5,7 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::live::proved_by;
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::time::Millis;
-use ripcord_engine::view::{IncidentView, Split};
+use ripcord_engine::view::{IncidentView, Split, VoteLine};
 
 use super::plan::ladder;
 use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
@@ -89,13 +89,18 @@ fn head(view: &IncidentView) -> Text {
         };
         row("plan", format!("{}; expires {}{moved}", ladder(plan), instant(expires_at)).into());
     }
+    if !view.tally.is_empty() {
+        let since = view.waits_since.map(|at| format!(", since {}", instant(at))).unwrap_or_default();
+        let wanted: Vec<_> = view.tally.iter().map(ToString::to_string).collect();
+        row("waits for", Cell::new(WARN, format!("{}{since}", wanted.join(" and "))));
+    }
     if let Some(digest) = &view.plan_digest {
         row("plan digest", digest.into());
     }
     if let Some(preflight) = &view.preflight {
         row("preflight", Paragraph(preflight).into());
     }
-    let (granted, refused): (Vec<_>, Vec<_>) = view.votes.iter().partition(|vote| vote.granted);
+    let (granted, refused): (Vec<_>, Vec<_>) = view.votes.iter().partition(|line| line.vote.granted);
     if !granted.is_empty() {
         row("approved by", people(&granted).into());
     }
@@ -106,14 +111,18 @@ fn head(view: &IncidentView) -> Text {
     text
 }
 
-fn people(votes: &[&Vote]) -> String {
+fn people(votes: &[&VoteLine]) -> String {
     let how = |vote: &Vote| match &vote.kind {
         VoteKind::Signature => "signature",
         VoteKind::Session => "session",
         VoteKind::BreakGlass => "break-glass",
         VoteKind::Other(_) => "another way",
     };
-    votes.iter().map(|vote| format!("{} ({})", vote.person, how(vote))).collect::<Vec<_>>().join(", ")
+    let line = |line: &&VoteLine| {
+        let why = line.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} ({}){why}", line.vote.person, how(&line.vote))
+    };
+    votes.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
 /// Where the time went, and what the host has measured of it.
@@ -191,7 +200,12 @@ fn decisions(view: &IncidentView) -> Text {
             Paragraph(&decision.said).into(),
         ]);
     }
-    section("decisions", &table)
+    let mut text = section("decisions", &table);
+    if !table.is_empty() {
+        let more = format!("  `ripcord decisions {}` shows what each was given and why it said so", view.id);
+        text.push(text!("{}\n", paint(DIM, more)));
+    }
+    text
 }
 
 fn evidence(view: &IncidentView) -> Text {

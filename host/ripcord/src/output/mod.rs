@@ -4,6 +4,7 @@
 //! Text carries styles, which are dropped where no person looks.
 
 pub mod asked;
+pub mod decisions;
 mod failure;
 pub mod held_up;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub(crate) mod hostile;
 pub mod incident;
 pub mod json;
 pub mod measured;
+pub mod natural;
 pub mod plan;
 pub mod progress;
 pub mod style;
@@ -96,7 +98,7 @@ impl Page {
 pub fn print(form: Form, color: Color, outcome: Result<Page, Failure>) -> ExitCode {
     let exit = outcome.as_ref().map_or_else(|failure| failure.exit, |page| page.exit);
     match (form, outcome) {
-        (Form::Json, Ok(page)) => print_json(&page.json),
+        (Form::Json, Ok(page)) => print_json(&json::with_instants(&page.json)),
         (Form::Json, Err(failure)) => print_json(&json!({ "error": failure.json() })),
         (Form::Text, Ok(page)) => print_line(AutoStream::new(std::io::stdout(), color.into()), &page.text),
         (Form::Text, Err(failure)) => tell(color, &failure.text()),

@@ -3,7 +3,7 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::foreign::Foreign;
 use ripcord_core::live::{LiveState, Share};
-use ripcord_core::plan::{Part, Plan, StepKind};
+use ripcord_core::plan::{Leaving, Part, Plan, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::signal::Origin;
 use ripcord_core::target::{ConfigurationTarget, Exclusion, Strategy, Target, VersionTarget};
@@ -13,8 +13,8 @@ use crate::http::wire::PlanView;
 
 use super::style::{DIM, STRONG, WARN, paint};
 use super::table::{Cell, Table};
-use super::text::{Text, Whole, text};
-use super::time::exact;
+use super::text::{Paragraph, Text, Whole, text};
+use super::time::{exact, instant};
 
 /// `version 1.3.2 (sha256 …), then version 1.2.0 (sha256 …)`.
 pub fn ladder(plan: &Plan) -> String {
@@ -24,9 +24,19 @@ pub fn ladder(plan: &Plan) -> String {
 
 /// All that is approved, and the digest that the approval is given to. Two plans that differ read differently.
 pub fn text(view: &PlanView) -> Text {
-    let PlanView { plan, digest, expires_at } = view;
+    let PlanView { plan, digest, expires_at, cause, tally, waits_since } = view;
     let mut table = Table::bare(2);
     let mut row = |name: &'static str, value: Text| table.row([Cell::new(DIM, name), value.into()]);
+    if !cause.is_empty() {
+        row("cause", text!("{}", Paragraph(cause)));
+    }
+    row("changes", text!("{}", change(plan)));
+    row("afterwards", afterwards(plan));
+    if !tally.is_empty() {
+        let since = waits_since.map(|at| text!(", since {}", instant(at))).unwrap_or_default();
+        let wanted = Text::joined(tally.iter().map(|one| text!("{}", one)), " and ");
+        row("waits for", paint(WARN, text!("{}{}", wanted, since)));
+    }
     row("digest", text!("{}", digest));
     row("strategy", strategy(&plan.strategy));
     row("asked by", Text::joined(plan.requested_by.iter().map(origin), ", "));
@@ -73,6 +83,38 @@ pub fn text(view: &PlanView) -> Text {
         ));
     }
     text
+}
+
+/// In one line: what is served now, and what would be.
+pub fn change(plan: &Plan) -> Text {
+    let part = |part: &Part| {
+        let to = part.rungs.first().map(|rung| target(&rung.target)).unwrap_or_default();
+        let others = match part.rungs.len().saturating_sub(1) {
+            0 => Text::default(),
+            1 => text!(" (1 more target if that does not help)"),
+            more => text!(" ({} more targets if that does not help)", more),
+        };
+        text!("{} from {} to {}{}", part.service, now(&part.live), to, others)
+    };
+    Text::joined(plan.parts.iter().map(part), "; ")
+}
+
+/// Live as people name it: the versions alone.
+fn now(live: &LiveState) -> Text {
+    match live {
+        LiveState::Unknown(_) => text!("what could not be read"),
+        LiveState::Serving(shares) if shares.is_empty() => text!("nothing"),
+        LiveState::Serving(shares) => {
+            Text::joined(shares.iter().map(|share| text!("{}", share.version.version)), " and ")
+        }
+    }
+}
+
+fn afterwards(plan: &Plan) -> Text {
+    match plan.leaving {
+        Leaving::Condemn => text!("what is served now is condemned, and a hold keeps it out"),
+        Leaving::Keep => text!("what is served now keeps its standing, and no hold keeps it out"),
+    }
 }
 
 fn part(part: &Part) -> Text {
@@ -212,7 +254,7 @@ const fn name(kind: StepKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::output::hostile;
-    use ripcord_core::time::Millis;
+    use ripcord_core::time::{Millis, UnixMillis};
     use serde_json::json;
 
     /// A plan with everything that a plan can hold.
@@ -245,15 +287,20 @@ mod tests {
             }],
             "policies": [{ "name": "two-key", "version": "0.1.0", "digest": digest }],
             "requested_by": [{ "person": "olga" }, { "policy": "p" }, { "webhook": "w" }, "schedule", { "other": "o" }],
-            "preflighted": false, "drill": true,
+            "preflighted": false, "drill": true, "leaving": "keep",
             "created_at": "1700000000000", "expires_at": "1700003600000",
         })
+    }
+
+    fn view(plan: Plan, digest: Digest, expires_at: Option<UnixMillis>) -> PlanView {
+        let cause = "it declines good customers".to_owned();
+        PlanView { plan, digest, expires_at, cause, tally: Vec::new(), waits_since: None }
     }
 
     fn shown(plan: Value) -> Text {
         let plan: Plan = serde_json::from_value(plan).expect("a plan");
         let expires_at = Some(plan.expires_at);
-        text(&PlanView { plan, digest: Digest::of("the same for all"), expires_at })
+        text(&view(plan, Digest::of("the same for all"), expires_at))
     }
 
     /// Every place in the plan that holds a value and not other places.
@@ -282,7 +329,7 @@ mod tests {
         let plan: Plan = serde_json::from_value(whole()).expect("a plan");
         let of = |later_ms| {
             let expires_at = Some(plan.expires_at + Millis(later_ms));
-            text(&PlanView { plan: plan.clone(), digest: Digest::of("plan"), expires_at }).plain()
+            text(&view(plan.clone(), Digest::of("plan"), expires_at)).plain()
         };
         let (stays, moved) = (of(0), of(7_200_000));
         assert!(!stays.contains("moved"), "{stays}");
@@ -340,7 +387,7 @@ mod tests {
         for (name, by) in hostile::table() {
             let (plan, spoilt) = hostile::spoilt(&plan, &by);
             assert!(spoilt > 30, "{name}: {spoilt}");
-            let text = text(&PlanView { plan, digest: Digest::of("plan"), expires_at: None });
+            let text = text(&PlanView { cause: by.clone(), ..view(plan, Digest::of("plan"), None) });
             hostile::assert_harmless(&text, name);
             // All of it is there: what is signed is never cut.
             let long = text.plain().matches('p').count() > 200_000;

@@ -31,6 +31,12 @@ impl Progress {
         Self { since: Instant::now(), audience, color }
     }
 
+    /// Tells a person who asked for just that, terminal or not.
+    pub fn always(form: Form, color: Color) -> Self {
+        let audience = if form == Form::Text { Audience::Person } else { Audience::Nobody };
+        Self { since: Instant::now(), audience, color }
+    }
+
     /// Says nothing.
     pub fn silent() -> Self {
         Self { since: Instant::now(), audience: Audience::Nobody, color: Color::Never }

@@ -26,7 +26,8 @@ fn each_end_has_its_code() {
     check(empty.path(), &["policy", "inspect", "no-such"], 2, "neither a file nor a starter policy");
     check(empty.path(), &["policy", "build", "."], 2, "holds no crate");
     check(empty.path(), &["demo"], 2, "nobody is there to answer");
-    check(folder, &["status"], 0, "fraud-api  act, production, model fraud");
+    check(folder, &["status"], 1, "no host answers");
+    check(folder, &["status"], 1, "fraud-api  act, production, model fraud");
     check(folder, &["status", "other"], 2, "there is no service `other`");
     check(folder, &["incidents", "list"], 2, "there is no store at");
     check(folder, &["hold", "list"], 0, "no holds");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
+mod advice;
 mod beginning;
 mod damaged;
 mod demo;
@@ -11,6 +12,7 @@ mod hostile;
 mod laptop;
 mod lying;
 mod past;
+mod people;
 mod policy;
 mod pull;
 mod untrusted;

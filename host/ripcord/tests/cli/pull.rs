@@ -55,7 +55,7 @@ fn a_plan_waits_for_the_one_who_signs_it() {
 
     let pulled = as_person(&["pull", "fraud-api", "--to", "1.3.2"], Some(TOKEN));
     assert_eq!(pulled.code, 3, "{}", pulled.stderr);
-    assert!(pulled.stdout.contains("it waits for 2 of `approver`"), "{}", pulled.stdout);
+    assert!(pulled.stdout.contains("it waits for 2 more of 2 with role `approver`"), "{}", pulled.stdout);
 
     let unmeant = as_person(&["approve", "fraud-api:1", "--key", "ada.key"], None);
     assert_eq!(unmeant.code, 2, "a script must say which plan it means: {}", unmeant.stderr);

@@ -9,6 +9,7 @@ mod hooks;
 mod mlflow;
 mod odd_alerts;
 mod openapi;
+mod people;
 mod refusals;
 mod rights;
 mod server;

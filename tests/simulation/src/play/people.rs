@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ripcord_core::event::Happened;
+use ripcord_core::event::{Happened, PendingPlan};
 use ripcord_core::name::ServiceName;
-use ripcord_core::plan::VoteKind;
+use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::target::Target;
@@ -82,7 +82,9 @@ impl Play {
         let known: Vec<_> = view.versions.keys().cloned().collect();
         let to = (dice.one_in(2) && !known.is_empty()).then(|| dice.pick(&known));
         for _ in 0..dice.between(1, 2) {
-            let ask = Ask::Pull { to: to.clone(), urgency: Urgency::Urgent };
+            let leaving = if dice.one_in(6) { Leaving::Keep } else { Leaving::Condemn };
+            let pending = if dice.one_in(2) { PendingPlan::Keep } else { PendingPlan::Replace };
+            let ask = Ask::Pull { to: to.clone(), urgency: Urgency::Urgent, leaving, pending };
             // A pull may join whatever is open.
             self.asks(service, "operator", ask, None);
         }

@@ -56,6 +56,8 @@ fn a_pull_joins_the_incident_that_it_was_meant_for_or_none() {
             target: Some(version("3")),
             reason: blob(),
             urgency: crate::role::Urgency::Urgent,
+            leaving: crate::plan::Leaving::Condemn,
+            pending: PendingPlan::Replace,
         }))
     };
     assert!(matches!(pull(Some(first.incident)), Err(Illegal::OtherIncident { .. })));
@@ -189,7 +191,7 @@ pub(super) fn condemned() -> Stage {
 }
 
 /// The shift to `1` was made and read back.
-fn restored(stage: Stage) -> Stage {
+pub(super) fn restored(stage: Stage) -> Stage {
     let mut stage = stage;
     let plan = stage.plan();
     stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1 }));

@@ -44,6 +44,8 @@ fn pull(stage: &Stage, who: &str, to: &str) -> Event {
         target: Some(version(to)),
         reason: blob(),
         urgency: crate::role::Urgency::Urgent,
+        leaving: crate::plan::Leaving::Condemn,
+        pending: PendingPlan::Replace,
     })
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod about;
+mod again;
 mod bounds;
 mod clock;
 mod consent;

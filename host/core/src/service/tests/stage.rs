@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::event::*;
 use crate::live::{Proof, Share};
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
-use crate::plan::{Quorum, Vote, VoteKind};
+use crate::plan::{Leaving, Quorum, Vote, VoteKind};
 use crate::policy::{PolicyRef, Role};
 use crate::ratio::Ratio;
 use crate::role::Urgency;
@@ -154,6 +154,8 @@ impl Stage {
             target: Some(version(to)),
             reason: blob(),
             urgency: Urgency::Urgent,
+            leaving: Leaving::Condemn,
+            pending: PendingPlan::Replace,
         };
         self.tell(&Event::PullRequested(pull));
     }
@@ -198,6 +200,7 @@ impl Stage {
             strategy: Strategy::Version,
             targets: targets.iter().map(|name| version(name)).collect(),
             live: serving("4"),
+            leaving: self.incident().leaving,
             equipment: self.0.terms.as_ref().unwrap().equipment,
             preflighted: false,
             expires_at: self.0.at + Millis::hours(1),

@@ -123,6 +123,7 @@ pub(in crate::commands) fn plan(
         requested_by: vec![Origin::Schedule],
         preflighted: false,
         drill: true,
+        leaving: ripcord_core::plan::Leaving::Condemn,
         created_at: now,
         expires_at: now + setup.terms.deadlines.approval,
     }

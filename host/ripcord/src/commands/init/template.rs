@@ -36,7 +36,7 @@ token-file = "secrets/me.token"
 [sources.alertmanager]
 kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
-#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals` says so
+#: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals unrouted` says so
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
 
 # MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
@@ -57,7 +57,7 @@ const NOTIFIERS: &str = r#"
 #: [policies.my-rule]
 #: file = "policies/my_rule.wasm"
 #: sha256 = "0000000000000000000000000000000000000000000000000000000000000000"   # optional: another component is refused
-# signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign` on it
+# signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign FILE --key KEY` on it
 "#;
 
 /// The configuration for what was found.

@@ -1,0 +1,126 @@
+//! The versions of a service: how each stands, and why it is not gone back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use ripcord_core::name::VersionName;
+use ripcord_core::service::Service;
+use ripcord_core::standing::Standing;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::registry::RegistryVersion;
+
+use super::App;
+use super::problem::Problem;
+use super::read::service_name;
+use super::wire::{VersionDetail, VersionLine, VersionsView};
+use crate::output::natural;
+use crate::output::time::instant;
+
+/// Of a registry so many versions are listed, the newest.
+const LISTED_MAX: u32 = 200;
+/// Reading the registry must not hold up a page.
+const REGISTRY_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn versions(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Result<Json<VersionsView>, Problem> {
+    app.people.authenticate(&headers)?;
+    let state = app.state_of(&service_name(name)?)?;
+    let registry = match app.engine.setup(&state.name) {
+        None => Err("the service is not configured".to_owned()),
+        Some(setup) => {
+            match tokio::time::timeout(REGISTRY_WAIT, setup.ports.registry.versions(LISTED_MAX)).await {
+                Ok(listed) => listed.map_err(|error| error.to_string()),
+                Err(_) => Err("the registry did not answer in time".to_owned()),
+            }
+        }
+    };
+    Ok(Json(view(&state, registry, app.engine_clock.now())))
+}
+
+/// Versions that the host knows, and those of the registry where it could be asked.
+pub(crate) fn view(
+    service: &Service,
+    registry: Result<Vec<RegistryVersion>, String>,
+    now: UnixMillis,
+) -> VersionsView {
+    let known = VersionLine::all(service, now).into_iter().map(|line| (line.version.clone(), line));
+    let mut known: BTreeMap<VersionName, VersionLine> = known.collect();
+    let (listed, not_listed) = match registry {
+        Ok(listed) => (Some(listed), None),
+        Err(why) => (None, Some(why)),
+    };
+    let mut versions = Vec::new();
+    for one in listed.iter().flatten() {
+        let line = known.remove(&one.version.version).unwrap_or_else(|| VersionLine {
+            version: one.version.version.clone(),
+            digest: one.version.digest,
+            standing: service.standing_of(&one.version.version, now),
+            since: one.created_at,
+            expires_at: None,
+            condemned_by: Vec::new(),
+        });
+        let why_not = why_not(service, &line, Some(one));
+        versions.push(VersionDetail { line, created_at: Some(one.created_at), why_not });
+    }
+    for line in known.into_values() {
+        let why_not = match &listed {
+            Some(_) => Some(format!("the registry does not have it among its newest {LISTED_MAX}")),
+            None => why_not(service, &line, None),
+        };
+        versions.push(VersionDetail { line, created_at: None, why_not });
+    }
+    let newest_first = |one: &VersionDetail, other: &VersionDetail| {
+        let by_name = natural::compare(other.line.version.as_str(), one.line.version.as_str());
+        other.created_at.cmp(&one.created_at).then(by_name)
+    };
+    versions.sort_by(newest_first);
+    VersionsView { service: service.name.clone(), versions, not_listed }
+}
+
+/// Why no rollback goes to it by itself; none if one may. A planner's own settings may object to more.
+fn why_not(service: &Service, line: &VersionLine, listed: Option<&RegistryVersion>) -> Option<String> {
+    let (name, version) = (&service.name, &line.version);
+    if let Some(broken) = listed.and_then(|listed| listed.broken.as_ref()) {
+        return Some(format!("it cannot be restored: {broken}"));
+    }
+    if let (Some(pinned), Some(now)) = (line.digest, listed.and_then(|listed| listed.version.digest))
+        && pinned != now
+    {
+        return Some(format!(
+            "its artefact was changed: it has digest {} in the registry, and {} was pinned",
+            now.short(),
+            pinned.short()
+        ));
+    }
+    if service.production.sole() == Some(version) {
+        return Some("it is what is live".to_owned());
+    }
+    let vouch = format!("`ripcord adopt {name} {version} --reason TEXT`");
+    match &line.standing {
+        Standing::KnownGood | Standing::Attested => None,
+        Standing::Held => {
+            let by =
+                service.holds.get(version).map(|hold| format!(", since `{}` condemned it", hold.incident));
+            let by = by.unwrap_or_default();
+            Some(format!(
+                "a hold stands on it{by}: `ripcord hold lift {name} {version} --reason TEXT` lets it be promoted again"
+            ))
+        }
+        Standing::Expired => {
+            let end = service.versions.get(version).map(|known| known.since);
+            let since = end.map(|since| format!(" (it was good at {})", instant(since))).unwrap_or_default();
+            Some(format!("its standing expired by age{since}: {vouch} vouches for it again"))
+        }
+        Standing::Unproven => {
+            Some(format!("it was never verified here and nobody vouched for it: {vouch} does"))
+        }
+        other => Some(format!("it is {other}")),
+    }
+}
