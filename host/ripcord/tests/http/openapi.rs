@@ -165,6 +165,9 @@ async fn every_operation_answers_what_the_document_says() {
     walk.host.until(&settled, "settled").await;
     assert_eq!(walk.get(&format!("incidents/{settled}")).await["outcome"], "rolled-back");
     walk.get("incidents?service=fraud-api&limit=9").await;
+    walk.get("services/fraud-api/versions").await;
+    walk.get("services/fraud-api/decisions?limit=9").await;
+    walk.get(&format!("incidents/{settled}/decisions")).await;
     for word in ["keep", "release"] {
         walk.post("adam", &format!("incidents/{settled}/{word}"), why.clone()).await;
     }
@@ -192,5 +195,7 @@ async fn every_operation_answers_what_the_document_says() {
         .flat_map(|(path, methods)| methods.into_iter().map(move |method| format!("{method} {path}")));
     let seen: BTreeSet<_> = walk.seen.iter().map(|(method, path)| format!("{method} {path}")).collect();
     let unseen: Vec<_> = all.filter(|operation| !seen.contains(operation)).collect();
-    assert_eq!(unseen, ["POST /api/v1/services/{service}/latches/{trigger}/lift"], "let the walk see these");
+    // A host within a test cannot begin anew.
+    let elsewhere = ["POST /api/v1/reload", "POST /api/v1/services/{service}/latches/{trigger}/lift"];
+    assert_eq!(unseen, elsewhere, "let the walk see these");
 }
