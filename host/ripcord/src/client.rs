@@ -102,7 +102,7 @@ impl From<ClientError> for Failure {
             ClientError::Unreachable { .. } => (
                 Exit::Failed,
                 Some(
-                    "start it with `ripcord serve`, or correct its address: `public-url` in the configuration, `--host`, or `ripcord login`",
+                    "start it with `ripcord serve`, or correct its address: `public-url` in the configuration, `--host`, or `ripcord login URL`",
                 ),
             ),
             ClientError::Broken { .. } => {
@@ -114,12 +114,16 @@ impl From<ClientError> for Failure {
             ),
             ClientError::NotAHost { .. } => (
                 Exit::Usage,
-                Some("correct its address: `public-url` in the configuration, `--host`, or `ripcord login`"),
+                Some(
+                    "correct its address: `public-url` in the configuration, `--host`, or `ripcord login URL`",
+                ),
             ),
             ClientError::Refused(problem) => match problem.status {
                 401 => (
                     Exit::Refused,
-                    Some("set `RIPCORD_TOKEN` or give `--token-file` with your token, or `ripcord login`"),
+                    Some(
+                        "set `RIPCORD_TOKEN` or give `--token-file` with your token, or `ripcord login URL`",
+                    ),
                 ),
                 403 => (Exit::Refused, None),
                 400 | 404 => (Exit::Usage, None),

@@ -425,10 +425,10 @@ impl Service {
         let Some(incident) = &self.incident else { return };
         let Phase::Acting(acting) = &incident.phase else { return };
         let target = incident.target(acting.rung).map(ToString::to_string).unwrap_or_default();
-        let id = incident.id.clone();
+        let (id, service) = (incident.id.clone(), self.name.clone());
         self.need_person(
             NeedKind::WhatNow,
-            format!("{target}: {why}, for a reason that lies in the place and not in the target, so no other target is tried: `ripcord incidents show {id}` says which; mend it, then `ripcord pull` goes on, `ripcord dismiss {id}` ends it"),
+            format!("{target}: {why}, for a reason that lies in the place and not in the target, so no other target is tried: `ripcord incidents show {id}` says which; mend it, then `ripcord pull {service}` goes on, `ripcord dismiss {id}` ends it"),
         );
     }
 

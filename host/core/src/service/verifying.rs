@@ -317,21 +317,21 @@ impl Service {
             self.next_rung("verification found it unhealthy");
             return;
         }
-        let (id, number) = (incident.id.clone(), incident.unhealthy);
+        let (id, number, service) = (incident.id.clone(), incident.unhealthy, self.name.clone());
         let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
         self.need_person(
             NeedKind::WhatNow,
-            format!("the breaker: {number} targets in a row were found unhealthy, {target} the last of them, so the cause may be another than the model, and no further version is taken away: look at what verification found, then `ripcord pull` with a target goes on, `ripcord dismiss {id}` leaves it as it is"),
+            format!("the breaker: {number} targets in a row were found unhealthy, {target} the last of them, so the cause may be another than the model, and no further version is taken away: look at what verification found, then `ripcord pull {service}` with a target goes on, `ripcord dismiss {id}` leaves it as it is"),
         );
     }
 
     fn harm_of_before(&mut self, rung: u32) {
         let Some(incident) = &self.incident else { return };
-        let id = incident.id.clone();
+        let (id, service) = (incident.id.clone(), self.name.clone());
         let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
         self.need_person(
             NeedKind::WhatNow,
-            format!("verification calls {target} unhealthy by values that reach back beyond the shift, and so may tell of the harm of before; they tell of {target} alone only after the deadline of verification: look at the service, then `ripcord dismiss {id}` leaves it as it is, `ripcord pull` names another"),
+            format!("verification calls {target} unhealthy by values that reach back beyond the shift, and so may tell of the harm of before; they tell of {target} alone only after the deadline of verification: look at the service, then `ripcord dismiss {id}` leaves it as it is, `ripcord pull {service}` names another"),
         );
     }
 

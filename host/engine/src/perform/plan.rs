@@ -184,9 +184,9 @@ fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarg
         } else if let Some(version) =
             target.version().filter(|version| ctx.service.is_unfetchable(&version.version))
         {
+            let (service, name) = (&ctx.setup.name, &version.version);
             let reason = format!(
-                "the artefact of `{}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull --to` tries it all the same",
-                version.version
+                "the artefact of `{name}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull {service} --to {name}` tries it all the same"
             );
             refused.push(RefusedTarget { target, reason });
         } else if shown.len() == RUNGS_MAX {

@@ -231,7 +231,7 @@ fn of_this_machine(global: &Global, command: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "`ripcord {command}` is about the files of this machine, not about a host elsewhere"
+        "the command `{command}` is about the files of this machine, not about a host elsewhere"
     ))
     .help("leave out `--host` and `--context`, or unset `RIPCORD_HOST` and `RIPCORD_CONTEXT`"))
 }

@@ -217,6 +217,8 @@ impl Running {
 
     /// Stops: no new connections, requests in flight finish, then the engine, then the store.
     pub async fn stop(mut self) -> Result<(), ServeError> {
+        // Unless it was handed on, nobody listens there any more.
+        drop(self.listener.take());
         self.stop.send_replace(true);
         while self.serving.join_next().await.is_some() {}
         self.engine.stop(ENGINE_PATIENCE).await;

@@ -357,6 +357,9 @@ mod tests {
                     json!(if text == "shift" { "stage" } else { "shift" })
                 }
                 Value::String(_) if path.ends_with("/strategy") => json!("retrain"),
+                Value::String(text) if path.ends_with("/leaving") => {
+                    json!(if text == "keep" { "condemn" } else { "keep" })
+                }
                 Value::String(_) if path.ends_with("/proof") => json!("digest"),
                 Value::String(text) if text == "schedule" => json!({ "other": "schedule" }),
                 Value::String(text) => match text.parse::<u64>() {

@@ -30,7 +30,9 @@ async fn an_address_and_a_token_are_enough() {
     let (host, laptop) = (Host::start(home.path()).await, laptop.path());
     let ask = |arguments: &[&str]| {
         let ran = with_token(laptop, &[&["--host", &host.url], arguments].concat());
-        assert_eq!(ran.code, 0, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        // Nothing protects a service without a trigger, and `status` says so.
+        let code = i32::from(arguments[0] == "status");
+        assert_eq!(ran.code, code, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
         ran.stdout
     };
     assert!(ask(&["status"]).contains("fraud-api  act, production, model fraud"));
@@ -67,7 +69,7 @@ async fn who_logs_in_is_known_from_then_on() {
 
     for arguments in [&["status"][..], &["--host", &host.url, "status"], &["--context", "home", "status"]] {
         let ran = run(laptop, arguments);
-        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.code, 1, "{arguments:?}: {}", ran.stderr);
         assert!(ran.stdout.contains("fraud-api"), "{arguments:?}: {}", ran.stdout);
     }
     let list = run(laptop, &["context", "list", "--json"]);
@@ -80,7 +82,7 @@ async fn who_logs_in_is_known_from_then_on() {
     assert!(elsewhere.stderr.contains("no host answers at `http://127.0.0.1:9/`"), "{}", elsewhere.stderr);
     // A configuration in the folder goes before the current context.
     let at_home = run(home.path(), &["status"]);
-    assert_eq!(at_home.code, 0, "{}", at_home.stderr);
+    assert!(at_home.stdout.contains("fraud-api"), "{}", at_home.stderr);
 
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(contexts(laptop), open).expect("chmod");
@@ -103,9 +105,9 @@ fn files_of_the_host_are_not_looked_for_here() {
     let table: [(&[&str], &str); 7] = [
         (&["store", "show"], "this reads files of the host at `http://127.0.0.1:9`"),
         (&["replay", "--all"], "this reads files of the host at `http://127.0.0.1:9`"),
-        (&["serve"], "`ripcord serve` is about the files of this machine"),
-        (&["check"], "`ripcord check` is about the files of this machine"),
-        (&["init"], "`ripcord init` is about the files of this machine"),
+        (&["serve"], "the command `serve` is about the files of this machine"),
+        (&["check"], "the command `check` is about the files of this machine"),
+        (&["init"], "the command `init` is about the files of this machine"),
         (&["status", "--context", "home"], "cannot be used with"),
         (&["status"], "no host answers at"),
     ];

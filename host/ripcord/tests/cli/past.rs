@@ -83,8 +83,8 @@ fn a_rule_that_was_asked_about_a_month_ago_says_what_it_would_have_said_then() {
 }
 
 fn minutes(at: &Value) -> u64 {
-    let at = at.as_u64().or_else(|| at.as_str()?.parse().ok()).expect("an instant");
-    (at - 1_793_491_200_000) / 60_000
+    let at: jiff::Timestamp = at.as_str().and_then(|at| at.parse().ok()).expect("an instant");
+    u64::try_from(at.as_millisecond() - 1_793_491_200_000).expect("not before") / 60_000
 }
 
 #[test]

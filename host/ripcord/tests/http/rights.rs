@@ -12,9 +12,12 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("GET", "services", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/holds", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "services/fraud-api/versions", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "services/fraud-api/decisions", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/plan", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "incidents/fraud-api:1/decisions", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/wait", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "holds", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "signals/set-aside", &["viewer", "operator", "approver", "admin", "security"]),
@@ -34,6 +37,7 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("POST", "incidents/fraud-api:1/answer", &["operator"]),
     ("POST", "incidents/fraud-api:1/keep", &["admin"]),
     ("POST", "incidents/fraud-api:1/release", &["admin"]),
+    ("POST", "reload", &["admin"]),
     ("POST", "store/prune", &["admin"]),
 ];
 

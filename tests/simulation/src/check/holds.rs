@@ -6,6 +6,7 @@ use ripcord_core::effect::Topic;
 use ripcord_core::event::{Event, Observed};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::VersionName;
+use ripcord_core::plan::Leaving;
 use ripcord_core::service::{HoldState, Phase, Service};
 use ripcord_core::terms::{Mode, Terms};
 
@@ -36,6 +37,9 @@ impl Book {
     fn condemn(&mut self, step: &Step<'_>) {
         let Some(incident) = &step.before.incident else { return };
         let Phase::Acting(acting) = &incident.phase else { return };
+        if incident.plan().is_some_and(|plan| plan.leaving == Leaving::Keep) {
+            return;
+        }
         let target = incident.target(acting.rung);
         let Some(Observed::Serving(shares)) = &incident.live else { return };
         let left = shares.iter().filter(|share| target.is_none_or(|target| !share.is(target)));

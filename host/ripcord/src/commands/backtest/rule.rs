@@ -29,7 +29,7 @@ pub(super) fn find(bench: &Bench, args: &BacktestArgs, progress: &Progress) -> R
     let policy = policy::load(&bench.sandbox, &args.policy)?;
     if !policy.roles().contains(&Role::Trigger) {
         return Err(Failure::usage(format!("`{}` is no trigger", policy.reference().name)).help(
-            "only triggers can be tried over the past; `ripcord policy try` asks the others about now",
+            "only triggers can be tried over the past; `ripcord policy try SERVICE` asks the others about now",
         ));
     }
     match (given, placed(policy.reference().name.as_str())) {

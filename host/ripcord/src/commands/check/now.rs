@@ -47,7 +47,7 @@ fn judge(service: &str, asked: &Asked, report: &mut Report) {
     let answer = match &asked.end {
         Ok(answer) => answer,
         Err(fault) => {
-            let help = "`ripcord policy try` shows what it saw".to_owned();
+            let help = "`ripcord policy try SERVICE` shows what it saw".to_owned();
             return report.add(Level::Error, subject, format!("it faults: {fault}"), help);
         }
     };
