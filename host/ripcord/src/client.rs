@@ -336,7 +336,7 @@ mod tests {
         let refused = |status, detail: &str| ask(problem(status, detail));
         insta::assert_snapshot!(
             said(refused(StatusCode::UNAUTHORIZED, "no token was given").await),
-            @"4 no token was given (set `RIPCORD_TOKEN` or give `--token-file` with your token)"
+            @"4 no token was given (set `RIPCORD_TOKEN` or give `--token-file` with your token, or `ripcord login URL`)"
         );
         insta::assert_snapshot!(said(refused(StatusCode::FORBIDDEN, "not yours").await), @"4 not yours (-)");
         insta::assert_snapshot!(said(refused(StatusCode::NOT_FOUND, "no such service").await), @"2 no such service (-)");
