@@ -156,10 +156,10 @@ impl Split {
     pub(super) fn of(incident: &Incident) -> Self {
         let (marks, spent) = (&incident.marks, &incident.spent);
         let start = marks.harm_began_at.or(marks.signalled_at);
-        let detect = Some(marks.opened_at.since(start.unwrap_or(marks.opened_at)));
-        let total = Millis(detect.unwrap_or_default().0.saturating_add(spent.total().0));
+        let detect = marks.opened_at.since(start.unwrap_or(marks.opened_at));
+        let total = Millis(detect.0.saturating_add(spent.total().0));
         Self {
-            detect,
+            detect: Some(detect),
             decide: spent.decide,
             wait_for_people: spent.people,
             act: spent.act,

@@ -66,10 +66,11 @@ impl Place {
         if let Some(name) = &global.context {
             return Contexts::load()?.named(name).map(far);
         }
-        if global.config.is_none() && !global.config_file().exists() {
-            if let Some(context) = Contexts::load()?.current()? {
-                return Ok(far(context));
-            }
+        if global.config.is_none()
+            && !global.config_file().exists()
+            && let Some(context) = Contexts::load()?.current()?
+        {
+            return Ok(far(context));
         }
         let config = Config::load(global.config_file()).map_err(configuration_failure)?;
         Ok((Self::Here(Box::new(config)), None))

@@ -23,6 +23,9 @@ use super::wire::{HoldLine, HoldOf, OfEach, SetAsideAlert};
 /// Labels that are set aside may be as large as a payload.
 const SHOWN_CHARS_MAX: usize = 200;
 
+/// Services whose journals cannot be read, and why.
+type Damaged = BTreeMap<ServiceName, String>;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OnlyQuery {
@@ -31,12 +34,9 @@ pub(crate) struct OnlyQuery {
 
 impl App {
     /// The states that are asked for, and the services whose journals cannot be read.
-    fn states(
-        &self,
-        only: Option<&ServiceName>,
-    ) -> Result<(Vec<Arc<Service>>, BTreeMap<ServiceName, String>), Problem> {
+    fn states(&self, only: Option<&ServiceName>) -> Result<(Vec<Arc<Service>>, Damaged), Problem> {
         let aside = self.engine.set_aside().map(|(name, why)| (name.clone(), why.to_string()));
-        let mut damaged: BTreeMap<_, _> = aside.collect();
+        let mut damaged: Damaged = aside.collect();
         let Some(name) = only else { return Ok((self.engine.services(), damaged)) };
         damaged.retain(|one, _| one == name);
         if !damaged.is_empty() {

@@ -118,7 +118,7 @@ fn path_of(header: &str) -> Vec<String> {
 fn each(table: &mut Table, path: &[String], change: &mut dyn FnMut(&mut Table)) {
     let Some((first, rest)) = path.split_first() else { return change(table) };
     let is_wanted = |key: &String| first == "NAME" || key == first;
-    for (_, value) in table.iter_mut().filter(|(key, _)| is_wanted(*key)) {
+    for (_, value) in table.iter_mut().filter(|(key, _)| is_wanted(key)) {
         match value {
             Value::Table(inner) => each(inner, rest, change),
             Value::Array(items) => {

@@ -226,7 +226,7 @@ pub(super) async fn walk(
     let news_every = (steps / NEWS).max(1);
     let (mut at, mut memo, mut silent) = (window.start, None::<Memo>, 0);
     while at <= window.end {
-        if tried.steps.len() % news_every == 0 {
+        if tried.steps.len().is_multiple_of(news_every) {
             progress.say(format!("{} of {} steps, at {}", tried.steps.len(), steps + 1, instant(at)));
         }
         let mut context = made_up::context(&bench.setup, rule, at);
