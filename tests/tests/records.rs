@@ -9,7 +9,7 @@ use ripcord_core::name::RoleName;
 use ripcord_core::plan::Quorum;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::UnixMillis;
-use ripcord_engine::{Ask, decisions, decisions_of_incident, replay};
+use ripcord_engine::{Ask, DecisionView, decisions, decisions_of_incident, replay};
 use ripcord_ports::Store;
 use ripcord_sandbox::Replayed;
 use ripcord_tests::people::{ada, bob, cleo};
@@ -117,7 +117,8 @@ async fn a_decision_says_what_it_was_given_and_what_it_answered() {
     let roles: BTreeSet<_> = all.decisions.iter().map(|one| one.role.as_str()).collect();
     assert_eq!(roles.len(), 4, "{roles:?}");
     assert!(all.decisions.is_sorted_by_key(|one| std::cmp::Reverse(one.at)), "newest first");
-    assert!(all.decisions.iter().all(|one| one.answer.is_some() && one.gone.is_none()));
+    let verdict = |one: &DecisionView| one.answer.as_ref().is_some_and(|answer| !answer["verdict"].is_null());
+    assert!(all.decisions.iter().all(|one| verdict(one) && one.gone.is_none()), "{all:#?}");
     let facts: Vec<_> = all.decisions.iter().flat_map(|one| &one.facts).collect();
     assert!(facts.iter().any(|fact| fact.value.is_some()), "{facts:#?}");
     let one = decisions(store.as_ref(), &service, UnixMillis(0), 1).await.unwrap();

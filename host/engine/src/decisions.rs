@@ -178,7 +178,7 @@ async fn view(
     };
     view.facts = facts(&recording.question);
     match recording.end {
-        RecordedEnd::Done(answer) => view.answer = Some(answer),
+        RecordedEnd::Done(answer) => view.answer = Some(of_its_role(answer)),
         RecordedEnd::Fault(fault) => view.fault = Some(fault.to_string()),
     }
     if view.answer.is_none() {
@@ -187,6 +187,16 @@ async fn view(
     let log = recording.rounds.into_iter().flat_map(|round| round.log);
     view.log = log.map(|line| format!("{}: {}", line.severity, line.text.trim_end())).collect();
     Ok(view)
+}
+
+/// What stands below the name of the role.
+fn of_its_role(answer: Value) -> Value {
+    match answer {
+        Value::Object(roles) if roles.len() == 1 => {
+            roles.into_iter().next().map_or(Value::Null, |(_, answer)| answer)
+        }
+        other => other,
+    }
 }
 
 /// The facts of a question: the name of the role, and in it what the policy was given.

@@ -88,7 +88,11 @@ pub fn text(view: &PlanView) -> Text {
 /// In one line: what is served now, and what would be.
 pub fn change(plan: &Plan) -> Text {
     let part = |part: &Part| {
-        let to = part.rungs.first().map(|rung| target(&rung.target)).unwrap_or_default();
+        let to = match part.rungs.first().map(|rung| &rung.target) {
+            None => text!("nothing else"),
+            Some(Target::Version(to)) => text!("{}", to.version),
+            Some(other) => target(other),
+        };
         let others = match part.rungs.len().saturating_sub(1) {
             0 => Text::default(),
             1 => text!(" (1 more target if that does not help)"),
@@ -361,6 +365,7 @@ mod tests {
                     json!(if text == "keep" { "condemn" } else { "keep" })
                 }
                 Value::String(_) if path.ends_with("/proof") => json!("digest"),
+                Value::String(_) if path.ends_with("/leaving") => json!("condemn"),
                 Value::String(text) if text == "schedule" => json!({ "other": "schedule" }),
                 Value::String(text) => match text.parse::<u64>() {
                     Ok(number) => json!((number + 1).to_string()),
