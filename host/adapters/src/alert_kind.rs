@@ -1,7 +1,10 @@
 //! What an alert tells of. A payload has no field for it, so it is read from what the senders' own conventions leave in an alert: a label of ours, the names
 //! that monitoring systems give to alerts about themselves, annotations and labels with the state, and the expression of a Prometheus rule.
 //!
-//! Where in doubt, an alert is taken for one about missing data: people are told of it, and a label in the rule (`ripcord_kind = "condition"`) settles it.
+//! Where in doubt, an alert is taken for one about missing data: people are told of it, and a label of the rule (`ripcord_kind = "condition"`) settles it.
+//!
+//! Prometheus hands the labels of a series on to the alert, and who is judged writes those. So they count only for more protection: that it is none of a
+//! condition is believed of annotations, which a rule alone writes, and of labels where the sender names no rule of a monitoring system.
 
 use reqwest::Url;
 use ripcord_core::signal::{Label, SignalKind, SignalStatus};
@@ -36,6 +39,43 @@ const MONITORING: [&str; 11] = [
     "victoriametrics",
     "datasource",
 ];
+/// Parts of theirs, one of which such an alert names.
+const INSIDE: [&str; 34] = [
+    "rule",
+    "rules",
+    "ruler",
+    "evaluation",
+    "evaluations",
+    "alerting",
+    "alerts",
+    "alertmanager",
+    "alertmanagers",
+    "notification",
+    "notifications",
+    "config",
+    "configuration",
+    "reload",
+    "remote",
+    "tsdb",
+    "wal",
+    "ingesting",
+    "ingester",
+    "ingesters",
+    "samples",
+    "timestamps",
+    "labels",
+    "query",
+    "queries",
+    "scrape",
+    "compact",
+    "compactor",
+    "sidecar",
+    "store",
+    "receive",
+    "cluster",
+    "members",
+    "down",
+];
 /// What can be missing without anything being known of the service.
 const DATA: [&str; 14] = [
     "data",
@@ -52,6 +92,25 @@ const DATA: [&str; 14] = [
     "scrapes",
     "telemetry",
     "exporter",
+];
+/// What makes a name with such words one about the service: `FeatureMissingDataRatioHigh` is its harm.
+const OF_THE_SERVICE: [&str; 16] = [
+    "feature",
+    "features",
+    "model",
+    "models",
+    "version",
+    "versions",
+    "prediction",
+    "predictions",
+    "label",
+    "labels",
+    "ratio",
+    "share",
+    "rate",
+    "percentage",
+    "input",
+    "inputs",
 ];
 const HEARTBEATS: [&str; 7] = [
     "watchdog",
@@ -89,19 +148,30 @@ impl Sent<'_> {
 
     /// What the rule's author says.
     fn said(&self) -> Option<SignalKind> {
-        let said = self.labels.iter().find(|label| label.name == KIND_LABEL)?;
-        match said.value.as_str() {
-            "condition" => Some(SignalKind::Condition),
-            "missing-data" => Some(SignalKind::MissingData),
-            "broken-rule" => Some(SignalKind::BrokenRule),
-            "heartbeat" => Some(SignalKind::Heartbeat),
-            _ => None,
-        }
+        let of = |from: &[Label]| {
+            let said = from.iter().find(|label| label.name == KIND_LABEL)?;
+            match said.value.as_str() {
+                "condition" => Some(SignalKind::Condition),
+                "missing-data" => Some(SignalKind::MissingData),
+                "broken-rule" => Some(SignalKind::BrokenRule),
+                "heartbeat" => Some(SignalKind::Heartbeat),
+                _ => None,
+            }
+        };
+        let label =
+            of(self.labels).filter(|kind| *kind == SignalKind::Condition || self.labels_are_the_rules());
+        label.or_else(|| of(self.annotations))
+    }
+
+    /// Whether no series can have written the labels: no monitoring system's rule stands behind the alert.
+    fn labels_are_the_rules(&self) -> bool {
+        self.generator_url.is_empty()
     }
 
     /// What its state says, where that is none of a condition.
     fn state(&self) -> Option<SignalKind> {
-        self.labels.iter().chain(self.annotations).find_map(|label| {
+        let labels = if self.labels_are_the_rules() { self.labels } else { &[] };
+        labels.iter().chain(self.annotations).find_map(|label| {
             let name = plain(&label.name);
             if name == GRAFANA_REASON {
                 label.value.split(',').find_map(|reason| of_reason(&plain(reason), self.status))
@@ -135,21 +205,29 @@ fn of_rule(rule: &str) -> Option<SignalKind> {
     if HEARTBEATS.iter().any(|name| joined == *name) || joined.ends_with("deadmanswitch") {
         return Some(SignalKind::Heartbeat);
     }
-    let no_data = has(&["no"], &["data", "metrics"])
+    let ends_so = |first: &str, last: &str| words.ends_with(&[first.to_owned(), last.to_owned()]);
+    // What the service itself lacks may be its harm.
+    let of_the_service = words.iter().any(|word| OF_THE_SERVICE.contains(&word.as_str()));
+    let no_data = has(&["no"], &["data"])
+        || ends_so("no", "metrics")
         || words.iter().any(|word| NO_DATA.contains(&word.as_str()))
         || has(&["insufficient"], &["data"])
-        || has(&missing, &DATA)
-        || has(&DATA, &missing)
-        || has(
-            &["target", "targets", "exporter", "scrape"],
-            &["down", "failed", "failing", "failure", "failures"],
-        )
-        || words.last().is_some_and(|word| word == "absent");
+        || (!of_the_service
+            && (has(&missing, &DATA)
+                || has(&DATA, &missing)
+                || has(
+                    &["target", "targets", "exporter", "scrape"],
+                    &["down", "failed", "failing", "failure", "failures"],
+                )
+                || words.last().is_some_and(|word| word == "absent")));
     if no_data {
         return Some(SignalKind::MissingData);
     }
-    let about_monitoring = words.first().is_some_and(|word| MONITORING.contains(&word.as_str()));
-    let about_rules = matches!(joined.as_str(), "recordingruleserror" | "alertingruleserror");
+    // What merely begins with the name of a system may tell of anything.
+    let about_monitoring = words.first().is_some_and(|word| MONITORING.contains(&word.as_str()))
+        && words.iter().skip(1).any(|word| INSIDE.contains(&word.as_str()));
+    let about_rules =
+        matches!(joined.as_str(), "recordingruleserror" | "alertingruleserror" | "datasourceerror");
     (about_monitoring || about_rules).then_some(SignalKind::BrokenRule)
 }
 
@@ -417,6 +495,50 @@ mod tests {
             ("something else", MissingData),
         ] {
             assert_eq!(kind("FraudNoData", Firing, &[("ripcord_kind", said)], &[], ""), expected, "{said}");
+            assert_eq!(kind("FraudNoData", Firing, &[], &[("ripcord_kind", said)], RULE), expected, "{said}");
+        }
+    }
+
+    const RULE: &str = "http://prometheus:9090/graph?g0.expr=model_errors_total+%3E+5&g0.tab=1";
+
+    /// The labels of a series end in the alert, and the one who is judged writes them.
+    #[test]
+    fn no_series_says_of_its_own_alert_that_it_is_no_harm() {
+        for (name, value) in [
+            ("ripcord_kind", "heartbeat"),
+            ("ripcord_kind", "missing-data"),
+            ("ripcord_kind", "broken-rule"),
+            ("state", "no data"),
+            ("alert_transition", "No Data"),
+            ("NewStateValue", "INSUFFICIENT_DATA"),
+        ] {
+            assert_eq!(kind("FraudErrors", Firing, &[(name, value)], &[], RULE), Condition, "{name}={value}");
+            let grafana = "http://grafana/alerting/grafana/abc/view?orgId=1";
+            assert_eq!(
+                kind("FraudErrors", Firing, &[(name, value)], &[], grafana),
+                Condition,
+                "{name}={value}"
+            );
+        }
+        assert_eq!(kind("FraudNoData", Firing, &[("ripcord_kind", "condition")], &[], RULE), Condition);
+    }
+
+    #[test]
+    fn a_name_that_begins_like_a_monitoring_systems_may_be_about_anything() {
+        for rule in [
+            "FeatureMissingDataRatioHigh",
+            "PredictionTargetFailures",
+            "ModelVersionAbsent",
+            "Fraud no metrics improvement",
+            "Prometheus: Fraud error ratio high",
+            "[Grafana] fraud-api errors",
+        ] {
+            assert_eq!(kind(rule, Firing, &[], &[], ""), Condition, "{rule}");
+        }
+        for rule in
+            ["CortexModelErrors", "Grafana: fraud error ratio", "LokiFraudDeclines", "ThanosScoringLatency"]
+        {
+            assert_eq!(kind(rule, Firing, &[], &[], ""), Condition, "{rule}");
         }
     }
 }

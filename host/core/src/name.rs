@@ -110,6 +110,16 @@ impl RoleName {
         Self("approver".to_owned())
     }
 
+    /// The role whose people look into incidents.
+    pub fn evidence() -> Self {
+        Self("evidence".to_owned())
+    }
+
+    /// The role whose people review what was decided.
+    pub fn auditor() -> Self {
+        Self("auditor".to_owned())
+    }
+
     /// The role whose people pull and pause.
     pub fn operator() -> Self {
         Self("operator".to_owned())

@@ -8,7 +8,13 @@ use crate::event::{InProduction, Observed, ProductionPart};
 use crate::fact::Live;
 use crate::live::{LiveState, Share};
 use crate::name::{IncidentId, VersionName};
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
+
+/// What changes more often than so within [`LATELY`] goes back and forth: two replicas of which one is behind, or a server that says so. Since when it is
+/// live is then no reason to leave out what was before.
+const CHANGES_MAX: usize = 4;
+const CHANGES_KEPT: usize = CHANGES_MAX + 1;
+const LATELY: Millis = Millis::hours(1);
 
 /// The versions that have a share of the traffic, sorted.
 fn served(shares: &[Share]) -> Vec<VersionName> {
@@ -24,8 +30,14 @@ fn served(shares: &[Share]) -> Vec<VersionName> {
 pub struct Production {
     /// Versions with a share of the traffic, sorted; none if live was never read.
     pub live: Option<Vec<VersionName>>,
+    /// What was served last, which a moment without any does not change: a version that begins anew is still the same one.
+    #[serde(default)]
+    pub served: Option<Vec<VersionName>>,
     /// Since when, as far as was seen: the first look shows what is live and not since when.
     pub since: Option<UnixMillis>,
+    /// When it changed lately, oldest first; at most [`CHANGES_KEPT`].
+    #[serde(default)]
+    pub changes: Vec<UnixMillis>,
     /// The incident whose rollback brought it, if one did.
     pub brought_by: Option<IncidentId>,
     /// What was live when it was last asked whether someone else put it there: not during an incident.
@@ -55,9 +67,16 @@ impl Production {
         match live {
             Observed::Serving(shares) => {
                 let versions = served(shares);
-                if self.live.as_ref() != Some(&versions) {
-                    after.since = self.live.is_some().then_some(at);
+                if !versions.is_empty() && self.served.as_ref() != Some(&versions) {
+                    let is_change = self.served.is_some();
+                    if is_change {
+                        after.changes.push(at);
+                        let too_many = after.changes.len().saturating_sub(CHANGES_KEPT);
+                        after.changes.drain(..too_many);
+                    }
+                    after.since = (is_change && !after.goes_back_and_forth(at)).then_some(at);
                     after.brought_by = None;
+                    after.served = Some(versions.clone());
                 }
                 after.live = Some(versions);
                 after.unread.remove(&ProductionPart::Live);
@@ -70,11 +89,17 @@ impl Production {
     /// Since when what this look shows is live: what was not seen before is live since the look, as far as anyone knows.
     pub fn since(&self, look: &Live) -> Option<UnixMillis> {
         let LiveState::Serving(shares) = &look.state else { return None };
-        match &self.live {
+        let now = served(shares);
+        match &self.served {
             None => None,
-            Some(seen) if *seen == served(shares) => self.since,
-            Some(_) => Some(look.observed_at),
+            Some(seen) if *seen == now || now.is_empty() => self.since,
+            Some(_) => (!self.goes_back_and_forth(look.observed_at)).then_some(look.observed_at),
         }
+    }
+
+    /// Whether it changes so often that nothing is live for long.
+    pub fn goes_back_and_forth(&self, at: UnixMillis) -> bool {
+        self.changes.iter().filter(|change| **change + LATELY > at).count() > CHANGES_MAX
     }
 
     /// The version that has all the traffic.

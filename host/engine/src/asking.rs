@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ripcord_core::alert::StandingAlert;
+use ripcord_core::alert::{Given, StandingAlert};
+use ripcord_core::blob::BlobRef;
 use ripcord_core::fact::{Fact, Request, Unavailable, UnavailableReason};
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::{PolicyRef, Role};
@@ -127,20 +128,37 @@ pub(crate) fn not_answered_outside(request: &Request) -> Option<Unavailable> {
     }
 }
 
-/// The alerts as they stand in a journal, oldest first, as triggers would be given them. Those whose content is gone are left out.
-pub async fn standing_alerts(store: &dyn Store, service: &Service) -> Result<Vec<StandingAlert>, StoreError> {
-    let mut given = Vec::new();
+/// The alerts as they stand in a journal, oldest first, as the host would give them to the policy: without those that it set aside itself as a trigger,
+/// and without all that any trigger set aside where it is none. Those whose content is gone or damaged are left out.
+pub async fn standing_alerts(
+    store: &dyn Store,
+    service: &Service,
+    placed: &PlacedPolicy,
+) -> Result<Vec<StandingAlert>, StoreError> {
+    let (mut given, name) = (Vec::new(), &placed.policy.reference().name);
+    let mut read: Option<(BlobRef, Vec<Signal>)> = None;
     for alert in service.watching.alerts.question() {
         let word = &alert.word;
-        let content = store.blob(&alert.content).await?.unwrap_or_default();
-        let mut group: Vec<Signal> = serde_json::from_slice(&content).unwrap_or_default();
-        let index = word.index as usize;
-        if index >= group.len() {
+        let is_set_aside = match placed.role {
+            Role::Trigger => alert.set_aside_by.contains(name),
+            _ => !alert.set_aside_by.is_empty(),
+        };
+        if is_set_aside || word.given == Given::Nothing {
             continue;
         }
+        if read.as_ref().is_none_or(|(group, _)| *group != alert.content) {
+            let content = match store.blob(&alert.content).await {
+                Ok(content) => content.unwrap_or_default(),
+                Err(StoreError::Damaged(_)) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            read = Some((alert.content, serde_json::from_slice(&content).unwrap_or_default()));
+        }
+        let group = read.as_ref().map(|(_, signals)| signals.as_slice()).unwrap_or_default();
+        let Some(signal) = group.get(word.index as usize) else { continue };
         let stored = ripcord_core::alert::StoredWord { content: alert.content, index: word.index };
         let seen = (word.first_seen_at, word.last_seen_at);
-        given.push(StandingAlert::stored(group.swap_remove(index), stored, word.given, seen, word.count));
+        given.push(StandingAlert::stored(signal.clone(), stored, word.given, seen, word.count));
     }
     Ok(given)
 }
@@ -153,7 +171,12 @@ pub async fn memo(
 ) -> Result<Option<Memo>, StoreError> {
     let key = (placed.role, placed.policy.reference().name.clone());
     let Some(memo) = service.memos.get(&key) else { return Ok(None) };
-    let bytes = store.blob(&memo.content).await?;
+    let bytes = match store.blob(&memo.content).await {
+        Ok(bytes) => bytes,
+        // As the host does: it goes on without.
+        Err(StoreError::Damaged(_)) => None,
+        Err(error) => return Err(error),
+    };
     Ok(bytes.map(|bytes| Memo { written_by: memo.written_by.clone(), bytes }))
 }
 

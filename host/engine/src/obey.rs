@@ -159,17 +159,20 @@ async fn heard(
 /// What is served alone already need not be pulled to. Where that cannot be read, the pull goes on: its guard looks again.
 async fn nothing_to_pull(setup: &ServiceSetup, state: &Service, command: &Command) -> Option<String> {
     let Ask::Pull { to: Some(version), .. } = &command.ask else { return None };
+    // During an incident it is a plan to stay, which ends with a proof.
+    if state.incident.is_some() {
+        return None;
+    }
     let live = setup.ports.deployer.live().await.ok()?.state;
+    if live.weakest_proof().is_none_or(|proof| proof < setup.terms.proof_min) {
+        return None;
+    }
     let served = live.sole_version().filter(|served| served.version == *version)?;
     let pinned = state.versions.get(version).and_then(|known| known.digest);
     if pinned.is_some() && served.digest.is_some() && pinned != served.digest {
         return None;
     }
-    let open = match &state.incident {
-        Some(open) => format!("; `{}` stays as it is, and `ripcord dismiss {}` ends it", open.id, open.id),
-        None => String::new(),
-    };
-    Some(format!("`{version}` is live already on `{}`: there is nothing to pull{open}", state.name))
+    Some(format!("`{version}` is live already on `{}`: there is nothing to pull", state.name))
 }
 
 /// The version as it will be planned, refused where it cannot be restored.

@@ -7,7 +7,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 /// A recorded rule that does not show its window.
 const UNSEEN: Millis = Millis::hours(1);
 
-/// When the values that were asked for tell only of the time since `since`. None if one of them does already, or the policy asked for no metric at all,
+/// When the values that were asked for tell only of the time since `since`, all of them. None if all do already, or the policy asked for no metric at all,
 /// or for a trial besides: then its word may rest on that.
 pub(crate) fn own_from(facts: &[Fact], since: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
     let mut from = None;
@@ -23,10 +23,9 @@ pub(crate) fn own_from(facts: &[Fact], since: UnixMillis, now: UnixMillis) -> Op
             continue;
         }
         let own = since + reach(query);
-        if own <= end {
-            return None;
+        if own > end {
+            from = from.max(Some(own));
         }
-        from = from.max(Some(own));
     }
     from
 }
@@ -126,7 +125,10 @@ mod tests {
         let now = SINCE.0 + 5 * MINUTE;
         let own = |facts: &[Fact]| own_from(facts, SINCE, UnixMillis(now));
         assert_eq!(own(&[]), None);
-        assert_eq!(own(&[range("rate(a[30m])", now), range("rate(b[1m])", now)]), None);
+        assert_eq!(own(&[range("rate(a[1m])", now), range("rate(b[1m])", now)]), None);
+        // What it says may rest on either.
+        let both = [range("rate(a[30m])", now), range("rate(b[1m])", now)];
+        assert_eq!(own(&both), Some(UnixMillis(SINCE.0 + 30 * MINUTE)));
         assert_eq!(own(&[range("rate(a[30m])", SINCE.0 - MINUTE)]), None);
         let golden =
             GoldenQuery { dataset: "d".into(), candidate: None, detail: ripcord_core::fact::Detail::Summary };

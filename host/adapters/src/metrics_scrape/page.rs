@@ -48,7 +48,11 @@ pub(super) fn read(
     series_max: usize,
 ) -> Result<Page, NoPage> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let unit = unit(body, content_type);
+    let (unit, whole) = unit(body, content_type);
+    if !whole {
+        let why = "is a page in OpenMetrics that does not end in `# EOF`, so a part of it may be missing";
+        return Err(NoPage::Other(why.to_owned()));
+    }
     let (mut page, mut places) = (Page::default(), HashMap::new());
     for (index, bytes) in body.split(|byte| *byte == b'\n').enumerate() {
         match one(bytes, unit, at) {
@@ -89,13 +93,14 @@ impl Page {
     }
 }
 
-/// `OpenMetrics` has seconds where the text format 0.0.4 has milliseconds. Some servers send it without naming it; its last line tells.
-fn unit(body: &[u8], content_type: Option<&str>) -> TimeUnit {
+/// `OpenMetrics` has seconds where the text format 0.0.4 has milliseconds. Some servers send it without naming it; its last line tells. Where it is named,
+/// that line must be there: what was cut off on the way would look whole.
+fn unit(body: &[u8], content_type: Option<&str>) -> (TimeUnit, bool) {
     let named =
         content_type.is_some_and(|kind| kind.trim_start().starts_with("application/openmetrics-text"));
     let ends = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
     let ends = ends.is_some_and(|last| last.trim_ascii() == b"# EOF");
-    if named || ends { TimeUnit::Seconds } else { TimeUnit::Millis }
+    (if named || ends { TimeUnit::Seconds } else { TimeUnit::Millis }, ends || !named)
 }
 
 fn one(bytes: &[u8], unit: TimeUnit, at: UnixMillis) -> Result<Option<Line>, Odd> {

@@ -275,7 +275,7 @@ async fn a_part_that_could_not_be_asked_is_no_absence() {
     let source = source(&server);
     let unavailable = refused(&source, "kept_elsewhere", now()).await;
     assert_eq!(unavailable.reason, Failed, "{unavailable}");
-    assert!(unavailable.message.contains("could not look everywhere"), "{unavailable}");
+    assert!(unavailable.message.contains("not known to be whole"), "{unavailable}");
     let window = Window { start: UnixMillis(now().0 - 10 * MINUTE), end: now() };
     let unavailable = source.range("kept_elsewhere", window, Millis(MINUTE)).await.unwrap_err();
     assert_eq!(unavailable.reason, Failed, "{unavailable}");

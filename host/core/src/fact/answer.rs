@@ -117,6 +117,10 @@ fn compare_lists(expected: &[Scalar], got: &[Scalar]) -> Comparison {
         return compare_with_probabilities(one, several);
     }
     let is_text = |scalars: &[Scalar]| scalars.iter().all(|scalar| matches!(scalar, Scalar::Text(_)));
+    // An answer without any value is not the expected one, whatever that is.
+    if got.is_empty() && !expected.is_empty() {
+        return Comparison::Differs;
+    }
     if expected.len() != got.len() {
         // Labels may be as many as there are; numbers are as many as the model has outputs.
         if is_text(expected) && is_text(got) {

@@ -14,6 +14,7 @@ impl Service {
     pub(super) fn clock_jumped(&mut self, by: Millis) {
         let move_it = |instant: &mut UnixMillis| *instant = *instant + by;
         self.watching.no_data_since.iter_mut().for_each(move_it);
+        self.watching.could_not_judge_at.iter_mut().for_each(move_it);
         self.watching.alerts.clock_jumped(by);
         self.watching.latches.values_mut().for_each(|latch| move_it(&mut latch.since));
         self.automatic_shifts.iter_mut().for_each(move_it);

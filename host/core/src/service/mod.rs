@@ -10,6 +10,7 @@ mod clock;
 mod consent;
 mod elsewhere;
 mod identity;
+mod illegal;
 mod incident;
 mod latch;
 mod limits;
@@ -32,6 +33,7 @@ pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
 pub use elsewhere::Probation;
 pub use identity::Wanted;
+pub use illegal::Illegal;
 pub use incident::*;
 pub use latch::Latch;
 pub use pending::{Pending, PendingPart};
@@ -122,141 +124,6 @@ pub struct Service {
     pub left_out_of_outbox: u64,
     /// Incidents whose content a person wants kept.
     pub kept: BTreeSet<IncidentId>,
-}
-
-/// An event that cannot happen in this state. The text says what the reader can do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Illegal {
-    /// There is no incident.
-    #[error("`{0}` has no open incident")]
-    NoIncident(ServiceName),
-    /// The incident is elsewhere.
-    #[error("incident `{incident}` is {phase}: {wanted}")]
-    WrongPhase {
-        /// Which.
-        incident: IncidentId,
-        /// Where it is.
-        phase: &'static str,
-        /// What can be done instead.
-        wanted: &'static str,
-    },
-    /// The vote is for another plan.
-    #[error("the plan changed: the plan at hand is `{at_hand}`; read it and vote again")]
-    OtherPlan {
-        /// The plan at hand.
-        at_hand: Digest,
-    },
-    /// The plan has expired.
-    #[error("the plan has expired; pull again for a new one")]
-    Expired,
-    /// Nothing of that name.
-    #[error("`{0}` has no hold on that version; `ripcord hold list` shows all")]
-    NoHold(ServiceName),
-    /// Nothing of that name.
-    #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
-    NoLatch(ServiceName),
-    /// The version is condemned.
-    #[error(
-        "`{version}` is condemned; `ripcord hold lift {service} {version} --reason TEXT` comes before you vouch for it"
-    )]
-    Condemned {
-        /// Of which service.
-        service: ServiceName,
-        /// Which.
-        version: VersionName,
-    },
-    /// A plan waits that the pull would throw away.
-    #[error(
-        "`{incident}` has a plan already, to {to}, {state}: `ripcord plan show {incident}` shows it; with `--replace` this pull throws it away, with the votes for it, and makes another"
-    )]
-    PlanPending {
-        /// Of which incident.
-        incident: IncidentId,
-        /// Its first target.
-        to: String,
-        /// How far it is.
-        state: String,
-    },
-    /// Already so.
-    #[error("`{0}` is {1} already")]
-    Already(ServiceName, &'static str),
-    /// No incident of that id.
-    #[error("there is no incident `{0}`; `ripcord incidents list` shows all")]
-    UnknownIncident(IncidentId),
-    /// It is not kept.
-    #[error("`{0}` is not kept: its content goes by its age")]
-    NotKept(IncidentId),
-    /// More would never be forgotten.
-    #[error("{0} incidents are kept already; `ripcord incidents release INCIDENT` lets one go")]
-    TooManyKept(usize),
-    /// It is over.
-    #[error("incident `{0}` is not open, and no other is; `ripcord incidents show {0}` says how it ended")]
-    NotOpen(IncidentId),
-    /// It is over, and another one is open.
-    #[error("{} is not open: `{open}` is; look at it with `ripcord incidents show {open}`, and say what is to be done with that one", meant_incident(meant.as_ref()))]
-    OtherIncident {
-        /// Which was meant; none is a pull that was to open one.
-        meant: Option<IncidentId>,
-        /// Which is open.
-        open: IncidentId,
-    },
-    /// The answer is to an earlier question.
-    #[error(
-        "incident `{incident}` asks for the {asked}. time whether a shift happened, and this answers another question: look at the service again, then add `--question {asked}`"
-    )]
-    OtherQuestion {
-        /// Of which incident.
-        incident: IncidentId,
-        /// The question at hand.
-        asked: u32,
-    },
-    /// The version is held for another reason by now.
-    #[error(
-        "the hold on `{version}` is of incident `{by}` by now, not of `{meant}`: look at it with `ripcord hold list`, and name that one"
-    )]
-    OtherHold {
-        /// On which version.
-        version: VersionName,
-        /// Which incident condemned it.
-        by: IncidentId,
-        /// Whose hold was meant.
-        meant: IncidentId,
-    },
-    /// The trigger is latched for another reason by now.
-    #[error(
-        "that trigger is latched by the end of incident `{0}` by now: look at it with `ripcord status`, and name that one"
-    )]
-    OtherLatch(IncidentId),
-    /// The registry has something else under the version's name.
-    #[error(
-        "the artefact of `{version}` has digest `{now}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
-    )]
-    OtherDigest {
-        /// Of which version.
-        version: VersionName,
-        /// The digest that was pinned.
-        pinned: Digest,
-        /// The registry's now.
-        now: Digest,
-    },
-    /// Nobody of that name may act.
-    #[error("`{0}` is not among those who may act now; someone who is must do this")]
-    UnknownPerson(PersonName),
-    /// The vote was given with another key than the one in force.
-    #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
-    OtherKey(PersonName),
-    /// It is as asked already. Nothing is recorded.
-    #[error("{0}: nothing has changed")]
-    Unchanged(String),
-    /// Whoever asks has asked too often.
-    #[error("{0}; {1}")]
-    TooOften(String, &'static str),
-    /// Time ran backwards in the journal.
-    #[error("the event is dated before the last one")]
-    Backwards,
-    /// A stale completion: the state has moved on. Only the shell sees it.
-    #[error("the state has moved on: the result is no longer wanted")]
-    Stale,
 }
 
 impl Service {
@@ -601,10 +468,6 @@ impl Service {
         let said = format!("`{}` needs a person: {text}", incident.id);
         self.tell(Topic::NeedsPerson, Severity::Critical, said);
     }
-}
-
-fn meant_incident(meant: Option<&IncidentId>) -> String {
-    meant.map_or_else(|| "a new incident".to_owned(), |id| format!("incident `{id}`"))
 }
 
 /// What was waited for has come.

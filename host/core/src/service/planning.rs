@@ -7,7 +7,7 @@ use crate::event::{
     Reason,
 };
 use crate::fact::Outcome;
-use crate::plan::RUNGS_MAX;
+use crate::plan::{Leaving, RUNGS_MAX};
 use crate::signal::{Origin, Severity};
 use crate::target::Strategy;
 use crate::terms::{EvidenceRule, Mode};
@@ -82,6 +82,9 @@ impl Service {
                 pull.person, incident.id
             )));
         }
+        if pull.leaving == Leaving::Keep && !matches!(incident.opened_by, Opener::Person(_)) {
+            return Err(Illegal::DoesHarm(incident.id.clone()));
+        }
         if let (PendingPlan::Keep, Some(pending)) = (pull.pending, self.plan_pending(incident)) {
             return Err(pending);
         }
@@ -101,7 +104,15 @@ impl Service {
                 let wanted = self.wanted(authorising);
                 let wanted = wanted.iter().map(|quorum| format!("{} of `{}`", quorum.people, quorum.role));
                 let wanted = wanted.collect::<Vec<_>>().join(" and ");
-                format!("which waits for {wanted} (`ripcord approve {}` agrees to it)", incident.id)
+                let agreed =
+                    incident.votes.iter().filter(|vote| vote.granted).map(|vote| vote.person.to_string());
+                let agreed = agreed.collect::<Vec<_>>().join(" and ");
+                let agreed = if agreed.is_empty() {
+                    "nobody has agreed".to_owned()
+                } else {
+                    format!("{agreed} agreed")
+                };
+                format!("which waits for {wanted} ({agreed}; `ripcord approve {}` agrees to it)", incident.id)
             }
             Phase::Acting(_) if !incident.is_past_pivot() => {
                 "which is agreed to and about to be carried out".to_owned()

@@ -47,6 +47,9 @@ pub struct Watching {
     pub no_data_since: Option<UnixMillis>,
     /// Whether people were told of it.
     pub no_data_told: bool,
+    /// When a trigger could not judge for want of data last: it need not be every time to leave the service unprotected.
+    #[serde(default)]
+    pub could_not_judge_at: Option<UnixMillis>,
     /// Which, and how they lack it.
     pub no_data_of: BTreeMap<PolicyName, DataState>,
     /// Triggers that faulted when they were last asked, and how often in a row: people were told.
@@ -257,8 +260,9 @@ impl Service {
     /// No trigger judges the service by them, so people must know: when the first of them begins to fire, and daily while more come.
     fn tell_blind(&mut self, before: usize) {
         let now = self.watching.alerts.blind();
+        // What flaps is told no more often than what stays.
         let told_lately = self.watching.blind_told.is_some_and(|told| self.at < told + TOLD_AGAIN);
-        if now <= before || (before > 0 && told_lately) {
+        if now <= before || told_lately {
             return;
         }
         self.watching.blind_told = Some(self.at);
@@ -267,7 +271,7 @@ impl Service {
             number => format!("{number} alerts"),
         };
         let text = format!(
-            "{which} of `{}` say that data are missing or that a rule cannot be evaluated: that is no harm, and nothing is rolled back for it, but what the rule looks after is not watched; mend its data or its rule (or, if it does tell of harm, give it the label `ripcord_kind = \"condition\"`)",
+            "{which} of `{}` say that data are missing or that a rule cannot be evaluated: that is no harm, and nothing is rolled back for it, but what the rule looks after is not watched; mend its data or its rule (or, if it does tell of harm, give its rule the label `ripcord_kind = \"condition\"`)",
             self.name
         );
         self.tell(Topic::AlertWithoutData, Severity::Warning, text);
@@ -388,8 +392,9 @@ impl Service {
             return;
         }
         let at = self.at;
+        let lately = self.deadlines().no_data;
         let watching = &mut self.watching;
-        let could_not_judge = watching.cannot_judge();
+        let could_not_judge = watching.could_not_judge_at.is_some_and(|seen| seen + lately >= at);
         watching.no_data_of = asked
             .asked
             .iter()
@@ -397,6 +402,9 @@ impl Service {
             .filter(|(_, data)| *data != DataState::Complete)
             .collect();
         let worse = watching.cannot_judge() && !could_not_judge;
+        if watching.cannot_judge() {
+            watching.could_not_judge_at = Some(at);
+        }
         if watching.no_data_of.is_empty() || worse {
             (watching.no_data_since, watching.no_data_told) = (None, false);
         }
@@ -414,7 +422,8 @@ impl Service {
         }
         self.watching.no_data_told = true;
         let (name, so_long) = (&self.name, self.at.since(since));
-        let (severity, text) = if self.watching.cannot_judge() {
+        let could_not_judge = self.watching.could_not_judge_at.is_some_and(|seen| seen + limit >= self.at);
+        let (severity, text) = if could_not_judge {
             let text = format!(
                 "the triggers of `{name}` have had missing data for {so_long}: it is not protected until the data is back"
             );

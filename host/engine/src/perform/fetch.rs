@@ -41,7 +41,7 @@ pub(super) async fn pin(ctx: &Context, version: VersionName) -> Batch {
     let word = match digest(ctx, &version).await {
         Ok(digest) => PinWord::Digest(digest),
         Err(error) => {
-            let nature = nature::of_port_error(&error);
+            let nature = nature::of_artefact_error(&error);
             tracing::warn!(service = %ctx.service.name, %version, %error, "the artefact of a version that can be gone back to cannot be fetched");
             PinWord::Failed { reason: batch.text(error.to_string()), nature }
         }

@@ -115,7 +115,8 @@ fn slice(name: &str, pairs: &[(&Sent, &Result<Reply, PortError>)]) -> Slice {
     for (name, pairs) in [("accuracy", &compared), ("agreement", &again)] {
         let words: Vec<Comparison> = pairs.iter().map(|(known, got)| compare(known, got)).collect();
         let unlike = words.iter().filter(|word| matches!(word, Comparison::Incomparable(_))).count();
-        if unlike > 0 {
+        // A few among many are wrong answers. Where it is most of them, what is known is of another kind than what is answered.
+        if unlike * 2 >= pairs.len().max(1) {
             incomparable += unlike;
         } else if !pairs.is_empty() {
             let same = words.iter().filter(|word| **word == Comparison::Same).count();
@@ -237,6 +238,22 @@ mod tests {
             assert_eq!(value(slice, "agreement"), Some(0.5));
         }
         assert!(trial.rows.iter().all(|row| row.expected.is_none()));
+    }
+
+    #[test]
+    fn a_few_odd_answers_among_many_are_wrong_ones() {
+        let rows: Vec<_> = (0..10).map(|_| row("1", "a", "decline")).collect();
+        let empty = || Ok(Reply { output: Payload::Classes(Vec::new()), answered_by: None, latency_us: 1 });
+        let tensor = Tensor { datatype: "FP64".into(), shape: vec![2], data: vec![0.1, 0.2] };
+        let odd = Ok(Reply { output: Payload::Tensors(vec![tensor]), answered_by: None, latency_us: 1 });
+        let mut replies = vec![empty(), odd];
+        replies.extend((0..8).map(|_| reply("decline", 1)));
+        let trial = summarise(&rows, &replies, Detail::Summary, UnixMillis(0));
+        assert_eq!(value(&trial.slices[0], "accuracy"), Some(0.8));
+        // Nothing at all is an answer, too, and a wrong one.
+        let replies: Vec<_> = (0..10).map(|_| empty()).collect();
+        let trial = summarise(&rows, &replies, Detail::Summary, UnixMillis(0));
+        assert_eq!(value(&trial.slices[0], "accuracy"), Some(0.0));
     }
 
     #[test]

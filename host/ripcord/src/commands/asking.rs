@@ -17,10 +17,12 @@ use ripcord_ports::{Clock, Store};
 use ripcord_sandbox::Sandbox;
 use ripcord_store::SqliteStore;
 
+use super::Reach;
 use super::check::made_up;
-use crate::config::{Config, ConfigError, Mistakes};
+use super::states::names;
+use crate::config::{ConfigError, Mistakes};
 use crate::output::{Exit, Failure};
-use crate::wiring::{self, STORE_FILE, WireError};
+use crate::wiring::{self, WireError};
 
 /// A service whose policies can be asked.
 pub(super) struct Bench {
@@ -34,12 +36,9 @@ pub(super) struct Bench {
 
 impl Bench {
     /// The service of the configuration, with everything that it names.
-    pub(super) async fn open(config: &Config, name: &ServiceName) -> Result<Self, Failure> {
-        if config.service(name.as_str()).is_none() {
-            let known: Vec<_> = config.services.iter().map(|service| format!("`{}`", service.name)).collect();
-            return Err(Failure::usage(format!("there is no service `{name}` in the configuration"))
-                .help(format!("it has {}", known.join(", "))));
-        }
+    pub(super) async fn open(reach: &Reach, name: &ServiceName) -> Result<Self, Failure> {
+        names(reach, Some(name))?;
+        let config = reach.here()?;
         let wire = |error: WireError| Failure::of(Exit::Failed, error);
         let shared = wiring::shared().map_err(|error| wire(error.into()))?;
         let sandbox = wiring::sandbox_for_check(config).map_err(wire)?;
@@ -52,9 +51,7 @@ impl Bench {
         let setup = parts.services.into_iter().find(|setup| setup.name == *name);
         let setup = setup.ok_or_else(|| Failure::failed(format!("`{name}` cannot be asked")))?;
         let setup = with_deadlines(setup, &shared.clock);
-        let path = config.host.data.join(STORE_FILE);
-        let failed = |error| Failure::of(Exit::Failed, error);
-        let store = path.exists().then(|| SqliteStore::open_read_only(&path)).transpose().map_err(failed)?;
+        let store = reach.store_if_any()?;
         let service = match &store {
             Some(store) => {
                 recover(store, name).await.map_err(|error| Failure::of(Exit::Failed, error))?.service
@@ -66,11 +63,6 @@ impl Bench {
 
     pub(super) fn store(&self) -> Option<&dyn Store> {
         self.store.as_ref().map(|store| store as &dyn Store)
-    }
-
-    /// Asks a trigger as the host would at this moment.
-    pub(super) async fn ask_trigger(&self, placed: &PlacedPolicy) -> Result<Asked, Failure> {
-        ask_trigger(&self.setup, &self.service, self.store(), placed, self.clock.now()).await
     }
 }
 
@@ -97,7 +89,7 @@ async fn trigger_question(
     context.incident = service.incident.as_ref().map(|open| open.id.clone());
     context.live_since = service.production.since;
     context.memo = remembered(service, store, placed).await?;
-    let signals = signals(service, store, now).await?;
+    let signals = signals(service, store, placed, now).await?;
     Ok(Question::Trigger(TriggerInput { context, signals, facts: Vec::new() }))
 }
 
@@ -105,11 +97,12 @@ async fn trigger_question(
 pub(super) async fn signals(
     service: &Service,
     store: Option<&dyn Store>,
+    placed: &PlacedPolicy,
     now: UnixMillis,
 ) -> Result<Vec<StandingAlert>, Failure> {
     let standing = match store {
         Some(store) => {
-            standing_alerts(store, service).await.map_err(|error| Failure::of(Exit::Failed, error))?
+            standing_alerts(store, service, placed).await.map_err(|error| Failure::of(Exit::Failed, error))?
         }
         None => Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! What each command does. Every one returns a page; this module alone prints.
+//! What each command does. Every one returns a page; `status --watch` and `policy test --watch` print several.
 
 pub(crate) mod approval;
 mod asking;

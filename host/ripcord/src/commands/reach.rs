@@ -88,12 +88,16 @@ pub(crate) struct Host {
 impl Reach {
     /// Reads the configuration or the context, and the person's token.
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let given = global.token()?.map(|token| token.expose().to_owned());
         let (place, own) = Place::find(global)?;
+        // The variable may be for another host than the one that the person logged in at; a file that is named is meant.
+        let token = match own {
+            Some(own) if global.token_file.is_none() => Some(own),
+            _ => global.token()?.map(|token| token.expose().to_owned()),
+        };
         let (form, color) = (global.form(), global.color);
         Ok(Self {
             place,
-            token: given.or(own),
+            token,
             progress: Progress::new(form, color),
             form,
             color,

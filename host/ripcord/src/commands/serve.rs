@@ -117,7 +117,7 @@ impl Running {
 
     /// The same with doors that bear more or less.
     pub async fn start_with(config: &Config, bearing: Bearing) -> Result<Self, ServeError> {
-        Self::start_on(config, bearing, None, None).await
+        Self::start_on(config, bearing, None, None, None).await
     }
 
     /// The same on a listener that a host before it has left.
@@ -126,6 +126,7 @@ impl Running {
         bearing: Bearing,
         left: Option<Listener>,
         reload: Option<Reload>,
+        trouble: Option<String>,
     ) -> Result<Self, ServeError> {
         let exposed = exposed_without_people(config);
         if let Some(error) = ConfigError::new(config.file.clone(), exposed) {
@@ -140,7 +141,7 @@ impl Running {
         };
         let listener = left.socket.try_clone().and_then(TcpListener::from_std).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let mut running = Self::made(config, bearing, reload).await?;
+        let mut running = Self::made(config, bearing, reload, trouble).await?;
         running.listener = Some(left);
         let mut told = running.stop.subscribe();
         let until = async move { drop(told.wait_for(|stop| *stop).await) };
@@ -157,10 +158,15 @@ impl Running {
 
     /// The same without listening: only this process can ask it, through [`Running::router`].
     pub async fn unheard(config: &Config) -> Result<Self, ServeError> {
-        Self::made(config, Bearing::default(), None).await
+        Self::made(config, Bearing::default(), None, None).await
     }
 
-    async fn made(config: &Config, bearing: Bearing, reload: Option<Reload>) -> Result<Self, ServeError> {
+    async fn made(
+        config: &Config,
+        bearing: Bearing,
+        reload: Option<Reload>,
+        trouble: Option<String>,
+    ) -> Result<Self, ServeError> {
         // Before anything is opened.
         let (descriptors, services) = (Descriptors::raise(), config.services.len());
         if let Some((warning, help)) = descriptors.too_few(services) {
@@ -186,6 +192,7 @@ impl Running {
             stopping,
             doors: doors.clone(),
             reload,
+            trouble,
         };
         Ok(Self {
             router: http::router(Arc::new(app)),
@@ -240,6 +247,9 @@ fn exposed_without_people(config: &Config) -> Mistakes {
     mistakes
 }
 
+/// Between two tries to start again.
+const START_PAUSE_MIN: Duration = Duration::from_secs(1);
+const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// People who wait to be told what a reload came to.
 const RELOADS_WAITING: usize = 8;
 
@@ -249,34 +259,40 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     // Before anything starts, so that a signal during the start is not lost.
     let mut told = Told::new().map_err(ServeError::Signals)?;
     let (reload, mut asked) = mpsc::channel(RELOADS_WAITING);
-    let start = async |config: &Config, left| {
-        Running::start_on(config, Bearing::default(), left, Some(reload.clone())).await
+    let start = async |config: &Config, left, trouble| {
+        Running::start_on(config, Bearing::default(), left, Some(reload.clone()), trouble).await
     };
-    let mut running = start(&config, None).await?;
+    let mut running = start(&config, None, None).await?;
     let mut counting = JoinSet::new();
     counting.spawn(telemetry::summarise_for_ever());
     say_what_is_protected(&running);
     let why = loop {
-        let person: Option<oneshot::Sender<_>> = match told.wait(&mut asked).await {
+        let people = match told.wait(&mut asked).await {
             Wanted::Stop(why) => break why,
-            Wanted::Reload(person) => person,
+            Wanted::Reload(None) => Vec::new(),
+            Wanted::Reload(Some(person)) => waiting(person, &mut asked),
         };
-        let next = read_again(options).await;
+        let next = tokio::select! {
+            next = read_again(options, &config) => next,
+            why = told.stop() => break why,
+        };
         let verdict = next.as_ref().map(|_| {
             let file = options.config.display();
-            format!("`ripcord check` finds nothing wrong with `{file}`: the host takes it up now; `ripcord status` shows how it goes on")
+            format!("`ripcord check` finds nothing wrong with `{file}`: the host begins anew with it; `ripcord status` shows whether it did")
         });
         match &verdict {
             Ok(_) => tracing::info!("the configuration is read again"),
             Err(why) => tracing::error!(why, "the configuration was not taken up: the host goes on as it is"),
         }
-        // A person who went away is told nothing.
-        person.map(|person| person.send(verdict.map_err(Clone::clone)));
-        let Ok(next) = next else { continue };
-        let left = running.listener.take();
+        for person in people {
+            // Who went away is told nothing.
+            drop(person.send(verdict.clone().map_err(Clone::clone)));
+        }
+        let Ok((next, place)) = next else { continue };
+        let before = running.listener.as_ref().and_then(Listener::again);
+        let left = place.or_else(|| running.listener.take());
         running.stop().await?;
-        let again = left.as_ref().and_then(Listener::again);
-        running = match start(&next, left).await {
+        running = match start(&next, left, None).await {
             Ok(running) => {
                 config = next;
                 running
@@ -284,7 +300,18 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
             // What was checked may be wrong all the same, in what only a start finds.
             Err(error) => {
                 tracing::error!(%error, "the host does not start with the new configuration: it goes on with the one before");
-                start(&config, again).await?
+                let trouble = format!("the last reload was not taken up: {error}");
+                let again = async |pause| {
+                    tokio::time::sleep(pause).await;
+                    start(&config, before.as_ref().and_then(Listener::again), Some(trouble.clone())).await
+                };
+                tokio::select! {
+                    running = until_it_starts(again) => running,
+                    why = told.stop() => {
+                        tracing::info!(why, "stopping");
+                        return Ok(());
+                    }
+                }
             }
         };
         say_what_is_protected(&running);
@@ -306,8 +333,9 @@ fn say_what_is_protected(running: &Running) {
     }
 }
 
-/// The configuration as it is now, if `ripcord check` finds nothing wrong with it and with the files that it names.
-async fn read_again(options: &ServeOptions) -> Result<Config, String> {
+/// The configuration as it is now, if `ripcord check` finds nothing wrong with it and with the files that it names, and the place where it listens if
+/// that is another one: it must be free before the old host is stopped.
+async fn read_again(options: &ServeOptions, before: &Config) -> Result<(Config, Option<Listener>), String> {
     let looked = CheckOptions { config: options.config.clone(), alert: None, scope: Scope::Files };
     let report = check(&looked).await;
     if report.exit_code() != 0 {
@@ -317,9 +345,50 @@ async fn read_again(options: &ServeOptions) -> Result<Config, String> {
         ));
     }
     let config = Config::load(&options.config).map_err(|error| error.to_string())?;
-    match ConfigError::new(config.file.clone(), exposed_without_people(&config)) {
-        Some(error) => Err(error.to_string()),
-        None => Ok(config),
+    if let Some(error) = ConfigError::new(config.file.clone(), exposed_without_people(&config)) {
+        return Err(error.to_string());
+    }
+    let address = config.host.listen;
+    if address == before.host.listen {
+        return Ok((config, None));
+    }
+    let listener =
+        Listener::bind(address).map_err(|source| ServeError::Listen { address, source }.to_string())?;
+    Ok((config, Some(listener)))
+}
+
+type Person = oneshot::Sender<Result<String, String>>;
+
+/// Everyone who waits for a reload now: one is enough for all, and none is made for who has given up.
+fn waiting(first: Person, asked: &mut mpsc::Receiver<Person>) -> Vec<Person> {
+    let mut people = vec![first];
+    while let Ok(person) = asked.try_recv() {
+        people.push(person);
+    }
+    people
+}
+
+/// Someone who asks for a reload and still waits for it: a command is obeyed while its caller waits, or never.
+async fn still_there(asked: &mut mpsc::Receiver<Person>) -> Option<Person> {
+    loop {
+        let person = asked.recv().await?;
+        if !person.is_closed() {
+            return Some(person);
+        }
+    }
+}
+
+/// A host protects nothing while it does not run, so it is tried again and again: what was in its way may go.
+async fn until_it_starts(start: impl AsyncFn(Duration) -> Result<Running, ServeError>) -> Running {
+    let mut pause = Duration::ZERO;
+    loop {
+        match start(pause).await {
+            Ok(running) => return running,
+            Err(error) => {
+                pause = (pause * 2).clamp(START_PAUSE_MIN, START_PAUSE_MAX);
+                tracing::error!(%error, again_in_s = pause.as_secs(), "nothing is protected: the host does not start");
+            }
+        }
     }
 }
 
@@ -327,7 +396,7 @@ async fn read_again(options: &ServeOptions) -> Result<Config, String> {
 enum Wanted {
     Stop(&'static str),
     /// By a person who waits, or by a signal.
-    Reload(Option<oneshot::Sender<Result<String, String>>>),
+    Reload(Option<Person>),
 }
 
 struct Told {
@@ -346,12 +415,19 @@ impl Told {
         })
     }
 
-    async fn wait(&mut self, asked: &mut mpsc::Receiver<oneshot::Sender<Result<String, String>>>) -> Wanted {
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "terminated",
+            _ = self.interrupt.recv() => "interrupted",
+        }
+    }
+
+    async fn wait(&mut self, asked: &mut mpsc::Receiver<Person>) -> Wanted {
         tokio::select! {
             _ = self.terminate.recv() => Wanted::Stop("terminated"),
             _ = self.interrupt.recv() => Wanted::Stop("interrupted"),
             _ = self.hang_up.recv() => Wanted::Reload(None),
-            Some(person) = asked.recv() => Wanted::Reload(Some(person)),
+            Some(person) = still_there(asked) => Wanted::Reload(Some(person)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ripcord_adapters::clock_system::SystemClock;
-use ripcord_core::name::{PolicyName, ServiceName};
+use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
 use ripcord_ports::Clock as _;
 
@@ -75,6 +75,9 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
                     Ok(state) => view(configured, &state),
                     Err(why) => ServiceView {
                         stuck: Some(why.to_string()),
+                        // Nothing is known of it.
+                        unprotected: Vec::new(),
+                        warnings: Vec::new(),
                         ..view(configured, &Service::new(read.name))
                     },
                 });
@@ -124,7 +127,11 @@ fn needs_person(view: &ServiceView) -> bool {
 
 /// Whether an alert would come to nothing, or nobody knows.
 fn not_well(view: &ServiceView) -> bool {
-    view.stuck.is_some() || !view.unprotected.is_empty() || view.paused_by.is_some() || cannot_read_live(view)
+    view.stuck.is_some()
+        || !view.unprotected.is_empty()
+        || view.alerts.set_aside > 0
+        || view.paused_by.is_some()
+        || cannot_read_live(view)
 }
 
 fn cannot_read_live(view: &ServiceView) -> bool {
@@ -197,7 +204,7 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         row("not protected", Cell::new(BAD, Paragraph(why)));
     }
     for warning in &view.warnings {
-        row("soon", Cell::new(WARN, Paragraph(warning)));
+        row("look at", Cell::new(WARN, Paragraph(warning)));
     }
     if let Some(why) = &view.not_erased {
         row("not erased", Cell::new(WARN, Paragraph(why)));
@@ -255,9 +262,6 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         );
         row("latch", Cell::new(WARN, text));
     }
-    if let Some(no_data) = &view.no_data {
-        row("no data", no_data_cell(no_data));
-    }
     if view.alerts.without_data > 0 {
         let text = format!(
             "{} without data: it says that data are missing or that its rule is broken, so what the rule looks after is not watched; nothing is rolled back for it",
@@ -307,23 +311,6 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     }
     let (name, mode) = (paint(STRONG, &view.name), view.mode);
     text!("{}  {}, {}, model {}\n{}", name, mode, view.environment, view.model, table)
-}
-
-fn no_data_cell(no_data: &NoDataLine) -> Cell {
-    let names = |all: &[PolicyName]| all.iter().map(PolicyName::as_str).collect::<Vec<_>>().join(", ");
-    let since = instant(no_data.since);
-    if no_data.cannot_judge.is_empty() {
-        let names = names(&no_data.take_it_for_a_value);
-        let text = format!(
-            "no data since {since} for a query of {names}, which takes that for a value: well if what it counts has not happened yet, no protection if a name is misspelt; the log and `ripcord check` say which"
-        );
-        return Cell::new(WARN, text);
-    }
-    let names = names(&no_data.cannot_judge);
-    let text = format!(
-        "no data since {since}: {names} cannot judge, so the service is not protected; the log and `ripcord check` say what is missing"
-    );
-    Cell::new(BAD, text)
 }
 
 fn open_text(open: &IncidentState) -> String {

@@ -12,7 +12,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::{Asked, FactsNow, PlacedPolicy, ask};
 use serde_json::json;
 
-use super::asking::{Bench, remembered, signals};
+use super::asking::{Bench, ask_trigger, remembered, signals};
 use super::check::made_up;
 use super::{Outcome, Reach};
 use crate::cli::Global;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Outcome {
     let reach = Reach::new(global)?;
-    let bench = Bench::open(reach.here()?, service).await?;
+    let bench = Bench::open(&reach, service).await?;
     let wanted = |placed: &&PlacedPolicy| only.is_none_or(|only| placed.policy.reference().name == *only);
     let placed: Vec<&PlacedPolicy> = bench.setup.policies.iter().filter(wanted).collect();
     if placed.is_empty() {
@@ -63,7 +63,8 @@ struct Trial<'a> {
 impl Trial<'_> {
     async fn ask(&self, placed: &PlacedPolicy) -> Result<Asked, Failure> {
         if placed.role == Role::Trigger {
-            return self.bench.ask_trigger(placed).await;
+            let Bench { setup, service, .. } = self.bench;
+            return ask_trigger(setup, service, self.bench.store(), placed, self.now).await;
         }
         let question = self.question(placed).await?;
         let Bench { setup, service, .. } = self.bench;
@@ -99,7 +100,7 @@ impl Trial<'_> {
         context.incident = Some(incident.clone());
         context.live_since = service.production.since;
         context.memo = remembered(service, self.bench.store(), placed).await?;
-        let signals = signals(service, self.bench.store(), now).await?;
+        let signals = signals(service, self.bench.store(), placed, now).await?;
         let (proposal, facts) = (self.proposal(), Vec::new());
         let plan = || {
             let plan = made_up::plan(setup, incident.clone(), self.ladder.clone(), now);

@@ -81,8 +81,18 @@ pub(crate) async fn set_aside_of(
     state: &Service,
 ) -> Result<Vec<SetAsideAlert>, StoreError> {
     let mut all = Vec::new();
+    let mut group: Option<(BlobRef, Result<Vec<Signal>, &'static str>)> = None;
     for alert in state.watching.alerts.set_aside_of() {
-        let (rule, labels) = match content(store, &alert.content, alert.word.index as usize).await? {
+        // Those of one group stand together, and a group may hold hundreds.
+        if group.as_ref().is_none_or(|(read, _)| *read != alert.content) {
+            group = Some((alert.content, content(store, &alert.content).await?));
+        }
+        let signal = match group.as_ref().map(|(_, signals)| signals) {
+            Some(Ok(signals)) => signals.get(alert.word.index as usize).ok_or("(damaged)"),
+            Some(Err(instead)) => Err(*instead),
+            None => Err("(damaged)"),
+        };
+        let (rule, labels) = match signal {
             Ok(signal) => (cut(&signal.rule), signal.labels.iter().map(short).collect()),
             Err(instead) => (instead.to_owned(), Vec::new()),
         };
@@ -98,20 +108,17 @@ pub(crate) async fn set_aside_of(
     Ok(all)
 }
 
-/// The alert, or what is shown in its place: content that is gone or damaged hides no other.
+/// The alerts of a group, or what is shown in their place: content that is gone or damaged hides no other.
 async fn content(
     store: &dyn Store,
     group: &BlobRef,
-    index: usize,
-) -> Result<Result<Signal, &'static str>, StoreError> {
-    let content = match store.blob(group).await {
-        Ok(Some(content)) => content,
-        Ok(None) => return Ok(Err("(erased)")),
-        Err(StoreError::Damaged(_)) => return Ok(Err("(damaged)")),
+) -> Result<Result<Vec<Signal>, &'static str>, StoreError> {
+    Ok(match store.blob(group).await {
+        Ok(Some(content)) => serde_json::from_slice(&content).map_err(|_| "(damaged)"),
+        Ok(None) => Err("(erased)"),
+        Err(StoreError::Damaged(_)) => Err("(damaged)"),
         Err(error) => return Err(error),
-    };
-    let signals = serde_json::from_slice::<Vec<Signal>>(&content).unwrap_or_default();
-    Ok(signals.into_iter().nth(index).ok_or("(damaged)"))
+    })
 }
 
 fn short(label: &Label) -> Label {

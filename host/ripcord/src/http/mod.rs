@@ -7,6 +7,7 @@ mod ask;
 mod backoff;
 mod bodies;
 pub(crate) mod connections;
+mod decisions;
 mod doors;
 mod gate;
 mod intake;
@@ -79,6 +80,8 @@ pub struct App {
     pub doors: Arc<Doors>,
     /// Who reads the configuration again; none where it cannot be, since the host runs for one command.
     pub reload: Option<Reload>,
+    /// What people must know of how this host came to run.
+    pub trouble: Option<String>,
 }
 
 impl std::fmt::Debug for App {
@@ -116,7 +119,7 @@ fn api() -> Routes {
         .route("/services/{service}/resume", post(ask::resume))
         .route("/services/{service}/adopt", post(ask::adopt))
         .route("/services/{service}/versions", get(versions::versions))
-        .route("/services/{service}/decisions", get(read::decisions))
+        .route("/services/{service}/decisions", get(decisions::decisions))
         .route("/services/{service}/holds", get(read::holds))
         .route("/services/{service}/holds/{version}/lift", post(ask::lift))
         .route("/services/{service}/latches/{trigger}/lift", post(ask::lift_latch))
@@ -125,7 +128,7 @@ fn api() -> Routes {
         .route("/incidents", get(read::incidents))
         .route("/incidents/{id}", get(read::incident))
         .route("/incidents/{id}/plan", get(read::plan))
-        .route("/incidents/{id}/decisions", get(read::decisions_of_incident))
+        .route("/incidents/{id}/decisions", get(decisions::decisions_of_incident))
         .route("/incidents/{id}/wait", get(read::wait))
         .route("/incidents/{id}/approve", post(ask::approve))
         .route("/incidents/{id}/refuse", post(ask::refuse))

@@ -1,11 +1,12 @@
 //! Whether a service is protected: what keeps an alert from becoming a rollback, now or soon.
 
-use ripcord_core::name::VersionName;
+use ripcord_core::name::{PolicyName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::{Millis, UnixMillis};
 
+use super::wire::NoDataLine;
 use crate::output::time::instant;
 
 /// So long before the standing of a version ends by age, people are told.
@@ -29,6 +30,12 @@ pub(crate) fn unprotected(service: &Service, now: UnixMillis) -> Vec<String> {
         let times = if *faults == 1 { "once".to_owned() } else { format!("{faults} times in a row") };
         all.push(format!(
             "trigger {trigger} has faulted {times} and decides nothing: `ripcord decisions {name}` shows why"
+        ));
+    }
+    if let Some(no_data) = NoDataLine::of(service).filter(|no_data| !no_data.cannot_judge.is_empty()) {
+        let (since, names) = (instant(no_data.since), names(&no_data.cannot_judge));
+        all.push(format!(
+            "no data since {since}: {names} cannot judge; the log and `ripcord check` say what is missing"
         ));
     }
     if let Some(Phase::Authorising(authorising)) = service.incident.as_ref().map(|open| &open.phase)
@@ -63,6 +70,15 @@ pub(crate) fn warnings(service: &Service, now: UnixMillis) -> Vec<String> {
     let name = &service.name;
     let good: Vec<_> = service.versions.keys().filter(|version| is_good(service, version, now)).collect();
     let mut all = Vec::new();
+    if let Some(no_data) = NoDataLine::of(service).filter(|no_data| no_data.cannot_judge.is_empty()) {
+        let (since, names) = (instant(no_data.since), names(&no_data.take_it_for_a_value));
+        all.push(format!(
+            "no data since {since} for a query of {names}, which takes that for a value: well if what it counts has not happened yet, no protection if a name is misspelt; the log and `ripcord check` say which"
+        ));
+    }
+    if service.production.goes_back_and_forth(now) {
+        all.push("what is live changes back and forth: look whether two servers answer at one address, or someone else deploys".to_owned());
+    }
     for version in &good {
         if let Some(end) = service.expires_at(version).filter(|end| *end <= now + EXPIRES_SOON) {
             all.push(format!(
@@ -80,6 +96,10 @@ pub(crate) fn warnings(service: &Service, now: UnixMillis) -> Vec<String> {
         ));
     }
     all
+}
+
+fn names(all: &[PolicyName]) -> String {
+    all.iter().map(PolicyName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn is_good(service: &Service, version: &VersionName, now: UnixMillis) -> bool {

@@ -10,8 +10,6 @@ use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
-use ripcord_core::time::UnixMillis;
-use ripcord_engine::DecisionPage;
 use ripcord_engine::view::{self, IncidentView};
 use serde::Deserialize;
 
@@ -130,7 +128,12 @@ impl App {
             alerts: AlertsLine::of(service),
             no_data: NoDataLine::of(service),
             unprotected: protection::unprotected(service, self.engine_clock.now()),
-            warnings: protection::warnings(service, self.engine_clock.now()),
+            warnings: self
+                .trouble
+                .iter()
+                .cloned()
+                .chain(protection::warnings(service, self.engine_clock.now()))
+                .collect(),
         })
     }
 
@@ -240,44 +243,6 @@ pub(crate) async fn incident(
         view.held_up = app.engine.held_up(&state);
     }
     Ok(Json(view))
-}
-
-/// Decisions of one page: each is read from its recording.
-const DECISIONS_DEFAULT: usize = 20;
-const DECISIONS_MAX: usize = 200;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DecisionsQuery {
-    since: Option<u64>,
-    limit: Option<usize>,
-}
-
-pub(crate) async fn decisions(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    asked: Result<Query<DecisionsQuery>, axum::extract::rejection::QueryRejection>,
-) -> Answer<DecisionPage> {
-    app.people.authenticate(&headers)?;
-    let (name, asked) = (service_name(name)?, query(asked)?);
-    app.state_of(&name)?;
-    let (since, limit) =
-        (UnixMillis(asked.since.unwrap_or_default()), asked.limit.unwrap_or(DECISIONS_DEFAULT));
-    let store = app.engine.store();
-    Ok(Json(ripcord_engine::decisions(store.as_ref(), &name, since, limit.min(DECISIONS_MAX)).await?))
-}
-
-pub(crate) async fn decisions_of_incident(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    asked: Result<Query<DecisionsQuery>, axum::extract::rejection::QueryRejection>,
-) -> Answer<DecisionPage> {
-    app.people.authenticate(&headers)?;
-    let (id, asked) = (incident_id(id)?, query(asked)?);
-    let limit = asked.limit.unwrap_or(DECISIONS_DEFAULT).min(DECISIONS_MAX);
-    Ok(Json(ripcord_engine::decisions_of_incident(app.engine.store().as_ref(), &id, limit).await?))
 }
 
 pub(crate) async fn plan(

@@ -36,7 +36,7 @@ pub(super) async fn versions(
         None => Err("the service is not configured".to_owned()),
         Some(setup) => {
             match tokio::time::timeout(REGISTRY_WAIT, setup.ports.registry.versions(LISTED_MAX)).await {
-                Ok(listed) => listed.map_err(|error| error.to_string()),
+                Ok(listed) => listed.map_err(|error| Problem::from(error).detail),
                 Err(_) => Err("the registry did not answer in time".to_owned()),
             }
         }
@@ -98,6 +98,11 @@ fn why_not(service: &Service, line: &VersionLine, listed: Option<&RegistryVersio
             now.short(),
             pinned.short()
         ));
+    }
+    if service.is_unfetchable(version) {
+        return Some(
+            "its artefact could not be fetched when it was tried last, and the log says why".to_owned(),
+        );
     }
     if service.production.sole() == Some(version) {
         return Some("it is what is live".to_owned());

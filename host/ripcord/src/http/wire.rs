@@ -1,15 +1,16 @@
 //! The bodies of the API, as host and clients exchange them.
 
+mod from_state;
+mod orders;
+
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{DataState, Happened, PendingPlan};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
-use ripcord_core::plan::{Leaving, Plan, Quorum};
-use ripcord_core::role::Urgency;
-use ripcord_core::service::{HoldState, Latch, Service, Tally};
+use ripcord_core::plan::{Plan, Quorum};
+use ripcord_core::service::Tally;
 use ripcord_core::signal::{Label, Signal};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
@@ -17,11 +18,9 @@ use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::HeldUp;
 use ripcord_engine::view::IncidentView;
-use ripcord_ports::store::{IncidentLine, StoredSignal};
 use serde::{Deserialize, Serialize};
 
-use super::unroutable;
-use crate::output::natural;
+pub use orders::{AdoptBody, AnswerBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
 
 /// Whom a token stands for, and who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,272 +347,4 @@ pub struct UnroutedSignal {
     pub why: String,
     /// The signal.
     pub signal: Signal,
-}
-
-/// `POST services/{service}/pull`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PullBody {
-    /// None leaves it to the planner.
-    #[serde(default)]
-    pub to: Option<VersionName>,
-    /// Why.
-    pub reason: String,
-    /// How fast; routine if not given.
-    #[serde(default)]
-    pub urgency: Option<Urgency>,
-    /// The open incident that it is to join; none joins whichever is open, or opens one.
-    #[serde(default)]
-    pub incident: Option<IncidentId>,
-    /// What becomes of the versions that are left; condemned if not given.
-    #[serde(default)]
-    pub leaving: Leaving,
-    /// What becomes of a plan that waits already; it stays, and the pull is refused, if not given.
-    #[serde(default)]
-    pub pending: PendingPlan,
-}
-
-/// `POST incidents/{id}/approve` and `…/refuse`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VoteBody {
-    /// The plan's digest: a vote for another plan than the one at hand does not count.
-    pub plan: Digest,
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
-    /// Ed25519 over [`ripcord_core::plan::VoteStatement::signed_bytes`], in hexadecimal; none is a vote by token.
-    #[serde(default)]
-    pub signature: Option<String>,
-    /// The key, in hexadecimal; it must be the person's configured one.
-    #[serde(default)]
-    pub public_key: Option<String>,
-    /// Who signed, where the request carries no token: the signature says it.
-    #[serde(default)]
-    pub person: Option<PersonName>,
-}
-
-/// Any command that needs only a reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReasonBody {
-    /// Why.
-    pub reason: String,
-}
-
-/// `POST incidents/{id}/answer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnswerBody {
-    /// Whether the interrupted shift happened.
-    pub happened: Happened,
-    /// Which of the incident's questions it answers, counted from one; the first if not given.
-    #[serde(default = "first")]
-    pub question: u32,
-    /// How the person knows.
-    pub reason: String,
-}
-
-const fn first() -> u32 {
-    1
-}
-
-/// `POST services/{service}/holds/{version}/lift`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LiftBody {
-    /// The incident that condemned it; none is whichever did. With it, a hold of another incident is not lifted.
-    #[serde(default)]
-    pub incident: Option<IncidentId>,
-    /// Why.
-    pub reason: String,
-}
-
-/// `POST services/{service}/adopt`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdoptBody {
-    /// None is the one that is live.
-    #[serde(default)]
-    pub version: Option<VersionName>,
-    /// Why the person vouches.
-    pub reason: String,
-}
-
-/// What became of a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
-    /// The open incident, or the one that the command ended.
-    pub incident: Option<IncidentId>,
-    /// One sentence.
-    pub text: String,
-}
-
-/// What became of a command to one of all services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DoneOne {
-    /// Which service.
-    pub service: ServiceName,
-    /// Whether the service is now as asked.
-    pub done: bool,
-    /// One sentence.
-    pub text: String,
-}
-
-impl IncidentState {
-    /// The open incident, or the last settled one, of a service.
-    pub(crate) fn of(service: &Service, incident: &ripcord_core::service::Incident) -> Self {
-        use ripcord_core::service::Phase;
-        let (outcome, wanted, needs) = match &incident.phase {
-            Phase::Settled(outcome) => (outcome.clone(), Vec::new(), None),
-            Phase::Authorising(authorising) => (Outcome::Open, service.wanted(authorising), None),
-            Phase::NeedsPerson(need) => (Outcome::Open, Vec::new(), Some(need.text.clone())),
-            _ => (Outcome::Open, Vec::new(), None),
-        };
-        let is_open = service.incident.as_ref().is_some_and(|open| open.id == incident.id);
-        let because = match &incident.phase {
-            Phase::Authorising(authorising) => authorising.people_because.clone(),
-            _ => None,
-        };
-        Self {
-            id: incident.id.clone(),
-            phase: incident.phase_name().to_owned(),
-            outcome,
-            opened_at: incident.marks.opened_at,
-            past_pivot: incident.is_past_pivot(),
-            plan: incident.plan().map(|plan| plan.digest),
-            wanted,
-            tally: if is_open { service.tally() } else { Vec::new() },
-            waits_since: incident.waits_since(),
-            expires_at: incident.plan_expires_at().filter(|_| is_open),
-            because,
-            needs,
-            length: service.length,
-        }
-    }
-}
-
-impl ProbationLine {
-    /// Of a service, if it has one.
-    pub(crate) fn of(service: &Service) -> Option<Self> {
-        let probation = service.probation.as_ref()?;
-        Some(Self {
-            version: probation.version.version.clone(),
-            since: probation.since,
-            asked: probation.round - 1,
-            ends_at: service.probation_ends_at()?,
-        })
-    }
-}
-
-impl LatchLine {
-    /// All of a service.
-    pub(crate) fn all(service: &Service) -> Vec<Self> {
-        let line = |(trigger, latch): (&PolicyName, &Latch)| Self {
-            trigger: trigger.clone(),
-            incident: latch.incident.clone(),
-            outcome: latch.outcome.clone(),
-            since: latch.since,
-            until: service.unlatched_at(latch),
-            held_back: latch.held_back,
-        };
-        service.watching.latches.iter().map(line).collect()
-    }
-}
-
-impl NoDataLine {
-    /// Of a service.
-    pub(crate) fn of(service: &Service) -> Option<Self> {
-        let watching = &service.watching;
-        let with = |wanted: DataState| {
-            let all = watching.no_data_of.iter();
-            all.filter(|(_, data)| **data == wanted).map(|(name, _)| name.clone()).collect()
-        };
-        Some(Self {
-            since: watching.no_data_since?,
-            cannot_judge: with(DataState::Missing),
-            take_it_for_a_value: with(DataState::NothingSelected),
-        })
-    }
-}
-
-impl AlertsLine {
-    /// Of a service.
-    pub(crate) fn of(service: &Service) -> Self {
-        let alerts = &service.watching.alerts;
-        Self {
-            kept: alerts.len(),
-            waiting: alerts.waiting(),
-            left_out: alerts.left_out(),
-            set_aside: alerts.set_aside_of().len(),
-            without_data: alerts.blind(),
-        }
-    }
-}
-
-impl HoldLine {
-    /// All holds of a service, lifted ones left out.
-    pub(crate) fn all(service: &Service) -> Vec<Self> {
-        let standing = service.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
-        standing
-            .map(|(version, hold)| Self {
-                version: version.clone(),
-                incident: hold.incident.clone(),
-                since: hold.since,
-                state: match hold.state {
-                    HoldState::Stands => "stands",
-                    HoldState::Broken => "broken",
-                    HoldState::Lifted => "lifted",
-                }
-                .to_owned(),
-            })
-            .collect()
-    }
-}
-
-impl VersionLine {
-    /// All that is known of a service's versions.
-    pub(crate) fn all(service: &Service, now: UnixMillis) -> Vec<Self> {
-        let mut all: Vec<_> = service
-            .versions
-            .iter()
-            .map(|(version, known)| Self {
-                version: version.clone(),
-                digest: known.digest,
-                standing: service.standing_of(version, now),
-                since: known.since,
-                expires_at: service.expires_at(version),
-                condemned_by: known.condemned_by.clone(),
-            })
-            .collect();
-        all.sort_by(|one, other| natural::compare(one.version.as_str(), other.version.as_str()));
-        all
-    }
-}
-
-impl From<IncidentLine> for IncidentListLine {
-    fn from(line: IncidentLine) -> Self {
-        let incident = line.incident;
-        Self {
-            id: incident.id,
-            service: line.service,
-            opened_at: incident.opened_at,
-            settled_at: incident.settled_at,
-            strategy: incident.strategy,
-            outcome: incident.outcome,
-            target: incident.target,
-            summary: line.summary,
-        }
-    }
-}
-
-impl From<StoredSignal> for UnroutedSignal {
-    fn from(stored: StoredSignal) -> Self {
-        Self {
-            source: stored.source.map(|name| name.to_string()),
-            times: stored.times,
-            why: unroutable::why(&stored.signal).unwrap_or("no route takes it").to_owned(),
-            signal: stored.signal,
-        }
-    }
 }

@@ -88,6 +88,7 @@ async fn a_metric_that_is_misspelt_is_noticed_by_check_by_status_and_in_the_log(
         );
         let status = as_olga(folder, &["status"]).stdout;
         assert!(status.contains("no data since"), "{status}");
+        assert_eq!(status.contains("not protected  no data since"), !judges, "{status}");
         let log = host.log().join("\n");
         assert!(log.contains("error_total") && log.contains("threshold-trigger"), "{log}");
     }

@@ -78,8 +78,18 @@ async fn a_configuration_is_read_again_and_one_with_mistakes_is_not_taken_up() {
     assert!(said.body["detail"].as_str().expect("why").contains("mode"), "{:?}", said.body);
     mode("ask").await;
 
+    // What only a start would find must not cost the host that runs.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let elsewhere = format!("listen = \"{}\"", taken.local_addr().expect("its address"));
+    let listen = text.lines().find(|line| line.starts_with("listen = ")).expect("an address");
+    std::fs::write(&file, text.replace(listen, &elsewhere)).expect("writes");
+    let said = host.post("reload", &json!({})).await;
+    assert_eq!(said.status, 409, "{:?}", said.body);
+    assert!(said.body["detail"].as_str().expect("why").contains("listen"), "{:?}", said.body);
+    mode("ask").await;
+
     std::fs::write(&file, text.replace("mode = \"act\"", "mode = \"observe\"")).expect("writes");
-    let told = std::process::Command::new("kill").args(["-HUP", &host.pid().to_string()]).status();
+    let told = std::process::Command::new("sh").args(["-c", &format!("kill -HUP {}", host.pid())]).status();
     assert!(told.expect("kill").success());
     mode("observe").await;
     host.kill();

@@ -100,6 +100,43 @@ fn since_when_something_is_live_is_known_from_when_it_was_seen_to_become_so() {
     assert_eq!(production.brought_by, Some(stage.id()));
 }
 
+/// A version that begins anew serves nothing for a look, and is the same one afterwards.
+#[test]
+fn a_moment_without_any_version_is_no_change() {
+    let mut stage = Stage::new(|_| ());
+    for version in ["4", "5"] {
+        let seen = watched(&stage, version);
+        stage.tell(&seen);
+    }
+    let since = stage.0.production.since;
+    assert!(since.is_some());
+    let Event::ProductionWatched(look) = watched(&stage, "5") else { panic!() };
+    stage.tell(&Event::ProductionWatched(ProductionWatched { live: Observed::Serving(Vec::new()), ..look }));
+    let back = watched(&stage, "5");
+    stage.tell(&back);
+    assert_eq!(stage.0.production.since, since);
+}
+
+/// Two replicas behind one address of which one is behind, or a server that answers so: nothing is live for long, which must hide no harm.
+#[test]
+fn what_goes_back_and_forth_is_live_since_nobody_knows_when() {
+    let mut stage = Stage::new(|_| ());
+    let mut known = Vec::new();
+    for look in 0..12 {
+        let seen = watched(&stage, if look % 2 == 0 { "4" } else { "5" });
+        stage.tell(&seen);
+        known.push(stage.0.production.since.is_some());
+    }
+    // The first look, four changes that are taken at their word, and no more.
+    assert_eq!(known, [vec![false], vec![true; 4], vec![false; 7]].concat());
+    assert!(stage.0.production.changes.len() <= 5, "{:?}", stage.0.production.changes);
+    // An hour of quiet, and a change is one again.
+    stage.try_at(stage.0.at + Millis::hours(2), &Event::Woke).unwrap();
+    let seen = watched(&stage, "6");
+    stage.tell(&seen);
+    assert_eq!(stage.0.production.since, Some(stage.0.at));
+}
+
 #[test]
 fn a_word_that_may_be_about_the_time_before_the_shift_is_put_off() {
     let mut stage = at_the_shift(&["1", "2"]);

@@ -28,7 +28,7 @@ const STEPS_MINUTES: [u64; 9] = [1, 2, 5, 10, 15, 30, 60, 120, 360];
 pub(super) async fn run(global: &Global, args: &BacktestArgs) -> Outcome {
     let reach = Reach::new(global)?;
     let progress = &reach.progress;
-    let bench = Bench::open(reach.here()?, &args.service).await?;
+    let bench = Bench::open(&reach, &args.service).await?;
     let rule = rule::find(&bench, args, progress)?;
     let now = bench.clock.now();
     let window = window(args, now)?;

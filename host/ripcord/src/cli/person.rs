@@ -1,0 +1,199 @@
+//! What a person types who is on call: pulls, votes, orders.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use ripcord_core::event::Happened;
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
+use ripcord_core::role::Urgency;
+
+/// The beginning of a digest, as people copy it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestStart(String);
+
+impl DigestStart {
+    /// Whether the digest begins so.
+    pub fn fits(&self, digest: &ripcord_core::digest::Digest) -> bool {
+        digest.to_string().starts_with(&self.0)
+    }
+}
+
+impl std::fmt::Display for DigestStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for DigestStart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.to_ascii_lowercase();
+        if (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Self(text));
+        }
+        Err("a digest, or at least its first 8 of 64 hexadecimal digits".to_owned())
+    }
+}
+
+/// `ripcord pull`.
+#[derive(Debug, Clone, Args)]
+pub struct PullArgs {
+    /// Which service
+    pub service: ServiceName,
+    /// To this version; the planner chooses if left out
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<VersionName>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// How fast people and rules must be
+    #[arg(long, value_enum, value_name = "URGENCY", default_value_t)]
+    pub urgency: UrgencyArg,
+    /// Leave what is served now as it is: it is not condemned, and no hold keeps it out. For trying
+    #[arg(long)]
+    pub no_hold: bool,
+    /// Throw away a plan that waits already, with the votes for it
+    #[arg(long)]
+    pub replace: bool,
+    /// Return as soon as it is on record, without waiting for the end
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// How fast people and rules must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum UrgencyArg {
+    /// In working hours.
+    Routine,
+    /// Now.
+    #[default]
+    Urgent,
+    /// Now, and harm is being done.
+    Emergency,
+}
+
+impl From<UrgencyArg> for Urgency {
+    fn from(urgency: UrgencyArg) -> Self {
+        match urgency {
+            UrgencyArg::Routine => Self::Routine,
+            UrgencyArg::Urgent => Self::Urgent,
+            UrgencyArg::Emergency => Self::Emergency,
+        }
+    }
+}
+
+/// Whether an interrupted shift happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HappenedArg {
+    /// It did: the target is live.
+    Applied,
+    /// It did not: what was live still is.
+    NotApplied,
+}
+
+impl From<HappenedArg> for Happened {
+    fn from(happened: HappenedArg) -> Self {
+        match happened {
+            HappenedArg::Applied => Self::Applied,
+            HappenedArg::NotApplied => Self::NotApplied,
+        }
+    }
+}
+
+/// `ripcord plan`.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Show it, with the digest that approvals are given to
+    Show {
+        /// Of which incident
+        incident: IncidentId,
+    },
+}
+
+/// `ripcord approve` and `ripcord refuse`.
+#[derive(Debug, Clone, Args)]
+pub struct VoteArgs {
+    /// Of which incident
+    pub incident: IncidentId,
+    /// Sign with this key, as `ripcord key new` writes it; without one your token stands for you
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Your name in the configuration, where the key does not tell it
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub person: Option<String>,
+    /// Only if the plan's digest is this, or begins so
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<DigestStart>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Do not ask again after showing the plan
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// A command about an incident.
+#[derive(Debug, Clone, Args)]
+pub struct AboutIncident {
+    /// Which, such as `fraud-api:3`
+    pub incident: IncidentId,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// A command about services.
+#[derive(Debug, Clone, Args)]
+pub struct AboutServices {
+    /// Which service
+    #[arg(required_unless_present = "all")]
+    pub service: Option<ServiceName>,
+    /// Every service of the configuration
+    #[arg(long, conflicts_with = "service")]
+    pub all: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// `ripcord hold`.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// List them
+    List {
+        /// Only this service's
+        service: Option<ServiceName>,
+    },
+    /// Let a condemned version be promoted again
+    Lift {
+        /// Of which service
+        service: ServiceName,
+        /// Which version
+        version: VersionName,
+        /// The incident that condemned it: the hold of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// `ripcord latch`.
+#[derive(Debug, Subcommand)]
+pub enum LatchCommand {
+    /// Let a trigger open an incident again, and ask it now
+    Lift {
+        /// Of which service
+        service: ServiceName,
+        /// Which trigger
+        trigger: PolicyName,
+        /// The incident whose end latched it: the latch of another one is not lifted
+        #[arg(long, value_name = "INCIDENT")]
+        of: Option<IncidentId>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
