@@ -112,6 +112,21 @@ const OF_THE_SERVICE: [&str; 16] = [
     "input",
     "inputs",
 ];
+/// What a service has or lacks itself, other than a metric of it.
+const THINGS: [&str; 12] = [
+    "feature",
+    "features",
+    "model",
+    "models",
+    "version",
+    "versions",
+    "prediction",
+    "predictions",
+    "label",
+    "labels",
+    "input",
+    "inputs",
+];
 const HEARTBEATS: [&str; 7] = [
     "watchdog",
     "heartbeat",
@@ -218,8 +233,8 @@ fn of_rule(rule: &str) -> Option<SignalKind> {
                 || has(
                     &["target", "targets", "exporter", "scrape"],
                     &["down", "failed", "failing", "failure", "failures"],
-                )
-                || words.last().is_some_and(|word| word == "absent")));
+                )))
+        || matches!(words.as_slice(), [.., what, last] if last == "absent" && !THINGS.contains(&what.as_str()));
     if no_data {
         return Some(SignalKind::MissingData);
     }

@@ -150,7 +150,19 @@ mod tests {
     const OPEN: Option<&str> = Some("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
     fn page(body: impl AsRef<[u8]>, content_type: Option<&str>) -> Page {
-        read(body.as_ref(), content_type, UnixMillis(NOW), 1_000).unwrap()
+        let mut body = body.as_ref().to_vec();
+        if content_type == OPEN && !body.ends_with(b"# EOF") {
+            body.extend_from_slice(b"\n# EOF\n");
+        }
+        read(&body, content_type, UnixMillis(NOW), 1_000).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_was_cut_off_on_the_way_is_none() {
+        for body in ["requests_total 1000 1795373540\n", "", "requests_total 1000\n# EO"] {
+            let why = read(body.as_bytes(), OPEN, UnixMillis(NOW), 10).unwrap_err().to_string();
+            assert!(why.contains("does not end in `# EOF`"), "{body}: {why}");
+        }
     }
 
     #[test]

@@ -459,8 +459,12 @@ fn people_are_told_of_alerts_about_missing_data_and_see_them_while_they_fire() {
         story.now(&Event::SignalsTaken(group(ends)));
         story.says(TriggerWord::Ignore);
         assert_eq!(story.0.watching.alerts.len(), 0);
-        // The first after all have ended is news.
+        // What flaps is no news each time; the first after an hour is.
         story.after(Millis::minutes(5), &Event::SignalsTaken(group([blind(1, SignalStatus::Firing)])));
+        assert_eq!(story.told(Topic::AlertWithoutData), 1, "{kind:?}");
+        story.now(&Event::SignalsTaken(group([blind(1, SignalStatus::Resolved)])));
+        story.says(TriggerWord::Ignore);
+        story.after(Millis::hours(1), &Event::SignalsTaken(group([blind(1, SignalStatus::Firing)])));
         assert_eq!(story.told(Topic::AlertWithoutData), 2, "{kind:?}");
     }
 }

@@ -260,9 +260,10 @@ impl Service {
     /// No trigger judges the service by them, so people must know: when the first of them begins to fire, and daily while more come.
     fn tell_blind(&mut self, before: usize) {
         let now = self.watching.alerts.blind();
-        // What flaps is told no more often than what stays.
-        let told_lately = self.watching.blind_told.is_some_and(|told| self.at < told + TOLD_AGAIN);
-        if now <= before || told_lately {
+        let told_within =
+            |so_long: Millis| self.watching.blind_told.is_some_and(|told| self.at < told + so_long);
+        // More of the same are no news for a day; the first after all have ended is, but what flaps is told once an hour.
+        if now <= before || told_within(if before > 0 { TOLD_AGAIN } else { Millis::hours(1) }) {
             return;
         }
         self.watching.blind_told = Some(self.at);
