@@ -27,6 +27,8 @@ pub enum Tracing {
 struct Kept {
     lines: Vec<String>,
     digest: Option<Digest>,
+    /// Of all that people heard, whatever the order.
+    heard: [u8; 32],
     began: Option<Instant>,
 }
 
@@ -49,6 +51,21 @@ impl Trace {
 
     /// Something happened.
     pub fn line(&self, line: impl FnOnce() -> String) {
+        self.keep(line, |kept, line| {
+            let before = kept.digest.unwrap_or_else(|| Digest::of(""));
+            kept.digest = Some(Digest::tagged("ripcord simulation 1", &[before.as_bytes(), line]));
+        });
+    }
+
+    /// A person heard something. Several who wait for the same are woken by the runtime in an order that no seed knows, so their order does not count.
+    pub fn heard(&self, line: impl FnOnce() -> String) {
+        self.keep(line, |kept, line| {
+            let own = Digest::tagged("ripcord simulation heard 1", &[line]);
+            kept.heard.iter_mut().zip(own.as_bytes()).for_each(|(all, one)| *all ^= one);
+        });
+    }
+
+    fn keep(&self, line: impl FnOnce() -> String, digest: impl FnOnce(&mut Kept, &[u8])) {
         if self.tracing == Tracing::Off {
             return;
         }
@@ -60,8 +77,7 @@ impl Trace {
         } else if self.tracing == Tracing::Printed {
             println!("{line}");
         } else {
-            let before = kept.digest.unwrap_or_else(|| Digest::of(""));
-            kept.digest = Some(Digest::tagged("ripcord simulation 1", &[before.as_bytes(), line.as_bytes()]));
+            digest(&mut kept, line.as_bytes());
         }
     }
 
@@ -85,7 +101,8 @@ impl Trace {
 
     /// The digest of all lines.
     pub fn digest(&self) -> Option<Digest> {
-        self.kept().digest
+        let kept = self.kept();
+        kept.digest.map(|digest| Digest::tagged("ripcord simulation 1", &[digest.as_bytes(), &kept.heard]))
     }
 }
 

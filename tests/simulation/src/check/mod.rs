@@ -238,6 +238,11 @@ impl Checker {
         self.trace.line(line);
     }
 
+    /// Notes what a person heard.
+    pub fn note_heard(&self, line: impl FnOnce() -> String) {
+        self.trace.heard(line);
+    }
+
     /// The trace.
     pub fn trace(&self) -> &Trace {
         &self.trace

@@ -50,7 +50,7 @@ impl Play {
             (host.engine.clone(), service.clone(), Arc::clone(&self.stage.checker));
         host.callers.spawn(async move {
             let answer = engine.command(&service, command).await;
-            checker.note(|| match answer {
+            checker.note_heard(|| match answer {
                 Ok(obeyed) => format!("{service}: they hear: {}", obeyed.text),
                 Err(error) => format!("{service}: they hear no: {error}"),
             });
