@@ -79,6 +79,13 @@ def harm(stack: Stack) -> bool:
         return bool(json.load(answer)["data"]["result"])
 
 
+def do_harm(stack: Stack, bad: str):
+    """The bad version is live, and does harm that is its own: what Prometheus still sees of the last time has ended before."""
+    stack.until("the harm did not end", lambda: not harm(stack))
+    stack.deploy(bad)
+    stack.until("Prometheus saw no harm", lambda: harm(stack))
+
+
 def lift(stack: Stack, version: str):
     """Lifts the hold of the last incident, so that the version can be deployed again."""
     for hold in stack.service()["holds"]:
@@ -154,8 +161,7 @@ def race(stack: Stack, good: str, bad: str, runs: int) -> dict:
         stack.deploy(bad)
         script.append(by_script(stack, good))
         lift(stack, bad)
-        stack.deploy(bad)
-        stack.until("Prometheus saw no harm", lambda: harm(stack))
+        do_harm(stack, bad)
         ripcord.append(by_ripcord(stack, good))
         say(f"round {number + 1} of {runs}: script {script[-1]['whole']:.0f} ms, Ripcord {ripcord[-1]['answer']:.0f} ms")
     return {"script": script, "ripcord": ripcord}

@@ -509,6 +509,13 @@ fn what_triggers_lack_is_known_from_the_first_miss_and_told_by_what_it_means() {
     judged(&mut story, TriggerWord::Ignore, DataState::NothingSelected);
     assert_eq!(told(&story), [Severity::Warning]);
     assert_eq!(story.0.watching.no_data_since, since);
+    // A source that fails every other time leaves the service as unprotected as one that always does.
+    let mut story_of_a_flapping_source = Story::new(Mode::Act);
+    for data in [DataState::Missing, DataState::NothingSelected].into_iter().cycle().take(7) {
+        judged(&mut story_of_a_flapping_source, watch(), data);
+        story_of_a_flapping_source.0.at = story_of_a_flapping_source.0.at + Millis::minutes(2);
+    }
+    assert_eq!(told(&story_of_a_flapping_source), [Severity::Critical]);
     // It becomes worse: that is another beginning.
     judged(&mut story, watch(), DataState::Missing);
     assert_eq!(story.0.watching.no_data_since, Some(story.0.at));

@@ -76,6 +76,10 @@ async fn who_logs_in_is_known_from_then_on() {
     assert_eq!(list.json()[0]["person"], "olga");
     assert!(!list.stdout.contains(TOKEN));
 
+    // The variable may be for another host: what was given at the login is meant.
+    let of_another = finish(ripcord(laptop, &["status"]).env("RIPCORD_TOKEN", "token-of-another-host"));
+    assert!(of_another.stdout.contains("fraud-api"), "{}", of_another.stderr);
+
     // The token is for this host and no other.
     let elsewhere = run(laptop, &["--host", "http://127.0.0.1:9", "status"]);
     assert_eq!(elsewhere.code, 1, "{}", elsewhere.stderr);

@@ -3,12 +3,12 @@
 use super::about::restored;
 use super::stage::*;
 use crate::event::*;
-use crate::name::{IncidentId, VersionName};
+use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::plan::Leaving;
 use crate::role::Urgency;
-use crate::service::Illegal;
+use crate::service::{Illegal, Opener};
 use crate::standing::Standing;
-use crate::target::{Target, VersionTarget};
+use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::Millis;
 
 fn name(of: &str) -> VersionName {
@@ -212,4 +212,30 @@ fn the_time_of_several_plans_is_added_up() {
     assert_eq!(spent.people, Some(Millis(12_001)), "{spent:?}");
     assert_eq!(spent.act, None, "it goes on");
     assert_eq!(spent.total(), stage.0.at.since(stage.incident().marks.opened_at), "nothing is left out");
+}
+
+/// Rules found that what is live does harm: it is not left a candidate on one person's word.
+#[test]
+fn a_pull_that_only_tries_joins_no_incident_that_rules_opened() {
+    let mut stage = Stage::new(|_| ());
+    let reason = Reason {
+        cause: blob(),
+        strategy: Strategy::Version,
+        urgency: Urgency::Urgent,
+        harm_began_at: None,
+        facts: None,
+    };
+    for opener in [
+        Opener::Trigger(PolicyName::new("threshold").unwrap()),
+        Opener::BrokenHold(IncidentId::new("fraud-api:7").unwrap()),
+        Opener::FailedProbation(name("4")),
+    ] {
+        stage.0.incident = None;
+        stage.0.open(reason.clone(), opener, None);
+        let tries = PullRequested { leaving: Leaving::Keep, ..pull(&stage, "ada", "1") };
+        let refused = stage.try_it(&Event::PullRequested(tries)).unwrap_err();
+        assert!(matches!(refused, Illegal::DoesHarm(_)), "{refused}");
+        let joins = pull(&stage, "ada", "1");
+        stage.tell(&Event::PullRequested(joins));
+    }
 }
