@@ -5,6 +5,7 @@ six and a half days before the end; the golden set knows established customers o
 known, and Ripcord's schedule asks about five days ago."""
 
 import json
+from datetime import datetime
 import time
 
 import kit
@@ -83,6 +84,10 @@ def expect(condition, what: str, seen=None):
         raise SystemExit(f"it did not end as it should: {what}: {seen!r}")
 
 
+def unix(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp()
+
+
 def check(result: dict):
     """What must hold of the story, told by the record itself."""
     expect(result["outcome"] == "rolled-back", "the outcome", result["outcome"])
@@ -91,12 +96,12 @@ def check(result: dict):
     opening = next(it for it in result["decisions"]["decisions"] if it["role"] == "trigger")
     ranges = [fact for fact in opening["facts"] if "MetricRange" in fact["request"]]
     expect(ranges, "the trigger read metrics", opening)
-    then = int(opening["at"]) - 5 * DAY * 1000
+    then = unix(opening["at"]) - 5 * DAY
     for fact in ranges:
-        expect(0 <= then - int(fact["as-of"]) < 10_000, "facts as of five days before the decision", fact)
+        expect(0 <= then - unix(fact["as-of"]) < 10, "facts as of five days before the decision", fact)
         expect(fact["missing"] is None, "facts that are there", fact)
         expect(f'version="{result["bad"]}"' in fact["request"]["MetricRange"]["query"], "of the version that is live", fact)
-    harm_began = int(result["view"]["opened_at"]) / 1000 - int(result["view"]["split"]["detect"]) / 1000
+    harm_began = unix(result["view"]["opened_at"]) - int(result["view"]["split"]["detect"]) / 1000
     late_by = harm_began - result["promoted_at_unix"]
     expect(0 <= late_by < 12 * HOUR, "harm began when the version was promoted", late_by)
     expect(day(harm_began) in result["view"]["cause"], "the cause names the day", result["view"]["cause"])
