@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod digest;
 pub mod effect;
 pub mod event;
+pub mod facet;
 pub mod fact;
 pub mod foreign;
 pub mod journal;

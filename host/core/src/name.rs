@@ -90,8 +90,10 @@ names! {
     ServiceName, "service name", 100;
     /// The name of a policy, as its manifest says.
     PolicyName, "policy name", 100;
-    /// The name of a version, as its registry says.
+    /// The name of a version, as its registry says, or of another facet's revision, as its history says.
     VersionName, "version", 200;
+    /// The name of one of a service's configurations.
+    ConfigurationName, "configuration name", 100;
     /// The name under which a person is configured.
     PersonName, "person", 100;
     /// A role that people have: viewer, operator, approver, evidence, auditor, admin, or a team's own.

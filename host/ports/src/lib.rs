@@ -11,6 +11,7 @@ pub mod notifier;
 pub mod objects;
 pub mod registry;
 pub mod requests;
+pub mod restorer;
 pub mod store;
 pub mod waiting;
 
@@ -23,4 +24,5 @@ pub use notifier::Notifier;
 pub use objects::Objects;
 pub use registry::Registry;
 pub use requests::{GoldenData, RequestLog};
+pub use restorer::Restorer;
 pub use store::Store;

@@ -1,0 +1,110 @@
+//! What of a service can be put back by itself, and what is in force of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::live::Proof;
+use crate::name::{ConfigurationName, VersionName};
+
+/// The revision of [`Facet::Fallback`] in which the model itself answers.
+pub const FALLBACK_OFF: &str = "off";
+
+/// One thing about a service that can be put back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Facet {
+    /// Which version answers.
+    Model,
+    /// A named configuration: thresholds, pre-processing, a prompt, a flag.
+    Configuration(ConfigurationName),
+    /// Whether the model itself answers ([`FALLBACK_OFF`]), or a safe mode in its place.
+    Fallback,
+}
+
+/// One state of a facet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Revision {
+    /// Of what.
+    pub facet: Facet,
+    /// As its history names it: a version's name for the model, a safe mode's or [`FALLBACK_OFF`] for the fallback.
+    pub name: VersionName,
+}
+
+/// A revision that is in force, and how that was proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// Which, as its history names it.
+    pub revision: VersionName,
+    /// Of its content, where known.
+    pub digest: Option<Digest>,
+    /// How it was proved.
+    pub proof: Proof,
+}
+
+/// What is in force of a facet; `Why` is text, or what stands for it in a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FacetState<Why> {
+    /// This.
+    InForce(InForce),
+    /// It could not be read, or is no revision that its history knows; why.
+    Unknown(Why),
+}
+
+/// One facet beside the model, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FacetRead<Why> {
+    /// Which; never [`Facet::Model`], whose shares are read by themselves.
+    pub facet: Facet,
+    /// What is in force.
+    pub state: FacetState<Why>,
+}
+
+impl Revision {
+    /// A version.
+    pub fn of_model(version: &VersionName) -> Self {
+        Self { facet: Facet::Model, name: version.clone() }
+    }
+}
+
+impl<Why> FacetState<Why> {
+    /// What is in force, where that is known.
+    pub fn known(&self) -> Option<&InForce> {
+        match self {
+            Self::InForce(known) => Some(known),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl InForce {
+    /// Whether this is the revision. Digests are compared where both sides know them.
+    pub fn is(&self, revision: &VersionName, digest: Option<Digest>) -> bool {
+        self.revision == *revision
+            && match (digest, self.digest) {
+                (Some(wanted), Some(found)) => wanted == found,
+                _ => true,
+            }
+    }
+}
+
+impl fmt::Display for Facet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model => f.write_str("model"),
+            Self::Configuration(name) => write!(f, "configuration {name}"),
+            Self::Fallback => f.write_str("fallback"),
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.facet {
+            Facet::Model => write!(f, "{}", self.name),
+            Facet::Configuration(_) | Facet::Fallback => write!(f, "{} {}", self.facet, self.name),
+        }
+    }
+}
