@@ -64,6 +64,7 @@ impl Spec {
             environment: "test".into(),
             deployer: EffectClass::Idempotent,
             equipment: Digest::of("equipment"),
+            facets: Vec::new(),
             proof_min: Proof::Answer,
             people: everyone(),
             floor: Vec::new(),

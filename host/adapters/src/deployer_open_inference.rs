@@ -229,7 +229,7 @@ impl Deployer for OpenInferenceDeployer {
 
     async fn live(&self) -> Result<Live, PortError> {
         let state = self.read_live().await?;
-        Ok(Live { state, since: None, observed_at: self.shared.clock.now() })
+        Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -67,6 +67,50 @@ impl Revision {
     pub fn of_model(version: &VersionName) -> Self {
         Self { facet: Facet::Model, name: version.clone() }
     }
+
+    /// The version, where the facet is the model.
+    pub fn version(&self) -> Option<&VersionName> {
+        (self.facet == Facet::Model).then_some(&self.name)
+    }
+
+    /// As the commands of `ripcord` take it.
+    pub fn argument(&self) -> String {
+        match &self.facet {
+            Facet::Model => self.name.to_string(),
+            Facet::Configuration(name) => format!("--configuration {name}={}", self.name),
+            Facet::Fallback => format!("--fallback {}", self.name),
+        }
+    }
+
+    /// Whether a rollback that leaves it condemns it. That the model itself answers is no fault of anything.
+    pub fn may_be_condemned(&self) -> bool {
+        !(self.facet == Facet::Fallback && self.name.as_str() == FALLBACK_OFF)
+    }
+}
+
+impl From<&VersionName> for Revision {
+    fn from(version: &VersionName) -> Self {
+        Self::of_model(version)
+    }
+}
+
+impl From<&Self> for Revision {
+    fn from(revision: &Self) -> Self {
+        revision.clone()
+    }
+}
+
+/// What was read of `facet`, if anything was.
+pub fn read_of<'a, Why>(reads: &'a [FacetRead<Why>], facet: &Facet) -> Option<&'a FacetState<Why>> {
+    reads.iter().find(|read| read.facet == *facet).map(|read| &read.state)
+}
+
+impl<Why> FacetRead<Why> {
+    /// The revision that is in force, where that is known.
+    pub fn revision(&self) -> Option<Revision> {
+        let known = self.state.known()?;
+        Some(Revision { facet: self.facet.clone(), name: known.revision.clone() })
+    }
 }
 
 impl<Why> FacetState<Why> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ratio::Ratio;
-use crate::target::{ConfigurationTarget, Target, VersionTarget};
+use crate::target::{Target, VersionTarget};
 
 /// How the identity of what is served was proved. Stronger proofs compare greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,8 +35,6 @@ pub fn proved_by(proof: Proof, same_fingerprint: bool) -> String {
 pub struct Share {
     /// The version that is served.
     pub version: VersionTarget,
-    /// The configuration it is served under, where known.
-    pub configuration: Option<ConfigurationTarget>,
     /// Region, cluster or replica group; empty where there is only one.
     pub place: String,
     /// Share of the traffic.
@@ -70,25 +68,20 @@ impl LiveState {
         shares.iter().map(|share| share.proof).min()
     }
 
-    /// Whether every share that takes traffic is exactly `target`, and there is one. Digests are compared where both sides know them. A target that
-    /// no share can be, such as a fallback, is never served as far as anyone can tell.
+    /// Whether every share that takes traffic is exactly `target`, and there is one. Digests are compared where both sides know them. What is no
+    /// version is no share: what is in force of the other facets is read by itself.
     pub fn serves(&self, target: &Target) -> bool {
         let Self::Serving(shares) = self else { return false };
         let mut served = shares.iter().filter(|share| share.weight.get() > 0.0).peekable();
         served.peek().is_some() && served.all(|share| share.is(target))
     }
 
-    /// Whether both observations show the same versions and configurations at the same places; weights and proofs may differ.
+    /// Whether both observations show the same versions at the same places; weights and proofs may differ.
     pub fn same_identity(&self, other: &Self) -> bool {
         let (Self::Serving(mine), Self::Serving(theirs)) = (self, other) else { return false };
         let matched = |one: &[Share], two: &[Share]| {
-            one.iter().all(|a| {
-                two.iter().any(|b| {
-                    a.place == b.place
-                        && a.is(&Target::Version(b.version.clone()))
-                        && a.configuration == b.configuration
-                })
-            })
+            one.iter()
+                .all(|a| two.iter().any(|b| a.place == b.place && a.is(&Target::Version(b.version.clone()))))
         };
         mine.len() == theirs.len() && matched(mine, theirs) && matched(theirs, mine)
     }
@@ -105,15 +98,11 @@ impl Share {
                         _ => true,
                     }
             }
-            Target::Configuration(wanted) => self.configuration.as_ref().is_some_and(|served| {
-                let same_digest = match (&wanted.digest, &served.digest) {
-                    (Some(wanted), Some(served)) => wanted == served,
-                    _ => true,
-                };
-                served.revision == wanted.revision && same_digest
-            }),
-            // No reader shows these, so nothing that is read is one.
-            Target::Checkpoint(_) | Target::Retrain(_) | Target::Fallback(_) | Target::Other(_) => false,
+            Target::Configuration(_)
+            | Target::Fallback(_)
+            | Target::Checkpoint(_)
+            | Target::Retrain(_)
+            | Target::Other(_) => false,
         }
     }
 }
@@ -155,7 +144,8 @@ impl fmt::Display for LiveState {
 mod tests {
     use super::*;
     use crate::digest::Digest;
-    use crate::name::VersionName;
+    use crate::name::{ConfigurationName, VersionName};
+    use crate::target::ConfigurationTarget;
 
     fn share(version: &str, digest: Option<&str>, weight: f64) -> Share {
         Share {
@@ -163,7 +153,6 @@ mod tests {
                 version: VersionName::new(version).expect("name"),
                 digest: digest.map(Digest::of),
             },
-            configuration: None,
             place: String::new(),
             weight: Ratio::new(weight).expect("ratio"),
             proof: Proof::Answer,
@@ -190,18 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_reader_shows_is_never_taken_for_served() {
+    fn what_is_no_version_is_no_share() {
         let live = LiveState::Serving(vec![share("1", None, 1.0)]);
-        assert!(!live.serves(&Target::Fallback("rules".into())));
+        let name = || VersionName::new("1").expect("name");
+        let configuration = ConfigurationName::new("thresholds").expect("name");
+        assert!(!live.serves(&Target::Fallback(name())));
         assert!(!live.serves(&Target::Other("1".into())));
-        let wanted = ConfigurationTarget { revision: "7".into(), digest: Some(Digest::of("seven")) };
-        assert!(!live.serves(&Target::Configuration(wanted.clone())), "no configuration is shown");
-        let shows = |digest: &str| {
-            let served = ConfigurationTarget { digest: Some(Digest::of(digest)), ..wanted.clone() };
-            let share = Share { configuration: Some(served), ..share("1", None, 1.0) };
-            LiveState::Serving(vec![share]).serves(&Target::Configuration(wanted.clone()))
-        };
-        assert!(shows("seven") && !shows("another seven"));
+        let wanted = ConfigurationTarget { name: configuration, revision: name(), digest: None };
+        assert!(!live.serves(&Target::Configuration(wanted)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, EncodeError};
 use crate::digest::Digest;
+use crate::facet::FacetRead;
 use crate::live::LiveState;
 use crate::name::{IncidentId, PersonName, RoleName, ServiceName};
 use crate::policy::PolicyRef;
@@ -83,6 +84,9 @@ pub struct Part {
     pub environment: String,
     /// As observed when the plan was made.
     pub live: LiveState,
+    /// What was in force of the other facets then. A plan moves one facet, and the rest is to stay so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<FacetRead<String>>,
     /// Tried in order when verification fails.
     pub rungs: Vec<Rung>,
 }
@@ -212,6 +216,7 @@ pub(crate) mod tests {
                 service: ServiceName::new("fraud-api").expect("name"),
                 environment: "production".into(),
                 live: LiveState::Unknown("timeout".into()),
+                facets: Vec::new(),
                 rungs: vec![Rung {
                     target,
                     steps: vec![PlannedStep { kind: StepKind::Shift, arguments: vec![] }],

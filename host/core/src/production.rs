@@ -1,10 +1,11 @@
 //! What is live, and what the registry calls so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{InProduction, Observed, ProductionPart};
+use crate::event::{InProduction, Observed, ObservedFacet, ProductionPart};
+use crate::facet::{FALLBACK_OFF, Facet, FacetRead, InForce, Revision};
 use crate::fact::Live;
 use crate::live::{LiveState, Share};
 use crate::name::{IncidentId, VersionName};
@@ -16,6 +17,33 @@ const CHANGES_MAX: usize = 4;
 const CHANGES_KEPT: usize = CHANGES_MAX + 1;
 const LATELY: Millis = Millis::hours(1);
 
+/// What moved is remembered so often, the last times: who asks what changed before a harm asks about hours or days.
+const MOVES_KEPT: usize = 64;
+
+/// A facet that was seen to have moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Which.
+    pub facet: Facet,
+    /// What was in force before: versions that shared the traffic, or one revision.
+    pub from: Vec<VersionName>,
+    /// What is in force since.
+    pub to: Vec<VersionName>,
+    /// When it was seen.
+    pub at: UnixMillis,
+    /// The incident that moved it, if one did.
+    pub by: Option<IncidentId>,
+}
+
+/// What is live, of every facet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vector {
+    /// Versions with a share of the traffic, sorted.
+    pub versions: Vec<VersionName>,
+    /// What is in force of the other facets, as far as it was ever read.
+    pub facets: BTreeMap<Facet, VersionName>,
+}
+
 /// The versions that have a share of the traffic, sorted.
 fn served(shares: &[Share]) -> Vec<VersionName> {
     let served = shares.iter().filter(|share| share.weight.get() > 0.0);
@@ -23,6 +51,14 @@ fn served(shares: &[Share]) -> Vec<VersionName> {
     versions.sort();
     versions.dedup();
     versions
+}
+
+impl Vector {
+    /// Whether something else is live. What was read of only one of them says nothing.
+    pub fn is_other_than(&self, other: &Self) -> bool {
+        let moved = |(facet, revision)| other.facets.get(facet).is_some_and(|before| before != revision);
+        self.versions != other.versions || self.facets.iter().any(moved)
+    }
 }
 
 /// What was seen of production last. What could not be read leaves what was seen before.
@@ -38,10 +74,16 @@ pub struct Production {
     /// When it changed lately, oldest first; at most [`CHANGES_KEPT`].
     #[serde(default)]
     pub changes: Vec<UnixMillis>,
+    /// What is in force of the other facets, as it was read last.
+    #[serde(default)]
+    pub facets: BTreeMap<Facet, InForce>,
+    /// What moved lately, oldest first; at most [`MOVES_KEPT`].
+    #[serde(default)]
+    pub moves: Vec<Moved>,
     /// The incident whose rollback brought it, if one did.
     pub brought_by: Option<IncidentId>,
     /// What was live when it was last asked whether someone else put it there: not during an incident.
-    pub judged: Option<Vec<VersionName>>,
+    pub judged: Option<Vector>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
     pub name: Option<InProduction>,
     /// What can no longer be read: people were told.
@@ -51,8 +93,14 @@ pub struct Production {
 impl Production {
     /// What is known after this look.
     #[must_use]
-    pub fn after(&self, live: &Observed, name: &InProduction, at: UnixMillis) -> Self {
-        let mut after = self.after_live(live, at);
+    pub fn after(
+        &self,
+        live: &Observed,
+        facets: &[ObservedFacet],
+        name: &InProduction,
+        at: UnixMillis,
+    ) -> Self {
+        let mut after = self.after_live(live, facets, at);
         if !matches!(name, InProduction::Unknown(_)) {
             after.name = Some(name.clone());
             after.unread.remove(&ProductionPart::Name);
@@ -62,38 +110,96 @@ impl Production {
 
     /// What is known after live was read, and the registry was not.
     #[must_use]
-    pub fn after_live(&self, live: &Observed, at: UnixMillis) -> Self {
+    pub fn after_live(&self, live: &Observed, facets: &[ObservedFacet], at: UnixMillis) -> Self {
         let mut after = self.clone();
-        match live {
-            Observed::Serving(shares) => {
-                let versions = served(shares);
-                if !versions.is_empty() && self.served.as_ref() != Some(&versions) {
-                    let is_change = self.served.is_some();
-                    if is_change {
-                        after.changes.push(at);
-                        let too_many = after.changes.len().saturating_sub(CHANGES_KEPT);
-                        after.changes.drain(..too_many);
-                    }
-                    after.since = (is_change && !after.goes_back_and_forth(at)).then_some(at);
+        let mut moves = Vec::new();
+        if let Observed::Serving(shares) = live {
+            let versions = served(shares);
+            match &self.served {
+                _ if versions.is_empty() => {}
+                None => {
+                    after.since = None;
                     after.brought_by = None;
                     after.served = Some(versions.clone());
                 }
-                after.live = Some(versions);
-                after.unread.remove(&ProductionPart::Live);
+                Some(before) if *before == versions => {}
+                Some(before) => {
+                    let (from, to) = (before.clone(), versions.clone());
+                    moves.push(Moved { facet: Facet::Model, from, to, at, by: None });
+                    after.served = Some(versions.clone());
+                }
             }
-            Observed::Unknown(_) => {}
+            after.live = Some(versions);
+            after.unread.remove(&ProductionPart::Live);
         }
+        for read in facets {
+            let Some(now) = read.state.known() else { continue };
+            let before = after.facets.insert(read.facet.clone(), now.clone());
+            if let Some(before) = before.filter(|before| before.revision != now.revision) {
+                let (from, to) = (vec![before.revision], vec![now.revision.clone()]);
+                moves.push(Moved { facet: read.facet.clone(), from, to, at, by: None });
+            }
+        }
+        if facets.iter().all(|read| read.state.known().is_some()) {
+            after.unread.remove(&ProductionPart::Facet);
+        }
+        after.note_moves(moves, at);
         after
+    }
+
+    fn note_moves(&mut self, moves: Vec<Moved>, at: UnixMillis) {
+        if moves.is_empty() {
+            return;
+        }
+        self.changes.push(at);
+        let too_many = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..too_many);
+        self.since = (!self.goes_back_and_forth(at)).then_some(at);
+        self.brought_by = None;
+        self.moves.extend(moves);
+        let too_many = self.moves.len().saturating_sub(MOVES_KEPT);
+        self.moves.drain(..too_many);
+    }
+
+    /// What is live now was brought by this incident.
+    pub(crate) fn is_brought_by(&mut self, incident: &IncidentId, at: UnixMillis) {
+        self.brought_by = Some(incident.clone());
+        for moved in self.moves.iter_mut().filter(|moved| moved.at == at) {
+            moved.by = Some(incident.clone());
+        }
+    }
+
+    /// What is live, of every facet; none if it was never read.
+    pub fn vector(&self) -> Option<Vector> {
+        let facets = self.facets.iter().map(|(facet, known)| (facet.clone(), known.revision.clone()));
+        Some(Vector { versions: self.live.clone()?, facets: facets.collect() })
+    }
+
+    /// What is in force, where one version has all the traffic.
+    pub fn combination(&self) -> Option<BTreeSet<Revision>> {
+        let facets = self
+            .facets
+            .iter()
+            .map(|(facet, known)| Revision { facet: facet.clone(), name: known.revision.clone() });
+        Some(facets.chain([Revision::of_model(self.sole()?)]).collect())
     }
 
     /// Since when what this look shows is live: what was not seen before is live since the look, as far as anyone knows.
     pub fn since(&self, look: &Live) -> Option<UnixMillis> {
         let LiveState::Serving(shares) = &look.state else { return None };
         let now = served(shares);
-        match &self.served {
-            None => None,
-            Some(seen) if *seen == now || now.is_empty() => self.since,
-            Some(_) => (!self.goes_back_and_forth(look.observed_at)).then_some(look.observed_at),
+        let seen = self.served.as_ref()?;
+        if (*seen == now || now.is_empty()) && look.facets.iter().all(|read| self.has_seen(read)) {
+            return self.since;
+        }
+        (!self.goes_back_and_forth(look.observed_at)).then_some(look.observed_at)
+    }
+
+    /// Whether this is what was in force of the facet before, or nothing was known of it.
+    fn has_seen<Why>(&self, read: &FacetRead<Why>) -> bool {
+        match (read.state.known(), self.facets.get(&read.facet)) {
+            (Some(now), Some(before)) => now.revision == before.revision,
+            _ => true,
         }
     }
 
@@ -110,13 +216,21 @@ impl Production {
         }
     }
 
-    /// Whether it has a share of the traffic.
-    pub(crate) fn serves(&self, version: &VersionName) -> bool {
-        self.live.as_ref().is_some_and(|live| live.contains(version))
+    /// Whether a safe mode answers in place of the model.
+    pub fn falls_back(&self) -> bool {
+        self.facets.get(&Facet::Fallback).is_some_and(|known| known.revision.as_str() != FALLBACK_OFF)
+    }
+
+    /// Whether it is in force, or has a share of the traffic.
+    pub(crate) fn serves(&self, revision: &Revision) -> bool {
+        match revision.version() {
+            Some(version) => self.live.as_ref().is_some_and(|live| live.contains(version)),
+            None => self.facets.get(&revision.facet).is_some_and(|known| known.revision == revision.name),
+        }
     }
 
     /// Whether the registry calls it that of production.
-    pub(crate) fn names(&self, version: &VersionName) -> bool {
-        matches!(&self.name, Some(InProduction::Version(named)) if named == version)
+    pub(crate) fn names(&self, revision: &Revision) -> bool {
+        matches!(&self.name, Some(InProduction::Version(named)) if Some(named) == revision.version())
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::name::VersionName;
+use crate::facet::{Facet, Revision};
+use crate::name::{ConfigurationName, VersionName};
 use crate::time::UnixMillis;
 
 /// A version: the registry's name for it and, where known, the digest of its artefact.
@@ -29,11 +30,13 @@ pub struct CheckpointTarget {
     pub digest: Option<Digest>,
 }
 
-/// A revision of the service's configuration.
+/// A revision of one of the service's configurations.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConfigurationTarget {
+    /// Which configuration.
+    pub name: ConfigurationName,
     /// As the configuration's history names it.
-    pub revision: String,
+    pub revision: VersionName,
     /// Of the revision's content.
     pub digest: Option<Digest>,
 }
@@ -82,8 +85,8 @@ pub enum Target {
     Configuration(ConfigurationTarget),
     /// New training on mended data.
     Retrain(RetrainTarget),
-    /// A configured safe mode: rules, a constant, a flag off.
-    Fallback(String),
+    /// A configured safe mode: rules, a constant; or [`FALLBACK_OFF`](crate::facet::FALLBACK_OFF), where the model itself answers.
+    Fallback(VersionName),
     /// Something that a newer release knows.
     Other(String),
 }
@@ -140,6 +143,34 @@ impl Target {
         }
     }
 
+    /// The facet that restoring it moves; none where something is to be produced first.
+    pub fn facet(&self) -> Option<Facet> {
+        self.revision().map(|revision| revision.facet)
+    }
+
+    /// The revision that restoring it puts in force; none where something is to be produced first.
+    pub fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::Version(version) => Some(Revision::of_model(&version.version)),
+            Self::Configuration(target) => Some(Revision {
+                facet: Facet::Configuration(target.name.clone()),
+                name: target.revision.clone(),
+            }),
+            Self::Fallback(name) => Some(Revision { facet: Facet::Fallback, name: name.clone() }),
+            Self::Checkpoint(_) | Self::Retrain(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// Of the revision's content, where known.
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Version(version) => version.digest,
+            Self::Configuration(target) => target.digest,
+            Self::Checkpoint(target) => target.digest,
+            Self::Fallback(_) | Self::Retrain(_) | Self::Other(_) => None,
+        }
+    }
+
     /// The strategy that restores this target.
     pub fn strategy(&self) -> Strategy {
         match self {
@@ -169,7 +200,12 @@ impl fmt::Display for Target {
             Self::Checkpoint(checkpoint) => {
                 write!(f, "checkpoint {} step {}", checkpoint.run, checkpoint.step)
             }
-            Self::Configuration(configuration) => write!(f, "configuration {}", configuration.revision),
+            Self::Configuration(target) => match &target.digest {
+                Some(digest) => {
+                    write!(f, "configuration {} {} (sha256 {})", target.name, target.revision, digest.short())
+                }
+                None => write!(f, "configuration {} {}", target.name, target.revision),
+            },
             Self::Retrain(retrain) => write!(f, "retrain on {} {}", retrain.dataset, retrain.revision),
             Self::Fallback(name) => write!(f, "fallback {name}"),
             Self::Other(name) => f.write_str(name),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::facet::Facet;
 use crate::live::Proof;
 use crate::name::{PersonName, RoleName};
 use crate::plan::Quorum;
@@ -130,6 +131,17 @@ pub struct Deadlines {
     pub reopen_after: Millis,
 }
 
+/// What puts one facet beside the model back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FacetTerms {
+    /// Which.
+    pub facet: Facet,
+    /// How an interrupted shift of it can be settled.
+    pub class: EffectClass,
+    /// The weakest proof of what is in force that settles a rollback of it.
+    pub proof_min: Proof,
+}
+
 /// One policy in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyUse {
@@ -161,6 +173,9 @@ pub struct Terms {
     pub environment: String,
     /// How an interrupted shift can be settled.
     pub deployer: EffectClass,
+    /// What puts the other facets back.
+    #[serde(default)]
+    pub facets: Vec<FacetTerms>,
     /// What the steps of a plan are carried out with, and where: a digest of their arguments. A plan is carried out with no other than it was approved
     /// for.
     pub equipment: Digest,
@@ -241,6 +256,27 @@ impl Default for Deadlines {
 }
 
 impl Terms {
+    /// What is configured for a facet beside the model.
+    pub fn facet(&self, facet: &Facet) -> Option<&FacetTerms> {
+        self.facets.iter().find(|terms| terms.facet == *facet)
+    }
+
+    /// How an interrupted shift of this facet can be settled; nothing is promised for one that nothing puts back.
+    pub fn class(&self, facet: &Facet) -> EffectClass {
+        match facet {
+            Facet::Model => self.deployer,
+            other => self.facet(other).map_or(EffectClass::Blind, |terms| terms.class),
+        }
+    }
+
+    /// The weakest proof of what is in force of this facet that settles a rollback.
+    pub fn proof_min(&self, facet: &Facet) -> Proof {
+        match facet {
+            Facet::Model => self.proof_min,
+            other => self.facet(other).map_or(Proof::Digest, |terms| terms.proof_min),
+        }
+    }
+
     /// The person of that name, if they may act.
     pub fn person(&self, name: &PersonName) -> Option<&KnownPerson> {
         self.people.iter().find(|person| person.name == *name)

@@ -127,12 +127,11 @@ fn live_then(live: &[WasLive], at: UnixMillis) -> Result<Live, Unavailable> {
     let version = VersionName::new(version.as_str()).map_err(|error| not_recorded(error.to_string()))?;
     let share = Share {
         version: VersionTarget { version, digest: None },
-        configuration: None,
         place: String::new(),
         weight: Ratio::ONE,
         proof: Proof::ControlPlane,
     };
-    Ok(Live { state: LiveState::Serving(vec![share]), since, observed_at: at })
+    Ok(Live { state: LiveState::Serving(vec![share]), facets: Vec::new(), since, observed_at: at })
 }
 
 /// Incidents that were opened within the window, as they stood at that instant.

@@ -98,6 +98,7 @@ fn plan() -> Plan {
             service: ServiceName::new("fraud-api").expect("name"),
             environment: "production".into(),
             live: LiveState::Serving(vec![share(Proof::Digest)]),
+            facets: Vec::new(),
             rungs: vec![Rung { target: Target::Version(version("1")), steps }],
         }],
         policies: vec![PolicyRef {
@@ -264,6 +265,7 @@ fn facts() -> Vec<Fact> {
             Request::Live,
             Value::Live(Live {
                 state: LiveState::Unknown("down".into()),
+                facets: Vec::new(),
                 since: Some(UnixMillis(1)),
                 observed_at: UnixMillis(2),
             }),

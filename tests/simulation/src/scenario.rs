@@ -169,6 +169,7 @@ impl ServicePlan {
             environment: "simulated".to_owned(),
             deployer: class(dice),
             equipment: Digest::of("simulated"),
+            facets: Vec::new(),
             proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
             people: Vec::new(),
             floor: floor(dice),

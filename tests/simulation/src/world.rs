@@ -116,7 +116,6 @@ impl Outside {
         self.replicas.iter().for_each(|version| *counts.entry(version).or_default() += 1);
         let share = |(name, count): (&String, usize)| Share {
             version: version_target(name),
-            configuration: None,
             place: String::new(),
             weight: Ratio::new(count as f64 / self.replicas.len() as f64).expect("a share"),
             proof: if self.nameless { Proof::ControlPlane } else { Proof::Answer },

@@ -45,7 +45,6 @@ impl FakeDeployer {
                 digest: (!outside.no_digests).then(|| artefact(name).1),
                 version: VersionName::new(name.clone()).expect("a version"),
             },
-            configuration: None,
             place: String::new(),
             weight: Ratio::new(weight).expect("a ratio"),
             proof: if outside.nameless { Proof::ControlPlane } else { Proof::Answer },
@@ -138,7 +137,7 @@ impl Deployer for FakeDeployer {
         for_system(SYSTEM, self.wire.fuse.point("after live")).await;
         let observed_at = ripcord_ports::Clock::now(self.wire.clock.as_ref());
         let down = || PortError::not_applied(ErrorKind::Unreachable, "the fake service does not answer");
-        state.map(|state| Live { state, since: None, observed_at }).ok_or_else(down)
+        state.map(|state| Live { state, facets: Vec::new(), since: None, observed_at }).ok_or_else(down)
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -68,7 +68,7 @@ impl Deployer for InMemoryDeployer {
     }
 
     async fn live(&self) -> Result<Live, PortError> {
-        Ok(Live { state: self.state(), since: None, observed_at: UnixMillis(1) })
+        Ok(Live { state: self.state(), facets: Vec::new(), since: None, observed_at: UnixMillis(1) })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
@@ -129,11 +129,5 @@ pub(crate) fn input() -> TrialInput {
 }
 
 fn share(version: VersionTarget) -> Share {
-    Share {
-        version,
-        configuration: None,
-        place: String::new(),
-        weight: Ratio::ONE,
-        proof: Proof::ControlPlane,
-    }
+    Share { version, place: String::new(), weight: Ratio::ONE, proof: Proof::ControlPlane }
 }

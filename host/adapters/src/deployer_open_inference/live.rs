@@ -64,7 +64,6 @@ impl OpenInferenceDeployer {
             let weight = f64::from(count) / f64::from(self.answers);
             shares.push(Share {
                 version: VersionTarget { version, digest },
-                configuration: None,
                 place: String::new(),
                 weight: Ratio::new(weight).unwrap_or(Ratio::ONE),
                 proof: Proof::Answer,
@@ -168,7 +167,6 @@ impl OpenInferenceDeployer {
         };
         Ok(LiveState::Serving(vec![Share {
             version: VersionTarget { version, digest: None },
-            configuration: None,
             place: String::new(),
             weight: Ratio::ONE,
             proof: Proof::ControlPlane,

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
+use crate::facet::{Facet, FacetState, Revision, read_of};
+use crate::live::Proof;
 use crate::name::{IncidentId, PersonName};
 use crate::target::Target;
 
-use super::{FaultNature, FingerprintWord, Observed};
+use super::{FaultNature, FingerprintWord, Observed, ObservedFacet};
 
 /// A rung's artefact is at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,9 @@ pub struct GuardRead {
     pub attempt: u32,
     /// As observed.
     pub live: Observed,
+    /// What is in force of the other facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<ObservedFacet>,
     /// Automatic shifts of all services of this host within the last hour.
     pub host_shifts: u32,
     /// Automatic shifts of other services of this host that have a place and are not begun.
@@ -174,14 +179,36 @@ pub struct ReadBack {
     pub rung: u32,
     /// As observed. Where the fingerprint is the target's, that counts as a proof.
     pub live: Observed,
+    /// What is in force of the other facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<ObservedFacet>,
     /// What the answers to the golden data say, where the target seems to be live.
     #[serde(default)]
     pub fingerprint: FingerprintWord,
 }
 
+/// Whether `target` is in force, as far as this tells.
+pub(crate) fn shows(live: &Observed, facets: &[ObservedFacet], target: &Target) -> bool {
+    match target.revision() {
+        Some(Revision { facet: Facet::Model, .. }) => live.state().serves(target),
+        Some(Revision { facet, name }) => read_of(facets, &facet)
+            .and_then(FacetState::known)
+            .is_some_and(|known| known.is(&name, target.digest())),
+        None => false,
+    }
+}
+
 impl ReadBack {
     /// Whether this shows `target`, however it was proved. Answers to the golden data that are not the target's show something else.
     pub fn shows(&self, target: &Target) -> bool {
-        self.live.state().serves(target) && self.fingerprint != FingerprintWord::Differs
+        shows(&self.live, &self.facets, target) && self.fingerprint != FingerprintWord::Differs
+    }
+
+    /// How what it shows of the target's facet was proved; none where it shows nothing.
+    pub fn proof(&self, target: &Target) -> Option<Proof> {
+        match target.facet()? {
+            Facet::Model => self.live.state().weakest_proof(),
+            facet => read_of(&self.facets, &facet)?.known().map(|known| known.proof),
+        }
     }
 }

@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::name::{IncidentId, PersonName, VersionName};
+use crate::facet::Revision;
+use crate::name::{IncidentId, PersonName};
 use crate::retention::Class;
-use crate::target::VersionTarget;
 use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
 
+pub(crate) use acting::shows;
 pub use acting::{
     FaultPlace, GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome,
     ShiftProbed, ShiftReturned, StageFailed, Staged,
@@ -32,8 +33,8 @@ pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
 pub use measured::{Measured, Portion, Seen};
 pub use planning::{
-    EvidenceGap, EvidenceItem, EvidencePreserved, Observed, PlanDrafted, PlanLoss, PlanLost, PlanWord,
-    Planned,
+    EvidenceGap, EvidenceItem, EvidencePreserved, Observed, ObservedFacet, PlanDrafted, PlanLoss, PlanLost,
+    PlanWord, Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
 pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
@@ -121,7 +122,7 @@ pub enum Event {
     HoldLifted(AboutHold),
     /// A person let a trigger open incidents again.
     LatchLifted(LatchLifted),
-    /// A person vouched for a version.
+    /// A person vouched for a revision.
     Adopted(Adopted),
     /// An instant that was waited for has come.
     Woke,
@@ -196,8 +197,8 @@ pub struct AboutIncident {
 /// A person's command about a hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AboutHold {
-    /// On which version.
-    pub version: VersionName,
+    /// On what.
+    pub revision: Revision,
     /// The incident that condemned it: a later one is another reason.
     pub incident: IncidentId,
     /// Who.
@@ -206,11 +207,13 @@ pub struct AboutHold {
     pub reason: BlobRef,
 }
 
-/// A person vouched.
+/// A person vouched for a revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Adopted {
-    /// Which, with the digest that was pinned.
-    pub version: VersionTarget,
+    /// For what.
+    pub revision: Revision,
+    /// Of its artefact or content, as it was pinned.
+    pub digest: Option<Digest>,
     /// Who.
     pub person: PersonName,
     /// Why.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
+use crate::facet::{Facet, FacetRead, Revision};
 use crate::live::{LiveState, Share};
 use crate::name::IncidentId;
 use crate::plan::Leaving;
@@ -22,6 +23,9 @@ pub enum Observed {
     /// It could not be read; why.
     Unknown(BlobRef),
 }
+
+/// What is in force of one facet beside the model, without free text.
+pub type ObservedFacet = FacetRead<BlobRef>;
 
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub struct EvidencePreserved {
     pub missing: Vec<EvidenceGap>,
     /// What was live.
     pub live: Observed,
+    /// What was in force of the other facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<ObservedFacet>,
     /// What the registry said is in production, read at the same time.
     #[serde(default)]
     pub in_production: InProduction,
@@ -77,6 +84,9 @@ pub struct PlanDrafted {
     pub targets: Vec<Target>,
     /// As observed when it was made.
     pub live: Observed,
+    /// What was in force then of the other facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<ObservedFacet>,
     /// What becomes of what is left.
     #[serde(default)]
     pub leaving: Leaving,
@@ -87,6 +97,22 @@ pub struct PlanDrafted {
     pub preflighted: bool,
     /// When it expires.
     pub expires_at: UnixMillis,
+}
+
+impl PlanDrafted {
+    /// What was in force of the target's facet when the plan was made.
+    pub fn serves_of(&self, target: &Target) -> Vec<Revision> {
+        match (target.facet(), &self.live) {
+            (Some(Facet::Model), Observed::Serving(shares)) => {
+                shares.iter().map(|share| Revision::of_model(&share.version.version)).collect()
+            }
+            (Some(Facet::Model), Observed::Unknown(_)) | (None, _) => Vec::new(),
+            (Some(facet), _) => {
+                let read = self.facets.iter().filter(|read| read.facet == facet);
+                read.filter_map(FacetRead::revision).collect()
+            }
+        }
+    }
 }
 
 /// What planning gave.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::name::{IncidentId, VersionName};
 
-use super::{FaultNature, Observed};
+use super::{FaultNature, Observed, ObservedFacet};
 
 /// What the registry says is in production.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct ProductionWatched {
     pub after: Option<IncidentId>,
     /// As observed.
     pub live: Observed,
+    /// What is in force of the other facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<ObservedFacet>,
     /// What the registry said is in production.
     pub in_production: InProduction,
     /// What could not be read for so long that people are to be told.
@@ -44,6 +47,8 @@ pub enum ProductionPart {
     Live,
     /// The registry's production name.
     Name,
+    /// What is in force of a facet beside the model.
+    Facet,
 }
 
 impl ProductionPart {
@@ -52,6 +57,7 @@ impl ProductionPart {
         match self {
             Self::Live => "what is live",
             Self::Name => "the registry's production name",
+            Self::Facet => "what is in force of a configuration or the fallback",
         }
     }
 }

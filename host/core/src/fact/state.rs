@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facet::FacetRead;
 use crate::live::LiveState;
 use crate::name::IncidentId;
 use crate::signal::Label;
@@ -45,6 +46,9 @@ pub struct Candidate {
 pub struct Live {
     /// As observed.
     pub state: LiveState,
+    /// What is in force of the other facets, as far as it was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<FacetRead<String>>,
     /// Since when, where known.
     pub since: Option<UnixMillis>,
     /// When it was observed.

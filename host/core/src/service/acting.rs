@@ -1,5 +1,7 @@
 //! Carrying out a granted plan: stage, guard, shift, and down the ladder.
 
+use std::collections::BTreeSet;
+
 use super::{
     Acting, Authority, Illegal, Incident, Intent, NeedKind, Phase, Service, Shifting, StepState, Waiting,
     clear,
@@ -7,9 +9,10 @@ use super::{
 use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{
-    FaultNature, FaultPlace, GuardRead, Happened, Observed, ProbeWord, ShiftAnswered, ShiftBegan,
-    ShiftOutcome, ShiftProbed, ShiftReturned, StageFailed, Staged,
+    FaultNature, FaultPlace, GuardRead, Happened, Observed, ObservedFacet, PlanDrafted, ProbeWord,
+    ShiftAnswered, ShiftBegan, ShiftOutcome, ShiftProbed, ShiftReturned, StageFailed, Staged, shows,
 };
+use crate::facet::{Facet, FacetState, read_of};
 use crate::fact::Outcome;
 use crate::signal::Severity;
 use crate::target::Target;
@@ -23,6 +26,76 @@ pub(super) const GUARD_HOLDS: Millis = Millis::minutes(1);
 /// Plans of one incident before a person is asked.
 const PLANS_MAX: usize = 5;
 
+/// What a guard has found, of the whole vector of facets.
+enum Found {
+    /// The target is in force already, and the rest is as planned.
+    Target,
+    /// What the plan observed, overlaid by what it has shifted.
+    AsPlanned,
+    /// Something cannot be read that the plan knew.
+    Unreadable,
+    /// Something else.
+    Other,
+}
+
+impl Found {
+    /// Of several facets: what is other counts most, then what cannot be read.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Other, _) | (_, Self::Other) => Self::Other,
+            (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
+            (Self::AsPlanned, _) | (_, Self::AsPlanned) => Self::AsPlanned,
+            (Self::Target, Self::Target) => Self::Target,
+        }
+    }
+}
+
+/// The guard's look beside the plan. The facet that is moved may show the target, or another one that this plan has shifted to; every other one must
+/// be as it was when the plan was made.
+fn found(
+    incident: &Incident,
+    plan: &PlanDrafted,
+    target: &Target,
+    acting: &Acting,
+    read: &GuardRead,
+) -> Found {
+    let moved = target.facet();
+    let is = |target: &Target| shows(&read.live, &read.facets, target);
+    let ours = || acting.shifted.iter().filter_map(|rung| incident.target(*rung)).any(is);
+    let moves = |facet: &Facet| moved.as_ref() == Some(facet);
+    let of_model = match (&read.live, &plan.live) {
+        _ if moves(&Facet::Model) && is(target) => Found::Target,
+        (Observed::Unknown(_), Observed::Unknown(_)) => Found::AsPlanned,
+        _ if read.live.state().same_identity(&plan.live.state()) || moves(&Facet::Model) && ours() => {
+            Found::AsPlanned
+        }
+        (Observed::Unknown(_), _) => Found::Unreadable,
+        _ => Found::Other,
+    };
+    let known =
+        |facets: &[ObservedFacet]| facets.iter().map(|read| read.facet.clone()).collect::<BTreeSet<_>>();
+    let facets: Vec<Facet> = known(&plan.facets).union(&known(&read.facets)).cloned().collect();
+    let of_facet = |facet: &Facet| match (read_of(&read.facets, facet), read_of(&plan.facets, facet)) {
+        (Some(_), Some(_)) if moves(facet) && is(target) => Found::Target,
+        (Some(FacetState::Unknown(_)), Some(FacetState::Unknown(_))) => Found::AsPlanned,
+        (Some(FacetState::InForce(now)), Some(FacetState::InForce(then)))
+            if now.is(&then.revision, then.digest) =>
+        {
+            Found::AsPlanned
+        }
+        (Some(FacetState::InForce(_)), Some(_)) if moves(facet) && ours() => Found::AsPlanned,
+        (Some(FacetState::Unknown(_)), Some(_)) => Found::Unreadable,
+        _ => Found::Other,
+    };
+    // Of the facets that stay, *as planned* is all there is to be: it takes nothing from a target that is in force.
+    let stay = |facet: &Facet, found: Found| match found {
+        Found::AsPlanned if !moves(facet) => Found::Target,
+        found => found,
+    };
+    let of_model = stay(&Facet::Model, of_model);
+    facets.iter().fold(of_model, |found, facet| found.and(stay(facet, of_facet(facet))))
+}
+
 impl Acting {
     fn read_back_from(&mut self, at: UnixMillis) {
         self.seems_served = false;
@@ -35,9 +108,11 @@ impl Service {
         self.terms.as_ref().map(|terms| terms.deadlines).unwrap_or_default()
     }
 
-    /// The promise of the deployer in force; without terms nothing is promised.
-    fn effect_class(&self) -> EffectClass {
-        self.terms.as_ref().map_or(EffectClass::Blind, |terms| terms.deployer)
+    /// The promise of what moves the rung's facet now; without terms nothing is promised.
+    pub(super) fn effect_class(&self, rung: u32) -> EffectClass {
+        let facet = self.incident.as_ref().and_then(|incident| incident.target(rung)).and_then(Target::facet);
+        let promised = self.terms.as_ref().zip(facet).map(|(terms, facet)| terms.class(&facet));
+        promised.unwrap_or(EffectClass::Blind)
     }
 
     /// The acting state of the open incident, if `rung` is the one at hand.
@@ -60,8 +135,8 @@ impl Service {
         let next = self.after_staging(staged.rung);
         self.acting(staged.rung)?.step = next;
         let target = self.incident.as_ref().and_then(|incident| incident.target(staged.rung)).cloned();
-        if let (Some(digest), Some(Target::Version(version))) = (staged.digest, target) {
-            self.pin(&version.version, digest);
+        if let (Some(digest), Some(revision)) = (staged.digest, target.and_then(|target| target.revision())) {
+            self.pin(&revision, digest);
         }
         Ok(())
     }
@@ -94,7 +169,9 @@ impl Service {
     pub(super) fn guard_read(&mut self, read: &GuardRead) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().stage);
         self.is_at_hand(read.plan)?;
-        self.acting(read.rung)?.guarded = Some(read.live.clone());
+        let seen = self.acting(read.rung)?;
+        seen.guarded = Some(read.live.clone());
+        seen.guarded_facets.clone_from(&read.facets);
         let acting = self.acting(read.rung)?.clone();
         let StepState::Guarding(waiting) = acting.step else { return Err(Illegal::Stale) };
         if read.attempt != acting.attempts + 1 {
@@ -110,33 +187,21 @@ impl Service {
             return Ok(());
         }
         // It may have been condemned since the plan was made, or a planner chose it all the same.
-        if target.version().is_some_and(|version| self.is_held(&version.version)) {
+        if target.revision().is_some_and(|revision| self.is_held(&revision)) {
             self.next_rung("it is held");
             return Ok(());
         }
-        let (live, planned) = (read.live.state(), plan.live.state());
+        let found = found(incident, plan, target, &acting, read);
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
-        let ours =
-            acting.shifted.iter().filter_map(|rung| incident.target(*rung)).any(|target| live.serves(target));
-        let as_planned = match (&read.live, &plan.live) {
-            (Observed::Unknown(_), Observed::Unknown(_)) => true,
-            _ => live.same_identity(&planned),
-        };
-        if live.serves(target) {
-            return self.acting(read.rung).map(|acting| acting.read_back_from(at));
-        }
-        if expired {
-            self.expired_before_shift(&acting);
-        } else if as_planned || ours {
-            self.pass_guard(&acting, read)?;
-        } else if let Observed::Unknown(_) = read.live {
-            if at < waiting.since + limit {
+        match found {
+            Found::Target => return self.acting(read.rung).map(|acting| acting.read_back_from(at)),
+            _ if expired => self.expired_before_shift(&acting),
+            Found::AsPlanned => self.pass_guard(&acting, read)?,
+            Found::Unreadable if at < waiting.since + limit => {
                 self.acting(read.rung)?.step = StepState::Guarding(waiting.later(at));
-            } else {
-                self.guard_timed_out();
             }
-        } else {
-            self.plan_again();
+            Found::Unreadable => self.guard_timed_out(),
+            Found::Other => self.plan_again(),
         }
         Ok(())
     }
@@ -213,8 +278,8 @@ impl Service {
         let (at, breaker) = (self.at, self.terms.as_ref()?.breaker);
         let hour = Millis::hours(1);
         let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
-        let target = self.incident.as_ref()?.target(acting.rung)?.version().map(|version| &version.version);
-        let left = target.and_then(|version| self.versions.get(version)).and_then(|version| version.left_at);
+        let target = self.incident.as_ref()?.target(acting.rung)?.revision();
+        let left = target.and_then(|revision| self.known_of(&revision)).and_then(|known| known.left_at);
         if recent >= breaker.service_shifts_per_hour as usize {
             return Some(format!("the breaker: {} of this service within an hour", automatic_shifts(recent)));
         }
@@ -253,7 +318,7 @@ impl Service {
         let at = self.at;
         let paused = self.paused_by.is_some();
         self.is_at_hand(began.plan)?;
-        let class = self.effect_class();
+        let class = self.effect_class(began.rung);
         let acting = self.acting(began.rung)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
         let late = at > shifting.since + GUARD_HOLDS;
@@ -271,7 +336,11 @@ impl Service {
         if let Some(target) = target.clone().filter(|target| !incident.tried.contains(target)) {
             incident.tried.push(target);
         }
-        let left = incident.plan().map(|plan| plan.live.clone());
+        let left = incident
+            .plan()
+            .zip(target.clone())
+            .map(|(plan, target)| plan.serves_of(&target))
+            .unwrap_or_default();
         let text = format!(
             "`{}` shifts to {}",
             incident.id,
@@ -281,9 +350,7 @@ impl Service {
             self.automatic_shifts.retain(|shift| *shift + Millis::hours(1) > at);
             self.automatic_shifts.push(at);
         }
-        if let Some(Observed::Serving(shares)) = left {
-            shares.iter().for_each(|share| self.leave(&share.version.version));
-        }
+        left.iter().for_each(|revision| self.leave(revision));
         self.tell(Topic::ShiftBegan, Severity::Warning, text);
         Ok(())
     }
@@ -384,7 +451,7 @@ impl Service {
 
     fn shift_unknown(&mut self, rung: u32, shifting: Shifting) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().read_back);
-        if self.effect_class() == EffectClass::Blind || at >= shifting.since + limit {
+        if self.effect_class(rung) == EffectClass::Blind || at >= shifting.since + limit {
             self.ask_what_happened();
         } else {
             self.acting(rung)?.step =
@@ -444,11 +511,13 @@ impl Service {
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         let next = (acting.rung + 1..)
             .map_while(|rung| incident.target(rung).map(|target| (rung, target)))
-            .find(|(_, target)| target.version().is_none_or(|version| !self.is_held(&version.version)))
+            .find(|(_, target)| target.revision().is_none_or(|revision| !self.is_held(&revision)))
             .map(|(rung, _)| rung);
         let mut acting = acting.clone();
-        if let (true, Some(Target::Version(version))) = (acting.shifted.contains(&acting.rung), &failed) {
-            self.lose_standing(&version.version.clone());
+        if let (true, Some(revision)) =
+            (acting.shifted.contains(&acting.rung), failed.as_ref().and_then(Target::revision))
+        {
+            self.lose_standing(&revision);
         }
         match next {
             Some(rung) if !expired => {

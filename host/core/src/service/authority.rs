@@ -227,6 +227,7 @@ impl Service {
                     first_try_at: None,
                     begun: 0,
                     guarded: None,
+                    guarded_facets: Vec::new(),
                     grant,
                     shifted: Vec::new(),
                     seems_served: false,

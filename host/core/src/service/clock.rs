@@ -20,7 +20,7 @@ impl Service {
         self.automatic_shifts.iter_mut().for_each(move_it);
         self.resumes.iter_mut().for_each(move_it);
         self.outbox.iter_mut().for_each(|outgoing| move_it(&mut outgoing.waits_since));
-        self.versions.values_mut().filter_map(|known| known.left_at.as_mut()).for_each(move_it);
+        self.revisions.values_mut().filter_map(|known| known.left_at.as_mut()).for_each(move_it);
         self.probation.iter_mut().for_each(|probation| {
             move_it(&mut probation.since);
             move_it(&mut probation.asked_since);

@@ -9,7 +9,10 @@ use super::verifying::Heard;
 use super::{Hold, HoldState, Illegal, Incident, Opener, Phase, Service, TrialDone};
 use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
-use crate::event::{InProduction, Observed, ProductionPart, ProductionWatched, Reason, TrialPhase};
+use crate::event::{
+    InProduction, Observed, ObservedFacet, ProductionPart, ProductionWatched, Reason, TrialPhase,
+};
+use crate::facet::{Facet, Revision};
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
 use crate::production::Production;
@@ -26,11 +29,13 @@ const LOOKS_APART: Millis = Millis::seconds(1);
 /// So long the policies have to answer their last question, which is asked when the time is up.
 const LAST_ANSWER: Millis = Millis::seconds(30);
 
-/// A version that someone else put live, until it is known whether it is well.
+/// What someone else put live, until it is known whether it is well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probation {
-    /// Which.
+    /// The version that has all the traffic.
     pub version: VersionTarget,
+    /// What of all that is in force nobody has verified yet: the version, revisions of other facets. Never empty.
+    pub unproven: Vec<Revision>,
     /// What was live before, where it was one version.
     pub before: Option<VersionTarget>,
     /// When it was seen alone for the first time.
@@ -58,7 +63,7 @@ impl Service {
         if !self.watches_production() || watched.after != self.ended_last() {
             return Err(Illegal::Stale);
         }
-        self.see(&watched.live, &watched.in_production);
+        self.see(&watched.live, &watched.facets, &watched.in_production);
         self.note_unread(watched);
         Ok(())
     }
@@ -108,12 +113,12 @@ impl Service {
     }
 
     /// Takes in what production looks like, whoever looked.
-    pub(super) fn see(&mut self, live: &Observed, name: &InProduction) {
+    pub(super) fn see(&mut self, live: &Observed, facets: &[ObservedFacet], name: &InProduction) {
         let before = self.production.clone();
-        self.production = before.after(live, name, self.at);
+        self.production = before.after(live, facets, name, self.at);
         self.tell_read_again(&before.unread);
         self.judge_holds(&before);
-        if self.production.live != before.live {
+        if self.production.vector() != before.vector() {
             self.latches_see();
         }
     }
@@ -138,32 +143,36 @@ impl Service {
     fn judge_holds(&mut self, before: &Production) {
         let now = self.production.clone();
         let moving_from = self.moving_from();
-        let mut broken: Vec<(VersionName, IncidentId, Back)> = Vec::new();
-        for (version, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
+        let mut broken: Vec<(Revision, IncidentId, Back)> = Vec::new();
+        for (revision, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.state != HoldState::Lifted) {
             // A name that could not be read before the shift may be where it was then, and is about to be moved away.
-            let moves = moving_from.contains(version);
-            let moved_here = now.names(version) && before.name.is_some() && !before.names(version) && !moves;
-            hold.named = now.names(version) && (hold.named || moved_here);
-            let live = now.serves(version);
+            let moves = revision.version().is_some_and(|version| moving_from.contains(version));
+            let moved_here =
+                now.names(revision) && before.name.is_some() && !before.names(revision) && !moves;
+            hold.named = now.names(revision) && (hold.named || moved_here);
+            let live = now.serves(revision);
             match (live || hold.named, hold.state) {
                 (true, HoldState::Stands) => {
                     hold.state = HoldState::Broken;
                     hold.reopened = false;
                     let back = if live { Back::Live } else { Back::Named };
-                    broken.push((version.clone(), hold.incident.clone(), back));
+                    broken.push((revision.clone(), hold.incident.clone(), back));
                 }
                 (false, HoldState::Broken) => hold.state = HoldState::Stands,
                 _ => {}
             }
         }
-        for (version, incident, back) in broken {
+        for (revision, incident, back) in broken {
             let what = match back {
+                Back::Live if revision.version().is_none() => {
+                    "it is in force again: someone else restored it"
+                }
                 Back::Live => "it is live again: someone else promoted it",
                 Back::Named => {
                     "the registry's production name was moved back to it: whoever follows that name loads it"
                 }
             };
-            let text = format!("`{version}` of `{}` was condemned by `{incident}`, and {what}", self.name);
+            let text = format!("`{revision}` of `{}` was condemned by `{incident}`, and {what}", self.name);
             self.tell(Topic::HoldBroken, Severity::Critical, text);
         }
     }
@@ -171,27 +180,28 @@ impl Service {
     /// Each hold that was broken opens one incident: the first at once, one that was broken while an incident is open after it, if the version is
     /// still there.
     fn reopen_broken(&mut self) {
-        let waits = |(version, hold): (&VersionName, &Hold)| {
+        let waits = |(revision, hold): (&Revision, &Hold)| {
             let reopens = hold.state == HoldState::Broken && !hold.reopened;
-            let back = reopens.then(|| self.is_back(version, hold))??;
-            Some((version.clone(), back))
+            let back = reopens.then(|| self.is_back(revision, hold))??;
+            Some((revision.clone(), back))
         };
         if self.incident.is_some() {
             return;
         }
-        let Some((version, back)) = self.holds.iter().find_map(waits) else { return };
-        let Some(hold) = self.holds.get_mut(&version) else { return };
+        let Some((revision, back)) = self.holds.iter().find_map(waits) else { return };
+        let Some(hold) = self.holds.get_mut(&revision) else { return };
         hold.reopened = true;
         let hold = hold.clone();
         self.reopen(hold, &back);
     }
 
     /// How a held version is back now: what was shifted away from since, or what its name is about to be moved from, is not.
-    fn is_back(&self, version: &VersionName, hold: &Hold) -> Option<Back> {
-        if self.production.serves(version) {
+    fn is_back(&self, revision: &Revision, hold: &Hold) -> Option<Back> {
+        if self.production.serves(revision) {
             return Some(Back::Live);
         }
-        (hold.named && !self.moving_from().contains(version)).then_some(Back::Named)
+        let moves = revision.version().is_some_and(|version| self.moving_from().contains(version));
+        (hold.named && !moves).then_some(Back::Named)
     }
 
     /// Versions that the registry's production name is about to be moved away from.
@@ -202,7 +212,7 @@ impl Service {
     /// Where only the name came back, what is live is well: the plan is to stay there, and the name follows it. Where nobody knows what that is,
     /// people were told, and nothing is planned that could take a good version away.
     fn reopen(&mut self, hold: Hold, back: &Back) {
-        let stay = self.production.sole().filter(|version| !self.is_held(version)).cloned();
+        let stay = self.production.sole().filter(|version| !self.is_held(*version)).cloned();
         let wanted = match (back, stay) {
             (Back::Live, _) => None,
             (Back::Named, Some(version)) => Some(Target::Version(self.target_of(version))),
@@ -214,31 +224,36 @@ impl Service {
     }
 
     fn target_of(&self, version: VersionName) -> VersionTarget {
-        let digest = self.versions.get(&version).and_then(|known| known.digest);
+        let digest = self.known_of(&version).and_then(|known| known.digest);
         VersionTarget { version, digest }
     }
 
-    /// Another live than before ends a probation, and may begin one: of a version that has all the traffic, that no rollback brought, and that
-    /// nobody vouches for. The first look of all only shows where things stand.
+    /// Another live than before ends a probation, and may begin one: where one version has all the traffic, and it or a revision of another facet is
+    /// one that no rollback brought, and that nobody vouches for. The first look of all only shows where things stand.
     fn judge_live(&mut self) {
-        if self.production.live == self.production.judged {
+        let now = self.production.vector();
+        if now == self.production.judged {
             return;
         }
-        let were = std::mem::replace(&mut self.production.judged, self.production.live.clone());
-        self.probation = None;
-        let (Some(were), Some(version)) = (were, self.production.sole().cloned()) else { return };
-        let standing = self.standing_of(&version, self.at);
-        if !matches!(standing, Standing::Unproven | Standing::Expired)
-            || self.voices(Role::Verification) == 0
-            || self.brought(&version)
+        let were = std::mem::replace(&mut self.production.judged, now.clone());
+        if let (Some(now), Some(were)) = (&now, &were)
+            && !now.is_other_than(were)
         {
             return;
         }
-        let mut others = were.iter().filter(|other| **other != version);
+        self.probation = None;
+        let (Some(were), Some(version)) = (were, self.production.sole().cloned()) else { return };
+        let unproven = self.unproven();
+        // While a safe mode answers, nothing shows how the model does.
+        if self.production.falls_back() || unproven.is_empty() || self.voices(Role::Verification) == 0 {
+            return;
+        }
+        let mut others = were.versions.iter().filter(|other| **other != version);
         let before = others.next().filter(|_| others.next().is_none()).cloned();
         self.probation = Some(Probation {
             before: before.map(|version| self.target_of(version)),
             version: self.target_of(version),
+            unproven,
             since: self.at,
             round: 1,
             due_at: None,
@@ -248,10 +263,21 @@ impl Service {
         });
     }
 
+    /// What is in force that nobody has verified, or too long ago. A safe mode that people entered is no promotion.
+    fn unproven(&self) -> Vec<Revision> {
+        let in_force = self.production.combination().unwrap_or_default();
+        let unproven = in_force.into_iter().filter(|revision| {
+            revision.facet != Facet::Fallback
+                && matches!(self.standing_of(revision, self.at), Standing::Unproven | Standing::Expired)
+                && !self.brought(revision)
+        });
+        unproven.collect()
+    }
+
     /// Whether the last incident shifted to it: then it was not somebody else.
-    fn brought(&self, version: &VersionName) -> bool {
+    fn brought(&self, revision: &Revision) -> bool {
         let tried = self.last_settled.iter().flat_map(|incident| &incident.tried);
-        tried.filter_map(Target::version).any(|target| target.version == *version)
+        tried.filter_map(Target::revision).any(|target| target == *revision)
     }
 
     /// Healthy for long enough: known good. Unhealthy: an incident. Neither until the deadline: people are told.
@@ -297,11 +323,12 @@ impl Service {
     }
 
     fn probation_passed(&mut self) {
-        let Some(Probation { version, since, .. }) = self.probation.take() else { return };
-        self.earn_known_good(&version);
+        let Some(Probation { version, unproven, since, .. }) = self.probation.take() else { return };
+        self.earn_known_good(&Revision::of_model(&version.version), version.digest);
+        self.verified_as_a_whole();
         let text = format!(
-            "`{}` of `{}`, which someone else put live, was verified and has been well for {}: it is known good",
-            version.version,
+            "{} of `{}`, which someone else put live, was verified and has been well for {}: it is known good",
+            names(&unproven),
             self.name,
             self.at.since(since)
         );
@@ -309,15 +336,17 @@ impl Service {
     }
 
     fn probation_failed(&mut self, cause: BlobRef) -> Result<(), Illegal> {
-        let Probation { version, since, findings, .. } = self.probation.take().ok_or(Illegal::Stale)?;
-        let reason = Reason {
-            cause,
-            strategy: Strategy::Version,
-            urgency: Urgency::Urgent,
-            harm_began_at: Some(since),
-            facts: None,
+        let Probation { version, unproven, since, findings, .. } =
+            self.probation.take().ok_or(Illegal::Stale)?;
+        // What was moved is what is looked at first; several at once are for whoever plans to tell apart.
+        let moved = unproven.into_iter().next().unwrap_or_else(|| Revision::of_model(&version.version));
+        let strategy = match moved.facet {
+            Facet::Configuration(_) => Strategy::Configuration,
+            Facet::Model | Facet::Fallback => Strategy::Version,
         };
-        self.open(reason, Opener::FailedProbation(version.version), None);
+        let reason =
+            Reason { cause, strategy, urgency: Urgency::Urgent, harm_began_at: Some(since), facts: None };
+        self.open(reason, Opener::FailedProbation(moved), None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
             incident.findings =
@@ -327,10 +356,11 @@ impl Service {
     }
 
     fn probation_ran_out(&mut self) {
-        let Some(Probation { version, since, .. }) = self.probation.take() else { return };
-        let version = version.version;
+        let Some(Probation { unproven, since, .. }) = self.probation.take() else { return };
+        let vouch = unproven.first().map(Revision::argument).unwrap_or_default();
         let text = format!(
-            "`{version}` of `{}`, which someone else put live, could not be verified within {}: it stays unproven, so no rollback goes to it; `ripcord adopt {} {version} --reason TEXT` vouches for it",
+            "{} of `{}`, which someone else put live, could not be verified within {}: it stays unproven, so no rollback goes to it; `ripcord adopt {} {vouch} --reason TEXT` vouches for it",
+            names(&unproven),
             self.name,
             self.at.since(since),
             self.name
@@ -397,4 +427,10 @@ impl Service {
             owed.push(Effect::WakeAt(runs_out_at));
         }
     }
+}
+
+/// Of several revisions, for people.
+fn names(revisions: &[Revision]) -> String {
+    let names: Vec<_> = revisions.iter().map(|revision| format!("`{revision}`")).collect();
+    names.join(" and ")
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Illegal, Service, Waiting, clear};
 use crate::effect::Topic;
 use crate::event::{FaultNature, FingerprintTaken, FingerprintWord, Fingerprinted, PinWord, Pinned};
+use crate::facet::Revision;
 use crate::name::VersionName;
 use crate::signal::Severity;
 use crate::time::Millis;
@@ -29,9 +30,11 @@ pub struct Wanted {
 impl Service {
     /// A version that can be gone back to is pinned: whatever the registry gives under its name later must be the same. Nothing is owed where a
     /// digest is known. And where a data set is configured for it, what the version answers is kept, if it is live.
-    pub(super) fn want_identity(&mut self, version: &VersionName) {
+    pub(super) fn want_identity(&mut self, revision: &Revision) {
+        // The history of another facet gives the digest of its content itself.
+        let Some(version) = revision.version() else { return };
         let wanted = Wanted { waiting: Waiting::from(self.at), told: false, failed: None };
-        if self.versions.get(version).is_none_or(|known| known.digest.is_none()) {
+        if self.known_of(version).is_none_or(|known| known.digest.is_none()) {
             self.pins.entry(version.clone()).or_insert(wanted);
         }
         if self.terms.as_ref().is_some_and(|terms| terms.fingerprint.is_some()) {
@@ -45,9 +48,11 @@ impl Service {
     }
 
     /// Nobody is to go back to it.
-    pub(super) fn forget_identity(&mut self, version: &VersionName) {
-        self.pins.remove(version);
-        self.fingerprints.remove(version);
+    pub(super) fn forget_identity(&mut self, revision: &Revision) {
+        if let Some(version) = revision.version() {
+            self.pins.remove(version);
+            self.fingerprints.remove(version);
+        }
     }
 
     pub(super) fn pinned(&mut self, pinned: &Pinned) -> Result<(), Illegal> {

@@ -1,7 +1,8 @@
 //! Events that cannot happen.
 
 use crate::digest::Digest;
-use crate::name::{IncidentId, PersonName, ServiceName, VersionName};
+use crate::facet::Revision;
+use crate::name::{IncidentId, PersonName, ServiceName};
 
 /// An event that cannot happen in this state. The text says what the reader can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,20 +30,21 @@ pub enum Illegal {
     #[error("the plan has expired; pull again for a new one")]
     Expired,
     /// Nothing of that name.
-    #[error("`{0}` has no hold on that version; `ripcord hold list` shows all")]
+    #[error("`{0}` has no hold on that; `ripcord hold list` shows all")]
     NoHold(ServiceName),
     /// Nothing of that name.
     #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
     NoLatch(ServiceName),
     /// The version is condemned.
     #[error(
-        "`{version}` is condemned; `ripcord hold lift {service} {version} --reason TEXT` comes before you vouch for it"
+        "`{revision}` is condemned; `ripcord hold lift {service} {} --reason TEXT` comes before you vouch for it",
+        revision.argument()
     )]
     Condemned {
         /// Of which service.
         service: ServiceName,
         /// Which.
-        version: VersionName,
+        revision: Revision,
     },
     /// A plan waits that the pull would throw away.
     #[error(
@@ -96,11 +98,11 @@ pub enum Illegal {
     },
     /// The version is held for another reason by now.
     #[error(
-        "the hold on `{version}` is of incident `{by}` by now, not of `{meant}`: look at it with `ripcord hold list`, and name that one"
+        "the hold on `{revision}` is of incident `{by}` by now, not of `{meant}`: look at it with `ripcord hold list`, and name that one"
     )]
     OtherHold {
-        /// On which version.
-        version: VersionName,
+        /// On what.
+        revision: Revision,
         /// Which incident condemned it.
         by: IncidentId,
         /// Whose hold was meant.
@@ -111,13 +113,13 @@ pub enum Illegal {
         "that trigger is latched by the end of incident `{0}` by now: look at it with `ripcord status`, and name that one"
     )]
     OtherLatch(IncidentId),
-    /// The registry has something else under the version's name.
+    /// Something else stands under the revision's name.
     #[error(
-        "the artefact of `{version}` has digest `{now}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
+        "`{revision}` has digest `{now}`, but `{pinned}` was pinned: it was changed; restore it where it is kept"
     )]
     OtherDigest {
-        /// Of which version.
-        version: VersionName,
+        /// Of what.
+        revision: Revision,
         /// The digest that was pinned.
         pinned: Digest,
         /// The registry's now.

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::event::{
-    EvidenceGap, EvidenceItem, FingerprintWord, InProduction, Observed, PlanDrafted, Reason, TrialPhase,
+    EvidenceGap, EvidenceItem, FingerprintWord, InProduction, Observed, ObservedFacet, PlanDrafted, Reason,
+    TrialPhase,
 };
+use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::live::Proof;
 use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
@@ -28,10 +30,10 @@ pub enum Opener {
     Trigger(PolicyName),
     /// A person pulled.
     Person(PersonName),
-    /// A version that this incident condemned is in production again.
+    /// What this incident condemned is in production again.
     BrokenHold(IncidentId),
-    /// A version that someone else put live was found unwell.
-    FailedProbation(VersionName),
+    /// What someone else put live was found unwell.
+    FailedProbation(Revision),
 }
 
 impl Opener {
@@ -41,7 +43,7 @@ impl Opener {
             Self::Trigger(name) => Origin::Policy(name.to_string()),
             Self::Person(name) => Origin::Person(name.to_string()),
             Self::BrokenHold(incident) => Origin::Policy(format!("hold of {incident}")),
-            Self::FailedProbation(version) => Origin::Policy(format!("probation of {version}")),
+            Self::FailedProbation(revision) => Origin::Policy(format!("probation of {revision}")),
         }
     }
 }
@@ -75,6 +77,8 @@ pub struct Incident {
     pub missing: Vec<EvidenceGap>,
     /// What was live when evidence was preserved.
     pub live: Option<Observed>,
+    /// What was in force of the other facets then.
+    pub facets: Vec<ObservedFacet>,
     /// What the registry said then is in production.
     pub in_production: InProduction,
     /// What the registry's production name was moved to since, oldest first.
@@ -232,6 +236,8 @@ pub struct Acting {
     pub grant: Grant,
     /// What the last guard has seen.
     pub guarded: Option<Observed>,
+    /// What it has seen of the other facets.
+    pub guarded_facets: Vec<ObservedFacet>,
     /// Rungs that this plan has shifted to.
     pub shifted: Vec<u32>,
     /// Whether the last look of the read-back showed the target, proved less strongly than is asked for.

@@ -6,7 +6,8 @@ use super::{Illegal, Incident, Service};
 use crate::effect::Topic;
 use crate::event::{LatchLifted, Said, TriggerWord, TriggersAsked};
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PolicyName, VersionName};
+use crate::name::{IncidentId, PolicyName};
+use crate::production::Vector;
 use crate::role::Urgency;
 use crate::signal::Severity;
 use crate::time::{Millis, UnixMillis};
@@ -19,7 +20,7 @@ pub struct Latch {
     /// In this way.
     pub outcome: Outcome,
     /// What was live then, or when it was first read after that; none if it was never read.
-    pub live: Option<Vec<VersionName>>,
+    pub live: Option<Vector>,
     /// How urgent the reason was.
     pub urgency: Urgency,
     /// Since when.
@@ -52,7 +53,7 @@ impl Service {
             let latch = Latch {
                 incident: ended.id.clone(),
                 outcome: outcome.clone(),
-                live: self.production.live.clone(),
+                live: self.production.vector(),
                 urgency,
                 since: self.at,
                 held_back: 0,
@@ -118,8 +119,8 @@ impl Service {
 
     /// Whether something else is live than when the latch fell.
     fn is_other_live(&self, latch: &Latch) -> bool {
-        match (&latch.live, &self.production.live) {
-            (Some(then), Some(now)) => then != now,
+        match (&latch.live, self.production.vector()) {
+            (Some(then), Some(now)) => now.is_other_than(then),
             _ => false,
         }
     }
@@ -128,7 +129,7 @@ impl Service {
     /// A latch that fell while nobody knew what is live takes the first look for that: else no other version would ever open it.
     pub(super) fn latches_see(&mut self) {
         for latch in self.watching.latches.values_mut().filter(|latch| latch.live.is_none()) {
-            latch.live.clone_from(&self.production.live);
+            latch.live = self.production.vector();
         }
         self.watching.due |= self.watching.latches.values().any(|latch| self.is_other_live(latch));
     }

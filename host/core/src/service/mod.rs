@@ -40,7 +40,7 @@ pub use pending::{Pending, PendingPart};
 pub use promotion::Promotion;
 pub use spent::Spent;
 pub use verifying::HealthyWord;
-pub use versions::{Hold, HoldState, KnownVersion};
+pub use versions::{Combination, Hold, HoldState, KnownRevision};
 pub use watching::Watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +52,7 @@ use watching::is_same_trigger;
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
 use crate::event::{AboutIncident, Event, MemoRef};
+use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::Role;
@@ -84,12 +85,14 @@ pub struct Service {
     pub watching: Watching,
     /// What policies remember, by role and name.
     pub memos: BTreeMap<(Role, PolicyName), MemoRef>,
-    /// What is known of versions.
-    pub versions: BTreeMap<VersionName, KnownVersion>,
+    /// What is known of revisions.
+    pub revisions: BTreeMap<Revision, KnownRevision>,
+    /// Revisions that were verified together, oldest first.
+    pub combinations: Vec<Combination>,
     /// Verification policies that found it well in an earlier round, which still counts.
     pub healthy: BTreeMap<PolicyName, HealthyWord>,
-    /// Marks that keep condemned versions out.
-    pub holds: BTreeMap<VersionName, Hold>,
+    /// Marks that keep condemned revisions out.
+    pub holds: BTreeMap<Revision, Hold>,
     /// Something may be held beside what is live, and is to be taken away.
     pub candidate: Option<Wanted>,
     /// What was seen of production last.
@@ -137,7 +140,8 @@ impl Service {
             configuration: None,
             watching: Watching::default(),
             memos: BTreeMap::new(),
-            versions: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            combinations: Vec::new(),
             healthy: BTreeMap::new(),
             holds: BTreeMap::new(),
             candidate: None,
@@ -256,9 +260,9 @@ impl Service {
         self.terms = Some(configured.terms.clone());
         if configured.terms.fingerprint != fingerprint_before {
             self.fingerprints.clear();
-            let good = self.versions.iter().filter(|(_, known)| known.standing.is_good());
-            let good: Vec<VersionName> = good.map(|(version, _)| version.clone()).collect();
-            good.iter().for_each(|version| self.want_identity(version));
+            let good = self.revisions.iter().filter(|(_, known)| known.standing.is_good());
+            let good: Vec<Revision> = good.map(|(revision, _)| revision.clone()).collect();
+            good.iter().for_each(|revision| self.want_identity(revision));
         }
         self.configuration = Some(configured.digest);
         self.production_configured();

@@ -14,7 +14,7 @@ impl Service {
         let Some(terms) = &self.terms else { return owed };
         self.owed_to_triggers(terms, &mut owed);
         if let Some(incident) = &self.incident {
-            self.owed_to_incident(incident, terms, &mut owed);
+            self.owed_to_incident(incident, &mut owed);
         }
         self.owed_to_candidate(&mut owed);
         self.owed_to_holds(&mut owed);
@@ -38,7 +38,7 @@ impl Service {
         }
     }
 
-    fn owed_to_incident(&self, incident: &Incident, terms: &Terms, owed: &mut Vec<Effect>) {
+    fn owed_to_incident(&self, incident: &Incident, owed: &mut Vec<Effect>) {
         owed.extend(self.step_ends_at().map(Effect::WakeAt));
         match &incident.phase {
             Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
@@ -59,12 +59,12 @@ impl Service {
                 let waits = [authorising.escalate_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
-            Phase::Acting(acting) => self.owed_to_plan(incident, acting, terms, owed),
+            Phase::Acting(acting) => self.owed_to_plan(incident, acting, owed),
             Phase::NeedsPerson(_) | Phase::Settled(_) => {}
         }
     }
 
-    fn owed_to_plan(&self, incident: &Incident, acting: &Acting, terms: &Terms, owed: &mut Vec<Effect>) {
+    fn owed_to_plan(&self, incident: &Incident, acting: &Acting, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
         let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
         match acting.step {
@@ -87,7 +87,9 @@ impl Service {
                     // A repeat needs the promise of the deployer that has the order and of the one that would get it. It is an order all the same:
                     // where nothing may be shifted, what is live is read instead.
                     Intent::Began { class: EffectClass::Idempotent }
-                        if terms.deployer == EffectClass::Idempotent && !paused && !self.observes() =>
+                        if self.effect_class(rung) == EffectClass::Idempotent
+                            && !paused
+                            && !self.observes() =>
                     {
                         Effect::Repeat { plan, rung, attempt }
                     }
@@ -103,8 +105,8 @@ impl Service {
     }
 
     fn owed_to_holds(&self, owed: &mut Vec<Effect>) {
-        for (version, hold) in &self.holds {
-            let Some(mark_at) = hold.mark_at else { continue };
+        for (revision, hold) in &self.holds {
+            let (Some(mark_at), Some(version)) = (hold.mark_at, revision.version()) else { continue };
             let incident = hold.to_be_marked();
             if mark_at <= self.at {
                 owed.push(Effect::MarkHold { version: version.clone(), incident });

@@ -9,7 +9,7 @@ use crate::event::{
 use crate::fact::Outcome;
 use crate::plan::{Leaving, RUNGS_MAX};
 use crate::signal::{Origin, Severity};
-use crate::target::Strategy;
+use crate::target::{Strategy, Target};
 use crate::terms::{EvidenceRule, Mode};
 use crate::time::Millis;
 
@@ -133,11 +133,12 @@ impl Service {
         incident.evidence = preserved.items.clone();
         incident.missing = preserved.missing.clone();
         incident.live = Some(preserved.live.clone());
+        incident.facets.clone_from(&preserved.facets);
         incident.in_production = preserved.in_production.clone();
         incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
         incident.phase = Phase::Planning(Waiting::from(at));
-        self.see(&preserved.live, &preserved.in_production);
+        self.see(&preserved.live, &preserved.facets, &preserved.in_production);
         if required && !preserved.missing.is_empty() {
             let (id, name) = (&preserved.incident, &self.name);
             let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
@@ -185,6 +186,11 @@ impl Service {
         let at = self.at;
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let targets = 1..=RUNGS_MAX;
+        // A plan moves one facet: what a failed target of another one leaves would be a state that nobody has agreed to.
+        let facet = plan.targets.first().and_then(Target::facet);
+        if facet.is_none() || plan.targets.iter().any(|target| target.facet() != facet) {
+            return Err(Illegal::Stale);
+        }
         if plan.number != incident.plan_number() + 1
             || plan.leaving != incident.leaving
             || !targets.contains(&plan.targets.len())

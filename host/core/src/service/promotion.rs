@@ -70,7 +70,8 @@ impl Service {
         };
         let tried = incident.tried.iter().filter_map(Target::version).map(|target| &target.version);
         let held = self.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
-        let ours = incident.promoted.iter().chain(tried).chain(held.map(|(version, _)| version));
+        let held = held.filter_map(|(revision, _)| revision.version());
+        let ours = incident.promoted.iter().chain(tried).chain(held);
         from.extend(ours.cloned().map(Some));
         if let Some(pending) = &self.promotion {
             from.extend(pending.expecting.iter().cloned());

@@ -40,6 +40,7 @@ fn terms(mode: Mode) -> Terms {
         environment: "test".into(),
         deployer: EffectClass::Observable,
         equipment: Digest::of("deployer"),
+        facets: Vec::new(),
         proof_min: Proof::Answer,
         people: Vec::new(),
         floor: Vec::new(),
@@ -114,6 +115,7 @@ impl Story {
             after,
             unread: Vec::new(),
             live,
+            facets: Vec::new(),
             in_production,
         }));
     }
@@ -135,8 +137,7 @@ impl Story {
 
 fn live(version: &str) -> Observed {
     let version = VersionTarget { version: VersionName::new(version).expect("a name"), digest: None };
-    let share =
-        Share { version, configuration: None, place: "all".into(), weight: Ratio::ONE, proof: Proof::Answer };
+    let share = Share { version, place: "all".into(), weight: Ratio::ONE, proof: Proof::Answer };
     Observed::Serving(vec![share])
 }
 

@@ -5,6 +5,7 @@ use crate::blob::BlobRef;
 use crate::event::{
     FaultNature, FingerprintWord, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked,
 };
+use crate::facet::FALLBACK_OFF;
 use crate::fact::Outcome;
 use crate::live::proved_by;
 use crate::name::PolicyName;
@@ -64,15 +65,14 @@ impl Service {
         let (at, limit) = (self.at, self.deadlines().read_back);
         self.is_at_hand(read.plan)?;
         self.compared(read.rung, &read.fingerprint);
-        let proof_min = self.terms.as_ref().map(|terms| terms.proof_min);
         let acting = self.acting(read.rung)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
-        self.production = self.production.after_live(&read.live, at);
+        self.production = self.production.after_live(&read.live, &read.facets, at);
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
-        let live = read.live.state();
+        let proof_min = self.terms.as_ref().zip(target.facet()).map(|(terms, facet)| terms.proof_min(&facet));
         let served = read.shows(target);
-        let proved = live.weakest_proof() >= proof_min;
+        let proved = read.proof(target) >= proof_min;
         self.acting(read.rung)?.seems_served = served && !proved;
         if served && proved {
             self.served(read)?;
@@ -106,10 +106,10 @@ impl Service {
         if let Phase::Acting(acting) = &incident.phase
             && acting.shifted.contains(&rung)
         {
-            self.production.brought_by = Some(incident.id.clone());
+            self.production.is_brought_by(&incident.id, at);
         }
         incident.marks.read_back_at = Some(at);
-        incident.proof = read.live.state().weakest_proof();
+        incident.proof = incident.target(rung).and_then(|target| read.proof(target));
         if let Some(target) = incident.target(rung).cloned() {
             self.follow(&target);
         }
@@ -355,14 +355,15 @@ impl Service {
             return;
         };
         let outcome = match (&target, acting.shifted.is_empty()) {
-            (Target::Fallback(_), _) => Outcome::FellBack,
+            (Target::Fallback(name), _) if name.as_str() != FALLBACK_OFF => Outcome::FellBack,
             (_, true) => Outcome::RestoredElsewhere,
             (_, false) => Outcome::RolledBack,
         };
         let earned = how == VERIFIED;
         self.condemn_what_was_left(&target);
-        if let (true, Target::Version(version)) = (earned, &target) {
-            self.earn_known_good(version);
+        if let (true, Some(revision)) = (earned, target.revision()) {
+            self.earn_known_good(&revision, target.digest());
+            self.verified_as_a_whole();
         }
         let proof = self.proof(rung).map(|proof| format!(", proved by {proof}")).unwrap_or_default();
         self.settle(outcome, &format!("{target} is served{proof}; {how}"));

@@ -1,31 +1,37 @@
-//! Standing of versions, and holds.
+//! Standing of revisions, and holds.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Illegal, Service};
+use super::{Illegal, Incident, Service};
 use crate::digest::Digest;
 use crate::event::{AboutHold, Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
+use crate::facet::{Facet, FacetRead, Revision};
 use crate::name::{IncidentId, VersionName};
 use crate::plan::Leaving;
 use crate::standing::Standing;
-use crate::target::{Target, VersionTarget};
+use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
 /// Between two tries of writing a mark to the registry.
 const MARK_AGAIN: Millis = Millis::seconds(30);
 
-/// A version that was attested is not attested again before so long: that would change nothing but its age by as much.
+/// A revision that was attested is not attested again before so long: that would change nothing but its age by as much.
 const VOUCH_AGAIN: Millis = Millis::hours(1);
 
 /// Incidents that condemned a version, as far as they are kept.
 const CONDEMNED_BY_MAX: usize = 16;
 
-/// What is known of a version.
+/// Combinations of revisions that were verified together, the last ones.
+const COMBINATIONS_MAX: usize = 32;
+
+/// What is known of a revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KnownVersion {
+pub struct KnownRevision {
     /// Pinned when it was adopted, staged or verified.
     pub digest: Option<Digest>,
-    /// What it answers to the golden data, where that was seen while it was good and live.
+    /// What a version answers to the golden data, where that was seen while it was good and live.
     pub fingerprint: Option<KnownFingerprint>,
     /// Unproven, attested, known good or condemned; age and holds come on top.
     pub standing: Standing,
@@ -38,7 +44,16 @@ pub struct KnownVersion {
     pub left_at: Option<UnixMillis>,
 }
 
-/// A mark that keeps a condemned version from being promoted again.
+/// Revisions that were in force together when they were verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Combination {
+    /// One of each facet.
+    pub revisions: BTreeSet<Revision>,
+    /// When they were verified last.
+    pub verified_at: UnixMillis,
+}
+
+/// A mark that keeps a condemned revision from coming back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     /// Which incident condemned it.
@@ -49,7 +64,7 @@ pub struct Hold {
     pub since: UnixMillis,
     /// Whether it stands.
     pub state: HoldState,
-    /// What was thought of the version before, and since when: whoever lifts the hold gives that back.
+    /// What was thought of the revision before, and since when: whoever lifts the hold gives that back.
     pub before: (Standing, UnixMillis),
     /// Whether the registry's production name was moved to it since.
     pub named: bool,
@@ -62,7 +77,7 @@ pub struct Hold {
 /// Whether a hold stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldState {
-    /// The version must not come back.
+    /// The revision must not come back.
     Stands,
     /// It came back, and people were told.
     Broken,
@@ -78,32 +93,54 @@ impl Hold {
 }
 
 impl Service {
-    /// The standing of `version` at `now`.
-    pub fn standing_of(&self, version: &VersionName, now: UnixMillis) -> Standing {
-        if self.is_held(version) {
+    /// The standing of a revision at `now`.
+    pub fn standing_of(&self, revision: impl Into<Revision>, now: UnixMillis) -> Standing {
+        let revision = revision.into();
+        if self.is_held(&revision) {
             return Standing::Held;
         }
-        let Some(known) = self.versions.get(version) else { return Standing::Unproven };
-        match (&known.standing, self.expires_at(version)) {
+        let Some(known) = self.revisions.get(&revision) else { return Standing::Unproven };
+        match (&known.standing, self.expires_at(&revision)) {
             (Standing::KnownGood | Standing::Attested, Some(expires)) if expires <= now => Standing::Expired,
             (standing, _) => standing.clone(),
         }
     }
 
-    /// When the standing of a good version ends by age.
-    pub fn expires_at(&self, version: &VersionName) -> Option<UnixMillis> {
-        let known = self.versions.get(version).filter(|known| known.standing.is_good())?;
+    /// When the standing of a good revision ends by age.
+    pub fn expires_at(&self, revision: impl Into<Revision>) -> Option<UnixMillis> {
+        let known = self.known_of(revision).filter(|known| known.standing.is_good())?;
         Some(known.since + self.terms.as_ref()?.deadlines.known_good)
     }
 
-    /// Whether a hold stands on `version`.
-    pub fn is_held(&self, version: &VersionName) -> bool {
-        self.holds.get(version).is_some_and(|hold| hold.state != HoldState::Lifted)
+    /// Whether a hold stands on it.
+    pub fn is_held(&self, revision: impl Into<Revision>) -> bool {
+        self.hold_on(revision).is_some_and(|hold| hold.state != HoldState::Lifted)
     }
 
-    pub(super) fn known(&mut self, version: &VersionName) -> &mut KnownVersion {
+    /// What is known of a revision, if anything is.
+    pub fn known_of(&self, revision: impl Into<Revision>) -> Option<&KnownRevision> {
+        self.revisions.get(&revision.into())
+    }
+
+    /// The hold on a revision, lifted ones that the registry has not heard of included.
+    pub fn hold_on(&self, revision: impl Into<Revision>) -> Option<&Hold> {
+        self.holds.get(&revision.into())
+    }
+
+    /// The versions that something is known of.
+    pub fn versions(&self) -> impl Iterator<Item = (&VersionName, &KnownRevision)> {
+        self.revisions.iter().filter_map(|(revision, known)| Some((revision.version()?, known)))
+    }
+
+    /// When these revisions were last verified while they were in force together.
+    pub fn verified_together(&self, revisions: &BTreeSet<Revision>) -> Option<UnixMillis> {
+        let same = self.combinations.iter().find(|known| known.revisions == *revisions);
+        same.map(|known| known.verified_at)
+    }
+
+    pub(super) fn known(&mut self, revision: impl Into<Revision>) -> &mut KnownRevision {
         let at = self.at;
-        self.versions.entry(version.clone()).or_insert_with(|| KnownVersion {
+        self.revisions.entry(revision.into()).or_insert_with(|| KnownRevision {
             digest: None,
             fingerprint: None,
             standing: Standing::Unproven,
@@ -113,57 +150,103 @@ impl Service {
         })
     }
 
-    pub(super) fn pin(&mut self, version: &VersionName, digest: Digest) {
-        self.known(version).digest.get_or_insert(digest);
-        self.pins.remove(version);
+    pub(super) fn pin(&mut self, revision: impl Into<Revision>, digest: Digest) {
+        let revision = revision.into();
+        self.known(&revision).digest.get_or_insert(digest);
+        if let Some(version) = revision.version() {
+            self.pins.remove(version);
+        }
     }
 
-    pub(super) fn leave(&mut self, version: &VersionName) {
+    pub(super) fn leave(&mut self, revision: impl Into<Revision>) {
         let at = self.at;
-        self.known(version).left_at = Some(at);
+        self.known(revision).left_at = Some(at);
     }
 
-    pub(super) fn lose_standing(&mut self, version: &VersionName) {
+    pub(super) fn lose_standing(&mut self, revision: &Revision) {
         let at = self.at;
-        let known = self.known(version);
+        let known = self.known(revision);
         known.standing = Standing::Unproven;
         known.since = at;
-        self.forget_identity(version);
+        self.forget_identity(revision);
     }
 
-    pub(super) fn earn_known_good(&mut self, version: &VersionTarget) {
+    pub(super) fn earn_known_good(&mut self, revision: &Revision, digest: Option<Digest>) {
         let at = self.at;
-        let known = self.known(&version.version);
+        let known = self.known(revision);
         known.standing = Standing::KnownGood;
         known.since = at;
-        known.digest = known.digest.or(version.digest);
+        known.digest = known.digest.or(digest);
         known.condemned_by.clear();
-        self.want_identity(&version.version);
+        self.want_identity(revision);
     }
 
-    /// Condemns and holds every version that was live when the incident began and is not the target, unless the plan leaves them as they were.
+    /// What is in force was verified as a whole, so each of its revisions was that no hold stands on; and that they go together is known. While a
+    /// safe mode answers, that says nothing of them.
+    pub(super) fn verified_as_a_whole(&mut self) {
+        let at = self.at;
+        if self.production.falls_back() {
+            return;
+        }
+        let Some(revisions) = self.production.combination() else { return };
+        for revision in
+            revisions.iter().filter(|revision| !self.is_held(*revision)).cloned().collect::<Vec<_>>()
+        {
+            let digest = self.production.facets.get(&revision.facet).and_then(|known| known.digest);
+            self.earn_known_good(&revision, digest);
+        }
+        self.combinations.retain(|known| known.revisions != revisions);
+        self.combinations.push(Combination { revisions, verified_at: at });
+        let too_many = self.combinations.len().saturating_sub(COMBINATIONS_MAX);
+        self.combinations.drain(..too_many);
+    }
+
+    /// What the incident found of the target's facet: every revision that is not the target, unless leaving it says nothing against it.
+    fn left_for(&self, incident: &Incident, target: &Target) -> Vec<Revision> {
+        let left = match target.facet() {
+            Some(Facet::Model) => match &incident.live {
+                Some(Observed::Serving(shares)) => {
+                    let others = shares.iter().filter(|share| !share.is(target));
+                    others.map(|share| Revision::of_model(&share.version.version)).collect()
+                }
+                _ => Vec::new(),
+            },
+            Some(facet) => {
+                let found = incident.facets.iter().filter(|read| read.facet == facet);
+                found
+                    .filter_map(FacetRead::revision)
+                    .filter(|found| Some(found) != target.revision().as_ref())
+                    .collect()
+            }
+            None => Vec::new(),
+        };
+        left.into_iter().filter(Revision::may_be_condemned).collect()
+    }
+
+    /// Condemns and holds what was in force of the target's facet when the incident began and is not the target, unless the plan leaves it as it was.
+    /// The facets that stayed are not blamed.
     pub(super) fn condemn_what_was_left(&mut self, target: &Target) {
         let at = self.at;
         let Some(incident) = &self.incident else { return };
         if incident.plan().is_some_and(|plan| plan.leaving == Leaving::Keep) {
             return;
         }
-        let Some(Observed::Serving(shares)) = incident.live.clone() else { return };
         let (id, reason) = (incident.id.clone(), incident.reason.clone());
-        for share in shares.iter().filter(|share| !share.is(target)) {
-            let version = &share.version.version;
-            let held = self.holds.get(version).filter(|hold| hold.state != HoldState::Lifted);
+        for revision in self.left_for(incident, target) {
+            let held = self.holds.get(&revision).filter(|hold| hold.state != HoldState::Lifted);
             let held = held.map(|hold| hold.before.clone());
-            let known = self.known(version);
+            let known = self.known(&revision);
             let before = held.unwrap_or((known.standing.clone(), known.since));
             known.standing = Standing::Condemned;
             known.since = at;
             known.condemned_by.push(id.clone());
             let more = known.condemned_by.len().saturating_sub(CONDEMNED_BY_MAX);
             known.condemned_by.drain(..more);
-            self.forget_identity(version);
+            self.forget_identity(&revision);
+            // A registry has a place for marks on versions.
+            let mark_at = revision.version().map(|_| at);
             self.holds.insert(
-                version.clone(),
+                revision,
                 Hold {
                     incident: id.clone(),
                     reason: reason.clone(),
@@ -171,7 +254,7 @@ impl Service {
                     state: HoldState::Stands,
                     named: false,
                     reopened: false,
-                    mark_at: Some(at),
+                    mark_at,
                     before,
                 },
             );
@@ -180,64 +263,69 @@ impl Service {
 
     pub(super) fn adopted(&mut self, adopted: &Adopted) -> Result<(), Illegal> {
         let at = self.at;
-        if self.is_held(&adopted.version.version) {
-            let (service, version) = (self.name.clone(), adopted.version.version.clone());
-            return Err(Illegal::Condemned { service, version });
+        let revision = &adopted.revision;
+        if self.is_held(revision) {
+            return Err(Illegal::Condemned { service: self.name.clone(), revision: revision.clone() });
         }
-        let known = self.known(&adopted.version.version);
-        let digest = adopted.version.digest.or(known.digest);
+        let known = self.known(revision);
+        let digest = adopted.digest.or(known.digest);
         if let (Some(pinned), Some(now)) = (known.digest, digest)
             && pinned != now
         {
-            return Err(Illegal::OtherDigest { version: adopted.version.version.clone(), pinned, now });
+            return Err(Illegal::OtherDigest { revision: revision.clone(), pinned, now });
         }
         let vouched = known.standing == Standing::Attested && known.digest == digest;
         if vouched && at < known.since + VOUCH_AGAIN {
-            let (version, since) = (&adopted.version.version, at.since(known.since));
-            return Err(Illegal::Unchanged(format!("`{version}` was attested {since} ago")));
+            let since = at.since(known.since);
+            return Err(Illegal::Unchanged(format!("`{revision}` was attested {since} ago")));
         }
         known.standing = Standing::Attested;
         known.since = at;
         known.digest = digest;
         known.condemned_by.clear();
-        self.want_identity(&adopted.version.version);
+        self.want_identity(revision);
         Ok(())
     }
 
     pub(super) fn hold_lifted(&mut self, lifted: &AboutHold) -> Result<(), Illegal> {
-        let (at, version) = (self.at, &lifted.version);
+        let (at, revision) = (self.at, &lifted.revision);
         let hold = self
             .holds
-            .get_mut(version)
+            .get_mut(revision)
             .filter(|hold| hold.state != HoldState::Lifted)
             .ok_or_else(|| Illegal::NoHold(self.name.clone()))?;
         if hold.incident != lifted.incident {
-            let (version, by) = (version.clone(), hold.incident.clone());
-            return Err(Illegal::OtherHold { version, by, meant: lifted.incident.clone() });
+            let (revision, by) = (revision.clone(), hold.incident.clone());
+            return Err(Illegal::OtherHold { revision, by, meant: lifted.incident.clone() });
         }
-        hold.state = HoldState::Lifted;
-        hold.mark_at = Some(at);
         let (standing, since) = hold.before.clone();
+        if revision.version().is_some() {
+            hold.state = HoldState::Lifted;
+            hold.mark_at = Some(at);
+        } else {
+            self.holds.remove(revision);
+        }
         let is_good = standing.is_good();
-        let known = self.known(version);
+        let known = self.known(revision);
         known.standing = standing;
         known.since = since;
         known.condemned_by.clear();
         if is_good {
-            self.want_identity(version);
+            self.want_identity(revision);
         }
         Ok(())
     }
 
     pub(super) fn hold_marked(&mut self, marked: &HoldMarked) -> Result<(), Illegal> {
         let at = self.at;
-        let hold = self.holds.get_mut(&marked.version).ok_or(Illegal::Stale)?;
+        let revision = Revision::of_model(&marked.version);
+        let hold = self.holds.get_mut(&revision).ok_or(Illegal::Stale)?;
         if marked.incident != hold.to_be_marked() {
             return Err(Illegal::Stale);
         }
         match (&marked.failed, hold.state) {
             (Some(_), _) => hold.mark_at = Some(at + MARK_AGAIN),
-            (None, HoldState::Lifted) => drop(self.holds.remove(&marked.version)),
+            (None, HoldState::Lifted) => drop(self.holds.remove(&revision)),
             (None, _) => hold.mark_at = None,
         }
         Ok(())

@@ -482,6 +482,7 @@ impl Service {
             evidence: Vec::new(),
             missing: Vec::new(),
             live: None,
+            facets: Vec::new(),
             in_production: InProduction::Unsupported,
             promoted: Vec::new(),
             facts: None,

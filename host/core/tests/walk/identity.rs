@@ -34,5 +34,5 @@ pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, rung: 
         2 | 3 => FingerprintWord::Same,
         _ => FingerprintWord::NotCompared,
     };
-    Event::ReadBack(ReadBack { plan, rung, live: live(dice, service), fingerprint })
+    Event::ReadBack(ReadBack { plan, rung, live: live(dice, service), facets: Vec::new(), fingerprint })
 }

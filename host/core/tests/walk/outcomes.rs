@@ -68,13 +68,7 @@ fn target(dice: &mut Dice) -> Target {
 
 fn serving(version: VersionName, proof: Proof) -> Observed {
     let version = VersionTarget { version, digest: None };
-    Observed::Serving(vec![Share {
-        version,
-        configuration: None,
-        place: String::new(),
-        weight: Ratio::ONE,
-        proof,
-    }])
+    Observed::Serving(vec![Share { version, place: String::new(), weight: Ratio::ONE, proof }])
 }
 
 pub(crate) fn live(dice: &mut Dice, service: &Service) -> Observed {
@@ -125,6 +119,7 @@ fn watched(dice: &mut Dice, service: &Service) -> Event {
         unread: Vec::new(),
         after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
+        facets: Vec::new(),
         in_production: in_production(dice),
     })
 }
@@ -194,6 +189,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
             EffectClass::Blind,
         ]),
         equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
+        facets: Vec::new(),
         proof_min: Proof::Answer,
         people: people(dice),
         floor: quorums(dice),
@@ -313,6 +309,7 @@ fn planned(
                 strategy: Strategy::Version,
                 targets,
                 live,
+                facets: Vec::new(),
                 leaving: service.incident.as_ref().map_or(Leaving::Condemn, |open| open.leaving),
                 equipment: service.terms.as_ref().map_or(Digest::of(""), |terms| terms.equipment),
                 preflighted: dice.one_in(3),
@@ -405,6 +402,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 Vec::new()
             },
             live: live(dice, service),
+            facets: Vec::new(),
             in_production: in_production(dice),
             facts: None,
         }),
@@ -426,7 +424,15 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 _ => live(dice, service),
             };
             let (plan, rung, attempt) = (*plan, *rung, *attempt);
-            Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts, host_reserved })
+            Event::GuardRead(GuardRead {
+                plan,
+                rung,
+                attempt,
+                live,
+                facets: Vec::new(),
+                host_shifts,
+                host_reserved,
+            })
         }
         Effect::Shift { plan, rung, .. } if dice.one_in(20) => stage_failed(dice, *plan, *rung),
         Effect::Shift { plan, rung, attempt } => {
@@ -569,7 +575,15 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         5 => read_back(dice, service, plan, rung),
         6 => {
             let live = live(dice, service);
-            Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts: 0, host_reserved: 0 })
+            Event::GuardRead(GuardRead {
+                plan,
+                rung,
+                attempt,
+                live,
+                facets: Vec::new(),
+                host_shifts: 0,
+                host_reserved: 0,
+            })
         }
         7 => match verifications(dice, service, phase, attempt) {
             // As from a host whose policies are not those of the terms.

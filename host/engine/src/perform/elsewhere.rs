@@ -45,7 +45,16 @@ async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
     let live = batch.observed(&live);
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let unread = lastingly_unread(ctx, &live, &in_production);
-    (batch, ProductionWatched { after: ctx.service.ended_last(), live, in_production, unread })
+    (
+        batch,
+        ProductionWatched {
+            after: ctx.service.ended_last(),
+            live,
+            facets: Vec::new(),
+            in_production,
+            unread,
+        },
+    )
 }
 
 /// What has not been readable for so long that people are to be told.

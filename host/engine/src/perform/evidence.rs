@@ -92,7 +92,8 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     }
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let facts = kept_facts::keep(ctx, &mut batch, facts);
-    let preserved = EvidencePreserved { incident, items, missing, live, in_production, facts };
+    let preserved =
+        EvidencePreserved { incident, items, missing, live, facets: Vec::new(), in_production, facts };
     batch.with(Event::EvidencePreserved(preserved))
 }
 

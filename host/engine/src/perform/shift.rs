@@ -42,7 +42,15 @@ pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
     let mut batch = Batch::default();
     let live = batch.observed(&live);
     let (host_shifts, host_reserved) = (spent.made, spent.reserved);
-    batch.with(Event::GuardRead(GuardRead { plan, rung, attempt, live, host_shifts, host_reserved }))
+    batch.with(Event::GuardRead(GuardRead {
+        plan,
+        rung,
+        attempt,
+        live,
+        facets: Vec::new(),
+        host_shifts,
+        host_reserved,
+    }))
 }
 
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
@@ -126,7 +134,7 @@ pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
         let proved = live.weakest_proof() >= Some(ctx.setup.terms.proof_min);
         // A failure in other words is no news.
         let news = (live, std::mem::discriminant(&fingerprint));
-        let read = ReadBack { plan, rung, live: observed, fingerprint };
+        let read = ReadBack { plan, rung, live: observed, facets: Vec::new(), fingerprint };
         if read.shows(&target) && proved {
             return batch.with(Event::ReadBack(read));
         }

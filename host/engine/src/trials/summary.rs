@@ -87,7 +87,6 @@ fn answered_by(replies: &[Result<Reply, PortError>]) -> Vec<Share> {
         .into_values()
         .map(|(count, version)| Share {
             version: version.clone(),
-            configuration: None,
             place: String::new(),
             weight: Ratio::new(f64::from(count) / f64::from(total)).unwrap_or(Ratio::ONE),
             proof: Proof::Answer,

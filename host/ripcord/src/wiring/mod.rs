@@ -197,6 +197,7 @@ fn service_setup(
         environment: service.facts.environment.clone(),
         deployer: ports.deployer.class(),
         equipment: ports::equipment(&step_arguments),
+        facets: Vec::new(),
         proof_min: ports::proof_min(service),
         people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),

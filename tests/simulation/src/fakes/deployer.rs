@@ -121,7 +121,7 @@ impl Deployer for PretendDeployer {
         let state = self.wire.world.at(&self.wire.service, |outside| outside.live());
         let observed_at = self.wire.clock.now();
         self.wire.comes_back(DEPLOYER).await;
-        Ok(Live { state, since: None, observed_at })
+        Ok(Live { state, facets: Vec::new(), since: None, observed_at })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

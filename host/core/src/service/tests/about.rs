@@ -117,6 +117,7 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
         plan,
         rung: 0,
         live: serving("3"),
+        facets: Vec::new(),
         fingerprint: FingerprintWord::NotCompared,
     };
     refused(&mut stage, Event::ReadBack(read(earlier)));
@@ -137,8 +138,13 @@ fn verification_of_an_earlier_plan_settles_nothing() {
     stage.staged();
     // Live is the target already.
     stage.guard();
-    let read =
-        ReadBack { plan: earlier, rung: 0, live: serving("4"), fingerprint: FingerprintWord::NotCompared };
+    let read = ReadBack {
+        plan: earlier,
+        rung: 0,
+        live: serving("4"),
+        facets: Vec::new(),
+        fingerprint: FingerprintWord::NotCompared,
+    };
     stage.tell(&Event::ReadBack(read));
     assert_eq!(stage.phase(), "verifying");
     let phase = TrialPhase::Rung(PlannedRung { plan: Digest::of("another plan"), rung: 0 });
@@ -202,7 +208,13 @@ pub(super) fn restored(stage: Stage) -> Stage {
         outcome: ShiftOutcome::Done,
     }));
     let fingerprint = FingerprintWord::NotCompared;
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung: 0, live: serving("1"), fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack {
+        plan,
+        rung: 0,
+        live: serving("1"),
+        facets: Vec::new(),
+        fingerprint,
+    }));
     assert_eq!(stage.0.holds.len(), 1, "{:#?}", stage.0);
     stage
 }
@@ -236,6 +248,7 @@ fn a_look_at_production_from_before_a_rollback_breaks_no_hold() {
         Event::ProductionWatched(ProductionWatched {
             after,
             live: serving("4"),
+            facets: Vec::new(),
             in_production: InProduction::Unsupported,
             unread: Vec::new(),
         })
@@ -256,6 +269,7 @@ fn a_name_that_is_still_to_be_moved_away_was_not_moved_back() {
         items: Vec::new(),
         missing: Vec::new(),
         live: serving("4"),
+        facets: Vec::new(),
         in_production: InProduction::Unknown(blob()),
         facts: None,
     }));
@@ -269,7 +283,7 @@ fn a_name_that_is_still_to_be_moved_away_was_not_moved_back() {
         let after = stage.0.ended_last();
         let in_production = InProduction::Version(VersionName::new("4").unwrap());
         let (live, unread) = (serving("1"), Vec::new());
-        Event::ProductionWatched(ProductionWatched { after, live, in_production, unread })
+        Event::ProductionWatched(ProductionWatched { after, live, facets: Vec::new(), in_production, unread })
     };
     let look = seen(&stage);
     stage.tell(&look);
@@ -289,7 +303,7 @@ fn people_hear_once_that_production_cannot_be_read() {
         let (after, in_production) = (after.clone(), InProduction::Unsupported);
         let unread =
             if matches!(live, Observed::Unknown(_)) { vec![ProductionPart::Live] } else { Vec::new() };
-        Event::ProductionWatched(ProductionWatched { after, live, in_production, unread })
+        Event::ProductionWatched(ProductionWatched { after, live, facets: Vec::new(), in_production, unread })
     };
     let told = |stage: &Stage| {
         stage.told().iter().filter(|text| text.contains("a held version that comes back")).count()

@@ -68,6 +68,7 @@ fn one_that_was_condemned_twice_is_again_what_it_was_before_the_first_time() {
     stage.tell(&Event::ProductionWatched(ProductionWatched {
         after: stage.0.ended_last(),
         live: serving("4"),
+        facets: Vec::new(),
         in_production: InProduction::Unsupported,
         unread: Vec::new(),
     }));
@@ -135,7 +136,13 @@ fn a_pull_that_only_tries_condemns_and_holds_nothing() {
     let outcome = ShiftOutcome::Done;
     stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt: 1, outcome }));
     let fingerprint = FingerprintWord::NotCompared;
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung: 0, live: serving("1"), fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack {
+        plan,
+        rung: 0,
+        live: serving("1"),
+        facets: Vec::new(),
+        fingerprint,
+    }));
     assert_eq!(stage.phase(), "none", "it is settled");
     assert!(stage.0.holds.is_empty());
     assert_eq!(standing(&stage, "4"), Standing::Attested);

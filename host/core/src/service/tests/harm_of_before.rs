@@ -34,7 +34,13 @@ fn shifted(stage: &mut Stage, live: &str) {
     let outcome = ShiftOutcome::Done;
     stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt: 1, outcome }));
     let fingerprint = FingerprintWord::NotCompared;
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live: serving(live), fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack {
+        plan,
+        rung,
+        live: serving(live),
+        facets: Vec::new(),
+        fingerprint,
+    }));
     assert_eq!(stage.phase(), "verifying");
 }
 
@@ -74,7 +80,13 @@ fn need(stage: &Stage) -> &str {
 fn watched(stage: &Stage, live: &str) -> Event {
     let (after, unread) = (stage.0.ended_last(), Vec::new());
     let in_production = InProduction::Unsupported;
-    Event::ProductionWatched(ProductionWatched { after, live: serving(live), in_production, unread })
+    Event::ProductionWatched(ProductionWatched {
+        after,
+        live: serving(live),
+        facets: Vec::new(),
+        in_production,
+        unread,
+    })
 }
 
 #[test]

@@ -93,7 +93,13 @@ fn a_held_target_is_passed_over_whatever_the_plan_says() {
     began(&mut stage, 1);
     returned(&mut stage, 1, ShiftOutcome::Done);
     let (plan, fingerprint) = (stage.plan(), FingerprintWord::NotCompared);
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung: 0, live: serving("1"), fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack {
+        plan,
+        rung: 0,
+        live: serving("1"),
+        facets: Vec::new(),
+        fingerprint,
+    }));
     let held = VersionName::new("4").unwrap();
     assert!(stage.0.is_held(&held));
     stage.pull("ada", "2");

@@ -11,6 +11,7 @@ fn seen(stage: &Stage, live: &str) -> Event {
     Event::ProductionWatched(ProductionWatched {
         after: stage.0.ended_last(),
         live: serving(live),
+        facets: Vec::new(),
         in_production: InProduction::Unsupported,
         unread: Vec::new(),
     })

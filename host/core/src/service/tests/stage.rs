@@ -43,7 +43,7 @@ pub(super) fn version(name: &str) -> Target {
 pub(super) fn serving(name: &str) -> Observed {
     let Target::Version(version) = version(name) else { panic!() };
     let (place, weight) = (String::new(), Ratio::ONE);
-    Observed::Serving(vec![Share { version, configuration: None, place, weight, proof: Proof::Answer }])
+    Observed::Serving(vec![Share { version, place, weight, proof: Proof::Answer }])
 }
 
 pub(super) fn policy(role: Role) -> PolicyUse {
@@ -63,6 +63,7 @@ pub(super) fn terms() -> Terms {
         environment: "test".into(),
         deployer: EffectClass::Observable,
         equipment: Digest::of("deployer"),
+        facets: Vec::new(),
         proof_min: Proof::Answer,
         people: vec![
             known("ada", &["operator", "approver"]),
@@ -167,6 +168,7 @@ impl Stage {
             items: Vec::new(),
             missing: Vec::new(),
             live: serving(live),
+            facets: Vec::new(),
             in_production: InProduction::Unsupported,
             facts: None,
         })
@@ -200,6 +202,7 @@ impl Stage {
             strategy: Strategy::Version,
             targets: targets.iter().map(|name| version(name)).collect(),
             live: serving("4"),
+            facets: Vec::new(),
             leaving: self.incident().leaving,
             equipment: self.0.terms.as_ref().unwrap().equipment,
             preflighted: false,
@@ -236,7 +239,7 @@ impl Stage {
     pub(super) fn guard_read(&self) -> GuardRead {
         let Phase::Acting(acting) = &self.incident().phase else { panic!("{:#?}", self.0.incident) };
         let (plan, rung, attempt, live) = (self.plan(), acting.rung, acting.attempts + 1, serving("4"));
-        GuardRead { plan, rung, attempt, live, host_shifts: 0, host_reserved: 0 }
+        GuardRead { plan, rung, attempt, live, facets: Vec::new(), host_shifts: 0, host_reserved: 0 }
     }
 
     /// What is said of the open incident.

@@ -117,6 +117,7 @@ pub(in crate::commands) fn plan(
             service: setup.name.clone(),
             environment: setup.facts.environment.clone(),
             live: LiveState::Unknown("a check".to_owned()),
+            facets: Vec::new(),
             rungs: targets.into_iter().map(rung).collect(),
         }],
         policies: setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),

@@ -284,6 +284,7 @@ impl ToGuest for Part {
             service: self.service.to_string(),
             environment: self.environment.clone(),
             live: self.live.to_guest(),
+            facets: Vec::new(),
             rungs: self.rungs.to_guest(),
         }
     }

@@ -225,6 +225,7 @@ impl ToGuest for Live {
     fn to_guest(&self) -> facts::Live {
         facts::Live {
             state: self.state.to_guest(),
+            facets: Vec::new(),
             since: self.since.to_guest(),
             observed_at: self.observed_at.0,
         }
