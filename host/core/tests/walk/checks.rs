@@ -110,7 +110,7 @@ impl Walk {
         if !configured && !self.service.fingerprints.is_empty() {
             self.fail("a fingerprint is wanted and none is configured");
         }
-        let good = |version| self.service.versions.get(version).is_some_and(|known| known.standing.is_good());
+        let good = |version| self.service.known_of(version).is_some_and(|known| known.standing.is_good());
         if !self.service.fingerprints.keys().all(good) {
             self.fail("a fingerprint is wanted of a version that nobody goes back to");
         }
@@ -128,7 +128,7 @@ impl Walk {
     pub(crate) fn check_pins(&self, before: &Service, event: &Event, seen: &mut Seen) {
         seen.pins +=
             usize::from(matches!(event, Event::Pinned(_)) && self.service.pins.len() < before.pins.len());
-        for (version, known) in &self.service.versions {
+        for (version, known) in self.service.versions() {
             let wanted = self.service.pins.contains_key(version);
             if wanted && known.digest.is_some() {
                 self.fail("a digest is wanted that is known");
@@ -153,7 +153,7 @@ impl Walk {
                 let looked = matches!(event, Event::ProductionWatched(_));
                 let ended = before.incident.is_some() && self.service.incident.is_none();
                 let judged = &before.production.judged;
-                if !(looked || ended) || judged.is_none() || *judged == self.service.production.live {
+                if !(looked || ended) || judged.is_none() || *judged == self.service.production.vector() {
                     self.fail("a probation began without news");
                 }
             }
@@ -165,7 +165,7 @@ impl Walk {
         let told = |topic: Topic| {
             self.service.outbox.iter().any(|out| out.topic == topic && out.at == self.service.at)
         };
-        let known = self.service.versions.get(&was.version.version);
+        let known = self.service.known_of(&was.version.version);
         let earned = known
             .is_some_and(|known| known.standing == Standing::KnownGood && known.since == self.service.at);
         match event {

@@ -39,8 +39,10 @@ impl Walk {
         let Some(Said::Verdict(TriggerWord::RollBack(reason))) = said.map(|one| &one.said) else {
             self.fail("opened by a trigger that found no reason");
         };
-        let other_live =
-            before.production.live.is_some() && latch.live.is_some() && before.production.live != latch.live;
+        let other_live = match (&latch.live, before.production.vector()) {
+            (Some(then), Some(now)) => now.is_other_than(then),
+            _ => false,
+        };
         let news =
             other_live || reason.urgency > latch.urgency || self.service.at >= before.unlatched_at(latch);
         if !news {

@@ -23,7 +23,7 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{IncidentId, ServiceName, VersionName};
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Authority, Incident, Intent, KnownVersion, Phase, Service, StepState};
+use ripcord_core::service::{Authority, Incident, Intent, KnownRevision, Phase, Service, StepState};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
@@ -231,10 +231,10 @@ impl Walk {
                 if said != asked.asked.len() || said + counts.count() < wanted {
                     self.fail("settled as well without being healthy");
                 }
-                let earned = |known: &KnownVersion| {
+                let earned = |known: &KnownRevision| {
                     known.standing == Standing::KnownGood && known.since == self.service.at
                 };
-                if wanted == 0 && self.service.versions.values().any(earned) {
+                if wanted == 0 && self.service.revisions.values().any(earned) {
                     self.fail("known good without any verification");
                 }
             }

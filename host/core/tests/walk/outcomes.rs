@@ -5,6 +5,7 @@ use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
+use ripcord_core::facet::Revision;
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
 use ripcord_core::plan::{Leaving, Quorum, Vote, VoteKind};
@@ -59,9 +60,13 @@ fn version(dice: &mut Dice) -> VersionName {
     VersionName::new(dice.pick(&["1", "2", "3", "4"])).unwrap()
 }
 
+fn revision(dice: &mut Dice) -> Revision {
+    Revision::of_model(&version(dice))
+}
+
 fn target(dice: &mut Dice) -> Target {
     if dice.one_in(12) {
-        return Target::Fallback("rules".into());
+        return Target::Fallback(VersionName::new("rules").unwrap());
     }
     Target::Version(VersionTarget { version: version(dice), digest: None })
 }
@@ -498,15 +503,11 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
         2 => Event::Paused(said),
         3 => Event::Resumed(said),
         4 => {
-            let version = version(dice);
-            let incident = service.holds.get(&version).map_or(incident, |hold| hold.incident.clone());
-            Event::HoldLifted(AboutHold { version, incident, person, reason: blob() })
+            let revision = revision(dice);
+            let incident = service.hold_on(&revision).map_or(incident, |hold| hold.incident.clone());
+            Event::HoldLifted(AboutHold { revision, incident, person, reason: blob() })
         }
-        5 => Event::Adopted(Adopted {
-            version: VersionTarget { version: version(dice), digest: None },
-            person,
-            reason: blob(),
-        }),
+        5 => Event::Adopted(Adopted { revision: revision(dice), digest: None, person, reason: blob() }),
         6 => Event::ShiftAnswered(ShiftAnswered {
             question: service.incident.as_ref().map_or(1, |open| open.questions + u32::from(dice.one_in(8))),
             incident,

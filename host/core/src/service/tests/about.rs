@@ -226,7 +226,7 @@ fn a_hold_is_lifted_for_the_reason_that_was_looked_at_and_marked_as_it_is_now() 
         stage.0.holds.first_key_value().map(|(held, hold)| (held.clone(), hold.clone())).unwrap();
     let lift = |incident: &str| {
         Event::HoldLifted(AboutHold {
-            version: held.clone(),
+            revision: held.clone(),
             incident: IncidentId::new(incident).unwrap(),
             person: person("ada"),
             reason: blob(),
@@ -235,7 +235,9 @@ fn a_hold_is_lifted_for_the_reason_that_was_looked_at_and_marked_as_it_is_now() 
     assert!(matches!(stage.try_it(&lift("fraud-api:7")), Err(Illegal::OtherHold { .. })));
     stage.tell(&lift("fraud-api:1"));
     // The mark of before, which arrives now, does not take the hold for lifted in the registry.
-    let marked = |incident| Event::HoldMarked(HoldMarked { version: held.clone(), incident, failed: None });
+    let version = held.version().unwrap();
+    let marked =
+        |incident| Event::HoldMarked(HoldMarked { version: version.clone(), incident, failed: None });
     assert_eq!(stage.try_it(&marked(Some(hold.incident))), Err(Illegal::Stale));
     stage.tell(&marked(None));
     assert!(stage.0.holds.is_empty());

@@ -3,12 +3,13 @@
 use super::about::restored;
 use super::stage::*;
 use crate::event::*;
+use crate::facet::Revision;
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::plan::Leaving;
 use crate::role::Urgency;
 use crate::service::{Illegal, Opener};
 use crate::standing::Standing;
-use crate::target::{Strategy, Target, VersionTarget};
+use crate::target::{Strategy, Target};
 use crate::time::Millis;
 
 fn name(of: &str) -> VersionName {
@@ -17,12 +18,14 @@ fn name(of: &str) -> VersionName {
 
 fn adopt(of: &str) -> Event {
     let Target::Version(version) = version(of) else { panic!() };
-    Event::Adopted(Adopted { version, person: person("ada"), reason: blob() })
+    let revision = Revision::of_model(&version.version);
+    Event::Adopted(Adopted { revision, digest: version.digest, person: person("ada"), reason: blob() })
 }
 
 fn lift(stage: &Stage, of: &str) -> Event {
-    let incident = stage.0.holds[&name(of)].incident.clone();
-    Event::HoldLifted(AboutHold { version: name(of), incident, person: person("ada"), reason: blob() })
+    let revision = Revision::of_model(&name(of));
+    let incident = stage.0.hold_on(&revision).unwrap().incident.clone();
+    Event::HoldLifted(AboutHold { revision, incident, person: person("ada"), reason: blob() })
 }
 
 fn standing(stage: &Stage, of: &str) -> Standing {
@@ -54,7 +57,7 @@ fn a_version_whose_hold_is_lifted_is_again_what_it_was() {
     let lifted = lift(&stage, "4");
     stage.tell(&lifted);
     assert_eq!(standing(&stage, "4"), Standing::Attested);
-    assert_eq!(stage.0.versions[&name("4")].condemned_by, [], "nothing counts against it any more");
+    assert_eq!(stage.0.known_of(&name("4")).unwrap().condemned_by, [], "nothing counts against it any more");
     let mut never = rolled_back(Stage::new(|_| ()));
     let lifted = lift(&never, "4");
     never.tell(&lifted);
@@ -73,7 +76,7 @@ fn one_that_was_condemned_twice_is_again_what_it_was_before_the_first_time() {
         unread: Vec::new(),
     }));
     let stage = rolled_back(stage);
-    assert_eq!(stage.0.versions[&name("4")].condemned_by.len(), 2);
+    assert_eq!(stage.0.known_of(&name("4")).unwrap().condemned_by.len(), 2);
     let mut stage = stage;
     let lifted = lift(&stage, "4");
     stage.tell(&lifted);
@@ -92,7 +95,7 @@ fn a_version_that_was_lifted_and_adopted_is_good_and_nothing_counts_against_it()
     stage.tell(&lifted);
     stage.tell(&adopt("4"));
     assert_eq!(standing(&stage, "4"), Standing::Attested);
-    assert_eq!(stage.0.versions[&name("4")].condemned_by, Vec::<IncidentId>::new());
+    assert_eq!(stage.0.known_of(&name("4")).unwrap().condemned_by, Vec::<IncidentId>::new());
 }
 
 #[test]
@@ -101,10 +104,10 @@ fn a_version_that_is_verified_again_is_good_whatever_condemned_it() {
     let lifted = lift(&stage, "4");
     stage.tell(&lifted);
     let by = stage.0.ended_last().unwrap();
-    stage.0.versions.get_mut(&name("4")).unwrap().condemned_by.push(by);
-    stage.0.earn_known_good(&VersionTarget { version: name("4"), digest: None });
+    stage.0.known(&name("4")).condemned_by.push(by);
+    stage.0.earn_known_good(&Revision::of_model(&name("4")), None);
     assert_eq!(standing(&stage, "4"), Standing::KnownGood);
-    assert_eq!(stage.0.versions[&name("4")].condemned_by, []);
+    assert_eq!(stage.0.known_of(&name("4")).unwrap().condemned_by, []);
 }
 
 fn pull(stage: &Stage, who: &str, to: &str) -> PullRequested {
@@ -235,7 +238,7 @@ fn a_pull_that_only_tries_joins_no_incident_that_rules_opened() {
     for opener in [
         Opener::Trigger(PolicyName::new("threshold").unwrap()),
         Opener::BrokenHold(IncidentId::new("fraud-api:7").unwrap()),
-        Opener::FailedProbation(name("4")),
+        Opener::FailedProbation(Revision::of_model(&name("4"))),
     ] {
         stage.0.incident = None;
         stage.0.open(reason.clone(), opener, None);

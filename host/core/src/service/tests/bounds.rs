@@ -3,11 +3,12 @@
 use super::stage::{Stage, blob, known, person, policy, version};
 use crate::effect::Topic;
 use crate::event::*;
+use crate::facet::Revision;
 use crate::policy::Role;
 use crate::service::Illegal;
 use crate::service::outbox::OUTBOX_MAX;
 use crate::signal::Severity;
-use crate::target::{Target, VersionTarget};
+use crate::target::Target;
 use crate::time::Millis;
 
 fn triggers(stage: &Stage, word: TriggerWord) -> Event {
@@ -96,8 +97,8 @@ fn adopting_what_is_adopted_changes_nothing_and_a_changed_artefact_is_not_vouche
     let mut stage = Stage::new(|terms| terms.people.push(known("eve", &["admin"])));
     let adopt = |digest: Option<&str>| {
         let Target::Version(named) = version("1") else { panic!() };
-        let version = VersionTarget { digest: digest.map(crate::digest::Digest::of), ..named };
-        Event::Adopted(Adopted { version, person: person("eve"), reason: blob() })
+        let (revision, digest) = (Revision::of_model(&named.version), digest.map(crate::digest::Digest::of));
+        Event::Adopted(Adopted { revision, digest, person: person("eve"), reason: blob() })
     };
     stage.tell(&adopt(Some("artefact")));
     assert!(matches!(stage.try_it(&adopt(Some("artefact"))), Err(Illegal::Unchanged(_))));

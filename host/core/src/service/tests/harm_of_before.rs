@@ -2,6 +2,7 @@
 
 use super::stage::{Stage, blob, policy, serving};
 use crate::event::*;
+use crate::facet::Revision;
 use crate::name::VersionName;
 use crate::policy::Role;
 use crate::service::{NeedKind, Phase, StepState};
@@ -180,7 +181,7 @@ fn people_are_asked_where_that_would_take_longer_than_verification_may() {
     judged(&mut stage, VerificationWord::Unhealthy, Some(own_from));
     assert!(need(&stage).contains("values that reach back beyond the shift"), "{}", need(&stage));
     stage.tell_with(|stage| Event::Dismissed(stage.about("ada")));
-    assert!(stage.0.production.serves(&VersionName::new("1").unwrap()), "it stays");
+    assert!(stage.0.production.serves(&Revision::of_model(&VersionName::new("1").unwrap())), "it stays");
 }
 
 #[test]
