@@ -82,9 +82,15 @@ impl Revision {
         }
     }
 
-    /// Whether a rollback that leaves it condemns it. That the model itself answers is no fault of anything.
-    pub fn may_be_condemned(&self) -> bool {
-        !(self.facet == Facet::Fallback && self.name.as_str() == FALLBACK_OFF)
+    /// Whether it is the state in which the model itself answers.
+    pub fn is_fallback_off(&self) -> bool {
+        self.facet == Facet::Fallback && self.name.as_str() == FALLBACK_OFF
+    }
+
+    /// Whether a rollback from it to `target` condemns it. That the model itself answers is no fault of anything, and neither is a safe mode that has
+    /// done its work and is left.
+    pub fn is_condemned_for(&self, target: &Self) -> bool {
+        !self.is_fallback_off() && !target.is_fallback_off()
     }
 }
 
@@ -124,6 +130,20 @@ impl<Why> FacetState<Why> {
 }
 
 impl InForce {
+    /// What is known after another look at it. Of the same revision the strongest proof so far is kept: one that comes and goes would be news at every
+    /// look.
+    #[must_use]
+    pub(crate) fn seen_again(&self, now: &Self) -> Self {
+        if now.revision != self.revision {
+            return now.clone();
+        }
+        Self {
+            revision: now.revision.clone(),
+            digest: now.digest.or(self.digest),
+            proof: now.proof.max(self.proof),
+        }
+    }
+
     /// Whether this is the revision. Digests are compared where both sides know them.
     pub fn is(&self, revision: &VersionName, digest: Option<Digest>) -> bool {
         self.revision == *revision

@@ -56,8 +56,18 @@ fn served(shares: &[Share]) -> Vec<VersionName> {
 impl Vector {
     /// Whether something else is live. What was read of only one of them says nothing.
     pub fn is_other_than(&self, other: &Self) -> bool {
-        let moved = |(facet, revision)| other.facets.get(facet).is_some_and(|before| before != revision);
-        self.versions != other.versions || self.facets.iter().any(moved)
+        self.has_moved(&Facet::Model, other) || self.facets.keys().any(|facet| self.has_moved(facet, other))
+    }
+
+    /// Whether something else is in force of `facet` than in `other`.
+    pub fn has_moved(&self, facet: &Facet, other: &Self) -> bool {
+        match facet {
+            Facet::Model => self.versions != other.versions,
+            facet => match (self.facets.get(facet), other.facets.get(facet)) {
+                (Some(now), Some(before)) => now != before,
+                _ => false,
+            },
+        }
     }
 }
 
@@ -134,13 +144,15 @@ impl Production {
         }
         for read in facets {
             let Some(now) = read.state.known() else { continue };
-            let before = after.facets.insert(read.facet.clone(), now.clone());
+            let before = after.facets.get(&read.facet);
             if let Some(before) = before.filter(|before| before.revision != now.revision) {
-                let (from, to) = (vec![before.revision], vec![now.revision.clone()]);
+                let (from, to) = (vec![before.revision.clone()], vec![now.revision.clone()]);
                 moves.push(Moved { facet: read.facet.clone(), from, to, at, by: None });
             }
+            let now = before.map_or_else(|| now.clone(), |before| before.seen_again(now));
+            after.facets.insert(read.facet.clone(), now);
         }
-        if facets.iter().all(|read| read.state.known().is_some()) {
+        if !facets.is_empty() && facets.iter().all(|read| read.state.known().is_some()) {
             after.unread.remove(&ProductionPart::Facet);
         }
         after.note_moves(moves, at);
@@ -162,25 +174,43 @@ impl Production {
     }
 
     /// What is live now was brought by this incident.
-    pub(crate) fn is_brought_by(&mut self, incident: &IncidentId, at: UnixMillis) {
+    pub(crate) fn is_brought_by(&mut self, incident: &IncidentId) {
         self.brought_by = Some(incident.clone());
-        for moved in self.moves.iter_mut().filter(|moved| moved.at == at) {
+    }
+
+    /// What was just seen to have moved of `facet` is this incident's doing. What moved of another one meanwhile is not.
+    pub(crate) fn was_moved_by(&mut self, facet: &Facet, incident: &IncidentId, at: UnixMillis) {
+        for moved in self.moves.iter_mut().filter(|moved| moved.at == at && moved.facet == *facet) {
             moved.by = Some(incident.clone());
         }
     }
 
+    /// Of a facet that nothing is configured for any more nobody knows what is in force: nothing is made of what was read of it before.
+    pub(crate) fn forget_facets(&mut self, is_configured: impl Fn(&Facet) -> bool) {
+        self.facets.retain(|facet, _| is_configured(facet));
+        if self.facets.is_empty() {
+            self.unread.remove(&ProductionPart::Facet);
+        }
+    }
+
+    /// No time has passed, so what is live is live no longer than before.
+    pub(crate) fn clock_jumped(&mut self, by: Millis) {
+        self.since.iter_mut().chain(&mut self.changes).for_each(|instant| *instant = *instant + by);
+    }
+
     /// What is live, of every facet; none if it was never read.
     pub fn vector(&self) -> Option<Vector> {
-        let facets = self.facets.iter().map(|(facet, known)| (facet.clone(), known.revision.clone()));
-        Some(Vector { versions: self.live.clone()?, facets: facets.collect() })
+        Some(Vector { versions: self.live.clone()?, facets: self.beside() })
+    }
+
+    /// What is in force of the facets beside the model.
+    pub fn beside(&self) -> BTreeMap<Facet, VersionName> {
+        self.facets.iter().map(|(facet, known)| (facet.clone(), known.revision.clone())).collect()
     }
 
     /// What is in force, where one version has all the traffic.
     pub fn combination(&self) -> Option<BTreeSet<Revision>> {
-        let facets = self
-            .facets
-            .iter()
-            .map(|(facet, known)| Revision { facet: facet.clone(), name: known.revision.clone() });
+        let facets = self.beside().into_iter().map(|(facet, name)| Revision { facet, name });
         Some(facets.chain([Revision::of_model(self.sole()?)]).collect())
     }
 
@@ -222,7 +252,7 @@ impl Production {
     }
 
     /// Whether it is in force, or has a share of the traffic.
-    pub(crate) fn serves(&self, revision: &Revision) -> bool {
+    pub fn serves(&self, revision: &Revision) -> bool {
         match revision.version() {
             Some(version) => self.live.as_ref().is_some_and(|live| live.contains(version)),
             None => self.facets.get(&revision.facet).is_some_and(|known| known.revision == revision.name),

@@ -279,7 +279,7 @@ impl Service {
         let hour = Millis::hours(1);
         let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
         let target = self.incident.as_ref()?.target(acting.rung)?.revision();
-        let left = target.and_then(|revision| self.known_of(&revision)).and_then(|known| known.left_at);
+        let left = target.and_then(|revision| Some((self.known_of(&revision)?.left_at?, revision)));
         if recent >= breaker.service_shifts_per_hour as usize {
             return Some(format!("the breaker: {} of this service within an hour", automatic_shifts(recent)));
         }
@@ -297,8 +297,8 @@ impl Service {
         {
             return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
         }
-        if let Some(left) = left.filter(|left| at < *left + breaker.no_return) {
-            return Some(format!("the breaker: that version was left only {} ago", at.since(left)));
+        if let Some((left, revision)) = left.filter(|(left, _)| at < *left + breaker.no_return) {
+            return Some(format!("the breaker: `{revision}` was left only {} ago", at.since(left)));
         }
         // Whether what was put back does harm by itself, or the harm of before is seen again, people tell apart.
         if acting.begun == 0

@@ -15,7 +15,7 @@ use crate::event::{
 use crate::facet::{Facet, Revision};
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::policy::Role;
-use crate::production::Production;
+use crate::production::{Production, Vector};
 use crate::role::Urgency;
 use crate::signal::{Severity, SignalStatus};
 use crate::standing::Standing;
@@ -34,7 +34,7 @@ const LAST_ANSWER: Millis = Millis::seconds(30);
 pub struct Probation {
     /// The version that has all the traffic.
     pub version: VersionTarget,
-    /// What of all that is in force nobody has verified yet: the version, revisions of other facets. Never empty.
+    /// What others put live and nobody has verified yet: the version, revisions of other facets. What moved last is first. Never empty.
     pub unproven: Vec<Revision>,
     /// What was live before, where it was one version.
     pub before: Option<VersionTarget>,
@@ -103,7 +103,7 @@ impl Service {
         self.tell_about(None, Topic::ProductionUnread, severity, text);
     }
 
-    fn tell_read_again(&mut self, before: &BTreeSet<ProductionPart>) {
+    pub(super) fn tell_read_again(&mut self, before: &BTreeSet<ProductionPart>) {
         let back = before.difference(&self.production.unread);
         let back: Vec<_> = back.copied().map(ProductionPart::as_str).collect();
         if !back.is_empty() {
@@ -139,8 +139,8 @@ impl Service {
     }
 
     /// A held version that is live again, or that the registry's production name was moved back to, reopens the matter, and people are told, once
-    /// each time. A name that has never left the version tells nothing: a rollback to a fallback has no version to move it to.
-    fn judge_holds(&mut self, before: &Production) {
+    /// each time. A name that has never left the version tells nothing.
+    pub(super) fn judge_holds(&mut self, before: &Production) {
         let now = self.production.clone();
         let moving_from = self.moving_from();
         let mut broken: Vec<(Revision, IncidentId, Back)> = Vec::new();
@@ -192,7 +192,7 @@ impl Service {
         let Some(hold) = self.holds.get_mut(&revision) else { return };
         hold.reopened = true;
         let hold = hold.clone();
-        self.reopen(hold, &back);
+        self.reopen(&revision.facet, hold, &back);
     }
 
     /// How a held version is back now: what was shifted away from since, or what its name is about to be moved from, is not.
@@ -211,7 +211,7 @@ impl Service {
 
     /// Where only the name came back, what is live is well: the plan is to stay there, and the name follows it. Where nobody knows what that is,
     /// people were told, and nothing is planned that could take a good version away.
-    fn reopen(&mut self, hold: Hold, back: &Back) {
+    fn reopen(&mut self, facet: &Facet, hold: Hold, back: &Back) {
         let stay = self.production.sole().filter(|version| !self.is_held(*version)).cloned();
         let wanted = match (back, stay) {
             (Back::Live, _) => None,
@@ -219,7 +219,7 @@ impl Service {
             (Back::Named, None) if self.production.sole().is_some() => None,
             (Back::Named, None) => return,
         };
-        let reason = Reason { strategy: Strategy::Version, urgency: Urgency::Urgent, ..hold.reason };
+        let reason = Reason { strategy: strategy(facet), urgency: Urgency::Urgent, ..hold.reason };
         self.open(reason, Opener::BrokenHold(hold.incident), wanted);
     }
 
@@ -241,9 +241,10 @@ impl Service {
         {
             return;
         }
-        self.probation = None;
-        let (Some(were), Some(version)) = (were, self.production.sole().cloned()) else { return };
-        let unproven = self.unproven();
+        let waited = self.probation.take().map(|probation| probation.unproven).unwrap_or_default();
+        let (Some(were), Some(now)) = (were, now) else { return };
+        let Some(version) = self.production.sole().cloned() else { return };
+        let unproven = self.unproven(&now, &were, &waited);
         // While a safe mode answers, nothing shows how the model does.
         if self.production.falls_back() || unproven.is_empty() || self.voices(Role::Verification) == 0 {
             return;
@@ -263,15 +264,21 @@ impl Service {
         });
     }
 
-    /// What is in force that nobody has verified, or too long ago. A safe mode that people entered is no promotion.
-    fn unproven(&self) -> Vec<Revision> {
-        let in_force = self.production.combination().unwrap_or_default();
-        let unproven = in_force.into_iter().filter(|revision| {
+    /// What others put live that nobody has verified, or too long ago; what moved last is first, and what waited for its verification already is after
+    /// it. A safe mode that people entered is no promotion. What a safe mode stood in for, or other versions shared the traffic with, answers anew.
+    fn unproven(&self, now: &Vector, were: &Vector, waited: &[Revision]) -> Vec<Revision> {
+        let anew = now.has_moved(&Facet::Fallback, were) || were.versions.len() != 1;
+        let has_moved = |revision: &Revision| now.has_moved(&revision.facet, were);
+        let in_force = self.production.combination().unwrap_or_default().into_iter();
+        let unproven = in_force.filter(|revision| {
             revision.facet != Facet::Fallback
+                && (anew || has_moved(revision) || waited.contains(revision))
                 && matches!(self.standing_of(revision, self.at), Standing::Unproven | Standing::Expired)
                 && !self.brought(revision)
         });
-        unproven.collect()
+        let (mut unproven, waited): (Vec<_>, Vec<_>) = unproven.partition(has_moved);
+        unproven.extend(waited);
+        unproven
     }
 
     /// Whether the last incident shifted to it: then it was not somebody else.
@@ -293,8 +300,12 @@ impl Service {
             // What counts is that it is well at the end, so all are asked once more.
             self.healthy.clear();
         }
+        let blind = self.production.unread.contains(&ProductionPart::Facet);
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
+        // What cannot be read is not found well: it may have been moved on by now.
+        let unseen = blind && probation.unproven.iter().any(|revision| revision.facet != Facet::Model);
         let again = match heard {
+            Heard::Healthy if unseen => at + EXAMINE_AGAIN,
             // It is asked about again once the values tell only of this version's time.
             Heard::Unhealthy if own_from.is_some_and(|own_from| at < own_from) => own_from.unwrap_or(at),
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
@@ -323,9 +334,11 @@ impl Service {
     }
 
     fn probation_passed(&mut self) {
-        let Some(Probation { version, unproven, since, .. }) = self.probation.take() else { return };
-        self.earn_known_good(&Revision::of_model(&version.version), version.digest);
-        self.verified_as_a_whole();
+        let Some(Probation { unproven, since, .. }) = self.probation.take() else { return };
+        let in_sight = |facet: &Facet| self.production.facets.contains_key(facet);
+        let blind = self.production.unread.contains(&ProductionPart::Facet);
+        let unread = self.other_facets().filter(|facet| blind || !in_sight(facet)).cloned().collect();
+        self.verified_as_a_whole(&unread);
         let text = format!(
             "{} of `{}`, which someone else put live, was verified and has been well for {}: it is known good",
             names(&unproven),
@@ -340,12 +353,13 @@ impl Service {
             self.probation.take().ok_or(Illegal::Stale)?;
         // What was moved is what is looked at first; several at once are for whoever plans to tell apart.
         let moved = unproven.into_iter().next().unwrap_or_else(|| Revision::of_model(&version.version));
-        let strategy = match moved.facet {
-            Facet::Configuration(_) => Strategy::Configuration,
-            Facet::Model | Facet::Fallback => Strategy::Version,
+        let reason = Reason {
+            cause,
+            strategy: strategy(&moved.facet),
+            urgency: Urgency::Urgent,
+            harm_began_at: Some(since),
+            facts: None,
         };
-        let reason =
-            Reason { cause, strategy, urgency: Urgency::Urgent, harm_began_at: Some(since), facts: None };
         self.open(reason, Opener::FailedProbation(moved), None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
@@ -389,6 +403,17 @@ impl Service {
     /// Without policies to ask, nobody can find a version well; and a registry that had no production name may be another one now.
     pub(super) fn production_configured(&mut self) {
         self.production.name.take_if(|name| *name == InProduction::Unsupported);
+        let facets: BTreeSet<Facet> = self.other_facets().cloned().collect();
+        let fallback = self.production.facets.get(&Facet::Fallback).cloned();
+        let fell_back = self.production.falls_back();
+        self.production.forget_facets(|facet| facets.contains(facet));
+        if let (Some(mode), true, false) = (fallback, fell_back, self.production.falls_back()) {
+            let text = format!(
+                "the fallback of `{}` is no longer configured, and `{}` was in force when it was last read: nothing shows any more whether the model answers; configure it again, or look whether it was left",
+                self.name, mode.revision
+            );
+            self.tell_about(None, Topic::ProductionUnread, Severity::Warning, text);
+        }
         if self.voices(Role::Verification) == 0 {
             self.probation = None;
         }
@@ -426,6 +451,15 @@ impl Service {
             owed.push(probation.due_at.map_or(examine, Effect::WakeAt));
             owed.push(Effect::WakeAt(runs_out_at));
         }
+    }
+}
+
+/// What undoes a change of this facet.
+const fn strategy(facet: &Facet) -> Strategy {
+    match facet {
+        Facet::Model => Strategy::Version,
+        Facet::Configuration(_) => Strategy::Configuration,
+        Facet::Fallback => Strategy::Fallback,
     }
 }
 

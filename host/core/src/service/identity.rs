@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Illegal, Service, Waiting, clear};
 use crate::effect::Topic;
-use crate::event::{FaultNature, FingerprintTaken, FingerprintWord, Fingerprinted, PinWord, Pinned};
+use crate::event::{
+    FaultNature, FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned,
+};
 use crate::facet::Revision;
 use crate::name::VersionName;
 use crate::signal::Severity;
@@ -47,6 +49,12 @@ impl Service {
         self.pins.get(version).is_some_and(|wanted| wanted.failed == Some(FaultNature::Deterministic))
     }
 
+    /// What the version is to answer to the golden data, where that is known for what is in force beside it now.
+    pub fn fingerprint_of(&self, version: &VersionName) -> Option<KnownFingerprint> {
+        let known = self.known_of(version)?;
+        known.fingerprint.filter(|_| known.fingerprint_beside == self.production.beside())
+    }
+
     /// Nobody is to go back to it.
     pub(super) fn forget_identity(&mut self, revision: &Revision) {
         if let Some(version) = revision.version() {
@@ -87,7 +95,15 @@ impl Service {
         let version = &fingerprinted.version;
         let wanted = self.fingerprints.remove(version).ok_or(Illegal::Stale)?;
         match &fingerprinted.word {
-            FingerprintTaken::Taken(fingerprint) => self.known(version).fingerprint = Some(*fingerprint),
+            // A safe mode has answered in its place, or may have.
+            FingerprintTaken::Taken(_) if self.production.falls_back() => {
+                self.fingerprints.insert(version.clone(), wanted);
+            }
+            FingerprintTaken::Taken(fingerprint) => {
+                let beside = self.production.beside();
+                let known = self.known(version);
+                (known.fingerprint, known.fingerprint_beside) = (Some(*fingerprint), beside);
+            }
             FingerprintTaken::NotLive => {}
             FingerprintTaken::Failed { nature, .. } => {
                 let again = self.wanted_later(wanted, *nature);

@@ -223,6 +223,7 @@ impl Service {
             Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
         next.judge_production();
+        next.forget_old_revisions();
         next.note_time();
         Ok(next)
     }
@@ -456,6 +457,8 @@ impl Service {
             self.latch(&ended, &outcome);
             self.last_settled = Some(ended);
         }
+        // What its own looks have shown of facets that it did not move.
+        self.judge_holds(&self.production.clone());
         self.watching.forget_judged();
     }
 

@@ -132,8 +132,8 @@ impl Service {
     fn owed_to_versions(&self, owed: &mut Vec<Effect>) {
         let pin = |version: &VersionName| Effect::Pin { version: version.clone() };
         owed.extend(self.pins.iter().map(|(version, wanted)| due(wanted.waiting, pin(version))));
-        // During an incident nobody knows what is live for how long.
-        if self.incident.is_none() {
+        // During an incident nobody knows what is live for how long, and a safe mode answers in place of what is live.
+        if self.incident.is_none() && !self.production.falls_back() {
             let take = |version: &VersionName| Effect::Fingerprint { version: version.clone() };
             owed.extend(self.fingerprints.iter().map(|(version, wanted)| due(wanted.waiting, take(version))));
         }

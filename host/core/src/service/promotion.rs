@@ -30,7 +30,8 @@ pub struct Promotion {
 }
 
 impl Service {
-    /// The target is served and proved: the registry's production name follows, or what it was to follow is gone.
+    /// The target is served and proved: the registry's production name follows a version. A rollback of another facet leaves the version, and so the
+    /// name that may still be on its way to it.
     pub(super) fn follow(&mut self, target: &Target) {
         let Some(incident) = &self.incident else { return };
         match target {
@@ -43,8 +44,7 @@ impl Service {
                     told: false,
                 });
             }
-            // No version is served, so there is none to point at.
-            Target::Version(_) | Target::Fallback(_) => self.promotion = None,
+            Target::Version(_) => self.promotion = None,
             _ => {}
         }
     }

@@ -67,12 +67,20 @@ impl Service {
         self.compared(read.rung, &read.fingerprint);
         let acting = self.acting(read.rung)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
+        let has_shifted = acting.shifted.contains(&read.rung);
+        let unread = self.production.unread.clone();
         self.production = self.production.after_live(&read.live, &read.facets, at);
+        self.tell_read_again(&unread);
         let incident = self.open_incident()?;
-        let target = incident.target(read.rung).ok_or(Illegal::Stale)?;
+        let target = incident.target(read.rung).ok_or(Illegal::Stale)?.clone();
+        let id = incident.id.clone();
+        // A shift may be seen half done before it is seen whole: all of that is its doing.
+        if let (true, Some(facet)) = (has_shifted, target.facet()) {
+            self.production.was_moved_by(&facet, &id, at);
+        }
         let proof_min = self.terms.as_ref().zip(target.facet()).map(|(terms, facet)| terms.proof_min(&facet));
-        let served = read.shows(target);
-        let proved = read.proof(target) >= proof_min;
+        let served = read.shows(&target);
+        let proved = read.proof(&target) >= proof_min;
         self.acting(read.rung)?.seems_served = served && !proved;
         if served && proved {
             self.served(read)?;
@@ -106,8 +114,9 @@ impl Service {
         if let Phase::Acting(acting) = &incident.phase
             && acting.shifted.contains(&rung)
         {
-            self.production.is_brought_by(&incident.id, at);
+            self.production.is_brought_by(&incident.id);
         }
+        incident.facets_read_back.clone_from(&read.facets);
         incident.marks.read_back_at = Some(at);
         incident.proof = incident.target(rung).and_then(|target| read.proof(target));
         if let Some(target) = incident.target(rung).cloned() {
@@ -361,9 +370,8 @@ impl Service {
         };
         let earned = how == VERIFIED;
         self.condemn_what_was_left(&target);
-        if let (true, Some(revision)) = (earned, target.revision()) {
-            self.earn_known_good(&revision, target.digest());
-            self.verified_as_a_whole();
+        if earned {
+            self.verified_with(&target);
         }
         let proof = self.proof(rung).map(|proof| format!(", proved by {proof}")).unwrap_or_default();
         self.settle(outcome, &format!("{target} is served{proof}; {how}"));

@@ -1,13 +1,13 @@
 //! Standing of revisions, and holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Illegal, Incident, Service};
 use crate::digest::Digest;
 use crate::event::{AboutHold, Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
-use crate::facet::{Facet, FacetRead, Revision};
+use crate::facet::{Facet, FacetRead, FacetState, Revision, read_of};
 use crate::name::{IncidentId, VersionName};
 use crate::plan::Leaving;
 use crate::standing::Standing;
@@ -24,7 +24,11 @@ const VOUCH_AGAIN: Millis = Millis::hours(1);
 const CONDEMNED_BY_MAX: usize = 16;
 
 /// Combinations of revisions that were verified together, the last ones.
-const COMBINATIONS_MAX: usize = 32;
+pub(super) const COMBINATIONS_MAX: usize = 32;
+
+/// Revisions of one facet that something is known of. Beyond them the one whose standing is oldest is forgotten: nobody goes back that far, and it is as
+/// one that was never seen.
+pub(super) const REVISIONS_MAX: usize = 256;
 
 /// What is known of a revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +37,8 @@ pub struct KnownRevision {
     pub digest: Option<Digest>,
     /// What a version answers to the golden data, where that was seen while it was good and live.
     pub fingerprint: Option<KnownFingerprint>,
+    /// What was in force of the other facets then: under another configuration the same version may answer otherwise.
+    pub fingerprint_beside: BTreeMap<Facet, VersionName>,
     /// Unproven, attested, known good or condemned; age and holds come on top.
     pub standing: Standing,
     /// Since when it has that standing.
@@ -138,11 +144,43 @@ impl Service {
         same.map(|known| known.verified_at)
     }
 
+    /// Forgets what is beyond [`REVISIONS_MAX`] of a facet; but nothing that a hold is on, that is in force, or that the open incident or the breaker may
+    /// ask for.
+    pub(super) fn forget_old_revisions(&mut self) {
+        if self.revisions.len() <= REVISIONS_MAX {
+            return;
+        }
+        let facets: BTreeSet<Facet> = self.revisions.keys().map(|revision| revision.facet.clone()).collect();
+        for facet in facets {
+            let of_it = self.revisions.iter().filter(|(revision, _)| revision.facet == facet);
+            let too_many = of_it.clone().count().saturating_sub(REVISIONS_MAX);
+            let mut old: Vec<_> = of_it
+                .filter(|(revision, known)| !self.is_needed(revision, known))
+                .map(|(revision, known)| (known.standing.is_good(), known.since, revision.clone()))
+                .collect();
+            old.sort();
+            for (_, _, revision) in old.into_iter().take(too_many) {
+                self.forget_identity(&revision);
+                self.revisions.remove(&revision);
+            }
+        }
+    }
+
+    fn is_needed(&self, revision: &Revision, known: &KnownRevision) -> bool {
+        let no_return = self.terms.as_ref().map_or(Millis(0), |terms| terms.breaker.no_return);
+        let targets = self.incident.iter().filter_map(Incident::plan).flat_map(|plan| &plan.targets);
+        self.holds.contains_key(revision)
+            || self.production.serves(revision)
+            || known.left_at.is_some_and(|left| self.at < left + no_return)
+            || targets.filter_map(Target::revision).any(|target| target == *revision)
+    }
+
     pub(super) fn known(&mut self, revision: impl Into<Revision>) -> &mut KnownRevision {
         let at = self.at;
         self.revisions.entry(revision.into()).or_insert_with(|| KnownRevision {
             digest: None,
             fingerprint: None,
+            fingerprint_beside: BTreeMap::new(),
             standing: Standing::Unproven,
             since: at,
             condemned_by: Vec::new(),
@@ -181,19 +219,49 @@ impl Service {
         self.want_identity(revision);
     }
 
-    /// What is in force was verified as a whole, so each of its revisions was that no hold stands on; and that they go together is known. While a
-    /// safe mode answers, that says nothing of them.
-    pub(super) fn verified_as_a_whole(&mut self) {
+    /// A rollback to `target` was verified. While a safe mode answers, that says nothing of anything but the safe mode.
+    pub(super) fn verified_with(&mut self, target: &Target) {
+        let Some(revision) = target.revision() else { return };
+        if revision.facet == Facet::Fallback || !self.production.falls_back() {
+            self.earn_known_good(&revision, target.digest());
+        }
+        let read = |facet: &Facet| match &self.incident {
+            Some(incident) => {
+                read_of(&incident.facets_read_back, facet).and_then(FacetState::known).is_some()
+            }
+            None => false,
+        };
+        let unread = self.other_facets().filter(|facet| !read(facet)).cloned().collect();
+        self.verified_as_a_whole(&unread);
+    }
+
+    /// The facets beside the model that something is configured for.
+    pub(super) fn other_facets(&self) -> impl Iterator<Item = &Facet> {
+        self.terms.iter().flat_map(|terms| &terms.facets).map(|terms| &terms.facet)
+    }
+
+    /// What is in force was verified as a whole, so each of its revisions was that no hold stands on; and that they go together is known, unless what
+    /// is in force of one is not known. While a safe mode answers, that says nothing of them.
+    pub(super) fn verified_as_a_whole(&mut self, unread: &BTreeSet<Facet>) {
         let at = self.at;
         if self.production.falls_back() {
             return;
         }
         let Some(revisions) = self.production.combination() else { return };
-        for revision in
-            revisions.iter().filter(|revision| !self.is_held(*revision)).cloned().collect::<Vec<_>>()
-        {
+        let mut all = unread.is_empty();
+        for revision in &revisions {
             let digest = self.production.facets.get(&revision.facet).and_then(|known| known.digest);
-            self.earn_known_good(&revision, digest);
+            let pinned = self.known_of(revision).and_then(|known| known.digest);
+            // What stands under its name now is not what was pinned.
+            let changed = digest.zip(pinned).is_some_and(|(now, pinned)| now != pinned);
+            if changed || self.is_held(revision) {
+                all = false;
+            } else if !unread.contains(&revision.facet) {
+                self.earn_known_good(revision, digest);
+            }
+        }
+        if !all {
+            return;
         }
         self.combinations.retain(|known| known.revisions != revisions);
         self.combinations.push(Combination { revisions, verified_at: at });
@@ -220,7 +288,8 @@ impl Service {
             }
             None => Vec::new(),
         };
-        left.into_iter().filter(Revision::may_be_condemned).collect()
+        let Some(target) = target.revision() else { return Vec::new() };
+        left.into_iter().filter(|left| left.is_condemned_for(&target)).collect()
     }
 
     /// Condemns and holds what was in force of the target's facet when the incident began and is not the target, unless the plan leaves it as it was.

@@ -1,0 +1,405 @@
+//! A rollback moves one facet: it condemns, proves and repeats by that one, and goes on only while all others are as planned.
+
+use super::facet_stage::*;
+use super::stage::{Stage, blob, policy, version};
+use crate::digest::Digest;
+use crate::effect::Effect;
+use crate::event::*;
+use crate::facet::FacetState;
+use crate::fact::Outcome;
+use crate::live::Proof;
+use crate::policy::Role;
+use crate::role::Urgency;
+use crate::service::{Illegal, NeedKind, Phase};
+use crate::standing::Standing;
+use crate::target::Strategy;
+use crate::terms::{EffectClass, Mode};
+use crate::time::Millis;
+
+const AFTER: Revisions = &[("thresholds", "c1"), ("prompt", "p1"), ("fallback", "off")];
+
+fn to_c1() -> crate::target::Target {
+    target("thresholds", "c1")
+}
+
+#[test]
+fn a_configuration_rollback_condemns_the_configuration_that_was_left_and_never_the_model() {
+    let mut stage = service(BEFORE);
+    stage.rolled_back(to_c1(), BEFORE, AFTER);
+    assert_eq!(stage.outcome(), Outcome::RolledBack);
+    assert_eq!(stage.standing("thresholds", "c2"), Standing::Held);
+    assert_eq!(stage.0.holds.keys().collect::<Vec<_>>(), [&revision("thresholds", "c2")]);
+    // It is well with what stayed, so that is good.
+    for (of, name) in [("model", "4"), ("prompt", "p1"), ("thresholds", "c1")] {
+        assert_eq!(stage.standing(of, name), Standing::KnownGood, "{of} {name}");
+    }
+    let owed = stage.0.owed();
+    assert!(!owed.iter().any(|effect| matches!(effect, Effect::MarkHold { .. })), "no registry has it");
+}
+
+#[test]
+fn a_version_rollback_condemns_the_version_that_was_left_and_never_the_configurations() {
+    let mut stage = service(BEFORE);
+    stage.rolled_back(version("1"), BEFORE, BEFORE);
+    assert_eq!(stage.0.holds.keys().collect::<Vec<_>>(), [&revision("model", "4")]);
+    assert_eq!(stage.standing("thresholds", "c2"), Standing::KnownGood);
+}
+
+#[test]
+fn a_failed_target_is_not_good_and_condemns_nothing_that_it_left() {
+    let mut stage = service(BEFORE);
+    stage.adopts("thresholds", "c1", None);
+    stage.at_the_guard(&[to_c1(), target("thresholds", "c0")], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Unhealthy);
+    assert_eq!((stage.phase(), stage.rung()), ("staging", 1));
+    assert_eq!(
+        stage.standing("thresholds", "c1"),
+        Standing::Unproven,
+        "it was vouched for, and found unwell"
+    );
+    assert!(stage.0.holds.is_empty());
+    // The next one goes on from what this plan has put there.
+    let plan = stage.plan();
+    stage.tell(&Event::Staged(Staged { plan, rung: 1, digest: None }));
+    stage.guarded("4", in_force(AFTER));
+    assert_eq!(stage.phase(), "shifting");
+}
+
+#[test]
+fn a_target_that_is_in_force_already_passes_no_guard_where_another_facet_has_moved() {
+    let moved: [(&str, &str, Revisions); 3] = [
+        ("the model", "5", AFTER),
+        ("another configuration", "4", &[("thresholds", "c1"), ("prompt", "p2"), ("fallback", "off")]),
+        ("the fallback", "4", &[("thresholds", "c1"), ("prompt", "p1"), ("fallback", "rules")]),
+    ];
+    for (what, live, beside) in moved {
+        let mut stage = service(BEFORE);
+        stage.at_the_guard(&[to_c1()], BEFORE);
+        stage.guarded(live, in_force(beside));
+        assert_eq!(stage.phase(), "planning", "{what}");
+    }
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(AFTER));
+    assert_eq!(stage.phase(), "reading back", "all else is as planned");
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.outcome(), Outcome::RestoredElsewhere);
+
+    // The same where a version is the target.
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[version("1")], BEFORE);
+    stage.guarded("1", in_force(AFTER));
+    assert_eq!(stage.phase(), "planning", "the thresholds have moved");
+}
+
+#[test]
+fn the_guard_lets_pass_what_the_plan_has_seen_and_nothing_else() {
+    let with = |of: &str, name: &str| {
+        let mut facets = in_force(BEFORE);
+        facets.iter_mut().filter(|read| read.facet == facet(of)).for_each(|read| {
+            *read = in_force(&[(of, name)]).remove(0);
+        });
+        facets
+    };
+    let without = |of: &str| in_force(BEFORE).into_iter().filter(|read| read.facet != facet(of)).collect();
+    let cases: [(&str, &str, Vec<ObservedFacet>, &str); 7] = [
+        ("as planned", "4", in_force(BEFORE), "shifting"),
+        ("another version", "5", in_force(BEFORE), "planning"),
+        ("the target's facet has moved elsewhere", "4", with("thresholds", "c3"), "planning"),
+        ("another facet has moved", "4", with("prompt", "p2"), "planning"),
+        ("a safe mode was entered", "4", with("fallback", "rules"), "planning"),
+        ("a facet is configured no more", "4", without("prompt"), "planning"),
+        ("the target's facet is configured no more", "4", without("thresholds"), "planning"),
+    ];
+    for (what, live, facets, phase) in cases {
+        let mut stage = service(BEFORE);
+        stage.at_the_guard(&[to_c1()], BEFORE);
+        stage.guarded(live, facets);
+        assert_eq!(stage.phase(), phase, "{what}");
+    }
+    // One more than the plan has seen.
+    let mut stage = service(&BEFORE[..2]);
+    stage.at_the_guard(&[to_c1()], &BEFORE[..2]);
+    stage.guarded("4", in_force(BEFORE));
+    assert_eq!(stage.phase(), "planning");
+}
+
+#[test]
+fn another_content_under_the_same_name_is_another_revision_to_the_guard() {
+    let content = |content: &str| {
+        let mut facets = in_force(BEFORE);
+        let FacetState::InForce(known) = &mut facets[1].state else { panic!() };
+        known.digest = Some(Digest::of(content));
+        facets
+    };
+    for (now, phase) in [("then", "shifting"), ("now", "planning")] {
+        let mut stage = service(BEFORE);
+        stage.pull_to(to_c1());
+        stage.plan_to(&[to_c1()], &content("then"));
+        stage.approve("bob");
+        stage.approve("cleo");
+        stage.staged();
+        stage.guarded("4", content(now));
+        assert_eq!(stage.phase(), phase, "{now}");
+    }
+}
+
+#[test]
+fn a_facet_that_cannot_be_read_is_waited_for_and_then_a_person_is_asked() {
+    for of in ["thresholds", "prompt"] {
+        let mut stage = service(BEFORE);
+        stage.at_the_guard(&[to_c1()], BEFORE);
+        stage.guarded("4", unreadable(in_force(BEFORE), of));
+        assert_eq!(stage.phase(), "guarding", "{of}");
+        let end = stage.0.step_ends_at().unwrap();
+        stage.try_at(end, &Event::Woke).unwrap();
+        let Phase::NeedsPerson(need) = &stage.incident().phase else { panic!("{of}") };
+        assert_eq!(need.question, NeedKind::WhatNow);
+        assert!(need.text.contains("nothing is shifted"), "{}", need.text);
+    }
+}
+
+#[test]
+fn a_facet_that_the_plan_could_not_read_either_is_as_planned() {
+    for of in ["thresholds", "prompt"] {
+        let unknown = unreadable(in_force(BEFORE), of);
+        let mut stage = service(BEFORE);
+        stage.pull_to(to_c1());
+        stage.plan_to(&[to_c1()], &unknown);
+        stage.approve("bob");
+        stage.approve("cleo");
+        stage.staged();
+        stage.guarded("4", unknown);
+        assert_eq!(stage.phase(), "shifting", "{of}");
+    }
+    // One that can be read by now is news to whoever agreed.
+    let mut stage = service(BEFORE);
+    stage.pull_to(to_c1());
+    stage.plan_to(&[to_c1()], &unreadable(in_force(BEFORE), "prompt"));
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.guarded("4", in_force(BEFORE));
+    assert_eq!(stage.phase(), "planning");
+}
+
+#[test]
+fn a_plan_that_mixes_facets_is_refused() {
+    let mixed = [
+        vec![to_c1(), version("1")],
+        vec![version("1"), target("fallback", "rules")],
+        vec![to_c1(), target("prompt", "p0")],
+        vec![crate::target::Target::Other("a newer one".into())],
+        Vec::new(),
+    ];
+    for targets in mixed {
+        let mut stage = service(BEFORE);
+        stage.pull("ada", "1");
+        let preserved = stage.preserved("4");
+        stage.tell(&preserved);
+        let drafted = PlanDrafted { targets, ..stage.draft(&[]) };
+        let planned = stage.planned(PlanWord::Drafted(drafted.clone()));
+        assert_eq!(stage.try_it(&Event::Planned(planned)), Err(Illegal::Stale), "{:?}", drafted.targets);
+    }
+}
+
+#[test]
+fn an_interrupted_shift_is_settled_as_what_moves_its_facet_has_promised() {
+    let after = |of: &str, name: &str| {
+        let mut stage = service(BEFORE);
+        stage.at_the_guard(&[target(of, name)], BEFORE);
+        stage.guarded("4", in_force(BEFORE));
+        stage.shift_began();
+        stage
+    };
+    let repeats = |stage: &Stage| stage.0.owed().iter().any(|owed| matches!(owed, Effect::Repeat { .. }));
+    let probes = |stage: &Stage| stage.0.owed().iter().any(|owed| matches!(owed, Effect::Probe { .. }));
+    // The deployer is observable, and so is the prompt; the thresholds are idempotent.
+    for (of, name, idempotent) in [("thresholds", "c1", true), ("prompt", "p0", false), ("model", "1", false)]
+    {
+        let stage = after(of, name);
+        assert_eq!((repeats(&stage), probes(&stage)), (idempotent, !idempotent), "{of}");
+    }
+    let mut stage = after("thresholds", "c1");
+    stage.reconfigure(|terms| terms.deployer = EffectClass::Idempotent);
+    stage.reconfigure(|terms| terms.facets.retain(|of| of.facet != facet("thresholds")));
+    assert_eq!((repeats(&stage), probes(&stage)), (false, true), "nothing promises anything any more");
+}
+
+#[test]
+fn each_facet_has_a_weakest_proof_of_its_own() {
+    let seen = |proof: Proof| {
+        let mut facets = in_force(AFTER);
+        let FacetState::InForce(known) = &mut facets[0].state else { panic!() };
+        known.proof = proof;
+        facets
+    };
+    for (proof, phase) in [(Proof::ControlPlane, "reading back"), (Proof::Fingerprint, "verifying")] {
+        let mut stage = Stage::new(|terms| {
+            facets(terms);
+            terms.proof_min = Proof::Digest;
+            terms.facets[0].proof_min = Proof::Fingerprint;
+        });
+        stage.at_the_guard(&[to_c1()], BEFORE);
+        stage.guarded("4", in_force(BEFORE));
+        stage.shift_done();
+        stage.read_back("4", seen(proof));
+        assert_eq!(stage.phase(), phase, "{proof}");
+    }
+    // What is served is no proof of what is in force of another facet.
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    stage.read_back("4", in_force(BEFORE));
+    assert_eq!(stage.phase(), "reading back");
+}
+
+#[test]
+fn what_was_verified_is_good_together_and_what_could_not_be_read_is_not() {
+    let mut stage = service(BEFORE);
+    stage.rolled_back(to_c1(), BEFORE, AFTER);
+    let [combination] = stage.0.combinations.as_slice() else { panic!("{:#?}", stage.0.combinations) };
+    let all = [("model", "4"), ("thresholds", "c1"), ("prompt", "p1"), ("fallback", "off")];
+    assert_eq!(combination.revisions, all.iter().map(|(of, name)| revision(of, name)).collect());
+    assert_eq!(stage.0.verified_together(&combination.revisions), Some(stage.0.at));
+
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    stage.read_back("4", unreadable(in_force(AFTER), "prompt"));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.standing("prompt", "p1"), Standing::Unproven, "nobody knows whether it was in force");
+    assert_eq!(stage.standing("thresholds", "c1"), Standing::KnownGood);
+    assert!(stage.0.combinations.is_empty());
+}
+
+#[test]
+fn a_revision_whose_content_is_not_what_was_pinned_earns_nothing() {
+    let mut stage = service(BEFORE);
+    stage.adopts("prompt", "p1", Some("then"));
+    let since = stage.0.known_of(revision("prompt", "p1")).unwrap().since;
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    let mut facets = in_force(AFTER);
+    let FacetState::InForce(known) = &mut facets[1].state else { panic!() };
+    known.digest = Some(Digest::of("now"));
+    stage.read_back("4", facets);
+    stage.judged(VerificationWord::Healthy);
+    let known = stage.0.known_of(revision("prompt", "p1")).unwrap();
+    assert_eq!((&known.standing, known.since), (&Standing::Attested, since));
+    assert!(stage.0.combinations.is_empty());
+}
+
+#[test]
+fn lifting_the_hold_on_a_configuration_gives_its_standing_back_at_once() {
+    let mut stage = service(BEFORE);
+    stage.adopts("thresholds", "c2", Some("content"));
+    stage.rolled_back(to_c1(), BEFORE, AFTER);
+    let adopt = |digest| Adopted {
+        revision: revision("thresholds", "c2"),
+        digest,
+        person: super::stage::person("ada"),
+        reason: blob(),
+    };
+    let refused = stage.try_it(&Event::Adopted(adopt(None))).unwrap_err().to_string();
+    assert!(refused.contains("ripcord hold lift fraud-api --configuration thresholds=c2"), "{refused}");
+    stage.lifts("thresholds", "c2");
+    assert_eq!(stage.standing("thresholds", "c2"), Standing::Attested);
+    assert!(stage.0.holds.is_empty(), "no registry is to be told");
+    let other = Event::Adopted(adopt(Some(Digest::of("another content"))));
+    assert!(matches!(stage.try_it(&other), Err(Illegal::OtherDigest { .. })));
+}
+
+/// A configuration that a person vouched for can be gone back to, as a version can.
+#[test]
+fn a_configuration_is_vouched_for_as_a_version_is() {
+    let mut stage = service(BEFORE);
+    stage.adopts("thresholds", "c1", Some("content"));
+    assert_eq!(stage.standing("thresholds", "c1"), Standing::Attested);
+    assert_eq!(stage.standing("prompt", "c1"), Standing::Unproven, "of another facet it says nothing");
+    assert!(!stage.0.owed().iter().any(|owed| matches!(owed, Effect::Pin { .. })), "it is no artefact");
+}
+
+fn decision(role: Role) -> Decision {
+    let (policy, data) = (policy(role).policy, DataState::Complete);
+    Decision { policy, role, recording: blob(), fuel: 1, rounds: 1, data }
+}
+
+/// Its plan is granted by rules alone.
+fn rules_grant(stage: &mut Stage) {
+    let owed = stage.0.owed();
+    let ballot = owed.iter().find_map(|owed| match owed {
+        Effect::AskApprovals { plan, ballot } => Some((*plan, *ballot)),
+        _ => None,
+    });
+    let (plan, ballot) = ballot.unwrap();
+    let said = Said::Verdict(ApprovalWord::Granted);
+    let asked = vec![ApprovalAsked { decision: decision(Role::Approval), said }];
+    stage.tell(&Event::ApprovalsAsked(ApprovalsAsked { plan, ballot, asked }));
+}
+
+fn trigger_says(stage: &mut Stage) {
+    let decision = decision(Role::Trigger);
+    let said = Said::Verdict(TriggerWord::RollBack(Reason {
+        cause: blob(),
+        strategy: Strategy::Configuration,
+        urgency: Urgency::Urgent,
+        harm_began_at: None,
+        facts: None,
+    }));
+    let (set_aside, searched) = (Vec::new(), Vec::new());
+    let asked = vec![TriggerAsked { decision, said, memo: None, set_aside, left: 0, searched }];
+    stage.tell(&Event::TriggersAsked(TriggersAsked { up_to: 0, seen: 0, incident: None, asked }));
+}
+
+#[test]
+fn rules_alone_do_not_go_back_to_a_configuration_that_was_left_lately() {
+    let mut stage = Stage::new(|terms| {
+        facets(terms);
+        terms.policies.extend([Role::Trigger, Role::Approval].map(policy));
+        (terms.mode, terms.floor) = (Mode::Act, Vec::new());
+    });
+    stage.watched("4", in_force(BEFORE));
+    trigger_says(&mut stage);
+    stage.plan_to(&[to_c1()], &in_force(BEFORE));
+    rules_grant(&mut stage);
+    stage.staged();
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.outcome(), Outcome::RolledBack, "rules alone may shift");
+    stage.lifts("thresholds", "c2");
+    stage.try_at(stage.0.at + Millis::hours(2), &Event::Woke).unwrap();
+    trigger_says(&mut stage);
+    stage.plan_to(&[target("thresholds", "c2")], &in_force(AFTER));
+    rules_grant(&mut stage);
+    stage.staged();
+    stage.guarded("4", in_force(AFTER));
+    let Phase::Authorising(waiting) = &stage.incident().phase else { panic!("{}", stage.phase()) };
+    let why = waiting.people_because.as_deref().unwrap();
+    assert!(why.contains("`configuration thresholds c2` was left only 2 h ago"), "{why}");
+}
+
+#[test]
+fn what_is_known_of_revisions_is_bounded_and_forgets_what_nobody_goes_back_to_first() {
+    let mut stage = service(BEFORE);
+    stage.rolled_back(to_c1(), BEFORE, AFTER);
+    for number in 0..2_000 {
+        stage.adopts("prompt", &format!("q{number}"), None);
+    }
+    let known = |of: &str| stage.0.revisions.keys().filter(|known| known.facet == facet(of)).count();
+    assert_eq!(known("prompt"), 256);
+    assert_eq!(stage.standing("prompt", "p1"), Standing::KnownGood, "it is in force");
+    assert_eq!(stage.standing("prompt", "q0"), Standing::Unproven, "as one that was never seen");
+    assert_eq!(stage.standing("prompt", "q1999"), Standing::Attested);
+    assert_eq!(stage.standing("thresholds", "c2"), Standing::Held, "another facet pushes nothing out");
+    assert_eq!(stage.standing("model", "4"), Standing::KnownGood);
+}
