@@ -20,7 +20,7 @@ use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::deployer::{Probe, Shifted};
 use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
-use ripcord_ports::{ErrorKind, PortError, Restorer};
+use ripcord_ports::{Applied, ErrorKind, PortError, Restorer};
 use serde::Deserialize;
 
 use crate::file_work::{FileWork, GivenUp};
@@ -156,12 +156,16 @@ impl FileRestorer {
         let at = self.shared.clock.now();
         let store = move |given_up: &GivenUp| {
             // It may have been changed since it was read.
-            look(&place, &history, at)?;
+            let before = look(&place, &history, at)?.owed;
             given_up.check().map_err(|error| folder::local(error, "cannot replace the file"))?;
             if notes {
                 ReloadOwed::leave(&history.dir()?, &revision)?;
             }
-            place.replace(&content, given_up)
+            let replaced = place.replace(&content, given_up);
+            if notes && replaced.as_ref().is_err_and(|error| error.applied == Applied::No) {
+                ReloadOwed::put_back(&history.dir()?, before.as_ref())?;
+            }
+            replaced
         };
         self.work.run(store).await?;
         let about = ReloadFor {

@@ -28,8 +28,8 @@ use serde_json::Value;
 use crate::Shared;
 use crate::http::{self, Credentials};
 use crate::restoring::{
-    self, ReadBack, ReadBackConfig, Reload, ReloadConfig, ReloadFor, RestorerSecrets, Seen, Told, check_pointer,
-    no_revision, wrong,
+    self, ReadBack, ReadBackConfig, Reload, ReloadConfig, ReloadFor, RestorerSecrets, Seen, Told,
+    check_pointer, no_revision, wrong,
 };
 
 pub use value::{Etag, Holder, WriteWith};
@@ -109,10 +109,14 @@ impl HttpRestorer {
     ) -> Result<Self, PortError> {
         check_pointer("pointer", &config.pointer)?;
         if config.revisions.len() < 2 {
-            return Err(wrong("`revisions` wants two at least: what is in force now, and what is to be gone back to"));
+            return Err(wrong(
+                "`revisions` wants two at least: what is in force now, and what is to be gone back to",
+            ));
         }
         for (index, (name, value)) in config.revisions.iter().enumerate() {
-            if let Some((other, _)) = config.revisions.iter().take(index).find(|(_, other)| same(other, value)) {
+            if let Some((other, _)) =
+                config.revisions.iter().take(index).find(|(_, other)| same(other, value))
+            {
                 return Err(wrong(format!(
                     "`revisions` has the same value for `{other}` and `{name}`: nobody could tell which is in force"
                 )));
@@ -122,17 +126,23 @@ impl HttpRestorer {
             return Err(wrong("`deadline-ms` must be 1 or more"));
         }
         if config.pointer.is_empty() && matches!(config.write, WriteWith::MergePatch) {
-            return Err(wrong("`write` is `merge-patch`, which wants a `pointer` to a member of the document"));
+            return Err(wrong(
+                "`write` is `merge-patch`, which wants a `pointer` to a member of the document",
+            ));
         }
         let url = http::page(&config.url)?;
         let write_url = config.write_url.as_deref().map_or_else(|| Ok(url.clone()), http::page)?;
         for url in [&url, &write_url] {
             if !url.username().is_empty() || url.password().is_some() {
-                return Err(wrong("`url` holds a user or a password: write `user`, and the password into a file"));
+                return Err(wrong(
+                    "`url` holds a user or a password: write `user`, and the password into a file",
+                ));
             }
         }
         if write_url.origin() != url.origin() {
-            return Err(wrong("`write-url` leads to another host than `url`: credentials are for one of them"));
+            return Err(wrong(
+                "`write-url` leads to another host than `url`: credentials are for one of them",
+            ));
         }
         let credentials = match (config.user, secrets.store) {
             (Some(user), Some(password)) => Credentials::Basic { user, password },
@@ -153,8 +163,7 @@ impl HttpRestorer {
         if config.read_back.is_some() && config.holder == Holder::Service {
             return Err(wrong("`holder` is `service` and there is a `read-back`: keep one of them"));
         }
-        let read_back =
-            config.read_back.map(|of| ReadBack::new(of, secrets.service, shared)).transpose()?;
+        let read_back = config.read_back.map(|of| ReadBack::new(of, secrets.service, shared)).transpose()?;
         Ok(Self {
             url,
             pointer: config.pointer,
@@ -203,9 +212,10 @@ impl HttpRestorer {
                 digest: Some(Digest::of(content_of(of))),
                 proof,
             }),
-            None => {
-                FacetState::Unknown(format!("{place} holds {}, which is none of the configured `revisions`", shown(value)))
-            }
+            None => FacetState::Unknown(format!(
+                "{place} holds {}, which is none of the configured `revisions`",
+                shown(value)
+            )),
         }
     }
 
@@ -222,16 +232,18 @@ impl HttpRestorer {
         Ok(match read_back.ask().await? {
             Told::Nothing(why) => FacetState::Unknown(why),
             Told::Value(value) => self.named(Some(&value), Proof::Answer, "the service"),
-            Told::Revision(text) => match VersionName::new(text.as_str()).ok().filter(|name| self.revisions.contains_key(name)) {
-                Some(revision) => {
-                    let digest = self.entry(&revision)?.0.digest;
-                    FacetState::InForce(InForce { revision, digest, proof: Proof::Answer })
+            Told::Revision(text) => {
+                match VersionName::new(text.as_str()).ok().filter(|name| self.revisions.contains_key(name)) {
+                    Some(revision) => {
+                        let digest = self.entry(&revision)?.0.digest;
+                        FacetState::InForce(InForce { revision, digest, proof: Proof::Answer })
+                    }
+                    None => FacetState::Unknown(format!(
+                        "the service works with {}, which is none of the configured `revisions`",
+                        Told::Revision(text)
+                    )),
                 }
-                None => FacetState::Unknown(format!(
-                    "the service works with {}, which is none of the configured `revisions`",
-                    Told::Revision(text)
-                )),
-            },
+            }
             Told::Digest(digest) => {
                 let found = self.revisions.iter().find(|(_, value)| Digest::of(content_of(value)) == digest);
                 match found {
@@ -350,11 +362,7 @@ impl Restorer for HttpRestorer {
         Ok(self.entry(revision)?.0)
     }
 
-    async fn content(
-        &self,
-        revision: &VersionName,
-        expecting: Option<Digest>,
-    ) -> Result<Vec<u8>, PortError> {
+    async fn content(&self, revision: &VersionName, expecting: Option<Digest>) -> Result<Vec<u8>, PortError> {
         let content = content_of(self.entry(revision)?.1);
         restoring::of_digest(revision, &content, expecting)?;
         Ok(content)

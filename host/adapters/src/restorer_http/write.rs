@@ -67,14 +67,18 @@ impl HttpRestorer {
 
     /// The smallest document that changes the value alone.
     fn merged(&self, document: &Document, value: &Value) -> Result<Value, PortError> {
-        let mut parts: Vec<_> = self.pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+        let mut parts: Vec<_> =
+            self.pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
         // A list is replaced as a whole by merging, so a value within one cannot be changed alone.
         let mut around = &document.value;
         for part in &parts {
             if !around.is_object() {
                 return Err(PortError::not_applied(
                     ErrorKind::Unsupported,
-                    format!("`{}` leads through a list, which merging replaces as a whole: set `write` to `json-patch` or `put-document`", self.pointer),
+                    format!(
+                        "`{}` leads through a list, which merging replaces as a whole: set `write` to `json-patch` or `put-document`",
+                        self.pointer
+                    ),
                 ));
             }
             around = &around[part.as_str()];

@@ -29,6 +29,14 @@ impl ReloadOwed {
             .map_err(|error| folder::local(error, "cannot note that the service was told"))
     }
 
+    /// Makes it what it was before a change that was not made.
+    pub(crate) fn put_back(dir: &Dir, before: Option<&VersionName>) -> Result<(), PortError> {
+        match before {
+            Some(revision) => Self::leave(dir, revision),
+            None => Self::settle(dir),
+        }
+    }
+
     /// The revision that the service may not have been told of.
     pub(crate) fn read(dir: &Dir) -> Result<Option<VersionName>, PortError> {
         match dir.try_exists(NOTE) {

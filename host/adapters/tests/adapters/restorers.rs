@@ -2,6 +2,7 @@
 
 mod file;
 mod file_refusals;
+mod http;
 mod suite;
 
 use std::path::{Path, PathBuf};

@@ -55,10 +55,13 @@ impl Flags {
             .route("/flags/fraud", any(document))
             .route("/flags/fraud/mode", any(mode))
             .route("/reload", post(|State(state): Shared| async move { state.lock().unwrap().take_over() }))
-            .route("/status", any(|State(state): Shared| async move {
-                let state = state.lock().unwrap();
-                axum::Json(json!({"works-with": state.working(), "named": named(&state.working())}))
-            }))
+            .route(
+                "/status",
+                any(|State(state): Shared| async move {
+                    let state = state.lock().unwrap();
+                    axum::Json(json!({"works-with": state.working(), "named": named(&state.working())}))
+                }),
+            )
             .with_state(Arc::clone(&state));
         Self { server: Server::start(router).await, state }
     }
@@ -170,9 +173,8 @@ impl RestoredService for Flags {
 }
 
 fn restorer(url: &str, more: &str) -> HttpRestorer {
-    let text = format!(
-        "url = \"{url}/flags/fraud\"\nrevisions = {{ off = false, rules = \"rules\" }}\n{more}"
-    );
+    let text =
+        format!("url = \"{url}/flags/fraud\"\nrevisions = {{ off = false, rules = \"rules\" }}\n{more}");
     let config: HttpRestorerConfig = toml::from_str(&text).unwrap_or_else(|error| panic!("{text}\n{error}"));
     HttpRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap()
 }
@@ -194,7 +196,9 @@ fn ways(url: &str) -> Vec<(bool, String)> {
     for place in ["pointer = \"/named\"", "pointer = \"/works-with\"\ntells = \"value\""] {
         ways.push((
             false,
-            format!("{mode}[reload]\npost = [\"{url}/reload\"]\n[read-back]\nurls = [\"{url}/status\"]\n{place}"),
+            format!(
+                "{mode}[reload]\npost = [\"{url}/reload\"]\n[read-back]\nurls = [\"{url}/status\"]\n{place}"
+            ),
         ));
     }
     ways
@@ -206,7 +210,8 @@ async fn it_conforms_however_it_writes_and_reads_back() {
         let flags = Flags::start(number < 6).await;
         let url = flags.server.url("");
         let (_, more) = &ways(&url)[number];
-        conforms(&restorer(&url, more), &flags, &Expected { newest_first: revisions(&["off", "rules"]) }).await;
+        conforms(&restorer(&url, more), &flags, &Expected { newest_first: revisions(&["off", "rules"]) })
+            .await;
         assert_eq!(flags.document()["limits"], json!({"high": 0.5}), "nothing else is changed: {more}");
     }
 }
@@ -271,7 +276,10 @@ async fn a_change_by_somebody_else_between_look_and_change_is_a_conflict() {
         });
         let error = shifted.unwrap_err();
         assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
-        assert!(error.to_string().starts_with("somebody else has changed the value since it was read: "), "{error}");
+        assert!(
+            error.to_string().starts_with("somebody else has changed the value since it was read: "),
+            "{error}"
+        );
         assert_eq!(flags.document(), json!({"mode": "by hand", "n": 1}), "what somebody else wrote stays");
         assert_eq!(restorer.probe(&order).await.unwrap(), Probe::NotApplied);
     }
@@ -353,7 +361,8 @@ async fn credentials_go_to_the_store_and_those_of_the_service_to_the_service() {
     let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
     let keep = Arc::clone(&seen);
     let router = Router::new().fallback(move |request: axum::extract::Request| {
-        let authorization = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let authorization =
+            request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         keep.lock().unwrap().push((request.uri().path().to_owned(), authorization.unwrap_or_default()));
         async { axum::Json(json!({"mode": false, "named": "off"})) }
     });
