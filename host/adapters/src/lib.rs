@@ -46,6 +46,7 @@ pub mod registry_kept;
 pub mod registry_mlflow;
 pub mod request_log_jsonl;
 pub mod restorer_file;
+pub mod restorer_git;
 pub mod restorer_http;
 
 use std::fmt;

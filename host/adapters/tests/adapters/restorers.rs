@@ -2,7 +2,10 @@
 
 mod file;
 mod file_refusals;
+mod git;
+mod git_server;
 mod http;
+mod pages;
 mod suite;
 
 use std::path::{Path, PathBuf};
