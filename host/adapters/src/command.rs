@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
 use crate::http::{excerpt, on_one_line};
+use crate::secret::Secret;
 
 use arguments::{Piece, pieces};
 use process::{Bounded, Group, wait};
@@ -66,6 +67,7 @@ pub(crate) struct Program {
     name: String,
     arguments: Vec<Vec<Piece>>,
     surroundings: CommandSurroundings,
+    environment: Vec<(String, Secret)>,
 }
 
 /// What a program that ended by itself has left.
@@ -113,7 +115,29 @@ impl Program {
             .iter()
             .map(|argument| pieces(argument, known).map_err(wrong))
             .collect::<Result<_, _>>()?;
-        Ok(Self { name: name.clone(), arguments, surroundings: surroundings.clone() })
+        Ok(Self {
+            name: name.clone(),
+            arguments,
+            surroundings: surroundings.clone(),
+            environment: Vec::new(),
+        })
+    }
+
+    /// A program with arguments that hold no placeholders.
+    pub(crate) fn exactly(name: &str, arguments: &[&str], surroundings: CommandSurroundings) -> Self {
+        let arguments = arguments.iter().map(|text| vec![Piece::Text((*text).to_owned())]).collect();
+        Self { name: name.to_owned(), arguments, surroundings, environment: Vec::new() }
+    }
+
+    /// What is run, without its arguments.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn with_environment(mut self, environment: Vec<(String, Secret)>) -> Self {
+        self.environment = environment;
+        self
     }
 
     /// Runs it, with nothing to read. A placeholder without a value is empty.
@@ -207,6 +231,9 @@ impl Program {
                 command.env(name, value);
             }
         }
+        for (name, value) in &self.environment {
+            command.env(name, value.expose());
+        }
         if let Some(folder) = &self.surroundings.folder {
             command.current_dir(folder);
         }
@@ -256,6 +283,11 @@ impl Ran {
 
     pub(crate) fn what(&self) -> &str {
         &self.what
+    }
+
+    /// The end of what it said on its standard error.
+    pub(crate) fn said(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.errors)
     }
 }
 

@@ -47,6 +47,20 @@
 //! | | `not-reached-is-not-done` | an error, and live is what it was |
 //! | [`deployer_beside::conforms_beside`] | `a-candidate-moves-nothing` | it answers beside what is live, one at a time, and goes when it is cleared |
 //! | [`deployer_beside::conforms_beside_in_faults`] | `a-candidate-moves-nothing-in-faults` | the same |
+//! | [`restorer::conforms`] | `says-what-it-will-do` | arguments for a plan, the same each time |
+//! | | `lists-history-newest-first` | all revisions, newest first, each once, in one harmless line each; a limit keeps the newest |
+//! | | `describes-revisions-as-listed` | one revision as in the list; its content, with the digest that it is pinned with; no two with the same content |
+//! | | `puts-in-force-and-not-only-in-store` | in force becomes what was ordered, and the service itself works with it |
+//! | | `a-probe-tells-what-happened-to-a-restore` | and changes nothing |
+//! | | `a-restore-repeats` | the same order again has the effect of once |
+//! | | `an-unknown-revision-is-not-found` | with no effect, and the error names it |
+//! | | `another-digest-is-refused` | before anything is changed |
+//! | | `expects-what-is-in-force` | another one in force is `Conflict`, with no effect |
+//! | | `what-is-foreign-is-no-revision` | it is unknown with a reason, or becomes a revision of its own |
+//! | [`restorer_faults::conforms_in_faults`] | `in-force-is-told-truly-in-faults` | what is in force, unknown with a reason, or an error |
+//! | | `a-restore-is-asked-for-once` | where it may have happened; what is said of it is so |
+//! | | `a-restore-is-unknown-when-nothing-answers` | to the probe too |
+//! | | `a-restore-that-was-not-begun-changes-nothing` | an error, and the service works with what it did |
 //!
 //! The suites with faults want an adapter that speaks HTTP and reaches its system through a [`FaultProxy`](crate::fault_proxy::FaultProxy):
 //! `FaultProxy::start("http://127.0.0.1:5000")`, and then the adapter's address is that of the proxy. `tests/tests/conformance` in the
@@ -59,6 +73,8 @@ pub mod deployer_beside;
 pub mod deployer_faults;
 pub mod registry;
 pub mod registry_faults;
+pub mod restorer;
+pub mod restorer_faults;
 mod rule;
 mod scratch;
 

@@ -161,6 +161,21 @@ pub(crate) fn remove(dir: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
+/// Whether something is mounted there, also where it is the same file system once more.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_mount_root(dir: &Dir, name: &str) -> bool {
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+    let found = rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+    // Kernels before 5.8 do not tell, and do not set it.
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether something is mounted there.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_mount_root(_dir: &Dir, _name: &str) -> bool {
+    false
+}
+
 /// A local failure as a sentence: what was done, why it failed, what to do.
 pub(crate) fn local(error: io::Error, doing: impl Display) -> PortError {
     let (kind, advice) = match error.kind() {

@@ -224,7 +224,7 @@ fn trouble(exchanged: &Result<Answer, PortError>) -> Option<String> {
 }
 
 /// A header as text, where it is there and is text.
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
@@ -298,6 +298,7 @@ fn broken(what: &str, error: reqwest::Error, risk: Risk) -> PortError {
 pub(crate) struct Answer {
     what: String,
     pub(crate) status: StatusCode,
+    headers: HeaderMap,
     content_type: Option<String>,
     location: Option<String>,
     retry_after: Option<Millis>,
@@ -309,11 +310,12 @@ impl Answer {
     async fn read(what: String, response: Response, bytes_max: u64, risk: Risk) -> Result<Self, PortError> {
         let status = response.status();
         let headers = response.headers();
-        let content_type = header(headers, reqwest::header::CONTENT_TYPE).map(str::to_owned);
-        let location = header(headers, reqwest::header::LOCATION).map(str::to_owned);
-        let retry_after = patience::asked_for(header(headers, RETRY_AFTER), header(headers, DATE));
+        let content_type = header(headers, &reqwest::header::CONTENT_TYPE).map(str::to_owned);
+        let location = header(headers, &reqwest::header::LOCATION).map(str::to_owned);
+        let retry_after = patience::asked_for(header(headers, &RETRY_AFTER), header(headers, &DATE));
+        let headers = headers.clone();
         let body = read_body(response, bytes_max, &what, risk).await?;
-        Ok(Self { what, status, content_type, location, retry_after, body, risk })
+        Ok(Self { what, status, headers, content_type, location, retry_after, body, risk })
     }
 
     /// The answer, or the error that its status stands for.
@@ -365,6 +367,16 @@ impl Answer {
             );
             marked(unreadable, self.risk).caused_by(error)
         })
+    }
+
+    /// One of its headers, where it is there and is text.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// What was asked, of whom.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
     }
 
     /// Of what kind it says to be.

@@ -17,6 +17,7 @@ mod file_work;
 mod folder;
 mod http;
 mod open_inference;
+mod restoring;
 mod secret;
 mod text_encoding;
 mod text_time;
@@ -44,6 +45,9 @@ pub mod registry_directory;
 pub mod registry_kept;
 pub mod registry_mlflow;
 pub mod request_log_jsonl;
+pub mod restorer_file;
+pub mod restorer_git;
+pub mod restorer_http;
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,6 +56,7 @@ use ripcord_ports::Clock;
 
 pub use command::CommandSurroundings;
 pub use http::Http;
+pub use restoring::{ReadBackConfig, ReloadConfig, ReloadSignal, RestorerSecrets, Tells};
 pub use secret::Secret;
 
 /// What adapters have in common.

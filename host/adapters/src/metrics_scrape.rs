@@ -3,9 +3,9 @@
 //! A query selects series and computes nothing. What failed is told apart from what is not there. A line that cannot be read takes nothing but its own
 //! series with it, and that is then not known rather than absent.
 
-mod page;
+pub(crate) mod page;
 mod ring;
-mod text;
+pub(crate) mod text;
 
 use std::sync::Arc;
 use std::time::Duration;

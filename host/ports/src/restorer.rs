@@ -71,7 +71,8 @@ pub trait Restorer: Send + Sync {
     /// What a plan's steps say of it: addresses, paths, how what is in force is proved. No secrets.
     fn arguments(&self) -> Vec<Label>;
 
-    /// Revisions, newest first, at most `limit`.
+    /// Revisions, newest first, at most `limit`. Entries with the same content are one revision, named by the oldest of them: what was put back is then the
+    /// revision that it was, and not the commit or copy that brought it back.
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError>;
 
     /// One revision. An unknown one is [`crate::ErrorKind::NotFound`].
@@ -87,7 +88,8 @@ pub trait Restorer: Send + Sync {
     async fn in_force(&self) -> Result<FacetLive, PortError>;
 
     /// Puts the revision in force, if what is in force is what the order expects; anything else is [`crate::ErrorKind::Conflict`], where the system can tell.
-    /// An error with [`crate::Applied::No`] promises that nothing changed.
+    /// That the revision is in force already, or was being put in force by this order, is no conflict: the order goes on. A broken revision and a wrong
+    /// digest are refused first. An error with [`crate::Applied::No`] promises that nothing changed, neither what is stored nor what is in force.
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError>;
 
     /// Tells what became of an interrupted shift with this order's key.

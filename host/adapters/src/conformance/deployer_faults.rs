@@ -30,7 +30,7 @@ pub(super) fn faults() -> Vec<(&'static str, Fault)> {
 }
 
 /// Whether the system does what it is asked.
-fn happens(fault: &Fault) -> bool {
+pub(super) fn happens(fault: &Fault) -> bool {
     !matches!(fault, Fault::Unsent | Fault::Instead(_))
 }
 

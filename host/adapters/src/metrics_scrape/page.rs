@@ -17,16 +17,16 @@ const AWAY_MAX: Millis = Millis::hours(24 * 365);
 
 /// A page that was read.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// Each series once.
-    pub(super) lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
     /// At most [`ODD_MAX`].
-    pub(super) odd: Vec<Odd>,
+    pub(crate) odd: Vec<Odd>,
 }
 
 /// A page that is none, or too large.
 #[derive(Debug)]
-pub(super) enum NoPage {
+pub(crate) enum NoPage {
     TooMany,
     Other(String),
 }
@@ -41,7 +41,7 @@ impl fmt::Display for NoPage {
 }
 
 /// Reads a page that was fetched at `at`.
-pub(super) fn read(
+pub(crate) fn read(
     body: &[u8],
     content_type: Option<&str>,
     at: UnixMillis,

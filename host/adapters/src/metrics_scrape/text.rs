@@ -7,24 +7,24 @@
 use ripcord_core::signal::Label;
 
 /// The label under which a series' name is kept, as Prometheus does.
-pub(super) const NAME: &str = "__name__";
+pub(crate) const NAME: &str = "__name__";
 
 /// What is not the text of a series: a sentence.
-pub(super) type Refused = String;
+pub(crate) type Refused = String;
 
 /// One line of a page of metrics.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Sorted by name, the series' name among them.
-    pub(super) labels: Vec<Label>,
-    pub(super) value: f64,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) value: f64,
     /// Unix milliseconds, where the page says so.
-    pub(super) at: Option<u64>,
+    pub(crate) at: Option<u64>,
 }
 
 /// What is known of the series of a line that cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum OddSeries {
+pub(crate) enum OddSeries {
     /// Its labels, sorted by name, the series' name among them.
     Known(Vec<Label>),
     /// Its name.
@@ -35,10 +35,10 @@ pub(super) enum OddSeries {
 
 /// A line that cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Odd {
-    pub(super) series: OddSeries,
+pub(crate) struct Odd {
+    pub(crate) series: OddSeries,
     /// The rest of a sentence that begins with the line.
-    pub(super) why: Refused,
+    pub(crate) why: Refused,
 }
 
 impl Odd {
@@ -50,7 +50,7 @@ impl Odd {
 
 /// In what times are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeUnit {
+pub(crate) enum TimeUnit {
     /// Whole milliseconds.
     Millis,
     /// Seconds, possibly with a fraction.
@@ -117,7 +117,7 @@ impl Selector {
 }
 
 /// Reads a line of a page; none for comments and empty lines.
-pub(super) fn line(text: &str, unit: TimeUnit) -> Result<Option<Line>, Odd> {
+pub(crate) fn line(text: &str, unit: TimeUnit) -> Result<Option<Line>, Odd> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);

@@ -17,4 +17,5 @@ mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
 mod request_log_jsonl;
+mod restorers;
 mod support;
