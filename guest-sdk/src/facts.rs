@@ -80,7 +80,12 @@ impl Facts {
         self.ask(Request::Checkpoints(CheckpointsQuery { run, limit }))
     }
 
-    /// Revisions of the service's configuration, newest first, at most `limit`.
+    /// What moved within the window that ends now, of every facet, newest first.
+    pub fn changes(&self, window: Duration) -> Handle<'_, kind::Changes> {
+        self.ask(Request::Changes(Window { start: self.now - window, end: self.now }))
+    }
+
+    /// Revisions of each of the service's configurations, newest first, at most `limit` of each.
     pub fn configurations(&self, limit: u32) -> Handle<'_, kind::Configurations> {
         self.ask(Request::Configurations(limit))
     }

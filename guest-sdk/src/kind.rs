@@ -2,8 +2,8 @@
 
 use crate::contract::describe::FactKind;
 use crate::contract::facts::{
-    Candidate, Checkpoint, Configuration, Exchange, Lineage as LineageValue, Live as LiveValue, PastIncident,
-    Request, Sample, Series, Trial, Value, Vote,
+    Candidate, Change, Checkpoint, Configuration, Exchange, Lineage as LineageValue, Live as LiveValue,
+    PastIncident, Request, Sample, Series, Trial, Value, Vote,
 };
 
 /// A kind of fact.
@@ -45,8 +45,10 @@ kinds! {
     Live: LiveValue = Live;
     /// Checkpoints of training runs.
     Checkpoints: [Checkpoint] = Checkpoints;
-    /// Revisions of the configuration, newest first.
+    /// Revisions of each configuration, newest first.
     Configurations: [Configuration] = Configurations;
+    /// What moved, newest first.
+    Changes: [Change] = Changes;
     /// Where a version comes from.
     Lineage: LineageValue = Lineage;
     /// A golden data set through the service.
@@ -70,6 +72,7 @@ pub fn of(request: &Request) -> FactKind {
         Request::Live => FactKind::Live,
         Request::Checkpoints(_) => FactKind::Checkpoints,
         Request::Configurations(_) => FactKind::Configurations,
+        Request::Changes(_) => FactKind::Changes,
         Request::Lineage(_) => FactKind::Lineage,
         Request::Golden(_) => FactKind::Golden,
         Request::Captured(_) => FactKind::Captured,

@@ -345,6 +345,7 @@ impl Lab {
             ports: ServicePorts {
                 registry: self.registry.0.clone().unwrap_or(fake),
                 deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),
+                restorers: BTreeMap::new(),
                 endpoint: Some(Arc::new(FakeEndpoint { wire: wire.clone() })),
                 golden: Some(Arc::new(FakeGolden)),
                 requests: Some(Arc::new(FakeLog { wire })),

@@ -2,6 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Happened, PendingPlan};
+use ripcord_core::facet::Revision;
 use ripcord_core::name::{IncidentId, PersonName, RoleName, ServiceName, SignalId, SourceName, VersionName};
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
@@ -81,7 +82,7 @@ impl Running {
             ada(),
             service,
             Ask::Pull {
-                to: to.map(version),
+                to: to.map(|name| Revision::of_model(&version(name))),
                 urgency: Urgency::Urgent,
                 leaving: Leaving::Condemn,
                 pending: PendingPlan::Replace,
@@ -121,7 +122,9 @@ impl Running {
     /// Vouches for versions.
     pub async fn adopt(&self, service: &ServiceName, versions: &[&str]) {
         for name in versions {
-            self.ask(ada(), service, Ask::Adopt(Some(version(name)))).await.expect("adopted");
+            self.ask(ada(), service, Ask::Adopt(Some(Revision::of_model(&version(name)))))
+                .await
+                .expect("adopted");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A deployer behind a team's own programs.
 //!
-//! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "configuration": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
+//! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
 //! 75 when it is under way, 64 to 69 when it was refused and nothing was done, 69 because live is not `{expecting}`; after any other end
 //! nobody knows, and a probe or a person has to tell. A `shift` that a killed host has left behind is waited for before anything is compared. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
 
@@ -13,7 +13,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
-use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
+use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
@@ -23,15 +23,14 @@ use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
-const PLACEHOLDERS: [&str; 7] =
-    ["version", "digest", "staged", "key", "expecting", "target", "configuration"];
+const PLACEHOLDERS: [&str; 6] = ["version", "digest", "staged", "key", "expecting", "target"];
 
 /// The programs of a deployer, each a list of program and arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CommandDeployerConfig {
-    /// Makes the target live: `{version}` with the artefact's `{digest}` in the folder `{staged}`; `{configuration}` is the revision where the
-    /// target is one, `{target}` any target as JSON, `{expecting}` the version that is live now, `{key}` the same for each attempt at this step.
+    /// Makes the target live: `{version}` with the artefact's `{digest}` in the folder `{staged}`; `{target}` is the
+    /// target as JSON, `{expecting}` the version that is live now, `{key}` the same for each attempt at this step.
     pub shift: Vec<String>,
     /// Prints what is live. Needed unless `effect` is `blind`.
     #[serde(default)]
@@ -44,24 +43,12 @@ pub struct CommandDeployerConfig {
     /// How `live` knows what it prints. Default: `control-plane`.
     #[serde(default = "proof_default")]
     pub proof: Proof,
-    /// What `live` shows besides the version: `["configuration"]` where every share that it prints names the `configuration` it is served under. Only
-    /// what is shown is planned for. Default: nothing.
-    #[serde(default)]
-    pub shows: Vec<Shown>,
     /// In what surroundings they run. Their deadline does not prolong that of a step.
     #[serde(default)]
     pub surroundings: CommandSurroundings,
     /// The host's own folder for the marks of runs, made when it is needed. Without one, a `shift` that outlives a killed host goes unseen.
     #[serde(skip)]
     pub runs: Option<PathBuf>,
-}
-
-/// What a deployer's `live` can show besides the version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shown {
-    /// The revision of the configuration.
-    Configuration,
 }
 
 fn proof_default() -> Proof {
@@ -76,7 +63,6 @@ pub struct CommandDeployer {
     probe: Option<Program>,
     effect: EffectClass,
     proof: Proof,
-    shows: Vec<Shown>,
     runs: Option<Marks>,
     files: FileWork,
     shared: Shared,
@@ -94,8 +80,6 @@ struct PrintedShare {
     version: VersionName,
     #[serde(default)]
     digest: Option<Digest>,
-    #[serde(default)]
-    configuration: Option<String>,
     #[serde(default)]
     place: String,
     #[serde(default = "whole")]
@@ -141,7 +125,6 @@ impl CommandDeployer {
             probe: optional("probe", &config.probe, &PLACEHOLDERS)?,
             effect: config.effect,
             proof: config.proof,
-            shows: config.shows,
             runs: config.runs.map(Marks::new),
             files: FileWork::new("the folder of the marks of runs"),
             shared: shared.clone(),
@@ -157,17 +140,8 @@ impl CommandDeployer {
             Printed::Unknown(why) => return Ok(LiveState::Unknown(why)),
             Printed::Shares(shares) => shares,
         };
-        let nameless = shares.iter().any(|share| share.configuration.is_none());
-        if self.shows.contains(&Shown::Configuration) && nameless {
-            return Err(PortError::not_applied(
-                ErrorKind::BadAnswer,
-                "`live` printed a share without `configuration`, which `shows` says it has: print it, or take it out of `shows`",
-            ));
-        }
-        let configuration = |revision| ConfigurationTarget { revision, digest: None };
         let share = |printed: PrintedShare| Share {
             version: VersionTarget { version: printed.version, digest: printed.digest },
-            configuration: printed.configuration.map(configuration),
             place: printed.place,
             weight: printed.weight,
             proof: self.proof,
@@ -190,16 +164,10 @@ impl CommandDeployer {
         if let Some(expected) = order.expecting.sole_version() {
             values.insert("expecting", expected.version.to_string());
         }
-        match &order.target {
-            Target::Version(version) => {
-                values.insert("version", version.version.to_string());
-                let digest = version.digest.or(order.staged.as_ref().map(|staged| staged.digest));
-                values.insert("digest", digest.map(|digest| digest.to_string()).unwrap_or_default());
-            }
-            Target::Configuration(configuration) => {
-                values.insert("configuration", configuration.revision.clone());
-            }
-            _ => {}
+        if let Target::Version(version) = &order.target {
+            values.insert("version", version.version.to_string());
+            let digest = version.digest.or(order.staged.as_ref().map(|staged| staged.digest));
+            values.insert("digest", digest.map(|digest| digest.to_string()).unwrap_or_default());
         }
         if let Some(staged) = &order.staged {
             values.insert("staged", command::path_of(&staged.dir)?);
@@ -288,11 +256,7 @@ impl Deployer for CommandDeployer {
     }
 
     fn shows(&self, target: &Target) -> bool {
-        match target {
-            Target::Version(_) => self.live.is_some() || self.effect == EffectClass::Blind,
-            Target::Configuration(_) => self.live.is_some() && self.shows.contains(&Shown::Configuration),
-            _ => false,
-        }
+        matches!(target, Target::Version(_)) && (self.live.is_some() || self.effect == EffectClass::Blind)
     }
 
     async fn live(&self) -> Result<Live, PortError> {

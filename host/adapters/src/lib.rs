@@ -17,7 +17,7 @@ mod file_work;
 mod folder;
 mod http;
 mod open_inference;
-mod restoring;
+pub mod restoring;
 mod secret;
 mod text_encoding;
 mod text_time;

@@ -1,12 +1,16 @@
 //! What of a service can be put back by itself, and what is in force of it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::live::Proof;
-use crate::name::{ConfigurationName, VersionName};
+use crate::name::{ConfigurationName, InvalidName, VersionName};
+
+/// How a revision of [`Facet::Fallback`] begins as text. No configuration can have this name.
+pub const FALLBACK: &str = "fallback";
 
 /// The revision of [`Facet::Fallback`] in which the model itself answers.
 pub const FALLBACK_OFF: &str = "off";
@@ -23,8 +27,9 @@ pub enum Facet {
     Fallback,
 }
 
-/// One state of a facet.
+/// One state of a facet. As text: a version's name, `NAME=REVISION` of a configuration, or `fallback=MODE`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Revision {
     /// Of what.
     pub facet: Facet,
@@ -73,12 +78,12 @@ impl Revision {
         (self.facet == Facet::Model).then_some(&self.name)
     }
 
-    /// As the commands of `ripcord` take it.
-    pub fn argument(&self) -> String {
+    /// As text that reads back: what commands take and records hold.
+    pub fn as_text(&self) -> String {
         match &self.facet {
             Facet::Model => self.name.to_string(),
-            Facet::Configuration(name) => format!("--configuration {name}={}", self.name),
-            Facet::Fallback => format!("--fallback {}", self.name),
+            Facet::Configuration(name) => format!("{name}={}", self.name),
+            Facet::Fallback => format!("{FALLBACK}={}", self.name),
         }
     }
 
@@ -103,6 +108,48 @@ impl From<&VersionName> for Revision {
 impl From<&Self> for Revision {
     fn from(revision: &Self) -> Self {
         revision.clone()
+    }
+}
+
+/// Text that names no revision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` names no revision ({why}): write a version, `NAME=REVISION` of a configuration, or `fallback=MODE`"
+)]
+pub struct InvalidRevision {
+    text: String,
+    why: InvalidName,
+}
+
+impl FromStr for Revision {
+    type Err = InvalidRevision;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRevision> {
+        let read = || {
+            Ok(match text.split_once('=') {
+                None => Self { facet: Facet::Model, name: VersionName::new(text)? },
+                Some((FALLBACK, mode)) => Self { facet: Facet::Fallback, name: VersionName::new(mode)? },
+                Some((name, revision)) => Self {
+                    facet: Facet::Configuration(ConfigurationName::new(name)?),
+                    name: VersionName::new(revision)?,
+                },
+            })
+        };
+        read().map_err(|why| InvalidRevision { text: text.chars().take(200).collect(), why })
+    }
+}
+
+impl TryFrom<String> for Revision {
+    type Error = InvalidRevision;
+
+    fn try_from(text: String) -> Result<Self, InvalidRevision> {
+        text.parse()
+    }
+}
+
+impl From<Revision> for String {
+    fn from(revision: Revision) -> Self {
+        revision.as_text()
     }
 }
 

@@ -9,10 +9,11 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{MemoRef, Reason};
-use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
+use ripcord_core::facet::Revision;
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::PlannerVerdict;
-use ripcord_core::service::{Hold, KnownVersion, Service};
+use ripcord_core::service::{Hold, KnownRevision, Service};
 use ripcord_core::target::Target;
 
 use crate::decided::Decided;
@@ -27,8 +28,8 @@ pub(crate) struct Asked {
     words: u64,
     reason: Reason,
     memos: BTreeMap<(Role, PolicyName), MemoRef>,
-    versions: BTreeMap<VersionName, KnownVersion>,
-    holds: BTreeMap<VersionName, Hold>,
+    revisions: BTreeMap<Revision, KnownRevision>,
+    holds: BTreeMap<Revision, Hold>,
     configuration: Option<Digest>,
 }
 
@@ -45,7 +46,7 @@ impl Asked {
             words: service.watching.alerts.words(),
             reason: incident.reason.clone(),
             memos,
-            versions: service.versions.clone(),
+            revisions: service.revisions.clone(),
             holds: service.holds.clone(),
             configuration: service.configuration,
         })

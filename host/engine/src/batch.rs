@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::canonical;
-use ripcord_core::event::{Event, Observed};
+use ripcord_core::event::{Event, Observed, ObservedFacet};
+use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::time::UnixMillis;
@@ -92,6 +93,17 @@ impl Batch {
             LiveState::Serving(shares) => Observed::Serving(shares.clone()),
             LiveState::Unknown(reason) => Observed::Unknown(self.text(reason)),
         }
+    }
+
+    pub(crate) fn observed_facets(&mut self, reads: &[FacetRead<String>]) -> Vec<ObservedFacet> {
+        let observed = reads.iter().map(|read| ObservedFacet {
+            facet: read.facet.clone(),
+            state: match &read.state {
+                FacetState::InForce(known) => FacetState::InForce(known.clone()),
+                FacetState::Unknown(reason) => FacetState::Unknown(self.text(reason)),
+            },
+        });
+        observed.collect()
     }
 
     pub(crate) fn absorb(&mut self, other: Self) {

@@ -10,6 +10,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason};
 use ripcord_core::name::VersionName;
+use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget, Window};
 use ripcord_core::terms::Deadlines;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -18,9 +19,10 @@ use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
 use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
+use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
 use ripcord_ports::{
     Clock, Deployer, Endpoint, ErrorKind, GoldenData, Metrics, Notifier, Objects, PortError, Registry,
-    RequestLog,
+    RequestLog, Restorer,
 };
 
 use crate::deadline::within;
@@ -100,10 +102,15 @@ pub(crate) fn service_ports(
     deadlines: Deadlines,
 ) -> ServicePorts {
     let line = Line { clock: clock.clone(), deadlines };
-    let ServicePorts { registry, deployer, endpoint, golden, requests, metrics, default_metrics } = ports;
+    let ServicePorts { registry, deployer, restorers, endpoint, golden, requests, metrics, default_metrics } =
+        ports;
     ServicePorts {
         registry: Arc::new(Bounded { port: registry, line: line.clone() }),
         deployer: Arc::new(Bounded { port: deployer, line: line.clone() }),
+        restorers: restorers
+            .into_iter()
+            .map(|(facet, port)| (facet, Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Restorer>))
+            .collect(),
         endpoint: endpoint.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Endpoint>),
         golden: golden.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn GoldenData>),
         requests: requests.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn RequestLog>),
@@ -170,6 +177,53 @@ impl Registry for Bounded<dyn Registry> {
         let what = (self.name(), "moving its production name");
         let call = self.port.promote(version, expecting);
         self.line.call(what, self.line.deadlines.shift, Risk::HasEffect, call).await
+    }
+}
+
+#[async_trait]
+impl Restorer for Bounded<dyn Restorer> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    fn class(&self) -> EffectClass {
+        self.port.class()
+    }
+
+    fn arguments(&self) -> Vec<Label> {
+        self.port.arguments()
+    }
+
+    async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
+        self.line.read((self.name(), "listing revisions"), self.port.history(limit)).await
+    }
+
+    async fn revision(&self, revision: &VersionName) -> Result<HistoryEntry, PortError> {
+        self.line.read((self.name(), "looking up a revision"), self.port.revision(revision)).await
+    }
+
+    async fn content(&self, revision: &VersionName, expecting: Option<Digest>) -> Result<Vec<u8>, PortError> {
+        let content = self.port.content(revision, expecting);
+        self.line.read((self.name(), "reading the content of a revision"), content).await
+    }
+
+    async fn in_force(&self) -> Result<FacetLive, PortError> {
+        self.line.read((self.name(), "reading what is in force"), self.port.in_force()).await
+    }
+
+    async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {
+        let limit = order.deadline + SLACK;
+        self.line.call((self.name(), "a shift"), limit, Risk::HasEffect, self.port.shift(order)).await
+    }
+
+    async fn probe(&self, order: &RestoreOrder) -> Result<Probe, PortError> {
+        self.line.read((self.name(), "a probe"), self.port.probe(order)).await
+    }
+
+    async fn obstacle(&self) -> Option<String> {
+        let looked = async { Ok(self.port.obstacle().await) };
+        // Nobody is kept from planning by a look that does not end.
+        self.line.read((self.name(), "looking for obstacles"), looked).await.unwrap_or_default()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Happened, PendingPlan};
-use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
+use ripcord_core::facet::Revision;
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName};
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
@@ -36,10 +37,10 @@ pub struct Ballot {
 /// What a person asks of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Roll back, to this version or where the planner says.
+    /// Roll back, to this revision or where the planner says.
     Pull {
         /// None leaves it to the planner.
-        to: Option<VersionName>,
+        to: Option<Revision>,
         /// How fast.
         urgency: Urgency,
         /// What becomes of what is left.
@@ -62,11 +63,11 @@ pub enum Ask {
     /// Keep it no longer than others.
     Release(IncidentId),
     /// Lift a hold.
-    LiftHold(VersionName),
+    LiftHold(Revision),
     /// Let a trigger open incidents again.
     LiftLatch(PolicyName),
-    /// Vouch for a version; none is the one that is live.
-    Adopt(Option<VersionName>),
+    /// Vouch for a revision; none is the version that is live.
+    Adopt(Option<Revision>),
     /// Say whether an interrupted shift happened.
     Answer {
         /// Whether it did.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ripcord_core::alert::{AlertKey, Given, StandingAlert, StoredWord};
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::event::{Event, PlanDrafted, PlanLoss, PlanLost, Reason};
+use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::live::LiveState;
 use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
@@ -18,6 +19,7 @@ use ripcord_ports::waiting::Watch;
 
 use crate::alert_contents::{Words, place};
 use crate::batch::Batch;
+use crate::facets;
 use crate::host::Host;
 use crate::mailbox::Mailbox;
 use crate::pace::Onward;
@@ -170,6 +172,21 @@ impl Context {
             Ok(live) => live.state,
             Err(error) => LiveState::Unknown(error.to_string()),
         }
+    }
+}
+
+impl Context {
+    /// What is in force of the other facets.
+    pub(crate) async fn facets(&self) -> Vec<FacetRead<String>> {
+        facets::read(&self.setup.ports).await
+    }
+
+    /// The same where nobody could look.
+    pub(crate) fn facets_unknown(&self, why: &str) -> Vec<FacetRead<String>> {
+        let facets = self.setup.ports.restorers.keys();
+        facets
+            .map(|facet| FacetRead { facet: facet.clone(), state: FacetState::Unknown(why.to_owned()) })
+            .collect()
     }
 }
 

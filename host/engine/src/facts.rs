@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::captured::{captured, unavailable};
 use crate::context::Context;
+use crate::facets;
 use crate::setup::ServiceSetup;
 use crate::trials::Trials;
 
@@ -97,7 +98,9 @@ impl Sources<'_> {
                 }
             }
             Request::Live => {
-                let live = ports.deployer.live().await.map(|live| {
+                let (live, facets) = tokio::join!(ports.deployer.live(), facets::read(ports));
+                let live = live.map(|live| {
+                    let live = Live { facets, ..live };
                     let since = live.since.or_else(|| self.service.production.since(&live));
                     Live { since, ..live }
                 });
@@ -109,6 +112,14 @@ impl Sources<'_> {
             }
             Request::History(window) => ("journal".into(), self.history(*window).await),
             Request::Votes => ("journal".into(), Ok(Value::Votes(self.service.votes_in_force()))),
+            Request::Configurations(limit) if !ports.restorers.is_empty() => {
+                let known = facets::configurations(ports, self.service, *limit, now).await;
+                ("host".into(), known.map(Value::Configurations).map_err(unavailable))
+            }
+            Request::Changes(window) => {
+                let changes = facets::changes(ports, self.service, *window).await;
+                ("host".into(), changes.map(Value::Changes).map_err(unavailable))
+            }
             Request::Checkpoints(_) | Request::Configurations(_) => {
                 let message = format!("no adapter for {} is configured", request.kind());
                 ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
@@ -156,7 +167,7 @@ fn as_of(request: &Request, value: &Answered, now: UnixMillis) -> UnixMillis {
 /// A version of the registry, with what the service knows of it.
 pub(crate) fn candidate(service: &Service, listed: RegistryVersion, now: UnixMillis) -> Candidate {
     let name = &listed.version.version;
-    let known = service.versions.get(name);
+    let known = service.known_of(name);
     let pinned = known.and_then(|known| known.digest);
     let changed = pinned.is_some() && listed.version.digest.is_some() && pinned != listed.version.digest;
     let standing = service.standing_of(name, now);

@@ -26,6 +26,7 @@ mod decisions;
 mod door;
 mod driver;
 mod engine;
+mod facets;
 mod fact_values;
 mod facts;
 mod fold;

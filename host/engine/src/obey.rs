@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     AboutHold, AboutIncident, Adopted, Event, LatchLifted, PersonSaid, PullRequested, ShiftAnswered, Voted,
 };
-use ripcord_core::live::LiveState;
+use ripcord_core::facet::{Facet, Revision};
+use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
 use ripcord_core::service::{Illegal, Incident, Phase, Service};
-use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
 use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::watch;
 
 use crate::batch::Batch;
 use crate::command::{Ask, Ballot, Command, CommandError, Obeyed};
+use crate::facets;
 use crate::mailbox::{AppendError, Mailbox, append};
 use crate::setup::ServiceSetup;
 
@@ -69,7 +72,7 @@ async fn event(
     Ok(match &command.ask {
         Ask::Pull { to, urgency, leaving, pending } => {
             let target = match to {
-                Some(version) => Some(Target::Version(restorable(setup, state, version).await?)),
+                Some(revision) => Some(restorable(setup, state, revision).await?),
                 None => None,
             };
             let roles = command.person.roles.clone();
@@ -107,11 +110,11 @@ async fn event(
         Ask::Dismiss => Event::Dismissed(about()?),
         Ask::Pause => Event::Paused(said()),
         Ask::Resume => Event::Resumed(said()),
-        Ask::LiftHold(version) => {
-            let held = || state.holds.get(version).map(|hold| hold.incident.clone());
+        Ask::LiftHold(revision) => {
+            let held = || state.hold_on(revision).map(|hold| hold.incident.clone());
             let incident = command.incident.clone().or_else(held);
             let incident = incident.ok_or_else(|| Illegal::NoHold(state.name.clone()))?;
-            Event::HoldLifted(AboutHold { version: version.clone(), incident, person, reason })
+            Event::HoldLifted(AboutHold { revision: revision.clone(), incident, person, reason })
         }
         Ask::LiftLatch(trigger) => {
             let latched = || state.watching.latches.get(trigger).map(|latch| latch.incident.clone());
@@ -119,13 +122,16 @@ async fn event(
             let incident = incident.ok_or_else(|| Illegal::NoLatch(state.name.clone()))?;
             Event::LatchLifted(LatchLifted { trigger: trigger.clone(), incident, person, reason })
         }
-        Ask::Adopt(version) => {
-            let version = match version {
-                Some(version) => version.clone(),
-                None => live_version(setup).await?,
+        Ask::Adopt(revision) => {
+            let revision = match revision {
+                Some(revision) => revision.clone(),
+                None => Revision::of_model(&live_version(setup).await?),
             };
-            let version = setup.ports.registry.version(&version).await?.version;
-            Event::Adopted(Adopted { version, person, reason })
+            let digest = match revision.version() {
+                Some(version) => setup.ports.registry.version(version).await?.version.digest,
+                None => Some(facets::digest(&setup.ports, &revision, None).await?),
+            };
+            Event::Adopted(Adopted { revision, digest, person, reason })
         }
         Ask::Keep(incident) => {
             Event::IncidentKept(AboutIncident { incident: incident.clone(), person, reason })
@@ -156,55 +162,81 @@ async fn heard(
     }
 }
 
-/// What is served alone already need not be pulled to. Where that cannot be read, the pull goes on: its guard looks again.
+/// What is in force already need not be pulled to. Where that cannot be read, the pull goes on: its guard looks again.
 async fn nothing_to_pull(setup: &ServiceSetup, state: &Service, command: &Command) -> Option<String> {
-    let Ask::Pull { to: Some(version), .. } = &command.ask else { return None };
+    let Ask::Pull { to: Some(revision), .. } = &command.ask else { return None };
     // During an incident it is a plan to stay, which ends with a proof.
     if state.incident.is_some() {
         return None;
     }
-    let live = setup.ports.deployer.live().await.ok()?.state;
-    if live.weakest_proof().is_none_or(|proof| proof < setup.terms.proof_min) {
+    let (proof, digest) = in_force(setup, revision).await?;
+    if proof < setup.terms.proof_min(&revision.facet) {
         return None;
     }
-    let served = live.sole_version().filter(|served| served.version == *version)?;
-    let pinned = state.versions.get(version).and_then(|known| known.digest);
-    if pinned.is_some() && served.digest.is_some() && pinned != served.digest {
+    let pinned = state.known_of(revision).and_then(|known| known.digest);
+    if pinned.is_some() && digest.is_some() && pinned != digest {
         return None;
     }
-    Some(format!("`{version}` is live already on `{}`: there is nothing to pull", state.name))
+    Some(format!("`{revision}` is live already on `{}`: there is nothing to pull", state.name))
 }
 
-/// The version as it will be planned, refused where it cannot be restored.
+/// How it was proved that this revision is in force alone, and of which content; none where it is not, or cannot be read.
+async fn in_force(setup: &ServiceSetup, revision: &Revision) -> Option<(Proof, Option<Digest>)> {
+    let Some(version) = revision.version() else {
+        let live = facets::restorer(&setup.ports, &revision.facet).ok()?.in_force().await.ok()?;
+        let known = live.state.known().filter(|known| known.revision == revision.name)?;
+        return Some((known.proof, known.digest));
+    };
+    let live = setup.ports.deployer.live().await.ok()?.state;
+    let proof = live.weakest_proof()?;
+    let served = live.sole_version().filter(|served| served.version == *version)?;
+    Some((proof, served.digest))
+}
+
+/// The revision as it will be planned, refused where it cannot be restored.
 async fn restorable(
     setup: &ServiceSetup,
     state: &Service,
-    version: &VersionName,
-) -> Result<VersionTarget, CommandError> {
-    if state.is_held(version) {
+    revision: &Revision,
+) -> Result<Target, CommandError> {
+    if state.is_held(revision) {
         let text = format!(
-            "`{version}` is held: it was condemned; `ripcord hold lift {} {version} --reason TEXT` comes first",
-            state.name
+            "`{revision}` is held: it was condemned; `ripcord hold lift {} {} --reason TEXT` comes first",
+            state.name,
+            revision.as_text()
         );
         return Err(PortError::not_applied(ErrorKind::Conflict, text).into());
     }
-    let listed = setup.ports.registry.version(version).await?;
-    if let Some(why) = listed.broken {
+    let (listed, broken) = match revision.version() {
+        Some(version) => {
+            let listed = setup.ports.registry.version(version).await?;
+            (listed.version.digest, listed.broken)
+        }
+        None => {
+            let listed = facets::restorer(&setup.ports, &revision.facet)?.revision(&revision.name).await?;
+            (listed.digest, listed.broken)
+        }
+    };
+    if let Some(why) = broken {
         let text = format!(
-            "`{version}` cannot be restored: {why}; mend it in the registry, or pull to another version"
+            "`{revision}` cannot be restored: {why}; mend it where it is kept, or pull to another one"
         );
         return Err(PortError::not_applied(ErrorKind::BadAnswer, text).into());
     }
-    let pinned = state.versions.get(version).and_then(|known| known.digest);
-    if let (Some(pinned), Some(listed)) = (pinned, listed.version.digest)
-        && pinned != listed
+    let pinned = state.known_of(revision).and_then(|known| known.digest);
+    if let (Some(pinned), Some(now)) = (pinned, listed)
+        && pinned != now
     {
-        let text = format!(
-            "the artefact of `{version}` has digest `{listed}`, but `{pinned}` was pinned: it was changed; restore it in the registry"
-        );
-        return Err(PortError::not_applied(ErrorKind::WrongDigest, text).into());
+        return Err(Illegal::OtherDigest { revision: revision.clone(), pinned, now }.into());
     }
-    Ok(VersionTarget { version: version.clone(), digest: pinned.or(listed.version.digest) })
+    let (name, digest) = (revision.name.clone(), pinned.or(listed));
+    Ok(match &revision.facet {
+        Facet::Model => Target::Version(VersionTarget { version: name, digest }),
+        Facet::Configuration(configuration) => {
+            Target::Configuration(ConfigurationTarget { name: configuration.clone(), revision: name, digest })
+        }
+        Facet::Fallback => Target::Fallback(name),
+    })
 }
 
 async fn live_version(setup: &ServiceSetup) -> Result<VersionName, CommandError> {
@@ -253,15 +285,16 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::Keep(incident) => format!("the content of `{incident}` is kept, however old it becomes"),
         Ask::Release(incident) => format!("the content of `{incident}` goes by its age again"),
-        Ask::LiftHold(version) => {
-            let now = match after.standing_of(version, after.at) {
+        Ask::LiftHold(revision) => {
+            let now = match after.standing_of(revision, after.at) {
                 standing if standing.is_good() => format!("it is {standing} again, as it was before"),
                 standing => format!(
-                    "it is {standing}, as it was before: `ripcord adopt {} {version} --reason TEXT` vouches for it",
-                    after.name
+                    "it is {standing}, as it was before: `ripcord adopt {} {} --reason TEXT` vouches for it",
+                    after.name,
+                    revision.as_text()
                 ),
             };
-            format!("the hold on `{version}` is lifted: {now}")
+            format!("the hold on `{revision}` is lifted: {now}")
         }
         Ask::LiftLatch(trigger) => format!("`{trigger}` may open an incident again, and is asked now"),
         Ask::Adopt(version) => match version {

@@ -194,12 +194,12 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
             format!("host {}", configured.host_version),
         ),
         Event::Adopted(adopted) => {
-            ("standing", None, format!("{} attested", adopted.version), adopted.person.to_string())
+            ("standing", None, format!("{} attested", adopted.revision), adopted.person.to_string())
         }
         Event::HoldLifted(lifted) => (
             "standing",
-            Some(format!("{} held", lifted.version)),
-            format!("{} lifted", lifted.version),
+            Some(format!("{} held", lifted.revision)),
+            format!("{} lifted", lifted.revision),
             lifted.person.to_string(),
         ),
         Event::Promoted(promoted) => match &promoted.word {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::FactKind;
 use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
@@ -14,7 +15,7 @@ use ripcord_core::signal::Label;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::Millis;
 use ripcord_ports::{
-    Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Store,
+    Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Restorer, Store,
 };
 use ripcord_sandbox::{Limits, Policy};
 
@@ -116,6 +117,8 @@ pub struct ServicePorts {
     pub registry: Arc<dyn Registry>,
     /// What serves it.
     pub deployer: Arc<dyn Deployer>,
+    /// What puts its other facets back; never one of [`Facet::Model`].
+    pub restorers: BTreeMap<Facet, Arc<dyn Restorer>>,
     /// Where it answers; none means no trials.
     pub endpoint: Option<Arc<dyn Endpoint>>,
     /// Its golden data sets.

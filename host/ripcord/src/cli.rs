@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use ripcord_adapters::Secret;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::facet::Revision;
+use ripcord_core::name::{IncidentId, ServiceName};
 
 use crate::output::{Color, Exit, Failure, Form};
 
@@ -126,12 +127,12 @@ pub enum Command {
     },
     /// What policies were given, what they said, and why
     Decisions(DecisionsArgs),
-    /// Vouch for a version, so that there is something to go back to
+    /// Vouch for a version or a revision of a configuration, so that there is something to go back to
     Adopt {
         /// For which service
         service: ServiceName,
-        /// Which version; what is live if left out
-        version: Option<VersionName>,
+        /// Which version, or `NAME=REVISION` of a configuration; the version that is live if left out
+        revision: Option<Revision>,
         /// Why you vouch for it
         #[arg(long, value_name = "TEXT")]
         reason: String,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ripcord_adapters::conformance::{deployer, registry};
-use ripcord_adapters::deployer_command::{CommandDeployer, CommandDeployerConfig, Shown};
+use ripcord_adapters::deployer_command::{CommandDeployer, CommandDeployerConfig};
 use ripcord_adapters::registry_command::{CommandRegistry, CommandRegistryConfig};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
 use ripcord_core::live::{LiveState, Proof};
@@ -129,7 +129,6 @@ fn deployer_config(root: &Path, effect: EffectClass) -> CommandDeployerConfig {
         probe: None,
         effect,
         proof: Proof::ControlPlane,
-        shows: Vec::new(),
         surroundings: Default::default(),
         runs: Some(Path::new(root).join("runs")),
     }
@@ -148,37 +147,30 @@ async fn the_deployer_conforms_in_every_class_it_can_be() {
     }
 }
 
-#[tokio::test]
-async fn a_deployer_is_given_only_targets_that_its_live_can_show() {
-    let of = |shows: Vec<Shown>, printed: &str| {
+#[test]
+fn a_deployer_is_given_only_targets_that_its_live_can_show() {
+    let of = |live: Option<Vec<String>>, effect: EffectClass| {
         let config = CommandDeployerConfig {
             shift: vector(&["true"]),
-            live: Some(vector(&["printf", "%s", &printed.replace('{', "{{").replace('}', "}}")])),
+            live,
             probe: None,
-            effect: EffectClass::Observable,
+            effect,
             proof: Proof::ControlPlane,
-            shows,
             surroundings: Default::default(),
             runs: None,
         };
         CommandDeployer::new(config, &shared()).unwrap()
     };
-    let configuration = |revision: &str| {
-        Target::Configuration(ConfigurationTarget { revision: revision.into(), digest: None })
-    };
-    let plain = of(vec![], r#"{"shares": [{"version": "1"}]}"#);
-    let version = VersionTarget { version: "1".parse().unwrap(), digest: None };
-    assert!(plain.shows(&Target::Version(version)));
-    for hidden in [configuration("7"), Target::Fallback("rules".into()), Target::Other("new".into())] {
+    let name = |name: &str| name.parse().unwrap();
+    let version = Target::Version(VersionTarget { version: "1".parse().unwrap(), digest: None });
+    let plain = of(Some(vector(&["true"])), EffectClass::Observable);
+    assert!(plain.shows(&version));
+    let configuration = ConfigurationTarget { name: "a".parse().unwrap(), revision: name("7"), digest: None };
+    for hidden in
+        [Target::Configuration(configuration), Target::Fallback(name("rules")), Target::Other("new".into())]
+    {
         assert!(!plain.shows(&hidden), "{hidden}");
     }
-    let shows = of(vec![Shown::Configuration], r#"{"shares": [{"version": "1", "configuration": "7"}]}"#);
-    assert!(shows.shows(&configuration("7")) && !shows.shows(&Target::Fallback("rules".into())));
-    let live = shows.live().await.unwrap().state;
-    assert!(live.serves(&configuration("7")) && !live.serves(&configuration("8")));
-    let silent = of(vec![Shown::Configuration], r#"{"shares": [{"version": "1"}]}"#);
-    let error = silent.live().await.unwrap_err();
-    assert!(error.kind == ErrorKind::BadAnswer && error.to_string().contains("`shows`"), "{error}");
 }
 
 /// A deployer of which `shift`, `live` and `probe` are scripts.
@@ -198,7 +190,6 @@ impl Scripted {
                 .map(|printed| vector(&["printf", "%s", &printed.replace('{', "{{").replace('}', "}}")])),
             effect,
             proof: Proof::Answer,
-            shows: Vec::new(),
             surroundings: ripcord_adapters::CommandSurroundings { deadline_ms: 500, ..Default::default() },
             runs: None,
         };

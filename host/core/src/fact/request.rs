@@ -16,6 +16,7 @@ pub enum FactKind {
     Live,
     Checkpoints,
     Configurations,
+    Changes,
     Lineage,
     Golden,
     Captured,
@@ -38,8 +39,10 @@ pub enum Request {
     Live,
     /// Checkpoints of training runs, newest first.
     Checkpoints(CheckpointsQuery),
-    /// Revisions of the service's configuration, newest first, at most so many.
+    /// Revisions of each of the service's configurations, newest first, at most so many of each.
     Configurations(u32),
+    /// What moved within the window, of every facet, newest first.
+    Changes(Window),
     /// What a version was made of.
     Lineage(VersionTarget),
     /// A golden data set through an endpoint: a trial.
@@ -129,6 +132,7 @@ impl Request {
             Self::Live => FactKind::Live,
             Self::Checkpoints(_) => FactKind::Checkpoints,
             Self::Configurations(_) => FactKind::Configurations,
+            Self::Changes(_) => FactKind::Changes,
             Self::Lineage(_) => FactKind::Lineage,
             Self::Golden(_) => FactKind::Golden,
             Self::Captured(_) => FactKind::Captured,
@@ -154,6 +158,7 @@ impl FactKind {
             Self::Live => "live",
             Self::Checkpoints => "checkpoints",
             Self::Configurations => "configurations",
+            Self::Changes => "changes",
             Self::Lineage => "lineage",
             Self::Golden => "golden",
             Self::Captured => "captured",

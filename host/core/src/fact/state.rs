@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facet::FacetRead;
+use crate::facet::{Facet, FacetRead};
 use crate::live::LiveState;
-use crate::name::IncidentId;
+use crate::name::{IncidentId, VersionName};
 use crate::signal::Label;
 use crate::standing::Standing;
 use crate::target::{ConfigurationTarget, VersionTarget};
@@ -71,17 +71,70 @@ pub struct Checkpoint {
     pub measures: Vec<Measure>,
 }
 
-/// A revision of the service's configuration.
+/// A revision of one of the service's configurations, with what Ripcord knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// Revision and digest.
+    /// Which configuration, revision and digest.
     pub target: ConfigurationTarget,
-    /// When it was made.
-    pub at: UnixMillis,
-    /// Who made it.
-    pub author: String,
+    /// When it was made, where known.
+    pub at: Option<UnixMillis>,
+    /// Who made it, where known.
+    pub author: Option<String>,
     /// What it says of itself.
     pub summary: String,
+    /// For this service.
+    pub standing: Standing,
+    /// When it was last verified or attested.
+    pub verified_at: Option<UnixMillis>,
+    /// Incidents that condemned it.
+    pub condemned_by: Vec<IncidentId>,
+    /// False if its content is missing or its digest differs.
+    pub restorable: bool,
+}
+
+/// Something that moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What of the service.
+    pub facet: Facet,
+    /// What was in force before: versions that shared the traffic, or one revision; empty if unknown.
+    pub was: Vec<VersionName>,
+    /// What is in force since; empty if unknown.
+    pub became: Vec<VersionName>,
+    /// When, as whoever noticed it says.
+    pub at: UnixMillis,
+    /// Who moved it, where known.
+    pub by: Option<String>,
+    /// How it was noticed.
+    pub noticed: Noticed,
+    /// When what it became was last verified or attested.
+    pub verified_at: Option<UnixMillis>,
+}
+
+/// How a change was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noticed {
+    /// It was seen live.
+    Production,
+    /// The facet's own history has it.
+    History,
+    /// The registry has it.
+    Registry,
+    /// A rollback made it.
+    Ripcord,
+}
+
+impl Noticed {
+    /// The word that the contract uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::History => "history",
+            Self::Registry => "registry",
+            Self::Ripcord => "ripcord",
+        }
+    }
 }
 
 /// What a version was made of.

@@ -371,7 +371,7 @@ impl Service {
 
     fn probation_ran_out(&mut self) {
         let Some(Probation { unproven, since, .. }) = self.probation.take() else { return };
-        let vouch = unproven.first().map(Revision::argument).unwrap_or_default();
+        let vouch = unproven.first().map(Revision::as_text).unwrap_or_default();
         let text = format!(
             "{} of `{}`, which someone else put live, could not be verified within {}: it stays unproven, so no rollback goes to it; `ripcord adopt {} {vouch} --reason TEXT` vouches for it",
             names(&unproven),

@@ -38,7 +38,7 @@ pub enum Illegal {
     /// The version is condemned.
     #[error(
         "`{revision}` is condemned; `ripcord hold lift {service} {} --reason TEXT` comes before you vouch for it",
-        revision.argument()
+        revision.as_text()
     )]
     Condemned {
         /// Of which service.

@@ -1,6 +1,8 @@
 //! What others do to production: looked at every so often; and what they put live is examined.
 
-use ripcord_core::event::{Event, InProduction, Observed, ProductionPart, ProductionWatched, TrialPhase};
+use ripcord_core::event::{
+    Event, InProduction, Observed, ObservedFacet, ProductionPart, ProductionWatched, TrialPhase,
+};
 use ripcord_core::live::LiveState;
 use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
@@ -20,7 +22,7 @@ pub(super) async fn watch(ctx: &Context, seen: &Production, pace: Pace) -> Batch
         let (batch, watched) = look(ctx, seen).await;
         looks.looked(service, pace, clock.steady());
         let unread = watched.unread.iter().any(|part| !seen.unread.contains(part));
-        if seen.after(&watched.live, &watched.in_production, ctx.now()) != *seen || unread {
+        if seen.after(&watched.live, &watched.facets, &watched.in_production, ctx.now()) != *seen || unread {
             return batch.with(Event::ProductionWatched(watched));
         }
     }
@@ -40,25 +42,21 @@ async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
             promotion::read(ctx).await
         }
     };
-    let (live, in_production) = tokio::join!(ctx.live(), name);
+    let (live, facets, in_production) = tokio::join!(ctx.live(), ctx.facets(), name);
     let mut batch = Batch::default();
-    let live = batch.observed(&live);
+    let (live, facets) = (batch.observed(&live), batch.observed_facets(&facets));
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
-    let unread = lastingly_unread(ctx, &live, &in_production);
-    (
-        batch,
-        ProductionWatched {
-            after: ctx.service.ended_last(),
-            live,
-            facets: Vec::new(),
-            in_production,
-            unread,
-        },
-    )
+    let unread = lastingly_unread(ctx, &live, &facets, &in_production);
+    (batch, ProductionWatched { after: ctx.service.ended_last(), live, facets, in_production, unread })
 }
 
 /// What has not been readable for so long that people are to be told.
-fn lastingly_unread(ctx: &Context, live: &Observed, name: &InProduction) -> Vec<ProductionPart> {
+fn lastingly_unread(
+    ctx: &Context,
+    live: &Observed,
+    facets: &[ObservedFacet],
+    name: &InProduction,
+) -> Vec<ProductionPart> {
     let (service, now) = (&ctx.setup.name, ctx.host.setup.clock.steady());
     let lasts = |part: ProductionPart, is_read: bool| {
         if is_read {
@@ -70,7 +68,8 @@ fn lastingly_unread(ctx: &Context, live: &Observed, name: &InProduction) -> Vec<
     };
     let live = lasts(ProductionPart::Live, !matches!(live, Observed::Unknown(_)));
     let name = lasts(ProductionPart::Name, !matches!(name, InProduction::Unknown(_)));
-    live.into_iter().chain(name).collect()
+    let facets = lasts(ProductionPart::Facet, facets.iter().all(|read| read.state.known().is_some()));
+    live.into_iter().chain(name).chain(facets).collect()
 }
 
 /// Asks the verification policies about what someone else put live. If something else is live by now, before the question or after it, what was

@@ -3,7 +3,8 @@
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, EvidenceGap, EvidenceItem, EvidencePreserved, InProduction};
-use ripcord_core::fact::{Detail, Fact, GoldenQuery, Request};
+use ripcord_core::facet::{Facet, FacetRead, FacetState};
+use ripcord_core::fact::{Detail, Fact, GoldenQuery, Live, Request};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
 use ripcord_core::target::Window;
@@ -55,8 +56,8 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     };
     let before = async {
         let live = within(clock, budget, ctx.setup.ports.deployer.live()).await;
-        let (state, fact) = match live {
-            Some(Ok(live)) => (live.state.clone(), Some(live_fact(live, ctx.setup.ports.deployer.name()))),
+        let (state, live) = match live {
+            Some(Ok(live)) => (live.state.clone(), Some(live)),
             Some(Err(error)) => (LiveState::Unknown(error.to_string()), None),
             None => (LiveState::Unknown(late()), None),
         };
@@ -65,19 +66,34 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
         // What is left of the budget.
         let left = Millis((began + budget).0.saturating_sub(clock.steady().0));
         pieces.extend(manifests(ctx, &state, left.min(registry)).await);
-        (state, fact, pieces)
+        (state, live, pieces)
     };
     let golden = async { within(clock, budget, golden_facts(ctx)).await };
+    let facets = async {
+        match within(clock, budget, ctx.facets()).await {
+            Some(reads) => {
+                let left = Millis((began + budget).0.saturating_sub(clock.steady().0));
+                let pieces = contents(ctx, &reads, left).await;
+                (reads, pieces)
+            }
+            None => (ctx.facets_unknown(&late()), Vec::new()),
+        }
+    };
     let named_there = async {
         within(clock, registry, promotion::read(ctx)).await.unwrap_or_else(|| Err(took_longer(registry)))
     };
-    let (log, reason, (state, live, mut pieces), golden, in_production) =
-        tokio::join!(log, reason, before, golden, named_there);
+    let (log, reason, (state, live, mut pieces), golden, (facets, contents), in_production) =
+        tokio::join!(log, reason, before, golden, facets, named_there);
     pieces.extend(log);
+    pieces.extend(contents);
     pieces.extend(reason);
     if golden.is_none() {
         pieces.push(("golden-data".to_owned(), Err(late())));
     }
+    let live = live.map(|live| {
+        let live = Live { facets: facets.clone(), ..live };
+        live_fact(live, ctx.setup.ports.deployer.name())
+    });
     let facts: Vec<Fact> = live.into_iter().chain(golden.into_iter().flatten()).collect();
     let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     for (name, kept) in keep(ctx, pieces).await {
@@ -90,10 +106,15 @@ async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
     if let LiveState::Unknown(reason) = &state {
         missing.push(EvidenceGap { name: "live".into(), reason: batch.text(reason) });
     }
+    for read in &facets {
+        if let FacetState::Unknown(reason) = &read.state {
+            missing.push(EvidenceGap { name: piece_name(&read.facet), reason: batch.text(reason) });
+        }
+    }
+    let facets = batch.observed_facets(&facets);
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let facts = kept_facts::keep(ctx, &mut batch, facts);
-    let preserved =
-        EvidencePreserved { incident, items, missing, live, facets: Vec::new(), in_production, facts };
+    let preserved = EvidencePreserved { incident, items, missing, live, facets, in_production, facts };
     batch.with(Event::EvidencePreserved(preserved))
 }
 
@@ -171,6 +192,27 @@ async fn manifests(ctx: &Context, state: &LiveState, limit: Millis) -> Vec<Piece
         (format!("manifest-{version}"), manifest)
     }))
     .await
+}
+
+/// The content of what is in force of the other facets: it is about to be overwritten.
+async fn contents(ctx: &Context, reads: &[FacetRead<String>], limit: Millis) -> Vec<Piece> {
+    let clock = ctx.host.setup.clock.as_ref();
+    let contents = reads.iter().filter_map(|read| {
+        let (known, restorer) = (read.state.known()?, ctx.setup.ports.restorers.get(&read.facet)?);
+        Some(async move {
+            let content = within(clock, limit, restorer.content(&known.revision, known.digest)).await;
+            let content = content.map_or_else(
+                || Err(took_longer(limit)),
+                |content| content.map_err(|error| error.to_string()),
+            );
+            (piece_name(&read.facet), content)
+        })
+    });
+    join_all(contents).await
+}
+
+fn piece_name(facet: &Facet) -> String {
+    facet.to_string().replace(' ', "-")
 }
 
 /// The golden data through what is live: what verification compares with.

@@ -3,6 +3,7 @@
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
@@ -11,7 +12,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Phase};
 use ripcord_core::signal::{Label, Origin};
-use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
@@ -22,6 +23,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
 use crate::decided::Decided;
+use crate::facets;
 use crate::nature;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
@@ -47,7 +49,13 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Asked { incident: id, number, wanted, requested_by } = asked;
     let mut left_out = None;
     let (decision, word) = match wanted.clone() {
-        Some(target) => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
+        Some(target) => match why_not(ctx, &target, &[]).filter(|_| target.version().is_none()) {
+            Some(why) => {
+                let reason = batch.text(format!("{target}: {why}"));
+                (None, PlanWord::Failed { reason, nature: FaultNature::Deterministic })
+            }
+            None => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
+        },
         None => {
             let ahead = match AskedAhead::of(&ctx.service, number, &tried) {
                 Some(asked) => ctx.host.ahead.decision(&ctx.setup.name, &asked).await,
@@ -164,39 +172,50 @@ fn missing(facts: &[Fact]) -> Option<String> {
     }
 }
 
-/// The targets that a read-back can show and that are not held, as many as a plan has at most; and why the others are left out.
+/// The targets that a read-back can show and that are not held, of one facet, as many as a plan has at most; and why the others are left out.
 fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarget>) {
-    let deployer = &ctx.setup.ports.deployer;
-    let (mut shown, mut refused) = (Vec::new(), Vec::new());
+    let (mut shown, mut refused) = (Vec::<Target>::new(), Vec::new());
     for target in ladder {
-        if !deployer.shows(&target) {
-            let reason = format!(
-                "`{}` cannot show whether it is served, so nobody would know whether the service is back; bring it about by hand, or configure a deployer whose `live` shows it",
-                deployer.name()
-            );
-            refused.push(RefusedTarget { target, reason });
-        } else if let Some(held) = target.version().filter(|version| ctx.service.is_held(&version.version)) {
-            let reason = format!(
-                "`{}` is held: it was condemned; `ripcord hold list {}` says by what",
-                held.version, ctx.setup.name
-            );
-            refused.push(RefusedTarget { target, reason });
-        } else if let Some(version) =
-            target.version().filter(|version| ctx.service.is_unfetchable(&version.version))
-        {
-            let (service, name) = (&ctx.setup.name, &version.version);
-            let reason = format!(
-                "the artefact of `{name}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull {service} --to {name}` tries it all the same"
-            );
-            refused.push(RefusedTarget { target, reason });
-        } else if shown.len() == RUNGS_MAX {
-            let reason = format!("a plan has {RUNGS_MAX} targets at most");
-            refused.push(RefusedTarget { target, reason });
-        } else {
-            shown.push(target);
+        match why_not(ctx, &target, &shown) {
+            Some(reason) => refused.push(RefusedTarget { target, reason }),
+            None => shown.push(target),
         }
     }
     (shown, refused)
+}
+
+/// Why a target does not go into a plan that holds these already.
+fn why_not(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
+    let (ports, service) = (&ctx.setup.ports, &ctx.setup.name);
+    let Some(revision) = target.revision().filter(|_| facets::shows(ports, target)) else {
+        let of = match target.facet() {
+            None | Some(Facet::Model) => {
+                format!("`{}` cannot show whether it is served", ports.deployer.name())
+            }
+            Some(facet) => {
+                format!("nothing is configured that puts `{facet}` back and shows what is in force")
+            }
+        };
+        return Some(format!(
+            "{of}, so nobody would know whether the service is back; bring it about by hand, or configure what shows it"
+        ));
+    };
+    if ctx.service.is_held(&revision) {
+        return Some(format!(
+            "`{revision}` is held: it was condemned; `ripcord hold list {service}` says by what"
+        ));
+    }
+    if let Some(version) = revision.version().filter(|version| ctx.service.is_unfetchable(version)) {
+        return Some(format!(
+            "the artefact of `{version}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull {service} --to {version}` tries it all the same"
+        ));
+    }
+    if let Some(first) = shown.first().filter(|first| first.facet() != target.facet()) {
+        return Some(format!(
+            "a plan moves one facet, and this one begins with {first}: where that does not help, the next plan is made under what it has left, and agreed to by itself"
+        ));
+    }
+    (shown.len() == RUNGS_MAX).then(|| format!("a plan has {RUNGS_MAX} targets at most"))
 }
 
 fn why_refused(refused: &[RefusedTarget]) -> String {
@@ -214,12 +233,13 @@ async fn draft(
     ladder: Vec<Target>,
     batch: &mut Batch,
 ) -> PlanWord {
+    let facet = ladder.first().and_then(Target::facet).unwrap_or(Facet::Model);
     let pinning = try_join_all(ladder.into_iter().map(|target| pinned(ctx, target)));
     let deployer = &ctx.setup.ports.deployer;
-    let (pinned, live, obstacle) = tokio::join!(pinning, deployer.live(), deployer.obstacle());
+    let obstacle = obstacle(ctx, facet);
+    let (pinned, live, facets, obstacle) = tokio::join!(pinning, deployer.live(), ctx.facets(), obstacle);
     // What no target can be shifted to is not put before people.
-    let required = ctx.setup.terms.preflight == PreflightRule::Required;
-    if let Some(why) = obstacle.or_else(|| deployer.beside_obstacle().filter(|_| required)) {
+    if let Some(why) = obstacle {
         let reason = batch.text(format!("nothing can be shifted: {why}"));
         return PlanWord::Failed { reason, nature: FaultNature::Deterministic };
     }
@@ -259,7 +279,7 @@ async fn draft(
             service: ctx.setup.name.clone(),
             environment: ctx.setup.terms.environment.clone(),
             live: live.clone(),
-            facets: Vec::new(),
+            facets: facets.clone(),
             rungs: targets.iter().map(|target| rung(ctx, target, why_not)).collect(),
         }],
         policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
@@ -278,7 +298,7 @@ async fn draft(
         }
     };
     let content = batch.blob(BlobKind::Plan, content);
-    let live = batch.observed(&live);
+    let (live, facets) = (batch.observed(&live), batch.observed_facets(&facets));
     PlanWord::Drafted(PlanDrafted {
         content,
         digest,
@@ -286,12 +306,23 @@ async fn draft(
         strategy,
         targets,
         live,
-        facets: Vec::new(),
+        facets,
         leaving: incident.leaving,
         equipment: ctx.setup.terms.equipment,
         preflighted,
         expires_at,
     })
+}
+
+/// What makes every shift of the facet impossible.
+async fn obstacle(ctx: &Context, facet: Facet) -> Option<String> {
+    let ports = &ctx.setup.ports;
+    if facet != Facet::Model {
+        return ports.restorers.get(&facet)?.obstacle().await;
+    }
+    let required = ctx.setup.terms.preflight == PreflightRule::Required;
+    let beside = || ports.deployer.beside_obstacle().filter(|_| required);
+    ports.deployer.obstacle().await.or_else(beside)
 }
 
 /// Whether the next try still comes before the end of the step.
@@ -301,14 +332,23 @@ fn may_wait(ctx: &Context, incident: &Incident) -> bool {
     waiting.later(ctx.now()).due_at.is_some_and(|next| next < end)
 }
 
-/// The target with its digest: the one that was pinned here, else the registry's.
+/// The target with its digest: the one that was pinned here, else that of the registry or of the facet's history.
 async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
-    let Target::Version(version) = target else { return Ok(target) };
-    let known = ctx.service.versions.get(&version.version).and_then(|known| known.digest);
-    if let Some(digest) = version.digest.or(known) {
-        return Ok(Target::Version(VersionTarget { version: version.version, digest: Some(digest) }));
+    let known = target.revision().and_then(|revision| ctx.service.known_of(&revision)?.digest);
+    let known = target.digest().or(known);
+    match target {
+        Target::Version(version) => match known {
+            Some(_) => Ok(Target::Version(VersionTarget { digest: known, ..version })),
+            None => Ok(Target::Version(ctx.setup.ports.registry.version(&version.version).await?.version)),
+        },
+        Target::Configuration(configuration) => {
+            let facet = Facet::Configuration(configuration.name.clone());
+            let revision = Revision { facet, name: configuration.revision.clone() };
+            let digest = facets::digest(&ctx.setup.ports, &revision, known).await?;
+            Ok(Target::Configuration(ConfigurationTarget { digest: Some(digest), ..configuration }))
+        }
+        other => Ok(other),
     }
-    Ok(Target::Version(ctx.setup.ports.registry.version(&version.version).await?.version))
 }
 
 /// Why no version is tried before it is shifted to, in words for people.
@@ -327,17 +367,19 @@ fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
 
 fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
     let version = target.version().is_some();
+    let restorer = target.facet().and_then(|facet| ctx.setup.ports.restorers.get(&facet));
+    let by = restorer.map_or_else(|| ctx.setup.step_arguments.clone(), |restorer| restorer.arguments());
     let mut kinds = vec![StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify];
     if version && why_not.is_none() {
         kinds.insert(0, StepKind::Preflight);
     }
-    if version {
+    if version || matches!(target, Target::Configuration(_)) {
         kinds.insert(0, StepKind::Stage);
     }
     let step = |kind: StepKind| PlannedStep {
         kind,
         arguments: match (kind, why_not) {
-            (StepKind::Stage | StepKind::Preflight | StepKind::Shift, _) => ctx.setup.step_arguments.clone(),
+            (StepKind::Stage | StepKind::Preflight | StepKind::Shift, _) => by.clone(),
             (StepKind::Guard, Some(why)) if version => vec![Label::new("not-preflighted", why)],
             _ => Vec::new(),
         },

@@ -1,22 +1,27 @@
 //! Stage, guard, shift, probe, read back.
 
+use std::sync::Arc;
+
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     Event, FingerprintWord, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed,
     ShiftReturned, Staged,
 };
+use ripcord_core::facet::{Facet, FacetState, read_of};
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::service::Phase;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Probe, ShiftOrder, Shifted};
+use ripcord_ports::restorer::RestoreOrder;
 use ripcord_ports::waiting::pausing;
-use ripcord_ports::{Applied, ErrorKind, PortError};
+use ripcord_ports::{Applied, ErrorKind, PortError, Restorer};
 
 use super::fetch::{fetch, stage_failed};
 use super::fingerprint;
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::facets;
 use crate::mailbox::append;
 use crate::nature;
 
@@ -26,11 +31,14 @@ const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
 pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     ctx.host.ahead.fetched(&ctx.setup.name).await;
-    match fetch(ctx, &target).await {
-        Ok(artefact) => {
-            let digest = artefact.map(|artefact| artefact.digest);
-            Batch::of(Event::Staged(Staged { plan, rung, digest }))
+    let digest = match target.revision() {
+        Some(revision) if matches!(revision.facet, Facet::Configuration(_)) => {
+            facets::digest(&ctx.setup.ports, &revision, target.digest()).await.map(Some)
         }
+        _ => fetch(ctx, &target).await.map(|artefact| artefact.map(|artefact| artefact.digest)),
+    };
+    match digest {
+        Ok(digest) => Batch::of(Event::Staged(Staged { plan, rung, digest })),
         Err(error) => stage_failed(plan, rung, &error),
     }
 }
@@ -38,19 +46,11 @@ pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
 pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
     let max = ctx.service.terms.as_ref().map_or(0, |terms| terms.breaker.host_shifts_per_hour);
     let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.host.wall.steady(), max);
-    let live = ctx.live().await;
+    let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
     let mut batch = Batch::default();
-    let live = batch.observed(&live);
+    let (live, facets) = (batch.observed(&live), batch.observed_facets(&facets));
     let (host_shifts, host_reserved) = (spent.made, spent.reserved);
-    batch.with(Event::GuardRead(GuardRead {
-        plan,
-        rung,
-        attempt,
-        live,
-        facets: Vec::new(),
-        host_shifts,
-        host_reserved,
-    }))
+    batch.with(Event::GuardRead(GuardRead { plan, rung, attempt, live, facets, host_shifts, host_reserved }))
 }
 
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
@@ -78,8 +78,11 @@ pub(super) async fn repeat(ctx: &Context, plan: Digest, rung: u32, attempt: u32)
     }
 }
 
-async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: &ShiftOrder) -> Batch {
-    let result = ctx.setup.ports.deployer.shift(order).await;
+async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: &Order) -> Batch {
+    let result = match order {
+        Order::Deploy(order) => ctx.setup.ports.deployer.shift(order).await,
+        Order::Restore(restorer, order) => restorer.shift(order).await,
+    };
     if let Err(error) = &result {
         tracing::warn!(service = %ctx.service.name, %error, "a shift failed");
     }
@@ -107,7 +110,7 @@ pub(super) async fn probe(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
     let mut batch = Batch::default();
     let word = match probe_order(ctx, rung) {
         None => return batch,
-        Some(order) => match ctx.setup.ports.deployer.probe(&order).await {
+        Some(order) => match ask_what_became_of(ctx, &order).await {
             Ok(Probe::Applied) => ProbeWord::Applied,
             Ok(Probe::NotApplied) => ProbeWord::NotApplied,
             Ok(Probe::Underway(_)) => ProbeWord::Underway,
@@ -121,21 +124,29 @@ pub(super) async fn probe(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
     batch.with(Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word }))
 }
 
+async fn ask_what_became_of(ctx: &Context, order: &Order) -> Result<Probe, PortError> {
+    match order {
+        Order::Deploy(order) => ctx.setup.ports.deployer.probe(order).await,
+        Order::Restore(restorer, order) => restorer.probe(order).await,
+    }
+}
+
 /// Looks at live until it is the target, appending each change on the way. The deadline is the core's.
 pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
+    let Some(facet) = target.facet() else { return Batch::default() };
+    let proof_min = ctx.setup.terms.proof_min(&facet);
     let (mut pause, pause_max) = POLL;
     let mut last = None;
     loop {
-        let live = ctx.live().await;
+        let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
         let mut batch = Batch::default();
         let (live, fingerprint) = identified(ctx, live, &target, &mut batch).await;
-        let observed = batch.observed(&live);
-        let proved = live.weakest_proof() >= Some(ctx.setup.terms.proof_min);
+        let (observed, observed_facets) = (batch.observed(&live), batch.observed_facets(&facets));
         // A failure in other words is no news.
-        let news = (live, std::mem::discriminant(&fingerprint));
-        let read = ReadBack { plan, rung, live: observed, facets: Vec::new(), fingerprint };
-        if read.shows(&target) && proved {
+        let news = (live, facets, std::mem::discriminant(&fingerprint));
+        let read = ReadBack { plan, rung, live: observed, facets: observed_facets, fingerprint };
+        if read.shows(&target) && read.proof(&target) >= Some(proof_min) {
             return batch.with(Event::ReadBack(read));
         }
         if last.as_ref() != Some(&news) {
@@ -178,7 +189,7 @@ pub(super) fn target(ctx: &Context, rung: u32) -> Option<Target> {
     let target = ctx.incident()?.target(rung)?.clone();
     // A digest that was pinned when the artefact was staged holds from then on.
     let pinned = |version: VersionTarget| VersionTarget {
-        digest: version.digest.or_else(|| ctx.service.versions.get(&version.version)?.digest),
+        digest: version.digest.or_else(|| ctx.service.known_of(&version.version)?.digest),
         version: version.version,
     };
     Some(match target {
@@ -187,20 +198,38 @@ pub(super) fn target(ctx: &Context, rung: u32) -> Option<Target> {
     })
 }
 
+/// What is asked of whatever moves the target's facet.
+enum Order {
+    /// Of the deployer.
+    Deploy(ShiftOrder),
+    /// Of this restorer.
+    Restore(Arc<dyn Restorer>, RestoreOrder),
+}
+
 /// The order without its artefact: enough to ask what became of it.
-fn probe_order(ctx: &Context, rung: u32) -> Option<ShiftOrder> {
+fn probe_order(ctx: &Context, rung: u32) -> Option<Order> {
     let incident = ctx.incident()?;
     let Phase::Acting(acting) = &incident.phase else { return None };
-    let plan = incident.plan()?;
-    let expecting = acting.guarded.as_ref().map_or_else(|| plan.live.state(), Observed::state);
+    let (plan, target) = (incident.plan()?, target(ctx, rung)?);
+    let revision = target.revision()?;
     let key = Digest::tagged("ripcord shift 1", &[plan.digest.as_bytes(), &rung.to_be_bytes(), b"shift"]);
-    Some(ShiftOrder {
-        key: key.to_string(),
-        target: target(ctx, rung)?,
-        expecting,
-        staged: None,
-        deadline: ctx.setup.terms.deadlines.shift,
-    })
+    let (key, deadline) = (key.to_string(), ctx.setup.terms.deadlines.shift);
+    if revision.facet == Facet::Model {
+        let expecting = acting.guarded.as_ref().map_or_else(|| plan.live.state(), Observed::state);
+        return Some(Order::Deploy(ShiftOrder { key, target, expecting, staged: None, deadline }));
+    }
+    let seen = if acting.guarded.is_some() { &acting.guarded_facets } else { &plan.facets };
+    let expecting = read_of(seen, &revision.facet).and_then(FacetState::known);
+    let order = RestoreOrder {
+        key,
+        digest: target.digest(),
+        expecting: expecting.map(|known| known.revision.clone()),
+        incident: incident.id.clone(),
+        plan: plan.digest,
+        revision: revision.name,
+        deadline,
+    };
+    Some(Order::Restore(ctx.setup.ports.restorers.get(&revision.facet)?.clone(), order))
 }
 
 /// Why there is no order. Nothing was shifted.
@@ -212,9 +241,11 @@ enum NoOrder {
 }
 
 /// The whole order. Only a plan whose content has the granted digest is carried out.
-async fn order(ctx: &Context, rung: u32) -> Result<ShiftOrder, NoOrder> {
+async fn order(ctx: &Context, rung: u32) -> Result<Order, NoOrder> {
     let Some(mut order) = probe_order(ctx, rung) else { return Err(NoOrder::Plan(Batch::default())) };
     ctx.plan().await.map_err(NoOrder::Plan)?;
-    order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
+    if let Order::Deploy(order) = &mut order {
+        order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
+    }
     Ok(order)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ripcord_core::event::Happened;
+use ripcord_core::facet::{Facet, InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::role::Urgency;
 
@@ -42,8 +43,14 @@ pub struct PullArgs {
     /// Which service
     pub service: ServiceName,
     /// To this version; the planner chooses if left out
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["configuration", "fallback"])]
     pub to: Option<VersionName>,
+    /// Put this configuration back to this revision; the model stays
+    #[arg(long, value_name = "NAME=REVISION", conflicts_with = "fallback")]
+    pub configuration: Option<ConfigurationArg>,
+    /// Enter this safe mode; `off` leaves it
+    #[arg(long, value_name = "MODE")]
+    pub fallback: Option<VersionName>,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
@@ -59,6 +66,33 @@ pub struct PullArgs {
     /// Return as soon as it is on record, without waiting for the end
     #[arg(long)]
     pub no_wait: bool,
+}
+
+impl PullArgs {
+    /// Where to; none leaves it to the planner.
+    pub fn target(&self) -> Option<Revision> {
+        let fallback = || Some(Revision { facet: Facet::Fallback, name: self.fallback.clone()? });
+        let configuration = || self.configuration.clone().map(|argument| argument.0);
+        self.to.as_ref().map(Revision::of_model).or_else(configuration).or_else(fallback)
+    }
+}
+
+/// A revision of a configuration: `NAME=REVISION`.
+#[derive(Debug, Clone)]
+pub struct ConfigurationArg(pub Revision);
+
+impl std::str::FromStr for ConfigurationArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let revision: Revision = text.parse().map_err(|error: InvalidRevision| error.to_string())?;
+        match revision.facet {
+            Facet::Configuration(_) => Ok(Self(revision)),
+            Facet::Model | Facet::Fallback => {
+                Err(format!("`{text}` is not `NAME=REVISION` of a configuration"))
+            }
+        }
+    }
 }
 
 /// How fast people and rules must be.
@@ -165,12 +199,12 @@ pub enum HoldCommand {
         /// Only this service's
         service: Option<ServiceName>,
     },
-    /// Let a condemned version be promoted again
+    /// Let a condemned version, or revision of a configuration, come back
     Lift {
         /// Of which service
         service: ServiceName,
-        /// Which version
-        version: VersionName,
+        /// Which version, or `NAME=REVISION` of a configuration
+        revision: Revision,
         /// The incident that condemned it: the hold of another one is not lifted
         #[arg(long, value_name = "INCIDENT")]
         of: Option<IncidentId>,

@@ -24,12 +24,12 @@ pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outc
 }
 
 fn listed(lines: &[HoldOf], damaged: &Damaged) -> Page {
-    let mut table = Table::new(["service", "version", "state", "since", "condemned by"]);
+    let mut table = Table::new(["service", "revision", "state", "since", "condemned by"]);
     for HoldOf { service, hold } in lines {
         let style = if hold.state == "broken" { BAD } else { STRONG };
         table.row([
             service.into(),
-            (&hold.version).into(),
+            hold.revision.to_string().into(),
             Cell::new(style, &hold.state),
             instant(hold.since).into(),
             (&hold.incident).into(),

@@ -112,8 +112,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Reload => orders::reload(global).await,
         Command::Versions { service } => versions::versions(global, &service).await,
         Command::Decisions(args) => decisions::decisions(global, &args).await,
-        Command::Adopt { service, version, reason } => {
-            orders::adopt(global, &service, version, &reason).await
+        Command::Adopt { service, revision, reason } => {
+            orders::adopt(global, &service, revision, &reason).await
         }
         Command::Pull(args) => pull::pull(global, &args).await,
         Command::Incidents(IncidentsCommand::List { service, open, since, limit }) => {
@@ -137,8 +137,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Pause(args) => orders::stop_or_go(global, "pause", &args).await,
         Command::Resume(args) => orders::stop_or_go(global, "resume", &args).await,
         Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
-        Command::Hold(HoldCommand::Lift { service, version, of, reason }) => {
-            orders::lift(global, &service, &version, of, &reason).await
+        Command::Hold(HoldCommand::Lift { service, revision, of, reason }) => {
+            orders::lift(global, &service, &revision, of, &reason).await
         }
         Command::Latch(LatchCommand::Lift { service, trigger, of, reason }) => {
             orders::lift_latch(global, &service, &trigger, of, &reason).await

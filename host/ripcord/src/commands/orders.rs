@@ -1,7 +1,8 @@
 //! What people order besides pulling and voting.
 
 use ripcord_core::event::Happened;
-use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
+use ripcord_core::facet::Revision;
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use serde::Serialize;
 
 use super::reach::Reach;
@@ -38,21 +39,21 @@ async fn order(global: &Global, about: About<'_>, what: &str, body: &impl Serial
 pub(super) async fn adopt(
     global: &Global,
     service: &ServiceName,
-    version: Option<VersionName>,
+    revision: Option<Revision>,
     why: &str,
 ) -> Outcome {
-    let body = AdoptBody { version, reason: reason(why) };
+    let body = AdoptBody { revision, reason: reason(why) };
     order(global, About::Service(service), "adopt", &body).await
 }
 
 pub(super) async fn lift(
     global: &Global,
     service: &ServiceName,
-    version: &VersionName,
+    revision: &Revision,
     incident: Option<IncidentId>,
     why: &str,
 ) -> Outcome {
-    let what = format!("holds/{version}/lift");
+    let what = format!("holds/{}/lift", revision.as_text());
     order(global, About::Service(service), &what, &LiftBody { incident, reason: reason(why) }).await
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
 
 async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
     let body = PullBody {
-        to: args.to.clone(),
+        to: args.target(),
         reason: reason(&args.reason),
         urgency: Some(args.urgency.into()),
         incident: None,

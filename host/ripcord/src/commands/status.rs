@@ -15,7 +15,8 @@ use crate::config::ServiceConfig;
 use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
-    AlertsLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, ServiceView, VersionLine,
+    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, ServiceView,
+    VersionLine,
 };
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
@@ -153,6 +154,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         last_settled: state.last_settled.as_ref().map(|last| IncidentState::of(state, last)),
         probation: ProbationLine::of(state),
         versions: VersionLine::all(state, SystemClock.now()),
+        facets: FacetLine::all(state, SystemClock.now()),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
         latches: LatchLine::all(state),
@@ -238,7 +240,7 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     if let Some(probation) = &view.probation {
         let text = format!(
             "{}, which someone else put live, on probation since {}, asked {} times, given up at {}",
-            probation.version,
+            probation.unproven.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
             instant(probation.since),
             probation.asked,
             instant(probation.ends_at)
@@ -283,6 +285,11 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         );
         row("alerts", text.into());
     }
+    for facet in &view.facets {
+        let style = if facet.falls_back() { WARN } else { STRONG };
+        let text = format!("{}, proved by {}, {}", facet.revision, facet.proof, facet.standing);
+        row("in force", Cell::new(style, text));
+    }
     for version in &view.versions {
         let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();
         let until = version.expires_at.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
@@ -295,7 +302,7 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     for hold in &view.holds {
         let text = format!(
             "{} {} since {}, condemned by {}",
-            hold.version,
+            hold.revision,
             hold.state,
             instant(hold.since),
             hold.incident

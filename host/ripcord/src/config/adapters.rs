@@ -99,7 +99,11 @@ pub struct NotifierConfig {
 }
 
 /// Takes `kind` out; one of `kinds`.
-fn take_kind(node: &mut Node<'_>, kinds: &[&'static str], mistakes: &mut Mistakes) -> Option<&'static str> {
+pub(super) fn take_kind(
+    node: &mut Node<'_>,
+    kinds: &[&'static str],
+    mistakes: &mut Mistakes,
+) -> Option<&'static str> {
     let (span, name) = (node.span.clone(), node.name.clone());
     let listed = kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(" or ");
     if !node.has("kind") {
@@ -117,25 +121,30 @@ fn take_kind(node: &mut Node<'_>, kinds: &[&'static str], mistakes: &mut Mistake
 }
 
 impl<C: DeserializeOwned> Adapter<C> {
-    fn read(mut node: Node<'_>, secret: Option<&str>, base: &Path, mistakes: &mut Mistakes) -> Option<Self> {
+    pub(super) fn read(
+        mut node: Node<'_>,
+        secret: Option<&str>,
+        base: &Path,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let token = secret.and_then(|name| SecretRef::take(&mut node, name, base, mistakes));
         let span = node.span.clone();
         Some(Self { config: node.read(mistakes)?, span, token })
     }
 
-    fn then(mut self, change: impl FnOnce(&mut C)) -> Self {
+    pub(super) fn then(mut self, change: impl FnOnce(&mut C)) -> Self {
         change(&mut self.config);
         self
     }
 }
 
 /// Makes a path start from the configuration's folder.
-fn rebase(path: &mut PathBuf, base: &Path) {
+pub(super) fn rebase(path: &mut PathBuf, base: &Path) {
     *path = base.join(&path);
 }
 
 /// Programs that are named by a path are found, and run, beside the configuration.
-fn run_beside<const N: usize>(
+pub(super) fn run_beside<const N: usize>(
     base: &Path,
     programs: [Option<&mut Vec<String>>; N],
     surroundings: &mut CommandSurroundings,

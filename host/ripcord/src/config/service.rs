@@ -18,6 +18,7 @@ use toml::Spanned;
 use super::adapters::{self, DeployerConfig, EndpointConfig, RegistryConfig, RequestLogConfig};
 use super::place::Mistakes;
 use super::policies::PlacedConfig;
+use super::restorers::{RestorerConfig, take_restorers};
 use super::table::Node;
 use super::units::{Days, Hours, Seconds};
 
@@ -59,6 +60,8 @@ pub struct ServiceConfig {
     pub registry: RegistryConfig,
     /// What serves it.
     pub deployer: DeployerConfig,
+    /// What puts its other facets back.
+    pub restorers: Vec<RestorerConfig>,
     /// Where it answers.
     pub endpoint: Option<EndpointConfig>,
     /// Golden data sets by name.
@@ -161,6 +164,7 @@ impl ServiceConfig {
         let policies = PlacedConfig::take_all(&mut node, mistakes);
         let registry = adapters::take_registry(&mut node, base, &model, mistakes);
         let deployer = adapters::take_deployer(&mut node, base, &model, mistakes);
+        let restorers = take_restorers(&mut node, base, mistakes);
         let endpoint = adapters::take_endpoint(&mut node, base, deployer.as_ref(), mistakes);
         let request_log = adapters::take_request_log(&mut node, base, mistakes);
         let breaker = node.take_table("breaker", mistakes);
@@ -229,6 +233,7 @@ impl ServiceConfig {
             may_pull: keys.may_pull.unwrap_or_else(|| vec![RoleName::operator()]),
             registry: registry?,
             deployer: deployer?,
+            restorers,
             endpoint,
             golden: golden.collect(),
             fingerprint: keys.fingerprint,

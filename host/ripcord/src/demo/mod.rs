@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ripcord_core::fact::Outcome as Ending;
-use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, ServiceName};
 
 use crate::cli::{DemoArgs, Global};
 use crate::client::{Client, Live};
@@ -104,10 +104,7 @@ impl Demo {
         let server = self.start_service(&stage).await?;
         let client = self.start_host(&stage, &server).await?;
 
-        let body = AdoptBody {
-            version: VersionName::new(GOOD).ok(),
-            reason: "served well for two weeks".to_owned(),
-        };
+        let body = AdoptBody { revision: GOOD.parse().ok(), reason: "served well for two weeks".to_owned() };
         let adopted = client.order_of_service(&service()?, "adopt", &body).await?;
         self.progress.say(format!("olga vouches for {GOOD}: {}", adopted.text));
         tokio::time::sleep(CALM).await;

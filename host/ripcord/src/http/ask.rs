@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use ed25519_dalek::{Signature, VerifyingKey};
-use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName, VersionName};
+use ripcord_core::facet::{InvalidRevision, Revision};
+use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName};
 use ripcord_core::plan::{VoteKind, VoteStatement};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
@@ -283,9 +284,10 @@ pub(crate) async fn lift(
     let person = &app.people.authenticate(request.headers())?.person;
     require(person, Right::Administer, &[])?;
     let (_, body) = json::<LiftBody>(request).await?;
-    let version = VersionName::new(version).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let revision: Revision =
+        version.parse().map_err(|error: InvalidRevision| Problem::bad_request(error.to_string()))?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
-    Ok(Json(app.command(&service, person, Ask::LiftHold(version), why, body.incident).await?))
+    Ok(Json(app.command(&service, person, Ask::LiftHold(revision), why, body.incident).await?))
 }
 
 pub(crate) async fn lift_latch(
@@ -310,7 +312,7 @@ pub(crate) async fn adopt(
     require(person, Right::Administer, &[])?;
     let (_, body) = json::<AdoptBody>(request).await?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
-    Ok(Json(app.command(&service, person, Ask::Adopt(body.version), why, None).await?))
+    Ok(Json(app.command(&service, person, Ask::Adopt(body.revision), why, None).await?))
 }
 
 pub(crate) async fn keep(state: State<Arc<App>>, path: Path<String>, request: Request) -> Answer<Done> {

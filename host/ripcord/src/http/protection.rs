@@ -1,5 +1,6 @@
 //! Whether a service is protected: what keeps an alert from becoming a rollback, now or soon.
 
+use ripcord_core::facet::Facet;
 use ripcord_core::name::{PolicyName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service};
@@ -45,7 +46,7 @@ pub(crate) fn unprotected(service: &Service, now: UnixMillis) -> Vec<String> {
             "an approval policy faults, so the plan waits: `ripcord decisions {name}` shows why"
         ));
     }
-    if !service.versions.keys().any(|version| is_good(service, version, now)) {
+    if !service.versions().map(|(version, _)| version).any(|version| is_good(service, version, now)) {
         all.push(nothing_good(service, now));
     }
     all
@@ -53,8 +54,10 @@ pub(crate) fn unprotected(service: &Service, now: UnixMillis) -> Vec<String> {
 
 fn nothing_good(service: &Service, now: UnixMillis) -> String {
     let name = &service.name;
-    let expired =
-        service.versions.keys().find(|version| service.standing_of(version, now) == Standing::Expired);
+    let expired = service
+        .versions()
+        .map(|(version, _)| version)
+        .find(|version| service.standing_of(*version, now) == Standing::Expired);
     match expired {
         Some(version) => format!(
             "there is nothing to go back to: the standing of {version} has expired, `ripcord adopt {name} {version} --reason TEXT` vouches for it again"
@@ -68,7 +71,11 @@ fn nothing_good(service: &Service, now: UnixMillis) -> String {
 /// What ends soon, or is less than it seems.
 pub(crate) fn warnings(service: &Service, now: UnixMillis) -> Vec<String> {
     let name = &service.name;
-    let good: Vec<_> = service.versions.keys().filter(|version| is_good(service, version, now)).collect();
+    let good: Vec<_> = service
+        .versions()
+        .map(|(version, _)| version)
+        .filter(|version| is_good(service, version, now))
+        .collect();
     let mut all = Vec::new();
     if let Some(no_data) = NoDataLine::of(service).filter(|no_data| no_data.cannot_judge.is_empty()) {
         let (since, names) = (instant(no_data.since), names(&no_data.take_it_for_a_value));
@@ -76,11 +83,18 @@ pub(crate) fn warnings(service: &Service, now: UnixMillis) -> Vec<String> {
             "no data since {since} for a query of {names}, which takes that for a value: well if what it counts has not happened yet, no protection if a name is misspelt; the log and `ripcord check` say which"
         ));
     }
+    if service.production.falls_back() {
+        let mode = service.production.facets.get(&Facet::Fallback).map(|known| known.revision.to_string());
+        let mode = mode.unwrap_or_default();
+        all.push(format!(
+            "the safe mode `{mode}` answers in place of the model: `ripcord pull {name} --fallback off --no-hold --reason TEXT` leaves it"
+        ));
+    }
     if service.production.goes_back_and_forth(now) {
         all.push("what is live changes back and forth: look whether two servers answer at one address, or someone else deploys".to_owned());
     }
     for version in &good {
-        if let Some(end) = service.expires_at(version).filter(|end| *end <= now + EXPIRES_SOON) {
+        if let Some(end) = service.expires_at(*version).filter(|end| *end <= now + EXPIRES_SOON) {
             all.push(format!(
                 "the standing of {version} expires in {}, at {}: `ripcord adopt {name} {version} --reason TEXT` vouches for it again",
                 end.since(now),

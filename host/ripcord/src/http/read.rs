@@ -18,8 +18,8 @@ use super::problem::Problem;
 use super::protection;
 use super::unserved::unserved;
 use super::wire::{
-    AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine, PlanView,
-    ProbationLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
+    AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine,
+    PlanView, ProbationLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -122,6 +122,7 @@ impl App {
             last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
             probation: ProbationLine::of(service),
             versions: VersionLine::all(service, self.engine_clock.now()),
+            facets: FacetLine::all(service, self.engine_clock.now()),
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),
             latches: LatchLine::all(service),

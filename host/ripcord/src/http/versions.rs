@@ -111,15 +111,14 @@ fn why_not(service: &Service, line: &VersionLine, listed: Option<&RegistryVersio
     match &line.standing {
         Standing::KnownGood | Standing::Attested => None,
         Standing::Held => {
-            let by =
-                service.holds.get(version).map(|hold| format!(", since `{}` condemned it", hold.incident));
+            let by = service.hold_on(version).map(|hold| format!(", since `{}` condemned it", hold.incident));
             let by = by.unwrap_or_default();
             Some(format!(
                 "a hold stands on it{by}: `ripcord hold lift {name} {version} --reason TEXT` lets it be promoted again"
             ))
         }
         Standing::Expired => {
-            let end = service.versions.get(version).map(|known| known.since);
+            let end = service.known_of(version).map(|known| known.since);
             let since = end.map(|since| format!(" (it was good at {})", instant(since))).unwrap_or_default();
             Some(format!("its standing expired by age{since}: {vouch} vouches for it again"))
         }

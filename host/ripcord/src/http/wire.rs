@@ -6,6 +6,7 @@ mod orders;
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::Revision;
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -106,11 +107,11 @@ pub struct IncidentState {
     pub length: u64,
 }
 
-/// A hold on a version.
+/// A hold on a revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HoldLine {
-    /// The version.
-    pub version: VersionName,
+    /// On what: a version, or `NAME=REVISION` of a configuration.
+    pub revision: Revision,
     /// Which incident condemned it.
     pub incident: IncidentId,
     /// Since when.
@@ -134,6 +135,19 @@ pub struct VersionLine {
     pub expires_at: Option<UnixMillis>,
     /// Incidents that condemned it.
     pub condemned_by: Vec<IncidentId>,
+}
+
+/// A facet beside the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FacetLine {
+    /// What is in force: `NAME=REVISION` of a configuration, or `fallback=MODE`.
+    pub revision: Revision,
+    /// Of its content, where known.
+    pub digest: Option<Digest>,
+    /// How that was proved.
+    pub proof: Proof,
+    /// Now.
+    pub standing: Standing,
 }
 
 /// A version, and whether a rollback may go to it.
@@ -203,6 +217,9 @@ pub struct ServiceView {
     pub probation: Option<ProbationLine>,
     /// By name.
     pub versions: Vec<VersionLine>,
+    /// What is in force of the facets beside the model, as it was seen last.
+    #[serde(default)]
+    pub facets: Vec<FacetLine>,
     /// Holds, lifted ones left out.
     pub holds: Vec<HoldLine>,
     /// Announcements that are still to be delivered.
@@ -271,8 +288,8 @@ pub struct AlertsLine {
 /// What someone else put live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbationLine {
-    /// Which version.
-    pub version: VersionName,
+    /// What of it nobody has verified: versions, or `NAME=REVISION` of configurations.
+    pub unproven: Vec<Revision>,
     /// When it was noticed.
     pub since: UnixMillis,
     /// How often the verification policies were asked.

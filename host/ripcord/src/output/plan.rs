@@ -1,12 +1,13 @@
 //! A plan for people who are asked to agree to it: every field that is signed, whole.
 
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::{Facet, FacetRead, FacetState, read_of};
 use ripcord_core::foreign::Foreign;
 use ripcord_core::live::{LiveState, Share};
 use ripcord_core::plan::{Leaving, Part, Plan, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::signal::Origin;
-use ripcord_core::target::{ConfigurationTarget, Exclusion, Strategy, Target, VersionTarget};
+use ripcord_core::target::{Exclusion, Strategy, Target, VersionTarget};
 use serde_json::Value;
 
 use crate::http::wire::PlanView;
@@ -88,17 +89,26 @@ pub fn text(view: &PlanView) -> Text {
 /// In one line: what is served now, and what would be.
 pub fn change(plan: &Plan) -> Text {
     let part = |part: &Part| {
-        let to = match part.rungs.first().map(|rung| &rung.target) {
+        let first = part.rungs.first().map(|rung| &rung.target);
+        let to = match first {
             None => text!("nothing else"),
             Some(Target::Version(to)) => text!("{}", to.version),
+            Some(Target::Configuration(to)) => text!("{}", to.revision),
+            Some(Target::Fallback(to)) => text!("{}", to),
             Some(other) => target(other),
+        };
+        // The model is what everybody means; another facet is named.
+        let moved = first.and_then(Target::facet).filter(|facet| *facet != Facet::Model);
+        let (facet, from) = match &moved {
+            None => (Text::default(), now(&part.live)),
+            Some(facet) => (text!(": {}", facet), in_force(&part.facets, facet)),
         };
         let others = match part.rungs.len().saturating_sub(1) {
             0 => Text::default(),
             1 => text!(" (1 more target if that does not help)"),
             more => text!(" ({} more targets if that does not help)", more),
         };
-        text!("{} from {} to {}{}", part.service, now(&part.live), to, others)
+        text!("{}{} from {} to {}{}", part.service, facet, from, to, others)
     };
     Text::joined(plan.parts.iter().map(part), "; ")
 }
@@ -110,6 +120,30 @@ fn now(live: &LiveState) -> Text {
         LiveState::Serving(shares) if shares.is_empty() => text!("nothing"),
         LiveState::Serving(shares) => {
             Text::joined(shares.iter().map(|share| text!("{}", share.version.version)), " and ")
+        }
+    }
+}
+
+/// What is in force of a facet, by its name alone.
+fn in_force(facets: &[FacetRead<String>], facet: &Facet) -> Text {
+    match read_of(facets, facet).and_then(FacetState::known) {
+        Some(known) => text!("{}", known.revision),
+        None => text!("what could not be read"),
+    }
+}
+
+/// What is in force of a facet that stays, or is moved.
+fn facet(read: &FacetRead<String>) -> Text {
+    match &read.state {
+        FacetState::InForce(known) => text!(
+            "{} {}{} (proved by {})",
+            read.facet,
+            known.revision,
+            pinned(known.digest.as_ref()),
+            known.proof
+        ),
+        FacetState::Unknown(reason) => {
+            text!("{}: what could not be read: {}", read.facet, quoted(reason))
         }
     }
 }
@@ -128,6 +162,9 @@ fn part(part: &Part) -> Text {
         quoted(&part.environment),
         live(&part.live)
     );
+    for read in &part.facets {
+        text.push(text!("  with {}\n", facet(read)));
+    }
     for (index, rung) in part.rungs.iter().enumerate() {
         text.push(text!("  {}. to {}\n", index + 1, paint(STRONG, target(&rung.target))));
         let mut steps = Table::bare(5);
@@ -181,10 +218,6 @@ fn version(version: &VersionTarget) -> Text {
     text!("version {}{}", version.version, pinned(version.digest.as_ref()))
 }
 
-fn configuration(target: &ConfigurationTarget) -> Text {
-    text!("configuration {}{}", quoted(&target.revision), pinned(target.digest.as_ref()))
-}
-
 fn target(target: &Target) -> Text {
     match target {
         Target::Version(target) => version(target),
@@ -194,13 +227,15 @@ fn target(target: &Target) -> Text {
             target.step,
             pinned(target.digest.as_ref())
         ),
-        Target::Configuration(target) => configuration(target),
+        Target::Configuration(target) => {
+            text!("configuration {} {}{}", target.name, target.revision, pinned(target.digest.as_ref()))
+        }
         Target::Retrain(target) => {
             let without = Text::joined(target.exclude.iter().map(exclusion), "; ");
             let (dataset, revision) = (quoted(&target.dataset), quoted(&target.revision));
             text!("training on {} revision {}, without: {}", dataset, revision, without)
         }
-        Target::Fallback(name) => text!("fallback {}", quoted(name)),
+        Target::Fallback(name) => text!("fallback {}", name),
         Target::Other(name) => unknown(name),
     }
 }
@@ -223,9 +258,6 @@ fn live(live: &LiveState) -> Text {
 
 fn share(share: &Share) -> Text {
     let mut text = version(&share.version);
-    if let Some(target) = &share.configuration {
-        text.push(text!(" with {}", configuration(target)));
-    }
     if !share.place.is_empty() {
         text.push(text!(" at {}", quoted(&share.place)));
     }
@@ -269,7 +301,7 @@ mod tests {
         let targets = [
             json!({ "version": { "version": "1.3.2", "digest": digest } }),
             json!({ "checkpoint": { "run": "r7", "step": "900", "digest": digest } }),
-            json!({ "configuration": { "revision": "c1", "digest": digest } }),
+            json!({ "configuration": { "name": "limits", "revision": "c1", "digest": digest } }),
             json!({ "retrain": { "dataset": "d", "revision": "3", "exclude": [
                 { "source": "crawl" }, { "window": { "start": "1", "end": "2" } }, { "rows": ["7", "9"] },
             ] } }),
@@ -282,9 +314,12 @@ mod tests {
                 "service": "fraud-api", "environment": "production",
                 "live": { "serving": [{
                     "version": { "version": "1.4.0", "digest": digest },
-                    "configuration": { "revision": "c2", "digest": digest },
                     "place": "eu", "weight": 0.75, "proof": "answer",
                 }] },
+                "facets": [
+                    { "facet": { "configuration": "limits" }, "state": { "in-force": { "revision": "c2", "digest": digest, "proof": "answer" } } },
+                    { "facet": "fallback", "state": { "unknown": "timeout" } },
+                ],
                 "rungs": targets.map(|target| json!({ "target": target, "steps": step })),
             }, {
                 "service": "fraud-batch", "environment": "production", "live": { "unknown": "timeout" }, "rungs": [],
@@ -366,6 +401,7 @@ mod tests {
                 }
                 Value::String(_) if path.ends_with("/proof") => json!("digest"),
                 Value::String(_) if path.ends_with("/leaving") => json!("condemn"),
+                Value::String(text) if text == "fallback" => json!({ "configuration": "rules" }),
                 Value::String(text) if text == "schedule" => json!({ "other": "schedule" }),
                 Value::String(text) => match text.parse::<u64>() {
                     Ok(number) => json!((number + 1).to_string()),
@@ -380,7 +416,8 @@ mod tests {
             ("/requested_by/0", json!({ "webhook": "olga" })),
             ("/requested_by/0", json!({ "person": "olga`, person `ada" })),
             ("/parts/0/rungs/0/target/version/digest", Value::Null),
-            ("/parts/0/live/serving/0/configuration", Value::Null),
+            ("/parts/0/facets/0/facet", json!("fallback")),
+            ("/parts/0/facets/0/state/in-force/digest", Value::Null),
             ("/parts/0/rungs/0/steps/0/arguments", json!([{ "name": "adapter=open", "value": "inference" }])),
         ] {
             let mut changed = plan.clone();

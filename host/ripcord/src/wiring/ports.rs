@@ -17,16 +17,25 @@ use ripcord_adapters::registry_command::CommandRegistry;
 use ripcord_adapters::registry_directory::DirectoryRegistry;
 use ripcord_adapters::registry_mlflow::MlflowRegistry;
 use ripcord_adapters::request_log_jsonl::JsonLinesLog;
+use ripcord_adapters::restorer_file::FileRestorer;
+use ripcord_adapters::restorer_git::{GitRestorer, GitRestorerConfig};
+use ripcord_adapters::restorer_http::HttpRestorer;
+use ripcord_adapters::restoring::RestorerSecrets;
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::Facet;
 use ripcord_core::live::Proof;
 use ripcord_core::signal::Label;
+use ripcord_core::terms::FacetTerms;
 use ripcord_engine::ServicePorts;
-use ripcord_ports::{Deployer, Endpoint, GoldenData, Metrics, Notifier, Registry, RequestLog};
+use ripcord_ports::{
+    Deployer, Endpoint, GoldenData, Metrics, Notifier, PortError, Registry, RequestLog, Restorer,
+};
 
 use super::doors::optional;
 use crate::config::adapters::{
     DeployerConfig, EndpointConfig, MetricsAdapter, RegistryConfig, RequestLogConfig,
 };
+use crate::config::restorers::{RestorerConfig, RestorerKind};
 use crate::config::{Config, Mistakes, ServiceConfig};
 
 /// A larger golden data set would take an incident's time.
@@ -104,6 +113,9 @@ pub fn ports(
 ) -> Option<ServicePorts> {
     let registry = registry(service, shared, mistakes);
     let deployer = deployer(service, data, shared, mistakes);
+    let restorers = service.restorers.iter();
+    let restorers =
+        restorers.filter_map(|config| restorer(service, config, data, shared, mistakes)).collect();
     let endpoint = service.endpoint.as_ref().and_then(|endpoint| {
         let EndpointConfig::OpenInference(adapter) = endpoint;
         let token = optional(adapter.token.as_ref(), mistakes);
@@ -131,6 +143,7 @@ pub fn ports(
     Some(ServicePorts {
         registry: registry?,
         deployer: deployer?,
+        restorers,
         endpoint,
         golden,
         requests,
@@ -177,6 +190,47 @@ fn deployer(
     }
 }
 
+fn restorer(
+    service: &ServiceConfig,
+    config: &RestorerConfig,
+    data: &Path,
+    shared: &Shared,
+    mistakes: &mut Mistakes,
+) -> Option<(Facet, Arc<dyn Restorer>)> {
+    let token = match &config.kind {
+        RestorerKind::File(adapter) => &adapter.token,
+        RestorerKind::Http(adapter) => &adapter.token,
+        RestorerKind::Git(adapter) => &adapter.token,
+    };
+    let secrets = RestorerSecrets {
+        store: optional(token.as_ref(), mistakes),
+        service: optional(config.service_token.as_ref(), mistakes),
+    };
+    let made: Result<Arc<dyn Restorer>, PortError> = match &config.kind {
+        RestorerKind::File(adapter) => {
+            FileRestorer::new(adapter.config.clone(), secrets, shared).map(|made| Arc::new(made) as _)
+        }
+        RestorerKind::Http(adapter) => {
+            HttpRestorer::new(adapter.config.clone(), secrets, shared).map(|made| Arc::new(made) as _)
+        }
+        RestorerKind::Git(adapter) => {
+            let copy = format!("{}-{}", service.name, config.facet).replace(' ', "-");
+            let config = GitRestorerConfig { data: data.join("git").join(copy), ..adapter.config.clone() };
+            GitRestorer::new(config, secrets, shared).map(|made| Arc::new(made) as _)
+        }
+    };
+    mistakes.ok(&config.span, made, "").map(|restorer| (config.facet.clone(), restorer))
+}
+
+/// What puts the other facets back, as transitions depend on it.
+pub(crate) fn facet_terms(service: &ServiceConfig, ports: &ServicePorts) -> Vec<FacetTerms> {
+    let each = service.restorers.iter().filter_map(|config| {
+        let class = ports.restorers.get(&config.facet)?.class();
+        Some(FacetTerms { facet: config.facet.clone(), class, proof_min: config.proof_min() })
+    });
+    each.collect()
+}
+
 /// The weakest proof that settles a rollback where none is configured: the strongest that the deployer always gives.
 pub(crate) fn proof_min(service: &ServiceConfig) -> Proof {
     match (&service.proof_min, &service.deployer) {
@@ -212,6 +266,18 @@ pub(crate) fn step_arguments(service: &ServiceConfig, ports: &ServicePorts) -> V
     }
     arguments.sort();
     arguments
+}
+
+/// What all steps of a service's plans are carried out with: its deployer, its registry, and what puts its other facets back.
+pub(crate) fn all_arguments(arguments: &[Label], ports: &ServicePorts) -> Vec<Label> {
+    let mut all = arguments.to_vec();
+    for (facet, restorer) in &ports.restorers {
+        let name = |name: &str| format!("{facet}: {name}");
+        all.push(Label::new(name("restorer"), restorer.name()));
+        let own = restorer.arguments().into_iter();
+        all.extend(own.map(|label| Label { name: name(&label.name), value: label.value }));
+    }
+    all
 }
 
 /// See [`ripcord_core::terms::Terms::equipment`].

@@ -1,6 +1,7 @@
 //! What the API tells of a state, made from that state.
 
 use ripcord_core::event::DataState;
+use ripcord_core::facet::{FALLBACK_OFF, Facet, InForce, Revision};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::PolicyName;
 use ripcord_core::service::{HoldState, Latch, Service};
@@ -8,7 +9,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{IncidentLine, StoredSignal};
 
 use super::{
-    AlertsLine, HoldLine, IncidentListLine, IncidentState, LatchLine, NoDataLine, ProbationLine,
+    AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, NoDataLine, ProbationLine,
     UnroutedSignal, VersionLine,
 };
 use crate::http::unroutable;
@@ -52,7 +53,7 @@ impl ProbationLine {
     pub(crate) fn of(service: &Service) -> Option<Self> {
         let probation = service.probation.as_ref()?;
         Some(Self {
-            version: probation.version.version.clone(),
+            unproven: probation.unproven.clone(),
             since: probation.since,
             asked: probation.round - 1,
             ends_at: service.probation_ends_at()?,
@@ -110,8 +111,8 @@ impl HoldLine {
     pub(crate) fn all(service: &Service) -> Vec<Self> {
         let standing = service.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
         standing
-            .map(|(version, hold)| Self {
-                version: version.clone(),
+            .map(|(revision, hold)| Self {
+                revision: revision.clone(),
                 incident: hold.incident.clone(),
                 since: hold.since,
                 state: match hold.state {
@@ -125,12 +126,32 @@ impl HoldLine {
     }
 }
 
+impl FacetLine {
+    /// Whether a safe mode answers in place of the model.
+    pub fn falls_back(&self) -> bool {
+        self.revision.facet == Facet::Fallback && self.revision.name.as_str() != FALLBACK_OFF
+    }
+
+    /// What is in force of every facet beside the model, as it was seen last.
+    pub(crate) fn all(service: &Service, now: UnixMillis) -> Vec<Self> {
+        let line = |(facet, known): (&Facet, &InForce)| {
+            let revision = Revision { facet: facet.clone(), name: known.revision.clone() };
+            Self {
+                standing: service.standing_of(&revision, now),
+                revision,
+                digest: known.digest,
+                proof: known.proof,
+            }
+        };
+        service.production.facets.iter().map(line).collect()
+    }
+}
+
 impl VersionLine {
     /// All that is known of a service's versions.
     pub(crate) fn all(service: &Service, now: UnixMillis) -> Vec<Self> {
         let mut all: Vec<_> = service
-            .versions
-            .iter()
+            .versions()
             .map(|(version, known)| Self {
                 version: version.clone(),
                 digest: known.digest,

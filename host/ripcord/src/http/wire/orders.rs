@@ -2,7 +2,8 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Happened, PendingPlan};
-use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
+use ripcord_core::facet::Revision;
+use ripcord_core::name::{IncidentId, PersonName, ServiceName};
 use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullBody {
-    /// None leaves it to the planner.
+    /// A version, `NAME=REVISION` of a configuration, or `fallback=MODE`; none leaves it to the planner.
     #[serde(default)]
-    pub to: Option<VersionName>,
+    pub to: Option<Revision>,
     /// Why.
     pub reason: String,
     /// How fast; routine if not given.
@@ -75,7 +76,7 @@ const fn first() -> u32 {
     1
 }
 
-/// `POST services/{service}/holds/{version}/lift`.
+/// `POST services/{service}/holds/{revision}/lift`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LiftBody {
@@ -90,9 +91,9 @@ pub struct LiftBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdoptBody {
-    /// None is the one that is live.
+    /// A version, or `NAME=REVISION` of a configuration; none is the version that is live.
     #[serde(default)]
-    pub version: Option<VersionName>,
+    pub revision: Option<Revision>,
     /// Why the person vouches.
     pub reason: String,
 }

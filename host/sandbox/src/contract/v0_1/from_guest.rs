@@ -4,7 +4,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::fact::{
     CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
 };
-use ripcord_core::name::{RoleName, VersionName};
+use ripcord_core::name::{ConfigurationName, InvalidName, RoleName, VersionName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::{Grant, Role};
 use ripcord_core::role::{
@@ -177,6 +177,11 @@ fn identifier(what: &str, text: String) -> Result<String, Bad> {
     )))
 }
 
+/// A name of this host's own form.
+fn checked<T>(what: &str, name: Result<T, InvalidName>) -> Result<T, Bad> {
+    name.map_err(|error| Bad(format!("the name of a {what}: {error}")))
+}
+
 impl FromGuest<types::Target> for Target {
     fn from_guest(guest: types::Target, rules: &Rules) -> Result<Self, Bad> {
         Ok(match guest {
@@ -187,7 +192,8 @@ impl FromGuest<types::Target> for Target {
                 digest: Option::from_guest(checkpoint.digest, rules)?,
             }),
             types::Target::Configuration(configuration) => Self::Configuration(ConfigurationTarget {
-                revision: identifier("revision", configuration.revision)?,
+                name: checked("configuration", ConfigurationName::new(configuration.name))?,
+                revision: checked("revision", VersionName::new(configuration.revision))?,
                 digest: Option::from_guest(configuration.digest, rules)?,
             }),
             types::Target::Retrain(retrain) => Self::Retrain(RetrainTarget {
@@ -195,7 +201,7 @@ impl FromGuest<types::Target> for Target {
                 revision: identifier("revision", retrain.revision)?,
                 exclude: Vec::from_guest(retrain.exclude, rules)?,
             }),
-            types::Target::Fallback(name) => Self::Fallback(identifier("fallback", name)?),
+            types::Target::Fallback(name) => Self::Fallback(checked("fallback", VersionName::new(name))?),
             types::Target::Other(name) => Self::Other(identifier("target", name)?),
         })
     }
@@ -267,6 +273,7 @@ impl FromGuest<facts::Request> for Request {
                 Self::Checkpoints(CheckpointsQuery { run: query.run, limit: query.limit })
             }
             facts::Request::Configurations(limit) => Self::Configurations(limit),
+            facts::Request::Changes(window) => Self::Changes(Window::from_guest(window, rules)?),
             facts::Request::Lineage(version) => Self::Lineage(VersionTarget::from_guest(version, rules)?),
             facts::Request::Golden(query) => Self::Golden(GoldenQuery {
                 dataset: identifier("data set", query.dataset)?,
@@ -391,6 +398,7 @@ impl FromGuest<describe::FactKind> for FactKind {
             describe::FactKind::Live => Self::Live,
             describe::FactKind::Checkpoints => Self::Checkpoints,
             describe::FactKind::Configurations => Self::Configurations,
+            describe::FactKind::Changes => Self::Changes,
             describe::FactKind::Lineage => Self::Lineage,
             describe::FactKind::Golden => Self::Golden,
             describe::FactKind::Captured => Self::Captured,

@@ -2,6 +2,7 @@
 
 use ripcord_core::alert::{Given, StandingAlert};
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::{Facet, FacetRead, FacetState};
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::plan::{Part, Plan, PlannedStep, Rung, StepKind};
 use ripcord_core::policy::PolicyRef;
@@ -180,7 +181,11 @@ impl ToGuest for CheckpointTarget {
 impl ToGuest for ConfigurationTarget {
     type Guest = types::ConfigurationTarget;
     fn to_guest(&self) -> types::ConfigurationTarget {
-        types::ConfigurationTarget { revision: self.revision.clone(), digest: self.digest.to_guest() }
+        types::ConfigurationTarget {
+            name: self.name.to_string(),
+            revision: self.revision.to_string(),
+            digest: self.digest.to_guest(),
+        }
     }
 }
 
@@ -221,8 +226,46 @@ impl ToGuest for Target {
             Self::Checkpoint(target) => types::Target::Checkpoint(target.to_guest()),
             Self::Configuration(target) => types::Target::Configuration(target.to_guest()),
             Self::Retrain(target) => types::Target::Retrain(target.to_guest()),
-            Self::Fallback(name) => types::Target::Fallback(name.clone()),
+            Self::Fallback(name) => types::Target::Fallback(name.to_string()),
             Self::Other(name) => types::Target::Other(name.clone()),
+        }
+    }
+}
+
+impl ToGuest for Facet {
+    type Guest = types::Facet;
+    fn to_guest(&self) -> types::Facet {
+        match self {
+            Self::Model => types::Facet::Model,
+            Self::Configuration(name) => types::Facet::Configuration(name.to_string()),
+            Self::Fallback => types::Facet::Fallback,
+        }
+    }
+}
+
+impl ToGuest for FacetRead<String> {
+    type Guest = types::FacetRead;
+    fn to_guest(&self) -> types::FacetRead {
+        let state = match &self.state {
+            FacetState::InForce(known) => types::FacetState::InForce(types::InForce {
+                revision: known.revision.to_string(),
+                digest: known.digest.to_guest(),
+                proof: known.proof.to_guest(),
+            }),
+            FacetState::Unknown(why) => types::FacetState::Unknown(why.clone()),
+        };
+        types::FacetRead { facet: self.facet.to_guest(), state }
+    }
+}
+
+impl ToGuest for Proof {
+    type Guest = types::Proof;
+    fn to_guest(&self) -> types::Proof {
+        match self {
+            Self::Digest => types::Proof::Digest,
+            Self::Answer => types::Proof::Answer,
+            Self::Fingerprint => types::Proof::Fingerprint,
+            Self::ControlPlane => types::Proof::ControlPlane,
         }
     }
 }
@@ -232,15 +275,9 @@ impl ToGuest for Share {
     fn to_guest(&self) -> types::Share {
         types::Share {
             version: self.version.to_guest(),
-            configuration: self.configuration.to_guest(),
             place: self.place.clone(),
             weight: self.weight.get(),
-            proof: match self.proof {
-                Proof::Digest => types::Proof::Digest,
-                Proof::Answer => types::Proof::Answer,
-                Proof::Fingerprint => types::Proof::Fingerprint,
-                Proof::ControlPlane => types::Proof::ControlPlane,
-            },
+            proof: self.proof.to_guest(),
         }
     }
 }
@@ -284,7 +321,7 @@ impl ToGuest for Part {
             service: self.service.to_string(),
             environment: self.environment.clone(),
             live: self.live.to_guest(),
-            facets: Vec::new(),
+            facets: self.facets.to_guest(),
             rungs: self.rungs.to_guest(),
         }
     }

@@ -1,9 +1,10 @@
 //! Facts in the words of this version.
 
 use ripcord_core::fact::{
-    Candidate, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact, GoldenQuery,
-    Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery,
-    RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
+    Candidate, Change, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
+    GoldenQuery, Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles,
+    RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
+    UnavailableReason, Value,
 };
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::standing::Standing;
@@ -88,6 +89,7 @@ impl ToGuest for Request {
             Self::Live => facts::Request::Live,
             Self::Checkpoints(query) => facts::Request::Checkpoints(query.to_guest()),
             Self::Configurations(limit) => facts::Request::Configurations(*limit),
+            Self::Changes(window) => facts::Request::Changes(window.to_guest()),
             Self::Lineage(version) => facts::Request::Lineage(version.to_guest()),
             Self::Golden(query) => facts::Request::Golden(query.to_guest()),
             Self::Captured(limit) => facts::Request::Captured(*limit),
@@ -146,6 +148,7 @@ impl ToGuest for Value {
             Self::Live(live) => facts::Value::Live(live.to_guest()),
             Self::Checkpoints(checkpoints) => facts::Value::Checkpoints(checkpoints.to_guest()),
             Self::Configurations(revisions) => facts::Value::Configurations(revisions.to_guest()),
+            Self::Changes(changes) => facts::Value::Changes(changes.to_guest()),
             Self::Lineage(lineage) => facts::Value::Lineage(lineage.to_guest()),
             Self::Golden(trial) => facts::Value::Golden(trial.to_guest()),
             Self::Captured(exchanges) => facts::Value::Captured(exchanges.to_guest()),
@@ -225,7 +228,7 @@ impl ToGuest for Live {
     fn to_guest(&self) -> facts::Live {
         facts::Live {
             state: self.state.to_guest(),
-            facets: Vec::new(),
+            facets: self.facets.to_guest(),
             since: self.since.to_guest(),
             observed_at: self.observed_at.0,
         }
@@ -249,11 +252,31 @@ impl ToGuest for Configuration {
     type Guest = facts::Configuration;
     fn to_guest(&self) -> facts::Configuration {
         facts::Configuration {
-            revision: self.target.revision.clone(),
+            name: self.target.name.to_string(),
+            revision: self.target.revision.to_string(),
             digest: self.target.digest.to_guest(),
-            at: self.at.0,
+            at: self.at.to_guest(),
             author: self.author.clone(),
             summary: self.summary.clone(),
+            standing: self.standing.to_guest(),
+            verified_at: self.verified_at.to_guest(),
+            condemned_by: names(&self.condemned_by),
+            restorable: self.restorable,
+        }
+    }
+}
+
+impl ToGuest for Change {
+    type Guest = facts::Change;
+    fn to_guest(&self) -> facts::Change {
+        facts::Change {
+            facet: self.facet.to_guest(),
+            was: names(&self.was),
+            became: names(&self.became),
+            at: self.at.0,
+            by: self.by.clone(),
+            noticed: self.noticed.as_str().to_owned(),
+            verified_at: self.verified_at.to_guest(),
         }
     }
 }
