@@ -57,6 +57,11 @@ pub fn version(name: &str) -> VersionName {
     VersionName::new(name).expect("a version")
 }
 
+/// The same as a revision of the model.
+pub fn revision(name: &str) -> Revision {
+    Revision::of_model(&version(name))
+}
+
 impl Running {
     /// `who` asks for something.
     pub async fn ask(&self, who: Person, service: &ServiceName, ask: Ask) -> Result<Obeyed, CommandError> {

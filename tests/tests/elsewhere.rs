@@ -13,7 +13,7 @@ use ripcord_core::service::{HoldState, Service};
 use ripcord_core::signal::{Severity, SignalStatus};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::Millis;
-use ripcord_tests::people::{alert, version};
+use ripcord_tests::people::{alert, revision, version};
 use ripcord_tests::states::count;
 use ripcord_tests::{Lab, Running, Spec, check};
 use serde_json::json;
@@ -138,7 +138,7 @@ async fn what_someone_else_put_live_and_is_unwell_opens_an_incident() {
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let outside = lab.world.of(&service);
     assert_eq!((outside.live.as_str(), outside.in_production.as_deref()), ("1.1", Some("1.1")));
-    assert_eq!(state.holds[&version("1.3")].state, HoldState::Stands);
+    assert_eq!(state.holds[&revision("1.3")].state, HoldState::Stands);
     assert_eq!(state.probation, None);
     let id = state.last_settled.as_ref().unwrap().id.clone();
     let view = ripcord_engine::view::incident(host.store.as_ref(), &id).await.unwrap();
@@ -192,7 +192,7 @@ async fn the_production_name_back_on_a_condemned_version_reopens_and_what_is_liv
     assert!(text.contains("`1.2`") && text.contains("production name was moved back to it"), "{text}");
 
     // The next look shows that the name has left it; when it comes back, people are told again.
-    let stands = |state: &Service| state.holds[&version("1.2")].state == HoldState::Stands;
+    let stands = |state: &Service| state.holds[&revision("1.2")].state == HoldState::Stands;
     after(&lab, &host, Millis::seconds(31), "the hold stands again", stands).await;
     lab.world.at(&service, |outside| outside.in_production = Some("1.2".into()));
     after(&lab, &host, Millis::seconds(31), "reopened", |state| state.incidents == 3).await;

@@ -15,7 +15,7 @@ use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot, CommandError};
 use ripcord_ports::store::StoreError;
-use ripcord_tests::people::{ada, bob, version};
+use ripcord_tests::people::{ada, bob, revision, version};
 use ripcord_tests::states::{count, phase, two_keys};
 use ripcord_tests::store::Writes;
 use ripcord_tests::{Lab, Running, Spec, check};
@@ -88,7 +88,7 @@ async fn a_command_whose_caller_gave_up_is_not_done() {
     let lab = Lab::new(vec![Spec::new("fraud-api")]);
     let service = lab.service();
     let host = lab.start().await;
-    let adopt = |name| host.ask(ada(), &service, Ask::Adopt(Some(version(name))));
+    let adopt = |name| host.ask(ada(), &service, Ask::Adopt(Some(revision(name))));
     lab.disk.send_replace(Writes::Wait);
     // The driver waits for the store with the first, and never looks at the second before its caller is gone.
     let (first, second) = tokio::join!(adopt("1.0"), async {

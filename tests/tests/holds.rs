@@ -7,7 +7,7 @@ use ripcord_core::service::{HoldState, NeedKind, Phase};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, CommandError};
-use ripcord_tests::people::{ada, version};
+use ripcord_tests::people::{ada, revision, version};
 use ripcord_tests::states::{needs, phase, two_keys};
 use ripcord_tests::{Lab, Spec, check};
 
@@ -30,12 +30,12 @@ async fn a_hold_that_someone_else_breaks_reopens_and_tells() {
     // A held version is not pulled to, until its hold is lifted.
     let held = host.pull(&service, Some("1.2")).await.expect_err("held").to_string();
     assert!(held.contains("is held") && held.contains("hold lift"), "{held}");
-    let condemned = host.ask(ada(), &service, Ask::Adopt(Some(version("1.2")))).await;
+    let condemned = host.ask(ada(), &service, Ask::Adopt(Some(revision("1.2")))).await;
     assert!(condemned.expect_err("held").to_string().contains("condemned"));
-    host.ask(ada(), &service, Ask::LiftHold(version("1.2"))).await.expect("lifted");
+    host.ask(ada(), &service, Ask::LiftHold(revision("1.2"))).await.expect("lifted");
     host.until("unmarked", &service, |state| state.holds.is_empty()).await;
     assert!(lab.world.of(&service).marks.is_empty());
-    let again = host.ask(ada(), &service, Ask::LiftHold(version("1.2"))).await;
+    let again = host.ask(ada(), &service, Ask::LiftHold(revision("1.2"))).await;
     assert!(matches!(again, Err(CommandError::Illegal(_))));
     check::journal(&host, &service).await;
     host.stop().await;
@@ -58,7 +58,7 @@ async fn a_hold_stands_while_the_version_stays_away() {
         }
     }
     assert_eq!(host.state(&service).length, length, "only news enters the journal");
-    assert_eq!(host.state(&service).holds[&version("1.2")].state, HoldState::Stands);
+    assert_eq!(host.state(&service).holds[&revision("1.2")].state, HoldState::Stands);
     assert_eq!((host.state(&service).incidents, lab.world.told_of(&service, "hold-broken")), (1, 0));
     host.stop().await;
 }

@@ -20,7 +20,7 @@ use ripcord_core::standing::Standing;
 use ripcord_core::time::Millis;
 use ripcord_ports::Registry;
 use ripcord_tests::lab::RealRegistry;
-use ripcord_tests::people::version;
+use ripcord_tests::people::{revision, version};
 use ripcord_tests::{Lab, Running, Spec, World, check};
 use serde_json::{Value, json};
 
@@ -158,7 +158,7 @@ async fn somebody_moves_the_alias() {
     assert_eq!(registry.promoted().await.unwrap(), Some(version("1")));
     assert_eq!(lab.world.of(&service).live, "1");
     ripcord_tests::lab::eventually("told", || lab.world.told_of(&service, "hold-broken") == 1).await;
-    assert_eq!(host.state(&service).holds[&version("2")].state, HoldState::Stands);
+    assert_eq!(host.state(&service).holds[&revision("2")].state, HoldState::Stands);
 
     // A new version is promoted, and the server loads it: verified, soaked, known good, and pinned by its bytes.
     let run = seeded["versions"][0]["run"].as_str().unwrap();

@@ -30,7 +30,7 @@ async fn whoever_is_adopted_is_pinned_and_nothing_of_it_is_left_on_disk() {
     let host = lab.start().await;
     host.adopt(&service, &["1.0", "1.1"]).await;
     let state =
-        host.until("pinned", &service, |state| state.versions.len() == 2 && state.pins.is_empty()).await;
+        host.until("pinned", &service, |state| state.revisions.len() == 2 && state.pins.is_empty()).await;
     for name in ["1.0", "1.1"] {
         assert_eq!(state.versions[&version(name)].digest, Some(artefact(name).1), "{name}");
     }
@@ -44,7 +44,7 @@ async fn an_artefact_that_was_changed_after_it_was_vouched_for_is_not_brought_ba
     let service = lab.service();
     let host = lab.start().await;
     host.adopt(&service, &["1.0", "1.1"]).await;
-    host.until("pinned", &service, |state| state.versions.len() == 2 && state.pins.is_empty()).await;
+    host.until("pinned", &service, |state| state.revisions.len() == 2 && state.pins.is_empty()).await;
     lab.world.at(&service, |outside| outside.rewritten.insert("1.1".into()));
     host.alert(&lab, &service, "a").await.unwrap();
     host.attend(&lab, &service).await;

@@ -7,7 +7,7 @@ use ripcord_core::live::Proof;
 use ripcord_core::policy::Role;
 use ripcord_core::service::HoldState;
 use ripcord_core::standing::Standing;
-use ripcord_tests::people::version;
+use ripcord_tests::people::{revision, version};
 use ripcord_tests::{Lab, Spec, check};
 use serde_json::json;
 
@@ -49,7 +49,7 @@ async fn an_alert_is_rolled_back_by_policies_alone() {
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     assert_eq!(lab.world.of(&service).live, "1.1");
     assert_eq!(state.standing_of(&version("1.1"), state.at), Standing::KnownGood);
-    assert_eq!(state.holds[&version("1.2")].state, HoldState::Stands);
+    assert_eq!(state.holds[&revision("1.2")].state, HoldState::Stands);
     assert_eq!(lab.world.of(&service).marks.len(), 1);
     let topics = check::topics(&lab, &service);
     assert_eq!(topics, ["incident-opened", "shift-began", "settled"]);

@@ -14,7 +14,7 @@ use ripcord_core::terms::EvidenceRule;
 use ripcord_core::time::Millis;
 use ripcord_engine::Ask;
 use ripcord_store::Options;
-use ripcord_tests::people::{ada, alert, bob, version};
+use ripcord_tests::people::{ada, alert, bob, revision, version};
 use ripcord_tests::states::phase;
 use ripcord_tests::world::Line;
 use ripcord_tests::{Lab, Spec, check};
@@ -115,7 +115,7 @@ async fn no_automatic_return_to_a_version_that_was_left_today() {
     let service = lab.service();
     host.alert(&lab, &service, "a").await.unwrap();
     host.settled(&service).await;
-    host.ask(ada(), &service, Ask::LiftHold(version("1.2"))).await.expect("lifted");
+    host.ask(ada(), &service, Ask::LiftHold(revision("1.2"))).await.expect("lifted");
     host.until("lifted", &service, |state| state.holds.is_empty()).await;
     host.adopt(&service, &["1.2"]).await;
     lab.world.at(&service, |outside| outside.bad = ["1.1".into()].into());

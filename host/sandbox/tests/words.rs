@@ -41,13 +41,12 @@ fn version(name: &str) -> VersionTarget {
 }
 
 fn configuration() -> ConfigurationTarget {
-    ConfigurationTarget { revision: "r7".into(), digest: None }
+    ConfigurationTarget { name: name("limits"), revision: name("r7"), digest: None }
 }
 
 fn share(proof: Proof) -> Share {
     Share {
         version: version("1"),
-        configuration: Some(configuration()),
         place: "eu".into(),
         weight: Ratio::new(0.25).expect("ratio"),
         proof,
@@ -129,7 +128,7 @@ fn targets() -> Vec<Target> {
         Target::Checkpoint(CheckpointTarget { run: "run".into(), step: 9, digest: None }),
         Target::Configuration(configuration()),
         Target::Retrain(RetrainTarget { dataset: "d".into(), revision: "r".into(), exclude }),
-        Target::Fallback("rules".into()),
+        Target::Fallback(name("rules")),
         Target::Other("o".into()),
     ]
 }

@@ -97,6 +97,7 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
         ports: ServicePorts {
             registry: Arc::new(PretendRegistry { wire: wire.clone() }),
             deployer: Arc::new(PretendDeployer { wire: wire.clone(), candidates: plan.candidates }),
+            restorers: BTreeMap::new(),
             endpoint: Some(Arc::new(PretendEndpoint { wire: wire.clone() })),
             golden: Some(Arc::new(PretendGolden)),
             requests: Some(Arc::new(PretendLog { wire: wire.clone() })),

@@ -178,7 +178,7 @@ fn propose(input: &PlannerInput, settings: &Settings) -> Step {
             }
         }
     }
-    let safe_mode = Target::Fallback("rules".to_owned());
+    let safe_mode = Target::Fallback(ripcord_core::name::VersionName::new("rules").expect("a name"));
     if settings.fallback && !input.tried.contains(&safe_mode) {
         ladder.push(safe_mode);
     }

@@ -34,7 +34,7 @@ async fn main() {
     };
     let host = lab.start_with(Fuse::slow(Duration::from_millis(2))).await.expect("it does not die by itself");
     println!("up");
-    if host.state(&service).versions.len() < 2 {
+    if host.state(&service).revisions.len() < 2 {
         host.adopt(&service, &["1.0", "1.1"]).await;
     }
     host.alert(&lab, &service, "a").await.expect("taken");

@@ -114,7 +114,7 @@ impl RestorerConfig {
     pub fn proof_min(&self) -> Proof {
         let told = |read_back: &Option<ReadBackConfig>| match read_back.as_ref().map(|said| said.tells) {
             Some(Tells::Digest) => Proof::Digest,
-            Some(Tells::Revision) => Proof::Answer,
+            Some(Tells::Revision | Tells::Value) => Proof::Answer,
             None => Proof::ControlPlane,
         };
         match (&self.proof_min, &self.kind) {

@@ -24,7 +24,7 @@ impl Book {
             self.condemn(step);
         }
         if let Event::HoldLifted(lifted) = step.event {
-            self.condemned.remove(&lifted.version);
+            lifted.revision.version().map(|version| self.condemned.remove(version));
         }
         for version in &self.condemned {
             if !step.after.is_held(version) {
@@ -55,7 +55,7 @@ impl Book {
         for version in &self.condemned {
             let was_held = step.before.is_held(version);
             // People were told when the production name came back to it.
-            let was_told = step.before.holds.get(version).is_some_and(|hold| hold.state == HoldState::Broken);
+            let was_told = step.before.hold_on(version).is_some_and(|hold| hold.state == HoldState::Broken);
             // A read-back is of a shift of our own, on its way.
             let ours = matches!(step.event, Event::ReadBack(_));
             let back = serves(step.after, version) && !serves(step.before, version);
@@ -96,7 +96,7 @@ impl Book {
     /// A condemned version that is served although nobody was told.
     pub(crate) fn served_in_silence(&self, service: &Service, live: &[String]) -> Option<VersionName> {
         let back = self.condemned.iter().find(|version| live.iter().any(|one| one == version.as_str()))?;
-        let known = service.holds.get(back).is_some_and(|hold| hold.state == HoldState::Broken);
+        let known = service.hold_on(back).is_some_and(|hold| hold.state == HoldState::Broken);
         (!known && service.incident.is_none()).then(|| back.clone())
     }
 }

@@ -99,7 +99,7 @@ impl PretendDeployer {
                 wire.world.start_move(&wire.service, version.version.as_str(), delay, replicas);
             }
             Target::Fallback(mode) => {
-                wire.world.at(&wire.service, |outside| outside.fallback = Some(mode.clone()));
+                wire.world.at(&wire.service, |outside| outside.fallback = Some(mode.to_string()));
             }
             _ => {}
         }
@@ -149,7 +149,9 @@ impl Deployer for PretendDeployer {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".to_owned()),
             _ if !outside.moves.is_empty() => Probe::Underway("some replicas".to_owned()),
             _ => match &order.target {
-                Target::Fallback(mode) if outside.fallback.as_ref() == Some(mode) => Probe::Applied,
+                Target::Fallback(mode) if outside.fallback.as_deref() == Some(mode.as_str()) => {
+                    Probe::Applied
+                }
                 target if outside.live().serves(target) => Probe::Applied,
                 _ => Probe::NotApplied,
             },

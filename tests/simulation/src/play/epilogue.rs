@@ -75,7 +75,9 @@ impl Play {
                         let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                         let target = incident.target(rung).cloned();
                         let happened = self.stage.world.at(name, |outside| match &target {
-                            Some(Target::Fallback(mode)) => outside.fallback.as_ref() == Some(mode),
+                            Some(Target::Fallback(mode)) => {
+                                outside.fallback.as_deref() == Some(mode.as_str())
+                            }
                             Some(target) => outside.live().serves(target),
                             None => false,
                         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ripcord_core::event::{Happened, PendingPlan};
+use ripcord_core::facet::Revision;
 use ripcord_core::name::ServiceName;
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
@@ -32,7 +33,7 @@ impl Play {
         let names: Vec<_> = self.scenario.services.iter().map(|plan| plan.name.clone()).collect();
         for service in names {
             for name in ["1", "2"] {
-                self.asks(&service, "operator", Ask::Adopt(Some(version(name))), None);
+                self.asks(&service, "operator", Ask::Adopt(Some(Revision::of_model(&version(name)))), None);
             }
         }
         self.lives_for(std::time::Duration::from_secs(3)).await;
@@ -79,7 +80,7 @@ impl Play {
 
     fn pulls(&mut self, service: &ServiceName, view: &Service) {
         let dice = self.stage.dice.clone();
-        let known: Vec<_> = view.versions.keys().cloned().collect();
+        let known: Vec<Revision> = view.revisions.keys().cloned().collect();
         let to = (dice.one_in(2) && !known.is_empty()).then(|| dice.pick(&known));
         for _ in 0..dice.between(1, 2) {
             let leaving = if dice.one_in(6) { Leaving::Keep } else { Leaving::Condemn };
@@ -93,13 +94,13 @@ impl Play {
     fn lifts(&mut self, service: &ServiceName, view: &Service) {
         let held: Vec<_> = view.holds.keys().cloned().collect();
         if !held.is_empty() {
-            let version = self.stage.dice.pick(&held);
-            self.asks(service, "operator", Ask::LiftHold(version), None);
+            let revision = self.stage.dice.pick(&held);
+            self.asks(service, "operator", Ask::LiftHold(revision), None);
         }
     }
 
     fn vouches(&mut self, service: &ServiceName, view: &Service) {
-        let known: Vec<_> = view.versions.keys().cloned().collect();
+        let known: Vec<Revision> = view.revisions.keys().cloned().collect();
         let dice = self.stage.dice.clone();
         let what = (!dice.one_in(3) && !known.is_empty()).then(|| dice.pick(&known));
         self.asks(service, "operator", Ask::Adopt(what), None);
@@ -130,7 +131,7 @@ impl Play {
                 // Whoever answers has looked until nothing moved any more.
                 let happened = self.stage.world.at(service, |outside| {
                     outside.is_at_rest().then(|| match target {
-                        Target::Fallback(mode) => outside.fallback.as_ref() == Some(mode),
+                        Target::Fallback(mode) => outside.fallback.as_deref() == Some(mode.as_str()),
                         target => outside.live().serves(target),
                     })
                 });
