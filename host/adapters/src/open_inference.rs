@@ -8,7 +8,7 @@ use ripcord_core::fact::{Payload, Tensor};
 use ripcord_core::name::VersionName;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::http::{self, Answer, Http};
@@ -35,7 +35,9 @@ pub(crate) struct ModelServer {
 /// What a server answers to an inference request.
 #[derive(Debug, Deserialize)]
 pub(crate) struct InferAnswer {
+    #[serde(default, deserialize_with = "text")]
     pub(crate) model_version: Option<String>,
+    #[serde(default, deserialize_with = "left_out")]
     pub(crate) outputs: Vec<Output>,
 }
 
@@ -52,10 +54,67 @@ pub(crate) struct Output {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Indexed {
     pub(crate) name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(crate) version: Option<String>,
-    #[serde(default)]
-    pub(crate) state: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    state: Option<String>,
+}
+
+/// What an index says of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State<'a> {
+    Ready,
+    /// It is not served.
+    Unavailable,
+    /// It is being loaded or dropped. MLServer says `UNKNOWN` of a model that it has begun to load and that is not ready.
+    Moving,
+    /// The line has no state.
+    Untold,
+    /// A word that the protocol does not have.
+    Other(&'a str),
+}
+
+impl Indexed {
+    pub(crate) fn state(&self) -> State<'_> {
+        let Some(word) = self.state.as_deref() else { return State::Untold };
+        match word.to_ascii_uppercase().as_str() {
+            "READY" => State::Ready,
+            "UNAVAILABLE" => State::Unavailable,
+            "LOADING" | "UNLOADING" | "UNKNOWN" => State::Moving,
+            _ => State::Other(word),
+        }
+    }
+}
+
+/// `null` is as good as left out.
+fn left_out<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// A text, or a number that some servers write in its place. Gateways from gRPC write an empty text for what is not there.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Loose>::deserialize(from)?.map(Loose::text).filter(|text| !text.is_empty()))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Text(String),
+    Number(u64),
+}
+
+impl Loose {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let given: Vec<Loose> = left_out(from)?;
+    Ok(given.into_iter().map(Loose::text).collect())
 }
 
 /// What the server's control plane says of the model.
@@ -69,7 +128,8 @@ pub(crate) enum Index {
 /// Servers that are built on typed records write what they do not have as `null`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
-    versions: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "texts")]
+    versions: Vec<String>,
     inputs: Option<Vec<TensorSpec>>,
 }
 
@@ -96,9 +156,9 @@ impl ModelServer {
         let url = self.under(&["v2", "repository", "index"]);
         let answer = self.call(Method::POST, &url).json(&json!({})).exchange().await?;
         if is_missing(answer.status) {
-            return Ok(Index::Metadata(self.metadata().await?.versions.unwrap_or_default()));
+            return Ok(Index::Metadata(self.metadata().await?.versions));
         }
-        let mut lines: Vec<Indexed> = answer.successful()?.json()?;
+        let mut lines = answer.successful()?.json::<Option<Vec<Indexed>>>()?.unwrap_or_default();
         let is_alike = |line: &&Indexed| line.name.trim().to_lowercase() == self.model.trim().to_lowercase();
         if !lines.iter().any(|line| line.name == self.model)
             && let Some(alike) = lines.iter().find(is_alike)
@@ -117,11 +177,10 @@ impl ModelServer {
         Ok(Index::Lines(lines))
     }
 
-    /// Whether the server is in the middle of loading the model. Some say `LOADING`; MLServer says `UNKNOWN` of a model that it has begun to load and
-    /// that is not ready.
+    /// Whether the server is in the middle of loading the model.
     pub(crate) async fn is_loading(&self) -> Result<bool, PortError> {
         let Index::Lines(lines) = self.indexed().await? else { return Ok(false) };
-        Ok(lines.iter().any(|line| matches!(line.state.as_deref(), Some("LOADING" | "UNKNOWN"))))
+        Ok(lines.iter().any(|line| line.state() == State::Moving))
     }
 
     /// The inputs that the server says the model takes; none where it does not say.
@@ -345,6 +404,38 @@ fn flat(output: &Output) -> Result<Vec<&Value>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_servers_write_for_nothing_and_for_numbers_is_read() {
+        let line = |text: &str| serde_json::from_str::<Indexed>(text).unwrap();
+        for (text, version, state) in [
+            (r#"{"name":"m"}"#, None, State::Untold),
+            (r#"{"name":"m","version":"","state":""}"#, None, State::Untold),
+            (r#"{"name":"m","version":null,"state":null}"#, None, State::Untold),
+            (r#"{"name":"m","version":5,"state":"ready"}"#, Some("5"), State::Ready),
+            (r#"{"name":"m","version":"5","state":"UNAVAILABLE"}"#, Some("5"), State::Unavailable),
+            (r#"{"name":"m","version":"5","state":"LOADING"}"#, Some("5"), State::Moving),
+            (r#"{"name":"m","version":"5","state":"AVAILABLE"}"#, Some("5"), State::Other("AVAILABLE")),
+        ] {
+            let line = line(text);
+            assert_eq!((line.version.as_deref(), line.state()), (version, state), "{text}");
+        }
+        for (text, versions) in [
+            (r#"{"versions":null,"inputs":null}"#, &[][..]),
+            ("{}", &[]),
+            (r#"{"versions":[5,"6"]}"#, &["5", "6"]),
+        ] {
+            assert_eq!(serde_json::from_str::<Metadata>(text).unwrap().versions, versions, "{text}");
+        }
+        for (text, version) in [
+            (r#"{"model_version":5}"#, Some("5")),
+            (r#"{"model_version":null,"outputs":null}"#, None),
+            (r#"{"model_version":"","outputs":[]}"#, None),
+        ] {
+            let answer: InferAnswer = serde_json::from_str(text).unwrap();
+            assert_eq!(answer.model_version.as_deref(), version, "{text}");
+        }
+    }
 
     fn output(name: &str, datatype: &str, shape: &[u64], data: Value) -> Output {
         Output { name: name.into(), datatype: datatype.into(), shape: shape.to_vec(), data }

@@ -5,6 +5,7 @@
 
 mod aside;
 mod note;
+mod obstacle;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -244,42 +245,6 @@ impl Swap<'_> {
             self.dir.rename(next, &self.dir, name)?;
         }
         Ok(())
-    }
-
-    /// What keeps any swap from being made.
-    fn obstacle(&self) -> Option<String> {
-        let Paths { parent, name, .. } = self.paths;
-        let place = parent.join(name);
-        if self.is_mount_point() {
-            return Some(format!(
-                "the model's folder `{}` is a mount point, which cannot be replaced: mount `{}` instead, so that the folder lies in it",
-                place.display(),
-                parent.display()
-            ));
-        }
-        let probe = format!(".{name}.ripcord-probe");
-        let tried = self.dir.create_dir(&probe).and_then(|()| self.dir.remove_dir(&probe));
-        match tried {
-            Ok(()) => None,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-            Err(error) => Some(
-                folder::local(
-                    error,
-                    format_args!("cannot write beside the model's folder `{}`", place.display()),
-                )
-                .to_string(),
-            ),
-        }
-    }
-
-    /// Also where the same file system is mounted there once more.
-    fn is_mount_point(&self) -> bool {
-        let Paths { name, .. } = self.paths;
-        let device = |path: &str| {
-            self.dir.symlink_metadata(path).ok().map(|found| cap_std::fs::MetadataExt::dev(&found))
-        };
-        let other_device = device(name).zip(device(".")).is_some_and(|(folder, around)| folder != around);
-        other_device || folder::is_mount_root(&self.dir, name)
     }
 
     fn put_back(&self) -> Result<(), PortError> {

@@ -1,6 +1,6 @@
 //! Reading what the server serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::live::{LiveState, Proof, Share};
@@ -11,13 +11,10 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::Value;
 
 use super::OpenInferenceDeployer;
-use crate::open_inference::{Ask, Connection, Index, Indexed, InferAnswer, says_it_has_none};
+use crate::open_inference::{Ask, Connection, Index, Indexed, InferAnswer, State, says_it_has_none};
 
 /// The trial that reading back belongs to.
 const READ_BACK: &str = "read-back";
-
-/// How an index says that a version is served.
-const READY: &str = "READY";
 
 /// Answers that are waited for at the same time.
 const AT_ONCE: usize = 8;
@@ -28,6 +25,26 @@ enum Seen {
     /// The server answers that it serves no such model.
     Nothing,
     Unclear(String),
+}
+
+/// What keeps a line of an index that is not ready from being proof that nothing is served.
+fn may_be_served(line: &Indexed) -> Option<String> {
+    let version = line.version.as_deref();
+    let named =
+        version.map_or("a version without a name".to_owned(), |version| format!("the version `{version}`"));
+    let model = &line.name;
+    match line.state() {
+        State::Untold => version.map(|_| format!("{named} of `{model}` and not whether it is ready")),
+        State::Moving => Some(format!("{named} of `{model}`, which is being loaded or dropped")),
+        State::Other(word) => {
+            let word: String = word.chars().take(40).collect();
+            Some(format!(
+                "{named} of `{model}` in the state `{}`, which the protocol does not have",
+                word.escape_debug()
+            ))
+        }
+        State::Ready | State::Unavailable => None,
+    }
 }
 
 impl OpenInferenceDeployer {
@@ -113,7 +130,7 @@ impl OpenInferenceDeployer {
             }
             Err(error) => return Err(error),
         };
-        if lines.iter().any(|line| line.state.as_deref() == Some(READY)) {
+        if lines.iter().any(|line| line.state() == State::Ready) {
             return Ok(LiveState::Unknown(format!(
                 "{address} lists `{model}` as ready and answers that it has none to a request"
             )));
@@ -137,21 +154,20 @@ impl OpenInferenceDeployer {
             }
             Index::Metadata(versions) => versions,
             Index::Lines(lines) => {
-                let ready = lines.iter().filter(|line| line.state.as_deref() == Some(READY));
-                let ready: Vec<String> = ready.map(|line| line.version.clone().unwrap_or_default()).collect();
-                let stateless = |line: &&Indexed| line.state.is_none() && line.version.is_some();
+                let ready = lines.iter().filter(|line| line.state() == State::Ready);
+                let ready: BTreeSet<String> =
+                    ready.map(|line| line.version.clone().unwrap_or_default()).collect();
                 if ready.is_empty()
-                    && let Some(line) = lines.iter().find(stateless)
+                    && let Some(why) = lines.iter().find_map(may_be_served)
                 {
                     return Ok(LiveState::Unknown(format!(
-                        "the control plane names the version `{}` of `{model}` and not whether it is ready: set `probe-input`",
-                        line.version.as_deref().unwrap_or_default()
+                        "the control plane names {why}: set `probe-input`"
                     )));
                 }
                 if ready.is_empty() && !lines.is_empty() {
                     return Ok(LiveState::Serving(Vec::new()));
                 }
-                ready
+                ready.into_iter().collect()
             }
         };
         let [name] = named.as_slice() else {

@@ -96,8 +96,8 @@ impl Page {
 /// `OpenMetrics` has seconds where the text format 0.0.4 has milliseconds. Some servers send it without naming it; its last line tells. Where it is named,
 /// that line must be there: what was cut off on the way would look whole.
 fn unit(body: &[u8], content_type: Option<&str>) -> (TimeUnit, bool) {
-    let named =
-        content_type.is_some_and(|kind| kind.trim_start().starts_with("application/openmetrics-text"));
+    let kind = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
+    let named = kind.starts_with("application/openmetrics-text");
     let ends = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
     let ends = ends.is_some_and(|last| last.trim_ascii() == b"# EOF");
     (if named || ends { TimeUnit::Seconds } else { TimeUnit::Millis }, ends || !named)
@@ -162,6 +162,9 @@ mod tests {
         for body in ["requests_total 1000 1795373540\n", "", "requests_total 1000\n# EO"] {
             let why = read(body.as_bytes(), OPEN, UnixMillis(NOW), 10).unwrap_err().to_string();
             assert!(why.contains("does not end in `# EOF`"), "{body}: {why}");
+        }
+        for named in ["Application/OpenMetrics-Text; version=1.0.0", " application/openmetrics-text"] {
+            assert!(read(b"requests_total 1000\n", Some(named), UnixMillis(NOW), 10).is_err(), "{named}");
         }
     }
 

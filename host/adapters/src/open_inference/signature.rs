@@ -112,9 +112,34 @@ fn differences(wanted: &[Wanted], told: &[TensorSpec]) -> Found {
                 ));
             }
         }
+        (tensors, told) if names_are_places(tensors, told) => found.unclear.push(format!(
+            "the version takes {}, and the server numbers its inputs: {}",
+            listed(tensors.iter().filter_map(|one| one.name.as_deref())),
+            listed(told.iter().map(|told| told.name.as_str()))
+        )),
         _ => found.by_name(wanted, told),
     }
     found
+}
+
+/// Whether the server's names are numbers of places, as those of servers that run a program without names for its inputs (`INPUT__0`, `input_1`), and as
+/// many as the version has tensors.
+fn names_are_places(wanted: &[Wanted], told: &[TensorSpec]) -> bool {
+    let is_place = |told: &TensorSpec| {
+        let word = told.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let word_alone = word.trim_end_matches(['_', '-', ':', '.']).to_ascii_lowercase();
+        word.len() < told.name.len()
+            && matches!(word_alone.as_str(), "" | "input" | "inputs" | "arg" | "args")
+    };
+    let is_tensor = |one: &Wanted| matches!(one.shape, WantedShape::Tensor(_));
+    wanted.len() == told.len()
+        && wanted.iter().all(is_tensor)
+        && told.iter().all(is_place)
+        && !told.iter().any(|told| wanted.iter().any(|one| one.name.as_ref() == Some(&told.name)))
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the server may mean a column by it: one value a row.
@@ -408,6 +433,24 @@ mod tests {
         );
     }
 
+    const PAIR: &str = r#"[{"type":"tensor","name":"ids","tensor-spec":{"dtype":"int64","shape":[-1,8]}},
+        {"type":"tensor","name":"mask","tensor-spec":{"dtype":"int64","shape":[-1,8]}}]"#;
+
+    #[test]
+    fn names_that_are_no_numbers_of_places_are_compared() {
+        for inputs in [
+            [("ids", "INT64", [-1, 8].as_slice()), ("INPUT__1", "INT64", &[-1, 8])],
+            [("tokens", "INT64", &[-1, 8]), ("weights", "INT64", &[-1, 8])],
+            [("layer1", "INT64", &[-1, 8]), ("layer2", "INT64", &[-1, 8])],
+        ] {
+            let checked = compare(PAIR, &told(&inputs));
+            assert!(matches!(checked, SignatureCheck::Differs(_)), "{inputs:?}: {checked:?}");
+        }
+        let three =
+            told(&[("INPUT__0", "INT64", &[]), ("INPUT__1", "INT64", &[]), ("INPUT__2", "INT64", &[])]);
+        assert!(matches!(compare(PAIR, &three), SignatureCheck::Differs(_)));
+    }
+
     #[test]
     fn what_cannot_be_compared_is_no_difference() {
         let mixed =
@@ -421,6 +464,17 @@ mod tests {
             (TABLE, told(&[("predict", "FP32", &[-1, 4])]), "`amount` is no FP32"),
             (named, told(&[("predict", "FP32", &[-1, 4])]), "calls its one tensor `input_1`"),
             (PROTOCOL, told(&[("x", "FP32", &[-1, 4])]), "`x` is FP64 in the registry and FP32"),
+            (
+                PAIR,
+                told(&[("INPUT__0", "INT64", &[-1, 8]), ("INPUT__1", "INT64", &[-1, 8])]),
+                "the version takes `ids`, `mask`, and the server numbers its inputs: `INPUT__0`, `INPUT__1`",
+            ),
+            (
+                PAIR,
+                told(&[("input_2", "INT64", &[-1, 8]), ("input_1", "INT64", &[-1, 8])]),
+                "numbers its inputs",
+            ),
+            (PAIR, told(&[("0", "INT64", &[8]), ("1", "INT64", &[8])]), "numbers its inputs"),
         ] {
             match compare(kept, &told) {
                 SignatureCheck::Unknown(why) => assert!(why.contains(expected), "{why}"),

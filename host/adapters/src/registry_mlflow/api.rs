@@ -166,6 +166,10 @@ impl Api {
             }
             let answer = self.ask(&["model-versions", "search"], &query, Right::ReadModel).await?;
             let page: SearchAnswer = answer.json()?;
+            // Another model's versions, where the server's database takes two spellings for one name.
+            for version in &page.model_versions {
+                self.spelt_as_here(&version.name)?;
+            }
             let empty = page.model_versions.is_empty();
             found.extend(page.model_versions);
             match page.next_page_token {
@@ -213,6 +217,18 @@ impl Api {
         ))
     }
 
+    fn alias_spelt_otherwise(&self, alike: &str, alias: &str) -> PortError {
+        PortError::not_applied(
+            ErrorKind::Configuration,
+            format!(
+                "mlflow has the alias `{}` of `{}`, and `alias` is `{}`: write it just as mlflow does, or another name is moved than the one in use",
+                alike.escape_debug(),
+                self.model,
+                alias.escape_debug()
+            ),
+        )
+    }
+
     async fn version_answer(&self, version: &VersionName) -> Result<Answer, PortError> {
         self.number(version)?;
         let query = [("name", self.model.as_str()), ("version", version.as_str())];
@@ -245,8 +261,15 @@ impl Api {
             Ok(answer) => Ok(Some(answer.json::<VersionAnswer>()?.model_version.version)),
             // An alias that is not set is a bad parameter to MLflow, as an unknown model is to release 2: the model itself tells them apart.
             Err(error) if error.kind == ErrorKind::NotFound || is_refused(&error) => {
-                let found = self.aliases().await?.into_iter().find(|(name, _)| name == alias);
-                Ok(found.map(|(_, version)| version))
+                let aliases = self.aliases().await?;
+                let is_alike = |name: &str| name.trim().to_lowercase() == alias.trim().to_lowercase();
+                if let Some((_, version)) = aliases.iter().find(|(name, _)| name == alias) {
+                    return Ok(Some(version.clone()));
+                }
+                match aliases.iter().find(|(name, _)| is_alike(name)) {
+                    Some((alike, _)) => Err(self.alias_spelt_otherwise(alike, alias)),
+                    None => Ok(None),
+                }
             }
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
-//! What MLflow answers, as far as it is read. Fields that hold nothing are left out by the server.
+//! What MLflow answers, as far as it is read. Fields that hold nothing are left out by the server; what stands before it, or speaks its interface, writes `null`.
 
-use serde::de::{Error as _, Unexpected};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 /// `registered-models/get`.
@@ -11,9 +11,9 @@ pub(super) struct ModelAnswer {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Model {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) aliases: Vec<Alias>,
 }
 
@@ -27,9 +27,9 @@ pub(super) struct Alias {
 /// `model-versions/search`.
 #[derive(Debug, Deserialize)]
 pub(super) struct SearchAnswer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) model_versions: Vec<Version>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) next_page_token: Option<String>,
 }
 
@@ -41,25 +41,25 @@ pub(super) struct VersionAnswer {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Version {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) name: String,
     #[serde(deserialize_with = "text")]
     pub(super) version: String,
     /// Unix milliseconds.
     #[serde(deserialize_with = "whole")]
     pub(super) creation_timestamp: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) status_message: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) source: String,
     /// Empty where the version was not registered from a run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) run_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) tags: Vec<Pair>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) aliases: Vec<String>,
 }
 
@@ -67,14 +67,14 @@ pub(super) struct Version {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Pair {
     pub(super) key: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) value: String,
 }
 
 /// `model-versions/get-download-uri`.
 #[derive(Debug, Deserialize)]
 pub(super) struct DownloadAnswer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) artifact_uri: String,
 }
 
@@ -86,20 +86,20 @@ pub(super) struct RunAnswer {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Run {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) data: RunData,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) inputs: Inputs,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct RunData {
     /// The last value of each.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) metrics: Vec<Metric>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) params: Vec<Pair>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) tags: Vec<Pair>,
 }
 
@@ -112,36 +112,36 @@ pub(super) struct Metric {
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Inputs {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) dataset_inputs: Vec<DatasetInput>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct DatasetInput {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) tags: Vec<Pair>,
     pub(super) dataset: Dataset,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Dataset {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) digest: String,
 }
 
 /// The list of proxied artefacts.
 #[derive(Debug, Deserialize)]
 pub(super) struct ListAnswer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) files: Vec<Entry>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
     pub(super) path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) is_dir: bool,
     #[serde(default, deserialize_with = "maybe_whole")]
     pub(super) file_size: Option<u64>,
@@ -151,7 +151,7 @@ pub(super) struct Entry {
 #[derive(Debug, Deserialize)]
 pub(super) struct Refusal {
     pub(super) error_code: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "left_out")]
     pub(super) message: String,
 }
 
@@ -165,17 +165,26 @@ enum Loose {
 
 /// Protocol buffers as JSON write 64-bit integers as text in some releases and as numbers in others.
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    match Loose::deserialize(from)? {
+    whole_number(Loose::deserialize(from)?)
+}
+
+fn whole_number<E: Error>(number: Loose) -> Result<u64, E> {
+    match number {
         Loose::Whole(value) => Ok(value),
         Loose::Text(text) => {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &"a whole number"))
+            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(&text), &"a whole number"))
         }
-        Loose::Float(value) => Err(D::Error::invalid_value(Unexpected::Float(value), &"a whole number")),
+        Loose::Float(value) => Err(E::invalid_value(Unexpected::Float(value), &"a whole number")),
     }
 }
 
 fn maybe_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    whole(from).map(Some)
+    Option::<Loose>::deserialize(from)?.map(whole_number).transpose()
+}
+
+/// `null` is as good as left out.
+fn left_out<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// They write `NaN` and the infinities as text.
@@ -228,5 +237,28 @@ mod tests {
         assert!(size("-1").is_err() && size("1.5").is_err());
         let without: Entry = serde_json::from_str("{\"path\":\"p\"}").unwrap();
         assert_eq!((without.file_size, without.is_dir), (None, false));
+    }
+
+    #[test]
+    fn null_is_as_good_as_left_out() {
+        let without: SearchAnswer = serde_json::from_str("{}").unwrap();
+        let null: SearchAnswer =
+            serde_json::from_str(r#"{"model_versions":null,"next_page_token":null}"#).unwrap();
+        assert!(without.model_versions.is_empty() && null.model_versions.is_empty());
+        let version: Version = serde_json::from_str(
+            r#"{"name":null,"version":"4","creation_timestamp":1,"status":null,"status_message":null,"source":null,
+                "run_id":null,"tags":null,"aliases":null}"#,
+        )
+        .unwrap();
+        assert!(version.run_id.is_empty() && version.tags.is_empty() && version.aliases.is_empty());
+        let model: Model = serde_json::from_str(r#"{"name":"fraud","aliases":null}"#).unwrap();
+        assert!(model.aliases.is_empty());
+        let entry: Entry = serde_json::from_str(r#"{"path":"p","is_dir":null,"file_size":null}"#).unwrap();
+        assert_eq!((entry.file_size, entry.is_dir), (None, false));
+        let run: Run =
+            serde_json::from_str(r#"{"data":{"metrics":null,"tags":null},"inputs":null}"#).unwrap();
+        assert!(run.data.metrics.is_empty() && run.inputs.dataset_inputs.is_empty());
+        // What is no list is not left out.
+        assert!(serde_json::from_str::<ListAnswer>(r#"{"files":{}}"#).is_err());
     }
 }

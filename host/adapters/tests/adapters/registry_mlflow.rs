@@ -203,6 +203,21 @@ async fn an_alias_that_is_not_found_is_told_from_a_model_that_is_not() {
         replay.script("registered-models/get", 200, json!({"registered_model": {"name": "fraud"}}));
         assert_eq!(registry.promoted().await.unwrap(), None, "{status}");
     }
+    for alike in ["Champion", "champion ", "CHAMPION"] {
+        replay.script("registered-models/alias", 400, gone.clone());
+        let aliases = json!([{"alias": "other", "version": "1"}, {"alias": alike, "version": "2"}]);
+        replay.script(
+            "registered-models/get",
+            200,
+            json!({"registered_model": {"name": "fraud", "aliases": aliases}}),
+        );
+        let error = registry.promoted().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
+        assert!(
+            error.to_string().contains(&format!("the alias `{alike}` of `fraud`, and `alias` is `champion`")),
+            "{error}"
+        );
+    }
     replay.script("registered-models/alias", 404, gone.clone());
     replay.script("registered-models/get", 404, gone);
     assert_eq!(registry.promoted().await.unwrap_err().kind, ErrorKind::NotFound);

@@ -418,6 +418,33 @@ async fn a_copy_that_was_given_up_never_takes_the_place_of_what_came_after_it() 
     assert_eq!(rig.names(), [".m.ripcord.json", "m"]);
 }
 
+#[test]
+fn a_link_away_is_told_before_a_swap_meets_it() {
+    use std::os::unix::fs::symlink;
+    let rig = Rig::new(Kind::Artefact);
+    std::fs::rename(rig.path("m"), rig.outer.path().join("real")).unwrap();
+    let real = rig.outer.path().join("real");
+    let swap = |folder: &ModelFolder| {
+        let dir = folder::open(&folder.paths.parent).unwrap();
+        Swap { dir, paths: &folder.paths, given_up: &GivenUp::default() }.place(&rig.contents[1])
+    };
+    for target in [real.as_path(), Path::new("../real"), Path::new("gone"), Path::new("file")] {
+        std::fs::write(rig.path("file"), "x").unwrap();
+        symlink(target, rig.path("m")).unwrap();
+        let why = rig.folder.swap_obstacle().expect("an obstacle");
+        assert!(why.contains("is a link to no folder beside it"), "{target:?}: {why}");
+        std::fs::remove_file(rig.path("m")).unwrap();
+        std::fs::remove_file(rig.path("file")).unwrap();
+    }
+    // Nothing is there yet, or a link to a folder beside it, which a swap replaces.
+    assert_eq!(rig.folder.swap_obstacle(), None);
+    std::fs::rename(&real, rig.path("m-1.4.0")).unwrap();
+    symlink("m-1.4.0", rig.path("m")).unwrap();
+    assert_eq!(rig.folder.swap_obstacle(), None);
+    swap(&rig.folder).unwrap();
+    assert_eq!(rig.holds("m").as_deref(), Some("new"));
+}
+
 /// Runs the test again with the model's folder mounted, in a namespace of its own, where this machine lets it.
 #[test]
 fn a_folder_that_is_a_mount_is_told_of_and_left_as_it_is() {
@@ -455,6 +482,9 @@ fn a_folder_that_is_a_mount_is_told_of_and_left_as_it_is() {
 fn in_a_mount(outer: &Path) {
     let folder = ModelFolder::new(&outer.join("models/m")).unwrap();
     assert!(folder.swap_obstacle().unwrap().contains("is a mount point"));
+    let around = ModelFolder::new(&outer.join("models")).unwrap();
+    let why = around.swap_obstacle().unwrap();
+    assert!(why.contains("`m` in the model's folder") && why.contains("is a mount point"), "{why}");
     let content = stage(&outer.join("staged"), Kind::Artefact, "new");
     for _ in 0..2 {
         let dir = folder::open(&folder.paths.parent).unwrap();

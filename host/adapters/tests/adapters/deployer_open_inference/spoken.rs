@@ -128,6 +128,41 @@ async fn a_line_of_the_index_without_a_state_is_not_ready() {
 }
 
 #[tokio::test]
+async fn only_the_word_that_says_so_proves_that_nothing_is_served() {
+    let at = |version: Value, state: Value| json!([{"name": "m", "version": version, "state": state}]);
+    let seen = async |index: Value| live(&Answers { index: Some(index), ..Answers::default() }, false).await;
+    for (state, expected) in [
+        ("LOADING", "which is being loaded or dropped"),
+        ("UNLOADING", "which is being loaded or dropped"),
+        ("UNKNOWN", "which is being loaded or dropped"),
+        ("AVAILABLE", "in the state `AVAILABLE`, which the protocol does not have"),
+        ("", "and not whether it is ready"),
+    ] {
+        let state = seen(at(json!("5"), json!(state))).await;
+        assert!(unknown(&state).contains(expected), "{state}");
+    }
+    let nothing = LiveState::Serving(Vec::new());
+    assert_eq!(seen(at(json!("5"), json!("unavailable"))).await, nothing);
+    assert_eq!(seen(at(json!(""), json!(""))).await, nothing, "a line that is a name alone");
+    for (index, expected) in [
+        (at(json!("5"), json!("ready")), "5"),
+        (at(json!(5), json!("READY")), "5"),
+        // Twice the same.
+        (
+            json!([{"name": "m", "version": "5", "state": "READY"}, {"name": "m", "version": "5", "state": "READY"}]),
+            "5",
+        ),
+        (
+            json!([{"name": "m", "version": "5", "state": "LOADING"}, {"name": "m", "version": "4", "state": "READY"}]),
+            "4",
+        ),
+    ] {
+        assert_eq!(seen(index.clone()).await.to_string(), expected, "{index}");
+    }
+    assert!(unknown(&seen(Value::Null).await).contains("0 versions"));
+}
+
+#[tokio::test]
 async fn a_model_of_another_spelling_is_told_with_both() {
     for name in ["M", " m", "m "] {
         let index = json!([{"name": name, "version": "1", "state": "READY"}]);

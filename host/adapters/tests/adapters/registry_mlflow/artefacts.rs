@@ -223,6 +223,10 @@ async fn a_model_of_another_spelling_is_told_with_both() {
             "{text}"
         );
         let version = json!({"name": name, "version": "1", "creation_timestamp": 1});
+        // A database that takes the two for one name gives the other model's versions.
+        replay.script("model-versions/search", 200, json!({ "model_versions": [version.clone()] }));
+        let error = registry.versions(10).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
         replay.script("model-versions/get?", 200, json!({ "model_version": version }));
         let error = registry.version(&target("1", None).version).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Configuration, "{error}");

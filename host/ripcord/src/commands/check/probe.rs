@@ -167,11 +167,22 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
 /// A production name that points at a version which is not there: whoever loads by that name loads nothing, and a rollback finds nothing that it came from.
 async fn production_name(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {
     let registry = &setup.ports.registry;
-    let Ok(Ok(Some(named))) = patient(registry.promoted()).await else { return };
+    let subject = format!("service {}: registry", config.name);
+    let named = match patient(registry.promoted()).await {
+        Ok(Ok(Some(named))) => named,
+        Ok(Err(error)) if error.kind == ErrorKind::Configuration => {
+            return report.add(
+                Level::Error,
+                subject,
+                format!("its production name cannot be read: {error}"),
+                "",
+            );
+        }
+        _ => return,
+    };
     if let Ok(Err(error)) = patient(registry.version(&named)).await
         && error.kind == ErrorKind::NotFound
     {
-        let subject = format!("service {}: registry", config.name);
         let text = format!("its production name points at `{named}`, which is not there: {error}");
         report.add(Level::Error, subject, text, "move it to a version that is there");
     }
