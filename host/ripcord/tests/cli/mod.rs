@@ -16,6 +16,7 @@ mod past;
 mod people;
 mod policy;
 mod pull;
+mod reload;
 mod untrusted;
 mod watching;
 
