@@ -50,8 +50,8 @@ fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
 
     a_policy_of_the_configuration_is_looked_into_by_its_name(folder.path(), &file);
     a_wrong_fixture_is_found_on_both_sides(folder.path(), &made);
-    a_second_policy_shares_the_sdk(folder.path(), &made);
     what_it_started_ends_with_it(folder.path());
+    a_second_policy_shares_the_sdk(folder.path(), &made);
 }
 
 /// Whoever ends `policy test` ends what it has started, and what that has started: cargo is replaced by a program that hangs in turn where it looks at
