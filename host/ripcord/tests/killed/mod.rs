@@ -179,6 +179,7 @@ async fn a_blind_deployer() {
 /// for and nobody to ask, whatever the deployer promised.
 async fn stopped_and_begun_anew(class: &str, moment: &'static str) {
     let world = World::new(class);
+    world.hold_at(moment);
     let host = Host::start(world.path()).await;
     let alert = firing(&[&[("model", "fraud")]]);
     assert_eq!(host.send(&alert).await.status, 200);
@@ -186,6 +187,12 @@ async fn stopped_and_begun_anew(class: &str, moment: &'static str) {
     assert_eq!(reached, End::Killed(0), "{class}: {:#?}", world.diary());
     assert!(diary::is_under_way(&world.diary()), "{class}: it is told to stop within the shift");
     host.signal("TERM");
+    let told = tokio::time::Instant::now();
+    while !host.log().iter().any(|line| line.contains("stopping")) {
+        assert!(told.elapsed() < Duration::from_secs(30), "{class}: {}", host.log().join("\n"));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    world.let_go_on(moment);
     let ended = host.ended().await;
     assert!(ended.success(), "{class}: {ended}");
     let words = |world: &World| world.diary().into_iter().map(|line| line.word).collect::<Vec<_>>();
