@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package};
 
+use crate::children::Group;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::{PackError, PackOptions, Resolution};
 
@@ -56,7 +57,8 @@ fn metadata(toolchain: &Toolchain, options: &PackOptions) -> Result<Metadata, Pa
     let manifest = |cause| PackError::Manifest { manifest_dir: folder.clone(), cause };
     let mut command = toolchain.cargo(folder);
     command.args(["metadata", "--format-version=1", "--filter-platform", TARGET]).args(resolution(options));
-    let output = command.output().map_err(|cause| PackError::Start { program: "cargo".to_owned(), cause })?;
+    let output = Group::output(&mut command)
+        .map_err(|cause| PackError::Start { program: "cargo".to_owned(), cause })?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(manifest(cargo_metadata::Error::CargoMetadata { stderr }));
@@ -102,11 +104,11 @@ fn run(
     command.args(packages.iter().flat_map(|package| ["--package", package.name.as_str()]));
     command.arg("--target-dir").arg(&options.target_dir);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, metadata).join("\u{1f}"));
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut group = Group::spawn(&mut command).map_err(start)?;
 
     // Both pipes are drained at once: cargo would wait for a reader of the one that is full.
-    let stderr = child.stderr.take();
+    let stderr = group.child.stderr.take();
     let diagnostics = std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = stderr.map(|mut pipe| pipe.read_to_end(&mut bytes));
@@ -114,7 +116,7 @@ fn run(
     });
     let mut modules = Vec::new();
     for message in
-        child.stdout.take().into_iter().flat_map(|pipe| Message::parse_stream(BufReader::new(pipe)))
+        group.child.stdout.take().into_iter().flat_map(|pipe| Message::parse_stream(BufReader::new(pipe)))
     {
         if let Ok(Message::CompilerArtifact(artifact)) = message {
             let wasm = artifact.filenames.iter().find(|path| path.extension() == Some("wasm"));
@@ -123,7 +125,7 @@ fn run(
             );
         }
     }
-    let status = child.wait().map_err(start)?;
+    let status = group.wait().map_err(start)?;
     let diagnostics = diagnostics.join().unwrap_or_default();
     if status.success() {
         return Ok(modules);

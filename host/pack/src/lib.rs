@@ -4,9 +4,10 @@
 //! runs cargo for it and wraps the module into a component, which imports exactly what the contract lists.
 //!
 //! Invariants: the same sources and tool chain give the same bytes, whatever the folder; no path of the machine is in
-//! them; the build never waits for a cargo that is already running, because it has a target folder of its own.
+//! them; what is started ends with this program; the build never waits for a cargo that is already running, because it has a target folder of its own.
 
 mod cargo;
+mod children;
 mod error;
 mod toolchain;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wit_component::{ComponentEncoder, DecodedWasm};
 
+pub use children::{Group, end_all, is_over};
 pub use error::PackError;
 
 /// What to build.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::PackError;
+use crate::children::Group;
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -58,9 +59,7 @@ impl Toolchain {
 
 fn add_target(manifest_dir: &Path) -> Result<(), PackError> {
     let refused = |reason| PackError::NoTarget { reason };
-    let output = command("rustup".as_ref(), manifest_dir)
-        .args(["target", "add", TARGET])
-        .output()
+    let output = Group::output(command("rustup".as_ref(), manifest_dir).args(["target", "add", TARGET]))
         .map_err(|cause| refused(format!("rustup does not start: {cause}")))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("rustup failed");
@@ -69,7 +68,7 @@ fn add_target(manifest_dir: &Path) -> Result<(), PackError> {
 
 fn print(program: &OsStr, arguments: &[&str], folder: &Path) -> Result<String, PackError> {
     let start = |cause| PackError::Start { program: program.to_string_lossy().into_owned(), cause };
-    let output = command(program, folder).args(arguments).output().map_err(start)?;
+    let output = Group::output(command(program, folder).args(arguments)).map_err(start)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

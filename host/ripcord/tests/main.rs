@@ -8,6 +8,7 @@ mod config;
 mod http;
 #[cfg(target_os = "linux")]
 mod killed;
+mod monitoring;
 mod named;
 mod pages;
 mod support;

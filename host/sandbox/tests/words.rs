@@ -45,12 +45,7 @@ fn configuration() -> ConfigurationTarget {
 }
 
 fn share(proof: Proof) -> Share {
-    Share {
-        version: version("1"),
-        place: "eu".into(),
-        weight: Ratio::new(0.25).expect("ratio"),
-        proof,
-    }
+    Share { version: version("1"), place: "eu".into(), weight: Ratio::new(0.25).expect("ratio"), proof }
 }
 
 fn labels() -> Vec<Label> {

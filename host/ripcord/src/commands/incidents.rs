@@ -29,7 +29,7 @@ pub(super) struct Wanted {
     pub(super) limit: u32,
 }
 
-/// Of all that there are, the list is taken from so many: a person reads no more.
+/// A host lists no more, and what has not ended is looked for among so many: a person reads no more.
 const LISTED_MAX: u32 = 1_000;
 
 pub(super) async fn list(global: &Global, wanted: &Wanted) -> Outcome {
@@ -37,8 +37,8 @@ pub(super) async fn list(global: &Global, wanted: &Wanted) -> Outcome {
     let service = wanted.service.as_ref();
     // What is left out by `--open` is none of those that were asked for. One more than is wanted tells whether there are more.
     let limit = if wanted.open { LISTED_MAX } else { wanted.limit.saturating_add(1) };
-    let mut lines = match reach.elsewhere().await? {
-        Some(host) => host.incidents(service, limit).await?,
+    let (mut lines, listed_max) = match reach.elsewhere().await? {
+        Some(host) => (host.incidents(service, limit).await?, LISTED_MAX),
         None => {
             let (store, config) = (reach.store()?, reach.here()?);
             if let Some(name) = service.filter(|name| config.service(name.as_str()).is_none()) {
@@ -49,22 +49,25 @@ pub(super) async fn list(global: &Global, wanted: &Wanted) -> Outcome {
             }
             let lines = ripcord_engine::incidents(&store, service, limit).await;
             let lines = lines.map_err(|error| Failure::of(Exit::Failed, error))?;
-            lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>()
+            (lines.into_iter().map(Into::into).collect::<Vec<IncidentListLine>>(), limit)
         }
     };
-    let read = lines.len();
+    let among_newest = lines.len() == listed_max as usize && (wanted.open || limit > listed_max);
     let since = wanted.since.map(|Ago(ago)| UnixMillis(SystemClock.now().0.saturating_sub(ago.0)));
     lines.retain(|line| !wanted.open || line.settled_at.is_none());
     lines.retain(|line| since.is_none_or(|since| line.opened_at >= since));
     let shown = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
-    let cut = lines.len() > shown || wanted.open && read >= LISTED_MAX as usize;
+    let cut = lines.len() > shown;
     lines.truncate(shown);
     let mut page = listed(&lines);
-    if cut {
-        let more =
-            paint(DIM, format!("older ones are left out: `--limit {}` shows more", shown.saturating_mul(2)));
-        page.text = text!("{}\n{}", page.text.trimmed(), more);
-    }
+    let more = if cut {
+        format!("older ones are left out: `--limit {}` shows more", shown.saturating_mul(2))
+    } else if among_newest {
+        format!("only the newest {LISTED_MAX} were looked at: `--service SERVICE` looks at those of one")
+    } else {
+        return Ok(page);
+    };
+    page.text = text!("{}\n{}", page.text.trimmed(), paint(DIM, more));
     Ok(page)
 }
 

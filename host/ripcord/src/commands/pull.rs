@@ -1,5 +1,7 @@
 //! `ripcord pull`: asks for a rollback and waits until it is settled or waits for people.
 
+use std::time::Duration;
+
 use ripcord_core::event::PendingPlan;
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::IncidentId;
@@ -8,13 +10,17 @@ use ripcord_core::plan::Leaving;
 use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{Global, PullArgs};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::http::wire::{IncidentState, PullBody};
 use crate::output::style::{WARN, paint};
 use crate::output::{Failure, Page, Paragraph, Progress, incident, text};
 
 /// How long one request waits for news.
 const NEWS_WAIT_S: u64 = 20;
+/// Between two questions to a host that is away.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
+/// So often who waits for a rollback asks again: a host begins anew in less.
+const AWAY_TIMES_MAX: u32 = 30;
 
 pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
     let reach = Reach::new(global)?;
@@ -51,9 +57,9 @@ async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> 
 /// How long an incident is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Until it is settled or waits for people.
+    /// Until it is settled or waits for people. The rollback goes on without who asked for it, so a host that stays away is not waited for.
     PeopleAreAsked,
-    /// Until it is settled, or a person must decide.
+    /// Until it is settled, or a person must decide, however long the host is away meanwhile: it may begin anew.
     Settled,
 }
 
@@ -64,7 +70,7 @@ pub(crate) async fn follow(
     until: Until,
     progress: &Progress,
 ) -> Result<IncidentState, Failure> {
-    let mut state = client.wait(id, 0, None).await?;
+    let mut state = news(client, id, 0, None, until, progress).await?;
     loop {
         let waits = until == Until::PeopleAreAsked && !state.wanted.is_empty();
         if state.outcome != Ending::Open || state.needs.is_some() || waits {
@@ -72,11 +78,43 @@ pub(crate) async fn follow(
         }
         // Who must agree becomes known without a new phase.
         let seconds = if state.phase == "waiting for approval" { 1 } else { NEWS_WAIT_S };
-        let next = client.wait(id, seconds, Some(&state.phase)).await?;
+        let next = news(client, id, seconds, Some(&state.phase), until, progress).await?;
         if next.phase != state.phase {
             progress.say(&next.phase);
         }
         state = next;
+    }
+}
+
+/// What is new of an incident. That the host is away is told once.
+async fn news(
+    client: &Client,
+    id: &IncidentId,
+    seconds: u64,
+    phase: Option<&str>,
+    until: Until,
+    progress: &Progress,
+) -> Result<IncidentState, ClientError> {
+    let mut times = 0;
+    loop {
+        let answer = client.wait(id, seconds, phase).await;
+        let away = match answer {
+            Err(away @ (ClientError::Unreachable { .. } | ClientError::Broken { .. })) => away,
+            answer => {
+                if times > 0 && answer.is_ok() {
+                    progress.say("the host answers again");
+                }
+                return answer;
+            }
+        };
+        if until == Until::PeopleAreAsked && times == AWAY_TIMES_MAX {
+            return Err(away);
+        }
+        if times == 0 {
+            progress.say(format!("{away}; it is asked again"));
+        }
+        times += 1;
+        tokio::time::sleep(AWAY_PAUSE).await;
     }
 }
 

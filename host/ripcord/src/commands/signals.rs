@@ -9,22 +9,34 @@ use crate::cli::Global;
 use crate::http::across::set_aside_of;
 use crate::http::unserved::unserved;
 use crate::http::wire::{SetAsideAlert, UnroutedSignal};
+use crate::output::style::{DIM, paint};
 use crate::output::table::Table;
 use crate::output::time::instant;
 use crate::output::{Exit, Failure, Page, Text, text};
 
+/// A host lists no more.
+const LISTED_MAX: u32 = 1_000;
+
 pub(super) async fn unrouted(global: &Global, limit: u32) -> Outcome {
     let reach = Reach::new(global)?;
-    if let Some(host) = reach.far()? {
-        return Ok(listed(&host.unrouted(limit).await?));
-    }
-    let (store, config) = (reach.store()?, reach.here()?);
-    let is_configured = |service: &ServiceName| config.service(service.as_str()).is_some();
-    let signals = unserved(&store, is_configured, limit).await;
-    Ok(listed(&signals.map_err(|error| Failure::of(Exit::Failed, error))?))
+    // One more than is wanted tells whether there are more.
+    let wanted = limit.saturating_add(1);
+    let (mut signals, listed_max) = match reach.far()? {
+        Some(host) => (host.unrouted(wanted).await?, LISTED_MAX),
+        None => {
+            let (store, config) = (reach.store()?, reach.here()?);
+            let is_configured = |service: &ServiceName| config.service(service.as_str()).is_some();
+            let signals = unserved(&store, is_configured, wanted).await;
+            (signals.map_err(|error| Failure::of(Exit::Failed, error))?, wanted)
+        }
+    };
+    let shown = usize::try_from(limit.min(listed_max)).unwrap_or(usize::MAX);
+    let cut = signals.len() > shown || wanted > listed_max && signals.len() == shown;
+    signals.truncate(shown);
+    Ok(listed(&signals, cut))
 }
 
-fn listed(signals: &[UnroutedSignal]) -> Page {
+fn listed(signals: &[UnroutedSignal], cut: bool) -> Page {
     if signals.is_empty() {
         return Page::done("every alert found its service", &signals);
     }
@@ -42,9 +54,14 @@ fn listed(signals: &[UnroutedSignal]) -> Page {
             labels.join(" ").into(),
         ]);
     }
+    let more = match cut {
+        true => text!("{}\n", paint(DIM, "older ones are left out: a higher `--limit` shows more")),
+        false => text!(""),
+    };
     let text = text!(
-        "{}\nadd a route below `[[sources.NAME.routes]]`; `ripcord check --alert FILE` tries one",
-        table
+        "{}\n{}add a route below `[[sources.NAME.routes]]`; `ripcord check --alert FILE` tries one",
+        table,
+        more
     );
     Page::done(text, &signals)
 }
@@ -111,7 +128,7 @@ mod tests {
         for (name, text) in hostile::table() {
             let (signals, spoilt) = hostile::spoilt(&signals, &text);
             assert!(spoilt > 6, "{name}: {spoilt}");
-            hostile::assert_harmless(&listed(&signals).text, name);
+            hostile::assert_harmless(&listed(&signals, true).text, name);
         }
     }
 }

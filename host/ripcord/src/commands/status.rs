@@ -15,8 +15,8 @@ use crate::config::ServiceConfig;
 use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
-    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, ServiceView,
-    VersionLine,
+    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, SeenLine,
+    ServiceView, VersionLine,
 };
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
@@ -34,16 +34,22 @@ const UNROUTED_MAX: u32 = 100;
 
 /// Asks the host that runs, which knows what is live; without one, or without a token, the store.
 pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Outcome {
-    let reach = Reach::new(global)?;
+    look(&Reach::new(global)?, service, Live::Read).await
+}
+
+async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outcome {
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
     let mut unseen = None;
     if let Some(host) = reach.far()? {
         unrouted = host.unrouted(UNROUTED_MAX).await?;
         let mut views = match service {
-            Some(name) => vec![host.service(name, Live::Read).await?],
+            Some(name) => vec![host.service(name, live).await?],
             None => {
                 let names = host.services(&[], Live::Skipped).await?;
-                if names.len() > LIVE_SERVICES_MAX { names } else { host.services(&[], Live::Read).await? }
+                match live {
+                    Live::Read if names.len() <= LIVE_SERVICES_MAX => host.services(&[], live).await?,
+                    Live::Read | Live::Skipped => names,
+                }
             }
         };
         in_order(&mut views);
@@ -53,11 +59,11 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
         Ok(host) => {
             unrouted = host.unrouted(UNROUTED_MAX).await?;
             // Of a service that is not in this file the host may know all the same.
-            let asked = names(&reach, service)?;
+            let asked = names(reach, service)?;
             views = match service {
-                Some(name) => vec![host.service(name, Live::Read).await?],
+                Some(name) => vec![host.service(name, live).await?],
                 None => {
-                    let live = if asked.len() <= LIVE_SERVICES_MAX { Live::Read } else { Live::Skipped };
+                    let live = if asked.len() <= LIVE_SERVICES_MAX { live } else { Live::Skipped };
                     host.services(&asked, live).await?
                 }
             };
@@ -70,7 +76,7 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
                 let kept = unserved(&store, is_configured, UNROUTED_MAX).await;
                 unrouted = kept.map_err(|error| Failure::of(Exit::Failed, error))?;
             }
-            for read in read_all(&reach, service).await? {
+            for read in read_all(reach, service).await? {
                 let Some(configured) = reach.here()?.service(read.name.as_str()) else { continue };
                 views.push(match read.state {
                     Ok(state) => view(configured, &state),
@@ -97,17 +103,28 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Shows it whenever it has changed, until the process is told to end.
+/// Shows it whenever it has changed, until the process is told to end. A host that does not answer for a while ends nothing: that is shown as well.
+/// What is live is what the host's own watch saw last, so nobody else is asked every two seconds.
 pub(super) async fn watch(global: &Global, service: Option<&ServiceName>) -> Outcome {
+    // One for all looks: what it warns of is told once.
+    let reach = Reach::new(global)?;
     let mut last = None;
     loop {
-        let page = status(global, service).await?;
-        if last.as_ref() != Some(&page.text) {
+        let seen = look(&reach, service, Live::Skipped).await;
+        let (shown, never) = match &seen {
+            Ok(page) => (page.text.plain(), false),
+            Err(failure) => (failure.text().plain(), matches!(failure.exit, Exit::Usage | Exit::Refused)),
+        };
+        // What is wrong with the question itself does not become right by asking again.
+        if never && last.is_none() {
+            return seen;
+        }
+        if last.as_ref() != Some(&shown) {
             if last.is_some() && global.form() == Form::Text {
                 tell(global.color, &paint(DIM, format!("--- {}", instant(SystemClock.now()))));
             }
-            last = Some(page.text.clone());
-            print(global.form(), global.color, Ok(page));
+            last = Some(shown);
+            print(global.form(), global.color, seen);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -136,7 +153,11 @@ fn not_well(view: &ServiceView) -> bool {
 }
 
 fn cannot_read_live(view: &ServiceView) -> bool {
-    view.live.as_ref().is_some_and(|live| live.observed_at.is_none())
+    match (&view.live, &view.seen) {
+        (Some(live), _) => live.observed_at.is_none(),
+        (None, Some(seen)) => !seen.can_be_read,
+        (None, None) => false,
+    }
 }
 
 fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
@@ -150,6 +171,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         not_erased: None,
         held_up: Vec::new(),
         live: None,
+        seen: SeenLine::of(state),
         incident: state.incident.as_ref().map(|open| IncidentState::of(state, open)),
         last_settled: state.last_settled.as_ref().map(|last| IncidentState::of(state, last)),
         probation: ProbationLine::of(state),
@@ -221,6 +243,10 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         let proof = live.proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
         let style = if cannot_read_live(view) { BAD } else { Style::new() };
         row("live", Cell::new(style, format!("{}{proof}", live.state)));
+    } else if let Some(seen) = &view.seen {
+        let (style, unread) =
+            if seen.can_be_read { (Style::new(), "") } else { (BAD, ", which cannot be read any more") };
+        row("live", Cell::new(style, format!("{}, as the host saw it last{unread}", seen.state)));
     }
     if let Some(open) = &view.incident {
         row("incident", Cell::new(WARN, open_text(open)));
@@ -353,6 +379,7 @@ mod tests {
             "name": "s", "mode": "ask", "environment": "production", "model": "m", "paused_by": "ada", "stuck": "the disk is full",
             "held_up": [{ "system": "MLflow", "what": "no connection", "since": "1", "doing": "planning", "until": "2", "then": "a person" }],
             "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null },
+            "seen": { "state": "1", "can_be_read": true },
             "incident": state, "last_settled": state,
             "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],

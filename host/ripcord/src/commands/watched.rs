@@ -18,7 +18,7 @@ pub(super) async fn run(
     global: &Global,
     what: &str,
     fixtures: Option<&Path>,
-    test: impl Fn() -> Outcome,
+    test: impl AsyncFn() -> Outcome,
 ) -> Outcome {
     // A component's fixtures lie beside it.
     let beside =
@@ -28,7 +28,12 @@ pub(super) async fn run(
     loop {
         // What changes while the tests run is a change, too.
         let seen = state(&roots);
-        output::print(global.form(), global.color, test());
+        let tested = test().await;
+        let is_over = ripcord_pack::is_over();
+        output::print(global.form(), global.color, tested);
+        if is_over {
+            return Ok(Page::done("", &serde_json::Value::Null));
+        }
         tell(global.color, &paint(DIM, "waiting for a change; ctrl-c ends it"));
         loop {
             tokio::select! {

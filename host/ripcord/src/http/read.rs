@@ -19,7 +19,7 @@ use super::protection;
 use super::unserved::unserved;
 use super::wire::{
     AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine,
-    PlanView, ProbationLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
+    PlanView, ProbationLine, SeenLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -118,6 +118,7 @@ impl App {
             not_erased: self.not_erased(&service.name),
             held_up: self.engine.held_up(service),
             live: None,
+            seen: SeenLine::of(service),
             incident: service.incident.as_ref().map(|open| IncidentState::of(service, open)),
             last_settled: service.last_settled.as_ref().map(|last| IncidentState::of(service, last)),
             probation: ProbationLine::of(service),

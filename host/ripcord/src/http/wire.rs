@@ -186,6 +186,15 @@ pub struct LiveLine {
     pub observed_at: Option<UnixMillis>,
 }
 
+/// What is live, as the host's own watch saw it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenLine {
+    /// The versions that have a share of the traffic, in words.
+    pub state: String,
+    /// Whether it can still be read: if not, people were told.
+    pub can_be_read: bool,
+}
+
 /// A service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
@@ -209,6 +218,9 @@ pub struct ServiceView {
     pub held_up: Vec<HeldUp>,
     /// Only where it was asked for: `?live=true`.
     pub live: Option<LiveLine>,
+    /// What the host's own watch saw last; none before its first look.
+    #[serde(default)]
+    pub seen: Option<SeenLine>,
     /// The open incident.
     pub incident: Option<IncidentState>,
     /// The last one that ended.

@@ -115,7 +115,7 @@ impl Failure {
     }
 
     /// For people.
-    pub(super) fn text(&self) -> Text {
+    pub(crate) fn text(&self) -> Text {
         let mut lines = vec![match &self.layout {
             Some(text) => text.clone(),
             None => text!("{} {}", paint(BAD, "error:"), Paragraph(&self.message)),

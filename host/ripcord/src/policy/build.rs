@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::toolbox::{self, kilobytes};
 use crate::output::style::{STRONG, paint};
 use crate::output::table::Table;
-use crate::output::{Exit, Failure, Page, text};
+use crate::output::{Exit, Failure, Page, Text, text};
 
 /// A component that was built and that the sandbox takes.
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +85,37 @@ impl Built {
         table.row(["contract".into(), self.contract.as_str().into()]);
         table.row(["imports".into(), imports.into()]);
         let name = paint(STRONG, &self.policy);
-        Page::done(text!("built {}\n{}", name, table), self)
+        Page::done(text!("built {}\n{}\n{}", name, table, self.placed()), self)
+    }
+
+    /// The lines of a configuration that let a service use it.
+    fn placed(&self) -> Text {
+        let name = &self.policy.name;
+        let mut text = text!(
+            "next: let a service use it, in `ripcord.toml`; the path starts from the folder of that file\n\n[policies.{}]\nfile = \"{}\"\n",
+            name,
+            self.file.display()
+        );
+        for role in &self.roles {
+            text.push(text!(
+                "\n{}\npolicy = \"{}\"\nsettings = {{ }}   # as `ripcord policy inspect {}` shows them\n",
+                place(*role),
+                name,
+                self.file.display()
+            ));
+        }
+        text.push(text!("\nthen `ripcord check`"));
+        text
+    }
+}
+
+/// Where a service places the policies of a role.
+const fn place(role: Role) -> &'static str {
+    match role {
+        Role::Trigger => "[[services.NAME.triggers]]",
+        Role::Planner => "[services.NAME.planner]",
+        Role::Approval => "[[services.NAME.approvals]]",
+        Role::Verification => "[[services.NAME.verifications]]",
     }
 }
 

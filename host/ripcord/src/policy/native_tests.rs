@@ -1,13 +1,12 @@
 //! A crate's own tests, run by cargo: built without haste, run within a time.
 
 use std::io::Read;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use ripcord_pack::Group;
 
 use super::build;
 use crate::output::Failure;
@@ -33,41 +32,35 @@ pub(super) fn run(folder: &Path) -> Result<NativeTests, Failure> {
     finish(cargo(folder, &["test", "--quiet"])?, Some(RUN_MAX))
 }
 
-fn cargo(folder: &Path, arguments: &[&str]) -> Result<Child, Failure> {
+fn cargo(folder: &Path, arguments: &[&str]) -> Result<Group, Failure> {
     let target = folder.canonicalize().map(|folder| build::target_dir(&folder));
-    Command::new("cargo")
+    let mut command = Command::new("cargo");
+    command
         .args(arguments)
         .arg("--target-dir")
         .arg(target.unwrap_or_else(|_| folder.join("target")))
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A group of its own: what the tests start ends with them.
-        .process_group(0)
-        .spawn()
-        .map_err(|cause| {
-            Failure::failed("cannot run `cargo`")
-                .because(cause)
-                .help("install Rust with rustup, or put it on the path")
-        })
+        .stderr(Stdio::piped());
+    Group::spawn(&mut command).map_err(|cause| {
+        Failure::failed("cannot run `cargo`")
+            .because(cause)
+            .help("install Rust with rustup, or put it on the path")
+    })
 }
 
 /// Waits for the end, or makes one.
-fn finish(mut child: Child, limit: Option<Duration>) -> Result<NativeTests, Failure> {
+fn finish(mut group: Group, limit: Option<Duration>) -> Result<NativeTests, Failure> {
     let lost = |cause| Failure::failed("`cargo` was lost").because(cause);
-    let pipes = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let pipes = (drain(group.child.stdout.take()), drain(group.child.stderr.take()));
     let began = Instant::now();
     let passed = loop {
-        if let Some(status) = child.try_wait().map_err(lost)? {
+        if let Some(status) = group.try_wait().map_err(lost)? {
             break Some(status.success());
         }
         if limit.is_some_and(|limit| began.elapsed() > limit) {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                // One that has just ended needs none.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            child.wait().map_err(lost)?;
+            group.kill().map_err(lost)?;
             break None;
         }
         thread::sleep(LOOK_EVERY);
@@ -114,9 +107,9 @@ mod tests {
     #[test]
     fn tests_that_do_not_end_are_ended_with_what_they_started() {
         let mut sleeping = Command::new("sh");
-        sleeping.args(["-c", "echo began; sleep 600 & wait"]).process_group(0);
-        let child = sleeping.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-        let ended = finish(child, Some(Duration::from_millis(300))).expect("ended");
+        sleeping.args(["-c", "echo began; sleep 600 & wait"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let group = Group::spawn(&mut sleeping).expect("starts");
+        let ended = finish(group, Some(Duration::from_millis(300))).expect("ended");
         assert!(!ended.passed && ended.said.starts_with("began"), "{}", ended.said);
         assert!(ended.said.contains("were stopped"), "{}", ended.said);
     }

@@ -9,7 +9,7 @@ mod data_folder;
 #[cfg(target_os = "linux")]
 mod disk;
 mod doors;
-mod policies;
+pub(crate) mod policies;
 mod storms;
 mod systems;
 pub(crate) mod world;

@@ -51,8 +51,8 @@ table! {
     }
 }
 
-/// The suites' own policy, as the team's: an alert `panic` makes it panic.
-fn with_own_rule() -> World {
+/// The suites' own policy.
+pub(crate) fn own_rule() -> Vec<u8> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scripted");
     let options = PackOptions {
         manifest_dirs: vec![manifest],
@@ -60,11 +60,15 @@ fn with_own_rule() -> World {
         target_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("suites/guests"),
         resolution: Resolution::Free,
     };
-    let rule = build_all(&options).expect("it builds").remove(0);
+    build_all(&options).expect("it builds").remove(0).component
+}
+
+/// The same as the team's: an alert `panic` makes it panic.
+fn with_own_rule() -> World {
     let world = World::new()
         .with("[services.fraud-api]\n", "[policies.rule]\nfile = \"rule.wasm\"\n\n[services.fraud-api]\n")
         .with(TRIGGER, "policy = \"rule\"\nsettings = {}");
-    std::fs::write(world.path().join("rule.wasm"), rule.component).unwrap();
+    std::fs::write(world.path().join("rule.wasm"), own_rule()).unwrap();
     world
 }
 

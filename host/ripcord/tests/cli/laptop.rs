@@ -1,7 +1,9 @@
 //! A person on another machine than the host's: an address and a token are all that they have.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::run::{Ran, TOKEN, configured, finish, ripcord, run};
 use crate::support::host::Host;
@@ -100,6 +102,61 @@ async fn who_logs_in_is_known_from_then_on() {
     assert_eq!(forgotten.code, 2, "{}", forgotten.stderr);
     assert!(forgotten.stderr.contains("ripcord login URL"), "{}", forgotten.stderr);
     assert!(!std::fs::read_to_string(contexts(laptop)).expect("the file").contains(TOKEN));
+}
+
+/// Writes down what each request proves itself with, and answers nothing that helps; gives its address.
+fn listener(heard: Arc<Mutex<Vec<String>>>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(peer.try_clone().expect("a peer")).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+            let proof = head.into_iter().find(|line| line.to_ascii_lowercase().starts_with("authorization:"));
+            heard.lock().expect("no panic").push(proof.unwrap_or_default());
+            let _ =
+                peer.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    url
+}
+
+/// Where one token is for one host, and the variable holds that of another, each host hears its own and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_one_host_is_not_sent_to_another() {
+    let (home, laptop) = (configured(NOWHERE), tempfile::tempdir().expect("a folder"));
+    let (host, laptop) = (Host::start(home.path()).await, laptop.path());
+    let token = token_file(laptop, TOKEN);
+    let login = run(laptop, &["login", &host.url, "--name", "home", "--token-file", &token]);
+    assert_eq!(login.code, 0, "{}", login.stderr);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let other = listener(heard.clone());
+    let heard = || std::mem::take(&mut *heard.lock().expect("no panic"));
+
+    // Without a token of its own the other host hears none, and certainly not that of home.
+    for arguments in [&["--host", &other, "status"][..], &["--host", &other, "pause", "--all"]] {
+        assert_ne!(run(laptop, arguments).code, 0);
+        let heard = heard();
+        assert!(!heard.is_empty() && heard.iter().all(String::is_empty), "{arguments:?}: {heard:?}");
+    }
+    // The variable is meant for the address that is typed beside it.
+    let other_token = "of-the-other-host-0123456789";
+    let with_variable =
+        |arguments: &[&str]| finish(ripcord(laptop, arguments).env("RIPCORD_TOKEN", other_token));
+    assert_ne!(with_variable(&["--host", &other, "status"]).code, 0);
+    let told = heard();
+    assert!(!told.is_empty() && told.iter().all(|proof| proof.ends_with(other_token)), "{told:?}");
+    // Home is asked with the token that was given at the login: the variable's would be refused there.
+    for arguments in [&["status"][..], &["--context", "home", "status"], &["--host", &host.url, "status"]] {
+        let ran = with_variable(arguments);
+        assert!(ran.stdout.contains("fraud-api"), "{arguments:?}: {}", ran.stderr);
+    }
+    // A configuration in the folder is another host's: the current context's token is none for it.
+    let text = format!("[host]\nlisten = \"127.0.0.1:9\"\npublic-url = \"{other}\"\n");
+    std::fs::write(laptop.join("ripcord.toml"), text).expect("writes");
+    run(laptop, &["status"]);
+    let told = heard();
+    assert!(told.iter().all(String::is_empty), "{told:?}");
 }
 
 /// What the host's machine alone can tell is refused with a sentence, and no other host is meant by chance.

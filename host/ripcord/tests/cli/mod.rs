@@ -10,11 +10,14 @@ mod exit_codes;
 mod field;
 mod hostile;
 mod laptop;
+mod lists;
 mod lying;
 mod past;
 mod people;
 mod policy;
 mod pull;
+mod reload;
 mod untrusted;
+mod watching;
 
 use crate::support::run;

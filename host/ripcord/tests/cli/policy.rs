@@ -50,7 +50,64 @@ fn a_new_policy_of_every_role_builds_and_does_what_its_fixtures_say() {
 
     a_policy_of_the_configuration_is_looked_into_by_its_name(folder.path(), &file);
     a_wrong_fixture_is_found_on_both_sides(folder.path(), &made);
+    what_it_started_ends_with_it(folder.path());
     a_second_policy_shares_the_sdk(folder.path(), &made);
+}
+
+/// Whoever ends `policy test` ends what it has started, and what that has started: cargo is replaced by a program that hangs in turn where it looks at
+/// the crate, builds it, and runs its tests.
+fn what_it_started_ends_with_it(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = folder.join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
+    let real = std::process::Command::new("sh").args(["-c", "command -v cargo"]).output().expect("sh");
+    let real = String::from_utf8(real.stdout).expect("text");
+    let started = folder.join("started");
+    for (verb, signal) in [("metadata", "INT"), ("build", "TERM"), ("test", "INT"), ("test", "HUP")] {
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = {verb} ]; then\n  sleep 600 &\n  echo \"$$ $!\" > {}.part && mv {}.part {}\n  wait\nfi\nexec {} \"$@\"\n",
+            started.display(),
+            started.display(),
+            started.display(),
+            real.trim()
+        );
+        std::fs::write(bin.join("cargo"), text).expect("writes");
+        std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755))
+            .expect("its rights");
+        let mut command = ripcord(folder, &["policy", "test", "all-in-one"]);
+        command.env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR").env("PATH", &path);
+        let mut going = crate::cli::run::Going::start(command);
+        until(|| started.exists(), || format!("cargo is not asked to {verb}: {}", going.said()));
+        let told = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", going.pid())])
+            .status();
+        assert!(told.expect("kill").success());
+        until(|| !going.goes_on(), || format!("{verb}, {signal}: it goes on"));
+        let ids = std::fs::read_to_string(&started).expect("reads");
+        for id in ids.split_whitespace() {
+            until(|| !is_alive(id), || format!("{verb}, {signal}: process {id} goes on"));
+        }
+        std::fs::remove_file(&started).expect("removes");
+    }
+}
+
+fn until(mut wanted: impl FnMut() -> bool, otherwise: impl FnOnce() -> String) {
+    let since = std::time::Instant::now();
+    while !wanted() {
+        if since.elapsed().as_secs() > 120 {
+            panic!("{}", otherwise());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// One that has ended and that nobody has waited for yet is dead.
+fn is_alive(id: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| !rest.trim_start().is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
 /// `check` recommends `ripcord policy inspect NAME`, and who signed it stands there.

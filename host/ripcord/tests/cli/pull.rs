@@ -62,8 +62,19 @@ fn a_plan_waits_for_the_one_who_signs_it() {
     let other = "0".repeat(64);
     let stale = as_person(&["approve", "fraud-api:1", "--key", "ada.key", "--plan", &other], None);
     assert_eq!(stale.code, 4, "{}", stale.stderr);
+    // The beginning of the digest says which, as people copy it.
+    let digest = as_person(&["--json", "plan", "show", "fraud-api:1"], Some(TOKEN)).json()["digest"].clone();
+    let digest = digest.as_str().expect("a digest");
+    let with_plan = |start: &str| {
+        as_person(&["approve", "fraud-api:1", "--key", "ada.key", "--plan", start], Some(TOKEN))
+    };
+    let too_short = with_plan(&digest[..7]);
+    assert_eq!(too_short.code, 2, "{}", too_short.stdout);
+    assert!(too_short.stderr.contains("at least its first 8"), "{}", too_short.stderr);
+    let of_another = with_plan(if digest.starts_with('0') { "10000000" } else { "00000000" });
+    assert_eq!(of_another.code, 4, "{}", of_another.stderr);
     // The token is another person's: the key counts.
-    let signed = as_person(&["approve", "fraud-api:1", "--key", "ada.key", "--yes"], Some(TOKEN));
+    let signed = with_plan(&digest[..8].to_uppercase());
     assert_eq!(signed.code, 0, "{}", signed.stderr);
     let stranger = run(folder, &["--json", "key", "new", "eve.key"]);
     assert_eq!(stranger.code, 0);

@@ -174,3 +174,68 @@ async fn an_observable_deployer() {
 async fn a_blind_deployer() {
     killed_again_and_again("blind", 4).await;
 }
+
+/// Told to stop within a shift, a host ends the shift first and writes down what came of it. So the next one goes on at once: it has nothing to look
+/// for and nobody to ask, whatever the deployer promised.
+async fn stopped_and_begun_anew(class: &str, moment: &'static str) {
+    let world = World::new(class);
+    world.hold_at(moment);
+    let host = Host::start(world.path()).await;
+    let alert = firing(&[&[("model", "fraud")]]);
+    assert_eq!(host.send(&alert).await.status, 200);
+    let reached = live(&host, &world, &[Moment::Diary(moment)]).await;
+    assert_eq!(reached, End::Killed(0), "{class}: {:#?}", world.diary());
+    assert!(diary::is_under_way(&world.diary()), "{class}: it is told to stop within the shift");
+    host.signal("TERM");
+    let told = tokio::time::Instant::now();
+    while !host.log().iter().any(|line| line.contains("stopping")) {
+        assert!(told.elapsed() < Duration::from_secs(30), "{class}: {}", host.log().join("\n"));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    world.let_go_on(moment);
+    let ended = host.ended().await;
+    assert!(ended.success(), "{class}: {ended}");
+    let words = |world: &World| world.diary().into_iter().map(|line| line.word).collect::<Vec<_>>();
+    assert_eq!(
+        words(&world),
+        ["begins", "applied", "ends"],
+        "{class}: the shift was let end, and was not cut off"
+    );
+    let shift = async |world: &World| {
+        let store = store(world.path()).expect("a store");
+        let folded = journals(&store).await.remove(0);
+        let name = |event: &Event| match event {
+            Event::ShiftBegan(_) => Some("began"),
+            Event::ShiftReturned(_) => Some("returned"),
+            Event::ShiftProbed(_) => Some("probed"),
+            Event::ShiftAnswered(_) => Some("answered"),
+            Event::ReadBack(_) => Some("read back"),
+            _ => None,
+        };
+        folded.events.iter().filter_map(|(_, event)| name(event)).collect::<Vec<_>>()
+    };
+    let written = shift(&world).await;
+    assert_eq!(written[..2], ["began", "returned"], "{class}: what came of it is on record");
+
+    let host = Host::start(world.path()).await;
+    let end = live(&host, &world, &[]).await;
+    assert_eq!(end, End::Settled("rolled-back".to_owned()), "{class}: nobody is asked");
+    host.kill();
+    assert_eq!(words(&world), ["begins", "applied", "ends"], "{class}: nothing is shifted again");
+    assert_eq!(shift(&world).await, ["began", "returned", "read back"], "{class}: nothing is looked for");
+    assert_eq!(world.live().await, "1.3.2");
+}
+
+#[tokio::test]
+async fn told_to_stop_when_a_shift_begins() {
+    for class in ["idempotent", "conditional", "observable", "blind"] {
+        stopped_and_begun_anew(class, "begins").await;
+    }
+}
+
+#[tokio::test]
+async fn told_to_stop_when_the_target_is_live_already() {
+    for class in ["observable", "blind"] {
+        stopped_and_begun_anew(class, "applied").await;
+    }
+}

@@ -32,6 +32,7 @@ ask() {
 }
 live() { ask GET /v2/models/fraud | sed -n 's/.*"versions":\["\([^"]*\)".*/\1/p'; }
 note() { printf '%s %s %s\n' "$$" "$1" "$key" >> diary; }
+held() { while [ -e "held-$1" ]; do sleep 0.02; done; }
 
 if [ "$1" = live ]; then
     printf '{"shares": [{"version": "%s"}]}' "$(live)"
@@ -40,6 +41,7 @@ fi
 version=$2 expecting=$3 key=$4
 note begins
 sleep 0.2
+held begins
 if [ CLASS = idempotent ] && ! mkdir "done-$key" 2>/dev/null; then
     note repeated
 elif [ CLASS = conditional ] && [ "$(live)" != "$expecting" ]; then
@@ -55,6 +57,7 @@ else
     note applied
 fi
 sleep 0.2
+held applied
 note ends
 "#;
 
@@ -99,6 +102,15 @@ impl World {
     /// What the deployer's program has written so far.
     pub(crate) fn diary(&self) -> Vec<Line> {
         diary::read(&std::fs::read_to_string(self.path().join("diary")).unwrap_or_default())
+    }
+
+    /// The program waits behind this word of its diary until it is let go on.
+    pub(crate) fn hold_at(&self, word: &str) {
+        std::fs::write(self.path().join(format!("held-{word}")), "").expect("writes");
+    }
+
+    pub(crate) fn let_go_on(&self, word: &str) {
+        std::fs::remove_file(self.path().join(format!("held-{word}"))).expect("removes");
     }
 
     /// The same once no run of it is under way.

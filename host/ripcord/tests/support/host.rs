@@ -83,6 +83,24 @@ impl Host {
         log.iter().filter(|line| !line.contains("\"message\":\"request\"")).cloned().collect()
     }
 
+    /// Sends it a signal of this name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status();
+        assert!(told.expect("kill").success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(mut self) -> std::process::ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its child") {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not end: {}", self.log().join("\n"));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Kills it: it gets no chance to finish anything.
     pub(crate) fn kill(mut self) {
         self.end();

@@ -9,5 +9,6 @@ pub(crate) mod disk;
 pub(crate) mod fraud;
 pub(crate) mod host;
 pub(crate) mod kept;
+pub(crate) mod programs;
 pub(crate) mod prometheus;
 pub(crate) mod run;

@@ -3,10 +3,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::alerts::ALERTS_TOKEN;
+
+/// Nothing that a suite waits for takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run gave.
 #[derive(Debug)]
@@ -134,4 +139,81 @@ pub(crate) fn as_olga(folder: &Path, arguments: &[&str]) -> Ran {
     let mut command = ripcord(folder, arguments);
     command.env("OLGAS_TOKEN", TOKEN).env("RIPCORD_TOKEN", TOKEN).env("ALERTS_TOKEN", ALERTS_TOKEN);
     finish(&mut command)
+}
+
+/// A command that goes on: what it says is taken as it comes. Killed when dropped.
+pub(crate) struct Going {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+    seen: usize,
+}
+
+impl Going {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let pipes: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for pipe in pipes {
+            let said = said.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    said.lock().expect("no panic").push(line);
+                }
+            });
+        }
+        Self { child, said, seen: 0 }
+    }
+
+    /// Everything that it has said.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("no panic").join("\n")
+    }
+
+    /// The next line with this in it; lines before it do not come again.
+    pub(crate) async fn until(&mut self, wanted: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let lines = self.said.lock().expect("no panic").clone();
+            if let Some(found) = lines[self.seen..].iter().position(|line| line.contains(wanted)) {
+                self.seen += found + 1;
+                return lines[self.seen - 1].clone();
+            }
+            let ended = self.child.try_wait().expect("its child");
+            assert!(
+                ended.is_none() && since.elapsed() < PATIENCE,
+                "it does not say `{wanted}` ({ended:?}):\n{}",
+                self.said()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.child.try_wait().expect("its child").is_none()
+    }
+
+    /// How it ended by itself.
+    pub(crate) async fn ended(&mut self) -> i32 {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its child") {
+                return status.code().expect("it ended by itself");
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not end:\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

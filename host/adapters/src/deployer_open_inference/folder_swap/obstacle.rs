@@ -74,18 +74,5 @@ fn is_mount_point(dir: &Dir, name: &str) -> bool {
     let device =
         |path: &str| dir.symlink_metadata(path).ok().map(|found| cap_std::fs::MetadataExt::dev(&found));
     let other_device = device(name).zip(device(".")).is_some_and(|(folder, around)| folder != around);
-    other_device || is_mount_root(dir, name)
-}
-
-#[cfg(target_os = "linux")]
-fn is_mount_root(dir: &Dir, name: &str) -> bool {
-    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
-    let found = rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
-    // Kernels before 5.8 do not tell, and do not set it.
-    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_mount_root(_dir: &Dir, _name: &str) -> bool {
-    false
+    other_device || folder::is_mount_root(dir, name)
 }

@@ -7,7 +7,7 @@ use crate::facet::Revision;
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::plan::Leaving;
 use crate::role::Urgency;
-use crate::service::{Illegal, Opener};
+use crate::service::{Hold, Illegal, KnownVersion, Opener};
 use crate::standing::Standing;
 use crate::target::{Strategy, Target};
 use crate::time::Millis;
@@ -81,6 +81,41 @@ fn one_that_was_condemned_twice_is_again_what_it_was_before_the_first_time() {
     let lifted = lift(&stage, "4");
     stage.tell(&lifted);
     assert_eq!(standing(&stage, "4"), Standing::Attested);
+}
+
+/// Who lifts a hold names a version: what else was condemned, by the same incident or by another one, stays condemned.
+#[test]
+fn one_lift_takes_back_what_was_thought_of_one_version() {
+    let mut stage = once_good();
+    let by = stage.0.ended_last().unwrap();
+    let other = IncidentId::new("fraud-api:7").unwrap();
+    // The same incident left another version that shared the traffic, and an earlier one a third.
+    for (of, by) in [("3", &by), ("2", &other)] {
+        let known = KnownVersion { condemned_by: vec![by.clone()], ..stage.0.versions[&name("4")].clone() };
+        stage.0.versions.insert(name(of), known);
+        let before = (Standing::Unproven, stage.0.at);
+        let hold = Hold { incident: by.clone(), before, ..stage.0.holds[&name("4")].clone() };
+        stage.0.holds.insert(name(of), hold);
+    }
+    for of in ["2", "3", "4"] {
+        assert_eq!(standing(&stage, of), Standing::Held, "{of}");
+    }
+
+    let lifted = lift(&stage, "4");
+    stage.tell(&lifted);
+    assert_eq!(standing(&stage, "4"), Standing::Attested);
+    for (of, by) in [("2", &other), ("3", &by)] {
+        assert_eq!(standing(&stage, of), Standing::Held, "{of}");
+        assert_eq!(stage.0.versions[&name(of)].condemned_by, [by.clone()], "{of}");
+        assert!(
+            stage.try_it(&adopt(of)).is_err(),
+            "{of}: nobody vouches for it before its own hold is lifted"
+        );
+    }
+    let lifted = lift(&stage, "2");
+    stage.tell(&lifted);
+    assert_eq!(standing(&stage, "2"), Standing::Unproven);
+    assert_eq!(standing(&stage, "3"), Standing::Held);
 }
 
 #[test]

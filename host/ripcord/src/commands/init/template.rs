@@ -55,7 +55,7 @@ const NOTIFIERS: &str = r#"
 
 # A team's own rules, built by `ripcord policy build`. The starter policies need no line here.
 #: [policies.my-rule]
-#: file = "policies/my_rule.wasm"
+#: file = "my-rule/my-rule.wasm"
 #: sha256 = "0000000000000000000000000000000000000000000000000000000000000000"   # optional: another component is refused
 # signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign FILE --key KEY` on it
 "#;

@@ -1,6 +1,6 @@
 //! What the API tells of a state, made from that state.
 
-use ripcord_core::event::DataState;
+use ripcord_core::event::{DataState, ProductionPart};
 use ripcord_core::facet::{FALLBACK_OFF, Facet, InForce, Revision};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::PolicyName;
@@ -10,7 +10,7 @@ use ripcord_ports::store::{IncidentLine, StoredSignal};
 
 use super::{
     AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, NoDataLine, ProbationLine,
-    UnroutedSignal, VersionLine,
+    SeenLine, UnroutedSignal, VersionLine,
 };
 use crate::http::unroutable;
 use crate::output::natural;
@@ -189,6 +189,22 @@ impl From<StoredSignal> for UnroutedSignal {
             times: stored.times,
             why: unroutable::why(&stored.signal).unwrap_or("no route takes it").to_owned(),
             signal: stored.signal,
+        }
+    }
+}
+
+impl SeenLine {
+    /// None before anything was seen.
+    pub fn of(service: &Service) -> Option<Self> {
+        let production = &service.production;
+        let can_be_read = !production.unread.contains(&ProductionPart::Live);
+        let live = production.live.as_ref();
+        let names = live.map(|live| live.iter().map(ToString::to_string).collect::<Vec<_>>());
+        match names {
+            Some(names) if names.is_empty() => Some(Self { state: "nothing".to_owned(), can_be_read }),
+            Some(names) => Some(Self { state: names.join(", "), can_be_read }),
+            None if can_be_read => None,
+            None => Some(Self { state: "unknown".to_owned(), can_be_read }),
         }
     }
 }
