@@ -54,6 +54,7 @@ pub mod calendar;
 #[doc(hidden)]
 pub mod component;
 pub mod count;
+pub mod drift;
 mod duration;
 mod facts;
 pub mod keys;
@@ -66,6 +67,9 @@ pub mod reading;
 pub mod reference;
 #[doc = include_str!("roles.md")]
 pub mod roles {}
+#[cfg(test)]
+mod seeded;
+pub mod sequential;
 pub mod settings;
 pub mod stats;
 mod subject;
