@@ -257,5 +257,7 @@ mod tests {
         let moved = [bucket("+Inf", 100.0), bucket("1", 75.0), bucket("2", 100.0)];
         let index = shift(&even, &moved).expect("an index");
         assert!((index - 0.25 * 3_f64.ln()).abs() < 1e-9, "{index}");
+        let unknown = [bucket("1", 50.0), bucket("2", f64::NAN), bucket("+Inf", 100.0)];
+        assert_eq!(shift(&even, &unknown), None, "a bucket that is not known is not an empty one");
     }
 }
