@@ -73,6 +73,7 @@ pub mod sequential;
 pub mod settings;
 pub mod stats;
 mod subject;
+pub mod suspects;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

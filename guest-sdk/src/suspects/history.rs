@@ -1,0 +1,73 @@
+use super::Harm;
+use crate::calendar;
+use crate::contract::types::Instant;
+use crate::{Duration, days};
+
+/// How far back the history of a kind of facet is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Of which.
+    pub of: Kind,
+    /// Since when, Unix milliseconds; none if it cannot be read at all.
+    pub complete_since: Option<Instant>,
+}
+
+impl Coverage {
+    /// Of the model's versions.
+    pub fn model(complete_since: Option<Instant>) -> Self {
+        Self { of: Kind::Model, complete_since }
+    }
+
+    /// Of all configurations.
+    pub fn configuration(complete_since: Option<Instant>) -> Self {
+        Self { of: Kind::Configuration, complete_since }
+    }
+
+    /// Of data.
+    pub fn data(complete_since: Option<Instant>) -> Self {
+        Self { of: Kind::Data, complete_since }
+    }
+}
+
+/// What has a history. The world has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Versions.
+    Model,
+    /// Configurations.
+    Configuration,
+    /// Data.
+    Data,
+}
+
+/// What came so long before a harm should be known.
+const WANTED: Duration = days(1);
+/// The weight of causes that no history shows: faults of machines, load, what a provider did. As much as a change of a rare kind some thirty
+/// times as long ago as it usually takes to show.
+const NEVER_RECORDED: f64 = 0.004;
+/// The weight of what each history that is missing may hold.
+const MISSING: f64 = 0.03;
+
+/// What is not known, and the weight of a cause among it.
+pub(super) fn gaps(known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
+    let wanted = harm.began_earliest - WANTED;
+    let gaps: Vec<String> = known
+        .iter()
+        .filter_map(|coverage| {
+            let history = match coverage.of {
+                Kind::Model => "the history of the model",
+                Kind::Configuration => "the history of the configuration",
+                Kind::Data => "the history of the data",
+            };
+            match coverage.complete_since {
+                None => Some(format!("{history} could not be read")),
+                Some(since) if since > wanted => {
+                    Some(format!("{history} is known since {} only", calendar::minute(since)))
+                }
+                Some(_) => None,
+            }
+        })
+        .collect();
+    let weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
+    (gaps, weight)
+}

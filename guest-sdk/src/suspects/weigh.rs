@@ -1,0 +1,443 @@
+//! The weight of one change: what would be expected of a cause, against what is expected of any change.
+
+use super::{Change, Facet, Harm, Moment, NoticedBy, Verified};
+use crate::calendar;
+use crate::contract::types::{Instant, Label};
+use crate::{Duration, days, hours, millis, minutes};
+
+/// Clocks of different systems differ by about so much.
+const CLOCKS_DIFFER: Duration = minutes(2);
+/// Where neither a clock nor an earlier look bounds it, a change is taken to be no older than this.
+const UNSEEN_MAX: Duration = days(1);
+/// The weight of what came after the harm by a clock that may be wrong.
+const AFTER_BY_A_FOREIGN_CLOCK: f64 = 0.01;
+/// A change is looked at from so many instants of the time in which it may have been made.
+const PARTS: u64 = 8;
+
+pub(super) fn weigh(change: &Change, all: &[Change], harm: &Harm) -> (f64, Vec<String>) {
+    let mut weighing = Weighing::default();
+    by_time(change, harm, &mut weighing);
+    by_habit(change, all, &mut weighing);
+    by_scope(change, harm, &mut weighing);
+    by_place(change, harm, &mut weighing);
+    if let Verified::At(at) = change.verified
+        && at <= harm.began_latest
+    {
+        weighing.times(0.3, format!("it was verified at {}", calendar::minute(at)));
+    }
+    by_labels(change, harm, &mut weighing);
+    weighing.done()
+}
+
+/// Factors with what they rest on.
+struct Weighing {
+    weight: f64,
+    first: Vec<String>,
+    factors: Vec<(f64, String)>,
+}
+
+impl Default for Weighing {
+    fn default() -> Self {
+        Self { weight: 1.0, first: Vec::new(), factors: Vec::new() }
+    }
+}
+
+impl Weighing {
+    fn times(&mut self, factor: f64, reason: String) {
+        self.weight *= factor;
+        self.factors.push((factor.ln().abs(), reason));
+    }
+
+    fn done(mut self) -> (f64, Vec<String>) {
+        self.factors.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let mut reasons = self.first;
+        reasons.extend(self.factors.into_iter().map(|(_, reason)| reason));
+        (self.weight, reasons)
+    }
+}
+
+/// Half of the causes show within this.
+fn shows_within(facet: &Facet) -> Duration {
+    match facet {
+        Facet::Model | Facet::Configuration(_) => minutes(30),
+        // What is learned or decided from data shows once something was learned, or its part of the day has come.
+        Facet::Data(_) | Facet::World => hours(6),
+    }
+}
+
+/// How much a change so long before the harm weighs: a density with a heavy tail, for what shows late. It is 1 for the quickest kind at once.
+fn at_distance(facet: &Facet, distance: Duration) -> f64 {
+    let usual = shows_within(facet).as_secs_f64();
+    let peak = shows_within(&Facet::Model).as_secs_f64() / usual;
+    peak * (1.0 + distance.as_secs_f64() / usual).powf(-1.5)
+}
+
+fn by_time(change: &Change, harm: &Harm, weighing: &mut Weighing) {
+    let made = Made::of(&change.at);
+    if let Some(stated) = made.wrong_clock {
+        weighing.first.push(format!(
+            "its clock is wrong: it says {}, the host saw it between {} and {}",
+            calendar::minute(stated),
+            calendar::minute(made.earliest),
+            calendar::minute(made.latest)
+        ));
+    }
+    let (mut sum, mut before) = (0.0, 0_u32);
+    for at in parts(made.earliest, made.latest) {
+        for began in parts(harm.began_earliest, harm.began_latest) {
+            if at <= began {
+                sum += at_distance(&change.facet, millis(began - at));
+                before += 1;
+            }
+        }
+    }
+    let all = (PARTS * PARTS) as f64;
+    weighing.weight *= sum / all;
+    let reason = if before == 0 {
+        // The host itself had seen that it was not there: nothing can make it the cause.
+        let is_sure = change.at.not_before.is_some_and(|not_before| not_before > harm.began_latest)
+            || change.noticed_by == NoticedBy::Journal;
+        weighing.weight =
+            if is_sure { 0.0 } else { AFTER_BY_A_FOREIGN_CLOCK * at_distance(&change.facet, Duration::ZERO) };
+        format!("{} after the harm began", millis(made.earliest.saturating_sub(harm.began_latest)).rough())
+    } else if f64::from(before) < all {
+        "it may have come before or after the harm began: the clocks do not tell".to_owned()
+    } else {
+        let (nearest, farthest) = (
+            millis(harm.began_earliest.saturating_sub(made.latest)),
+            millis(harm.began_latest.saturating_sub(made.earliest)),
+        );
+        if farthest - nearest > minutes(10) && farthest.as_millis() > 2 * nearest.as_millis() {
+            format!("{} to {} before the harm began", nearest.rough(), farthest.rough())
+        } else {
+            format!(
+                "{} before the harm began",
+                millis(nearest.as_millis().midpoint(farthest.as_millis())).rough()
+            )
+        }
+    };
+    weighing.first.insert(0, reason);
+}
+
+/// Instants evenly spread over a stretch.
+fn parts(from: Instant, to: Instant) -> impl Iterator<Item = Instant> {
+    let length = to.saturating_sub(from);
+    (0..PARTS).map(move |part| from + length / PARTS * part + length / (2 * PARTS))
+}
+
+/// When a change was made.
+struct Made {
+    earliest: Instant,
+    latest: Instant,
+    /// What a clock states that the host's own looks contradict.
+    wrong_clock: Option<Instant>,
+}
+
+impl Made {
+    fn of(at: &Moment) -> Self {
+        let latest = at.noticed_at;
+        let earliest = at.not_before.unwrap_or(latest - UNSEEN_MAX).min(latest);
+        let Some(stated) = at.stated else { return Self { earliest, latest, wrong_clock: None } };
+        let (from, to) = (stated - CLOCKS_DIFFER, stated + CLOCKS_DIFFER);
+        let contradicts = to < earliest && at.not_before.is_some() || from > latest;
+        if contradicts {
+            return Self { earliest, latest, wrong_clock: Some(stated) };
+        }
+        let earliest = if at.not_before.is_some() { from.max(earliest) } else { from };
+        Self { earliest, latest: to.min(latest).max(earliest), wrong_clock: None }
+    }
+}
+
+/// What moves all the time without harm is less suspect.
+fn by_habit(change: &Change, all: &[Change], weighing: &mut Weighing) {
+    let is_other = |other: &&Change| other.facet == change.facet && !std::ptr::eq(*other, change);
+    let others = all.iter().filter(is_other).count();
+    let kind = match change.facet {
+        Facet::World => return,
+        ref facet => facet,
+    };
+    match others {
+        0 => weighing.first.push(format!("{kind} changed once in this time")),
+        _ => weighing
+            .times(1.0 / (1.0 + others as f64), format!("{kind} changed {} times in this time", others + 1)),
+    }
+}
+
+fn by_scope(change: &Change, harm: &Harm, weighing: &mut Weighing) {
+    if change.services.is_empty() {
+        return;
+    }
+    let touches = |service: &String| change.services.contains(service);
+    if !touches(&harm.service) {
+        weighing.times(0.02, format!("it does not touch `{}`", harm.service));
+    }
+    let harmed = harm.also_harmed.iter().filter(|service| touches(service)).count();
+    let missed = harm.also_harmed.len() - harmed;
+    if harmed > 0 {
+        let factor = 2.0_f64.powi(harmed.min(3) as i32);
+        weighing.times(
+            factor,
+            format!("it touches {harmed} of the {} other services that are harmed", harm.also_harmed.len()),
+        );
+    }
+    if missed > 0 {
+        let factor = 0.4_f64.powi(missed.min(3) as i32);
+        weighing.times(factor, format!("{missed} services are harmed that it does not touch"));
+    }
+    let well = harm.well.iter().filter(|service| touches(service)).count();
+    if well > 0 {
+        weighing.times(0.6_f64.powi(well.min(5) as i32), format!("it touches {well} services that are well"));
+    }
+}
+
+fn by_place(change: &Change, harm: &Harm, weighing: &mut Weighing) {
+    match (change.place.as_str(), harm.place.as_str()) {
+        ("", "") => {}
+        ("", place) => weighing.times(0.4, format!("it was made everywhere, the harm is in `{place}`")),
+        (place, "") => weighing.times(0.4, format!("it was made in `{place}` only")),
+        (place, of_harm) if place == of_harm => {
+            weighing.times(3.0, format!("the harm is where it was made, in `{place}`"))
+        }
+        (place, of_harm) => {
+            weighing.times(0.03, format!("it was made in `{place}`, the harm is in `{of_harm}`"))
+        }
+    }
+}
+
+fn by_labels(change: &Change, harm: &Harm, weighing: &mut Weighing) {
+    let named = |name: &str| harm.labels.iter().find(|label| names(&label.value, name));
+    let say = |label: &Label| format!("the alert's label `{}` names it", label.name);
+    let name = match &change.facet {
+        Facet::Configuration(name) | Facet::Data(name) => Some(name.as_str()),
+        Facet::Model | Facet::World => None,
+    };
+    if let Some(label) = name.and_then(named) {
+        weighing.times(6.0, say(label));
+    } else if let Some(label) = change.to.as_deref().and_then(named) {
+        // Whatever is live stands in the labels of every series, whether it did anything or not.
+        let factor = if change.facet == Facet::Model { 1.5 } else { 6.0 };
+        weighing.times(factor, say(label));
+    }
+    let hints: &[&str] = match change.facet {
+        Facet::Data(_) => &["data", "drift", "schema", "freshness", "stale", "null", "nulls", "quality"],
+        Facet::World => &["drift", "traffic", "population"],
+        Facet::Configuration(_) => &["config", "flag", "threshold"],
+        Facet::Model => &["model", "prediction", "accuracy"],
+    };
+    let rules = harm.labels.iter().filter(|label| label.name == "alertname");
+    let hinted = |rule: &Label| {
+        words(&rule.value).any(|word| hints.iter().any(|hint| word.eq_ignore_ascii_case(hint)))
+    };
+    if let Some(rule) = rules.into_iter().find(|rule| hinted(rule)) {
+        weighing.times(2.0, format!("the rule `{}` is about such things", rule.value));
+    }
+}
+
+/// True if the value is the name, or holds it as a whole word.
+fn names(value: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty()
+        && (value == name || value.split(|c| !is_part(c)).any(|word| word.eq_ignore_ascii_case(name)))
+}
+
+/// The words of a name such as `FeatureDriftHigh` or `data_quality`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).flat_map(|part| {
+        let mut cuts: Vec<usize> =
+            part.char_indices().filter(|(_, c)| c.is_uppercase()).map(|(at, _)| at).collect();
+        cuts.extend([0, part.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let pairs: Vec<(usize, usize)> = cuts.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        pairs.into_iter().map(move |(from, to)| &part[from..to])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Coverage, Ranking, rank};
+    use super::*;
+
+    const HARM: Instant = 1_700_000_000_000;
+
+    fn change(facet: Facet, to: &str, before: Duration) -> Change {
+        Change {
+            facet,
+            place: String::new(),
+            services: vec!["api".into()],
+            from: None,
+            to: Some(to.into()),
+            at: Moment::exact(HARM - before),
+            by: None,
+            noticed_by: NoticedBy::Watch,
+            verified: Verified::Unknown,
+        }
+    }
+
+    fn configuration(to: &str, before: Duration) -> Change {
+        change(Facet::Configuration("limits".into()), to, before)
+    }
+
+    fn harm() -> Harm {
+        Harm::of("api", HARM)
+    }
+
+    fn order(ranking: &Ranking) -> Vec<&str> {
+        ranking.suspects.iter().map(|suspect| suspect.change.to.as_deref().unwrap_or_default()).collect()
+    }
+
+    fn score(ranking: &Ranking, to: &str) -> f64 {
+        let found = ranking.suspects.iter().find(|suspect| suspect.change.to.as_deref() == Some(to));
+        found.map_or(f64::NAN, |suspect| suspect.score)
+    }
+
+    fn reasons(ranking: &Ranking, to: &str) -> String {
+        let found = ranking.suspects.iter().find(|suspect| suspect.change.to.as_deref() == Some(to));
+        found.map(|suspect| suspect.reasons.join("; ")).unwrap_or_default()
+    }
+
+    #[test]
+    fn scores_add_up_with_what_is_not_explained_and_nothing_is_explained_by_nothing() {
+        let ranking =
+            rank(&[configuration("a", minutes(5)), change(Facet::Model, "b", hours(2))], &harm(), &[]);
+        let sum: f64 = ranking.suspects.iter().map(|suspect| suspect.score).sum();
+        assert!((sum + ranking.unexplained - 1.0).abs() < 1e-12);
+        let nothing = rank(&[], &harm(), &[]);
+        assert_eq!((nothing.best(), nothing.unexplained), (None, 1.0));
+    }
+
+    #[test]
+    fn the_nearer_is_the_likelier_but_data_show_later() {
+        let ranking =
+            rank(&[change(Facet::Model, "far", hours(9)), configuration("near", minutes(5))], &harm(), &[]);
+        assert_eq!(order(&ranking), ["near", "far"]);
+        let data = |before| change(Facet::Data("rows".into()), "data", before);
+        let ranking = rank(&[change(Facet::Model, "model", hours(9)), data(hours(9))], &harm(), &[]);
+        assert_eq!(order(&ranking), ["data", "model"]);
+    }
+
+    #[test]
+    fn what_came_after_is_no_cause_unless_a_clock_may_be_wrong() {
+        let after =
+            Change { at: Moment::exact(HARM + minutes(20)), ..configuration("after", Duration::ZERO) };
+        let ranking = rank(&[after], &harm(), &[]);
+        assert_eq!(ranking.suspects[0].score, 0.0);
+        assert!(reasons(&ranking, "after").contains("20m after the harm began"));
+        // The same by the clock of another system, found when the incident was opened.
+        let at =
+            Moment { stated: Some(HARM + minutes(20)), not_before: None, noticed_at: HARM + minutes(30) };
+        let foreign =
+            Change { at, noticed_by: NoticedBy::Registry, ..configuration("foreign", Duration::ZERO) };
+        assert!(rank(&[foreign], &harm(), &[]).suspects[0].score > 0.0);
+    }
+
+    #[test]
+    fn where_a_clock_contradicts_what_the_host_saw_the_host_is_believed() {
+        // It says that it was made two hours after the harm; the host saw it ten minutes before it.
+        let seen = Moment {
+            stated: Some(HARM + hours(2)),
+            not_before: Some(HARM - minutes(11)),
+            noticed_at: HARM - minutes(10),
+        };
+        let ranking = rank(&[Change { at: seen, ..configuration("seen", Duration::ZERO) }], &harm(), &[]);
+        assert!(ranking.best().is_some());
+        assert!(reasons(&ranking, "seen").contains("its clock is wrong"), "{}", reasons(&ranking, "seen"));
+        assert!(
+            reasons(&ranking, "seen").starts_with("10m before the harm began"),
+            "{}",
+            reasons(&ranking, "seen")
+        );
+    }
+
+    #[test]
+    fn what_may_have_come_before_or_after_counts_by_the_part_that_came_before() {
+        let about = |spread: Duration| Moment {
+            stated: None,
+            not_before: Some(HARM - spread),
+            noticed_at: HARM + minutes(5),
+        };
+        let unsure = Change { at: about(minutes(5)), ..configuration("unsure", Duration::ZERO) };
+        let ranking = rank(&[unsure, change(Facet::Model, "sure", minutes(1))], &harm(), &[]);
+        assert_eq!(order(&ranking), ["sure", "unsure"]);
+        assert!(reasons(&ranking, "unsure").contains("before or after"));
+    }
+
+    #[test]
+    fn what_changes_all_the_time_is_less_suspect() {
+        let mut changes: Vec<Change> =
+            (0..9).map(|n| configuration(&format!("c{n}"), minutes(10 + 60 * n))).collect();
+        changes.push(change(Facet::Model, "model", minutes(20)));
+        let ranking = rank(&changes, &harm(), &[]);
+        assert_eq!(order(&ranking)[0], "model");
+        assert!(reasons(&ranking, "c0").contains("changed 9 times"), "{}", reasons(&ranking, "c0"));
+    }
+
+    #[test]
+    fn what_touches_the_harmed_services_and_no_others_is_more_suspect() {
+        let touching = |to: &str, services: &[&str]| Change {
+            services: services.iter().map(|service| (*service).to_owned()).collect(),
+            ..change(Facet::Configuration(to.into()), to, minutes(10))
+        };
+        let changes =
+            [touching("own", &["api"]), touching("shared", &["api", "web"]), touching("other", &["web"])];
+        let both = Harm { also_harmed: vec!["web".into()], ..harm() };
+        assert_eq!(order(&rank(&changes, &both, &[])), ["shared", "own", "other"]);
+        let one = Harm { well: vec!["web".into()], ..harm() };
+        let ranking = rank(&changes, &one, &[]);
+        assert_eq!(order(&ranking), ["own", "shared", "other"]);
+        assert!(reasons(&ranking, "other").contains("does not touch `api`"));
+    }
+
+    #[test]
+    fn place_verification_and_labels_count() {
+        let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
+        let named = |name: &str| change(Facet::Configuration(name.into()), name, minutes(10));
+        let changes =
+            [named("plain"), Change { verified: Verified::At(HARM - minutes(5)), ..named("verified") }];
+        assert_eq!(order(&rank(&changes, &harm(), &[])), ["plain", "verified"]);
+        // A verification after the harm began says nothing.
+        let late = [Change { verified: Verified::At(HARM + minutes(5)), ..named("verified") }];
+        let alone = rank(&late, &harm(), &[]).unexplained;
+        assert!((alone - rank(&[named("plain")], &harm(), &[]).unexplained).abs() < 1e-12);
+
+        let changes = [
+            Change { place: "east".into(), ..named("east") },
+            Change { place: "west".into(), ..named("west") },
+            named("all"),
+        ];
+        let west = Harm { place: "west".into(), ..harm() };
+        assert_eq!(order(&rank(&changes, &west, &[])), ["west", "all", "east"]);
+
+        let changes =
+            [named("plain"), named("thresholds"), change(Facet::Data("rows".into()), "d", minutes(10))];
+        let points = |labels: Vec<Label>| Harm { labels, ..harm() };
+        let ranking = rank(&changes, &points(vec![label("flag", "thresholds/eu")]), &[]);
+        assert_eq!(order(&ranking)[0], "thresholds");
+        assert!(reasons(&ranking, "thresholds").contains("label `flag` names it"));
+        let (before, after) = (
+            rank(&changes, &harm(), &[]),
+            rank(&changes, &points(vec![label("alertname", "FeatureDriftHigh")]), &[]),
+        );
+        assert!(score(&after, "d") > 1.5 * score(&before, "d"));
+        assert!(!names("thresholds-2", "thresholds"), "a part of a name is another name");
+    }
+
+    #[test]
+    fn where_history_is_missing_one_is_less_sure_and_says_so() {
+        let changes = [change(Facet::Model, "model", hours(3))];
+        let whole = Some(HARM - days(9));
+        let known = rank(&changes, &harm(), &[Coverage::model(whole), Coverage::configuration(whole)]);
+        let missing = rank(
+            &changes,
+            &harm(),
+            &[Coverage::model(whole), Coverage::configuration(None), Coverage::data(Some(HARM - hours(1)))],
+        );
+        assert!(known.gaps.is_empty() && known.best().is_some());
+        assert_eq!(missing.gaps.len(), 2);
+        assert!(
+            missing.gaps[0].contains("configuration could not be read")
+                && missing.gaps[1].contains("data is known since")
+        );
+        assert!(missing.unexplained > known.unexplained && missing.best().is_none());
+    }
+}
