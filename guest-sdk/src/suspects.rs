@@ -36,10 +36,11 @@
 mod change;
 mod choose;
 mod history;
+mod labels;
 mod weigh;
 
 pub use change::{Change, Facet, Harm, Moment, NoticedBy, Verified};
-pub use choose::{Choice, Lever, Refused, Restorable, choose};
+pub use choose::{Choice, Lever, Refused, Restorable, Rung, choose};
 pub use history::{Coverage, Kind};
 
 use std::cmp::Ordering;
@@ -75,7 +76,7 @@ impl Ranking {
 
 /// Ranks the changes. `known` says how far back the history of each facet is complete; none counts as unknown.
 pub fn rank(changes: &[Change], harm: &Harm, known: &[Coverage]) -> Ranking {
-    let (gaps, unknown) = history::gaps(known, harm);
+    let (gaps, unknown) = history::gaps(changes, known, harm);
     let weighed: Vec<(f64, Vec<String>)> =
         changes.iter().map(|change| weigh::weigh(change, changes, harm)).collect();
     let sum = unknown + weighed.iter().map(|(weight, _)| weight).sum::<f64>();

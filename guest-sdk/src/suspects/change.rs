@@ -15,6 +15,18 @@ pub enum Facet {
     World,
 }
 
+impl Facet {
+    /// What it is one of, for people.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Model => "the model",
+            Self::Configuration(_) => "configuration",
+            Self::Data(_) => "data",
+            Self::World => "the world",
+        }
+    }
+}
+
 impl fmt::Display for Facet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -90,17 +90,24 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// One step of the ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rung {
+    /// What is put back.
+    pub lever: Lever,
+    /// How sure it is that the suspect it undoes did the harm, 0..=1.
+    pub sure: f64,
+    /// For people: the suspect, with its reasons.
+    pub because: String,
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
-    /// The smallest lever that undoes the best suspect.
+    /// First the smallest lever that undoes the best suspect.
     Restore {
-        /// Which.
-        lever: Lever,
-        /// How sure it is that the suspect did it, 0..=1.
-        sure: f64,
-        /// For people: the suspect, with its reasons.
-        because: String,
+        /// First that one; if the harm goes on, the smallest that undoes the next suspect, and so on.
+        rungs: Vec<Rung>,
         /// Why not the others, in the order that they were given in.
         refused: Vec<Refused>,
     },
@@ -118,28 +125,49 @@ pub enum Choice {
     },
 }
 
-/// The smallest lever that undoes the best suspect. Of several of one size, the first that is given: give the best first.
+/// A ladder has at most so many suspects: each rung costs a shift and a verification.
+const RUNGS_MAX: usize = 3;
+
+/// The smallest lever that undoes the best suspect, and what follows if it was not that. Of several levers of one size, the first that is given: give the
+/// best first.
 pub fn choose(ranking: &Ranking, levers: &[Restorable]) -> Choice {
     let Some(best) = ranking.best() else {
         return Choice::LastKnownGood { because: nothing_points_anywhere(ranking) };
     };
-    let because = told(best);
     if best.change.facet == Facet::World {
         let is_safe_mode =
             |one: &&Restorable| matches!(one.lever, Lever::Fallback { .. }) && one.unusable.is_none();
         let meanwhile = levers.iter().find(is_safe_mode).map(|one| one.lever.clone());
-        return Choice::WillNotHelp { because, meanwhile };
+        return Choice::WillNotHelp { because: told(best), meanwhile };
     }
-    let undoing =
-        levers.iter().enumerate().filter(|(_, one)| one.unusable.is_none() && one.lever.undoes(&best.change));
-    let Some((chosen, one)) = undoing.min_by_key(|(_, one)| one.lever.size()) else {
+    let Some(first) = smallest(best, levers) else {
         return Choice::LastKnownGood {
-            because: format!("{because}; but nothing that can be restored undoes it"),
+            because: format!("{}; but nothing that can be restored undoes it", told(best)),
         };
     };
-    let refused = levers.iter().enumerate().filter(|(index, _)| *index != chosen);
-    let refused = refused.map(|(_, other)| refuse(other, &one.lever, best)).collect();
-    Choice::Restore { lever: one.lever.clone(), sure: best.score, because, refused }
+    let mut rungs = vec![rung(best, first)];
+    for suspect in ranking.suspects.iter().skip(1).filter(|suspect| suspect.score > 0.0) {
+        if let Some(lever) = smallest(suspect, levers)
+            && rungs.len() < RUNGS_MAX
+            && rungs.iter().all(|rung| rung.lever != *lever)
+        {
+            rungs.push(rung(suspect, lever));
+        }
+    }
+    let is_chosen =
+        |one: &Restorable| one.unusable.is_none() && rungs.iter().any(|rung| rung.lever == one.lever);
+    let refused =
+        levers.iter().filter(|one| !is_chosen(one)).map(|other| refuse(other, first, best)).collect();
+    Choice::Restore { rungs, refused }
+}
+
+fn smallest<'l>(suspect: &Suspect, levers: &'l [Restorable]) -> Option<&'l Lever> {
+    let undoing = levers.iter().filter(|one| one.unusable.is_none() && one.lever.undoes(&suspect.change));
+    undoing.map(|one| &one.lever).min_by_key(|lever| lever.size())
+}
+
+fn rung(suspect: &Suspect, lever: &Lever) -> Rung {
+    Rung { lever: lever.clone(), sure: suspect.score, because: told(suspect) }
 }
 
 fn refuse(other: &Restorable, chosen: &Lever, best: &Suspect) -> Refused {
@@ -161,7 +189,7 @@ fn told(best: &Suspect) -> String {
     };
     let by = by.as_ref().map_or_else(String::new, |who| format!(" by `{who}`"));
     format!(
-        "the likeliest cause ({} of 1) is that {facet} went from {} to {}{by}: {}",
+        "a likely cause ({} of 1) is that {facet} went from {} to {}{by}: {}",
         readable(best.score),
         revision(from),
         revision(to),
@@ -235,17 +263,26 @@ mod tests {
         ]
     }
 
+    /// The levers of the ladder, and the rest of the choice.
+    fn restored(choice: Choice) -> (Vec<Lever>, Vec<Rung>, Vec<Refused>) {
+        let Choice::Restore { rungs, refused } = choice else { unreachable!("a lever: {choice:?}") };
+        (rungs.iter().map(|rung| rung.lever.clone()).collect(), rungs, refused)
+    }
+
     #[test]
     fn a_configuration_goes_back_and_the_model_stays() {
         let changes = [
             change(Facet::Configuration("limits".into()), "c41", minutes(9)),
             change(Facet::Model, "7", days(6)),
         ];
-        let Choice::Restore { lever, sure, because, refused } = after(&changes, &all()) else {
-            unreachable!("a lever")
-        };
-        assert_eq!(lever, configuration("c40").lever);
-        assert!(sure > 0.9, "{sure}");
+        let (levers, rungs, refused) = restored(after(&changes, &all()));
+        assert_eq!(
+            levers,
+            [configuration("c40").lever, model("6", "r9").lever],
+            "the model if it was not that"
+        );
+        assert!(rungs[0].sure > 0.9 && rungs[1].sure < 0.1, "{rungs:?}");
+        let because = &rungs[0].because;
         assert!(
             because.contains("configuration `limits` went from `before` to `c41` by `ana`: 9m before"),
             "{because}"
@@ -253,7 +290,7 @@ mod tests {
         let reasons: Vec<&str> = refused.iter().map(|one| one.reason.as_str()).collect();
         assert_eq!(
             reasons,
-            vec!["it does not undo the change of configuration `limits`"; 5],
+            vec!["it does not undo the change of configuration `limits`"; 4],
             "c41 is what is left"
         );
     }
@@ -264,21 +301,20 @@ mod tests {
             change(Facet::Model, "7", minutes(9)),
             change(Facet::Configuration("limits".into()), "c41", days(6)),
         ];
-        let Choice::Restore { lever, refused, .. } = after(&changes, &all()) else { unreachable!("a lever") };
-        assert_eq!(lever, model("6", "r9").lever, "the first of its size");
+        let (levers, _, refused) = restored(after(&changes, &all()));
+        assert_eq!(levers, [model("6", "r9").lever, configuration("c40").lever], "the first of its size");
         assert_eq!(refused[0].reason, "one that is better comes before it");
     }
 
     #[test]
     fn bad_data_go_with_a_version_that_was_not_made_from_them_before_a_new_training() {
         let changes = [change(Facet::Data("rows".into()), "r9", minutes(90))];
-        let Choice::Restore { lever, refused, .. } = after(&changes, &all()) else { unreachable!("a lever") };
-        assert_eq!(lever, model("5", "r8").lever);
+        let (levers, _, refused) = restored(after(&changes, &all()));
+        assert_eq!(levers, [model("5", "r8").lever]);
         let of_training =
             refused.iter().find(|one| one.lever == retrain().lever).map(|one| one.reason.as_str());
         assert_eq!(of_training, Some("it moves more than is needed"));
-        let all_bad = [model("6", "r9"), retrain()];
-        assert!(matches!(after(&changes, &all_bad), Choice::Restore { lever: Lever::Retrain { .. }, .. }));
+        assert_eq!(restored(after(&changes, &[model("6", "r9"), retrain()])).0, [retrain().lever]);
         let unknown = [Restorable::usable(Lever::Model { version: "4".into(), made_from: Vec::new() })];
         assert!(
             matches!(after(&changes, &unknown), Choice::LastKnownGood { .. }),
@@ -290,11 +326,19 @@ mod tests {
     fn what_cannot_be_used_is_passed_over_with_its_reason() {
         let changes = [change(Facet::Model, "7", minutes(9))];
         let held = Restorable { unusable: Some("it is held by fraud-api:3".into()), ..model("6", "r9") };
-        let Choice::Restore { lever, refused, .. } = after(&changes, &[held, model("5", "r8")]) else {
-            unreachable!("a lever")
-        };
-        assert_eq!(lever, model("5", "r8").lever);
+        let (levers, _, refused) = restored(after(&changes, &[held, model("5", "r8")]));
+        assert_eq!(levers, [model("5", "r8").lever]);
         assert_eq!(refused[0].reason, "it is held by fraud-api:3");
+    }
+
+    #[test]
+    fn a_ladder_is_short() {
+        let named = |n: u64| change(Facet::Configuration(format!("n{n}")), "new", minutes(5 + n));
+        let lever = |n: u64| {
+            Restorable::usable(Lever::Configuration { name: format!("n{n}"), revision: "old".into() })
+        };
+        let (changes, levers): (Vec<Change>, Vec<Restorable>) = (0..9).map(|n| (named(n), lever(n))).unzip();
+        assert_eq!(restored(after(&changes, &levers)).0, [lever(0).lever, lever(1).lever, lever(2).lever]);
     }
 
     #[test]

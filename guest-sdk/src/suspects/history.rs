@@ -1,4 +1,5 @@
-use super::Harm;
+use super::labels::hinting_rule;
+use super::{Change, Facet, Harm};
 use crate::calendar;
 use crate::contract::types::Instant;
 use crate::{Duration, days};
@@ -42,16 +43,19 @@ pub enum Kind {
 
 /// What came so long before a harm should be known.
 const WANTED: Duration = days(1);
-/// The weight of causes that no history shows: faults of machines, load, what a provider did. As much as a change of a rare kind some thirty
+/// The weight of causes that no history shows: faults of machines, load, what a provider did. As much as a change that is the only one of its kind some forty
 /// times as long ago as it usually takes to show.
 const NEVER_RECORDED: f64 = 0.004;
 /// The weight of what each history that is missing may hold.
-const MISSING: f64 = 0.03;
+const MISSING: f64 = 0.012;
+
+/// The weight of a change of the world that nobody noted, where a rule that fires is about such things.
+const UNNOTED_WORLD: f64 = 0.02;
 
 /// What is not known, and the weight of a cause among it.
-pub(super) fn gaps(known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
+pub(super) fn gaps(changes: &[Change], known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
     let wanted = harm.began_earliest - WANTED;
-    let gaps: Vec<String> = known
+    let mut gaps: Vec<String> = known
         .iter()
         .filter_map(|coverage| {
             let history = match coverage.of {
@@ -68,6 +72,13 @@ pub(super) fn gaps(known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
             }
         })
         .collect();
-    let weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
+    let mut weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
+    let is_noted = changes.iter().any(|change| change.facet == Facet::World);
+    if let Some(rule) = hinting_rule(&Facet::World, harm)
+        && !is_noted
+    {
+        weight += UNNOTED_WORLD;
+        gaps.push(format!("the rule `{}` is about the world, and nobody noted a change of it", rule.value));
+    }
     (gaps, weight)
 }

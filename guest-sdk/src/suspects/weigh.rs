@@ -1,5 +1,8 @@
 //! The weight of one change: what would be expected of a cause, against what is expected of any change.
 
+use std::mem;
+
+use super::labels::{hinting_rule, names};
 use super::{Change, Facet, Harm, Moment, NoticedBy, Verified};
 use crate::calendar;
 use crate::contract::types::{Instant, Label};
@@ -148,18 +151,15 @@ impl Made {
     }
 }
 
-/// What moves all the time without harm is less suspect.
+/// What moves all the time is mostly harmless. Before anything is known each kind of change is as likely the cause as another, so of a kind of which there
+/// are many each is less so.
 fn by_habit(change: &Change, all: &[Change], weighing: &mut Weighing) {
-    let is_other = |other: &&Change| other.facet == change.facet && !std::ptr::eq(*other, change);
-    let others = all.iter().filter(is_other).count();
-    let kind = match change.facet {
-        Facet::World => return,
-        ref facet => facet,
-    };
-    match others {
-        0 => weighing.first.push(format!("{kind} changed once in this time")),
-        _ => weighing
-            .times(1.0 / (1.0 + others as f64), format!("{kind} changed {} times in this time", others + 1)),
+    let is_same_kind = |other: &&Change| mem::discriminant(&other.facet) == mem::discriminant(&change.facet);
+    let (kind, count) = (change.facet.kind(), all.iter().filter(is_same_kind).count());
+    if count > 1 {
+        weighing.times(1.0 / count as f64, format!("{kind} changed {count} times in this time"));
+    } else {
+        weighing.times(1.0, format!("{kind} changed once in this time"));
     }
 }
 
@@ -218,39 +218,9 @@ fn by_labels(change: &Change, harm: &Harm, weighing: &mut Weighing) {
         let factor = if change.facet == Facet::Model { 1.5 } else { 6.0 };
         weighing.times(factor, say(label));
     }
-    let hints: &[&str] = match change.facet {
-        Facet::Data(_) => &["data", "drift", "schema", "freshness", "stale", "null", "nulls", "quality"],
-        Facet::World => &["drift", "traffic", "population"],
-        Facet::Configuration(_) => &["config", "flag", "threshold"],
-        Facet::Model => &["model", "prediction", "accuracy"],
-    };
-    let rules = harm.labels.iter().filter(|label| label.name == "alertname");
-    let hinted = |rule: &Label| {
-        words(&rule.value).any(|word| hints.iter().any(|hint| word.eq_ignore_ascii_case(hint)))
-    };
-    if let Some(rule) = rules.into_iter().find(|rule| hinted(rule)) {
-        weighing.times(2.0, format!("the rule `{}` is about such things", rule.value));
+    if let Some(rule) = hinting_rule(&change.facet, harm) {
+        weighing.times(3.0, format!("the rule `{}` is about such things", rule.value));
     }
-}
-
-/// True if the value is the name, or holds it as a whole word.
-fn names(value: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty()
-        && (value == name || value.split(|c| !is_part(c)).any(|word| word.eq_ignore_ascii_case(name)))
-}
-
-/// The words of a name such as `FeatureDriftHigh` or `data_quality`.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).flat_map(|part| {
-        let mut cuts: Vec<usize> =
-            part.char_indices().filter(|(_, c)| c.is_uppercase()).map(|(at, _)| at).collect();
-        cuts.extend([0, part.len()]);
-        cuts.sort_unstable();
-        cuts.dedup();
-        let pairs: Vec<(usize, usize)> = cuts.windows(2).map(|pair| (pair[0], pair[1])).collect();
-        pairs.into_iter().map(move |(from, to)| &part[from..to])
-    })
 }
 
 #[cfg(test)]
@@ -419,12 +389,11 @@ mod tests {
             rank(&changes, &points(vec![label("alertname", "FeatureDriftHigh")]), &[]),
         );
         assert!(score(&after, "d") > 1.5 * score(&before, "d"));
-        assert!(!names("thresholds-2", "thresholds"), "a part of a name is another name");
     }
 
     #[test]
     fn where_history_is_missing_one_is_less_sure_and_says_so() {
-        let changes = [change(Facet::Model, "model", hours(3))];
+        let changes = [change(Facet::Model, "model", hours(9))];
         let whole = Some(HARM - days(9));
         let known = rank(&changes, &harm(), &[Coverage::model(whole), Coverage::configuration(whole)]);
         let missing = rank(
@@ -439,5 +408,9 @@ mod tests {
                 && missing.gaps[1].contains("data is known since")
         );
         assert!(missing.unexplained > known.unexplained && missing.best().is_none());
+        let labels = vec![Label { name: "alertname".into(), value: "InputDriftHigh".into() }];
+        let drift = rank(&changes, &Harm { labels, ..harm() }, &[]);
+        assert!(drift.unexplained > known.unexplained, "the world may have moved");
+        assert!(drift.gaps[0].contains("nobody noted a change of it"), "{:?}", drift.gaps);
     }
 }
