@@ -42,7 +42,7 @@ mod tail;
 pub use correction::{Correction, adjusted, by_evidence};
 pub use distribution::{Classes, Distribution};
 pub use kolmogorov::{kolmogorov_smirnov, kolmogorov_smirnov_of_values};
-pub use population::population_stability;
+pub use population::{population_stability, population_stability_of_values};
 pub use reading::{ByFeature, CountingByClass, Labels, WHOLE};
 pub(crate) use tail::ln_gamma;
 

@@ -1,5 +1,5 @@
-use super::{Classes, Distribution, NotJudged, Shift, enough, tail};
-use crate::stats;
+use super::{Classes, Distribution, NotJudged, Period, Shift, enough, tail};
+use crate::stats::{self, Bucket};
 
 /// Each class should hold about so many on either side; smaller ones are put together (Cochran, "Some methods for strengthening the common chi-squared
 /// tests", Biometrics 10, 1954).
@@ -45,6 +45,38 @@ pub fn population_stability(
     Ok(Shift { size, p_value: tail::chi_squared_tail(pearson, degrees), reference: of_then, now: of_today })
 }
 
+/// The same over values, in so many classes that hold about as many of the reference each, as is usual for scores (Siddiqi, "Credit Risk Scorecards", 2006: ten).
+/// Where many values are the same, there are fewer classes.
+///
+/// # Errors
+/// A value is not finite, or as for [`population_stability`].
+pub fn population_stability_of_values(
+    reference: &[f64],
+    now: &[f64],
+    classes: usize,
+    at_least: f64,
+) -> Result<Shift, NotJudged> {
+    for (period, values) in [(Period::Reference, reference), (Period::Now, now)] {
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(NotJudged::NotAValue { period, index });
+        }
+    }
+    enough(reference.len() as f64, now.len() as f64, at_least)?;
+    let mut sorted = reference.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut uppers: Vec<f64> = (1..classes).map(|class| sorted[class * sorted.len() / classes]).collect();
+    uppers.dedup();
+    // What is as large as the largest of the reference must not hide what is larger.
+    uppers.push(f64::INFINITY);
+    let counted = |values: &[f64]| {
+        let up_to = |upper: &f64| values.iter().filter(|value| *value <= upper).count() as f64;
+        Distribution::of_buckets(
+            &uppers.iter().map(|upper| Bucket { upper: *upper, count: up_to(upper) }).collect::<Vec<_>>(),
+        )
+    };
+    population_stability(&counted(reference)?, &counted(now)?, at_least)
+}
+
 /// Neighbours put together until enough of each are expected on both sides, were both the same.
 fn put_together(pairs: &[(f64, f64)], of_then: f64, of_today: f64) -> Vec<(f64, f64)> {
     let smaller = of_then.min(of_today) / (of_then + of_today);
@@ -66,9 +98,7 @@ fn put_together(pairs: &[(f64, f64)], of_then: f64, of_today: f64) -> Vec<(f64, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drift::Period;
     use crate::seeded::Seeded;
-    use crate::stats::Bucket;
     use proptest::prelude::*;
 
     fn named(counts: &[f64]) -> Distribution {
@@ -150,6 +180,42 @@ mod tests {
                 // 100 are expected; four standard deviations above that, and a little for the approximation.
                 assert!(beyond <= 145, "{n} and {m}: {beyond} of {rounds}");
             }
+        }
+    }
+
+    #[test]
+    fn values_are_put_into_classes_of_the_reference() {
+        let then: Vec<f64> = (0..500).map(f64::from).collect();
+        let today: Vec<f64> = (250..500).map(f64::from).collect();
+        let moved = population_stability_of_values(&then, &today, 10, 100.0).expect("judged");
+        assert!(moved.size > 0.5 && moved.p_value < 1e-9, "{moved:?}");
+        let same = population_stability_of_values(&then, &then, 10, 100.0).expect("judged");
+        assert!(same.size.abs() < 1e-12 && same.p_value > 0.999, "{same:?}");
+        let constant = vec![3.0; 200];
+        let judged = |then: &[f64], now: &[f64]| population_stability_of_values(then, now, 10, 100.0);
+        assert_eq!(judged(&constant, &constant), Err(NotJudged::OneClass));
+        let larger = judged(&constant, &vec![4.0; 200]).expect("another constant");
+        assert!(larger.size > 1.0, "{larger:?}");
+        assert_eq!(judged(&[], &then), Err(NotJudged::Nothing(Period::Reference)));
+        let odd = [then.as_slice(), &[f64::NAN]].concat();
+        assert_eq!(judged(&then, &odd), Err(NotJudged::NotAValue { period: Period::Now, index: 500 }));
+        assert_eq!(population_stability_of_values(&then, &then, 0, 100.0), Err(NotJudged::OneClass));
+    }
+
+    #[test]
+    fn chance_alone_in_values_is_taken_for_a_shift_no_more_often_than_stated() {
+        let mut random = Seeded::new(23);
+        for (n, m) in [(100, 100), (500, 120), (120, 500)] {
+            let beyond = (0..1_000)
+                .filter(|_| {
+                    let mut draw =
+                        |count: usize| -> Vec<f64> { (0..count).map(|_| random.normal()).collect() };
+                    let (then, today) = (draw(n), draw(m));
+                    population_stability_of_values(&then, &today, 10, 0.0).expect("judged").p_value <= 0.05
+                })
+                .count();
+            // 50 are expected; four standard deviations above that.
+            assert!(beyond <= 78, "{n} and {m}: {beyond} of 1000");
         }
     }
 

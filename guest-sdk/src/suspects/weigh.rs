@@ -355,6 +355,7 @@ mod tests {
         let one = Harm { well: vec!["web".into()], ..harm() };
         let ranking = rank(&changes, &one, &[]);
         assert_eq!(order(&ranking), ["own", "shared", "other"]);
+        assert!(score(&ranking, "own") > 1.5 * score(&ranking, "shared"), "what is well speaks for it");
         assert!(reasons(&ranking, "other").contains("does not touch `api`"));
     }
 
