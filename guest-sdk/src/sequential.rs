@@ -47,16 +47,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What a bettor owns now, and owned at most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     ln_now: f64,
     ln_most: f64,
-}
-
-impl Default for Evidence {
-    fn default() -> Self {
-        Self { ln_now: 0.0, ln_most: 0.0 }
-    }
 }
 
 impl Evidence {

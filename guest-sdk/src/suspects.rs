@@ -74,7 +74,7 @@ impl Ranking {
     }
 }
 
-/// Ranks the changes. `known` says how far back the history of each facet is complete; none counts as unknown.
+/// Ranks the changes. `known` says how far back the history of each kind of facet is complete; of a kind that is not in it, nothing is known.
 pub fn rank(changes: &[Change], harm: &Harm, known: &[Coverage]) -> Ranking {
     let (gaps, unknown) = history::gaps(changes, known, harm);
     let weighed: Vec<(f64, Vec<String>)> =

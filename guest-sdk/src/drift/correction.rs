@@ -156,12 +156,11 @@ mod tests {
             let by = |correction| adjusted(&p, correction).expect("probabilities");
             let (bh, holm, bonferroni) =
                 (by(Correction::BenjaminiHochberg), by(Correction::Holm), by(Correction::Bonferroni));
-            for i in 0..p.len() {
-                prop_assert!(p[i] <= bh[i] + 1e-12 && bh[i] <= holm[i] + 1e-12 && holm[i] <= bonferroni[i] + 1e-12);
-                for j in 0..p.len() {
-                    if p[i] <= p[j] {
-                        prop_assert!(bh[i] <= bh[j] && holm[i] <= holm[j]);
-                    }
+            let all: Vec<[f64; 4]> = (p.iter().zip(&bh)).zip(holm.iter().zip(&bonferroni)).map(|((p, bh), (holm, bonferroni))| [*p, *bh, *holm, *bonferroni]).collect();
+            for one in &all {
+                prop_assert!(one.windows(2).all(|pair| pair[0] <= pair[1] + 1e-12), "{one:?}");
+                for larger in all.iter().filter(|other| one[0] <= other[0]) {
+                    prop_assert!(one[1] <= larger[1] && one[2] <= larger[2]);
                 }
             }
         }

@@ -210,7 +210,7 @@ fn nothing_points_anywhere(ranking: &Ranking) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Harm, Moment, NoticedBy, Verified, rank};
+    use super::super::{Coverage, Harm, Moment, NoticedBy, Verified, rank};
     use super::*;
     use crate::contract::types::Instant;
     use crate::{Duration, days, minutes};
@@ -249,7 +249,9 @@ mod tests {
     }
 
     fn after(changes: &[Change], levers: &[Restorable]) -> Choice {
-        choose(&rank(changes, &Harm::of("api", HARM), &[]), levers)
+        let whole = Some(HARM - days(100));
+        let known = [Coverage::model(whole), Coverage::configuration(whole), Coverage::data(whole)];
+        choose(&rank(changes, &Harm::of("api", HARM), &known), levers)
     }
 
     fn all() -> Vec<Restorable> {
@@ -359,6 +361,14 @@ mod tests {
             unreachable!("the last known good")
         };
         assert_eq!(because, "no change is known before the harm");
+        let unknown = choose(&rank(&[], &Harm::of("api", HARM), &[]), &all());
+        let Choice::LastKnownGood { because } = unknown else { unreachable!("the last known good") };
+        assert!(
+            because.ends_with(
+                "the history of the configuration is not known; the history of the data is not known"
+            ),
+            "{because}"
+        );
         let old = [change(Facet::Model, "7", days(90))];
         let Choice::LastKnownGood { because } = after(&old, &all()) else {
             unreachable!("the last known good")

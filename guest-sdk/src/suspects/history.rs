@@ -41,6 +41,10 @@ pub enum Kind {
     Data,
 }
 
+impl Kind {
+    const ALL: [Self; 3] = [Self::Model, Self::Configuration, Self::Data];
+}
+
 /// What came so long before a harm should be known.
 const WANTED: Duration = days(1);
 /// The weight of causes that no history shows: faults of machines, load, what a provider did. As much as a change that is the only one of its kind some forty
@@ -55,23 +59,7 @@ const UNNOTED_WORLD: f64 = 0.02;
 /// What is not known, and the weight of a cause among it.
 pub(super) fn gaps(changes: &[Change], known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
     let wanted = harm.began_earliest - WANTED;
-    let mut gaps: Vec<String> = known
-        .iter()
-        .filter_map(|coverage| {
-            let history = match coverage.of {
-                Kind::Model => "the history of the model",
-                Kind::Configuration => "the history of the configuration",
-                Kind::Data => "the history of the data",
-            };
-            match coverage.complete_since {
-                None => Some(format!("{history} could not be read")),
-                Some(since) if since > wanted => {
-                    Some(format!("{history} is known since {} only", calendar::minute(since)))
-                }
-                Some(_) => None,
-            }
-        })
-        .collect();
+    let mut gaps: Vec<String> = Kind::ALL.into_iter().filter_map(|kind| gap(kind, known, wanted)).collect();
     let mut weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
     let is_noted = changes.iter().any(|change| change.facet == Facet::World);
     if let Some(rule) = hinting_rule(&Facet::World, harm)
@@ -81,4 +69,20 @@ pub(super) fn gaps(changes: &[Change], known: &[Coverage], harm: &Harm) -> (Vec<
         gaps.push(format!("the rule `{}` is about the world, and nobody noted a change of it", rule.value));
     }
     (gaps, weight)
+}
+
+fn gap(kind: Kind, known: &[Coverage], wanted: Instant) -> Option<String> {
+    let history = match kind {
+        Kind::Model => "the history of the model",
+        Kind::Configuration => "the history of the configuration",
+        Kind::Data => "the history of the data",
+    };
+    match known.iter().find(|coverage| coverage.of == kind).map(|coverage| coverage.complete_since) {
+        None => Some(format!("{history} is not known")),
+        Some(None) => Some(format!("{history} could not be read")),
+        Some(Some(since)) if since > wanted => {
+            Some(format!("{history} is known since {} only", calendar::minute(since)))
+        }
+        Some(Some(_)) => None,
+    }
 }

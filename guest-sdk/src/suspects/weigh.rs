@@ -100,8 +100,8 @@ fn by_time(change: &Change, harm: &Harm, weighing: &mut Weighing) {
         // The host itself had seen that it was not there: nothing can make it the cause.
         let is_sure = change.at.not_before.is_some_and(|not_before| not_before > harm.began_latest)
             || change.noticed_by == NoticedBy::Journal;
-        weighing.weight =
-            if is_sure { 0.0 } else { AFTER_BY_A_FOREIGN_CLOCK * at_distance(&change.facet, Duration::ZERO) };
+        let soonest = at_distance(&change.facet, Duration::ZERO);
+        weighing.weight = if is_sure { 0.0 } else { AFTER_BY_A_FOREIGN_CLOCK * soonest };
         format!("{} after the harm began", millis(made.earliest.saturating_sub(harm.began_latest)).rough())
     } else if f64::from(before) < all {
         "it may have come before or after the harm began: the clocks do not tell".to_owned()
@@ -396,7 +396,11 @@ mod tests {
     fn where_history_is_missing_one_is_less_sure_and_says_so() {
         let changes = [change(Facet::Model, "model", hours(9))];
         let whole = Some(HARM - days(9));
-        let known = rank(&changes, &harm(), &[Coverage::model(whole), Coverage::configuration(whole)]);
+        let known = rank(
+            &changes,
+            &harm(),
+            &[Coverage::model(whole), Coverage::configuration(whole), Coverage::data(whole)],
+        );
         let missing = rank(
             &changes,
             &harm(),
@@ -412,6 +416,6 @@ mod tests {
         let labels = vec![Label { name: "alertname".into(), value: "InputDriftHigh".into() }];
         let drift = rank(&changes, &Harm { labels, ..harm() }, &[]);
         assert!(drift.unexplained > known.unexplained, "the world may have moved");
-        assert!(drift.gaps[0].contains("nobody noted a change of it"), "{:?}", drift.gaps);
+        assert!(drift.gaps[3].contains("nobody noted a change of it"), "{:?}", drift.gaps);
     }
 }
