@@ -148,6 +148,9 @@ impl Judged<'_> {
 
 /// A name of others, not too long.
 fn shown(name: &str) -> String {
+    if name == WHOLE {
+        return "what has no such label".to_owned();
+    }
     let short: String = name.chars().take(NAME_CHARS_MAX).collect();
     let cut = if short.len() < name.len() { "…" } else { "" };
     format!("`{short}{cut}`")
