@@ -66,6 +66,9 @@ pub struct Shift {
 /// Fewer than these on either side say nothing, whatever is asked for: the tests' approximations begin to hold here.
 pub const COUNTED_MIN: f64 = 20.0;
 
+/// More than these are no count of events: not every whole number is a number above it.
+pub const COUNTED_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Which of the two is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
@@ -97,6 +100,13 @@ pub enum NotJudged {
         counted: f64,
         /// How many must be there.
         wanted: f64,
+    },
+    /// More is counted than can be counted.
+    TooMany {
+        /// Where.
+        period: Period,
+        /// How many there are.
+        counted: f64,
     },
     /// A count is negative, infinite or no number.
     NotACount {
@@ -145,6 +155,9 @@ impl fmt::Display for NotJudged {
             Self::TooFew { period, counted, wanted } => {
                 write!(f, "{period} counts {}, at least {} are wanted", readable(*counted), readable(*wanted))
             }
+            Self::TooMany { period, counted } => {
+                write!(f, "{period} counts `{counted:e}`, which is no number of events: look at the query")
+            }
             Self::NotACount { class, value } => {
                 write!(f, "class `{class}` counts `{value}`: a count is a number of at least 0")
             }
@@ -180,7 +193,7 @@ impl fmt::Display for NotJudged {
 
 impl std::error::Error for NotJudged {}
 
-/// Refuses too few on either side.
+/// Refuses too few on either side, and more than can be counted.
 fn enough(reference: f64, now: f64, at_least: f64) -> Result<(), NotJudged> {
     // A limit that is no number asks for nothing: the least that is always wanted stays.
     let wanted = at_least.max(COUNTED_MIN);
@@ -188,9 +201,63 @@ fn enough(reference: f64, now: f64, at_least: f64) -> Result<(), NotJudged> {
         if counted <= 0.0 {
             return Err(NotJudged::Nothing(period));
         }
+        // Beyond this a count is not exact any more, and sums and squares of counts need not be finite.
+        if counted.is_nan() || counted > COUNTED_MAX {
+            return Err(NotJudged::TooMany { period, counted });
+        }
         if counted < wanted {
             return Err(NotJudged::TooFew { period, counted, wanted });
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_count() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            Just(0.0),
+            Just(f64::MAX),
+            Just(f64::MIN_POSITIVE),
+            Just(1e200),
+            0.0..1e3_f64,
+            0.0..1e15_f64
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_counted_a_shift_is_a_number_or_there_is_none(
+            pairs in prop::collection::vec((any_count(), any_count()), 0..8), at_least in any_count(),
+        ) {
+            let side = |of: fn(&(f64, f64)) -> f64| {
+                let named = pairs.iter().enumerate().map(|(index, pair)| (index.to_string(), of(pair)));
+                let mut below = 0.0;
+                let bucket = |(index, pair): (usize, &(f64, f64))| {
+                    below += of(pair);
+                    let upper = if index + 1 == pairs.len() { f64::INFINITY } else { index as f64 };
+                    crate::stats::Bucket { upper, count: below }
+                };
+                let buckets: Vec<_> = pairs.iter().enumerate().map(bucket).collect();
+                (Distribution::of_counts(named), Distribution::of_buckets(&buckets))
+            };
+            let ((then, then_buckets), (now, now_buckets)) = (side(|pair| pair.0), side(|pair| pair.1));
+            let mut judged = Vec::new();
+            if let (Ok(then), Ok(now)) = (then, now) {
+                judged.push(population_stability(&then, &now, at_least));
+            }
+            if let (Ok(then), Ok(now)) = (then_buckets, now_buckets) {
+                judged.push(population_stability(&then, &now, at_least));
+                judged.push(kolmogorov_smirnov(&then, &now, at_least));
+            }
+            for shift in judged.into_iter().flatten() {
+                prop_assert!(shift.size.is_finite() && shift.size >= 0.0, "{shift:?}");
+                prop_assert!((0.0..=1.0).contains(&shift.p_value), "{shift:?}");
+                prop_assert!(shift.reference >= COUNTED_MIN && shift.now >= COUNTED_MIN, "{shift:?}");
+            }
+        }
+    }
 }

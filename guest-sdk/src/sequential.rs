@@ -91,6 +91,8 @@ pub enum BadInput {
     },
     /// A value that is not finite, or out of bounds.
     NotAValue(f64),
+    /// More events than the evidence can be reckoned for.
+    TooMany(u64),
     /// More hits than there were events.
     MoreThanAll {
         /// How many hits.
@@ -107,6 +109,9 @@ impl fmt::Display for BadInput {
                 write!(f, "{what} is `{value}`: it must lie between {low} and {high}, and not on them")
             }
             Self::NotAValue(value) => write!(f, "`{value}` is not a finite number within the bounds"),
+            Self::TooMany(of) => {
+                write!(f, "{of} events are more than the {EVENTS_MAX} that one test takes: begin anew")
+            }
             Self::MoreThanAll { hits, of } => write!(f, "{hits} of {of} is more than all"),
         }
     }
@@ -118,9 +123,18 @@ fn inside(what: &'static str, value: f64, low: f64, high: f64) -> Result<f64, Ba
     if value > low && value < high { Ok(value) } else { Err(BadInput::NotInside { what, value, low, high }) }
 }
 
-/// Refuses more hits than events.
-fn hits(hits: u64, of: u64) -> Result<(f64, f64), BadInput> {
-    if hits > of { Err(BadInput::MoreThanAll { hits, of }) } else { Ok((hits as f64, of as f64)) }
+/// Logarithms of likelihoods of more events differ by less than what they are rounded by.
+const EVENTS_MAX: u64 = 1_000_000_000_000;
+
+/// What is new. Refuses more hits than events, and more events than can be reckoned with those `before`.
+fn hits(hits: u64, of: u64, before: f64) -> Result<(f64, f64), BadInput> {
+    if hits > of {
+        return Err(BadInput::MoreThanAll { hits, of });
+    }
+    if of > EVENTS_MAX || before + of as f64 > EVENTS_MAX as f64 {
+        return Err(BadInput::TooMany(of));
+    }
+    Ok((hits as f64, of as f64))
 }
 
 #[cfg(test)]
@@ -243,6 +257,22 @@ mod tests {
         assert_eq!(share.observe(0, 0), Ok(()), "nothing new is no evidence");
         assert!((share.evidence().e_value() - 1.0).abs() < 1e-12);
         assert!(TwoShares::default().observe((0, 1), (2, 1)).is_err());
+        assert!(MeanMixture::new(0.0, 1e200, 1.0).is_err(), "its square is not finite");
+        assert!(MeanMixture::new(0.0, 1.0, 1e-200).is_err(), "its square is 0");
+    }
+
+    #[test]
+    fn as_many_events_as_it_takes_are_reckoned_and_more_are_refused() {
+        let most = EVENTS_MAX;
+        let mut share = ShareMixture::new(0.25).expect("a share");
+        assert_eq!(share.observe(most / 4, most), Ok(()));
+        let e_value = share.evidence().e_value();
+        assert!(e_value < 1e-3, "exactly what was expected is no evidence: {e_value}");
+        assert_eq!(share.observe(0, 1), Err(BadInput::TooMany(1)));
+        assert_eq!(share.observe(0, u64::MAX), Err(BadInput::TooMany(u64::MAX)));
+        let mut two = TwoShares::default();
+        assert_eq!(two.observe((most / 4, most), (most / 4, most)), Ok(()));
+        assert!(two.observe((0, 1), (0, 0)).is_err());
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub use choose::{Choice, Lever, Refused, Restorable, Rung, choose};
 pub use history::{Coverage, Kind};
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// A change that may have done the harm.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +78,13 @@ impl Ranking {
 /// Ranks the changes. `known` says how far back the history of each kind of facet is complete; of a kind that is not in it, nothing is known.
 pub fn rank(changes: &[Change], harm: &Harm, known: &[Coverage]) -> Ranking {
     let (gaps, unknown) = history::gaps(changes, known, harm);
+    let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
+    for change in changes {
+        *of_kind.entry(change.facet.kind()).or_default() += 1;
+    }
+    let of_its_kind = |change: &Change| of_kind.get(change.facet.kind()).copied().unwrap_or(1);
     let weighed: Vec<(f64, Vec<String>)> =
-        changes.iter().map(|change| weigh::weigh(change, changes, harm)).collect();
+        changes.iter().map(|change| weigh::weigh(change, of_its_kind(change), harm)).collect();
     let sum = unknown + weighed.iter().map(|(weight, _)| weight).sum::<f64>();
     let mut suspects: Vec<Suspect> = changes
         .iter()

@@ -37,14 +37,22 @@ impl MeanMixture {
     /// Against this mean, with the deviation of one value, and about how far off a mean is that matters (which it finds soonest); both above 0.
     ///
     /// # Errors
-    /// One of them is not finite, or not above 0.
+    /// One of them is not finite, or not above 0, or so large or small that its square is not.
     pub fn new(mean: f64, deviation: f64, matters: f64) -> Result<Self, BadInput> {
         if !mean.is_finite() {
             return Err(BadInput::NotAValue(mean));
         }
-        let above_zero = |what, value| inside(what, value, 0.0, f64::INFINITY);
-        let variance = above_zero("the deviation", deviation)?.powi(2);
-        let spread = above_zero("what matters", matters)?.powi(2);
+        // The squares are what is reckoned with, and may be 0 or infinite where the value is neither.
+        let square = |what, value: f64| {
+            let square = if value > 0.0 { value * value } else { 0.0 };
+            inside(what, square, 0.0, f64::INFINITY).map_err(|_| BadInput::NotInside {
+                what,
+                value,
+                low: 0.0,
+                high: f64::INFINITY,
+            })
+        };
+        let (variance, spread) = (square("the deviation", deviation)?, square("what matters", matters)?);
         Ok(Self { mean, variance, spread, count: 0.0, sum: 0.0, evidence: Evidence::default() })
     }
 

@@ -29,9 +29,9 @@ impl ShareMixture {
     /// Takes what is new since the last look: so many hits of so many events.
     ///
     /// # Errors
-    /// More hits than events.
+    /// More hits than events, or more events than one test takes.
     pub fn observe(&mut self, new_hits: u64, of: u64) -> Result<(), BadInput> {
-        let (new_hits, of) = hits(new_hits, of)?;
+        let (new_hits, of) = hits(new_hits, of, self.hits + self.misses)?;
         self.hits += new_hits;
         self.misses += of - new_hits;
         let Self { share, hits, misses, .. } = *self;

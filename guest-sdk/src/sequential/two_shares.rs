@@ -53,10 +53,10 @@ impl TwoShares {
     /// Takes one block: hits of events, of the reference and of now.
     ///
     /// # Errors
-    /// More hits than events on a side.
+    /// More hits than events on a side, or more events than one test takes.
     pub fn observe(&mut self, reference: (u64, u64), now: (u64, u64)) -> Result<(), BadInput> {
-        let block = |(new, of)| hits(new, of).map(|(hits, of)| Seen { hits, of });
-        let (reference, now) = (block(reference)?, block(now)?);
+        let block = |(new, of), before: Seen| hits(new, of, before.of).map(|(hits, of)| Seen { hits, of });
+        let (reference, now) = (block(reference, self.reference)?, block(now, self.now)?);
         let all = reference.of + now.of;
         if all <= 0.0 {
             return Ok(());

@@ -1,7 +1,5 @@
 //! The weight of one change: what would be expected of a cause, against what is expected of any change.
 
-use std::mem;
-
 use super::labels::{hinting_rule, names};
 use super::{Change, Facet, Harm, Moment, NoticedBy, Verified};
 use crate::calendar;
@@ -17,10 +15,11 @@ const AFTER_BY_A_FOREIGN_CLOCK: f64 = 0.01;
 /// A change is looked at from so many instants of the time in which it may have been made.
 const PARTS: u64 = 8;
 
-pub(super) fn weigh(change: &Change, all: &[Change], harm: &Harm) -> (f64, Vec<String>) {
+/// `of_its_kind` is how many changes of the same kind there are, this one among them.
+pub(super) fn weigh(change: &Change, of_its_kind: usize, harm: &Harm) -> (f64, Vec<String>) {
     let mut weighing = Weighing::default();
     by_time(change, harm, &mut weighing);
-    by_habit(change, all, &mut weighing);
+    by_habit(change, of_its_kind, &mut weighing);
     by_scope(change, harm, &mut weighing);
     by_place(change, harm, &mut weighing);
     if let Verified::At(at) = change.verified
@@ -110,7 +109,7 @@ fn by_time(change: &Change, harm: &Harm, weighing: &mut Weighing) {
             millis(harm.began_earliest.saturating_sub(made.latest)),
             millis(harm.began_latest.saturating_sub(made.earliest)),
         );
-        if farthest - nearest > minutes(10) && farthest.as_millis() > 2 * nearest.as_millis() {
+        if farthest - nearest > minutes(10) && farthest.as_millis() / 2 > nearest.as_millis() {
             format!("{} to {} before the harm began", nearest.rough(), farthest.rough())
         } else {
             format!(
@@ -153,9 +152,8 @@ impl Made {
 
 /// What moves all the time is mostly harmless. Before anything is known each kind of change is as likely the cause as another, so of a kind of which there
 /// are many each is less so.
-fn by_habit(change: &Change, all: &[Change], weighing: &mut Weighing) {
-    let is_same_kind = |other: &&Change| mem::discriminant(&other.facet) == mem::discriminant(&change.facet);
-    let (kind, count) = (change.facet.kind(), all.iter().filter(is_same_kind).count());
+fn by_habit(change: &Change, count: usize, weighing: &mut Weighing) {
+    let kind = change.facet.kind();
     if count > 1 {
         weighing.times(1.0 / count as f64, format!("{kind} changed {count} times in this time"));
     } else {
@@ -224,198 +222,4 @@ fn by_labels(change: &Change, harm: &Harm, weighing: &mut Weighing) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Coverage, Ranking, rank};
-    use super::*;
-
-    const HARM: Instant = 1_700_000_000_000;
-
-    fn change(facet: Facet, to: &str, before: Duration) -> Change {
-        Change {
-            facet,
-            place: String::new(),
-            services: vec!["api".into()],
-            from: None,
-            to: Some(to.into()),
-            at: Moment::exact(HARM - before),
-            by: None,
-            noticed_by: NoticedBy::Watch,
-            verified: Verified::Unknown,
-        }
-    }
-
-    fn configuration(to: &str, before: Duration) -> Change {
-        change(Facet::Configuration("limits".into()), to, before)
-    }
-
-    fn harm() -> Harm {
-        Harm::of("api", HARM)
-    }
-
-    fn order(ranking: &Ranking) -> Vec<&str> {
-        ranking.suspects.iter().map(|suspect| suspect.change.to.as_deref().unwrap_or_default()).collect()
-    }
-
-    fn score(ranking: &Ranking, to: &str) -> f64 {
-        let found = ranking.suspects.iter().find(|suspect| suspect.change.to.as_deref() == Some(to));
-        found.map_or(f64::NAN, |suspect| suspect.score)
-    }
-
-    fn reasons(ranking: &Ranking, to: &str) -> String {
-        let found = ranking.suspects.iter().find(|suspect| suspect.change.to.as_deref() == Some(to));
-        found.map(|suspect| suspect.reasons.join("; ")).unwrap_or_default()
-    }
-
-    #[test]
-    fn scores_add_up_with_what_is_not_explained_and_nothing_is_explained_by_nothing() {
-        let ranking =
-            rank(&[configuration("a", minutes(5)), change(Facet::Model, "b", hours(2))], &harm(), &[]);
-        let sum: f64 = ranking.suspects.iter().map(|suspect| suspect.score).sum();
-        assert!((sum + ranking.unexplained - 1.0).abs() < 1e-12);
-        let nothing = rank(&[], &harm(), &[]);
-        assert_eq!((nothing.best(), nothing.unexplained), (None, 1.0));
-    }
-
-    #[test]
-    fn the_nearer_is_the_likelier_but_data_show_later() {
-        let ranking =
-            rank(&[change(Facet::Model, "far", hours(9)), configuration("near", minutes(5))], &harm(), &[]);
-        assert_eq!(order(&ranking), ["near", "far"]);
-        let data = |before| change(Facet::Data("rows".into()), "data", before);
-        let ranking = rank(&[change(Facet::Model, "model", hours(9)), data(hours(9))], &harm(), &[]);
-        assert_eq!(order(&ranking), ["data", "model"]);
-    }
-
-    #[test]
-    fn what_came_after_is_no_cause_unless_a_clock_may_be_wrong() {
-        let after =
-            Change { at: Moment::exact(HARM + minutes(20)), ..configuration("after", Duration::ZERO) };
-        let ranking = rank(&[after], &harm(), &[]);
-        assert_eq!(ranking.suspects[0].score, 0.0);
-        assert!(reasons(&ranking, "after").contains("20m after the harm began"));
-        // The same by the clock of another system, found when the incident was opened.
-        let at =
-            Moment { stated: Some(HARM + minutes(20)), not_before: None, noticed_at: HARM + minutes(30) };
-        let foreign =
-            Change { at, noticed_by: NoticedBy::Registry, ..configuration("foreign", Duration::ZERO) };
-        assert!(rank(&[foreign], &harm(), &[]).suspects[0].score > 0.0);
-    }
-
-    #[test]
-    fn where_a_clock_contradicts_what_the_host_saw_the_host_is_believed() {
-        // It says that it was made two hours after the harm; the host saw it ten minutes before it.
-        let seen = Moment {
-            stated: Some(HARM + hours(2)),
-            not_before: Some(HARM - minutes(11)),
-            noticed_at: HARM - minutes(10),
-        };
-        let ranking = rank(&[Change { at: seen, ..configuration("seen", Duration::ZERO) }], &harm(), &[]);
-        assert!(ranking.best().is_some());
-        assert!(reasons(&ranking, "seen").contains("its clock is wrong"), "{}", reasons(&ranking, "seen"));
-        assert!(
-            reasons(&ranking, "seen").starts_with("10m before the harm began"),
-            "{}",
-            reasons(&ranking, "seen")
-        );
-    }
-
-    #[test]
-    fn what_may_have_come_before_or_after_counts_by_the_part_that_came_before() {
-        let about = |spread: Duration| Moment {
-            stated: None,
-            not_before: Some(HARM - spread),
-            noticed_at: HARM + minutes(5),
-        };
-        let unsure = Change { at: about(minutes(5)), ..configuration("unsure", Duration::ZERO) };
-        let ranking = rank(&[unsure, change(Facet::Model, "sure", minutes(1))], &harm(), &[]);
-        assert_eq!(order(&ranking), ["sure", "unsure"]);
-        assert!(reasons(&ranking, "unsure").contains("before or after"));
-    }
-
-    #[test]
-    fn what_changes_all_the_time_is_less_suspect() {
-        let mut changes: Vec<Change> =
-            (0..9).map(|n| configuration(&format!("c{n}"), minutes(10 + 60 * n))).collect();
-        changes.push(change(Facet::Model, "model", minutes(20)));
-        let ranking = rank(&changes, &harm(), &[]);
-        assert_eq!(order(&ranking)[0], "model");
-        assert!(reasons(&ranking, "c0").contains("changed 9 times"), "{}", reasons(&ranking, "c0"));
-    }
-
-    #[test]
-    fn what_touches_the_harmed_services_and_no_others_is_more_suspect() {
-        let touching = |to: &str, services: &[&str]| Change {
-            services: services.iter().map(|service| (*service).to_owned()).collect(),
-            ..change(Facet::Configuration(to.into()), to, minutes(10))
-        };
-        let changes =
-            [touching("own", &["api"]), touching("shared", &["api", "web"]), touching("other", &["web"])];
-        let both = Harm { also_harmed: vec!["web".into()], ..harm() };
-        assert_eq!(order(&rank(&changes, &both, &[])), ["shared", "own", "other"]);
-        let one = Harm { well: vec!["web".into()], ..harm() };
-        let ranking = rank(&changes, &one, &[]);
-        assert_eq!(order(&ranking), ["own", "shared", "other"]);
-        assert!(score(&ranking, "own") > 1.5 * score(&ranking, "shared"), "what is well speaks for it");
-        assert!(reasons(&ranking, "other").contains("does not touch `api`"));
-    }
-
-    #[test]
-    fn place_verification_and_labels_count() {
-        let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
-        let named = |name: &str| change(Facet::Configuration(name.into()), name, minutes(10));
-        let changes =
-            [named("plain"), Change { verified: Verified::At(HARM - minutes(5)), ..named("verified") }];
-        assert_eq!(order(&rank(&changes, &harm(), &[])), ["plain", "verified"]);
-        // A verification after the harm began says nothing.
-        let late = [Change { verified: Verified::At(HARM + minutes(5)), ..named("verified") }];
-        let alone = rank(&late, &harm(), &[]).unexplained;
-        assert!((alone - rank(&[named("plain")], &harm(), &[]).unexplained).abs() < 1e-12);
-
-        let changes = [
-            Change { place: "east".into(), ..named("east") },
-            Change { place: "west".into(), ..named("west") },
-            named("all"),
-        ];
-        let west = Harm { place: "west".into(), ..harm() };
-        assert_eq!(order(&rank(&changes, &west, &[])), ["west", "all", "east"]);
-
-        let changes =
-            [named("plain"), named("thresholds"), change(Facet::Data("rows".into()), "d", minutes(10))];
-        let points = |labels: Vec<Label>| Harm { labels, ..harm() };
-        let ranking = rank(&changes, &points(vec![label("flag", "thresholds/eu")]), &[]);
-        assert_eq!(order(&ranking)[0], "thresholds");
-        assert!(reasons(&ranking, "thresholds").contains("label `flag` names it"));
-        let (before, after) = (
-            rank(&changes, &harm(), &[]),
-            rank(&changes, &points(vec![label("alertname", "FeatureDriftHigh")]), &[]),
-        );
-        assert!(score(&after, "d") > 1.5 * score(&before, "d"));
-    }
-
-    #[test]
-    fn where_history_is_missing_one_is_less_sure_and_says_so() {
-        let changes = [change(Facet::Model, "model", hours(9))];
-        let whole = Some(HARM - days(9));
-        let known = rank(
-            &changes,
-            &harm(),
-            &[Coverage::model(whole), Coverage::configuration(whole), Coverage::data(whole)],
-        );
-        let missing = rank(
-            &changes,
-            &harm(),
-            &[Coverage::model(whole), Coverage::configuration(None), Coverage::data(Some(HARM - hours(1)))],
-        );
-        assert!(known.gaps.is_empty() && known.best().is_some());
-        assert_eq!(missing.gaps.len(), 2);
-        assert!(
-            missing.gaps[0].contains("configuration could not be read")
-                && missing.gaps[1].contains("data is known since")
-        );
-        assert!(missing.unexplained > known.unexplained && missing.best().is_none());
-        let labels = vec![Label { name: "alertname".into(), value: "InputDriftHigh".into() }];
-        let drift = rank(&changes, &Harm { labels, ..harm() }, &[]);
-        assert!(drift.unexplained > known.unexplained, "the world may have moved");
-        assert!(drift.gaps[3].contains("nobody noted a change of it"), "{:?}", drift.gaps);
-    }
-}
+mod tests;
