@@ -41,7 +41,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! An example of each other role is in [`roles`], one that compares with the last good period in [`reference`]; `ripcord policy new --role ROLE` writes
+//! An example of each other role is in [`roles`], one that compares with the last good period in [`reference`]. Whether
+//! something has moved is in [`drift`], tests that may be looked at any time in [`sequential`], what may have done a harm in [`suspects`]. `ripcord policy new --role ROLE` writes
 //! one that compiles, with fixtures.
 //!
 //! Invariants: a component made with this crate imports no function but `log`; the SDK has no clock, no
@@ -54,6 +55,7 @@ pub mod calendar;
 #[doc(hidden)]
 pub mod component;
 pub mod count;
+pub mod drift;
 mod duration;
 mod facts;
 pub mod keys;
@@ -66,9 +68,13 @@ pub mod reading;
 pub mod reference;
 #[doc = include_str!("roles.md")]
 pub mod roles {}
+#[cfg(test)]
+mod seeded;
+pub mod sequential;
 pub mod settings;
 pub mod stats;
 mod subject;
+pub mod suspects;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

@@ -119,8 +119,13 @@ fn is_harm(past: &PastIncident) -> bool {
 /// nothing or something that is no count.
 ///
 /// Samples belong to the same class if their labels are the same; a class that one side lacks counts 0 there. Cumulative classes, those with a label
-/// `le` as Prometheus' histograms have them, are taken apart first.
+/// `le` as Prometheus' histograms have them, are taken apart first. It does not know how many are enough: [`drift`](crate::drift) does, and says why
+/// something is not judged.
 pub fn shift(reference: &[Sample], now: &[Sample]) -> Option<f64> {
+    let is_count = |sample: &Sample| sample.value.is_finite() && sample.value >= 0.0;
+    if !reference.iter().chain(now).all(is_count) {
+        return None;
+    }
     let (reference, now) = (classes(reference), classes(now));
     let names = reference.iter().chain(&now).map(|(name, _)| name.as_str());
     let mut names: Vec<&str> = names.collect();
@@ -138,7 +143,7 @@ pub fn shift(reference: &[Sample], now: &[Sample]) -> Option<f64> {
 fn classes(samples: &[Sample]) -> Vec<(String, f64)> {
     let mut cumulative: Vec<(String, f64, f64)> = Vec::new();
     let mut classes = Vec::new();
-    for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
+    for sample in samples {
         let others = |name: &str| name != "le";
         let labels = sample.labels.iter().filter(|label| others(&label.name));
         let rest: String = labels.map(|label| format!("{}={};", label.name, label.value)).collect();
@@ -239,6 +244,10 @@ mod tests {
         assert!(shift(&one, &one[..1]).is_some_and(|index| index > 0.25));
         assert_eq!(shift(&one, &[]), None);
         assert_eq!(shift(&[sample(&[], f64::NAN)], &one), None);
+        for odd in [f64::NAN, f64::INFINITY, -1.0] {
+            let with = [sample(&[("class", "a")], 50.0), sample(&[("class", "b")], odd)];
+            assert_eq!(shift(&one, &with), None, "a class of {odd} is not a class of nothing");
+        }
     }
 
     #[test]
@@ -248,5 +257,7 @@ mod tests {
         let moved = [bucket("+Inf", 100.0), bucket("1", 75.0), bucket("2", 100.0)];
         let index = shift(&even, &moved).expect("an index");
         assert!((index - 0.25 * 3_f64.ln()).abs() < 1e-9, "{index}");
+        let unknown = [bucket("1", 50.0), bucket("2", f64::NAN), bucket("+Inf", 100.0)];
+        assert_eq!(shift(&even, &unknown), None, "a bucket that is not known is not an empty one");
     }
 }
