@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use crate::{Error, serve, traffic, train, watch};
+use crate::{Error, decision, serve, traffic, train, watch};
 
 /// What the `fraud` program can do. Another program may carry it as a subcommand of its own and run itself as `fraud`.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -9,6 +9,8 @@ pub enum Command {
     Train(train::Args),
     /// Serve the model folder over the Open Inference Protocol until SIGTERM or ctrl-c
     Serve(serve::Args),
+    /// Write a decision configuration: a good one, or one with a mistake in it
+    Configure(decision::Args),
     /// Send transactions to a server, and later the truth about each
     Traffic(traffic::Args),
     /// Scrape a server's metrics and post an alert while too many good customers are declined
@@ -24,6 +26,16 @@ impl Command {
         match self {
             Self::Train(args) => train::run(&args),
             Self::Serve(args) => serve::run(args).await,
+            Self::Configure(args) => {
+                let written = decision::write(&args)?;
+                say(&format!(
+                    "wrote {}: revision {}, {}",
+                    args.file.display(),
+                    written.revision(),
+                    written.fingerprint()
+                ));
+                Ok(())
+            }
             Self::Traffic(args) => traffic::run(args).await,
             Self::Watch(args) => watch::run(args).await,
         }

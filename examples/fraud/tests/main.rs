@@ -3,6 +3,8 @@
 
 mod alarm;
 mod books;
+mod decision;
+mod mode;
 mod program;
 mod protocol;
 mod support;

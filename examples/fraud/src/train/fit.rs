@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 use super::Recipe;
 use super::newton;
 use crate::Error;
+use crate::hex::hex;
 use crate::model::{Model, Verdict};
 use crate::transaction::{Labelled, Population};
 
@@ -120,5 +121,5 @@ fn digest(rows: &[Labelled]) -> String {
         }
         hash.update([u8::from(labelled.fraud)]);
     }
-    super::publish::hex(&hash.finalize())
+    hex(&hash.finalize())
 }

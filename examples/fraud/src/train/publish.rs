@@ -9,7 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::fit::{ALPHA, ITERATIONS_MAX};
 use super::{Layout, Measures, Recipe, Trained};
+use crate::files::{create, write};
 use crate::golden::Row;
+use crate::hex::hex;
 use crate::protocol::{ModelSettings, input_signature};
 use crate::{Error, MODEL};
 
@@ -153,22 +155,4 @@ pub(super) fn deploy(layout: &Layout, version: &str) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn create(folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(Error::write(folder))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::write(path))
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
