@@ -100,11 +100,11 @@ pub struct Decision {
 /// Configurations to try: what the team has in force, a harmless edit, and mistakes that pass every check and harm good customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
-    /// Decides as the models were made to.
+    /// As the team has it.
     Steady,
     /// Sends more to review and declines nobody else: a change that is innocent.
     MoreReviews,
-    /// Declines from a probability of 0.0005, where 0.5 was meant and written in thousandths.
+    /// Declines from a probability of 0.0003, where 0.3 was meant and written in thousandths.
     LowThreshold,
     /// Takes the euros of the callers for a hundred euros each.
     WrongUnit,
@@ -128,15 +128,15 @@ impl Preset {
     pub fn config(self, revision: &str) -> DecisionConfig {
         let steady = DecisionConfig {
             revision: Some(revision.to_owned()),
-            decline_from: 0.5,
-            review_from: 0.3,
+            decline_from: 0.3,
+            review_from: 0.1,
             amount_unit_eur: 1.0,
             new_account_limit_eur: 2_000.0,
         };
         match self {
             Self::Steady => steady,
-            Self::MoreReviews => DecisionConfig { review_from: 0.2, ..steady },
-            Self::LowThreshold => DecisionConfig { decline_from: 0.0005, review_from: 0.0003, ..steady },
+            Self::MoreReviews => DecisionConfig { review_from: 0.05, ..steady },
+            Self::LowThreshold => DecisionConfig { decline_from: 0.0003, review_from: 0.0001, ..steady },
             Self::WrongUnit => DecisionConfig { amount_unit_eur: 100.0, ..steady },
             Self::NewAccountLimit => DecisionConfig { new_account_limit_eur: 2.0, ..steady },
         }
@@ -318,12 +318,12 @@ mod tests {
         check("[]", "is no decision configuration");
         check("{}", "missing field");
         check(&with("review-from", "revew-from"), "unknown field `revew-from`");
-        check(&with("0.5", "null"), "is no decision configuration");
-        check(&with("0.5", "\"0.5\""), "is no decision configuration");
-        check(&with("0.5", "1e999"), "is no decision configuration");
-        check(&with("0.5", "0.0"), "`decline-from` is a probability above 0 and at most 1, and is `0`");
-        check(&with("0.5", "1.01"), "`decline-from` is a probability");
-        check(&with("0.3", "0.6"), "`review-from` is a probability above 0 and at most `decline-from`");
+        check(&with("0.3", "null"), "is no decision configuration");
+        check(&with("0.3", "\"0.3\""), "is no decision configuration");
+        check(&with("0.3", "1e999"), "is no decision configuration");
+        check(&with("0.3", "0.0"), "`decline-from` is a probability above 0 and at most 1, and is `0`");
+        check(&with("0.3", "1.01"), "`decline-from` is a probability");
+        check(&with("0.1", "0.6"), "`review-from` is a probability above 0 and at most `decline-from`");
         check(&with("1.0", "0"), "`amount-unit-eur` is a number above 0");
         check(&with("2000.0", "-1"), "`new-account-limit-eur` is an amount above 0, and is `-1`");
         check(&with("\"7\"", "\"\""), "`revision` must be 1 to 64");

@@ -104,7 +104,7 @@ async fn a_bad_file_is_refused_and_the_old_one_stays_in_force() {
     };
     fs::write(&file, &good[..good.len() / 2]).unwrap();
     check("is no decision configuration").await;
-    fs::write(&file, good.replace("0.5", "50")).unwrap();
+    fs::write(&file, good.replace("0.3", "50")).unwrap();
     check("`decline-from` is a probability above 0 and at most 1, and is `50`").await;
     fs::write(&file, good.replace("decline-from", "decline_from")).unwrap();
     check("unknown field `decline_from`").await;
@@ -138,7 +138,7 @@ async fn what_is_to_be_reviewed_is_approved_and_counted() {
     let model = train(&Recipe::named("1.3.2").unwrap()).unwrap().model;
     let between = golden::examples()
         .into_iter()
-        .find(|row| (0.2..0.5).contains(&model.probability(&row.transaction.row())))
+        .find(|row| (0.05..0.3).contains(&model.probability(&row.transaction.row())))
         .unwrap();
     let body =
         |id: &str| json!({ "id": id, "inputs": [fraud::protocol::transaction_tensor(&between.transaction)] });
@@ -172,14 +172,6 @@ fn each_mistake_harms_as_much_as_the_poisoned_model_does_and_each_good_one_as_li
                 assert!(harm_of_good < 0.03, "{preset:?} {seed}: {harm_of_good}");
                 assert!(harm(&bad, preset, seed) > 0.15, "{preset:?} {seed}");
             }
-        }
-    }
-    // The steady one decides as no configuration does.
-    let steady = Preset::Steady.config("r");
-    for labelled in Population::new(5).take(5_000) {
-        let row = labelled.transaction.row();
-        if row[0] < steady.new_account_limit_eur {
-            assert_eq!(steady.decide(&good, &row).verdict, good.verdict(good.probability(&row)));
         }
     }
 }
