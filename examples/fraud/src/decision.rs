@@ -13,13 +13,14 @@ use crate::transaction::{NEW_ACCOUNT_DAYS, WIDTH};
 
 /// The name that the file has in this example.
 pub const FILE: &str = "decision.json";
-/// The header in which every answer says which configuration decided: its [`InForce::fingerprint`]. Absent where the server was given none.
+/// The header in which every answer says which configuration decided: the sha-256 of the file that was loaded, lower-case hex. Absent where the
+/// server was given none.
 pub const HEADER: &str = "x-decision-config";
 
 /// A file of more bytes is not read.
 const BYTES_MAX: u64 = 64 * 1024;
 const REVISION_BYTES_MAX: usize = 64;
-/// So many hex digits of the sha-256 tell configurations apart in headers and texts.
+/// So many hex digits of the sha-256 tell configurations apart for people.
 const FINGERPRINT_LENGTH: usize = 12;
 
 /// The content of `decision.json`.
@@ -227,10 +228,10 @@ impl InForce {
         }
     }
 
-    /// The first digits of the digest: what the header says.
+    /// The first digits of the digest, for people.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
-        self.sha256.get(..FINGERPRINT_LENGTH).unwrap_or(&self.sha256)
+        fingerprint(&self.sha256)
     }
 
     /// The name that its author gave it, else its fingerprint.
@@ -238,6 +239,11 @@ impl InForce {
     pub fn revision(&self) -> &str {
         self.config.revision.as_deref().unwrap_or_else(|| self.fingerprint())
     }
+}
+
+/// The first digits of a digest, for people.
+pub(crate) fn fingerprint(sha256: &str) -> &str {
+    sha256.get(..FINGERPRINT_LENGTH).unwrap_or(sha256)
 }
 
 /// `fraud configure`.

@@ -73,7 +73,7 @@ pub struct Summary {
 pub struct Share {
     /// The version that was served.
     pub version: String,
-    /// The fingerprint of the decision configuration; none where the server names none.
+    /// The sha-256 of the decision configuration; none where the server names none.
     pub decision_config: Option<String>,
     /// `model` or `rules`; none where the server does not say.
     pub answered_by: Option<String>,
@@ -303,7 +303,7 @@ impl std::fmt::Display for Share {
         write!(f, "decided by       ")?;
         match (self.answered_by.as_deref(), &self.decision_config) {
             (Some(rules::NAME), _) => write!(f, "the rules, with {} served", self.version)?,
-            (_, Some(config)) => write!(f, "{} under {config}", self.version)?,
+            (_, Some(config)) => write!(f, "{} under {}", self.version, decision::fingerprint(config))?,
             (_, None) => write!(f, "{}", self.version)?,
         }
         write!(f, ": {} answers, {:.1} % false positives", self.answers, self.false_positive_share() * 100.0)

@@ -61,13 +61,14 @@ async fn what_is_in_force_is_told_by_answers_page_metrics_and_log() {
         )
     };
     let (said, answer) = setup.infer("a", 900.0).await;
-    assert_eq!(said[decision::HEADER], first.fingerprint());
+    assert_eq!(said[decision::HEADER], first.sha256);
     assert_eq!(decisions(&answer), ["approve"]);
+    assert_eq!(setup.said_by("/v2/models/fraud").await, said, "as a prediction says it");
     assert_eq!(setup.metric(&shown(&first)).await, 1.0);
 
     // Stored is not in force.
     let second = write(&file, Preset::NewAccountLimit, "r2");
-    assert_eq!(setup.infer("b", 10.0).await.0[decision::HEADER], first.fingerprint());
+    assert_eq!(setup.infer("b", 10.0).await.0[decision::HEADER], first.sha256);
     assert_eq!(setup.get("/config").await.1["revision"], "r1");
 
     let (status, told) = setup.post("/reload", json!({})).await;
@@ -75,7 +76,7 @@ async fn what_is_in_force_is_told_by_answers_page_metrics_and_log() {
     assert_eq!(told["config"]["new-account-limit-eur"], 2.0);
     assert_eq!(setup.get("/config").await, (200, told));
     let (said, answer) = setup.infer("c", 10.0).await;
-    assert_eq!(said[decision::HEADER], second.fingerprint());
+    assert_eq!(said[decision::HEADER], second.sha256);
     assert_eq!(
         (answer["model_version"].as_str(), decisions(&answer)),
         (Some("1.3.2"), vec!["decline".into()])
@@ -84,7 +85,7 @@ async fn what_is_in_force_is_told_by_answers_page_metrics_and_log() {
 
     setup.stop().await;
     let logged: Vec<Value> = setup.logged().iter().map(|line| line["decision_config"].clone()).collect();
-    assert_eq!(logged, [first.fingerprint(), first.fingerprint(), second.fingerprint()]);
+    assert_eq!(logged, [&first, &first, &second].map(|in_force| in_force.sha256.clone()));
 }
 
 #[tokio::test]
@@ -99,7 +100,7 @@ async fn a_bad_file_is_refused_and_the_old_one_stays_in_force() {
             error.starts_with("the decision configuration stays as it is: `") && error.contains(problem),
             "`{error}` does not tell `{problem}`"
         );
-        assert_eq!(setup.infer("a", 900.0).await.0[decision::HEADER], first.fingerprint());
+        assert_eq!(setup.infer("a", 900.0).await.0[decision::HEADER], first.sha256);
         assert_eq!(setup.get("/config").await.1["sha256"], json!(first.sha256));
     };
     fs::write(&file, &good[..good.len() / 2]).unwrap();
@@ -123,12 +124,12 @@ async fn a_model_and_a_configuration_change_one_without_the_other() {
     let (said, answer) = setup.infer("a", 10.0).await;
     assert_eq!(
         (said[decision::HEADER].as_str(), &answer["model_version"]),
-        (first.fingerprint(), &json!("1.3.2"))
+        (first.sha256.as_str(), &json!("1.3.2"))
     );
     fraud::train::deploy(&setup.layout, "1.4.0").unwrap();
     assert_eq!(setup.post("/reload", json!({})).await.0, 200);
     let (said, answer) = setup.infer("b", 10.0).await;
-    assert_ne!(said[decision::HEADER], first.fingerprint());
+    assert_ne!(said[decision::HEADER], first.sha256);
     assert_eq!(answer["model_version"], "1.3.2");
 }
 
@@ -190,7 +191,7 @@ async fn the_same_metric_shows_the_harm_of_either_and_traffic_tells_them_apart()
     let [share] = &summary.by[..] else { panic!("{summary:?}") };
     assert_eq!(
         (share.version.as_str(), share.decision_config.as_deref(), share.answered_by.as_deref()),
-        ("1.3.2", Some(steady.fingerprint()), Some("model"))
+        ("1.3.2", Some(steady.sha256.as_str()), Some("model"))
     );
     assert_eq!((share.answers, share.declined), (summary.requests, summary.declined));
     assert!(summary.to_string().contains(&format!("1.3.2 under {}: ", steady.fingerprint())), "{summary}");
@@ -214,7 +215,7 @@ async fn the_same_metric_shows_the_harm_of_either_and_traffic_tells_them_apart()
     let [share] = &by_model.by[..] else { panic!("{by_model:?}") };
     assert_eq!(
         (share.version.as_str(), share.decision_config.as_deref()),
-        ("1.4.0", Some(steady.fingerprint())),
+        ("1.4.0", Some(steady.sha256.as_str())),
         "the same bytes have the same fingerprint again"
     );
     assert_eq!(false_positives("1.4.0").await, by_model.false_positives as f64);

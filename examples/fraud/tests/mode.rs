@@ -21,6 +21,7 @@ async fn the_rules_answer_say_so_and_are_left_again() {
     assert_eq!(setup.put_mode(RULES, None).await, (200, json!({ "mode": "rules" })));
     let (said, answer) = setup.infer("b", 10.0).await;
     assert_eq!((said["x-answered-by"].as_str(), decisions(&answer)), ("rules", vec!["approve".to_owned()]));
+    assert_eq!(setup.said_by("/v2/models/fraud").await, said, "as a prediction says it");
     // What is deployed is not hidden by it, and what decided is.
     assert_eq!(
         (&answer["model_version"], &answer["parameters"]),

@@ -36,7 +36,7 @@ struct Line<'a> {
     id: &'a str,
     model: &'a str,
     version: &'a str,
-    /// The fingerprint of the decision configuration, where one was in force.
+    /// The sha-256 of the decision configuration, where one was in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_config: Option<&'a str>,
     /// What decided, where it was not that version.

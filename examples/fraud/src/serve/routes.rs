@@ -63,8 +63,15 @@ async fn ready(Shared(state): App) -> StatusCode {
     if state.repository.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-async fn model(Shared(state): App, Path(model): Path<String>) -> Result<Json<ModelMetadata>, Refusal> {
-    state.repository.metadata(&model, None).map(Json)
+/// With the headers that a prediction would have, for those who may not make one.
+async fn model(
+    Shared(state): App,
+    Path(model): Path<String>,
+) -> Result<(HeaderMap, Json<ModelMetadata>), Refusal> {
+    let mode = state.mode.mode();
+    let in_force = state.decisions.in_force().filter(|_| mode == Mode::Model);
+    let headers = who_decides(mode, in_force.as_ref().map(|in_force| in_force.sha256.as_str()));
+    state.repository.metadata(&model, None).map(|metadata| (headers, Json(metadata)))
 }
 
 async fn version(
@@ -139,7 +146,7 @@ async fn serve(
     }
     // The rules heed no configuration.
     let in_force = in_force.filter(|_| !by_rules);
-    let config = in_force.as_ref().map(|in_force| in_force.fingerprint());
+    let config = in_force.as_ref().map(|in_force| in_force.sha256.as_str());
     if !state.latency.is_zero() {
         tokio::time::sleep(state.latency).await;
     }
@@ -158,16 +165,17 @@ async fn serve(
         state.metrics.took(started.elapsed().as_secs_f64());
         state.log.append(&question.input, &response, config).await;
     }
-    Ok((says_who_decided(by_rules, config), Json(response)))
+    let decided_by = if by_rules { Mode::Rules } else { Mode::Model };
+    Ok((who_decides(decided_by, config), Json(response)))
 }
 
-fn says_who_decided(by_rules: bool, config: Option<&str>) -> HeaderMap {
-    let decided_by = if by_rules { Mode::Rules } else { Mode::Model };
+/// The headers of an answer that say what decided, and under which configuration.
+pub(super) fn who_decides(decided_by: Mode, config: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let by = HeaderValue::from_static(decided_by.name());
     headers.insert(HeaderName::from_static(rules::HEADER), by);
-    if let Some(fingerprint) = config.and_then(|config| HeaderValue::from_str(config).ok()) {
-        headers.insert(HeaderName::from_static(decision::HEADER), fingerprint);
+    if let Some(sha256) = config.and_then(|config| HeaderValue::from_str(config).ok()) {
+        headers.insert(HeaderName::from_static(decision::HEADER), sha256);
     }
     headers
 }

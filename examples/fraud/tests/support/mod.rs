@@ -92,9 +92,12 @@ impl Setup {
         let request = self.client.post(format!("{}/v2/models/fraud/infer", self.url));
         let response = request.json(&question(id, account_age_days)).send().await.unwrap();
         assert_eq!(response.status(), 200);
-        let said = response.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-"));
-        let said = said.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-        (said, response.json().await.unwrap())
+        (who_decided(&response), response.json().await.unwrap())
+    }
+
+    /// The same headers of a page.
+    pub(crate) async fn said_by(&self, path: &str) -> BTreeMap<String, String> {
+        who_decided(&self.client.get(format!("{}{path}", self.url)).send().await.unwrap())
     }
 
     /// Reads the mode and its entity tag.
@@ -167,6 +170,11 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 pub(crate) fn reqwest_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+fn who_decided(response: &reqwest::Response) -> BTreeMap<String, String> {
+    let said = response.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-"));
+    said.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
