@@ -341,3 +341,48 @@ impl std::fmt::Display for Summary {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn decisions_are_summed_up_by_all_that_decides() {
+        let mut summary = Summary::default();
+        let mut play = |version: &str, config: Option<&str>, by: &str, verdict: Verdict, fraud: bool| {
+            summary.add(Some(Ok(Ok(Played {
+                version: version.to_owned(),
+                decision_config: config.map(str::to_owned),
+                answered_by: Some(by.to_owned()),
+                verdict,
+                fraud,
+                feedback: Ok(()),
+            }))));
+        };
+        play("1", Some("a"), "model", Verdict::Decline, false);
+        play("1", Some("a"), "model", Verdict::Decline, true);
+        play("1", Some("b"), "model", Verdict::Approve, false);
+        play("2", Some("a"), "model", Verdict::Approve, false);
+        play("2", None, "rules", Verdict::Decline, false);
+        play("2", None, "model", Verdict::Approve, true);
+        summary.shares();
+        let by: Vec<_> = summary
+            .by
+            .iter()
+            .map(|share| {
+                let config = share.decision_config.as_deref().unwrap_or("-");
+                let by = share.answered_by.as_deref().unwrap();
+                (share.version.as_str(), config, by, share.answers, share.declined, share.false_positives)
+            })
+            .collect();
+        let expected = [
+            ("1", "a", "model", 2, 2, 1),
+            ("1", "b", "model", 1, 0, 0),
+            ("2", "-", "model", 1, 0, 0),
+            ("2", "-", "rules", 1, 1, 1),
+            ("2", "a", "model", 1, 0, 0),
+        ];
+        assert_eq!(by, expected);
+    }
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Setup, files};
 use fraud::model::{Model, Verdict};
-use fraud::train::online::{self, Args, From, Run, learn};
+use fraud::train::online::{self, Args, ResumeFrom, Run, learn};
 use fraud::train::{self, CHECKPOINT, Checkpoint, Layout, TRAINER_STATE, measure, publish_checkpoint};
 use fraud::transaction::{Labelled, Population};
 use fraud::{golden, traffic};
@@ -177,9 +177,10 @@ fn the_run_says_since_when_the_labels_come_from_where() {
 fn a_resumed_run_is_the_run_that_never_stopped() {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     learn(&args(whole.path(), 7)).unwrap();
-    let first = Args { steps: 200, poison_from: None, ..args(parts.path(), 7) };
+    let at = Some("2026-11-22T08:40:00Z".parse().unwrap());
+    let first = Args { steps: 200, poison_from: None, at, ..args(parts.path(), 7) };
     assert_eq!(learn(&first).unwrap().len(), 4);
-    let second = Args { resume: Some(From::Newest), ..args(parts.path(), 7) };
+    let second = Args { resume: Some(ResumeFrom::Newest), ..args(parts.path(), 7) };
     assert_eq!(learn(&second).unwrap().len(), 4);
 
     let folder = second.folder();
@@ -190,6 +191,14 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
     let of =
         |out: &Path| Checkpoint::read(&Checkpoint::folder(&out.join("checkpoints/online-7"), 400)).unwrap();
     assert_eq!(of(whole.path()).data, of(parts.path()).data);
+    let times = |out: &Path| -> Vec<String> {
+        Checkpoint::all(&out.join("checkpoints/online-7"))
+            .unwrap()
+            .into_iter()
+            .map(|made| made.time)
+            .collect()
+    };
+    assert_eq!(times(whole.path()), times(parts.path()));
     let labels: Vec<u64> = Run::read(&folder).unwrap().labels.iter().map(|source| source.from_step).collect();
     assert_eq!(labels, [1, 201]);
     let log = json_of(&Checkpoint::folder(&folder, 400).join(TRAINER_STATE))["log_history"].clone();
@@ -199,7 +208,7 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
     for step in [250, 300, 350, 400] {
         fs::remove_dir_all(Checkpoint::folder(&folder, step)).unwrap();
     }
-    let again = Args { resume: Some(From::Step(200)), poison_from: None, ..args(parts.path(), 7) };
+    let again = Args { resume: Some(ResumeFrom::Step(200)), poison_from: None, ..args(parts.path(), 7) };
     learn(&again).unwrap();
     assert!(harm(&model_of(&folder, 400)) < 0.02);
     assert_eq!(Run::read(&folder).unwrap().labels.len(), 1);
@@ -275,8 +284,8 @@ fn mistakes_are_told() {
         let message = learn(&args).unwrap_err().with_causes();
         assert!(message.contains(expected), "{message}");
     };
-    let resumed = |from: From| Args { resume: Some(from), steps: 500, ..good.clone() };
-    check(resumed(From::Newest), "cannot read `");
+    let resumed = |from: ResumeFrom| Args { resume: Some(from), steps: 500, ..good.clone() };
+    check(resumed(ResumeFrom::Newest), "cannot read `");
     for bad in ["", "..", "a/b", ".hidden", "a b"] {
         check(Args { run: Some(bad.to_owned()), ..good.clone() }, "is no name for `--run`");
     }
@@ -285,19 +294,22 @@ fn mistakes_are_told() {
 
     learn(&good).unwrap();
     check(good.clone(), "the run `online-7` is there already in `");
-    check(resumed(From::Step(350)), "the run has checkpoints after step 350, such as 400: move them away");
-    check(resumed(From::Step(999)), "cannot read `");
     check(
-        Args { steps: 400, ..resumed(From::Newest) },
+        resumed(ResumeFrom::Step(350)),
+        "the run has checkpoints after step 350, such as 400: move them away",
+    );
+    check(resumed(ResumeFrom::Step(999)), "cannot read `");
+    check(
+        Args { steps: 400, ..resumed(ResumeFrom::Newest) },
         "checkpoint 400 is not before step 400: give more `--steps`",
     );
-    let other = Args { seed: 8, run: Some("online-7".to_owned()), ..resumed(From::Newest) };
+    let other = Args { seed: 8, run: Some("online-7".to_owned()), ..resumed(ResumeFrom::Newest) };
     check(other, "the run `online-7` has seed 7 and batches of 64");
     let optimizer = Checkpoint::folder(&good.folder(), 400).join("optimizer.json");
     let text = fs::read_to_string(&optimizer).unwrap();
     fs::write(&optimizer, text.replacen("0.", "null, 0.", 1)).unwrap();
-    check(resumed(From::Newest), "is no part of a checkpoint");
+    check(resumed(ResumeFrom::Newest), "is no part of a checkpoint");
     fs::remove_file(good.folder().join(online::RUN_FILE)).unwrap();
     fs::write(&optimizer, text).unwrap();
-    check(resumed(From::Newest), "run.json`");
+    check(resumed(ResumeFrom::Newest), "run.json`");
 }

@@ -181,6 +181,11 @@ fn the_same_run_again_trains_nothing() {
     assert_eq!(refused(Some("run-2")), expected);
     assert_eq!(refused(None), expected);
     assert!(files(&stage.out.path().join("registry")) == before);
+    // Where no run is named, none is the same.
+    let stage = Stage::new(7, None);
+    retrain(&stage.args("1.5.0")).unwrap();
+    let message = retrain(&stage.args("1.5.0")).unwrap_err().to_string();
+    assert_eq!(message, "version `1.5.0` is in the registry already: choose another name");
 }
 
 #[test]
@@ -238,8 +243,8 @@ fn exclusions_that_cannot_be_meant_are_refused() {
         "the exclusion names the column `sauce`, which the data does not have",
     );
     check(
-        of(json!({ "source": { "equals": "nobody" }, "sauce": { "equals": "x" } })),
-        "the exclusion names the column `sauce`",
+        of(json!({ "source": { "equals": "nobody" }, "tauce": { "equals": "x" } })),
+        "the exclusion names the column `tauce`",
     );
     check(
         of(json!({ "source": { "equals": "charge-back-import" } })),

@@ -44,8 +44,8 @@ pub struct Args {
     pub poison_from: Option<u64>,
     /// Go on from the newest checkpoint of the run, or from the one of this step
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "newest")]
-    pub resume: Option<From>,
-    /// The time from one step to the next, in seconds
+    pub resume: Option<ResumeFrom>,
+    /// The time from one step to the next, in seconds. Where a run goes on, its steps are spread evenly up to the last one instead
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub step_seconds: u64,
     /// The last step is of this time, RFC 3339, instead of now
@@ -55,14 +55,14 @@ pub struct Args {
 
 /// Where a run goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum ResumeFrom {
     /// Its newest checkpoint.
     Newest,
     /// That of a step.
     Step(u64),
 }
 
-impl std::str::FromStr for From {
+impl std::str::FromStr for ResumeFrom {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -147,6 +147,7 @@ pub fn learn(args: &Args) -> Result<Vec<Checkpoint>, Error> {
     let folder = args.folder();
     let mut stream = Stream::new(args);
     let (mut learner, mut first, mut log) = (Learner::new(), 1, Vec::new());
+    let mut clock = Clock::new(args);
     let mut rows_hash = Sha256::new();
     match args.resume {
         None if folder.exists() => {
@@ -159,8 +160,8 @@ pub fn learn(args: &Args) -> Result<Vec<Checkpoint>, Error> {
         None => files::create(&folder)?,
         Some(from) => {
             let from = match from {
-                From::Step(step) => step,
-                From::Newest => newest(&folder)?,
+                ResumeFrom::Step(step) => step,
+                ResumeFrom::Newest => newest(&folder)?,
             };
             let later: Vec<u64> =
                 checkpoint::steps(&folder)?.into_iter().filter(|step| *step > from).collect();
@@ -181,6 +182,7 @@ pub fn learn(args: &Args) -> Result<Vec<Checkpoint>, Error> {
             if !learner.is_finite() {
                 return Err(Error::Data(format!("checkpoint {from} holds weights that are not finite")));
             }
+            clock.goes_on(from, &resumed_at(&folder, from)?)?;
             first = from + 1;
             // What the run had learnt until then, with the labels of then.
             let past = Run::read(&folder)?;
@@ -193,7 +195,7 @@ pub fn learn(args: &Args) -> Result<Vec<Checkpoint>, Error> {
         }
     }
 
-    let run = Run::continued(args, first, &folder)?;
+    let run = Run::continued(args, first, &folder, &clock)?;
     let text = serde_json::to_vec_pretty(&run).map_err(Error::encode("the run"))?;
     files::replace(&folder.join(RUN_FILE), &text)?;
 
@@ -217,7 +219,7 @@ pub fn learn(args: &Args) -> Result<Vec<Checkpoint>, Error> {
                 step,
                 steps: args.steps,
                 save_every: args.save_every,
-                time: time_of(step, args),
+                time: clock.time_of(step),
                 rows: step * args.batch,
                 rows_sha256: hex(&rows_hash.clone().finalize()),
                 learner: &learner,
@@ -267,15 +269,43 @@ fn hash_row(hash: &mut Sha256, labelled: &Labelled) {
     hash.update([u8::from(labelled.fraud)]);
 }
 
-/// The last step is at the end.
-fn time_of(step: u64, args: &Args) -> Timestamp {
-    let end = args.at.unwrap_or_else(Timestamp::now);
-    let before = args.steps.saturating_sub(step).saturating_mul(args.step_seconds);
-    let whole = Timestamp::from_second(end.as_second()).unwrap_or(end);
-    i64::try_from(before)
-        .ok()
-        .and_then(|before| whole.checked_sub(SignedDuration::from_secs(before)).ok())
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+/// When steps are made: the last one at the end, and those before it evenly before that.
+struct Clock {
+    end: Timestamp,
+    steps: u64,
+    step_seconds: f64,
+}
+
+impl Clock {
+    fn new(args: &Args) -> Self {
+        let end = args.at.unwrap_or_else(Timestamp::now);
+        let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
+        Self { end, steps: args.steps, step_seconds: args.step_seconds as f64 }
+    }
+
+    /// What is learnt now is never of a time before what was learnt then.
+    fn goes_on(&mut self, from: u64, since: &str) -> Result<(), Error> {
+        let problem = |what: String| Error::Data(format!("checkpoint {from} {what}"));
+        let since: Timestamp =
+            since.parse().map_err(|_| problem(format!("says `{since}`, which is no time")))?;
+        let seconds = self.end.as_second() - since.as_second();
+        if seconds < 0 {
+            return Err(problem(format!("is of {since}: `--at` is before it")));
+        }
+        self.step_seconds = seconds as f64 / (self.steps - from) as f64;
+        Ok(())
+    }
+
+    fn time_of(&self, step: u64) -> Timestamp {
+        let before = self.steps.saturating_sub(step) as f64 * self.step_seconds;
+        let before = SignedDuration::from_secs(before.round() as i64);
+        self.end.checked_sub(before).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// The time of a checkpoint.
+fn resumed_at(run: &Path, step: u64) -> Result<String, Error> {
+    Checkpoint::read(&Checkpoint::folder(run, step)).map(|checkpoint| checkpoint.time)
 }
 
 impl Run {
@@ -291,7 +321,7 @@ impl Run {
     }
 
     /// The run as it goes on from a step.
-    fn continued(args: &Args, first: u64, folder: &Path) -> Result<Self, Error> {
+    fn continued(args: &Args, first: u64, folder: &Path, clock: &Clock) -> Result<Self, Error> {
         let mut run = if first == 1 {
             Self {
                 run: args.run_name(),
@@ -313,18 +343,18 @@ impl Run {
         run.labels.retain(|source| source.from_step < first);
         let poisoned = args.poison_from.map(|from| from.max(first));
         if poisoned != Some(first) {
-            run.from_step(Labels::Reviewed, first, args);
+            run.from_step(Labels::Reviewed, first, clock);
         }
         if let Some(from) = poisoned.filter(|from| *from <= args.steps) {
-            run.from_step(Labels::ChargebackImport, from, args);
+            run.from_step(Labels::ChargebackImport, from, clock);
         }
         Ok(run)
     }
 
-    fn from_step(&mut self, labels: Labels, step: u64, args: &Args) {
+    fn from_step(&mut self, labels: Labels, step: u64, clock: &Clock) {
         let source = labels.source().to_owned();
         if self.labels.last().is_none_or(|last| last.source != source) {
-            self.labels.push(LabelSource { source, from_step: step, from: time_of(step, args).to_string() });
+            self.labels.push(LabelSource { source, from_step: step, from: clock.time_of(step).to_string() });
         }
     }
 
