@@ -180,7 +180,7 @@ fn a_resumed_run_is_the_run_that_never_stopped() {
     let at = Some("2026-11-22T08:40:00Z".parse().unwrap());
     let first = Args { steps: 200, poison_from: None, at, ..args(parts.path(), 7) };
     assert_eq!(learn(&first).unwrap().len(), 4);
-    let second = Args { resume: Some(ResumeFrom::Newest), ..args(parts.path(), 7) };
+    let second = Args { resume: Some(ResumeFrom::Newest), step_seconds: 7, ..args(parts.path(), 7) };
     assert_eq!(learn(&second).unwrap().len(), 4);
 
     let folder = second.folder();
