@@ -64,6 +64,9 @@ pub enum Error {
     /// A setting of a command makes no sense.
     #[error("{0}")]
     Setting(String),
+    /// Data or a checkpoint that cannot be used.
+    #[error("{0}")]
+    Data(String),
     /// The HTTP client could not be built.
     #[error("cannot set up an http client")]
     Client(#[source] reqwest::Error),

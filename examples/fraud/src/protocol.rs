@@ -11,6 +11,8 @@ pub const INPUT: &str = "transaction";
 pub const PROBABILITY: &str = "probability";
 /// The output with `approve` or `decline`, BYTES.
 pub const DECISION: &str = "decision";
+/// The parameter of an answer that names what decided where that is not the model.
+pub const ANSWERED_BY: &str = "answered_by";
 /// The most rows that one request may hold.
 pub const ROWS_MAX: usize = 1_024;
 
@@ -79,7 +81,7 @@ pub struct InferResponse {
     pub model_version: String,
     /// The request's.
     pub id: String,
-    /// Empty; other servers send it too.
+    /// `answered_by` where that is not the model, else empty.
     #[serde(default)]
     pub parameters: serde_json::Map<String, Value>,
     /// The outputs that were asked for.

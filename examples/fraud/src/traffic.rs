@@ -14,7 +14,7 @@ use crate::command::{say, warn};
 use crate::model::Verdict;
 use crate::protocol::{DECISION, InferResponse, transaction_tensor};
 use crate::transaction::{Labelled, Population};
-use crate::{Error, MODEL, client};
+use crate::{Error, MODEL, client, decision, rules};
 
 /// A request that takes longer counts as an error.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -62,8 +62,27 @@ pub struct Summary {
     pub false_positive_share: f64,
     /// Answers by the version that gave them.
     pub versions: BTreeMap<String, u64>,
+    /// The same by all that decides: version, decision configuration, and whether the model was asked at all.
+    pub by: Vec<Share>,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+}
+
+/// What came of the decisions that one version made under one configuration, or the rules in its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Share {
+    /// The version that was served.
+    pub version: String,
+    /// The sha-256 of the decision configuration; none where the server names none.
+    pub decision_config: Option<String>,
+    /// `model` or `rules`; none where the server does not say.
+    pub answered_by: Option<String>,
+    /// Decisions.
+    pub answers: u64,
+    /// Declined among them.
+    pub declined: u64,
+    /// Declined, and no fraud.
+    pub false_positives: u64,
 }
 
 /// Sends the traffic and prints the summary.
@@ -138,6 +157,8 @@ struct Endpoints {
 /// One transaction, decided and reviewed.
 struct Played {
     version: String,
+    decision_config: Option<String>,
+    answered_by: Option<String>,
     verdict: Verdict,
     fraud: bool,
     feedback: Result<(), String>,
@@ -156,6 +177,9 @@ impl Endpoints {
         let answer =
             self.client.post(self.infer.clone()).json(&question).send().await.map_err(client::reason)?;
         let status = answer.status();
+        let header =
+            |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (decision_config, answered_by) = (header(decision::HEADER), header(rules::HEADER));
         let body = answer.bytes().await.map_err(client::reason)?;
         if !status.is_success() {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)])));
@@ -181,7 +205,30 @@ impl Endpoints {
             }
             Err(error) => Err(client::reason(error)),
         };
-        Ok(Played { version: response.model_version, verdict, fraud: labelled.fraud, feedback })
+        Ok(Played {
+            version: response.model_version,
+            decision_config,
+            answered_by,
+            verdict,
+            fraud: labelled.fraud,
+            feedback,
+        })
+    }
+}
+
+impl Share {
+    fn count(&mut self, played: &Played) {
+        self.answers += 1;
+        if played.verdict == Verdict::Decline {
+            self.declined += 1;
+            self.false_positives += u64::from(!played.fraud);
+        }
+    }
+
+    /// False positives among the answers, 0 to 1.
+    #[must_use]
+    pub fn false_positive_share(&self) -> f64 {
+        self.false_positives as f64 / self.answers.max(1) as f64
     }
 }
 
@@ -190,7 +237,8 @@ impl Summary {
         match done {
             None => {}
             Some(Ok(Ok(played))) => {
-                *self.versions.entry(played.version).or_default() += 1;
+                *self.versions.entry(played.version.clone()).or_default() += 1;
+                self.share_of(&played).count(&played);
                 match (played.verdict, played.fraud) {
                     (Verdict::Decline, fraud) => {
                         self.declined += 1;
@@ -214,10 +262,51 @@ impl Summary {
         }
     }
 
+    /// There are as many as there were changes while the traffic ran: few.
+    fn share_of(&mut self, played: &Played) -> &mut Share {
+        let same = |share: &Share| {
+            share.version == played.version
+                && share.decision_config == played.decision_config
+                && share.answered_by == played.answered_by
+        };
+        let at = self.by.iter().position(same).unwrap_or_else(|| {
+            self.by.push(Share {
+                version: played.version.clone(),
+                decision_config: played.decision_config.clone(),
+                answered_by: played.answered_by.clone(),
+                answers: 0,
+                declined: 0,
+                false_positives: 0,
+            });
+            self.by.len() - 1
+        });
+        &mut self.by[at]
+    }
+
     fn shares(&mut self) {
+        self.by.sort();
         let answered = self.versions.values().sum::<u64>().max(1) as f64;
         self.decline_share = self.declined as f64 / answered;
         self.false_positive_share = self.false_positives as f64 / answered;
+    }
+}
+
+impl Share {
+    /// Something beside the version decided.
+    fn is_worth_telling(&self) -> bool {
+        self.decision_config.is_some() || self.answered_by.as_deref() == Some(rules::NAME)
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "decided by       ")?;
+        match (self.answered_by.as_deref(), &self.decision_config) {
+            (Some(rules::NAME), _) => write!(f, "the rules, with {} served", self.version)?,
+            (_, Some(config)) => write!(f, "{} under {}", self.version, decision::fingerprint(config))?,
+            (_, None) => write!(f, "{}", self.version)?,
+        }
+        write!(f, ": {} answers, {:.1} % false positives", self.answers, self.false_positive_share() * 100.0)
     }
 }
 
@@ -240,6 +329,9 @@ impl std::fmt::Display for Summary {
             "answered by      {}",
             if versions.is_empty() { "nobody".to_owned() } else { versions.join(", ") }
         )?;
+        for share in self.by.iter().filter(|share| share.is_worth_telling()) {
+            write!(f, "\n{share}")?;
+        }
         if self.feedback_errors > 0 {
             write!(f, "\nfeedback refused {}", self.feedback_errors)?;
         }
@@ -247,5 +339,50 @@ impl std::fmt::Display for Summary {
             write!(f, "\nlast error       {error}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn decisions_are_summed_up_by_all_that_decides() {
+        let mut summary = Summary::default();
+        let mut play = |version: &str, config: Option<&str>, by: &str, verdict: Verdict, fraud: bool| {
+            summary.add(Some(Ok(Ok(Played {
+                version: version.to_owned(),
+                decision_config: config.map(str::to_owned),
+                answered_by: Some(by.to_owned()),
+                verdict,
+                fraud,
+                feedback: Ok(()),
+            }))));
+        };
+        play("1", Some("a"), "model", Verdict::Decline, false);
+        play("1", Some("a"), "model", Verdict::Decline, true);
+        play("1", Some("b"), "model", Verdict::Approve, false);
+        play("2", Some("a"), "model", Verdict::Approve, false);
+        play("2", None, "rules", Verdict::Decline, false);
+        play("2", None, "model", Verdict::Approve, true);
+        summary.shares();
+        let by: Vec<_> = summary
+            .by
+            .iter()
+            .map(|share| {
+                let config = share.decision_config.as_deref().unwrap_or("-");
+                let by = share.answered_by.as_deref().unwrap();
+                (share.version.as_str(), config, by, share.answers, share.declined, share.false_positives)
+            })
+            .collect();
+        let expected = [
+            ("1", "a", "model", 2, 2, 1),
+            ("1", "b", "model", 1, 0, 0),
+            ("2", "-", "model", 1, 0, 0),
+            ("2", "-", "rules", 1, 1, 1),
+            ("2", "a", "model", 1, 0, 0),
+        ];
+        assert_eq!(by, expected);
     }
 }

@@ -117,6 +117,8 @@ async fn metrics_are_in_the_text_format() {
         "fraud_feedback_total{result=false_positive,version=1.3.2}",
         "fraud_feedback_total{result=true_negative,version=1.3.2}",
         "fraud_feedback_total{result=true_positive,version=1.3.2}",
+        "fraud_mode_info{mode=model}",
+        "fraud_mode_info{mode=rules}",
         "fraud_model_info{version=1.3.2}",
         "fraud_request_errors_total{}",
         "inference_seconds_count{}",

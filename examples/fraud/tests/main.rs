@@ -3,7 +3,11 @@
 
 mod alarm;
 mod books;
+mod decision;
+mod mode;
+mod online;
 mod program;
 mod protocol;
+mod retrain;
 mod support;
 mod training;

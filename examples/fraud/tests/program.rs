@@ -81,6 +81,28 @@ async fn mistakes_end_with_a_sentence_and_a_failure() {
         "error: cannot listen on `here`",
     )
     .await;
+    check(
+        &["serve", "--models", &models, "--log", &log, "--decision-config", &at("none.json")],
+        "none.json` cannot be read: check that it exists",
+    )
+    .await;
+    check(
+        &["serve", "--models", &models, "--log", &log, "--mode-file", &at("none/mode")],
+        "error: cannot read `",
+    )
+    .await;
+    check(&["online", "--out", &models, "--run", "a/b"], "error: `a/b` is no name for `--run`").await;
+    check(&["online", "--out", &models, "--resume", "last"], "`last` is no step").await;
+    check(&["publish", "--out", &models, "--checkpoint", &at("none")], "error: cannot read `").await;
+    check(&["data", "--out", &models, "--rows", "0"], "0 is not in 1..=").await;
+    check(
+        &["retrain", "--out", &models, "--version", "9", "--data", &at("none.json")],
+        "error: cannot read `",
+    )
+    .await;
+    check(&["configure", "--file", &at("decision.json"), "--revision", "a b"], "`revision` must be 1 to 64")
+        .await;
+    check(&["configure", "--file", &at("none/decision.json")], "error: cannot write `").await;
     check(&["traffic", "--url", "http://127.0.0.1:9", "--rate", "0"], "0 is not in 1..=10000").await;
     check(&["traffic", "--url", "nowhere"], "error: `nowhere` is not a url for `--url`").await;
 }

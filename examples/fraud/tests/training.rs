@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use crate::support::files;
 use fraud::golden;
 use fraud::model::{Model, Verdict};
 use fraud::train::{Args, Layout, Measures, Recipe, measure, train};
@@ -23,25 +24,6 @@ fn args(out: &Path) -> Args {
     }
 }
 
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(
-                    path.strip_prefix(folder).unwrap().display().to_string(),
-                    fs::read(&path).unwrap(),
-                );
-            }
-        }
-    }
-    found
-}
-
 fn of_slice(slice: &str) -> Vec<Labelled> {
     golden::examples()
         .into_iter()
@@ -57,6 +39,32 @@ fn the_same_bytes_twice() {
     let (one, two) = (files(one.path()), files(two.path()));
     assert_eq!(one.len(), 3 * 3 + 1 + 2, "{:?}", one.keys());
     assert!(one == two);
+}
+
+#[test]
+fn another_seed_gives_other_numbers_and_the_same_story() {
+    let out = tempfile::tempdir().unwrap();
+    let of = |seed: u64| {
+        fraud::train::write_seeded(&args(out.path()), seed).unwrap();
+        files(out.path())
+    };
+    let (zero, one, again) = (of(0), of(1), of(1));
+    assert!(one == again);
+    fraud::train::write(&args(out.path())).unwrap();
+    assert!(zero == files(out.path()), "seed 0 is that of no seed");
+    for (path, bytes) in &zero {
+        let same_for_all = path.ends_with("model-settings.json") || path.starts_with("golden/");
+        assert_eq!(one[path] == *bytes, same_for_all, "{path}");
+    }
+    for seed in [1, 2, 3, 7, 11, 40] {
+        let on_golden = |version: &str| {
+            let trained = train(&Recipe::named(version).unwrap().seeded(seed)).unwrap();
+            measure(&trained.model, &golden::examples())
+        };
+        let (good, bad) = (on_golden("1.3.2"), on_golden("1.4.0"));
+        assert!(good.accuracy > 0.95 && good.recall > 0.85, "{seed}: {good:?}");
+        assert!(bad.accuracy < 0.85, "{seed}: {bad:?}");
+    }
 }
 
 #[test]

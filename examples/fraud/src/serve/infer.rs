@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::repository::Loaded;
+use crate::decision::{Decision, InForce};
 use crate::model::Verdict;
 use crate::protocol::{
     DECISION, INPUT, InferRequest, InferResponse, InputTensor, OutputTensor, PROBABILITY, ROWS_MAX,
     RequestTensor,
 };
+use crate::rules;
 use crate::transaction::WIDTH;
 
 /// Ids are remembered until the truth comes, so they must not be of any length.
@@ -41,17 +43,35 @@ impl Question {
         Ok(Self { id, input, rows, outputs })
     }
 
-    /// The answer of one version, with its verdict for each row.
-    pub(super) fn answer(&self, loaded: &Loaded) -> (InferResponse, Vec<Verdict>) {
-        let probabilities: Vec<f64> = self.rows.iter().map(|row| loaded.model.probability(row)).collect();
-        let verdicts: Vec<Verdict> =
-            probabilities.iter().map(|probability| loaded.model.verdict(*probability)).collect();
+    /// What one version decides about each row, under the configuration in force or, without one, by its own threshold.
+    pub(super) fn decided_by_model(&self, loaded: &Loaded, in_force: Option<&InForce>) -> Vec<Decision> {
+        let decide = |row: &[f64; WIDTH]| match in_force {
+            Some(in_force) => in_force.config.decide(&loaded.model, row),
+            None => {
+                let probability = loaded.model.probability(row);
+                Decision { probability, verdict: loaded.model.verdict(probability), review: false }
+            }
+        };
+        self.rows.iter().map(decide).collect()
+    }
+
+    /// What the safe mode decides about each row: it is certain, rightly or not.
+    pub(super) fn decided_by_rules(&self) -> Vec<Decision> {
+        let decide = |row: &[f64; WIDTH]| {
+            let verdict = rules::verdict(row);
+            let probability = if verdict == Verdict::Decline { 1.0 } else { 0.0 };
+            Decision { probability, verdict, review: false }
+        };
+        self.rows.iter().map(decide).collect()
+    }
+
+    /// The answer that tells the decisions.
+    pub(super) fn answer(&self, model: &str, version: &str, decisions: &[Decision]) -> InferResponse {
         let output = |name: &&'static str| {
+            let of_each = |value: fn(&Decision) -> Value| decisions.iter().map(value).collect();
             let (datatype, data) = match *name {
-                PROBABILITY => {
-                    ("FP64", probabilities.iter().map(|probability| Value::from(*probability)).collect())
-                }
-                _ => ("BYTES", verdicts.iter().map(|verdict| Value::from(verdict.name())).collect()),
+                PROBABILITY => ("FP64", of_each(|decision| Value::from(decision.probability))),
+                _ => ("BYTES", of_each(|decision| Value::from(decision.verdict.name()))),
             };
             OutputTensor {
                 name: (*name).to_owned(),
@@ -60,14 +80,13 @@ impl Question {
                 data,
             }
         };
-        let response = InferResponse {
-            model_name: loaded.settings.name.clone(),
-            model_version: loaded.version().to_owned(),
+        InferResponse {
+            model_name: model.to_owned(),
+            model_version: version.to_owned(),
             id: self.id.clone(),
             parameters: serde_json::Map::new(),
             outputs: self.outputs.iter().map(output).collect(),
-        };
-        (response, verdicts)
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use prometheus::{
 };
 
 use super::memory::Decided;
+use super::mode::Mode;
+use crate::decision::InForce;
 use crate::model::Verdict;
+use crate::rules;
 
 /// What `/metrics` tells.
 #[derive(Debug)]
@@ -16,8 +19,13 @@ pub(super) struct Metrics {
     errors: IntCounter,
     seconds: Histogram,
     info: IntGaugeVec,
+    reviews: IntCounterVec,
+    config: IntGaugeVec,
+    mode: IntGaugeVec,
     /// The versions that `info` shows.
     shown: Mutex<Vec<String>>,
+    /// Revision and digest that `config` shows.
+    shown_config: Mutex<Option<[String; 2]>>,
 }
 
 /// A decision compared with the truth; positive means declined.
@@ -81,13 +89,32 @@ impl Metrics {
                 Opts::new("fraud_model_info", "1 for the version that answers by default"),
                 &["version"],
             )?,
+            reviews: IntCounterVec::new(
+                Opts::new(
+                    "fraud_reviews_total",
+                    "Approved decisions that a person is to look at, by version",
+                ),
+                &["version"],
+            )?,
+            config: IntGaugeVec::new(
+                Opts::new("fraud_decision_config_info", "1 for the decision configuration in force"),
+                &["revision", "sha256"],
+            )?,
+            mode: IntGaugeVec::new(
+                Opts::new("fraud_mode_info", "1 for what decides by default, `model` or `rules`"),
+                &["mode"],
+            )?,
             shown: Mutex::default(),
+            shown_config: Mutex::default(),
         };
         metrics.registry.register(Box::new(metrics.decisions.clone()))?;
         metrics.registry.register(Box::new(metrics.feedback.clone()))?;
         metrics.registry.register(Box::new(metrics.errors.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.info.clone()))?;
+        metrics.registry.register(Box::new(metrics.reviews.clone()))?;
+        metrics.registry.register(Box::new(metrics.config.clone()))?;
+        metrics.registry.register(Box::new(metrics.mode.clone()))?;
         Ok(metrics)
     }
 
@@ -97,12 +124,7 @@ impl Metrics {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let versions = versions();
         for version in &versions {
-            for verdict in [Verdict::Approve, Verdict::Decline] {
-                self.decisions.with_label_values(&[verdict.name(), version.as_str()]);
-            }
-            for outcome in Outcome::ALL {
-                self.feedback.with_label_values(&[outcome.name(), version.as_str()]);
-            }
+            self.start_counting(version);
             self.info.with_label_values(&[version.as_str()]).set(1);
         }
         for gone in shown.iter().filter(|old| !versions.contains(old)) {
@@ -111,8 +133,42 @@ impl Metrics {
         *shown = versions;
     }
 
+    fn start_counting(&self, version: &str) {
+        for verdict in [Verdict::Approve, Verdict::Decline] {
+            self.decisions.with_label_values(&[verdict.name(), version]);
+        }
+        for outcome in Outcome::ALL {
+            self.feedback.with_label_values(&[outcome.name(), version]);
+        }
+    }
+
+    /// Names the decision configuration in force, and no other.
+    pub(super) fn configured(&self, in_force: &InForce) {
+        let labels = [in_force.revision().to_owned(), in_force.sha256.clone()];
+        let mut shown = self.shown_config.lock().unwrap_or_else(PoisonError::into_inner);
+        self.config.with_label_values(&labels).set(1);
+        if let Some(gone) = shown.replace(labels.clone()).filter(|gone| *gone != labels) {
+            let _ = self.config.remove_label_values(&gone);
+        }
+    }
+
+    /// Names what decides by default. What the rules decide is counted as version `rules`: it is no model's doing.
+    pub(super) fn decides(&self, mode: Mode) {
+        if mode == Mode::Rules {
+            self.start_counting(rules::NAME);
+        }
+        for other in Mode::ALL {
+            self.mode.with_label_values(&[other.name()]).set(i64::from(other == mode));
+        }
+    }
+
     pub(super) fn decided(&self, decided: &Decided) {
         self.decisions.with_label_values(&[decided.verdict.name(), decided.version.as_str()]).inc();
+    }
+
+    /// A person is to look at an approved decision.
+    pub(super) fn to_review(&self, version: &str) {
+        self.reviews.with_label_values(&[version]).inc();
     }
 
     pub(super) fn learnt(&self, decided: &Decided, fraud: bool) -> Outcome {

@@ -1,12 +1,15 @@
 //! A small Open Inference Protocol server, which behaves as MLServer does where both answer.
 //!
-//! Invariants: a request is answered by one version from start to end; a load that fails changes nothing that is served; a request
-//! that carries `ripcord-trial` leaves no trace in metrics, request log or memory.
+//! Invariants: a request is answered by one version under one decision configuration from start to end; a load or reload that fails changes
+//! nothing that is served; a request that carries `ripcord-trial` leaves no trace in metrics, request log or memory.
 
+mod control;
+mod decisions;
 mod folder;
 mod infer;
 mod memory;
 mod metrics;
+mod mode;
 mod refusal;
 mod repository;
 mod request_log;
@@ -24,8 +27,11 @@ use tokio::task::JoinHandle;
 
 use crate::Error;
 use crate::command::{say, warn};
+use crate::error::with_causes;
+use decisions::Decisions;
 use memory::Memory;
 use metrics::Metrics;
+use mode::ModeSwitch;
 use repository::Repository;
 use request_log::RequestLog;
 
@@ -47,6 +53,12 @@ pub struct Args {
     /// The request log, JSON lines, appended to
     #[arg(long, value_name = "FILE")]
     pub log: PathBuf,
+    /// The decision configuration, JSON, read at the start and at `POST /reload`; without one the model's own threshold decides
+    #[arg(long, value_name = "FILE")]
+    pub decision_config: Option<PathBuf>,
+    /// Where `PUT /mode` keeps the mode for the next start; without it every start is in mode `model`
+    #[arg(long, value_name = "FILE")]
+    pub mode_file: Option<PathBuf>,
     /// Make every inference take this much longer, in milliseconds
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub latency_ms: u64,
@@ -64,6 +76,8 @@ pub struct Server {
 #[derive(Debug)]
 struct State {
     repository: Repository,
+    decisions: Decisions,
+    mode: ModeSwitch,
     metrics: Metrics,
     log: RequestLog,
     memory: Memory,
@@ -87,9 +101,16 @@ impl Server {
     /// Loads every model and listens. A model that cannot be loaded is told on standard error and keeps `/v2/health/ready` at 503.
     ///
     /// # Errors
-    /// An address, folder or log that cannot be used.
+    /// An address, folder, log or decision configuration that cannot be used.
     pub async fn start(args: Args) -> Result<Self, Error> {
         let metrics = Metrics::new().map_err(Error::Metrics)?;
+        let decisions =
+            Decisions::open(args.decision_config).map_err(|error| Error::Setting(with_causes(&error)))?;
+        if let Some(in_force) = decisions.in_force() {
+            metrics.configured(&in_force);
+        }
+        let mode = ModeSwitch::open(args.mode_file)?;
+        metrics.decides(mode.mode());
         let (log, log_writer) = RequestLog::open(&args.log).await?;
         let repository = Repository::new(args.models.clone());
         for (model, problem) in repository.load_all().map_err(Error::read(&args.models))? {
@@ -101,7 +122,8 @@ impl Server {
         let listener = TcpListener::bind(&args.listen).await.map_err(unable)?;
         let address = listener.local_addr().map_err(Error::Serve)?;
         let latency = Duration::from_millis(args.latency_ms);
-        let state = Arc::new(State { repository, metrics, log, memory: Memory::new(), latency });
+        let state =
+            Arc::new(State { repository, decisions, mode, metrics, log, memory: Memory::new(), latency });
         let router = routes::router(Arc::clone(&state));
 
         let (stop, stopped) = oneshot::channel::<()>();

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::folder::Broken;
+use crate::decision::ConfigError;
 use crate::error::with_causes;
 
 /// A request that is answered with an error: a status and a message.
@@ -25,6 +26,19 @@ impl Refusal {
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Well-formed, and nothing that can be done.
+    pub(super) fn unusable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
+    pub(super) fn config(error: &ConfigError) -> Self {
+        Self::unusable(format!("the decision configuration stays as it is: {}", with_causes(error)))
+    }
+
+    pub(super) fn changed_meanwhile(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, message)
     }
 
     /// The body could not be taken in, for instance because it is too large.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::Error;
 use crate::command::warn;
-use crate::protocol::{InferResponse, InputTensor, OutputTensor};
+use crate::protocol::{ANSWERED_BY, InferResponse, InputTensor, OutputTensor};
 
 /// A line is on its way to the file no later than this.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
@@ -36,6 +36,12 @@ struct Line<'a> {
     id: &'a str,
     model: &'a str,
     version: &'a str,
+    /// The sha-256 of the decision configuration, where one was in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_config: Option<&'a str>,
+    /// What decided, where it was not that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_by: Option<&'a str>,
     inputs: [&'a InputTensor; 1],
     outputs: &'a [OutputTensor],
 }
@@ -49,12 +55,19 @@ impl RequestLog {
         Ok((Self { lines }, writer))
     }
 
-    pub(super) async fn append(&self, input: &InputTensor, response: &InferResponse) {
+    pub(super) async fn append(
+        &self,
+        input: &InputTensor,
+        response: &InferResponse,
+        decision_config: Option<&str>,
+    ) {
         let line = Line {
             at: format!("{:.3}", Timestamp::now()),
             id: &response.id,
             model: &response.model_name,
             version: &response.model_version,
+            decision_config,
+            answered_by: response.parameters.get(ANSWERED_BY).and_then(serde_json::Value::as_str),
             inputs: [input],
             outputs: &response.outputs,
         };

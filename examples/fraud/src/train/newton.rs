@@ -3,12 +3,12 @@
 use crate::model::TERMS;
 
 /// The terms, and the intercept after them.
-const SIZE: usize = TERMS.len() + 1;
+pub(super) const SIZE: usize = TERMS.len() + 1;
 /// At rest: no weight moves by more than this.
 const STEP_AT_REST: f64 = 1e-10;
 
-type Vector = [f64; SIZE];
-type Matrix = [Vector; SIZE];
+pub(super) type Vector = [f64; SIZE];
+pub(super) type Matrix = [Vector; SIZE];
 
 /// What was fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +53,7 @@ pub(super) fn fit(
     None
 }
 
-fn with_intercept(terms: &[f64; TERMS.len()]) -> Vector {
+pub(super) fn with_intercept(terms: &[f64; TERMS.len()]) -> Vector {
     std::array::from_fn(|term| terms.get(term).copied().unwrap_or(1.0))
 }
 
@@ -82,20 +82,31 @@ fn newton_step(examples: &[([f64; TERMS.len()], bool)], alpha: f64, at: &Vector)
     for (terms, truth) in examples {
         let row = with_intercept(terms);
         let probability = 1.0 / (1.0 + (-log_odds(at, &row)).exp());
-        let miss = probability - if *truth { 1.0 } else { 0.0 };
-        let spread = probability * (1.0 - probability);
-        for left in 0..SIZE {
-            gradient[left] += miss * row[left];
-            for right in 0..SIZE {
-                curvature[left][right] += spread * row[left] * row[right];
-            }
-        }
+        weigh(&row, probability, *truth, &mut gradient, &mut curvature);
     }
     solve(curvature, gradient)
 }
 
+/// Adds what one row says to gradient and curvature.
+pub(super) fn weigh(
+    row: &Vector,
+    probability: f64,
+    truth: bool,
+    gradient: &mut Vector,
+    curvature: &mut Matrix,
+) {
+    let miss = probability - if truth { 1.0 } else { 0.0 };
+    let spread = probability * (1.0 - probability);
+    for left in 0..SIZE {
+        gradient[left] += miss * row[left];
+        for right in 0..SIZE {
+            curvature[left][right] += spread * row[left] * row[right];
+        }
+    }
+}
+
 /// Gaussian elimination with the largest pivot; none if there is no single solution.
-fn solve(mut matrix: Matrix, mut right_side: Vector) -> Option<Vector> {
+pub(super) fn solve(mut matrix: Matrix, mut right_side: Vector) -> Option<Vector> {
     for column in 0..SIZE {
         let pivot = (column..SIZE)
             .max_by(|one, other| matrix[*one][column].abs().total_cmp(&matrix[*other][column].abs()))?;

@@ -5,11 +5,16 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::fit::{ALPHA, ITERATIONS_MAX};
 use super::{Layout, Measures, Recipe, Trained};
+use crate::data::DATASET;
+use crate::files::{create, write};
 use crate::golden::Row;
+use crate::hex::hex;
+use crate::model::Model;
 use crate::protocol::{ModelSettings, input_signature};
 use crate::{Error, MODEL};
 
@@ -34,21 +39,13 @@ struct Manifest<'a> {
 #[serde(rename_all = "kebab-case")]
 struct Lineage<'a> {
     code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
     dataset: &'a str,
-    dataset_revision: String,
+    dataset_revision: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<&'a str>,
-    parameters: Parameters<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Parameters<'a> {
-    alpha: f64,
-    iterations_max: u64,
-    rows: usize,
-    seed: u64,
-    labels: &'a str,
+    parameters: &'a serde_json::Value,
 }
 
 #[derive(Serialize)]
@@ -58,60 +55,104 @@ struct Artefact {
     bytes: usize,
 }
 
-/// Writes one version into the registry.
+/// All that the registry gets to know about a version.
+pub(super) struct Publication<'a> {
+    pub(super) version: &'a str,
+    pub(super) parent: Option<&'a str>,
+    /// The training run, where there is more to it than the recipe.
+    pub(super) run: Option<&'a str>,
+    pub(super) created_at: Timestamp,
+    pub(super) dataset: &'a str,
+    pub(super) dataset_revision: String,
+    /// An object of texts, numbers and booleans.
+    pub(super) parameters: serde_json::Value,
+    pub(super) measures: Measures,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
+/// The files of a version that can be served.
+pub(super) fn files_of(model: &Model, version: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let settings =
+        ModelSettings::of(MODEL, version).to_json().map_err(Error::encode("the model settings"))?;
+    let model = model.to_json().map_err(Error::encode("the model"))?;
+    Ok(vec![("model-settings.json".to_owned(), settings), ("model.json".to_owned(), model)])
+}
+
+/// Writes the version of a recipe into the registry, over one that is there.
 pub(super) fn version(
     layout: &Layout,
     recipe: &Recipe,
     trained: &Trained,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let files = [
-        (
-            "model-settings.json",
-            ModelSettings::of(MODEL, recipe.version)
-                .to_json()
-                .map_err(Error::encode("the model settings"))?,
-        ),
-        ("model.json", trained.model.to_json().map_err(Error::encode("the model"))?),
-    ];
-    let folder = layout.files(recipe.version);
-    create(&folder)?;
-    let mut artefacts = Vec::new();
-    for (name, bytes) in &files {
-        write(&folder.join(name), bytes)?;
-        artefacts.push(Artefact {
-            path: (*name).to_owned(),
-            sha256: hex(&Sha256::digest(bytes)),
-            bytes: bytes.len(),
-        });
-    }
+    let publication = Publication {
+        version: recipe.version,
+        parent: recipe.parent,
+        run: None,
+        created_at: recipe.created_at(now),
+        dataset: DATASET,
+        dataset_revision: format!("sha256:{}", trained.dataset_sha256),
+        parameters: json!({
+            "alpha": ALPHA,
+            "iterations-max": ITERATIONS_MAX,
+            "rows": recipe.rows,
+            "seed": recipe.seed,
+            "labels": recipe.labels.source(),
+        }),
+        measures: trained.measures,
+        files: files_of(&trained.model, recipe.version)?,
+    };
+    write_into(&layout.registry.join(MODEL).join(recipe.version), &publication)
+}
 
+/// Writes a version that is not there yet; it is there as a whole or not at all.
+pub(super) fn new_version(layout: &Layout, publication: &Publication<'_>) -> Result<(), Error> {
+    let versions = layout.registry.join(MODEL);
+    let folder = versions.join(publication.version);
+    if folder.exists() {
+        return Err(Error::Setting(format!(
+            "version `{}` is in the registry already: choose another name",
+            publication.version
+        )));
+    }
+    let beside = versions.join(format!(".{}.new", publication.version));
+    match fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&beside)(error)),
+        _ => write_into(&beside, publication)?,
+    }
+    fs::rename(&beside, &folder).map_err(Error::write(&folder))
+}
+
+fn write_into(folder: &Path, publication: &Publication<'_>) -> Result<(), Error> {
+    let files = folder.join("files");
+    create(&files)?;
+    let mut artefacts = Vec::new();
+    for (name, bytes) in &publication.files {
+        write(&files.join(name), bytes)?;
+        let sha256 = hex(&Sha256::digest(bytes));
+        artefacts.push(Artefact { path: name.clone(), sha256, bytes: bytes.len() });
+    }
     let manifest = Manifest {
         model: MODEL,
-        version: recipe.version,
-        created_at: recipe.created_at(now).to_string(),
+        version: publication.version,
+        created_at: publication.created_at.to_string(),
         runtime: "fraud-serve",
         aliases: Vec::new(),
         signature: input_signature().map_err(Error::encode("the input signature"))?,
         tags: BTreeMap::from([("team", "payments"), ("kind", "logistic-regression")]),
-        measures: trained.measures,
+        measures: publication.measures,
         lineage: Lineage {
             code: concat!("fraud ", env!("CARGO_PKG_VERSION")),
-            dataset: "card-transactions",
-            dataset_revision: format!("sha256:{}", trained.dataset_sha256),
-            parent: recipe.parent,
-            parameters: Parameters {
-                alpha: ALPHA,
-                iterations_max: ITERATIONS_MAX,
-                rows: recipe.rows,
-                seed: recipe.seed,
-                labels: recipe.labels.source(),
-            },
+            run: publication.run,
+            dataset: publication.dataset,
+            dataset_revision: &publication.dataset_revision,
+            parent: publication.parent,
+            parameters: &publication.parameters,
         },
         artefacts,
     };
     let text = toml::to_string(&manifest).map_err(Error::encode("the manifest"))?;
-    write(&layout.registry.join(MODEL).join(recipe.version).join("manifest.toml"), text.as_bytes())
+    write(&folder.join("manifest.toml"), text.as_bytes())
 }
 
 /// Writes the golden set, one row a line.
@@ -153,22 +194,4 @@ pub(super) fn deploy(layout: &Layout, version: &str) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn create(folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(Error::write(folder))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::write(path))
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

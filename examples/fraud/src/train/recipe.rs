@@ -78,6 +78,12 @@ impl Recipe {
         },
     ];
 
+    /// The same recipe on other transactions; seed 0 changes nothing.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { seed: self.seed + seed * 1_000, ..self }
+    }
+
     /// The recipe of a version.
     ///
     /// # Errors

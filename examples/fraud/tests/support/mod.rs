@@ -1,8 +1,9 @@
 //! A trained folder, a server on it, and a client.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fraud::serve::{self, Server};
 use fraud::train::{self, Layout};
@@ -16,6 +17,7 @@ pub(crate) struct Setup {
     pub(crate) layout: Layout,
     /// The request log.
     pub(crate) log: PathBuf,
+    args: serve::Args,
     client: reqwest::Client,
     server: Option<Server>,
     url: String,
@@ -28,22 +30,38 @@ pub(crate) type Answer = (u16, Value);
 impl Setup {
     /// Trains, deploys and serves.
     pub(crate) async fn new(deployed: Option<&str>) -> Self {
+        Self::with(deployed, |_, _| {}).await
+    }
+
+    /// The same with arguments of the server changed, after training; gets the folder, too.
+    pub(crate) async fn with(deployed: Option<&str>, change: impl FnOnce(&Path, &mut serve::Args)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().to_owned();
         train::write(&train::Args { out: out.clone(), deploy: deployed.map(str::to_owned), at: None })
             .unwrap();
         let layout = Layout::new(&out);
         let log = out.join("requests.jsonl");
-        let args = serve::Args {
+        let mut args = serve::Args {
             models: layout.models.clone(),
             listen: "127.0.0.1:0".to_owned(),
             log: log.clone(),
+            decision_config: None,
+            mode_file: None,
             latency_ms: 0,
         };
-        let server = Server::start(args).await.unwrap();
+        change(&out, &mut args);
+        let server = Server::start(args.clone()).await.unwrap();
         let url = server.url();
         let client = reqwest_client();
-        Self { layout, log, client, server: Some(server), url, folder }
+        Self { layout, log, args, client, server: Some(server), url, folder }
+    }
+
+    /// Stops the server and starts it again with the same arguments.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        let server = Server::start(self.args.clone()).await.unwrap();
+        self.url = server.url();
+        self.server = Some(server);
     }
 
     /// The server's URL.
@@ -67,6 +85,35 @@ impl Setup {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         answer(self.client.post(format!("{}{path}", self.url)).json(&body)).await
+    }
+
+    /// An answer with the headers by which the server says who decided.
+    pub(crate) async fn infer(&self, id: &str, account_age_days: f64) -> (BTreeMap<String, String>, Value) {
+        let request = self.client.post(format!("{}/v2/models/fraud/infer", self.url));
+        let response = request.json(&question(id, account_age_days)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        (who_decided(&response), response.json().await.unwrap())
+    }
+
+    /// The same headers of a page.
+    pub(crate) async fn said_by(&self, path: &str) -> BTreeMap<String, String> {
+        who_decided(&self.client.get(format!("{}{path}", self.url)).send().await.unwrap())
+    }
+
+    /// Reads the mode and its entity tag.
+    pub(crate) async fn mode(&self) -> (String, String) {
+        let response = self.client.get(format!("{}/mode", self.url)).send().await.unwrap();
+        let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+        let body: Value = response.json().await.unwrap();
+        (body["mode"].as_str().unwrap().to_owned(), tag)
+    }
+
+    pub(crate) async fn put_mode(&self, body: &str, if_match: Option<&str>) -> Answer {
+        let mut request = self.client.put(format!("{}/mode", self.url)).body(body.to_owned());
+        if let Some(tag) = if_match {
+            request = request.header("if-match", tag);
+        }
+        answer(request).await
     }
 
     pub(crate) async fn post_raw(&self, path: &str, body: Vec<u8>) -> Answer {
@@ -100,9 +147,34 @@ impl Setup {
     }
 }
 
+/// Every file below a folder, with its bytes.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(
+                    path.strip_prefix(folder).unwrap().display().to_string(),
+                    fs::read(&path).unwrap(),
+                );
+            }
+        }
+    }
+    found
+}
+
 pub(crate) fn reqwest_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+fn who_decided(response: &reqwest::Response) -> BTreeMap<String, String> {
+    let said = response.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-"));
+    said.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
