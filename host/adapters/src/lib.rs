@@ -48,6 +48,7 @@ pub mod request_log_jsonl;
 pub mod restorer_file;
 pub mod restorer_git;
 pub mod restorer_http;
+pub mod restorer_mlflow_prompt;
 
 use std::fmt;
 use std::sync::Arc;

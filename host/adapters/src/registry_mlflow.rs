@@ -18,18 +18,18 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
-use ripcord_core::time::Millis;
 use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{Applied, Clock, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
 use crate::file_work::FileWork;
-use crate::http::{self, Credentials, Patience};
+use crate::http;
 use crate::registry_directory::HOLD_TAG;
 use crate::{Secret, Shared, artefact};
-use api::Api;
+pub(crate) use api::{Api, Place, Registered};
 use artefacts::Root;
 use describe::{Read, Remembered};
+pub(crate) use wire::Version;
 
 /// The tag that stays when a hold is lifted; its value is the incident that condemned the version last.
 pub const CONDEMNED_TAG: &str = "ripcord.condemned";
@@ -108,45 +108,20 @@ impl MlflowRegistry {
         secret: Option<Secret>,
         shared: &Shared,
     ) -> Result<Self, PortError> {
-        let wrong = |why: String| Err(PortError::not_applied(ErrorKind::Configuration, why));
-        let url = http::address(&config.url)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return wrong(
-                "`url` holds a user or a password: write `user`, and the password into a file".into(),
-            );
-        }
-        let quote = match (config.model.contains('\''), config.model.contains('"')) {
-            (true, true) => return wrong(format!("mlflow cannot search for the model `{}`", config.model)),
-            (true, false) => '"',
-            (false, _) => '\'',
-        };
-        if config.model.is_empty() || config.model.contains(['/', ':']) {
-            return wrong(format!("`{}` cannot be the name of a model in mlflow", config.model));
-        }
         if let Some(alias) = config.alias.as_deref()
             && (alias.is_empty() || alias.eq_ignore_ascii_case("latest"))
         {
-            return wrong(format!("`{alias}` cannot be an alias: mlflow keeps the name to itself"));
+            let text = format!("`{alias}` cannot be an alias: mlflow keeps the name to itself");
+            return Err(PortError::not_applied(ErrorKind::Configuration, text));
         }
-        let credentials = match (config.user, secret) {
-            (Some(user), Some(password)) => Credentials::Basic { user, password },
-            (Some(user), None) => {
-                return wrong(format!(
-                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
-                ));
-            }
-            (None, Some(token)) => Credentials::Bearer(token),
-            (None, None) => Credentials::None,
+        let place = Place {
+            url: config.url,
+            name: config.model,
+            user: config.user,
+            deadline_ms: config.deadline_ms,
+            patience_ms: config.patience_ms,
         };
-        let api = Api {
-            http: shared.http.clone(),
-            url,
-            credentials,
-            model_literal: format!("{quote}{}{quote}", config.model),
-            model: config.model,
-            deadline: Millis(config.deadline_ms),
-            patience: Patience(Millis(config.patience_ms)),
-        };
+        let api = Api::new(place, Registered::Model, secret, shared)?;
         Ok(Self {
             api,
             alias: config.alias,

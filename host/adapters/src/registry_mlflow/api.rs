@@ -11,22 +11,41 @@ use serde::Serialize;
 use super::wire::{
     DownloadAnswer, ModelAnswer, Refusal, Run, RunAnswer, SearchAnswer, Version, VersionAnswer,
 };
+use crate::Shared;
 use crate::http::{self, Answer, Call, Credentials, Http, Patience};
+use crate::secret::Secret;
 
 /// Versions that one answer may hold.
 const PAGE: u32 = 1_000;
 
 /// A tracking server, and the one model on it.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     pub(super) http: Http,
-    pub(super) url: Url,
+    pub(crate) url: Url,
     pub(super) credentials: Credentials,
-    pub(super) model: String,
+    pub(crate) model: String,
     /// The model's name as a literal of the server's filter language.
     pub(super) model_literal: String,
     pub(super) deadline: Millis,
     pub(super) patience: Patience,
+    registered: Registered,
+}
+
+/// Where a model or prompt is registered, as it is configured.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    pub(crate) name: String,
+    pub(crate) user: Option<String>,
+    pub(crate) deadline_ms: u64,
+    pub(crate) patience_ms: u64,
+}
+
+/// What is registered: MLflow keeps prompts among the models, and lists them only to who asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registered {
+    Model,
+    Prompt,
 }
 
 /// What a call needs of the account, for the sentence that says that it is missing.
@@ -38,6 +57,50 @@ pub(super) enum Right {
 }
 
 impl Api {
+    /// Checks the configuration; the server is not asked. `secret` is the password of the user where there is one, else a bearer token.
+    pub(crate) fn new(
+        place: Place,
+        registered: Registered,
+        secret: Option<Secret>,
+        shared: &Shared,
+    ) -> Result<Self, PortError> {
+        let wrong = |why: String| Err(PortError::not_applied(ErrorKind::Configuration, why));
+        let url = http::address(&place.url)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong(
+                "`url` holds a user or a password: write `user`, and the password into a file".into(),
+            );
+        }
+        let quote = match (place.name.contains('\''), place.name.contains('"')) {
+            (true, true) => return wrong(format!("mlflow cannot search for the model `{}`", place.name)),
+            (true, false) => '"',
+            (false, _) => '\'',
+        };
+        if place.name.is_empty() || place.name.contains(['/', ':']) {
+            return wrong(format!("`{}` cannot be the name of a model in mlflow", place.name));
+        }
+        let credentials = match (place.user, secret) {
+            (Some(user), Some(password)) => Credentials::Basic { user, password },
+            (Some(user), None) => {
+                return wrong(format!(
+                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
+                ));
+            }
+            (None, Some(token)) => Credentials::Bearer(token),
+            (None, None) => Credentials::None,
+        };
+        Ok(Self {
+            http: shared.http.clone(),
+            url,
+            credentials,
+            model_literal: format!("{quote}{}{quote}", place.name),
+            model: place.name,
+            deadline: Millis(place.deadline_ms),
+            patience: Patience(Millis(place.patience_ms)),
+            registered,
+        })
+    }
+
     /// The answer to a question, asked again while that may help.
     async fn ask(&self, path: &[&str], query: &[(&str, &str)], right: Right) -> Result<Answer, PortError> {
         let mut url = self.rest(path);
@@ -150,8 +213,12 @@ impl Api {
     }
 
     /// Versions, newest first. The server leaves their aliases out.
-    pub(super) async fn search(&self, limit: u32) -> Result<Vec<Version>, PortError> {
-        let filter = format!("name={}", self.model_literal);
+    pub(crate) async fn search(&self, limit: u32) -> Result<Vec<Version>, PortError> {
+        let also = match self.registered {
+            Registered::Model => "",
+            Registered::Prompt => " AND tags.`mlflow.prompt.is_prompt` = 'true'",
+        };
+        let filter = format!("name={}{also}", self.model_literal);
         let mut found: Vec<Version> = Vec::new();
         let mut page_token = String::new();
         while found.len() < limit as usize {
@@ -255,7 +322,7 @@ impl Api {
     }
 
     /// What the alias points at; none if it is not set.
-    pub(super) async fn alias(&self, alias: &str) -> Result<Option<String>, PortError> {
+    pub(crate) async fn alias(&self, alias: &str) -> Result<Option<String>, PortError> {
         let query = [("name", self.model.as_str()), ("alias", alias)];
         match self.ask(&["registered-models", "alias"], &query, Right::ReadModel).await {
             Ok(answer) => Ok(Some(answer.json::<VersionAnswer>()?.model_version.version)),
@@ -275,7 +342,7 @@ impl Api {
         }
     }
 
-    pub(super) async fn set_alias(&self, alias: &str, version: &VersionName) -> Result<(), PortError> {
+    pub(crate) async fn set_alias(&self, alias: &str, version: &VersionName) -> Result<(), PortError> {
         self.number(version)?;
         let body = serde_json::json!({ "name": self.model, "alias": alias, "version": version });
         let changed = self.change(&["registered-models", "alias"], &body).await;

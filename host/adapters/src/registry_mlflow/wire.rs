@@ -40,35 +40,38 @@ pub(super) struct VersionAnswer {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Version {
+pub(crate) struct Version {
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[serde(deserialize_with = "text")]
-    pub(super) version: String,
+    pub(crate) version: String,
     /// Unix milliseconds.
     #[serde(deserialize_with = "whole")]
-    pub(super) creation_timestamp: u64,
+    pub(crate) creation_timestamp: u64,
+    /// What its author says of it.
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) status: String,
+    pub(crate) description: String,
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) status_message: String,
+    pub(crate) status: String,
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) source: String,
+    pub(crate) status_message: String,
+    #[serde(default, deserialize_with = "left_out")]
+    pub(crate) source: String,
     /// Empty where the version was not registered from a run.
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) run_id: String,
+    pub(crate) run_id: String,
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) tags: Vec<Pair>,
+    pub(crate) tags: Vec<Pair>,
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) aliases: Vec<String>,
+    pub(crate) aliases: Vec<String>,
 }
 
 /// A tag or a parameter.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Pair {
-    pub(super) key: String,
+pub(crate) struct Pair {
+    pub(crate) key: String,
     #[serde(default, deserialize_with = "left_out")]
-    pub(super) value: String,
+    pub(crate) value: String,
 }
 
 /// `model-versions/get-download-uri`.

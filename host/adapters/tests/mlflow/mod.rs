@@ -4,6 +4,7 @@
 //!     RIPCORD_TEST_MLFLOW=$(.ci/mlflow 3) RIPCORD_TEST_MLFLOW_2=$(.ci/mlflow 2) cargo test --workspace --test suite -- --ignored mlflow::
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod prompts;
 mod rights;
 mod server;
 mod webhooks;

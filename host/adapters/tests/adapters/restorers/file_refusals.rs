@@ -130,6 +130,21 @@ async fn what_a_service_says_that_is_no_revision_is_unknown_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_file_that_could_not_be_replaced_leaves_in_force_what_was() {
+    let root = tempfile::tempdir().unwrap();
+    with_revisions(root.path());
+    // Long enough that no name beside it fits, which is so for root as well.
+    let mut config = config(root.path(), "[reload]\ncommand = [\"true\"]");
+    config.file = root.path().join("live").join("x".repeat(250));
+    std::fs::write(&config.file, super::content_of("8")).unwrap();
+    let restorer = FileRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap();
+    assert!(restorer.obstacle().await.unwrap().contains("cannot write beside"));
+    let error = restorer.shift(&order("7", Some("8"))).await.unwrap_err();
+    assert!(error.applied == Applied::No && error.to_string().contains("cannot replace"), "{error}");
+    assert_eq!(told(&restorer).await, "8 (control plane only)");
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_changes_nothing() {
     if rustix::process::geteuid().is_root() {
         // Root may write anywhere; a history that is a file cannot be a folder for anybody.

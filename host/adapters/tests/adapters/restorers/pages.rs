@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ripcord_adapters::restorer_file::{FileRestorer, FileRestorerConfig};
 use ripcord_adapters::restorer_git::{GitRestorer, GitRestorerConfig};
 use ripcord_adapters::restorer_http::{HttpRestorer, HttpRestorerConfig};
+use ripcord_adapters::restorer_mlflow_prompt::{MlflowPromptRestorer, MlflowPromptRestorerConfig};
 use ripcord_adapters::{RestorerSecrets, Secret};
 use ripcord_ports::Restorer;
 use toml::Table;
@@ -53,13 +54,17 @@ fn made(kind: &str, table: Table, secret: bool) -> Box<dyn Restorer> {
             let config = GitRestorerConfig { data: "data".into(), ..config };
             Box::new(GitRestorer::new(config, secrets, &shared()).unwrap())
         }
+        "mlflow-prompt" => {
+            let config: MlflowPromptRestorerConfig = table.try_into().unwrap();
+            Box::new(MlflowPromptRestorer::new(config, secrets, &shared()).unwrap())
+        }
         other => panic!("there is no kind `{other}`"),
     }
 }
 
 #[test]
 fn every_configuration_of_a_page_makes_its_restorer() {
-    for folder in ["restorer_file", "restorer_http", "restorer_git"] {
+    for folder in ["restorer_file", "restorer_http", "restorer_git", "restorer_mlflow_prompt"] {
         for block in blocks(folder, "toml restorer") {
             let (kind, table, secret) = adapter(&block);
             let restorer = made(&kind, table, secret);
