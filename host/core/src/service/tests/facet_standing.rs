@@ -71,7 +71,7 @@ fn lifting_the_hold_on_a_configuration_gives_its_standing_back_at_once() {
         reason: blob(),
     };
     let refused = stage.try_it(&Event::Adopted(adopt(None))).unwrap_err().to_string();
-    assert!(refused.contains("ripcord hold lift fraud-api --configuration thresholds=c2"), "{refused}");
+    assert!(refused.contains("ripcord hold lift fraud-api thresholds=c2"), "{refused}");
     stage.lifts("thresholds", "c2");
     assert_eq!(stage.standing("thresholds", "c2"), Standing::Attested);
     assert!(stage.0.holds.is_empty(), "no registry is to be told");

@@ -80,7 +80,7 @@ fn a_probation_that_runs_out_says_how_to_vouch_for_a_configuration() {
     stage.try_at(end, &Event::Woke).unwrap();
     assert_eq!(stage.0.probation, None);
     let told = stage.told().join("\n");
-    assert!(told.contains("ripcord adopt fraud-api --configuration thresholds=c3"), "{told}");
+    assert!(told.contains("ripcord adopt fraud-api thresholds=c3"), "{told}");
 }
 
 /// It may have been moved on by now.
