@@ -74,7 +74,9 @@ fn found(
     };
     let known =
         |facets: &[ObservedFacet]| facets.iter().map(|read| read.facet.clone()).collect::<BTreeSet<_>>();
-    let facets: Vec<Facet> = known(&plan.facets).union(&known(&read.facets)).cloned().collect();
+    let mut facets: BTreeSet<Facet> = known(&plan.facets).union(&known(&read.facets)).cloned().collect();
+    // One that was never read is not in force: without it, *all that was read is as planned* would stand for the target.
+    facets.extend(moved.clone().filter(|facet| *facet != Facet::Model));
     let of_facet = |facet: &Facet| match (read_of(&read.facets, facet), read_of(&plan.facets, facet)) {
         (Some(_), Some(_)) if moves(facet) && is(target) => Found::Target,
         (Some(FacetState::Unknown(_)), Some(FacetState::Unknown(_))) => Found::AsPlanned,

@@ -115,12 +115,18 @@ impl Service {
     /// Takes in what production looks like, whoever looked.
     pub(super) fn see(&mut self, live: &Observed, facets: &[ObservedFacet], name: &InProduction) {
         let before = self.production.clone();
-        self.production = before.after(live, facets, name, self.at);
+        self.production = before.after(live, &self.of_configured_facets(facets), name, self.at);
         self.tell_read_again(&before.unread);
         self.judge_holds(&before);
         if self.production.vector() != before.vector() {
             self.latches_see();
         }
+    }
+
+    /// Of what was read: a look that was under way when the configuration changed may tell of facets that nothing is configured for any more.
+    pub(super) fn of_configured_facets(&self, facets: &[ObservedFacet]) -> Vec<ObservedFacet> {
+        let is_configured = |facet: &Facet| self.other_facets().any(|configured| configured == facet);
+        facets.iter().filter(|read| is_configured(&read.facet)).cloned().collect()
     }
 
     /// What others did to production, as it was seen last. While an incident is open it is not asked.
@@ -236,7 +242,9 @@ impl Service {
             return;
         }
         let were = std::mem::replace(&mut self.production.judged, now.clone());
-        if let (Some(now), Some(were)) = (&now, &were)
+        // The first look at a fallback may show that a safe mode answers.
+        let answers = !self.production.falls_back();
+        if let (Some(now), Some(were), true) = (&now, &were, answers)
             && !now.is_other_than(were)
         {
             return;

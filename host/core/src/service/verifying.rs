@@ -69,7 +69,8 @@ impl Service {
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
         let has_shifted = acting.shifted.contains(&read.rung);
         let unread = self.production.unread.clone();
-        self.production = self.production.after_live(&read.live, &read.facets, at);
+        self.production =
+            self.production.after_live(&read.live, &self.of_configured_facets(&read.facets), at);
         self.tell_read_again(&unread);
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?.clone();

@@ -2,6 +2,7 @@
 
 use ripcord_core::effect::{Slot, Topic};
 use ripcord_core::event::{Event, PreflightWord, Said, VerificationWord};
+use ripcord_core::facet::Facet;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::standing::Standing;
@@ -144,11 +145,17 @@ impl Walk {
         let (was, is) = (before.probation.as_ref(), self.service.probation.as_ref());
         if let Some(probation) = is {
             let verifiers = self.service.terms.as_ref().unwrap().policies(Role::Verification).count();
-            let version = &probation.version.version;
-            if self.service.incident.is_some() || verifiers == 0 || self.service.is_held(version) {
+            let unproven = &probation.unproven;
+            let held = unproven.iter().any(|revision| self.service.is_held(revision));
+            if self.service.incident.is_some() || verifiers == 0 || held || unproven.is_empty() {
                 self.fail("a probation that must not be");
             }
-            if was.is_none_or(|was| was.version != probation.version) {
+            if self.service.production.falls_back() || unproven.iter().any(|one| one.facet == Facet::Fallback)
+            {
+                self.fail("a probation while a safe mode answers, or of it");
+            }
+            if was.is_none_or(|was| was.version != probation.version || was.unproven != probation.unproven) {
+                seen.facet_probations += usize::from(unproven[0].facet != Facet::Model);
                 seen.probations += 1;
                 let looked = matches!(event, Event::ProductionWatched(_));
                 let ended = before.incident.is_some() && self.service.incident.is_none();

@@ -5,6 +5,7 @@ use ripcord_core::event::*;
 use ripcord_core::name::VersionName;
 use ripcord_core::service::Service;
 
+use crate::facets;
 use crate::outcomes::{Dice, blob, live, nature};
 
 pub(crate) fn pinned(dice: &mut Dice, version: VersionName) -> Event {
@@ -34,5 +35,6 @@ pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, rung: 
         2 | 3 => FingerprintWord::Same,
         _ => FingerprintWord::NotCompared,
     };
-    Event::ReadBack(ReadBack { plan, rung, live: live(dice, service), facets: Vec::new(), fingerprint })
+    let (live, facets) = (live(dice, service), facets::read_back(dice, service));
+    Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint })
 }

@@ -7,6 +7,7 @@
 
 mod checks;
 mod ends;
+mod facets;
 mod identity;
 mod latches;
 mod outcomes;
@@ -54,6 +55,13 @@ struct Seen {
     ran_out: usize,
     latched: usize,
     unlatched: usize,
+    facet_probations: usize,
+    facet_shifts: usize,
+    facet_rollbacks: usize,
+    facet_holds: usize,
+    mixed_plans: usize,
+    others_moved: usize,
+    under_a_fallback: usize,
 }
 
 struct Walk {
@@ -123,7 +131,13 @@ impl Walk {
     }
 
     fn apply(&mut self, at: ripcord_core::time::UnixMillis, event: &Event, seen: &mut Seen) {
-        let Ok(next) = self.service.apply(at, event) else { return };
+        let Ok(next) = self.service.apply(at, event) else {
+            seen.mixed_plans += usize::from(facets::is_mixed(&self.service, event));
+            return;
+        };
+        if facets::is_mixed(&self.service, event) {
+            self.fail("a plan that mixes facets was taken");
+        }
         self.told.push(format!("{at:?} {event:?}"));
         let before = std::mem::replace(&mut self.service, next);
         assert_eq!(self.service.length, before.length + 1);
@@ -137,6 +151,7 @@ impl Walk {
         self.check_fingerprints(&before, event, seen);
         self.check_probation(&before, event, seen);
         self.check_latches(&before, event, seen);
+        self.check_facets(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
         self.check_ends();
@@ -287,7 +302,8 @@ impl Walk {
                             seen.second_promotions += usize::from(again);
                             self.follows = Some((acting.id.clone(), version.version.clone()));
                         }
-                        _ => self.follows = None,
+                        // The version stays, and so does what its name follows.
+                        _ => {}
                     }
                 }
             }
@@ -356,6 +372,7 @@ fn whatever_happens_the_rules_hold() {
     // The walks must get everywhere, or they prove nothing.
     for outcome in [
         "rolled back",
+        "fell back",
         "restored elsewhere",
         "stood down",
         "dismissed",
@@ -380,4 +397,12 @@ fn whatever_happens_the_rules_hold() {
     let enough = seen.probations > 300 && seen.passed > 20 && seen.failed > 50 && seen.ran_out > 20;
     assert!(enough, "{seen:?}");
     assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
+    let enough = seen.facet_shifts > 300
+        && seen.facet_rollbacks > 50
+        && seen.facet_holds > 20
+        && seen.facet_probations > 50
+        && seen.mixed_plans > 50
+        && seen.others_moved > 50
+        && seen.under_a_fallback > 20;
+    assert!(enough, "{seen:?}");
 }

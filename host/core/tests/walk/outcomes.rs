@@ -5,7 +5,6 @@ use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
-use ripcord_core::facet::Revision;
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
 use ripcord_core::plan::{Leaving, Quorum, Vote, VoteKind};
@@ -21,6 +20,7 @@ use ripcord_core::terms::{
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
+use crate::facets;
 use crate::identity::{fingerprinted, pinned, read_back};
 use crate::preflights::{cleared, preflight, preflighted};
 
@@ -47,7 +47,7 @@ impl Dice {
         self.below(odds) == 0
     }
 
-    fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize].clone()
     }
 }
@@ -56,19 +56,8 @@ pub(crate) fn blob() -> BlobRef {
     BlobRef { commitment: Digest::of("blob"), kind: BlobKind::Text, bytes: 1 }
 }
 
-fn version(dice: &mut Dice) -> VersionName {
+pub(crate) fn version(dice: &mut Dice) -> VersionName {
     VersionName::new(dice.pick(&["1", "2", "3", "4"])).unwrap()
-}
-
-fn revision(dice: &mut Dice) -> Revision {
-    Revision::of_model(&version(dice))
-}
-
-fn target(dice: &mut Dice) -> Target {
-    if dice.one_in(12) {
-        return Target::Fallback(VersionName::new("rules").unwrap());
-    }
-    Target::Version(VersionTarget { version: version(dice), digest: None })
 }
 
 fn serving(version: VersionName, proof: Proof) -> Observed {
@@ -91,9 +80,10 @@ pub(crate) fn live(dice: &mut Dice, service: &Service) -> Observed {
                 Phase::Acting(acting) => incident.target(acting.rung),
                 _ => None,
             });
-            match rung.and_then(|target| target.version()) {
-                Some(target) => serving(target.version.clone(), Proof::Digest),
-                None => serving(VersionName::new("4").unwrap(), Proof::Answer),
+            match (rung, incident.and_then(|incident| incident.plan())) {
+                (Some(Target::Version(target)), _) => serving(target.version.clone(), Proof::Digest),
+                (Some(_), Some(plan)) => plan.live.clone(),
+                _ => serving(VersionName::new("4").unwrap(), Proof::Answer),
             }
         }
     }
@@ -124,7 +114,7 @@ fn watched(dice: &mut Dice, service: &Service) -> Event {
         unread: Vec::new(),
         after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
-        facets: Vec::new(),
+        facets: facets::seen(dice, service),
         in_production: in_production(dice),
     })
 }
@@ -194,7 +184,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
             EffectClass::Blind,
         ]),
         equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
-        facets: Vec::new(),
+        facets: facets::terms(dice),
         proof_min: Proof::Answer,
         people: people(dice),
         floor: quorums(dice),
@@ -302,7 +292,8 @@ fn planned(
         1 => PlanWord::WillNotHelp(blob()),
         2 => PlanWord::Failed { reason: blob(), nature: nature(dice) },
         _ => {
-            let targets: Vec<_> = (0..=dice.below(3)).map(|_| target(dice)).collect();
+            let targets = facets::targets(dice, service);
+            let strategy = targets[0].strategy();
             let live = match service.incident.as_ref().and_then(|incident| incident.live.clone()) {
                 Some(live) => live,
                 None => live(dice, service),
@@ -311,10 +302,10 @@ fn planned(
                 content: blob(),
                 digest: Digest::of(format!("plan {number} {:?}", service.incidents)),
                 number,
-                strategy: Strategy::Version,
+                strategy,
                 targets,
                 live,
-                facets: Vec::new(),
+                facets: facets::planned(dice, service),
                 leaving: service.incident.as_ref().map_or(Leaving::Condemn, |open| open.leaving),
                 equipment: service.terms.as_ref().map_or(Digest::of(""), |terms| terms.equipment),
                 preflighted: dice.one_in(3),
@@ -407,7 +398,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 Vec::new()
             },
             live: live(dice, service),
-            facets: Vec::new(),
+            facets: facets::seen(dice, service),
             in_production: in_production(dice),
             facts: None,
         }),
@@ -434,7 +425,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
                 rung,
                 attempt,
                 live,
-                facets: Vec::new(),
+                facets: facets::guarded(dice, service),
                 host_shifts,
                 host_reserved,
             })
@@ -503,11 +494,16 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
         2 => Event::Paused(said),
         3 => Event::Resumed(said),
         4 => {
-            let revision = revision(dice);
+            let revision = facets::revision(dice, service);
             let incident = service.hold_on(&revision).map_or(incident, |hold| hold.incident.clone());
             Event::HoldLifted(AboutHold { revision, incident, person, reason: blob() })
         }
-        5 => Event::Adopted(Adopted { revision: revision(dice), digest: None, person, reason: blob() }),
+        5 => Event::Adopted(Adopted {
+            revision: facets::revision(dice, service),
+            digest: None,
+            person,
+            reason: blob(),
+        }),
         6 => Event::ShiftAnswered(ShiftAnswered {
             question: service.incident.as_ref().map_or(1, |open| open.questions + u32::from(dice.one_in(8))),
             incident,
@@ -519,7 +515,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             incident: service.incident.as_ref().map(|_| incident),
             person,
             roles,
-            target: dice.one_in(2).then(|| target(dice)),
+            target: dice.one_in(2).then(|| facets::target(dice, service)),
             reason: blob(),
             urgency: Urgency::Urgent,
             leaving: dice.pick(&[Leaving::Condemn, Leaving::Condemn, Leaving::Keep]),
@@ -581,7 +577,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
                 rung,
                 attempt,
                 live,
-                facets: Vec::new(),
+                facets: facets::guarded(dice, service),
                 host_shifts: 0,
                 host_reserved: 0,
             })

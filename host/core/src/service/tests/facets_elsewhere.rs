@@ -1,12 +1,14 @@
 //! What others do to the facets of a service: noticed, verified, and opened against where it is unwell or was condemned.
 
 use super::facet_stage::*;
-use super::stage::{Stage, serving};
+use super::facet_standing::trigger_says;
+use super::stage::{Stage, policy, serving};
 use crate::effect::Topic;
 use crate::event::*;
 use crate::facet::FacetState;
 use crate::fact::Outcome;
 use crate::live::Proof;
+use crate::policy::Role;
 use crate::production::Moved;
 use crate::service::{HoldState, Opener};
 use crate::standing::Standing;
@@ -78,7 +80,7 @@ fn a_probation_that_runs_out_says_how_to_vouch_for_a_configuration() {
     stage.try_at(end, &Event::Woke).unwrap();
     assert_eq!(stage.0.probation, None);
     let told = stage.told().join("\n");
-    assert!(told.contains("ripcord adopt fraud-api --configuration thresholds=c3"), "{told}");
+    assert!(told.contains("ripcord adopt fraud-api thresholds=c3"), "{told}");
 }
 
 /// It may have been moved on by now.
@@ -248,9 +250,38 @@ fn people_hear_once_that_a_facet_cannot_be_read_and_once_that_it_can() {
     assert_eq!(both(&stage), (1, 0));
     watched(&mut stage, in_force(BEFORE), Vec::new());
     assert_eq!(both(&stage), (1, 1));
-    // Nor can what is configured no more stay unread.
+    // The looks of an incident tell it, too.
     let facets = unreadable(in_force(BEFORE), "prompt");
+    watched(&mut stage, facets.clone(), vec![ProductionPart::Facet]);
+    stage.at_the_guard(&[target("thresholds", "c1")], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    assert_eq!(both(&stage), (2, 2));
+    stage.0.production.unread.insert(ProductionPart::Facet);
+    stage.read_back("4", in_force(C1));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(both(&stage), (2, 3));
+    // Nor can what is configured no more stay unread.
     watched(&mut stage, facets, vec![ProductionPart::Facet]);
     stage.reconfigure(|terms| terms.facets.clear());
     assert!(stage.0.production.unread.is_empty());
+}
+
+#[test]
+fn a_latched_trigger_is_asked_again_when_only_a_configuration_has_moved() {
+    let mut stage = Stage::new(|terms| {
+        facets(terms);
+        terms.policies = vec![policy(Role::Trigger)];
+    });
+    stage.watched("4", in_force(BEFORE));
+    trigger_says(&mut stage);
+    let dismissed = stage.about("ada");
+    stage.tell(&Event::Dismissed(dismissed));
+    stage.watched("4", in_force(BEFORE));
+    trigger_says(&mut stage);
+    assert_eq!((stage.0.incidents, stage.0.watching.is_due()), (1, false), "nothing has changed");
+    stage.watched("4", in_force(C3));
+    assert!(stage.0.watching.is_due());
+    trigger_says(&mut stage);
+    assert_eq!(stage.0.incidents, 2);
 }

@@ -109,6 +109,17 @@ fn while_a_safe_mode_answers_nothing_is_on_probation_and_after_it_everything_is(
 }
 
 #[test]
+fn a_safe_mode_that_the_first_look_at_the_fallback_shows_holds_a_probation_up_too() {
+    let mut stage = service(&BEFORE[..2]);
+    stage.watched("5", in_force(&BEFORE[..2]));
+    assert!(stage.0.probation.is_some());
+    stage.watched("5", in_force(RULES));
+    assert_eq!(stage.0.probation, None);
+    stage.watched("5", in_force(BEFORE));
+    assert_eq!(stage.0.probation.as_ref().unwrap().unproven[0], revision("model", "5"));
+}
+
+#[test]
 fn what_a_safe_mode_answers_is_no_fingerprint_of_the_version() {
     let taken = |stage: &mut Stage| {
         let (inputs, answers) = (crate::digest::Digest::of("inputs"), crate::digest::Digest::of("answers"));

@@ -8,6 +8,7 @@ mod bounds;
 mod clock;
 mod consent;
 mod facet_stage;
+mod facet_standing;
 mod facets;
 mod facets_elsewhere;
 mod fallback;
