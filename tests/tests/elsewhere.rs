@@ -105,7 +105,7 @@ async fn what_someone_else_put_live_and_is_well_for_long_enough_is_known_good() 
     assert!(state.at >= probation.since + Millis::minutes(10), "{:?}", state.at);
     assert_eq!((state.incidents, state.probation.as_ref()), (0, None));
     assert!(told(&lab, "known-good").await.contains("`1.3`"));
-    host.until("pinned", &service, |state| state.versions[&version("1.3")].digest.is_some()).await;
+    host.until("pinned", &service, |state| state.revisions[&revision("1.3")].digest.is_some()).await;
 
     // Nobody asks again about what is known good, or vouched for.
     for name in ["1.1", "1.3"] {

@@ -8,7 +8,7 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::service::Service;
 use ripcord_core::time::Millis;
-use ripcord_tests::people::version;
+use ripcord_tests::people::revision;
 use ripcord_tests::{Lab, Running, Spec, check};
 
 /// A server that names no version in its answers, on which every version was live once and vouched for then.
@@ -35,7 +35,7 @@ async fn lived_through(fingerprint: Option<&str>) -> (Lab, Running) {
 }
 
 fn known(state: &Service, name: &str) -> bool {
-    state.versions[&version(name)].fingerprint.is_some()
+    state.revisions[&revision(name)].fingerprint.is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use ripcord_core::service::{Phase, Service};
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot, CommandError};
 use ripcord_ports::store::StoreError;
-use ripcord_tests::people::{ada, bob, revision, version};
+use ripcord_tests::people::{ada, bob, revision};
 use ripcord_tests::states::{count, phase, two_keys};
 use ripcord_tests::store::Writes;
 use ripcord_tests::{Lab, Running, Spec, check};
@@ -56,7 +56,7 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
         })
     };
     let pull = Ask::Pull {
-        to: Some(version("1.0")),
+        to: Some(revision("1.0")),
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,

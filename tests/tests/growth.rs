@@ -125,7 +125,7 @@ async fn a_snapshot_that_does_not_fit_is_dropped_and_made_anew() {
     let mut undecodable = whole.clone();
     undecodable.state.truncate(10);
     let mut condemned = state.clone();
-    condemned.versions.clear();
+    condemned.revisions.clear();
     let other_journal = Snapshot::of(&condemned, Tip { hash: Digest::of(b"another"), ..tip }).unwrap();
     let of_a_newer_release = Snapshot { format: whole.format + 1, ..whole.clone() };
     for wrong in [undecodable, other_journal, of_a_newer_release] {

@@ -185,10 +185,11 @@ async fn somebody_moves_the_alias() {
         state.standing_of(&version("3"), state.at) == Standing::KnownGood
     })
     .await;
-    let pinned = host.until("pinned", &service, |state| state.versions[&version("3")].digest.is_some()).await;
+    let pinned =
+        host.until("pinned", &service, |state| state.revisions[&revision("3")].digest.is_some()).await;
     assert_eq!(
-        pinned.versions[&version("3")].digest,
-        pinned.versions[&version("1")].digest,
+        pinned.revisions[&revision("3")].digest,
+        pinned.revisions[&revision("1")].digest,
         "the same artefact under another number"
     );
     assert_eq!(registry.promoted().await.unwrap(), Some(version("3")), "somebody else's promotion is left");

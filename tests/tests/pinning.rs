@@ -6,7 +6,7 @@ use ripcord_core::effect::Topic;
 use ripcord_core::fact::Outcome;
 use ripcord_core::time::Millis;
 use ripcord_tests::fakes::artefact;
-use ripcord_tests::people::version;
+use ripcord_tests::people::{revision, version};
 use ripcord_tests::{Fuse, Lab, Point, Spec, check};
 
 fn lab() -> Lab {
@@ -32,7 +32,7 @@ async fn whoever_is_adopted_is_pinned_and_nothing_of_it_is_left_on_disk() {
     let state =
         host.until("pinned", &service, |state| state.revisions.len() == 2 && state.pins.is_empty()).await;
     for name in ["1.0", "1.1"] {
-        assert_eq!(state.versions[&version(name)].digest, Some(artefact(name).1), "{name}");
+        assert_eq!(state.revisions[&revision(name)].digest, Some(artefact(name).1), "{name}");
     }
     assert_eq!((lab.world.of(&service).fetched, staged(&lab)), (2, 0));
     host.stop().await;
@@ -74,7 +74,7 @@ async fn a_registry_that_is_away_is_asked_again_and_people_are_told_once() {
     lab.world.at(&service, |outside| outside.artefacts_away = false);
     lab.clock.advance(Millis::hours(1));
     let state = host.until("pinned", &service, |state| state.pins.is_empty()).await;
-    assert_eq!(state.versions[&version("1.0")].digest, Some(artefact("1.0").1));
+    assert_eq!(state.revisions[&revision("1.0")].digest, Some(artefact("1.0").1));
     let folded = check::journal(&host, &service).await;
     assert_eq!((check::count(&folded, Topic::NotPinned), staged(&lab)), (1, 0));
     host.stop().await;
@@ -91,7 +91,7 @@ async fn a_host_that_dies_while_it_fetches_pins_after_the_next_start() {
     host.die().await;
     let host = lab.start().await;
     let state = host.until("pinned", &service, |state| state.pins.is_empty()).await;
-    assert_eq!(state.versions[&version("1.1")].digest, Some(artefact("1.1").1));
+    assert_eq!(state.revisions[&revision("1.1")].digest, Some(artefact("1.1").1));
     assert_eq!(staged(&lab), 0);
     host.stop().await;
 }

@@ -14,7 +14,7 @@ use ripcord_core::terms::EvidenceRule;
 use ripcord_core::time::Millis;
 use ripcord_engine::Ask;
 use ripcord_store::Options;
-use ripcord_tests::people::{ada, alert, bob, revision, version};
+use ripcord_tests::people::{ada, alert, bob, revision};
 use ripcord_tests::states::phase;
 use ripcord_tests::world::Line;
 use ripcord_tests::{Lab, Spec, check};

@@ -4,10 +4,12 @@
 
 use crate::kit::{ALL_KINDS, Guest, limits, question, sandbox};
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::{Facet, FacetRead, FacetState, InForce};
 use ripcord_core::fact::{
-    Candidate, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact, GoldenQuery,
-    Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles, RangeQuery,
-    RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable, UnavailableReason, Value,
+    Candidate, Change, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
+    GoldenQuery, Lineage, Live, Measure, MetricQuery, Noticed, Outcome, PastIncident, Payload, Point,
+    Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
+    UnavailableReason, Value,
 };
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -33,6 +35,10 @@ fn given(question: &Question) -> serde_json::Value {
     Recording::read(&recording).expect("reads").question
 }
 
+fn name<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().ok().expect("a name")
+}
+
 fn version(name: &str) -> VersionTarget {
     VersionTarget {
         version: VersionName::new(name).expect("name"),
@@ -42,6 +48,14 @@ fn version(name: &str) -> VersionTarget {
 
 fn configuration() -> ConfigurationTarget {
     ConfigurationTarget { name: name("limits"), revision: name("r7"), digest: None }
+}
+
+fn facets() -> Vec<FacetRead<String>> {
+    let known = InForce { revision: name("r7"), digest: Some(Digest::of("c")), proof: Proof::Answer };
+    vec![
+        FacetRead { facet: Facet::Configuration(name("limits")), state: FacetState::InForce(known) },
+        FacetRead { facet: Facet::Fallback, state: FacetState::Unknown("down".into()) },
+    ]
 }
 
 fn share(proof: Proof) -> Share {
@@ -92,7 +106,7 @@ fn plan() -> Plan {
             service: ServiceName::new("fraud-api").expect("name"),
             environment: "production".into(),
             live: LiveState::Serving(vec![share(Proof::Digest)]),
-            facets: Vec::new(),
+            facets: facets(),
             rungs: vec![Rung { target: Target::Version(version("1")), steps }],
         }],
         policies: vec![PolicyRef {
@@ -259,7 +273,7 @@ fn facts() -> Vec<Fact> {
             Request::Live,
             Value::Live(Live {
                 state: LiveState::Unknown("down".into()),
-                facets: Vec::new(),
+                facets: facets(),
                 since: Some(UnixMillis(1)),
                 observed_at: UnixMillis(2),
             }),
@@ -278,9 +292,25 @@ fn facts() -> Vec<Fact> {
             Request::Configurations(4),
             Value::Configurations(vec![Configuration {
                 target: configuration(),
-                at: UnixMillis(1),
-                author: "ada".into(),
+                at: Some(UnixMillis(1)),
+                author: Some("ada".into()),
                 summary: "threshold".into(),
+                standing: Standing::KnownGood,
+                verified_at: Some(UnixMillis(1)),
+                condemned_by: vec![name("fraud-api:1")],
+                restorable: true,
+            }]),
+        ),
+        (
+            Request::Changes(window()),
+            Value::Changes(vec![Change {
+                facet: Facet::Configuration(name("limits")),
+                was: vec![name("r6")],
+                became: vec![name("r7")],
+                at: UnixMillis(1),
+                by: Some("ada".into()),
+                noticed: Noticed::History,
+                verified_at: Some(UnixMillis(1)),
             }]),
         ),
         (

@@ -81,7 +81,6 @@ fn deployer_in(language: (&str, &str), root: &Path, effect: EffectClass) -> Comm
         probe: Some(program(&["probe", serving, "{version}", "{expecting}"])),
         effect,
         proof: Proof::ControlPlane,
-        shows: Vec::new(),
         surroundings: Default::default(),
         runs: Some(root.join("runs")),
     };

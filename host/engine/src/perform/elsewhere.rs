@@ -3,6 +3,7 @@
 use ripcord_core::event::{
     Event, InProduction, Observed, ObservedFacet, ProductionPart, ProductionWatched, TrialPhase,
 };
+use ripcord_core::facet::{FacetRead, Revision, read_of};
 use ripcord_core::live::LiveState;
 use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
@@ -81,10 +82,14 @@ pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Bat
     let is_live =
         |live: &LiveState| live.sole_version().is_some_and(|sole| sole.version == probation.version.version);
     loop {
-        match ctx.live().await {
-            live if is_live(&live) => break,
-            LiveState::Serving(_) => return moved_on(ctx).await,
-            LiveState::Unknown(_) => pause(ctx, ctx.setup.terms.deadlines.hold_watch).await,
+        let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
+        match (live, in_force(&probation.unproven, &facets)) {
+            (_, Some(false)) => return moved_on(ctx).await,
+            (live, Some(true)) if is_live(&live) => break,
+            (LiveState::Serving(shares), _) if !is_live(&LiveState::Serving(shares.clone())) => {
+                return moved_on(ctx).await;
+            }
+            _ => pause(ctx, ctx.setup.terms.deadlines.hold_watch).await,
         }
     }
     let subject = Subject::Promotion(PromotionSubject {
@@ -95,10 +100,22 @@ pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Bat
     let phase = TrialPhase::Probation(since);
     let asking = Asking { phase, round, subject, signals: Vec::new(), before: Vec::new() };
     let words = ask(ctx, asking).await.unwrap_or_else(|error| ctx.read_later(&error));
-    match ctx.live().await {
-        LiveState::Serving(shares) if !is_live(&LiveState::Serving(shares.clone())) => moved_on(ctx).await,
+    let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
+    match (live, in_force(&probation.unproven, &facets)) {
+        (_, Some(false)) => moved_on(ctx).await,
+        (LiveState::Serving(shares), _) if !is_live(&LiveState::Serving(shares.clone())) => {
+            moved_on(ctx).await
+        }
         _ => words,
     }
+}
+
+/// Whether the revisions of facets beside the model are in force still; none where one cannot be read.
+fn in_force(unproven: &[Revision], facets: &[FacetRead<String>]) -> Option<bool> {
+    let beside = unproven.iter().filter(|revision| revision.version().is_none());
+    beside
+        .map(|revision| Some(read_of(facets, &revision.facet)?.known()?.revision == revision.name))
+        .try_fold(true, |all, one| Some(all && one?))
 }
 
 async fn moved_on(ctx: &Context) -> Batch {

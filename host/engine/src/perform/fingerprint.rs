@@ -46,7 +46,7 @@ async fn taken(ctx: &Context, version: &VersionName) -> Result<Option<KnownFinge
 
 /// Compares what answers now with what the target answered when it was good. `live` has the target as its sole version.
 pub(super) async fn compare(ctx: &Context, target: &VersionTarget, batch: &mut Batch) -> FingerprintWord {
-    let known = ctx.service.known_of(&target.version).and_then(|known| known.fingerprint);
+    let known = ctx.service.fingerprint_of(&target.version);
     let (Some(_), Some(known)) = (&ctx.setup.terms.fingerprint, known) else {
         return FingerprintWord::NotCompared;
     };

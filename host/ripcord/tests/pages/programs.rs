@@ -114,7 +114,6 @@ async fn what_the_page_says_that_programs_print_is_what_the_host_reads() {
             probe: Some(probe),
             effect: EffectClass::Observable,
             proof: ripcord_core::live::Proof::ControlPlane,
-            shows: Vec::new(),
             surroundings: Default::default(),
             runs: None,
         };
