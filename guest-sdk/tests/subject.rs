@@ -25,6 +25,7 @@ fn plan() -> Plan {
             service: "s".into(),
             environment: "e".into(),
             live: LiveState::Unknown(String::new()),
+            facets: vec![],
             rungs: vec![
                 rung(Target::Version(version("1"))),
                 rung(Target::Version(version("2"))),
