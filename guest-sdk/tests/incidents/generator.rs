@@ -357,11 +357,7 @@ pub(super) fn incident(chance: &mut Chance) -> Incident {
         Some((of, since, is_all)) => kind(&truth.facet) == Some(*of) && (is_all || truth.before > since),
         None => false,
     };
-    let live = all
-        .iter()
-        .enumerate()
-        .filter(|(_, truth)| truth.facet == Facet::Model && truth.before > 0.0)
-        .next_back();
+    let live = all.iter().enumerate().rfind(|(_, truth)| truth.facet == Facet::Model && truth.before > 0.0);
     let live = live.map(|(index, _)| format!("r{index}"));
     let harm = harm(chance, &all, live.as_ref());
     let (mut changes, mut guilty) = (Vec::new(), Vec::new());

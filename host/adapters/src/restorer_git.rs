@@ -302,7 +302,7 @@ impl Restorer for GitRestorer {
             None => label("read back", "the branch, which is control plane only".to_owned()),
         };
         vec![
-            label("repository", self.git.repository().to_owned()),
+            label("repository", self.git.shown().to_owned()),
             label("branch", self.git.branch_name().to_owned()),
             label("path", self.path.clone()),
             self.reload.argument(),

@@ -343,15 +343,15 @@ impl Run {
         run.labels.retain(|source| source.from_step < first);
         let poisoned = args.poison_from.map(|from| from.max(first));
         if poisoned != Some(first) {
-            run.from_step(Labels::Reviewed, first, clock);
+            run.label_from_step(Labels::Reviewed, first, clock);
         }
         if let Some(from) = poisoned.filter(|from| *from <= args.steps) {
-            run.from_step(Labels::ChargebackImport, from, clock);
+            run.label_from_step(Labels::ChargebackImport, from, clock);
         }
         Ok(run)
     }
 
-    fn from_step(&mut self, labels: Labels, step: u64, clock: &Clock) {
+    fn label_from_step(&mut self, labels: Labels, step: u64, clock: &Clock) {
         let source = labels.source().to_owned();
         if self.labels.last().is_none_or(|last| last.source != source) {
             self.labels.push(LabelSource { source, from_step: step, from: clock.time_of(step).to_string() });

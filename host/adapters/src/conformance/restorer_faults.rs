@@ -56,7 +56,7 @@ impl Faulty<'_> {
         self.proxy.calm();
     }
 
-    async fn to_two(&self, what: &str) -> RestoreOrder {
+    async fn order_to_two(&self, what: &str) -> RestoreOrder {
         let expecting = in_force(self.restorer).await;
         order(self.restorer, &format!("conformance: {what}"), self.two, expecting).await
     }
@@ -93,7 +93,7 @@ impl Faulty<'_> {
     async fn each_fault(&self) {
         for (name, fault) in faults() {
             self.settle_at_one().await;
-            let to_two = self.to_two(name).await;
+            let to_two = self.order_to_two(name).await;
             self.proxy.calm();
             self.proxy.order(self.changes.clone(), fault.clone(), 1);
             let result = self.restorer.shift(&to_two).await;
@@ -156,7 +156,7 @@ impl Faulty<'_> {
     /// The change is made, and from then on nothing answers: that its outcome is unknown is the truth.
     async fn everything_fails_after(&self) {
         self.settle_at_one().await;
-        let to_two = self.to_two("everything fails after the restore").await;
+        let to_two = self.order_to_two("everything fails after the restore").await;
         self.proxy.calm();
         self.proxy.order(self.changes.clone(), Fault::AnswerLost, 1);
         let (result, ()) = tokio::join!(self.restorer.shift(&to_two), async {
@@ -181,7 +181,7 @@ impl Faulty<'_> {
 
     async fn nothing_can_be_reached(&self) {
         self.settle_at_one().await;
-        let to_two = self.to_two("nothing can be reached").await;
+        let to_two = self.order_to_two("nothing can be reached").await;
         self.proxy.order(Which::Any, Fault::Unsent, usize::MAX);
         let Err(error) = self.restorer.shift(&to_two).await else {
             panic!("a revision is said to be restored, and the system was not reached")

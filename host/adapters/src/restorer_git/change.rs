@@ -110,7 +110,7 @@ impl GitRestorer {
                 ErrorKind::Place,
                 format!(
                     "{branch} is checked out there, and git pushes nothing under a working tree unasked: run `git -C {} config receive.denyCurrentBranch updateInstead`",
-                    self.git.repository()
+                    self.git.shown()
                 ),
             );
         }
@@ -119,7 +119,7 @@ impl GitRestorer {
                 ErrorKind::Place,
                 format!(
                     "the working tree of {} has changes that no commit holds: commit or discard them there",
-                    self.git.repository()
+                    self.git.shown()
                 ),
             );
         }

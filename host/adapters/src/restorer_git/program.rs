@@ -95,7 +95,7 @@ impl Git {
         })
     }
 
-    pub(super) fn repository(&self) -> &str {
+    pub(super) fn shown(&self) -> &str {
         &self.shown
     }
 

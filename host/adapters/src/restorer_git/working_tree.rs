@@ -11,7 +11,7 @@ impl Git {
         if !self.is_local || self.is_bare().await? {
             return Ok(None);
         }
-        let there = self.repository();
+        let there = self.shown();
         let head = self.run_there(&["symbolic-ref", "--quiet", "HEAD"]).await?;
         if head.code != 0 {
             return Ok(Some(format!(
@@ -63,8 +63,8 @@ impl Git {
             format!(
                 "the branch `{}` is checked out in `{}`, and git pushes nothing under a working tree unasked: run `git -C {} config receive.denyCurrentBranch updateInstead`",
                 self.branch_name(),
-                self.repository(),
-                self.repository()
+                self.shown(),
+                self.shown()
             )
         }))
     }

@@ -232,7 +232,7 @@ impl Walk {
         if passed && !(others && model) {
             self.fail("a guard let pass although another facet is not as planned");
         }
-        seen.others_moved += usize::from(!passed && !(others && model));
+        seen.others_moved += usize::from(!(passed || others && model));
         seen.facet_shifts += usize::from(passed && moved != Facet::Model);
     }
 

@@ -107,7 +107,11 @@ fn one_lift_takes_back_what_was_thought_of_one_version() {
     assert_eq!(standing(&stage, "4"), Standing::Attested);
     for (of, by) in [("2", &other), ("3", &by)] {
         assert_eq!(standing(&stage, of), Standing::Held, "{of}");
-        assert_eq!(stage.0.revisions[&Revision::of_model(&name(of))].condemned_by, [by.clone()], "{of}");
+        assert_eq!(
+            stage.0.revisions[&Revision::of_model(&name(of))].condemned_by,
+            std::slice::from_ref(by),
+            "{of}"
+        );
         assert!(
             stage.try_it(&adopt(of)).is_err(),
             "{of}: nobody vouches for it before its own hold is lifted"
