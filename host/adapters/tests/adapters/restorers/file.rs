@@ -204,7 +204,7 @@ async fn the_process_is_sent_a_signal_and_no_other_process_is() {
     with_revisions(root.path());
     let (pid_file, got) = (root.path().join("scorer.pid"), root.path().join("got"));
     let script =
-        format!("trap 'echo hup > {}; exit' HUP; echo ready; while :; do sleep 0.02; done", got.display());
+        format!("trap 'echo told > {}; exit' USR1; echo ready; while :; do sleep 0.02; done", got.display());
     let mut process = std::process::Command::new("sh")
         .args(["-c", &script])
         .stdout(std::process::Stdio::piped())
@@ -216,7 +216,7 @@ async fn the_process_is_sent_a_signal_and_no_other_process_is() {
     let named = |name: &str| {
         restorer(
             root.path(),
-            &format!("[reload]\nsignal = \"hup\"\npid-file = {pid_file:?}\nprocess = \"{name}\""),
+            &format!("[reload]\nsignal = \"usr1\"\npid-file = {pid_file:?}\nprocess = \"{name}\""),
         )
     };
     let error = named("scorer").shift(&order("7", Some("8"))).await.unwrap_err().to_string();
@@ -225,7 +225,7 @@ async fn the_process_is_sent_a_signal_and_no_other_process_is() {
     let shifted = named(name.trim()).shift(&order("7", None)).await.unwrap();
     assert_eq!(shifted, Shifted::Done);
     process.wait().unwrap();
-    assert_eq!(std::fs::read_to_string(&got).unwrap(), "hup\n");
+    assert_eq!(std::fs::read_to_string(&got).unwrap(), "told\n");
     let error = named(name.trim()).shift(&order("8", None)).await.unwrap_err().to_string();
     assert!(error.contains("does not run"), "{error}");
     for text in ["", "1", "-5", "scorer", "99999999999"] {
