@@ -365,7 +365,7 @@ async fn what_nothing_can_read_back_is_left_out_of_the_plan_and_people_see_why()
     let view = host.view(&service).await;
     let planned = view.timeline.iter().find(|line| line.text.starts_with("plan 1 made")).unwrap();
     assert!(
-        planned.text.contains("left out: fallback rules: `deployer_fake` cannot show whether it is served"),
+        planned.text.contains("left out: fallback rules: nothing is configured that puts `fallback` back"),
         "{}",
         planned.text
     );
@@ -383,7 +383,7 @@ async fn a_ladder_of_nothing_that_can_be_read_back_is_no_plan() {
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("a question", &service, needs(NeedKind::WhatNow)).await;
     let failed = host.view(&service).await.failed.unwrap();
-    assert!(failed.contains("cannot show whether it is served"), "{failed}");
+    assert!(failed.contains("nothing is configured that puts `fallback` back"), "{failed}");
     assert!(lab.world.of(&service).steps.is_empty());
     host.stop().await;
 }
