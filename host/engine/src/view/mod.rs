@@ -187,16 +187,16 @@ impl Reader<'_> {
         Ok(if beside.is_empty() { live.to_string() } else { format!("{live} with {}", beside.join(" and ")) })
     }
 
-    /// How it was proved that what the plan moves is in force.
+    /// How it was proved what is in force of the facet that the plan moves.
     async fn proof(
         &self,
-        moved: Option<Facet>,
+        moved: &Facet,
         live: &Observed,
         facets: &[ObservedFacet],
     ) -> Result<Option<Proof>, ReadError> {
         Ok(match moved {
-            None | Some(Facet::Model) => self.live(live).await?.weakest_proof(),
-            Some(facet) => read_of(facets, &facet).and_then(FacetState::known).map(|known| known.proof),
+            Facet::Model => self.live(live).await?.weakest_proof(),
+            facet => read_of(facets, facet).and_then(FacetState::known).map(|known| known.proof),
         })
     }
 

@@ -123,6 +123,8 @@ impl Reader<'_> {
                 }
                 Some(line)
             }
+            // A safe mode has no artefact.
+            Event::Staged(staged) if self.moved(staged.rung) == Some(Facet::Fallback) => None,
             Event::Staged(staged) => {
                 let digest =
                     staged.digest.map(|digest| format!(", digest {}", digest.short())).unwrap_or_default();
@@ -172,8 +174,10 @@ impl Reader<'_> {
             }
             Event::ReadBack(read) => {
                 let state = self.in_force(&read.live, &read.facets).await?;
-                let proof = self.proof(self.moved(read.rung), &read.live, &read.facets).await?;
-                let proved = proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+                let moved = self.moved(read.rung).unwrap_or(Facet::Model);
+                let proof = self.proof(&moved, &read.live, &read.facets).await?;
+                let proved =
+                    proof.map(|proof| format!(", proved by {}", moved.proved_by(proof))).unwrap_or_default();
                 let said = match &read.fingerprint {
                     FingerprintWord::NotCompared => String::new(),
                     FingerprintWord::Same => {

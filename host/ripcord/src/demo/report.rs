@@ -52,7 +52,7 @@ pub(super) fn page(strategy: DemoStrategy, view: &IncidentView, seen: [&Seen; 3]
             FacetState::InForce(known) => text!(
                 "with {}, proved by {}",
                 paint(STRONG, text!("{} {}", read.facet, known.revision)),
-                known.proof
+                read.facet.proved_by(known.proof)
             ),
             FacetState::Unknown(why) => text!("with {} unknown: {}", read.facet, why),
         });

@@ -66,7 +66,7 @@ fn rules_answer_where_no_version_is_good() {
     for line in [
         "fraud-api:1  fell back",
         "served before  1.4.0 with fallback off",
-        "served after   1.4.0 with fallback rules, proved by",
+        "served after   1.4.0 with fallback rules, proved by the service's own answer",
         "ripcord pull fraud-api --fallback rules --reason",
         "approved by    ada (signature)",
         "`ripcord pull fraud-api --fallback off --no-hold --reason",
