@@ -89,7 +89,7 @@ def do_harm(stack: Stack, bad: str):
 def lift(stack: Stack, version: str):
     """Lifts the hold of the last incident, so that the version can be deployed again."""
     for hold in stack.service()["holds"]:
-        if hold["version"] == version and hold["state"] != "lifted":
+        if hold["revision"] == version and hold["state"] != "lifted":
             stack.ripcord("hold", "lift", SERVICE, version, "--reason", "the next round")
 
 

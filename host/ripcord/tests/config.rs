@@ -133,6 +133,16 @@ fn an_unknown_key_with_none_near() {
     insta::assert_snapshot!(with("[host]", "[host]\nworkers = 4"));
 }
 
+/// A key that the host takes out of a table itself is no advice for a table within.
+#[test]
+fn an_unknown_key_in_a_table_within_another() {
+    let git = "[services.fraud-api.configurations.thresholds]\nkind = \"git\"\nrepository = \"settings\"\npath = \"fraud.toml\"";
+    let error = parse(&format!("{GOOD}\n{git}\nreload = {{ proof-mn = \"answer\" }}\n")).unwrap_err();
+    assert!(error.contains("unknown key `proof-mn`"), "{error}");
+    assert!(error.contains("known keys: `command`, `deadline-ms`"), "{error}");
+    assert!(!error.contains("`proof-min`"), "{error}");
+}
+
 #[test]
 fn an_unknown_table() {
     insta::assert_snapshot!(with("[metrics.prometheus]", "[metric.prometheus]"));

@@ -1,6 +1,7 @@
 //! `ripcord check`: the configuration and everything it names, each finding with what to do.
 
 mod alert;
+mod facets;
 mod journals;
 pub(in crate::commands) mod made_up;
 mod now;

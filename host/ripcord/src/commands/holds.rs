@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn nothing_that_others_wrote_gets_out_of_its_place() {
         let lines =
-            json!([{ "service": "s", "version": "1", "incident": "s:1", "since": "1", "state": "stands" }]);
+            json!([{ "service": "s", "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }]);
         let lines: Vec<HoldOf> = serde_json::from_value(lines).expect("lines");
         for (name, text) in hostile::table() {
             let (lines, spoilt) = hostile::spoilt(&lines, &text);

@@ -166,7 +166,7 @@ mod tests {
     fn nothing_that_others_wrote_gets_out_of_its_place() {
         let lines = json!([{
             "id": "s:1", "service": "s", "opened_at": "1", "settled_at": "2", "strategy": { "other": "o" },
-            "outcome": { "other": "o" }, "target": { "fallback": "rules" }, "summary": "it was bad",
+            "outcome": { "other": "o" }, "target": { "other": "rules" }, "summary": "it was bad",
         }]);
         let lines: Vec<IncidentListLine> = serde_json::from_value(lines).expect("lines");
         for (name, text) in hostile::table() {

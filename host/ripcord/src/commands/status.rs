@@ -382,9 +382,10 @@ mod tests {
             "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null },
             "seen": { "state": "1", "can_be_read": true },
             "incident": state, "last_settled": state,
-            "probation": { "version": "1", "since": "1", "asked": 1, "ends_at": "2" },
+            "probation": { "unproven": ["1", "limits=2"], "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
-            "holds": [{ "version": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
+            "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" } }],
+            "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
         }]);
         let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");

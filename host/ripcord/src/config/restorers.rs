@@ -6,6 +6,7 @@ use std::path::Path;
 use ripcord_adapters::restorer_file::FileRestorerConfig;
 use ripcord_adapters::restorer_git::GitRestorerConfig;
 use ripcord_adapters::restorer_http::{Holder, HttpRestorerConfig};
+use ripcord_adapters::restorer_mlflow_prompt::MlflowPromptRestorerConfig;
 use ripcord_adapters::restoring::{ReadBackConfig, ReloadConfig, Tells};
 use ripcord_core::facet::{FALLBACK, FALLBACK_OFF, Facet};
 use ripcord_core::live::Proof;
@@ -41,6 +42,8 @@ pub enum RestorerKind {
     Http(Adapter<HttpRestorerConfig>),
     /// A file in a git repository.
     Git(Adapter<GitRestorerConfig>),
+    /// A prompt in MLflow's prompt registry.
+    MlflowPrompt(Adapter<MlflowPromptRestorerConfig>),
 }
 
 /// All of a service.
@@ -84,7 +87,7 @@ impl RestorerConfig {
         let proof_min = node.take_value::<Proof>("proof-min", mistakes);
         let service_token = SecretRef::take(&mut node, "service-token", base, mistakes);
         let secret = if node.has("user") { "password" } else { "token" };
-        let kind = match take_kind(&mut node, &["file", "http", "git"], mistakes)? {
+        let kind = match take_kind(&mut node, &["file", "http", "git", "mlflow-prompt"], mistakes)? {
             "file" => {
                 let adapter = Adapter::<FileRestorerConfig>::read(node, None, base, mistakes)?;
                 RestorerKind::File(adapter.then(|config| {
@@ -97,7 +100,7 @@ impl RestorerConfig {
                 let adapter = Adapter::<HttpRestorerConfig>::read(node, Some(secret), base, mistakes)?;
                 RestorerKind::Http(adapter.then(|config| reload_beside(&mut config.reload, base)))
             }
-            _ => {
+            "git" => {
                 let adapter = Adapter::<GitRestorerConfig>::read(node, Some(secret), base, mistakes)?;
                 RestorerKind::Git(adapter.then(|config| {
                     if !config.repository.contains("://") {
@@ -105,6 +108,11 @@ impl RestorerConfig {
                     }
                     reload_beside(&mut config.reload, base);
                 }))
+            }
+            _ => {
+                let adapter =
+                    Adapter::<MlflowPromptRestorerConfig>::read(node, Some(secret), base, mistakes)?;
+                RestorerKind::MlflowPrompt(adapter.then(|config| reload_beside(&mut config.reload, base)))
             }
         };
         Some(Self { facet, span, proof_min, service_token, kind })
@@ -121,6 +129,7 @@ impl RestorerConfig {
             (Some(proof), _) => *proof.get_ref(),
             (None, RestorerKind::File(adapter)) => told(&adapter.config.read_back),
             (None, RestorerKind::Git(adapter)) => told(&adapter.config.read_back),
+            (None, RestorerKind::MlflowPrompt(adapter)) => told(&adapter.config.read_back),
             (None, RestorerKind::Http(adapter)) => match (&adapter.config.read_back, adapter.config.holder) {
                 (None, Holder::Service) => Proof::Answer,
                 (read_back, _) => told(read_back),

@@ -39,6 +39,11 @@ pub(crate) fn missing(message: &str) -> Option<String> {
     Some(message.strip_prefix("missing field `")?.strip_suffix('`')?.to_owned())
 }
 
+/// The key that the decoder does not know.
+pub(crate) fn unknown(message: &str) -> Option<String> {
+    Some(message.strip_prefix("unknown field `")?.split_once('`')?.0.to_owned())
+}
+
 /// What is wrong in `place`, and what to do.
 pub(crate) fn mistake(message: &str, place: &str, also_known: &[String]) -> (String, String) {
     let names: Vec<String> = message.split('`').skip(1).step_by(2).map(str::to_owned).collect();

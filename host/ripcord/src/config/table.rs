@@ -168,7 +168,10 @@ impl<'t> Node<'t> {
                 }
                 return None;
             }
-            let (message, help) = say::mistake(error.message(), &self.name, &self.known);
+            // A key of a table within is none of this one, and what is taken out of this one is not known there.
+            let within = say::unknown(error.message()).is_some_and(|key| !self.has(&key));
+            let known: &[String] = if within { &[] } else { &self.known };
+            let (message, help) = say::mistake(error.message(), &self.name, known);
             mistakes.add(span, message, help);
             let key = culprit?;
             self.table.remove(key.as_str());

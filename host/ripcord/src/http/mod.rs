@@ -121,7 +121,7 @@ fn api() -> Routes {
         .route("/services/{service}/versions", get(versions::versions))
         .route("/services/{service}/decisions", get(decisions::decisions))
         .route("/services/{service}/holds", get(read::holds))
-        .route("/services/{service}/holds/{version}/lift", post(ask::lift))
+        .route("/services/{service}/holds/{revision}/lift", post(ask::lift))
         .route("/services/{service}/latches/{trigger}/lift", post(ask::lift_latch))
         .route("/pause", post(ask::pause_all))
         .route("/resume", post(ask::resume_all))

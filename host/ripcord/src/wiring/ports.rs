@@ -20,6 +20,7 @@ use ripcord_adapters::request_log_jsonl::JsonLinesLog;
 use ripcord_adapters::restorer_file::FileRestorer;
 use ripcord_adapters::restorer_git::{GitRestorer, GitRestorerConfig};
 use ripcord_adapters::restorer_http::HttpRestorer;
+use ripcord_adapters::restorer_mlflow_prompt::MlflowPromptRestorer;
 use ripcord_adapters::restoring::RestorerSecrets;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
@@ -201,6 +202,7 @@ fn restorer(
         RestorerKind::File(adapter) => &adapter.token,
         RestorerKind::Http(adapter) => &adapter.token,
         RestorerKind::Git(adapter) => &adapter.token,
+        RestorerKind::MlflowPrompt(adapter) => &adapter.token,
     };
     let secrets = RestorerSecrets {
         store: optional(token.as_ref(), mistakes),
@@ -217,6 +219,9 @@ fn restorer(
             let copy = format!("{}-{}", service.name, config.facet).replace(' ', "-");
             let config = GitRestorerConfig { data: data.join("git").join(copy), ..adapter.config.clone() };
             GitRestorer::new(config, secrets, shared).map(|made| Arc::new(made) as _)
+        }
+        RestorerKind::MlflowPrompt(adapter) => {
+            MlflowPromptRestorer::new(adapter.config.clone(), secrets, shared).map(|made| Arc::new(made) as _)
         }
     };
     mistakes.ok(&config.span, made, "").map(|restorer| (config.facet.clone(), restorer))

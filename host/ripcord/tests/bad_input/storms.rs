@@ -44,7 +44,7 @@ table! {
             let host = world.host();
             let names: Vec<String> = (1..=SERVICES).map(|number| format!("s-{number:02}")).collect();
             for name in &names {
-                let body = serde_json::json!({"version": "1.3.2", "reason": "it was live for weeks"});
+                let body = serde_json::json!({"revision": "1.3.2", "reason": "it was live for weeks"});
                 let adopted = host.post(&format!("services/{name}/adopt"), &body).await;
                 assert_eq!(adopted.status, 200, "{}", adopted.body);
             }

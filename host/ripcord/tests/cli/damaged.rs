@@ -69,7 +69,7 @@ async fn a_damaged_journal_hides_no_other_service() {
     tells_of_both(&olga(&["pause", "--all"]), "`fraud-api` is paused");
     tells_of_both(&olga(&["resume", "--all"]), "`fraud-api` goes on");
     let holds = olga(&["hold", "list", "--json"]).json();
-    assert_eq!(holds["holds"][0]["version"], "1.4.0", "{holds}");
+    assert_eq!(holds["holds"][0]["revision"], "1.4.0", "{holds}");
     assert!(holds["damaged"][DAMAGED].is_string(), "{holds}");
     let alerts = olga(&["signals", "set-aside", "--json"]).json();
     assert!(alerts["alerts"].is_array() && alerts["damaged"][DAMAGED].is_string(), "{alerts}");

@@ -51,7 +51,7 @@ async fn a_service_says_how_it_is() {
 async fn adopt_pause_and_resume() {
     let host = host().await;
     let (status, body) = host
-        .post("adam", "services/fraud-api/adopt", json!({"version": "1.3.2", "reason": "ran for a year"}))
+        .post("adam", "services/fraud-api/adopt", json!({"revision": "1.3.2", "reason": "ran for a year"}))
         .await;
     assert_eq!(status, 200, "{body}");
     let service = host.get("services/fraud-api").await;

@@ -147,7 +147,7 @@ async fn every_operation_answers_what_the_document_says() {
     walk.get("services?live=true").await;
     assert_eq!(walk.get("whoami").await["person"], "vera");
     walk.get("signals/set-aside").await;
-    walk.post("adam", "services/fraud-api/adopt", json!({"version": "1.3.2", "reason": "ran for a year"}))
+    walk.post("adam", "services/fraud-api/adopt", json!({"revision": "1.3.2", "reason": "ran for a year"}))
         .await;
     for path in ["services/fraud-api/pause", "services/fraud-api/resume", "pause", "resume"] {
         walk.post("olga", path, why.clone()).await;
@@ -171,7 +171,7 @@ async fn every_operation_answers_what_the_document_says() {
     for word in ["keep", "release"] {
         walk.post("adam", &format!("incidents/{settled}/{word}"), why.clone()).await;
     }
-    assert_eq!(walk.get("services/fraud-api/holds").await[0]["version"], "1.4.0");
+    assert_eq!(walk.get("services/fraud-api/holds").await[0]["revision"], "1.4.0");
     assert_eq!(walk.get("holds").await["lines"][0]["service"], "fraud-api");
     walk.post("adam", "services/fraud-api/holds/1.4.0/lift", why.clone()).await;
 

@@ -93,7 +93,7 @@ async fn every_version_says_why_it_is_not_gone_back_to_and_the_advice_works() {
         "{unproven}"
     );
     let adopted = host
-        .post("adam", "services/fraud-api/adopt", json!({"version": "1.3.2", "reason": "served well"}))
+        .post("adam", "services/fraud-api/adopt", json!({"revision": "1.3.2", "reason": "served well"}))
         .await;
     assert_eq!(adopted.0, 200, "{}", adopted.1);
     assert_eq!(why("1.3.2").await, Value::Null, "the advice was followed");

@@ -45,7 +45,7 @@ async fn a_pull_is_approved_shifted_and_settled() {
     assert_eq!(std::fs::read_to_string(host.folder.path().join("live")).unwrap(), "1.3.2");
     let service = host.get("services/fraud-api?live=true").await;
     assert_eq!(service["live"]["version"], "1.3.2");
-    assert_eq!(service["holds"][0]["version"], "1.4.0");
+    assert_eq!(service["holds"][0]["revision"], "1.4.0");
     let (status, body) =
         host.post("adam", "services/fraud-api/holds/1.4.0/lift", json!({"reason": "mended"})).await;
     assert_eq!(status, 200, "{body}");

@@ -19,7 +19,7 @@ fn blocks(folder: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     let found: Vec<_> =
         page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
-    assert!(!found.is_empty() || language != "toml restorer", "{folder} shows no configuration");
+    assert!(!found.is_empty() || language != "toml", "{folder} shows no configuration");
     found
 }
 
@@ -65,7 +65,7 @@ fn made(kind: &str, table: Table, secret: bool) -> Box<dyn Restorer> {
 #[test]
 fn every_configuration_of_a_page_makes_its_restorer() {
     for folder in ["restorer_file", "restorer_http", "restorer_git", "restorer_mlflow_prompt"] {
-        for block in blocks(folder, "toml restorer") {
+        for block in blocks(folder, "toml") {
             let (kind, table, secret) = adapter(&block);
             let restorer = made(&kind, table, secret);
             assert_eq!(restorer.name(), folder);

@@ -7,7 +7,7 @@ use crate::facet::Revision;
 use crate::name::{IncidentId, PolicyName, VersionName};
 use crate::plan::Leaving;
 use crate::role::Urgency;
-use crate::service::{Hold, Illegal, KnownVersion, Opener};
+use crate::service::{Hold, Illegal, KnownRevision, Opener};
 use crate::standing::Standing;
 use crate::target::{Strategy, Target};
 use crate::time::Millis;
@@ -90,12 +90,13 @@ fn one_lift_takes_back_what_was_thought_of_one_version() {
     let by = stage.0.ended_last().unwrap();
     let other = IncidentId::new("fraud-api:7").unwrap();
     // The same incident left another version that shared the traffic, and an earlier one a third.
+    let four = Revision::of_model(&name("4"));
     for (of, by) in [("3", &by), ("2", &other)] {
-        let known = KnownVersion { condemned_by: vec![by.clone()], ..stage.0.versions[&name("4")].clone() };
-        stage.0.versions.insert(name(of), known);
+        let known = KnownRevision { condemned_by: vec![by.clone()], ..stage.0.revisions[&four].clone() };
+        stage.0.revisions.insert(Revision::of_model(&name(of)), known);
         let before = (Standing::Unproven, stage.0.at);
-        let hold = Hold { incident: by.clone(), before, ..stage.0.holds[&name("4")].clone() };
-        stage.0.holds.insert(name(of), hold);
+        let hold = Hold { incident: by.clone(), before, ..stage.0.holds[&four].clone() };
+        stage.0.holds.insert(Revision::of_model(&name(of)), hold);
     }
     for of in ["2", "3", "4"] {
         assert_eq!(standing(&stage, of), Standing::Held, "{of}");
@@ -106,7 +107,7 @@ fn one_lift_takes_back_what_was_thought_of_one_version() {
     assert_eq!(standing(&stage, "4"), Standing::Attested);
     for (of, by) in [("2", &other), ("3", &by)] {
         assert_eq!(standing(&stage, of), Standing::Held, "{of}");
-        assert_eq!(stage.0.versions[&name(of)].condemned_by, [by.clone()], "{of}");
+        assert_eq!(stage.0.revisions[&Revision::of_model(&name(of))].condemned_by, [by.clone()], "{of}");
         assert!(
             stage.try_it(&adopt(of)).is_err(),
             "{of}: nobody vouches for it before its own hold is lifted"

@@ -14,6 +14,7 @@ use ripcord_engine::ServiceSetup;
 use ripcord_ports::requests::GoldenRow;
 use ripcord_ports::{ErrorKind, Metrics};
 
+use super::facets;
 use super::{Level, Report};
 use crate::config::{Config, ServiceConfig};
 use crate::wiring::has_role;
@@ -155,6 +156,7 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
         Ok(Err(error)) => report.add(Level::Error, subject("deployer"), error.to_string(), ""),
         Err(late) => report.add(Level::Error, subject("deployer"), late, ""),
     }
+    facets::facets(setup, report).await;
     if setup.terms.deployer == EffectClass::Blind {
         let text =
             "its deployer is blind: after an interruption a person is asked whether the shift happened";
