@@ -67,6 +67,16 @@ pub struct FacetRead<Why> {
     pub state: FacetState<Why>,
 }
 
+impl Facet {
+    /// How something of it was proved, for people: an answer names a version only of the model.
+    pub fn proved_by(&self, proof: Proof) -> String {
+        match (self, proof) {
+            (Self::Configuration(_) | Self::Fallback, Proof::Answer) => "the service's own answer".to_owned(),
+            _ => proof.to_string(),
+        }
+    }
+}
+
 impl Revision {
     /// A version.
     pub fn of_model(version: &VersionName) -> Self {

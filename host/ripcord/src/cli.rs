@@ -18,9 +18,9 @@ use crate::output::{Color, Exit, Failure, Form};
 
 pub use backtest::{BacktestArgs, RecordArgs, When};
 pub use examples::{command, parse};
-#[cfg(feature = "demo")]
-pub use host::DemoArgs;
 pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeArgs};
+#[cfg(feature = "demo")]
+pub use host::{DemoArgs, DemoStrategy};
 pub use person::{
     AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand, PullArgs,
     UrgencyArg, VoteArgs,

@@ -6,6 +6,7 @@ use crate::event::{
     EvidencePreserved, FaultNature, PendingPlan, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested,
     Reason,
 };
+use crate::facet::Facet;
 use crate::fact::Outcome;
 use crate::plan::{Leaving, RUNGS_MAX};
 use crate::signal::{Origin, Severity};
@@ -165,7 +166,7 @@ impl Service {
             PlanWord::Drafted(plan) => self.drafted(plan)?,
             PlanWord::NothingSuitable(_) => self.need_person(
                 NeedKind::WhatNow,
-                format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, `ripcord dismiss {id}` ends it"),
+                format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, {}`ripcord dismiss {id}` ends it", self.pulls_beside()),
             ),
             PlanWord::WillNotHelp(_) => {
                 self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
@@ -179,6 +180,19 @@ impl Service {
             ),
         }
         Ok(())
+    }
+
+    /// The commands that put back what is in force beside the model, where that is configured: no planner looks there by itself.
+    fn pulls_beside(&self) -> String {
+        let name = &self.name;
+        let each = self.other_facets().map(|facet| match facet {
+            Facet::Configuration(of) => {
+                format!("`ripcord pull {name} --configuration {of}=REVISION` puts that back, ")
+            }
+            Facet::Fallback => format!("`ripcord pull {name} --fallback MODE` enters a safe mode, "),
+            Facet::Model => String::new(),
+        });
+        each.collect()
     }
 
     fn drafted(&mut self, plan: &PlanDrafted) -> Result<(), Illegal> {

@@ -7,9 +7,10 @@ mod timeline;
 use std::collections::BTreeMap;
 
 use ripcord_core::blob::BlobRef;
-use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed};
+use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed, ObservedFacet};
+use ripcord_core::facet::{Facet, FacetState, read_of};
 use ripcord_core::fact::Outcome;
-use ripcord_core::live::LiveState;
+use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
@@ -64,7 +65,7 @@ struct Reader<'a> {
     store: &'a dyn Store,
     history: History<'a>,
     lines: Vec<(UnixMillis, String)>,
-    after: Option<LiveState>,
+    after: Option<Seen>,
     fingerprint: FingerprintWord,
     preflight: Option<String>,
     decisions: Vec<DecisionLine>,
@@ -74,6 +75,14 @@ struct Reader<'a> {
     not_promoted: Option<VersionName>,
     /// Of the last vote of each person.
     vote_reasons: BTreeMap<PersonName, String>,
+}
+
+/// What a read-back has shown.
+struct Seen {
+    /// Of every facet, in words.
+    state: String,
+    /// How what the plan moves was proved.
+    proof: Option<Proof>,
 }
 
 impl Reader<'_> {
@@ -165,6 +174,32 @@ impl Reader<'_> {
         })
     }
 
+    /// What is served, and what is in force beside the model: `1.3.2 with configuration limits 7`.
+    async fn in_force(&self, live: &Observed, facets: &[ObservedFacet]) -> Result<String, ReadError> {
+        let mut beside = Vec::new();
+        for read in facets {
+            beside.push(match &read.state {
+                FacetState::InForce(known) => format!("{} {}", read.facet, known.revision),
+                FacetState::Unknown(why) => format!("{} unknown: {}", read.facet, self.text(why).await?),
+            });
+        }
+        let live = self.live(live).await?;
+        Ok(if beside.is_empty() { live.to_string() } else { format!("{live} with {}", beside.join(" and ")) })
+    }
+
+    /// How it was proved what is in force of the facet that the plan moves.
+    async fn proof(
+        &self,
+        moved: &Facet,
+        live: &Observed,
+        facets: &[ObservedFacet],
+    ) -> Result<Option<Proof>, ReadError> {
+        Ok(match moved {
+            Facet::Model => self.live(live).await?.weakest_proof(),
+            facet => read_of(facets, facet).and_then(FacetState::known).map(|known| known.proof),
+        })
+    }
+
     fn decision(&mut self, at: UnixMillis, decision: &Decision, said: String) {
         self.decisions.push(DecisionLine {
             at,
@@ -214,7 +249,7 @@ impl Reader<'_> {
             None => self.preflight.take(),
         });
         let before = match &incident.live {
-            Some(live) => Some(self.live(live).await?.to_string()),
+            Some(live) => Some(self.in_force(live, &incident.facets).await?),
             None => None,
         };
         self.lines.sort_by_key(|(at, _)| *at);
@@ -233,8 +268,8 @@ impl Reader<'_> {
             requested_by: incident.requested_by.iter().map(ToString::to_string).collect(),
             opened_at: incident.marks.opened_at,
             settled_at: incident.marks.settled_at,
-            after: self.after.as_ref().map(ToString::to_string),
-            proof: self.after.as_ref().and_then(LiveState::weakest_proof),
+            proof: self.after.as_ref().and_then(|seen| seen.proof),
+            after: self.after.take().map(|seen| seen.state),
             preflight,
             same_fingerprint: self.fingerprint == FingerprintWord::Same,
             split: Split::of(&incident),

@@ -6,14 +6,16 @@ use ripcord_core::event::{
     Event, FingerprintWord, Happened, InProduction, Observed, PlanWord, PreflightWord, Preflighted,
     ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase, TrialRan,
 };
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Alerts, Incident};
 use ripcord_core::signal::SignalStatus;
+use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
 
-use super::Reader;
+use super::{Reader, Seen};
 use crate::fold::ReadError;
 use crate::replay::verdicts_of;
 
@@ -121,6 +123,8 @@ impl Reader<'_> {
                 }
                 Some(line)
             }
+            // A safe mode has no artefact.
+            Event::Staged(staged) if self.moved(staged.rung) == Some(Facet::Fallback) => None,
             Event::Staged(staged) => {
                 let digest =
                     staged.digest.map(|digest| format!(", digest {}", digest.short())).unwrap_or_default();
@@ -139,7 +143,9 @@ impl Reader<'_> {
                     Some(format!("the candidate could not be taken away: {}", self.text(why).await?))
                 }
             },
-            Event::GuardRead(read) => Some(format!("guard: live is {}", self.live(&read.live).await?)),
+            Event::GuardRead(read) => {
+                Some(format!("guard: live is {}", self.in_force(&read.live, &read.facets).await?))
+            }
             Event::ShiftBegan(began) => {
                 Some(format!("shift begun (rung {}, attempt {})", began.rung + 1, began.attempt))
             }
@@ -167,9 +173,11 @@ impl Reader<'_> {
                 Some(format!("{} says that the shift {happened}: {why}", answered.person))
             }
             Event::ReadBack(read) => {
-                let live = self.live(&read.live).await?;
-                let proof =
-                    live.weakest_proof().map(|proof| format!(", proved by {proof}")).unwrap_or_default();
+                let state = self.in_force(&read.live, &read.facets).await?;
+                let moved = self.moved(read.rung).unwrap_or(Facet::Model);
+                let proof = self.proof(&moved, &read.live, &read.facets).await?;
+                let proved =
+                    proof.map(|proof| format!(", proved by {}", moved.proved_by(proof))).unwrap_or_default();
                 let said = match &read.fingerprint {
                     FingerprintWord::NotCompared => String::new(),
                     FingerprintWord::Same => {
@@ -182,8 +190,8 @@ impl Reader<'_> {
                         format!("; its fingerprint was not compared: {}", self.text(why).await?)
                     }
                 };
-                let text = format!("read back: live is {live}{proof}{said}");
-                self.after = Some(live);
+                let text = format!("read back: live is {state}{proved}{said}");
+                self.after = Some(Seen { state, proof });
                 self.fingerprint = read.fingerprint.clone();
                 Some(text)
             }
@@ -266,9 +274,17 @@ impl Reader<'_> {
     }
 
     fn target(&self, rung: u32) -> String {
+        self.targeted(rung).map_or_else(|| "the target".to_owned(), ToString::to_string)
+    }
+
+    fn targeted(&self, rung: u32) -> Option<&Target> {
         let incident = self.state().incident.as_ref().or(self.state().last_settled.as_ref());
-        let target = incident.and_then(|incident| incident.target(rung));
-        target.map_or_else(|| "the target".to_owned(), ToString::to_string)
+        incident.and_then(|incident| incident.target(rung))
+    }
+
+    /// Which facet a rung of the plan moves.
+    fn moved(&self, rung: u32) -> Option<Facet> {
+        self.targeted(rung).and_then(Target::facet)
     }
 
     async fn preflighted(&mut self, preflighted: &Preflighted) -> Result<String, ReadError> {

@@ -9,6 +9,9 @@ use ripcord_core::name::ServiceName;
 #[cfg(feature = "demo")]
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
+    /// What goes bad, and what is put back
+    #[arg(long, value_enum, value_name = "STRATEGY", default_value_t)]
+    pub strategy: DemoStrategy,
     /// Answer for both approvers
     #[arg(long)]
     pub yes: bool,
@@ -18,6 +21,19 @@ pub struct DemoArgs {
     /// Work in this folder and leave it there; it must be empty or absent
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// What the demo puts back.
+#[cfg(feature = "demo")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DemoStrategy {
+    /// A bad version goes live; the version before it comes back.
+    #[default]
+    Version,
+    /// A configuration is changed for the worse; its revision before comes back, and the model stays.
+    Configuration,
+    /// A bad version goes live and no version is known to be good; rules answer in place of the model.
+    Fallback,
 }
 
 /// `ripcord init`. What is named is taken instead of what would be found.

@@ -31,16 +31,20 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
     page
 }
 
-async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
-    let body = PullBody {
+/// What the host is asked for.
+pub(crate) fn body(args: &PullArgs) -> PullBody {
+    PullBody {
         to: args.target(),
         reason: reason(&args.reason),
         urgency: Some(args.urgency.into()),
         incident: None,
         leaving: if args.no_hold { Leaving::Keep } else { Leaving::Condemn },
         pending: if args.replace { PendingPlan::Replace } else { PendingPlan::Keep },
-    };
-    let done = client.order_of_service(&args.service, "pull", &body).await?;
+    }
+}
+
+async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
+    let done = client.order_of_service(&args.service, "pull", &body(args)).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
         return Ok(Page::done(Paragraph(&done.text), &done));
     };

@@ -313,7 +313,8 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     }
     for facet in &view.facets {
         let style = if facet.falls_back() { WARN } else { STRONG };
-        let text = format!("{}, proved by {}, {}", facet.revision, facet.proof, facet.standing);
+        let proof = facet.revision.facet.proved_by(facet.proof);
+        let text = format!("{}, proved by {proof}, {}", facet.revision, facet.standing);
         row("in force", Cell::new(style, text));
     }
     for version in &view.versions {

@@ -4,24 +4,27 @@
 mod children;
 mod report;
 mod stage;
+mod strategy;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ripcord_core::fact::Outcome as Ending;
+use fraud::decision::Preset;
 use ripcord_core::name::{IncidentId, ServiceName};
 
-use crate::cli::{DemoArgs, Global};
+use crate::cli::{Command, DemoArgs, DemoStrategy, Global};
 use crate::client::{Client, Live};
 use crate::commands::approval::{SignedVote, ask};
-use crate::commands::pull::{Until, follow};
-use crate::http::wire::{AdoptBody, IncidentState, LiveLine, PlanView};
+use crate::commands::pull::{self, Until, follow};
+use crate::http::wire::{AdoptBody, IncidentState, PlanView};
 use crate::key::Key;
 use crate::output::style::{STRONG, paint};
-use crate::output::{Color, Exit, Failure, Form, Page, Progress, Text, plan, text};
+use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Progress, Text, plan, text};
 use children::Parts;
+use report::Seen;
 use stage::{BAD, GOOD, KEYHOLDERS, SERVICE, Stage};
+use strategy::{BAD_DECISION, GOOD_DECISION};
 
 /// Until a server answers.
 const START: Duration = Duration::from_secs(30);
@@ -54,6 +57,7 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
         progress: Progress::new(global.form(), global.color),
         form: global.form(),
         color: global.color,
+        strategy: args.strategy,
         answers: if args.yes { Answers::Given } else { Answers::Asked },
         parts: Parts::new(folder.join("logs")),
     };
@@ -89,6 +93,7 @@ struct Demo {
     progress: Progress,
     form: Form,
     color: Color,
+    strategy: DemoStrategy,
     answers: Answers,
     parts: Parts,
 }
@@ -104,17 +109,23 @@ impl Demo {
         let server = self.start_service(&stage).await?;
         let client = self.start_host(&stage, &server).await?;
 
-        let body = AdoptBody { revision: GOOD.parse().ok(), reason: "served well for two weeks".to_owned() };
-        let adopted = client.order_of_service(&service()?, "adopt", &body).await?;
-        self.progress.say(format!("olga vouches for {GOOD}: {}", adopted.text));
+        for revision in self.strategy.vouched_for() {
+            let body =
+                AdoptBody { revision: revision.parse().ok(), reason: "served well for two weeks".to_owned() };
+            let adopted = client.order_of_service(&service()?, "adopt", &body).await?;
+            self.progress.say(format!("olga vouches for {revision}: {}", adopted.text));
+        }
         tokio::time::sleep(CALM).await;
-        let before = self.live(&client).await?;
-        self.progress.say(text!("the team deploys {}, which passed its own validation", paint(STRONG, BAD)));
-        self.deploy(&stage, &server, BAD).await?;
-        let during = self.live(&client).await?;
+        let before = self.seen(&client).await?;
+        self.go_bad(&stage, &server).await?;
+        let during = self.seen(&client).await?;
 
         let incident = self.alarm(&client).await?;
         let state = self.until_people(&client, &incident).await?;
+        let state = match self.pull(&client, &state).await? {
+            true => self.until_people(&client, &incident).await?,
+            false => state,
+        };
         let state = match state.phase.as_str() {
             "waiting for approval" => {
                 self.two_keys(&stage, &client, &incident).await?;
@@ -122,20 +133,26 @@ impl Demo {
             }
             _ => state,
         };
-        let after = self.live(&client).await?;
-        let view = client.incident(&incident).await?;
-        if state.outcome != Ending::RolledBack {
+        if state.outcome != self.strategy.ending() {
             let why = state.needs.unwrap_or_else(|| format!("the incident ended as `{}`", state.outcome));
             return Err(Failure::failed(format!("the demo did not end as it should: {why}")));
         }
-        Ok(report::page(&view, [&before, &during, &after]))
+        let after = self.seen(&client).await?;
+        let view = client.incident(&incident).await?;
+        Ok(report::page(self.strategy, &view, [&before, &during, &after]))
     }
 
     /// The model server, its traffic.
     async fn start_service(&mut self, stage: &Stage) -> Result<String, Failure> {
         let (models, log) = (stage.path("models"), stage.path("requests.jsonl"));
-        let arguments =
-            ["example-fraud", "serve", "--models", &models, "--listen", "127.0.0.1:0", "--log", &log];
+        let mut arguments =
+            vec!["example-fraud", "serve", "--models", &models, "--listen", "127.0.0.1:0", "--log", &log];
+        let decision = stage.path(fraud::decision::FILE);
+        if self.strategy == DemoStrategy::Configuration {
+            stage.keep_decision(GOOD_DECISION, Preset::Steady, "new accounts may pay up to 2000 euros")?;
+            stage.decide_by(GOOD_DECISION, Preset::Steady)?;
+            arguments.extend(["--decision-config", &decision]);
+        }
         let server = self.parts.start_server("model-server", &arguments, START).await?;
         self.progress.say(format!("the model server serves {GOOD} at http://{server}"));
         let url = format!("http://{server}");
@@ -147,7 +164,7 @@ impl Demo {
     /// The host, and the team's alert rule that posts to it.
     async fn start_host(&mut self, stage: &Stage, server: &str) -> Result<Client, Failure> {
         let address = stage::free_address()?;
-        stage.configure(server, address)?;
+        stage.configure(self.strategy, server, address)?;
         let configuration = stage.path("ripcord.toml");
         self.parts.start("host", &["--config", &configuration, "serve"])?;
         let client = Client::remote(&format!("http://{address}"), Some(stage.token("olga")?))?;
@@ -182,23 +199,45 @@ impl Demo {
         Ok(client)
     }
 
-    /// A deployment as the team's own pipeline makes it: Ripcord is not asked.
-    async fn deploy(&self, stage: &Stage, server: &str, version: &str) -> Result<(), Failure> {
-        stage.swap(version)?;
-        let url = format!("http://{server}/v2/repository/models/fraud/load");
-        let loaded = reqwest::Client::builder().no_proxy().build();
-        let loaded = match loaded {
-            Ok(http) => http.post(&url).send().await.and_then(reqwest::Response::error_for_status),
-            Err(error) => Err(error),
-        };
-        loaded.map(drop).map_err(|error| {
-            Failure::failed(format!("the model server did not load {version}")).because(error)
-        })
+    /// What goes wrong, as the team's own pipeline brings it about: Ripcord is not asked.
+    async fn go_bad(&self, stage: &Stage, server: &str) -> Result<(), Failure> {
+        if self.strategy == DemoStrategy::Configuration {
+            self.progress.say(text!(
+                "the team puts decision {} in force, which limits new accounts to 2 euros: thousands were meant",
+                paint(STRONG, BAD_DECISION)
+            ));
+            let preset = Preset::NewAccountLimit;
+            stage.keep_decision(BAD_DECISION, preset, "new accounts may pay up to 2 thousand euros")?;
+            stage.decide_by(BAD_DECISION, preset)?;
+            return told(&format!("http://{server}/reload"), "take up the decision configuration").await;
+        }
+        self.progress.say(text!("the team deploys {}, which passed its own validation", paint(STRONG, BAD)));
+        stage.swap(BAD)?;
+        told(&format!("http://{server}/v2/repository/models/fraud/load"), &format!("load {BAD}")).await
     }
 
-    async fn live(&self, client: &Client) -> Result<LiveLine, Failure> {
-        let view = client.service(&service()?, Live::Read).await?;
-        view.live.ok_or_else(|| Failure::failed("the host does not say what is live"))
+    /// What the host says of the service, with what is in force now.
+    async fn seen(&self, client: &Client) -> Result<Seen, Failure> {
+        Seen::of(client.service(&service()?, Live::Read).await?)
+    }
+
+    /// Olga asks for what the planner did not find; whether there is such a thing.
+    async fn pull(&self, client: &Client, state: &IncidentState) -> Result<bool, Failure> {
+        let (Some(words), Some(line)) = (self.strategy.pull(), self.strategy.pull_line()) else {
+            return Ok(false);
+        };
+        if let Some(needs) = &state.needs {
+            self.progress.say(text!("{}", Paragraph(needs)));
+        }
+        self.progress.say(text!("olga types {}", paint(STRONG, &line)));
+        let parsed = crate::cli::parse(words.into_iter().map(std::ffi::OsString::from))
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let Command::Pull(arguments) = parsed.command else {
+            return Err(Failure::failed(format!("`{line}` is no pull")));
+        };
+        let done = client.order_of_service(&arguments.service, "pull", &pull::body(&arguments)).await?;
+        self.progress.say(&done.text);
+        Ok(true)
     }
 
     async fn alarm(&mut self, client: &Client) -> Result<IncidentId, Failure> {
@@ -287,7 +326,7 @@ impl Demo {
     async fn stay(&self, page: &Page, folder: &Path) {
         crate::output::print(self.form, self.color, Ok(page.clone()));
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        crate::output::tell(self.color, &report::next(&folder, self.parts.logs()));
+        crate::output::tell(self.color, &report::next(self.strategy, &folder, self.parts.logs()));
         told_to_end().await;
     }
 }
@@ -309,6 +348,17 @@ async fn told_to_end() {
 
 fn service() -> Result<ServiceName, Failure> {
     ServiceName::new(SERVICE).map_err(|error| Failure::of(Exit::Failed, error))
+}
+
+/// A POST to the model server, which is to do something.
+async fn told(url: &str, what: &str) -> Result<(), Failure> {
+    let answer = match reqwest::Client::builder().no_proxy().build() {
+        Ok(http) => http.post(url).send().await.and_then(reqwest::Response::error_for_status),
+        Err(error) => Err(error),
+    };
+    answer
+        .map(drop)
+        .map_err(|error| Failure::failed(format!("the model server did not {what}")).because(error))
 }
 
 fn person_is_there() -> bool {

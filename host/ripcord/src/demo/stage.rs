@@ -4,8 +4,10 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use fraud::decision::{self, Preset};
 use fraud::train::{self, Layout};
 
+use crate::cli::DemoStrategy;
 use crate::key::Key;
 use crate::output::Failure;
 
@@ -17,8 +19,10 @@ pub(super) const BAD: &str = "1.4.0";
 pub(super) const SERVICE: &str = "fraud-api";
 
 /// What a team would write, with the addresses of a machine where nothing else runs.
-const CONFIGURATION: &str = include_str!("../../../../examples/fraud/ripcord.toml");
+pub(super) const CONFIGURATION: &str = include_str!("../../../../examples/fraud/ripcord.toml");
 const PROBE: &str = include_str!("../../../../examples/fraud/probe.json");
+/// Where the team keeps the revisions of the decision configuration.
+const DECISIONS: &str = "decision-revisions";
 const HOST: &str = "127.0.0.1:7700";
 const SERVER: &str = "127.0.0.1:8080";
 
@@ -61,8 +65,13 @@ impl Stage {
     }
 
     /// Draws tokens and keys and writes the configuration.
-    pub(super) fn configure(&self, server: &str, host: SocketAddr) -> Result<(), Failure> {
-        let mut text = CONFIGURATION.replace(SERVER, server).replace(HOST, &host.to_string());
+    pub(super) fn configure(
+        &self,
+        strategy: DemoStrategy,
+        server: &str,
+        host: SocketAddr,
+    ) -> Result<(), Failure> {
+        let mut text = strategy.configuration().replace(SERVER, server).replace(HOST, &host.to_string());
         for person in KEYHOLDERS {
             let key = Key::create(&self.key(person))?;
             let token = format!("token-file = \"secrets/{person}.token\"");
@@ -73,6 +82,29 @@ impl Stage {
         }
         self.write("probe.json", PROBE)?;
         self.write("ripcord.toml", &text)
+    }
+
+    /// A revision of the decision configuration, as the team keeps it: the file and who made it.
+    pub(super) fn keep_decision(&self, revision: &str, preset: Preset, summary: &str) -> Result<(), Failure> {
+        let folder = self.folder.join(DECISIONS);
+        fs::create_dir_all(&folder).map_err(|cause| {
+            Failure::failed(format!("cannot make the folder `{}`", folder.display())).because(cause)
+        })?;
+        self.write_decision(&folder.join(revision), revision, preset)?;
+        self.write(
+            &format!("{DECISIONS}/{revision}.about.toml"),
+            &format!("made-by = \"carol\"\nsummary = \"{summary}\"\n"),
+        )
+    }
+
+    /// Writes the file that the server reads, which is not told.
+    pub(super) fn decide_by(&self, revision: &str, preset: Preset) -> Result<(), Failure> {
+        self.write_decision(&self.folder.join(decision::FILE), revision, preset)
+    }
+
+    fn write_decision(&self, file: &Path, revision: &str, preset: Preset) -> Result<(), Failure> {
+        let args = decision::Args { file: file.to_owned(), preset, revision: revision.to_owned() };
+        decision::write(&args).map(drop).map_err(|error| Failure::failed(error.with_causes()))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
@@ -126,17 +158,28 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn the_configuration_is_one() {
-        let folder = tempfile::tempdir().expect("folder");
-        let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
-        fs::create_dir(folder.path().join("secrets")).expect("folder");
-        stage.configure("127.0.0.1:1", free_address().expect("port")).expect("writes");
-        let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
-        assert!(!text.contains(HOST) && !text.contains(SERVER), "{text}");
-        let config =
-            Config::load(&folder.path().join("ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
-        let signing = config.people.iter().filter(|person| person.public_key.is_some());
-        assert_eq!(signing.count(), KEYHOLDERS.len());
+    fn the_configuration_of_every_strategy_is_one() {
+        for strategy in DemoStrategy::ALL {
+            let folder = tempfile::tempdir().expect("folder");
+            let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
+            fs::create_dir(folder.path().join("secrets")).expect("folder");
+            stage.configure(strategy, "127.0.0.1:1", free_address().expect("port")).expect("writes");
+            let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
+            assert!(!text.contains(HOST) && !text.contains(SERVER), "{strategy:?}: {text}");
+            let config = Config::load(&folder.path().join("ripcord.toml"))
+                .unwrap_or_else(|error| panic!("{strategy:?}: {error}"));
+            let signing = config.people.iter().filter(|person| person.public_key.is_some());
+            assert_eq!(signing.count(), KEYHOLDERS.len());
+            let service = &config.services[0];
+            let (restorers, golden) = match strategy {
+                DemoStrategy::Version => (0, true),
+                DemoStrategy::Configuration => (1, true),
+                DemoStrategy::Fallback => (1, false),
+            };
+            assert_eq!(service.restorers.len(), restorers, "{strategy:?}");
+            assert_eq!(text.contains("policy = \"golden-set\""), golden, "{strategy:?}: {text}");
+            assert!(text.contains("policy = \"healthy-metrics\""), "{strategy:?}: {text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
 use ripcord_engine::view::{self, IncidentView};
@@ -145,18 +147,31 @@ impl App {
             version: None,
             proof: None,
             observed_at: None,
+            facets: Vec::new(),
         };
         let Some(setup) = self.engine.setup(service) else { return unknown("no such service".to_owned()) };
-        match tokio::time::timeout(LIVE_WAIT, setup.ports.deployer.live()).await {
+        let live = tokio::time::timeout(LIVE_WAIT, setup.ports.deployer.live());
+        let beside = setup.ports.restorers.iter().map(|(facet, restorer)| async move {
+            let state = match tokio::time::timeout(LIVE_WAIT, restorer.in_force()).await {
+                Ok(Ok(live)) => live.state,
+                Ok(Err(error)) => FacetState::Unknown(Problem::from(error).detail),
+                Err(_) => FacetState::Unknown("it did not answer in time".to_owned()),
+            };
+            FacetRead { facet: facet.clone(), state }
+        });
+        let (live, facets) = tokio::join!(live, join_all(beside));
+        let line = match live {
             Ok(Ok(live)) => LiveLine {
                 state: live.state.to_string(),
                 version: live.state.sole_version().map(|version| version.version.clone()),
                 proof: live.state.weakest_proof(),
                 observed_at: Some(live.observed_at),
+                facets: Vec::new(),
             },
             Ok(Err(error)) => unknown(Problem::from(error).detail),
             Err(_) => unknown("the deployer did not answer in time".to_owned()),
-        }
+        };
+        LiveLine { facets, ..line }
     }
 }
 

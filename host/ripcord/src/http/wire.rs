@@ -6,7 +6,7 @@ mod orders;
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::facet::Revision;
+use ripcord_core::facet::{FacetRead, Revision};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -184,6 +184,9 @@ pub struct LiveLine {
     pub proof: Option<Proof>,
     /// When it was observed.
     pub observed_at: Option<UnixMillis>,
+    /// What is in force beside the model, read for this answer too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<FacetRead<String>>,
 }
 
 /// What is live, as the host's own watch saw it last.

@@ -1,13 +1,14 @@
 //! One incident on a page, for the person who was paged.
 
 use anstyle::Style;
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::proved_by;
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::time::Millis;
 use ripcord_engine::view::{IncidentView, Split, VoteLine};
 
-use super::plan::ladder;
+use super::plan::{ladder, moved};
 use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, text};
@@ -72,7 +73,11 @@ fn head(view: &IncidentView) -> Text {
         row("settled", instant(settled).into());
     }
     row("served before", view.before.as_deref().unwrap_or("not read yet").into());
-    let proof = view.proof.map(|proof| proved_by(proof, view.same_fingerprint));
+    let moved = view.plan.as_ref().and_then(moved).unwrap_or(Facet::Model);
+    let proof = view.proof.map(|proof| match moved {
+        Facet::Model => proved_by(proof, view.same_fingerprint),
+        _ => moved.proved_by(proof),
+    });
     let proof = proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
     row(
         "served after",

@@ -23,6 +23,11 @@ pub fn ladder(plan: &Plan) -> String {
     targets.collect::<Vec<_>>().join(", then ")
 }
 
+/// Which facet a plan moves.
+pub fn moved(plan: &Plan) -> Option<Facet> {
+    plan.parts.iter().flat_map(|part| &part.rungs).find_map(|rung| rung.target.facet())
+}
+
 /// All that is approved, and the digest that the approval is given to. Two plans that differ read differently.
 pub fn text(view: &PlanView) -> Text {
     let PlanView { plan, digest, expires_at, cause, tally, waits_since } = view;
@@ -140,7 +145,7 @@ fn facet(read: &FacetRead<String>) -> Text {
             read.facet,
             known.revision,
             pinned(known.digest.as_ref()),
-            known.proof
+            read.facet.proved_by(known.proof)
         ),
         FacetState::Unknown(reason) => {
             text!("{}: what could not be read: {}", read.facet, quoted(reason))

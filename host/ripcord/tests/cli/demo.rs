@@ -18,13 +18,71 @@ fn the_demo_ends_with_the_good_version_back_and_proved() {
         assert!(report["split"][part].is_string(), "{part}: {}", report["split"]);
     }
     nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
-    let replayed = run(&folder.path().join("demo"), &["--json", "replay", "--all"]);
+    it_replays(&folder.path().join("demo"));
+    every_decision_becomes_a_fixture_that_its_policy_answers_the_same(&folder.path().join("demo"));
+    a_trigger_is_tried_over_what_was_recorded(&folder.path().join("demo"));
+}
+
+#[test]
+fn a_configuration_goes_back_and_the_model_stays() {
+    let folder = tempfile::tempdir().expect("folder");
+    let arguments = ["--json", "demo", "--strategy", "configuration", "--yes", "--dir", "demo"];
+    let ran = run(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["outcome"], "rolled-back");
+    let of = |when: &str| {
+        let live = &report["served"][when];
+        let decision = &live["facets"][0]["state"]["in-force"];
+        [&live["version"], &decision["revision"], &decision["proof"]]
+            .map(|value| value.as_str().map(str::to_owned))
+    };
+    let with = |revision: &str| ["1.3.2", revision, "digest"].map(|text| Some(text.to_owned()));
+    assert_eq!(of("before"), with("41"));
+    assert_eq!(of("during"), with("42"));
+    assert_eq!(of("after"), with("41"));
+    let incident = &report["incident"];
+    assert_eq!(incident["before"], "1.3.2 with configuration decision 42");
+    assert_eq!(incident["after"], "1.3.2 with configuration decision 41");
+    assert_eq!(incident["proof"], "digest");
+    assert_eq!(incident["votes"].as_array().map(Vec::len), Some(2));
+    // What was left is condemned, and not the model that stayed.
+    assert!(["attested", "known-good"].iter().any(|good| report["standing"] == *good), "{report}");
+    let holds: Vec<_> = report["holds"].as_array().expect("holds").iter().collect();
+    assert!(holds.len() == 1 && holds[0]["revision"] == "decision=42", "{holds:?}");
+    let pulled = report["pulled_by"].as_str().expect("a command");
+    assert!(pulled.starts_with("ripcord pull fraud-api --configuration decision=41 --reason"), "{pulled}");
+    let file = std::fs::read_to_string(folder.path().join("demo/decision.json")).expect("the file");
+    assert!(file.contains("\"41\""), "{file}");
+    it_replays(&folder.path().join("demo"));
+    nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
+}
+
+#[test]
+fn rules_answer_where_no_version_is_good() {
+    let folder = tempfile::tempdir().expect("folder");
+    let ran = run(folder.path(), &["demo", "--strategy", "fallback", "--yes", "--dir", "demo"]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    for line in [
+        "fraud-api:1  fell back",
+        "served before  1.4.0 with fallback off",
+        "served after   1.4.0 with fallback rules, proved by the service's own answer",
+        "ripcord pull fraud-api --fallback rules --reason",
+        "approved by    ada (signature)",
+        "`ripcord pull fraud-api --fallback off --no-hold --reason",
+    ] {
+        assert!(ran.stdout.contains(line), "`{line}`: {}", ran.stdout);
+    }
+    it_replays(&folder.path().join("demo"));
+    nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
+}
+
+fn it_replays(demo: &std::path::Path) {
+    let replayed = run(demo, &["--json", "replay", "--all"]);
     assert_eq!(replayed.code, 0, "{}", replayed.stdout);
     let replayed = replayed.json();
     assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed}");
     assert!(replayed["same"].as_u64() > Some(3), "{replayed}");
-    every_decision_becomes_a_fixture_that_its_policy_answers_the_same(&folder.path().join("demo"));
-    a_trigger_is_tried_over_what_was_recorded(&folder.path().join("demo"));
 }
 
 fn every_decision_becomes_a_fixture_that_its_policy_answers_the_same(demo: &std::path::Path) {

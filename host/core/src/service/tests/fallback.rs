@@ -7,6 +7,7 @@ use crate::event::*;
 use crate::facet::Facet;
 use crate::fact::Outcome;
 use crate::name::VersionName;
+use crate::service::Phase;
 use crate::standing::Standing;
 
 const RULES: Revisions = &[("thresholds", "c2"), ("prompt", "p1"), ("fallback", "rules")];
@@ -195,4 +196,27 @@ fn a_fallback_that_is_configured_no_more_is_not_taken_to_be_on_for_ever() {
     assert_eq!(stage.0.production.facets.len(), 2);
     let told = stage.told().join("\n");
     assert!(told.contains("`rules`") && told.contains("no longer configured"), "{told}");
+}
+
+#[test]
+fn where_the_planner_finds_nothing_people_are_told_what_else_can_be_put_back() {
+    let needs = |mut stage: Stage| {
+        stage.pull("ada", "3");
+        let preserved = stage.preserved("4");
+        stage.tell(&preserved);
+        let planned = stage.planned(PlanWord::NothingSuitable(super::stage::blob()));
+        stage.tell(&Event::Planned(planned));
+        let Phase::NeedsPerson(need) = &stage.incident().phase else { panic!() };
+        need.text.clone()
+    };
+    let told = needs(service(BEFORE));
+    for command in [
+        "--configuration thresholds=REVISION` puts that back, ",
+        "--configuration prompt=REVISION` puts that back, ",
+        "--fallback MODE` enters a safe mode, ",
+    ] {
+        assert!(told.contains(command), "`{command}`: {told}");
+    }
+    let model_alone = needs(Stage::new(|_| {}));
+    assert!(!model_alone.contains("--configuration") && !model_alone.contains("--fallback"), "{model_alone}");
 }

@@ -1,0 +1,85 @@
+//! What the demos differ in: what goes bad, what olga asks for, how it ends.
+
+use ripcord_core::fact::Outcome;
+
+use super::stage::{BAD, CONFIGURATION, GOOD, SERVICE};
+use crate::cli::DemoStrategy;
+
+/// The revision of the decision configuration that has served well, and the one in which euros were written for thousands of them.
+pub(super) const GOOD_DECISION: &str = "41";
+pub(super) const BAD_DECISION: &str = "42";
+/// The safe mode.
+pub(super) const RULES: &str = "rules";
+
+/// What is added to the configuration of the first.
+const WITH_DECISION: &str = include_str!("../../../../examples/fraud/with-decision.toml");
+const WITH_SAFE_MODE: &str = include_str!("../../../../examples/fraud/with-safe-mode.toml");
+/// Which policies say whether it is well: first one that rules cannot satisfy.
+const VERIFICATION: &str = "[[services.fraud-api.verifications]]\n";
+const WHO_SAYS: &str = "# Is it well again? The golden set says so, and then the alert's own metric.";
+const METRIC_SAYS: &str = "# Is it well again? The alert's own metric says so: rules catch half the fraud, which no golden set lets pass.";
+const GOLDEN_SET: &str = "policy = \"golden-set\"\n";
+
+impl DemoStrategy {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 3] = [Self::Version, Self::Configuration, Self::Fallback];
+
+    /// What the team has written.
+    pub(super) fn configuration(self) -> String {
+        match self {
+            Self::Version => CONFIGURATION.to_owned(),
+            Self::Configuration => format!("{CONFIGURATION}{WITH_DECISION}"),
+            Self::Fallback => format!("{}{WITH_SAFE_MODE}", by_metrics_alone()),
+        }
+    }
+
+    /// What olga vouches for before anything happens.
+    pub(super) fn vouched_for(self) -> Vec<String> {
+        match self {
+            Self::Version => vec![GOOD.to_owned()],
+            Self::Configuration => vec![GOOD.to_owned(), format!("decision={GOOD_DECISION}")],
+            Self::Fallback => Vec::new(),
+        }
+    }
+
+    /// The words with which olga pulls, where the planner has nothing to go back to.
+    pub(super) fn pull(self) -> Option<Vec<String>> {
+        let (target, why) = match self {
+            Self::Version => return None,
+            Self::Configuration => (
+                ["--configuration".to_owned(), format!("decision={GOOD_DECISION}")],
+                format!("decision {BAD_DECISION} limits new accounts; the model was not changed"),
+            ),
+            Self::Fallback => (
+                ["--fallback".to_owned(), RULES.to_owned()],
+                format!("{BAD} declines good customers, and nobody vouches for another version"),
+            ),
+        };
+        let words = ["ripcord", "pull", SERVICE].map(str::to_owned).into_iter().chain(target);
+        Some(words.chain(["--reason".to_owned(), why]).collect())
+    }
+
+    /// The same as she types it.
+    pub(super) fn pull_line(self) -> Option<String> {
+        let quoted = |word: String| if word.contains(' ') { format!("\"{word}\"") } else { word };
+        Some(self.pull()?.into_iter().map(quoted).collect::<Vec<_>>().join(" "))
+    }
+
+    /// How the incident is to end.
+    pub(super) fn ending(self) -> Outcome {
+        match self {
+            Self::Version | Self::Configuration => Outcome::RolledBack,
+            Self::Fallback => Outcome::FellBack,
+        }
+    }
+}
+
+/// The configuration without the verification by the golden set.
+fn by_metrics_alone() -> String {
+    let golden_set = format!("{VERIFICATION}{GOLDEN_SET}");
+    let Some((before, golden_set)) = CONFIGURATION.split_once(&golden_set) else {
+        return CONFIGURATION.to_owned();
+    };
+    let after = golden_set.split_once(VERIFICATION).map(|(_, after)| after).unwrap_or_default();
+    format!("{}{VERIFICATION}{after}", before.replace(WHO_SAYS, METRIC_SAYS))
+}
