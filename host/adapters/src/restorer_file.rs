@@ -251,10 +251,7 @@ impl Restorer for FileRestorer {
 
     fn arguments(&self) -> Vec<Label> {
         let label = |name: &str, value: String| Label { name: name.to_owned(), value };
-        let proved = match &self.read_back {
-            Some(read_back) => read_back.argument(),
-            None => label("read back", "the file, which is control plane only".to_owned()),
-        };
+        let proved = ReadBack::argument_or(self.read_back.as_ref(), "the file");
         vec![
             label("file", self.place.path().display().to_string()),
             label("history", self.history.path().display().to_string()),

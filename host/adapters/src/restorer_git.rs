@@ -297,10 +297,7 @@ impl Restorer for GitRestorer {
 
     fn arguments(&self) -> Vec<Label> {
         let label = |name: &str, value: String| Label { name: name.to_owned(), value };
-        let proved = match &self.read_back {
-            Some(read_back) => read_back.argument(),
-            None => label("read back", "the branch, which is control plane only".to_owned()),
-        };
+        let proved = ReadBack::argument_or(self.read_back.as_ref(), "the branch");
         vec![
             label("repository", self.git.shown().to_owned()),
             label("branch", self.git.branch_name().to_owned()),

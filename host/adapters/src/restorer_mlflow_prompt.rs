@@ -257,10 +257,7 @@ impl Restorer for MlflowPromptRestorer {
 
     fn arguments(&self) -> Vec<Label> {
         let label = |name: &str, value: String| Label { name: name.to_owned(), value };
-        let proved = match &self.read_back {
-            Some(read_back) => read_back.argument(),
-            None => label("read back", "the alias, which is control plane only".to_owned()),
-        };
+        let proved = ReadBack::argument_or(self.read_back.as_ref(), "the alias");
         vec![
             label("prompt", format!("`{}` of {}", self.api.model, http::shown(&self.api.url))),
             label("alias", self.alias.clone()),

@@ -153,6 +153,12 @@ impl ReadBack {
         self.tells
     }
 
+    /// What a plan says of it, or of the place that is believed without it.
+    pub(crate) fn argument_or(read_back: Option<&Self>, believed: &str) -> Label {
+        let unproved = || Label::new("read back", format!("{believed}, which is control plane only"));
+        read_back.map_or_else(unproved, Self::argument)
+    }
+
     /// What a plan says of it.
     pub(crate) fn argument(&self) -> Label {
         let place = match &self.place {

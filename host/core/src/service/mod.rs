@@ -9,6 +9,7 @@ mod authority;
 mod clock;
 mod consent;
 mod elsewhere;
+mod guard;
 mod identity;
 mod illegal;
 mod incident;
