@@ -174,12 +174,12 @@ impl Production {
     }
 
     /// What is live now was brought by this incident.
-    pub(crate) fn is_brought_by(&mut self, incident: &IncidentId) {
+    pub(crate) fn note_brought_by(&mut self, incident: &IncidentId) {
         self.brought_by = Some(incident.clone());
     }
 
     /// What was just seen to have moved of `facet` is this incident's doing. What moved of another one meanwhile is not.
-    pub(crate) fn was_moved_by(&mut self, facet: &Facet, incident: &IncidentId, at: UnixMillis) {
+    pub(crate) fn note_moved_by(&mut self, facet: &Facet, incident: &IncidentId, at: UnixMillis) {
         for moved in self.moves.iter_mut().filter(|moved| moved.at == at && moved.facet == *facet) {
             moved.by = Some(incident.clone());
         }

@@ -104,7 +104,8 @@ pub(crate) async fn configurations(
     Ok(all)
 }
 
-/// What moved within the window, of every facet, newest first: as production was watched, and as the histories of its facets and the registry have it.
+/// What moved within the window, of every facet, newest first: as production was watched, and as the histories of what
+/// puts its facets back have it.
 pub(crate) async fn changes(
     ports: &ServicePorts,
     service: &Service,
@@ -138,11 +139,13 @@ pub(crate) async fn changes(
             let Some(at) = entry.made_at.filter(|at| within(*at)) else { continue };
             // What was seen to come into force is told once, with who made it.
             if known(entry) {
-                let by = entry.made_by.clone();
-                let same = |change: &&mut Change| {
-                    change.facet == *facet && change.became == [entry.revision.clone()] && change.by.is_none()
-                };
-                changes.iter_mut().filter(same).for_each(|change| change.by.clone_from(&by));
+                // Equal content has one name, that of its author: who put it back later is somebody else.
+                let mut same = changes
+                    .iter_mut()
+                    .filter(|change| change.facet == *facet && change.became == [entry.revision.clone()]);
+                if let Some(first) = same.next().filter(|first| first.by.is_none()) {
+                    first.by.clone_from(&entry.made_by);
+                }
                 continue;
             }
             let became = vec![entry.revision.clone()];

@@ -35,7 +35,7 @@ pub enum Illegal {
     /// Nothing of that name.
     #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
     NoLatch(ServiceName),
-    /// The version is condemned.
+    /// The revision is condemned.
     #[error(
         "`{revision}` is condemned; `ripcord hold lift {service} {} --reason TEXT` comes before you vouch for it",
         revision.as_text()
@@ -96,7 +96,7 @@ pub enum Illegal {
         /// The question at hand.
         asked: u32,
     },
-    /// The version is held for another reason by now.
+    /// The revision is held for another reason by now.
     #[error(
         "the hold on `{revision}` is of incident `{by}` by now, not of `{meant}`: look at it with `ripcord hold list`, and name that one"
     )]

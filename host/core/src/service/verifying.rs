@@ -77,7 +77,7 @@ impl Service {
         let id = incident.id.clone();
         // A shift may be seen half done before it is seen whole: all of that is its doing.
         if let (true, Some(facet)) = (has_shifted, target.facet()) {
-            self.production.was_moved_by(&facet, &id, at);
+            self.production.note_moved_by(&facet, &id, at);
         }
         let proof_min = self.terms.as_ref().zip(target.facet()).map(|(terms, facet)| terms.proof_min(&facet));
         let served = read.shows(&target);
@@ -115,7 +115,7 @@ impl Service {
         if let Phase::Acting(acting) = &incident.phase
             && acting.shifted.contains(&rung)
         {
-            self.production.is_brought_by(&incident.id);
+            self.production.note_brought_by(&incident.id);
         }
         incident.facets_read_back.clone_from(&read.facets);
         incident.marks.read_back_at = Some(at);

@@ -20,7 +20,7 @@ const MARK_AGAIN: Millis = Millis::seconds(30);
 /// A revision that was attested is not attested again before so long: that would change nothing but its age by as much.
 const VOUCH_AGAIN: Millis = Millis::hours(1);
 
-/// Incidents that condemned a version, as far as they are kept.
+/// Incidents that condemned a revision, as far as they are kept.
 const CONDEMNED_BY_MAX: usize = 16;
 
 /// Combinations of revisions that were verified together, the last ones.
