@@ -139,13 +139,7 @@ pub(crate) async fn changes(
             let Some(at) = entry.made_at.filter(|at| within(*at)) else { continue };
             // What was seen to come into force is told once, with who made it.
             if known(entry) {
-                // Equal content has one name, that of its author: who put it back later is somebody else.
-                let mut same = changes
-                    .iter_mut()
-                    .filter(|change| change.facet == *facet && change.became == [entry.revision.clone()]);
-                if let Some(first) = same.next().filter(|first| first.by.is_none()) {
-                    first.by.clone_from(&entry.made_by);
-                }
+                credit(&mut changes, facet, entry);
                 continue;
             }
             let became = vec![entry.revision.clone()];
@@ -162,4 +156,46 @@ pub(crate) async fn changes(
     }
     changes.sort_by_key(|change| std::cmp::Reverse(change.at));
     Ok(changes)
+}
+
+/// Says who made what was seen to come into force. Equal content has one name, that of its author: who put it back later is somebody else. The changes
+/// of a facet are oldest first.
+fn credit(changes: &mut [Change], facet: &Facet, entry: &HistoryEntry) {
+    let mut same = changes
+        .iter_mut()
+        .filter(|change| change.facet == *facet && change.became == [entry.revision.clone()]);
+    if let Some(first) = same.next().filter(|first| first.by.is_none()) {
+        first.by.clone_from(&entry.made_by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wrote_a_revision_is_not_who_put_it_back() {
+        let name = |text: &str| text.parse::<VersionName>().expect("a name");
+        let facet = Facet::Configuration("limits".parse().expect("a name"));
+        let moved = |was: &str, became: &str, at| Change {
+            facet: facet.clone(),
+            was: vec![name(was)],
+            became: vec![name(became)],
+            at: UnixMillis(at),
+            by: None,
+            noticed: Noticed::Production,
+            verified_at: None,
+        };
+        let mut changes = [moved("z", "a", 1), moved("a", "b", 2), moved("b", "a", 3)];
+        let entry = HistoryEntry {
+            revision: name("a"),
+            digest: None,
+            made_at: Some(UnixMillis(1)),
+            made_by: Some("ada".into()),
+            summary: String::new(),
+            broken: None,
+        };
+        credit(&mut changes, &facet, &entry);
+        assert_eq!(changes.map(|change| change.by), [Some("ada".into()), None, None]);
+    }
 }
