@@ -90,6 +90,11 @@ async fn decisions_and_signals_without_a_service_are_listed_by_what_is_asked_for
         }
         let none = ask(&["decisions", "fraud-api"], &["--since", "0s"]);
         assert!(none.stdout.contains("no decisions"), "{}", none.stdout);
+        let number = |more: &[&str]| {
+            let page = ask(&["decisions", "fraud-api"], &[more, &["--json"]].concat()).json();
+            page["decisions"].as_array().map(Vec::len)
+        };
+        assert_eq!(number(&["--since", "1h"]), number(&[]), "all of them are of this hour");
 
         let unrouted = |more: &[&str]| ask(&["signals", "unrouted"], more);
         assert_eq!(unrouted(&["--json"]).json().as_array().map(Vec::len), Some(3));
