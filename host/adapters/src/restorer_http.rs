@@ -72,6 +72,9 @@ pub struct HttpRestorerConfig {
     pub deadline_ms: u64,
 }
 
+/// A longer value is shown by its digest.
+const SHOWN_BYTES_MAX: usize = 80;
+
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0
 }
@@ -324,6 +327,20 @@ fn refused(status: StatusCode, error: PortError) -> PortError {
     }
 }
 
+impl HttpRestorer {
+    /// What each revision stands for: who agrees to a name agrees to its value, and another value is another plan.
+    fn meanings(&self) -> String {
+        let meaning = |(name, value): (&VersionName, &Value)| {
+            let content = content_of(value);
+            match std::str::from_utf8(&content) {
+                Ok(text) if text.len() <= SHOWN_BYTES_MAX => format!("{name} = {text}"),
+                _ => format!("{name} = sha256 {}", Digest::of(&content)),
+            }
+        };
+        self.revisions.iter().map(meaning).collect::<Vec<_>>().join(", ")
+    }
+}
+
 #[async_trait]
 impl Restorer for HttpRestorer {
     fn name(&self) -> &str {
@@ -348,6 +365,7 @@ impl Restorer for HttpRestorer {
         vec![
             label("value", format!("`{}` of {}", self.pointer, http::shown(&self.url))),
             label("written", format!("{} to {}", self.write, http::shown(&self.write_url))),
+            label("revisions", self.meanings()),
             self.reload.argument(),
             proved,
         ]

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::name::{ConfigurationName, VersionName};
-    use crate::target::ConfigurationTarget;
+    use crate::target::{ConfigurationTarget, FallbackTarget};
 
     fn share(version: &str, digest: Option<&str>, weight: f64) -> Share {
         Share {
@@ -183,7 +183,7 @@ mod tests {
         let live = LiveState::Serving(vec![share("1", None, 1.0)]);
         let name = || VersionName::new("1").expect("name");
         let configuration = ConfigurationName::new("thresholds").expect("name");
-        assert!(!live.serves(&Target::Fallback(name())));
+        assert!(!live.serves(&Target::Fallback(FallbackTarget { mode: name(), digest: None })));
         assert!(!live.serves(&Target::Other("1".into())));
         let wanted = ConfigurationTarget { name: configuration, revision: name(), digest: None };
         assert!(!live.serves(&Target::Configuration(wanted)));

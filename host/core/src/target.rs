@@ -41,6 +41,15 @@ pub struct ConfigurationTarget {
     pub digest: Option<Digest>,
 }
 
+/// A configured safe mode, or its absence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FallbackTarget {
+    /// As it is configured, or [`FALLBACK_OFF`](crate::facet::FALLBACK_OFF).
+    pub mode: VersionName,
+    /// Of what it stands for, where known: a name alone may come to mean something else.
+    pub digest: Option<Digest>,
+}
+
 /// A span of time, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
@@ -86,7 +95,7 @@ pub enum Target {
     /// New training on mended data.
     Retrain(RetrainTarget),
     /// A configured safe mode: rules, a constant; or [`FALLBACK_OFF`](crate::facet::FALLBACK_OFF), where the model itself answers.
-    Fallback(VersionName),
+    Fallback(FallbackTarget),
     /// Something that a newer release knows.
     Other(String),
 }
@@ -156,7 +165,7 @@ impl Target {
                 facet: Facet::Configuration(target.name.clone()),
                 name: target.revision.clone(),
             }),
-            Self::Fallback(name) => Some(Revision { facet: Facet::Fallback, name: name.clone() }),
+            Self::Fallback(target) => Some(Revision { facet: Facet::Fallback, name: target.mode.clone() }),
             Self::Checkpoint(_) | Self::Retrain(_) | Self::Other(_) => None,
         }
     }
@@ -167,7 +176,8 @@ impl Target {
             Self::Version(version) => version.digest,
             Self::Configuration(target) => target.digest,
             Self::Checkpoint(target) => target.digest,
-            Self::Fallback(_) | Self::Retrain(_) | Self::Other(_) => None,
+            Self::Fallback(target) => target.digest,
+            Self::Retrain(_) | Self::Other(_) => None,
         }
     }
 
@@ -207,7 +217,10 @@ impl fmt::Display for Target {
                 None => write!(f, "configuration {} {}", target.name, target.revision),
             },
             Self::Retrain(retrain) => write!(f, "retrain on {} {}", retrain.dataset, retrain.revision),
-            Self::Fallback(name) => write!(f, "fallback {name}"),
+            Self::Fallback(target) => match &target.digest {
+                Some(digest) => write!(f, "fallback {} (sha256 {})", target.mode, digest.short()),
+                None => write!(f, "fallback {}", target.mode),
+            },
             Self::Other(name) => f.write_str(name),
         }
     }

@@ -11,7 +11,7 @@ use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
 use ripcord_core::service::{Illegal, Incident, Phase, Service};
-use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::watch;
 
@@ -223,7 +223,9 @@ async fn restorable(
         );
         return Err(PortError::not_applied(ErrorKind::BadAnswer, text).into());
     }
-    let pinned = state.known_of(revision).and_then(|known| known.digest);
+    // What a safe mode stands for is configured, and may be configured anew.
+    let pinned = state.known_of(revision).filter(|_| revision.facet != Facet::Fallback);
+    let pinned = pinned.and_then(|known| known.digest);
     if let (Some(pinned), Some(now)) = (pinned, listed)
         && pinned != now
     {
@@ -235,7 +237,7 @@ async fn restorable(
         Facet::Configuration(configuration) => {
             Target::Configuration(ConfigurationTarget { name: configuration.clone(), revision: name, digest })
         }
-        Facet::Fallback => Target::Fallback(name),
+        Facet::Fallback => Target::Fallback(FallbackTarget { mode: name, digest }),
     })
 }
 

@@ -23,7 +23,8 @@ use ripcord_core::role::{
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{
-    CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
+    CheckpointTarget, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy, Target,
+    VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_sandbox::Recording;
@@ -137,7 +138,7 @@ fn targets() -> Vec<Target> {
         Target::Checkpoint(CheckpointTarget { run: "run".into(), step: 9, digest: None }),
         Target::Configuration(configuration()),
         Target::Retrain(RetrainTarget { dataset: "d".into(), revision: "r".into(), exclude }),
-        Target::Fallback(name("rules")),
+        Target::Fallback(FallbackTarget { mode: name("rules"), digest: None }),
         Target::Other("o".into()),
     ]
 }

@@ -178,7 +178,10 @@ fn propose(input: &PlannerInput, settings: &Settings) -> Step {
             }
         }
     }
-    let safe_mode = Target::Fallback(ripcord_core::name::VersionName::new("rules").expect("a name"));
+    let safe_mode = Target::Fallback(ripcord_core::target::FallbackTarget {
+        mode: ripcord_core::name::VersionName::new("rules").expect("a name"),
+        digest: None,
+    });
     if settings.fallback && !input.tried.contains(&safe_mode) {
         ladder.push(safe_mode);
     }

@@ -168,7 +168,7 @@ impl Outside {
                 self.sole().is_some_and(|sole| sole == name)
                     || self.served_at.get(name).is_some_and(|at| *at >= since)
             }
-            Target::Fallback(mode) => self.fallback.as_deref() == Some(mode.as_str()),
+            Target::Fallback(target) => self.fallback.as_deref() == Some(target.mode.as_str()),
             _ => false,
         }
     }

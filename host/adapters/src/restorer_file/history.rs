@@ -265,7 +265,7 @@ impl History {
         let kept = self.list()?;
         let surplus = kept.iter().filter(|listed| listed.kept_by_host && listed.name.as_str() != name);
         for old in surplus.skip(self.keep - 1) {
-            tracing::info!(revision = %old.name, folder = %self.path.display(), keep = self.keep, "a revision is forgotten: newer ones were kept");
+            tracing::warn!(revision = %old.name, folder = %self.path.display(), keep = self.keep, "a revision is forgotten: newer ones were kept");
             folder::remove(&dir, old.name.as_str())
                 .and_then(|()| folder::remove(&dir, &format!("{}{ABOUT}", old.name)))
                 .map_err(|error| self.failed(error))?;

@@ -7,7 +7,7 @@ use ripcord_adapters::deployer_command::{CommandDeployer, CommandDeployerConfig}
 use ripcord_adapters::registry_command::{CommandRegistry, CommandRegistryConfig};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
 use ripcord_core::live::{LiveState, Proof};
-use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_ports::deployer::{EffectClass, Probe, Shifted};
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, Registry};
 use tempfile::TempDir;
@@ -166,9 +166,11 @@ fn a_deployer_is_given_only_targets_that_its_live_can_show() {
     let plain = of(Some(vector(&["true"])), EffectClass::Observable);
     assert!(plain.shows(&version));
     let configuration = ConfigurationTarget { name: "a".parse().unwrap(), revision: name("7"), digest: None };
-    for hidden in
-        [Target::Configuration(configuration), Target::Fallback(name("rules")), Target::Other("new".into())]
-    {
+    for hidden in [
+        Target::Configuration(configuration),
+        Target::Fallback(FallbackTarget { mode: name("rules"), digest: None }),
+        Target::Other("new".into()),
+    ] {
         assert!(!plain.shows(&hidden), "{hidden}");
     }
 }

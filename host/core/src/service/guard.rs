@@ -67,6 +67,8 @@ pub(super) fn found(
             Found::AsPlanned
         }
         (Some(FacetState::InForce(_)), Some(_)) if moves(facet) && ours() => Found::AsPlanned,
+        // An order for this very rung was begun and did not come through: what is stored and not taken over is no revision in force.
+        (Some(FacetState::Unknown(_)), Some(_)) if moves(facet) && acting.attempts > 0 => Found::AsPlanned,
         (Some(FacetState::Unknown(_)), Some(_)) => Found::Unreadable,
         _ => Found::Other,
     };

@@ -79,6 +79,8 @@ pub struct Incident {
     pub live: Option<Observed>,
     /// What was in force of the other facets then.
     pub facets: Vec<ObservedFacet>,
+    /// What was live when the target was read back.
+    pub live_read_back: Option<Observed>,
     /// What the read-back that showed the last target has shown of the other facets.
     pub facets_read_back: Vec<ObservedFacet>,
     /// What the registry said then is in production.

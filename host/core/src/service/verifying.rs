@@ -117,6 +117,7 @@ impl Service {
         {
             self.production.note_brought_by(&incident.id);
         }
+        incident.live_read_back = Some(read.live.clone());
         incident.facets_read_back.clone_from(&read.facets);
         incident.marks.read_back_at = Some(at);
         incident.proof = incident.target(rung).and_then(|target| read.proof(target));
@@ -365,7 +366,7 @@ impl Service {
             return;
         };
         let outcome = match (&target, acting.shifted.is_empty()) {
-            (Target::Fallback(name), _) if name.as_str() != FALLBACK_OFF => Outcome::FellBack,
+            (Target::Fallback(target), _) if target.mode.as_str() != FALLBACK_OFF => Outcome::FellBack,
             (_, true) => Outcome::RestoredElsewhere,
             (_, false) => Outcome::RolledBack,
         };

@@ -231,8 +231,19 @@ impl Service {
             }
             None => false,
         };
-        let unread = self.other_facets().filter(|facet| !read(facet)).cloned().collect();
+        let mut unread: BTreeSet<Facet> = self.other_facets().filter(|facet| !read(facet)).cloned().collect();
+        if !self.model_was_read_back() {
+            unread.insert(Facet::Model);
+        }
         self.verified_as_a_whole(&unread);
+    }
+
+    /// Whether the read-back showed one version alone, and not other content than was pinned under its name.
+    fn model_was_read_back(&self) -> bool {
+        let live = self.incident.as_ref().and_then(|incident| incident.live_read_back.as_ref());
+        let Some(sole) = live.and_then(|live| live.state().sole_version().cloned()) else { return false };
+        let pinned = self.known_of(&sole.version).and_then(|known| known.digest);
+        pinned.zip(sole.digest).is_none_or(|(pinned, now)| pinned == now)
     }
 
     /// The facets beside the model that something is configured for.

@@ -483,6 +483,7 @@ impl Service {
             missing: Vec::new(),
             live: None,
             facets: Vec::new(),
+            live_read_back: None,
             facets_read_back: Vec::new(),
             in_production: InProduction::Unsupported,
             promoted: Vec::new(),

@@ -10,7 +10,7 @@ use ripcord_core::live::Proof;
 use ripcord_core::name::{ConfigurationName, VersionName};
 use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::standing::Standing;
-use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_core::terms::{EffectClass, FacetTerms};
 
 use crate::outcomes::{Dice, blob, version};
@@ -138,7 +138,7 @@ fn target_of(dice: &mut Dice, facet: &Facet) -> Target {
     let name = name_of(dice, facet);
     match facet {
         Facet::Model => Target::Version(VersionTarget { version: name, digest: None }),
-        Facet::Fallback => Target::Fallback(name),
+        Facet::Fallback => Target::Fallback(FallbackTarget { mode: name, digest: None }),
         Facet::Configuration(of) => {
             Target::Configuration(ConfigurationTarget { name: of.clone(), revision: name, digest: None })
         }

@@ -12,7 +12,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Phase};
 use ripcord_core::signal::{Label, Origin};
-use ripcord_core::target::{ConfigurationTarget, Target, VersionTarget};
+use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
@@ -347,6 +347,12 @@ async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
             let digest = facets::digest(&ctx.setup.ports, &revision, known).await?;
             Ok(Target::Configuration(ConfigurationTarget { digest: Some(digest), ..configuration }))
         }
+        Target::Fallback(fallback) => {
+            let revision = Revision { facet: Facet::Fallback, name: fallback.mode.clone() };
+            // What a safe mode stands for may be configured otherwise by now: what is agreed to is what it is when the plan is made.
+            let digest = facets::digest(&ctx.setup.ports, &revision, fallback.digest).await?;
+            Ok(Target::Fallback(FallbackTarget { digest: Some(digest), ..fallback }))
+        }
         other => Ok(other),
     }
 }
@@ -373,7 +379,7 @@ fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
     if version && why_not.is_none() {
         kinds.insert(0, StepKind::Preflight);
     }
-    if version || matches!(target, Target::Configuration(_)) {
+    if version || restorer.is_some() {
         kinds.insert(0, StepKind::Stage);
     }
     let step = |kind: StepKind| PlannedStep {

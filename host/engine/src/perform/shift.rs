@@ -32,7 +32,7 @@ pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     ctx.host.ahead.fetched(&ctx.setup.name).await;
     let digest = match target.revision() {
-        Some(revision) if matches!(revision.facet, Facet::Configuration(_)) => {
+        Some(revision) if revision.facet != Facet::Model => {
             facets::digest(&ctx.setup.ports, &revision, target.digest()).await.map(Some)
         }
         _ => fetch(ctx, &target).await.map(|artefact| artefact.map(|artefact| artefact.digest)),

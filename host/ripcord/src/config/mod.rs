@@ -15,7 +15,7 @@ pub mod sources;
 mod table;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use adapters::{MetricsConfig, NotifierConfig};
@@ -28,6 +28,7 @@ pub use sources::{AuthConfig, RouteConfig, SourceConfig, SourceKind};
 
 use crate::client::is_this_machine;
 pub(crate) use host::decode_hex;
+use restorers::RestorerKind;
 pub(crate) use say::suggestion;
 use table::Node;
 
@@ -246,6 +247,22 @@ fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
         }
     }
     people_are_told_apart(&config.people, mistakes);
+    places_are_told_apart(&config.services, mistakes);
+}
+
+/// One file or folder of revisions is one configuration: of two, each would take the other's revisions for its own.
+fn places_are_told_apart(services: &[ServiceConfig], mistakes: &mut Mistakes) {
+    let mut known = BTreeSet::new();
+    for restorer in services.iter().flat_map(|service| &service.restorers) {
+        let RestorerKind::File(file) = &restorer.kind else { continue };
+        for place in [&file.config.file, &file.config.history] {
+            if !known.insert(place) {
+                let message = format!("`{}` belongs to another configuration already", place.display());
+                let help = "give each its own `file` and its own `history`";
+                mistakes.add(restorer.span.clone(), message, help);
+            }
+        }
+    }
 }
 
 /// One key is one person: otherwise a single person could be two.

@@ -99,7 +99,7 @@ pub fn change(plan: &Plan) -> Text {
             None => text!("nothing else"),
             Some(Target::Version(to)) => text!("{}", to.version),
             Some(Target::Configuration(to)) => text!("{}", to.revision),
-            Some(Target::Fallback(to)) => text!("{}", to),
+            Some(Target::Fallback(to)) => text!("{}", to.mode),
             Some(other) => target(other),
         };
         // The model is what everybody means; another facet is named.
@@ -240,7 +240,7 @@ fn target(target: &Target) -> Text {
             let (dataset, revision) = (quoted(&target.dataset), quoted(&target.revision));
             text!("training on {} revision {}, without: {}", dataset, revision, without)
         }
-        Target::Fallback(name) => text!("fallback {}", name),
+        Target::Fallback(target) => text!("fallback {}{}", target.mode, pinned(target.digest.as_ref())),
         Target::Other(name) => unknown(name),
     }
 }
@@ -310,7 +310,7 @@ mod tests {
             json!({ "retrain": { "dataset": "d", "revision": "3", "exclude": [
                 { "source": "crawl" }, { "window": { "start": "1", "end": "2" } }, { "rows": ["7", "9"] },
             ] } }),
-            json!({ "fallback": "rules" }),
+            json!({ "fallback": { "mode": "rules", "digest": digest } }),
             json!({ "other": "version 1.3.2" }),
         ];
         json!({

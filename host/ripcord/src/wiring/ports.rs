@@ -216,8 +216,12 @@ fn restorer(
             HttpRestorer::new(adapter.config.clone(), secrets, shared).map(|made| Arc::new(made) as _)
         }
         RestorerKind::Git(adapter) => {
-            let copy = format!("{}-{}", service.name, config.facet).replace(' ', "-");
-            let config = GitRestorerConfig { data: data.join("git").join(copy), ..adapter.config.clone() };
+            let copy = data.join("git").join(service.name.as_str());
+            let copy = match &config.facet {
+                Facet::Configuration(name) => copy.join("configurations").join(name.as_str()),
+                facet => copy.join(facet.to_string()),
+            };
+            let config = GitRestorerConfig { data: copy, ..adapter.config.clone() };
             GitRestorer::new(config, secrets, shared).map(|made| Arc::new(made) as _)
         }
         RestorerKind::MlflowPrompt(adapter) => {

@@ -98,8 +98,8 @@ impl PretendDeployer {
                 wire.world.at(&wire.service, |outside| outside.fallback = None);
                 wire.world.start_move(&wire.service, version.version.as_str(), delay, replicas);
             }
-            Target::Fallback(mode) => {
-                wire.world.at(&wire.service, |outside| outside.fallback = Some(mode.to_string()));
+            Target::Fallback(target) => {
+                wire.world.at(&wire.service, |outside| outside.fallback = Some(target.mode.to_string()));
             }
             _ => {}
         }
@@ -149,7 +149,7 @@ impl Deployer for PretendDeployer {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".to_owned()),
             _ if !outside.moves.is_empty() => Probe::Underway("some replicas".to_owned()),
             _ => match &order.target {
-                Target::Fallback(mode) if outside.fallback.as_deref() == Some(mode.as_str()) => {
+                Target::Fallback(target) if outside.fallback.as_deref() == Some(target.mode.as_str()) => {
                     Probe::Applied
                 }
                 target if outside.live().serves(target) => Probe::Applied,

@@ -75,8 +75,8 @@ impl Play {
                         let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                         let target = incident.target(rung).cloned();
                         let happened = self.stage.world.at(name, |outside| match &target {
-                            Some(Target::Fallback(mode)) => {
-                                outside.fallback.as_deref() == Some(mode.as_str())
+                            Some(Target::Fallback(target)) => {
+                                outside.fallback.as_deref() == Some(target.mode.as_str())
                             }
                             Some(target) => outside.live().serves(target),
                             None => false,

@@ -131,7 +131,7 @@ impl Play {
                 // Whoever answers has looked until nothing moved any more.
                 let happened = self.stage.world.at(service, |outside| {
                     outside.is_at_rest().then(|| match target {
-                        Target::Fallback(mode) => outside.fallback.as_deref() == Some(mode.as_str()),
+                        Target::Fallback(target) => outside.fallback.as_deref() == Some(target.mode.as_str()),
                         target => outside.live().serves(target),
                     })
                 });

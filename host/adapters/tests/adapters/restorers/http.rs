@@ -318,6 +318,22 @@ async fn configurations_that_cannot_be_meant_are_refused() {
     assert!(message.contains("holds a user or a password") && !message.contains("hunter2"), "{message}");
 }
 
+#[test]
+fn a_plan_says_what_each_name_stands_for() {
+    let of = |rules: &str| {
+        let text = format!("url = \"http://a/\"\nrevisions = {{ off = false, rules = {rules} }}");
+        let config: HttpRestorerConfig = toml::from_str(&text).unwrap();
+        let restorer = HttpRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap();
+        let said = restorer.arguments().into_iter().find(|said| said.name == "revisions").unwrap();
+        said.value
+    };
+    assert_eq!(of("\"rules\""), "off = false, rules = \"rules\"");
+    assert_ne!(of("\"rules\""), of("\"reject-all\""), "another value is another plan");
+    let long = |end: &str| of(&format!("\"{}{end}\"", "x".repeat(500)));
+    assert!(long("a").contains("rules = sha256 ") && long("a").len() < 120);
+    assert_ne!(long("a"), long("b"));
+}
+
 #[tokio::test]
 async fn a_mode_that_cannot_be_entered_says_why_and_changes_nothing() {
     let flags = Flags::start(true).await;

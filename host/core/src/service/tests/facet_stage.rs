@@ -11,7 +11,7 @@ use crate::policy::Role;
 use crate::role::Urgency;
 use crate::service::{Phase, StepState};
 use crate::standing::Standing;
-use crate::target::{ConfigurationTarget, Target};
+use crate::target::{ConfigurationTarget, FallbackTarget, Target};
 use crate::terms::{EffectClass, FacetTerms, Terms};
 
 /// Revisions by the name of their facet: `fallback`, or a configuration's.
@@ -36,7 +36,7 @@ pub(super) fn target(of: &str, name: &str) -> Target {
     let revision = revision(of, name);
     match revision.facet {
         Facet::Model => super::stage::version(name),
-        Facet::Fallback => Target::Fallback(revision.name),
+        Facet::Fallback => Target::Fallback(FallbackTarget { mode: revision.name, digest: None }),
         Facet::Configuration(name) => {
             Target::Configuration(ConfigurationTarget { name, revision: revision.name, digest: None })
         }

@@ -39,6 +39,19 @@ fn what_was_verified_is_good_together_and_what_could_not_be_read_is_not() {
     assert_eq!(stage.standing("prompt", "p1"), Standing::Unproven, "nobody knows whether it was in force");
     assert_eq!(stage.standing("thresholds", "c1"), Standing::KnownGood);
     assert!(stage.0.combinations.is_empty());
+
+    // The same of the model: a configuration that is well says nothing of a version that nobody has read.
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    let (plan, rung, fingerprint) = (stage.plan(), stage.rung(), FingerprintWord::NotCompared);
+    let (live, facets) = (Observed::Unknown(blob()), in_force(AFTER));
+    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.standing("model", "4"), Standing::Unproven);
+    assert_eq!(stage.standing("thresholds", "c1"), Standing::KnownGood);
+    assert!(stage.0.combinations.is_empty());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A rollback moves one facet: it condemns, proves and repeats by that one, and goes on only while all others are as planned.
 
 use super::facet_stage::*;
-use super::stage::{Stage, version};
+use super::stage::{Stage, blob, serving, version};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::event::*;
@@ -163,6 +163,35 @@ fn a_facet_that_cannot_be_read_is_waited_for_and_then_a_person_is_asked() {
         assert_eq!(need.question, NeedKind::WhatNow);
         assert!(need.text.contains("nothing is shifted"), "{}", need.text);
     }
+}
+
+/// What is stored and was not taken over is no revision in force: the order that stored it goes on, and only that one.
+#[test]
+fn an_order_that_did_not_come_through_goes_on_under_what_it_has_left() {
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_began();
+    let (plan, rung) = (stage.plan(), stage.rung());
+    let failed = ShiftOutcome::NotApplied {
+        reason: blob(),
+        nature: FaultNature::Environmental,
+        lies_in: FaultPlace::Target,
+    };
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt: 1, outcome: failed }));
+    assert_eq!(stage.phase(), "guarding");
+    let read = |of| GuardRead {
+        live: serving("4"),
+        facets: unreadable(in_force(BEFORE), of),
+        attempt: 2,
+        ..stage.guard_read()
+    };
+    let (moved, other) = (read("thresholds"), read("prompt"));
+    let mut elsewhere = Stage(stage.0.clone());
+    elsewhere.tell(&Event::GuardRead(other));
+    assert_eq!(elsewhere.phase(), "guarding", "another facet is waited for as ever");
+    stage.tell(&Event::GuardRead(moved));
+    assert_eq!(stage.phase(), "shifting");
 }
 
 #[test]

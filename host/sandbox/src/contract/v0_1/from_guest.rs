@@ -13,7 +13,8 @@ use ripcord_core::role::{
 };
 use ripcord_core::signal::Severity;
 use ripcord_core::target::{
-    CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
+    CheckpointTarget, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy, Target,
+    VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -201,7 +202,10 @@ impl FromGuest<types::Target> for Target {
                 revision: identifier("revision", retrain.revision)?,
                 exclude: Vec::from_guest(retrain.exclude, rules)?,
             }),
-            types::Target::Fallback(name) => Self::Fallback(checked("fallback", VersionName::new(name))?),
+            types::Target::Fallback(name) => Self::Fallback(FallbackTarget {
+                mode: checked("fallback", VersionName::new(name))?,
+                digest: None,
+            }),
             types::Target::Other(name) => Self::Other(identifier("target", name)?),
         })
     }

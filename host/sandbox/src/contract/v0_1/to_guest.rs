@@ -226,7 +226,7 @@ impl ToGuest for Target {
             Self::Checkpoint(target) => types::Target::Checkpoint(target.to_guest()),
             Self::Configuration(target) => types::Target::Configuration(target.to_guest()),
             Self::Retrain(target) => types::Target::Retrain(target.to_guest()),
-            Self::Fallback(name) => types::Target::Fallback(name.to_string()),
+            Self::Fallback(target) => types::Target::Fallback(target.mode.to_string()),
             Self::Other(name) => types::Target::Other(name.clone()),
         }
     }

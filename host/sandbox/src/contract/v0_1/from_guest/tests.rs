@@ -25,7 +25,10 @@ fn a_ladder_holds_targets_that_can_be() {
         panic!("another verdict")
     };
     assert_eq!(choice.ladder[0].to_string(), format!("version 1.3.2 (sha256 {})", &digest[..12]));
-    assert_eq!(choice.ladder[1], Target::Fallback("rules".parse().expect("a name")));
+    assert_eq!(
+        choice.ladder[1],
+        Target::Fallback(FallbackTarget { mode: "rules".parse().expect("a name"), digest: None })
+    );
     refused::<_, PlannerVerdict>(choose(vec![]), "the verdict for that is nothing-suitable");
     refused::<_, PlannerVerdict>(choose(vec![version("../1", None)]), "`../1` is not a version");
     refused::<_, PlannerVerdict>(choose(vec![version("1", Some("ABC"))]), "`ABC` is not a sha-256 digest");
