@@ -143,6 +143,23 @@ fn an_unknown_key_in_a_table_within_another() {
     assert!(!error.contains("`proof-min`"), "{error}");
 }
 
+/// Two that share a file or a history would each restore the other's revisions.
+#[test]
+fn two_configurations_in_one_place() {
+    let of = |name: &str, file: &str, history: &str| {
+        format!(
+            "[services.fraud-api.configurations.{name}]\nkind = \"file\"\nfile = \"{file}\"\nhistory = \"{history}\"\n"
+        )
+    };
+    let apart = [of("limits", "limits.toml", "limits"), of("prompt", "prompt.txt", "prompts")].concat();
+    parse(&format!("{GOOD}\n{apart}")).unwrap();
+    for (file, history) in [("limits.toml", "prompts"), ("prompt.txt", "limits")] {
+        let shared = [of("limits", "limits.toml", "limits"), of("prompt", file, history)].concat();
+        let error = parse(&format!("{GOOD}\n{shared}")).unwrap_err();
+        assert!(error.contains("belongs to another configuration already"), "{error}");
+    }
+}
+
 #[test]
 fn an_unknown_table() {
     insta::assert_snapshot!(with("[metrics.prometheus]", "[metric.prometheus]"));
