@@ -67,6 +67,23 @@ pub enum Mark<'a> {
     Lifted,
 }
 
+/// A version that is to be registered.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// Of the order that made it: registering it again with the same key gives the version that is there already.
+    pub key: String,
+    /// What it should be called, where the registry lets its users choose. A registry that counts its versions does not take it.
+    pub name: Option<VersionName>,
+    /// Its files.
+    pub artefact: Staged,
+    /// The input signature, where known.
+    pub signature: Option<String>,
+    /// What it was made of.
+    pub lineage: Lineage,
+    /// Of its making.
+    pub measures: Vec<Measure>,
+}
+
 /// Versions of one model.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -96,6 +113,13 @@ pub trait Registry: Send + Sync {
 
     /// Writes a mark where the registry has a place for one. Idempotent.
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError>;
+
+    /// Registers a version, and gives no alias or stage to it. Files with their digests are there before the version can be seen. Repeating it with the same
+    /// key is safe; a name that another version has is [`crate::ErrorKind::Conflict`]. A registry that takes none is [`crate::ErrorKind::Unsupported`].
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        let text = format!("`{}` takes no version from here (run {})", self.name(), new.key);
+        Err(PortError::not_applied(ErrorKind::Unsupported, text))
+    }
 
     /// The version that the registry says is in production, where it has a name for that: an alias, a stage. None where that name points at
     /// nothing. A registry without one is [`crate::ErrorKind::Unsupported`].
