@@ -154,7 +154,7 @@ async fn what_lies_in_the_place_is_met_once_and_asked_of_a_person() {
     let state = host.until("a question", &service, needs(NeedKind::WhatNow)).await;
     let Some(Phase::NeedsPerson(need)) = phase(&state) else { panic!() };
     assert!(need.text.contains("lies in the place"), "{}", need.text);
-    assert_eq!(state.incident.as_ref().unwrap().tried.len(), 1, "no other target was tried");
+    assert_eq!(state.incident.as_ref().unwrap().ladder.tried.len(), 1, "no other target was tried");
     // It was mended.
     host.pull(&service, Some("1.1")).await.expect("pulled");
     host.settled(&service).await;

@@ -79,7 +79,7 @@ async fn what_answers_otherwise_does_not_settle_whatever_it_calls_itself() {
     });
     host.alert(&lab, &service, "a").await.unwrap();
     host.until("differs", &service, |state| {
-        state.incident.as_ref().is_some_and(|incident| incident.fingerprint.is_some())
+        state.incident.as_ref().is_some_and(|incident| incident.ladder.fingerprint.is_some())
     })
     .await;
     assert_eq!(lab.world.of(&service).live, "1.1");

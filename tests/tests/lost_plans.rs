@@ -108,7 +108,7 @@ async fn a_plan_that_is_lost_before_its_shift_is_not_recorded_as_shifts() {
         let folded = check::journal(&host, &service).await;
         assert_eq!(shifts(&folded), 0);
         assert!(folded.service.automatic_shifts.is_empty());
-        assert!(folded.service.incident.unwrap().tried.is_empty());
+        assert!(folded.service.incident.unwrap().ladder.tried.is_empty());
         assert!(lab.world.of(&service).steps.is_empty());
         host.stop().await;
     }

@@ -164,7 +164,7 @@ pub(crate) fn line(service: &Service, incident: &Incident) -> IncidentLine {
     };
     let target = incident.plan().and_then(|plan| match &incident.phase {
         Phase::Settled(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
-            incident.tried.last().or(plan.targets.first()).cloned()
+            incident.ladder.tried.last().or(plan.targets.first()).cloned()
         }
         _ => None,
     });

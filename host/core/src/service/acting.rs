@@ -261,8 +261,8 @@ impl Service {
         let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
         incident.marks.shifted_at = Some(at);
         let target = incident.target(began.rung).cloned();
-        if let Some(target) = target.clone().filter(|target| !incident.tried.contains(target)) {
-            incident.tried.push(target);
+        if let Some(target) = target.clone().filter(|target| !incident.ladder.tried.contains(target)) {
+            incident.ladder.tried.push(target);
         }
         let left = incident
             .plan()

@@ -291,7 +291,7 @@ impl Service {
 
     /// Whether the last incident shifted to it: then it was not somebody else.
     fn brought(&self, revision: &Revision) -> bool {
-        let tried = self.last_settled.iter().flat_map(|incident| &incident.tried);
+        let tried = self.last_settled.iter().flat_map(|incident| &incident.ladder.tried);
         tried.filter_map(Target::revision).any(|target| target == *revision)
     }
 
@@ -371,7 +371,7 @@ impl Service {
         self.open(reason, Opener::FailedProbation(moved), None);
         if let Some(incident) = &mut self.incident {
             let found = |findings| super::Found { phase: TrialPhase::Probation(since), findings };
-            incident.findings =
+            incident.ladder.findings =
                 findings.into_iter().map(|(name, findings)| (name, found(findings))).collect();
         }
         Ok(())

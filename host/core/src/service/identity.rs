@@ -124,9 +124,9 @@ impl Service {
     /// its name says.
     pub(super) fn compared(&mut self, rung: u32, word: &FingerprintWord) {
         let Some(incident) = &mut self.incident else { return };
-        let before = incident.fingerprint.take().filter(|(before, _)| *before == rung);
+        let before = incident.ladder.fingerprint.take().filter(|(before, _)| *before == rung);
         let told = before.as_ref().is_some_and(|(_, word)| *word == FingerprintWord::Differs);
-        incident.fingerprint = match word {
+        incident.ladder.fingerprint = match word {
             FingerprintWord::NotCompared => before,
             word => Some((rung, word.clone())),
         };

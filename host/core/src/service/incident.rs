@@ -1,4 +1,4 @@
-//! One incident: why, how far it is, and when it got there.
+//! One incident: why, on what evidence, who agreed, how far it is, and when it got there. What its plans do is its [`Ladder`].
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::event::{
-    EvidenceGap, EvidenceItem, FingerprintWord, InProduction, Observed, ObservedFacet, PlanDrafted, Reason,
-    TrialPhase,
-};
+use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, ObservedFacet, PlanDrafted, Reason};
 use crate::facet::Revision;
 use crate::fact::Outcome;
-use crate::live::Proof;
 use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
 use crate::plan::{Leaving, Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
-use crate::terms::EffectClass;
 use crate::time::{Millis, UnixMillis};
 
+use super::ladder::{Acting, Ladder, StepState};
 use super::spent::{Spent, TimePart};
 
 /// What opens an incident.
@@ -79,10 +75,6 @@ pub struct Incident {
     pub live: Option<Observed>,
     /// What was in force of the other facets then.
     pub facets: Vec<ObservedFacet>,
-    /// What was live when the target was read back.
-    pub live_read_back: Option<Observed>,
-    /// What the read-back that showed the last target has shown of the other facets.
-    pub facets_read_back: Vec<ObservedFacet>,
     /// What the registry said then is in production.
     pub in_production: InProduction,
     /// What the registry's production name was moved to since, oldest first.
@@ -96,18 +88,8 @@ pub struct Incident {
     pub votes: Vec<Vote>,
     /// How often each person voted on the plan at hand.
     pub votes_given: BTreeMap<PersonName, u32>,
-    /// Targets that were shifted to.
-    pub tried: Vec<Target>,
-    /// How many targets verification found unhealthy.
-    pub unhealthy: u32,
-    /// Trials run so far.
-    pub trials: Vec<TrialDone>,
-    /// What each verification policy found last.
-    pub findings: BTreeMap<PolicyName, Found>,
-    /// How the identity of what was read back last was proved.
-    pub proof: Option<Proof>,
-    /// What the answers to the golden data said of the rung that was read back last, where they were compared.
-    pub fingerprint: Option<(u32, FingerprintWord)>,
+    /// What was done by its plans, and what came of it.
+    pub ladder: Ladder,
     /// How often people pulled.
     pub pulls: u32,
     /// The triggers say that the reason is gone, and people were told.
@@ -135,28 +117,6 @@ pub struct Wish {
     pub leaving: Leaving,
     /// Why and how fast.
     pub reason: Reason,
-}
-
-/// A trial that need not be run again in its round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrialDone {
-    /// For what.
-    pub phase: TrialPhase,
-    /// Within it, from one.
-    pub round: u32,
-    /// Of the request's CBOR.
-    pub request: Digest,
-    /// The fact.
-    pub result: BlobRef,
-}
-
-/// What a verification policy found last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Found {
-    /// About what.
-    pub phase: TrialPhase,
-    /// JSON of [`crate::role::Finding`]s.
-    pub findings: BlobRef,
 }
 
 /// How far an incident is.
@@ -225,31 +185,6 @@ pub enum Agreement {
     Granted,
 }
 
-/// Which step of which rung is next.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Acting {
-    /// Counted from zero.
-    pub rung: u32,
-    /// Shifts begun for this rung.
-    pub attempts: u32,
-    /// When the first of them was begun.
-    pub first_try_at: Option<UnixMillis>,
-    /// Shifts begun for all rungs of this plan.
-    pub begun: u32,
-    /// Who agreed to what.
-    pub grant: Grant,
-    /// What the last guard has seen.
-    pub guarded: Option<Observed>,
-    /// What it has seen of the other facets.
-    pub guarded_facets: Vec<ObservedFacet>,
-    /// Rungs that this plan has shifted to.
-    pub shifted: Vec<u32>,
-    /// Whether the last look of the read-back showed the target, proved less strongly than is asked for.
-    pub seems_served: bool,
-    /// The step.
-    pub step: StepState,
-}
-
 /// Who agreed to a plan, and what had to be met.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
@@ -270,81 +205,6 @@ pub enum Authority {
     Policies,
     /// At least one person agreed.
     People,
-}
-
-/// The step of a rung.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum StepState {
-    /// The artefact is fetched.
-    Staging(Waiting),
-    /// The target is tried beside what is live.
-    Preflighting {
-        /// When it was first due, and is due again.
-        waiting: Waiting,
-        /// From one.
-        round: u32,
-        /// What the host saw of it in this round.
-        tried: Tried,
-    },
-    /// Live is read.
-    Guarding(Waiting),
-    /// The shift is made.
-    Shifting(Shifting),
-    /// Live is read until it is the target.
-    ReadingBack {
-        /// When the shift came back, or was found to have happened.
-        since: UnixMillis,
-    },
-    /// The verification policies are asked.
-    Verifying {
-        /// When the read-back showed the target.
-        since: UnixMillis,
-        /// From one.
-        round: u32,
-        /// When they are due again; none is now.
-        due_at: Option<UnixMillis>,
-    },
-}
-
-/// What the host saw of a target in one round of its preflight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Tried {
-    /// Nothing yet.
-    NotYet,
-    /// It fits: the verification policies have the word.
-    Fits,
-}
-
-/// How far a shift is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shifting {
-    /// Counted from one.
-    pub attempt: u32,
-    /// When the guard let it pass.
-    pub since: UnixMillis,
-    /// Whether the intent was written.
-    pub intent: Intent,
-    /// When it is due; none is now.
-    pub due_at: Option<UnixMillis>,
-}
-
-/// What is known of a shift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Intent {
-    /// It was not begun.
-    NotBegun,
-    /// It was begun, and its outcome is not known.
-    Began {
-        /// The class of the deployer that it was ordered from. Another deployer's promise says nothing of this call.
-        class: EffectClass,
-    },
-}
-
-impl Intent {
-    /// Whether the shift may have happened.
-    pub const fn is_begun(self) -> bool {
-        matches!(self, Self::Began { .. })
-    }
 }
 
 /// Why a person must decide.
@@ -429,18 +289,10 @@ impl Incident {
 
     /// Whether the pivot is behind: a shift was begun.
     pub fn is_past_pivot(&self) -> bool {
-        let shifting = |acting: &Acting| {
-            !acting.shifted.is_empty()
-                || match acting.step {
-                    StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
-                    StepState::Shifting(shifting) => shifting.intent.is_begun(),
-                    StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
-                }
-        };
         match &self.phase {
-            Phase::Acting(acting) => shifting(acting),
-            Phase::NeedsPerson(need) => need.resume.as_ref().is_some_and(shifting),
-            Phase::Authorising(authorising) => authorising.resume.as_ref().is_some_and(shifting),
+            Phase::Acting(acting) => acting.is_past_pivot(),
+            Phase::NeedsPerson(need) => need.resume.as_ref().is_some_and(Acting::is_past_pivot),
+            Phase::Authorising(authorising) => authorising.resume.as_ref().is_some_and(Acting::is_past_pivot),
             _ => false,
         }
     }
@@ -482,14 +334,7 @@ impl Incident {
             Phase::Preserving => "preserving evidence",
             Phase::Planning(_) => "planning",
             Phase::Authorising(_) => "waiting for approval",
-            Phase::Acting(acting) => match acting.step {
-                StepState::Staging(_) => "staging",
-                StepState::Preflighting { .. } => "preflighting",
-                StepState::Guarding(_) => "guarding",
-                StepState::Shifting(_) => "shifting",
-                StepState::ReadingBack { .. } => "reading back",
-                StepState::Verifying { .. } => "verifying",
-            },
+            Phase::Acting(acting) => acting.step.name(),
             Phase::NeedsPerson(_) => "needs a person",
             Phase::Settled(_) => "settled",
         }

@@ -13,6 +13,7 @@ mod guard;
 mod identity;
 mod illegal;
 mod incident;
+mod ladder;
 mod latch;
 mod limits;
 mod outbox;
@@ -36,6 +37,7 @@ pub use elsewhere::Probation;
 pub use identity::Wanted;
 pub use illegal::Illegal;
 pub use incident::*;
+pub use ladder::*;
 pub use latch::Latch;
 pub use pending::{Pending, PendingPart};
 pub use promotion::Promotion;
@@ -378,7 +380,9 @@ impl Service {
     /// For people: whether this incident has changed what is served.
     pub(crate) fn nothing_shifted(&self) -> &'static str {
         match &self.incident {
-            Some(incident) if !incident.tried.is_empty() => "what an earlier plan shifted stays as it is",
+            Some(incident) if !incident.ladder.tried.is_empty() => {
+                "what an earlier plan shifted stays as it is"
+            }
             _ => "nothing was shifted",
         }
     }

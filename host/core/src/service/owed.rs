@@ -49,7 +49,7 @@ impl Service {
                     number: incident.plan_number() + 1,
                     wanted: incident.wanted.clone(),
                     requested_by: incident.requested_by.clone(),
-                    tried: incident.tried.clone(),
+                    tried: incident.ladder.tried.clone(),
                 },
             )),
             Phase::Authorising(authorising) => {

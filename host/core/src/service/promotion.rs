@@ -68,7 +68,7 @@ impl Service {
             InProduction::Unknown(_) => live.into_iter().cloned().map(Some).collect(),
             InProduction::Version(_) | InProduction::Unsupported => BTreeSet::new(),
         };
-        let tried = incident.tried.iter().filter_map(Target::version).map(|target| &target.version);
+        let tried = incident.ladder.tried.iter().filter_map(Target::version).map(|target| &target.version);
         let held = self.holds.iter().filter(|(_, hold)| hold.state != HoldState::Lifted);
         let held = held.filter_map(|(revision, _)| revision.version());
         let ours = incident.promoted.iter().chain(tried).chain(held);

@@ -92,7 +92,7 @@ impl Service {
     }
 
     pub(super) fn read_back_failed(&mut self, served: bool, rung: u32) {
-        let last = self.incident.as_ref().and_then(|incident| incident.fingerprint.clone());
+        let last = self.incident.as_ref().and_then(|incident| incident.ladder.fingerprint.clone());
         if last == Some((rung, FingerprintWord::Differs)) {
             self.next_rung("what was served after the shift answered the golden data otherwise than the target did when it was good");
         } else if served {
@@ -117,10 +117,10 @@ impl Service {
         {
             self.production.note_brought_by(&incident.id);
         }
-        incident.live_read_back = Some(read.live.clone());
-        incident.facets_read_back.clone_from(&read.facets);
+        incident.ladder.live_read_back = Some(read.live.clone());
+        incident.ladder.facets_read_back.clone_from(&read.facets);
         incident.marks.read_back_at = Some(at);
-        incident.proof = incident.target(rung).and_then(|target| read.proof(target));
+        incident.ladder.proof = incident.target(rung).and_then(|target| read.proof(target));
         if let Some(target) = incident.target(rung).cloned() {
             self.follow(&target);
         }
@@ -137,7 +137,7 @@ impl Service {
         let budget = self.terms.as_ref().map_or(0, |terms| terms.trials_max as usize);
         let done = TrialDone { phase: ran.phase, round: ran.round, request: ran.request, result: ran.result };
         let trials = match (&mut self.incident, &mut self.probation) {
-            (Some(incident), _) => &mut incident.trials,
+            (Some(incident), _) => &mut incident.ladder.trials,
             (None, Some(probation)) => &mut probation.trials,
             (None, None) => return Err(Illegal::Stale),
         };
@@ -168,7 +168,7 @@ impl Service {
 
     /// Trials that were run for `phase` so far.
     pub fn trials(&self, phase: TrialPhase) -> impl Iterator<Item = &TrialDone> {
-        let of_incident = self.incident.iter().flat_map(|incident| &incident.trials);
+        let of_incident = self.incident.iter().flat_map(|incident| &incident.ladder.trials);
         let of_probation = self.probation.iter().flat_map(|probation| &probation.trials);
         of_incident.chain(of_probation).filter(move |done| done.phase == phase)
     }
@@ -177,7 +177,7 @@ impl Service {
     pub fn trials_spent(&self, phase: TrialPhase) -> usize {
         match phase {
             TrialPhase::Preflight(_) | TrialPhase::Rung(_) => {
-                self.incident.as_ref().map_or(0, |incident| incident.trials.len())
+                self.incident.as_ref().map_or(0, |incident| incident.ladder.trials.len())
             }
             TrialPhase::Probation(_) => self.probation.as_ref().map_or(0, |probation| probation.trials.len()),
         }
@@ -190,7 +190,7 @@ impl Service {
             return probation.findings.get(policy);
         }
         let incident = self.incident.as_ref()?;
-        let found = incident.findings.get(policy)?;
+        let found = incident.ladder.findings.get(policy)?;
         (found.phase == phase).then_some(&found.findings)
     }
 
@@ -240,7 +240,7 @@ impl Service {
             let name = verification.decision.policy.name.clone();
             match (verification.findings, &mut self.incident, &mut self.probation) {
                 (Some(findings), Some(incident), _) => {
-                    incident.findings.insert(name.clone(), Found { phase: asked.phase, findings });
+                    incident.ladder.findings.insert(name.clone(), Found { phase: asked.phase, findings });
                 }
                 (Some(findings), None, Some(probation)) => {
                     probation.findings.insert(name.clone(), findings);
@@ -322,13 +322,13 @@ impl Service {
     /// version away in turn helps nobody.
     fn found_unhealthy(&mut self, rung: u32) {
         let Some(incident) = &mut self.incident else { return };
-        incident.unhealthy += 1;
+        incident.ladder.unhealthy += 1;
         let others = incident.target(rung + 1).is_some();
-        if incident.unhealthy < UNHEALTHY_MAX || incident.next_wish.is_some() || !others {
+        if incident.ladder.unhealthy < UNHEALTHY_MAX || incident.next_wish.is_some() || !others {
             self.next_rung("verification found it unhealthy");
             return;
         }
-        let (id, number, service) = (incident.id.clone(), incident.unhealthy, self.name.clone());
+        let (id, number, service) = (incident.id.clone(), incident.ladder.unhealthy, self.name.clone());
         let target = incident.target(rung).map(ToString::to_string).unwrap_or_default();
         self.need_person(
             NeedKind::WhatNow,
@@ -382,7 +382,7 @@ impl Service {
     /// How the identity of the rung that was read back was proved, in words.
     fn proof(&self, rung: u32) -> Option<String> {
         let incident = self.incident.as_ref()?;
-        let same = incident.fingerprint == Some((rung, FingerprintWord::Same));
-        Some(proved_by(incident.proof?, same))
+        let same = incident.ladder.fingerprint == Some((rung, FingerprintWord::Same));
+        Some(proved_by(incident.ladder.proof?, same))
     }
 }

@@ -227,7 +227,7 @@ impl Service {
         }
         let read = |facet: &Facet| match &self.incident {
             Some(incident) => {
-                read_of(&incident.facets_read_back, facet).and_then(FacetState::known).is_some()
+                read_of(&incident.ladder.facets_read_back, facet).and_then(FacetState::known).is_some()
             }
             None => false,
         };
@@ -240,7 +240,7 @@ impl Service {
 
     /// Whether the read-back showed one version alone, and not other content than was pinned under its name.
     fn model_was_read_back(&self) -> bool {
-        let live = self.incident.as_ref().and_then(|incident| incident.live_read_back.as_ref());
+        let live = self.incident.as_ref().and_then(|incident| incident.ladder.live_read_back.as_ref());
         let Some(sole) = live.and_then(|live| live.state().sole_version().cloned()) else { return false };
         let pinned = self.known_of(&sole.version).and_then(|known| known.digest);
         pinned.zip(sole.digest).is_none_or(|(pinned, now)| pinned == now)

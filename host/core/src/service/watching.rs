@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::Alerts;
 use super::latch::Latch;
-use super::{Illegal, Incident, Marks, Opener, Phase, Service, Spent};
+use super::{Illegal, Incident, Ladder, Marks, Opener, Phase, Service, Spent};
 use crate::alert::AlertKey;
 use crate::effect::Topic;
 use crate::event::{
@@ -483,20 +483,13 @@ impl Service {
             missing: Vec::new(),
             live: None,
             facets: Vec::new(),
-            live_read_back: None,
-            facets_read_back: Vec::new(),
             in_production: InProduction::Unsupported,
             promoted: Vec::new(),
             facts: None,
             plans: Vec::new(),
             votes: Vec::new(),
             votes_given: BTreeMap::new(),
-            tried: Vec::new(),
-            unhealthy: 0,
-            trials: Vec::new(),
-            findings: BTreeMap::new(),
-            fingerprint: None,
-            proof: None,
+            ladder: Ladder::default(),
             pulls: 0,
             reason_gone: false,
             questions: 0,

@@ -257,7 +257,7 @@ impl Walk {
         if !known.is_some_and(|known| known.revision == wanted.name && known.proof >= least) {
             self.fail("taken for the target, and it is not in force, or proved too weakly");
         }
-        if now.proof != known.map(|known| known.proof) {
+        if now.ladder.proof != known.map(|known| known.proof) {
             self.fail("the incident names another proof");
         }
         seen.facet_rollbacks += 1;
@@ -280,7 +280,7 @@ impl Walk {
                 continue;
             }
             let settled = self.service.last_settled.as_ref().unwrap();
-            let rung = settled.tried.last().and_then(Target::revision);
+            let rung = settled.ladder.tried.last().and_then(Target::revision);
             let targets: Vec<_> =
                 settled.plan().unwrap().targets.iter().filter_map(Target::revision).collect();
             let moved = &targets[0].facet;
@@ -313,7 +313,8 @@ impl Walk {
                 self.fail("known good while a safe mode answers");
             }
             // A target was read back, also where nothing is configured for its facet by now.
-            let settled = self.service.last_settled.as_ref().and_then(|incident| incident.tried.last());
+            let settled =
+                self.service.last_settled.as_ref().and_then(|incident| incident.ladder.tried.last());
             let target = settled.and_then(Target::revision).as_ref() == Some(revision);
             if !target && !self.service.production.serves(revision) {
                 self.fail("known good, and not in force");

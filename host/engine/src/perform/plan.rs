@@ -144,8 +144,10 @@ pub(super) fn think_ahead(ctx: &Context) {
     let Some(incident) = ctx.incident() else { return };
     let number = u32::try_from(incident.plans.len()).unwrap_or(u32::MAX).saturating_add(1);
     let plans = ctx.setup.policies(Role::Planner).next().is_some() && incident.wanted.is_none();
-    let Some(asked) = AskedAhead::of(&ctx.service, number, &incident.tried).filter(|_| plans) else { return };
-    let (thinker, fetcher, tried) = (ctx.clone(), ctx.clone(), incident.tried.clone());
+    let Some(asked) = AskedAhead::of(&ctx.service, number, &incident.ladder.tried).filter(|_| plans) else {
+        return;
+    };
+    let (thinker, fetcher, tried) = (ctx.clone(), ctx.clone(), incident.ladder.tried.clone());
     // What cannot be read now is tried again when it is the planner's turn.
     let decide = async move { ask(&thinker, tried).await.ok().flatten() };
     ctx.host.ahead.begin(&ctx.setup.name, asked, decide, move |target| {

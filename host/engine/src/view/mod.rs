@@ -228,7 +228,7 @@ impl Reader<'_> {
             missing.push(MissingLine { name: gap.name.clone(), reason: self.text(&gap.reason).await? });
         }
         let mut findings = Vec::new();
-        for found in incident.findings.values() {
+        for found in incident.ladder.findings.values() {
             let bytes = self.store.blob(&found.findings).await?.unwrap_or_default();
             findings.extend(serde_json::from_slice::<Vec<Finding>>(&bytes).unwrap_or_default());
         }

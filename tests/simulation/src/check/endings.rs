@@ -105,7 +105,7 @@ fn ended_well(step: &mut Step<'_>) {
     let target = incident.target(acting.rung).cloned();
     let proof_min = step.before.terms.as_ref().map(|terms| terms.proof_min);
     if matches!(target, Some(Target::Version(_))) {
-        let proof = step.after.last_settled.as_ref().and_then(|incident| incident.proof);
+        let proof = step.after.last_settled.as_ref().and_then(|incident| incident.ladder.proof);
         if proof < proof_min {
             step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
         }

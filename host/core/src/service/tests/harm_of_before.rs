@@ -194,7 +194,7 @@ fn not_every_good_version_is_taken_away_in_turn() {
     judged(&mut stage, VerificationWord::Unhealthy, None);
     let why = need(&stage);
     assert!(why.contains("the breaker: 2 targets") && why.contains("another than the model"), "{why}");
-    assert_eq!(stage.incident().tried.len(), 2);
+    assert_eq!(stage.incident().ladder.tried.len(), 2);
     let standing = stage.0.standing_of(&VersionName::new("2").unwrap(), stage.0.at);
     assert_ne!(standing, Standing::Condemned, "what is live now was not left");
 }
