@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
+use crate::facet::Revision;
 use crate::time::UnixMillis;
 
 use super::{Decision, MemoRef, Said};
@@ -82,4 +83,8 @@ pub struct VerificationsAsked {
     /// Given where all that say *unhealthy* asked only for values that tell of the time before the version was live as well: when they no longer do.
     #[serde(default)]
     pub own_from: Option<UnixMillis>,
+    /// Of what someone else put live: what was in force of the facets beside the model before they were asked and after. What could not be read, or
+    /// moved meanwhile, is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Revision>,
 }

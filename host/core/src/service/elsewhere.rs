@@ -11,6 +11,7 @@ use crate::blob::BlobRef;
 use crate::effect::{Effect, Topic};
 use crate::event::{
     InProduction, Observed, ObservedFacet, ProductionPart, ProductionWatched, Reason, TrialPhase,
+    VerificationsAsked,
 };
 use crate::facet::{Facet, Revision};
 use crate::name::{IncidentId, PolicyName, VersionName};
@@ -299,8 +300,7 @@ impl Service {
     pub(super) fn probation_judged(
         &mut self,
         heard: Heard,
-        cause: Option<BlobRef>,
-        own_from: Option<UnixMillis>,
+        asked: &VerificationsAsked,
     ) -> Result<(), Illegal> {
         let (at, soak) = (self.at, self.deadlines().soak);
         let ends_at = self.probation_ends_at().ok_or(Illegal::Stale)?;
@@ -308,17 +308,21 @@ impl Service {
             // What counts is that it is well at the end, so all are asked once more.
             self.healthy.clear();
         }
-        let blind = self.production.unread.contains(&ProductionPart::Facet);
+        let may_fall_back = self.other_facets().any(|facet| *facet == Facet::Fallback)
+            && !asked.beside.iter().any(Revision::is_fallback_off);
         let probation = self.probation.as_mut().ok_or(Illegal::Stale)?;
-        // What cannot be read is not found well: it may have been moved on by now.
-        let unseen = blind && probation.unproven.iter().any(|revision| revision.facet != Facet::Model);
+        // What cannot be read is not found well: it may have been moved on by now, or a safe mode may have answered.
+        let is_unseen =
+            |revision: &Revision| revision.facet != Facet::Model && !asked.beside.contains(revision);
+        let unseen = may_fall_back || probation.unproven.iter().any(is_unseen);
+        let (cause, own_from) = (asked.cause, asked.own_from);
         let again = match heard {
             Heard::Healthy if unseen => at + EXAMINE_AGAIN,
             // It is asked about again once the values tell only of this version's time.
             Heard::Unhealthy if own_from.is_some_and(|own_from| at < own_from) => own_from.unwrap_or(at),
             Heard::Unhealthy => return self.probation_failed(cause.ok_or(Illegal::Stale)?),
             Heard::Healthy if at >= probation.since + soak => {
-                self.probation_passed();
+                self.probation_passed(&asked.beside);
                 return Ok(());
             }
             Heard::Healthy => probation.since + soak,
@@ -341,11 +345,14 @@ impl Service {
         Some(self.probation.as_ref()?.since + deadlines.probation.max(deadlines.soak))
     }
 
-    fn probation_passed(&mut self) {
+    /// What was read of a facet earlier is not what was found well: only what was in force while the policies were asked is.
+    fn probation_passed(&mut self, beside: &[Revision]) {
         let Some(Probation { unproven, since, .. }) = self.probation.take() else { return };
-        let in_sight = |facet: &Facet| self.production.facets.contains_key(facet);
-        let blind = self.production.unread.contains(&ProductionPart::Facet);
-        let unread = self.other_facets().filter(|facet| blind || !in_sight(facet)).cloned().collect();
+        let in_force = self.production.combination().unwrap_or_default();
+        let is_seen = |facet: &Facet| {
+            in_force.iter().any(|revision| revision.facet == *facet && beside.contains(revision))
+        };
+        let unread = self.other_facets().filter(|facet| !is_seen(facet)).cloned().collect();
         self.verified_as_a_whole(&unread);
         let text = format!(
             "{} of `{}`, which someone else put live, was verified and has been well for {}: it is known good",

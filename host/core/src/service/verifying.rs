@@ -202,7 +202,7 @@ impl Service {
         match asked.phase {
             TrialPhase::Rung(of) => self.rung_judged(of.rung, heard, asked.own_from),
             TrialPhase::Preflight(of) => self.preflight_judged(of.rung, asked.round, heard),
-            TrialPhase::Probation(_) => self.probation_judged(heard, asked.cause, asked.own_from),
+            TrialPhase::Probation(_) => self.probation_judged(heard, asked),
         }
     }
 

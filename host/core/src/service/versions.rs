@@ -222,9 +222,6 @@ impl Service {
     /// A rollback to `target` was verified. While a safe mode answers, that says nothing of anything but the safe mode.
     pub(super) fn verified_with(&mut self, target: &Target) {
         let Some(revision) = target.revision() else { return };
-        if revision.facet == Facet::Fallback || !self.production.falls_back() {
-            self.earn_known_good(&revision, target.digest());
-        }
         let read = |facet: &Facet| match &self.incident {
             Some(incident) => {
                 read_of(&incident.ladder.facets_read_back, facet).and_then(FacetState::known).is_some()
@@ -234,6 +231,9 @@ impl Service {
         let mut unread: BTreeSet<Facet> = self.other_facets().filter(|facet| !read(facet)).cloned().collect();
         if !self.model_was_read_back() {
             unread.insert(Facet::Model);
+        }
+        if revision.facet == Facet::Fallback || !self.may_fall_back(&unread) {
+            self.earn_known_good(&revision, target.digest());
         }
         self.verified_as_a_whole(&unread);
     }
@@ -251,11 +251,16 @@ impl Service {
         self.terms.iter().flat_map(|terms| &terms.facets).map(|terms| &terms.facet)
     }
 
+    /// Whether a safe mode may have answered in place of the model: one did when the fallback was read last, or it could not be read.
+    fn may_fall_back(&self, unread: &BTreeSet<Facet>) -> bool {
+        self.production.falls_back() || unread.contains(&Facet::Fallback)
+    }
+
     /// What is in force was verified as a whole, so each of its revisions was that no hold stands on; and that they go together is known, unless what
-    /// is in force of one is not known. While a safe mode answers, that says nothing of them.
+    /// is in force of one is not known. While a safe mode answers, or may, that says nothing of them.
     pub(super) fn verified_as_a_whole(&mut self, unread: &BTreeSet<Facet>) {
         let at = self.at;
-        if self.production.falls_back() {
+        if self.may_fall_back(unread) {
             return;
         }
         let Some(revisions) = self.production.combination() else { return };

@@ -5,6 +5,7 @@ use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
+use ripcord_core::facet::Revision;
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
 use ripcord_core::plan::{Leaving, Quorum, Vote, VoteKind};
@@ -352,7 +353,9 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
     });
     let asked = asked.collect();
     let cause = matches!(phase, TrialPhase::Probation(_)).then(blob);
-    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from: None })
+    let read = service.production.beside().into_iter().filter(|_| !dice.one_in(4));
+    let beside = read.map(|(facet, name)| Revision { facet, name }).collect();
+    Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from: None, beside })
 }
 
 fn returned(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {

@@ -81,17 +81,19 @@ pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Bat
     };
     let is_live =
         |live: &LiveState| live.sole_version().is_some_and(|sole| sole.version == probation.version.version);
-    loop {
+    let before: Vec<Revision> = loop {
         let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
         match (live, in_force(&probation.unproven, &facets)) {
             (_, Some(false)) => return moved_on(ctx).await,
-            (live, Some(true)) if is_live(&live) => break,
+            (live, Some(true)) if is_live(&live) => {
+                break facets.iter().filter_map(FacetRead::revision).collect();
+            }
             (LiveState::Serving(shares), _) if !is_live(&LiveState::Serving(shares.clone())) => {
                 return moved_on(ctx).await;
             }
             _ => pause(ctx, ctx.setup.terms.deadlines.hold_watch).await,
         }
-    }
+    };
     let subject = Subject::Promotion(PromotionSubject {
         version: probation.version.clone(),
         before: probation.before.clone(),
@@ -99,8 +101,14 @@ pub(super) async fn examine(ctx: &Context, since: UnixMillis, round: u32) -> Bat
     });
     let phase = TrialPhase::Probation(since);
     let asking = Asking { phase, round, subject, signals: Vec::new(), before: Vec::new() };
-    let words = ask(ctx, asking).await.unwrap_or_else(|error| ctx.read_later(&error));
+    let mut words = ask(ctx, asking).await.unwrap_or_else(|error| ctx.read_later(&error));
     let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
+    let beside: Vec<Revision> = facets.iter().filter_map(FacetRead::revision).collect();
+    for event in &mut words.events {
+        if let Event::VerificationsAsked(asked) = event {
+            asked.beside = before.iter().filter(|revision| beside.contains(revision)).cloned().collect();
+        }
+    }
     match (live, in_force(&probation.unproven, &facets)) {
         (_, Some(false)) => moved_on(ctx).await,
         (LiveState::Serving(shares), _) if !is_live(&LiveState::Serving(shares.clone())) => {

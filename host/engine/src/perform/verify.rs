@@ -109,7 +109,15 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
     if let Some(own_from) = own_from {
         tracing::warn!(service = %ctx.service.name, harm = %harm.join("; "), until_ms = own_from.0, "what is live is called unhealthy by values that reach back to the time before it: asked about again once they do not");
     }
-    Ok(batch.with(Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from })))
+    let beside = Vec::new();
+    Ok(batch.with(Event::VerificationsAsked(VerificationsAsked {
+        phase,
+        round,
+        asked,
+        cause,
+        own_from,
+        beside,
+    })))
 }
 
 /// Since when what is judged is live; none of a target that is not.

@@ -148,7 +148,14 @@ fn verification_of_an_earlier_plan_settles_nothing() {
     stage.tell(&Event::ReadBack(read));
     assert_eq!(stage.phase(), "verifying");
     let phase = TrialPhase::Rung(PlannedRung { plan: Digest::of("another plan"), rung: 0 });
-    let asked = VerificationsAsked { phase, round: 1, asked: Vec::new(), cause: None, own_from: None };
+    let asked = VerificationsAsked {
+        phase,
+        round: 1,
+        asked: Vec::new(),
+        cause: None,
+        own_from: None,
+        beside: Vec::new(),
+    };
     assert_eq!(stage.try_it(&Event::VerificationsAsked(asked)), Err(Illegal::Stale));
     let ran = TrialRan { phase, round: 1, request: Digest::of("request"), result: blob() };
     assert_eq!(stage.try_it(&Event::TrialRan(ran)), Err(Illegal::Stale));

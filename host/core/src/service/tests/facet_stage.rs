@@ -162,6 +162,15 @@ impl Stage {
     }
 
     pub(super) fn judged(&mut self, word: VerificationWord) {
+        let beside = self.0.production.combination().unwrap_or_default();
+        self.judged_beside(
+            word,
+            beside.into_iter().filter(|revision| revision.facet != Facet::Model).collect(),
+        );
+    }
+
+    /// While this was in force beside the model, as far as it could be read.
+    pub(super) fn judged_beside(&mut self, word: VerificationWord, beside: Vec<Revision>) {
         let (phase, round) = match (&self.0.incident, &self.0.probation) {
             (Some(incident), _) => {
                 let Phase::Acting(acting) = &incident.phase else { panic!("{:?}", incident.phase) };
@@ -177,7 +186,14 @@ impl Stage {
         let said = Said::Verdict(word);
         let asked = vec![VerificationAsked { decision, said, findings: None, memo: None }];
         let (cause, own_from) = (Some(blob()), None);
-        self.tell(&Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from }));
+        self.tell(&Event::VerificationsAsked(VerificationsAsked {
+            phase,
+            round,
+            asked,
+            cause,
+            own_from,
+            beside,
+        }));
     }
 
     /// From a pull to a verified end: `4` is live, and this is beside it before and after.

@@ -97,9 +97,9 @@ fn what_cannot_be_read_any_more_does_not_pass_its_probation() {
         unread: vec![ProductionPart::Facet],
     }));
     let soak = stage.0.at + Millis::minutes(11);
-    stage.judged(VerificationWord::Healthy);
+    stage.judged_beside(VerificationWord::Healthy, Vec::new());
     stage.try_at(soak, &Event::Woke).unwrap();
-    stage.judged(VerificationWord::Healthy);
+    stage.judged_beside(VerificationWord::Healthy, Vec::new());
     assert_eq!(stage.standing("thresholds", "c3"), Standing::Unproven);
     assert!(stage.0.probation.is_some() && stage.0.wakes_at() > Some(stage.0.at), "it is asked again later");
     stage.watched("4", in_force(C3));
@@ -109,6 +109,40 @@ fn what_cannot_be_read_any_more_does_not_pass_its_probation() {
     stage.try_at(soak + Millis::minutes(2), &Event::Woke).unwrap();
     stage.judged(VerificationWord::Healthy);
     assert_eq!(stage.standing("thresholds", "c3"), Standing::KnownGood);
+}
+
+/// Somebody may have moved it since, and a host that began anew has not missed it for long enough to tell.
+#[test]
+fn a_probation_of_the_model_proves_no_facet_that_could_not_be_read_meanwhile() {
+    let mut stage = service(BEFORE);
+    stage.watched("5", in_force(BEFORE));
+    stage.judged(VerificationWord::Healthy);
+    let soak = stage.0.at + Millis::minutes(11);
+    stage.try_at(soak, &Event::Woke).unwrap();
+    stage.judged_beside(
+        VerificationWord::Healthy,
+        vec![revision("prompt", "p2"), revision("fallback", "off")],
+    );
+    let standing = [("thresholds", "c2"), ("prompt", "p2")].map(|(of, name)| stage.standing(of, name));
+    assert_eq!(standing, [Standing::Unproven, Standing::KnownGood]);
+    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::KnownGood);
+    assert!(stage.0.combinations.is_empty(), "they were not verified together");
+}
+
+#[test]
+fn a_version_does_not_pass_its_probation_while_nobody_knows_whether_a_safe_mode_answers() {
+    let mut stage = service(BEFORE);
+    stage.watched("5", in_force(BEFORE));
+    let seen = || vec![revision("thresholds", "c2"), revision("prompt", "p2")];
+    stage.judged_beside(VerificationWord::Healthy, seen());
+    let soak = stage.0.at + Millis::minutes(11);
+    stage.try_at(soak, &Event::Woke).unwrap();
+    stage.judged_beside(VerificationWord::Healthy, seen());
+    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::Unproven);
+    assert!(stage.0.probation.is_some(), "it is asked again later");
+    stage.try_at(soak + Millis::minutes(2), &Event::Woke).unwrap();
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::KnownGood);
 }
 
 #[test]

@@ -59,7 +59,14 @@ fn judged(stage: &mut Stage, word: VerificationWord, own_from: Option<UnixMillis
     let StepState::Verifying { round, .. } = acting.step else { panic!("{:?}", acting.step) };
     let phase = TrialPhase::Rung(PlannedRung { plan: stage.plan(), rung: acting.rung });
     let asked = vec![verification(word)];
-    stage.tell(&Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause: None, own_from }));
+    stage.tell(&Event::VerificationsAsked(VerificationsAsked {
+        phase,
+        round,
+        asked,
+        cause: None,
+        own_from,
+        beside: Vec::new(),
+    }));
 }
 
 fn verification(word: VerificationWord) -> VerificationAsked {
@@ -215,6 +222,7 @@ fn what_someone_put_live_is_not_found_unwell_by_what_was_before() {
             asked: vec![verification(VerificationWord::Unhealthy)],
             cause: Some(blob()),
             own_from,
+            beside: Vec::new(),
         })
     };
     stage.tell(&judged(1, Some(own_from)));
