@@ -10,14 +10,14 @@ use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
     ServiceSetup,
 };
-use ripcord_ports::Metrics;
+use ripcord_ports::{Metrics, Restorer};
 use ripcord_sandbox::Limits;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::fakes::{
     PretendDeployer, PretendEndpoint, PretendGolden, PretendLog, PretendMetrics, PretendNotifier,
-    PretendObjects, PretendRegistry, Wire,
+    PretendObjects, PretendRegistry, PretendRestorer, Wire,
 };
 use crate::life::Life;
 use crate::play::Stage;
@@ -83,6 +83,12 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
         settings: json!(settings).to_string(),
         grant: policy.manifest().may_request(*role).to_vec(),
     });
+    let restorers = wire.terms.facets.iter().map(|terms| {
+        let facet = terms.facet.clone();
+        let restorer = PretendRestorer { wire: wire.clone(), facet: facet.clone() };
+        (facet, Arc::new(restorer) as Arc<dyn Restorer>)
+    });
+    let restorers = restorers.collect();
     let metrics: Arc<dyn Metrics> = Arc::new(PretendMetrics { wire: wire.clone() });
     ServiceSetup {
         name: plan.name.clone(),
@@ -97,7 +103,7 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
         ports: ServicePorts {
             registry: Arc::new(PretendRegistry { wire: wire.clone() }),
             deployer: Arc::new(PretendDeployer { wire: wire.clone(), candidates: plan.candidates }),
-            restorers: BTreeMap::new(),
+            restorers,
             endpoint: Some(Arc::new(PretendEndpoint { wire: wire.clone() })),
             golden: Some(Arc::new(PretendGolden)),
             requests: Some(Arc::new(PretendLog { wire: wire.clone() })),

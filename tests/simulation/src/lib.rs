@@ -11,6 +11,7 @@
 pub mod check;
 pub mod clock;
 pub mod dice;
+pub mod facet;
 pub mod fakes;
 pub mod host;
 pub mod life;

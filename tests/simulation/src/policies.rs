@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use ripcord_core::fact::{
-    Detail, Fact, FactKind, GoldenQuery, MetricQuery, Request, Trial, Unavailable, Value,
+    Detail, Fact, FactKind, GoldenQuery, Live, MetricQuery, Request, Trial, Unavailable, Value,
 };
 use ripcord_core::live::LiveState;
-use ripcord_core::name::{PolicyName, RoleName};
+use ripcord_core::name::{PolicyName, RoleName, VersionName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::{Grant, Role};
 use ripcord_core::role::{
@@ -15,7 +15,7 @@ use ripcord_core::role::{
     VerificationInput, VerificationVerdict,
 };
 use ripcord_core::signal::SignalStatus;
-use ripcord_core::target::{Strategy, Target};
+use ripcord_core::target::{FallbackTarget, Strategy, Target};
 use ripcord_core::time::Millis;
 use ripcord_sandbox::{FaultKind, NativePolicy, Policy};
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,21 @@ pub struct Settings {
     pub approval: Approval,
     /// The ladder ends in the safe mode.
     pub fallback: bool,
+    /// What a planner tries first.
+    pub looks_first: LooksFirst,
     /// It faults in one second of so many, by chance and at no beat that whoever asks could keep; 0 is never.
     pub faults_one_in: u64,
+}
+
+/// What a planner tries first. What it tries after that is of another facet, and so for the plan after this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LooksFirst {
+    /// Earlier versions.
+    AtVersions,
+    /// Earlier revisions of the configurations.
+    AtConfigurations,
+    /// The one or the other, by the second in which it is asked.
+    ByChance,
 }
 
 /// What an approval policy says to a plan.
@@ -71,7 +84,7 @@ pub fn policy() -> Policy {
         let grant = |role, may_request: &[FactKind]| Grant { role, may_request: may_request.to_vec() };
         let grants = vec![
             grant(Role::Trigger, &[FactKind::Metric]),
-            grant(Role::Planner, &[FactKind::Versions, FactKind::Live]),
+            grant(Role::Planner, &[FactKind::Versions, FactKind::Configurations, FactKind::Live]),
             grant(Role::Approval, &[FactKind::Votes]),
             grant(Role::Verification, &[FactKind::Golden]),
         ];
@@ -144,7 +157,7 @@ fn assess(input: &TriggerInput, settings: &Settings) -> Result<Step, FaultKind> 
 }
 
 fn propose(input: &PlannerInput, settings: &Settings) -> Step {
-    let missing: Vec<_> = [Request::Versions(50), Request::Live]
+    let missing: Vec<_> = [Request::Versions(50), Request::Configurations(50), Request::Live]
         .into_iter()
         .filter(|request| fact(&input.facts, request).is_err())
         .collect();
@@ -152,43 +165,62 @@ fn propose(input: &PlannerInput, settings: &Settings) -> Step {
         return Step::Need(missing);
     }
     let value = |request: &Request| fact(&input.facts, request).ok().and_then(|value| value.as_ref().ok());
-    let live: Vec<_> = match value(&Request::Live) {
-        Some(Value::Live(live)) => match &live.state {
-            LiveState::Serving(shares) => shares.iter().map(|share| share.version.version.clone()).collect(),
-            LiveState::Unknown(_) => Vec::new(),
-        },
-        _ => Vec::new(),
+    let is_live = |target: &Target| match value(&Request::Live) {
+        Some(Value::Live(live)) => is_in_force(live, target),
+        _ => false,
+    };
+    let mut versions = Vec::new();
+    if let Some(Value::Versions(known)) = value(&Request::Versions(50)) {
+        versions
+            .extend(known.iter().map(|one| (Target::Version(one.version.clone()), one.standing.is_good())));
+    }
+    let mut configurations = Vec::new();
+    if let Some(Value::Configurations(known)) = value(&Request::Configurations(50)) {
+        configurations.extend(known.iter().map(|one| {
+            let is_good = one.standing.is_good() && one.restorable;
+            (Target::Configuration(one.target.clone()), is_good)
+        }));
+    }
+    let second = input.context.now.0 / 1_000;
+    let all: Vec<_> = match settings.looks_first {
+        LooksFirst::AtConfigurations => configurations.into_iter().chain(versions).collect(),
+        LooksFirst::ByChance if Dice::new(second).one_in(2) => {
+            configurations.into_iter().chain(versions).collect()
+        }
+        _ => versions.into_iter().chain(configurations).collect(),
     };
     let (mut ladder, mut refused) = (Vec::new(), Vec::new());
-    if let Some(Value::Versions(versions)) = value(&Request::Versions(50)) {
-        for candidate in versions {
-            let target = Target::Version(candidate.version.clone());
-            let was_tried = input
-                .tried
-                .iter()
-                .filter_map(Target::version)
-                .any(|tried| tried.version == candidate.version.version);
-            if candidate.standing.is_good() && !was_tried && !live.contains(&candidate.version.version) {
-                ladder.push(target);
-            } else {
-                refused.push(RefusedTarget {
-                    target,
-                    reason: "it is live, was tried or is not good".to_owned(),
-                });
-            }
+    for (target, is_good) in all {
+        let was_tried = input.tried.iter().any(|tried| tried.revision() == target.revision());
+        if is_good && !was_tried && !is_live(&target) {
+            ladder.push(target);
+        } else {
+            let reason = "it is live, was tried or is not good".to_owned();
+            refused.push(RefusedTarget { target, reason });
         }
     }
-    let safe_mode = Target::Fallback(ripcord_core::target::FallbackTarget {
-        mode: ripcord_core::name::VersionName::new("rules").expect("a name"),
-        digest: None,
-    });
-    if settings.fallback && !input.tried.contains(&safe_mode) {
+    let safe_mode =
+        Target::Fallback(FallbackTarget { mode: VersionName::new("rules").expect("a name"), digest: None });
+    let was_tried = input.tried.iter().any(|tried| tried.revision() == safe_mode.revision());
+    if settings.fallback && !was_tried && !is_live(&safe_mode) {
         ladder.push(safe_mode);
     }
     done(Verdict::Planner(match ladder.first().map(Target::strategy) {
         None => PlannerVerdict::NothingSuitable(refused),
         Some(strategy) => PlannerVerdict::Choose(Choice { strategy, ladder, refused }),
     }))
+}
+
+/// Whether some of it is in force.
+fn is_in_force(live: &Live, target: &Target) -> bool {
+    let beside = live.facets.iter().any(|read| read.revision() == target.revision());
+    beside
+        || match &live.state {
+            LiveState::Serving(shares) => shares
+                .iter()
+                .any(|share| target.version().is_some_and(|wanted| share.version.version == wanted.version)),
+            LiveState::Unknown(_) => false,
+        }
 }
 
 fn authorise(input: &ApprovalInput, settings: &Settings) -> Step {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::Facet;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{PersonName, RoleName, ServiceName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
+    Breaker, Deadlines, EffectClass, EvidenceRule, FacetTerms, KnownPerson, Mode, PolicyUse, PreflightRule,
     RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
@@ -17,7 +18,8 @@ use serde_json::{Value, json};
 
 use crate::check::{Candidates, Moment};
 use crate::dice::Dice;
-use crate::policies::{Approval, Settings, policy};
+use crate::facet::{OutsideFacet, Tells};
+use crate::policies::{Approval, LooksFirst, Settings, policy};
 
 /// How long hosts of a simulation try to tell people.
 pub const MATTERS_FOR: Millis = Millis::hours(6);
@@ -35,8 +37,21 @@ pub struct ServicePlan {
     pub candidates: Candidates,
     /// On so many replicas.
     pub replicas: usize,
+    /// The facets that the service has beside the model.
+    pub facets: Vec<FacetPlan>,
     /// Whoever may do something.
     pub people: BTreeMap<PersonName, Vec<RoleName>>,
+}
+
+/// A facet beside the model, as its operator has configured it.
+#[derive(Debug, Clone)]
+pub struct FacetPlan {
+    /// What puts it back.
+    pub terms: FacetTerms,
+    /// What the service tells of it.
+    pub tells: Tells,
+    /// Whether anything is configured for it now.
+    pub is_configured: bool,
 }
 
 /// What a seed plays.
@@ -97,6 +112,51 @@ fn class(dice: &Dice) -> EffectClass {
     dice.pick(&CLASSES)
 }
 
+fn another_class(dice: &Dice, than: EffectClass) -> EffectClass {
+    let mut others = CLASSES.to_vec();
+    others.retain(|class| *class != than);
+    dice.pick(&others)
+}
+
+/// A named configuration.
+fn configuration(name: &str) -> Facet {
+    Facet::Configuration(name.parse().expect("a name"))
+}
+
+impl FacetPlan {
+    fn of(dice: &Dice, facet: Facet) -> Self {
+        let tells = if dice.one_in(5) { Tells::Nothing } else { Tells::InForce };
+        let proof_min = match tells {
+            Tells::Nothing if !dice.one_in(6) => Proof::ControlPlane,
+            _ => dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
+        };
+        Self { terms: FacetTerms { facet, class: class(dice), proof_min }, tells, is_configured: true }
+    }
+
+    fn all(dice: &Dice) -> Vec<Self> {
+        let likely = [(configuration("limits"), 3), (configuration("prompt"), 1), (Facet::Fallback, 2)];
+        let there = likely.into_iter().filter(|(_, of_four)| dice.below(4) < *of_four);
+        there.map(|(facet, _)| Self::of(dice, facet)).collect()
+    }
+
+    /// As it is when a seed begins: of two revisions the later is in force, and no safe mode answers.
+    pub fn outside(&self) -> OutsideFacet {
+        match &self.terms.facet {
+            Facet::Fallback => OutsideFacet::new(&["off", "rules", "constant"], 0, self.tells),
+            _ => OutsideFacet::new(&["a1", "a2"], 1, self.tells),
+        }
+    }
+
+    /// The operator takes what puts it back away, adds it again, or has another one.
+    fn change(&mut self, dice: &Dice) {
+        if dice.one_in(2) {
+            self.is_configured = !self.is_configured;
+        } else {
+            self.terms.class = another_class(dice, self.terms.class);
+        }
+    }
+}
+
 fn mode(dice: &Dice) -> Mode {
     dice.pick(&[Mode::Act, Mode::Act, Mode::Act, Mode::Ask, Mode::Observe])
 }
@@ -154,7 +214,12 @@ impl ServicePlan {
         let settings = Settings {
             recheck_ms: dice.pick(&[500, 2_000, 10_000]),
             approval: Approval::Grants,
-            fallback: dice.one_in(6),
+            fallback: dice.one_in(3),
+            looks_first: dice.pick(&[
+                LooksFirst::AtVersions,
+                LooksFirst::AtConfigurations,
+                LooksFirst::ByChance,
+            ]),
             faults_one_in: if dice.one_in(5) { dice.between(5, 30) } else { 0 },
         };
         let mut policies = vec![(Role::Trigger, settings.clone()), (Role::Planner, settings.clone())];
@@ -193,13 +258,18 @@ impl ServicePlan {
             policies,
             candidates: if dice.one_in(3) { Candidates::Held } else { Candidates::NotHeld },
             replicas: dice.between(1, 3) as usize,
+            facets: FacetPlan::all(dice),
             people: everyone(),
         }
     }
 
     /// The operator changes something; it holds from the next start on.
     pub fn change(&mut self, dice: &Dice) {
-        match dice.below(8) {
+        match dice.below(10) {
+            8 | 9 if !self.facets.is_empty() => {
+                let which = dice.below(self.facets.len() as u64) as usize;
+                self.facets[which].change(dice);
+            }
             0 | 1 => self.terms.mode = mode(dice),
             2 => self.terms.floor = floor(dice),
             3 => self.terms.deployer = class(dice),
@@ -225,12 +295,11 @@ impl ServicePlan {
     /// The operator changes what matters at this moment.
     pub fn change_at(&mut self, dice: &Dice, moment: &Moment) {
         match moment {
-            Moment::Shifting if dice.one_in(4) => self.terms.mode = Mode::Observe,
-            Moment::Shifting => {
-                let mut others = CLASSES.to_vec();
-                others.retain(|class| *class != self.terms.deployer);
-                self.terms.deployer = dice.pick(&others);
-            }
+            Moment::Shifting(_) if dice.one_in(4) => self.terms.mode = Mode::Observe,
+            Moment::Shifting(facet) => match self.facets.iter_mut().find(|plan| plan.terms.facet == *facet) {
+                Some(plan) => plan.change(dice),
+                None => self.terms.deployer = another_class(dice, self.terms.deployer),
+            },
             Moment::Promoting => self.terms.mode = Mode::Observe,
             Moment::Agreed(_) if dice.one_in(4) => {
                 self.terms.floor = vec![Quorum { role: RoleName::approver(), people: 2 }];
@@ -255,7 +324,12 @@ impl ServicePlan {
             roles: roles.clone(),
             key: None,
         };
+        let configured = self.facets.iter().filter(|facet| facet.is_configured);
+        let facets: Vec<_> = configured.map(|facet| facet.terms.clone()).collect();
+        let places: Vec<_> = facets.iter().map(|terms| terms.facet.to_string()).collect();
         Terms {
+            facets,
+            equipment: Digest::of(format!("simulated {places:?}")),
             policies: self.policies.iter().map(used).collect(),
             people: self.people.iter().map(known).collect(),
             ..self.terms.clone()

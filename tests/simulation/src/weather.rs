@@ -23,6 +23,8 @@ pub struct Sky {
     pub registry_away: bool,
     /// Deployers and services that do not answer.
     pub deployer_away: bool,
+    /// Restorers that do not answer.
+    pub restorers_away: bool,
     /// The metrics source has nothing.
     pub no_metrics: bool,
     /// Nobody can be told.

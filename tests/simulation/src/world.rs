@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::{FALLBACK_OFF, Facet, FacetState, Revision};
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::ratio::Ratio;
@@ -12,13 +13,15 @@ use ripcord_core::target::{ArtefactFile, Target, VersionTarget, artefact_digest}
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::facet::{Content, OutsideFacet};
+
 /// One service from outside.
 #[derive(Debug, Clone)]
 pub struct Outside {
     /// The version on each replica.
     pub replicas: Vec<String>,
-    /// The safe mode, where it is switched on.
-    pub fallback: Option<String>,
+    /// What else there is of it: configurations, a safe mode.
+    pub facets: BTreeMap<Facet, OutsideFacet>,
     /// Moves of the replicas that are still to come or stopped half-way, by number.
     pub moves: BTreeMap<u64, Move>,
     /// Moves so far.
@@ -90,7 +93,7 @@ impl Outside {
     pub fn new(replicas: usize) -> Self {
         Self {
             replicas: vec!["2".to_owned(); replicas],
-            fallback: None,
+            facets: BTreeMap::new(),
             moves: BTreeMap::new(),
             moved: 0,
             versions: vec!["1".to_owned(), "2".to_owned()],
@@ -125,16 +128,71 @@ impl Outside {
 
     /// Share of the answers that do harm.
     pub fn harm(&self) -> f64 {
-        if self.fallback.is_some() {
-            return 0.0;
-        }
-        let bad = self.replicas.iter().filter(|version| self.bad.contains(*version)).count();
+        let bad = self.replicas.iter().filter(|version| !self.answers_well(version)).count();
         bad as f64 / self.replicas.len() as f64
     }
 
-    /// Whether everything that was to be moved has been, or has stopped for good.
-    pub fn is_at_rest(&self) -> bool {
-        self.moves.values().all(|one| !one.goes_on)
+    /// The safe mode that answers in place of the model.
+    pub fn safe_mode(&self) -> Option<&OutsideFacet> {
+        self.facets.get(&Facet::Fallback).filter(|facet| facet.is_safe_mode())
+    }
+
+    /// Whether the answers are right where this version would give them.
+    pub fn answers_well(&self, version: &str) -> bool {
+        match self.safe_mode() {
+            Some(mode) => !mode.does_harm(),
+            None => self.would_answer_well(version),
+        }
+    }
+
+    /// The same of the version itself, under the configurations that are in force.
+    pub fn would_answer_well(&self, version: &str) -> bool {
+        let mut configurations = self.facets.iter().filter(|(facet, _)| **facet != Facet::Fallback);
+        !self.bad.contains(version) && !configurations.any(|(_, facet)| facet.does_harm())
+    }
+
+    /// Leaves the safe mode, if one answers.
+    pub fn leave_safe_mode(&mut self) {
+        if let Some(fallback) = self.facets.get_mut(&Facet::Fallback) {
+            fallback.put(Content::first(FALLBACK_OFF));
+        }
+    }
+
+    /// All that the answers come from, as text.
+    pub fn behaviour(&self, version: &str) -> String {
+        let facets = self.facets.iter().map(|(facet, of)| format!("{facet} {:?}", of.in_force()));
+        format!("{version} {:?}", facets.collect::<Vec<_>>())
+    }
+
+    /// Whether everything of the target's facet that was to be moved has been, or has stopped for good.
+    pub fn is_at_rest(&self, target: &Target) -> bool {
+        match target.facet().and_then(|facet| self.facets.get(&facet)) {
+            Some(facet) => facet.is_at_rest(),
+            None => self.moves.values().all(|one| !one.goes_on),
+        }
+    }
+
+    /// Whether the target is in force, as far as an honest look shows.
+    pub fn shows(&self, target: &Target) -> bool {
+        match self.beside(target) {
+            Some((facet, revision)) => facet.shows(revision.name.as_str(), target.digest()),
+            None => self.live().serves(target),
+        }
+    }
+
+    /// The facet beside the model that the target is of, and its revision.
+    fn beside(&self, target: &Target) -> Option<(&OutsideFacet, Revision)> {
+        let revision = target.revision()?;
+        Some((self.facets.get(&revision.facet)?, revision))
+    }
+
+    /// What is in force of the facets beside the model, as far as an honest look shows.
+    pub fn in_force_beside(&self) -> BTreeSet<Revision> {
+        let known = self.facets.iter().filter_map(|(facet, of)| match of.look() {
+            FacetState::InForce(known) => Some(Revision { facet: facet.clone(), name: known.revision }),
+            FacetState::Unknown(_) => None,
+        });
+        known.collect()
     }
 
     /// Puts a version on one replica.
@@ -160,16 +218,25 @@ impl Outside {
         }
     }
 
-    /// Whether the target was served by every replica at some instant from `since` on.
+    /// Whether the target was in force, on every replica, at some instant from `since` on.
     pub fn has_served(&self, target: &Target, since: Instant) -> bool {
-        match target {
-            Target::Version(wanted) => {
-                let name = wanted.version.as_str();
-                self.sole().is_some_and(|sole| sole == name)
-                    || self.served_at.get(name).is_some_and(|at| *at >= since)
-            }
-            Target::Fallback(target) => self.fallback.as_deref() == Some(target.mode.as_str()),
-            _ => false,
+        match (target.revision(), target) {
+            (_, Target::Version(wanted)) => self.has_served_version(&wanted.version, since),
+            (Some(revision), target) => self.has_been_in_force(&revision, target.digest(), since),
+            (None, _) => false,
+        }
+    }
+
+    fn has_served_version(&self, version: &VersionName, since: Instant) -> bool {
+        self.sole().is_some_and(|sole| sole == version.as_str())
+            || self.served_at.get(version.as_str()).is_some_and(|at| *at >= since)
+    }
+
+    /// The same of a revision, with this digest where one is known.
+    pub fn has_been_in_force(&self, revision: &Revision, digest: Option<Digest>, since: Instant) -> bool {
+        match self.facets.get(&revision.facet) {
+            Some(facet) => facet.has_shown(revision.name.as_str(), digest, since),
+            None => self.has_served_version(&revision.name, since),
         }
     }
 }
@@ -187,6 +254,31 @@ impl World {
     /// Changes or reads one service.
     pub fn at<T>(&self, service: &ServiceName, change: impl FnOnce(&mut Outside) -> T) -> T {
         change(self.lock().services.get_mut(service).expect("a service of this world"))
+    }
+
+    /// Changes or reads one facet of a service.
+    pub fn facet<T>(
+        &self,
+        service: &ServiceName,
+        facet: &Facet,
+        change: impl FnOnce(&mut OutsideFacet) -> T,
+    ) -> T {
+        self.at(service, |outside| change(outside.facets.get_mut(facet).expect("a facet of this service")))
+    }
+
+    /// The service takes over what was stored after a while, whatever becomes of the host.
+    pub fn takes_over_later(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        facet: &Facet,
+        change: u64,
+        delay: Duration,
+    ) {
+        let (world, service, facet) = (Arc::clone(self), service.clone(), facet.clone());
+        self.goes_on(async move {
+            tokio::time::sleep(delay).await;
+            world.facet(&service, &facet, |facet| facet.take_over(change));
+        });
     }
 
     /// Goes on whatever becomes of the host.

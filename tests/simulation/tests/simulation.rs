@@ -27,6 +27,7 @@ fn every_rule_holds_in_ten_thousand_incidents() {
     // Incidents must end in every way, or the seeds prove nothing.
     for outcome in [
         "rolled back",
+        "fell back",
         "restored elsewhere",
         "stood down",
         "dismissed",
@@ -43,6 +44,12 @@ fn every_rule_holds_in_ten_thousand_incidents() {
         );
     }
     let counts = &report.counts;
+    for strategy in ["version", "configuration", "fallback"] {
+        for class in ["idempotent", "conditional", "observable", "blind"] {
+            let shifts = counts.shifts.get(&format!("{strategy} {class}")).copied().unwrap_or_default();
+            assert!(shifts > 100, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
+        }
+    }
     assert!(counts.deaths > 1_000 && counts.replayed > 1_000, "{counts:?}");
     assert!(counts.snapshots > 1_000, "{counts:?}");
     assert!(counts.held_back > 1_000 && counts.unlatched > 100, "{counts:?}");

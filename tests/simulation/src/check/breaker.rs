@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ripcord_core::event::{Event, Observed, PlanWord};
-use ripcord_core::name::{ServiceName, VersionName};
+use ripcord_core::event::{Event, Observed, PlanDrafted, PlanWord};
+use ripcord_core::facet::{Facet, FacetRead, Revision};
+use ripcord_core::name::ServiceName;
 use ripcord_core::target::Target;
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -15,8 +16,8 @@ pub(crate) struct Book {
     shifts: Vec<UnixMillis>,
     /// Shifts of the plan at hand.
     of_plan: u32,
-    /// When versions were left.
-    left: BTreeMap<VersionName, UnixMillis>,
+    /// When revisions were left.
+    left: BTreeMap<Revision, UnixMillis>,
     /// Set by an automatic shift that has just begun: the limit of its host.
     just_began: Option<(UnixMillis, u32)>,
 }
@@ -39,10 +40,8 @@ impl Book {
                 }
                 self.of_plan += 1;
                 let plan = step.before.incident.as_ref().and_then(|incident| incident.plan());
-                if let Some(Observed::Serving(shares)) = plan.map(|plan| &plan.live) {
-                    for share in shares {
-                        self.left.insert(share.version.version.clone(), step.at);
-                    }
+                for revision in plan.map(|plan| left(plan)).unwrap_or_default() {
+                    self.left.insert(revision, step.at);
                 }
             }
             _ => {}
@@ -67,8 +66,7 @@ impl Book {
             step.broke("breaker", format!("the last automatic shift was {} ago", step.at.since(*last)));
         }
         let target = step.before.incident.as_ref().and_then(|incident| incident.target(rung));
-        let left =
-            target.and_then(Target::version).and_then(|version| self.left.get(&version.version)).copied();
+        let left = target.and_then(Target::revision).and_then(|revision| self.left.get(&revision)).copied();
         if let Some(left) = left
             && step.at < left + breaker.no_return
         {
@@ -78,6 +76,19 @@ impl Book {
 
     fn recent(&self, at: UnixMillis) -> u32 {
         self.shifts.iter().filter(|shift| **shift + HOUR > at).count() as u32
+    }
+}
+
+/// What was in force of the facet that the plan moves.
+fn left(plan: &PlanDrafted) -> Vec<Revision> {
+    match (plan.targets.first().and_then(Target::facet), &plan.live) {
+        (Some(Facet::Model), Observed::Serving(shares)) => {
+            shares.iter().map(|share| Revision::of_model(&share.version.version)).collect()
+        }
+        (facet, _) => {
+            let of_it = plan.facets.iter().filter(|read| Some(&read.facet) == facet.as_ref());
+            of_it.filter_map(FacetRead::revision).collect()
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ripcord_core::event::{Event, FingerprintWord, PlanWord, Said, TriggerWord, VerificationWord};
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service};
-use ripcord_core::target::Target;
 use tokio::time::Instant;
 
 use super::{Step, authority, now};
@@ -103,14 +103,16 @@ fn ended_well(step: &mut Step<'_>) {
     let Some(incident) = &step.before.incident else { return };
     let Phase::Acting(acting) = &incident.phase else { return };
     let target = incident.target(acting.rung).cloned();
-    let proof_min = step.before.terms.as_ref().map(|terms| terms.proof_min);
-    if matches!(target, Some(Target::Version(_))) {
-        let proof = step.after.last_settled.as_ref().and_then(|incident| incident.ladder.proof);
-        if proof < proof_min {
-            step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
-        }
-    }
     let Some(target) = target else { return };
+    let terms = step.before.terms.as_ref();
+    let proof_min = terms.and_then(|terms| match target.facet()? {
+        Facet::Model => Some(terms.proof_min),
+        facet => terms.facets.iter().find(|terms| terms.facet == facet).map(|terms| terms.proof_min),
+    });
+    let proof = step.after.last_settled.as_ref().and_then(|incident| incident.ladder.proof);
+    if proof.is_none() || proof < proof_min {
+        step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
+    }
     // What was read back may have been replaced by others since: it must have been served when it was read.
     let read_back_for = incident.marks.read_back_at.map_or(0, |at| step.at.since(at).0);
     let since = now().checked_sub(Duration::from_millis(read_back_for) * 2 + LOOKED_AT);
@@ -118,5 +120,19 @@ fn ended_well(step: &mut Step<'_>) {
         .is_none_or(|since| step.world.at(&step.before.name, |outside| outside.has_served(&target, since)));
     if !served {
         step.broke("settled-serves-the-target", format!("{target} was never served"));
+    }
+    // And what it says of the other facets was so.
+    let told = step.after.last_settled.iter().flat_map(|incident| &incident.ladder.facets_read_back);
+    let told: Vec<_> = told.filter_map(|read| Some((read.revision()?, read.state.known()?.digest))).collect();
+    for (revision, digest) in told {
+        let was = since.is_none_or(|since| {
+            step.world.at(&step.before.name, |outside| outside.has_been_in_force(&revision, digest, since))
+        });
+        if !was {
+            step.broke(
+                "settled-serves-the-target",
+                format!("`{revision}` was read beside it and never in force"),
+            );
+        }
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use ripcord_core::event::{Event, Said, TriggerWord, TriggersAsked};
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::{PolicyName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
+use ripcord_core::service::Service;
 use ripcord_core::terms::{PolicyUse, Terms};
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -18,7 +20,16 @@ struct Answered {
     since: UnixMillis,
     urgency: Urgency,
     /// What was live then, or when it was first known.
-    live: Option<Vec<VersionName>>,
+    live: Option<Live>,
+}
+
+/// Versions that are served, and what is in force of the other facets.
+type Live = (Vec<VersionName>, BTreeMap<Facet, VersionName>);
+
+fn live(service: &Service) -> Option<Live> {
+    let seen = &service.production;
+    let facets = seen.facets.iter().map(|(facet, known)| (facet.clone(), known.revision.clone()));
+    Some((seen.live.clone()?, facets.collect()))
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +62,7 @@ impl Book {
             self.ended(step, &outcome);
         }
         for one in self.answered.values_mut().filter(|one| one.live.is_none()) {
-            one.live.clone_from(&step.after.production.live);
+            one.live = live(step.after);
         }
     }
 
@@ -121,7 +132,7 @@ impl Book {
             _ if reopen_after(step.after.terms.as_ref()) == Millis(0) => {}
             _ => {
                 for (name, urgency) in std::mem::take(&mut self.raised) {
-                    let live = step.after.production.live.clone();
+                    let live = live(step.after);
                     self.answered.insert(name, Answered { since: step.at, urgency, live });
                 }
             }
@@ -131,8 +142,13 @@ impl Book {
 
 /// Whether there is no news since the reason was answered.
 fn is_old(step: &Step<'_>, answered: &Answered, urgency: &Urgency) -> bool {
-    let other_live = match (&answered.live, &step.before.production.live) {
-        (Some(then), Some(now)) => then != now,
+    let other_live = match (&answered.live, live(step.before)) {
+        (Some((versions, facets)), Some((versions_now, facets_now))) => {
+            // What was read of only one of them says nothing.
+            let moved =
+                |(facet, now): (&Facet, &VersionName)| facets.get(facet).is_some_and(|then| then != now);
+            *versions != versions_now || facets_now.iter().any(moved)
+        }
         _ => false,
     };
     let ends = answered.since + reopen_after(step.before.terms.as_ref());

@@ -5,6 +5,7 @@
 mod authority;
 mod breaker;
 mod endings;
+mod facets;
 mod holds;
 mod latch;
 mod moments;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ripcord_core::blob::BlobRef;
 use ripcord_core::event::Event;
+use ripcord_core::facet::Facet;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
@@ -32,7 +34,9 @@ use ripcord_core::snapshot::Snapshot;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::deployer::ShiftOrder;
+use ripcord_ports::restorer::RestoreOrder;
 use ripcord_ports::store::{Accepted, Append, KeptSnapshot};
+use shifts::Order;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -96,6 +100,7 @@ struct Watched {
     authority: authority::Book,
     breaker: breaker::Book,
     endings: endings::Book,
+    facets: facets::Book,
     holds: holds::Book,
     latch: latch::Book,
     news: news::Book,
@@ -113,6 +118,7 @@ impl Watched {
             authority: authority::Book::default(),
             breaker: breaker::Book::default(),
             endings: endings::Book::default(),
+            facets: facets::Book::default(),
             holds: holds::Book::default(),
             latch: latch::Book::default(),
             news: news::Book::default(),
@@ -131,8 +137,8 @@ pub struct Counts {
     pub ended: BTreeMap<String, u64>,
     /// Events.
     pub events: u64,
-    /// Shifts that were begun.
-    pub shifts: u64,
+    /// Shifts that were begun, by the kind of their facet and the effect class of what moves it.
+    pub shifts: BTreeMap<String, u64>,
     /// Decisions that were made again.
     pub replayed: u64,
     /// Hosts that died.
@@ -153,7 +159,9 @@ impl Counts {
             *self.ended.entry(how.clone()).or_default() += count;
         }
         self.events += events;
-        self.shifts += shifts;
+        for (what, count) in shifts {
+            *self.shifts.entry(what.clone()).or_default() += count;
+        }
         self.replayed += replayed;
         self.deaths += deaths;
         self.snapshots += snapshots;
@@ -308,7 +316,16 @@ impl Checker {
         let mut books = self.books();
         let watched = watched(&mut books, service);
         let mut broken = Vec::new();
-        watched.shifts.called(&watched.service, order, terms, &mut broken);
+        watched.shifts.called(&watched.service, &Order::Deploy(order), terms, &mut broken);
+        self.keep(&mut books, broken);
+    }
+
+    /// The same of a shift that reaches what puts this facet back.
+    pub fn restore_called(&self, service: &ServiceName, facet: &Facet, order: &RestoreOrder, terms: &Terms) {
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        let mut broken = Vec::new();
+        watched.shifts.called(&watched.service, &Order::Restore(facet, order), terms, &mut broken);
         self.keep(&mut books, broken);
     }
 
@@ -432,6 +449,7 @@ impl Observer for Checker {
             watched.shifts.step(&mut step, &watched.authority);
             watched.breaker.step(&mut step, &watched.authority);
             watched.endings.step(&mut step, &watched.authority, lives);
+            watched.facets.step(&mut step);
             watched.holds.step(&mut step);
             watched.news.step(&mut step);
             watched.pace.step(&mut step);
@@ -445,10 +463,15 @@ impl Observer for Checker {
                 step.broke(SNAPSHOTS, what);
             }
             let ended = endings::outcome_of(&before, after);
-            let begun = matches!(envelope.event, Event::ShiftBegan(_));
+            let begun = match &envelope.event {
+                Event::ShiftBegan(began) => Some(shifts::kind(&before, began.rung)),
+                _ => None,
+            };
             let counts = &mut books.counts;
             counts.events += 1;
-            counts.shifts += u64::from(begun);
+            if let Some(kind) = begun {
+                *counts.shifts.entry(kind).or_default() += 1;
+            }
             if let Some(outcome) = ended {
                 *counts.ended.entry(outcome.to_string()).or_default() += 1;
             }

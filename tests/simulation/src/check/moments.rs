@@ -1,15 +1,17 @@
 //! Moments at which a host that dies and comes back configured otherwise is most likely to do what it must not.
 
+use ripcord_core::facet::Facet;
 use ripcord_core::name::{PersonName, ServiceName};
 use ripcord_core::service::{Phase, Service, StepState};
+use ripcord_core::target::Target;
 
 use super::Checker;
 
 /// What is under way that another configuration would have otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moment {
-    /// A shift was begun, and nobody knows what became of it.
-    Shifting,
+    /// A shift of this facet was begun, and nobody knows what became of it.
+    Shifting(Facet),
     /// The registry's production name is to be moved.
     Promoting,
     /// These people agreed to a shift that is still to come.
@@ -38,7 +40,8 @@ fn moment(service: &Service) -> Option<Moment> {
         && let StepState::Shifting(shifting) = &acting.step
         && shifting.intent.is_begun()
     {
-        return Some(Moment::Shifting);
+        let facet = incident.target(acting.rung).and_then(Target::facet);
+        return Some(Moment::Shifting(facet.unwrap_or(Facet::Model)));
     }
     let is_to_come =
         matches!(incident.phase, Phase::Authorising(_) | Phase::Acting(_)) && !incident.is_past_pivot();

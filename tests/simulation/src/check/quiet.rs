@@ -1,11 +1,12 @@
 //! What waits ends: after nothing goes wrong any more, everything is settled within its time, or people know what is wanted of them.
 
 use ripcord_core::effect::{Effect, Slot};
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, StepState};
 
 use super::Watched;
-use crate::world::World;
+use crate::world::{World, version};
 
 /// Whether a shift was begun and is not judged yet.
 fn is_begun(step: &StepState) -> bool {
@@ -67,13 +68,17 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
     if let Some(effect) = service.owed().into_iter().find(|effect| !waits(effect)) {
         return Err(("what-waits-ends", format!("{effect:?} is still owed")));
     }
-    // Under the safe mode nobody hears the version that was left.
-    let live = world.at(&service.name, |outside| match outside.fallback {
-        None => outside.replicas.clone(),
-        Some(_) => Vec::new(),
+    let live = world.at(&service.name, |outside| {
+        let mut live = outside.in_force_beside();
+        // What nothing is configured for is not looked at.
+        let configured =
+            |facet: &Facet| service.terms.as_ref().is_some_and(|terms| terms.facet(facet).is_some());
+        live.retain(|revision| configured(&revision.facet));
+        live.extend(outside.replicas.iter().map(|name| Revision::of_model(&version(name))));
+        live
     });
-    if let Some(version) = watched.holds.served_in_silence(service, &live) {
-        return Err(("told-when-a-hold-is-broken", format!("`{version}` is condemned and served")));
+    if let Some(revision) = watched.holds.served_in_silence(service, &live) {
+        return Err(("told-when-a-hold-is-broken", format!("`{revision}` is condemned and in force")));
     }
     Ok(())
 }

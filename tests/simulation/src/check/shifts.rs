@@ -2,15 +2,82 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, ProbeWord, ShiftOutcome};
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::name::IncidentId;
 use ripcord_core::plan::Plan;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{EffectClass, Mode, Terms};
 use ripcord_ports::deployer::ShiftOrder;
+use ripcord_ports::restorer::RestoreOrder;
 
 use super::{Broken, Step, authority};
 use crate::world::artefact;
+
+/// An order as it reaches a system.
+pub(crate) enum Order<'a> {
+    /// The deployer.
+    Deploy(&'a ShiftOrder),
+    /// What puts this facet back.
+    Restore(&'a Facet, &'a RestoreOrder),
+}
+
+impl Order<'_> {
+    fn key(&self) -> &str {
+        match self {
+            Self::Deploy(order) => &order.key,
+            Self::Restore(_, order) => &order.key,
+        }
+    }
+
+    fn facet(&self) -> &Facet {
+        match self {
+            Self::Deploy(_) => &Facet::Model,
+            Self::Restore(facet, _) => facet,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Deploy(order) => order.target.to_string(),
+            Self::Restore(facet, order) => format!("{facet} {}", order.revision),
+        }
+    }
+
+    /// Whether it is what was approved, artefact included.
+    fn is(&self, target: &Target, unknown: &Unknown) -> bool {
+        match self {
+            Self::Deploy(order) => {
+                let (Target::Version(planned), Target::Version(wanted)) = (target, &order.target) else {
+                    return false;
+                };
+                let staged = order.staged.as_ref().map(|staged| staged.digest);
+                planned.version == wanted.version
+                    && planned.digest.is_none_or(|digest| wanted.digest == Some(digest))
+                    && staged == Some(artefact(wanted.version.as_str()).1)
+            }
+            Self::Restore(facet, order) => {
+                let revision = Revision { facet: (*facet).clone(), name: order.revision.clone() };
+                target.revision() == Some(revision)
+                    && target.digest() == order.digest
+                    && order.plan == unknown.plan
+                    && order.incident == unknown.incident
+            }
+        }
+    }
+}
+
+/// The kind of facet that a rung moves, and the promise of what moves it.
+pub(super) fn kind(service: &Service, rung: u32) -> String {
+    let target = service.incident.as_ref().and_then(|incident| incident.target(rung));
+    let (Some(target), Some(terms)) = (target, &service.terms) else { return "none".to_owned() };
+    let class = target.facet().map(|facet| terms.class(&facet));
+    format!(
+        "{} {}",
+        target.strategy(),
+        class.map_or_else(String::new, |class| format!("{class:?}").to_lowercase())
+    )
+}
 
 /// A shift that was begun and of which nobody knows the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +166,7 @@ impl Book {
         if digest != Some(plan.digest) || planned != target {
             step.broke("plan-is-what-was-approved", "what is carried out is not what was approved");
         }
-        let held =
-            target.as_ref().and_then(Target::version).map(|version| step.before.is_held(&version.version));
+        let held = target.as_ref().and_then(Target::revision).map(|revision| step.before.is_held(&revision));
         if held == Some(true) {
             step.broke("nothing-held-is-restored", format!("{target:?} is held"));
         }
@@ -110,7 +176,7 @@ impl Book {
     pub(crate) fn called(
         &mut self,
         service: &Service,
-        order: &ShiftOrder,
+        order: &Order<'_>,
         terms: &Terms,
         broken: &mut Vec<Broken>,
     ) {
@@ -131,33 +197,21 @@ impl Book {
             "ripcord shift 1",
             &[unknown.plan.as_bytes(), &unknown.rung.to_be_bytes(), b"shift"],
         );
-        if order.key != key.to_string() {
+        if order.key() != key.to_string() {
             broke("executed-is-approved", format!("the key is not that of rung {}", unknown.rung));
         }
         // No host knows how far an earlier one has come.
         let again = unknown.calls > 1 || unknown.host != self.host;
-        if again && terms.deployer != EffectClass::Idempotent {
-            let what = format!("called again for {unknown:?} although the deployer is {:?}", terms.deployer);
+        let class = terms.class(order.facet());
+        if again && class != EffectClass::Idempotent {
+            let what =
+                format!("called again for {unknown:?} although what moves {} is {class:?}", order.facet());
             broke("no-blind-repeat", what);
         }
         let target = service.incident.as_ref().and_then(|incident| incident.target(unknown.rung));
-        let same = match (target, &order.target) {
-            (Some(Target::Version(planned)), Target::Version(wanted)) => {
-                planned.version == wanted.version
-                    && planned.digest.is_none_or(|digest| wanted.digest == Some(digest))
-            }
-            (planned, wanted) => planned == Some(wanted),
-        };
-        let bytes = match (&order.target, &order.staged) {
-            (Target::Version(wanted), Some(staged)) => staged.digest == artefact(wanted.version.as_str()).1,
-            (Target::Version(_), None) => false,
-            _ => true,
-        };
-        if !same || !bytes {
-            broke(
-                "executed-is-approved",
-                format!("{:?} is ordered and {target:?} was approved", order.target),
-            );
+        if !target.is_some_and(|target| order.is(target, unknown)) {
+            let what = format!("{} is ordered and {target:?} was approved", order.text());
+            broke("executed-is-approved", what);
         }
     }
 

@@ -42,7 +42,7 @@ impl PretendDeployer {
         }
         let known_key = wire.world.at(&wire.service, |outside| outside.keys.contains(&order.key));
         if self.class() == EffectClass::Idempotent && known_key {
-            let at_rest = wire.world.at(&wire.service, |outside| outside.is_at_rest());
+            let at_rest = wire.world.at(&wire.service, |outside| outside.is_at_rest(&order.target));
             let far = || Shifted::Underway("some replicas".to_owned());
             return Fate::Answers(Ok(if at_rest { Shifted::Done } else { far() }));
         }
@@ -87,21 +87,11 @@ impl PretendDeployer {
     fn apply(&self, order: &ShiftOrder, delay: Duration, replicas: usize) {
         let wire = &self.wire;
         wire.world.at(&wire.service, |outside| outside.keys.insert(order.key.clone()));
-        match &order.target {
-            Target::Version(version) if delay.is_zero() => {
-                wire.world.at(&wire.service, |outside| {
-                    outside.fallback = None;
-                    outside.put_everywhere(version.version.as_str());
-                });
-            }
-            Target::Version(version) => {
-                wire.world.at(&wire.service, |outside| outside.fallback = None);
-                wire.world.start_move(&wire.service, version.version.as_str(), delay, replicas);
-            }
-            Target::Fallback(target) => {
-                wire.world.at(&wire.service, |outside| outside.fallback = Some(target.mode.to_string()));
-            }
-            _ => {}
+        let Target::Version(version) = &order.target else { return };
+        if delay.is_zero() {
+            wire.world.at(&wire.service, |outside| outside.put_everywhere(version.version.as_str()));
+        } else {
+            wire.world.start_move(&wire.service, version.version.as_str(), delay, replicas);
         }
     }
 }
@@ -128,7 +118,7 @@ impl Deployer for PretendDeployer {
         let wire = &self.wire;
         wire.life.may_end().await;
         wire.checker.shift_called(&wire.service, order, &wire.terms);
-        if !matches!(order.target, Target::Version(_) | Target::Fallback(_)) {
+        if order.target.version().is_none() {
             let text = format!("the deployer cannot set {}", order.target);
             return Err(PortError::not_applied(ErrorKind::Unsupported, text));
         }
@@ -148,13 +138,8 @@ impl Deployer for PretendDeployer {
         let probe = self.wire.world.at(&self.wire.service, |outside| match self.class() {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".to_owned()),
             _ if !outside.moves.is_empty() => Probe::Underway("some replicas".to_owned()),
-            _ => match &order.target {
-                Target::Fallback(target) if outside.fallback.as_deref() == Some(target.mode.as_str()) => {
-                    Probe::Applied
-                }
-                target if outside.live().serves(target) => Probe::Applied,
-                _ => Probe::NotApplied,
-            },
+            _ if outside.live().serves(&order.target) => Probe::Applied,
+            _ => Probe::NotApplied,
         });
         self.wire.comes_back(DEPLOYER).await;
         Ok(probe)

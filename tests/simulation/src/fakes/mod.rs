@@ -3,11 +3,13 @@
 mod deployer;
 mod people;
 mod registry;
+mod restorer;
 mod service;
 
 pub use deployer::PretendDeployer;
 pub use people::{PretendNotifier, PretendObjects};
 pub use registry::PretendRegistry;
+pub use restorer::PretendRestorer;
 pub use service::{PretendEndpoint, PretendGolden, PretendLog, PretendMetrics};
 
 use std::future::pending;
@@ -61,6 +63,7 @@ impl Wire {
         let away = match system {
             REGISTRY => sky.registry_away,
             DEPLOYER | ENDPOINT => sky.deployer_away,
+            RESTORER => sky.restorers_away,
             _ => false,
         };
         if away {
@@ -89,6 +92,8 @@ impl Wire {
 pub const REGISTRY: &str = "the registry";
 /// What serves.
 pub const DEPLOYER: &str = "the deployer";
+/// What puts a facet beside the model back.
+pub const RESTORER: &str = "the restorer";
 /// Where it answers.
 pub const ENDPOINT: &str = "the service";
 /// What is measured.

@@ -42,7 +42,10 @@ impl PretendEndpoint {
                     return Err(PortError::not_applied(ErrorKind::NotFound, "no such candidate is held"));
                 }
             };
-            let well = outside.fallback.is_some() && candidate.is_none() || !outside.bad.contains(&by);
+            let well = match candidate {
+                None => outside.answers_well(&by),
+                Some(_) => outside.would_answer_well(&by),
+            };
             Ok(Reply {
                 output: Payload::Classes(vec![if well { "yes" } else { "no" }.to_owned()]),
                 answered_by: (!outside.nameless)
@@ -78,7 +81,7 @@ impl Endpoint for PretendEndpoint {
             let Some(sole) = outside.sole() else {
                 return Err(PortError::not_applied(ErrorKind::Conflict, "several versions answered"));
             };
-            let digest = Digest::of(format!("{sole} {}", inputs.len()));
+            let digest = Digest::of(format!("{} {}", outside.behaviour(sole), inputs.len()));
             let by = VersionTarget { version: version(sole), digest: None };
             Ok(Fingerprint { digest, answered_by: (!outside.nameless).then_some(by) })
         });

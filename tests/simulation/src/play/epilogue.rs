@@ -7,7 +7,6 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::plan::VoteKind;
 use ripcord_core::service::{NeedKind, Phase};
 use ripcord_core::signal::{Severity, SignalStatus};
-use ripcord_core::target::Target;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot};
 
@@ -74,13 +73,10 @@ impl Play {
                     Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
                         let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                         let target = incident.target(rung).cloned();
-                        let happened = self.stage.world.at(name, |outside| match &target {
-                            Some(Target::Fallback(target)) => {
-                                outside.fallback.as_deref() == Some(target.mode.as_str())
-                            }
-                            Some(target) => outside.live().serves(target),
-                            None => false,
-                        });
+                        let happened = self
+                            .stage
+                            .world
+                            .at(name, |outside| target.as_ref().is_some_and(|target| outside.shows(target)));
                         let applied = if happened { Happened::Applied } else { Happened::NotApplied };
                         let ask = Ask::Answer { applied, question: incident.questions };
                         self.asks(name, "operator", ask, Some(&state));
@@ -125,7 +121,7 @@ impl Play {
                 outside.versions.push("the-last".to_owned());
                 outside.bad.insert("the-last".to_owned());
                 outside.in_production = Some("the-last".to_owned());
-                outside.fallback = None;
+                outside.leave_safe_mode();
                 outside.put_everywhere("the-last");
             });
             let before = self.stage.checker.state(name).map_or(0, |state| state.incidents);

@@ -1,6 +1,7 @@
 //! One seed, played from its beginning to its end.
 
 mod epilogue;
+mod facets;
 mod outside;
 mod people;
 
@@ -119,7 +120,7 @@ struct Play {
     unsent: Arc<Mutex<BTreeMap<SignalId, NewSignal>>>,
     /// Signals so far.
     sent: u64,
-    /// Versions so far.
+    /// Versions and revisions so far.
     versions: u64,
     /// What people have before their eyes, which may be old.
     views: BTreeMap<ServiceName, Arc<Service>>,
@@ -178,7 +179,10 @@ impl Play {
         checker.looks_at(&disk);
         let scenario = Scenario::of(&dice);
         for plan in &scenario.services {
-            world.add(&plan.name, Outside { nameless: dice.one_in(12), ..Outside::new(plan.replicas) });
+            let facets = plan.facets.iter().map(|facet| (facet.terms.facet.clone(), facet.outside()));
+            let facets = facets.collect();
+            let outside = Outside { nameless: dice.one_in(12), facets, ..Outside::new(plan.replicas) };
+            world.add(&plan.name, outside);
         }
         // In memory, where the system has such a place.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
@@ -324,11 +328,14 @@ impl Play {
             which
         };
         let plan = &self.scenario.services[which];
-        let (name, mode, class) = (&plan.name, plan.terms.mode, plan.terms.deployer);
+        let (name, terms) = (&plan.name, plan.whole_terms());
         self.stage.checker.note(|| {
             format!(
-                "{name} is configured anew: {mode}, {class:?}, {:?}, {:?}",
-                plan.terms.floor,
+                "{name} is configured anew: {}, {:?}, {:?}, {:?}, {:?}",
+                terms.mode,
+                terms.deployer,
+                terms.facets,
+                terms.floor,
                 plan.people.keys()
             )
         });

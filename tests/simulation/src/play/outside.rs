@@ -38,6 +38,7 @@ impl Play {
             }
             87 if self.may("strangers") => self.intrude(&service),
             88 => self.storm(&service),
+            89..=95 => self.moves_a_facet(&service),
             _ => {}
         }
     }
@@ -58,7 +59,10 @@ impl Play {
             if !dice.one_in(4) {
                 outside.in_production = Some(name.clone());
             }
-            outside.fallback = None;
+            // Whoever deploys believes it to be well.
+            if dice.one_in(2) {
+                outside.leave_safe_mode();
+            }
         });
         if dice.one_in(4) {
             let delay = Duration::from_millis(dice.between(100, 5_000));
@@ -201,20 +205,22 @@ impl Play {
         let dice = self.stage.dice.clone();
         let full = self.may("full-disks");
         let unreadable = self.may("failed-reads");
-        self.stage.weather.change(|sky| match dice.below(6) {
+        self.stage.weather.change(|sky| match dice.below(7) {
             0 => sky.registry_away = !sky.registry_away,
             1 => sky.deployer_away = !sky.deployer_away,
             2 => sky.no_metrics = !sky.no_metrics,
             3 => sky.line_broken = !sky.line_broken,
-            4 => sky.disk_unreadable = unreadable && !sky.disk_unreadable,
+            4 => sky.restorers_away = !sky.restorers_away,
+            5 => sky.disk_unreadable = unreadable && !sky.disk_unreadable,
             _ => sky.disk_full = full && !sky.disk_full,
         });
         self.says(|| {
             let sky = self.stage.weather.now();
             format!(
-                "away: registry {}, deployer {}, metrics {}, people {}, disk full {}, unreadable {}",
+                "away: registry {}, deployer {}, restorers {}, metrics {}, people {}, disk full {}, unreadable {}",
                 sky.registry_away,
                 sky.deployer_away,
+                sky.restorers_away,
                 sky.no_metrics,
                 sky.line_broken,
                 sky.disk_full,

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use ripcord_core::event::{Happened, PendingPlan};
-use ripcord_core::facet::Revision;
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::name::ServiceName;
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
-use ripcord_core::target::Target;
 use ripcord_engine::{Ask, Ballot, Command, Person};
 
 use super::Play;
@@ -34,6 +33,14 @@ impl Play {
         for service in names {
             for name in ["1", "2"] {
                 self.asks(&service, "operator", Ask::Adopt(Some(Revision::of_model(&version(name)))), None);
+            }
+            let facets =
+                self.stage.world.at(&service, |outside| outside.facets.keys().cloned().collect::<Vec<_>>());
+            for facet in facets.into_iter().filter(|facet| *facet != Facet::Fallback) {
+                for name in ["a1", "a2"] {
+                    let revision = Revision { facet: facet.clone(), name: version(name) };
+                    self.asks(&service, "operator", Ask::Adopt(Some(revision)), None);
+                }
             }
         }
         self.lives_for(std::time::Duration::from_secs(3)).await;
@@ -80,8 +87,7 @@ impl Play {
 
     fn pulls(&mut self, service: &ServiceName, view: &Service) {
         let dice = self.stage.dice.clone();
-        let known: Vec<Revision> = view.revisions.keys().cloned().collect();
-        let to = (dice.one_in(2) && !known.is_empty()).then(|| dice.pick(&known));
+        let to = if dice.one_in(2) { self.a_revision(service, view) } else { None };
         for _ in 0..dice.between(1, 2) {
             let leaving = if dice.one_in(6) { Leaving::Keep } else { Leaving::Condemn };
             let pending = if dice.one_in(2) { PendingPlan::Keep } else { PendingPlan::Replace };
@@ -100,9 +106,7 @@ impl Play {
     }
 
     fn vouches(&mut self, service: &ServiceName, view: &Service) {
-        let known: Vec<Revision> = view.revisions.keys().cloned().collect();
-        let dice = self.stage.dice.clone();
-        let what = (!dice.one_in(3) && !known.is_empty()).then(|| dice.pick(&known));
+        let what = if self.stage.dice.one_in(3) { None } else { self.a_revision(service, view) };
         self.asks(service, "operator", Ask::Adopt(what), None);
     }
 
@@ -129,12 +133,10 @@ impl Play {
                 let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                 let Some(target) = open.target(rung) else { return };
                 // Whoever answers has looked until nothing moved any more.
-                let happened = self.stage.world.at(service, |outside| {
-                    outside.is_at_rest().then(|| match target {
-                        Target::Fallback(target) => outside.fallback.as_deref() == Some(target.mode.as_str()),
-                        target => outside.live().serves(target),
-                    })
-                });
+                let happened = self
+                    .stage
+                    .world
+                    .at(service, |outside| outside.is_at_rest(target).then(|| outside.shows(target)));
                 if let Some(happened) = happened {
                     let applied = if happened { Happened::Applied } else { Happened::NotApplied };
                     let ask = Ask::Answer { applied, question: open.questions };
