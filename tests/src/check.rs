@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use ripcord_core::effect::Topic;
 use ripcord_core::event::Event;
+use ripcord_core::facet::Revision;
 use ripcord_core::fact::Outcome;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
 use ripcord_core::snapshot::Snapshot;
-use ripcord_core::terms::EffectClass;
+use ripcord_core::terms::{EffectClass, Terms};
 use ripcord_engine::{Folded, fold, replay};
 
 use crate::lab::{Lab, Running};
@@ -91,12 +92,14 @@ pub fn outcome(service: &Service) -> Option<Outcome> {
     }
 }
 
-/// No shift was made while the outcome of the one before was unknown, except by an idempotent deployer's own promise.
-pub fn no_blind_repeat(steps: &[Step], class: EffectClass) {
+/// No shift was made while the outcome of the one before was unknown, except by the promise of what moves an idempotent facet.
+pub fn no_blind_repeat(steps: &[Step], terms: &Terms) {
     let (mut unknown, mut last): (bool, Option<&String>) = (false, None);
     for (index, step) in steps.iter().enumerate() {
         match step {
-            Step::Called { key, .. } => {
+            Step::Called { key, version } => {
+                let revision: Revision = version.parse().expect("a revision");
+                let class = terms.class(&revision.facet);
                 let promised = class == EffectClass::Idempotent && last == Some(key);
                 assert!(
                     !unknown || promised,
@@ -159,7 +162,7 @@ pub async fn all(lab: &Lab, running: &Running, service: &ServiceName, expected: 
     let folded = journal(running, service).await;
     assert_eq!(outcome(&folded.service), Some(expected));
     let spec = lab.specs.iter().find(|spec| spec.name == *service).expect("a known service");
-    no_blind_repeat(&lab.world.of(service).steps, spec.terms.deployer);
+    no_blind_repeat(&lab.world.of(service).steps, &spec.terms);
     announcements(lab, &folded);
     granted(&folded);
     snapshots(&folded);

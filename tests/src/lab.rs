@@ -25,15 +25,15 @@ use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
     ServiceSetup, StartError,
 };
-use ripcord_ports::{Metrics, Registry};
+use ripcord_ports::{Metrics, Registry, Restorer};
 use ripcord_sandbox::Limits;
 use ripcord_store::{Options, SqliteStore};
 use serde_json::{Value, json};
 
 use crate::clock::TestClock;
 use crate::fakes::{
-    FakeDeployer, FakeEndpoint, FakeGolden, FakeLog, FakeMetrics, FakeNotifier, FakeRegistry, MemoryObjects,
-    Wire,
+    FakeDeployer, FakeEndpoint, FakeGolden, FakeLog, FakeMetrics, FakeNotifier, FakeRegistry, FakeRestorer,
+    MemoryObjects, Wire,
 };
 use crate::fuse::Fuse;
 use crate::people::everyone;
@@ -330,6 +330,12 @@ impl Lab {
             let grant = built.policy.manifest().may_request(*role).to_vec();
             placed.push(PlacedPolicy { role: *role, policy: built.policy, settings, grant });
         }
+        let restorers = terms.facets.iter().map(|terms| {
+            let (facet, class) = (terms.facet.clone(), terms.class);
+            let restorer = FakeRestorer { wire: wire.clone(), facet: facet.clone(), class };
+            (facet, Arc::new(restorer) as Arc<dyn Restorer>)
+        });
+        let restorers = restorers.collect();
         let metrics: Arc<dyn Metrics> = Arc::new(FakeMetrics { wire: wire.clone() });
         let fake: Arc<dyn Registry> = Arc::new(FakeRegistry { wire: wire.clone() });
         ServiceSetup {
@@ -345,7 +351,7 @@ impl Lab {
             ports: ServicePorts {
                 registry: self.registry.0.clone().unwrap_or(fake),
                 deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),
-                restorers: BTreeMap::new(),
+                restorers,
                 endpoint: Some(Arc::new(FakeEndpoint { wire: wire.clone() })),
                 golden: Some(Arc::new(FakeGolden)),
                 requests: Some(Arc::new(FakeLog { wire })),

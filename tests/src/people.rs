@@ -124,12 +124,11 @@ impl Running {
         state.incident.as_ref().and_then(|open| open.plan()).expect("a plan").digest
     }
 
-    /// Vouches for versions.
-    pub async fn adopt(&self, service: &ServiceName, versions: &[&str]) {
-        for name in versions {
-            self.ask(ada(), service, Ask::Adopt(Some(Revision::of_model(&version(name)))))
-                .await
-                .expect("adopted");
+    /// Vouches for revisions.
+    pub async fn adopt(&self, service: &ServiceName, revisions: &[&str]) {
+        for text in revisions {
+            let revision: Revision = text.parse().expect("a revision");
+            self.ask(ada(), service, Ask::Adopt(Some(revision))).await.expect("adopted");
         }
     }
 
@@ -178,9 +177,8 @@ impl Running {
             }
             Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
                 let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
-                let Some(Target::Version(target)) = open.target(rung) else { panic!("no version") };
-                let live = lab.world.of(service).live;
-                let happened = live == target.version.as_str();
+                let Some(target) = open.target(rung).and_then(Target::revision) else { panic!("no target") };
+                let happened = lab.world.of(service).in_force(&target.facet) == target.name.as_str();
                 let answer = if happened { Happened::Applied } else { Happened::NotApplied };
                 lab.world.at(service, |outside| outside.steps.push(Step::Answered));
                 let question = open.questions;

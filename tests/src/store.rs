@@ -170,7 +170,9 @@ impl Store for MortalStore {
 
     async fn append(&self, append: Append) -> Result<Tip, StoreError> {
         let names = names(&append.records);
-        self.fuse.point(&format!("before append {names}")).await;
+        if self.fuse.pass(&format!("before append {names}")).await {
+            return Err(StoreError::Failed("the fake store failed".into()));
+        }
         written(&self.disk, &names).await?;
         let intrudes = self.intruder.lock().unwrap().take_if(|wanted| *wanted == names).is_some();
         if let (true, Some(first)) = (intrudes, append.records.first()) {
@@ -185,7 +187,9 @@ impl Store for MortalStore {
         if flushed {
             self.power.flushed();
         }
-        self.fuse.point(&format!("after append {names}")).await;
+        if self.fuse.pass(&format!("after append {names}")).await {
+            return Err(StoreError::Failed("the answer of the fake store is lost".into()));
+        }
         tip
     }
 

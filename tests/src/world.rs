@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+#[cfg(doc)]
+use ripcord_core::facet::Revision;
+use ripcord_core::facet::{FALLBACK_OFF, Facet};
 use ripcord_core::name::ServiceName;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,7 @@ pub enum Step {
     Called {
         /// The order's key.
         key: String,
-        /// The target.
+        /// The target, as [`Revision`] has it as text.
         version: String,
     },
     /// The shift happened.
@@ -93,18 +96,31 @@ pub enum CandidateFault {
     Stays,
 }
 
+/// One facet beside the model, from outside.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OutsideFacet {
+    /// Its revisions, oldest first.
+    pub revisions: Vec<String>,
+    /// What is stored.
+    pub stored: String,
+    /// What the service works with, and tells.
+    pub in_force: String,
+}
+
 /// One service from outside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outside {
     /// What is served.
     pub live: String,
+    /// What there is of it beside the model, by the facet as text.
+    pub facets: BTreeMap<String, OutsideFacet>,
     /// Served beside it, with this share of the requests.
     pub canary: Option<(String, f64)>,
     /// What comes after so many looks.
     pub coming: Option<(u32, String)>,
     /// In the registry, oldest first.
     pub versions: Vec<String>,
-    /// Versions that answer wrongly.
+    /// Versions that answer wrongly, and revisions under which every version does, as [`Revision`] has them as text.
     pub bad: BTreeSet<String>,
     /// Overrides the metric: none leaves it to what is live.
     pub harm: Option<f64>,
@@ -162,6 +178,40 @@ pub struct Outside {
     pub fetched: u32,
     /// Inputs answered.
     pub answered: u32,
+}
+
+impl Outside {
+    /// The facet, beside the model.
+    pub fn facet(&mut self, facet: &Facet) -> &mut OutsideFacet {
+        self.facets.get_mut(&facet.to_string()).expect("a facet of this service")
+    }
+
+    /// What the service works with of this facet.
+    pub fn in_force(&self, facet: &Facet) -> &str {
+        match facet {
+            Facet::Model => &self.live,
+            facet => &self.facets.get(&facet.to_string()).expect("a facet of this service").in_force,
+        }
+    }
+
+    /// Whether a safe mode answers.
+    pub fn falls_back(&self) -> bool {
+        let fallback = self.facets.get(&Facet::Fallback.to_string());
+        fallback.is_some_and(|facet| facet.in_force != FALLBACK_OFF)
+    }
+
+    /// Whether requests are answered wrongly: a safe mode answers them right, whatever stands behind it.
+    pub fn does_harm(&self) -> bool {
+        !self.falls_back() && self.would_do_harm(&self.live)
+    }
+
+    /// Whether this version answers wrongly under what is in force beside it.
+    pub fn would_do_harm(&self, version: &str) -> bool {
+        let mut configurations = self.facets.iter().filter_map(|(facet, of)| {
+            Some(format!("{}={}", facet.strip_prefix("configuration ")?, of.in_force))
+        });
+        self.bad.contains(version) || configurations.any(|revision| self.bad.contains(&revision))
+    }
 }
 
 /// How people are reached.
@@ -229,6 +279,14 @@ impl World {
             .map(|bytes| serde_json::from_slice(&bytes).expect("the world's file reads"))
             .unwrap_or_default();
         Arc::new(Self { everything: Mutex::new(everything), file: Some(file) })
+    }
+
+    /// The service has this facet too: of its revisions, oldest first, one is in force.
+    pub fn add_facet(&self, service: &ServiceName, facet: &Facet, revisions: &[&str], in_force: &str) {
+        let revisions = revisions.iter().map(|revision| (*revision).to_owned()).collect();
+        let now = in_force.to_owned();
+        let of = OutsideFacet { revisions, stored: now.clone(), in_force: now };
+        self.at(service, |outside| drop(outside.facets.insert(facet.to_string(), of)));
     }
 
     /// Adds a service that serves the last of `versions`.

@@ -2,11 +2,11 @@
 //! the world around it what the policy answers.
 //!
 //! - trigger: the metric `harm` is 0: well; 1: roll back; between: watch. A signal of the rule `fault` makes it fault, one of the rule `panic` makes every role panic.
-//! - planner: every good version that is not live and was not tried, newest first.
+//! - planner: every good version that is not live and was not tried, newest first; or the same of configurations.
 //! - approval and verification: see [`Settings`].
 
 use ripcord_sdk::contract::facts::{Detail, Standing};
-use ripcord_sdk::contract::types::{LiveState, Signal};
+use ripcord_sdk::contract::types::{ConfigurationTarget, Facet, FacetState, LiveState, Signal};
 use ripcord_sdk::prelude::*;
 
 /// The policy.
@@ -25,6 +25,8 @@ pub struct Settings {
     pub broken: bool,
     /// The urgency of its rollbacks.
     pub urgency: ripcord_sdk::settings::Urgency,
+    /// Whether it goes back to earlier configurations, and to no version.
+    pub configurations: bool,
     /// A safe mode that it puts at the end of its ladder.
     pub fallback: Option<String>,
     /// What it says to a plan.
@@ -71,6 +73,7 @@ impl Default for Settings {
             recheck: seconds(1),
             broken: false,
             urgency: ripcord_sdk::settings::Urgency::Urgent,
+            configurations: false,
             fallback: None,
             approval: Word::Grant,
             people: 2,
@@ -128,10 +131,13 @@ impl Trigger for Scripted {
 }
 
 impl Planner for Scripted {
-    const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Live];
+    const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Configurations, FactKind::Live];
 
     fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         refuse(&case.signals);
+        if settings.configurations {
+            return propose_configurations(case, facts);
+        }
         let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
         let live: Vec<String> = match live.map(|live| &live.state) {
             Ok(LiveState::Serving(shares)) => {
@@ -156,6 +162,40 @@ impl Planner for Scripted {
         }
         Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Version, ladder, refused }))
     }
+}
+
+fn propose_configurations(case: &PlannerCase, facts: &Facts) -> Step<PlannerAnswer> {
+    let (known, live) = facts.all((facts.configurations(50), facts.live()))?;
+    let in_force = |target: &ConfigurationTarget| {
+        let reads = live.map(|live| live.facets.as_slice()).unwrap_or_default();
+        reads.iter().any(|read| match (&read.facet, &read.state) {
+            (Facet::Configuration(name), FacetState::InForce(known)) => {
+                *name == target.name && known.revision == target.revision
+            }
+            _ => false,
+        })
+    };
+    let Ok(known) = known else { return Ok(PlannerAnswer::nothing_suitable(Vec::new())) };
+    let (mut ladder, mut refused) = (Vec::new(), Vec::new());
+    for one in known {
+        let named = ConfigurationTarget {
+            name: one.name.clone(),
+            revision: one.revision.clone(),
+            digest: one.digest.clone(),
+        };
+        let good = matches!(one.standing, Standing::KnownGood | Standing::Attested) && one.restorable;
+        let is_in_force = in_force(&named);
+        let target = Target::Configuration(named);
+        if !good || is_in_force || case.tried.contains(&target) {
+            refused.push(Refusal::new(target, "it is in force, was tried or is not good"));
+        } else {
+            ladder.push(target);
+        }
+    }
+    if ladder.is_empty() {
+        return Ok(PlannerAnswer::nothing_suitable(refused));
+    }
+    Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Configuration, ladder, refused }))
 }
 
 impl Approval for Scripted {

@@ -118,7 +118,7 @@ impl Deployer for FakeDeployer {
     }
 
     async fn live(&self) -> Result<Live, PortError> {
-        for_system(SYSTEM, self.wire.fuse.point("before live")).await;
+        for_system(SYSTEM, self.wire.fuse.call("live")).await?;
         for_system(SYSTEM, self.wire.answers("live")).await;
         let state = self.wire.world.at(&self.wire.service, |outside| {
             if outside.deployer_down {
@@ -145,13 +145,13 @@ impl Deployer for FakeDeployer {
             let text = format!("the fake deployer cannot set {}", order.target);
             return Err(PortError::not_applied(ErrorKind::Unsupported, text));
         }
-        for_system(SYSTEM, self.wire.fuse.point("before shift")).await;
+        for_system(SYSTEM, self.wire.fuse.call("shift")).await?;
         self.step(Step::Called { key: order.key.clone(), version: wanted(order) });
         self.wire.fuse.point("at shift").await;
         let result = self.carry_out(order);
-        for_system(SYSTEM, self.wire.fuse.point("after shift")).await;
+        let broke = for_system(SYSTEM, self.wire.fuse.answer("shift")).await;
         let result = match result {
-            Ok(shifted) => Ok(shifted),
+            Ok(shifted) => broke.map(|()| shifted),
             Err(Some(error)) => Err(error),
             Err(None) => std::future::pending().await,
         };
@@ -161,7 +161,7 @@ impl Deployer for FakeDeployer {
     }
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
-        self.wire.fuse.point("before probe").await;
+        self.wire.fuse.call("probe").await?;
         self.wire.answers("probe").await;
         let probe = self.wire.world.at(&self.wire.service, |outside| match self.class {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".into()),
@@ -179,7 +179,7 @@ impl Deployer for FakeDeployer {
     }
 
     async fn beside(&self, order: &CandidateOrder) -> Result<Beside, PortError> {
-        self.wire.fuse.point("before beside").await;
+        self.wire.fuse.call("beside").await?;
         let version = order.version.version.to_string();
         let result = self.wire.world.at(&self.wire.service, |outside| {
             outside.candidate_calls.push(format!("beside {version}"));
@@ -212,7 +212,7 @@ impl Deployer for FakeDeployer {
     }
 
     async fn clear(&self) -> Result<(), PortError> {
-        self.wire.fuse.point("before clear").await;
+        self.wire.fuse.call("clear").await?;
         let stays = self.wire.world.at(&self.wire.service, |outside| {
             outside.candidate_calls.push("clear".into());
             let stays = outside.candidate_fault == Some(CandidateFault::Stays);

@@ -3,11 +3,13 @@
 mod deployer;
 mod people;
 mod registry;
+mod restorer;
 mod service;
 
 pub use deployer::FakeDeployer;
 pub use people::{FakeNotifier, MemoryObjects};
 pub use registry::{FakeRegistry, artefact};
+pub use restorer::FakeRestorer;
 pub use service::{FakeEndpoint, FakeGolden, FakeLog, FakeMetrics};
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ impl Notifier for FakeNotifier {
     }
 
     async fn announce(&self, announcement: &Announcement) -> Result<(), PortError> {
-        self.fuse.point(&format!("before announce {}", announcement.topic)).await;
+        self.fuse.call(&format!("announce {}", announcement.topic)).await?;
         let line = self.world.change(|all| {
             all.rung.push(announcement.id.clone());
             let line = all.line;
@@ -43,7 +43,7 @@ impl Notifier for FakeNotifier {
             }
             line
         });
-        self.fuse.point(&format!("after announce {}", announcement.topic)).await;
+        self.fuse.answer(&format!("announce {}", announcement.topic)).await?;
         match line {
             Line::Open => Ok(()),
             Line::Hangs => std::future::pending().await,
@@ -68,7 +68,7 @@ impl Objects for MemoryObjects {
     async fn put(&self, all: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, PortError>>, PortError> {
         let mut kept = Vec::new();
         for bytes in all {
-            self.fuse.point("before put").await;
+            self.fuse.call("put").await?;
             if self.world.change(|all| all.objects_hang) {
                 std::future::pending::<()>().await;
             }

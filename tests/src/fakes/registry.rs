@@ -73,7 +73,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
-        self.wire.fuse.point("before versions").await;
+        self.wire.fuse.call("versions").await?;
         self.wire.answers("versions").await;
         let mut listed = self.listed()?;
         listed.truncate(limit as usize);
@@ -92,7 +92,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
-        self.wire.fuse.point("before manifest").await;
+        self.wire.fuse.call("manifest").await?;
         self.wire.answers("manifest").await;
         self.known(version)?;
         let manifest = format!("{{\"version\":\"{version}\"}}").into_bytes();
@@ -101,7 +101,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {
-        self.wire.fuse.point("before fetch").await;
+        self.wire.fuse.call("fetch").await?;
         self.wire.answers("fetch").await;
         let name = version.version.as_str();
         let outside = self.wire.world.of(&self.wire.service);
@@ -127,7 +127,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
-        self.wire.fuse.point("before mark").await;
+        self.wire.fuse.call("mark").await?;
         self.wire.answers("mark").await;
         self.wire.world.at(&self.wire.service, |outside| match mark {
             Mark::Held { incident } => {
@@ -140,7 +140,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
-        self.wire.fuse.point("before promoted").await;
+        self.wire.fuse.call("promoted").await?;
         self.wire.answers("promoted").await;
         let outside = self.wire.world.of(&self.wire.service);
         if outside.registry_down || outside.promotion_fault == Some(PromotionFault::Away) {
@@ -153,7 +153,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
-        self.wire.fuse.point("before promote").await;
+        self.wire.fuse.call("promote").await?;
         let fault = self.wire.world.of(&self.wire.service).promotion_fault;
         match fault {
             Some(PromotionFault::Denied) => {
@@ -177,7 +177,7 @@ impl Registry for FakeRegistry {
             outside.promotions.push(version.to_string());
             true
         });
-        self.wire.fuse.point("after promote").await;
+        self.wire.fuse.answer("promote").await?;
         match (moved, fault) {
             (false, _) => Err(PortError::not_applied(ErrorKind::Conflict, "someone else moved the name")),
             (true, Some(PromotionFault::DoneAndBroken)) => {

@@ -41,7 +41,7 @@ impl Endpoint for FakeEndpoint {
             None => "trial",
         };
         self.wire.answers(kind).await;
-        self.wire.fuse.point(&format!("before {kind}")).await;
+        self.wire.fuse.call(kind).await?;
         while candidate.is_some() && self.wire.world.of(&self.wire.service).slow_trials {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -77,7 +77,7 @@ impl Endpoint for FakeEndpoint {
         _: Option<&Beside>,
         _: &str,
     ) -> Result<Fingerprint, PortError> {
-        self.wire.fuse.point("before fingerprint").await;
+        self.wire.fuse.call("fingerprint").await?;
         let outside = self.wire.world.of(&self.wire.service);
         self.wire.fuse.point("after fingerprint").await;
         let digest = Digest::of(format!("{inputs:?} {}", weights(&outside, &outside.live)));
@@ -91,7 +91,7 @@ fn weights<'a>(outside: &'a Outside, version: &'a str) -> &'a str {
 }
 
 fn reply(outside: &Outside, version: &str) -> Reply {
-    let bad = outside.bad.contains(weights(outside, version));
+    let bad = !outside.falls_back() && outside.would_do_harm(weights(outside, version));
     let name = VersionName::new(version).expect("a version");
     Reply {
         output: Payload::Classes(vec![if bad { "no" } else { "yes" }.into()]),
@@ -181,7 +181,7 @@ impl FakeMetrics {
         if outside.no_metrics {
             return Err(Unavailable::new(UnavailableReason::NoData, "the fake metrics have nothing"));
         }
-        Ok(outside.harm.unwrap_or(if outside.bad.contains(&outside.live) { 1.0 } else { 0.0 }))
+        Ok(outside.harm.unwrap_or(if outside.does_harm() { 1.0 } else { 0.0 }))
     }
 }
 
@@ -192,7 +192,8 @@ impl Metrics for FakeMetrics {
     }
 
     async fn instant(&self, _: &str, at: UnixMillis) -> Result<Vec<Sample>, Unavailable> {
-        self.wire.fuse.point("before metric").await;
+        let failed = |error: PortError| Unavailable::new(UnavailableReason::Failed, error.to_string());
+        self.wire.fuse.call("metric").await.map_err(failed)?;
         self.wire.answers("metric").await;
         let value = self.harm()?;
         self.wire.fuse.point("after metric").await;
