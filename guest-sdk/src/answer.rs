@@ -115,7 +115,7 @@ impl Assessment {
 
 impl planner::Answer {
     fn of(verdict: planner::Verdict) -> Self {
-        Self { verdict, notes: Vec::new() }
+        Self { verdict, suspects: Vec::new(), notes: Vec::new() }
     }
 
     /// This ladder, best target first.
@@ -130,7 +130,13 @@ impl planner::Answer {
 
     /// A rollback would not remove the cause.
     pub fn will_not_help(why: impl Into<String>) -> Self {
-        Self::of(planner::Verdict::WillNotHelp(why.into()))
+        Self::of(planner::Verdict::WillNotHelp(planner::NoHelp { reason: why.into(), hand_over_to: None }))
+    }
+
+    /// As [`Answer::will_not_help`](planner::Answer::will_not_help), with who can help: a role, a team or what kind of people.
+    pub fn hand_over(to: impl Into<String>, why: impl Into<String>) -> Self {
+        let hand_over_to = Some(to.into());
+        Self::of(planner::Verdict::WillNotHelp(planner::NoHelp { reason: why.into(), hand_over_to }))
     }
 }
 

@@ -39,6 +39,8 @@ pub enum BlobKind {
     Evidence,
     /// The effective configuration (JSON).
     Configuration,
+    /// What a planner suspects (JSON list of [`crate::role::Suspect`]).
+    Suspects,
 }
 
 impl BlobKind {
@@ -55,6 +57,7 @@ impl BlobKind {
             Self::Trial => "trial",
             Self::Evidence => "evidence",
             Self::Configuration => "configuration",
+            Self::Suspects => "suspects",
         }
     }
 }

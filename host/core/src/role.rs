@@ -1,13 +1,17 @@
 //! What each role is asked and what it answers. Mirrors the newest contract; older ones are converted at the sandbox.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::alert::StandingAlert;
 use crate::digest::Digest;
+use crate::facet::Facet;
 use crate::fact::{Fact, Request};
-use crate::name::{IncidentId, ServiceName};
+use crate::name::{IncidentId, ServiceName, VersionName};
 use crate::plan::{Plan, Quorum};
 use crate::policy::Role;
+use crate::ratio::Ratio;
 use crate::signal::{Label, Severity};
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
@@ -163,7 +167,7 @@ pub struct RefusedTarget {
 }
 
 /// A planner's choice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// How.
     pub strategy: Strategy,
@@ -171,18 +175,74 @@ pub struct Choice {
     pub ladder: Vec<Target>,
     /// Why the others were not chosen.
     pub refused: Vec<RefusedTarget>,
+    /// How sure the planner is that the first target takes the cause away; none if it does not say.
+    pub confidence: Option<Ratio>,
+}
+
+/// A planner names at most so many suspects: people read the first few.
+pub const SUSPECTS_MAX: usize = 64;
+
+/// A change that may have done the harm, as a planner ranks it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// What moved.
+    pub what: Suspected,
+    /// What was in force before; empty if unknown.
+    pub was: Vec<VersionName>,
+    /// What is in force since; empty if unknown.
+    pub became: Vec<VersionName>,
+    /// When, as the policy was told.
+    pub at: UnixMillis,
+    /// Who moved it, where known.
+    pub by: Option<String>,
+    /// How it was noticed, in the contract's words.
+    pub noticed: String,
+    /// When what it became was last verified or attested.
+    pub verified_at: Option<UnixMillis>,
+    /// How likely it did the harm.
+    pub score: Ratio,
+    /// For people: what counts for it and against it.
+    pub reasons: Vec<String>,
+}
+
+/// What a suspect is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suspected {
+    /// A facet of the service.
+    Facet(Facet),
+    /// What is no facet: data, the world. In the policy's words.
+    Other(String),
+}
+
+impl fmt::Display for Suspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Facet(facet) => facet.fmt(f),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// That going back does not help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoHelp {
+    /// For people: what the cause is instead.
+    pub reason: String,
+    /// For people: who can help, where the planner knows.
+    pub hand_over_to: Option<String>,
 }
 
 /// A planner's verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlannerVerdict {
     /// This ladder.
     Choose(Choice),
     /// There is nothing to go back to; why each was refused.
     NothingSuitable(Vec<RefusedTarget>),
-    /// The model is not the cause, and why.
-    WillNotHelp(String),
+    /// Going back does not take the cause away.
+    WillNotHelp(NoHelp),
 }
 
 /// Asked of an approval policy.
@@ -326,13 +386,13 @@ pub enum Question {
 }
 
 /// A policy's last word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// A trigger's.
     Trigger(TriggerVerdict),
-    /// A planner's.
-    Planner(PlannerVerdict),
+    /// A planner's, with what it suspects, most likely first.
+    Planner(PlannerVerdict, Vec<Suspect>),
     /// An approval policy's.
     Approval(ApprovalVerdict),
     /// A verification policy's, with what it found.
@@ -340,7 +400,7 @@ pub enum Verdict {
 }
 
 /// A policy's whole answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// What it decided.
     pub verdict: Verdict,

@@ -12,7 +12,7 @@ use ripcord_core::event::{MemoRef, Reason};
 use ripcord_core::facet::Revision;
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use ripcord_core::policy::Role;
-use ripcord_core::role::PlannerVerdict;
+use ripcord_core::role::{PlannerVerdict, Suspect};
 use ripcord_core::service::{Hold, KnownRevision, Service};
 use ripcord_core::target::Target;
 
@@ -53,8 +53,10 @@ impl Asked {
     }
 }
 
+/// What a planner decided, with what it suspects.
+pub(crate) type Proposed = Decided<(PlannerVerdict, Vec<Suspect>)>;
 /// A decision that one effect takes.
-type Thought = Shared<BoxFuture<'static, Arc<Mutex<Option<Decided<PlannerVerdict>>>>>>;
+type Thought = Shared<BoxFuture<'static, Arc<Mutex<Option<Proposed>>>>>;
 type Fetching = Shared<BoxFuture<'static, ()>>;
 
 struct Begun {
@@ -73,7 +75,7 @@ impl Ahead {
         &self,
         service: &ServiceName,
         asked: Asked,
-        decide: impl Future<Output = Option<Decided<PlannerVerdict>>> + Send + 'static,
+        decide: impl Future<Output = Option<Proposed>> + Send + 'static,
         fetch: impl FnOnce(Option<Target>) -> BoxFuture<'static, ()> + Send + 'static,
     ) {
         let thought: Thought = decide.map(|decided| Arc::new(Mutex::new(decided))).boxed().shared();
@@ -88,11 +90,7 @@ impl Ahead {
     }
 
     /// The decision, if it was begun and still answers the question.
-    pub(crate) async fn decision(
-        &self,
-        service: &ServiceName,
-        asked: &Asked,
-    ) -> Option<Decided<PlannerVerdict>> {
+    pub(crate) async fn decision(&self, service: &ServiceName, asked: &Asked) -> Option<Proposed> {
         let thought = self
             .all()
             .get(service)
@@ -139,9 +137,9 @@ impl Ahead {
 }
 
 /// What the planner wants to go back to first.
-fn first_target(decided: &Decided<PlannerVerdict>) -> Option<Target> {
+fn first_target(decided: &Proposed) -> Option<Target> {
     match decided.end.as_ref().ok()? {
-        PlannerVerdict::Choose(choice) => choice.ladder.first().cloned(),
-        PlannerVerdict::NothingSuitable(_) | PlannerVerdict::WillNotHelp(_) => None,
+        (PlannerVerdict::Choose(choice), _) => choice.ladder.first().cloned(),
+        (PlannerVerdict::NothingSuitable(_) | PlannerVerdict::WillNotHelp(_), _) => None,
     }
 }

@@ -1,7 +1,7 @@
 //! What a policy is asked, and the only kind of verdict that this can get: whoever asks a trigger has a trigger's verdict in hand.
 
 use ripcord_core::role::{
-    ApprovalInput, ApprovalVerdict, Finding, PlannerInput, PlannerVerdict, Question, TriggerInput,
+    ApprovalInput, ApprovalVerdict, Finding, PlannerInput, PlannerVerdict, Question, Suspect, TriggerInput,
     TriggerVerdict, Verdict, VerificationInput, VerificationVerdict,
 };
 
@@ -30,14 +30,14 @@ impl RoleInput for TriggerInput {
 }
 
 impl RoleInput for PlannerInput {
-    type Verdict = PlannerVerdict;
+    type Verdict = (PlannerVerdict, Vec<Suspect>);
 
     fn question(self) -> Question {
         Question::Planner(self)
     }
 
-    fn verdict(verdict: Verdict) -> Option<PlannerVerdict> {
-        if let Verdict::Planner(verdict) = verdict { Some(verdict) } else { None }
+    fn verdict(verdict: Verdict) -> Option<Self::Verdict> {
+        if let Verdict::Planner(verdict, suspects) = verdict { Some((verdict, suspects)) } else { None }
     }
 }
 

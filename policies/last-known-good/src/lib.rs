@@ -130,7 +130,7 @@ fn answer(mut ladder: Vec<Target>, fallback: Option<Target>, refused: Vec<Refusa
         Some(Target::Fallback(_)) => Strategy::Fallback,
         Some(_) => Strategy::Version,
     };
-    let answer = PlannerAnswer::choose(Choice { strategy, ladder, refused });
+    let answer = PlannerAnswer::choose(Choice { strategy, ladder, refused, confidence: None });
     if no_version {
         answer.note(Note::warning("no version is suitable: only the fallback is left"))
     } else {
@@ -141,9 +141,12 @@ fn answer(mut ladder: Vec<Target>, fallback: Option<Target>, refused: Vec<Refusa
 fn only_the_fallback(case: &PlannerCase, settings: &Settings) -> PlannerAnswer {
     let mut refused = Vec::new();
     match fallback(case, settings, &mut refused) {
-        Some(target) => {
-            PlannerAnswer::choose(Choice { strategy: Strategy::Fallback, ladder: vec![target], refused })
-        }
+        Some(target) => PlannerAnswer::choose(Choice {
+            strategy: Strategy::Fallback,
+            ladder: vec![target],
+            refused,
+            confidence: None,
+        }),
         None if refused.is_empty() => PlannerAnswer::will_not_help(
             "a fallback is wanted, and none is configured: set `fallback` to the name of a safe mode",
         ),

@@ -160,7 +160,7 @@ impl Planner for Scripted {
         if ladder.is_empty() {
             return Ok(PlannerAnswer::nothing_suitable(refused));
         }
-        Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Version, ladder, refused }))
+        Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Version, ladder, refused, confidence: None }))
     }
 }
 

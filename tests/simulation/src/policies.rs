@@ -205,10 +205,11 @@ fn propose(input: &PlannerInput, settings: &Settings) -> Step {
     if settings.fallback && !was_tried && !is_live(&safe_mode) {
         ladder.push(safe_mode);
     }
-    done(Verdict::Planner(match ladder.first().map(Target::strategy) {
+    let verdict = match ladder.first().map(Target::strategy) {
         None => PlannerVerdict::NothingSuitable(refused),
-        Some(strategy) => PlannerVerdict::Choose(Choice { strategy, ladder, refused }),
-    }))
+        Some(strategy) => PlannerVerdict::Choose(Choice { strategy, ladder, refused, confidence: None }),
+    };
+    done(Verdict::Planner(verdict, Vec::new()))
 }
 
 /// Whether some of it is in force.

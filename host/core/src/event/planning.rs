@@ -8,6 +8,7 @@ use crate::facet::{Facet, FacetRead, Revision};
 use crate::live::{LiveState, Share};
 use crate::name::IncidentId;
 use crate::plan::Leaving;
+use crate::ratio::Ratio;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
 
@@ -123,8 +124,13 @@ pub enum PlanWord {
     Drafted(PlanDrafted),
     /// There is nothing to go back to; why each was refused.
     NothingSuitable(BlobRef),
-    /// The model is not the cause.
-    WillNotHelp(BlobRef),
+    /// Going back does not take the cause away.
+    WillNotHelp {
+        /// For people: what the cause is instead.
+        reason: BlobRef,
+        /// For people: who can help, where the planner knows.
+        hand_over_to: Option<BlobRef>,
+    },
     /// The planner faulted, or the registry did not answer; why.
     Failed {
         /// For people.
@@ -150,6 +156,12 @@ pub struct Planned {
     /// For people: targets that the planner chose and the plan leaves out, and why.
     #[serde(default)]
     pub left_out: Option<BlobRef>,
+    /// What the planner suspects, most likely first: at most [`SUSPECTS_MAX`](crate::role::SUSPECTS_MAX). None where it ranks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspects: Option<BlobRef>,
+    /// How sure the planner is that the first target takes the cause away; none where it does not say or chose nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Ratio>,
     /// The result.
     pub word: PlanWord,
 }

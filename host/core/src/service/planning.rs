@@ -168,7 +168,7 @@ impl Service {
                 NeedKind::WhatNow,
                 format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, {}`ripcord dismiss {id}` ends it", self.pulls_beside()),
             ),
-            PlanWord::WillNotHelp(_) => {
+            PlanWord::WillNotHelp { .. } => {
                 self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
             }
             PlanWord::Failed { nature: FaultNature::Environmental, .. } if at < waiting.since + limit => {

@@ -290,7 +290,7 @@ fn planned(
 ) -> Event {
     let word = match dice.below(12) {
         0 => PlanWord::NothingSuitable(blob()),
-        1 => PlanWord::WillNotHelp(blob()),
+        1 => PlanWord::WillNotHelp { reason: blob(), hand_over_to: None },
         2 => PlanWord::Failed { reason: blob(), nature: nature(dice) },
         _ => {
             let targets = facets::targets(dice, service);
@@ -314,7 +314,17 @@ fn planned(
             })
         }
     };
-    Event::Planned(Planned { incident, number, wanted, requested_by, decision: None, left_out: None, word })
+    Event::Planned(Planned {
+        incident,
+        number,
+        wanted,
+        requested_by,
+        decision: None,
+        left_out: None,
+        suspects: None,
+        confidence: None,
+        word,
+    })
 }
 
 fn approvals(dice: &mut Dice, service: &Service, plan: Digest, ballot: Digest) -> Event {

@@ -18,11 +18,10 @@ use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
 
 use super::fetch::fetch;
-use crate::ahead::Asked as AskedAhead;
+use crate::ahead::{Asked as AskedAhead, Proposed};
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
-use crate::decided::Decided;
 use crate::facets;
 use crate::nature;
 use futures_util::FutureExt;
@@ -47,7 +46,7 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let mut batch = Batch::default();
     let Asked { incident: id, number, wanted, requested_by } = asked;
-    let mut left_out = None;
+    let (mut left_out, mut suspects, mut confidence) = (None, None, None);
     let (decision, word) = match wanted.clone() {
         Some(target) => match why_not(ctx, &target, &[]).filter(|_| target.version().is_none()) {
             Some(why) => {
@@ -81,18 +80,27 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     requested_by,
                     decision: None,
                     left_out,
+                    suspects,
+                    confidence,
                     word,
                 }));
             };
             let missing = missing(&decided.facts);
             batch.absorb(decided.batch);
-            let word = match decided.end {
+            let end = decided.end.map(|(verdict, suspected)| {
+                suspects = (!suspected.is_empty()).then(|| batch.json(BlobKind::Suspects, &suspected));
+                verdict
+            });
+            let word = match end {
                 Err(fault) => PlanWord::Failed {
                     reason: batch.text(fault.to_string()),
                     nature: nature::of_fault(&fault),
                 },
                 Ok(PlannerVerdict::Choose(choice)) => {
+                    let first = choice.ladder.first().cloned();
                     let (ladder, refused) = readable(ctx, choice.ladder);
+                    // It was said of a target that the plan may have left out.
+                    confidence = choice.confidence.filter(|_| ladder.first() == first.as_ref());
                     if ladder.is_empty() && !refused.is_empty() {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
                     } else {
@@ -108,7 +116,10 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     }
                     None => PlanWord::NothingSuitable(batch.text(why_refused(&refused))),
                 },
-                Ok(PlannerVerdict::WillNotHelp(why)) => PlanWord::WillNotHelp(batch.text(why)),
+                Ok(PlannerVerdict::WillNotHelp(no_help)) => PlanWord::WillNotHelp {
+                    reason: batch.text(no_help.reason),
+                    hand_over_to: no_help.hand_over_to.map(|who| batch.text(who)),
+                },
             };
             (Some(decided.decision), word)
         }
@@ -120,12 +131,14 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
         requested_by,
         decision,
         left_out,
+        suspects,
+        confidence,
         word,
     }))
 }
 
 /// What the planner says; none where there is none. An error says that something of the question cannot be read now.
-async fn ask(ctx: &Context, tried: Vec<Target>) -> Result<Option<Decided<PlannerVerdict>>, StoreError> {
+async fn ask(ctx: &Context, tried: Vec<Target>) -> Result<Option<Proposed>, StoreError> {
     let (Some(incident), Some(placed)) = (ctx.incident(), ctx.setup.policies(Role::Planner).next()) else {
         return Ok(None);
     };

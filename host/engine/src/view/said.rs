@@ -28,7 +28,7 @@ impl Reader<'_> {
             Event::Planned(planned) => said.push(match &planned.word {
                 PlanWord::Drafted(plan) => format!("a ladder of {}", plan.targets.len()),
                 PlanWord::NothingSuitable(_) => "nothing suitable".into(),
-                PlanWord::WillNotHelp(_) => "a rollback would not help".into(),
+                PlanWord::WillNotHelp { .. } => "a rollback would not help".into(),
                 PlanWord::Failed { .. } => "no plan".into(),
             }),
             Event::ApprovalsAsked(asked) => {

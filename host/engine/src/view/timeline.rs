@@ -93,7 +93,13 @@ impl Reader<'_> {
                     )
                 }
                 PlanWord::NothingSuitable(why) => format!("nothing to go back to: {}", self.text(why).await?),
-                PlanWord::WillNotHelp(why) => format!("a rollback would not help: {}", self.text(why).await?),
+                PlanWord::WillNotHelp { reason, hand_over_to } => {
+                    let who = match hand_over_to {
+                        Some(who) => format!("; hand over to {}", self.text(who).await?),
+                        None => String::new(),
+                    };
+                    format!("a rollback would not help: {}{who}", self.text(reason).await?)
+                }
                 PlanWord::Failed { reason, .. } => {
                     format!("no plan could be made: {}", self.text(reason).await?)
                 }

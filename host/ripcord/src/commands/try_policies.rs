@@ -76,7 +76,7 @@ impl Trial<'_> {
             Ok(Verdict::Trigger(TriggerVerdict::RollBack(proposal))) if self.proposal.is_none() => {
                 self.proposal = Some(proposal.clone());
             }
-            Ok(Verdict::Planner(PlannerVerdict::Choose(choice))) => self.ladder.clone_from(&choice.ladder),
+            Ok(Verdict::Planner(PlannerVerdict::Choose(choice), _)) => self.ladder.clone_from(&choice.ladder),
             _ => {}
         }
     }

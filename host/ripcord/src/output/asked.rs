@@ -1,7 +1,10 @@
 //! What a policy said when it was only asked, and the facts that it saw: for people and for scripts.
 
 use ripcord_core::fact::{Fact, Request, Value};
-use ripcord_core::role::{ApprovalVerdict, PlannerVerdict, TriggerVerdict, Verdict, VerificationVerdict};
+use ripcord_core::ratio::Ratio;
+use ripcord_core::role::{
+    ApprovalVerdict, PlannerVerdict, Suspect, TriggerVerdict, Verdict, VerificationVerdict,
+};
 use ripcord_engine::Asked;
 use serde_json::json;
 
@@ -69,14 +72,28 @@ pub fn verdict(verdict: &Verdict) -> String {
         }
         Verdict::Trigger(TriggerVerdict::RollBack(proposal)) => format!("roll back: {}", proposal.cause),
         Verdict::Trigger(TriggerVerdict::StandDown(why)) => format!("stand down: {why}"),
-        Verdict::Planner(PlannerVerdict::Choose(choice)) => {
+        Verdict::Planner(PlannerVerdict::Choose(choice), suspects) => {
             let ladder: Vec<_> = choice.ladder.iter().map(ToString::to_string).collect();
-            format!("choose {}{}", ladder.join(", then "), refused(&choice.refused))
+            let sure = choice.confidence.map(|sure| format!(", {} sure", percent(sure))).unwrap_or_default();
+            format!(
+                "choose {}{sure}{}{}",
+                ladder.join(", then "),
+                refused(&choice.refused),
+                suspected(suspects)
+            )
         }
-        Verdict::Planner(PlannerVerdict::NothingSuitable(targets)) => {
-            format!("nothing suitable{}", refused(targets))
+        Verdict::Planner(PlannerVerdict::NothingSuitable(targets), suspects) => {
+            format!("nothing suitable{}{}", refused(targets), suspected(suspects))
         }
-        Verdict::Planner(PlannerVerdict::WillNotHelp(why)) => format!("a rollback will not help: {why}"),
+        Verdict::Planner(PlannerVerdict::WillNotHelp(no_help), suspects) => {
+            let who = no_help.hand_over_to.as_ref().map(|who| format!("; hand over to {who}"));
+            format!(
+                "a rollback will not help: {}{}{}",
+                no_help.reason,
+                who.unwrap_or_default(),
+                suspected(suspects)
+            )
+        }
         Verdict::Approval(ApprovalVerdict::Granted) => "granted".to_owned(),
         Verdict::Approval(ApprovalVerdict::Waiting(requirement)) => {
             let quorums =
@@ -105,6 +122,24 @@ fn refused(targets: &[ripcord_core::role::RefusedTarget]) -> String {
     targets
         .iter()
         .fold(String::new(), |text, refused| format!("{text}\nnot {}: {}", refused.target, refused.reason))
+}
+
+fn percent(ratio: Ratio) -> String {
+    format!("{:.0} %", ratio.get() * 100.0)
+}
+
+/// Each suspect with its rank and its reasons.
+fn suspected(suspects: &[Suspect]) -> String {
+    suspects.iter().fold(String::new(), |text, suspect| {
+        let became = suspect.became.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let to = if became.is_empty() { String::new() } else { format!(" to {became}") };
+        format!(
+            "{text}\nsuspect {}{to}, {}: {}",
+            suspect.what,
+            percent(suspect.score),
+            suspect.reasons.join("; ")
+        )
+    })
 }
 
 /// What was asked for, in one line.

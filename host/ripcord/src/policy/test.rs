@@ -286,6 +286,7 @@ mod tests {
         let same = [
             (native::ROUNDS_MAX as usize, limits.rounds_max as usize),
             (native::REQUESTS_MAX, limits.requests_max as usize),
+            (native::SUSPECTS_MAX, ripcord_core::role::SUSPECTS_MAX),
             (native::LOG_LINES_MAX, limits.log_lines_max as usize),
             (native::MEMO_BYTES_MAX, usize::try_from(limits.memo_bytes_max).expect("small")),
             (native::ANSWER_BYTES_MAX, usize::try_from(limits.output_bytes_max).expect("small")),

@@ -190,7 +190,17 @@ impl Stage {
         let incident = self.incident();
         let (number, wanted) = (incident.plan_number() + 1, incident.wanted.clone());
         let requested_by = incident.requested_by.clone();
-        Planned { incident: self.id(), number, wanted, requested_by, decision: None, left_out: None, word }
+        Planned {
+            incident: self.id(),
+            number,
+            wanted,
+            requested_by,
+            decision: None,
+            left_out: None,
+            suspects: None,
+            confidence: None,
+            word,
+        }
     }
 
     pub(super) fn draft(&self, targets: &[&str]) -> PlanDrafted {

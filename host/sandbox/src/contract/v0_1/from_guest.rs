@@ -8,8 +8,8 @@ use ripcord_core::name::{ConfigurationName, InvalidName, RoleName, VersionName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::{Grant, Role};
 use ripcord_core::role::{
-    Answer, ApprovalVerdict, Choice, Finding, Note, PlannerVerdict, Proposal, RefusedTarget, Requirement,
-    TriggerVerdict, Urgency, Verdict, VerificationVerdict,
+    Answer, ApprovalVerdict, Finding, Note, PlannerVerdict, Proposal, Requirement, TriggerVerdict, Urgency,
+    Verdict, VerificationVerdict,
 };
 use ripcord_core::signal::Severity;
 use ripcord_core::target::{
@@ -18,12 +18,15 @@ use ripcord_core::target::{
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
-use super::bindings::exports::ripcord::policy::{approval, describe, planner, trigger, verification};
+use super::bindings::exports::ripcord::policy::{approval, describe, trigger, verification};
 use super::bindings::ripcord::policy::{facts, types};
 use super::words::{self, OfGuest};
 use crate::fault::{Fault, FaultKind};
 use crate::manifest::RawManifest;
 use crate::text::cut;
+
+/// What planners answer.
+mod planned;
 
 /// What answers are checked against.
 #[derive(Debug)]
@@ -307,36 +310,6 @@ impl FromGuest<trigger::Verdict> for TriggerVerdict {
     }
 }
 
-impl FromGuest<planner::Refusal> for RefusedTarget {
-    fn from_guest(guest: planner::Refusal, rules: &Rules) -> Result<Self, Bad> {
-        Ok(Self {
-            target: Target::from_guest(guest.target, rules)?,
-            reason: String::from_guest(guest.reason, rules)?,
-        })
-    }
-}
-
-impl FromGuest<planner::Verdict> for PlannerVerdict {
-    fn from_guest(guest: planner::Verdict, rules: &Rules) -> Result<Self, Bad> {
-        Ok(match guest {
-            planner::Verdict::Choose(choice) if choice.ladder.is_empty() => {
-                return Err(Bad(
-                    "it chose a ladder without a target; the verdict for that is nothing-suitable".into(),
-                ));
-            }
-            planner::Verdict::Choose(choice) => Self::Choose(Choice {
-                strategy: Strategy::from_guest(choice.strategy, rules)?,
-                ladder: Vec::from_guest(choice.ladder, rules)?,
-                refused: Vec::from_guest(choice.refused, rules)?,
-            }),
-            planner::Verdict::NothingSuitable(refused) => {
-                Self::NothingSuitable(Vec::from_guest(refused, rules)?)
-            }
-            planner::Verdict::WillNotHelp(reason) => Self::WillNotHelp(String::from_guest(reason, rules)?),
-        })
-    }
-}
-
 impl FromGuest<approval::Quorum> for Quorum {
     fn from_guest(guest: approval::Quorum, rules: &Rules) -> Result<Self, Bad> {
         Ok(Self { role: RoleName::from_guest(guest.role, rules)?, people: guest.people })
@@ -377,7 +350,8 @@ impl FromGuest<words::Answer> for Answer {
             }
             words::Answer::Planner(answer) => {
                 let verdict = PlannerVerdict::from_guest(answer.verdict, rules)?;
-                (Verdict::Planner(verdict), answer.notes, Vec::new())
+                let suspects = planned::suspects(answer.suspects, rules)?;
+                (Verdict::Planner(verdict, suspects), answer.notes, Vec::new())
             }
             words::Answer::Approval(answer) => {
                 let verdict = ApprovalVerdict::from_guest(answer.verdict, rules)?;

@@ -1,5 +1,10 @@
 //! What is read and what is refused.
 
+use ripcord_core::ratio::Ratio;
+use ripcord_core::role::{NoHelp, SUSPECTS_MAX, Suspected};
+
+use super::super::bindings::exports::ripcord::policy::planner;
+use super::planned::suspects;
 use super::*;
 
 const RULES: Rules = Rules { now: 1_000, text_bytes_max: 10 };
@@ -17,7 +22,7 @@ fn refused<G, T: FromGuest<G> + std::fmt::Debug>(guest: G, expected: &str) {
 fn a_ladder_holds_targets_that_can_be() {
     let choose = |ladder| {
         let strategy = types::Strategy::Version;
-        planner::Verdict::Choose(planner::Choice { strategy, ladder, refused: vec![] })
+        planner::Verdict::Choose(planner::Choice { strategy, ladder, refused: vec![], confidence: None })
     };
     let digest = Digest::of("a").to_string();
     let good = choose(vec![version("1.3.2", Some(&digest)), types::Target::Fallback("rules".into())]);
@@ -44,6 +49,68 @@ fn a_ladder_holds_targets_that_can_be() {
         choose(vec![types::Target::Retrain(retrain)]),
         "starts at 2 ms and ends before",
     );
+}
+
+#[test]
+fn how_sure_a_planner_is_is_a_ratio() {
+    let sure = |confidence| {
+        planner::Verdict::Choose(planner::Choice {
+            strategy: types::Strategy::Version,
+            ladder: vec![version("1", None)],
+            refused: vec![],
+            confidence,
+        })
+    };
+    let PlannerVerdict::Choose(choice) = PlannerVerdict::from_guest(sure(Some(0.7)), &RULES).expect("reads")
+    else {
+        panic!("another verdict")
+    };
+    assert_eq!(choice.confidence.map(Ratio::get), Some(0.7));
+    for bad in [f64::NAN, -0.1, 1.1] {
+        refused::<_, PlannerVerdict>(sure(Some(bad)), "how sure it is:");
+    }
+}
+
+#[test]
+fn suspects_are_read_with_their_rank_and_more_than_people_read_are_refused() {
+    let suspect = |facet, score| planner::Suspect {
+        change: facts::Change {
+            facet,
+            was: vec!["c40".into()],
+            became: vec!["c41".into()],
+            at: 5,
+            by: Some("ada".into()),
+            noticed: "history".into(),
+            verified_at: None,
+        },
+        score,
+        reasons: vec!["x".repeat(20)],
+    };
+    let limits = || types::Facet::Configuration("limits".into());
+    let read =
+        suspects(vec![suspect(limits(), 0.9), suspect(types::Facet::Other("data".into()), 0.1)], &RULES);
+    let read = read.expect("reads");
+    assert_eq!(read[0].what.to_string(), "configuration limits");
+    assert_eq!((read[0].score.get(), read[0].became[0].as_str()), (0.9, "c41"));
+    assert_eq!(read[0].reasons, ["xxxxxxx…"]);
+    assert_eq!(read[1].what, Suspected::Other("data".into()));
+    let refused = |given: Vec<planner::Suspect>, expected: &str| {
+        let Bad(reason) = suspects(given, &RULES).expect_err("bad");
+        assert!(reason.contains(expected), "{reason}");
+    };
+    refused(vec![suspect(limits(), f64::NAN)], "the score of a suspect");
+    refused(vec![suspect(types::Facet::Configuration("a b".into()), 0.5)], "the name of a configuration");
+    let many = |number| vec![suspect(limits(), 0.01); number];
+    assert_eq!(suspects(many(SUSPECTS_MAX), &RULES).expect("reads").len(), SUSPECTS_MAX);
+    refused(many(SUSPECTS_MAX + 1), "names 65 suspects");
+}
+
+#[test]
+fn who_can_help_is_read_with_the_reason_why_going_back_does_not() {
+    let no_help = planner::NoHelp { reason: "a holiday".into(), hand_over_to: Some("the fraud team".into()) };
+    let expected = NoHelp { reason: "a holi…".into(), hand_over_to: Some("the fra…".into()) };
+    let read = PlannerVerdict::from_guest(planner::Verdict::WillNotHelp(no_help), &RULES).expect("reads");
+    assert_eq!(read, PlannerVerdict::WillNotHelp(expected));
 }
 
 #[test]
