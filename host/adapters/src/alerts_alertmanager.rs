@@ -6,18 +6,21 @@
 //! `README.md` beside this module says what to configure and what was tried.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::AlertSource;
+use ripcord_ports::alert_source::{BadAlert, Delivery, ParsedAlert, ParsedPayload, Unreadable};
 use ripcord_ports::store::Turn;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::adapter::{Adapter, NoSettings, SecretKey};
 use crate::alert_foreign;
 use crate::alert_kind::Sent;
-pub use crate::alerts::{BadAlert, ParsedAlert, ParsedPayload};
 use crate::text_time;
 
 const VERSION: &str = "4";
@@ -25,6 +28,34 @@ const VERSION: &str = "4";
 const GRAFANA_VERSION: &str = "1";
 /// Those after them are counted.
 const ALERTS_MAX: usize = 10_000;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
+    kind: "alertmanager",
+    system: "Alertmanager",
+    summary: "webhooks of Prometheus' Alertmanager, payload version 4, and of Grafana where they are the same",
+    page: "alerts_alertmanager/README.md",
+    secret: SecretKey::None,
+    example: "auth = { bearer-file = \"secrets/alertmanager.token\" }",
+    look_at: "",
+    start: |_, _| {},
+    says: |_| (),
+    make: |_, _| Ok(Arc::new(Alertmanager)),
+};
+
+/// Reads the webhooks of Alertmanagers.
+#[derive(Debug, Clone, Copy)]
+pub struct Alertmanager;
+
+impl AlertSource for Alertmanager {
+    fn name(&self) -> &str {
+        "alerts_alertmanager"
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<ParsedPayload, Unreadable> {
+        parse(delivery.body).map_err(|error| Unreadable(error.to_string()))
+    }
+}
 
 /// A payload that cannot be read.
 #[derive(Debug, thiserror::Error)]

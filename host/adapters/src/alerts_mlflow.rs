@@ -5,6 +5,7 @@
 //! `README.md` beside this module says what to configure and what was tried.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::AlertSource;
+use ripcord_ports::alert_source::{Delivery, ParsedAlert, ParsedPayload, Unreadable};
 use serde::Deserialize;
 use sha2::Sha256;
 
-use crate::alerts::{ParsedAlert, ParsedPayload};
+use crate::adapter::{Adapter, NoSettings, SecretKey};
 use crate::secret::Secret;
 use crate::text_time;
 
@@ -25,6 +28,34 @@ pub const ID_HEADER: &str = "x-mlflow-delivery-id";
 pub const TIMESTAMP_HEADER: &str = "x-mlflow-timestamp";
 /// Holds `v1,` and the code in base 64; several are parted by spaces.
 pub const SIGNATURE_HEADER: &str = "x-mlflow-signature";
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
+    kind: "mlflow",
+    system: "MLflow 3",
+    summary: "webhooks of MLflow's model registry: a version was created, an alias or a tag was set",
+    page: "alerts_mlflow/README.md",
+    secret: SecretKey::None,
+    example: "auth = { mlflow = { secret-file = \"secrets/mlflow-webhook\" } }",
+    look_at: "",
+    start: |_, _| {},
+    says: |_| (),
+    make: |_, _| Ok(Arc::new(Mlflow)),
+};
+
+/// Reads the webhooks of MLflow's registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Mlflow;
+
+impl AlertSource for Mlflow {
+    fn name(&self) -> &str {
+        "alerts_mlflow"
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<ParsedPayload, Unreadable> {
+        parse(&Headers::of(delivery), delivery.body).map_err(|error| Unreadable(error.to_string()))
+    }
+}
 
 const ID_BYTES_MAX: usize = 200;
 const SIGNATURES_MAX: usize = 10;
@@ -81,6 +112,14 @@ struct Payload {
     action: String,
     timestamp: String,
     data: BTreeMap<String, serde_json::Value>,
+}
+
+impl<'a> Headers<'a> {
+    /// Of a delivery; one that is missing is empty, and so never right.
+    pub fn of(delivery: &Delivery<'a>) -> Self {
+        let text = |name: &str| delivery.header(name).unwrap_or_default();
+        Self { id: text(ID_HEADER), timestamp: text(TIMESTAMP_HEADER), signature: text(SIGNATURE_HEADER) }
+    }
 }
 
 impl Headers<'_> {
@@ -163,8 +202,17 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         ended_at: None,
         fingerprint: headers.id.to_owned(),
         group_key: String::new(),
-        dedupe_key: Digest::tagged("ripcord mlflow delivery 1", &[headers.id.as_bytes()]),
+        dedupe_key: dedupe_key(headers, body),
         turn: None,
     };
     Ok(ParsedPayload { alerts: vec![alert], ..ParsedPayload::default() })
+}
+
+/// A delivery keeps its id when it is sent again. One without an id, which another proof than MLflow's own lets through, is known by its words.
+fn dedupe_key(headers: &Headers<'_>, body: &[u8]) -> Digest {
+    if headers.id.is_empty() {
+        Digest::tagged("ripcord mlflow delivery without an id 1", &[body])
+    } else {
+        Digest::tagged("ripcord mlflow delivery 1", &[headers.id.as_bytes()])
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
@@ -13,17 +14,43 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
+use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
 
 use crate::Shared;
+use crate::adapter::{Adapter, DeployerSays, SecretKey};
 use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program, REFUSED, Ran, UNDERWAY};
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 const PLACEHOLDERS: [&str; 6] = ["version", "digest", "staged", "key", "expecting", "target"];
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<CommandDeployerConfig, dyn Deployer> = Adapter {
+    kind: "command",
+    system: "a program of your own, in any language",
+    summary: "programs that make a version live and say what is live",
+    page: "command/README.md",
+    secret: SecretKey::None,
+    example: "shift = [\"./deploy\", \"{version}\", \"{staged}\"], live = [\"./live\"], effect = \"observable\"",
+    look_at: "",
+    start: |config, start| {
+        let CommandDeployerConfig { shift, live, probe, surroundings, .. } = config;
+        start.programs([Some(shift), live.as_mut(), probe.as_mut()], surroundings);
+    },
+    says: |config| DeployerSays {
+        arguments: vec![Label::new("shift", config.shift.join(" "))],
+        proof: config.proof,
+        endpoint: None,
+    },
+    make: |config, with| {
+        let config = CommandDeployerConfig { runs: Some(with.data.join("runs")), ..config };
+        Ok(Arc::new(CommandDeployer::new(config, with.shared)?))
+    },
+};
 
 /// The programs of a deployer, each a list of program and arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

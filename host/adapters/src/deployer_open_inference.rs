@@ -11,10 +11,12 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof};
+use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
@@ -24,6 +26,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::adapter::{Adapter, DeployerSays, SecretKey, ServedBy};
+use crate::endpoint_open_inference::{self, OpenInferenceEndpointConfig};
 use crate::open_inference::ModelServer;
 use crate::secret::Secret;
 use crate::{Shared, folder, http};
@@ -65,6 +69,43 @@ pub struct OpenInferenceDeployerConfig {
     #[serde(default)]
     pub preflight_model: Option<String>,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<OpenInferenceDeployerConfig, dyn Deployer> = Adapter {
+    kind: "open-inference",
+    system: "MLServer",
+    summary: "a server of the Open Inference Protocol that reads models from a folder",
+    page: "deployer_open_inference/README.md",
+    secret: SecretKey::Token,
+    example: "url = \"http://127.0.0.1:8080\", model-directory = \"models/fraud\"",
+    look_at: "",
+    start: |config, start| {
+        start.path(&mut config.model_directory);
+        if let Some(file) = &mut config.probe_input_file {
+            start.path(file);
+        }
+    },
+    says: |config| {
+        let asks = config.probe_input.is_some() || config.probe_input_file.is_some();
+        DeployerSays {
+            arguments: vec![
+                Label::new("address", config.url.clone()),
+                Label::new("model-directory", config.model_directory.display().to_string()),
+            ],
+            proof: if asks { Proof::Answer } else { Proof::ControlPlane },
+            endpoint: Some(ServedBy {
+                settings: endpoint_open_inference::ADAPTER.with(OpenInferenceEndpointConfig {
+                    url: config.url.clone(),
+                    model: config.model.clone(),
+                    output: None,
+                    deadline_ms: config.deadline_ms,
+                }),
+                keys: vec![("url", config.url.clone()), ("model", config.model.clone())],
+            }),
+        }
+    },
+    make: |config, with| Ok(Arc::new(OpenInferenceDeployer::new(config, with.secret, with.shared)?)),
+};
 
 const PROBE_INPUT_BYTES_MAX: u64 = 1 << 20;
 const ANSWERS_MAX: u32 = 100;

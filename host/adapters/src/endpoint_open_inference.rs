@@ -1,5 +1,7 @@
 //! An endpoint that speaks the Open Inference Protocol, version 2.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::target::VersionTarget;
@@ -13,6 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Shared;
+use crate::adapter::{Adapter, SecretKey};
 use crate::http;
 use crate::open_inference::{Ask, Connection, InferAnswer, ModelServer, compare, exact, payload};
 use crate::secret::Secret;
@@ -32,6 +35,20 @@ pub struct OpenInferenceEndpointConfig {
     #[serde(default = "deadline_default")]
     pub deadline_ms: u64,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<OpenInferenceEndpointConfig, dyn Endpoint> = Adapter {
+    kind: "open-inference",
+    system: "MLServer",
+    summary: "a server of the Open Inference Protocol, to which trials are sent",
+    page: "deployer_open_inference/README.md",
+    secret: SecretKey::Token,
+    example: "url = \"http://127.0.0.1:8080\", model = \"fraud\"",
+    look_at: "",
+    start: |_, _| {},
+    says: |_| (),
+    make: |config, with| Ok(Arc::new(OpenInferenceEndpoint::new(config, with.secret, with.shared)?)),
+};
 
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0

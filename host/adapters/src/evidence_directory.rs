@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cap_std::fs::Dir;
@@ -9,17 +10,33 @@ use ripcord_core::digest::Digest;
 use ripcord_ports::{ErrorKind, Objects, PortError};
 use serde::Deserialize;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
-/// Where evidence is kept.
+/// For the catalogue.
+pub const ADAPTER: Adapter<DirectoryEvidenceConfig, dyn Objects> = Adapter {
+    kind: "directory",
+    system: "a folder of the host's own",
+    summary: "evidence, each object under its own sha-256; below `data`, so nothing is to be configured",
+    page: "evidence_directory/README.md",
+    secret: SecretKey::None,
+    example: "",
+    look_at: "",
+    start: |config, start| start.path(&mut config.root),
+    says: |_| (),
+    make: |config, _| Ok(Arc::new(DirectoryEvidence::new(config)?)),
+};
+
+/// Where evidence is kept. The host says it; a configuration has no key for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DirectoryEvidenceConfig {
     /// The folder, which must be there.
+    #[serde(skip)]
     pub root: PathBuf,
     /// The largest object, in bytes. Default: 268435456.
-    #[serde(default = "bytes_max_default")]
+    #[serde(skip, default = "bytes_max_default")]
     pub bytes_max: u64,
 }
 

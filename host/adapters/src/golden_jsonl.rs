@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::fact::{Payload, Tensor};
@@ -14,11 +15,33 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::text_encoding::other_encoding;
 
 const ROWS_MAX: usize = 1_000_000;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<GoldenFiles, dyn GoldenData> = Adapter {
+    kind: "jsonl",
+    system: "a file of requests with known answers",
+    summary: "files of JSON lines by name, each line a request and its true answer",
+    page: "golden_jsonl/README.md",
+    secret: SecretKey::None,
+    example: "fraud = \"golden/fraud.jsonl\"",
+    look_at: "",
+    start: |config, start| config.0.values_mut().for_each(|file| start.path(file)),
+    says: |config| config.0.keys().cloned().collect(),
+    make: |config, _| {
+        let config = JsonLinesGoldenConfig { datasets: config.0, bytes_max: bytes_max_default() };
+        Ok(Arc::new(JsonLinesGolden::new(config)?))
+    },
+};
+
+/// Files of data sets by name, as a service has them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GoldenFiles(pub BTreeMap<String, PathBuf>);
 
 /// Where the data sets are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -7,8 +7,10 @@
 //! - an error says whether the effect may have happened; where that is not known, it says so;
 //! - secrets are given already read, from files that others cannot read, and are in no error, log line or `Debug` text.
 //!
-//! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common.
+//! Every configuration is a struct with kebab-case keys that refuses unknown ones. `Shared` is what adapters have in common. Each adapter exports one
+//! constant ([`adapter::Adapter`]), and [`catalogue`] lists them: no other crate names an adapter.
 
+pub mod adapter;
 mod alert_foreign;
 mod alert_kind;
 mod artefact;
@@ -22,9 +24,9 @@ mod secret;
 mod text_encoding;
 mod text_time;
 
-pub mod alerts;
 pub mod alerts_alertmanager;
 pub mod alerts_mlflow;
+pub mod catalogue;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;

@@ -6,6 +6,7 @@
 
 mod answer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::{ErrorKind, Metrics, PortError};
 use serde::Deserialize;
 
+use crate::adapter::{Adapter, MadeMetrics, SecretKey};
 use crate::http::{self, Answer, Call, Credentials, Http};
 use crate::secret::Secret;
 use crate::{Shared, metrics_scrape};
@@ -38,6 +40,23 @@ pub struct PrometheusConfig {
     #[serde(default = "answer_bytes_max_default")]
     pub answer_bytes_max: u64,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<PrometheusConfig, dyn Metrics> = Adapter {
+    kind: "prometheus",
+    system: "Prometheus",
+    summary: "a server with Prometheus' HTTP API; queries are PromQL",
+    page: "metrics_prometheus/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:9090\"",
+    look_at: "check `url` and whether it runs",
+    start: |_, _| {},
+    says: |_| (),
+    make: |config, with| {
+        let source = Arc::new(PrometheusMetrics::new(config, with.secret, with.shared)?);
+        Ok(MadeMetrics { source, background: None })
+    },
+};
 
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0

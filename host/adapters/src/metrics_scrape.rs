@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use crate::adapter::{Adapter, MadeMetrics, SecretKey, StartScraping};
 use crate::secret::Secret;
 use crate::{Shared, http};
 
@@ -52,6 +53,25 @@ pub struct ScrapeConfig {
     #[serde(default)]
     pub stale_after_ms: Option<u64>,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<ScrapeConfig, dyn Metrics> = Adapter {
+    kind: "scrape",
+    system: "a page of metrics, without Prometheus",
+    summary: "a service's own page of metrics, read every so often",
+    page: "metrics_scrape/README.md",
+    secret: SecretKey::Token,
+    example: "url = \"http://127.0.0.1:8080/metrics\"",
+    look_at: "check `url` and whether it runs",
+    start: |_, _| {},
+    says: |_| (),
+    make: |config, with| {
+        let page = ScrapedMetrics::new(config, with.secret, with.shared)?;
+        let background = page.clone();
+        let background: StartScraping = Box::new(move || background.start());
+        Ok(MadeMetrics { source: Arc::new(page), background: Some(background) })
+    },
+};
 
 fn every_default() -> u64 {
     15_000

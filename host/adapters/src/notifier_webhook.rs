@@ -1,5 +1,7 @@
 //! Announcements as HTTP requests: a POST of JSON with a stable id, so that the receiver can drop repeats.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use reqwest::{Method, Url};
 use ripcord_core::foreign::Foreign;
@@ -9,6 +11,7 @@ use ripcord_ports::{Notifier, PortError};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::http::{self, Http};
 use crate::secret::Secret;
 use crate::{Shared, text_time};
@@ -23,6 +26,23 @@ pub struct WebhookNotifierConfig {
     #[serde(default = "deadline_default")]
     pub deadline_ms: u64,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<WebhookNotifierConfig, dyn Notifier> = Adapter {
+    kind: "webhook",
+    system: "whatever takes a POST",
+    summary: "one POST of JSON for each announcement, with an id that stays the same when it is sent again",
+    page: "notifier_webhook/README.md",
+    secret: SecretKey::Token,
+    example: "url = \"http://127.0.0.1:9000/ripcord\"",
+    look_at: "",
+    start: |_, _| {},
+    says: |_| (),
+    make: |config, with| {
+        let name = with.place.display().to_string();
+        Ok(Arc::new(WebhookNotifier::new(name, config, with.secret, with.shared)?))
+    },
+};
 
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0

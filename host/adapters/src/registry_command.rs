@@ -22,11 +22,29 @@ use ripcord_ports::{ErrorKind, PortError, Registry};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::command::{self, CommandSurroundings, Program};
 use crate::file_work::{FileWork, GivenUp};
 use crate::{artefact, text_time};
 
 const VERSIONS_MAX: usize = 10_000;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<CommandRegistryConfig, dyn Registry> = Adapter {
+    kind: "command",
+    system: "a program of your own, in any language",
+    summary: "programs that list, fetch, describe and mark versions",
+    page: "command/README.md",
+    secret: SecretKey::None,
+    example: "list = [\"./registry\", \"list\"], fetch = [\"./registry\", \"fetch\", \"{version}\", \"{into}\"]",
+    look_at: "",
+    start: |config, start| {
+        let CommandRegistryConfig { list, fetch, manifest, mark, surroundings } = config;
+        start.programs([Some(list), Some(fetch), manifest.as_mut(), mark.as_mut()], surroundings);
+    },
+    says: |_| Vec::new(),
+    make: |config, _| Ok(Arc::new(CommandRegistry::new(config)?)),
+};
 
 /// The programs of a registry, each a list of program and arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

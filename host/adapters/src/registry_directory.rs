@@ -21,6 +21,7 @@ use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::{FileWork, GivenUp};
 use crate::{artefact, folder};
 
@@ -35,6 +36,20 @@ pub const FILES: &str = "files";
 pub const MARKS: &str = "marks.toml";
 /// The tag under which a standing hold is listed; its value is the incident.
 pub const HOLD_TAG: &str = "ripcord.hold";
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<DirectoryRegistryConfig, dyn Registry> = Adapter {
+    kind: "directory",
+    system: "a folder",
+    summary: "a folder for each version, with its files and a manifest",
+    page: "registry_directory/README.md",
+    secret: SecretKey::None,
+    example: "root = \"registry\"",
+    look_at: "",
+    start: |config, start| start.path(&mut config.root),
+    says: |config| vec![Label::new("registry-folder", config.root.display().to_string())],
+    make: |config, _| Ok(Arc::new(DirectoryRegistry::new(config)?)),
+};
 
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 const VERSIONS_MAX: usize = 10_000;

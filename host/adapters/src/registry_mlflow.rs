@@ -17,11 +17,13 @@ use cap_std::fs::Dir;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
+use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
 use ripcord_ports::{Applied, Clock, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::http;
 use crate::registry_directory::HOLD_TAG;
@@ -33,6 +35,24 @@ pub(crate) use wire::Version;
 
 /// The tag that stays when a hold is lifted; its value is the incident that condemned the version last.
 pub const CONDEMNED_TAG: &str = "ripcord.condemned";
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<MlflowRegistryConfig, dyn Registry> = Adapter {
+    kind: "mlflow",
+    system: "MLflow 2 and 3",
+    summary: "a registered model of MLflow's tracking server",
+    page: "registry_mlflow/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:5000\"",
+    look_at: "",
+    start: |_, _| {},
+    says: |config| {
+        let address = Label::new("registry-address", config.url.clone());
+        let alias = config.alias.iter().map(|alias| Label::new("alias", alias.clone()));
+        std::iter::once(address).chain(alias).collect()
+    },
+    make: |config, with| Ok(Arc::new(MlflowRegistry::new(config, with.secret, with.shared)?)),
+};
 
 /// What the tag of a hold says once it is lifted. To delete the tag would take the right to delete the whole version.
 const LIFTED: &str = "lifted";

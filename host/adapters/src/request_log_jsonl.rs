@@ -6,6 +6,7 @@
 mod backwards;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::fact::{Exchange, Payload};
@@ -17,6 +18,7 @@ use ripcord_ports::{ErrorKind, PortError, RequestLog};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::open_inference::{Output, payload};
 use crate::{artefact, folder, text_time};
@@ -28,19 +30,56 @@ const DISORDER: Millis = Millis::minutes(1);
 
 /// Where the log is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(from = "Written")]
 pub struct JsonLinesLogConfig {
     /// The folder of the log. Nothing outside it is read.
     pub folder: PathBuf,
     /// The file to which the service appends.
     pub file: String,
     /// Names of rotated files, newest first, such as `requests.jsonl.1`. One that is not there is passed over. Default: none.
-    #[serde(default)]
     pub rotated: Vec<String>,
     /// The output that counts as the answer. Default: all, where they are of one kind.
-    #[serde(default)]
     pub output: Option<String>,
 }
+
+/// As people write it: one path says folder and file.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    folder: Option<PathBuf>,
+    file: PathBuf,
+    #[serde(default)]
+    rotated: Vec<String>,
+    output: Option<String>,
+}
+
+impl From<Written> for JsonLinesLogConfig {
+    fn from(written: Written) -> Self {
+        let Written { folder, file, rotated, output } = written;
+        let (folder, file) = match folder {
+            Some(folder) => (folder, file.display().to_string()),
+            None => {
+                let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+                (file.parent().map(PathBuf::from).unwrap_or_default(), name.unwrap_or_default())
+            }
+        };
+        Self { folder, file, rotated, output }
+    }
+}
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<JsonLinesLogConfig, dyn RequestLog> = Adapter {
+    kind: "jsonl",
+    system: "a file of requests and answers",
+    summary: "a file of JSON lines to which the service appends what it was asked and answered",
+    page: "request_log_jsonl/README.md",
+    secret: SecretKey::None,
+    example: "file = \"requests.jsonl\"",
+    look_at: "",
+    start: |config, start| start.path(&mut config.folder),
+    says: |_| (),
+    make: |config, _| Ok(Arc::new(JsonLinesLog::new(config)?)),
+};
 
 /// A log of JSON lines.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
 use ripcord_ports::{Applied, ErrorKind, PortError, Restorer};
 use serde::Deserialize;
 
+use crate::adapter::{Adapter, RestorerSays, SecretKey};
 use crate::file_work::{FileWork, GivenUp};
 use crate::restoring::{
     self, ReadBack, ReadBackConfig, Reload, ReloadConfig, ReloadFor, ReloadOwed, RestorerSecrets, Seen,
@@ -55,6 +56,28 @@ pub struct FileRestorerConfig {
     #[serde(default)]
     pub read_back: Option<ReadBackConfig>,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<FileRestorerConfig, dyn Restorer> = Adapter {
+    kind: "file",
+    system: "a file that a process reads",
+    summary: "a file that a process reads, with its revisions as files in a folder",
+    page: "restorer_file/README.md",
+    secret: SecretKey::None,
+    example: "file = \"thresholds.toml\", history = \"thresholds\"",
+    look_at: "",
+    start: |config, start| {
+        start.path(&mut config.file);
+        start.path(&mut config.history);
+        start.reload(&mut config.reload);
+    },
+    says: |config| RestorerSays {
+        proof: restoring::proof_of(config.read_back.as_ref()),
+        own_places: vec![config.file.clone(), config.history.clone()],
+        revisions: None,
+    },
+    make: |config, with| Ok(Arc::new(FileRestorer::new(config, RestorerSecrets::of(&with), with.shared)?)),
+};
 
 fn keep_default() -> usize {
     100

@@ -10,6 +10,7 @@ mod program;
 mod working_tree;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Shared;
+use crate::adapter::{Adapter, RestorerSays, SecretKey};
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::restoring::{
@@ -70,6 +72,32 @@ pub struct GitRestorerConfig {
     #[serde(skip)]
     pub data: PathBuf,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<GitRestorerConfig, dyn Restorer> = Adapter {
+    kind: "git",
+    system: "a file in a git repository",
+    summary: "a file in a git repository, local or over smart HTTP; put back by a new commit",
+    page: "restorer_git/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "repository = \"settings\", path = \"fraud.toml\"",
+    look_at: "",
+    start: |config, start| {
+        if !config.repository.contains("://") {
+            config.repository = start.folder().join(&config.repository).display().to_string();
+        }
+        start.reload(&mut config.reload);
+    },
+    says: |config| RestorerSays {
+        proof: restoring::proof_of(config.read_back.as_ref()),
+        own_places: Vec::new(),
+        revisions: None,
+    },
+    make: |config, with| {
+        let config = GitRestorerConfig { data: with.data.join("git").join(&with.place), ..config };
+        Ok(Arc::new(GitRestorer::new(config, RestorerSecrets::of(&with), with.shared)?))
+    },
+};
 
 fn branch_default() -> String {
     "main".to_owned()

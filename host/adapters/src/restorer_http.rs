@@ -8,6 +8,7 @@ mod value;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::header::ETAG;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Shared;
+use crate::adapter::{Adapter, RestorerSays, SecretKey};
 use crate::http::{self, Credentials};
 use crate::restoring::{
     self, ReadBack, ReadBackConfig, Reload, ReloadConfig, ReloadFor, RestorerSecrets, Seen, Told,
@@ -71,6 +73,27 @@ pub struct HttpRestorerConfig {
     #[serde(default = "deadline_default")]
     pub deadline_ms: u64,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<HttpRestorerConfig, dyn Restorer> = Adapter {
+    kind: "http",
+    system: "a value behind HTTP: a flag, a safe mode",
+    summary: "a value in a document behind HTTP, with its revisions in the configuration",
+    page: "restorer_http/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:8080/flag\", revisions = { off = false, on = true }",
+    look_at: "",
+    start: |config, start| start.reload(&mut config.reload),
+    says: |config| RestorerSays {
+        proof: match (&config.read_back, config.holder) {
+            (None, Holder::Service) => Proof::Answer,
+            (read_back, _) => restoring::proof_of(read_back.as_ref()),
+        },
+        own_places: Vec::new(),
+        revisions: Some(config.revisions.keys().cloned().collect()),
+    },
+    make: |config, with| Ok(Arc::new(HttpRestorer::new(config, RestorerSecrets::of(&with), with.shared)?)),
+};
 
 /// A longer value is shown by its digest.
 const SHOWN_BYTES_MAX: usize = 80;

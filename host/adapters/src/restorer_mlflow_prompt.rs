@@ -3,6 +3,8 @@
 //! A prompt is a registered model whose versions carry their text in a tag. A version is put back by moving the alias, which is read back. `README.md`
 //! beside this module says what to configure and what was tried.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
@@ -17,6 +19,7 @@ use ripcord_ports::{ErrorKind, PortError, Restorer};
 use serde::Deserialize;
 
 use crate::Shared;
+use crate::adapter::{Adapter, RestorerSays, SecretKey};
 use crate::http;
 use crate::registry_mlflow::{Api, Place, Registered, Version};
 use crate::restoring::{
@@ -55,6 +58,26 @@ pub struct MlflowPromptRestorerConfig {
     #[serde(default = "patience_default")]
     pub patience_ms: u64,
 }
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<MlflowPromptRestorerConfig, dyn Restorer> = Adapter {
+    kind: "mlflow-prompt",
+    system: "MLflow 2 and 3, prompts",
+    summary: "a prompt in MLflow's prompt registry; an alias says which version is in use",
+    page: "restorer_mlflow_prompt/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:5000\", prompt = \"fraud\", alias = \"production\"",
+    look_at: "",
+    start: |config, start| start.reload(&mut config.reload),
+    says: |config| RestorerSays {
+        proof: restoring::proof_of(config.read_back.as_ref()),
+        own_places: Vec::new(),
+        revisions: None,
+    },
+    make: |config, with| {
+        Ok(Arc::new(MlflowPromptRestorer::new(config, RestorerSecrets::of(&with), with.shared)?))
+    },
+};
 
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0

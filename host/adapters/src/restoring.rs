@@ -9,12 +9,14 @@ use std::time::Duration;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::FacetState;
 use ripcord_core::foreign::Foreign;
+use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Probe;
 use ripcord_ports::restorer::{HistoryEntry, RestoreOrder};
 use ripcord_ports::{ErrorKind, PortError};
 
+use crate::adapter::Making;
 use crate::http::on_one_line;
 use crate::secret::Secret;
 
@@ -36,6 +38,21 @@ pub struct RestorerSecrets {
     pub store: Option<Secret>,
     /// For the service itself, by `reload.post` and `read-back`: a bearer token.
     pub service: Option<Secret>,
+}
+
+impl RestorerSecrets {
+    pub(crate) fn of(with: &Making<'_>) -> Self {
+        Self { store: with.secret.clone(), service: with.service_secret.clone() }
+    }
+}
+
+/// The strongest proof that a read-back always gives; without one what is stored is believed.
+pub(crate) fn proof_of(read_back: Option<&ReadBackConfig>) -> Proof {
+    match read_back.map(|said| said.tells) {
+        Some(Tells::Digest) => Proof::Digest,
+        Some(Tells::Revision | Tells::Value) => Proof::Answer,
+        None => Proof::ControlPlane,
+    }
 }
 
 /// What was seen of a facet.

@@ -2,6 +2,7 @@
 //!
 //! Invariants: every trait is object-safe; every error says whether the effect was applied and whether trying again makes sense.
 
+pub mod alert_source;
 pub mod clock;
 pub mod deployer;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod restorer;
 pub mod store;
 pub mod waiting;
 
+pub use alert_source::AlertSource;
 pub use clock::Clock;
 pub use deployer::Deployer;
 pub use endpoint::Endpoint;

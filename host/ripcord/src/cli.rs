@@ -110,6 +110,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the configuration and everything it names
     Check(CheckArgs),
+    /// What a configuration can be connected to: every kind of registry, deployer, metrics and so on, with its keys
+    Adapters {
+        /// Only this kind, such as `mlflow`, or this port, such as `registry`
+        #[arg(value_name = "KIND|PORT")]
+        name: Option<String>,
+    },
     /// Show what each service serves, how it stands and what it does; what needs a person first
     Status {
         /// Only this service

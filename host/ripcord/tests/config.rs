@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ripcord::config::{Config, SourceFile};
+use ripcord_adapters::adapter::Port;
+use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
+use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
 
 /// A configuration without mistakes; tests break it.
 const GOOD: &str = r#"
@@ -67,10 +70,8 @@ fn the_good_one_is_good() {
     let service = config.service("fraud-api").unwrap();
     assert_eq!(service.floor[0].people, 2);
     assert_eq!(service.policies.len(), 2);
-    let ripcord::config::adapters::RegistryConfig::Directory(registry) = &service.registry else {
-        panic!("{:?}", service.registry)
-    };
-    assert_eq!(registry.config.model, "fraud");
+    let registry = service.registry.settings.of::<DirectoryRegistryConfig>().unwrap();
+    assert_eq!(registry.model, "fraud");
     assert!(service.endpoint.is_some(), "the deployer's server is where it answers");
 }
 
@@ -80,17 +81,16 @@ fn mlflow_is_a_registry_with_a_password_for_a_user_and_a_token_without() {
         let table = format!("registry = {{ kind = \"mlflow\", url = \"http://127.0.0.1:5000\"{keys} }}");
         let text = GOOD.replace("registry = { kind = \"directory\", root = \"registry\" }", &table);
         let config = parse(&text)?;
-        match &config.service("fraud-api").unwrap().registry {
-            ripcord::config::adapters::RegistryConfig::Mlflow(registry) => Ok(registry.clone()),
-            other => panic!("{other:?}"),
-        }
+        let registry = &config.service("fraud-api").unwrap().registry;
+        Ok((registry.settings.of::<MlflowRegistryConfig>().unwrap().clone(), registry.secret.clone()))
     };
-    let bare = registry("").unwrap();
-    assert_eq!((bare.config.model.as_str(), bare.config.alias, bare.token), ("fraud", None, None));
-    let named = registry(", user = \"ripcord\", password-file = \"p\", alias = \"champion\"").unwrap();
-    assert_eq!(named.config.user.as_deref(), Some("ripcord"));
-    assert!(named.token.is_some());
-    assert!(registry(", token-env = \"MLFLOW_TOKEN\"").unwrap().token.is_some());
+    let (bare, secret) = registry("").unwrap();
+    assert_eq!((bare.model.as_str(), bare.alias, secret), ("fraud", None, None));
+    let (named, secret) =
+        registry(", user = \"ripcord\", password-file = \"p\", alias = \"champion\"").unwrap();
+    assert_eq!(named.user.as_deref(), Some("ripcord"));
+    assert!(secret.is_some());
+    assert!(registry(", token-env = \"MLFLOW_TOKEN\"").unwrap().1.is_some());
     for (keys, wrong) in [
         (", user = \"ripcord\", token-file = \"t\"", "token-file"),
         (", password-file = \"p\"", "password-file"),
@@ -224,12 +224,31 @@ fn a_source_that_anyone_can_use() {
     insta::assert_snapshot!(with("auth = { bearer-file = \"secrets/am.token\" }", ""));
 }
 
+/// How a sender proves who it is, is one thing, and what its webhooks look like another.
 #[test]
-fn a_kind_of_source_that_proves_itself_another_way() {
-    insta::assert_snapshot!(with(
-        "{ bearer-file = \"secrets/am.token\" }",
-        "{ mlflow = { secret-file = \"secrets/am.token\" } }"
-    ));
+fn every_kind_of_source_goes_with_every_proof() {
+    let proofs = [
+        "{ bearer-file = \"s\" }",
+        "{ basic = { user = \"u\", password-file = \"s\" } }",
+        "{ hmac = { secret-file = \"s\" } }",
+        "{ mlflow = { secret-file = \"s\" } }",
+    ];
+    for adapter in <dyn ripcord_ports::AlertSource as Port>::adapters() {
+        for proof in proofs {
+            let text = GOOD.replace("{ bearer-file = \"secrets/am.token\" }", proof);
+            let text = text.replace("kind = \"alertmanager\"", &format!("kind = \"{}\"", adapter.kind()));
+            let config =
+                parse(&text).unwrap_or_else(|error| panic!("{} with {proof}: {error}", adapter.kind()));
+            assert_eq!(config.sources[0].adapter.settings.adapter().kind(), adapter.kind());
+        }
+    }
+}
+
+#[test]
+fn a_kind_of_source_that_there_is_not() {
+    let error = with("kind = \"alertmanager\"", "kind = \"alertmanger\"");
+    assert!(error.contains("there is no kind `alertmanger` in [sources.alertmanager]"), "{error}");
+    assert!(error.contains("did you mean `alertmanager`?"), "{error}");
 }
 
 #[test]

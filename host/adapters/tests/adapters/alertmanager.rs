@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ripcord_adapters::alerts_alertmanager::{ParsedAlert, ParsedPayload, parse};
+use ripcord_adapters::alerts_alertmanager::parse;
 use ripcord_core::signal::{Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::alert_source::{ParsedAlert, ParsedPayload};
 
 use crate::adapters::support::fixture;
 

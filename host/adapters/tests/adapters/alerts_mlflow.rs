@@ -1,10 +1,10 @@
 //! Webhooks of MLflow's registry, against a delivery of a real server.
 
 use ripcord_adapters::Secret;
-use ripcord_adapters::alerts::ParsedAlert;
 use ripcord_adapters::alerts_mlflow::{DeliveryError, Headers, parse};
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::alert_source::ParsedAlert;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -3,6 +3,7 @@
 
 mod alertmanager;
 mod alerts_mlflow;
+mod catalogue;
 mod commands;
 mod deployer_open_inference;
 mod endpoint_open_inference;

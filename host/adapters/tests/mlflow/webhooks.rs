@@ -96,7 +96,7 @@ pub(crate) async fn deliveries(server: &Mlflow, seeded: &Seeded) {
     assert_eq!(read(&next().await).rule, "model_version.created");
 }
 
-fn read(delivery: &Delivery) -> ripcord_adapters::alerts::ParsedAlert {
+fn read(delivery: &Delivery) -> ripcord_ports::alert_source::ParsedAlert {
     let Delivery { id, timestamp, signature, body } = delivery;
     let headers = Headers { id, timestamp, signature };
     headers.check(shared().clock.now(), Millis::minutes(5)).unwrap();

@@ -432,13 +432,26 @@ mod tests {
         assert_eq!(found.model_folder.as_deref(), Some("models/fraud"));
         let config = Config::load(&done.file).unwrap();
         let service = config.service("fraud-api").unwrap();
-        assert!(service.request_log.is_some() && service.golden.contains_key("fraud"));
+        assert!(service.request_log.is_some() && service.golden_sets() == ["fraud"]);
         assert_eq!(service.policies.len(), 4, "a trigger, a planner, an approval, a verification");
         assert_eq!(config.sources[0].routes[0].service, service.name);
         // Secrets are there, and every policy takes the settings that the template gives it.
         use crate::commands::check::{CheckOptions, Scope, check};
         let report = check(&CheckOptions { config: done.file, alert: None, scope: Scope::Files }).await;
         assert_eq!(report.exit_code(), 0, "{report:?}");
+    }
+
+    /// What a service can be connected to stands in the file that people begin with.
+    #[test]
+    fn every_adapter_is_in_the_template() {
+        let text = render(&whole());
+        let kinds = ripcord_adapters::catalogue::all();
+        for about in kinds.iter().filter(|about| about.example.starts_with("kind = ")) {
+            // An endpoint comes with its deployer.
+            let shown = about.port == "endpoint" || text.contains(&format!("kind = \"{}\"", about.kind));
+            assert!(shown, "{} {}", about.port, about.kind);
+        }
+        assert!(text.contains("registry = { kind = \"mlflow\", url = \"http://127.0.0.1:5000\" }"), "{text}");
     }
 
     #[test]

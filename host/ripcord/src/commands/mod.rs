@@ -1,5 +1,6 @@
 //! What each command does. Every one returns a page; `status --watch` and `policy test --watch` print several.
 
+mod adapters;
 pub(crate) mod approval;
 mod asking;
 mod backtest;
@@ -107,6 +108,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Init(args) => init_here(global, args).await,
         Command::Serve(args) => serve_host(global, args.log).await,
         Command::Check(args) => check_host(global, args).await,
+        Command::Adapters { name } => adapters::adapters(name.as_deref()),
         Command::Status { service, watch: false } => status::status(global, service.as_ref()).await,
         Command::Status { service, watch: true } => status::watch(global, service.as_ref()).await,
         Command::Reload => orders::reload(global).await,

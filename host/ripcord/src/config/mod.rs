@@ -18,17 +18,18 @@ mod units;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub use adapters::{MetricsConfig, NotifierConfig};
+pub use adapters::{AdapterConfig, NamedAdapter};
 pub use host::{HostConfig, PersonConfig};
 pub use place::{ConfigError, Mistake, Mistakes, Position, SourceFile};
 pub use policies::{PlacedConfig, PolicyFile};
 pub use secret::{SecretPlace, SecretRef};
 pub use service::ServiceConfig;
-pub use sources::{AuthConfig, RouteConfig, SourceConfig, SourceKind};
+pub use sources::{AuthConfig, RouteConfig, SourceConfig};
+
+use ripcord_ports::{Metrics, Notifier};
 
 use crate::client::is_this_machine;
 pub(crate) use host::decode_hex;
-use restorers::RestorerKind;
 pub(crate) use say::suggestion;
 use table::Node;
 
@@ -36,7 +37,7 @@ use table::Node;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Everything that `ripcord.toml` says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file itself.
     pub file: SourceFile,
@@ -47,9 +48,9 @@ pub struct Config {
     /// Who may send alerts, by name.
     pub sources: Vec<SourceConfig>,
     /// Who tells people, besides the log.
-    pub notifiers: Vec<NotifierConfig>,
+    pub notifiers: Vec<NamedAdapter<dyn Notifier>>,
     /// Where metrics come from, by name.
-    pub metrics: BTreeMap<String, MetricsConfig>,
+    pub metrics: BTreeMap<String, NamedAdapter<dyn Metrics>>,
     /// Teams' own components, by name.
     pub policies: BTreeMap<String, PolicyFile>,
     /// What is protected, by name.
@@ -155,14 +156,14 @@ fn read(file: &SourceFile, mistakes: &mut Mistakes) -> Config {
     let notifiers = root.take_named("notifiers", mistakes);
     let notifiers = notifiers
         .into_iter()
-        .filter_map(|(name, node)| NotifierConfig::read(name, node, &base, mistakes))
+        .filter_map(|(name, node)| NamedAdapter::read(name, node, &base, mistakes))
         .collect();
     let metrics_nodes = root.take_named("metrics", mistakes);
     let known_metrics: Vec<_> = metrics_nodes.iter().map(|(name, _)| name.get_ref().clone()).collect();
     let metrics = metrics_nodes
         .into_iter()
-        .filter_map(|(name, node)| MetricsConfig::read(name, node, &base, mistakes))
-        .map(|metrics| (metrics.name.clone(), metrics))
+        .filter_map(|(name, node)| NamedAdapter::read(name, node, &base, mistakes))
+        .map(|metrics: NamedAdapter<dyn Metrics>| (metrics.name.clone(), metrics))
         .collect();
     let policies = root.take_named("policies", mistakes);
     let known_policies: Vec<_> = policies.iter().map(|(name, _)| name.get_ref().clone()).collect();
@@ -250,14 +251,13 @@ fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
     places_are_told_apart(&config.services, mistakes);
 }
 
-/// One file or folder of revisions is one configuration: of two, each would take the other's revisions for its own.
+/// One file or folder of revisions is one configuration's: of two, each would take the other's revisions for its own.
 fn places_are_told_apart(services: &[ServiceConfig], mistakes: &mut Mistakes) {
     let mut known = BTreeSet::new();
     for restorer in services.iter().flat_map(|service| &service.restorers) {
-        let RestorerKind::File(file) = &restorer.kind else { continue };
-        for place in [&file.config.file, &file.config.history] {
+        for place in restorer.adapter.settings.says().own_places {
+            let message = format!("`{}` belongs to another configuration already", place.display());
             if !known.insert(place) {
-                let message = format!("`{}` belongs to another configuration already", place.display());
                 let help = "give each its own `file` and its own `history`";
                 mistakes.add(restorer.span.clone(), message, help);
             }

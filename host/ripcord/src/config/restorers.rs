@@ -3,23 +3,19 @@
 use std::ops::Range;
 use std::path::Path;
 
-use ripcord_adapters::restorer_file::FileRestorerConfig;
-use ripcord_adapters::restorer_git::GitRestorerConfig;
-use ripcord_adapters::restorer_http::{Holder, HttpRestorerConfig};
-use ripcord_adapters::restorer_mlflow_prompt::MlflowPromptRestorerConfig;
-use ripcord_adapters::restoring::{ReadBackConfig, ReloadConfig, Tells};
 use ripcord_core::facet::{FALLBACK, FALLBACK_OFF, Facet};
 use ripcord_core::live::Proof;
 use ripcord_core::name::ConfigurationName;
+use ripcord_ports::Restorer;
 use toml::Spanned;
 
-use super::adapters::{Adapter, rebase, run_beside, take_kind};
+use super::adapters::AdapterConfig;
 use super::place::Mistakes;
 use super::secret::SecretRef;
 use super::table::Node;
 
 /// What puts one facet back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RestorerConfig {
     /// Which facet.
     pub facet: Facet,
@@ -30,20 +26,7 @@ pub struct RestorerConfig {
     /// For the service itself: a bearer token.
     pub service_token: Option<SecretRef>,
     /// By what.
-    pub kind: RestorerKind,
-}
-
-/// Which restorer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RestorerKind {
-    /// A file that a process reads.
-    File(Adapter<FileRestorerConfig>),
-    /// A value behind HTTP.
-    Http(Adapter<HttpRestorerConfig>),
-    /// A file in a git repository.
-    Git(Adapter<GitRestorerConfig>),
-    /// A prompt in MLflow's prompt registry.
-    MlflowPrompt(Adapter<MlflowPromptRestorerConfig>),
+    pub adapter: AdapterConfig<dyn Restorer>,
 }
 
 /// All of a service.
@@ -66,8 +49,9 @@ pub(crate) fn take_restorers(
     }
     if let Some(node) = service.take_table(FALLBACK, mistakes) {
         let restorer = RestorerConfig::read(Facet::Fallback, node, base, mistakes);
-        if let Some(RestorerConfig { kind: RestorerKind::Http(http), span, .. }) = &restorer
-            && !http.config.revisions.keys().any(|name| name.as_str() == FALLBACK_OFF)
+        if let Some(RestorerConfig { adapter, span, .. }) = &restorer
+            && let Some(named) = adapter.settings.says().revisions
+            && !named.iter().any(|name| name.as_str() == FALLBACK_OFF)
         {
             let message = format!("`revisions` of the fallback has no `{FALLBACK_OFF}`");
             mistakes.add(
@@ -86,64 +70,12 @@ impl RestorerConfig {
         let span = node.span.clone();
         let proof_min = node.take_value::<Proof>("proof-min", mistakes);
         let service_token = SecretRef::take(&mut node, "service-token", base, mistakes);
-        let secret = if node.has("user") { "password" } else { "token" };
-        let kind = match take_kind(&mut node, &["file", "http", "git", "mlflow-prompt"], mistakes)? {
-            "file" => {
-                let adapter = Adapter::<FileRestorerConfig>::read(node, None, base, mistakes)?;
-                RestorerKind::File(adapter.then(|config| {
-                    rebase(&mut config.file, base);
-                    rebase(&mut config.history, base);
-                    reload_beside(&mut config.reload, base);
-                }))
-            }
-            "http" => {
-                let adapter = Adapter::<HttpRestorerConfig>::read(node, Some(secret), base, mistakes)?;
-                RestorerKind::Http(adapter.then(|config| reload_beside(&mut config.reload, base)))
-            }
-            "git" => {
-                let adapter = Adapter::<GitRestorerConfig>::read(node, Some(secret), base, mistakes)?;
-                RestorerKind::Git(adapter.then(|config| {
-                    if !config.repository.contains("://") {
-                        config.repository = base.join(&config.repository).display().to_string();
-                    }
-                    reload_beside(&mut config.reload, base);
-                }))
-            }
-            _ => {
-                let adapter =
-                    Adapter::<MlflowPromptRestorerConfig>::read(node, Some(secret), base, mistakes)?;
-                RestorerKind::MlflowPrompt(adapter.then(|config| reload_beside(&mut config.reload, base)))
-            }
-        };
-        Some(Self { facet, span, proof_min, service_token, kind })
+        let adapter = AdapterConfig::read(node, &[], base, mistakes)?;
+        Some(Self { facet, span, proof_min, service_token, adapter })
     }
 
     /// The weakest proof that settles a rollback of it.
     pub fn proof_min(&self) -> Proof {
-        let told = |read_back: &Option<ReadBackConfig>| match read_back.as_ref().map(|said| said.tells) {
-            Some(Tells::Digest) => Proof::Digest,
-            Some(Tells::Revision | Tells::Value) => Proof::Answer,
-            None => Proof::ControlPlane,
-        };
-        match (&self.proof_min, &self.kind) {
-            (Some(proof), _) => *proof.get_ref(),
-            (None, RestorerKind::File(adapter)) => told(&adapter.config.read_back),
-            (None, RestorerKind::Git(adapter)) => told(&adapter.config.read_back),
-            (None, RestorerKind::MlflowPrompt(adapter)) => told(&adapter.config.read_back),
-            (None, RestorerKind::Http(adapter)) => match (&adapter.config.read_back, adapter.config.holder) {
-                (None, Holder::Service) => Proof::Answer,
-                (read_back, _) => told(read_back),
-            },
-        }
-    }
-}
-
-/// Programs and files that are named by a path are found beside the configuration.
-fn reload_beside(reload: &mut ReloadConfig, base: &Path) {
-    if let Some(file) = &mut reload.pid_file {
-        rebase(file, base);
-    }
-    if reload.command.is_some() {
-        run_beside(base, [reload.command.as_mut()], &mut reload.surroundings);
+        self.proof_min.as_ref().map_or_else(|| self.adapter.settings.says().proof, |proof| *proof.get_ref())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ripcord_core::live::Proof;
 use ripcord_core::name::{RoleName, ServiceName};
@@ -12,10 +12,11 @@ use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::signal::Label;
 use ripcord_core::terms::{Breaker, Deadlines, EvidenceRule, Mode, PreflightRule, RequesterVote};
 use ripcord_core::time::Millis;
+use ripcord_ports::{Deployer, Endpoint, GoldenData, Registry, RequestLog};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::adapters::{self, DeployerConfig, EndpointConfig, RegistryConfig, RequestLogConfig};
+use super::adapters::{self, AdapterConfig};
 use super::place::Mistakes;
 use super::policies::PlacedConfig;
 use super::restorers::{RestorerConfig, take_restorers};
@@ -26,7 +27,7 @@ use super::units::{Days, Hours, Seconds};
 const TRIALS_MAX: u32 = 60;
 
 /// A protected service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ServiceConfig {
     /// Its name.
     pub name: ServiceName,
@@ -57,21 +58,21 @@ pub struct ServiceConfig {
     /// Roles whose people may pull.
     pub may_pull: Vec<RoleName>,
     /// Where its versions are kept.
-    pub registry: RegistryConfig,
+    pub registry: AdapterConfig<dyn Registry>,
     /// What serves it.
-    pub deployer: DeployerConfig,
+    pub deployer: AdapterConfig<dyn Deployer>,
     /// What puts its other facets back.
     pub restorers: Vec<RestorerConfig>,
     /// Where it answers.
-    pub endpoint: Option<EndpointConfig>,
+    pub endpoint: Option<AdapterConfig<dyn Endpoint>>,
     /// Golden data sets by name.
-    pub golden: BTreeMap<String, Spanned<PathBuf>>,
+    pub golden: Option<AdapterConfig<dyn GoldenData>>,
     /// The one whose answers identify a version.
     pub fingerprint: Option<Spanned<String>>,
     /// Whether they go through the bad version before the shift.
     pub golden_before: bool,
     /// Its request log.
-    pub request_log: Option<RequestLogConfig>,
+    pub request_log: Option<AdapterConfig<dyn RequestLog>>,
     /// Names below `[metrics]`; the first is the default.
     pub metrics: Vec<Spanned<String>>,
     /// In the order of the roles, then of the file.
@@ -102,8 +103,6 @@ struct ServiceKeys {
     schedule_seconds: Option<Seconds>,
     trials_max: Option<u32>,
     may_pull: Option<Vec<RoleName>>,
-    #[serde(default)]
-    golden: BTreeMap<String, Spanned<PathBuf>>,
     fingerprint: Option<Spanned<String>>,
     golden_before: Option<bool>,
     #[serde(default)]
@@ -148,6 +147,11 @@ struct DeadlineKeys {
 }
 
 impl ServiceConfig {
+    /// The names of its golden data sets.
+    pub fn golden_sets(&self) -> Vec<String> {
+        self.golden.as_ref().map(|golden| golden.settings.says()).unwrap_or_default()
+    }
+
     pub(crate) fn read(
         name: &Spanned<String>,
         mut node: Node<'_>,
@@ -162,11 +166,14 @@ impl ServiceConfig {
         let model = node.take_value::<String>("model", mistakes);
         let model = model.map_or_else(|| name.get_ref().clone(), Spanned::into_inner);
         let policies = PlacedConfig::take_all(&mut node, mistakes);
-        let registry = adapters::take_registry(&mut node, base, &model, mistakes);
-        let deployer = adapters::take_deployer(&mut node, base, &model, mistakes);
+        let registry = adapters::take_of_model(&mut node, "registry", base, &model, mistakes);
+        let deployer = adapters::take_of_model(&mut node, "deployer", base, &model, mistakes);
         let restorers = take_restorers(&mut node, base, mistakes);
         let endpoint = adapters::take_endpoint(&mut node, base, deployer.as_ref(), mistakes);
-        let request_log = adapters::take_request_log(&mut node, base, mistakes);
+        let request_log = adapters::take_optional(&mut node, "request-log", base, mistakes);
+        let before_golden = mistakes.0.len();
+        let golden = adapters::take_golden(&mut node, base, mistakes);
+        let golden_is_wrong = mistakes.0.len() > before_golden;
         let breaker = node.take_table("breaker", mistakes);
         let breaker: Option<BreakerKeys> =
             breaker.map_or(Some(Default::default()), |node| node.read(mistakes));
@@ -189,8 +196,9 @@ impl ServiceConfig {
             );
         }
         let (keys, breaker, deadlines) = (keys?, breaker?, deadlines?);
-        if let Some(dataset) =
-            keys.fingerprint.as_ref().filter(|set| !keys.golden.contains_key(set.get_ref()))
+        let datasets = golden.as_ref().map(|golden| golden.settings.says()).unwrap_or_default();
+        if let Some(dataset) = keys.fingerprint.as_ref().filter(|set| !datasets.contains(set.get_ref()))
+            && !golden_is_wrong
         {
             mistakes.add(
                 dataset.span(),
@@ -208,10 +216,6 @@ impl ServiceConfig {
             model,
             labels: keys.labels.into_iter().map(|(name, value)| Label { name, value }).collect(),
         };
-        let golden = keys
-            .golden
-            .into_iter()
-            .map(|(name, path)| (name, Spanned::new(path.span(), base.join(path.into_inner()))));
         Some(Self {
             name: service?,
             span,
@@ -235,7 +239,7 @@ impl ServiceConfig {
             deployer: deployer?,
             restorers,
             endpoint,
-            golden: golden.collect(),
+            golden,
             fingerprint: keys.fingerprint,
             golden_before: keys.golden_before.unwrap_or(true),
             request_log,

@@ -7,9 +7,11 @@ use std::path::Path;
 use ripcord_core::name::{ServiceName, SourceName};
 use ripcord_core::signal::Label;
 use ripcord_core::time::Millis;
+use ripcord_ports::AlertSource;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::adapters::AdapterConfig;
 use super::place::Mistakes;
 use super::secret::SecretRef;
 use super::table::Node;
@@ -21,14 +23,14 @@ const BODY_BYTES_MAX: u64 = 16 << 20;
 const DEDUPE_WINDOW: Millis = Millis::hours(4);
 
 /// An alert source: `POST /hooks/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SourceConfig {
     /// Its name.
     pub name: SourceName,
     /// Of the name.
     pub span: Range<usize>,
     /// What its webhooks look like.
-    pub kind: SourceKind,
+    pub adapter: AdapterConfig<dyn AlertSource>,
     /// How it proves who it is.
     pub auth: AuthConfig,
     /// Labels to services; the first match wins.
@@ -37,16 +39,6 @@ pub struct SourceConfig {
     pub body_bytes_max: u64,
     /// The same alert within so long is a repeat.
     pub dedupe_window: Millis,
-}
-
-/// What a source's webhooks look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SourceKind {
-    /// Prometheus Alertmanager, payload version 4.
-    Alertmanager,
-    /// MLflow's model registry.
-    Mlflow,
 }
 
 /// How a source proves who it is.
@@ -129,14 +121,6 @@ impl RouteConfig {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SourceKeys {
-    kind: SourceKind,
-    body_kib_max: Option<u32>,
-    dedupe_seconds: Option<Seconds>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RouteKeys {
     #[serde(rename = "match")]
     labels: BTreeMap<String, String>,
@@ -182,17 +166,13 @@ impl SourceConfig {
                 None
             }
         };
-        let keys: Option<SourceKeys> = node.read(mistakes);
+        let body_kib_max = node.take_value::<u32>("body-kib-max", mistakes);
+        let dedupe_window = node.take_value::<Seconds>("dedupe-seconds", mistakes);
+        let adapter = AdapterConfig::<dyn AlertSource>::read(node, &[], base, mistakes);
         let span = name.span();
         let name = mistakes.ok(&span, SourceName::new(name.get_ref().as_str()), "");
-        let (keys, auth) = (keys?, auth?);
-        if (keys.kind == SourceKind::Mlflow) != matches!(auth, AuthConfig::Mlflow { .. }) {
-            let help =
-                "write `kind = \"mlflow\"` with `auth = { mlflow = { secret-file = \"…\" } }`, or neither";
-            mistakes.add(span, format!("the kind and `auth` of {place} do not go together"), help);
-            return None;
-        }
-        let dedupe_window = keys.dedupe_seconds.map_or(DEDUPE_WINDOW, |seconds| seconds.0);
+        let (adapter, auth) = (adapter?, auth?);
+        let dedupe_window = dedupe_window.map_or(DEDUPE_WINDOW, |seconds| seconds.get_ref().0);
         if let Some(window) = auth.window().filter(|window| dedupe_window.0 / 2 <= window.0) {
             let (message, help) = replays(&place, window, dedupe_window);
             mistakes.add(span, message, help);
@@ -201,10 +181,10 @@ impl SourceConfig {
         Some(Self {
             name: name?,
             span,
-            kind: keys.kind,
+            adapter,
             auth,
             routes,
-            body_bytes_max: keys.body_kib_max.map_or(BODY_BYTES_MAX, |kib| u64::from(kib) << 10),
+            body_bytes_max: body_kib_max.map_or(BODY_BYTES_MAX, |kib| u64::from(*kib.get_ref()) << 10),
             dedupe_window,
         })
     }

@@ -145,11 +145,20 @@ impl<'t> Node<'t> {
     }
 
     /// Reads what is left. A wrong key is noted and left out, then the rest is tried again, so that each is noted.
-    pub(crate) fn read<T: DeserializeOwned>(mut self, mistakes: &mut Mistakes) -> Option<T> {
+    pub(crate) fn read<T: DeserializeOwned>(self, mistakes: &mut Mistakes) -> Option<T> {
+        self.read_by(mistakes, |table| T::deserialize(table))
+    }
+
+    /// The same by a reader that others bring.
+    pub(crate) fn read_by<T>(
+        mut self,
+        mistakes: &mut Mistakes,
+        reader: impl Fn(ValueDeserializer<'_>) -> Result<T, toml::de::Error>,
+    ) -> Option<T> {
         let mut wrong: Vec<String> = Vec::new();
         loop {
             let whole = Spanned::new(self.span.clone(), DeValue::Table(self.table.clone()));
-            let error = match T::deserialize(ValueDeserializer::from(whole)) {
+            let error = match reader(ValueDeserializer::from(whole)) {
                 Ok(value) => return wrong.is_empty().then_some(value),
                 Err(error) => error,
             };

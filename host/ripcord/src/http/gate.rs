@@ -145,7 +145,7 @@ impl Gate {
 }
 
 /// The headers of a delivery of MLflow; one that is missing is empty, and so never right.
-pub(crate) fn delivery(headers: &HeaderMap) -> alerts_mlflow::Headers<'_> {
+fn delivery(headers: &HeaderMap) -> alerts_mlflow::Headers<'_> {
     let text = |name: &str| text(headers, name).unwrap_or_default();
     alerts_mlflow::Headers {
         id: text(alerts_mlflow::ID_HEADER),

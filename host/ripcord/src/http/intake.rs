@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{Extensions, HeaderMap, StatusCode};
-use ripcord_adapters::alerts_alertmanager::{self, ParsedAlert, ParsedPayload};
-use ripcord_adapters::alerts_mlflow;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId, SourceName};
 use ripcord_core::signal::{Label, Origin, Signal, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::AlertSource;
+use ripcord_ports::alert_source::{Delivery, ParsedAlert, ParsedPayload};
 use ripcord_ports::store::{Accepted, NewSignal, Turn};
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,10 @@ use super::App;
 use super::bodies::{self, Unread};
 use super::connections::{Connection, Standing};
 use super::doors::Sender;
-use super::gate::{self, Gate, Refusal};
+use super::gate::{Gate, Refusal};
 use super::problem::{Problem, for_log};
 use super::unroutable;
-use crate::config::{RouteConfig, SourceKind};
+use crate::config::RouteConfig;
 
 /// Signals that are stored by one write: what people ask waits for the writes before it, so none may take long.
 const SIGNALS_A_WRITE: usize = 250;
@@ -29,12 +29,11 @@ const SIGNALS_A_WRITE: usize = 250;
 const PARSED_INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// An alert source, ready to judge.
-#[derive(Debug)]
 pub struct Source {
     /// Its name.
     pub name: SourceName,
     /// What its webhooks look like.
-    pub kind: SourceKind,
+    pub reads: Arc<dyn AlertSource>,
     /// How it proves who it is.
     pub gate: Gate,
     /// Labels to services; the first match wins.
@@ -43,6 +42,13 @@ pub struct Source {
     pub body_bytes_max: u64,
     /// The same alert within so long is a repeat.
     pub dedupe_window: Millis,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, reads) = (&self.name, self.reads.name());
+        f.debug_struct("Source").field("name", name).field("reads", &reads).finish_non_exhaustive()
+    }
 }
 
 /// What became of a webhook. Everything counted here is on disk.
@@ -222,12 +228,11 @@ impl Source {
 
     /// The alerts of a body, or one sentence.
     fn parse(&self, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPayload, String> {
-        let parse = || match self.kind {
-            SourceKind::Mlflow => {
-                alerts_mlflow::parse(&gate::delivery(headers), body).map_err(|error| error.to_string())
-            }
-            SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string()),
-        };
+        let headers =
+            headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?.trim())));
+        let headers: Vec<_> = headers.collect();
+        let delivery = Delivery { headers: &headers, body };
+        let parse = || self.reads.read(&delivery).map_err(|error| error.to_string());
         // Other tasks of this thread, a person's request among them, go on elsewhere in the meantime.
         if body.len() > PARSED_INLINE_BYTES_MAX && can_hand_over() {
             tokio::task::block_in_place(parse)

@@ -1,9 +1,9 @@
 //! What an alert source sends that no policy can judge: kept in the intake without a service, and listed with the reason.
 
-use ripcord_adapters::alerts_alertmanager::{BadAlert, ParsedPayload};
 use ripcord_core::name::{SignalId, SourceName};
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::alert_source::{BadAlert, ParsedPayload};
 
 /// The annotation that says why such a signal has no service.
 const WHY: &str = "ripcord/why";

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ripcord_adapters::Secret;
+use ripcord_adapters::{Secret, Shared};
 use ripcord_core::digest::Digest;
 use ripcord_engine::Person;
 
+use super::ports::Maker;
 use crate::config::{AuthConfig, Config, Mistakes, SecretRef};
 use crate::http::{Gate, KnownPerson, People, Source};
 
@@ -52,9 +53,10 @@ pub fn people(config: &Config, mistakes: &mut Mistakes, warnings: &mut Mistakes)
 }
 
 /// Everything that may send alerts.
-pub fn sources(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<String, Source> {
+pub fn sources(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     for source in &config.sources {
+        let reads = Maker { shared, data: &config.host.data, mistakes: &mut *mistakes }.alert_source(source);
         let gate = match &source.auth {
             AuthConfig::Bearer(at) => {
                 secret(at, mistakes).map(|token| Gate::Bearer(Digest::of(token.expose())))
@@ -74,10 +76,10 @@ pub fn sources(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<String, Sou
                 secret(at, mistakes).map(|key| Gate::Mlflow { key, window: *window })
             }
         };
-        let Some(gate) = gate else { continue };
+        let (Some(gate), Some(reads)) = (gate, reads) else { continue };
         let ready = Source {
             name: source.name.clone(),
-            kind: source.kind,
+            reads,
             gate,
             routes: source.routes.clone(),
             body_bytes_max: source.body_bytes_max,

@@ -23,16 +23,16 @@ use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
 use ripcord_ports::store::StoreError;
-use ripcord_ports::{PortError, Store};
+use ripcord_ports::{AlertSource, Notifier, PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
 use ripcord_store::SqliteStore;
 
 use crate::component;
-use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig};
+use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig, SourceConfig};
 use crate::http::{People, Source};
 use crate::key::hex;
 use policies::LoadedPolicies;
-use ports::MetricsSources;
+use ports::{Maker, MetricsSources};
 
 /// The store's file in the data folder.
 pub const STORE_FILE: &str = "store.sqlite";
@@ -170,18 +170,34 @@ pub fn parts(
     warnings: &mut Mistakes,
 ) -> Parts {
     let policies = policies::load(config, sandbox, mistakes);
-    let metrics = ports::metrics(config, shared, mistakes);
+    let data = &config.host.data;
+    let metrics = Maker { shared, data, mistakes }.metrics(config);
     let people = doors::people(config, mistakes, warnings);
-    let sources = doors::sources(config, mistakes);
+    let sources = doors::sources(config, shared, mistakes);
     let mut services = Vec::new();
     for service in &config.services {
-        let ports = ports::ports(service, &config.host.data, &metrics, shared, mistakes);
+        let ports = Maker { shared, data, mistakes }.ports(service, &metrics);
         let placed = policies::place(service, &policies, mistakes, warnings);
         if let Some(ports) = ports {
             services.push(service_setup(config, service, ports, placed));
         }
     }
     Parts { policies, metrics, services, people, sources }
+}
+
+/// Everyone who is told.
+pub(crate) fn notifiers(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> Vec<Arc<dyn Notifier>> {
+    Maker { shared, data: &config.host.data, mistakes }.notifiers(config)
+}
+
+/// What a source's webhooks look like.
+pub(crate) fn alert_source(
+    config: &Config,
+    source: &SourceConfig,
+    shared: &Shared,
+    mistakes: &mut Mistakes,
+) -> Option<Arc<dyn AlertSource>> {
+    Maker { shared, data: &config.host.data, mistakes }.alert_source(source)
 }
 
 fn service_setup(
@@ -280,7 +296,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     let sandbox = sandbox(config)?;
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
     let mut parts = parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
-    let notifiers = ports::notifiers(config, &shared, &mut mistakes);
+    let notifiers = notifiers(config, &shared, &mut mistakes);
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         return Err(Box::new(error).into());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ripcord::config::{Config, SourceFile};
+use ripcord_adapters::catalogue;
 use ripcord_core::retention::Class;
 use toml::{Table, Value};
 
@@ -154,6 +155,33 @@ fn every_key_that_the_host_reads_is_on_the_page_and_no_other_is() {
         assert!(missing.is_empty(), "{PAGE} lacks {missing:?} below {heading}");
         let gone: Vec<_> = documented.difference(&known).collect();
         assert!(gone.is_empty(), "{PAGE} has {gone:?} below {heading}, which the host does not read");
+    }
+}
+
+/// A new adapter needs a table of its keys on the page.
+#[test]
+fn every_adapter_has_its_keys_on_the_page() {
+    let sections = sections();
+    for about in catalogue::all().iter().filter(|about| !about.keys.is_empty()) {
+        let place = path_of(about.place.split(", ").next().unwrap());
+        let kind = ("kind".to_owned(), about.kind.to_owned());
+        let is_its_own = |section: &&Section| section.path() == place && section.given().contains(&kind);
+        // Where its settings are those of every kind, the row of `kind` names it.
+        let is_of_all = |section: &&Section| section.path() == place && section.given().is_empty();
+        let section = sections.iter().find(is_its_own).or_else(|| sections.iter().find(is_of_all));
+        let section =
+            section.unwrap_or_else(|| panic!("{PAGE} has no table for {} {}", about.port, about.kind));
+        let keys: BTreeSet<_> = about.keys.iter().map(|key| key.name.clone()).collect();
+        let documented: BTreeSet<_> = section.documented().into_iter().filter(|key| key != "kind").collect();
+        assert_eq!(documented, keys, "{PAGE}: {} {}", about.port, about.kind);
+        for key in about.keys.iter().filter(|key| !key.secret) {
+            let bold = page(PAGE).contains(&format!("| **`{}`** |", key.name));
+            let needed = key.needed && key.given_by.is_none();
+            assert!(!needed || bold, "{PAGE}: `{}` of {} {} must be there", key.name, about.port, about.kind);
+        }
+        if section.given().is_empty() {
+            assert!(page(PAGE).contains(&format!("`{}`", about.kind)), "{PAGE} does not name {}", about.kind);
+        }
     }
 }
 

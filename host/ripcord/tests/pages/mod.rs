@@ -1,5 +1,6 @@
 //! The pages by which people configure and run Ripcord: what a machine can try of them is tried.
 
+mod adapters;
 mod blocks;
 mod commands;
 mod configuration;

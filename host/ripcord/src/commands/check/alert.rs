@@ -1,13 +1,15 @@
 //! `check --alert`: which route each alert of a recorded webhook takes, and why.
 
-use ripcord_adapters::{alerts_alertmanager, alerts_mlflow};
 use ripcord_core::name::ServiceName;
 use ripcord_core::signal::{Label, SignalKind};
+use ripcord_ports::AlertSource;
+use ripcord_ports::alert_source::Delivery;
 use serde::Serialize;
 
-use crate::config::{Config, SourceConfig, SourceKind};
+use crate::config::{Config, Mistakes, SourceConfig};
 use crate::http::too_large;
 use crate::output::{Text, text};
+use crate::wiring;
 
 /// What one alert meets at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +44,14 @@ pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String
     if config.sources.is_empty() {
         return Err("no alert source is configured; add `[sources.NAME]`".to_owned());
     }
-    let explained: Vec<_> = config.sources.iter().map(|source| explain_source(source, body)).collect();
+    let shared = wiring::shared().map_err(|error| error.to_string())?;
+    let mut mistakes = Mistakes::default();
+    let mut explained = Vec::new();
+    for source in &config.sources {
+        // Settings that do not fit together are told where the rest of the configuration is.
+        let reads = wiring::alert_source(config, source, &shared, &mut mistakes);
+        explained.extend(reads.map(|reads| explain_source(source, reads.as_ref(), body)));
+    }
     // A body is of one kind of source: that the others cannot read it is no mistake.
     if explained.iter().any(Result::is_ok) {
         return Ok(explained.into_iter().flatten().collect());
@@ -50,7 +59,11 @@ pub fn explain(config: &Config, body: &[u8]) -> Result<Vec<SourceRoutes>, String
     explained.into_iter().collect()
 }
 
-fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, String> {
+fn explain_source(
+    source: &SourceConfig,
+    reads: &dyn AlertSource,
+    body: &[u8],
+) -> Result<SourceRoutes, String> {
     if body.len() as u64 > source.body_bytes_max {
         return Err(format!(
             "`{}` refuses this body of {} bytes: {}",
@@ -59,13 +72,7 @@ fn explain_source(source: &SourceConfig, body: &[u8]) -> Result<SourceRoutes, St
             too_large(source.body_bytes_max)
         ));
     }
-    let payload = match source.kind {
-        SourceKind::Alertmanager => alerts_alertmanager::parse(body).map_err(|error| error.to_string())?,
-        SourceKind::Mlflow => {
-            let headers = alerts_mlflow::Headers { id: "", timestamp: "", signature: "" };
-            alerts_mlflow::parse(&headers, body).map_err(|error| error.to_string())?
-        }
-    };
+    let payload = reads.read(&Delivery { headers: &[], body }).map_err(|error| error.to_string())?;
     if let (Some(bad), []) = (payload.bad.first(), &payload.alerts[..]) {
         return Err(format!("no alert of the payload can be judged: alert {} {}", bad.number, bad.why));
     }

@@ -215,13 +215,13 @@ fn roles(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {
     if mode == Mode::Act && !has_role(config, Role::Approval) {
         warn("mode `act` without an approval policy: a person must still approve", table("approvals"));
     }
-    if has_role(config, Role::Verification) && config.endpoint.is_none() && !config.golden.is_empty() {
+    if has_role(config, Role::Verification) && config.endpoint.is_none() && config.golden.is_some() {
         warn("golden data without an endpoint: it cannot be sent", "add `endpoint`".to_owned());
     }
 }
 
 async fn golden(config: &ServiceConfig, setup: &ServiceSetup, report: &mut Report) {
-    for name in config.golden.keys() {
+    for name in &config.golden_sets() {
         let subject = format!("service {}: golden data {name}", config.name);
         let Some(data) = &setup.ports.golden else { continue };
         let rows = match patient(data.rows(name)).await {

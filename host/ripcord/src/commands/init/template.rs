@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use ripcord_adapters::adapter::Port;
+use ripcord_ports::{AlertSource, Deployer, Metrics, Notifier, Registry, Restorer};
+
 use super::Chosen;
 use super::find::{Found, FoundRegistry};
 
@@ -38,11 +41,6 @@ kind = "alertmanager"
 auth = { bearer-file = "secrets/alertmanager.token" }
 #: body-kib-max = 16384                     # larger bodies are refused, and `ripcord signals unrouted` says so
 #: dedupe-seconds = 14400                   # the same alert within so long is a repeat
-
-# MLflow's registry says when a version is created or an alias moved (labels `event`, `model`, `alias`, `version`, `tag`).
-# [sources.mlflow]
-# kind = "mlflow"
-# auth = { mlflow = { secret-file = "secrets/mlflow-webhook" } }
 "#;
 
 const NOTIFIERS: &str = r#"
@@ -60,10 +58,32 @@ const NOTIFIERS: &str = r#"
 # signed-by = ["me"]                       # optional: who must all have run `ripcord policy sign FILE --key KEY` on it
 "#;
 
+/// What the template has lines of its own for.
+const SHOWN: [(&str, &str); 8] = [
+    ("alert source", "alertmanager"),
+    ("notifier", "webhook"),
+    ("metrics", "prometheus"),
+    ("metrics", "scrape"),
+    ("registry", "directory"),
+    ("deployer", "open-inference"),
+    ("endpoint", "open-inference"),
+    ("request log", "jsonl"),
+];
+
+/// The other adapters of a port, as comments.
+fn others<P: Port + ?Sized>(title: &str, key: &str) -> String {
+    let all = P::adapters().iter().map(|adapter| adapter.about());
+    let others = all.filter(|about| !SHOWN.contains(&(about.port, about.kind)));
+    let lines: String =
+        others.map(|about| format!("#   {key} = {{ {} }}   # {}\n", about.example, about.summary)).collect();
+    if lines.is_empty() { lines } else { format!("# {title}:\n{lines}") }
+}
+
 /// The configuration for what was found.
 pub fn render(chosen: &Chosen) -> String {
     let found = &chosen.found;
     let mut text = HEAD.to_owned();
+    text.push_str(&others::<dyn AlertSource>("Other sources", "NAME"));
     let model = found.models.first();
     let name = model.map_or("my-model", |model| model.name.as_str());
     let service = chosen.service.as_ref().map_or_else(|| format!("{name}-api"), ToString::to_string);
@@ -82,6 +102,7 @@ pub fn render(chosen: &Chosen) -> String {
         );
     }
     text.push_str(NOTIFIERS);
+    text.push_str(&others::<dyn Notifier>("Other notifiers", "NAME"));
     metrics(&mut text, found, model.map(|model| model.url.as_str()));
     self::service(&mut text, chosen, name, &service, mark);
     text
@@ -105,6 +126,7 @@ fn metrics(text: &mut String, found: &Found, server: Option<&str>) {
         "{mark}[metrics.scrape]\n{mark}kind = \"scrape\"\n{mark}url = \"{url}/metrics\"\n\
          #: every-ms = 15000\n#: keep = 240                               # pages that are kept: an hour\n"
     );
+    text.push_str(&others::<dyn Metrics>("Other sources of metrics", "NAME"));
 }
 
 fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: &str) {
@@ -126,6 +148,15 @@ fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: 
     let settings = settings.unwrap_or_default();
     let (output, output_mark) = chosen.output.as_deref().map_or(("decision", "#: "), |output| (output, mark));
     let folder = found.model_folder.clone().unwrap_or_else(|| format!("models/{name}"));
+    let others = [
+        others::<dyn Registry>("Other registries", "registry"),
+        others::<dyn Deployer>("Other deployers", "deployer"),
+        others::<dyn Restorer>(
+            "What else can be put back, as tables below `configurations`, or as `fallback` (the safe mode)",
+            "NAME",
+        ),
+    ]
+    .concat();
     let metrics = if found.prometheus.is_some() { "prometheus" } else { "scrape" };
     let metrics_mark = if found.prometheus.is_some() || !found.models.is_empty() { mark } else { "#: " };
     let (log, log_mark) = found.request_log.as_deref().map_or(("requests.jsonl", "#: "), |log| (log, mark));
@@ -157,10 +188,7 @@ fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: 
 {mark}registry = {registry}
 {mark}deployer = {{ kind = "open-inference", url = "{server}", model-directory = "{folder}"{probe}{settings} }}
 # A harmless request proves which version answers: add `probe-input-file = "probe.json"` (the protocol's `inputs`) to the deployer.
-# A registry in MLflow: registry = {{ kind = "mlflow", url = "http://127.0.0.1:5000", alias = "champion" }}
-# Your own programs instead: registry = {{ kind = "command", list = [..], fetch = [..] }},
-#   deployer = {{ kind = "command", shift = [..], live = [..], effect = "observable" }}; `{{version}}` and others are filled in.
-{output_mark}endpoint = {{ output = "{output}" }}          # where trials are sent: the deployer's server unless it has its own `url`
+{others}{output_mark}endpoint = {{ output = "{output}" }}          # where trials are sent: the deployer's server unless it has its own `url`
 {log_mark}request-log = {{ kind = "jsonl", file = "{log}" }}
 {golden_mark}golden = {{ {set} = "{path}" }}
 #: golden-before = false                       # do not send them through the bad version before the shift: less to compare, a shorter way back

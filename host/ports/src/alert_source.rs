@@ -1,9 +1,40 @@
-//! What all alert sources are read into.
+//! Who sends alerts, and what all of them are read into.
 
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::Turn;
+
+use crate::store::Turn;
+
+/// A webhook that has proved whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// Names in lower case, and values; those that are no text are left out.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// As it came.
+    pub body: &'a [u8],
+}
+
+impl<'a> Delivery<'a> {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+/// A webhook that cannot be read: one sentence, which says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+/// What the webhooks of one system look like. How a sender proves who it is, is not its concern: any proof goes with any source.
+pub trait AlertSource: Send + Sync {
+    /// The adapter's name, such as `alerts_alertmanager`.
+    fn name(&self) -> &str;
+
+    /// Reads a delivery. What is wrong with one alert of it is no error: see [`ParsedPayload::bad`]. It may take a while, and asks nobody.
+    fn read(&self, delivery: &Delivery<'_>) -> Result<ParsedPayload, Unreadable>;
+}
 
 /// One alert of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,73 @@
+//! Every adapter, by port: the one place that lists them. A new one is its folder and a line here.
+
+use ripcord_ports::{
+    AlertSource, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Restorer,
+};
+
+use crate::adapter::{About, AnyAdapter, Port};
+use crate::{
+    alerts_alertmanager, alerts_mlflow, deployer_command, deployer_open_inference, endpoint_open_inference,
+    evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, registry_command,
+    registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git, restorer_http,
+    restorer_mlflow_prompt,
+};
+
+/// Where versions are kept.
+pub static REGISTRIES: [&dyn AnyAdapter<dyn Registry>; 3] =
+    [&registry_directory::ADAPTER, &registry_mlflow::ADAPTER, &registry_command::ADAPTER];
+
+/// What serves the model.
+pub static DEPLOYERS: [&dyn AnyAdapter<dyn Deployer>; 2] =
+    [&deployer_open_inference::ADAPTER, &deployer_command::ADAPTER];
+
+/// What puts a facet back.
+pub static RESTORERS: [&dyn AnyAdapter<dyn Restorer>; 4] = [
+    &restorer_file::ADAPTER,
+    &restorer_http::ADAPTER,
+    &restorer_git::ADAPTER,
+    &restorer_mlflow_prompt::ADAPTER,
+];
+
+/// Where a service answers.
+pub static ENDPOINTS: [&dyn AnyAdapter<dyn Endpoint>; 1] = [&endpoint_open_inference::ADAPTER];
+
+/// What a service was asked and answered.
+pub static REQUEST_LOGS: [&dyn AnyAdapter<dyn RequestLog>; 1] = [&request_log_jsonl::ADAPTER];
+
+/// Inputs with known answers.
+pub static GOLDEN_DATA: [&dyn AnyAdapter<dyn GoldenData>; 1] = [&golden_jsonl::ADAPTER];
+
+/// Where metrics come from.
+pub static METRICS: [&dyn AnyAdapter<dyn Metrics>; 2] =
+    [&metrics_prometheus::ADAPTER, &metrics_scrape::ADAPTER];
+
+/// Who sends alerts.
+pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 2] =
+    [&alerts_alertmanager::ADAPTER, &alerts_mlflow::ADAPTER];
+
+/// Who tells people.
+pub static NOTIFIERS: [&dyn AnyAdapter<dyn Notifier>; 1] = [&notifier_webhook::ADAPTER];
+
+/// Where evidence is kept.
+pub static OBJECTS: [&dyn AnyAdapter<dyn Objects>; 1] = [&evidence_directory::ADAPTER];
+
+/// What can be told of each, port by port.
+pub fn all() -> Vec<About> {
+    [
+        about::<dyn Registry>(),
+        about::<dyn Deployer>(),
+        about::<dyn Restorer>(),
+        about::<dyn Endpoint>(),
+        about::<dyn RequestLog>(),
+        about::<dyn GoldenData>(),
+        about::<dyn Metrics>(),
+        about::<dyn AlertSource>(),
+        about::<dyn Notifier>(),
+        about::<dyn Objects>(),
+    ]
+    .concat()
+}
+
+fn about<P: Port + ?Sized>() -> Vec<About> {
+    P::adapters().iter().map(|adapter| adapter.about()).collect()
+}
