@@ -247,18 +247,18 @@ impl Ran {
         if self.code == 0 { Ok(self) } else { Err(self.error()) }
     }
 
-    /// What it means that it did not end with zero.
+    /// What it means that it did not end with zero. Only a program that says that it refused has done nothing.
     pub(crate) fn error(&self) -> PortError {
         let said = if self.errors.is_empty() {
             "and said nothing".to_owned()
         } else {
             format!("and said {}", tail(&self.errors))
         };
-        let error = PortError::not_applied(
-            ErrorKind::Failed,
-            format!("{} ended with exit code {} {said}", self.what, self.code),
-        );
-        if self.code == UNDERWAY || !REFUSED.contains(&self.code) { error } else { error.retry(Retry::No) }
+        let text = format!("{} ended with exit code {} {said}", self.what, self.code);
+        if REFUSED.contains(&self.code) {
+            return PortError::not_applied(ErrorKind::Failed, text).retry(Retry::No);
+        }
+        PortError::unknown(ErrorKind::Failed, text)
     }
 
     /// What it printed, as JSON.

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::Shared;
 use crate::adapter::{Adapter, DeployerSays, SecretKey};
-use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program, REFUSED, Ran, UNDERWAY};
+use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program, Ran, UNDERWAY};
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
@@ -302,8 +302,7 @@ impl Deployer for CommandDeployer {
             0 => Ok(Shifted::Done),
             UNDERWAY => Ok(Shifted::Underway(ran.last_line())),
             CONFLICT => Err(PortError::not_applied(ErrorKind::Conflict, ran.error().to_string())),
-            code if REFUSED.contains(&code) => Err(ran.error()),
-            _ => Err(ran.error().outcome_unknown()),
+            _ => Err(ran.error()),
         }
     }
 

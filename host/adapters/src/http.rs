@@ -61,7 +61,7 @@ impl Http {
         Ok(Self { pooled: build(8)?, fresh: build(0)? })
     }
 
-    /// A call that changes nothing, or whose repetition is harmless.
+    /// A call. Unless it is a GET, whose author did not say that it only reads ([`Call::only_reads`]) is believed to have an effect.
     pub(crate) fn call(&self, method: Method, url: &Url) -> Call {
         Call {
             what: format!("{method} {}", shown(url)),
@@ -69,9 +69,9 @@ impl Http {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_owned(),
             }),
+            risk: if method.is_safe() { Risk::None } else { Risk::HasEffect },
             request: self.pooled.request(method, url.clone()),
             bytes_max: ANSWER_BYTES_MAX,
-            risk: Risk::None,
         }
         .deadline(DEADLINE_DEFAULT)
     }
@@ -154,6 +154,12 @@ impl Call {
     /// Marks a call that must not be repeated while its outcome is unknown.
     pub(crate) fn has_effect(mut self) -> Self {
         self.risk = Risk::HasEffect;
+        self
+    }
+
+    /// Says of a call that is no GET that it changes nothing, or nothing that anybody waits for.
+    pub(crate) fn only_reads(mut self) -> Self {
+        self.risk = Risk::None;
         self
     }
 
@@ -330,11 +336,12 @@ impl Answer {
         if status.is_redirection() {
             let place = self.location.as_deref().and_then(|text| Url::parse(text).ok());
             let place = place.map_or_else(String::new, |url| format!(" to `{}`", shown(&url)));
-            return PortError::not_applied(
-                ErrorKind::Failed,
-                format!("{what} answered {number}, a redirect{place}: redirects are not followed; configure the final address"),
-            )
-            .retry(Retry::No);
+            let text = format!(
+                "{what} answered {number}, a redirect{place}: redirects are not followed; configure the final address"
+            );
+            let error = PortError::not_applied(ErrorKind::Failed, text).retry(Retry::No);
+            // Only these two say that the call was for somebody else. After a form, a redirect leads to what was made.
+            return if matches!(number, 307 | 308) { error } else { marked(error, self.risk) };
         }
         let kind = match number {
             401 | 403 => ErrorKind::Denied,
@@ -414,6 +421,47 @@ mod tests {
         let url = address("http://user:hunter2@127.0.0.1:9/api?token=hunter2#hunter2").unwrap();
         assert_eq!(shown(&url), "http://127.0.0.1:9/api/");
         assert_eq!(shown(&under(&url, &["models", "a/b c"])), "http://127.0.0.1:9/api/models/a%2Fb%20c");
+    }
+
+    /// What a server answers to one call, or that it breaks off.
+    async fn answered(answer: &str, call: impl FnOnce(&Http, &Url) -> Call) -> PortError {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = address(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let serve = async {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let _ = peer.read(&mut [0; 4096]).await.unwrap();
+            peer.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let sent = call(&Http::new().unwrap(), &url).send();
+        tokio::join!(sent, serve).0.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_author_said_nothing_may_have_had_its_effect() {
+        use ripcord_ports::Applied;
+        let failed = "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+        let see_other = "HTTP/1.1 303 See Other\r\nlocation: /made/7\r\ncontent-length: 0\r\n\r\n";
+        let moved = "HTTP/1.1 308 Moved\r\nlocation: /v2\r\ncontent-length: 0\r\n\r\n";
+        let refused = "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n";
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
+        let post = |http: &Http, url: &Url| http.call(Method::POST, url);
+        for (answer, applied) in [
+            (failed, Applied::Unknown),
+            (see_other, Applied::Unknown),
+            (cut, Applied::Unknown),
+            ("", Applied::Unknown),
+            (moved, Applied::No),
+            (refused, Applied::No),
+        ] {
+            let error = answered(answer, post).await;
+            assert_eq!(error.applied, applied, "{answer}: {error}");
+        }
+        for answer in [failed, see_other, cut, ""] {
+            let read = answered(answer, |http, url| http.call(Method::POST, url).only_reads()).await;
+            let got = answered(answer, |http, url| http.call(Method::GET, url)).await;
+            assert_eq!((read.applied, got.applied), (Applied::No, Applied::No), "{answer}: {read}, {got}");
+        }
     }
 
     #[test]

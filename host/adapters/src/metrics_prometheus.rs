@@ -153,7 +153,7 @@ impl PrometheusMetrics {
     }
 
     fn call(&self, method: Method, url: &Url) -> Call {
-        let call = self.http.call(method, url).of("Prometheus").deadline(self.deadline);
+        let call = self.http.call(method, url).only_reads().of("Prometheus").deadline(self.deadline);
         call.answer_bytes_max(self.answer_bytes_max).credentials(&self.credentials)
     }
 

@@ -141,7 +141,8 @@ impl ModelServer {
             Connection::Shared => self.http.call(Method::POST, &url),
             Connection::Anew => self.http.call_anew(Method::POST, &url),
         };
-        call.of(SYSTEM)
+        call.only_reads()
+            .of(SYSTEM)
             .deadline(self.deadline)
             .bearer(self.token.as_ref())
             .header(TRIAL_HEADER, ask.trial)
@@ -154,7 +155,7 @@ impl ModelServer {
     /// model's metadata.
     pub(crate) async fn indexed(&self) -> Result<Index, PortError> {
         let url = self.under(&["v2", "repository", "index"]);
-        let answer = self.call(Method::POST, &url).json(&json!({})).exchange().await?;
+        let answer = self.call(Method::POST, &url).only_reads().json(&json!({})).exchange().await?;
         if is_missing(answer.status) {
             return Ok(Index::Metadata(self.metadata().await?.versions));
         }

@@ -186,16 +186,27 @@ impl Swap<'_> {
             self.still_wanted()?;
             self.note(&note)?;
             self.flush_next().map_err(self.failed("write beside"))?;
-            if let Err(error) = self.swap_in() {
-                // The folder is as it was. What was written beside it would stay for ever: nothing else may be tried here.
-                if let Err(left) = self.recover() {
-                    tracing::warn!(error = %left, "what a swap that failed had written beside the model's folder stays there");
-                }
-                return Err(self.failed("swap")(error));
-            }
+            self.swap_or_recover()?;
         }
         note.phase = Phase::Placed;
-        self.note(&note)
+        // The folder is swapped already.
+        self.note(&note).map_err(PortError::outcome_unknown)
+    }
+
+    /// A swap that fails leaves nothing beside the folder, where that can be had: nothing else may be tried here.
+    fn swap_or_recover(&self) -> Result<(), PortError> {
+        let Err(error) = self.swap_in() else { return Ok(()) };
+        let error = self.failed("swap")(error);
+        match self.recover() {
+            // The folder is as it was.
+            Ok(None) => Err(error),
+            // It was swapped before the rest failed.
+            Ok(Some(_)) => Err(error.outcome_unknown()),
+            Err(left) => {
+                tracing::warn!(error = %left, "what a swap that failed had written beside the model's folder stays there");
+                Err(error.outcome_unknown())
+            }
+        }
     }
 
     /// What is about to be swapped in must be whole after a power cut, and the note must tell of it. The swap itself is flushed when the server has

@@ -506,3 +506,22 @@ impl ModelFolder {
         Swap { dir, paths: &self.paths, given_up: &GivenUp::default() }.obstacle()
     }
 }
+
+/// Who is told that nothing was done may do it again, or go on to something else.
+#[test]
+fn a_swap_that_failed_half_way_promises_nothing() {
+    let rig = Rig::new(Kind::Artefact);
+    rig.put(".m.ripcord-next", "new");
+    rig.note(Phase::Placing, Before::Folder);
+    // What was there before finds its place taken.
+    std::fs::write(rig.path(".m.ripcord-previous"), "a file").unwrap();
+    let error = rig.swap(|swap| Ok(swap.swap_or_recover().unwrap_err()));
+    assert_eq!(rig.holds("m").as_deref(), Some("new"), "the names were exchanged already");
+    assert_eq!(error.applied, ripcord_ports::Applied::Unknown, "{error}");
+
+    let rig = Rig::new(Kind::Artefact);
+    rig.note(Phase::Placing, Before::Folder);
+    let error = rig.swap(|swap| Ok(swap.swap_or_recover().unwrap_err()));
+    assert_eq!(rig.holds("m").as_deref(), Some("old"), "there was nothing to swap in");
+    assert_eq!(error.applied, ripcord_ports::Applied::No, "{error}");
+}
