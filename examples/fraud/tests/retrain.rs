@@ -323,7 +323,12 @@ fn data_that_is_not_what_its_manifest_says_is_not_trained_on() {
     };
     with_manifest("\"format\": 1", "\"format\": 2", "has format 2, and only format 1 can be read");
     with_manifest("\"rows\": 6000", "\"rows\": 5999", "has 6000 rows, and the manifest lists 5999");
-    with_manifest("part-0001.csv", "../part-0001.csv", "lists `../part-0001.csv`: a data file lies beside");
+    with_manifest(
+        "part-0001.csv",
+        "/part-0001.csv",
+        "lists `/part-0001.csv`: the way to a data file begins at",
+    );
+    with_manifest("part-0001.csv", "../part-0001.csv", "cannot read `");
     with_manifest("\"hour\"", "\"our\"", "names the inputs");
     with_manifest(&stage.manifest.files[0].sha256, &"0".repeat(64), "says revision `");
     with_manifest("columns", "kolumns", "is no data manifest: unknown field `kolumns`");

@@ -63,11 +63,11 @@ pub struct Columns {
     pub slices: Vec<String>,
 }
 
-/// One CSV file, beside the manifest, with a header.
+/// One CSV file with a header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DataFile {
-    /// Its name.
+    /// Its name, where it lies beside the manifest; else the way to it from there, with `/` between the parts.
     pub path: String,
     /// Of its bytes, lower-case hex.
     pub sha256: String,
@@ -125,10 +125,11 @@ impl Manifest {
         if self.columns.inputs != INPUTS {
             return Some(format!("names the inputs {:?} where {INPUTS:?} is expected", self.columns.inputs));
         }
-        if let Some(file) =
-            self.files.iter().find(|file| file.path.is_empty() || file.path.contains(['/', '\\']))
-        {
-            return Some(format!("lists `{}`: a data file lies beside its manifest", file.path));
+        let is_no_way = |file: &&DataFile| {
+            file.name().is_empty() || file.path.starts_with('/') || file.path.contains('\\')
+        };
+        if let Some(file) = self.files.iter().find(is_no_way) {
+            return Some(format!("lists `{}`: the way to a data file begins at its manifest", file.path));
         }
         let counted: u64 = self.files.iter().map(|file| file.rows).sum();
         if counted != self.rows {
@@ -140,11 +141,17 @@ impl Manifest {
     }
 }
 
-/// The revision of a list of files.
+impl DataFile {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// The revision of a list of files, wherever they lie.
 fn revision(files: &[DataFile]) -> String {
     let mut hash = Sha256::new();
     for file in files {
-        hash.update(format!("{}  {}\n", file.sha256, file.path));
+        hash.update(format!("{}  {}\n", file.sha256, file.name()));
     }
     format!("sha256:{}", hex(&hash.finalize()))
 }
