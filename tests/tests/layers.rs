@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ripcord-sandbox", &["ripcord-core"]),
     ("ripcord-store", &["ripcord-core", "ripcord-ports"]),
     ("ripcord-adapters", &["ripcord-core", "ripcord-ports"]),
+    ("ripcord-data", &["ripcord-core", "ripcord-ports"]),
     ("ripcord-engine", &["ripcord-core", "ripcord-ports", "ripcord-sandbox"]),
     ("ripcord-pack", &[]),
     ("ripcord-fixture", &[]),
@@ -24,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ripcord-sandbox",
             "ripcord-store",
             "ripcord-adapters",
+            "ripcord-data",
             "ripcord-engine",
             "ripcord-pack",
             "ripcord-fixture",
@@ -33,7 +35,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Outside crates that only one crate may name.
-const ONLY: &[(&str, &str)] = &[("wasmtime", "ripcord-sandbox"), ("rusqlite", "ripcord-store")];
+const ONLY: &[(&str, &str)] =
+    &[("wasmtime", "ripcord-sandbox"), ("rusqlite", "ripcord-store"), ("parquet", "ripcord-data")];
 
 /// Crates that the pure core must not reach: they bring clocks, randomness, files, sockets or tasks.
 const NOT_IN_CORE: &[&str] =

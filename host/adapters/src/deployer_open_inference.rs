@@ -169,6 +169,7 @@ impl OpenInferenceDeployer {
             http: shared.http.clone(),
             url: http::address(&config.url)?,
             model: config.model,
+            version: None,
             token,
             deadline: Millis(config.deadline_ms),
         };

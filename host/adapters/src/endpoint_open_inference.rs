@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
+use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Beside;
@@ -72,10 +73,18 @@ impl OpenInferenceEndpoint {
             http: shared.http.clone(),
             url: http::address(&config.url)?,
             model: config.model,
+            version: None,
             token,
             deadline: Millis(config.deadline_ms),
         };
         Ok(Self { server, output: config.output })
+    }
+
+    /// The same endpoint, where one version is asked by its name, whatever is live. Its server must hold several at once.
+    #[must_use]
+    pub fn for_version(mut self, version: &VersionName) -> Self {
+        self.server.version = Some(version.to_string());
+        self
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct ModelServer {
     pub(crate) http: Http,
     pub(crate) url: Url,
     pub(crate) model: String,
+    /// Asked by its name; none is what the server answers with by default.
+    pub(crate) version: Option<String>,
     pub(crate) token: Option<Secret>,
     pub(crate) deadline: Millis,
 }
@@ -136,7 +138,10 @@ struct Metadata {
 impl ModelServer {
     /// Sends `inputs` on a connection of its own or a shared one.
     pub(crate) async fn infer(&self, ask: &Ask<'_>) -> Result<Answer, PortError> {
-        let url = self.under(&["v2", "models", &self.model, "infer"]);
+        let url = match &self.version {
+            None => self.under(&["v2", "models", &self.model, "infer"]),
+            Some(version) => self.under(&["v2", "models", &self.model, "versions", version, "infer"]),
+        };
         let call = match ask.connection {
             Connection::Shared => self.http.call(Method::POST, &url),
             Connection::Anew => self.http.call_anew(Method::POST, &url),
@@ -242,7 +247,7 @@ impl ModelServer {
 
     /// The same server, asked for another model.
     pub(crate) fn for_model(&self, model: &str) -> Self {
-        Self { model: model.to_owned(), ..self.clone() }
+        Self { model: model.to_owned(), version: None, ..self.clone() }
     }
 
     pub(crate) fn address(&self) -> String {
