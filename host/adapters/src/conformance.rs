@@ -35,6 +35,11 @@
 //! | | `a-page-is-no-fact` | a page with a status of success is `BadAnswer`, and no part of an artefact |
 //! | | `a-promotion-is-sent-once` | what may have happened is not sent again; an error says whether it happened |
 //! | | `marks-repeat-in-faults` | a mark that failed can be set again |
+//! | [`registering::conforms`] | `registers-once-by-key` | the same key gives the version that is there, with the files that it has |
+//! | | `registers-whole` | with its files, digest, lineage and finite measures; no alias, nothing put in production |
+//! | | `a-taken-name-is-a-conflict` | with no effect, where names can be chosen |
+//! | | `registers-nothing-damaged` | a file that is not as it was hashed is `WrongDigest` |
+//! | [`registering::conforms_in_faults`] | `registers-once-in-faults` | what is said of it is so, and repeating it makes no second version |
 //! | [`deployer::conforms`] | `reads-back-what-was-shifted` | live becomes what was ordered |
 //! | | `a-probe-tells-what-happened` | and changes nothing |
 //! | | `a-shift-repeats` | the same order again has the effect of once |
@@ -71,6 +76,7 @@
 pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
+pub mod registering;
 pub mod registry;
 pub mod registry_faults;
 pub mod restorer;

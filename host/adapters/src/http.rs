@@ -179,6 +179,12 @@ impl Call {
         self
     }
 
+    /// A body that is sent as it comes; nobody sends it again.
+    pub(crate) fn body(mut self, body: reqwest::Body) -> Self {
+        self.request = self.request.body(body);
+        self
+    }
+
     pub(crate) fn form(mut self, body: &impl Serialize) -> Self {
         self.request = self.request.form(body);
         self

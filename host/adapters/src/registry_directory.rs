@@ -17,7 +17,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{VersionTarget, artefact_digest};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub const FILES: &str = "files";
 pub const MARKS: &str = "marks.toml";
 /// The tag under which a standing hold is listed; its value is the incident.
 pub const HOLD_TAG: &str = "ripcord.hold";
+/// The tag of a version that Ripcord has registered; its value is the key of the run that made it.
+pub const KEY_TAG: &str = "ripcord.key";
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<DirectoryRegistryConfig, dyn Registry> = Adapter {
@@ -287,6 +289,11 @@ impl Registry for DirectoryRegistry {
             Ok(Staged { dir: into, files, digest })
         })
         .await
+    }
+
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        let new = new.clone();
+        self.on(move |model, given_up| register::take_in(model, &new, given_up)).await
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -15,7 +15,7 @@ use cap_std::fs::Dir;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::target::VersionTarget;
-use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 
 pub use at_hand::ArtefactsAtHand;
@@ -58,6 +58,15 @@ impl KeptRegistry {
         let versions = self.registry.versions(limit).await?;
         self.list.keep(limit, self.clock.now(), &versions).await;
         Ok(versions)
+    }
+
+    async fn keep(&self, staged: &Staged) -> Result<(), PortError> {
+        let (artefacts, kept) = (self.artefacts.clone(), staged.clone());
+        let keep = move |_: &GivenUp| {
+            artefacts.keep(&kept.digest, &kept.dir, &kept.files);
+            Ok(())
+        };
+        self.files.run(keep).await
     }
 
     /// On the way of another call that the registry answered.
@@ -141,14 +150,23 @@ impl Registry for KeptRegistry {
             }
         }
         let staged = self.registry.fetch(version, into).await?;
-        let (artefacts, kept) = (self.artefacts.clone(), staged.clone());
-        let keep = move |_: &GivenUp| {
-            artefacts.keep(&kept.digest, &kept.dir, &kept.files);
-            Ok(())
-        };
-        self.files.run(keep).await?;
+        self.keep(&staged).await?;
         self.list_anew_if_old().await;
         Ok(staged)
+    }
+
+    /// What was made is most likely deployed next: it is kept, and it stands in the kept list.
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        let registered = self.registry.register(new).await?;
+        if registered.digest == Some(new.artefact.digest)
+            && let Err(error) = self.keep(&new.artefact).await
+        {
+            tracing::warn!(registry = self.registry.name(), %error, "a version was registered and could not be kept at hand; it is fetched when it is needed");
+        }
+        if let Err(error) = self.list_anew(LIST_LENGTH).await {
+            tracing::warn!(registry = self.registry.name(), %error, "a version was registered, and the list could not be made anew; it is tried again");
+        }
+        Ok(registered)
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -8,6 +8,7 @@ mod api;
 mod artefacts;
 mod describe;
 mod mlmodel;
+mod register;
 mod wire;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
-use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{Applied, Clock, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
@@ -71,6 +72,9 @@ pub struct MlflowRegistryConfig {
     /// The alias that says which version is in production, such as `champion`. Default: none, and nothing is promoted.
     #[serde(default)]
     pub alias: Option<String>,
+    /// The number of the experiment among whose artefacts the files of registered versions are put. Default: 0, which every server has.
+    #[serde(default)]
+    pub experiment: u64,
     /// The account's name, where the server wants basic authentication. Default: none.
     #[serde(default)]
     pub user: Option<String>,
@@ -108,6 +112,7 @@ fn artefact_bytes_max_default() -> u64 {
 pub struct MlflowRegistry {
     api: Api,
     alias: Option<String>,
+    experiment: u64,
     versions_max: u32,
     artefact_bytes_max: u64,
     remembered: Remembered,
@@ -145,6 +150,7 @@ impl MlflowRegistry {
         Ok(Self {
             api,
             alias: config.alias,
+            experiment: config.experiment,
             versions_max: config.versions_max,
             artefact_bytes_max: config.artefact_bytes_max,
             remembered: Remembered::default(),
@@ -273,6 +279,10 @@ impl Registry for MlflowRegistry {
                 .await?;
         let digest = artefact::pinned(&files, version.digest.as_ref(), &what)?;
         Ok(Staged { dir: into, files, digest })
+    }
+
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        register::register(self, new).await
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -149,7 +149,9 @@ impl Manifest {
     }
 
     pub(super) fn measures(&self) -> Vec<Measure> {
-        self.measures.iter().map(|(name, value)| Measure { name: name.clone(), value: *value }).collect()
+        // A measure that is no number says nothing, and compares with nothing, not even itself.
+        let finite = self.measures.iter().filter(|(_, value)| value.is_finite());
+        finite.map(|(name, value)| Measure { name: name.clone(), value: *value }).collect()
     }
 
     pub(super) fn lineage(&self) -> Lineage {

@@ -54,6 +54,7 @@ pub(super) enum Right {
     ReadModel,
     EditModel,
     ReadExperiment,
+    EditExperiment,
 }
 
 impl Api {
@@ -218,6 +219,11 @@ impl Api {
             Registered::Model => "",
             Registered::Prompt => " AND tags.`mlflow.prompt.is_prompt` = 'true'",
         };
+        self.search_for(also, limit).await
+    }
+
+    /// Versions that also meet a condition of the server's filter language, newest first.
+    pub(super) async fn search_for(&self, also: &str, limit: u32) -> Result<Vec<Version>, PortError> {
         let filter = format!("name={}{also}", self.model_literal);
         let mut found: Vec<Version> = Vec::new();
         let mut page_token = String::new();
@@ -349,6 +355,18 @@ impl Api {
         changed.map_err(|error| self.no_version(version, error))
     }
 
+    /// Makes a version. An answer that is none may be that of a version that was made.
+    pub(super) async fn create_version(&self, body: &impl Serialize) -> Result<(), PortError> {
+        let created = self.change(&["model-versions", "create"], body).await;
+        created.map_err(|error| match error.kind {
+            ErrorKind::NotFound => {
+                let message = format!("mlflow has no registered model `{}`: check `model`", self.model);
+                PortError::not_applied(ErrorKind::NotFound, message).caused_by(error)
+            }
+            _ => error,
+        })
+    }
+
     pub(super) async fn set_tag(
         &self,
         version: &VersionName,
@@ -377,6 +395,11 @@ impl Right {
             }
             Self::ReadExperiment => {
                 format!("give the account READ on the experiments that the versions of `{model}` come from")
+            }
+            Self::EditExperiment => {
+                format!(
+                    "give the account EDIT on the experiment that takes the files of `{model}`, see `experiment`"
+                )
             }
         }
     }

@@ -23,8 +23,8 @@ use crate::{artefact, http};
 
 /// Calls that are under way together.
 const AT_ONCE: usize = 8;
-/// Pieces of a file that wait for the disk.
-const PIECES: usize = 16;
+/// Pieces of a file that wait for the disk, or for the network.
+pub(super) const PIECES: usize = 16;
 
 /// A file or a folder below an artefact's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Root {
         url
     }
 
-    fn file(&self, api: &Api, path: &str) -> Url {
+    pub(super) fn file(&self, api: &Api, path: &str) -> Url {
         let parts = ["api", "2.0", "mlflow-artifacts", "artifacts"].into_iter();
         let parts: Vec<&str> =
             parts.chain(self.0.iter().map(String::as_str)).chain(path.split('/')).collect();

@@ -14,6 +14,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use super::api::Api;
 use super::artefacts::{self, Found, Root};
 use super::mlmodel::About;
+use super::register::{self, Made};
 use super::wire::{DatasetInput, Pair, Run, Version};
 use crate::registry_directory::HOLD_TAG;
 
@@ -118,7 +119,7 @@ pub(super) async fn version(
         Read::Lately(now) => remembered.described(&key, &version, now),
         Read::Now(_) => None,
     };
-    let (measures, about, hindered) = match lately {
+    let (mut measures, mut about, hindered) = match lately {
         Some(lately) => (lately.measures.clone(), lately.about.clone(), None),
         None => describe(api, remembered, (key, &version), read).await?,
     };
@@ -130,11 +131,18 @@ pub(super) async fn version(
         };
         format!("mlflow calls it `{}`{said}", version.status)
     });
+    if let Some(Made { measures: made, signature, .. }) = register::made(&version.tags) {
+        if measures.is_empty() {
+            measures = made;
+        }
+        about.signature = about.signature.or(signature);
+    }
+    let shown = |tag: &Pair| !is_lifted_hold(tag) && !register::is_part(tag);
     Ok(RegistryVersion {
         version: VersionTarget { version: name, digest: None },
         created_at,
         aliases,
-        tags: labels(version.tags.into_iter().filter(|tag| !is_lifted_hold(tag)).collect()),
+        tags: labels(version.tags.into_iter().filter(shown).collect()),
         measures,
         signature: about.signature,
         runtime: about.runtime,
@@ -251,6 +259,9 @@ fn measures(run: Option<&Run>) -> Vec<Measure> {
 /// first. What else MLflow knows of the run stands among the parameters, under names that no parameter of MLflow's has.
 pub(super) fn lineage(version: &Version, run: Option<Run>) -> Lineage {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    if let Some(Made { lineage, .. }) = register::made(&version.tags) {
+        return Lineage { source: lineage.source.or(text(&version.source)), ..lineage };
+    }
     let own = Lineage { run: text(&version.run_id), source: text(&version.source), ..Lineage::default() };
     let Some(run) = run else { return own };
     let tag = |key: &str| run.data.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use ripcord_adapters::conformance::registering::{self, Naming, Registering};
 use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig, register};
 use ripcord_core::digest::Digest;
-use ripcord_ports::registry::Mark;
-use ripcord_ports::{ErrorKind, Registry, Retry};
+use ripcord_core::fact::Lineage;
+use ripcord_core::target::{ArtefactFile, artefact_digest};
+use ripcord_ports::registry::{Mark, NewVersion, Staged};
+use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
 use tempfile::TempDir;
 
 use crate::adapters::support::{Folders, empty_dir, manifest, publish, target, version};
@@ -48,6 +51,81 @@ async fn it_conforms() {
     };
     let folders = Folders::default();
     registry::conforms(&adapter, &expected, &|| folders.next()).await;
+}
+
+#[tokio::test]
+async fn it_takes_versions_in() {
+    let (root, adapter, _) = two_versions();
+    let folders = Folders::default();
+    let empty_dir = || folders.next();
+    registering::conforms(Registering { registry: &adapter, naming: Naming::Chosen, empty_dir: &empty_dir })
+        .await;
+    let left: Vec<_> = std::fs::read_dir(root.path().join("fraud"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let beside = left.iter().filter(|name| name.to_string_lossy().starts_with('.')).count();
+    assert_eq!(beside, 1, "only the lock lies beside the versions: {left:?}");
+}
+
+fn new_version(key: &str, folders: &Folders) -> NewVersion {
+    let dir = folders.next();
+    dir.write("model.txt", key).unwrap();
+    let files =
+        vec![ArtefactFile { path: "model.txt".into(), sha256: Digest::of(key), bytes: key.len() as u64 }];
+    let artefact = Staged { dir, digest: artefact_digest(&files), files };
+    NewVersion {
+        key: key.into(),
+        name: None,
+        artefact,
+        signature: None,
+        lineage: Lineage::default(),
+        measures: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_found_by_its_key_whatever_it_is_called_and_by_its_key_alone() {
+    let (root, adapter, _) = two_versions();
+    let folders = Folders::default();
+    let registered = adapter.register(&new_version("key-1", &folders)).await.unwrap();
+    assert_eq!(registered.version, version("key-1"), "without a name it is called by its key");
+    std::fs::rename(root.path().join("fraud/key-1"), root.path().join("fraud/1.2")).unwrap();
+    edit_manifest(root.path(), "1.2", |text| text.replace("version = \"key-1\"", "version = \"1.2\""));
+    let again = adapter.register(&new_version("key-1", &folders)).await.unwrap();
+    assert_eq!(again.version, version("1.2"));
+    // A manifest that does not read is nobody's result, and is not written over.
+    edit_manifest(root.path(), "1.2", |text| text.replace("[tags]", "[tugs]"));
+    let named = NewVersion { name: Some(version("1.2")), ..new_version("key-1", &folders) };
+    let error = adapter.register(&named).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
+}
+
+#[tokio::test]
+async fn what_an_interrupted_attempt_left_is_begun_anew() {
+    let (root, adapter, _) = two_versions();
+    let folders = Folders::default();
+    let beside = root.path().join("fraud/.key-1.ripcord-new/files");
+    std::fs::create_dir_all(&beside).unwrap();
+    std::fs::write(beside.join("of another attempt"), "x").unwrap();
+    let registered = adapter.register(&new_version("key-1", &folders)).await.unwrap();
+    let fetched = adapter.fetch(&registered, empty_dir().1).await.unwrap();
+    assert_eq!(fetched.files.len(), 1);
+    assert_eq!(names(&adapter).await, ["key-1", "1.1", "1.0"], "it is the newest");
+}
+
+#[tokio::test]
+async fn a_version_is_not_registered_beside_another_process_or_where_nothing_can_be_written() {
+    let (root, adapter, _) = two_versions();
+    let folders = Folders::default();
+    let lock = std::fs::File::create(root.path().join("fraud/.ripcord-registering")).unwrap();
+    lock.lock().unwrap();
+    let error = adapter.register(&new_version("key-1", &folders)).await.unwrap_err();
+    assert_eq!((error.applied, error.retry), (Applied::No, Retry::Later), "{error}");
+    lock.unlock().unwrap();
+    std::fs::remove_dir_all(root.path().join("fraud")).unwrap();
+    let error = adapter.register(&new_version("key-1", &folders)).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Unreachable, Applied::No), "not mounted: {error}");
 }
 
 /// `examples/registry-folder/register.py`, which people copy into their training jobs.

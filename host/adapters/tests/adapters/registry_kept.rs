@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use cap_std::fs::Dir;
+use ripcord_adapters::conformance::registering::{self, Naming, Registering};
 use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
@@ -14,7 +15,7 @@ use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 use tempfile::TempDir;
 
@@ -81,6 +82,11 @@ impl Registry for Switched {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         self.reached().await?;
         self.registry.fetch(version, into).await
+    }
+
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        self.reached().await?;
+        self.registry.register(new).await
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
@@ -192,6 +198,22 @@ async fn what_was_fetched_once_comes_from_this_machine_also_after_a_restart() {
         let error = world.fetch(&registry, name, digest).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_is_registered_is_kept_and_stands_in_the_kept_list() {
+    let world = World::new();
+    let registry = world.started(ROOM);
+    let empty_dir = || world.folders.next();
+    let registering = Registering { registry: &registry, naming: Naming::Chosen, empty_dir: &empty_dir };
+    registering::conforms(registering).await;
+    let made = registry.versions(10).await.unwrap();
+    let newest = made[0].version.clone();
+    assert_eq!(world.fetches(), 0, "what was registered was at hand");
+    world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    let listed = world.started(ROOM).listing(10).await.unwrap();
+    assert_eq!((listed.versions, listed.listed_at.is_some()), (made, true));
+    world.fetch(&world.started(ROOM), newest.version.as_str(), newest.digest).await.unwrap();
 }
 
 /// A file of the kept artefact, below the folder of its digest.

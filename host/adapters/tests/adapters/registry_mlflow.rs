@@ -3,17 +3,23 @@
 mod artefacts;
 mod changes;
 mod replay;
+mod taken_in;
 
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::StatusCode;
+use ripcord_adapters::conformance::registering::{Naming, Registering};
 use ripcord_adapters::conformance::registry_faults::Steadiness;
 use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
 use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
 use ripcord_adapters::{Secret, conformance};
+use ripcord_core::digest::Digest;
+use ripcord_core::fact::Lineage;
+use ripcord_core::signal::Label;
+use ripcord_core::target::{ArtefactFile, artefact_digest};
 use ripcord_core::time::Millis;
-use ripcord_ports::registry::RegistryVersion;
+use ripcord_ports::registry::{NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{Applied, ErrorKind, Registry, Retry};
 use serde_json::{Value, json};
 
@@ -50,6 +56,93 @@ async fn conforms(release: u32) {
     let behind = MlflowRegistry::new(behind, None, &shared()).unwrap();
     let steady = Steadiness::Retries;
     conformance::registry_faults::conforms_in_faults(&behind, &proxy, &expected, steady, &empty).await;
+}
+
+#[tokio::test]
+async fn versions_are_taken_in_once_also_while_the_network_fails() {
+    for release in [2, 3] {
+        let server = Replay::living(release).start().await;
+        let direct = registry(server.url(""));
+        let folders = Folders::default();
+        let empty_dir = || folders.next();
+        let registering = Registering { registry: &direct, naming: Naming::Counted, empty_dir: &empty_dir };
+        conformance::registering::conforms(registering).await;
+
+        let proxy = FaultProxy::start(&server.url("")).await.unwrap();
+        let behind = MlflowRegistryConfig { patience_ms: 300, ..config(proxy.url()) };
+        let behind = MlflowRegistry::new(behind, None, &shared()).unwrap();
+        let requests =
+            [Which::With("model-versions/create"), Which::With("mlflow-artifacts/artifacts/0/ripcord")];
+        let registering = Registering { registry: &behind, ..registering };
+        conformance::registering::conforms_in_faults(registering, &proxy, &requests).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_version_was_made_of_may_be_long_and_not_endless() {
+    let server = Replay::living(3).start().await;
+    let registry = registry(server.url(""));
+    let folders = Folders::default();
+    let dir = folders.next();
+    dir.write("model.bin", "x").unwrap();
+    let files = vec![ArtefactFile { path: "model.bin".into(), sha256: Digest::of("x"), bytes: 1 }];
+    let new = |key: &str, length: usize| NewVersion {
+        key: key.into(),
+        name: None,
+        artefact: Staged { dir: dir.clone(), digest: artefact_digest(&files), files: files.clone() },
+        signature: None,
+        lineage: Lineage { parameters: vec![Label::new("note", "é".repeat(length))], ..Lineage::default() },
+        measures: Vec::new(),
+    };
+    let long = registry.register(&new("key-1", 20_000)).await.unwrap();
+    let lineage = registry.lineage(&long.version).await.unwrap();
+    assert_eq!(lineage.parameters[0].value.chars().count(), 20_000);
+    let tags = registry.version(&long.version).await.unwrap().tags;
+    let names: Vec<_> = tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["ripcord.digest", "ripcord.key"], "the parts are no tags for people");
+    let error = registry.register(&new("key-2", 80_000)).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::TooLarge, Applied::No), "{error}");
+    assert!(error.to_string().contains("log less of it"), "{error}");
+    let error = registry.register(&new("it's", 1)).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Configuration, Applied::No), "{error}");
+}
+
+#[tokio::test]
+async fn no_version_is_made_of_files_that_did_not_all_arrive() {
+    let replay = Replay::living(3);
+    let server = replay.start().await;
+    let registry = registry(server.url(""));
+    let folders = Folders::default();
+    let dir = folders.next();
+    dir.write("model.bin", "x").unwrap();
+    let files = vec![ArtefactFile { path: "model.bin".into(), sha256: Digest::of("x"), bytes: 1 }];
+    let new = NewVersion {
+        key: "key-1".into(),
+        name: None,
+        artefact: Staged { dir, digest: artefact_digest(&files), files },
+        signature: None,
+        lineage: Lineage::default(),
+        measures: Vec::new(),
+    };
+    // A store that takes an upload and keeps nothing, a right that is missing, a model that is not there.
+    for (part, status, body, kind, expected) in [
+        ("PUT ", 200, json!({}), ErrorKind::NotFound, "no file"),
+        ("PUT ", 403, json!("Permission denied"), ErrorKind::Denied, "EDIT on the experiment"),
+        (
+            "model-versions/create",
+            404,
+            json!({"error_code": "RESOURCE_DOES_NOT_EXIST"}),
+            ErrorKind::NotFound,
+            "no registered model `fraud`",
+        ),
+    ] {
+        replay.script(part, status, body);
+        let error = registry.register(&new).await.unwrap_err();
+        assert_eq!((error.kind, error.applied), (kind, Applied::No), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(registry.versions(10).await.unwrap().len(), 2, "{expected}");
+    }
+    registry.register(&new).await.unwrap();
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) fn config(url: String) -> MlflowRegistryConfig {
         url,
         model: MODEL.into(),
         alias: Some("champion".into()),
+        experiment: 0,
         user: None,
         deadline_ms: 10_000,
         patience_ms: 3_000,

@@ -13,6 +13,7 @@ use reqwest::Url;
 use ripcord_adapters::registry_mlflow::{MlflowRegistry, MlflowRegistryConfig};
 use serde_json::{Value, json};
 
+use super::taken_in::TakenIn;
 use crate::adapters::support::{Server, fixture, shared};
 
 /// Answers as recorded, but for what a test puts before it.
@@ -31,6 +32,7 @@ pub(super) struct Replay {
 struct Living {
     champion: Option<String>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
+    taken_in: TakenIn,
 }
 
 impl Replay {
@@ -95,6 +97,9 @@ impl Replay {
     /// A change, or a recorded answer with what was changed since.
     fn alive(&self, method: &Method, uri: &Uri, body: &str) -> Option<Response> {
         let mut living = self.living.as_ref()?.lock().unwrap();
+        if let Some(answer) = living.taken_in.answer(method, uri, body.as_bytes()) {
+            return Some(answer);
+        }
         let path = uri.path().strip_prefix("/api/2.0/mlflow/")?;
         if *method == Method::POST {
             let body: Value = serde_json::from_str(body).unwrap();
@@ -132,7 +137,9 @@ impl Replay {
                 version["aliases"] = aliases;
             }
             "model-versions/search" => {
-                answer["model_versions"].as_array_mut()?.iter_mut().for_each(|version| living.retag(version));
+                let versions = answer["model_versions"].as_array_mut()?;
+                versions.iter_mut().for_each(|version| living.retag(version));
+                living.taken_in.put_first(versions);
             }
             _ => return None,
         }
@@ -193,6 +200,7 @@ pub(super) fn config(url: String) -> MlflowRegistryConfig {
         url,
         model: "fraud".into(),
         alias: Some("champion".into()),
+        experiment: 0,
         user: None,
         deadline_ms: 2_000,
         patience_ms: 1_500,
