@@ -2,7 +2,7 @@
 
 use super::facet_stage::*;
 use super::facet_standing::trigger_says;
-use super::stage::{Stage, policy, serving};
+use super::stage::{Stage, policy, serving, version};
 use crate::effect::Topic;
 use crate::event::*;
 use crate::facet::FacetState;
