@@ -44,7 +44,7 @@ pub struct Adapter<C, P: Port + ?Sized> {
     /// What it says of itself by its settings alone.
     pub says: fn(&C) -> P::Says,
     /// Makes it: settings are checked, files that they name may be read, no other system is asked.
-    pub make: fn(C, Making<'_>) -> Result<P::Made, PortError>,
+    pub make: fn(C, Making<'_, P>) -> Result<P::Made, PortError>,
 }
 
 /// Settings of an adapter that has none of its own.
@@ -84,18 +84,23 @@ impl SecretKey {
 }
 
 /// With what an adapter is made, besides its settings.
-#[derive(Debug, Clone)]
-pub struct Making<'a> {
+pub struct Making<'a, P: Port + ?Sized> {
     /// What adapters have in common.
     pub shared: &'a Shared,
     /// The secret that its calls carry, already read; see [`Adapter::secret`].
     pub secret: Option<Secret>,
-    /// The secret for the service itself, where a restorer speaks to it.
-    pub service_secret: Option<Secret>,
     /// The host's own folder. An adapter that keeps something there makes a folder below it when it needs one.
     pub data: &'a Path,
     /// Which part of the configuration it is made for, as a path that no other part has: `fraud-api/configurations/thresholds`.
     pub place: PathBuf,
+    /// What else adapters of this port are given.
+    pub with: P::With,
+}
+
+impl<P: Port + ?Sized> fmt::Debug for Making<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Making").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 /// An adapter of the port `P`, whatever its settings are.
@@ -137,7 +142,7 @@ pub trait Settings<P: Port + ?Sized>: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// They do not fit together, or a file that they name cannot be read.
-    fn make(&self, with: Making<'_>) -> Result<P::Made, PortError>;
+    fn make(&self, with: Making<'_, P>) -> Result<P::Made, PortError>;
 
     /// The adapter's own struct.
     fn as_any(&self) -> &dyn Any;
@@ -260,7 +265,7 @@ where
         (self.adapter.says)(&self.config)
     }
 
-    fn make(&self, with: Making<'_>) -> Result<P::Made, PortError> {
+    fn make(&self, with: Making<'_, P>) -> Result<P::Made, PortError> {
         (self.adapter.make)(self.config.clone(), with)
     }
 

@@ -1,7 +1,8 @@
 //! Every adapter, by port: the one place that lists them. A new one is its folder and a line here.
 
 use ripcord_ports::{
-    AlertSource, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Restorer,
+    AlertSource, Checkpoints, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Producer, Registry,
+    RequestLog, Restorer,
 };
 
 use crate::adapter::{About, AnyAdapter, Port};
@@ -27,6 +28,12 @@ pub static RESTORERS: [&dyn AnyAdapter<dyn Restorer>; 4] = [
     &restorer_git::ADAPTER,
     &restorer_mlflow_prompt::ADAPTER,
 ];
+
+/// What makes new versions.
+pub static PRODUCERS: [&dyn AnyAdapter<dyn Producer>; 0] = [];
+
+/// Where the checkpoints of training runs are kept.
+pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 0] = [];
 
 /// Where a service answers.
 pub static ENDPOINTS: [&dyn AnyAdapter<dyn Endpoint>; 1] = [&endpoint_open_inference::ADAPTER];
@@ -57,6 +64,8 @@ pub fn all() -> Vec<About> {
         about::<dyn Registry>(),
         about::<dyn Deployer>(),
         about::<dyn Restorer>(),
+        about::<dyn Producer>(),
+        about::<dyn Checkpoints>(),
         about::<dyn Endpoint>(),
         about::<dyn RequestLog>(),
         about::<dyn GoldenData>(),

@@ -14,7 +14,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Probe;
 use ripcord_ports::restorer::{HistoryEntry, RestoreOrder};
-use ripcord_ports::{ErrorKind, PortError};
+use ripcord_ports::{ErrorKind, PortError, Restorer};
 
 use crate::adapter::Making;
 use crate::http::on_one_line;
@@ -41,8 +41,8 @@ pub struct RestorerSecrets {
 }
 
 impl RestorerSecrets {
-    pub(crate) fn of(with: &Making<'_>) -> Self {
-        Self { store: with.secret.clone(), service: with.service_secret.clone() }
+    pub(crate) fn of(making: &Making<'_, dyn Restorer>) -> Self {
+        Self { store: making.secret.clone(), service: making.with.clone() }
     }
 }
 

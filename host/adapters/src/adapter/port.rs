@@ -8,13 +8,15 @@ use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_ports::{
-    AlertSource, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Restorer,
+    AlertSource, Checkpoints, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Producer, Registry,
+    RequestLog, Restorer,
 };
 
 use super::keys::{Key, Takes};
 use super::{AnyAdapter, Settings};
 use crate::catalogue;
 use crate::metrics_scrape::Scraping;
+use crate::secret::Secret;
 
 /// A port that a configuration connects to adapters.
 pub trait Port: 'static {
@@ -36,6 +38,9 @@ pub trait Port: 'static {
     /// What an adapter says of itself by its settings alone.
     type Says;
 
+    /// What an adapter is given when it is made, besides what all are.
+    type With;
+
     /// Its adapters.
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>];
 
@@ -52,6 +57,7 @@ impl Port for dyn Registry {
     const GIVEN: &'static [(&'static str, &'static str)] = &[("model", "the service")];
     type Made = Arc<dyn Registry>;
     type Says = Vec<Label>;
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::REGISTRIES
@@ -65,6 +71,7 @@ impl Port for dyn Deployer {
     const GIVEN: &'static [(&'static str, &'static str)] = &[("model", "the service")];
     type Made = Arc<dyn Deployer>;
     type Says = DeployerSays;
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::DEPLOYERS
@@ -97,6 +104,8 @@ impl Port for dyn Restorer {
     const PLACE: &'static str = "[services.NAME.configurations.NAME], [services.NAME.fallback]";
     type Made = Arc<dyn Restorer>;
     type Says = RestorerSays;
+    /// For the service itself: a bearer token.
+    type With = Option<Secret>;
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::RESTORERS
@@ -128,6 +137,7 @@ impl Port for dyn Endpoint {
         &[("url", "the deployer, where its server takes trials"), ("model", "the deployer")];
     type Made = Arc<dyn Endpoint>;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::ENDPOINTS
@@ -140,6 +150,7 @@ impl Port for dyn RequestLog {
     const PLACE: &'static str = "[services.NAME.request-log]";
     type Made = Arc<dyn RequestLog>;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::REQUEST_LOGS
@@ -152,6 +163,7 @@ impl Port for dyn Metrics {
     const PLACE: &'static str = "[metrics.NAME]";
     type Made = MadeMetrics;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::METRICS
@@ -181,6 +193,7 @@ impl Port for dyn AlertSource {
     const PLACE: &'static str = "[sources.NAME]";
     type Made = Arc<dyn AlertSource>;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::ALERT_SOURCES
@@ -201,6 +214,7 @@ impl Port for dyn Notifier {
     const PLACE: &'static str = "[notifiers.NAME]";
     type Made = Arc<dyn Notifier>;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::NOTIFIERS
@@ -215,6 +229,7 @@ impl Port for dyn GoldenData {
     type Made = Arc<dyn GoldenData>;
     /// The names of its data sets.
     type Says = Vec<String>;
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::GOLDEN_DATA
@@ -228,8 +243,36 @@ impl Port for dyn Objects {
     const HAS_KIND: bool = false;
     type Made = Arc<dyn Objects>;
     type Says = ();
+    type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::OBJECTS
+    }
+}
+
+/// What makes new versions.
+impl Port for dyn Producer {
+    const NAME: &'static str = "producer";
+    const PLACE: &'static str = "[services.NAME.producer]";
+    type Made = Arc<dyn Producer>;
+    type Says = ();
+    /// Takes in what is made.
+    type With = Arc<dyn Registry>;
+
+    fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
+        &catalogue::PRODUCERS
+    }
+}
+
+/// Where the checkpoints of training runs are kept.
+impl Port for dyn Checkpoints {
+    const NAME: &'static str = "checkpoints";
+    const PLACE: &'static str = "[services.NAME.checkpoints]";
+    type Made = Arc<dyn Checkpoints>;
+    type Says = ();
+    type With = ();
+
+    fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
+        &catalogue::CHECKPOINTS
     }
 }

@@ -18,7 +18,7 @@ use ripcord_ports::{AlertSource, Metrics, Notifier, Restorer};
 
 use super::doors::optional;
 use crate::config::restorers::RestorerConfig;
-use crate::config::{AdapterConfig, Config, Mistakes, SecretRef, ServiceConfig, SourceConfig};
+use crate::config::{AdapterConfig, Config, Mistakes, ServiceConfig, SourceConfig};
 
 /// Metrics sources by name, and what keeps their pages fresh.
 #[derive(Default)]
@@ -58,23 +58,18 @@ impl Maker<'_> {
         &mut self,
         config: &AdapterConfig<P>,
         place: impl Into<PathBuf>,
-        service_secret: Option<&SecretRef>,
+        with: P::With,
     ) -> Option<P::Made> {
-        let with = Making {
-            shared: self.shared,
-            secret: optional(config.secret.as_ref(), self.mistakes),
-            service_secret: optional(service_secret, self.mistakes),
-            data: self.data,
-            place: place.into(),
-        };
-        self.mistakes.ok(&config.span, config.settings.make(with), "")
+        let secret = optional(config.secret.as_ref(), self.mistakes);
+        let making = Making { shared: self.shared, secret, data: self.data, place: place.into(), with };
+        self.mistakes.ok(&config.span, config.settings.make(making), "")
     }
 
     /// All metrics sources.
     pub(crate) fn metrics(&mut self, config: &Config) -> MetricsSources {
         let mut all = MetricsSources::default();
         for (name, metrics) in &config.metrics {
-            let Some(made) = self.make(&metrics.adapter, name, None) else { continue };
+            let Some(made) = self.make(&metrics.adapter, name, ()) else { continue };
             all.sources.insert(name.clone(), made.source);
             all.background.extend(made.background);
         }
@@ -84,13 +79,13 @@ impl Maker<'_> {
     /// The log, and every configured notifier.
     pub(crate) fn notifiers(&mut self, config: &Config) -> Vec<Arc<dyn Notifier>> {
         let mut all: Vec<Arc<dyn Notifier>> = vec![Arc::new(LogNotifier::new("log"))];
-        all.extend(config.notifiers.iter().filter_map(|one| self.make(&one.adapter, &one.name, None)));
+        all.extend(config.notifiers.iter().filter_map(|one| self.make(&one.adapter, &one.name, ())));
         all
     }
 
     /// What a source's webhooks look like.
     pub(crate) fn alert_source(&mut self, source: &SourceConfig) -> Option<Arc<dyn AlertSource>> {
-        self.make(&source.adapter, source.name.as_str(), None)
+        self.make(&source.adapter, source.name.as_str(), ())
     }
 
     /// What a service is connected to.
@@ -100,16 +95,16 @@ impl Maker<'_> {
         metrics: &MetricsSources,
     ) -> Option<ServicePorts> {
         let place = |part: &str| Path::new(service.name.as_str()).join(part);
-        let registry = self.make(&service.registry, place("registry"), None);
-        let deployer = self.make(&service.deployer, place("deployer"), None);
+        let registry = self.make(&service.registry, place("registry"), ());
+        let deployer = self.make(&service.deployer, place("deployer"), ());
         let restorers = service.restorers.iter().filter_map(|config| self.restorer(service, config));
         let restorers = restorers.collect();
         let endpoint = service.endpoint.as_ref();
-        let endpoint = endpoint.and_then(|config| self.make(config, place("endpoint"), None));
+        let endpoint = endpoint.and_then(|config| self.make(config, place("endpoint"), ()));
         let requests = service.request_log.as_ref();
-        let requests = requests.and_then(|config| self.make(config, place("request-log"), None));
+        let requests = requests.and_then(|config| self.make(config, place("request-log"), ()));
         let golden = service.golden.as_ref();
-        let golden = golden.and_then(|config| self.make(config, place("golden"), None));
+        let golden = golden.and_then(|config| self.make(config, place("golden"), ()));
         let mine = service.metrics.iter().filter_map(|name| {
             let name = name.get_ref();
             Some((name.clone(), metrics.sources.get(name)?.clone()))
@@ -136,7 +131,8 @@ impl Maker<'_> {
             Facet::Configuration(name) => place.join("configurations").join(name.as_str()),
             facet => place.join(facet.to_string()),
         };
-        let made = self.make(&config.adapter, place, config.service_token.as_ref())?;
+        let service_secret = optional(config.service_token.as_ref(), self.mistakes);
+        let made = self.make(&config.adapter, place, service_secret)?;
         Some((config.facet.clone(), made))
     }
 }
