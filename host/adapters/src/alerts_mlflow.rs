@@ -191,6 +191,7 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
     annotations.sort();
     let started_at =
         text_time::parse(&payload.timestamp).map_err(|why| wrong(format!("has a bad `timestamp`: {why}")))?;
+    let key = dedupe_key(headers, body);
     let alert = ParsedAlert {
         rule: event.clone(),
         status: SignalStatus::Firing,
@@ -200,9 +201,9 @@ pub fn parse(headers: &Headers<'_>, body: &[u8]) -> Result<ParsedPayload, Delive
         annotations,
         started_at,
         ended_at: None,
-        fingerprint: headers.id.to_owned(),
+        fingerprint: if headers.id.is_empty() { key.to_string() } else { headers.id.to_owned() },
         group_key: String::new(),
-        dedupe_key: dedupe_key(headers, body),
+        dedupe_key: key,
         turn: None,
     };
     Ok(ParsedPayload { alerts: vec![alert], ..ParsedPayload::default() })

@@ -66,6 +66,15 @@
 //! | | `a-restore-is-asked-for-once` | where it may have happened; what is said of it is so |
 //! | | `a-restore-is-unknown-when-nothing-answers` | to the probe too |
 //! | | `a-restore-that-was-not-begun-changes-nothing` | an error, and the service works with what it did |
+//! | [`alert_source::conforms`] | `reads-what-its-system-sends` | every alert once, none taken for another one |
+//! | | `a-repeat-is-known-as-one` | the same webhook reads the same, keys included |
+//! | | `what-is-no-webhook-is-refused` | with one harmless sentence, and never as a webhook without alerts |
+//! | | `a-cut-webhook-is-refused` | wherever it was cut |
+//! | [`notifier::conforms`] | `delivers-what-was-announced` | service, incident and text come in |
+//! | | `a-repeat-keeps-its-id` | so that the receiver can tell |
+//! | | `text-of-others-obeys-nobody` | no character of it reaches a terminal |
+//! | [`notifier::conforms_in_faults`] | `undelivered-is-an-error` | which says whether trying again helps |
+//! | | `what-was-not-delivered-can-be-sent-again` | and comes in |
 //!
 //! The suites with faults want an adapter that speaks HTTP and reaches its system through a [`FaultProxy`](crate::fault_proxy::FaultProxy):
 //! `FaultProxy::start("http://127.0.0.1:5000")`, and then the adapter's address is that of the proxy. `tests/tests/conformance` in the
@@ -73,9 +82,11 @@
 
 #![allow(clippy::panic, reason = "a failed expectation ends the test that called")]
 
+pub mod alert_source;
 pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
+pub mod notifier;
 pub mod registering;
 pub mod registry;
 pub mod registry_faults;

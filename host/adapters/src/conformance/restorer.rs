@@ -71,7 +71,7 @@ async fn says(restorer: &dyn Restorer) {
     assert_eq!(arguments, again, "what a plan pins is the same each time");
 }
 
-fn one_line(text: &str, what: &str) {
+pub(super) fn one_line(text: &str, what: &str) {
     assert!(!text.contains(['\n', '\r', '\u{1b}']), "{what} is one line and harmless: {text:?}");
     assert!(text.chars().count() <= TEXT_CHARS_MAX, "{what} is bounded");
 }

@@ -1,11 +1,15 @@
 //! Payloads as a real Alertmanager 0.25 sent them.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 
-use ripcord_adapters::alerts_alertmanager::parse;
+use futures_util::FutureExt as _;
+use ripcord_adapters::alerts_alertmanager::{Alertmanager, parse};
+use ripcord_adapters::conformance::alert_source::{Sent, conforms};
 use ripcord_core::signal::{Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::alert_source::{ParsedAlert, ParsedPayload};
+use ripcord_ports::AlertSource;
+use ripcord_ports::alert_source::{Delivery, ParsedAlert, ParsedPayload, Unreadable};
 
 use crate::adapters::support::fixture;
 
@@ -375,4 +379,35 @@ fn what_an_alert_tells_of_is_read_and_part_of_its_key() {
     assert_ne!(harm.dedupe_key, without.dedupe_key);
     assert_eq!(without.turn.unwrap().other_keys, [ended.dedupe_key, harm.dedupe_key]);
     assert_eq!(ended.dedupe_key, read("resolved", "FraudErrorRatio", reason, "").dedupe_key);
+}
+
+#[tokio::test]
+async fn it_conforms_with_what_alertmanager_and_grafana_sent() {
+    let sent = |name: &str, alerts| Sent { body: fixture(name), alerts, ..Sent::default() };
+    let sent = [
+        sent("alertmanager/01-hooks_alertmanager-firing-2.json", 2),
+        sent("alertmanager/03-hooks_bearer-resolved-2.json", 2),
+        sent("alertmanager/11-flaky-firing-1.json", 1),
+        sent("grafana/grafana-webhook-one.json", 1),
+    ];
+    conforms(&Alertmanager, &sent).await;
+}
+
+/// What is wrong with one of these the suite finds.
+#[tokio::test]
+async fn the_suite_finds_a_source_that_takes_anything_for_a_webhook() {
+    struct Takes;
+    impl AlertSource for Takes {
+        fn name(&self) -> &str {
+            "takes"
+        }
+        fn read(&self, delivery: &Delivery<'_>) -> Result<ParsedPayload, Unreadable> {
+            Ok(Alertmanager.read(delivery).unwrap_or_default())
+        }
+    }
+    let body = fixture("alertmanager/11-flaky-firing-1.json");
+    let sent = [Sent { body, alerts: 1, ..Sent::default() }];
+    let panic = AssertUnwindSafe(conforms(&Takes, &sent)).catch_unwind().await.unwrap_err();
+    let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(said.starts_with("the rule `what-is-no-webhook-is-refused` is broken"), "{said}");
 }

@@ -1,10 +1,12 @@
 //! Webhooks of MLflow's registry, against a delivery of a real server.
 
 use ripcord_adapters::Secret;
-use ripcord_adapters::alerts_mlflow::{DeliveryError, Headers, parse};
+use ripcord_adapters::alerts_mlflow::{DeliveryError, Headers, Mlflow, parse};
+use ripcord_adapters::conformance::alert_source::{Sent, conforms};
 use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::alert_source::ParsedAlert;
+use ripcord_ports::AlertSource as _;
+use ripcord_ports::alert_source::{Delivery, ParsedAlert};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -176,4 +178,20 @@ fn what_cannot_be_read_says_what_is_wrong() {
         "data": {"name": "fraud", "version": "1"}});
     let error = parse(&headers, body.to_string().as_bytes()).unwrap_err().to_string();
     assert!(error.contains("`today`"), "{error}");
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    let recorded = Recorded::read();
+    let headers = recorded.headers.clone().into_iter().collect();
+    let sent = Sent { headers, body: recorded.body.clone().into_bytes(), alerts: 1 };
+    // Behind a proof that has no delivery's id, words are all that tells one event from another.
+    let without = Sent { headers: Vec::new(), ..sent.clone() };
+    conforms(&Mlflow, &[sent, without]).await;
+    let other = recorded.body.replace("champion", "challenger");
+    let key = |body: &str| {
+        let delivery = Delivery { headers: &[], body: body.as_bytes() };
+        Mlflow.read(&delivery).unwrap().alerts[0].dedupe_key
+    };
+    assert_ne!(key(&recorded.body), key(&other), "two events without an id are not one");
 }
