@@ -142,6 +142,7 @@ fn each_that_has_a_kind_tells_its_keys() {
             "url",
             "model",
             "alias",
+            "experiment",
             "user",
             "deadline-ms",
             "patience-ms",
