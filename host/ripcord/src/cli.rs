@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod backtest;
+mod data;
 mod examples;
 mod host;
 mod person;
@@ -17,6 +18,7 @@ use ripcord_core::name::{IncidentId, ServiceName};
 use crate::output::{Color, Exit, Failure, Form};
 
 pub use backtest::{BacktestArgs, RecordArgs, When};
+pub use data::{DataCommand, DialectArg, PredicateArgs, PurgeArgs, SuspectsArgs};
 pub use examples::{command, parse};
 pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeArgs};
 #[cfg(feature = "demo")]
@@ -209,6 +211,9 @@ pub enum Command {
     },
     /// Try a trigger over a time that has passed: what would it have said, and when?
     Backtest(BacktestArgs),
+    /// Training sets: which rows a good version contradicts, and the set without them
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Keys for signing approvals and policies
     #[command(subcommand)]
     Key(KeyCommand),

@@ -63,6 +63,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "policy inspect",
         &["ripcord policy inspect threshold-trigger", "ripcord --json policy inspect rule.wasm"],
     ),
+    (
+        "data purge",
+        &["ripcord data purge data/manifest.json --exclude source=chargeback-import --out purged"],
+    ),
+    (
+        "data predicate",
+        &[
+            "ripcord data predicate data/manifest.json --exclude source=chargeback-import --sql",
+            "ripcord data predicate manifest.json --exclude source=import --sql spark --out leave-out.sql",
+        ],
+    ),
+    (
+        "data suspects",
+        &[
+            "ripcord data suspects fraud-api data/manifest.json --version 1.3.2 --answer 1=decline --answer 0=approve",
+        ],
+    ),
     ("key new", &["ripcord key new ada.key"]),
     (
         "completions",

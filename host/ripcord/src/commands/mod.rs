@@ -6,6 +6,7 @@ mod asking;
 mod backtest;
 pub mod check;
 mod contexts;
+mod data;
 mod decisions;
 mod holds;
 mod incidents;
@@ -153,6 +154,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Completions { shell } => shells::completions(shell),
         Command::Man { dir } => shells::man(&dir),
         Command::Backtest(args) => backtest::run(global, &args).await,
+        Command::Data(command) => data::run(global, command).await,
         Command::Key(KeyCommand::New { file }) => keys::new(&file),
         Command::ExaminePolicy => examine_policy(),
     }

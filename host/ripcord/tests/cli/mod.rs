@@ -5,6 +5,7 @@
 mod advice;
 mod beginning;
 mod damaged;
+mod data;
 mod demo;
 mod exit_codes;
 mod field;
