@@ -75,6 +75,22 @@
 //! | | `text-of-others-obeys-nobody` | no character of it reaches a terminal |
 //! | [`notifier::conforms_in_faults`] | `undelivered-is-an-error` | which says whether trying again helps |
 //! | | `what-was-not-delivered-can-be-sent-again` | and comes in |
+//! | [`producer::conforms`] | `says-what-a-run-will-be` | arguments for a plan, the same each time |
+//! | | `pins-what-is-made` | the same each time |
+//! | | `makes-nothing-of-other-targets` | with no effect |
+//! | | `an-unknown-run-is-not-started` | and neither looking nor stopping begins one |
+//! | | `one-key-is-one-run` | whoever starts it, how often and when |
+//! | | `a-restarted-host-follows-the-run` | and is told the same |
+//! | | `a-failed-run-says-why` | and is not begun again by itself |
+//! | | `a-stopped-run-ends` | stopping repeats; what it has registered stays |
+//! | | `a-lost-run-is-no-absence` | a run that was begun and is not to be found is *lost* |
+//! | [`producer_faults::conforms_in_faults`] | `a-run-is-begun-once-in-faults` | what is said of a start is so, and an interrupted one can be settled |
+//! | | `a-run-is-told-truly-in-faults` | it goes on, or an error; stopping repeats |
+//! | | `a-run-that-was-not-begun-is-none` | and can be begun |
+//! | [`checkpoints::conforms`] | `lists-checkpoints-newest-first` | a limit keeps the newest |
+//! | | `lists-one-run` | and nothing for a run that is not there |
+//! | | `says-what-cannot-be-used` | with the reason, whatever the limit |
+//! | [`checkpoints::conforms_in_faults`] | `checkpoints-are-told-truly-in-faults` | none is left out in silence |
 //!
 //! The suites with faults want an adapter that speaks HTTP and reaches its system through a [`FaultProxy`](crate::fault_proxy::FaultProxy):
 //! `FaultProxy::start("http://127.0.0.1:5000")`, and then the adapter's address is that of the proxy. `tests/tests/conformance` in the
@@ -87,6 +103,9 @@ pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
 pub mod notifier;
+pub mod checkpoints;
+pub mod producer;
+pub mod producer_faults;
 pub mod registering;
 pub mod registry;
 pub mod registry_faults;

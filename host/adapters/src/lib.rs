@@ -14,11 +14,13 @@ pub mod adapter;
 mod alert_foreign;
 mod alert_kind;
 mod artefact;
+mod checkpoints;
 mod command;
 mod file_work;
 mod folder;
 mod http;
 mod open_inference;
+mod producing;
 pub mod restoring;
 mod secret;
 mod text_encoding;
@@ -27,6 +29,7 @@ mod text_time;
 pub mod alerts_alertmanager;
 pub mod alerts_mlflow;
 pub mod catalogue;
+pub mod checkpoints_folder;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -42,6 +45,7 @@ pub mod metrics_scrape;
 pub mod notifier_log;
 pub mod notifier_webhook;
 pub mod private;
+pub mod producer_checkpoint;
 pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;
@@ -59,6 +63,7 @@ use ripcord_ports::Clock;
 
 pub use command::CommandSurroundings;
 pub use http::Http;
+pub use producing::{ExclusionColumns, ProducerSurroundings};
 pub use restoring::{ReadBackConfig, ReloadConfig, ReloadSignal, RestorerSecrets, Tells};
 pub use secret::Secret;
 

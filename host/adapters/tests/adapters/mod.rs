@@ -4,6 +4,7 @@
 mod alertmanager;
 mod alerts_mlflow;
 mod catalogue;
+mod checkpoints;
 mod commands;
 mod deployer_open_inference;
 mod endpoint_open_inference;
@@ -14,6 +15,7 @@ mod golden_jsonl;
 mod metrics_prometheus;
 mod metrics_scrape;
 mod notifiers;
+mod producers;
 mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;

@@ -1,0 +1,15 @@
+//! What places of checkpoints share: how checkpoints are found in a place, how each kind describes itself, and how one becomes the files of a version.
+//!
+//! One reading code for all places, see [`place::Place`]. What looks like a checkpoint and cannot be used is told with the reason: there are never silently
+//! fewer.
+
+mod describe;
+mod folder;
+pub(crate) mod lenient;
+mod place;
+mod reader;
+mod served;
+
+pub(crate) use folder::FolderPlace;
+pub(crate) use reader::{Found, Reader};
+pub(crate) use served::Served;

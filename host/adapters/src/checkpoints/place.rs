@@ -1,0 +1,52 @@
+//! A tree of files, wherever it lies.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use ripcord_core::digest::Digest;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::PortError;
+
+/// What lies directly in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File {
+        bytes: u64,
+        changed: Option<UnixMillis>,
+    },
+    /// A link, a pipe: nothing that is followed or opened.
+    Other,
+}
+
+/// Paths are relative to the place's root, `/` between the parts; the root itself is empty.
+#[async_trait]
+pub(crate) trait Place: fmt::Debug + Send + Sync {
+    /// Where it is, for people; no secrets.
+    fn shown(&self) -> String;
+
+    /// What lies directly in the folder, at most `max` entries and then an error. A folder that is not there has none where the place knows no folders.
+    async fn entries(&self, folder: &str, max: usize) -> Result<Vec<Entry>, PortError>;
+
+    /// A file of at most `bytes_max` bytes.
+    async fn read(&self, file: &str, bytes_max: u64) -> Result<Vec<u8>, PortError>;
+
+    /// All files below the folder, by their path from it, with their sizes. Anything that is neither file nor folder is an error.
+    async fn files(&self, folder: &str) -> Result<Vec<(String, u64)>, PortError>;
+
+    /// The file's digest and size; its content is written to `into`, where there is one.
+    async fn take(&self, file: &str, into: Option<(&Arc<Dir>, &str)>) -> Result<(Digest, u64), PortError>;
+}
+
+/// A path below a folder.
+pub(crate) fn below(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}

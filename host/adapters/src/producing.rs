@@ -1,0 +1,75 @@
+//! What producers share: what they are told of an order, what they keep of their runs, and how a result becomes a candidate.
+
+mod asked;
+mod kept;
+mod result;
+mod settled;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ripcord_core::target::{Strategy, Target};
+use ripcord_ports::{ErrorKind, PortError, Registry};
+
+use crate::Shared;
+
+pub use asked::ExclusionColumns;
+pub(crate) use asked::{check_key, document, exclusion};
+pub(crate) use kept::{KeptRun, KeptRuns};
+pub(crate) use result::{Told, line};
+pub(crate) use settled::{Registered, registered};
+
+/// In what surroundings a producer works.
+#[derive(Clone)]
+pub struct ProducerSurroundings {
+    /// Takes in what is made, or has it already where the pipeline registers by itself.
+    pub registry: Arc<dyn Registry>,
+    /// A folder of the host's own for this service: what is kept of runs, so that a restart finds them.
+    pub data: PathBuf,
+    /// The client and the clock.
+    pub shared: Shared,
+}
+
+impl std::fmt::Debug for ProducerSurroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProducerSurroundings")
+            .field("registry", &self.registry.name())
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A target that the producer makes nothing of.
+pub(crate) fn not_made_here(name: &str, target: &Target) -> PortError {
+    let text = format!("`{name}` makes nothing of the target `{target}`");
+    PortError::not_applied(ErrorKind::Unsupported, text)
+}
+
+/// What a producer can be configured to make.
+pub(crate) fn makes_produced(makes: &[Strategy]) -> Result<(), PortError> {
+    let produced = |strategy: &Strategy| matches!(strategy, Strategy::Retrain | Strategy::Checkpoint);
+    if !makes.is_empty() && makes.iter().all(produced) {
+        return Ok(());
+    }
+    let text = "`makes` names what is made: `retrain`, `checkpoint`, or both";
+    Err(PortError::not_applied(ErrorKind::Configuration, text))
+}
+
+/// What a retraining is without: an order that leaves out nothing trains the same model again.
+pub(crate) fn leaves_out_something(target: &Target) -> Result<(), PortError> {
+    let empty = |exclusion: &ripcord_core::target::Exclusion| match exclusion {
+        ripcord_core::target::Exclusion::Source(source) => source.is_empty(),
+        ripcord_core::target::Exclusion::Window(window) => window.end < window.start,
+        ripcord_core::target::Exclusion::Rows(rows) => rows.is_empty(),
+    };
+    let why = match target {
+        Target::Retrain(retrain) if retrain.exclude.is_empty() => "nothing is left out",
+        Target::Retrain(retrain) if retrain.exclude.iter().any(empty) => {
+            "an exclusion names no source and no row, or a window that ends before it starts"
+        }
+        _ => return Ok(()),
+    };
+    let text =
+        format!("{why}: training on `{target}` again would learn the same; name what is to be left out");
+    Err(PortError::not_applied(ErrorKind::Configuration, text))
+}
