@@ -23,7 +23,7 @@ use arguments::{Piece, pieces};
 use process::{Bounded, Group, wait};
 
 pub(crate) use arguments::path_of;
-pub(crate) use mark::Marks;
+pub(crate) use mark::{Mark, Marks};
 
 /// The most that a program may print.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -215,16 +215,23 @@ impl Program {
 
     fn start(&self, values: &BTreeMap<&str, String>, stdin: Stdio) -> std::io::Result<Group> {
         let mut command = Command::new(&self.name);
-        for argument in &self.arguments {
-            let text: String = argument
-                .iter()
-                .map(|piece| match piece {
-                    Piece::Text(text) => text.as_str(),
-                    Piece::Placeholder(name) => values.get(name.as_str()).map_or("", String::as_str),
-                })
-                .collect();
-            command.arg(text);
-        }
+        command.args(self.expanded(values).into_iter().skip(1));
+        self.surround(&mut command);
+        Group::start(&mut command, stdin)
+    }
+
+    /// The program and its arguments as they are run.
+    pub(crate) fn expanded(&self, values: &BTreeMap<&str, String>) -> Vec<String> {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Placeholder(name) => values.get(name.as_str()).cloned().unwrap_or_default(),
+        };
+        let arguments = self.arguments.iter().map(|argument| argument.iter().map(text).collect());
+        std::iter::once(self.name.clone()).chain(arguments).collect()
+    }
+
+    /// Gives the command the program's environment and working directory.
+    pub(crate) fn surround(&self, command: &mut Command) {
         command.env_clear();
         for name in self.surroundings.pass_environment.iter().map(String::as_str).chain(["PATH"]) {
             if let Some(value) = std::env::var_os(name) {
@@ -237,7 +244,6 @@ impl Program {
         if let Some(folder) = &self.surroundings.folder {
             command.current_dir(folder);
         }
-        Group::start(&mut command, stdin)
     }
 }
 

@@ -46,6 +46,7 @@ pub mod notifier_log;
 pub mod notifier_webhook;
 pub mod private;
 pub mod producer_checkpoint;
+pub mod producer_command;
 pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;

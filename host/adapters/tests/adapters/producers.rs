@@ -1,6 +1,7 @@
 //! What makes versions: each held to the conformance suite, alone and with faults between, and to bad input.
 
 mod checkpoint;
+mod command;
 mod suite;
 
 use std::path::Path;
