@@ -47,6 +47,7 @@ pub mod notifier_webhook;
 pub mod private;
 pub mod producer_checkpoint;
 pub mod producer_command;
+pub mod producer_http;
 pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;

@@ -170,16 +170,7 @@ impl HttpRestorer {
                 "`write-url` leads to another host than `url`: credentials are for one of them",
             ));
         }
-        let credentials = match (config.user, secrets.store) {
-            (Some(user), Some(password)) => Credentials::Basic { user, password },
-            (Some(user), None) => {
-                return Err(wrong(format!(
-                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
-                )));
-            }
-            (None, Some(token)) => Credentials::Bearer(token),
-            (None, None) => Credentials::None,
-        };
+        let credentials = Credentials::of(config.user, secrets.store)?;
         let reload = Reload::new(config.reload, secrets.service.clone(), &shared.http)?;
         if config.read_back.is_none() && !reload.is_watched() {
             return Err(wrong(

@@ -1,6 +1,7 @@
 //! Who a system is told that asks.
 
 use reqwest::RequestBuilder;
+use ripcord_ports::{ErrorKind, PortError};
 
 use crate::secret::Secret;
 
@@ -21,6 +22,21 @@ pub(crate) enum Credentials {
 }
 
 impl Credentials {
+    /// From what is configured: the password of a user, or else a bearer token.
+    pub(crate) fn of(user: Option<String>, secret: Option<Secret>) -> Result<Self, PortError> {
+        match (user, secret) {
+            (Some(user), Some(password)) => Ok(Self::Basic { user, password }),
+            (Some(user), None) => Err(PortError::not_applied(
+                ErrorKind::Configuration,
+                format!(
+                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
+                ),
+            )),
+            (None, Some(token)) => Ok(Self::Bearer(token)),
+            (None, None) => Ok(Self::None),
+        }
+    }
+
     /// Both ways mark the header as sensitive, so that it is in no debug text.
     pub(super) fn put(&self, request: RequestBuilder) -> RequestBuilder {
         match self {

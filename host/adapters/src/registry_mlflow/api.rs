@@ -80,16 +80,7 @@ impl Api {
         if place.name.is_empty() || place.name.contains(['/', ':']) {
             return wrong(format!("`{}` cannot be the name of a model in mlflow", place.name));
         }
-        let credentials = match (place.user, secret) {
-            (Some(user), Some(password)) => Credentials::Basic { user, password },
-            (Some(user), None) => {
-                return wrong(format!(
-                    "`user` is `{user}` and its password is missing: add `password-file` or `password-env`"
-                ));
-            }
-            (None, Some(token)) => Credentials::Bearer(token),
-            (None, None) => Credentials::None,
-        };
+        let credentials = Credentials::of(place.user, secret)?;
         Ok(Self {
             http: shared.http.clone(),
             url,

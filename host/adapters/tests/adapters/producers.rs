@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod command;
+mod http;
 mod suite;
 
 use std::path::Path;
