@@ -45,6 +45,7 @@ pub mod metrics_scrape;
 pub mod notifier_log;
 pub mod notifier_webhook;
 pub mod private;
+pub mod producer_airflow;
 pub mod producer_checkpoint;
 pub mod producer_command;
 pub mod producer_http;

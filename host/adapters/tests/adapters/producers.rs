@@ -1,5 +1,6 @@
 //! What makes versions: each held to the conformance suite, alone and with faults between, and to bad input.
 
+mod airflow;
 mod checkpoint;
 mod command;
 mod http;

@@ -1,0 +1,331 @@
+//! Calls to Airflow.
+
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::{Method, Url};
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{AirflowProducerConfig, Xcom};
+use crate::http::{self, Answer, Call, Credentials, Http};
+use crate::producing::line;
+use crate::restoring::wrong;
+use crate::{Secret, Shared, text_time};
+
+/// The interface's version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AirflowApi {
+    /// Of release 2, with basic authentication.
+    V1,
+    /// Of release 3, which gives a token for user and password.
+    #[default]
+    V2,
+}
+
+/// Airflow, and the one DAG.
+pub(super) struct Api {
+    http: Http,
+    url: Url,
+    version: AirflowApi,
+    dag: String,
+    /// User and password, where a token is had for them.
+    login: Option<(String, Secret)>,
+    credentials: Mutex<Credentials>,
+    deadline: Millis,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Started {
+    Now,
+    WasThere,
+}
+
+/// A run, as far as it is read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Run {
+    dag_run_id: String,
+    pub(super) state: String,
+    #[serde(default)]
+    start_date: Option<String>,
+}
+
+impl Run {
+    pub(super) fn since(&self) -> Option<UnixMillis> {
+        self.start_date.as_deref().and_then(|text| text_time::parse(text).ok())
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    value: Value,
+}
+
+#[derive(Deserialize)]
+struct Tasks {
+    task_instances: Vec<Task>,
+}
+
+#[derive(Deserialize)]
+struct Task {
+    task_id: String,
+    #[serde(default)]
+    state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Dag {
+    #[serde(default)]
+    is_paused: Option<bool>,
+}
+
+impl Api {
+    pub(super) fn new(
+        config: &AirflowProducerConfig,
+        secret: Option<Secret>,
+        shared: &Shared,
+    ) -> Result<Self, PortError> {
+        let url = http::address(&config.url)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong(
+                "`url` holds a user or a password: write `user`, and the password into a file",
+            ));
+        }
+        if config.dag.is_empty() || config.dag.contains('/') {
+            return Err(wrong(format!("`{}` cannot be the id of a DAG", config.dag.escape_debug())));
+        }
+        let credentials = Credentials::of(config.user.clone(), secret.clone())?;
+        let (login, credentials) = match (config.api, config.user.clone(), secret) {
+            (AirflowApi::V2, Some(user), Some(password)) => (Some((user, password)), Credentials::None),
+            _ => (None, credentials),
+        };
+        Ok(Self {
+            http: shared.http.clone(),
+            url,
+            version: config.api,
+            dag: config.dag.clone(),
+            login,
+            credentials: Mutex::new(credentials),
+            deadline: Millis(config.deadline_ms),
+        })
+    }
+
+    pub(super) fn shown(&self) -> String {
+        http::shown(&self.url)
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
+        let version = match self.version {
+            AirflowApi::V1 => "v1",
+            AirflowApi::V2 => "v2",
+        };
+        let whole: Vec<&str> =
+            ["api", version, "dags", &self.dag].into_iter().chain(path.iter().copied()).collect();
+        http::under(&self.url, &whole)
+    }
+
+    fn call(&self, method: Method, url: &Url) -> Call {
+        let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.http.call(method, url).of("Airflow").deadline(self.deadline).credentials(&credentials)
+    }
+
+    /// Has a token where one is needed. Airflow 3 ends them after a day.
+    async fn log_in(&self) -> Result<(), PortError> {
+        let Some((user, password)) = &self.login else { return Ok(()) };
+        let url = http::under(&self.url, &["auth", "token"]);
+        let body = json!({ "username": user, "password": password.expose() });
+        let answer = self
+            .http
+            .call(Method::POST, &url)
+            .of("Airflow")
+            .deadline(self.deadline)
+            .json(&body)
+            .exchange()
+            .await?;
+        if matches!(answer.status.as_u16(), 401 | 403) {
+            let text = format!(
+                "airflow at `{}` does not know these credentials: check `user` and password",
+                self.shown()
+            );
+            return Err(PortError::not_applied(ErrorKind::Denied, text));
+        }
+        let token: Token = answer.successful()?.json()?;
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) =
+            Credentials::Bearer(Secret::new(token.access_token));
+        Ok(())
+    }
+
+    /// The answer to a call; with a token that is not taken any more, to the same call with a new one. What is refused so was not done.
+    async fn exchange(&self, call: impl Fn() -> Call) -> Result<Answer, PortError> {
+        let has_token =
+            !matches!(*self.credentials.lock().unwrap_or_else(PoisonError::into_inner), Credentials::None);
+        if self.login.is_some() && !has_token {
+            self.log_in().await?;
+        }
+        let answer = call().exchange().await?;
+        if answer.status.as_u16() != 401 || self.login.is_none() {
+            return Ok(answer);
+        }
+        self.log_in().await?;
+        call().exchange().await
+    }
+
+    /// What a failure means.
+    fn refusal(&self, answer: &Answer) -> PortError {
+        match answer.status.as_u16() {
+            401 => {
+                let text = format!(
+                    "airflow at `{}` does not know these credentials: check `user` and password, or the token",
+                    self.shown()
+                );
+                PortError::not_applied(ErrorKind::Denied, text)
+            }
+            403 => {
+                let text = format!(
+                    "airflow at `{}` refuses it: give the account the right to trigger, read and edit runs of the DAG `{}`; {}",
+                    self.shown(),
+                    self.dag,
+                    answer.error()
+                );
+                PortError::not_applied(ErrorKind::Denied, text)
+            }
+            _ => answer.error(),
+        }
+    }
+
+    /// None for what Airflow itself says that it does not have; something before it says so in other words.
+    async fn find<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, PortError> {
+        let url = self.at(path);
+        let answer = self.exchange(|| self.call(Method::GET, &url)).await?;
+        if answer.status.is_success() {
+            return answer.json().map(Some);
+        }
+        if answer.status.as_u16() != 404 {
+            return Err(self.refusal(&answer));
+        }
+        let of_airflow =
+            serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body.get("detail").is_some());
+        if of_airflow {
+            return Ok(None);
+        }
+        let text = format!(
+            "what answers at `{}` is no airflow with this interface: {}; check `url` and `api`",
+            self.shown(),
+            answer.error()
+        );
+        Err(PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later))
+    }
+
+    pub(super) async fn run(&self, key: &str) -> Result<Option<Run>, PortError> {
+        let Some(run) = self.find::<Run>(&["dagRuns", key]).await? else { return Ok(None) };
+        if run.dag_run_id == key {
+            return Ok(Some(run));
+        }
+        let text =
+            format!("airflow was asked for the run `{key}` and answered with `{}`", line(&run.dag_run_id));
+        Err(PortError::not_applied(ErrorKind::BadAnswer, text))
+    }
+
+    pub(super) async fn start(
+        &self,
+        key: &str,
+        conf: &Value,
+        deadline: Millis,
+    ) -> Result<Started, PortError> {
+        let url = self.at(&["dagRuns"]);
+        let mut body = json!({ "dag_run_id": key, "conf": conf });
+        if self.version == AirflowApi::V2 {
+            // It wants the field; release 2 takes no empty one.
+            body["logical_date"] = Value::Null;
+        }
+        let deadline = self.deadline.min(deadline);
+        let call = || self.call(Method::POST, &url).deadline(deadline).has_effect().json(&body);
+        let answer = self.exchange(call).await?;
+        match answer.status.as_u16() {
+            409 => return Ok(Started::WasThere),
+            404 => {
+                let text = format!(
+                    "airflow at `{}` has no DAG `{}`: check `dag`, `url` and `api`; {}",
+                    self.shown(),
+                    self.dag,
+                    answer.error()
+                );
+                return Err(PortError::not_applied(ErrorKind::NotFound, text));
+            }
+            _ if !answer.status.is_success() => return Err(self.refusal(&answer)),
+            _ => {}
+        }
+        let run: Run = answer.json()?;
+        if run.dag_run_id == key {
+            return Ok(Started::Now);
+        }
+        let text = format!(
+            "airflow was told to begin the run `{key}` and answered with `{}`",
+            line(&run.dag_run_id)
+        );
+        Err(PortError::unknown(ErrorKind::BadAnswer, text))
+    }
+
+    /// Ends the run and its tasks.
+    pub(super) async fn fail(&self, key: &str) -> Result<(), PortError> {
+        let url = self.at(&["dagRuns", key]);
+        let body = json!({ "state": "failed" });
+        let answer = self.exchange(|| self.call(Method::PATCH, &url).has_effect().json(&body)).await?;
+        match answer.status.as_u16() {
+            404 => Ok(()),
+            _ if answer.status.is_success() => Ok(()),
+            _ => Err(self.refusal(&answer)),
+        }
+    }
+
+    pub(super) async fn xcom(&self, key: &str, xcom: &Xcom) -> Result<Option<Value>, PortError> {
+        let path = ["dagRuns", key, "taskInstances", &xcom.task, "xcomEntries", &xcom.key];
+        Ok(self.find::<Entry>(&path).await?.map(|entry| entry.value))
+    }
+
+    /// Which tasks failed, where that is told.
+    pub(super) async fn why_failed(&self, key: &str) -> String {
+        let tasks = self.find::<Tasks>(&["dagRuns", key, "taskInstances"]).await;
+        let failed: Vec<String> = match tasks {
+            Ok(Some(tasks)) => {
+                let is = |task: &Task| task.state.as_deref() == Some("failed");
+                tasks.task_instances.into_iter().filter(is).map(|task| line(&task.task_id)).take(10).collect()
+            }
+            // That the run failed is known without it.
+            Ok(None) | Err(_) => Vec::new(),
+        };
+        match failed.as_slice() {
+            [] => format!(
+                "airflow calls the run `{key}` failed, and no task of it: it was ended by hand, or its log says more"
+            ),
+            tasks => format!(
+                "airflow calls the run `{key}` failed, in the task {}: its log says more",
+                tasks.join(", ")
+            ),
+        }
+    }
+
+    pub(super) async fn obstacle(&self) -> Option<String> {
+        match self.find::<Dag>(&[]).await {
+            Ok(Some(dag)) if dag.is_paused == Some(true) => Some(format!(
+                "the DAG `{}` is paused, and a run of it would wait for ever: unpause it in airflow",
+                self.dag
+            )),
+            Ok(Some(_)) => None,
+            Ok(None) => Some(format!(
+                "airflow at `{}` has no DAG `{}`: check `dag`, `url` and `api`",
+                self.shown(),
+                self.dag
+            )),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
