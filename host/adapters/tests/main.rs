@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod adapters;
+mod airflow;
 mod mlflow;
 mod mlserver;
 mod monitoring;

@@ -16,7 +16,8 @@ use ripcord_ports::{Applied, ErrorKind, Producer, Registry};
 use super::registry::refused;
 use super::rule::holds;
 
-const POLLS_MAX: u32 = 400;
+/// Two minutes: systems that schedule take their time.
+const POLLS_MAX: u32 = 4_800;
 const BETWEEN_POLLS: Duration = Duration::from_millis(25);
 /// Text of others is shown to people: more than this of it is no line.
 const TEXT_CHARS_MAX: usize = 2_000;

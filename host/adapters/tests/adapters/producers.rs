@@ -49,7 +49,7 @@ pub(crate) fn surroundings(root: &Path) -> ProducerSurroundings {
 
 /// Looks until the run has ended.
 pub(crate) async fn ended(producer: &dyn Producer, order: &ProduceOrder) -> Progress {
-    for _ in 0..400 {
+    for _ in 0..4_800 {
         match producer.progress(order).await.unwrap() {
             Progress::Running { .. } => tokio::time::sleep(std::time::Duration::from_millis(25)).await,
             ended => return ended,
