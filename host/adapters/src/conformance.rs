@@ -99,11 +99,11 @@
 #![allow(clippy::panic, reason = "a failed expectation ends the test that called")]
 
 pub mod alert_source;
+pub mod checkpoints;
 pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
 pub mod notifier;
-pub mod checkpoints;
 pub mod producer;
 pub mod producer_faults;
 pub mod registering;
