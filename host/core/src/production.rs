@@ -31,6 +31,9 @@ pub struct Moved {
     pub to: Vec<VersionName>,
     /// When it was seen.
     pub at: UnixMillis,
+    /// When all was read last and this was not seen yet, where the host that saw it had looked before.
+    #[serde(default)]
+    pub not_before: Option<UnixMillis>,
     /// The incident that moved it, if one did.
     pub by: Option<IncidentId>,
 }
@@ -135,7 +138,7 @@ impl Production {
                 Some(before) if *before == versions => {}
                 Some(before) => {
                     let (from, to) = (before.clone(), versions.clone());
-                    moves.push(Moved { facet: Facet::Model, from, to, at, by: None });
+                    moves.push(Moved { facet: Facet::Model, from, to, at, not_before: None, by: None });
                     after.served = Some(versions.clone());
                 }
             }
@@ -147,7 +150,7 @@ impl Production {
             let before = after.facets.get(&read.facet);
             if let Some(before) = before.filter(|before| before.revision != now.revision) {
                 let (from, to) = (vec![before.revision.clone()], vec![now.revision.clone()]);
-                moves.push(Moved { facet: read.facet.clone(), from, to, at, by: None });
+                moves.push(Moved { facet: read.facet.clone(), from, to, at, not_before: None, by: None });
             }
             let now = before.map_or_else(|| now.clone(), |before| before.seen_again(now));
             after.facets.insert(read.facet.clone(), now);
@@ -182,6 +185,13 @@ impl Production {
     pub(crate) fn note_moved_by(&mut self, facet: &Facet, incident: &IncidentId, at: UnixMillis) {
         for moved in self.moves.iter_mut().filter(|moved| moved.at == at && moved.facet == *facet) {
             moved.by = Some(incident.clone());
+        }
+    }
+
+    /// What was just seen to have moved was not there yet when all was read at `not_before`.
+    pub(crate) fn note_not_before(&mut self, not_before: UnixMillis, at: UnixMillis) {
+        for moved in self.moves.iter_mut().filter(|moved| moved.at == at) {
+            moved.not_before = Some(not_before);
         }
     }
 

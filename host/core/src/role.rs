@@ -193,6 +193,8 @@ pub struct Suspect {
     pub became: Vec<VersionName>,
     /// When, as the policy was told.
     pub at: UnixMillis,
+    /// When the host looked last and did not see it yet.
+    pub not_before: Option<UnixMillis>,
     /// Who moved it, where known.
     pub by: Option<String>,
     /// How it was noticed, in the contract's words.

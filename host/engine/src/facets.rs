@@ -117,13 +117,14 @@ pub(crate) async fn changes(
         service.known_of(&revision).filter(|known| known.standing.is_good()).map(|known| known.since)
     };
     let seen = service.production.moves.iter().filter(|moved| within(moved.at)).map(|moved| {
-        let Moved { facet, from, to, at, by } = moved.clone();
+        let Moved { facet, from, to, at, not_before, by } = moved.clone();
         Change {
             verified_at: verified_at(&facet, &to),
             facet,
             was: from,
             became: to,
             at,
+            not_before,
             by: by.as_ref().map(ToString::to_string),
             noticed: if by.is_some() { Noticed::Ripcord } else { Noticed::Production },
         }
@@ -149,6 +150,7 @@ pub(crate) async fn changes(
                 was: history.get(index + 1).map(|before| before.revision.clone()).into_iter().collect(),
                 became,
                 at,
+                not_before: None,
                 by: entry.made_by.clone(),
                 noticed: Noticed::History,
             });
@@ -182,6 +184,7 @@ mod tests {
             was: vec![name(was)],
             became: vec![name(became)],
             at: UnixMillis(at),
+            not_before: None,
             by: None,
             noticed: Noticed::Production,
             verified_at: None,

@@ -27,7 +27,11 @@ struct Last {
 
 /// Of all services. It outlives the effects that look, which are begun anew with everything that they see.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(Mutex<BTreeMap<ServiceName, Last>>);
+pub(crate) struct Looks {
+    last: Mutex<BTreeMap<ServiceName, Last>>,
+    /// When everything was read last. What comes into force while no host runs was not seen by any look, so it is forgotten with the host.
+    whole: Mutex<BTreeMap<ServiceName, UnixMillis>>,
+}
 
 impl Looks {
     /// How long the next look of `service` is away at `now`. Each signal that asks for one gets one, and no more.
@@ -46,14 +50,36 @@ impl Looks {
         self.all().insert(service.clone(), last);
     }
 
+    /// When everything was read last before this look, which read everything at `now` or not all.
+    pub(crate) fn seen(&self, service: &ServiceName, now: Option<UnixMillis>) -> Option<UnixMillis> {
+        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        match now {
+            Some(now) => whole.insert(service.clone(), now),
+            None => whole.get(service).copied(),
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Last>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_seen_is_not_before_the_last_look_that_read_everything() {
+        let (looks, service) = (Looks::default(), ServiceName::new("s").expect("a name"));
+        assert_eq!(looks.seen(&service, Some(UnixMillis(5))), None, "nobody had looked");
+        assert_eq!(looks.seen(&service, Some(UnixMillis(9))), Some(UnixMillis(5)));
+        assert_eq!(looks.seen(&service, None), Some(UnixMillis(9)));
+        assert_eq!(
+            looks.seen(&service, None),
+            Some(UnixMillis(9)),
+            "a look that could not read all bounds nothing"
+        );
+    }
 
     #[test]
     fn what_changes_with_every_look_is_looked_at_as_often_as_what_stays() {

@@ -309,6 +309,7 @@ fn facts() -> Vec<Fact> {
                 was: vec![name("r6")],
                 became: vec![name("r7")],
                 at: UnixMillis(1),
+                not_before: Some(UnixMillis(1)),
                 by: Some("ada".into()),
                 noticed: Noticed::History,
                 verified_at: Some(UnixMillis(1)),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::name::{IncidentId, VersionName};
+use crate::time::UnixMillis;
 
 use super::{FaultNature, Observed, ObservedFacet};
 
@@ -37,6 +38,9 @@ pub struct ProductionWatched {
     /// What could not be read for so long that people are to be told.
     #[serde(default)]
     pub unread: Vec<ProductionPart>,
+    /// When all of it was read last before that, since the host has run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<UnixMillis>,
 }
 
 /// A part of production that is read by itself.

@@ -103,6 +103,9 @@ pub struct Change {
     pub became: Vec<VersionName>,
     /// When, as whoever noticed it says.
     pub at: UnixMillis,
+    /// When the host looked last and did not see it yet.
+    #[serde(default)]
+    pub not_before: Option<UnixMillis>,
     /// Who moved it, where known.
     pub by: Option<String>,
     /// How it was noticed.

@@ -65,6 +65,9 @@ impl Service {
             return Err(Illegal::Stale);
         }
         self.see(&watched.live, &watched.facets, &watched.in_production);
+        if let Some(not_before) = watched.not_before {
+            self.production.note_not_before(not_before, self.at);
+        }
         self.note_unread(watched);
         Ok(())
     }

@@ -112,6 +112,7 @@ impl Story {
         let after = self.0.last_settled.as_ref().map(|last| last.id.clone());
         let (live, in_production) = (live(version), InProduction::Unsupported);
         self.now(&Event::ProductionWatched(ProductionWatched {
+            not_before: None,
             after,
             unread: Vec::new(),
             live,

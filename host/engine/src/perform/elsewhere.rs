@@ -36,6 +36,8 @@ async fn pause(ctx: &Context, every: Millis) {
 
 /// A registry without such a name is not asked for it.
 async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
+    // What comes into force while the answers are under way may not be in them.
+    let began_at = ctx.now();
     let name = async {
         if seen.name == Some(InProduction::Unsupported) {
             Ok(InProduction::Unsupported)
@@ -48,7 +50,20 @@ async fn look(ctx: &Context, seen: &Production) -> (Batch, ProductionWatched) {
     let (live, facets) = (batch.observed(&live), batch.observed_facets(&facets));
     let in_production = in_production.unwrap_or_else(|why| InProduction::Unknown(batch.text(why)));
     let unread = lastingly_unread(ctx, &live, &facets, &in_production);
-    (batch, ProductionWatched { after: ctx.service.ended_last(), live, facets, in_production, unread })
+    let is_whole =
+        matches!(live, Observed::Serving(_)) && facets.iter().all(|read| read.state.known().is_some());
+    let not_before = ctx.host.looks.seen(&ctx.setup.name, is_whole.then_some(began_at));
+    (
+        batch,
+        ProductionWatched {
+            after: ctx.service.ended_last(),
+            live,
+            facets,
+            in_production,
+            unread,
+            not_before,
+        },
+    )
 }
 
 /// What has not been readable for so long that people are to be told.

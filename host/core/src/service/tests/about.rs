@@ -255,6 +255,7 @@ fn a_look_at_production_from_before_a_rollback_breaks_no_hold() {
     let mut stage = condemned();
     let seen = |after: Option<IncidentId>| {
         Event::ProductionWatched(ProductionWatched {
+            not_before: None,
             after,
             live: serving("4"),
             facets: Vec::new(),
@@ -292,7 +293,14 @@ fn a_name_that_is_still_to_be_moved_away_was_not_moved_back() {
         let after = stage.0.ended_last();
         let in_production = InProduction::Version(VersionName::new("4").unwrap());
         let (live, unread) = (serving("1"), Vec::new());
-        Event::ProductionWatched(ProductionWatched { after, live, facets: Vec::new(), in_production, unread })
+        Event::ProductionWatched(ProductionWatched {
+            not_before: None,
+            after,
+            live,
+            facets: Vec::new(),
+            in_production,
+            unread,
+        })
     };
     let look = seen(&stage);
     stage.tell(&look);
@@ -312,7 +320,14 @@ fn people_hear_once_that_production_cannot_be_read() {
         let (after, in_production) = (after.clone(), InProduction::Unsupported);
         let unread =
             if matches!(live, Observed::Unknown(_)) { vec![ProductionPart::Live] } else { Vec::new() };
-        Event::ProductionWatched(ProductionWatched { after, live, facets: Vec::new(), in_production, unread })
+        Event::ProductionWatched(ProductionWatched {
+            not_before: None,
+            after,
+            live,
+            facets: Vec::new(),
+            in_production,
+            unread,
+        })
     };
     let told = |stage: &Stage| {
         stage.told().iter().filter(|text| text.contains("a held version that comes back")).count()

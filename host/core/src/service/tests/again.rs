@@ -69,6 +69,7 @@ fn one_that_was_condemned_twice_is_again_what_it_was_before_the_first_time() {
     let mut stage = once_good();
     // It came back, and the incident that this opened rolls it back again.
     stage.tell(&Event::ProductionWatched(ProductionWatched {
+        not_before: None,
         after: stage.0.ended_last(),
         live: serving("4"),
         facets: Vec::new(),

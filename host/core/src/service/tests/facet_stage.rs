@@ -85,6 +85,7 @@ impl Stage {
         let (after, live) = (self.0.ended_last(), serving(live));
         let (in_production, unread) = (InProduction::Unsupported, Vec::new());
         self.tell(&Event::ProductionWatched(ProductionWatched {
+            not_before: None,
             after,
             live,
             facets,

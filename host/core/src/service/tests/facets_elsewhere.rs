@@ -90,6 +90,7 @@ fn what_cannot_be_read_any_more_does_not_pass_its_probation() {
     stage.watched("4", in_force(C3));
     let (after, in_production) = (stage.0.ended_last(), InProduction::Unsupported);
     stage.tell(&Event::ProductionWatched(ProductionWatched {
+        not_before: None,
         after,
         live: serving("4"),
         facets: unreadable(in_force(C3), "thresholds"),
@@ -197,7 +198,7 @@ fn since_when_something_is_live_counts_from_what_moved_last_of_any_facet() {
     stage.watched("4", in_force(C3));
     let noticed = stage.0.at;
     assert_eq!(stage.0.production.since, Some(noticed));
-    let [Moved { facet: of, from, to, at, by }] = stage.0.production.moves.as_slice() else { panic!() };
+    let [Moved { facet: of, from, to, at, not_before: None, by }] = stage.0.production.moves.as_slice() else { panic!() };
     assert_eq!((of, *at, by), (&facet("thresholds"), noticed, &None));
     assert_eq!((from[0].as_str(), to[0].as_str()), ("c2", "c3"));
     stage.watched("4", in_force(C3));
@@ -264,6 +265,7 @@ fn people_hear_once_that_a_facet_cannot_be_read_and_once_that_it_can() {
         let (after, live) = (stage.0.ended_last(), serving("4"));
         let in_production = InProduction::Unsupported;
         stage.tell(&Event::ProductionWatched(ProductionWatched {
+            not_before: None,
             after,
             live,
             facets,

@@ -89,6 +89,7 @@ fn watched(stage: &Stage, live: &str) -> Event {
     let (after, unread) = (stage.0.ended_last(), Vec::new());
     let in_production = InProduction::Unsupported;
     Event::ProductionWatched(ProductionWatched {
+        not_before: None,
         after,
         live: serving(live),
         facets: Vec::new(),

@@ -9,6 +9,7 @@ use crate::service::{Illegal, Opener};
 
 fn seen(stage: &Stage, live: &str) -> Event {
     Event::ProductionWatched(ProductionWatched {
+        not_before: None,
         after: stage.0.ended_last(),
         live: serving(live),
         facets: Vec::new(),

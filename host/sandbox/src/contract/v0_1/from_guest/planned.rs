@@ -71,6 +71,7 @@ impl FromGuest<planner::Suspect> for Suspect {
             was: Vec::from_guest(change.was, rules)?,
             became: Vec::from_guest(change.became, rules)?,
             at: UnixMillis(change.at),
+            not_before: Option::from_guest(change.not_before, rules)?,
             by: Option::from_guest(change.by, rules)?,
             noticed: String::from_guest(change.noticed, rules)?,
             verified_at: Option::from_guest(change.verified_at, rules)?,

@@ -79,6 +79,7 @@ fn suspects_are_read_with_their_rank_and_more_than_people_read_are_refused() {
             was: vec!["c40".into()],
             became: vec!["c41".into()],
             at: 5,
+            not_before: Some(4),
             by: Some("ada".into()),
             noticed: "history".into(),
             verified_at: None,

@@ -274,6 +274,7 @@ impl ToGuest for Change {
             was: names(&self.was),
             became: names(&self.became),
             at: self.at.0,
+            not_before: self.not_before.to_guest(),
             by: self.by.clone(),
             noticed: self.noticed.as_str().to_owned(),
             verified_at: self.verified_at.to_guest(),
