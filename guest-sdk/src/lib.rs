@@ -60,6 +60,7 @@ mod duration;
 mod facts;
 pub mod keys;
 pub mod kind;
+pub mod last_known_good;
 pub mod limit;
 pub mod metric;
 mod policy;

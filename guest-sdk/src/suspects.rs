@@ -35,12 +35,14 @@
 
 mod change;
 mod choose;
+mod contract;
 mod history;
 mod labels;
 mod weigh;
 
 pub use change::{Change, Facet, Harm, Moment, NoticedBy, Verified};
 pub use choose::{Choice, Lever, Refused, Restorable, Rung, choose};
+pub use contract::thousandths;
 pub use history::{Coverage, Kind};
 
 use std::cmp::Ordering;
@@ -64,6 +66,8 @@ pub struct Ranking {
     pub suspects: Vec<Suspect>,
     /// How likely the cause is nothing of this, 0..=1.
     pub unexplained: f64,
+    /// How much of that is a change of the world that nobody noted: a rule that fires is about such things. 0..=1.
+    pub unnoted_world: f64,
     /// What is not known, for people.
     pub gaps: Vec<String>,
 }
@@ -73,11 +77,34 @@ impl Ranking {
     pub fn best(&self) -> Option<&Suspect> {
         self.suspects.first().filter(|first| first.score > self.unexplained)
     }
+
+    /// What is left to suspect after these were put back and the harm went on: what they took back was not the cause.
+    #[must_use]
+    pub fn after(mut self, tried: &[Lever]) -> Self {
+        let mut cleared = 0.0;
+        for suspect in &mut self.suspects {
+            if suspect.score > 0.0 && tried.iter().any(|lever| lever.undoes(&suspect.change)) {
+                cleared += suspect.score;
+                suspect.score = 0.0;
+                suspect
+                    .reasons
+                    .insert(0, "it was taken back in this incident, and the harm went on".to_owned());
+            }
+        }
+        let left = 1.0 - cleared;
+        if cleared > 0.0 && left > 0.0 {
+            self.suspects.iter_mut().for_each(|suspect| suspect.score /= left);
+            self.unexplained /= left;
+            self.unnoted_world /= left;
+        }
+        self.suspects.sort_by(order);
+        self
+    }
 }
 
 /// Ranks the changes. `known` says how far back the history of each kind of facet is complete; of a kind that is not in it, nothing is known.
 pub fn rank(changes: &[Change], harm: &Harm, known: &[Coverage]) -> Ranking {
-    let (gaps, unknown) = history::gaps(changes, known, harm);
+    let history::Gaps { gaps, weight: unknown, of_the_world } = history::gaps(changes, known, harm);
     let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
     for change in changes {
         *of_kind.entry(change.facet.kind()).or_default() += 1;
@@ -92,7 +119,7 @@ pub fn rank(changes: &[Change], harm: &Harm, known: &[Coverage]) -> Ranking {
         .map(|(change, (weight, reasons))| Suspect { change: change.clone(), score: weight / sum, reasons })
         .collect();
     suspects.sort_by(order);
-    Ranking { suspects, unexplained: unknown / sum, gaps }
+    Ranking { suspects, unexplained: unknown / sum, unnoted_world: of_the_world / sum, gaps }
 }
 
 /// By score; of equals the newer first.

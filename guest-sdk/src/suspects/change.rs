@@ -9,6 +9,8 @@ pub enum Facet {
     Model,
     /// A configuration, by name.
     Configuration(String),
+    /// Whether the model itself answers, or a safe mode in its place.
+    Fallback,
     /// A data set or a feed that models are made from or decide by, by name.
     Data(String),
     /// What nobody of the team moved: the people who use the service, a provider, a season.
@@ -21,6 +23,7 @@ impl Facet {
         match self {
             Self::Model => "the model",
             Self::Configuration(_) => "configuration",
+            Self::Fallback => "the safe mode",
             Self::Data(_) => "data",
             Self::World => "the world",
         }
@@ -32,6 +35,7 @@ impl fmt::Display for Facet {
         match self {
             Self::Model => f.write_str("the model"),
             Self::Configuration(name) => write!(f, "configuration `{name}`"),
+            Self::Fallback => f.write_str("the safe mode"),
             Self::Data(name) => write!(f, "data `{name}`"),
             Self::World => f.write_str("the world"),
         }

@@ -44,7 +44,7 @@ impl Lever {
     }
 
     /// Whether it takes this change back.
-    fn undoes(&self, change: &Change) -> bool {
+    pub fn undoes(&self, change: &Change) -> bool {
         let leaves = |revision: &String| change.to.as_ref() != Some(revision);
         match (self, &change.facet) {
             (Self::Configuration { name, revision }, Facet::Configuration(changed)) => {
@@ -57,6 +57,7 @@ impl Lever {
                 let mut revisions = made_from.iter().filter(of_it).peekable();
                 revisions.peek().is_some() && revisions.all(|(_, revision)| leaves(revision))
             }
+            (Self::Fallback { name }, Facet::Fallback) => leaves(name),
             (Self::Retrain { data, without }, Facet::Data(changed)) => {
                 data == changed && change.to.as_ref() == Some(without)
             }
@@ -131,14 +132,28 @@ const RUNGS_MAX: usize = 3;
 /// The smallest lever that undoes the best suspect, and what follows if it was not that. Of several levers of one size, the first that is given: give the
 /// best first.
 pub fn choose(ranking: &Ranking, levers: &[Restorable]) -> Choice {
-    let Some(best) = ranking.best() else {
-        return Choice::LastKnownGood { because: nothing_points_anywhere(ranking) };
-    };
-    if best.change.facet == Facet::World {
+    let meanwhile = || {
         let is_safe_mode =
             |one: &&Restorable| matches!(one.lever, Lever::Fallback { .. }) && one.unusable.is_none();
-        let meanwhile = levers.iter().find(is_safe_mode).map(|one| one.lever.clone());
-        return Choice::WillNotHelp { because: told(best), meanwhile };
+        levers.iter().find(is_safe_mode).map(|one| one.lever.clone())
+    };
+    let Some(best) = ranking.best() else {
+        let because = nothing_points_anywhere(ranking);
+        // More than half of what is not on record is the world.
+        if ranking.unnoted_world * 2.0 > ranking.unexplained {
+            return Choice::WillNotHelp { because, meanwhile: meanwhile() };
+        }
+        return Choice::LastKnownGood { because };
+    };
+    let mut best = best;
+    if best.change.facet == Facet::World {
+        let undone = || ranking.suspects.iter().filter(|suspect| smallest(suspect, levers).is_some());
+        let helps: f64 = undone().map(|suspect| suspect.score).sum();
+        match undone().next() {
+            // Together they are likelier than the world, so that going back is likelier to help than not.
+            Some(other) if helps > best.score => best = other,
+            _ => return Choice::WillNotHelp { because: told(best), meanwhile: meanwhile() },
+        }
     }
     let Some(first) = smallest(best, levers) else {
         return Choice::LastKnownGood {
@@ -146,7 +161,7 @@ pub fn choose(ranking: &Ranking, levers: &[Restorable]) -> Choice {
         };
     };
     let mut rungs = vec![rung(best, first)];
-    for suspect in ranking.suspects.iter().skip(1).filter(|suspect| suspect.score > 0.0) {
+    for suspect in ranking.suspects.iter().filter(|suspect| suspect.score > 0.0) {
         if let Some(lever) = smallest(suspect, levers)
             && rungs.len() < RUNGS_MAX
             && rungs.iter().all(|rung| rung.lever != *lever)
@@ -213,7 +228,7 @@ mod tests {
     use super::super::{Coverage, Harm, Moment, NoticedBy, Verified, rank};
     use super::*;
     use crate::contract::types::Instant;
-    use crate::{Duration, days, minutes};
+    use crate::{Duration, days, hours, minutes};
 
     const HARM: Instant = 1_700_000_000_000;
 
@@ -353,6 +368,66 @@ mod tests {
         assert_eq!(meanwhile, Some(safe_mode().lever));
         let broken = Restorable { unusable: Some("it does not answer".into()), ..safe_mode() };
         assert!(matches!(after(&changes, &[broken]), Choice::WillNotHelp { meanwhile: None, .. }));
+    }
+
+    #[test]
+    fn a_doubtful_world_does_not_keep_what_is_likelier_from_being_put_back() {
+        let world = change(Facet::World, "a holiday", hours(9));
+        let limits = |before| change(Facet::Configuration("limits".into()), "c41", before);
+        let alone = after(&[world.clone(), limits(hours(20))], &all());
+        assert!(
+            matches!(alone, Choice::WillNotHelp { .. }),
+            "the world is likelier than all else: {alone:?}"
+        );
+        let (near, model) = (limits(hours(7)), change(Facet::Model, "7", hours(7)));
+        let one = after(&[world.clone(), near.clone()], &all());
+        assert!(matches!(one, Choice::WillNotHelp { .. }), "{one:?}");
+        let (levers, ..) = restored(after(&[world, near, model], &all()));
+        assert_eq!(levers, [configuration("c40").lever, model_before()], "together they are likelier");
+    }
+
+    fn model_before() -> Lever {
+        model("6", "r9").lever
+    }
+
+    #[test]
+    fn a_safe_mode_that_was_left_is_entered_again() {
+        let changes = [change(Facet::Fallback, "off", minutes(5))];
+        assert_eq!(restored(after(&changes, &all())).0, [safe_mode().lever]);
+    }
+
+    #[test]
+    fn where_a_rule_is_about_the_world_and_nothing_else_moved_going_back_does_not_help() {
+        let labels =
+            vec![crate::contract::types::Label { name: "alertname".into(), value: "InputDrift".into() }];
+        let harm = Harm { labels, ..Harm::of("api", HARM) };
+        let whole = Some(HARM - days(100));
+        let known = [Coverage::model(whole), Coverage::configuration(whole), Coverage::data(whole)];
+        let Choice::WillNotHelp { because, meanwhile } = choose(&rank(&[], &harm, &known), &all()) else {
+            unreachable!("it will not help")
+        };
+        assert!(because.contains("`InputDrift` is about the world"), "{because}");
+        assert_eq!(meanwhile, Some(safe_mode().lever));
+        let near = [change(Facet::Model, "7", minutes(9))];
+        assert_eq!(restored(choose(&rank(&near, &harm, &known), &all())).0, [model("6", "r9").lever]);
+    }
+
+    #[test]
+    fn what_was_taken_back_and_did_not_help_is_no_suspect_any_more() {
+        let changes = [
+            change(Facet::Configuration("limits".into()), "c41", minutes(9)),
+            change(Facet::Model, "7", hours(3)),
+        ];
+        let before = rank(&changes, &Harm::of("api", HARM), &[]);
+        let (unexplained, of_model) = (before.unexplained, before.suspects[1].score);
+        let after = before.after(&[configuration("c40").lever]);
+        assert_eq!(after.suspects[0].change.facet, Facet::Model);
+        assert!(after.suspects[1].reasons[0].contains("it was taken back in this incident"));
+        let whole: f64 = after.suspects.iter().map(|suspect| suspect.score).sum();
+        assert!((whole + after.unexplained - 1.0).abs() < 1e-12, "doubt grows with it");
+        assert!((after.unexplained / after.suspects[0].score - unexplained / of_model).abs() < 1e-9);
+        let other = rank(&changes, &Harm::of("api", HARM), &[]).after(&[configuration("c41").lever]);
+        assert_eq!(other.suspects[0].change.to.as_deref(), Some("c41"), "that took nothing back");
     }
 
     #[test]

@@ -56,19 +56,30 @@ const MISSING: f64 = 0.012;
 /// The weight of a change of the world that nobody noted, where a rule that fires is about such things.
 const UNNOTED_WORLD: f64 = 0.02;
 
+/// What is not known.
+pub(super) struct Gaps {
+    /// For people.
+    pub(super) gaps: Vec<String>,
+    /// The weight of a cause among it.
+    pub(super) weight: f64,
+    /// The part of it that is a change of the world.
+    pub(super) of_the_world: f64,
+}
+
 /// What is not known, and the weight of a cause among it.
-pub(super) fn gaps(changes: &[Change], known: &[Coverage], harm: &Harm) -> (Vec<String>, f64) {
+pub(super) fn gaps(changes: &[Change], known: &[Coverage], harm: &Harm) -> Gaps {
     let wanted = harm.began_earliest - WANTED;
     let mut gaps: Vec<String> = Kind::ALL.into_iter().filter_map(|kind| gap(kind, known, wanted)).collect();
-    let mut weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
+    let mut of_the_world = 0.0;
+    let weight = NEVER_RECORDED + MISSING * gaps.len() as f64;
     let is_noted = changes.iter().any(|change| change.facet == Facet::World);
     if let Some(rule) = hinting_rule(&Facet::World, harm)
         && !is_noted
     {
-        weight += UNNOTED_WORLD;
+        of_the_world = UNNOTED_WORLD;
         gaps.push(format!("the rule `{}` is about the world, and nobody noted a change of it", rule.value));
     }
-    (gaps, weight)
+    Gaps { gaps, weight: weight + of_the_world, of_the_world }
 }
 
 fn gap(kind: Kind, known: &[Coverage], wanted: Instant) -> Option<String> {

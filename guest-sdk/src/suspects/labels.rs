@@ -9,6 +9,7 @@ pub(super) fn hinting_rule<'h>(facet: &Facet, harm: &'h Harm) -> Option<&'h Labe
         Facet::Data(_) => &["data", "drift", "schema", "freshness", "stale", "null", "nulls", "quality"],
         Facet::World => &["drift", "traffic", "population"],
         Facet::Configuration(_) => &["config", "flag", "threshold"],
+        Facet::Fallback => &["fallback"],
         Facet::Model => &["model", "prediction", "accuracy"],
     };
     let is_hint = |word: &str| hints.iter().any(|hint| word.eq_ignore_ascii_case(hint));

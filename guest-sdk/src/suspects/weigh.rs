@@ -61,7 +61,7 @@ impl Weighing {
 /// Half of the causes show within this.
 fn shows_within(facet: &Facet) -> Duration {
     match facet {
-        Facet::Model | Facet::Configuration(_) => minutes(30),
+        Facet::Model | Facet::Configuration(_) | Facet::Fallback => minutes(30),
         // What is learned or decided from data shows once something was learned, or its part of the day has come.
         Facet::Data(_) | Facet::World => hours(6),
     }
@@ -207,7 +207,7 @@ fn by_labels(change: &Change, harm: &Harm, weighing: &mut Weighing) {
     let say = |label: &Label| format!("the alert's label `{}` names it", label.name);
     let name = match &change.facet {
         Facet::Configuration(name) | Facet::Data(name) => Some(name.as_str()),
-        Facet::Model | Facet::World => None,
+        Facet::Model | Facet::Fallback | Facet::World => None,
     };
     if let Some(label) = name.and_then(named) {
         weighing.times(6.0, say(label));

@@ -241,7 +241,8 @@ fn as_seen(chance: &mut Chance, truth: &Truth, revision: String, clock_off: f64,
         Facet::Model => (NoticedBy::Registry, false),
         Facet::Configuration(_) => (NoticedBy::ConfigurationHistory, is_watched && chance.is(0.5)),
         Facet::Data(_) => (NoticedBy::DataLineage, false),
-        Facet::World => (NoticedBy::Other("calendar".to_owned()), false),
+        // Nobody enters or leaves a safe mode here.
+        Facet::World | Facet::Fallback => (NoticedBy::Other("calendar".to_owned()), false),
     };
     let stated = (noticed_by != NoticedBy::Watch).then(|| instant(at + clock_off));
     let moment = if is_own {
@@ -258,7 +259,7 @@ fn as_seen(chance: &mut Chance, truth: &Truth, revision: String, clock_off: f64,
         (Facet::Configuration(_), true) => 0.1,
         (Facet::Data(_), false) => 0.5,
         (Facet::Data(_), true) => 0.25,
-        (Facet::World, _) => 0.0,
+        (Facet::World | Facet::Fallback, _) => 0.0,
     };
     let verified = if chance.is(verified) {
         Verified::At(instant(at - chance.between(2.0, 20.0)))
@@ -349,7 +350,7 @@ pub(super) fn incident(chance: &mut Chance) -> Incident {
         Facet::Model => Some(0_u8),
         Facet::Configuration(_) => Some(1),
         Facet::Data(_) => Some(2),
-        Facet::World => None,
+        Facet::World | Facet::Fallback => None,
     };
     let is_noted = chance.is(0.6);
     let is_lost = |truth: &Truth| match gap {

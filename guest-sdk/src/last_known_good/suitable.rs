@@ -1,23 +1,26 @@
 //! Whether one version may be gone back to, or the one reason why not.
 
-use ripcord_sdk::contract::facts::{Candidate, Standing};
-use ripcord_sdk::contract::types::{Instant, LiveState, Share};
-use ripcord_sdk::millis;
-use ripcord_sdk::prelude::*;
-
-use crate::settings::{Accepted, PartlyLive, Settings};
+use super::{Accepted, PartlyLive, Settings};
+use crate::contract::facts::{Candidate, Standing};
+use crate::contract::types::{Instant, LiveState, Share, Target};
+use crate::{Duration, millis};
 
 /// What is known beside the versions themselves.
-pub(crate) struct Situation<'c> {
-    pub(crate) now: Instant,
-    pub(crate) settings: &'c Settings,
-    pub(crate) live: Option<&'c LiveState>,
-    pub(crate) tried: &'c [Target],
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'c> {
+    /// The time of the decision, Unix milliseconds.
+    pub now: Instant,
+    /// What is good enough.
+    pub settings: &'c Settings,
+    /// What is live; none if that is not known.
+    pub live: Option<&'c LiveState>,
+    /// Targets that did not help in this incident.
+    pub tried: &'c [Target],
 }
 
 impl Situation<'_> {
     /// Why the version may not be gone back to; none if it may.
-    pub(crate) fn objection(&self, candidate: &Candidate) -> Option<String> {
+    pub fn objection(&self, candidate: &Candidate) -> Option<String> {
         let served = self.served(&candidate.version.version);
         let refused_as_live = match self.settings.partly_live {
             PartlyLive::Refuse => served > 0.0,
@@ -91,20 +94,20 @@ impl Situation<'_> {
     }
 
     /// How long ago, for a reader.
-    pub(crate) fn since(&self, instant: Instant) -> Duration {
+    pub(super) fn since(&self, instant: Instant) -> Duration {
         millis(self.now.saturating_sub(instant)).rough()
     }
 }
 
-pub(crate) fn is_version(target: &Target, name: &str) -> bool {
+fn is_version(target: &Target, name: &str) -> bool {
     matches!(target, Target::Version(version) if version.version == name)
 }
 
 /// A standing that may be accepted, in words.
-pub(crate) fn word(standing: &Standing) -> &'static str {
+pub(super) fn word(standing: &Standing) -> &'static str {
     if *standing == Standing::Attested { "attested" } else { "known good" }
 }
 
 fn percent(share: f64) -> String {
-    format!("{} %", ripcord_sdk::stats::readable(share.min(1.0) * 100.0))
+    format!("{} %", crate::stats::readable(share.min(1.0) * 100.0))
 }

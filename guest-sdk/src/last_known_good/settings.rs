@@ -1,4 +1,7 @@
-use ripcord_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{Duration, days, minutes};
 
 /// Which versions may be gone back to.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -69,7 +72,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What makes no sense together.
+    ///
+    /// # Errors
+    /// With what to write instead.
+    pub fn check(&self) -> Result<(), String> {
         if self.accept.is_empty() {
             return Err(
                 "`accept` is empty: write `[\"known-good\"]` or `[\"known-good\", \"attested\"]`".to_owned()
