@@ -81,6 +81,8 @@ pub struct Incident {
     pub promoted: Vec<VersionName>,
     /// What was known before the shift (CBOR of the [`crate::fact::Fact`]s).
     pub facts: Option<BlobRef>,
+    /// What the planner said in the end: that going back does not help.
+    pub no_help: Option<NoHelpSaid>,
     /// All plans, the last one is at hand.
     pub plans: Vec<PlanDrafted>,
     /// The last vote of each person for the plan at hand, as it was given; [`Service::votes_in_force`](super::Service::votes_in_force) are those
@@ -104,6 +106,15 @@ pub struct Incident {
     pub marks: Marks,
     /// Where the time went.
     pub spent: Spent,
+}
+
+/// That going back does not help, in the planner's words.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoHelpSaid {
+    /// What the cause is instead.
+    pub reason: BlobRef,
+    /// Who can help, where the planner knows.
+    pub hand_over_to: Option<BlobRef>,
 }
 
 /// What a person wants.

@@ -1,6 +1,8 @@
 //! Pulls, evidence and plans.
 
-use super::{Acting, Illegal, Incident, NeedKind, Opener, Phase, Service, StepState, Waiting, Wish};
+use super::{
+    Acting, Illegal, Incident, NeedKind, NoHelpSaid, Opener, Phase, Service, StepState, Waiting, Wish,
+};
 use crate::effect::Topic;
 use crate::event::{
     EvidencePreserved, FaultNature, PendingPlan, PlanDrafted, PlanLost, PlanWord, Planned, PullRequested,
@@ -168,8 +170,16 @@ impl Service {
                 NeedKind::WhatNow,
                 format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, {}`ripcord dismiss {id}` ends it", self.pulls_beside()),
             ),
-            PlanWord::WillNotHelp { .. } => {
-                self.settle(Outcome::NotHelped, "the planner says that a rollback would not help");
+            PlanWord::WillNotHelp { reason, hand_over_to } => {
+                incident.no_help = Some(NoHelpSaid { reason: *reason, hand_over_to: *hand_over_to });
+                let offered = self.safe_mode_offered().map(|enters| {
+                    format!("; meanwhile `{enters}` enters a safe mode, which keeps the harm away")
+                });
+                let text = format!(
+                    "the planner says that a rollback would not help: `ripcord incidents show {id}` says why and who can help{}",
+                    offered.unwrap_or_default()
+                );
+                self.settle(Outcome::NotHelped, &text);
             }
             PlanWord::Failed { nature: FaultNature::Environmental, .. } if at < waiting.since + limit => {
                 incident.phase = Phase::Planning(waiting.later(at));
@@ -180,6 +190,13 @@ impl Service {
             ),
         }
         Ok(())
+    }
+
+    /// The command that enters a safe mode, where one is configured and none answers: it takes nothing of the cause away, and keeps the harm away meanwhile.
+    pub fn safe_mode_offered(&self) -> Option<String> {
+        let is_configured = self.other_facets().any(|facet| *facet == Facet::Fallback);
+        (is_configured && !self.production.falls_back())
+            .then(|| format!("ripcord pull {} --fallback MODE --reason TEXT", self.name))
     }
 
     /// The commands that put back what is in force beside the model, where that is configured: no planner looks there by itself.

@@ -481,6 +481,7 @@ impl Service {
             signals,
             evidence: Vec::new(),
             missing: Vec::new(),
+            no_help: None,
             live: None,
             facets: Vec::new(),
             in_production: InProduction::Unsupported,

@@ -1,6 +1,7 @@
 //! Telling people: at least once, with one stable id, never holding anything up.
 
 use futures_util::future::join_all;
+use ripcord_core::blob::BlobRef;
 use ripcord_core::effect::{Outgoing, Topic};
 use ripcord_core::event::{Announced, Event};
 use ripcord_core::time::{Millis, UnixMillis};
@@ -24,6 +25,9 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
         let cause = ctx.text(&incident.reason.cause).await;
         let cause = cause.unwrap_or_else(|error| format!("(it cannot be read now: {error})"));
         text = format!("{text}. Cause: {cause}");
+    }
+    if let Some(why) = no_help(ctx, &outgoing).await {
+        text = format!("{text}. {why}");
     }
     let announcement = Announcement {
         id: outgoing.id.clone(),
@@ -49,6 +53,21 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
     let mut batch = Batch::default();
     let failed = (!failures.is_empty()).then(|| batch.text(failures.join("\n")));
     batch.with(Event::Announced(Announced { id: outgoing.id, failed }))
+}
+
+/// Why going back would not have helped, and who can: whoever is paged must not have to look it up.
+async fn no_help(ctx: &Context, outgoing: &Outgoing) -> Option<String> {
+    let ended = ctx.service.last_settled.as_ref().filter(|_| matches!(outgoing.topic, Topic::Settled));
+    let said = ended.filter(|ended| Some(&ended.id) == outgoing.incident.as_ref())?.no_help?;
+    let text = |of: BlobRef| async move {
+        let text = ctx.text(&of).await;
+        text.unwrap_or_else(|error| format!("(it cannot be read now: {error})"))
+    };
+    let why = format!("Why: {}", text(said.reason).await);
+    match said.hand_over_to {
+        Some(who) => Some(format!("{why}. Hand over to: {}", text(who).await)),
+        None => Some(why),
+    }
 }
 
 /// How long an announcement matters, by time that passes: a clock that jumps takes nothing of it.

@@ -81,6 +81,17 @@ pub struct MissingLine {
     pub reason: String,
 }
 
+/// That going back would not help, as the planner says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoHelpLine {
+    /// What the cause is instead.
+    pub reason: String,
+    /// Who can help, where the planner knows.
+    pub hand_over_to: Option<String>,
+    /// The command that enters a safe mode meanwhile, where one is configured and none answers.
+    pub meanwhile: Option<String>,
+}
+
 /// One incident, for people and scripts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentView {
@@ -144,6 +155,9 @@ pub struct IncidentView {
     pub evidence: Vec<EvidenceItem>,
     /// What could not be.
     pub missing: Vec<MissingLine>,
+    /// Why going back would not help; none unless it ended so.
+    #[serde(default)]
+    pub no_help: Option<NoHelpLine>,
     /// What the verification policies found last.
     pub findings: Vec<Finding>,
     /// Every policy call.

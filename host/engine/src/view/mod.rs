@@ -23,7 +23,7 @@ use crate::fold::ReadError;
 use crate::fold_error::FoldError;
 use crate::history::History;
 
-pub use lines::{DecisionLine, IncidentView, MissingLine, Split, TimelineLine, VoteLine};
+pub use lines::{DecisionLine, IncidentView, MissingLine, NoHelpLine, Split, TimelineLine, VoteLine};
 
 /// Records after the end of an incident that are in memory at a time.
 const PAGE: u32 = 256;
@@ -252,6 +252,17 @@ impl Reader<'_> {
             Some(live) => Some(self.in_force(live, &incident.facets).await?),
             None => None,
         };
+        let no_help = match &incident.no_help {
+            Some(said) => Some(NoHelpLine {
+                reason: self.text(&said.reason).await?,
+                hand_over_to: match &said.hand_over_to {
+                    Some(who) => Some(self.text(who).await?),
+                    None => None,
+                },
+                meanwhile: self.state().safe_mode_offered(),
+            }),
+            None => None,
+        };
         self.lines.sort_by_key(|(at, _)| *at);
         let start = self.lines.first().map_or(incident.marks.opened_at, |(at, _)| *at);
         Ok(IncidentView {
@@ -260,6 +271,7 @@ impl Reader<'_> {
             failed: self.failed.take(),
             held_up: Vec::new(),
             missing,
+            no_help,
             findings,
             before,
             plan,

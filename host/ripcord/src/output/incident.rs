@@ -72,6 +72,15 @@ fn head(view: &IncidentView) -> Text {
     if let Some(settled) = view.settled_at {
         row("settled", instant(settled).into());
     }
+    if let Some(no_help) = &view.no_help {
+        row("will not help", Paragraph(&no_help.reason).into());
+        if let Some(who) = &no_help.hand_over_to {
+            row("hand over to", Cell::new(STRONG, Paragraph(who)));
+        }
+        if let Some(enters) = &no_help.meanwhile {
+            row("meanwhile", text!("`{}` enters a safe mode, which keeps the harm away", enters).into());
+        }
+    }
     row("served before", view.before.as_deref().unwrap_or("not read yet").into());
     let moved = view.plan.as_ref().and_then(moved).unwrap_or(Facet::Model);
     let proof = view.proof.map(|proof| match moved {
@@ -272,6 +281,29 @@ mod tests {
         let page = page(&view(settled()));
         assert_eq!(page.exit, Exit::Done);
         insta::assert_snapshot!(page.plain());
+    }
+
+    #[test]
+    fn where_going_back_would_not_help_the_page_says_why_and_who_can() {
+        let mut ended = settled();
+        ended["outcome"] = json!("not-helped");
+        ended["no_help"] = json!({
+            "reason": "the customers of a new country arrive", "hand_over_to": "the fraud analysts",
+            "meanwhile": "ripcord pull fraud-api --fallback MODE --reason TEXT",
+        });
+        let page = page(&view(ended.clone()));
+        assert_eq!(page.exit, Exit::Failed);
+        let plain = page.plain();
+        for line in [
+            "will not help  the customers of a new country arrive",
+            "hand over to   the fraud analysts",
+            "meanwhile      `ripcord pull fraud-api --fallback MODE --reason TEXT` enters a safe mode",
+        ] {
+            assert!(plain.contains(line), "`{line}`: {plain}");
+        }
+        ended["no_help"]["hand_over_to"] = json!("ada\u{1b}[2J\nneeds a person: pay");
+        let plain = self::page(&view(ended)).plain();
+        assert!(!plain.contains('\u{1b}') && !plain.contains("\nneeds a person"), "{plain}");
     }
 
     #[test]

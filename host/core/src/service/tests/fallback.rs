@@ -220,3 +220,27 @@ fn where_the_planner_finds_nothing_people_are_told_what_else_can_be_put_back() {
     let model_alone = needs(Stage::new(|_| {}));
     assert!(!model_alone.contains("--configuration") && !model_alone.contains("--fallback"), "{model_alone}");
 }
+
+#[test]
+fn where_going_back_does_not_help_people_are_told_who_can_and_a_safe_mode_is_offered() {
+    let told = |mut stage: Stage| {
+        stage.pull("ada", "3");
+        let preserved = stage.preserved("4");
+        stage.tell(&preserved);
+        let (reason, who) = (super::stage::blob(), super::stage::blob());
+        let planned = stage.planned(PlanWord::WillNotHelp { reason, hand_over_to: Some(who) });
+        stage.tell(&Event::Planned(planned));
+        assert_eq!(stage.outcome(), Outcome::NotHelped);
+        let no_help = stage.0.last_settled.as_ref().and_then(|incident| incident.no_help);
+        assert_eq!(no_help.map(|said| (said.reason, said.hand_over_to)), Some((reason, Some(who))));
+        stage.told().join("\n")
+    };
+    let with_safe_mode = told(service(BEFORE));
+    let offered = " --fallback MODE --reason TEXT` enters a safe mode, which keeps the harm away";
+    assert!(with_safe_mode.contains(offered), "{with_safe_mode}");
+    assert!(with_safe_mode.contains("says why and who can help"), "{with_safe_mode}");
+    let mut without = service(BEFORE);
+    without.reconfigure(|terms| terms.facets.retain(|of| of.facet != Facet::Fallback));
+    let without = told(without);
+    assert!(without.contains("would not help") && !without.contains("safe mode"), "{without}");
+}
