@@ -12,6 +12,9 @@ pub struct DemoArgs {
     /// What goes bad, and what is put back
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t)]
     pub strategy: DemoStrategy,
+    /// With `--strategy auto`: which of two changes does the harm, and which of them comes first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
     /// Answer for both approvers
     #[arg(long)]
     pub yes: bool,
@@ -34,6 +37,8 @@ pub enum DemoStrategy {
     Configuration,
     /// A bad version goes live and no version is known to be good; rules answer in place of the model.
     Fallback,
+    /// The model and a configuration change, and one of them does harm; the planner finds out which and puts that back.
+    Auto,
 }
 
 /// `ripcord init`. What is named is taken instead of what would be found.

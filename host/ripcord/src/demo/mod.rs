@@ -1,6 +1,7 @@
 //! `ripcord demo`: a bad version goes live, the alert fires, two people agree, the good version is back and proved. All of it is real:
 //! this program runs itself as model server, traffic, alert rule and host.
 
+mod auto;
 mod children;
 mod report;
 mod stage;
@@ -21,6 +22,7 @@ use crate::http::wire::{AdoptBody, IncidentState, PlanView};
 use crate::key::Key;
 use crate::output::style::{STRONG, paint};
 use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Progress, Text, plan, text};
+use auto::{Fault, Named};
 use children::Parts;
 use report::Seen;
 use stage::{BAD, GOOD, KEYHOLDERS, SERVICE, Stage};
@@ -58,6 +60,7 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
         form: global.form(),
         color: global.color,
         strategy: args.strategy,
+        fault: (args.strategy == DemoStrategy::Auto).then(|| Fault::of(args.seed)),
         answers: if args.yes { Answers::Given } else { Answers::Asked },
         parts: Parts::new(folder.join("logs")),
     };
@@ -94,6 +97,8 @@ struct Demo {
     form: Form,
     color: Color,
     strategy: DemoStrategy,
+    /// Of `--strategy auto`.
+    fault: Option<Fault>,
     answers: Answers,
     parts: Parts,
 }
@@ -102,8 +107,8 @@ impl Demo {
     async fn play(&mut self, folder: &Path) -> Result<Page, Failure> {
         self.progress.say("training three versions of a fraud model");
         let stage = blocking({
-            let folder = folder.to_owned();
-            move || Stage::new(&folder)
+            let (folder, deployed) = (folder.to_owned(), self.fault.map_or(GOOD, Fault::deployed));
+            move || Stage::new(&folder, deployed)
         })
         .await?;
         let server = self.start_service(&stage).await?;
@@ -117,7 +122,10 @@ impl Demo {
         }
         tokio::time::sleep(CALM).await;
         let before = self.seen(&client).await?;
-        self.go_bad(&stage, &server).await?;
+        match self.fault {
+            Some(fault) => self.two_changes(fault, &stage, &server, &client).await?,
+            None => self.go_bad(&stage, &server).await?,
+        }
         let during = self.seen(&client).await?;
 
         let incident = self.alarm(&client).await?;
@@ -139,7 +147,12 @@ impl Demo {
         }
         let after = self.seen(&client).await?;
         let view = client.incident(&incident).await?;
-        Ok(report::page(self.strategy, &view, [&before, &during, &after]))
+        let named = match self.fault {
+            Some(fault) => Some((fault, self.suspected(fault, &client, &incident).await?)),
+            None => None,
+        };
+        let found = named.as_ref().map(|(fault, named)| (*fault, named.as_slice()));
+        Ok(report::page(self.strategy, &view, [&before, &during, &after], found))
     }
 
     /// The model server, its traffic.
@@ -148,13 +161,14 @@ impl Demo {
         let mut arguments =
             vec!["example-fraud", "serve", "--models", &models, "--listen", "127.0.0.1:0", "--log", &log];
         let decision = stage.path(fraud::decision::FILE);
-        if self.strategy == DemoStrategy::Configuration {
+        if matches!(self.strategy, DemoStrategy::Configuration | DemoStrategy::Auto) {
             stage.keep_decision(GOOD_DECISION, Preset::Steady, "new accounts may pay up to 2000 euros")?;
             stage.decide_by(GOOD_DECISION, Preset::Steady)?;
             arguments.extend(["--decision-config", &decision]);
         }
         let server = self.parts.start_server("model-server", &arguments, START).await?;
-        self.progress.say(format!("the model server serves {GOOD} at http://{server}"));
+        let serves = self.fault.map_or(GOOD, Fault::deployed);
+        self.progress.say(format!("the model server serves {serves} at http://{server}"));
         let url = format!("http://{server}");
         let arguments = ["example-fraud", "traffic", "--url", &url, "--rate", "200", "--seconds", "86400"];
         self.parts.start("traffic", &arguments)?;
@@ -238,6 +252,21 @@ impl Demo {
         let done = client.order_of_service(&arguments.service, "pull", &pull::body(&arguments)).await?;
         self.progress.say(&done.text);
         Ok(true)
+    }
+
+    /// What the planner said that led to the plan. It must have blamed what did the harm.
+    async fn suspected(
+        &self,
+        fault: Fault,
+        client: &Client,
+        incident: &IncidentId,
+    ) -> Result<Vec<Named>, Failure> {
+        let page = client.decisions_of_incident(incident, 100).await?;
+        let planner = page.decisions.iter().find(|one| one.role == "planner");
+        let answer = planner.and_then(|decision| decision.answer.as_ref());
+        let named = answer.map(Named::all).unwrap_or_default();
+        auto::judged(fault, &named)?;
+        Ok(named)
     }
 
     async fn alarm(&mut self, client: &Client) -> Result<IncidentId, Failure> {

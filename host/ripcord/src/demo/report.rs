@@ -7,6 +7,7 @@ use ripcord_core::standing::Standing;
 use ripcord_engine::view::IncidentView;
 use serde_json::json;
 
+use super::auto::{self, Fault, Named};
 use super::stage::{BAD, GOOD, SERVICE};
 use super::strategy::{BAD_DECISION, GOOD_DECISION, RULES};
 use crate::cli::DemoStrategy;
@@ -38,14 +39,21 @@ impl Seen {
 }
 
 /// The end of a demo that went as it should, as it was before the harm, with it, and after the rollback.
-pub(super) fn page(strategy: DemoStrategy, view: &IncidentView, seen: [&Seen; 3]) -> Page {
+pub(super) fn page(
+    strategy: DemoStrategy,
+    view: &IncidentView,
+    seen: [&Seen; 3],
+    found: Option<(Fault, &[Named])>,
+) -> Page {
     let [before, during, after] = seen;
     let harm = match strategy {
         DemoStrategy::Version | DemoStrategy::Fallback => "before the deployment",
         DemoStrategy::Configuration => "before the change",
+        DemoStrategy::Auto => "before the changes",
     };
+    let after_it = if strategy == DemoStrategy::Auto { "after them" } else { "after it" };
     let mut served = Table::bare(2);
-    for (when, seen) in [(harm, before), ("after it", during), ("after the rollback", after)] {
+    for (when, seen) in [(harm, before), (after_it, during), ("after the rollback", after)] {
         let proof = seen.live.proof.map(|proof| format!("proved by {proof}")).unwrap_or_default();
         let [when, state] = [Cell::new(DIM, when), Cell::new(STRONG, &seen.live.state)];
         let beside = seen.live.facets.iter().map(|read| match &read.state {
@@ -64,10 +72,11 @@ pub(super) fn page(strategy: DemoStrategy, view: &IncidentView, seen: [&Seen; 3]
     }
     let heading = if after.live.facets.is_empty() { "what was served" } else { "what was in force" };
     let text = text!(
-        "{}\n\n{}\n{}\n{}{}",
+        "{}\n\n{}\n{}\n{}{}{}",
         incident::text(view).trimmed(),
         paint(STRONG, heading),
         served,
+        found.map(|(fault, named)| auto::table(fault, named)).unwrap_or_default(),
         pulled_by(strategy),
         end(strategy, view, after)
     );
@@ -78,6 +87,10 @@ pub(super) fn page(strategy: DemoStrategy, view: &IncidentView, seen: [&Seen; 3]
         report.insert("pulled_by".to_owned(), json!(strategy.pull_line()));
         report.insert("standing".to_owned(), json!(after.standing()));
         report.insert("holds".to_owned(), json!(after.holds));
+    }
+    if let (Some((fault, named)), Some(report)) = (found, report.as_object_mut()) {
+        report.insert("guilty".to_owned(), json!(fault.name()));
+        report.insert("suspects".to_owned(), named.iter().map(Named::json).collect());
     }
     Page::done(text, &report)
 }
@@ -101,6 +114,12 @@ fn end(strategy: DemoStrategy, view: &IncidentView, after: &Seen) -> Text {
             let model = text!("The model stayed {}, which is {}; ", &after.live.state, after.standing());
             text!("{}\n{}condemned is {}.", paint(WELL, done), model, condemned)
         }
+        DemoStrategy::Auto => {
+            let condemned = after.holds.iter().map(|hold| hold.revision.to_string()).collect::<Vec<_>>();
+            let back = view.after.as_deref().unwrap_or(&after.live.state);
+            let done = format!("{} is out, {back} is in force{took}, verified.", condemned.join(" and "));
+            text!("{}\nThe planner found out by itself what to put back.", paint(WELL, done))
+        }
         DemoStrategy::Fallback => {
             let done = format!("{RULES} answers in place of {}{took}, verified.", after.live.state);
             text!(
@@ -123,7 +142,7 @@ pub(super) fn next(strategy: DemoStrategy, folder: &Path, logs: &Path) -> Text {
     let program = std::env::current_exe().unwrap_or_else(|_| "ripcord".into());
     let (folder, logs, program) = (folder.display(), logs.display(), program.display());
     let pull = match strategy {
-        DemoStrategy::Version | DemoStrategy::Configuration => {
+        DemoStrategy::Version | DemoStrategy::Configuration | DemoStrategy::Auto => {
             format!("ripcord pull {SERVICE} --to 1.2.0 --no-hold --reason \"trying it\"")
         }
         DemoStrategy::Fallback => leaves(),

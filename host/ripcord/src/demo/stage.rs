@@ -13,6 +13,8 @@ use crate::output::Failure;
 
 /// The version that people vouched for.
 pub(super) const GOOD: &str = "1.3.2";
+/// The one that served before it.
+pub(super) const OLDER: &str = "1.2.0";
 /// The one that was trained on poisoned labels.
 pub(super) const BAD: &str = "1.4.0";
 /// The service.
@@ -37,8 +39,8 @@ pub(super) struct Stage {
 pub(super) const KEYHOLDERS: [&str; 2] = ["ada", "bob"];
 
 impl Stage {
-    /// Trains every version into `folder`, which is empty, and deploys the good one.
-    pub(super) fn new(folder: &Path) -> Result<Self, Failure> {
+    /// Trains every version into `folder`, which is empty, and deploys one.
+    pub(super) fn new(folder: &Path, deployed: &str) -> Result<Self, Failure> {
         let unable = |cause: std::io::Error| {
             Failure::failed(format!("cannot use the folder `{}`", folder.display()))
                 .because(cause)
@@ -53,7 +55,7 @@ impl Stage {
         for below in ["secrets", "logs"] {
             fs::create_dir(folder.join(below)).map_err(unable)?;
         }
-        let args = train::Args { out: folder.clone(), deploy: Some(GOOD.to_owned()), at: None };
+        let args = train::Args { out: folder.clone(), deploy: Some(deployed.to_owned()), at: None };
         train::write(&args).map_err(|error| Failure::failed(error.with_causes()))?;
         let layout = Layout::new(&folder);
         Ok(Self { folder, layout })
@@ -174,11 +176,16 @@ mod tests {
             let (restorers, golden) = match strategy {
                 DemoStrategy::Version => (0, true),
                 DemoStrategy::Configuration => (1, true),
-                DemoStrategy::Fallback => (1, false),
+                DemoStrategy::Fallback | DemoStrategy::Auto => (1, false),
             };
             assert_eq!(service.restorers.len(), restorers, "{strategy:?}");
             assert_eq!(text.contains("policy = \"golden-set\""), golden, "{strategy:?}: {text}");
             assert!(text.contains("policy = \"healthy-metrics\""), "{strategy:?}: {text}");
+            let (by, finds_out) =
+                (text.contains("policy = \"proportionate\""), strategy == DemoStrategy::Auto);
+            assert_eq!(by, finds_out, "{strategy:?}: {text}");
+            assert_eq!(text.contains("elsewhere-watch-seconds = 1"), finds_out, "{strategy:?}: {text}");
+            assert_eq!(text.contains("for = \"15s\""), finds_out, "{strategy:?}: {text}");
         }
     }
 

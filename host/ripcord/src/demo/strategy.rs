@@ -2,7 +2,7 @@
 
 use ripcord_core::fact::Outcome;
 
-use super::stage::{BAD, CONFIGURATION, GOOD, SERVICE};
+use super::stage::{BAD, CONFIGURATION, GOOD, OLDER, SERVICE};
 use crate::cli::DemoStrategy;
 
 /// The revision of the decision configuration that has served well, and the one in which euros were written for thousands of them.
@@ -14,6 +14,14 @@ pub(super) const RULES: &str = "rules";
 /// What is added to the configuration of the first.
 const WITH_DECISION: &str = include_str!("../../../../examples/fraud/with-decision.toml");
 const WITH_SAFE_MODE: &str = include_str!("../../../../examples/fraud/with-safe-mode.toml");
+/// The planner of `auto`.
+const WHERE_TO: &str = "# Where to? Whatever undoes what changed, the smallest of it.";
+const FINDS_OUT: &str = r#"policy = "proportionate"
+[services.fraud-api.planner.settings]
+window = "1h"
+harm-uncertainty = "2s"
+hand-over-to = "the fraud team's analysts"
+"#;
 /// Which policies say whether it is well: first one that rules cannot satisfy.
 const VERIFICATION: &str = "[[services.fraud-api.verifications]]\n";
 const WHO_SAYS: &str = "# Is it well again? The golden set says so, and then the alert's own metric.";
@@ -22,7 +30,7 @@ const GOLDEN_SET: &str = "policy = \"golden-set\"\n";
 
 impl DemoStrategy {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 3] = [Self::Version, Self::Configuration, Self::Fallback];
+    pub(super) const ALL: [Self; 4] = [Self::Version, Self::Configuration, Self::Fallback, Self::Auto];
 
     /// What the team has written.
     pub(super) fn configuration(self) -> String {
@@ -30,6 +38,7 @@ impl DemoStrategy {
             Self::Version => CONFIGURATION.to_owned(),
             Self::Configuration => format!("{CONFIGURATION}{WITH_DECISION}"),
             Self::Fallback => format!("{}{WITH_SAFE_MODE}", by_metrics_alone()),
+            Self::Auto => format!("{}{WITH_DECISION}", finding_out()),
         }
     }
 
@@ -38,6 +47,7 @@ impl DemoStrategy {
         match self {
             Self::Version => vec![GOOD.to_owned()],
             Self::Configuration => vec![GOOD.to_owned(), format!("decision={GOOD_DECISION}")],
+            Self::Auto => vec![OLDER.to_owned(), GOOD.to_owned(), format!("decision={GOOD_DECISION}")],
             Self::Fallback => Vec::new(),
         }
     }
@@ -45,7 +55,7 @@ impl DemoStrategy {
     /// The words with which olga pulls, where the planner has nothing to go back to.
     pub(super) fn pull(self) -> Option<Vec<String>> {
         let (target, why) = match self {
-            Self::Version => return None,
+            Self::Version | Self::Auto => return None,
             Self::Configuration => (
                 ["--configuration".to_owned(), format!("decision={GOOD_DECISION}")],
                 format!("decision {BAD_DECISION} limits new accounts; the model was not changed"),
@@ -68,10 +78,24 @@ impl DemoStrategy {
     /// How the incident is to end.
     pub(super) fn ending(self) -> Outcome {
         match self {
-            Self::Version | Self::Configuration => Outcome::RolledBack,
+            Self::Version | Self::Configuration | Self::Auto => Outcome::RolledBack,
             Self::Fallback => Outcome::FellBack,
         }
     }
+}
+
+/// With a planner that finds out what changed. The host looks every second, so that it sees what moved first; and neither the trigger nor the verification
+/// is quick, so that what comes a few seconds after the harm is there before anything is done.
+fn finding_out() -> String {
+    [
+        ("policy = \"last-known-good\"\n", FINDS_OUT),
+        ("# Where to? The newest version that is known good, or that a person vouched for.", WHERE_TO),
+        ("watch-floor-seconds = 0.5\n", "watch-floor-seconds = 0.5\nelsewhere-watch-seconds = 1\n"),
+        ("for = \"2s\"\n", "for = \"15s\"\n"),
+        ("fail-after = \"15s\"\n", "fail-after = \"40s\"\n"),
+    ]
+    .into_iter()
+    .fold(by_metrics_alone(), |text, (from, to)| text.replace(from, to))
 }
 
 /// The configuration without the verification by the golden set.

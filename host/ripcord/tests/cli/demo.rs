@@ -77,6 +77,52 @@ fn rules_answer_where_no_version_is_good() {
     nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
 }
 
+/// What the demo came to where the planner itself had to find out.
+fn found_out(seed: &str) -> serde_json::Value {
+    let folder = tempfile::tempdir().expect("folder");
+    let arguments = ["--json", "demo", "--strategy", "auto", "--seed", seed, "--yes", "--dir", "demo"];
+    let ran = run(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["outcome"], "rolled-back");
+    assert_eq!(report["pulled_by"], serde_json::Value::Null, "nobody said what to put back");
+    assert_eq!(report["suspects"].as_array().map(Vec::len), Some(2), "{report}");
+    let first = &report["suspects"][0];
+    assert_eq!(first["what"], report["guilty"]);
+    let score = |index: usize| report["suspects"][index]["score"].as_f64().expect("a score");
+    assert!(score(0) > 0.5 && score(0) > 2.0 * score(1), "{report}");
+    it_replays(&folder.path().join("demo"));
+    nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
+    report
+}
+
+#[test]
+fn the_planner_finds_that_the_model_did_it_and_not_the_configuration_that_changed_before() {
+    let report = found_out("0");
+    assert_eq!(report["guilty"], "model");
+    assert_eq!(report["incident"]["after"], "1.3.2 with configuration decision 42");
+    assert_eq!(report["holds"][0]["revision"], "1.4.0");
+    let reasons = report["suspects"][1]["reasons"].to_string();
+    assert!(reasons.contains("it was verified at"), "{reasons}");
+}
+
+#[test]
+fn the_planner_finds_that_the_configuration_did_it_and_not_the_model_that_changed_before() {
+    let report = found_out("1");
+    assert_eq!(report["guilty"], "configuration decision");
+    assert_eq!(report["incident"]["after"], "1.3.2 with configuration decision 41");
+    assert_eq!(report["holds"][0]["revision"], "decision=42");
+}
+
+#[test]
+fn the_planner_finds_that_the_configuration_did_it_and_not_the_model_that_changed_after() {
+    let report = found_out("3");
+    assert_eq!(report["guilty"], "configuration decision");
+    assert_eq!(report["incident"]["after"], "1.3.2 with configuration decision 41");
+    let reasons = report["suspects"][1]["reasons"].to_string();
+    assert!(reasons.contains("after the harm began"), "{reasons}");
+}
+
 fn it_replays(demo: &std::path::Path) {
     let replayed = run(demo, &["--json", "replay", "--all"]);
     assert_eq!(replayed.code, 0, "{}", replayed.stdout);
