@@ -1,9 +1,11 @@
 //! The real host, killed from outside in the middle of an incident, again and again: the right end, and no shift repeated while its
-//! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is.
+//! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is; and beside the model a configuration and a
+//! safe mode are put back.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod diary;
+mod restored;
 mod world;
 
 use std::time::Duration;
@@ -11,7 +13,9 @@ use std::time::Duration;
 use crate::support::alerts::firing;
 use crate::support::host::Host;
 use crate::support::kept::{Kept, journals, kept, store};
-use ripcord_core::event::Event;
+use diary::Line;
+use restored::Restored;
+use ripcord_core::event::{Event, ProbeWord, ShiftOutcome};
 use world::World;
 
 /// Moments at which a life of the host ends, beside one that the seed gives.
@@ -63,8 +67,8 @@ enum End {
     Asks,
 }
 
-async fn live(host: &Host, world: &World, moments: &[Moment]) -> End {
-    let words = world.diary().len();
+async fn live(host: &Host, diary: impl Fn() -> Vec<Line>, moments: &[Moment]) -> End {
+    let words = diary().len();
     let begun = tokio::time::Instant::now();
     loop {
         let state = host.get("services/fraud-api").await;
@@ -80,14 +84,14 @@ async fn live(host: &Host, world: &World, moments: &[Moment]) -> End {
         let come = moments.iter().position(|moment| match *moment {
             Moment::Open => !open.is_null(),
             Moment::Phase(phases) => open["phase"].as_str().is_some_and(|phase| phases.contains(&phase)),
-            Moment::Diary(word) => world.diary()[words..].iter().any(|line| line.word == word),
+            Moment::Diary(word) => diary()[words..].iter().any(|line| line.word == word),
             Moment::After(after) => begun.elapsed() >= after,
         });
         if let Some(place) = come {
             return End::Killed(place);
         }
         if begun.elapsed() > Duration::from_secs(30) {
-            panic!("nothing happens: {state:#}\n{:#?}\n{}", world.diary(), host.log().join("\n"));
+            panic!("nothing happens: {state:#}\n{:#?}\n{}", diary(), host.log().join("\n"));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -106,7 +110,7 @@ async fn killed_again_and_again(class: &str, seed: u64) {
         let counted = if life == 0 { "accepted" } else { "repeated" };
         assert_eq!((taken.status, &taken.body[counted]), (200, &1.into()), "{:?}", taken.body);
         loop {
-            match live(&host, &world, &moments).await {
+            match live(&host, || world.diary(), &moments).await {
                 End::Asks => {
                     past.asked += 1;
                     // The shift is settled: its moments come no more.
@@ -155,6 +159,79 @@ async fn check(world: &World, class: &str, past: &Past) {
     assert!(replayed["same"].as_u64() >= Some(3), "{replayed:#}");
 }
 
+/// The same where something beside the model is put back, because a person says so.
+async fn restored_and_killed(restored: Restored, seed: u64) {
+    let world = restored::World::new(restored).await;
+    let mut moments = vec![Moment::After(Duration::from_millis(Dice(seed).below(60)))];
+    moments.extend(MOMENTS);
+    let mut past = Past::default();
+    for _ in 0..10 {
+        let host = Host::start(world.path()).await;
+        let state = host.get("services/fraud-api").await;
+        if state["incident"].is_null() && state["last_settled"].is_null() {
+            assert!(world.pull(), "Olga is heard");
+        }
+        match live(&host, || world.diary(), &moments).await {
+            End::Asks => {
+                panic!("{restored:?}, seed {seed}: what was called can tell, and a person is asked: {past:?}")
+            }
+            End::Killed(place) => {
+                host.kill();
+                past.killed.push(moments.remove(place));
+                past.within_a_shift |= diary::is_under_way(&world.diary());
+            }
+            End::Settled(outcome) => {
+                host.kill();
+                assert_eq!(outcome, world.ending(), "{restored:?}, seed {seed}, after {past:?}");
+                println!("{restored:?}: {past:?}\n{:#?}", world.diary());
+                assert!(past.killed.len() >= 3, "it was too quick to be killed: {past:?}");
+                assert!(past.within_a_shift, "it was never killed within a shift: {past:?}");
+                assert!(world.is_back().await);
+                assert_eq!(world.live().await, "1.3.2", "the model stays");
+                return on_record(&world).await;
+            }
+        }
+    }
+    panic!("{restored:?}, seed {seed}: no end after {past:?}");
+}
+
+/// One incident; all that reached the server was the one order; and none was begun while nobody knew what had become of the one before.
+async fn on_record(world: &restored::World) {
+    let keys: std::collections::BTreeSet<_> = world.diary().into_iter().map(|line| line.key).collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let store = store(world.path()).expect("a store");
+    let folded = journals(&store).await.remove(0);
+    let mut unknown = false;
+    for (_, event) in &folded.events {
+        match event {
+            Event::ShiftBegan(_) => {
+                assert!(!unknown, "a shift was begun while the outcome of the one before was unknown");
+                unknown = true;
+            }
+            Event::ShiftReturned(returned) => unknown &= matches!(returned.outcome, ShiftOutcome::Unknown(_)),
+            Event::ShiftProbed(probed) => unknown &= matches!(probed.word, ProbeWord::NoAnswer(_)),
+            _ => {}
+        }
+    }
+    assert_eq!(folded.service.incidents, 1);
+    let replayed = world.olga(&["--json", "replay", "--all"]).json();
+    assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed:#}");
+}
+
+#[tokio::test]
+async fn a_configuration_in_a_file() {
+    for seed in [5, 6] {
+        restored_and_killed(Restored::Decision, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_safe_mode_behind_http() {
+    for seed in [7, 8] {
+        restored_and_killed(Restored::SafeMode, seed).await;
+    }
+}
+
 #[tokio::test]
 async fn an_idempotent_deployer() {
     killed_again_and_again("idempotent", 1).await;
@@ -183,7 +260,7 @@ async fn stopped_and_begun_anew(class: &str, moment: &'static str) {
     let host = Host::start(world.path()).await;
     let alert = firing(&[&[("model", "fraud")]]);
     assert_eq!(host.send(&alert).await.status, 200);
-    let reached = live(&host, &world, &[Moment::Diary(moment)]).await;
+    let reached = live(&host, || world.diary(), &[Moment::Diary(moment)]).await;
     assert_eq!(reached, End::Killed(0), "{class}: {:#?}", world.diary());
     assert!(diary::is_under_way(&world.diary()), "{class}: it is told to stop within the shift");
     host.signal("TERM");
@@ -218,7 +295,7 @@ async fn stopped_and_begun_anew(class: &str, moment: &'static str) {
     assert_eq!(written[..2], ["began", "returned"], "{class}: what came of it is on record");
 
     let host = Host::start(world.path()).await;
-    let end = live(&host, &world, &[]).await;
+    let end = live(&host, || world.diary(), &[]).await;
     assert_eq!(end, End::Settled("rolled-back".to_owned()), "{class}: nobody is asked");
     host.kill();
     assert_eq!(words(&world), ["begins", "applied", "ends"], "{class}: nothing is shifted again");

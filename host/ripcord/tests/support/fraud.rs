@@ -44,6 +44,13 @@ settings = { dataset = "fraud", accuracy = 0.95, recheck = "1s" }
 watch-floor-seconds = 0.5
 "#;
 
+/// The same without a verification: the golden set is not satisfied by the rules of a safe mode.
+pub(crate) fn connected_by(connected: &str) -> String {
+    let (rules, rest) = RULES.split_once("[[services.fraud-api.verifications]]").expect("it is there");
+    let (_, deadlines) = rest.split_once("[services.fraud-api.deadlines]").expect("they are there");
+    format!("{HEAD}{connected}{rules}[services.fraud-api.deadlines]{deadlines}")
+}
+
 /// The whole, with `connected` as the lines that connect the service.
 pub(crate) fn configuration(connected: &str) -> String {
     format!("{HEAD}{connected}{RULES}")

@@ -66,6 +66,11 @@ pub(crate) struct ModelServer {
 impl ModelServer {
     /// Trains every version into `folder` and serves one of them.
     pub(crate) fn start(folder: &Path, version: &str) -> Self {
+        Self::start_with(folder, version, &[])
+    }
+
+    /// The same with more arguments for the server.
+    pub(crate) fn start_with(folder: &Path, version: &str, more: &[&str]) -> Self {
         let out = folder.display().to_string();
         let trained = run(folder, &["example-fraud", "train", "--out", &out, "--deploy", version]);
         assert_eq!(trained.code, 0, "{}", trained.stderr);
@@ -79,7 +84,8 @@ impl ModelServer {
             "--log",
             "requests.jsonl",
         ];
-        let mut child = ripcord(folder, &arguments).stdout(Stdio::piped()).spawn().expect("starts");
+        let mut child =
+            ripcord(folder, &arguments).args(more).stdout(Stdio::piped()).spawn().expect("starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("listening on http://").expect("its address").to_owned();
@@ -88,10 +94,15 @@ impl ModelServer {
 
     /// The version that answers now.
     pub(crate) async fn live(&self) -> String {
-        let url = format!("http://{}/v2/models/fraud", self.address);
+        self.says("v2/models/fraud", "/versions/0").await
+    }
+
+    /// What stands at this place of its answer.
+    pub(crate) async fn says(&self, path: &str, pointer: &str) -> String {
+        let url = format!("http://{}/{path}", self.address);
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let metadata: Value = client.get(url).send().await.expect("answers").json().await.expect("JSON");
-        metadata["versions"][0].as_str().expect("a version").to_owned()
+        let answer: Value = client.get(url).send().await.expect("answers").json().await.expect("JSON");
+        answer.pointer(pointer).and_then(Value::as_str).expect("it is there").to_owned()
     }
 }
 
