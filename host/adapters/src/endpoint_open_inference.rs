@@ -79,13 +79,6 @@ impl OpenInferenceEndpoint {
         };
         Ok(Self { server, output: config.output })
     }
-
-    /// The same endpoint, where one version is asked by its name, whatever is live. Its server must hold several at once.
-    #[must_use]
-    pub fn for_version(mut self, version: &VersionName) -> Self {
-        self.server.version = Some(version.to_string());
-        self
-    }
 }
 
 /// What came back, and when.
@@ -156,6 +149,11 @@ impl Endpoint for OpenInferenceEndpoint {
         let output = payload(&answer.outputs, self.output.as_deref())
             .map_err(|why| self.senseless(&server, input, &why))?;
         Ok(Reply { output, answered_by: named(&answer)?, latency_us })
+    }
+
+    fn of_version(&self, version: &VersionName) -> Option<Arc<dyn Endpoint>> {
+        let server = ModelServer { version: Some(version.to_string()), ..self.server.clone() };
+        Some(Arc::new(Self { server, output: self.output.clone() }))
     }
 
     async fn compare_signature(

@@ -303,8 +303,9 @@ async fn a_version_is_asked_by_its_name_while_another_one_is_live() {
     let said = said(asked(&SuspectsOrder { version: Some(&version), ..order(&manifest, &live) }).await);
     assert!(said.contains("version `1.4.0` answers where `1.3.2` was to be asked"), "{said}");
 
-    let named = endpoint().for_version(&version);
-    let report = asked(&SuspectsOrder { version: Some(&version), ..order(&manifest, &named) }).await.unwrap();
+    let named = endpoint().of_version(&version).unwrap();
+    let report =
+        asked(&SuspectsOrder { version: Some(&version), ..order(&manifest, &*named) }).await.unwrap();
     assert_eq!(report.answered_by, Some(version));
     assert_eq!(report.suspects.len(), 1);
     assert_eq!(report.suspects[0].exclusion, Some(source("chargeback-import")));

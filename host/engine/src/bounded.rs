@@ -297,6 +297,11 @@ impl Endpoint for Bounded<dyn Endpoint> {
         self.line.read((self.name(), "answering"), self.port.infer(input, candidate, trial)).await
     }
 
+    fn of_version(&self, version: &VersionName) -> Option<Arc<dyn Endpoint>> {
+        let port = self.port.of_version(version)?;
+        Some(Arc::new(Self { port, line: self.line.clone() }))
+    }
+
     async fn compare_signature(
         &self,
         signature: &str,

@@ -1,8 +1,11 @@
 //! Where a service answers: trials go through it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::Payload;
+use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
 
 use crate::deployer::Beside;
@@ -54,6 +57,12 @@ pub trait Endpoint: Send + Sync {
         candidate: Option<&Beside>,
         trial: &str,
     ) -> Result<Reply, PortError>;
+
+    /// The same endpoint where one version is asked by its name, whatever is live; none where the system has no such way.
+    fn of_version(&self, version: &VersionName) -> Option<Arc<dyn Endpoint>> {
+        let _ = version;
+        None
+    }
 
     /// Compares an input signature, as a registry has it, with what the server says of the live version, or of a candidate.
     async fn compare_signature(

@@ -84,8 +84,8 @@ pub struct SuspectsArgs {
     /// A server that answers with that version by default, instead of the service's
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// The output that is judged, where the service's configuration names none
-    #[arg(long, value_name = "NAME")]
+    /// The output of that server that is judged; the service's own endpoint has it in the configuration
+    #[arg(long, value_name = "NAME", requires = "url")]
     pub output: Option<String>,
     /// What a good version answers where the label is so, such as `1=decline`; once for each label. Not needed where both are spelled alike
     #[arg(long, value_name = "LABEL=ANSWER", value_parser = answer)]

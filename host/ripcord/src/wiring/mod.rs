@@ -23,7 +23,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
 use ripcord_ports::store::StoreError;
-use ripcord_ports::{AlertSource, Notifier, PortError, Store};
+use ripcord_ports::{AlertSource, Endpoint, GoldenData, Notifier, PortError, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
 use ripcord_store::SqliteStore;
 
@@ -188,6 +188,17 @@ pub fn parts(
 /// Everyone who is told.
 pub(crate) fn notifiers(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> Vec<Arc<dyn Notifier>> {
     Maker { shared, data: &config.host.data, mistakes }.notifiers(config)
+}
+
+/// Where a service answers, and its golden data sets.
+pub(crate) fn trial_ports(
+    config: &Config,
+    service: &ServiceConfig,
+    shared: &Shared,
+    mistakes: &mut Mistakes,
+) -> (Option<Arc<dyn Endpoint>>, Option<Arc<dyn GoldenData>>) {
+    let mut maker = Maker { shared, data: &config.host.data, mistakes };
+    (maker.endpoint(service), maker.golden(service))
 }
 
 /// What a source's webhooks look like.

@@ -14,7 +14,7 @@ use ripcord_core::live::Proof;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::FacetTerms;
 use ripcord_engine::ServicePorts;
-use ripcord_ports::{AlertSource, Metrics, Notifier, Restorer};
+use ripcord_ports::{AlertSource, Endpoint, GoldenData, Metrics, Notifier, Restorer};
 
 use super::doors::optional;
 use crate::config::restorers::RestorerConfig;
@@ -99,12 +99,10 @@ impl Maker<'_> {
         let deployer = self.make(&service.deployer, place("deployer"), ());
         let restorers = service.restorers.iter().filter_map(|config| self.restorer(service, config));
         let restorers = restorers.collect();
-        let endpoint = service.endpoint.as_ref();
-        let endpoint = endpoint.and_then(|config| self.make(config, place("endpoint"), ()));
+        let endpoint = self.endpoint(service);
         let requests = service.request_log.as_ref();
         let requests = requests.and_then(|config| self.make(config, place("request-log"), ()));
-        let golden = service.golden.as_ref();
-        let golden = golden.and_then(|config| self.make(config, place("golden"), ()));
+        let golden = self.golden(service);
         let mine = service.metrics.iter().filter_map(|name| {
             let name = name.get_ref();
             Some((name.clone(), metrics.sources.get(name)?.clone()))
@@ -119,6 +117,18 @@ impl Maker<'_> {
             metrics: mine.collect(),
             default_metrics: service.metrics.first().map(|name| name.get_ref().clone()),
         })
+    }
+
+    /// Where a service answers, if that is configured.
+    pub(crate) fn endpoint(&mut self, service: &ServiceConfig) -> Option<Arc<dyn Endpoint>> {
+        let place = Path::new(service.name.as_str()).join("endpoint");
+        service.endpoint.as_ref().and_then(|config| self.make(config, place, ()))
+    }
+
+    /// Its golden data sets, if there are any.
+    pub(crate) fn golden(&mut self, service: &ServiceConfig) -> Option<Arc<dyn GoldenData>> {
+        let place = Path::new(service.name.as_str()).join("golden");
+        service.golden.as_ref().and_then(|config| self.make(config, place, ()))
     }
 
     fn restorer(

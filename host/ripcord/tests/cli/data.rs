@@ -34,6 +34,9 @@ async fn a_bad_source_is_suspected_by_what_a_good_version_answers_and_a_person_i
     let folder = folder.path();
     let server = ModelServer::start(folder, "1.3.2");
     configure(folder, &server.address);
+    let mut configuration = fs::read_to_string(folder.join("ripcord.toml")).expect("a configuration");
+    configuration.push_str("[services.fraud-api.endpoint]\noutput = \"decision\"\n");
+    fs::write(folder.join("ripcord.toml"), configuration).expect("writes");
     with_data(folder);
     let asked = [
         "suspects",
@@ -45,10 +48,9 @@ async fn a_bad_source_is_suspected_by_what_a_good_version_answers_and_a_person_i
         "0=approve",
         "--tensor",
         "transaction",
-        "--output",
-        "decision",
     ];
     let url = format!("http://{}", server.address);
+    let there = ["--url", &url, "--output", "decision"];
     let by_name = data(folder, &[&asked[..], &["--version", "1.3.2"]].concat());
     assert_eq!(by_name.code, 3, "{}{}", by_name.stdout, by_name.stderr);
     assert_plain(&by_name);
@@ -56,18 +58,16 @@ async fn a_bad_source_is_suspected_by_what_a_good_version_answers_and_a_person_i
     assert!(by_name.stdout.contains(command), "{}", by_name.stdout);
     assert!(by_name.stdout.contains("1.3.2 contradicts "), "{}", by_name.stdout);
 
-    let there = data(
-        folder,
-        &[&asked[..], &["--version", "1.3.2", "--url", &url, "--rows", "2000", "--json"]].concat(),
-    );
-    assert_eq!(there.code, 3, "{}", there.stderr);
-    let report = there.json();
+    let report =
+        data(folder, &[&asked[..], &there, &["--version", "1.3.2", "--rows", "2000", "--json"]].concat());
+    assert_eq!(report.code, 3, "{}", report.stderr);
+    let report = report.json();
     assert_eq!(report["asked"]["rows"], 2_000);
     assert_eq!(report["answered-by"], "1.3.2");
     assert_eq!(report["suspects"].as_array().expect("a list").len(), 1);
     assert_eq!(report["suspects"][0]["exclusion"], json!({ "source": "chargeback-import" }));
 
-    let other = data(folder, &[&asked[..], &["--version", "1.4.0", "--url", &url]].concat());
+    let other = data(folder, &[&asked[..], &there, &["--version", "1.4.0"]].concat());
     assert_eq!(other.code, 1);
     assert!(
         other.stderr.contains("version `1.3.2` answers where `1.4.0` was to be asked"),
@@ -141,7 +141,7 @@ fn what_cannot_be_done_with_data_is_said_with_its_exit_code() {
     let purge =
         |exclude: &'static str| ["purge", "data/manifest.json", "--out", "purged", "--exclude", exclude];
     check(&purge("import"), 2, "`import` says not what is left out: write source=NAME");
-    check(&purge("source=imprt"), 2, "there are `chargeback-import`, `reviewed`");
+    check(&purge("source=imprt"), 2, "there are `chargeback-import`, `review-team`");
     check(&purge("window=1970-01-01T00:00:00Z..1970-01-01T00:00:01Z"), 2, "no row lies in the window");
     check(
         &["purge", "data", "--out", "purged", "--exclude", LEFT_OUT],
