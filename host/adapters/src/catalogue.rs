@@ -7,10 +7,11 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, Port};
 use crate::{
-    alerts_alertmanager, alerts_mlflow, deployer_command, deployer_open_inference, endpoint_open_inference,
-    evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, registry_command,
-    registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git, restorer_http,
-    restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_mlflow, checkpoints_folder, deployer_command, deployer_open_inference,
+    endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape,
+    notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
+    registry_command, registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git,
+    restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -30,10 +31,15 @@ pub static RESTORERS: [&dyn AnyAdapter<dyn Restorer>; 4] = [
 ];
 
 /// What makes new versions.
-pub static PRODUCERS: [&dyn AnyAdapter<dyn Producer>; 0] = [];
+pub static PRODUCERS: [&dyn AnyAdapter<dyn Producer>; 4] = [
+    &producer_checkpoint::ADAPTER,
+    &producer_command::ADAPTER,
+    &producer_http::ADAPTER,
+    &producer_airflow::ADAPTER,
+];
 
 /// Where the checkpoints of training runs are kept.
-pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 0] = [];
+pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 1] = [&checkpoints_folder::ADAPTER];
 
 /// Where a service answers.
 pub static ENDPOINTS: [&dyn AnyAdapter<dyn Endpoint>; 1] = [&endpoint_open_inference::ADAPTER];

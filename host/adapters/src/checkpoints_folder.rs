@@ -1,13 +1,29 @@
 //! Checkpoints in a folder on a disk or a share. `checkpoints_folder/README.md` says which kinds are read, and what is said of those that cannot be used.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_ports::producer::CheckpointList;
 use ripcord_ports::{Checkpoints, ErrorKind, PortError};
 use serde::Deserialize;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::{FolderPlace, Reader, Served};
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<FolderCheckpointsConfig, dyn Checkpoints> = Adapter {
+    kind: "folder",
+    system: "a folder of training runs",
+    summary: "a folder for each run, with its checkpoints in it",
+    page: "checkpoints_folder/README.md",
+    secret: SecretKey::None,
+    example: "root = \"/srv/training\"",
+    look_at: "",
+    start: |config, start| start.path(&mut config.root),
+    says: |_| (),
+    make: |config, _| Ok(Arc::new(FolderCheckpoints::new(config)?)),
+};
 
 /// Where the folder is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

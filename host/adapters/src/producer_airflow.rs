@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Secret;
+use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::lenient;
 use crate::http;
 use crate::producing::{
@@ -29,6 +30,23 @@ use crate::restoring::wrong;
 use api::{Api, Started};
 
 pub use api::AirflowApi;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<AirflowProducerConfig, dyn Producer> = Adapter {
+    kind: "airflow",
+    system: "Airflow 2 and 3",
+    summary: "a DAG that trains; the id of its run is the key",
+    page: "producer_airflow/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:8080\", dag = \"retrain\", xcom = { task = \"register\" }",
+    look_at: "",
+    start: |_, _| {},
+    says: |config| config.makes.clone(),
+    make: |config, with| {
+        let surroundings = ProducerSurroundings::of(&with);
+        Ok(Arc::new(AirflowProducer::new(config, with.secret, surroundings)?))
+    },
+};
 
 /// Which DAG trains, and how its result is known.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -10,19 +10,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ripcord_core::signal::Label;
-use ripcord_core::target::{CheckpointTarget, Target};
+use ripcord_core::target::{CheckpointTarget, Strategy, Target};
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::producer::{ProduceOrder, Progress};
 use ripcord_ports::{ErrorKind, PortError, Producer};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::{Found, Reader};
 use crate::checkpoints_folder::{self, FolderCheckpointsConfig};
 use crate::command::Marks;
 use crate::file_work::FileWork;
 use crate::producing::{KeptRun, KeptRuns, ProducerSurroundings, check_key, line, not_made_here};
 use work::Work;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<CheckpointProducerConfig, dyn Producer> = Adapter {
+    kind: "checkpoint",
+    system: "a checkpoint of a training run",
+    summary: "takes a checkpoint's files and registers them as a version",
+    page: "producer_checkpoint/README.md",
+    secret: SecretKey::None,
+    example: "from = { folder = { root = \"/srv/training\" } }",
+    look_at: "",
+    start: |config, start| match &mut config.from {
+        CheckpointSource::Folder(folder) => start.path(&mut folder.root),
+    },
+    says: |_| vec![Strategy::Checkpoint],
+    make: |config, with| Ok(Arc::new(CheckpointProducer::new(config, ProducerSurroundings::of(&with))?)),
+};
 
 /// Where checkpoints are and what is made of them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -19,6 +19,7 @@ use ripcord_ports::{ErrorKind, PortError, Producer, Registry};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::lenient;
 use crate::command::{CommandSurroundings, Program};
 use crate::producing::{
@@ -31,6 +32,23 @@ const PLACEHOLDERS: [&str; 12] = [
     "key", "service", "incident", "plan", "order", "exclude", "output", "dataset", "revision", "run", "step",
     "digest",
 ];
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<CommandProducerConfig, dyn Producer> = Adapter {
+    kind: "command",
+    system: "a program of your own, in any language",
+    summary: "a program that trains, for hours if need be, and outlives the host",
+    page: "producer_command/README.md",
+    secret: SecretKey::None,
+    example: "train = [\"./retrain\", \"--exclude\", \"{exclude}\", \"--out\", \"{output}\"]",
+    look_at: "",
+    start: |config, start| {
+        start.program(&mut config.train);
+        start.working_directory(&mut config.folder);
+    },
+    says: |config| config.makes.clone(),
+    make: |config, with| Ok(Arc::new(CommandProducer::new(config, ProducerSurroundings::of(&with))?)),
+};
 
 /// The program of a producer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

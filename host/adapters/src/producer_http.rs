@@ -19,6 +19,7 @@ use ripcord_ports::{ErrorKind, PortError, Producer, Registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::adapter::{Adapter, SecretKey};
 use crate::http::{self, Answer, Credentials};
 use crate::producing::{
     ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document,
@@ -27,6 +28,23 @@ use crate::producing::{
 use crate::restoring::{check_pointer, wrong};
 use crate::{Secret, Shared};
 use address::Address;
+
+/// For the catalogue.
+pub const ADAPTER: Adapter<HttpProducerConfig, dyn Producer> = Adapter {
+    kind: "http",
+    system: "a pipeline behind HTTP",
+    summary: "a pipeline that a POST begins and an address tells of",
+    page: "producer_http/README.md",
+    secret: SecretKey::TokenOrPassword,
+    example: "url = \"http://127.0.0.1:8080/runs\", status = \"http://127.0.0.1:8080/runs/{key}\"",
+    look_at: "",
+    start: |_, _| {},
+    says: |config| config.makes.clone(),
+    make: |config, with| {
+        let surroundings = ProducerSurroundings::of(&with);
+        Ok(Arc::new(HttpProducer::new(config, with.secret, surroundings)?))
+    },
+};
 
 /// How a pipeline is spoken to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

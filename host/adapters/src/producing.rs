@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ripcord_core::target::{Strategy, Target};
-use ripcord_ports::{ErrorKind, PortError, Registry};
+use ripcord_ports::{ErrorKind, PortError, Producer, Registry};
 
 use crate::Shared;
+use crate::adapter::Making;
 
 pub use asked::ExclusionColumns;
 pub(crate) use asked::{check_key, document, exclusion};
@@ -36,6 +37,16 @@ impl std::fmt::Debug for ProducerSurroundings {
             .field("registry", &self.registry.name())
             .field("data", &self.data)
             .finish_non_exhaustive()
+    }
+}
+
+impl ProducerSurroundings {
+    pub(crate) fn of(making: &Making<'_, dyn Producer>) -> Self {
+        Self {
+            registry: making.with.clone(),
+            data: making.data.join("producing").join(&making.place),
+            shared: making.shared.clone(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
+use ripcord_core::target::Strategy;
 use ripcord_ports::{
     AlertSource, Checkpoints, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Producer, Registry,
     RequestLog, Restorer,
@@ -255,12 +256,17 @@ impl Port for dyn Producer {
     const NAME: &'static str = "producer";
     const PLACE: &'static str = "[services.NAME.producer]";
     type Made = Arc<dyn Producer>;
-    type Says = ();
+    /// Of what it makes versions.
+    type Says = Vec<Strategy>;
     /// Takes in what is made.
     type With = Arc<dyn Registry>;
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
         &catalogue::PRODUCERS
+    }
+
+    fn host_keys() -> Vec<Key> {
+        vec![Key::optional("run-hours", Takes::Number), Key::optional("look-seconds", Takes::Number)]
     }
 }
 

@@ -31,13 +31,21 @@ impl<'a> Start<'a> {
         programs: impl IntoIterator<Item = Option<&'p mut Vec<String>>>,
         surroundings: &mut CommandSurroundings,
     ) {
-        for program in programs.into_iter().flatten().filter_map(|vector| vector.first_mut()) {
-            if program.contains('/') {
-                let below = program.strip_prefix("./").unwrap_or(program);
-                *program = self.0.join(below).display().to_string();
-            }
+        programs.into_iter().flatten().for_each(|program| self.program(program));
+        self.working_directory(&mut surroundings.folder);
+    }
+
+    /// A program that is named by a path.
+    pub(crate) fn program(&self, vector: &mut [String]) {
+        if let Some(program) = vector.first_mut().filter(|program| program.contains('/')) {
+            let below = program.strip_prefix("./").unwrap_or(program);
+            *program = self.0.join(below).display().to_string();
         }
-        surroundings.folder = Some(self.0.join(surroundings.folder.take().unwrap_or_default()));
+    }
+
+    /// Where programs run; without one it is the folder itself.
+    pub(crate) fn working_directory(&self, folder: &mut Option<PathBuf>) {
+        *folder = Some(self.0.join(folder.take().unwrap_or_default()));
     }
 
     /// How a service is told.

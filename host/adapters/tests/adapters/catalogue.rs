@@ -6,14 +6,16 @@ use std::path::Path;
 use ripcord_adapters::adapter::{About, AnyAdapter, Key, Port, Start, Takes};
 use ripcord_adapters::catalogue;
 use ripcord_ports::{
-    AlertSource, Deployer, Endpoint, GoldenData, Metrics, Notifier, Registry, RequestLog, Restorer,
+    AlertSource, Checkpoints, Deployer, Endpoint, GoldenData, Metrics, Notifier, Producer, Registry,
+    RequestLog, Restorer,
 };
 use toml::{Table, Value};
 
 /// What the host itself reads, or has somebody else of the service give, is not the adapter's.
 fn own(about: &About, table: &Table) -> Table {
     let mut own = table.clone();
-    let host: BTreeSet<_> = ["kind", "auth", "routes", "body-kib-max", "dedupe-seconds"].into();
+    let host: BTreeSet<_> =
+        ["kind", "auth", "routes", "body-kib-max", "dedupe-seconds", "run-hours", "look-seconds"].into();
     own.retain(|key, _| !host.contains(key));
     for key in about.keys.iter().filter(|key| key.given_by.is_some() && key.takes == Takes::Text) {
         own.entry(key.name.clone()).or_insert_with(|| "given".into());
@@ -44,7 +46,7 @@ fn read<P: Port + ?Sized>(adapter: &'static dyn AnyAdapter<P>, table: &Table) ->
 /// Runs a check on every adapter of every port.
 macro_rules! for_each_adapter {
     ($check:ident) => {
-        for_each_adapter!($check: Registry, Deployer, Restorer, Endpoint, RequestLog, GoldenData, Metrics, AlertSource, Notifier)
+        for_each_adapter!($check: Registry, Deployer, Restorer, Producer, Checkpoints, Endpoint, RequestLog, GoldenData, Metrics, AlertSource, Notifier)
     };
     ($check:ident: $($port:ident),*) => {$(
         for adapter in <dyn $port as Port>::adapters() {

@@ -7,6 +7,7 @@ pub mod adapters;
 pub mod host;
 pub mod place;
 pub mod policies;
+pub mod producer;
 pub mod restorers;
 mod say;
 pub mod secret;

@@ -12,13 +12,14 @@ use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::signal::Label;
 use ripcord_core::terms::{Breaker, Deadlines, EvidenceRule, Mode, PreflightRule, RequesterVote};
 use ripcord_core::time::Millis;
-use ripcord_ports::{Deployer, Endpoint, GoldenData, Registry, RequestLog};
+use ripcord_ports::{Checkpoints, Deployer, Endpoint, GoldenData, Registry, RequestLog};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::adapters::{self, AdapterConfig};
 use super::place::Mistakes;
 use super::policies::PlacedConfig;
+use super::producer::ProducerConfig;
 use super::restorers::{RestorerConfig, take_restorers};
 use super::table::Node;
 use super::units::{Days, Hours, Seconds};
@@ -63,6 +64,10 @@ pub struct ServiceConfig {
     pub deployer: AdapterConfig<dyn Deployer>,
     /// What puts its other facets back.
     pub restorers: Vec<RestorerConfig>,
+    /// What makes new versions for it.
+    pub producer: Option<ProducerConfig>,
+    /// Where the checkpoints of its training runs are kept.
+    pub checkpoints: Option<AdapterConfig<dyn Checkpoints>>,
     /// Where it answers.
     pub endpoint: Option<AdapterConfig<dyn Endpoint>>,
     /// Golden data sets by name.
@@ -169,6 +174,8 @@ impl ServiceConfig {
         let registry = adapters::take_of_model(&mut node, "registry", base, &model, mistakes);
         let deployer = adapters::take_of_model(&mut node, "deployer", base, &model, mistakes);
         let restorers = take_restorers(&mut node, base, mistakes);
+        let producer = ProducerConfig::take(&mut node, base, mistakes);
+        let checkpoints = adapters::take_optional(&mut node, "checkpoints", base, mistakes);
         let endpoint = adapters::take_endpoint(&mut node, base, deployer.as_ref(), mistakes);
         let request_log = adapters::take_optional(&mut node, "request-log", base, mistakes);
         let before_golden = mistakes.0.len();
@@ -238,6 +245,8 @@ impl ServiceConfig {
             registry: registry?,
             deployer: deployer?,
             restorers,
+            producer,
+            checkpoints,
             endpoint,
             golden,
             fingerprint: keys.fingerprint,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ripcord_adapters::adapter::Port;
-use ripcord_ports::{AlertSource, Deployer, Metrics, Notifier, Registry, Restorer};
+use ripcord_ports::{AlertSource, Checkpoints, Deployer, Metrics, Notifier, Producer, Registry, Restorer};
 
 use super::Chosen;
 use super::find::{Found, FoundRegistry};
@@ -155,6 +155,8 @@ fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: 
             "What else can be put back, as tables below `configurations`, or as `fallback` (the safe mode)",
             "NAME",
         ),
+        others::<dyn Producer>("What makes new versions, where going back is not enough", "producer"),
+        others::<dyn Checkpoints>("Checkpoints of training runs", "checkpoints"),
     ]
     .concat();
     let metrics = if found.prometheus.is_some() { "prometheus" } else { "scrape" };
