@@ -16,8 +16,10 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
 use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::service::Service;
+use ripcord_core::target::Strategy;
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, RequesterVote, Terms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, ProducerTerms,
+    RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
 use ripcord_engine::view::IncidentView;
@@ -25,15 +27,15 @@ use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
     ServiceSetup, StartError,
 };
-use ripcord_ports::{Metrics, Registry, Restorer};
+use ripcord_ports::{Metrics, Producer, Registry, Restorer};
 use ripcord_sandbox::Limits;
 use ripcord_store::{Options, SqliteStore};
 use serde_json::{Value, json};
 
 use crate::clock::TestClock;
 use crate::fakes::{
-    FakeDeployer, FakeEndpoint, FakeGolden, FakeLog, FakeMetrics, FakeNotifier, FakeRegistry, FakeRestorer,
-    MemoryObjects, Wire,
+    FakeDeployer, FakeEndpoint, FakeGolden, FakeLog, FakeMetrics, FakeNotifier, FakeProducer, FakeRegistry,
+    FakeRestorer, MemoryObjects, Wire,
 };
 use crate::fuse::Fuse;
 use crate::people::everyone;
@@ -65,6 +67,7 @@ impl Spec {
             deployer: EffectClass::Idempotent,
             equipment: Digest::of("equipment"),
             facets: Vec::new(),
+            producer: None,
             proof_min: Proof::Answer,
             people: everyone(),
             floor: Vec::new(),
@@ -103,6 +106,20 @@ impl Spec {
             }
         }
         self
+    }
+
+    /// The same with a producer that trains, and is looked at often.
+    #[must_use]
+    pub fn producing(self, class: EffectClass) -> Self {
+        self.terms(|terms| {
+            terms.producer = Some(ProducerTerms {
+                makes: vec![Strategy::Retrain],
+                class,
+                equipment: Digest::of("pipeline"),
+                deadline: Millis::hours(8),
+                every: Millis(50),
+            });
+        })
     }
 
     /// The same with other terms.
@@ -352,6 +369,10 @@ impl Lab {
                 registry: self.registry.0.clone().unwrap_or(fake),
                 deployer: Arc::new(FakeDeployer { class: terms.deployer, wire: wire.clone() }),
                 restorers,
+                producer: terms.producer.as_ref().map(|producer| {
+                    Arc::new(FakeProducer { class: producer.class, wire: wire.clone() }) as Arc<dyn Producer>
+                }),
+                checkpoints: None,
                 endpoint: Some(Arc::new(FakeEndpoint { wire: wire.clone() })),
                 golden: Some(Arc::new(FakeGolden)),
                 requests: Some(Arc::new(FakeLog { wire })),
@@ -452,6 +473,8 @@ pub async fn eventually(what: &str, wanted: impl Fn() -> bool) {
 
 /// Whether an incident was settled and nothing is owed but timers and the watch over holds.
 pub fn is_quiet(service: &Service) -> bool {
-    let waits = |effect: &Effect| matches!(effect, Effect::WakeAt(_) | Effect::WatchProduction { .. });
+    let waits = |effect: &Effect| {
+        matches!(effect, Effect::WakeAt(_) | Effect::WatchProduction { .. } | Effect::LookAtRun { .. })
+    };
     service.last_settled.is_some() && service.incident.is_none() && service.owed().iter().all(waits)
 }

@@ -22,4 +22,4 @@ pub use clock::TestClock;
 pub use fuse::{Fuse, Point};
 pub use lab::{Lab, Running, Spec};
 pub use power::Power;
-pub use world::{CandidateFault, Fault, PromotionFault, Step, World};
+pub use world::{CandidateFault, Fault, PromotionFault, RunStage, Step, World};

@@ -8,10 +8,10 @@ use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalStatus};
-use ripcord_core::target::Target;
+use ripcord_core::target::{Exclusion, RetrainTarget, Target};
 use ripcord_core::terms::KnownPerson;
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, Ballot, Command, CommandError, Obeyed, Person};
+use ripcord_engine::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo};
 use ripcord_ports::Clock;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
 
@@ -87,7 +87,28 @@ impl Running {
             ada(),
             service,
             Ask::Pull {
-                to: to.map(|name| Revision::of_model(&version(name))),
+                to: to.map(|name| Revision::of_model(&version(name)).into()),
+                urgency: Urgency::Urgent,
+                leaving: Leaving::Condemn,
+                pending: PendingPlan::Replace,
+            },
+        )
+        .await
+    }
+
+    /// Ada has the model trained again.
+    pub async fn pull_retraining(
+        &self,
+        service: &ServiceName,
+        dataset: &str,
+    ) -> Result<Obeyed, CommandError> {
+        let (dataset, revision) = (dataset.to_owned(), String::new());
+        let exclude = vec![Exclusion::Source("bot-farm".into())];
+        self.ask(
+            ada(),
+            service,
+            Ask::Pull {
+                to: Some(PullTo::Made(Target::Retrain(RetrainTarget { dataset, revision, exclude }))),
                 urgency: Urgency::Urgent,
                 leaving: Leaving::Condemn,
                 pending: PendingPlan::Replace,

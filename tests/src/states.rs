@@ -2,7 +2,7 @@
 
 use ripcord_core::event::Event;
 use ripcord_core::policy::Role;
-use ripcord_core::service::{NeedKind, Phase, Service, StepState};
+use ripcord_core::service::{NeedKind, Phase, RunState, Service, StepState};
 use ripcord_engine::Folded;
 use serde_json::json;
 
@@ -36,6 +36,16 @@ pub fn seems_served(service: &Service) -> bool {
 /// Whether the plan waits for people or policies to agree.
 pub fn authorising(service: &Service) -> bool {
     matches!(phase(service), Some(Phase::Authorising(_)))
+}
+
+/// Whether the run is known to go on.
+pub fn run_goes_on(service: &Service) -> bool {
+    service.producing.run.as_ref().is_some_and(|run| matches!(run.state, RunState::GoesOn))
+}
+
+/// Whether the last run has ended.
+pub fn run_ended(service: &Service) -> bool {
+    service.producing.run.is_none() && !service.producing.past.is_empty()
 }
 
 /// Events of a kind.

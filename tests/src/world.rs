@@ -178,6 +178,52 @@ pub struct Outside {
     pub fetched: u32,
     /// Inputs answered.
     pub answered: u32,
+    /// Runs of the producer, by key.
+    pub runs: BTreeMap<String, PretendRun>,
+    /// The key of every call that was to start one.
+    pub run_starts: Vec<String>,
+    /// What the next of these calls meet.
+    pub run_faults: VecDeque<Fault>,
+    /// How often a host looked how far one is.
+    pub run_looks: u32,
+    /// The producer does not tell how far a run is.
+    pub producer_down: bool,
+}
+
+impl Outside {
+    /// All runs that go on end so.
+    pub fn end_runs(&mut self, stage: &RunStage) {
+        if let RunStage::Made(version) = stage {
+            self.versions.push(version.clone());
+        }
+        let going_on = self.runs.values_mut().filter(|run| run.stage == RunStage::GoesOn);
+        going_on.for_each(|run| run.stage = stage.clone());
+    }
+}
+
+/// A run of the producer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PretendRun {
+    /// Calls that were to start it.
+    pub calls: u32,
+    /// How far it is.
+    pub stage: RunStage,
+    /// Whether it was told to end.
+    pub stopped: bool,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunStage {
+    /// Until a test says otherwise.
+    #[default]
+    GoesOn,
+    /// It made this version.
+    Made(String),
+    /// It made none; why.
+    Failed(String),
+    /// Nobody knows; why.
+    Lost(String),
 }
 
 impl Outside {

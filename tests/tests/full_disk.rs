@@ -56,7 +56,7 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
         })
     };
     let pull = Ask::Pull {
-        to: Some(revision("1.0")),
+        to: Some(revision("1.0").into()),
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,

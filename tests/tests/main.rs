@@ -25,6 +25,8 @@ mod mlflow;
 mod new_terms;
 mod pinning;
 mod preflight;
+mod producing;
+mod producing_deaths;
 mod promotion;
 mod records;
 mod shares;

@@ -41,6 +41,8 @@ pub enum BlobKind {
     Configuration,
     /// What a planner suspects (JSON list of [`crate::role::Suspect`]).
     Suspects,
+    /// What a version was made of (JSON of [`crate::event::MadeOf`]).
+    Candidate,
 }
 
 impl BlobKind {
@@ -58,6 +60,7 @@ impl BlobKind {
             Self::Evidence => "evidence",
             Self::Configuration => "configuration",
             Self::Suspects => "suspects",
+            Self::Candidate => "candidate",
         }
     }
 }

@@ -158,6 +158,30 @@ pub enum Effect {
         /// Which.
         version: VersionName,
     },
+    /// Append the intent, then have the producer start the run; or start it once more with the same key, where its intent is on disk and the producer
+    /// promised that this is harmless.
+    StartRun {
+        /// Its key.
+        run: Digest,
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// Look every so often how far the run is, until there is news.
+    LookAtRun {
+        /// Its key.
+        run: Digest,
+        /// Not before.
+        from: UnixMillis,
+        /// Between two looks.
+        every: Millis,
+        /// From when on that it only goes on is news.
+        news_from: UnixMillis,
+    },
+    /// End the run.
+    StopRun {
+        /// Its key.
+        run: Digest,
+    },
     /// Tell people.
     Announce(Outgoing),
     /// Append [`crate::event::Event::Woke`] when this instant has come.
@@ -185,6 +209,8 @@ pub enum Slot {
     Pin(VersionName),
     /// A fingerprint of what is live.
     Fingerprint,
+    /// The run that makes a version.
+    Run,
     /// One announcement.
     Announcement(String),
     /// Timers.
@@ -244,6 +270,12 @@ pub enum Topic {
     ProductionUnread,
     ProductionReadAgain,
     AnnouncementsLeftOut,
+    RunMade,
+    MadeIsLeft,
+    RunFailed,
+    RunLost,
+    RunStopped,
+    RunUnread,
 }
 
 impl Topic {
@@ -280,6 +312,12 @@ impl Topic {
             Self::ProductionUnread => "production-unread",
             Self::ProductionReadAgain => "production-read-again",
             Self::AnnouncementsLeftOut => "announcements-left-out",
+            Self::RunMade => "run-made",
+            Self::MadeIsLeft => "made-is-left",
+            Self::RunFailed => "run-failed",
+            Self::RunLost => "run-lost",
+            Self::RunStopped => "run-stopped",
+            Self::RunUnread => "run-unread",
         }
     }
 }
@@ -296,6 +334,7 @@ impl Effect {
             Self::Promote { .. } => Slot::Promotion,
             Self::Pin { version } => Slot::Pin(version.clone()),
             Self::Fingerprint { .. } => Slot::Fingerprint,
+            Self::StartRun { .. } | Self::LookAtRun { .. } | Self::StopRun { .. } => Slot::Run,
             Self::Announce(outgoing) => Slot::Announcement(outgoing.id.clone()),
             Self::WakeAt(_) => Slot::Timer,
             _ => Slot::Incident,
@@ -303,7 +342,7 @@ impl Effect {
     }
 
     /// Whether it may be stopped half-way. A shift needs its intent first. A promotion or a mark that was stopped could still arrive, after the
-    /// one that came in its place, and so could a candidate, after it was taken away.
+    /// one that came in its place, and so could a candidate, after it was taken away, and a run, after it was found not to be there.
     pub const fn is_harmless(&self) -> bool {
         !matches!(
             self,
@@ -313,6 +352,7 @@ impl Effect {
                 | Self::MarkHold { .. }
                 | Self::Preflight { .. }
                 | Self::ClearCandidate
+                | Self::StartRun { .. }
         )
     }
 

@@ -52,6 +52,8 @@ pub enum StepKind {
     ReadBack,
     /// Ask the verification policies.
     Verify,
+    /// Have a producer make a version. Nothing is shifted: the version is put in place by a plan of its own.
+    Produce,
 }
 
 /// One step with its arguments.

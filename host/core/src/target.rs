@@ -170,6 +170,11 @@ impl Target {
         }
     }
 
+    /// Whether a producer must make a version of it first: there is no revision that could be restored.
+    pub const fn is_produced(&self) -> bool {
+        matches!(self, Self::Checkpoint(_) | Self::Retrain(_))
+    }
+
     /// Of the revision's content, where known.
     pub fn digest(&self) -> Option<Digest> {
         match self {
@@ -216,6 +221,9 @@ impl fmt::Display for Target {
                 }
                 None => write!(f, "configuration {} {}", target.name, target.revision),
             },
+            Self::Retrain(retrain) if retrain.revision.is_empty() => {
+                write!(f, "retrain on {}", retrain.dataset)
+            }
             Self::Retrain(retrain) => write!(f, "retrain on {} {}", retrain.dataset, retrain.revision),
             Self::Fallback(target) => match &target.digest {
                 Some(digest) => write!(f, "fallback {} (sha256 {})", target.mode, digest.short()),

@@ -8,6 +8,7 @@ use crate::live::Proof;
 use crate::name::{PersonName, RoleName};
 use crate::plan::Quorum;
 use crate::policy::{PolicyRef, Role};
+use crate::target::{Strategy, Target};
 use crate::time::Millis;
 
 /// How far policies may go.
@@ -142,6 +143,21 @@ pub struct FacetTerms {
     pub proof_min: Proof,
 }
 
+/// What makes versions for the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerTerms {
+    /// What it can make a version of.
+    pub makes: Vec<Strategy>,
+    /// How an interrupted start can be settled.
+    pub class: EffectClass,
+    /// Of its arguments. Another producer knows nothing of a run that was begun with this one. [`Terms::equipment`] covers them, too.
+    pub equipment: Digest,
+    /// A whole run, from the grant on: then it is stopped, and people are told.
+    pub deadline: Millis,
+    /// Between two looks at a run.
+    pub every: Millis,
+}
+
 /// One policy in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyUse {
@@ -176,6 +192,9 @@ pub struct Terms {
     /// What puts the other facets back.
     #[serde(default)]
     pub facets: Vec<FacetTerms>,
+    /// What makes versions of checkpoints or of mended data, if anything does.
+    #[serde(default)]
+    pub producer: Option<ProducerTerms>,
     /// What the steps of a plan are carried out with, and where: a digest of their arguments. A plan is carried out with no other than it was approved
     /// for.
     pub equipment: Digest,
@@ -275,6 +294,12 @@ impl Terms {
             Facet::Model => self.proof_min,
             other => self.facet(other).map_or(Proof::Digest, |terms| terms.proof_min),
         }
+    }
+
+    /// What makes a version of such a target, if anything does.
+    pub fn producer_of(&self, target: &Target) -> Option<&ProducerTerms> {
+        let producer = self.producer.as_ref().filter(|_| target.is_produced())?;
+        producer.makes.contains(&target.strategy()).then_some(producer)
     }
 
     /// The person of that name, if they may act.

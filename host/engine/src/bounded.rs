@@ -17,12 +17,13 @@ use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
+use ripcord_ports::producer::{CheckpointList, ProduceOrder, Progress};
 use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
 use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
 use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
 use ripcord_ports::{
-    Clock, Deployer, Endpoint, ErrorKind, GoldenData, Metrics, Notifier, Objects, PortError, Registry,
-    RequestLog, Restorer,
+    Checkpoints, Clock, Deployer, Endpoint, ErrorKind, GoldenData, Metrics, Notifier, Objects, PortError,
+    Producer, Registry, RequestLog, Restorer,
 };
 
 use crate::deadline::within;
@@ -102,8 +103,18 @@ pub(crate) fn service_ports(
     deadlines: Deadlines,
 ) -> ServicePorts {
     let line = Line { clock: clock.clone(), deadlines };
-    let ServicePorts { registry, deployer, restorers, endpoint, golden, requests, metrics, default_metrics } =
-        ports;
+    let ServicePorts {
+        registry,
+        deployer,
+        restorers,
+        producer,
+        checkpoints,
+        endpoint,
+        golden,
+        requests,
+        metrics,
+        default_metrics,
+    } = ports;
     ServicePorts {
         registry: Arc::new(Bounded { port: registry, line: line.clone() }),
         deployer: Arc::new(Bounded { port: deployer, line: line.clone() }),
@@ -111,6 +122,9 @@ pub(crate) fn service_ports(
             .into_iter()
             .map(|(facet, port)| (facet, Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Restorer>))
             .collect(),
+        producer: producer.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Producer>),
+        checkpoints: checkpoints
+            .map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Checkpoints>),
         endpoint: endpoint.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn Endpoint>),
         golden: golden.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn GoldenData>),
         requests: requests.map(|port| Arc::new(Bounded { port, line: line.clone() }) as Arc<dyn RequestLog>),
@@ -224,6 +238,64 @@ impl Restorer for Bounded<dyn Restorer> {
         let looked = async { Ok(self.port.obstacle().await) };
         // Nobody is kept from planning by a look that does not end.
         self.line.read((self.name(), "looking for obstacles"), looked).await.unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Producer for Bounded<dyn Producer> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    fn class(&self) -> EffectClass {
+        self.port.class()
+    }
+
+    fn arguments(&self) -> Vec<Label> {
+        self.port.arguments()
+    }
+
+    fn makes(&self, target: &Target) -> bool {
+        self.port.makes(target)
+    }
+
+    async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
+        // It reads all that a version is to be made of.
+        let limit = self.line.deadlines.planning;
+        self.line
+            .call((self.name(), "pinning what is used"), limit, Risk::None, self.port.pinned(target))
+            .await
+    }
+
+    async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
+        let limit = order.deadline + SLACK;
+        self.line.call((self.name(), "starting a run"), limit, Risk::HasEffect, self.port.start(order)).await
+    }
+
+    async fn progress(&self, order: &ProduceOrder) -> Result<Progress, PortError> {
+        self.line.read((self.name(), "telling how far a run is"), self.port.progress(order)).await
+    }
+
+    async fn stop(&self, order: &ProduceOrder) -> Result<(), PortError> {
+        let limit = order.deadline + SLACK;
+        self.line.call((self.name(), "stopping a run"), limit, Risk::HasEffect, self.port.stop(order)).await
+    }
+
+    async fn obstacle(&self) -> Option<String> {
+        let looked = async { Ok(self.port.obstacle().await) };
+        // Nobody is kept from planning by a look that does not end.
+        self.line.read((self.name(), "looking for obstacles"), looked).await.unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Checkpoints for Bounded<dyn Checkpoints> {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    async fn checkpoints(&self, run: Option<&str>, limit: u32) -> Result<CheckpointList, PortError> {
+        self.line.read((self.name(), "listing checkpoints"), self.port.checkpoints(run, limit)).await
     }
 }
 

@@ -7,6 +7,7 @@ use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceNa
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
+use ripcord_core::target::Target;
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
 
@@ -34,13 +35,28 @@ pub struct Ballot {
     pub signature: Option<String>,
 }
 
+/// What a person wants to go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PullTo {
+    /// A revision that there is.
+    Revision(Revision),
+    /// A version that is made of this first: of a checkpoint, or of mended data.
+    Made(Target),
+}
+
+impl From<Revision> for PullTo {
+    fn from(revision: Revision) -> Self {
+        Self::Revision(revision)
+    }
+}
+
 /// What a person asks of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Roll back, to this revision or where the planner says.
     Pull {
         /// None leaves it to the planner.
-        to: Option<Revision>,
+        to: Option<PullTo>,
         /// How fast.
         urgency: Urgency,
         /// What becomes of what is left.
@@ -66,6 +82,8 @@ pub enum Ask {
     LiftHold(Revision),
     /// Let a trigger open incidents again.
     LiftLatch(PolicyName),
+    /// End the run that an incident ordered.
+    StopRun,
     /// Vouch for a revision; none is the version that is live.
     Adopt(Option<Revision>),
     /// Say whether an interrupted shift happened.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use ripcord_core::alert::{AlertKey, Given, StandingAlert, StoredWord};
 use ripcord_core::blob::{BlobKind, BlobRef};
+use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, PlanDrafted, PlanLoss, PlanLost, Reason};
 use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::live::LiveState;
 use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
 use ripcord_core::role::Proposal;
-use ripcord_core::service::{Alert, Incident, Service};
+use ripcord_core::service::{Alert, Incident, Ordered, Service};
 use ripcord_core::signal::Signal;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Clock;
@@ -148,12 +149,31 @@ impl Context {
     /// Else what is to be appended instead of whatever the plan was wanted for: nothing where the store may answer later.
     pub(crate) async fn plan(&self) -> Result<Plan, Batch> {
         let drafted = self.incident().and_then(Incident::plan).ok_or_else(Batch::default)?;
-        debug_assert_eq!(drafted.content.kind, BlobKind::Plan);
+        self.granted_plan(&drafted.content, drafted.digest, |plan| is_as_drafted(plan, drafted)).await
+    }
+
+    /// The same of the plan that ordered a run: its incident has ended.
+    pub(crate) async fn ordered_plan(&self, ordered: &Ordered) -> Result<Plan, Batch> {
+        self.granted_plan(&ordered.content, ordered.plan, |plan| {
+            let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
+            plan.digest().is_ok_and(|digest| digest == ordered.plan)
+                && targets.is_some_and(|targets| targets.eq([&ordered.target]))
+        })
+        .await
+    }
+
+    async fn granted_plan(
+        &self,
+        content: &BlobRef,
+        digest: Digest,
+        is_as_granted: impl FnOnce(&Plan) -> bool,
+    ) -> Result<Plan, Batch> {
+        debug_assert_eq!(content.kind, BlobKind::Plan);
         let lost = |loss: PlanLoss| {
-            tracing::error!(service = %self.service.name, plan = %drafted.digest, "the plan's content {}: it is not carried out", loss.as_str());
-            Batch::of(Event::PlanLost(PlanLost { plan: drafted.digest, loss }))
+            tracing::error!(service = %self.service.name, plan = %digest, "the plan's content {}: it is not carried out", loss.as_str());
+            Batch::of(Event::PlanLost(PlanLost { plan: digest, loss }))
         };
-        let content = match self.host.setup.store.blob(&drafted.content).await {
+        let content = match self.host.setup.store.blob(content).await {
             Ok(Some(content)) => content,
             Ok(None) => return Err(lost(PlanLoss::Erased)),
             Err(StoreError::Damaged(_)) => return Err(lost(PlanLoss::Changed)),
@@ -163,7 +183,7 @@ impl Context {
             }
         };
         let plan = serde_json::from_slice::<Plan>(&content).ok();
-        plan.filter(|plan| is_as_drafted(plan, drafted)).ok_or_else(|| lost(PlanLoss::Changed))
+        plan.filter(is_as_granted).ok_or_else(|| lost(PlanLoss::Changed))
     }
 
     /// What is live; a system that does not answer is unknown, with the reason.

@@ -1,9 +1,11 @@
 //! Fetching what policies ask for.
 
 use ripcord_core::fact::{
-    Candidate, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable, UnavailableReason, Value,
+    Candidate, CheckpointsQuery, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable,
+    UnavailableReason, Value,
 };
 use ripcord_core::service::Service;
+use ripcord_core::signal::Label;
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::registry::RegistryVersion;
@@ -18,6 +20,12 @@ use crate::trials::Trials;
 
 /// Past incidents that one fact may hold.
 const HISTORY_MAX: u32 = 1_000;
+
+/// Before what a list of checkpoints leaves out, in the source of its fact.
+const LEFT_OUT: &str = "; left out: ";
+
+/// Of what cannot be used, so much is named.
+const NAMED_MAX: usize = 5;
 
 type Answered = Result<Value, Unavailable>;
 
@@ -120,6 +128,7 @@ impl Sources<'_> {
                 let changes = facets::changes(ports, self.service, *window).await;
                 ("host".into(), changes.map(Value::Changes).map_err(unavailable))
             }
+            Request::Checkpoints(query) if ports.checkpoints.is_some() => self.checkpoints(query).await,
             Request::Checkpoints(_) | Request::Configurations(_) => {
                 let message = format!("no adapter for {} is configured", request.kind());
                 ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
@@ -127,6 +136,28 @@ impl Sources<'_> {
             Request::Golden(_) | Request::Recheck(_) | Request::Versions(_) | Request::Captured(_) => {
                 let message = "it is answered elsewhere";
                 ("host".into(), Err(Unavailable::new(UnavailableReason::Unsupported, message)))
+            }
+        }
+    }
+
+    /// Those that can be used. What looks like one and cannot is named beside them, in the fact's source: a list that is shorter than it seems would
+    /// be taken for all there is.
+    async fn checkpoints(&self, query: &CheckpointsQuery) -> (String, Answered) {
+        let Some(port) = &self.setup.ports.checkpoints else {
+            return ("host".into(), Ok(Value::Checkpoints(Vec::new())));
+        };
+        match port.checkpoints(query.run.as_deref(), query.limit).await {
+            Err(error) => (port.name().to_owned(), Err(unavailable(error))),
+            Ok(list) => {
+                let source = match list.unreadable.as_slice() {
+                    [] => port.name().to_owned(),
+                    unreadable => format!("{}{LEFT_OUT}{}", port.name(), named(unreadable)),
+                };
+                if list.checkpoints.is_empty() && !list.unreadable.is_empty() {
+                    let message = format!("no checkpoint can be used: {}", named(&list.unreadable));
+                    return (source, Err(Unavailable::new(UnavailableReason::NoData, message)));
+                }
+                (source, Ok(Value::Checkpoints(list.checkpoints)))
             }
         }
     }
@@ -152,6 +183,23 @@ impl Sources<'_> {
             lines.into_iter().map(|line| line.incident).filter(|past| within(past.opened_at)).collect(),
         ))
     }
+}
+
+/// For people: what cannot be used and why, as much as one reads.
+fn named(unreadable: &[Label]) -> String {
+    let shown = unreadable.iter().take(NAMED_MAX).map(|label| format!("{} ({})", label.name, label.value));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match unreadable.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// What the lists of checkpoints among these facts leave out.
+pub(crate) fn checkpoints_left_out(facts: &[Fact]) -> Option<String> {
+    let of = facts.iter().filter(|fact| matches!(fact.request, Request::Checkpoints(_)));
+    let words: Vec<_> = of.filter_map(|fact| Some(fact.source.split_once(LEFT_OUT)?.1)).collect();
+    (!words.is_empty()).then(|| format!("checkpoints that cannot be used: {}", words.join("; ")))
 }
 
 /// The instant that an answer speaks of: of a metric, the one that was asked for, and so also of its absence. What ends in the future speaks of now.

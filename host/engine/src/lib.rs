@@ -62,7 +62,7 @@ pub mod view;
 
 pub use asking::{Asked, FactSource, FactsNow, ask, memo, scheduled, standing_alerts, with_deadlines};
 pub use blocking::Blocking;
-pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person};
+pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo};
 pub use counters::{Counter, Counters};
 pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_of_incident};
 pub use engine::{Engine, StartError};

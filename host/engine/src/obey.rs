@@ -16,7 +16,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::watch;
 
 use crate::batch::Batch;
-use crate::command::{Ask, Ballot, Command, CommandError, Obeyed};
+use crate::command::{Ask, Ballot, Command, CommandError, Obeyed, PullTo};
 use crate::facets;
 use crate::mailbox::{AppendError, Mailbox, append};
 use crate::setup::ServiceSetup;
@@ -72,7 +72,8 @@ async fn event(
     Ok(match &command.ask {
         Ask::Pull { to, urgency, leaving, pending } => {
             let target = match to {
-                Some(revision) => Some(restorable(setup, state, revision).await?),
+                Some(PullTo::Revision(revision)) => Some(restorable(setup, state, revision).await?),
+                Some(PullTo::Made(target)) => Some(makeable(setup, state, target)?),
                 None => None,
             };
             let roles = command.person.roles.clone();
@@ -122,6 +123,12 @@ async fn event(
             let incident = incident.ok_or_else(|| Illegal::NoLatch(state.name.clone()))?;
             Event::LatchLifted(LatchLifted { trigger: trigger.clone(), incident, person, reason })
         }
+        Ask::StopRun => {
+            let runs = || state.producing.run.as_ref().map(|run| run.ordered.incident.clone());
+            let incident = command.incident.clone().or_else(runs);
+            let incident = incident.ok_or_else(|| Illegal::NoIncident(state.name.clone()))?;
+            Event::RunStopAsked(AboutIncident { incident, person, reason })
+        }
         Ask::Adopt(revision) => {
             let revision = match revision {
                 Some(revision) => revision.clone(),
@@ -164,7 +171,7 @@ async fn heard(
 
 /// What is in force already need not be pulled to. Where that cannot be read, the pull goes on: its guard looks again.
 async fn nothing_to_pull(setup: &ServiceSetup, state: &Service, command: &Command) -> Option<String> {
-    let Ask::Pull { to: Some(revision), .. } = &command.ask else { return None };
+    let Ask::Pull { to: Some(PullTo::Revision(revision)), .. } = &command.ask else { return None };
     // During an incident it is a plan to stay, which ends with a proof.
     if state.incident.is_some() {
         return None;
@@ -241,6 +248,23 @@ async fn restorable(
     })
 }
 
+/// What a version is to be made of, refused where nothing can make one of it now.
+fn makeable(setup: &ServiceSetup, state: &Service, target: &Target) -> Result<Target, CommandError> {
+    let made = setup.terms.producer_of(target).and(setup.ports.producer.as_ref());
+    if !made.is_some_and(|producer| producer.makes(target)) {
+        let text = format!("nothing is configured for `{}` that makes a version of {target}", state.name);
+        return Err(PortError::not_applied(ErrorKind::Unsupported, text).into());
+    }
+    if let Some(run) = &state.producing.run {
+        let text = format!(
+            "the run that `{0}` ordered ({1}) goes on, and one goes on at a time: `ripcord runs stop {0} --reason TEXT` ends it",
+            run.ordered.incident, run.ordered.target
+        );
+        return Err(PortError::not_applied(ErrorKind::Conflict, text).into());
+    }
+    Ok(target.clone())
+}
+
 async fn live_version(setup: &ServiceSetup) -> Result<VersionName, CommandError> {
     let live: LiveState = setup.ports.deployer.live().await?.state;
     let sole = live.sole_version().map(|version| version.version.clone());
@@ -298,6 +322,10 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
             };
             format!("the hold on `{revision}` is lifted: {now}")
         }
+        Ask::StopRun => match &after.producing.run {
+            Some(run) => format!("the run of `{}` is being stopped", run.ordered.incident),
+            None => "the run has ended".to_owned(),
+        },
         Ask::LiftLatch(trigger) => format!("`{trigger}` may open an incident again, and is asked now"),
         Ask::Adopt(version) => match version {
             Some(version) => format!("`{version}` is attested: `{}` can go back to it", after.name),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::blob::{BlobRef, blobs_of};
+use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, InProduction, Observed, PromotionWord};
 use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::name::{IncidentId, VersionName};
@@ -101,10 +102,29 @@ pub(crate) fn incident_of<'a>(moment: Moment<'a>) -> Option<&'a IncidentId> {
     match moment.event {
         Event::Promoted(promoted) => Some(&promoted.incident),
         Event::Measured(measured) => Some(&measured.incident),
+        // A run goes on beside whatever incident is open, and belongs to the one that ordered it.
+        Event::RunStopAsked(about) => Some(&about.incident),
+        event if run_of(event).is_some() => {
+            moment.before.producing.run.as_ref().map(|run| &run.ordered.incident)
+        }
         // What becomes of old content is nothing of the incident that happens to be open.
         Event::Pruned(_) => None,
         Event::IncidentKept(about) | Event::IncidentReleased(about) => Some(&about.incident),
         _ => open.map(|incident| &incident.id),
+    }
+}
+
+/// The key of the run that an event is about.
+pub(crate) const fn run_of(event: &Event) -> Option<Digest> {
+    match event {
+        Event::RunBegan(began) => Some(began.run),
+        Event::RunReturned(returned) => Some(returned.run),
+        Event::RunLookedAt(looked) => Some(looked.run),
+        Event::RunMade(made) => Some(made.run),
+        Event::RunFailed(failed) => Some(failed.run),
+        Event::RunLost(lost) => Some(lost.run),
+        Event::RunStopped(stopped) => Some(stopped.run),
+        _ => None,
     }
 }
 

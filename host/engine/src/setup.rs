@@ -15,7 +15,8 @@ use ripcord_core::signal::Label;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::Millis;
 use ripcord_ports::{
-    Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Registry, RequestLog, Restorer, Store,
+    Checkpoints, Clock, Deployer, Endpoint, GoldenData, Metrics, Notifier, Objects, Producer, Registry,
+    RequestLog, Restorer, Store,
 };
 use ripcord_sandbox::{Limits, Policy};
 
@@ -119,6 +120,10 @@ pub struct ServicePorts {
     pub deployer: Arc<dyn Deployer>,
     /// What puts its other facets back; never one of [`Facet::Model`].
     pub restorers: BTreeMap<Facet, Arc<dyn Restorer>>,
+    /// What makes versions of checkpoints or of mended data. [`Terms::producer`] says the same of it.
+    pub producer: Option<Arc<dyn Producer>>,
+    /// Where the checkpoints of its training runs are kept.
+    pub checkpoints: Option<Arc<dyn Checkpoints>>,
     /// Where it answers; none means no trials.
     pub endpoint: Option<Arc<dyn Endpoint>>,
     /// Its golden data sets.

@@ -6,6 +6,7 @@ mod examples;
 mod host;
 mod person;
 mod policy;
+mod produced;
 mod records;
 
 use std::path::{Path, PathBuf};
@@ -25,9 +26,10 @@ pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeA
 pub use host::{DemoArgs, DemoStrategy};
 pub use person::{
     AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand, PullArgs,
-    UrgencyArg, VoteArgs,
+    RunsCommand, UrgencyArg, VoteArgs,
 };
 pub use policy::{KeyCommand, PolicyCommand, RoleArg};
+pub use produced::ExcludeArg;
 pub use records::{About, DecisionsArgs, IncidentsCommand, ReplayArgs, SignalsCommand, StoreCommand};
 
 const CONFIG_FILE: &str = "ripcord.toml";
@@ -189,6 +191,9 @@ pub enum Command {
     /// What the host knows: how much there is, what may go, whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Runs that make versions: of a checkpoint, or by training again
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Triggers that open no incident since the last one ended without a rollback
     #[command(subcommand)]
     Latch(LatchCommand),

@@ -95,6 +95,7 @@ fn plan() -> Plan {
         StepKind::Shift,
         StepKind::ReadBack,
         StepKind::Verify,
+        StepKind::Produce,
     ];
     let steps = kinds.map(|kind| PlannedStep { kind, arguments: labels() }).to_vec();
     Plan {
@@ -200,6 +201,7 @@ fn history() -> Value {
         Outcome::Observed,
         Outcome::NotHelped,
         Outcome::SettledByPerson,
+        Outcome::Producing,
         Outcome::Other("o".into()),
     ];
     let incident = |outcome| PastIncident {

@@ -104,6 +104,8 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
             registry: Arc::new(PretendRegistry { wire: wire.clone() }),
             deployer: Arc::new(PretendDeployer { wire: wire.clone(), candidates: plan.candidates }),
             restorers,
+            producer: None,
+            checkpoints: None,
             endpoint: Some(Arc::new(PretendEndpoint { wire: wire.clone() })),
             golden: Some(Arc::new(PretendGolden)),
             requests: Some(Arc::new(PretendLog { wire: wire.clone() })),

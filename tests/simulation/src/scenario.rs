@@ -235,6 +235,7 @@ impl ServicePlan {
             deployer: class(dice),
             equipment: Digest::of("simulated"),
             facets: Vec::new(),
+            producer: None,
             proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
             people: Vec::new(),
             floor: floor(dice),

@@ -2,12 +2,14 @@
 
 mod deployer;
 mod people;
+mod producer;
 mod registry;
 mod restorer;
 mod service;
 
 pub use deployer::FakeDeployer;
 pub use people::{FakeNotifier, MemoryObjects};
+pub use producer::FakeProducer;
 pub use registry::{FakeRegistry, artefact};
 pub use restorer::FakeRestorer;
 pub use service::{FakeEndpoint, FakeGolden, FakeLog, FakeMetrics};

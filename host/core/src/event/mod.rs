@@ -8,6 +8,7 @@ mod identity;
 mod measured;
 mod planning;
 mod preflight;
+mod producing;
 mod promotion;
 mod verifying;
 mod watching;
@@ -37,6 +38,9 @@ pub use planning::{
     PlanWord, Planned,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
+pub use producing::{
+    LookWord, MadeOf, RunBegan, RunFailed, RunLookedAt, RunLost, RunMade, RunReturned, RunStopped, StartWord,
+};
 pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{
     PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
@@ -106,6 +110,22 @@ pub enum Event {
     Pinned(Pinned),
     /// The fingerprint of a good version was taken, or could not be.
     Fingerprinted(Fingerprinted),
+    /// A run that makes a version is about to be started.
+    RunBegan(RunBegan),
+    /// The call that starts it came back.
+    RunReturned(RunReturned),
+    /// It was looked how far it is.
+    RunLookedAt(RunLookedAt),
+    /// It has ended with a version.
+    RunMade(RunMade),
+    /// It has ended without one.
+    RunFailed(RunFailed),
+    /// Nobody can tell what became of it.
+    RunLost(RunLost),
+    /// A person wants it stopped.
+    RunStopAsked(AboutIncident),
+    /// It was stopped, or could not be.
+    RunStopped(RunStopped),
     /// Where the time to the restored answer went.
     Measured(Measured),
     /// People were told, or a notifier was given up.

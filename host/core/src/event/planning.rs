@@ -101,6 +101,11 @@ pub struct PlanDrafted {
 }
 
 impl PlanDrafted {
+    /// Whether it makes a version and shifts nothing.
+    pub fn produces(&self) -> bool {
+        self.targets.first().is_some_and(Target::is_produced)
+    }
+
     /// What was in force of the target's facet when the plan was made.
     pub fn serves_of(&self, target: &Target) -> Vec<Revision> {
         match (target.facet(), &self.live) {

@@ -34,6 +34,8 @@ pub enum Outcome {
     NotHelped,
     /// A person settled it by hand.
     SettledByPerson,
+    /// A version is being made of a checkpoint or of mended data. Putting it in place is an incident of its own.
+    Producing,
     /// Something that a newer release knows.
     Other(String),
 }
@@ -70,6 +72,7 @@ impl std::fmt::Display for Outcome {
             Self::Observed => "observed",
             Self::NotHelped => "rollback would not help",
             Self::SettledByPerson => "settled by a person",
+            Self::Producing => "producing",
             Self::Other(name) => name,
         })
     }

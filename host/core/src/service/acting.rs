@@ -143,7 +143,7 @@ impl Service {
     }
 
     /// Another live than the one that was approved, or other equipment, voids the plan.
-    fn plan_again(&mut self) {
+    pub(super) fn plan_again(&mut self) {
         let at = self.at;
         let Some(incident) = &mut self.incident else { return };
         if incident.plans.len() >= PLANS_MAX {

@@ -209,8 +209,13 @@ impl Service {
         if !self.are_met(&self.wanted(authorising)) {
             return;
         }
+        let authority = if self.people_agree() { Authority::People } else { Authority::Policies };
+        if let Some(plan) = incident.plan().filter(|plan| plan.produces()).cloned() {
+            self.hand_over(&plan, authority);
+            return;
+        }
         let grant = Grant {
-            authority: if self.people_agree() { Authority::People } else { Authority::Policies },
+            authority,
             consent: self.consent(),
             quorums: authorising.quorums.clone(),
             people_because: authorising.people_because.clone(),

@@ -22,6 +22,7 @@ impl Service {
         self.outbox.iter_mut().for_each(|outgoing| move_it(&mut outgoing.waits_since));
         self.revisions.values_mut().filter_map(|known| known.left_at.as_mut()).for_each(move_it);
         self.production.clock_jumped(by);
+        self.producing.clock_jumped(by);
         self.probation.iter_mut().for_each(|probation| {
             move_it(&mut probation.since);
             move_it(&mut probation.asked_since);

@@ -35,6 +35,11 @@ pub enum Illegal {
     /// Nothing of that name.
     #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
     NoLatch(ServiceName),
+    /// Nothing is being made, or by the order of another incident.
+    #[error(
+        "no run that `{0}` ordered goes on; `ripcord runs list` shows those that do, and what became of the last ones"
+    )]
+    NoRun(IncidentId),
     /// The revision is condemned.
     #[error(
         "`{revision}` is condemned; `ripcord hold lift {service} {} --reason TEXT` comes before you vouch for it",

@@ -30,6 +30,8 @@ pub enum Opener {
     BrokenHold(IncidentId),
     /// What someone else put live was found unwell.
     FailedProbation(Revision),
+    /// The run that this incident ordered has made a version.
+    Produced(IncidentId),
 }
 
 impl Opener {
@@ -40,6 +42,7 @@ impl Opener {
             Self::Person(name) => Origin::Person(name.to_string()),
             Self::BrokenHold(incident) => Origin::Policy(format!("hold of {incident}")),
             Self::FailedProbation(revision) => Origin::Policy(format!("probation of {revision}")),
+            Self::Produced(incident) => Origin::Policy(format!("run of {incident}")),
         }
     }
 }

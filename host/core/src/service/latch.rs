@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::producing::STOP_FOR;
 use super::{Illegal, Incident, Service};
 use crate::effect::Topic;
 use crate::event::{LatchLifted, Said, TriggerWord, TriggersAsked};
@@ -43,7 +44,8 @@ impl Service {
             | Outcome::Aborted
             | Outcome::Observed
             | Outcome::NotHelped
-            | Outcome::SettledByPerson => {}
+            | Outcome::SettledByPerson
+            | Outcome::Producing => {}
             Outcome::Open | Outcome::Other(_) => return,
         }
         if self.deadlines().reopen_after == Millis(0) {
@@ -62,9 +64,14 @@ impl Service {
         }
     }
 
-    /// When the latch of a trigger opens by itself.
+    /// When the latch of a trigger opens by itself. A run that is to answer its reason holds it until the run has ended, which takes no longer than it
+    /// may.
     pub fn unlatched_at(&self, latch: &Latch) -> UnixMillis {
-        latch.since + self.deadlines().reopen_after
+        let opens = latch.since + self.deadlines().reopen_after;
+        match &self.producing.run {
+            Some(run) if run.ordered.incident == latch.incident => opens.max(run.ends_at + STOP_FOR),
+            _ => opens,
+        }
     }
 
     /// Opens the latches of triggers that have no reason any more, or news, and gives back those that are still held back.
@@ -147,9 +154,11 @@ impl Service {
 
     /// Whether a latch has opened by itself: then its trigger is asked.
     pub(super) fn latches_woke(&mut self) -> bool {
-        let (at, after) = (self.at, self.deadlines().reopen_after);
-        let before = self.watching.latches.len();
-        self.watching.latches.retain(|_, latch| at < latch.since + after);
+        let at = self.at;
+        let mut latches = std::mem::take(&mut self.watching.latches);
+        let before = latches.len();
+        latches.retain(|_, latch| at < self.unlatched_at(latch));
+        self.watching.latches = latches;
         self.watching.latches.len() < before
     }
 }

@@ -21,7 +21,9 @@ mod owed;
 mod pending;
 mod planning;
 mod preflight;
+mod producing;
 mod promotion;
+mod runs;
 mod spent;
 #[cfg(test)]
 mod storm_tests;
@@ -40,6 +42,9 @@ pub use incident::*;
 pub use ladder::*;
 pub use latch::Latch;
 pub use pending::{Pending, PendingPart};
+pub use producing::{
+    Made, Ordered, PAST_RUNS_MAX, PastRun, Producing, Run, RunEnd, RunState, Shown, StopReason,
+};
 pub use promotion::Promotion;
 pub use spent::Spent;
 pub use verifying::HealthyWord;
@@ -110,6 +115,8 @@ pub struct Service {
     pub fingerprints: BTreeMap<VersionName, Wanted>,
     /// The registry's production name, while it is still to follow a rollback.
     pub promotion: Option<Promotion>,
+    /// What is being made for it.
+    pub producing: Producing,
     /// Automatic shifts within the last hour, oldest first.
     pub automatic_shifts: Vec<UnixMillis>,
     /// Who stopped all acting, if someone did.
@@ -154,6 +161,7 @@ impl Service {
             pins: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             promotion: None,
+            producing: Producing::default(),
             automatic_shifts: Vec::new(),
             paused_by: None,
             resumes: Vec::new(),
@@ -209,6 +217,14 @@ impl Service {
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,
             Event::Fingerprinted(fingerprinted) => next.fingerprinted(fingerprinted)?,
+            Event::RunBegan(began) => next.run_began(began)?,
+            Event::RunReturned(returned) => next.run_returned(returned)?,
+            Event::RunLookedAt(looked) => next.run_looked_at(looked)?,
+            Event::RunMade(made) => next.run_made(made)?,
+            Event::RunFailed(failed) => next.run_failed(failed)?,
+            Event::RunLost(lost) => next.run_lost(lost)?,
+            Event::RunStopAsked(said) => next.run_stop_asked(said)?,
+            Event::RunStopped(stopped) => next.run_stopped(stopped)?,
             Event::Measured(measured) => next.measured(&measured.incident)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(said) => next.aborted(said)?,
@@ -226,6 +242,7 @@ impl Service {
             Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
         next.judge_production();
+        next.judge_made();
         next.forget_old_revisions();
         next.note_time();
         Ok(next)
@@ -259,7 +276,8 @@ impl Service {
         }
         self.healthy.clear();
         self.watching.reschedule(self.at, configured.terms.schedule);
-        let equipment_before = self.terms.as_ref().map(|terms| terms.equipment);
+        let terms_before = self.terms.clone();
+        let equipment_before = terms_before.as_ref().map(|terms| terms.equipment);
         let fingerprint_before = self.terms.as_ref().and_then(|terms| terms.fingerprint.clone());
         self.terms = Some(configured.terms.clone());
         if configured.terms.fingerprint != fingerprint_before {
@@ -273,6 +291,7 @@ impl Service {
         if equipment_before != Some(configured.terms.equipment) {
             self.lose_sight_of_shift();
         }
+        self.producing_reconfigured(terms_before.as_ref());
         self.reconsider();
     }
 
@@ -397,6 +416,7 @@ impl Service {
         self.authority_woke();
         self.acting_woke();
         self.step_woke();
+        self.run_woke();
     }
 
     fn incident_kept(&mut self, incident: &IncidentId) -> Result<(), Illegal> {
@@ -450,7 +470,10 @@ impl Service {
 
     /// Ends the incident.
     pub(crate) fn settle(&mut self, outcome: Outcome, text: &str) {
-        let good = matches!(outcome, Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere);
+        let good = matches!(
+            outcome,
+            Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere | Outcome::Producing
+        );
         let severity = if good { Severity::Info } else { Severity::Warning };
         if let Some(incident) = &mut self.incident {
             incident.marks.settled_at = Some(self.at);

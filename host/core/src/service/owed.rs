@@ -20,6 +20,7 @@ impl Service {
         self.owed_to_holds(&mut owed);
         self.owed_to_production(&mut owed);
         self.owed_to_promotion(&mut owed);
+        self.owed_to_run(&mut owed);
         self.owed_to_versions(&mut owed);
         owed
     }

@@ -1,7 +1,8 @@
 //! Pulls, evidence and plans.
 
 use super::{
-    Acting, Illegal, Incident, NeedKind, NoHelpSaid, Opener, Phase, Service, StepState, Waiting, Wish,
+    Acting, Illegal, Incident, NeedKind, NoHelpSaid, Opener, Phase, Run, RunEnd, RunState, Service,
+    StepState, Waiting, Wish,
 };
 use crate::effect::Topic;
 use crate::event::{
@@ -141,6 +142,7 @@ impl Service {
         incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
         incident.phase = Phase::Planning(Waiting::from(at));
+        self.spare_what_came_since();
         self.see(&preserved.live, &preserved.facets, &preserved.in_production);
         if required && !preserved.missing.is_empty() {
             let (id, name) = (&preserved.incident, &self.name);
@@ -209,17 +211,28 @@ impl Service {
             Facet::Fallback => format!("`ripcord pull {name} --fallback MODE` enters a safe mode, "),
             Facet::Model => String::new(),
         });
-        each.collect()
+        let run = self.terms.as_ref().and_then(|terms| terms.producer.as_ref()).into_iter();
+        let made = run.flat_map(|producer| &producer.makes).map(|strategy| match strategy {
+            Strategy::Checkpoint => format!("`ripcord pull {name} --checkpoint RUN@STEP` makes a version of a checkpoint, "),
+            Strategy::Retrain => format!("`ripcord pull {name} --retrain DATASET --exclude source=NAME` trains again without some of the data, "),
+            _ => String::new(),
+        });
+        each.chain(made).collect()
     }
 
     fn drafted(&mut self, plan: &PlanDrafted) -> Result<(), Illegal> {
         let mode = self.terms.as_ref().map_or(Mode::Observe, |terms| terms.mode);
         let at = self.at;
+        let terms = self.terms.as_ref();
+        let makes = |target: &Target| terms.is_some_and(|terms| terms.producer_of(target).is_some());
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let targets = 1..=RUNGS_MAX;
-        // A plan moves one facet: what a failed target of another one leaves would be a state that nobody has agreed to.
+        // A plan moves one facet: what a failed target of another one leaves would be a state that nobody has agreed to. One that makes a version makes
+        // one: what comes after that run depends on what became of it.
         let facet = plan.targets.first().and_then(Target::facet);
-        if facet.is_none() || plan.targets.iter().any(|target| target.facet() != facet) {
+        let moves_one = facet.is_some() && plan.targets.iter().all(|target| target.facet() == facet);
+        let makes_one = matches!(plan.targets.as_slice(), [only] if makes(only));
+        if !moves_one && !makes_one {
             return Err(Illegal::Stale);
         }
         if plan.number != incident.plan_number() + 1
@@ -249,12 +262,18 @@ impl Service {
             self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
             return Ok(());
         }
-        self.authorise(None, None, None);
+        let people_because = self.made_for_nothing();
+        self.authorise(people_because, None, None);
         Ok(())
     }
 
     /// A plan that cannot be read as it was made is neither approved nor carried out nor verified: a person decides.
     pub(super) fn plan_lost(&mut self, lost: &PlanLost) -> Result<(), Illegal> {
+        let due = |run: &&Run| matches!(run.state, RunState::Due(_)) && run.ordered.plan == lost.plan;
+        if self.producing.run.as_ref().filter(due).is_some() {
+            self.end_run(RunEnd::NotBegun);
+            return Ok(());
+        }
         let incident = self.incident.as_ref().ok_or(Illegal::Stale)?;
         if incident.plan().is_none_or(|plan| plan.digest != lost.plan) {
             return Err(Illegal::Stale);

@@ -363,6 +363,12 @@ impl Service {
     /// a held version that is live again, or one that failed its probation, is a reason of its own.
     fn stand_down(&mut self) {
         let Some(incident) = &mut self.incident else { return };
+        if let Opener::Produced(_) = incident.opened_by
+            && incident.requester.is_none()
+        {
+            self.made_stands_down();
+            return;
+        }
         if let Opener::BrokenHold(_) | Opener::FailedProbation(_) = incident.opened_by
             && incident.requester.is_none()
         {
@@ -466,8 +472,17 @@ impl Service {
             Opener::Person(name) => Some(name.clone()),
             _ => None,
         };
-        let text =
-            format!("`{id}` opened by {}: a rollback of `{}` is being prepared", by.origin(), self.name);
+        let what = match (&by, &wanted) {
+            (Opener::Produced(_), Some(made)) => format!("putting {made} of `{}` in place", self.name),
+            _ => format!("a rollback of `{}`", self.name),
+        };
+        let beside = self.producing.run.as_ref().map_or_else(String::new, |run| {
+            format!(
+                "; the run that `{}` ordered ({}) goes on beside it",
+                run.ordered.incident, run.ordered.target
+            )
+        });
+        let text = format!("`{id}` opened by {}: {what} is being prepared{beside}", by.origin());
         self.incident = Some(Incident {
             id,
             reason,

@@ -312,10 +312,11 @@ impl Walk {
             if self.service.production.falls_back() && revision.facet != Facet::Fallback {
                 self.fail("known good while a safe mode answers");
             }
-            // A target was read back, also where nothing is configured for its facet by now.
-            let settled =
-                self.service.last_settled.as_ref().and_then(|incident| incident.ladder.tried.last());
-            let target = settled.and_then(Target::revision).as_ref() == Some(revision);
+            // A target was read back, also where nothing is configured for its facet by now, and where somebody else had restored it.
+            let plan = self.service.last_settled.as_ref().and_then(|incident| incident.plan());
+            let target = plan.is_some_and(|plan| {
+                plan.targets.iter().any(|target| target.revision().as_ref() == Some(revision))
+            });
             if !target && !self.service.production.serves(revision) {
                 self.fail("known good, and not in force");
             }

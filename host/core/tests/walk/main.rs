@@ -12,6 +12,7 @@ mod identity;
 mod latches;
 mod outcomes;
 mod preflights;
+mod producing;
 
 use outcomes::{Dice, answer, configured, nonsense, person_says};
 use ripcord_core::digest::Digest;
@@ -62,6 +63,12 @@ struct Seen {
     mixed_plans: usize,
     others_moved: usize,
     under_a_fallback: usize,
+    runs: usize,
+    made: usize,
+    not_begun: usize,
+    runs_failed: usize,
+    runs_stopped: usize,
+    produced: usize,
 }
 
 struct Walk {
@@ -74,6 +81,8 @@ struct Walk {
     follows: Option<(IncidentId, VersionName)>,
     /// Something may be held beside what is live.
     held: bool,
+    /// It is not known whether the run was started.
+    run_unknown: bool,
     told: Vec<String>,
 }
 
@@ -90,6 +99,7 @@ impl Walk {
             unknown: None,
             follows: None,
             held: false,
+            run_unknown: false,
             told: vec![format!("{event:?}")],
         }
     }
@@ -152,6 +162,7 @@ impl Walk {
         self.check_probation(&before, event, seen);
         self.check_latches(&before, event, seen);
         self.check_facets(&before, event, seen);
+        self.check_producing(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
         self.check_ends();
@@ -381,6 +392,7 @@ fn whatever_happens_the_rules_hold() {
         "aborted",
         "observed",
         "settled by a person",
+        "producing",
     ] {
         assert!(seen.settled.contains(outcome), "no walk ended in `{outcome}`: {:?}", seen.settled);
     }
@@ -395,6 +407,13 @@ fn whatever_happens_the_rules_hold() {
     let enough = seen.preflights > 100 && seen.unfit > 50 && seen.without > 50;
     assert!(enough, "{seen:?}");
     let enough = seen.probations > 300 && seen.passed > 20 && seen.failed > 50 && seen.ran_out > 20;
+    assert!(enough, "{seen:?}");
+    let enough = seen.runs > 200
+        && seen.made > 50
+        && seen.produced > 50
+        && seen.not_begun > 10
+        && seen.runs_failed > 30
+        && seen.runs_stopped > 20;
     assert!(enough, "{seen:?}");
     assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
     let enough = seen.facet_shifts > 300

@@ -24,6 +24,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 use crate::facets;
 use crate::identity::{fingerprinted, pinned, read_back};
 use crate::preflights::{cleared, preflight, preflighted};
+use crate::producing;
 
 /// A generator that a seed reproduces (xorshift64*).
 pub(crate) struct Dice(u64);
@@ -186,6 +187,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
         ]),
         equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
         facets: facets::terms(dice),
+        producer: producing::terms(dice),
         proof_min: Proof::Answer,
         people: people(dice),
         floor: quorums(dice),
@@ -293,7 +295,8 @@ fn planned(
         1 => PlanWord::WillNotHelp { reason: blob(), hand_over_to: None },
         2 => PlanWord::Failed { reason: blob(), nature: nature(dice) },
         _ => {
-            let targets = facets::targets(dice, service);
+            let targets =
+                if dice.one_in(5) { vec![producing::target(dice)] } else { facets::targets(dice, service) };
             let strategy = targets[0].strategy();
             let live = match service.incident.as_ref().and_then(|incident| incident.live.clone()) {
                 Some(live) => live,
@@ -479,6 +482,9 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::Announce(outgoing) => {
             Event::Announced(Announced { id: outgoing.id.clone(), failed: dice.one_in(4).then(blob) })
         }
+        Effect::StartRun { .. } | Effect::LookAtRun { .. } | Effect::StopRun { .. } => {
+            return producing::answer(dice, service, effect);
+        }
         Effect::WakeAt(_) => return Vec::new(),
     };
     vec![event]
@@ -501,6 +507,10 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
     let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
     let plan = service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.digest);
+    if let (Some(run), true) = (&service.producing.run, dice.one_in(12)) {
+        let incident = run.ordered.incident.clone();
+        return Event::RunStopAsked(AboutIncident { incident, person, reason: blob() });
+    }
     match dice.below(14) {
         0 => Event::Aborted(about),
         1 => Event::Dismissed(about),
@@ -528,7 +538,10 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             incident: service.incident.as_ref().map(|_| incident),
             person,
             roles,
-            target: dice.one_in(2).then(|| facets::target(dice, service)),
+            target: dice.one_in(2).then(|| match dice.below(5) {
+                0 => producing::target(dice),
+                _ => facets::target(dice, service),
+            }),
             reason: blob(),
             urgency: Urgency::Urgent,
             leaving: dice.pick(&[Leaving::Condemn, Leaving::Condemn, Leaving::Keep]),
@@ -575,7 +588,8 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(probation) if dice.one_in(2) => TrialPhase::Probation(probation.since),
         _ => TrialPhase::Rung(PlannedRung { plan, rung }),
     };
-    match dice.below(23) {
+    match dice.below(24) {
+        23 => producing::nonsense(dice, service),
         0 => configured(dice),
         1 if dice.one_in(4) => Event::ClockBehind { by: Millis::minutes(dice.below(100)) },
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },

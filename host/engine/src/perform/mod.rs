@@ -10,6 +10,7 @@ mod on_disk;
 mod people;
 mod plan;
 mod preflight;
+mod produce;
 mod promotion;
 mod shift;
 mod triggers;
@@ -30,6 +31,9 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
     match effect {
         Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
             elsewhere::watch(&ctx, &seen, Pace { every, holds, asked_at }).await
+        }
+        Effect::LookAtRun { run, from, every, news_from } => {
+            produce::look(&ctx, run, produce::Pace { from, every, news_from }).await
         }
         // A service watches most of its life, and does not hold the room that everything else takes.
         other => Box::pin(step(other, ctx)).await,
@@ -54,7 +58,7 @@ async fn step(effect: Effect, ctx: Context) -> Batch {
         Effect::Probe { plan, rung, attempt } => shift::probe(&ctx, plan, rung, attempt).await,
         Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
-        Effect::WatchProduction { .. } | Effect::WakeAt(_) => Batch::default(),
+        Effect::WatchProduction { .. } | Effect::LookAtRun { .. } | Effect::WakeAt(_) => Batch::default(),
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
         Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
         Effect::Promote { incident, version, expecting } => {
@@ -62,6 +66,8 @@ async fn step(effect: Effect, ctx: Context) -> Batch {
         }
         Effect::Fingerprint { version } => fingerprint::take(&ctx, version).await,
         Effect::Pin { version } => fetch::pin(&ctx, version).await,
+        Effect::StartRun { run, attempt } => produce::start(&ctx, run, attempt).await,
+        Effect::StopRun { run } => produce::stop(&ctx, run).await,
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
     }
 }
@@ -88,6 +94,9 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Promote { .. } => "promote",
         Effect::Fingerprint { .. } => "fingerprint",
         Effect::Pin { .. } => "pin",
+        Effect::StartRun { .. } => "start-run",
+        Effect::LookAtRun { .. } => "look-at-run",
+        Effect::StopRun { .. } => "stop-run",
         Effect::Announce(_) => "announce",
         Effect::WakeAt(_) => "wake",
     }

@@ -19,11 +19,14 @@ fn rests(effect: &Effect, ctx: &Context) -> Rests {
     match effect {
         Effect::Announce(_) if ctx.host.setup.notifiers.is_empty() => Rests::Nothing,
         Effect::Announce(_) => Rests::DiskIfItCan,
-        Effect::MarkHold { .. } | Effect::Promote { .. } | Effect::ClearCandidate => Rests::Disk,
+        Effect::MarkHold { .. }
+        | Effect::Promote { .. }
+        | Effect::ClearCandidate
+        | Effect::StopRun { .. } => Rests::Disk,
         // An intent that is appended takes along all that was appended before it.
         Effect::Preflight { .. } | Effect::Shift { .. } => Rests::Nothing,
-        // It has the key of the order that is on disk.
-        Effect::Repeat { .. } => Rests::Nothing,
+        // It has the key of the order that is on disk, or writes it.
+        Effect::Repeat { .. } | Effect::StartRun { .. } => Rests::Nothing,
         Effect::AskTriggers { .. }
         | Effect::Preserve { .. }
         | Effect::Plan { .. }
@@ -37,6 +40,7 @@ fn rests(effect: &Effect, ctx: &Context) -> Rests {
         | Effect::Examine { .. }
         | Effect::Fingerprint { .. }
         | Effect::Pin { .. }
+        | Effect::LookAtRun { .. }
         | Effect::WakeAt(_) => Rests::Nothing,
     }
 }

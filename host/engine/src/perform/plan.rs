@@ -10,12 +10,12 @@ use ripcord_core::name::IncidentId;
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
-use ripcord_core::service::{Incident, Phase};
+use ripcord_core::service::{Incident, PastRun, Phase, RunEnd};
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_core::terms::{Mode, PreflightRule};
-use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
+use ripcord_ports::{ErrorKind, PortError};
 
 use super::fetch::fetch;
 use crate::ahead::{Asked as AskedAhead, Proposed};
@@ -23,6 +23,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
 use crate::facets;
+use crate::facts::checkpoints_left_out;
 use crate::nature;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
@@ -85,7 +86,7 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     word,
                 }));
             };
-            let missing = missing(&decided.facts);
+            let (missing, unusable) = (missing(&decided.facts), checkpoints_left_out(&decided.facts));
             batch.absorb(decided.batch);
             let end = decided.end.map(|(verdict, suspected)| {
                 suspects = (!suspected.is_empty()).then(|| batch.json(BlobKind::Suspects, &suspected));
@@ -104,7 +105,9 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     if ladder.is_empty() && !refused.is_empty() {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
                     } else {
-                        left_out = (!refused.is_empty()).then(|| batch.text(why_refused(&refused)));
+                        let refused = (!refused.is_empty()).then(|| why_refused(&refused));
+                        let why: Vec<_> = refused.into_iter().chain(unusable).collect();
+                        left_out = (!why.is_empty()).then(|| batch.text(why.join("\n")));
                         draft(ctx, incident, number, ladder, &mut batch).await
                     }
                 }
@@ -191,7 +194,7 @@ fn missing(facts: &[Fact]) -> Option<String> {
 fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarget>) {
     let (mut shown, mut refused) = (Vec::<Target>::new(), Vec::new());
     for target in ladder {
-        match why_not(ctx, &target, &shown) {
+        match why_not(ctx, &target, &shown).or_else(|| came_to_nothing(ctx, &target)) {
             Some(reason) => refused.push(RefusedTarget { target, reason }),
             None => shown.push(target),
         }
@@ -199,8 +202,46 @@ fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarg
     (shown, refused)
 }
 
+/// Why rules alone do not have the same made again: a run for it ended lately without a version.
+fn came_to_nothing(ctx: &Context, target: &Target) -> Option<String> {
+    let lately = |past: &&PastRun| {
+        past.ordered.target == *target && ctx.now() < past.ended_at + ctx.setup.terms.breaker.no_return
+    };
+    let past = ctx.service.producing.past.iter().rev().find(lately)?;
+    let made_nothing = !matches!(past.end, RunEnd::Made { .. });
+    made_nothing.then(|| {
+        format!(
+            "the run that `{}` ordered for it ended without a version {} ago: `ripcord pull {}` with the same target tries it all the same",
+            past.ordered.incident,
+            ctx.now().since(past.ended_at),
+            ctx.setup.name
+        )
+    })
+}
+
+/// Why a version is not to be made of it.
+fn why_not_made(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
+    let made = ctx.setup.terms.producer_of(target).and(ctx.setup.ports.producer.as_ref());
+    if !made.is_some_and(|producer| producer.makes(target)) {
+        return Some("nothing is configured that makes a version of it".to_owned());
+    }
+    if let Some(run) = &ctx.service.producing.run {
+        return Some(format!(
+            "the run that `{0}` ordered ({1}) goes on, and one goes on at a time: `ripcord runs stop {0} --reason TEXT` ends it",
+            run.ordered.incident, run.ordered.target
+        ));
+    }
+    let first = shown.first()?;
+    Some(format!(
+        "a plan makes one version or puts one facet back, and this one begins with {first}: what comes after it depends on what becomes of that"
+    ))
+}
+
 /// Why a target does not go into a plan that holds these already.
 fn why_not(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
+    if target.is_produced() {
+        return why_not_made(ctx, target, shown);
+    }
     let (ports, service) = (&ctx.setup.ports, &ctx.setup.name);
     let Some(revision) = target.revision().filter(|_| facets::shows(ports, target)) else {
         let of = match target.facet() {
@@ -248,10 +289,10 @@ async fn draft(
     ladder: Vec<Target>,
     batch: &mut Batch,
 ) -> PlanWord {
-    let facet = ladder.first().and_then(Target::facet).unwrap_or(Facet::Model);
+    let first = ladder.first().cloned();
     let pinning = try_join_all(ladder.into_iter().map(|target| pinned(ctx, target)));
     let deployer = &ctx.setup.ports.deployer;
-    let obstacle = obstacle(ctx, facet);
+    let obstacle = obstacle(ctx, first.as_ref());
     let (pinned, live, facets, obstacle) = tokio::join!(pinning, deployer.live(), ctx.facets(), obstacle);
     // What no target can be shifted to is not put before people.
     if let Some(why) = obstacle {
@@ -329,9 +370,13 @@ async fn draft(
     })
 }
 
-/// What makes every shift of the facet impossible.
-async fn obstacle(ctx: &Context, facet: Facet) -> Option<String> {
+/// What makes every shift of the target's facet impossible, or every run.
+async fn obstacle(ctx: &Context, first: Option<&Target>) -> Option<String> {
     let ports = &ctx.setup.ports;
+    if first.is_some_and(Target::is_produced) {
+        return ports.producer.as_ref()?.obstacle().await;
+    }
+    let facet = first.and_then(Target::facet).unwrap_or(Facet::Model);
     if facet != Facet::Model {
         return ports.restorers.get(&facet)?.obstacle().await;
     }
@@ -368,8 +413,20 @@ async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
             let digest = facets::digest(&ctx.setup.ports, &revision, fallback.digest).await?;
             Ok(Target::Fallback(FallbackTarget { digest: Some(digest), ..fallback }))
         }
-        other => Ok(other),
+        made @ (Target::Checkpoint(_) | Target::Retrain(_)) => made_of(ctx, made).await,
+        Target::Other(name) => Ok(Target::Other(name)),
     }
+}
+
+/// What a version is made of, with everything pinned that was open.
+async fn made_of(ctx: &Context, target: Target) -> Result<Target, PortError> {
+    let Some(producer) = &ctx.setup.ports.producer else { return Ok(target) };
+    let pinned = producer.pinned(&target).await?;
+    if pinned.strategy() == target.strategy() {
+        return Ok(pinned);
+    }
+    let text = format!("`{}` was to pin {target}, and answered {pinned}", producer.name());
+    Err(PortError::not_applied(ErrorKind::BadAnswer, text))
 }
 
 /// Why no version is tried before it is shifted to, in words for people.
@@ -387,6 +444,13 @@ fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
 }
 
 fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
+    if let (true, Some(producer)) = (target.is_produced(), &ctx.setup.ports.producer) {
+        let mut arguments = producer.arguments();
+        let deadline = ctx.setup.terms.producer_of(target).map(|terms| terms.deadline.to_string());
+        arguments.extend(deadline.map(|deadline| Label::new("run-deadline", deadline)));
+        let steps = vec![PlannedStep { kind: StepKind::Produce, arguments }];
+        return Rung { target: target.clone(), steps };
+    }
     let version = target.version().is_some();
     let restorer = target.facet().and_then(|facet| ctx.setup.ports.restorers.get(&facet));
     let by = restorer.map_or_else(|| ctx.setup.step_arguments.clone(), |restorer| restorer.arguments());

@@ -1,12 +1,14 @@
 //! One incident for people: derived from the journal and its blobs, so it works without a running host.
 
 mod lines;
+mod runs;
 mod said;
 mod timeline;
 
 use std::collections::BTreeMap;
 
 use ripcord_core::blob::BlobRef;
+use ripcord_core::digest::Digest;
 use ripcord_core::event::{Decision, Event, FingerprintWord, Measured, Observed, ObservedFacet};
 use ripcord_core::facet::{Facet, FacetState, read_of};
 use ripcord_core::fact::Outcome;
@@ -14,7 +16,7 @@ use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
-use ripcord_core::service::{Incident, Phase, Service};
+use ripcord_core::service::{Incident, Phase, Run, Service};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::Span;
@@ -22,6 +24,7 @@ use ripcord_ports::store::Span;
 use crate::fold::ReadError;
 use crate::fold_error::FoldError;
 use crate::history::History;
+use crate::read_model::run_of;
 
 pub use lines::{DecisionLine, IncidentView, MissingLine, NoHelpLine, Split, TimelineLine, VoteLine};
 
@@ -56,7 +59,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         return Err(unknown());
     };
     for span in &spans {
-        reader.read_after(id, *span).await?;
+        reader.read_after(id, ordered_run(&incident), *span).await?;
     }
     reader.finish(incident, service).await
 }
@@ -115,6 +118,8 @@ impl Reader<'_> {
                 continue;
             }
             let own = match &step.event {
+                Event::RunStopAsked(about) => about.incident == *id,
+                event if run_of(event).is_some() => run_of(event) == found.as_ref().and_then(ordered_run),
                 Event::Promoted(promoted) => promoted.incident == *id,
                 Event::Measured(measured) => measured.incident == *id,
                 Event::Pruned(_) => false,
@@ -133,7 +138,12 @@ impl Reader<'_> {
     }
 
     /// Tells what concerns the incident after its end: single records, however far they are from it.
-    async fn read_after(&mut self, id: &IncidentId, span: Span) -> Result<(), ReadError> {
+    async fn read_after(
+        &mut self,
+        id: &IncidentId,
+        run: Option<Digest>,
+        span: Span,
+    ) -> Result<(), ReadError> {
         let told = self.history.tip().length;
         let mut number = span.first.max(told);
         while number <= span.last {
@@ -145,6 +155,8 @@ impl Reader<'_> {
             for record in &records {
                 let envelope = record.read_alone::<Event>().map_err(FoldError::from)?;
                 let own = match &envelope.event {
+                    Event::RunStopAsked(about) => about.incident == *id,
+                    event if run_of(event).is_some() => run_of(event) == run,
                     Event::Promoted(promoted) => promoted.incident == *id,
                     Event::Measured(measured) => measured.incident == *id,
                     Event::IncidentKept(about) | Event::IncidentReleased(about) => about.incident == *id,
@@ -302,6 +314,11 @@ impl Reader<'_> {
             service,
         })
     }
+}
+
+/// The run that the incident's plan orders, if it does.
+fn ordered_run(incident: &Incident) -> Option<Digest> {
+    incident.plan().filter(|plan| plan.produces()).map(|plan| Run::key_of(plan.digest))
 }
 
 /// What the plan says of a version that is not tried before it is shifted to.

@@ -220,6 +220,14 @@ impl Reader<'_> {
                 Some(format!("production was changed by someone else: live is {live}{name}"))
             }
             Event::Promoted(promoted) => self.promoted(promoted).await?,
+            Event::RunBegan(_)
+            | Event::RunReturned(_)
+            | Event::RunLookedAt(_)
+            | Event::RunMade(_)
+            | Event::RunFailed(_)
+            | Event::RunLost(_)
+            | Event::RunStopAsked(_)
+            | Event::RunStopped(_) => self.run(event).await?,
             Event::Aborted(said) => {
                 Some(format!("{} aborted it: {}", said.person, self.text(&said.reason).await?))
             }

@@ -16,6 +16,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "ripcord pull fraud-api --reason \"declines everybody\"",
             "ripcord pull fraud-api --to 1.3.2 --urgency emergency",
+            "ripcord pull fraud-api --checkpoint online-3@1200",
+            "ripcord pull fraud-api --retrain clicks@r7 --exclude source=bot-farm",
         ],
     ),
     ("incidents list", &["ripcord incidents list --service fraud-api"]),
@@ -35,6 +37,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("pause", &["ripcord pause fraud-api --reason \"a migration\"", "ripcord pause --all"]),
     ("resume", &["ripcord resume fraud-api", "ripcord resume --all"]),
     ("hold list", &["ripcord hold list"]),
+    ("runs list", &["ripcord runs list", "ripcord runs list fraud-api"]),
+    ("runs stop", &["ripcord runs stop fraud-api:3 --reason \"the data was wrong, too\""]),
     ("hold lift", &["ripcord hold lift fraud-api 1.4.0 --reason \"the data was mended\""]),
     ("store backup", &["ripcord store backup /backups/ripcord"]),
     ("store verify", &["ripcord store verify", "ripcord store verify fraud-api"]),

@@ -8,6 +8,8 @@ use ripcord_core::facet::{Facet, InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
 use ripcord_core::role::Urgency;
 
+use super::produced::{CheckpointArg, ExcludeArg, RetrainArg};
+
 /// The beginning of a digest, as people copy it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestStart(String);
@@ -43,14 +45,23 @@ pub struct PullArgs {
     /// Which service
     pub service: ServiceName,
     /// To this version; the planner chooses if left out
-    #[arg(long, value_name = "VERSION", conflicts_with_all = ["configuration", "fallback"])]
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["configuration", "fallback", "checkpoint", "retrain"])]
     pub to: Option<VersionName>,
     /// Put this configuration back to this revision; the model stays
-    #[arg(long, value_name = "NAME=REVISION", conflicts_with = "fallback")]
+    #[arg(long, value_name = "NAME=REVISION", conflicts_with_all = ["fallback", "checkpoint", "retrain"])]
     pub configuration: Option<ConfigurationArg>,
     /// Enter this safe mode; `off` leaves it
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["checkpoint", "retrain"])]
     pub fallback: Option<VersionName>,
+    /// Make a version of this checkpoint of a training run; putting it in place gets a plan of its own
+    #[arg(long, value_name = "RUN@STEP", conflicts_with = "retrain")]
+    pub checkpoint: Option<CheckpointArg>,
+    /// Train again on this data set; putting what comes of it in place gets a plan of its own
+    #[arg(long, value_name = "DATASET[@REVISION]")]
+    pub retrain: Option<RetrainArg>,
+    /// Leave this out of the data; `window=START/END` and `rows=FILE` (one id a line) as well, and more than once
+    #[arg(long, value_name = "source=NAME", requires = "retrain")]
+    pub exclude: Vec<ExcludeArg>,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
@@ -212,6 +223,18 @@ pub enum HoldCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+}
+
+/// `ripcord runs`.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List those that go on, and the last ones that ended
+    List {
+        /// Only this service's
+        service: Option<ServiceName>,
+    },
+    /// End the run that an incident ordered
+    Stop(AboutIncident),
 }
 
 /// `ripcord latch`.

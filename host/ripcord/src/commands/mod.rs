@@ -18,6 +18,7 @@ pub(crate) mod pull;
 mod reach;
 mod record;
 mod replay;
+mod runs;
 pub mod serve;
 mod shells;
 mod signals;
@@ -36,7 +37,7 @@ use ripcord_core::foreign::Foreign;
 
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
-    SignalsCommand,
+    RunsCommand, SignalsCommand,
 };
 use crate::output::{self, Color, Exit, Failure, Form, Page, Text, Whole, text};
 use crate::telemetry;
@@ -146,6 +147,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Latch(LatchCommand::Lift { service, trigger, of, reason }) => {
             orders::lift_latch(global, &service, &trigger, of, &reason).await
         }
+        Command::Runs(RunsCommand::List { service }) => runs::list(global, service.as_ref()).await,
+        Command::Runs(RunsCommand::Stop(args)) => orders::about(global, "stop-run", &args).await,
         Command::Signals(SignalsCommand::SetAside { service }) => {
             signals::set_aside(global, service.as_ref()).await
         }

@@ -6,15 +6,18 @@ use ripcord_core::event::PendingPlan;
 use ripcord_core::fact::Outcome as Ending;
 use ripcord_core::name::IncidentId;
 use ripcord_core::plan::Leaving;
+use ripcord_core::target::Exclusion;
 
 use super::reach::Reach;
 use super::{Outcome, reason};
-use crate::cli::{Global, PullArgs};
+use crate::cli::{ExcludeArg, Global, PullArgs};
 use crate::client::{Client, ClientError};
 use crate::http::wire::{IncidentState, PullBody};
 use crate::output::style::{WARN, paint};
 use crate::output::{Failure, Page, Paragraph, Progress, incident, text};
 
+/// Ids of rows that one pull takes: a body of the API is hardly longer.
+const ROWS_BYTES_MAX: usize = 48 << 10;
 /// How long one request waits for news.
 const NEWS_WAIT_S: u64 = 20;
 /// Between two questions to a host that is away.
@@ -32,19 +35,45 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
 }
 
 /// What the host is asked for.
-pub(crate) fn body(args: &PullArgs) -> PullBody {
-    PullBody {
+pub(crate) fn body(args: &PullArgs) -> Result<PullBody, Failure> {
+    let exclude = args.exclude.iter().map(exclusion).collect::<Result<Vec<_>, _>>()?;
+    Ok(PullBody {
         to: args.target(),
+        checkpoint: args.checkpoint.clone().map(|argument| argument.0),
+        retrain: args.retrain.as_ref().map(|argument| argument.without(exclude)),
         reason: reason(&args.reason),
         urgency: Some(args.urgency.into()),
         incident: None,
         leaving: if args.no_hold { Leaving::Keep } else { Leaving::Condemn },
         pending: if args.replace { PendingPlan::Replace } else { PendingPlan::Keep },
+    })
+}
+
+fn exclusion(argument: &ExcludeArg) -> Result<Exclusion, Failure> {
+    let file = match argument {
+        ExcludeArg::Named(exclusion) => return Ok(exclusion.clone()),
+        ExcludeArg::RowsOf(file) => file,
+    };
+    let ids = std::fs::read_to_string(file).map_err(|cause| {
+        Failure::usage(format!("the ids of rows in `{}` cannot be read", file.display())).because(cause)
+    })?;
+    if ids.len() > ROWS_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "`{}` has {} bytes, and a pull takes {ROWS_BYTES_MAX}: name their source or their window instead, or purge them in the data and name the new revision",
+            file.display(),
+            ids.len()
+        )));
     }
+    let ids: Vec<String> =
+        ids.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    if ids.is_empty() {
+        return Err(Failure::usage(format!("`{}` names no row", file.display())));
+    }
+    Ok(Exclusion::Rows(ids))
 }
 
 async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
-    let done = client.order_of_service(&args.service, "pull", &body(args)).await?;
+    let done = client.order_of_service(&args.service, "pull", &body(args)?).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
         return Ok(Page::done(Paragraph(&done.text), &done));
     };

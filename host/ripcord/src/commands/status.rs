@@ -15,7 +15,7 @@ use crate::config::ServiceConfig;
 use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
-    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, SeenLine,
+    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, RunLine, SeenLine,
     ServiceView, VersionLine,
 };
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
@@ -179,6 +179,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         facets: FacetLine::all(state, SystemClock.now()),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
+        runs: RunLine::all(state),
         latches: LatchLine::all(state),
         alerts: AlertsLine::of(state),
         no_data: NoDataLine::of(state),
@@ -272,6 +273,10 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
             instant(probation.ends_at)
         );
         row("probation", Cell::new(WARN, text));
+    }
+    for run in view.runs.iter().filter(|run| run.ended_at.is_none()) {
+        let text = format!("{} ordered by {}, {}", run.target, run.incident, run.sentence());
+        row("run", Cell::new(WARN, text));
     }
     for latch in &view.latches {
         let again = match latch.held_back {

@@ -249,7 +249,7 @@ impl Demo {
         let Command::Pull(arguments) = parsed.command else {
             return Err(Failure::failed(format!("`{line}` is no pull")));
         };
-        let done = client.order_of_service(&arguments.service, "pull", &pull::body(&arguments)).await?;
+        let done = client.order_of_service(&arguments.service, "pull", &pull::body(&arguments)?).await?;
         self.progress.say(&done.text);
         Ok(true)
     }

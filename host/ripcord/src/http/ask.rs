@@ -103,8 +103,9 @@ pub(crate) async fn pull(
         )));
     }
     let (_, body) = json::<PullBody>(request).await?;
+    let to = body.target().map_err(Problem::bad_request)?;
     let urgency = body.urgency.unwrap_or(Urgency::Routine);
-    let ask = Ask::Pull { to: body.to, urgency, leaving: body.leaving, pending: body.pending };
+    let ask = Ask::Pull { to, urgency, leaving: body.leaving, pending: body.pending };
     Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, body.incident).await?))
 }
 
@@ -203,6 +204,15 @@ pub(crate) async fn abort(
     request: Request,
 ) -> Answer<Done> {
     app.operate(request, id, Ask::Abort).await
+}
+
+/// Ends the run that the incident ordered.
+pub(crate) async fn stop_run(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    app.operate(request, id, Ask::StopRun).await
 }
 
 pub(crate) async fn dismiss(

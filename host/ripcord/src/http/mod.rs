@@ -133,6 +133,7 @@ fn api() -> Routes {
         .route("/incidents/{id}/approve", post(ask::approve))
         .route("/incidents/{id}/refuse", post(ask::refuse))
         .route("/incidents/{id}/abort", post(ask::abort))
+        .route("/incidents/{id}/stop-run", post(ask::stop_run))
         .route("/incidents/{id}/dismiss", post(ask::dismiss))
         .route("/incidents/{id}/answer", post(ask::answer))
         .route("/incidents/{id}/keep", post(ask::keep))

@@ -21,7 +21,7 @@ use super::protection;
 use super::unserved::unserved;
 use super::wire::{
     AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine,
-    PlanView, ProbationLine, SeenLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
+    PlanView, ProbationLine, RunLine, SeenLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -128,6 +128,7 @@ impl App {
             facets: FacetLine::all(service, self.engine_clock.now()),
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),
+            runs: RunLine::all(service),
             latches: LatchLine::all(service),
             alerts: AlertsLine::of(service),
             no_data: NoDataLine::of(service),
@@ -200,6 +201,9 @@ pub(crate) async fn services(
     let mut states: Vec<_> = app.engine.services().into_iter().chain(aside).collect();
     states.sort_by(|one, other| one.name.cmp(&other.name));
     let mut views = states.iter().map(|state| app.view(state, &stuck)).collect::<Result<Vec<_>, _>>()?;
+    for (view, state) in views.iter_mut().zip(&states) {
+        RunLine::tell(&mut view.runs, state, app.engine.store().as_ref()).await;
+    }
     if asked.live {
         let live = views.iter().map(|view| app.live(&view.name)).collect::<Vec<_>>();
         let live: Vec<_> = futures_util::stream::iter(live).buffered(LIVE_AT_ONCE).collect().await;
@@ -218,7 +222,9 @@ pub(crate) async fn service(
 ) -> Answer<ServiceView> {
     app.people.authenticate(&headers)?;
     let (name, asked) = (service_name(name)?, query(asked)?);
-    let mut view = app.view(app.state_of(&name)?.as_ref(), &app.stuck().await)?;
+    let state = app.state_of(&name)?;
+    let mut view = app.view(state.as_ref(), &app.stuck().await)?;
+    RunLine::tell(&mut view.runs, &state, app.engine.store().as_ref()).await;
     if asked.live {
         view.live = Some(app.live(&name).await);
     }

@@ -2,6 +2,7 @@
 
 mod from_state;
 mod orders;
+mod runs;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,11 @@ use ripcord_engine::HeldUp;
 use ripcord_engine::view::IncidentView;
 use serde::{Deserialize, Serialize};
 
-pub use orders::{AdoptBody, AnswerBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
+pub use orders::{
+    AdoptBody, AnswerBody, CheckpointBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, RetrainBody,
+    VoteBody,
+};
+pub use runs::{RunLine, RunOf};
 
 /// Whom a token stands for, and who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,6 +244,9 @@ pub struct ServiceView {
     pub holds: Vec<HoldLine>,
     /// Announcements that are still to be delivered.
     pub announcements_waiting: usize,
+    /// Runs that make versions: the one that goes on, and the last ones that ended, newest first.
+    #[serde(default)]
+    pub runs: Vec<RunLine>,
     /// Triggers that open no incident now.
     #[serde(default)]
     pub latches: Vec<LatchLine>,

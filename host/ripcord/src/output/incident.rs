@@ -24,9 +24,11 @@ pub fn page(view: &IncidentView) -> Page {
 /// How a command that waited for this incident ends.
 pub fn exit(view: &IncidentView) -> Exit {
     match &view.outcome {
-        Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere | Outcome::SettledByPerson => {
-            Exit::Done
-        }
+        Outcome::RolledBack
+        | Outcome::FellBack
+        | Outcome::RestoredElsewhere
+        | Outcome::SettledByPerson
+        | Outcome::Producing => Exit::Done,
         Outcome::Open => Exit::Waiting,
         Outcome::Refused => Exit::Refused,
         _ => Exit::Failed,

@@ -288,6 +288,9 @@ const fn name(kind: StepKind) -> &'static str {
         StepKind::Shift => "shift",
         StepKind::ReadBack => "read back until it is served everywhere",
         StepKind::Verify => "verify",
+        StepKind::Produce => {
+            "have a version made of it, which shifts nothing: putting it in place gets a plan of its own"
+        }
     }
 }
 

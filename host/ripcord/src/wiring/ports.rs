@@ -111,6 +111,8 @@ impl Maker<'_> {
             registry: registry?,
             deployer: deployer?,
             restorers,
+            producer: None,
+            checkpoints: None,
             endpoint,
             golden,
             requests,
@@ -184,6 +186,12 @@ pub(crate) fn all_arguments(arguments: &[Label], ports: &ServicePorts) -> Vec<La
         let name = |name: &str| format!("{facet}: {name}");
         all.push(Label::new(name("restorer"), restorer.name()));
         let own = restorer.arguments().into_iter();
+        all.extend(own.map(|label| Label { name: name(&label.name), value: label.value }));
+    }
+    if let Some(producer) = &ports.producer {
+        let name = |name: &str| format!("producer: {name}");
+        all.push(Label::new("producer", producer.name()));
+        let own = producer.arguments().into_iter();
         all.extend(own.map(|label| Label { name: name(&label.name), value: label.value }));
     }
     all

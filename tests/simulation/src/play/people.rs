@@ -91,7 +91,8 @@ impl Play {
         for _ in 0..dice.between(1, 2) {
             let leaving = if dice.one_in(6) { Leaving::Keep } else { Leaving::Condemn };
             let pending = if dice.one_in(2) { PendingPlan::Keep } else { PendingPlan::Replace };
-            let ask = Ask::Pull { to: to.clone(), urgency: Urgency::Urgent, leaving, pending };
+            let ask =
+                Ask::Pull { to: to.clone().map(Into::into), urgency: Urgency::Urgent, leaving, pending };
             // A pull may join whatever is open.
             self.asks(service, "operator", ask, None);
         }

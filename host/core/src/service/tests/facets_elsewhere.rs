@@ -198,7 +198,10 @@ fn since_when_something_is_live_counts_from_what_moved_last_of_any_facet() {
     stage.watched("4", in_force(C3));
     let noticed = stage.0.at;
     assert_eq!(stage.0.production.since, Some(noticed));
-    let [Moved { facet: of, from, to, at, not_before: None, by }] = stage.0.production.moves.as_slice() else { panic!() };
+    let [Moved { facet: of, from, to, at, not_before: None, by }] = stage.0.production.moves.as_slice()
+    else {
+        panic!()
+    };
     assert_eq!((of, *at, by), (&facet("thresholds"), noticed, &None));
     assert_eq!((from[0].as_str(), to[0].as_str()), ("c2", "c3"));
     stage.watched("4", in_force(C3));

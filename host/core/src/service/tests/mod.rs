@@ -15,4 +15,5 @@ mod fallback;
 mod harm_of_before;
 mod limits;
 mod meanwhile;
+mod producing;
 mod stage;

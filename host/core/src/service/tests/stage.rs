@@ -64,6 +64,7 @@ pub(super) fn terms() -> Terms {
         deployer: EffectClass::Observable,
         equipment: Digest::of("deployer"),
         facets: Vec::new(),
+        producer: None,
         proof_min: Proof::Answer,
         people: vec![
             known("ada", &["operator", "approver"]),

@@ -6,7 +6,12 @@ use ripcord_core::facet::Revision;
 use ripcord_core::name::{IncidentId, PersonName, ServiceName};
 use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
+use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Target};
+use ripcord_engine::PullTo;
 use serde::{Deserialize, Serialize};
+
+/// Names of runs, data sets, sources and rows are no longer.
+const NAME_CHARS_MAX: usize = 200;
 
 /// `POST services/{service}/pull`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +20,12 @@ pub struct PullBody {
     /// A version, `NAME=REVISION` of a configuration, or `fallback=MODE`; none leaves it to the planner.
     #[serde(default)]
     pub to: Option<Revision>,
+    /// In place of `to`: a version is made of this checkpoint first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointBody>,
+    /// In place of `to`: the model is trained again first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrain: Option<RetrainBody>,
     /// Why.
     pub reason: String,
     /// How fast; routine if not given.
@@ -29,6 +40,64 @@ pub struct PullBody {
     /// What becomes of a plan that waits already; it stays, and the pull is refused, if not given.
     #[serde(default)]
     pub pending: PendingPlan,
+}
+
+/// A checkpoint of a training run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointBody {
+    /// The training run.
+    pub run: String,
+    /// Optimiser steps since its start.
+    pub step: u64,
+}
+
+/// Training again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrainBody {
+    /// The data set's name.
+    pub dataset: String,
+    /// Its revision; empty leaves it to whoever trains.
+    #[serde(default)]
+    pub revision: String,
+    /// What is left out.
+    #[serde(default)]
+    pub exclude: Vec<Exclusion>,
+}
+
+impl PullBody {
+    /// Where to; none leaves it to the planner. The error says what the body cannot mean.
+    pub(crate) fn target(&self) -> Result<Option<PullTo>, &'static str> {
+        let named = |text: &str| !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX;
+        match (&self.to, &self.checkpoint, &self.retrain) {
+            (to, None, None) => Ok(to.clone().map(PullTo::Revision)),
+            (None, Some(CheckpointBody { run, step }), None) if named(run) => {
+                let (run, step) = (run.clone(), *step);
+                Ok(Some(PullTo::Made(Target::Checkpoint(CheckpointTarget { run, step, digest: None }))))
+            }
+            (None, None, Some(RetrainBody { dataset, revision, exclude }))
+                if named(dataset) && (revision.is_empty() || named(revision)) =>
+            {
+                let empty = |exclusion: &Exclusion| match exclusion {
+                    Exclusion::Source(source) => !named(source),
+                    Exclusion::Window(window) => window.end < window.start,
+                    Exclusion::Rows(rows) => rows.is_empty() || !rows.iter().all(|row| named(row)),
+                };
+                if exclude.iter().any(empty) {
+                    return Err(
+                        "an exclusion names nothing, or more than a name can be: a source, a window that does not end before it starts, or rows by their ids",
+                    );
+                }
+                let (dataset, revision) = (dataset.clone(), revision.clone());
+                let exclude = exclude.clone();
+                Ok(Some(PullTo::Made(Target::Retrain(RetrainTarget { dataset, revision, exclude }))))
+            }
+            (None, Some(_), None) => Err("a checkpoint wants the name of its run, of at most 200 characters"),
+            (None, None, Some(_)) => Err("training wants the name of a data set, of at most 200 characters"),
+            _ => Err("keep one of `to`, `checkpoint` and `retrain`: a plan goes to one of them"),
+        }
+    }
 }
 
 /// `POST incidents/{id}/approve` and `…/refuse`.

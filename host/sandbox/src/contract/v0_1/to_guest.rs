@@ -301,6 +301,7 @@ impl ToGuest for PlannedStep {
             StepKind::Guard => "guard",
             StepKind::Shift => "shift",
             StepKind::ReadBack => "read-back",
+            StepKind::Produce => "produce",
             StepKind::Verify => "verify",
         };
         types::PlannedStep { kind: kind.into(), arguments: self.arguments.to_guest() }

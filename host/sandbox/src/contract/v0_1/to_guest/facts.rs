@@ -412,6 +412,7 @@ impl ToGuest for Outcome {
             Self::Observed => facts::Outcome::Observed,
             Self::NotHelped => facts::Outcome::NotHelped,
             Self::SettledByPerson => facts::Outcome::SettledByPerson,
+            Self::Producing => facts::Outcome::Producing,
             Self::Other(name) => facts::Outcome::Other(name.clone()),
         }
     }
