@@ -225,7 +225,7 @@ fn service_setup(
         deployer: ports.deployer.class(),
         equipment: ports::equipment(&ports::all_arguments(&step_arguments, &ports)),
         facets: ports::facet_terms(service, &ports),
-        producer: None,
+        producer: ports::producer_terms(service, &ports),
         proof_min: ports::proof_min(service),
         people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),

@@ -12,9 +12,9 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
 use ripcord_core::live::Proof;
 use ripcord_core::signal::Label;
-use ripcord_core::terms::FacetTerms;
+use ripcord_core::terms::{FacetTerms, ProducerTerms};
 use ripcord_engine::ServicePorts;
-use ripcord_ports::{AlertSource, Endpoint, GoldenData, Metrics, Notifier, Restorer};
+use ripcord_ports::{AlertSource, Endpoint, GoldenData, Metrics, Notifier, Producer, Restorer};
 
 use super::doors::optional;
 use crate::config::restorers::RestorerConfig;
@@ -99,6 +99,11 @@ impl Maker<'_> {
         let deployer = self.make(&service.deployer, place("deployer"), ());
         let restorers = service.restorers.iter().filter_map(|config| self.restorer(service, config));
         let restorers = restorers.collect();
+        let producer = service.producer.as_ref().zip(registry.clone());
+        let producer =
+            producer.and_then(|(config, registry)| self.make(&config.adapter, place("producer"), registry));
+        let checkpoints = service.checkpoints.as_ref();
+        let checkpoints = checkpoints.and_then(|config| self.make(config, place("checkpoints"), ()));
         let endpoint = self.endpoint(service);
         let requests = service.request_log.as_ref();
         let requests = requests.and_then(|config| self.make(config, place("request-log"), ()));
@@ -111,8 +116,8 @@ impl Maker<'_> {
             registry: registry?,
             deployer: deployer?,
             restorers,
-            producer: None,
-            checkpoints: None,
+            producer,
+            checkpoints,
             endpoint,
             golden,
             requests,
@@ -189,12 +194,27 @@ pub(crate) fn all_arguments(arguments: &[Label], ports: &ServicePorts) -> Vec<La
         all.extend(own.map(|label| Label { name: name(&label.name), value: label.value }));
     }
     if let Some(producer) = &ports.producer {
-        let name = |name: &str| format!("producer: {name}");
-        all.push(Label::new("producer", producer.name()));
-        let own = producer.arguments().into_iter();
-        all.extend(own.map(|label| Label { name: name(&label.name), value: label.value }));
+        all.extend(producer_arguments(producer.as_ref()));
     }
     all
+}
+
+fn producer_arguments(producer: &dyn Producer) -> Vec<Label> {
+    let own = producer.arguments().into_iter();
+    let own = own.map(|label| Label { name: format!("producer: {}", label.name), value: label.value });
+    std::iter::once(Label::new("producer", producer.name())).chain(own).collect()
+}
+
+/// What makes versions, as transitions depend on it.
+pub(crate) fn producer_terms(service: &ServiceConfig, ports: &ServicePorts) -> Option<ProducerTerms> {
+    let (config, producer) = service.producer.as_ref().zip(ports.producer.as_ref())?;
+    Some(ProducerTerms {
+        makes: config.adapter.settings.says(),
+        class: producer.class(),
+        equipment: equipment(&producer_arguments(producer.as_ref())),
+        deadline: config.run_max,
+        every: config.look_every,
+    })
 }
 
 /// See [`ripcord_core::terms::Terms::equipment`].
