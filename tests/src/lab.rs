@@ -11,6 +11,7 @@ use cap_std::fs::Dir;
 use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
+use ripcord_core::facet::Facet;
 use ripcord_core::live::Proof;
 use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
@@ -18,7 +19,7 @@ use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::service::Service;
 use ripcord_core::target::Strategy;
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, Mode, PolicyUse, PreflightRule, ProducerTerms,
+    Breaker, Deadlines, EffectClass, EvidenceRule, FacetTerms, Mode, PolicyUse, PreflightRule, ProducerTerms,
     RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
@@ -56,6 +57,8 @@ pub struct Spec {
     pub terms: Terms,
     /// Role, policy, settings.
     pub policies: Vec<(Role, &'static str, Value)>,
+    /// What the world has of it beside the model: revisions, oldest first, of which the last is in force.
+    pub facets: Vec<(Facet, Vec<&'static str>)>,
 }
 
 impl Spec {
@@ -86,7 +89,12 @@ impl Spec {
             schedule: None,
             policies: Vec::new(),
         };
-        Self { name: ServiceName::new(name).expect("a name"), terms, policies: Vec::new() }
+        Self {
+            name: ServiceName::new(name).expect("a name"),
+            terms,
+            policies: Vec::new(),
+            facets: Vec::new(),
+        }
     }
 
     /// The same with the scripted policy in all roles, in mode `act`.
@@ -120,6 +128,16 @@ impl Spec {
                 every: Millis(50),
             });
         })
+    }
+
+    /// The same with a configuration, or a `fallback`, whose last revision is in force; [`Lab::new`] puts it into the world.
+    #[must_use]
+    pub fn facet(mut self, word: &str, history: &[&'static str]) -> Self {
+        let facet: Facet = word.parse().expect("a facet");
+        let (class, proof_min) = (EffectClass::Idempotent, Proof::Answer);
+        self.terms.facets.push(FacetTerms { facet: facet.clone(), class, proof_min });
+        self.facets.push((facet, history.to_vec()));
+        self
     }
 
     /// The same with other terms.
@@ -213,6 +231,9 @@ impl Lab {
         let world = World::new();
         for spec in &specs {
             world.add(&spec.name, &["1.0", "1.1", "1.2"]);
+            for (facet, history) in &spec.facets {
+                world.add_facet(&spec.name, facet, history, history.last().expect("a revision"));
+            }
         }
         Self { clock: Arc::new(TestClock::new(speed)), ..Self::over(world, specs) }
     }

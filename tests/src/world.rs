@@ -105,6 +105,14 @@ pub struct OutsideFacet {
     pub stored: String,
     /// What the service works with, and tells.
     pub in_force: String,
+    /// It does not answer.
+    pub down: bool,
+    /// Revisions that its history says cannot be restored.
+    pub broken: BTreeSet<String>,
+    /// Revisions that are listed and have no content.
+    pub lost: BTreeSet<String>,
+    /// Revisions whose content is another one by now.
+    pub rewritten: BTreeSet<String>,
 }
 
 /// One service from outside.
@@ -174,6 +182,10 @@ pub struct Outside {
     pub nameless: bool,
     /// Versions that have the weights of another one.
     pub impostors: BTreeMap<String, String>,
+    /// The revision of the data set `rows` that versions were made from; the registry knows no lineage of any other.
+    pub made_from: BTreeMap<String, String>,
+    /// Versions that the registry says cannot be fetched.
+    pub broken: BTreeSet<String>,
     /// Artefacts fetched.
     pub fetched: u32,
     /// Inputs answered.
@@ -331,7 +343,7 @@ impl World {
     pub fn add_facet(&self, service: &ServiceName, facet: &Facet, revisions: &[&str], in_force: &str) {
         let revisions = revisions.iter().map(|revision| (*revision).to_owned()).collect();
         let now = in_force.to_owned();
-        let of = OutsideFacet { revisions, stored: now.clone(), in_force: now };
+        let of = OutsideFacet { revisions, stored: now.clone(), in_force: now, ..OutsideFacet::default() };
         self.at(service, |outside| drop(outside.facets.insert(facet.to_string(), of)));
     }
 

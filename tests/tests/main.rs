@@ -4,6 +4,7 @@
 mod acting;
 mod announcing;
 mod away;
+mod changes;
 mod clock;
 mod conformance;
 mod consent;
@@ -32,6 +33,7 @@ mod records;
 mod shares;
 mod smoke;
 mod storm;
+mod targets;
 mod told;
 mod watching;
 mod writers;

@@ -9,7 +9,10 @@ use crate::digest::Digest;
 use crate::live::Proof;
 use crate::name::{ConfigurationName, InvalidName, VersionName};
 
-/// How a revision of [`Facet::Fallback`] begins as text. No configuration can have this name.
+/// [`Facet::Model`] as text. No configuration can have this name.
+pub const MODEL: &str = "model";
+
+/// [`Facet::Fallback`] as text, and how its revisions begin. No configuration can have this name.
 pub const FALLBACK: &str = "fallback";
 
 /// The revision of [`Facet::Fallback`] in which the model itself answers.
@@ -68,6 +71,15 @@ pub struct FacetRead<Why> {
 }
 
 impl Facet {
+    /// The word that people write, which reads back.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Model => MODEL,
+            Self::Configuration(name) => name.as_str(),
+            Self::Fallback => FALLBACK,
+        }
+    }
+
     /// How something of it was proved, for people: an answer names a version only of the model.
     pub fn proved_by(&self, proof: Proof) -> String {
         match (self, proof) {
@@ -97,9 +109,19 @@ impl Revision {
         }
     }
 
+    /// A revision of this facet.
+    pub fn of(facet: &Facet, name: &VersionName) -> Self {
+        Self { facet: facet.clone(), name: name.clone() }
+    }
+
     /// Whether it is the state in which the model itself answers.
     pub fn is_fallback_off(&self) -> bool {
         self.facet == Facet::Fallback && self.name.as_str() == FALLBACK_OFF
+    }
+
+    /// Whether it is a state in which a safe mode answers in place of the model.
+    pub fn is_safe_mode(&self) -> bool {
+        self.facet == Facet::Fallback && !self.is_fallback_off()
     }
 
     /// Whether a rollback from it to `target` condemns it. That the model itself answers is no fault of anything, and neither is a safe mode that has
@@ -218,6 +240,19 @@ impl fmt::Display for Facet {
             Self::Configuration(name) => write!(f, "configuration {name}"),
             Self::Fallback => f.write_str("fallback"),
         }
+    }
+}
+
+/// By the word that people write: `model`, `fallback`, or a configuration's name.
+impl FromStr for Facet {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Ok(match text {
+            MODEL => Self::Model,
+            FALLBACK => Self::Fallback,
+            name => Self::Configuration(ConfigurationName::new(name)?),
+        })
     }
 }
 

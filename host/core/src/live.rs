@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::VersionName;
 use crate::ratio::Ratio;
 use crate::target::{Target, VersionTarget};
 
@@ -41,6 +42,15 @@ pub struct Share {
     pub weight: Ratio,
     /// How this was proved.
     pub proof: Proof,
+}
+
+/// The versions that have a share of the traffic, sorted.
+pub fn served(shares: &[Share]) -> Vec<VersionName> {
+    let served = shares.iter().filter(|share| share.weight.get() > 0.0);
+    let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
+    versions.sort();
+    versions.dedup();
+    versions
 }
 
 /// What is live, as observed.

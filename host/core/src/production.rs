@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{InProduction, Observed, ObservedFacet, ProductionPart};
-use crate::facet::{FALLBACK_OFF, Facet, FacetRead, InForce, Revision};
+use crate::facet::{Facet, FacetRead, InForce, Revision};
 use crate::fact::Live;
-use crate::live::{LiveState, Share};
+use crate::live::{LiveState, served};
 use crate::name::{IncidentId, VersionName};
 use crate::time::{Millis, UnixMillis};
 
@@ -38,6 +38,19 @@ pub struct Moved {
     pub by: Option<IncidentId>,
 }
 
+/// That the registry's production name was seen to have moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameMoved {
+    /// What it pointed at before; none is nothing.
+    pub from: Option<VersionName>,
+    /// What it points at since; none is nothing.
+    pub to: Option<VersionName>,
+    /// When it was seen.
+    pub at: UnixMillis,
+    /// The incident that moved it, if one did.
+    pub by: Option<IncidentId>,
+}
+
 /// What is live, of every facet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vector {
@@ -45,15 +58,6 @@ pub struct Vector {
     pub versions: Vec<VersionName>,
     /// What is in force of the other facets, as far as it was ever read.
     pub facets: BTreeMap<Facet, VersionName>,
-}
-
-/// The versions that have a share of the traffic, sorted.
-fn served(shares: &[Share]) -> Vec<VersionName> {
-    let served = shares.iter().filter(|share| share.weight.get() > 0.0);
-    let mut versions: Vec<_> = served.map(|share| share.version.version.clone()).collect();
-    versions.sort();
-    versions.dedup();
-    versions
 }
 
 impl Vector {
@@ -99,6 +103,9 @@ pub struct Production {
     pub judged: Option<Vector>,
     /// What the registry's production name points at, never [`InProduction::Unknown`]; none if it was never read.
     pub name: Option<InProduction>,
+    /// Where that name moved lately, oldest first; at most [`MOVES_KEPT`].
+    #[serde(default)]
+    pub name_moves: Vec<NameMoved>,
     /// What can no longer be read: people were told.
     pub unread: BTreeSet<ProductionPart>,
 }
@@ -115,10 +122,28 @@ impl Production {
     ) -> Self {
         let mut after = self.after_live(live, facets, at);
         if !matches!(name, InProduction::Unknown(_)) {
-            after.name = Some(name.clone());
+            after.note_name(name.clone(), at, None);
             after.unread.remove(&ProductionPart::Name);
         }
         after
+    }
+
+    /// The registry's production name was read, or was moved by this incident.
+    pub(crate) fn note_name(&mut self, name: InProduction, at: UnixMillis, by: Option<IncidentId>) {
+        let points_at = |name: &InProduction| match name {
+            InProduction::Version(version) => Some(Some(version.clone())),
+            InProduction::Nothing => Some(None),
+            InProduction::Unsupported | InProduction::Unknown(_) => None,
+        };
+        let (from, to) = (self.name.as_ref().and_then(points_at), points_at(&name));
+        if let (Some(from), Some(to)) = (from, to)
+            && from != to
+        {
+            self.name_moves.push(NameMoved { from, to, at, by });
+            let too_many = self.name_moves.len().saturating_sub(MOVES_KEPT);
+            self.name_moves.drain(..too_many);
+        }
+        self.name = Some(name);
     }
 
     /// What is known after live was read, and the registry was not.
@@ -154,9 +179,7 @@ impl Production {
             }
             let now = before.map_or_else(|| now.clone(), |before| before.seen_again(now));
             after.facets.insert(read.facet.clone(), now);
-        }
-        if !facets.is_empty() && facets.iter().all(|read| read.state.known().is_some()) {
-            after.unread.remove(&ProductionPart::Facet);
+            after.unread.remove(&ProductionPart::Facet(read.facet.clone()));
         }
         after.note_moves(moves, at);
         after
@@ -198,9 +221,10 @@ impl Production {
     /// Of a facet that nothing is configured for any more nobody knows what is in force: nothing is made of what was read of it before.
     pub(crate) fn forget_facets(&mut self, is_configured: impl Fn(&Facet) -> bool) {
         self.facets.retain(|facet, _| is_configured(facet));
-        if self.facets.is_empty() {
-            self.unread.remove(&ProductionPart::Facet);
-        }
+        self.unread.retain(|part| match part {
+            ProductionPart::Facet(facet) => is_configured(facet),
+            ProductionPart::Live | ProductionPart::Name => true,
+        });
     }
 
     /// No time has passed, so what is live is live no longer than before.
@@ -258,7 +282,16 @@ impl Production {
 
     /// Whether a safe mode answers in place of the model.
     pub fn falls_back(&self) -> bool {
-        self.facets.get(&Facet::Fallback).is_some_and(|known| known.revision.as_str() != FALLBACK_OFF)
+        let known = self.facets.get(&Facet::Fallback);
+        known.is_some_and(|known| Revision::of(&Facet::Fallback, &known.revision).is_safe_mode())
+    }
+
+    /// Whether it has not been readable for long what is in force of the facet.
+    pub fn is_unread(&self, facet: &Facet) -> bool {
+        self.unread.contains(&match facet {
+            Facet::Model => ProductionPart::Live,
+            facet => ProductionPart::Facet(facet.clone()),
+        })
     }
 
     /// Whether it is in force, or has a share of the traffic.

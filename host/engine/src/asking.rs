@@ -8,9 +8,12 @@ use ripcord_core::blob::BlobRef;
 use ripcord_core::fact::{Fact, Request, Unavailable, UnavailableReason};
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::{PolicyRef, Role};
-use ripcord_core::role::{Answer, Memo, Question};
+use ripcord_core::role::{
+    Answer, Context, Memo, PlannerInput, PlannerVerdict, Proposal, Question, Urgency, Verdict,
+};
 use ripcord_core::service::Service;
 use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
+use ripcord_core::target::Strategy;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{Clock, Store};
@@ -20,6 +23,7 @@ use crate::blocking::Blocking;
 use crate::facts::Sources;
 use crate::rounds::{LostCall, Rounds, to_the_end};
 use crate::setup::{PlacedPolicy, ServiceSetup};
+use crate::view::Ranking;
 
 /// Who answers what a policy asks for.
 #[async_trait]
@@ -178,6 +182,49 @@ pub async fn memo(
         Err(error) => return Err(error),
     };
     Ok(bytes.map(|bytes| Memo { written_by: memo.written_by.clone(), bytes }))
+}
+
+/// What the planner suspects, if harm had begun then: it is only asked. An error says why it does not say.
+pub async fn suspects_if(
+    setup: &ServiceSetup,
+    service: &Service,
+    store: &dyn Store,
+    harm_began_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<Ranking, String> {
+    let placed = setup.policies(Role::Planner).next().ok_or("no planner is configured")?;
+    let context = Context {
+        service: setup.facts.clone(),
+        incident: None,
+        now,
+        settings: placed.settings.clone(),
+        drill: false,
+        live_since: service.production.since,
+        memo: None,
+    };
+    let signals = standing_alerts(store, service, placed).await.map_err(|error| error.to_string())?;
+    let proposal = Proposal {
+        cause: "a person asks what would be suspected".to_owned(),
+        strategy: Strategy::Version,
+        urgency: Urgency::Routine,
+        harm_began_at: Some(harm_began_at),
+    };
+    let input = PlannerInput { context, signals, proposal, tried: Vec::new(), facts: Vec::new() };
+    let sources = FactsNow::new(setup, service, Some(store));
+    let asked = ask(placed, &Question::Planner(input), &sources).await;
+    let by = asked.policy.to_string();
+    match asked.end.map(|answer| answer.verdict) {
+        Ok(Verdict::Planner(verdict, suspects)) => {
+            let (confidence, hand_over_to) = match verdict {
+                PlannerVerdict::Choose(choice) => (choice.confidence, None),
+                PlannerVerdict::WillNotHelp(no_help) => (None, no_help.hand_over_to),
+                PlannerVerdict::NothingSuitable(_) => (None, None),
+            };
+            Ok(Ranking { by, at: now, recorded: false, suspects, erased: false, confidence, hand_over_to })
+        }
+        Ok(_) => Err(format!("{by} answered as something else than a planner")),
+        Err(fault) => Err(format!("{by} faulted: {fault}")),
+    }
 }
 
 /// What triggers are given when a schedule or a watch asks them without any alert.

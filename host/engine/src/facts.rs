@@ -1,5 +1,6 @@
 //! Fetching what policies ask for.
 
+use ripcord_core::facet::Revision;
 use ripcord_core::fact::{
     Candidate, CheckpointsQuery, Fact, Live, MetricQuery, RangeQuery, Request, Unavailable,
     UnavailableReason, Value,
@@ -13,8 +14,10 @@ use ripcord_ports::{Metrics, Store};
 use std::sync::Arc;
 
 use crate::captured::{captured, unavailable};
+use crate::changes::changes;
 use crate::context::Context;
 use crate::facets;
+use crate::restorable::{self, Listed};
 use crate::setup::ServiceSetup;
 use crate::trials::Trials;
 
@@ -125,7 +128,7 @@ impl Sources<'_> {
                 ("host".into(), known.map(Value::Configurations).map_err(unavailable))
             }
             Request::Changes(window) => {
-                let changes = facets::changes(ports, self.service, *window).await;
+                let changes = changes(ports, self.service, *window).await.for_policies();
                 ("host".into(), changes.map(Value::Changes).map_err(unavailable))
             }
             Request::Checkpoints(query) if ports.checkpoints.is_some() => self.checkpoints(query).await,
@@ -216,15 +219,16 @@ fn as_of(request: &Request, value: &Answered, now: UnixMillis) -> UnixMillis {
 pub(crate) fn candidate(service: &Service, listed: RegistryVersion, now: UnixMillis) -> Candidate {
     let name = &listed.version.version;
     let known = service.known_of(name);
-    let pinned = known.and_then(|known| known.digest);
-    let changed = pinned.is_some() && listed.version.digest.is_some() && pinned != listed.version.digest;
+    let revision = Revision::of_model(name);
+    let pinned = restorable::pin(service, &revision);
+    let has_content = restorable::has_content(service, &revision, &Listed::from(&listed));
     let standing = service.standing_of(name, now);
     Candidate {
         standing,
         verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
         expires_at: service.expires_at(name),
         condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
-        restorable: listed.broken.is_none() && !changed && !service.is_unfetchable(name),
+        restorable: has_content && !service.is_unfetchable(name),
         version: ripcord_core::target::VersionTarget {
             version: name.clone(),
             digest: pinned.or(listed.version.digest),

@@ -15,6 +15,7 @@ mod blocking;
 mod bounded;
 mod budget;
 mod captured;
+mod changes;
 mod clock_trust;
 mod command;
 mod context;
@@ -48,6 +49,7 @@ mod perform;
 mod reaches_back;
 mod read_model;
 pub mod replay;
+mod restorable;
 mod retention;
 mod role_input;
 mod rounds;
@@ -55,13 +57,17 @@ mod salt;
 mod setup;
 mod staged;
 mod staging;
+mod targets;
 mod trials;
 mod unread;
 mod verify;
 pub mod view;
 
-pub use asking::{Asked, FactSource, FactsNow, ask, memo, scheduled, standing_alerts, with_deadlines};
+pub use asking::{
+    Asked, FactSource, FactsNow, ask, memo, scheduled, standing_alerts, suspects_if, with_deadlines,
+};
 pub use blocking::Blocking;
+pub use changes::{ChangesSeen, changes_known, changes_of};
 pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo};
 pub use counters::{Counter, Counters};
 pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_of_incident};
@@ -72,8 +78,10 @@ pub use health::DriverHealth;
 pub use held_up::HeldUp;
 pub use list::incidents;
 pub use past::FactsThen;
+pub use restorable::{IN_THE_LOG, Listed, by_standing, unfetchable, without_content};
 pub use retention::PruneReport;
 pub use setup::{
     Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,
 };
+pub use targets::{FacetTargets, LISTED_MAX, RestoredBy, TargetLine, facets_of, targets_known, targets_of};
 pub use verify::{Findings, ReadModel, Verified, verify};

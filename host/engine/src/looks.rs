@@ -11,7 +11,7 @@ use ripcord_core::time::{Millis, UnixMillis};
 pub(crate) struct Pace {
     /// Between two looks.
     pub(crate) every: Millis,
-    /// Whether a hold stands: then the first look after a start is made at once.
+    /// Whether a hold stands: then the first look after a start is made at once, else soon.
     pub(crate) holds: bool,
     /// When a signal asked for a look at once, if one did.
     pub(crate) asked_at: Option<UnixMillis>,
@@ -24,6 +24,10 @@ struct Last {
     /// What had asked for a look by then.
     asked_at: Option<UnixMillis>,
 }
+
+/// The first look after a start is made within this part of the interval: what was moved while no host looked has done harm for long enough. The looks of many
+/// services are spread over it, so that a start asks no system all at once.
+const FIRST_WITHIN: u64 = 10;
 
 /// Of all services. It outlives the effects that look, which are begun anew with everything that they see.
 #[derive(Debug, Default)]
@@ -38,7 +42,7 @@ impl Looks {
     pub(crate) fn pause(&self, service: &ServiceName, pace: Pace, now: Millis) -> Millis {
         match self.all().get(service) {
             None if pace.holds || pace.asked_at.is_some() => Millis(0),
-            None => pace.every,
+            None => first_look(service, pace.every),
             Some(last) if last.asked_at < pace.asked_at => Millis(0),
             Some(last) => Millis((last.at + pace.every).0.saturating_sub(now.0)),
         }
@@ -64,6 +68,17 @@ impl Looks {
     }
 }
 
+/// When the first look after a start is due: as good as evenly spread over the services, and the same at every start.
+fn first_look(service: &ServiceName, every: Millis) -> Millis {
+    const PLACES: u64 = 1_000;
+    // FNV-1a: a few lines, and names that differ in one digit come to lie far apart.
+    let mixed = service.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |mixed, byte| {
+        (mixed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let place = (mixed >> 32) % PLACES;
+    Millis(every.0 / FIRST_WITHIN * place / PLACES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +101,13 @@ mod tests {
         let (looks, service) = (Looks::default(), ServiceName::new("s").expect("a name"));
         let every = Millis::seconds(30);
         let held = Pace { every, holds: true, asked_at: None };
-        assert_eq!(looks.pause(&service, Pace { holds: false, ..held }, Millis(0)), every);
+        let unheld = Pace { holds: false, ..held };
+        assert!(
+            looks.pause(&service, unheld, Millis(0)) < FIRST_WITHIN,
+            "others may have moved it meanwhile"
+        );
+        let often = Pace { every: Millis(1), ..unheld };
+        assert!(looks.pause(&service, often, Millis(0)) <= Millis(1), "and never later than usual");
         assert_eq!(
             looks.pause(&service, held, Millis(0)),
             Millis(0),
@@ -107,5 +128,18 @@ mod tests {
         assert_eq!(looks.pause(&service, asked, Millis(1_001)), every, "one signal asks for one look");
         let again = Pace { asked_at: Some(UnixMillis(8)), ..held };
         assert_eq!(looks.pause(&service, again, Millis(1_001)), Millis(0));
+    }
+
+    #[test]
+    fn the_first_looks_of_many_services_are_spread() {
+        let pace = Pace { every: Millis::seconds(60), holds: false, asked_at: None };
+        let due = |number: u32| {
+            let service = ServiceName::new(format!("service-{number}")).expect("a name");
+            Looks::default().pause(&service, pace, Millis(0)).0 / 1_000
+        };
+        for second in 0..6 {
+            let at_once = (0..1_000).filter(|number| due(*number) == second).count();
+            assert!((80..300).contains(&at_once), "{at_once} of 1000 in second {second}");
+        }
     }
 }

@@ -6,12 +6,12 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     AboutHold, AboutIncident, Adopted, Event, LatchLifted, PersonSaid, PullRequested, ShiftAnswered, Voted,
 };
-use ripcord_core::facet::{Facet, Revision};
+use ripcord_core::facet::Revision;
 use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
 use ripcord_core::service::{Illegal, Incident, Phase, Service};
-use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
+use ripcord_core::target::Target;
 use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::watch;
 
@@ -19,6 +19,7 @@ use crate::batch::Batch;
 use crate::command::{Ask, Ballot, Command, CommandError, Obeyed, PullTo};
 use crate::facets;
 use crate::mailbox::{AppendError, Mailbox, append};
+use crate::restorable::{self, Listed};
 use crate::setup::ServiceSetup;
 
 /// So long a voter waits for the approval policies to hear of the vote.
@@ -72,7 +73,7 @@ async fn event(
     Ok(match &command.ask {
         Ask::Pull { to, urgency, leaving, pending } => {
             let target = match to {
-                Some(PullTo::Revision(revision)) => Some(restorable(setup, state, revision).await?),
+                Some(PullTo::Revision(revision)) => Some(target_of(setup, state, revision).await?),
                 Some(PullTo::Made(target)) => Some(makeable(setup, state, target)?),
                 None => None,
             };
@@ -201,51 +202,31 @@ async fn in_force(setup: &ServiceSetup, revision: &Revision) -> Option<(Proof, O
 }
 
 /// The revision as it will be planned, refused where it cannot be restored.
-async fn restorable(
+async fn target_of(
     setup: &ServiceSetup,
     state: &Service,
     revision: &Revision,
 ) -> Result<Target, CommandError> {
-    if state.is_held(revision) {
-        let text = format!(
-            "`{revision}` is held: it was condemned; `ripcord hold lift {} {} --reason TEXT` comes first",
-            state.name,
-            revision.as_text()
-        );
+    if let Some(text) = restorable::held(state, revision) {
         return Err(PortError::not_applied(ErrorKind::Conflict, text).into());
     }
-    let (listed, broken) = match revision.version() {
-        Some(version) => {
-            let listed = setup.ports.registry.version(version).await?;
-            (listed.version.digest, listed.broken)
-        }
+    let listed = match revision.version() {
+        Some(version) => Listed::from(&setup.ports.registry.version(version).await?),
         None => {
-            let listed = facets::restorer(&setup.ports, &revision.facet)?.revision(&revision.name).await?;
-            (listed.digest, listed.broken)
+            let restorer = facets::restorer(&setup.ports, &revision.facet)?;
+            Listed::from(&restorer.revision(&revision.name).await?)
         }
     };
-    if let Some(why) = broken {
+    if let Some(why) = &listed.broken {
         let text = format!(
             "`{revision}` cannot be restored: {why}; mend it where it is kept, or pull to another one"
         );
         return Err(PortError::not_applied(ErrorKind::BadAnswer, text).into());
     }
-    // What a safe mode stands for is configured, and may be configured anew.
-    let pinned = state.known_of(revision).filter(|_| revision.facet != Facet::Fallback);
-    let pinned = pinned.and_then(|known| known.digest);
-    if let (Some(pinned), Some(now)) = (pinned, listed)
-        && pinned != now
-    {
+    if let Some((pinned, now)) = restorable::other_content(state, revision, &listed) {
         return Err(Illegal::OtherDigest { revision: revision.clone(), pinned, now }.into());
     }
-    let (name, digest) = (revision.name.clone(), pinned.or(listed));
-    Ok(match &revision.facet {
-        Facet::Model => Target::Version(VersionTarget { version: name, digest }),
-        Facet::Configuration(configuration) => {
-            Target::Configuration(ConfigurationTarget { name: configuration.clone(), revision: name, digest })
-        }
-        Facet::Fallback => Target::Fallback(FallbackTarget { mode: name, digest }),
-    })
+    Ok(restorable::target(state, revision, &listed))
 }
 
 /// What a version is to be made of, refused where nothing can make one of it now.

@@ -13,14 +13,14 @@ pub(crate) struct UnreadSince(Mutex<BTreeMap<(ServiceName, ProductionPart), Mill
 
 impl UnreadSince {
     /// It could be read.
-    pub(crate) fn read(&self, service: &ServiceName, part: ProductionPart) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.clone(), part));
+    pub(crate) fn read(&self, service: &ServiceName, part: &ProductionPart) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.clone(), part.clone()));
     }
 
     /// It could not be read at `now`: how long it could not.
-    pub(crate) fn unread(&self, service: &ServiceName, part: ProductionPart, now: Millis) -> Millis {
+    pub(crate) fn unread(&self, service: &ServiceName, part: &ProductionPart, now: Millis) -> Millis {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = *all.entry((service.clone(), part)).or_insert(now);
+        let since = *all.entry((service.clone(), part.clone())).or_insert(now);
         Millis(now.0.saturating_sub(since.0))
     }
 }

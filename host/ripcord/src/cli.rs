@@ -135,6 +135,25 @@ pub enum Command {
         /// Which service
         service: ServiceName,
     },
+    /// What of a service could be restored now, best first, and why not the rest
+    Targets {
+        /// Which service
+        service: ServiceName,
+        /// Only this facet: `model`, `fallback`, or a configuration's name
+        #[arg(long, value_name = "FACET")]
+        facet: Option<String>,
+    },
+    /// What moved of a service before a harm: from what to what, when, by whom, and how it was noticed
+    Changes {
+        /// Which service
+        service: ServiceName,
+        /// Only what moved within the last so long, such as `12h` or `7d`; a week before the harm of the open or last incident if left out
+        #[arg(long, value_name = "TIME")]
+        since: Option<crate::commands::Ago>,
+        /// Ask the planner what it suspects, as if harm had begun so long ago; nothing of that is recorded
+        #[arg(long, value_name = "TIME")]
+        harm_began: Option<crate::commands::Ago>,
+    },
     /// What policies were given, what they said, and why
     Decisions(DecisionsArgs),
     /// Vouch for a version or a revision of a configuration, so that there is something to go back to

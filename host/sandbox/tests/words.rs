@@ -6,7 +6,7 @@ use crate::kit::{ALL_KINDS, Guest, limits, question, sandbox};
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetRead, FacetState, InForce};
 use ripcord_core::fact::{
-    Candidate, Change, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
+    Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
     GoldenQuery, Lineage, Live, Measure, MetricQuery, Noticed, Outcome, PastIncident, Payload, Point,
     Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
     UnavailableReason, Value,
@@ -307,7 +307,7 @@ fn facts() -> Vec<Fact> {
         (
             Request::Changes(window()),
             Value::Changes(vec![Change {
-                facet: Facet::Configuration(name("limits")),
+                what: Changed::Facet(Facet::Configuration(name("limits"))),
                 was: vec![name("r6")],
                 became: vec![name("r7")],
                 at: UnixMillis(1),

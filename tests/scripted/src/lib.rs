@@ -25,6 +25,8 @@ pub struct Settings {
     pub broken: bool,
     /// The urgency of its rollbacks.
     pub urgency: ripcord_sdk::settings::Urgency,
+    /// Whether it suspects everything that moved within the last day, each as much as the others.
+    pub suspects: bool,
     /// Whether it goes back to earlier configurations, and to no version.
     pub configurations: bool,
     /// A safe mode that it puts at the end of its ladder.
@@ -73,6 +75,7 @@ impl Default for Settings {
             recheck: seconds(1),
             broken: false,
             urgency: ripcord_sdk::settings::Urgency::Urgent,
+            suspects: false,
             configurations: false,
             fallback: None,
             approval: Word::Grant,
@@ -131,37 +134,52 @@ impl Trigger for Scripted {
 }
 
 impl Planner for Scripted {
-    const FACTS: &'static [FactKind] = &[FactKind::Versions, FactKind::Configurations, FactKind::Live];
+    const FACTS: &'static [FactKind] =
+        &[FactKind::Versions, FactKind::Configurations, FactKind::Live, FactKind::Changes];
 
     fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         refuse(&case.signals);
-        if settings.configurations {
-            return propose_configurations(case, facts);
+        let mut suspects = Vec::new();
+        if settings.suspects {
+            let moved = facts.changes(hours(24)).get()?.unwrap_or_default();
+            let score = 1.0 / moved.len().max(1) as f64;
+            suspects.extend(moved.iter().map(|change| ripcord_sdk::contract::planner::Suspect {
+                change: change.clone(),
+                score,
+                reasons: vec!["it moved".to_owned()],
+            }));
         }
-        let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
-        let live: Vec<String> = match live.map(|live| &live.state) {
-            Ok(LiveState::Serving(shares)) => {
-                shares.iter().map(|share| share.version.version.clone()).collect()
-            }
-            _ => Vec::new(),
+        let answer = if settings.configurations {
+            propose_configurations(case, facts)
+        } else {
+            propose_versions(case, facts, settings)
         };
-        let Ok(versions) = versions else { return Ok(PlannerAnswer::nothing_suitable(Vec::new())) };
-        let (mut ladder, mut refused) = (Vec::new(), Vec::new());
-        for candidate in versions {
-            let target = Target::Version(candidate.version.clone());
-            let good = matches!(candidate.standing, Standing::KnownGood | Standing::Attested);
-            if !good || case.tried.contains(&target) || live.contains(&candidate.version.version) {
-                refused.push(Refusal::new(target, "it is live, was tried or is not good"));
-            } else {
-                ladder.push(target);
-            }
-        }
-        ladder.extend(settings.fallback.clone().map(Target::Fallback));
-        if ladder.is_empty() {
-            return Ok(PlannerAnswer::nothing_suitable(refused));
-        }
-        Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Version, ladder, refused, confidence: None }))
+        Ok(PlannerAnswer { suspects, ..answer? })
     }
+}
+
+fn propose_versions(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
+    let (versions, live) = facts.all((facts.versions(50), facts.live()))?;
+    let live: Vec<String> = match live.map(|live| &live.state) {
+        Ok(LiveState::Serving(shares)) => shares.iter().map(|share| share.version.version.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let Ok(versions) = versions else { return Ok(PlannerAnswer::nothing_suitable(Vec::new())) };
+    let (mut ladder, mut refused) = (Vec::new(), Vec::new());
+    for candidate in versions {
+        let target = Target::Version(candidate.version.clone());
+        let good = matches!(candidate.standing, Standing::KnownGood | Standing::Attested);
+        if !good || case.tried.contains(&target) || live.contains(&candidate.version.version) {
+            refused.push(Refusal::new(target, "it is live, was tried or is not good"));
+        } else {
+            ladder.push(target);
+        }
+    }
+    ladder.extend(settings.fallback.clone().map(Target::Fallback));
+    if ladder.is_empty() {
+        return Ok(PlannerAnswer::nothing_suitable(refused));
+    }
+    Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Version, ladder, refused, confidence: None }))
 }
 
 fn propose_configurations(case: &PlannerCase, facts: &Facts) -> Step<PlannerAnswer> {
@@ -195,7 +213,8 @@ fn propose_configurations(case: &PlannerCase, facts: &Facts) -> Step<PlannerAnsw
     if ladder.is_empty() {
         return Ok(PlannerAnswer::nothing_suitable(refused));
     }
-    Ok(PlannerAnswer::choose(Choice { strategy: Strategy::Configuration, ladder, refused }))
+    let strategy = Strategy::Configuration;
+    Ok(PlannerAnswer::choose(Choice { strategy, ladder, refused, confidence: None }))
 }
 
 impl Approval for Scripted {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::Lineage;
+use ripcord_core::fact::{Dataset, Lineage};
 use ripcord_core::name::VersionName;
 use ripcord_core::target::{ArtefactFile, VersionTarget, artefact_digest};
 use ripcord_core::time::UnixMillis;
@@ -48,7 +48,7 @@ impl FakeRegistry {
             measures: Vec::new(),
             signature: outside.holds_candidates.then(|| "four numbers".to_owned()),
             runtime: None,
-            broken: None,
+            broken: outside.broken.contains(version).then(|| "its files are gone".to_owned()),
         });
         Ok(all.rev().collect())
     }
@@ -87,7 +87,13 @@ impl Registry for FakeRegistry {
         found.ok_or_else(|| Self::unknown(version))
     }
 
-    async fn lineage(&self, _: &VersionName) -> Result<Lineage, PortError> {
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        let outside = self.wire.world.of(&self.wire.service);
+        if let Some(revision) = outside.made_from.get(version.as_str()) {
+            let revision = Some(revision.clone());
+            let rows = Dataset { name: "rows".into(), revision, context: Some("training".into()) };
+            return Ok(Lineage::default().with_datasets(vec![rows]));
+        }
         Err(PortError::not_applied(ErrorKind::Unsupported, "the fake registry knows no lineage"))
     }
 

@@ -34,9 +34,23 @@ fn name(text: &str) -> VersionName {
     VersionName::new(text).expect("a revision")
 }
 
+fn text_of(of: &OutsideFacet, revision: &str) -> String {
+    let rewritten = if of.rewritten.contains(revision) { ", rewritten" } else { "" };
+    format!("{revision}{rewritten}")
+}
+
 impl FakeRestorer {
     fn look(&self) -> OutsideFacet {
         self.wire.world.at(&self.wire.service, |outside| outside.facet(&self.facet).clone())
+    }
+
+    /// The same, if it answers.
+    fn answers(&self) -> Result<OutsideFacet, PortError> {
+        let of = self.look();
+        if of.down {
+            return Err(PortError::not_applied(ErrorKind::Unreachable, "the fake restorer does not answer"));
+        }
+        Ok(of)
     }
 
     fn as_text(&self, order: &RestoreOrder) -> String {
@@ -47,22 +61,24 @@ impl FakeRestorer {
         self.wire.world.at(&self.wire.service, |outside| outside.steps.push(step));
     }
 
-    /// The content of a revision: its name.
+    /// The content of a revision: its name, unless somebody wrote another one.
     fn content_of(&self, revision: &VersionName) -> Result<Vec<u8>, PortError> {
-        if self.look().revisions.iter().any(|known| known == revision.as_str()) {
-            return Ok(revision.to_string().into_bytes());
+        let of = self.answers()?;
+        if of.revisions.iter().any(|known| known == revision.as_str()) {
+            return Ok(text_of(&of, revision.as_str()).into_bytes());
         }
         Err(PortError::not_applied(ErrorKind::NotFound, format!("the fake has no revision `{revision}`")))
     }
 
     fn entry(&self, index: usize, revision: &str) -> HistoryEntry {
+        let of = self.look();
         HistoryEntry {
             revision: name(revision),
-            digest: Some(Digest::of(revision)),
+            digest: Some(Digest::of(text_of(&of, revision))),
             made_at: Some(UnixMillis(1_699_900_000_000 + index as u64 * 60_000)),
             made_by: None,
             summary: String::new(),
-            broken: None,
+            broken: of.broken.contains(revision).then(|| "it is no JSON".to_owned()),
         }
     }
 
@@ -112,7 +128,7 @@ impl Restorer for FakeRestorer {
 
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         self.wire.fuse.call("history").await?;
-        let of = self.look();
+        let of = self.answers()?;
         let newest_first = of.revisions.iter().enumerate().rev().take(limit as usize);
         Ok(newest_first.map(|(index, revision)| self.entry(index, revision)).collect())
     }
@@ -126,6 +142,10 @@ impl Restorer for FakeRestorer {
     async fn content(&self, revision: &VersionName, expecting: Option<Digest>) -> Result<Vec<u8>, PortError> {
         self.wire.fuse.call("content").await?;
         let content = self.content_of(revision)?;
+        if self.look().lost.contains(revision.as_str()) {
+            let text = format!("the content of `{revision}` is gone");
+            return Err(PortError::not_applied(ErrorKind::NotFound, text));
+        }
         self.wire.fuse.point("after content").await;
         if expecting.is_some_and(|pinned| pinned != Digest::of(&content)) {
             return Err(PortError::not_applied(ErrorKind::WrongDigest, "the revision has other content"));
@@ -135,11 +155,11 @@ impl Restorer for FakeRestorer {
 
     async fn in_force(&self) -> Result<FacetLive, PortError> {
         for_system(SYSTEM, self.wire.fuse.call("in-force")).await?;
-        let of = self.look();
+        let of = self.answers()?;
         for_system(SYSTEM, self.wire.fuse.point("after in-force")).await;
         let known = of.revisions.contains(&of.in_force).then(|| InForce {
             revision: name(&of.in_force),
-            digest: Some(Digest::of(&of.in_force)),
+            digest: Some(Digest::of(text_of(&of, &of.in_force))),
             proof: Proof::Answer,
         });
         let unknown = || FacetState::Unknown(format!("`{}` is no revision", of.in_force));

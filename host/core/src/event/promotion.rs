@@ -1,8 +1,11 @@
 //! The registry's name for the version in production.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
+use crate::facet::Facet;
 use crate::name::{IncidentId, VersionName};
 use crate::time::UnixMillis;
 
@@ -44,24 +47,23 @@ pub struct ProductionWatched {
 }
 
 /// A part of production that is read by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProductionPart {
     /// What is live.
     Live,
     /// The registry's production name.
     Name,
-    /// What is in force of a facet beside the model.
-    Facet,
+    /// What is in force of this facet beside the model.
+    Facet(Facet),
 }
 
-impl ProductionPart {
-    /// For people.
-    pub const fn as_str(self) -> &'static str {
+impl fmt::Display for ProductionPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Live => "what is live",
-            Self::Name => "the registry's production name",
-            Self::Facet => "what is in force of a configuration or the fallback",
+            Self::Live => f.write_str("what is live"),
+            Self::Name => f.write_str("the registry's production name"),
+            Self::Facet(facet) => write!(f, "what is in force of `{facet}`"),
         }
     }
 }

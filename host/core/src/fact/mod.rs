@@ -18,7 +18,7 @@ pub use metric::{Measure, Point, Sample, Series};
 pub use request::{
     CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
 };
-pub use state::{Candidate, Change, Checkpoint, Configuration, Dataset, Lineage, Live, Noticed};
+pub use state::{Candidate, Change, Changed, Checkpoint, Configuration, Dataset, Lineage, Live, Noticed};
 pub use trial::{Exchange, Payload, Quantiles, Row, Slice, Tensor, Trial};
 pub use unavailable::{Unavailable, UnavailableReason};
 

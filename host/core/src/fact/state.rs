@@ -1,5 +1,7 @@
 //! What can be gone back to, and what is live.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facet::{Facet, FacetRead};
@@ -92,14 +94,46 @@ pub struct Configuration {
     pub restorable: bool,
 }
 
+/// What has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Changed {
+    /// A facet of the service.
+    Facet(Facet),
+    /// The data, by the data set's name, that what is in force was made from. It is no facet: it is not put back by itself.
+    Data(String),
+}
+
+impl Changed {
+    /// Of the model's versions.
+    pub const MODEL: Self = Self::Facet(Facet::Model);
+
+    /// The facet, where it is one.
+    pub fn facet(&self) -> Option<&Facet> {
+        match self {
+            Self::Facet(facet) => Some(facet),
+            Self::Data(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Facet(facet) => facet.fmt(f),
+            Self::Data(name) => write!(f, "data {name}"),
+        }
+    }
+}
+
 /// Something that moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What of the service.
-    pub facet: Facet,
+    /// What.
+    pub what: Changed,
     /// What was in force before: versions that shared the traffic, or one revision; empty if unknown.
     pub was: Vec<VersionName>,
-    /// What is in force since; empty if unknown.
+    /// What is in force since, or was registered; empty if unknown.
     pub became: Vec<VersionName>,
     /// When, as whoever noticed it says.
     pub at: UnixMillis,
@@ -122,8 +156,12 @@ pub enum Noticed {
     Production,
     /// The facet's own history has it.
     History,
-    /// The registry has it.
+    /// The registry's production name was seen to have moved. Nothing says that it is in force.
     Registry,
+    /// The registry says that it was registered then. Nothing says that it is in force.
+    Registered,
+    /// The lineages of the versions that were in force before and since name other data.
+    Lineage,
     /// A rollback made it.
     Ripcord,
 }
@@ -135,6 +173,8 @@ impl Noticed {
             Self::Production => "production",
             Self::History => "history",
             Self::Registry => "registry",
+            Self::Registered => "registered",
+            Self::Lineage => "lineage",
             Self::Ripcord => "ripcord",
         }
     }

@@ -207,7 +207,6 @@ impl Service {
         let hour = Millis::hours(1);
         let recent = self.automatic_shifts.iter().filter(|shift| **shift + hour > at).count();
         let target = self.incident.as_ref()?.target(acting.rung)?.revision();
-        let left = target.and_then(|revision| Some((self.known_of(&revision)?.left_at?, revision)));
         if recent >= breaker.service_shifts_per_hour as usize {
             return Some(format!("the breaker: {} of this service within an hour", automatic_shifts(recent)));
         }
@@ -225,8 +224,9 @@ impl Service {
         {
             return Some(format!("the breaker: the last automatic shift was {} ago", at.since(*last)));
         }
-        if let Some((left, revision)) = left.filter(|(left, _)| at < *left + breaker.no_return) {
-            return Some(format!("the breaker: `{revision}` was left only {} ago", at.since(left)));
+        let left = target.and_then(|revision| Some((self.left_lately(&revision, at)?, revision)));
+        if let Some((ago, revision)) = left {
+            return Some(format!("the breaker: `{revision}` was left only {ago} ago"));
         }
         // Whether what was put back does harm by itself, or the harm of before is seen again, people tell apart.
         if acting.begun == 0

@@ -87,8 +87,18 @@ impl Service {
 
     /// The shell tells what cannot be read only when that has lasted. People are told once, and again when it is back.
     fn note_unread(&mut self, watched: &ProductionWatched) {
-        let new = |part: &ProductionPart| self.production.unread.insert(*part);
-        let now: Vec<_> = watched.unread.iter().copied().filter(new).map(ProductionPart::as_str).collect();
+        // A look that was under way when the configuration changed may miss what is configured no more.
+        let facets: BTreeSet<Facet> = self.other_facets().cloned().collect();
+        let is_watched = |part: &&ProductionPart| match part {
+            ProductionPart::Facet(facet) => facets.contains(facet),
+            ProductionPart::Live | ProductionPart::Name => true,
+        };
+        let mut now = Vec::new();
+        for part in watched.unread.iter().filter(is_watched) {
+            if self.production.unread.insert(part.clone()) {
+                now.push(part.to_string());
+            }
+        }
         if now.is_empty() {
             return;
         }
@@ -109,7 +119,7 @@ impl Service {
 
     pub(super) fn tell_read_again(&mut self, before: &BTreeSet<ProductionPart>) {
         let back = before.difference(&self.production.unread);
-        let back: Vec<_> = back.copied().map(ProductionPart::as_str).collect();
+        let back: Vec<_> = back.map(ToString::to_string).collect();
         if !back.is_empty() {
             let text = format!("{} of `{}` can be read again: it is watched", back.join(" and "), self.name);
             self.tell_about(None, Topic::ProductionReadAgain, Severity::Info, text);
@@ -142,9 +152,9 @@ impl Service {
     }
 
     /// The same where only the registry was read, or written to.
-    pub(super) fn see_name(&mut self, name: InProduction) {
+    pub(super) fn see_name(&mut self, name: InProduction, moved_by: Option<IncidentId>) {
         let before = self.production.clone();
-        self.production.name = Some(name);
+        self.production.note_name(name, self.at, moved_by);
         self.judge_holds(&before);
     }
 

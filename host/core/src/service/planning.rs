@@ -170,7 +170,7 @@ impl Service {
             PlanWord::Drafted(plan) => self.drafted(plan)?,
             PlanWord::NothingSuitable(_) => self.need_person(
                 NeedKind::WhatNow,
-                format!("there is nothing to go back to: `ripcord versions {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, {}`ripcord dismiss {id}` ends it", self.pulls_beside()),
+                format!("there is nothing to go back to: `ripcord targets {name}` says why of each; `ripcord pull {name} --to VERSION` names one, `ripcord adopt {name} VERSION --reason TEXT` vouches for one and then `ripcord pull {name}` goes back to it, {}`ripcord dismiss {id}` ends it", self.pulls_beside()),
             ),
             PlanWord::WillNotHelp { reason, hand_over_to } => {
                 incident.no_help = Some(NoHelpSaid { reason: *reason, hand_over_to: *hand_over_to });

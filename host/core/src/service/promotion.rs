@@ -93,7 +93,9 @@ impl Service {
                 {
                     incident.promoted.push(version.clone());
                 }
-                self.see_name(InProduction::Version(version.clone()));
+                // One that pointed there already was moved by this host before it was interrupted, or by somebody else.
+                let moved = matches!(promoted.word, PromotionWord::Moved { .. });
+                self.see_name(InProduction::Version(version.clone()), moved.then(|| id.clone()));
                 if pending.told {
                     let text =
                         format!("the registry's production name follows `{id}` now: it is `{version}`");
@@ -101,7 +103,7 @@ impl Service {
                 }
             }
             PromotionWord::Elsewhere(now) => {
-                self.see_name(now.clone().map_or(InProduction::Nothing, InProduction::Version));
+                self.see_name(now.clone().map_or(InProduction::Nothing, InProduction::Version), None);
                 let now = now.as_ref().map_or_else(|| "nothing".to_owned(), |now| format!("`{now}`"));
                 let text = format!(
                     "`{id}` brought `{version}` back, but the registry's production name points at {now}: someone else moved it there, so it was left; if `{version}` is meant, move it by hand"

@@ -5,12 +5,10 @@ use crate::blob::BlobRef;
 use crate::event::{
     FaultNature, FingerprintWord, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked,
 };
-use crate::facet::FALLBACK_OFF;
 use crate::fact::Outcome;
 use crate::live::proved_by;
 use crate::name::PolicyName;
 use crate::policy::Role;
-use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
 
 /// Between two tries of a verification that faulted for reasons outside it.
@@ -365,8 +363,9 @@ impl Service {
         let (Phase::Acting(acting), Some(target)) = (&incident.phase, incident.target(rung).cloned()) else {
             return;
         };
-        let outcome = match (&target, acting.shifted.is_empty()) {
-            (Target::Fallback(target), _) if target.mode.as_str() != FALLBACK_OFF => Outcome::FellBack,
+        let falls_back = target.revision().is_some_and(|revision| revision.is_safe_mode());
+        let outcome = match (falls_back, acting.shifted.is_empty()) {
+            (true, _) => Outcome::FellBack,
             (_, true) => Outcome::RestoredElsewhere,
             (_, false) => Outcome::RolledBack,
         };

@@ -123,6 +123,13 @@ impl Service {
         self.hold_on(revision).is_some_and(|hold| hold.state != HoldState::Lifted)
     }
 
+    /// How long ago a rollback left it, where that is so short that rules alone do not go back to it.
+    pub fn left_lately(&self, revision: &Revision, now: UnixMillis) -> Option<Millis> {
+        let left = self.known_of(revision)?.left_at?;
+        let no_return = self.terms.as_ref()?.breaker.no_return;
+        (now < left + no_return).then(|| now.since(left))
+    }
+
     /// What is known of a revision, if anything is.
     pub fn known_of(&self, revision: impl Into<Revision>) -> Option<&KnownRevision> {
         self.revisions.get(&revision.into())
@@ -285,9 +292,10 @@ impl Service {
         self.combinations.drain(..too_many);
     }
 
-    /// What the incident found of the target's facet: every revision that is not the target, unless leaving it says nothing against it.
+    /// What the incident found of the target's facet, and what its plan left of it that somebody else had put there meanwhile: every revision that is
+    /// not the target, unless leaving it says nothing against it. What the incident itself tried before is not blamed.
     fn left_for(&self, incident: &Incident, target: &Target) -> Vec<Revision> {
-        let left = match target.facet() {
+        let mut left = match target.facet() {
             Some(Facet::Model) => match &incident.live {
                 Some(Observed::Serving(shares)) => {
                     let others = shares.iter().filter(|share| !share.is(target));
@@ -304,11 +312,20 @@ impl Service {
             }
             None => Vec::new(),
         };
+        let planned = incident.plan().map(|plan| plan.serves_of(target)).unwrap_or_default();
         let Some(target) = target.revision() else { return Vec::new() };
+        let tried: BTreeSet<Revision> = incident.ladder.tried.iter().filter_map(Target::revision).collect();
+        let found_later = planned.into_iter().filter(|found| *found != target && !tried.contains(found));
+        for found in found_later {
+            if !left.contains(&found) {
+                left.push(found);
+            }
+        }
         left.into_iter().filter(|left| left.is_condemned_for(&target)).collect()
     }
 
-    /// Condemns and holds what was in force of the target's facet when the incident began and is not the target, unless the plan leaves it as it was.
+    /// Condemns and holds what was in force of the target's facet when the incident began or its plan was made, and is not the target, unless the plan
+    /// leaves it as it was.
     /// The facets that stayed are not blamed.
     pub(super) fn condemn_what_was_left(&mut self, target: &Target) {
         let at = self.at;

@@ -76,15 +76,17 @@ fn lastingly_unread(
     let (service, now) = (&ctx.setup.name, ctx.host.setup.clock.steady());
     let lasts = |part: ProductionPart, is_read: bool| {
         if is_read {
-            ctx.host.unread.read(service, part);
+            ctx.host.unread.read(service, &part);
             return None;
         }
-        let for_so_long = ctx.host.unread.unread(service, part, now);
+        let for_so_long = ctx.host.unread.unread(service, &part, now);
         (for_so_long >= ctx.setup.terms.deadlines.no_data).then_some(part)
     };
     let live = lasts(ProductionPart::Live, !matches!(live, Observed::Unknown(_)));
     let name = lasts(ProductionPart::Name, !matches!(name, InProduction::Unknown(_)));
-    let facets = lasts(ProductionPart::Facet, facets.iter().all(|read| read.state.known().is_some()));
+    let facets = facets
+        .iter()
+        .filter_map(|read| lasts(ProductionPart::Facet(read.facet.clone()), read.state.known().is_some()));
     live.into_iter().chain(name).chain(facets).collect()
 }
 

@@ -3,7 +3,7 @@
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
-use ripcord_core::facet::{Facet, Revision};
+use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
@@ -12,7 +12,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, PastRun, Phase, RunEnd};
 use ripcord_core::signal::{Label, Origin};
-use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
+use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{ErrorKind, PortError};
@@ -22,11 +22,11 @@ use crate::ahead::{Asked as AskedAhead, Proposed};
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
-use crate::facets;
 use crate::facts::checkpoints_left_out;
 use crate::nature;
+use crate::restorable::{held, not_shown, obstacle, pinned, unfetchable, unpinnable};
 use futures_util::FutureExt;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 /// What a plan is to be made for.
 pub(super) struct Asked {
@@ -47,14 +47,14 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Some(incident) = ctx.incident() else { return Batch::default() };
     let mut batch = Batch::default();
     let Asked { incident: id, number, wanted, requested_by } = asked;
-    let (mut left_out, mut suspects, mut confidence) = (None, None, None);
+    let (mut refused, mut unusable, mut suspects, mut confidence) = (Vec::new(), None, None, None);
     let (decision, word) = match wanted.clone() {
         Some(target) => match why_not(ctx, &target, &[]).filter(|_| target.version().is_none()) {
             Some(why) => {
                 let reason = batch.text(format!("{target}: {why}"));
                 (None, PlanWord::Failed { reason, nature: FaultNature::Deterministic })
             }
-            None => (None, draft(ctx, incident, number, vec![target], &mut batch).await),
+            None => (None, draft(ctx, incident, number, vec![target], &mut refused, &mut batch).await),
         },
         None => {
             let ahead = match AskedAhead::of(&ctx.service, number, &tried) {
@@ -80,13 +80,14 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     wanted,
                     requested_by,
                     decision: None,
-                    left_out,
+                    left_out: None,
                     suspects,
                     confidence,
                     word,
                 }));
             };
-            let (missing, unusable) = (missing(&decided.facts), checkpoints_left_out(&decided.facts));
+            let missing = missing(&decided.facts);
+            unusable = checkpoints_left_out(&decided.facts);
             batch.absorb(decided.batch);
             let end = decided.end.map(|(verdict, suspected)| {
                 suspects = (!suspected.is_empty()).then(|| batch.json(BlobKind::Suspects, &suspected));
@@ -99,17 +100,16 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                 },
                 Ok(PlannerVerdict::Choose(choice)) => {
                     let first = choice.ladder.first().cloned();
-                    let (ladder, refused) = readable(ctx, choice.ladder);
-                    // It was said of a target that the plan may have left out.
-                    confidence = choice.confidence.filter(|_| ladder.first() == first.as_ref());
-                    if ladder.is_empty() && !refused.is_empty() {
+                    let ladder = readable(ctx, choice.ladder, &mut refused);
+                    let word = if ladder.is_empty() {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
                     } else {
-                        let refused = (!refused.is_empty()).then(|| why_refused(&refused));
-                        let why: Vec<_> = refused.into_iter().chain(unusable).collect();
-                        left_out = (!why.is_empty()).then(|| batch.text(why.join("\n")));
-                        draft(ctx, incident, number, ladder, &mut batch).await
-                    }
+                        draft(ctx, incident, number, ladder, &mut refused, &mut batch).await
+                    };
+                    // It was said of a target that the plan may have left out.
+                    let left_out = |first: &Target| refused.iter().any(|one| one.target == *first);
+                    confidence = choice.confidence.filter(|_| !first.as_ref().is_some_and(left_out));
+                    word
                 }
                 // What could not be read may hold what is suitable.
                 Ok(PlannerVerdict::NothingSuitable(refused)) => match missing {
@@ -127,6 +127,11 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
             (Some(decided.decision), word)
         }
     };
+    // Where there is no plan, its word says why of each.
+    let refused = (!refused.is_empty()).then(|| why_refused(&refused));
+    let left_out: Vec<_> = refused.into_iter().chain(unusable).collect();
+    let left_out = (!left_out.is_empty() && matches!(word, PlanWord::Drafted(_)))
+        .then(|| batch.text(left_out.join("\n")));
     batch.with(Event::Planned(Planned {
         incident: id,
         number,
@@ -190,16 +195,17 @@ fn missing(facts: &[Fact]) -> Option<String> {
     }
 }
 
-/// The targets that a read-back can show and that are not held, of one facet, as many as a plan has at most; and why the others are left out.
-fn readable(ctx: &Context, ladder: Vec<Target>) -> (Vec<Target>, Vec<RefusedTarget>) {
-    let (mut shown, mut refused) = (Vec::<Target>::new(), Vec::new());
+/// The targets that a read-back can show and that are not held, of one facet, as many as a plan has at most; why the others are left out is added to
+/// `refused`.
+fn readable(ctx: &Context, ladder: Vec<Target>, refused: &mut Vec<RefusedTarget>) -> Vec<Target> {
+    let mut shown = Vec::<Target>::new();
     for target in ladder {
         match why_not(ctx, &target, &shown).or_else(|| came_to_nothing(ctx, &target)) {
             Some(reason) => refused.push(RefusedTarget { target, reason }),
             None => shown.push(target),
         }
     }
-    (shown, refused)
+    shown
 }
 
 /// Why rules alone do not have the same made again: a run for it ended lately without a version.
@@ -242,29 +248,13 @@ fn why_not(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
     if target.is_produced() {
         return why_not_made(ctx, target, shown);
     }
-    let (ports, service) = (&ctx.setup.ports, &ctx.setup.name);
-    let Some(revision) = target.revision().filter(|_| facets::shows(ports, target)) else {
-        let of = match target.facet() {
-            None | Some(Facet::Model) => {
-                format!("`{}` cannot show whether it is served", ports.deployer.name())
-            }
-            Some(facet) => {
-                format!("nothing is configured that puts `{facet}` back and shows what is in force")
-            }
-        };
-        return Some(format!(
-            "{of}, so nobody would know whether the service is back; bring it about by hand, or configure what shows it"
-        ));
-    };
-    if ctx.service.is_held(&revision) {
-        return Some(format!(
-            "`{revision}` is held: it was condemned; `ripcord hold list {service}` says by what"
-        ));
-    }
-    if let Some(version) = revision.version().filter(|version| ctx.service.is_unfetchable(version)) {
-        return Some(format!(
-            "the artefact of `{version}` could not be fetched when it was tried last, and the log says why; mend the registry, or `ripcord pull {service} --to {version}` tries it all the same"
-        ));
+    let service = &ctx.service;
+    let by_itself = not_shown(&ctx.setup.ports, target).or_else(|| {
+        let revision = target.revision()?;
+        held(service, &revision).or_else(|| unfetchable(service, &revision))
+    });
+    if by_itself.is_some() {
+        return by_itself;
     }
     if let Some(first) = shown.first().filter(|first| first.facet() != target.facet()) {
         return Some(format!(
@@ -281,19 +271,30 @@ fn why_refused(refused: &[RefusedTarget]) -> String {
     refused.iter().map(|one| format!("{}: {}", one.target, one.reason)).collect::<Vec<_>>().join("\n")
 }
 
-/// Pins every target, reads live, and writes the plan down.
+/// Pins every target, reads live, and writes the plan down. Targets that cannot be pinned are added to `refused`.
 async fn draft(
     ctx: &Context,
     incident: &Incident,
     number: u32,
     ladder: Vec<Target>,
+    refused: &mut Vec<RefusedTarget>,
     batch: &mut Batch,
 ) -> PlanWord {
-    let first = ladder.first().cloned();
-    let pinning = try_join_all(ladder.into_iter().map(|target| pinned(ctx, target)));
-    let deployer = &ctx.setup.ports.deployer;
-    let obstacle = obstacle(ctx, first.as_ref());
-    let (pinned, live, facets, obstacle) = tokio::join!(pinning, deployer.live(), ctx.facets(), obstacle);
+    let facet = ladder.first().and_then(Target::facet).unwrap_or(Facet::Model);
+    let makes = ladder.first().is_some_and(Target::is_produced);
+    let ports = &ctx.setup.ports;
+    let pinning = join_all(ladder.into_iter().map(|target| async move {
+        let pinned = pinned(ports, &ctx.service, target.clone()).await;
+        (target, pinned)
+    }));
+    let obstacle = async {
+        match &ports.producer {
+            Some(producer) if makes => producer.obstacle().await,
+            _ => obstacle(ports, &ctx.setup.terms, &facet).await,
+        }
+    };
+    let (pinned, live, facets, obstacle) =
+        tokio::join!(pinning, ports.deployer.live(), ctx.facets(), obstacle);
     // What no target can be shifted to is not put before people.
     if let Some(why) = obstacle {
         let reason = batch.text(format!("nothing can be shifted: {why}"));
@@ -310,17 +311,34 @@ async fn draft(
         }
         Err(error) => LiveState::Unknown(error.to_string()),
     };
-    let targets = match pinned {
-        Ok(targets) => targets,
-        Err(error) => {
-            let nature = nature::of_port_error(&error);
-            return PlanWord::Failed { reason: batch.text(error.to_string()), nature };
+    let (mut targets, mut unpinned) = (Vec::new(), Vec::new());
+    for (target, pinned) in pinned {
+        match pinned {
+            Ok(target) => targets.push(target),
+            Err(error) => unpinned.push((target, error)),
         }
-    };
+    }
+    if let (Some((_, error)), Some(_)) = (unpinned.first(), &incident.wanted) {
+        return PlanWord::Failed {
+            reason: batch.text(error.to_string()),
+            nature: nature::of_port_error(error),
+        };
+    }
+    // A system that gives nothing for a while says nothing of the target, so it is waited for as long as there is time. After that, others may do.
+    let away = |error: &PortError| nature::of_artefact_error(error) == FaultNature::Environmental;
+    if let Some((_, error)) = unpinned.iter().find(|(_, error)| away(error))
+        && (targets.is_empty() || may_wait(ctx, incident))
+    {
+        let reason = batch.text(error.to_string());
+        return PlanWord::Failed { reason, nature: FaultNature::Environmental };
+    }
+    for (target, error) in unpinned {
+        refused.push(RefusedTarget { target, reason: unpinnable(&error) });
+    }
     let created_at = ctx.now();
     let expires_at = created_at + ctx.setup.terms.deadlines.approval;
     let Some(first) = targets.first() else {
-        return PlanWord::NothingSuitable(batch.text("the planner chose nothing"));
+        return PlanWord::NothingSuitable(batch.text(why_refused(refused)));
     };
     let strategy = first.strategy();
     let why_not = why_not_preflighted(ctx);
@@ -370,63 +388,11 @@ async fn draft(
     })
 }
 
-/// What makes every shift of the target's facet impossible, or every run.
-async fn obstacle(ctx: &Context, first: Option<&Target>) -> Option<String> {
-    let ports = &ctx.setup.ports;
-    if first.is_some_and(Target::is_produced) {
-        return ports.producer.as_ref()?.obstacle().await;
-    }
-    let facet = first.and_then(Target::facet).unwrap_or(Facet::Model);
-    if facet != Facet::Model {
-        return ports.restorers.get(&facet)?.obstacle().await;
-    }
-    let required = ctx.setup.terms.preflight == PreflightRule::Required;
-    let beside = || ports.deployer.beside_obstacle().filter(|_| required);
-    ports.deployer.obstacle().await.or_else(beside)
-}
-
 /// Whether the next try still comes before the end of the step.
 fn may_wait(ctx: &Context, incident: &Incident) -> bool {
     let Phase::Planning(waiting) = incident.phase else { return false };
     let end = waiting.since + ctx.setup.terms.deadlines.planning;
     waiting.later(ctx.now()).due_at.is_some_and(|next| next < end)
-}
-
-/// The target with its digest: the one that was pinned here, else that of the registry or of the facet's history.
-async fn pinned(ctx: &Context, target: Target) -> Result<Target, PortError> {
-    let known = target.revision().and_then(|revision| ctx.service.known_of(&revision)?.digest);
-    let known = target.digest().or(known);
-    match target {
-        Target::Version(version) => match known {
-            Some(_) => Ok(Target::Version(VersionTarget { digest: known, ..version })),
-            None => Ok(Target::Version(ctx.setup.ports.registry.version(&version.version).await?.version)),
-        },
-        Target::Configuration(configuration) => {
-            let facet = Facet::Configuration(configuration.name.clone());
-            let revision = Revision { facet, name: configuration.revision.clone() };
-            let digest = facets::digest(&ctx.setup.ports, &revision, known).await?;
-            Ok(Target::Configuration(ConfigurationTarget { digest: Some(digest), ..configuration }))
-        }
-        Target::Fallback(fallback) => {
-            let revision = Revision { facet: Facet::Fallback, name: fallback.mode.clone() };
-            // What a safe mode stands for may be configured otherwise by now: what is agreed to is what it is when the plan is made.
-            let digest = facets::digest(&ctx.setup.ports, &revision, fallback.digest).await?;
-            Ok(Target::Fallback(FallbackTarget { digest: Some(digest), ..fallback }))
-        }
-        made @ (Target::Checkpoint(_) | Target::Retrain(_)) => made_of(ctx, made).await,
-        Target::Other(name) => Ok(Target::Other(name)),
-    }
-}
-
-/// What a version is made of, with everything pinned that was open.
-async fn made_of(ctx: &Context, target: Target) -> Result<Target, PortError> {
-    let Some(producer) = &ctx.setup.ports.producer else { return Ok(target) };
-    let pinned = producer.pinned(&target).await?;
-    if pinned.strategy() == target.strategy() {
-        return Ok(pinned);
-    }
-    let text = format!("`{}` was to pin {target}, and answered {pinned}", producer.name());
-    Err(PortError::not_applied(ErrorKind::BadAnswer, text))
 }
 
 /// Why no version is tried before it is shifted to, in words for people.

@@ -11,6 +11,7 @@ use ripcord_core::service::{Incident, Tally};
 use ripcord_core::time::{Millis, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::Ranking;
 use crate::held_up::HeldUp;
 
 /// Where the time went, all plans and rungs of the incident together. A part that was not begun is none, and of the one that goes on only what had
@@ -160,6 +161,9 @@ pub struct IncidentView {
     pub no_help: Option<NoHelpLine>,
     /// What the verification policies found last.
     pub findings: Vec<Finding>,
+    /// What the planner suspects; none where no planner was asked.
+    #[serde(default)]
+    pub ranking: Option<Ranking>,
     /// Every policy call.
     pub decisions: Vec<DecisionLine>,
     /// What happened, in order.

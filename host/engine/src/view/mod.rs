@@ -1,6 +1,7 @@
 //! One incident for people: derived from the journal and its blobs, so it works without a running host.
 
 mod lines;
+mod ranking;
 mod runs;
 mod said;
 mod timeline;
@@ -27,6 +28,7 @@ use crate::history::History;
 use crate::read_model::run_of;
 
 pub use lines::{DecisionLine, IncidentView, MissingLine, NoHelpLine, Split, TimelineLine, VoteLine};
+pub use ranking::Ranking;
 
 /// Records after the end of an incident that are in memory at a time.
 const PAGE: u32 = 256;
@@ -49,6 +51,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         fingerprint: FingerprintWord::default(),
         preflight: None,
         decisions: Vec::new(),
+        ranking: None,
         measured: None,
         failed: None,
         not_promoted: None,
@@ -72,6 +75,7 @@ struct Reader<'a> {
     fingerprint: FingerprintWord,
     preflight: Option<String>,
     decisions: Vec<DecisionLine>,
+    ranking: Option<Ranking>,
     measured: Option<Measured>,
     failed: Option<String>,
     /// The version that the registry's production name was last not moved to.
@@ -305,6 +309,7 @@ impl Reader<'_> {
             votes,
             evidence: incident.evidence,
             decisions: self.decisions,
+            ranking: self.ranking,
             timeline: self
                 .lines
                 .into_iter()

@@ -47,6 +47,9 @@ impl Reader<'_> {
     /// One or more lines for an event, and its decisions.
     pub(super) async fn tell(&mut self, at: UnixMillis, event: &Event) -> Result<(), ReadError> {
         let said = self.said(event).await?;
+        if let Event::Planned(planned) = event {
+            self.note_ranking(at, planned).await?;
+        }
         for (decision, said) in verdicts_of(event).into_iter().zip(&said) {
             self.decision(at, decision, said.clone());
         }

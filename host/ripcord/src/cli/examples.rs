@@ -10,6 +10,15 @@ use super::Cli;
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("check", &["ripcord check", "ripcord check --now", "ripcord check --alert webhook.json"]),
     ("status", &["ripcord status", "ripcord --json status fraud-api"]),
+    ("targets", &["ripcord targets fraud-api", "ripcord targets fraud-api --facet thresholds"]),
+    (
+        "changes",
+        &[
+            "ripcord changes fraud-api",
+            "ripcord changes fraud-api --since 12h",
+            "ripcord changes fraud-api --harm-began 2h",
+        ],
+    ),
     ("adopt", &["ripcord adopt fraud-api 1.3.2 --reason \"it served all of October\""]),
     (
         "pull",

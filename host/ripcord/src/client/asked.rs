@@ -2,13 +2,15 @@
 //! a signature for it, or say of another service that all is well.
 
 use ripcord_core::digest::Digest;
+use ripcord_core::facet::Facet;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::plan::{PLAN_FORMAT, Plan};
-use ripcord_engine::DecisionPage;
 use ripcord_engine::view::IncidentView;
+use ripcord_engine::{DecisionPage, FacetTargets};
 
 use crate::http::wire::{
-    Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, VersionsView,
+    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, TargetsView,
+    VersionsView,
 };
 
 /// An answer about something else.
@@ -29,6 +31,14 @@ pub enum NotWhatWasAsked {
         asked: String,
         /// What came.
         got: ServiceName,
+    },
+    /// Another facet.
+    #[error("`{asked}` was asked for, and the answer is about the facet `{got}`")]
+    Facet {
+        /// Which was asked for.
+        asked: String,
+        /// What came.
+        got: Facet,
     },
     /// A service of the configuration is missing.
     #[error("nothing was said of `{0}`: nobody knows whether it was done there")]
@@ -171,6 +181,21 @@ pub(super) fn of_each<T>(
 
 pub(super) fn versions(view: VersionsView, asked: &ServiceName) -> Checked<VersionsView> {
     service(&view.service, asked)?;
+    Ok(view)
+}
+
+pub(super) fn targets(view: TargetsView, asked: &ServiceName, facet: Option<&str>) -> Checked<TargetsView> {
+    service(&view.service, asked)?;
+    let other = |got: &&FacetTargets| facet.is_some_and(|facet| got.facet.word() != facet);
+    if let (Some(facet), Some(got)) = (facet, view.facets.iter().find(other)) {
+        return Err(NotWhatWasAsked::Facet { asked: facet.to_owned(), got: got.facet.clone() });
+    }
+    Ok(view)
+}
+
+pub(super) fn changes(view: ChangesView, asked: &ServiceName) -> Checked<ChangesView> {
+    service(&view.service, asked)?;
+    view.incident.iter().try_for_each(|got| of_service(got, asked))?;
     Ok(view)
 }
 

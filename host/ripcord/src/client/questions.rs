@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
-    Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetAsideAlert,
-    UnroutedSignal, VersionsView, WhoAmI,
+    ChangesView, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView,
+    SetAsideAlert, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -102,6 +102,27 @@ impl Client {
     pub async fn versions(&self, service: &ServiceName) -> Answer<VersionsView> {
         let view = self.get(&format!("services/{service}/versions")).await?;
         self.held_against(asked::versions(view, service))
+    }
+
+    /// What of a service could be restored now; of one facet, or of all.
+    pub async fn targets(&self, service: &ServiceName, facet: Option<&str>) -> Answer<TargetsView> {
+        let query = facet.map(|facet| format!("?facet={}", in_address(facet))).unwrap_or_default();
+        let view = self.get(&format!("services/{service}/targets{query}")).await?;
+        self.held_against(asked::targets(view, service, facet))
+    }
+
+    /// What moved of a service; since when is left to the host where it is not said.
+    /// Where it is said when harm began, the planner is asked as if it had.
+    pub async fn changes(
+        &self,
+        service: &ServiceName,
+        since: Option<UnixMillis>,
+        harm_began: Option<UnixMillis>,
+    ) -> Answer<ChangesView> {
+        let asked = [("since", since), ("harm_began", harm_began)].into_iter();
+        let asked: Vec<_> = asked.filter_map(|(key, at)| Some(format!("{key}={}", at?.0))).collect();
+        let view = self.get(&format!("services/{service}/changes?{}", asked.join("&"))).await?;
+        self.held_against(asked::changes(view, service))
     }
 
     /// The newest decisions of a service.

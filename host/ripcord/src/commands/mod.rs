@@ -4,6 +4,7 @@ mod adapters;
 pub(crate) mod approval;
 mod asking;
 mod backtest;
+mod changes;
 pub mod check;
 mod contexts;
 mod data;
@@ -25,6 +26,7 @@ mod signals;
 mod states;
 mod status;
 mod store;
+mod targets;
 mod try_policies;
 mod versions;
 mod watched;
@@ -115,6 +117,10 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Status { service, watch: true } => status::watch(global, service.as_ref()).await,
         Command::Reload => orders::reload(global).await,
         Command::Versions { service } => versions::versions(global, &service).await,
+        Command::Targets { service, facet } => targets::targets(global, &service, facet.as_deref()).await,
+        Command::Changes { service, since, harm_began } => {
+            changes::changes(global, &service, since, harm_began).await
+        }
         Command::Decisions(args) => decisions::decisions(global, &args).await,
         Command::Adopt { service, revision, reason } => {
             orders::adopt(global, &service, revision, &reason).await

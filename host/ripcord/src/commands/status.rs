@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ripcord_adapters::clock_system::SystemClock;
+use ripcord_core::facet::FacetState;
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
 use ripcord_ports::Clock as _;
@@ -15,8 +16,8 @@ use crate::config::ServiceConfig;
 use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
-    AlertsLine, FacetLine, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, RunLine, SeenLine,
-    ServiceView, VersionLine,
+    AlertsLine, FacetLine, FacetNow, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, RunLine,
+    SeenLine, ServiceView, VersionLine,
 };
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
@@ -150,6 +151,7 @@ fn not_well(view: &ServiceView) -> bool {
         || view.alerts.set_aside > 0
         || view.paused_by.is_some()
         || cannot_read_live(view)
+        || view.live.iter().flat_map(|live| &live.facets).any(|now| now.read.state.known().is_none())
 }
 
 fn cannot_read_live(view: &ServiceView) -> bool {
@@ -316,11 +318,15 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         );
         row("alerts", text.into());
     }
-    for facet in &view.facets {
-        let style = if facet.falls_back() { WARN } else { STRONG };
-        let proof = facet.revision.facet.proved_by(facet.proof);
-        let text = format!("{}, proved by {proof}, {}", facet.revision, facet.standing);
-        row("in force", Cell::new(style, text));
+    for now in view.live.iter().flat_map(|live| &live.facets) {
+        row("in force", in_force_now(now));
+    }
+    let read_now = |facet: &FacetLine| {
+        let mut all = view.live.iter().flat_map(|live| &live.facets);
+        all.any(|now| now.read.facet == facet.revision.facet)
+    };
+    for facet in view.facets.iter().filter(|facet| !read_now(facet)) {
+        row("in force", in_force_last(facet));
     }
     for version in &view.versions {
         let digest = version.digest.map(|digest| format!(", sha256 {}", digest.short())).unwrap_or_default();
@@ -350,6 +356,35 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
     }
     let (name, mode) = (paint(STRONG, &view.name), view.mode);
     text!("{}  {}, {}, model {}\n{}", name, mode, view.environment, view.model, table)
+}
+
+/// What is in force of a facet, as it was read with what is live.
+fn in_force_now(now: &FacetNow) -> Cell {
+    let facet = &now.read.facet;
+    let (revision, known) = match (now.read.revision(), &now.read.state) {
+        (Some(revision), FacetState::InForce(known)) => (revision, known),
+        (_, FacetState::Unknown(why)) => return Cell::new(BAD, text!("{} unknown: {}", facet, why)),
+        (None, FacetState::InForce(_)) => return Cell::new(BAD, text!("{} unknown", facet)),
+    };
+    let style = if revision.is_safe_mode() { WARN } else { STRONG };
+    let standing = now.standing.as_ref().map(|standing| format!(", {standing}")).unwrap_or_default();
+    let read_at = now.observed_at.map(|at| format!(", read at {}", instant(at))).unwrap_or_default();
+    let proof = facet.proved_by(known.proof);
+    Cell::new(style, format!("{revision}, proved by {proof}{standing}{read_at}"))
+}
+
+/// What is in force of a facet, as the host's own watch saw it last.
+fn in_force_last(facet: &FacetLine) -> Cell {
+    let style = match (facet.can_be_read, facet.falls_back()) {
+        (false, _) => BAD,
+        (true, true) => WARN,
+        (true, false) => STRONG,
+    };
+    let proof = facet.revision.facet.proved_by(facet.proof);
+    let unread = if facet.can_be_read { "" } else { ", which cannot be read any more" };
+    let text =
+        format!("{}, proved by {proof}, {}, as the host saw it last{unread}", facet.revision, facet.standing);
+    Cell::new(style, text)
 }
 
 fn open_text(open: &IncidentState) -> String {
@@ -384,12 +419,15 @@ mod tests {
         let view = json!([{
             "name": "s", "mode": "ask", "environment": "production", "model": "m", "paused_by": "ada", "stuck": "the disk is full",
             "held_up": [{ "system": "MLflow", "what": "no connection", "since": "1", "doing": "planning", "until": "2", "then": "a person" }],
-            "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null },
+            "live": { "state": "unknown: no answer", "version": null, "proof": null, "observed_at": null, "facets": [
+                { "facet": { "configuration": "limits" }, "state": { "in-force": { "revision": "2", "digest": null, "proof": "answer" } }, "standing": { "other": "o" }, "observed_at": "1" },
+                { "facet": "fallback", "state": { "unknown": "no answer" }, "standing": null, "observed_at": null },
+            ] },
             "seen": { "state": "1", "can_be_read": true },
             "incident": state, "last_settled": state,
             "probation": { "unproven": ["1", "limits=2"], "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
-            "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" } }],
+            "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }, { "revision": "prompt=1", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }],
             "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
         }]);

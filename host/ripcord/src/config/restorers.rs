@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use ripcord_core::facet::{FALLBACK, FALLBACK_OFF, Facet};
+use ripcord_core::facet::{FALLBACK, FALLBACK_OFF, Facet, MODEL};
 use ripcord_core::live::Proof;
 use ripcord_core::name::ConfigurationName;
 use ripcord_ports::Restorer;
@@ -41,6 +41,11 @@ pub(crate) fn take_restorers(
         if name.get_ref() == FALLBACK {
             let message = format!("`{FALLBACK}` is no name of a configuration");
             mistakes.add(name.span(), message, "the safe mode has a table of its own, `fallback`");
+            continue;
+        }
+        if name.get_ref() == MODEL {
+            let message = format!("`{MODEL}` is no name of a configuration");
+            mistakes.add(name.span(), message, "the word means the versions: give it another name");
             continue;
         }
         let restorer =

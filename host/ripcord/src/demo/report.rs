@@ -56,7 +56,7 @@ pub(super) fn page(
     for (when, seen) in [(harm, before), (after_it, during), ("after the rollback", after)] {
         let proof = seen.live.proof.map(|proof| format!("proved by {proof}")).unwrap_or_default();
         let [when, state] = [Cell::new(DIM, when), Cell::new(STRONG, &seen.live.state)];
-        let beside = seen.live.facets.iter().map(|read| match &read.state {
+        let beside = seen.live.facets.iter().map(|now| &now.read).map(|read| match &read.state {
             FacetState::InForce(known) => text!(
                 "with {}, proved by {}",
                 paint(STRONG, text!("{} {}", read.facet, known.revision)),

@@ -6,6 +6,7 @@ pub(crate) mod across;
 mod ask;
 mod backoff;
 mod bodies;
+pub(crate) mod changes;
 pub(crate) mod connections;
 mod decisions;
 mod doors;
@@ -19,6 +20,7 @@ pub(crate) mod protection;
 mod read;
 pub mod server;
 mod socket;
+pub(crate) mod targets;
 mod unroutable;
 pub(crate) mod unserved;
 pub(crate) mod versions;
@@ -119,6 +121,8 @@ fn api() -> Routes {
         .route("/services/{service}/resume", post(ask::resume))
         .route("/services/{service}/adopt", post(ask::adopt))
         .route("/services/{service}/versions", get(versions::versions))
+        .route("/services/{service}/targets", get(targets::targets))
+        .route("/services/{service}/changes", get(changes::changes))
         .route("/services/{service}/decisions", get(decisions::decisions))
         .route("/services/{service}/holds", get(read::holds))
         .route("/services/{service}/holds/{revision}/lift", post(ask::lift))

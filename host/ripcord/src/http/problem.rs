@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ripcord_engine::{CommandError, ReadError};
+use ripcord_engine::{CommandError, IN_THE_LOG, ReadError};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{ErrorKind, PortError};
 use serde::{Deserialize, Serialize};
@@ -166,10 +166,7 @@ impl From<PortError> for Problem {
             // These name files of this machine.
             ErrorKind::Local | ErrorKind::Place | ErrorKind::Configuration => {
                 tracing::error!(%error, "an adapter failed");
-                Self::internal(
-                    "adapter",
-                    "a file or program that the host needs for this cannot be used, and its log says which: mend that, then try again",
-                )
+                Self::internal("adapter", IN_THE_LOG)
             }
             ErrorKind::NotFound => Self::not_found(error.to_string()),
             ErrorKind::Conflict | ErrorKind::WrongDigest => Self::conflict(error.to_string()),

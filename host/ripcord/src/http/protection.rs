@@ -106,7 +106,7 @@ pub(crate) fn warnings(service: &Service, now: UnixMillis) -> Vec<String> {
         && *only == live
     {
         all.push(format!(
-            "only {live} is good, and it is what is live: if it goes bad there is nothing to go back to; `ripcord versions {name}` says why of each"
+            "only {live} is good, and it is what is live: if it goes bad there is nothing to go back to; `ripcord targets {name}` says why of each"
         ));
     }
     all

@@ -20,8 +20,8 @@ use super::problem::Problem;
 use super::protection;
 use super::unserved::unserved;
 use super::wire::{
-    AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine, NoDataLine,
-    PlanView, ProbationLine, RunLine, SeenLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
+    AlertsLine, FacetLine, FacetNow, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine,
+    NoDataLine, PlanView, ProbationLine, RunLine, SeenLine, ServiceView, UnroutedSignal, VersionLine, WhoAmI,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -151,14 +151,18 @@ impl App {
             facets: Vec::new(),
         };
         let Some(setup) = self.engine.setup(service) else { return unknown("no such service".to_owned()) };
+        let (known, now) = (self.state_of(service).ok(), self.engine_clock.now());
+        let known = known.as_deref();
         let live = tokio::time::timeout(LIVE_WAIT, setup.ports.deployer.live());
         let beside = setup.ports.restorers.iter().map(|(facet, restorer)| async move {
-            let state = match tokio::time::timeout(LIVE_WAIT, restorer.in_force()).await {
-                Ok(Ok(live)) => live.state,
-                Ok(Err(error)) => FacetState::Unknown(Problem::from(error).detail),
-                Err(_) => FacetState::Unknown("it did not answer in time".to_owned()),
+            let (state, observed_at) = match tokio::time::timeout(LIVE_WAIT, restorer.in_force()).await {
+                Ok(Ok(live)) => (live.state, Some(live.observed_at)),
+                Ok(Err(error)) => (FacetState::Unknown(Problem::from(error).detail), None),
+                Err(_) => (FacetState::Unknown("it did not answer in time".to_owned()), None),
             };
-            FacetRead { facet: facet.clone(), state }
+            let read = FacetRead { facet: facet.clone(), state };
+            let standing = known.zip(read.revision()).map(|(known, now_in)| known.standing_of(now_in, now));
+            FacetNow { read, standing, observed_at }
         });
         let (live, facets) = tokio::join!(live, join_all(beside));
         let line = match live {

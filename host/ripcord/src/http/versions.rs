@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use ripcord_core::facet::Revision;
 use ripcord_core::name::VersionName;
 use ripcord_core::service::Service;
-use ripcord_core::standing::Standing;
 use ripcord_core::time::UnixMillis;
+use ripcord_engine::{LISTED_MAX, Listed, by_standing, unfetchable, without_content};
 use ripcord_ports::registry::RegistryVersion;
 
 use super::App;
@@ -18,10 +19,7 @@ use super::problem::Problem;
 use super::read::service_name;
 use super::wire::{VersionDetail, VersionLine, VersionsView};
 use crate::output::natural;
-use crate::output::time::instant;
 
-/// Of a registry so many versions are listed, the newest.
-const LISTED_MAX: u32 = 200;
 /// Reading the registry must not hold up a page.
 const REGISTRY_WAIT: Duration = Duration::from_secs(10);
 
@@ -66,13 +64,13 @@ pub(crate) fn view(
             expires_at: None,
             condemned_by: Vec::new(),
         });
-        let why_not = why_not(service, &line, Some(one));
+        let why_not = why_not(service, &line, Some(one), now);
         versions.push(VersionDetail { line, created_at: Some(one.created_at), why_not });
     }
     for line in known.into_values() {
         let why_not = match &listed {
             Some(_) => Some(format!("the registry does not have it among its newest {LISTED_MAX}")),
-            None => why_not(service, &line, None),
+            None => why_not(service, &line, None, now),
         };
         versions.push(VersionDetail { line, created_at: None, why_not });
     }
@@ -85,46 +83,19 @@ pub(crate) fn view(
 }
 
 /// Why no rollback goes to it by itself; none if one may. A planner's own settings may object to more.
-fn why_not(service: &Service, line: &VersionLine, listed: Option<&RegistryVersion>) -> Option<String> {
-    let (name, version) = (&service.name, &line.version);
-    if let Some(broken) = listed.and_then(|listed| listed.broken.as_ref()) {
-        return Some(format!("it cannot be restored: {broken}"));
-    }
-    if let (Some(pinned), Some(now)) = (line.digest, listed.and_then(|listed| listed.version.digest))
-        && pinned != now
-    {
-        return Some(format!(
-            "its artefact was changed: it has digest {} in the registry, and {} was pinned",
-            now.short(),
-            pinned.short()
-        ));
-    }
-    if service.is_unfetchable(version) {
-        return Some(
-            "its artefact could not be fetched when it was tried last, and the log says why".to_owned(),
-        );
-    }
-    if service.production.sole() == Some(version) {
-        return Some("it is what is live".to_owned());
-    }
-    let vouch = format!("`ripcord adopt {name} {version} --reason TEXT`");
-    match &line.standing {
-        Standing::KnownGood | Standing::Attested => None,
-        Standing::Held => {
-            let by = service.hold_on(version).map(|hold| format!(", since `{}` condemned it", hold.incident));
-            let by = by.unwrap_or_default();
-            Some(format!(
-                "a hold stands on it{by}: `ripcord hold lift {name} {version} --reason TEXT` lets it be promoted again"
-            ))
-        }
-        Standing::Expired => {
-            let end = service.known_of(version).map(|known| known.since);
-            let since = end.map(|since| format!(" (it was good at {})", instant(since))).unwrap_or_default();
-            Some(format!("its standing expired by age{since}: {vouch} vouches for it again"))
-        }
-        Standing::Unproven => {
-            Some(format!("it was never verified here and nobody vouched for it: {vouch} does"))
-        }
-        other => Some(format!("it is {other}")),
-    }
+fn why_not(
+    service: &Service,
+    line: &VersionLine,
+    listed: Option<&RegistryVersion>,
+    now: UnixMillis,
+) -> Option<String> {
+    let revision = Revision::of_model(&line.version);
+    listed
+        .and_then(|listed| without_content(service, &revision, &Listed::from(listed)))
+        .or_else(|| unfetchable(service, &revision))
+        .or_else(|| {
+            let live = service.production.sole() == Some(&line.version);
+            live.then(|| "it is what is live".to_owned())
+        })
+        .or_else(|| by_standing(service, &revision, now))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetRead, Revision};
-use ripcord_core::fact::Outcome;
+use ripcord_core::fact::{Change, Outcome};
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
 use ripcord_core::plan::{Plan, Quorum};
@@ -18,8 +18,8 @@ use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
-use ripcord_engine::HeldUp;
-use ripcord_engine::view::IncidentView;
+use ripcord_engine::view::{IncidentView, Ranking};
+use ripcord_engine::{FacetTargets, HeldUp};
 use serde::{Deserialize, Serialize};
 
 pub use orders::{
@@ -153,6 +153,8 @@ pub struct FacetLine {
     pub proof: Proof,
     /// Now.
     pub standing: Standing,
+    /// Whether it can still be read: if not, people were told.
+    pub can_be_read: bool,
 }
 
 /// A version, and whether a rollback may go to it.
@@ -178,6 +180,42 @@ pub struct VersionsView {
     pub not_listed: Option<String>,
 }
 
+/// What of a service could be restored now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetsView {
+    /// Which.
+    pub service: ServiceName,
+    /// How far policies may go; none where the service was never configured.
+    pub mode: Option<Mode>,
+    /// Who stopped all acting, if someone did.
+    pub paused_by: Option<PersonName>,
+    /// One by one: the model, the configurations, the fallback.
+    pub facets: Vec<FacetTargets>,
+}
+
+/// What moved of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangesView {
+    /// Of which service.
+    pub service: ServiceName,
+    /// From when on.
+    pub since: UnixMillis,
+    /// The open incident, else the last one.
+    pub incident: Option<IncidentId>,
+    /// When its harm began, as far as is known; else when it opened.
+    pub harm_began_at: Option<UnixMillis>,
+    /// Newest first.
+    pub changes: Vec<Change>,
+    /// What could not be looked into, and why.
+    pub gaps: Vec<String>,
+    /// What a planner suspects: that of the incident, or one that was asked for this answer; none where none was asked.
+    #[serde(default)]
+    pub ranking: Option<Ranking>,
+    /// Why a planner that was to be asked for this answer did not rank them.
+    #[serde(default)]
+    pub not_ranked: Option<String>,
+}
+
 /// What is live, as read for this answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveLine {
@@ -191,7 +229,19 @@ pub struct LiveLine {
     pub observed_at: Option<UnixMillis>,
     /// What is in force beside the model, read for this answer too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub facets: Vec<FacetRead<String>>,
+    pub facets: Vec<FacetNow>,
+}
+
+/// A facet beside the model, as read for this answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FacetNow {
+    /// What is in force, or why that is not known.
+    #[serde(flatten)]
+    pub read: FacetRead<String>,
+    /// Of what is in force, now; none where that is not known.
+    pub standing: Option<Standing>,
+    /// When it was read, as whoever read it says; none where it did not answer.
+    pub observed_at: Option<UnixMillis>,
 }
 
 /// What is live, as the host's own watch saw it last.
@@ -360,6 +410,9 @@ pub struct PlanView {
     /// Since when it waits for people, while it does.
     #[serde(default)]
     pub waits_since: Option<UnixMillis>,
+    /// What the planner suspects; none where no planner was asked. The host's word, and no part of what is signed.
+    #[serde(default)]
+    pub ranking: Option<Ranking>,
 }
 
 impl PlanView {
@@ -372,6 +425,7 @@ impl PlanView {
             cause: view.cause,
             tally: view.tally,
             waits_since: view.waits_since,
+            ranking: view.ranking,
         })
     }
 }

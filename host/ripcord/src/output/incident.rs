@@ -14,7 +14,7 @@ use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, text};
 use super::time::instant;
 use super::{Exit, Page};
-use super::{held_up, measured};
+use super::{held_up, measured, ranking};
 
 /// The incident as a page; open ones that wait for people, and unhappy ends, show in the exit code.
 pub fn page(view: &IncidentView) -> Page {
@@ -46,8 +46,24 @@ pub fn style(outcome: &Outcome) -> Style {
 
 /// The whole page.
 pub fn text(view: &IncidentView) -> Text {
-    let sections = [head(view), time(view), timeline(view), findings(view), decisions(view), evidence(view)];
+    let sections = [
+        head(view),
+        suspects(view),
+        time(view),
+        timeline(view),
+        findings(view),
+        decisions(view),
+        evidence(view),
+    ];
     Text::joined(sections.into_iter().filter(|section| !section.is_empty()), "\n")
+}
+
+/// What may have done the harm, once it was planned what to do.
+fn suspects(view: &IncidentView) -> Text {
+    if view.plan.is_none() && view.ranking.is_none() {
+        return Text::default();
+    }
+    ranking::text(view.ranking.as_ref(), &view.service, ranking::FIRST_FEW)
 }
 
 /// What a person needs within the first seconds.

@@ -15,6 +15,7 @@ pub mod measured;
 pub mod natural;
 pub mod plan;
 pub mod progress;
+pub mod ranking;
 pub mod style;
 pub mod table;
 pub mod text;

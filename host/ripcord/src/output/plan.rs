@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::http::wire::PlanView;
 
+use super::ranking;
 use super::style::{DIM, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, Whole, text};
@@ -30,7 +31,7 @@ pub fn moved(plan: &Plan) -> Option<Facet> {
 
 /// All that is approved, and the digest that the approval is given to. Two plans that differ read differently.
 pub fn text(view: &PlanView) -> Text {
-    let PlanView { plan, digest, expires_at, cause, tally, waits_since } = view;
+    let PlanView { plan, digest, expires_at, cause, tally, waits_since, ranking } = view;
     let mut table = Table::bare(2);
     let mut row = |name: &'static str, value: Text| table.row([Cell::new(DIM, name), value.into()]);
     if !cause.is_empty() {
@@ -71,6 +72,9 @@ pub fn text(view: &PlanView) -> Text {
     let mut text = text!("{}\n{}", paint(STRONG, title), table);
     for part in &plan.parts {
         text.push(text!("\n{}", self::part(part)));
+    }
+    for service in plan.parts.iter().map(|part| &part.service) {
+        text.push(text!("\n{}", ranking::text(ranking.as_ref(), service, ranking::FIRST_FEW)));
     }
     let changed = serde_json::to_value(plan).map_or(0, |plan| changed(&plan));
     if changed > 0 {
@@ -341,7 +345,7 @@ mod tests {
 
     fn view(plan: Plan, digest: Digest, expires_at: Option<UnixMillis>) -> PlanView {
         let cause = "it declines good customers".to_owned();
-        PlanView { plan, digest, expires_at, cause, tally: Vec::new(), waits_since: None }
+        PlanView { plan, digest, expires_at, cause, tally: Vec::new(), waits_since: None, ranking: None }
     }
 
     fn shown(plan: Value) -> Text {

@@ -30,6 +30,12 @@ fn each_end_has_its_code() {
     check(folder, &["status"], 1, "fraud-api  act, production, model fraud");
     check(folder, &["status", "other"], 2, "there is no service `other`");
     check(folder, &["incidents", "list"], 2, "there is no store at");
+    check(folder, &["targets", "fraud-api"], 1, "its systems were not asked: no host answers");
+    check(folder, &["targets", "other"], 2, "there is no service `other`");
+    check(folder, &["targets", "fraud-api", "--facet", "limits"], 2, "no facet `limits`: it has `model`");
+    check(folder, &["changes", "fraud-api"], 1, "histories and registry were not asked: no host answers");
+    check(folder, &["changes", "other"], 2, "there is no service `other`");
+    check(folder, &["changes", "fraud-api", "--since", "yesterday"], 2, "`yesterday`");
     check(folder, &["hold", "list"], 0, "no holds");
 }
 

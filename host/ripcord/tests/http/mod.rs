@@ -14,4 +14,5 @@ mod refusals;
 mod rights;
 mod server;
 mod support;
+mod targets;
 mod votes;

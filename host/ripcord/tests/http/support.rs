@@ -112,7 +112,23 @@ pub(crate) async fn start(folder: &Path, mode: &str, floor: &str) -> Running {
 }
 
 async fn start_bearing(folder: &Path, mode: &str, floor: &str, bearing: Bearing) -> Running {
-    let config = config(folder, mode, floor);
+    start_configured(folder, &config(folder, mode, floor), bearing).await
+}
+
+/// The same with more in its configuration.
+pub(crate) async fn host_with_more(more: &str) -> Host {
+    let folder = tempfile::tempdir().unwrap();
+    config(folder.path(), "ask", FLOOR);
+    let path = folder.path().join("ripcord.toml");
+    let text = format!("{}\n{more}", std::fs::read_to_string(&path).unwrap());
+    let config = Config::parse(SourceFile { path, text }).unwrap_or_else(|error| panic!("{error}"));
+    let running = start_configured(folder.path(), &config, Bearing::default()).await;
+    let url = format!("http://{}", running.address().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    Host { folder, url, http, running }
+}
+
+async fn start_configured(folder: &Path, config: &Config, bearing: Bearing) -> Running {
     script(
         folder,
         "list.sh",
@@ -124,7 +140,7 @@ async fn start_bearing(folder: &Path, mode: &str, floor: &str, bearing: Bearing)
     if !folder.join("live").exists() {
         write(folder, "live", "1.4.0");
     }
-    Running::start_with(&config, bearing).await.unwrap_or_else(|error| panic!("{error}"))
+    Running::start_with(config, bearing).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn script(folder: &Path, name: &str, text: &str) {

@@ -42,6 +42,54 @@ fn a_version_rollback_condemns_the_version_that_was_left_and_never_the_configura
     assert_eq!(stage.standing("thresholds", "c2"), Standing::KnownGood);
 }
 
+/// While people are asked, somebody else puts another one in force, and the plan is made anew.
+#[test]
+fn what_others_put_in_force_before_the_plan_was_made_is_left_and_condemned_with_what_was_found_first() {
+    let found: Revisions = &[("thresholds", "c3"), ("prompt", "p1"), ("fallback", "off")];
+    let mut stage = service(BEFORE);
+    stage.pull_to(to_c1());
+    stage.plan_to(&[to_c1()], &in_force(BEFORE));
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.guarded("4", in_force(found));
+    assert_eq!(stage.phase(), "planning", "it is no longer what the plan has seen");
+    stage.plan_to(&[to_c1()], &in_force(found));
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.guarded("4", in_force(found));
+    stage.shift_done();
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.outcome(), Outcome::RolledBack);
+    let held: Vec<_> = stage.0.holds.keys().cloned().collect();
+    assert_eq!(held, [revision("thresholds", "c2"), revision("thresholds", "c3")]);
+}
+
+/// What the incident itself has put there is nobody's release, whatever the plan after it has seen.
+#[test]
+fn what_a_plan_of_the_incident_has_tried_is_not_condemned_by_the_next() {
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_done();
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Unhealthy);
+    let to_c0 = target("thresholds", "c0");
+    stage.pull_to(to_c0.clone());
+    stage.plan_to(&[to_c0], &in_force(AFTER));
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.guarded("4", in_force(AFTER));
+    stage.shift_done();
+    stage.read_back("4", in_force(&[("thresholds", "c0"), ("prompt", "p1"), ("fallback", "off")]));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.outcome(), Outcome::RolledBack);
+    assert_eq!(stage.0.holds.keys().collect::<Vec<_>>(), [&revision("thresholds", "c2")]);
+}
+
 #[test]
 fn a_failed_target_is_not_good_and_condemns_nothing_that_it_left() {
     let mut stage = service(BEFORE);

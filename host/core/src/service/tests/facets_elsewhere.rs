@@ -2,12 +2,13 @@
 
 use super::facet_stage::*;
 use super::facet_standing::trigger_says;
-use super::stage::{Stage, policy, serving, version};
+use super::stage::{Stage, policy, serving};
 use crate::effect::Topic;
 use crate::event::*;
 use crate::facet::FacetState;
 use crate::fact::Outcome;
 use crate::live::Proof;
+use crate::name::VersionName;
 use crate::policy::Role;
 use crate::production::Moved;
 use crate::service::{HoldState, Opener};
@@ -24,6 +25,10 @@ fn soaked(stage: &mut Stage) {
     stage.judged(VerificationWord::Healthy);
     stage.try_at(end, &Event::Woke).unwrap();
     stage.judged(VerificationWord::Healthy);
+}
+
+fn unread(of: &str) -> ProductionPart {
+    ProductionPart::Facet(facet(of))
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn what_cannot_be_read_any_more_does_not_pass_its_probation() {
         live: serving("4"),
         facets: unreadable(in_force(C3), "thresholds"),
         in_production,
-        unread: vec![ProductionPart::Facet],
+        unread: vec![unread("thresholds")],
     }));
     let soak = stage.0.at + Millis::minutes(11);
     stage.judged_beside(VerificationWord::Healthy, Vec::new());
@@ -122,11 +127,11 @@ fn a_probation_of_the_model_proves_no_facet_that_could_not_be_read_meanwhile() {
     stage.try_at(soak, &Event::Woke).unwrap();
     stage.judged_beside(
         VerificationWord::Healthy,
-        vec![revision("prompt", "p2"), revision("fallback", "off")],
+        vec![revision("prompt", "p1"), revision("fallback", "off")],
     );
-    let standing = [("thresholds", "c2"), ("prompt", "p2")].map(|(of, name)| stage.standing(of, name));
+    let standing = [("thresholds", "c2"), ("prompt", "p1")].map(|(of, name)| stage.standing(of, name));
     assert_eq!(standing, [Standing::Unproven, Standing::KnownGood]);
-    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::KnownGood);
+    assert_eq!(stage.0.standing_of(&VersionName::new("5").unwrap(), stage.0.at), Standing::KnownGood);
     assert!(stage.0.combinations.is_empty(), "they were not verified together");
 }
 
@@ -134,16 +139,16 @@ fn a_probation_of_the_model_proves_no_facet_that_could_not_be_read_meanwhile() {
 fn a_version_does_not_pass_its_probation_while_nobody_knows_whether_a_safe_mode_answers() {
     let mut stage = service(BEFORE);
     stage.watched("5", in_force(BEFORE));
-    let seen = || vec![revision("thresholds", "c2"), revision("prompt", "p2")];
+    let seen = || vec![revision("thresholds", "c2"), revision("prompt", "p1")];
     stage.judged_beside(VerificationWord::Healthy, seen());
     let soak = stage.0.at + Millis::minutes(11);
     stage.try_at(soak, &Event::Woke).unwrap();
     stage.judged_beside(VerificationWord::Healthy, seen());
-    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::Unproven);
+    assert_eq!(stage.0.standing_of(&VersionName::new("5").unwrap(), stage.0.at), Standing::Unproven);
     assert!(stage.0.probation.is_some(), "it is asked again later");
     stage.try_at(soak + Millis::minutes(2), &Event::Woke).unwrap();
     stage.judged(VerificationWord::Healthy);
-    assert_eq!(stage.0.standing_of(&version("5"), stage.0.at), Standing::KnownGood);
+    assert_eq!(stage.0.standing_of(&VersionName::new("5").unwrap(), stage.0.at), Standing::KnownGood);
 }
 
 #[test]
@@ -281,7 +286,7 @@ fn people_hear_once_that_a_facet_cannot_be_read_and_once_that_it_can() {
         |stage: &Stage| (told(stage, Topic::ProductionUnread), told(stage, Topic::ProductionReadAgain));
     for _ in 0..3 {
         let facets = unreadable(in_force(BEFORE), "prompt");
-        watched(&mut stage, facets, vec![ProductionPart::Facet]);
+        watched(&mut stage, facets, vec![unread("prompt")]);
     }
     assert_eq!(both(&stage), (1, 0));
     // A look that read no facet tells nothing.
@@ -291,19 +296,58 @@ fn people_hear_once_that_a_facet_cannot_be_read_and_once_that_it_can() {
     assert_eq!(both(&stage), (1, 1));
     // The looks of an incident tell it, too.
     let facets = unreadable(in_force(BEFORE), "prompt");
-    watched(&mut stage, facets.clone(), vec![ProductionPart::Facet]);
+    watched(&mut stage, facets.clone(), vec![unread("prompt")]);
     stage.at_the_guard(&[target("thresholds", "c1")], BEFORE);
     stage.guarded("4", in_force(BEFORE));
     stage.shift_done();
     assert_eq!(both(&stage), (2, 2));
-    stage.0.production.unread.insert(ProductionPart::Facet);
+    stage.0.production.unread.insert(unread("prompt"));
     stage.read_back("4", in_force(C1));
     stage.judged(VerificationWord::Healthy);
     assert_eq!(both(&stage), (2, 3));
     // Nor can what is configured no more stay unread.
-    watched(&mut stage, facets, vec![ProductionPart::Facet]);
+    watched(&mut stage, facets.clone(), vec![unread("prompt")]);
     stage.reconfigure(|terms| terms.facets.clear());
     assert!(stage.0.production.unread.is_empty());
+    // Nor can a look that began before that.
+    watched(&mut stage, facets, vec![unread("prompt")]);
+    assert!(stage.0.production.unread.is_empty());
+}
+
+/// One that has been away for long says nothing of the next.
+#[test]
+fn people_hear_of_each_facet_that_cannot_be_read() {
+    let mut stage = service(BEFORE);
+    let watched = |stage: &mut Stage, facets: Vec<ObservedFacet>, parts: &[&str]| {
+        let (after, live) = (stage.0.ended_last(), serving("4"));
+        let (in_production, parts) = (InProduction::Unsupported, parts.iter().map(|of| unread(of)).collect());
+        let unread = parts;
+        stage.tell(&Event::ProductionWatched(ProductionWatched {
+            after,
+            live,
+            facets,
+            in_production,
+            unread,
+            not_before: None,
+        }));
+    };
+    let told = |stage: &Stage, topic: Topic| -> Vec<String> {
+        let outbox = stage.0.outbox.iter().filter(|out| out.topic == topic);
+        outbox.map(|out| out.text.split(" of `fraud-api`").next().unwrap().to_owned()).collect()
+    };
+    let prompt = unreadable(in_force(BEFORE), "prompt");
+    let both = unreadable(prompt.clone(), "thresholds");
+    watched(&mut stage, prompt.clone(), &["prompt"]);
+    watched(&mut stage, both.clone(), &["prompt", "thresholds"]);
+    watched(&mut stage, both, &["prompt", "thresholds"]);
+    assert_eq!(
+        told(&stage, Topic::ProductionUnread),
+        ["what is in force of `configuration prompt`", "what is in force of `configuration thresholds`"]
+    );
+    watched(&mut stage, prompt, &["prompt"]);
+    assert_eq!(told(&stage, Topic::ProductionReadAgain), ["what is in force of `configuration thresholds`"]);
+    watched(&mut stage, in_force(BEFORE), &[]);
+    assert_eq!(told(&stage, Topic::ProductionReadAgain).len(), 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the API tells of a state, made from that state.
 
-use ripcord_core::event::{DataState, ProductionPart};
-use ripcord_core::facet::{FALLBACK_OFF, Facet, InForce, Revision};
+use ripcord_core::event::DataState;
+use ripcord_core::facet::{Facet, InForce, Revision};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::PolicyName;
 use ripcord_core::service::{HoldState, Latch, Service};
@@ -129,7 +129,7 @@ impl HoldLine {
 impl FacetLine {
     /// Whether a safe mode answers in place of the model.
     pub fn falls_back(&self) -> bool {
-        self.revision.facet == Facet::Fallback && self.revision.name.as_str() != FALLBACK_OFF
+        self.revision.is_safe_mode()
     }
 
     /// What is in force of every facet beside the model, as it was seen last.
@@ -138,6 +138,7 @@ impl FacetLine {
             let revision = Revision { facet: facet.clone(), name: known.revision.clone() };
             Self {
                 standing: service.standing_of(&revision, now),
+                can_be_read: !service.production.is_unread(facet),
                 revision,
                 digest: known.digest,
                 proof: known.proof,
@@ -197,7 +198,7 @@ impl SeenLine {
     /// None before anything was seen.
     pub fn of(service: &Service) -> Option<Self> {
         let production = &service.production;
-        let can_be_read = !production.unread.contains(&ProductionPart::Live);
+        let can_be_read = !production.is_unread(&Facet::Model);
         let live = production.live.as_ref();
         let names = live.map(|live| live.iter().map(ToString::to_string).collect::<Vec<_>>());
         match names {

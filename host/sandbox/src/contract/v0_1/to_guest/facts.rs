@@ -1,7 +1,7 @@
 //! Facts in the words of this version.
 
 use ripcord_core::fact::{
-    Candidate, Change, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
+    Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
     GoldenQuery, Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles,
     RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
     UnavailableReason, Value,
@@ -270,7 +270,10 @@ impl ToGuest for Change {
     type Guest = facts::Change;
     fn to_guest(&self) -> facts::Change {
         facts::Change {
-            facet: self.facet.to_guest(),
+            facet: match &self.what {
+                Changed::Facet(facet) => facet.to_guest(),
+                data @ Changed::Data(_) => types::Facet::Other(data.to_string()),
+            },
             was: names(&self.was),
             became: names(&self.became),
             at: self.at.0,
