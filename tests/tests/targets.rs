@@ -13,7 +13,7 @@ use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, FacetTargets, RestoredBy, TargetLine, facets_of, targets_of};
+use ripcord_engine::{Ask, FacetTargets, PullTo, RestoredBy, TargetLine, facets_of, targets_of};
 use ripcord_ports::Clock as _;
 use ripcord_tests::people::ada;
 use ripcord_tests::states::two_keys;
@@ -53,7 +53,7 @@ async fn adopt(host: &Running, service: &ServiceName, revision: &str) {
 /// Whether a pull to it comes to a plan, and why not.
 async fn pulled(host: &Running, service: &ServiceName, to: &str) -> Result<(), String> {
     let pull = Ask::Pull {
-        to: Some(of(to)),
+        to: Some(PullTo::Revision(of(to))),
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
@@ -154,7 +154,7 @@ async fn the_best_come_first_and_what_the_list_does_not_have_is_said() {
 async fn a_held_revision_is_nobodys_until_its_hold_is_lifted() {
     let (lab, host, service) = every_kind().await;
     let pull = Ask::Pull {
-        to: Some(of("limits=l1")),
+        to: Some(PullTo::Revision(of("limits=l1"))),
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,

@@ -18,7 +18,7 @@ use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftO
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::producer::{CheckpointList, ProduceOrder, Progress};
-use ripcord_ports::registry::{Listing, Mark, RegistryVersion, Staged};
+use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
 use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
 use ripcord_ports::{
@@ -181,6 +181,11 @@ impl Registry for Bounded<dyn Registry> {
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
         // Writing the same mark again is harmless.
         self.line.read((self.name(), "writing a mark"), self.port.mark(version, mark)).await
+    }
+
+    async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
+        let what = (self.name(), "taking a version in");
+        self.line.call(what, self.line.deadlines.stage, Risk::HasEffect, self.port.register(new)).await
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

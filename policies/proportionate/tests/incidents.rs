@@ -10,7 +10,7 @@ mod told;
 use std::collections::BTreeMap;
 
 use generator::{Cause, Chance, Incident, incident};
-use told::{Answered, Told};
+use told::Told;
 
 #[derive(Default)]
 struct Tally {

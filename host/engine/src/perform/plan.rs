@@ -15,7 +15,7 @@ use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::store::StoreError;
-use ripcord_ports::{ErrorKind, PortError};
+use ripcord_ports::PortError;
 
 use super::fetch::fetch;
 use crate::ahead::{Asked as AskedAhead, Proposed};
