@@ -145,6 +145,7 @@ impl Api {
         let answer = self
             .http
             .call(Method::POST, &url)
+            .only_reads()
             .of("Airflow")
             .deadline(self.deadline)
             .json(&body)
