@@ -20,6 +20,8 @@ const SLACK: Duration = Duration::from_secs(90);
 pub(crate) struct Book {
     /// When the plan at hand was made, and under which host.
     planned: Option<(Instant, u64)>,
+    /// When the last read-back was written down, by time that passes: a service's own may stand still while no host runs.
+    read_back: Option<Instant>,
 }
 
 /// How an incident ended with this event, if one did.
@@ -41,11 +43,16 @@ impl Book {
         {
             self.planned = Some((now(), lives));
         }
+        if let Event::ReadBack(_) = step.event {
+            self.read_back = Some(now());
+        }
         if step.before.incident.is_none() && step.after.incident.is_some() {
             opened_for_a_reason(step);
         }
         match outcome_of(step.before, step.after) {
-            Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => ended_well(step),
+            Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
+                ended_well(step, self.read_back)
+            }
             Some(Outcome::Expired) => self.not_too_early(step, authority, lives),
             _ => {}
         }
@@ -84,7 +91,7 @@ fn opened_for_a_reason(step: &mut Step<'_>) {
 }
 
 /// Invariants 5 and 6: found well by all who judge, and served in truth.
-fn ended_well(step: &mut Step<'_>) {
+fn ended_well(step: &mut Step<'_>, read_back: Option<Instant>) {
     let judges = step.before.terms.as_ref().map_or(0, |terms| terms.policies(Role::Verification).count());
     match step.event {
         Event::ReadBack(read) if judges == 0 && read.fingerprint != FingerprintWord::Differs => {}
@@ -114,8 +121,7 @@ fn ended_well(step: &mut Step<'_>) {
         step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
     }
     // What was read back may have been replaced by others since: it must have been served when it was read.
-    let read_back_for = incident.marks.read_back_at.map_or(0, |at| step.at.since(at).0);
-    let since = now().checked_sub(Duration::from_millis(read_back_for) * 2 + LOOKED_AT);
+    let since = read_back.and_then(|at| at.checked_sub(LOOKED_AT));
     let served = since
         .is_none_or(|since| step.world.at(&step.before.name, |outside| outside.has_served(&target, since)));
     if !served {

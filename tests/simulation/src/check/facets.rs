@@ -29,6 +29,8 @@ pub(crate) struct Book {
     shifted: BTreeSet<u32>,
     /// The rung whose shift was begun last, and how many were begun for it.
     begun: Option<(u32, u32)>,
+    /// When what is judged next was read back, or was seen to be put live by others; by time that passes.
+    looked: Option<Instant>,
 }
 
 impl Book {
@@ -36,7 +38,7 @@ impl Book {
         match step.event {
             Event::Planned(planned) => {
                 if let PlanWord::Drafted(drafted) = &planned.word {
-                    *self = Self::default();
+                    *self = Self { looked: self.looked, ..Self::default() };
                     moves_one_facet(step, drafted);
                 }
             }
@@ -62,7 +64,12 @@ impl Book {
             }
             _ => {}
         }
-        verified_is_what_was_in_force(step);
+        let probation = |service: &Service| service.probation.as_ref().map(|probation| probation.since);
+        let begins = probation(step.after).is_some() && probation(step.after) != probation(step.before);
+        if begins || matches!(step.event, Event::ReadBack(_)) {
+            self.looked = Some(now());
+        }
+        verified_is_what_was_in_force(step, self.looked);
     }
 
     fn shifts_under_the_whole_vector(&self, step: &mut Step<'_>, rung: u32, attempt: u32) {
@@ -154,9 +161,9 @@ fn moves_one_facet(step: &mut Step<'_>, drafted: &PlanDrafted) {
 }
 
 /// Whatever is called known good was in force when it was found well; and nothing of what a safe mode stands in front of is.
-fn verified_is_what_was_in_force(step: &mut Step<'_>) {
+fn verified_is_what_was_in_force(step: &mut Step<'_>, looked: Option<Instant>) {
     let since = match step.event {
-        Event::VerificationsAsked(_) => since_the_look(step),
+        Event::VerificationsAsked(_) => looked.map(|at| at.checked_sub(LOOKED_AT).unwrap_or(at)),
         _ => None,
     };
     let earned = step.after.revisions.iter().filter(|(revision, known)| {
@@ -191,16 +198,4 @@ fn verified_is_what_was_in_force(step: &mut Step<'_>) {
             step.broke("nothing-is-learnt-behind-a-safe-mode", what);
         }
     }
-}
-
-/// When what is judged with this event was looked at, at the soonest.
-fn since_the_look(step: &Step<'_>) -> Option<Instant> {
-    let looked_at = match (&step.before.incident, &step.before.probation) {
-        (Some(incident), _) => incident.marks.read_back_at?,
-        (None, Some(probation)) => probation.since,
-        (None, None) => return None,
-    };
-    // Time may pass at half its speed.
-    let ago = Duration::from_millis(step.at.since(looked_at).0) * 2 + LOOKED_AT;
-    Some(now().checked_sub(ago).unwrap_or_else(now))
 }

@@ -117,6 +117,14 @@ impl Play {
             return;
         }
         for name in names {
+            // A latch that fell while nobody knew what is live takes the first look for that.
+            for _ in 0..LOOKS_AT_HARM_MAX {
+                let seen = self.stage.checker.state(name).is_none_or(|state| state.production.live.is_some());
+                if seen || self.stage.checker.has_failed() {
+                    break;
+                }
+                self.lives_for(LOOK).await;
+            }
             self.stage.world.at(name, |outside| {
                 outside.versions.push("the-last".to_owned());
                 outside.bad.insert("the-last".to_owned());
