@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fraud::decision::{self, Preset};
 use fraud::train::{self, Layout};
 
+use super::strategy::GOOD_DECISION;
 use crate::cli::DemoStrategy;
 use crate::key::Key;
 use crate::output::Failure;
@@ -93,9 +94,14 @@ impl Stage {
             Failure::failed(format!("cannot make the folder `{}`", folder.display())).because(cause)
         })?;
         self.write_decision(&folder.join(revision), revision, preset)?;
+        // By the time of its file it would look like something that moved just before the harm.
+        let made_at = match revision {
+            GOOD_DECISION => "made-at = \"2026-01-05T09:00:00Z\"\n",
+            _ => "",
+        };
         self.write(
             &format!("{DECISIONS}/{revision}.about.toml"),
-            &format!("made-by = \"carol\"\nsummary = \"{summary}\"\n"),
+            &format!("{made_at}made-by = \"carol\"\nsummary = \"{summary}\"\n"),
         )
     }
 

@@ -86,14 +86,20 @@ fn found_out(seed: &str) -> serde_json::Value {
     let report = ran.json();
     assert_eq!(report["outcome"], "rolled-back");
     assert_eq!(report["pulled_by"], serde_json::Value::Null, "nobody said what to put back");
-    assert_eq!(report["suspects"].as_array().map(Vec::len), Some(2), "{report}");
     let first = &report["suspects"][0];
     assert_eq!(first["what"], report["guilty"]);
-    let score = |index: usize| report["suspects"][index]["score"].as_f64().expect("a score");
-    assert!(score(0) > 0.5 && score(0) > 2.0 * score(1), "{report}");
+    let score = |suspect: &serde_json::Value| suspect["score"].as_f64().expect("a score");
+    assert!(score(first) > 0.5 && score(first) > 2.0 * score(innocent(&report)), "{report}");
     it_replays(&folder.path().join("demo"));
     nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
     report
+}
+
+/// What the planner said of the change that did nothing. Data or a history may be among the suspects, too.
+fn innocent(report: &serde_json::Value) -> &serde_json::Value {
+    let other = if report["guilty"] == "model" { "configuration decision" } else { "model" };
+    let suspects = report["suspects"].as_array().expect("suspects");
+    suspects.iter().find(|suspect| suspect["what"] == other).expect("the innocent change")
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn the_planner_finds_that_the_model_did_it_and_not_the_configuration_that_change
     assert_eq!(report["guilty"], "model");
     assert_eq!(report["incident"]["after"], "1.3.2 with configuration decision 42");
     assert_eq!(report["holds"][0]["revision"], "1.4.0");
-    let reasons = report["suspects"][1]["reasons"].to_string();
+    let reasons = innocent(&report)["reasons"].to_string();
     assert!(reasons.contains("it was verified at"), "{reasons}");
 }
 
@@ -119,7 +125,7 @@ fn the_planner_finds_that_the_configuration_did_it_and_not_the_model_that_change
     let report = found_out("3");
     assert_eq!(report["guilty"], "configuration decision");
     assert_eq!(report["incident"]["after"], "1.3.2 with configuration decision 41");
-    let reasons = report["suspects"][1]["reasons"].to_string();
+    let reasons = innocent(&report)["reasons"].to_string();
     assert!(reasons.contains("after the harm began"), "{reasons}");
 }
 
