@@ -14,8 +14,8 @@ use ripcord_core::service::{Incident, PastRun, Phase, RunEnd};
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, PreflightRule};
-use ripcord_ports::store::StoreError;
 use ripcord_ports::PortError;
+use ripcord_ports::store::StoreError;
 
 use super::fetch::fetch;
 use crate::ahead::{Asked as AskedAhead, Proposed};
