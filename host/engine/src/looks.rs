@@ -103,7 +103,7 @@ mod tests {
         let held = Pace { every, holds: true, asked_at: None };
         let unheld = Pace { holds: false, ..held };
         assert!(
-            looks.pause(&service, unheld, Millis(0)) < FIRST_WITHIN,
+            looks.pause(&service, unheld, Millis(0)) < Millis(every.0 / FIRST_WITHIN),
             "others may have moved it meanwhile"
         );
         let often = Pace { every: Millis(1), ..unheld };

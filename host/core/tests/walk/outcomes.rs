@@ -113,6 +113,7 @@ fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: O
 
 fn watched(dice: &mut Dice, service: &Service) -> Event {
     Event::ProductionWatched(ProductionWatched {
+        not_before: None,
         unread: Vec::new(),
         after: service.ended_last().filter(|_| !dice.one_in(8)),
         live: live(dice, service),
