@@ -147,7 +147,7 @@ mod tests {
     use serde_json::json;
 
     fn two() -> ChangesView {
-        let change = |what: serde_json::Value, at: &str| json!({ "what": what, "was": ["1"], "became": ["2"], "at": at, "by": "ada", "noticed": "production", "verified_at": "1" });
+        let change = |what: serde_json::Value, at: &str| json!({ "what": what, "was": ["1"], "became": ["2"], "at": at, "not_before": null, "by": "ada", "noticed": "production", "verified_at": "1" });
         let view = json!({
             "ranking": crate::output::ranking::tests::two(), "not_ranked": null,
             "service": "s", "since": "1", "incident": "s:1", "harm_began_at": "5000", "gaps": ["the registry's list cannot be read"],

@@ -49,7 +49,8 @@ pub fn text(ranking: Option<&Ranking>, service: &ServiceName, at_most: usize) ->
     if more > 0 {
         all.push(paint(DIM, text!("  {} more: `ripcord changes {}` lists all\n", more, service)));
     }
-    if let Some(who) = &ranking.hand_over_to {
+    // Of one on record the incident itself says so.
+    if let (Some(who), false) = (&ranking.hand_over_to, ranking.recorded) {
         all.push(text!("  {} {}\n", paint(WARN, "hand over to"), Paragraph(who)));
     }
     all
@@ -83,7 +84,7 @@ pub(crate) mod tests {
     pub(crate) fn two() -> serde_json::Value {
         let suspect = |what: serde_json::Value, score: f64| {
             json!({
-                "what": what, "was": ["6"], "became": ["7"], "at": "1000", "by": "ada", "noticed": "history", "verified_at": null,
+                "what": what, "was": ["6"], "became": ["7"], "at": "1000", "not_before": null, "by": "ada", "noticed": "history", "verified_at": null,
                 "score": score, "reasons": ["12m before the harm began", "it was never verified"],
             })
         };
@@ -107,7 +108,9 @@ pub(crate) mod tests {
             !shown.contains("data loans") && shown.contains("1 more: `ripcord changes fraud-api`"),
             "{shown}"
         );
-        assert!(shown.contains("hand over to the fraud team"), "{shown}");
+        let asked = Ranking { recorded: false, ..ranking() };
+        let asked = super::text(Some(&asked), &service, 1).plain();
+        assert!(asked.contains("hand over to the fraud team") && asked.contains("only asked"), "{asked}");
         let all = super::text(Some(&ranking()), &service, 64).plain();
         assert!(all.contains("data loans") && !all.contains("more:"), "{all}");
     }
