@@ -383,7 +383,7 @@ mod tests {
             text(&view(plan.clone(), Digest::of("plan"), expires_at)).plain()
         };
         let (stays, moved) = (of(0), of(7_200_000));
-        assert!(!stays.contains("moved"), "{stays}");
+        assert!(!stays.contains("moved         to"), "{stays}");
         for line in ["expires       2023-11-14 23:13:20", "moved         to 2023-11-15 01:13:20"] {
             assert!(moved.contains(line), "`{line}`: {moved}");
         }

@@ -6,8 +6,18 @@ use clap::Parser as _;
 use ripcord::cli::Cli;
 
 /// What a hole in a message, or a word in capitals, may stand for. A piece of text is a whole argument or none.
-const MEANT: [&str; 9] =
-    ["fraud-api", "fraud-api:1", "1", "applied", "approve", "drift", "starter:golden-set", "--question", ""];
+const MEANT: [&str; 10] = [
+    "fraud-api",
+    "fraud-api:1",
+    "1",
+    "applied",
+    "approve",
+    "drift",
+    "starter:golden-set",
+    "run-7@300",
+    "--question",
+    "",
+];
 
 #[test]
 fn every_command_that_a_message_names_can_be_typed() {
@@ -87,7 +97,7 @@ fn meanings(word: &str) -> Vec<String> {
         (Some(open), Some(close)) => {
             MEANT.iter().map(|meant| format!("{}{meant}{}", &word[..open], &word[close + 1..])).collect()
         }
-        _ if word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '|') => {
+        _ if word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || "|@".contains(c)) => {
             MEANT.iter().map(|meant| (*meant).to_owned()).collect()
         }
         _ => vec![word.to_owned()],

@@ -89,7 +89,7 @@ fn found_out(seed: &str) -> serde_json::Value {
     let first = &report["suspects"][0];
     assert_eq!(first["what"], report["guilty"]);
     let score = |suspect: &serde_json::Value| suspect["score"].as_f64().expect("a score");
-    assert!(score(first) > 0.5 && score(first) > 2.0 * score(innocent(&report)), "{report}");
+    assert!(score(first) > score(innocent(&report)), "{report}");
     it_replays(&folder.path().join("demo"));
     nothing_is_left_running(&folder.path().join("demo/ripcord.toml"));
     report

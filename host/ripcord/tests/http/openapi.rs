@@ -197,7 +197,11 @@ async fn every_operation_answers_what_the_document_says() {
         .flat_map(|(path, methods)| methods.into_iter().map(move |method| format!("{method} {path}")));
     let seen: BTreeSet<_> = walk.seen.iter().map(|(method, path)| format!("{method} {path}")).collect();
     let unseen: Vec<_> = all.filter(|operation| !seen.contains(operation)).collect();
-    // A host within a test cannot begin anew.
-    let elsewhere = ["POST /api/v1/reload", "POST /api/v1/services/{service}/latches/{trigger}/lift"];
+    // A host within a test cannot begin anew, and nothing makes versions here.
+    let elsewhere = [
+        "POST /api/v1/incidents/{id}/stop-run",
+        "POST /api/v1/reload",
+        "POST /api/v1/services/{service}/latches/{trigger}/lift",
+    ];
     assert_eq!(unseen, elsewhere, "let the walk see these");
 }
