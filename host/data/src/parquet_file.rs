@@ -68,13 +68,16 @@ fn columns_at(
     Ok(at)
 }
 
+/// Is given the cells of one row.
+type EachCells<'a> = dyn FnMut(&[Option<Cell>]) -> Result<(), DataError> + 'a;
+
 /// The cells of some columns of one row group, row by row.
 fn for_each_row(
     path: &Path,
     reader: &SerializedFileReader<File>,
     group: usize,
     at: &[usize],
-    each: &mut dyn FnMut(&[Option<Cell>]) -> Result<(), DataError>,
+    each: &mut EachCells<'_>,
 ) -> Result<(), DataError> {
     let group = reader.get_row_group(group).map_err(|error| problem(path, &error))?;
     let rows = usize::try_from(group.metadata().num_rows()).unwrap_or_default();

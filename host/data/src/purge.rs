@@ -324,7 +324,7 @@ impl<'a> Told<'a> {
 
     pub(crate) fn row(&mut self) {
         self.progress.rows += 1;
-        if self.progress.rows % PROGRESS_ROWS == 0 || self.progress.rows == self.progress.of {
+        if self.progress.rows.is_multiple_of(PROGRESS_ROWS) || self.progress.rows == self.progress.of {
             (self.tell)(self.progress);
         }
     }

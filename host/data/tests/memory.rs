@@ -20,7 +20,7 @@ fn csv(path: &Path) {
     file.write_all(b"id,at,source,amount,good,more\n").unwrap();
     let padding = "x".repeat(100);
     for row in 0..ROWS {
-        let source = if row % 10 == 0 { "bad" } else { "good" };
+        let source = if row.is_multiple_of(10) { "bad" } else { "good" };
         writeln!(file, "row-{row:07},2026-11-01T00:00:00Z,{source},{row}.5,{},{padding}", row % 2).unwrap();
     }
     file.flush().unwrap();
@@ -74,7 +74,7 @@ fn a_million_rows_of_csv_are_purged_in_bounded_memory() {
 #[test]
 fn a_million_rows_of_parquet_are_purged_in_bounded_memory() {
     measure("million.parquet", |path| {
-        let row = |row: u64| (format!("row-{row:07}"), if row % 10 == 0 { "bad" } else { "good" });
+        let row = |row: u64| (format!("row-{row:07}"), if row.is_multiple_of(10) { "bad" } else { "good" });
         crate::parquet_files::write(path, ROWS, 250_000, row);
     });
 }

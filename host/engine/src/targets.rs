@@ -3,7 +3,7 @@
 //! It says what a plan or a pull would say, by the same code, and changes nothing. What could be produced, from checkpoints or from cleaned data, belongs to
 //! the list of the model: [`of_model`] is where it comes in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use ripcord_core::facet::{Facet, FacetState, Revision};
@@ -140,9 +140,11 @@ pub async fn targets_of(
     let missing =
         not_listed.is_none().then(|| format!("it is not among the newest {LISTED_MAX} where they are kept"));
     judge.add_known(facet, &mut lines, missing);
+    let newest_first = lines.iter().enumerate().map(|(place, line)| (line.revision.clone(), place));
+    let newest_first: BTreeMap<_, _> = newest_first.collect();
     lines.sort_by_key(|line| line.by);
     look_at_contents(setup, service, &mut lines).await;
-    lines.sort_by_key(|line| line.by);
+    lines.sort_by_key(|line| (line.by, newest_first.get(&line.revision).copied()));
     FacetTargets { facet: facet.clone(), in_force, not_read, targets: lines, not_listed, obstacle }
 }
 

@@ -10,7 +10,7 @@ use ripcord_ports::waiting::for_system;
 use ripcord_ports::{ErrorKind, PortError, Producer, Retry};
 
 use super::{Wire, artefact};
-use crate::world::{Fault, Outside, PretendRun, RunStage};
+use crate::world::{Fault, Outside, RunStage};
 
 /// As people call what it stands for.
 const SYSTEM: &str = "the fake producer";
@@ -39,7 +39,7 @@ impl FakeProducer {
             outside.run_starts.push(order.key.clone());
             let fault = outside.run_faults.pop_front();
             let begin = |outside: &mut Outside| {
-                outside.runs.entry(order.key.clone()).or_insert_with(PretendRun::default).calls += 1;
+                outside.runs.entry(order.key.clone()).or_default().calls += 1;
             };
             match fault {
                 Some(Fault::RefusedForNow) => {

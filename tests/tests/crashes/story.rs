@@ -11,6 +11,7 @@ use ripcord_core::service::Service;
 use ripcord_core::terms::{EffectClass, FacetTerms, Mode, Terms};
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
+use ripcord_tests::lab::eventually;
 use ripcord_tests::{Fuse, Lab, Point, Power, Running, Spec, check};
 use serde_json::json;
 
@@ -202,6 +203,10 @@ impl Story {
         let service = lab.service();
         let (target, outcome) = self.restores.target();
         check::all(lab, host, &service, outcome).await;
+        if self.restores == Restores::Version {
+            // A registry that failed is told again later.
+            eventually("the production name", || lab.world.of(&service).promotions == ["1.1"]).await;
+        }
         let outside = lab.world.of(&service);
         assert_eq!(outside.in_force(&target.facet), target.name.as_str());
         assert!(!outside.does_harm());

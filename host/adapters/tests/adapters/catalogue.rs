@@ -78,7 +78,7 @@ fn the_example_of_each_has_just_the_keys_that_must_be_there() {
 fn every_path_of_each_starts_from_the_configuration() {
     fn places(keys: &[Key], before: &[String], found: &mut Vec<Vec<String>>) {
         for key in keys.iter().filter(|key| !key.secret) {
-            let at = [before, &[key.name.clone()]].concat();
+            let at = [before, std::slice::from_ref(&key.name)].concat();
             if key.takes == Takes::Path {
                 found.push(at.clone());
             }

@@ -68,7 +68,7 @@ fn one_version(
     before: Option<&Option<VersionName>>,
     now: Option<&VersionName>,
 ) -> Result<(), DataError> {
-    let name = |version: &VersionName| format!("`{}`", shown(&version.to_string()));
+    let name = |version: &VersionName| format!("`{}`", shown(version.as_ref()));
     if let (Some(wanted), Some(now)) = (wanted, now)
         && wanted != now
     {
@@ -155,7 +155,9 @@ fn is_contradicted(
     match (judge, answers) {
         (Judge::Within(within), Answers::Numbers(numbers)) => {
             // Also where the answer is none.
-            Ok(!((numbers[at] - labels.numbers[row]).abs() <= *within))
+            let apart = (numbers[at] - labels.numbers[row]).abs();
+            // What is no number is no agreement.
+            Ok(apart.is_nan() || apart > *within)
         }
         (Judge::Within(_), Answers::Names(_)) => Err(DataError::Answer(
             "the answers are names, and numbers are to be compared: name the output that has them".to_owned(),

@@ -191,12 +191,15 @@ pub(crate) fn notifiers(config: &Config, shared: &Shared, mistakes: &mut Mistake
 }
 
 /// Where a service answers, and its golden data sets.
+pub(crate) type TrialPorts = (Option<Arc<dyn Endpoint>>, Option<Arc<dyn GoldenData>>);
+
+/// See [`TrialPorts`].
 pub(crate) fn trial_ports(
     config: &Config,
     service: &ServiceConfig,
     shared: &Shared,
     mistakes: &mut Mistakes,
-) -> (Option<Arc<dyn Endpoint>>, Option<Arc<dyn GoldenData>>) {
+) -> TrialPorts {
     let mut maker = Maker { shared, data: &config.host.data, mistakes };
     (maker.endpoint(service), maker.golden(service))
 }

@@ -40,7 +40,7 @@ impl Book {
                 }
                 self.of_plan += 1;
                 let plan = step.before.incident.as_ref().and_then(|incident| incident.plan());
-                for revision in plan.map(|plan| left(plan)).unwrap_or_default() {
+                for revision in plan.map(left).unwrap_or_default() {
                     self.left.insert(revision, step.at);
                 }
             }

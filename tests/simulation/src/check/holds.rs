@@ -62,7 +62,14 @@ impl Book {
         let left = self.found.iter().filter(|found| {
             found.facet == target.facet && **found != target && !is_off(found) && !is_off(&target)
         });
-        left.cloned().collect()
+        // What somebody put there between the evidence and the plan was left as well.
+        let tried: BTreeSet<_> = incident.ladder.tried.iter().filter_map(Target::revision).collect();
+        let planned = incident.plan().zip(incident.target(acting.rung));
+        let planned = planned.map(|(plan, target)| plan.serves_of(target)).unwrap_or_default();
+        let later = planned
+            .into_iter()
+            .filter(|found| *found != target && !tried.contains(found) && !is_off(found) && !is_off(&target));
+        left.cloned().chain(later).collect()
     }
 
     fn condemned_is_what_was_left(&self, step: &mut Step<'_>, left: &BTreeSet<Revision>) {

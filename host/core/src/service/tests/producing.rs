@@ -560,8 +560,7 @@ fn a_run_whose_producer_is_configured_no_more_is_not_asked_of_another_and_people
 fn looks_that_show_nothing_new_are_news_so_often_at_most_whatever_the_run_takes() {
     let mut stage = goes_on(|_| ());
     let mut recorded = 0;
-    loop {
-        let Some(Effect::LookAtRun { news_from, .. }) = owed_to_run(&stage) else { break };
+    while let Some(Effect::LookAtRun { news_from, .. }) = owed_to_run(&stage) {
         let end = run(&stage).ends_at;
         if news_from >= end {
             break;
