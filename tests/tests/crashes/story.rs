@@ -205,7 +205,11 @@ impl Story {
         check::all(lab, host, &service, outcome).await;
         if self.restores == Restores::Version {
             // A registry that failed is told again later.
-            eventually("the production name", || lab.world.of(&service).promotions == ["1.1"]).await;
+            let told = || {
+                let outside = lab.world.of(&service);
+                outside.promotions == ["1.1"] && outside.marks.contains_key("1.2")
+            };
+            eventually("the registry's mark and its production name", told).await;
         }
         let outside = lab.world.of(&service);
         assert_eq!(outside.in_force(&target.facet), target.name.as_str());

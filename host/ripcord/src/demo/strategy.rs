@@ -90,7 +90,10 @@ fn finding_out() -> String {
     [
         ("policy = \"last-known-good\"\n", FINDS_OUT),
         ("# Where to? The newest version that is known good, or that a person vouched for.", WHERE_TO),
-        ("watch-floor-seconds = 0.5\n", "watch-floor-seconds = 0.5\nelsewhere-watch-seconds = 1\nsoak-seconds = 5\n"),
+        (
+            "watch-floor-seconds = 0.5\n",
+            "watch-floor-seconds = 0.5\nelsewhere-watch-seconds = 1\nsoak-seconds = 5\n",
+        ),
         ("for = \"2s\"\n", "for = \"15s\"\n"),
         ("fail-after = \"15s\"\n", "fail-after = \"40s\"\n"),
     ]

@@ -128,7 +128,8 @@ impl World {
             Restored::Decision => ["--configuration", "decision=41"],
             Restored::SafeMode => ["--fallback", "rules"],
         };
-        let words = ["pull", "fraud-api", target[0], target[1], "--reason", "good customers are declined"];
+        let why = "good customers are declined";
+        let words = ["pull", "fraud-api", target[0], target[1], "--no-wait", "--reason", why];
         let pulled = self.olga(&words);
         assert_eq!(pulled.code, 0, "Olga is not heard: {}{}", pulled.stdout, pulled.stderr);
     }
