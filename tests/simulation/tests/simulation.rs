@@ -44,10 +44,11 @@ fn every_rule_holds_in_ten_thousand_incidents() {
         );
     }
     let counts = &report.counts;
-    for strategy in ["version", "configuration", "fallback"] {
+    // A safe mode is entered where nothing else is good, which is rare.
+    for (strategy, least) in [("version", 100), ("configuration", 100), ("fallback", 5)] {
         for class in ["idempotent", "conditional", "observable", "blind"] {
             let shifts = counts.shifts.get(&format!("{strategy} {class}")).copied().unwrap_or_default();
-            assert!(shifts > 100, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
+            assert!(shifts > least, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
         }
     }
     assert!(counts.deaths > 1_000 && counts.replayed > 1_000, "{counts:?}");
