@@ -122,6 +122,8 @@ impl Service {
         let found = found(incident, plan, target, &acting, read);
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         match found {
+            // An order for this very rung that came through after all: a probe was asked too early, or what it had called outlived its host.
+            Found::Target if acting.attempts > 0 => return self.shift_applied(read.rung),
             Found::Target => return self.acting(read.rung).map(|acting| acting.read_back_from(at)),
             _ if expired => self.expired_before_shift(&acting),
             Found::AsPlanned => self.pass_guard(&acting, read)?,
@@ -345,7 +347,9 @@ impl Service {
     fn shift_applied(&mut self, rung: u32) -> Result<(), Illegal> {
         let at = self.at;
         let acting = self.acting(rung)?;
-        acting.shifted.push(rung);
+        if !acting.shifted.contains(&rung) {
+            acting.shifted.push(rung);
+        }
         acting.read_back_from(at);
         Ok(())
     }

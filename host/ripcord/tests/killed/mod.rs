@@ -219,15 +219,14 @@ async fn on_record(world: &restored::World) {
 }
 
 #[tokio::test]
-#[ignore = "not green yet: a reload that outlives the host makes the end `restored-elsewhere` at some moments"]
 async fn a_configuration_in_a_file() {
     for seed in [5, 6] {
         restored_and_killed(Restored::Decision, seed).await;
     }
 }
 
-#[tokio::test]
-#[ignore = "not green yet: the harness asks a host that is just being ended"]
+// Its slow way to the server goes on while the program is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_safe_mode_behind_http() {
     for seed in [7, 8] {
         restored_and_killed(Restored::SafeMode, seed).await;

@@ -242,6 +242,24 @@ fn an_order_that_did_not_come_through_goes_on_under_what_it_has_left() {
     assert_eq!(stage.phase(), "shifting");
 }
 
+/// A program that puts a revision in force may outlive the host that began it, and come through after a probe was told that nothing has happened.
+#[test]
+fn an_order_that_comes_through_late_is_the_incidents_own_doing() {
+    let mut stage = service(BEFORE);
+    stage.at_the_guard(&[to_c1()], BEFORE);
+    stage.guarded("4", in_force(BEFORE));
+    stage.shift_began();
+    let (plan, rung) = (stage.plan(), stage.rung());
+    stage.tell(&Event::ShiftProbed(ShiftProbed { plan, rung, attempt: 1, word: ProbeWord::NotApplied }));
+    assert_eq!(stage.phase(), "guarding");
+    let late = GuardRead { live: serving("4"), facets: in_force(AFTER), attempt: 2, ..stage.guard_read() };
+    stage.tell(&Event::GuardRead(late));
+    assert_eq!(stage.phase(), "reading back");
+    stage.read_back("4", in_force(AFTER));
+    stage.judged(VerificationWord::Healthy);
+    assert_eq!(stage.outcome(), Outcome::RolledBack, "and nobody else's");
+}
+
 #[test]
 fn a_facet_that_the_plan_could_not_read_either_is_as_planned() {
     for of in ["thresholds", "prompt"] {
