@@ -23,8 +23,8 @@ use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::lenient;
 use crate::http;
 use crate::producing::{
-    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document,
-    leaves_out_something, line, makes_produced, not_made_here, registered,
+    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document, line,
+    line_and_digest, makes_produced, names_its_data, not_made_here, registered,
 };
 use crate::restoring::wrong;
 use api::{Api, Started};
@@ -219,10 +219,12 @@ impl Producer for AirflowProducer {
         let mut arguments = vec![
             Label::new("DAG", format!("{} at {}", self.config.dag, self.api.shown())),
             Label::new("result", result),
+            Label::new("columns", self.config.columns.to_string()),
             Label::new("registered in", self.registry.name()),
         ];
         if !self.config.conf.is_empty() {
-            arguments.push(Label::new("configuration", line(&json!(self.config.conf).to_string())));
+            arguments
+                .push(Label::new("configuration", line_and_digest(&json!(self.config.conf).to_string())));
         }
         arguments
     }
@@ -233,14 +235,14 @@ impl Producer for AirflowProducer {
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
         self.made_here(target)?;
-        leaves_out_something(target)?;
+        names_its_data(target)?;
         Ok(target.clone())
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
         self.made_here(&order.target)?;
         check_key(&order.key)?;
-        leaves_out_something(&order.target)?;
+        names_its_data(&order.target)?;
         if self.kept.read::<KeptRun>(&order.key).await?.is_some() {
             return Ok(());
         }

@@ -237,7 +237,9 @@ impl Producer for CheckpointProducer {
         }
         // Whoever is at it in another process reads this before it registers anything.
         let stopped = KeptRun::Failed("it was stopped before it was registered".to_owned());
-        self.work.kept.write(&order.key, &stopped).await.map_err(PortError::outcome_unknown)
+        self.work.kept.write(&order.key, &stopped).await.map_err(PortError::outcome_unknown)?;
+        self.work.empty(&order.key).await;
+        Ok(())
     }
 
     async fn obstacle(&self) -> Option<String> {

@@ -23,8 +23,8 @@ use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::lenient;
 use crate::command::{CommandSurroundings, Program};
 use crate::producing::{
-    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Registered, Told, check_key,
-    leaves_out_something, line, makes_produced, not_made_here, registered,
+    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Registered, Told, check_key, line,
+    makes_produced, names_its_data, not_made_here, registered,
 };
 use run::{Left, Runs, State};
 
@@ -203,6 +203,7 @@ impl Producer for CommandProducer {
         vec![
             Label::new("program", line(&self.shown)),
             Label::new("working directory", folder),
+            Label::new("columns", self.columns.to_string()),
             Label::new("registered in", self.registry.name()),
         ]
     }
@@ -213,14 +214,14 @@ impl Producer for CommandProducer {
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
         self.made_here(target)?;
-        leaves_out_something(target)?;
+        names_its_data(target)?;
         Ok(target.clone())
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
         self.made_here(&order.target)?;
         check_key(&order.key)?;
-        leaves_out_something(&order.target)?;
+        names_its_data(&order.target)?;
         if self.kept.read::<KeptRun>(&order.key).await?.is_some() {
             return Ok(());
         }
@@ -261,7 +262,11 @@ impl Producer for CommandProducer {
         if self.kept.read::<KeptRun>(&order.key).await?.is_some() {
             return Ok(());
         }
-        self.runs.stop(&order.key).await
+        self.runs.stop(&order.key).await?;
+        if matches!(self.runs.state(&order.key).await?, State::Stopped) {
+            self.runs.settled(&order.key).await;
+        }
+        Ok(())
     }
 
     async fn obstacle(&self) -> Option<String> {

@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use crate::adapter::{Adapter, SecretKey};
 use crate::http::{self, Answer, Credentials};
 use crate::producing::{
-    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document,
-    leaves_out_something, line, makes_produced, not_made_here, registered,
+    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document, line,
+    line_and_digest, makes_produced, names_its_data, not_made_here, registered,
 };
 use crate::restoring::{check_pointer, wrong};
 use crate::{Secret, Shared};
@@ -338,10 +338,12 @@ impl Producer for HttpProducer {
         let mut arguments = vec![
             Label::new("begun by", format!("POST {}", self.start.shown())),
             Label::new("followed at", self.status.shown()),
+            Label::new("columns", self.config.columns.to_string()),
             Label::new("registered in", self.registry.name()),
         ];
         if !self.config.parameters.is_empty() {
-            arguments.push(Label::new("parameters", line(&json!(self.config.parameters).to_string())));
+            arguments
+                .push(Label::new("parameters", line_and_digest(&json!(self.config.parameters).to_string())));
         }
         arguments
     }
@@ -352,14 +354,14 @@ impl Producer for HttpProducer {
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
         self.made_here(target)?;
-        leaves_out_something(target)?;
+        names_its_data(target)?;
         Ok(target.clone())
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
         self.made_here(&order.target)?;
         check_key(&order.key)?;
-        leaves_out_something(&order.target)?;
+        names_its_data(&order.target)?;
         if self.kept.read::<KeptRun>(&order.key).await?.is_some() {
             return Ok(());
         }

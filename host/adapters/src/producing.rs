@@ -8,7 +8,7 @@ mod settled;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ripcord_core::target::{Strategy, Target};
+use ripcord_core::target::{Exclusion, Strategy, Target};
 use ripcord_ports::{ErrorKind, PortError, Producer, Registry};
 
 use crate::Shared;
@@ -17,7 +17,7 @@ use crate::adapter::Making;
 pub use asked::ExclusionColumns;
 pub(crate) use asked::{check_key, document, exclusion};
 pub(crate) use kept::{KeptRun, KeptRuns};
-pub(crate) use result::{Told, line};
+pub(crate) use result::{Told, line, line_and_digest};
 pub(crate) use settled::{Registered, registered};
 
 /// In what surroundings a producer works.
@@ -66,21 +66,25 @@ pub(crate) fn makes_produced(makes: &[Strategy]) -> Result<(), PortError> {
     Err(PortError::not_applied(ErrorKind::Configuration, text))
 }
 
-/// What a retraining is without: an order that leaves out nothing trains the same model again.
-pub(crate) fn leaves_out_something(target: &Target) -> Result<(), PortError> {
-    let empty = |exclusion: &ripcord_core::target::Exclusion| match exclusion {
-        ripcord_core::target::Exclusion::Source(source) => source.is_empty(),
-        ripcord_core::target::Exclusion::Window(window) => window.end < window.start,
-        ripcord_core::target::Exclusion::Rows(rows) => rows.is_empty(),
+/// What a retraining is without: data that nobody has named, or an exclusion that excludes nothing. Data of another revision may be trained on as they are.
+pub(crate) fn names_its_data(target: &Target) -> Result<(), PortError> {
+    let empty = |exclusion: &Exclusion| match exclusion {
+        Exclusion::Source(source) => source.is_empty(),
+        Exclusion::Window(window) => window.end < window.start,
+        Exclusion::Rows(rows) => rows.is_empty(),
     };
     let why = match target {
-        Target::Retrain(retrain) if retrain.exclude.is_empty() => "nothing is left out",
+        Target::Retrain(retrain) if retrain.revision.is_empty() => format!(
+            "which revision of `{}` is trained on is not said, so nobody would know what they agree to: name it, as in `--retrain {}@REVISION`",
+            retrain.dataset, retrain.dataset
+        ),
+        Target::Retrain(retrain) if retrain.dataset.starts_with('-') || retrain.revision.starts_with('-') => {
+            "a data set and its revision do not begin with `-`: the program that trains would take it for an option".to_owned()
+        }
         Target::Retrain(retrain) if retrain.exclude.iter().any(empty) => {
-            "an exclusion names no source and no row, or a window that ends before it starts"
+            "an exclusion names no source and no row, or a window that ends before it starts: name what is to be left out".to_owned()
         }
         _ => return Ok(()),
     };
-    let text =
-        format!("{why}: training on `{target}` again would learn the same; name what is to be left out");
-    Err(PortError::not_applied(ErrorKind::Configuration, text))
+    Err(PortError::not_applied(ErrorKind::Configuration, why))
 }

@@ -71,7 +71,7 @@ pub enum Exclusion {
     Rows(Vec<String>),
 }
 
-/// A training run on data without the condemned rows.
+/// A training run on data without some of its rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RetrainTarget {
     /// The data set's name.
@@ -175,6 +175,21 @@ impl Target {
         matches!(self, Self::Checkpoint(_) | Self::Retrain(_))
     }
 
+    /// Whether this is what was asked for, with what was open then pinned.
+    pub fn is_pinned_from(&self, asked: &Self) -> bool {
+        match (self, asked) {
+            (Self::Checkpoint(pinned), Self::Checkpoint(asked)) => {
+                (&pinned.run, pinned.step) == (&asked.run, asked.step)
+                    && (asked.digest.is_none() || asked.digest == pinned.digest)
+            }
+            (Self::Retrain(pinned), Self::Retrain(asked)) => {
+                (&pinned.dataset, &pinned.exclude) == (&asked.dataset, &asked.exclude)
+                    && (asked.revision.is_empty() || asked.revision == pinned.revision)
+            }
+            (pinned, asked) => pinned == asked,
+        }
+    }
+
     /// Of the revision's content, where known.
     pub fn digest(&self) -> Option<Digest> {
         match self {
@@ -250,6 +265,24 @@ impl fmt::Display for Strategy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_open_when_it_was_asked_for_may_be_pinned_and_nothing_else_may_differ() {
+        let checkpoint = |step, digest: Option<&str>| {
+            let digest = digest.map(Digest::of);
+            Target::Checkpoint(CheckpointTarget { run: "r".into(), step, digest })
+        };
+        assert!(checkpoint(1, Some("a")).is_pinned_from(&checkpoint(1, None)));
+        assert!(!checkpoint(1, Some("a")).is_pinned_from(&checkpoint(1, Some("b"))));
+        assert!(!checkpoint(1, Some("a")).is_pinned_from(&checkpoint(2, None)));
+        let retrain = |revision: &str, source: &str| {
+            let exclude = vec![Exclusion::Source(source.into())];
+            Target::Retrain(RetrainTarget { dataset: "d".into(), revision: revision.into(), exclude })
+        };
+        assert!(retrain("r7", "bots").is_pinned_from(&retrain("", "bots")));
+        assert!(!retrain("r7", "bots").is_pinned_from(&retrain("", "farms")));
+        assert!(!retrain("r7", "bots").is_pinned_from(&retrain("r8", "bots")));
+    }
 
     #[test]
     fn an_artefact_is_its_files_in_any_order() {

@@ -32,7 +32,23 @@ impl Unfinished {
                 }
                 _ => {}
             }
-            let Ok(lock) = File::open(&path) else { continue };
+            // A link is not followed: what lies where it leads is somebody else's.
+            match fs::symlink_metadata(&path) {
+                Ok(there) if there.is_dir() => {}
+                Ok(_) => {
+                    return Err(DataError::unusable(
+                        &path,
+                        "is no folder that a purge has left: move it away",
+                    ));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(DataError::write(&path)(error)),
+            }
+            let lock = match File::open(&path) {
+                Ok(lock) => lock,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(DataError::write(&path)(error)),
+            };
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -41,7 +57,7 @@ impl Unfinished {
                 Err(TryLockError::Error(error)) => return Err(DataError::write(&path)(error)),
             }
             // Whoever held it before may have renamed it meanwhile.
-            let is_the_same = match (lock.metadata(), fs::metadata(&path)) {
+            let is_the_same = match (lock.metadata(), fs::symlink_metadata(&path)) {
                 (Ok(locked), Ok(there)) => locked.ino() == there.ino() && locked.dev() == there.dev(),
                 _ => false,
             };

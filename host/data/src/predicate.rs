@@ -15,7 +15,7 @@ use crate::times;
 /// How an engine quotes, and how it compares times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// Quotes doubled, names in double quotes, `TIMESTAMP WITH TIME ZONE`: PostgreSQL, `DuckDB`, Trino, Snowflake.
+    /// Quotes doubled, names in double quotes, `TIMESTAMP WITH TIME ZONE`: PostgreSQL, `DuckDB`, Trino. Not Snowflake: it takes a backslash for an escape.
     Standard,
     /// A backslash escapes within a text, names are in back-ticks: Spark, Databricks, `BigQuery`.
     Spark,

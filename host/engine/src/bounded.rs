@@ -278,7 +278,9 @@ impl Producer for Bounded<dyn Producer> {
     }
 
     async fn progress(&self, order: &ProduceOrder) -> Result<Progress, PortError> {
-        self.line.read((self.name(), "telling how far a run is"), self.port.progress(order)).await
+        // What a run has left is registered within the look that finds it.
+        let (what, limit) = ((self.name(), "telling how far a run is"), self.line.deadlines.stage);
+        self.line.call(what, limit, Risk::None, self.port.progress(order)).await
     }
 
     async fn stop(&self, order: &ProduceOrder) -> Result<(), PortError> {

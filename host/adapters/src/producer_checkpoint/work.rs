@@ -111,7 +111,7 @@ impl Work {
     }
 
     /// What stays is removed at the next attempt, or hurts nobody but the disk.
-    async fn empty(&self, key: &str) {
+    pub(super) async fn empty(&self, key: &str) {
         let (root, key) = (self.staging.clone(), key.to_owned());
         let emptied = self.files.run(move |_| {
             let failed =

@@ -1,5 +1,7 @@
 //! An order in the words of pipelines: JSON.
 
+use std::fmt;
+
 use ripcord_core::target::{Exclusion, RetrainTarget, Target};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::producer::ProduceOrder;
@@ -34,6 +36,12 @@ fn time() -> String {
 
 fn id() -> String {
     "id".to_owned()
+}
+
+impl fmt::Display for ExclusionColumns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source `{}`, time `{}`, id `{}`", self.source, self.time, self.id)
+    }
 }
 
 impl Default for ExclusionColumns {

@@ -138,6 +138,11 @@ pub(crate) fn line(text: &str) -> String {
     Foreign::new(&on_one_line(text)).at_most(VALUE_CHARS_MAX).to_string()
 }
 
+/// The same of what is longer than a line shows, so that any change of it is another text.
+pub(crate) fn line_and_digest(text: &str) -> String {
+    format!("{} (sha256 {})", line(text), Digest::of(text).short())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -214,7 +214,7 @@ impl Service {
         let run = self.terms.as_ref().and_then(|terms| terms.producer.as_ref()).into_iter();
         let made = run.flat_map(|producer| &producer.makes).map(|strategy| match strategy {
             Strategy::Checkpoint => format!("`ripcord pull {name} --checkpoint RUN@STEP` makes a version of a checkpoint, "),
-            Strategy::Retrain => format!("`ripcord pull {name} --retrain DATASET --exclude source=NAME` trains again without some of the data, "),
+            Strategy::Retrain => format!("`ripcord pull {name} --retrain DATASET@REVISION --exclude source=NAME` trains again without some of the data, "),
             _ => String::new(),
         });
         each.chain(made).collect()
@@ -262,7 +262,7 @@ impl Service {
             self.settle(Outcome::Observed, "the plan was made; mode is observe, so nothing was shifted");
             return Ok(());
         }
-        let people_because = self.made_for_nothing();
+        let people_because = self.made_for_people();
         self.authorise(people_because, None, None);
         Ok(())
     }

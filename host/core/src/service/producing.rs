@@ -368,6 +368,12 @@ impl Service {
             Some("it is live already".to_owned())
         } else if self.is_held(&revision) {
             Some(format!("it is held: `ripcord hold list {service}` says by what"))
+        } else if let Some((pinned, now)) = self.pinned_otherwise(&revision, &version) {
+            Some(format!(
+                "it has digest {} in the registry, and {} was pinned here",
+                now.short(),
+                pinned.short()
+            ))
         } else {
             None
         };
@@ -386,6 +392,12 @@ impl Service {
         }
     }
 
+    /// The digest that was pinned of a version that was known before, and the one that it was made with, where they differ.
+    fn pinned_otherwise(&self, revision: &Revision, version: &VersionTarget) -> Option<(Digest, Digest)> {
+        let pinned = self.known_of(revision)?.digest?;
+        version.digest.filter(|now| *now != pinned).map(|now| (pinned, now))
+    }
+
     /// What was live when the plan was made that ordered the run did the harm. What somebody has put there since did not: it keeps its standing.
     pub(super) fn spare_what_came_since(&mut self) {
         let Some(incident) = &self.incident else { return };
@@ -401,8 +413,19 @@ impl Service {
         }
     }
 
-    /// Why people must say whether what was made is put in place, whatever policies say: nothing asks for it any more.
-    pub(super) fn made_for_nothing(&self) -> Option<String> {
+    /// Why people must say whether what was made is put in place, whatever policies say: nobody has found it well, or nothing asks for it any more.
+    pub(super) fn made_for_people(&self) -> Option<String> {
+        let incident = self.incident.as_ref()?;
+        let Opener::Produced(by) = &incident.opened_by else { return None };
+        let made = incident.wanted.as_ref().and_then(Target::revision)?;
+        let unproven = || {
+            let good = self.standing_of(&made, self.at).is_good();
+            (!good).then(|| format!("nobody has found `{made}` well yet, which the run of `{by}` made"))
+        };
+        self.made_for_nothing().or_else(unproven)
+    }
+
+    fn made_for_nothing(&self) -> Option<String> {
         let incident = self.incident.as_ref()?;
         let Opener::Produced(by) = &incident.opened_by else { return None };
         let over = format!("the harm that the run of `{by}` was ordered for seems to be over");

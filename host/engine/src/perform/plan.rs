@@ -211,7 +211,8 @@ fn readable(ctx: &Context, ladder: Vec<Target>, refused: &mut Vec<RefusedTarget>
 /// Why rules alone do not have the same made again: a run for it ended lately without a version.
 fn came_to_nothing(ctx: &Context, target: &Target) -> Option<String> {
     let lately = |past: &&PastRun| {
-        past.ordered.target == *target && ctx.now() < past.ended_at + ctx.setup.terms.breaker.no_return
+        past.ordered.target.is_pinned_from(target)
+            && ctx.now() < past.ended_at + ctx.setup.terms.breaker.no_return
     };
     let past = ctx.service.producing.past.iter().rev().find(lately)?;
     let made_nothing = !matches!(past.end, RunEnd::Made { .. });

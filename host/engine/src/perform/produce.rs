@@ -92,17 +92,25 @@ pub(super) struct Pace {
     pub(super) news_from: UnixMillis,
 }
 
+/// So many looks in a row show no run before it counts as lost.
+const GONE_LOOKS: u32 = 20;
+
 /// Looks until there is news: only that enters the journal, however long the run takes.
 pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
     let Some(AtHand { run: at_hand, producer, order }) = at_hand(ctx, run) else { return Batch::default() };
     let first_look = matches!(at_hand.state, RunState::Began { .. }) || at_hand.shown.is_none();
     let mut unread_since: Option<UnixMillis> = None;
+    let goes_on = matches!(at_hand.state, RunState::GoesOn);
+    let mut gone_looks = 0;
     ctx.clock.sleep_until(pace.from).await;
     loop {
         match producer.progress(&order).await {
             Ok(Progress::Running { .. }) if !first_look && !at_hand.told && ctx.now() < pace.news_from => {
-                unread_since = None
+                (unread_since, gone_looks) = (None, 0);
             }
+            // What stands before a pipeline has its own moments: a run is given up, and another one allowed, after many looks that say the same.
+            Ok(Progress::Lost(_)) if gone_looks < GONE_LOOKS => gone_looks += 1,
+            Ok(Progress::NotStarted) if goes_on && gone_looks < GONE_LOOKS => gone_looks += 1,
             Ok(progress) => return seen(run, progress),
             Err(error) => {
                 let since = *unread_since.get_or_insert(ctx.now());

@@ -53,7 +53,7 @@ pub struct PredicateArgs {
 /// How an engine quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DialectArg {
-    /// PostgreSQL, DuckDB, Trino, Snowflake
+    /// PostgreSQL, DuckDB, Trino
     Standard,
     /// Spark, Databricks, BigQuery
     Spark,

@@ -13,8 +13,8 @@ pub struct DemoArgs {
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t)]
     pub strategy: DemoStrategy,
     /// With `--strategy auto`: which of two changes does the harm, and which of them comes first
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Answer for both approvers
     #[arg(long)]
     pub yes: bool,

@@ -66,7 +66,7 @@ impl std::str::FromStr for ExcludeArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let help = || {
-            "`source=NAME`, `window=START/END` with instants such as `2026-11-01T00:00:00Z`, or `rows=FILE` with one id a line"
+            "`source=NAME`, `window=START..END` with instants such as `2026-11-01T00:00:00Z`, or `rows=FILE` with one id a line"
                 .to_owned()
         };
         let (kind, value) = text.split_once('=').ok_or_else(help)?;
@@ -77,7 +77,7 @@ impl std::str::FromStr for ExcludeArg {
                     let at = text.parse::<Timestamp>().ok()?;
                     u64::try_from(at.as_millisecond()).ok().map(UnixMillis)
                 };
-                let (start, end) = value.split_once('/').ok_or_else(help)?;
+                let (start, end) = value.split_once("..").ok_or_else(help)?;
                 let (start, end) = instant(start).zip(instant(end)).ok_or_else(help)?;
                 if end < start {
                     return Err(format!("the window `{value}` ends before it starts"));
@@ -112,9 +112,9 @@ mod tests {
         for wrong in ["bots", "source=", "rows=", "window=2026-11-01T00:00:00Z", "host=a"] {
             assert!(wrong.parse::<ExcludeArg>().is_err(), "{wrong}");
         }
-        let late = "window=2026-11-02T00:00:00Z/2026-11-01T00:00:00Z".parse::<ExcludeArg>().unwrap_err();
+        let late = "window=2026-11-02T00:00:00Z..2026-11-01T00:00:00Z".parse::<ExcludeArg>().unwrap_err();
         assert!(late.contains("ends before it starts"), "{late}");
-        let window = "window=1970-01-01T00:00:01Z/1970-01-01T00:00:02Z".parse();
+        let window = "window=1970-01-01T00:00:01Z..1970-01-01T00:00:02Z".parse();
         let wanted = Window { start: UnixMillis(1_000), end: UnixMillis(2_000) };
         assert_eq!(window, Ok(ExcludeArg::Named(Exclusion::Window(wanted))));
     }

@@ -4,6 +4,7 @@ mod alert;
 mod facets;
 mod journals;
 pub(in crate::commands) mod made_up;
+mod making;
 mod now;
 mod probe;
 mod queries;

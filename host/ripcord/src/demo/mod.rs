@@ -42,6 +42,11 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
     if !args.yes && (global.json || !person_is_there()) {
         return Err(Failure::usage("nobody is there to answer for the two keys").help("give `--yes`"));
     }
+    if args.seed.is_some() && args.strategy != DemoStrategy::Auto {
+        return Err(Failure::usage(
+            "`--seed` says what goes wrong with `--strategy auto`, and with no other",
+        ));
+    }
     let temporary = match args.dir {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("ripcord-demo-").tempdir().map_err(|cause| {
@@ -60,7 +65,7 @@ pub(crate) async fn demo(global: &Global, args: &DemoArgs) -> Result<Page, Failu
         form: global.form(),
         color: global.color,
         strategy: args.strategy,
-        fault: (args.strategy == DemoStrategy::Auto).then(|| Fault::of(args.seed)),
+        fault: (args.strategy == DemoStrategy::Auto).then(|| Fault::of(args.seed.unwrap_or_default())),
         answers: if args.yes { Answers::Given } else { Answers::Asked },
         parts: Parts::new(folder.join("logs")),
     };

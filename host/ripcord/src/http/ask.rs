@@ -72,6 +72,19 @@ impl App {
         Ok(Json(self.command(&service, person, ask, reason(&body.reason)?, Some(id)).await?))
     }
 
+    /// Who may pull a service may order what is made for it, and end that.
+    fn may_pull(&self, person: &Person, service: &ServiceName) -> Result<(), Problem> {
+        let may = self.may_pull.get(service).map_or(&[][..], Vec::as_slice);
+        if person.roles.iter().any(|role| may.contains(role)) {
+            return Ok(());
+        }
+        let roles = may.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
+        Err(Problem::forbidden(format!(
+            "`{}` may not pull `{service}`: it takes the role {roles}",
+            person.name
+        )))
+    }
+
     fn service_of(&self, id: &IncidentId) -> Result<ServiceName, Problem> {
         let unknown =
             || Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"));
@@ -94,14 +107,7 @@ pub(crate) async fn pull(
     let person = &app.people.authenticate(request.headers())?.person;
     let service = service_name(name)?;
     app.state_of(&service)?;
-    let may = app.may_pull.get(&service).map_or(&[][..], Vec::as_slice);
-    if !person.roles.iter().any(|role| may.contains(role)) {
-        let roles = may.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
-        return Err(Problem::forbidden(format!(
-            "`{}` may not pull `{service}`: it takes the role {roles}",
-            person.name
-        )));
-    }
+    app.may_pull(person, &service)?;
     let (_, body) = json::<PullBody>(request).await?;
     let to = body.target().map_err(Problem::bad_request)?;
     let urgency = body.urgency.unwrap_or(Urgency::Routine);
@@ -212,7 +218,13 @@ pub(crate) async fn stop_run(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<Done> {
-    app.operate(request, id, Ask::StopRun).await
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    let id = incident_id(id)?;
+    let service = app.service_of(&id)?;
+    app.may_pull(person, &service)?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    Ok(Json(app.command(&service, person, Ask::StopRun, reason(&body.reason)?, Some(id)).await?))
 }
 
 pub(crate) async fn dismiss(

@@ -99,6 +99,8 @@ impl Page {
 pub fn print(form: Form, color: Color, outcome: Result<Page, Failure>) -> ExitCode {
     let exit = outcome.as_ref().map_or_else(|failure| failure.exit, |page| page.exit);
     match (form, outcome) {
+        // What has printed all by itself has nothing to add.
+        (Form::Json, Ok(page)) if page.json.is_null() => {}
         (Form::Json, Ok(page)) => print_json(&json::with_instants(&page.json)),
         (Form::Json, Err(failure)) => print_json(&json!({ "error": failure.json() })),
         (Form::Text, Ok(page)) => print_line(AutoStream::new(std::io::stdout(), color.into()), &page.text),

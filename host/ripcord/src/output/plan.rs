@@ -99,6 +99,9 @@ pub fn text(view: &PlanView) -> Text {
 pub fn change(plan: &Plan) -> Text {
     let part = |part: &Part| {
         let first = part.rungs.first().map(|rung| &rung.target);
+        if let Some(made) = first.filter(|first| first.is_produced()) {
+            return text!("nothing of {}: a version is made of {}", part.service, target(made));
+        }
         let to = match first {
             None => text!("nothing else"),
             Some(Target::Version(to)) => text!("{}", to.version),

@@ -16,6 +16,7 @@ mod lying;
 mod past;
 mod people;
 mod policy;
+mod producing;
 mod pull;
 mod reload;
 mod untrusted;

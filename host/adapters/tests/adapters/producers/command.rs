@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ripcord_adapters::ExclusionColumns;
 use ripcord_adapters::conformance::producer::{Expected, Pipeline, conforms, order};
 use ripcord_adapters::producer_command::{CommandProducer, CommandProducerConfig};
-use ripcord_core::target::{Exclusion, Strategy, Window};
+use ripcord_core::target::{Exclusion, RetrainTarget, Strategy, Target, Window};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::producer::Progress;
 use ripcord_ports::{Applied, ErrorKind, Producer, Registry};
@@ -263,24 +263,31 @@ async fn what_cannot_be_begun_is_refused_and_was_not_begun() {
     let producer = producer(root.path(), &["true"]);
     assert_eq!(producer.obstacle().await, None);
     let backwards = Window { start: UnixMillis(2), end: UnixMillis(1) };
-    for empty in [
-        vec![],
-        vec![Exclusion::Rows(vec![])],
-        vec![Exclusion::Source(String::new())],
-        vec![Exclusion::Window(backwards)],
+    let open = Target::Retrain(RetrainTarget {
+        dataset: "clicks".into(),
+        revision: String::new(),
+        exclude: vec![Exclusion::Source("bots".into())],
+    });
+    for (target, says) in [
+        (open, "name it, as in `--retrain clicks@REVISION`"),
+        (retrain(vec![Exclusion::Rows(vec![])]), "name what is to be left out"),
+        (retrain(vec![Exclusion::Source(String::new())]), "name what is to be left out"),
+        (retrain(vec![Exclusion::Window(backwards)]), "name what is to be left out"),
     ] {
-        let target = retrain(empty);
         for error in
             [producer.pinned(&target).await.err(), producer.start(&order("empty", &target)).await.err()]
         {
             let error = error.unwrap();
             assert_eq!((error.kind, error.applied), (ErrorKind::Configuration, Applied::No), "{error}");
-            assert!(
-                error.to_string().contains("would learn the same; name what is to be left out"),
-                "{error}"
-            );
+            assert!(error.to_string().contains(says), "{error}");
         }
     }
+    let purged = retrain(vec![]);
+    assert_eq!(
+        producer.pinned(&purged).await.unwrap(),
+        purged,
+        "another revision may be trained on as it is"
+    );
     assert_eq!(producer.pinned(&checkpoint("run", 1)).await.unwrap_err().kind, ErrorKind::Unsupported);
     for makes in [vec![], vec![Strategy::Version]] {
         let error = CommandProducer::new(

@@ -431,6 +431,35 @@ fn a_run_that_comes_to_nothing_gives_its_reason_back_to_the_triggers() {
     assert_eq!(stage.0.incidents, 1);
 }
 
+fn vouched_for(stage: &mut Stage, name: &str, content: &str) {
+    let revision = Revision::of_model(&VersionName::new(name).unwrap());
+    let digest = Some(Digest::of(content));
+    stage.tell(&Event::Adopted(Adopted { revision, digest, person: person("ada"), reason: blob() }));
+}
+
+#[test]
+fn what_nobody_has_found_well_is_put_in_place_by_people() {
+    let mut stage = goes_on_for_a_trigger();
+    made(&mut stage, "5");
+    stage.plan_for(&["5"]);
+    granted_by_policy(&mut stage);
+    assert_eq!(stage.phase(), "waiting for approval", "whatever policies say");
+    stage.approve("bob");
+    granted_by_policy(&mut stage);
+    assert_eq!(stage.phase(), "staging");
+}
+
+/// Else what is good of one content would be shifted to with another.
+#[test]
+fn a_version_that_was_known_with_other_content_is_not_put_in_place() {
+    let mut stage = goes_on_for_a_trigger();
+    vouched_for(&mut stage, "5", "other");
+    made(&mut stage, "5");
+    assert_eq!(stage.phase(), "none");
+    let told = stage.told().join("\n");
+    assert!(told.contains("was pinned here"), "{told}");
+}
+
 #[test]
 fn where_the_harm_is_over_people_say_whether_what_was_made_is_put_in_place() {
     let planned = |stage: &mut Stage| {
@@ -439,8 +468,14 @@ fn where_the_harm_is_over_people_say_whether_what_was_made_is_put_in_place() {
         granted_by_policy(stage);
         stage.phase()
     };
-    assert_eq!(planned(&mut goes_on_for_a_trigger()), "staging", "policies decide while it lasts");
-    let mut stage = goes_on_for_a_trigger();
+    // A version that people know already: the pipeline has made nothing new.
+    let known = || {
+        let mut stage = goes_on_for_a_trigger();
+        vouched_for(&mut stage, "5", "5");
+        stage
+    };
+    assert_eq!(planned(&mut known()), "staging", "policies decide while it lasts");
+    let mut stage = known();
     stage.tell_with(|stage| trigger_says(stage, TriggerWord::Ignore));
     assert_eq!(planned(&mut stage), "waiting for approval");
     stage.approve("bob");

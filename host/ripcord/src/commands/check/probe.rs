@@ -15,6 +15,7 @@ use ripcord_ports::requests::GoldenRow;
 use ripcord_ports::{ErrorKind, Metrics};
 
 use super::facets;
+use super::making;
 use super::{Level, Report};
 use crate::config::{Config, ServiceConfig};
 use crate::wiring::has_role;
@@ -157,6 +158,7 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
         Err(late) => report.add(Level::Error, subject("deployer"), late, ""),
     }
     facets::facets(setup, report).await;
+    making::making(setup, report).await;
     if setup.terms.deployer == EffectClass::Blind {
         let text =
             "its deployer is blind: after an interruption a person is asked whether the shift happened";

@@ -110,7 +110,7 @@ fn about(suspect: &Suspect, report: &Report, service: &ServiceName) -> Text {
         Some(exclude) => text!(
             "  to train without it: ripcord pull {} --retrain {} --exclude {}",
             service,
-            quoted(&report.dataset),
+            quoted(&format!("{}@{}", report.dataset, report.revision)),
             quoted(&exclude)
         ),
         None => text!("  look at what these rows come from: a source or a time can be left out"),
@@ -122,7 +122,10 @@ fn about(suspect: &Suspect, report: &Report, service: &ServiceName) -> Text {
 fn spelling(exclusion: &Exclusion) -> Option<String> {
     let spelt = match exclusion {
         Exclusion::Source(source) => format!("source={source}"),
-        Exclusion::Window(window) => format!("window={}..{}", exact(window.start), exact(window.end)),
+        Exclusion::Window(window) => {
+            let instant = |at| exact(at).replace(' ', "T");
+            format!("window={}..{}", instant(window.start), instant(window.end))
+        }
         Exclusion::Rows(_) => return None,
     };
     (!Foreign::signed(&spelt).is_changed()).then_some(spelt)
@@ -130,7 +133,7 @@ fn spelling(exclusion: &Exclusion) -> Option<String> {
 
 /// For a shell.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:/".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:/@".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
@@ -206,10 +209,9 @@ mod tests {
         let service = ServiceName::new("fraud-api").expect("a name");
         let page = |text: &str| suspects(&report(text), &service).plain();
         let plain = page("chargeback-import");
-        let command =
-            "ripcord pull fraud-api --retrain chargeback-import --exclude source=chargeback-import\n";
+        let command = "ripcord pull fraud-api --retrain chargeback-import@chargeback-import --exclude source=chargeback-import\n";
         assert!(plain.contains(command), "{plain}");
-        assert!(page("it's").contains(r"--retrain 'it'\''s' --exclude 'source=it'\''s'"));
+        assert!(page("it's").contains(r"--retrain 'it'\''s@it'\''s' --exclude 'source=it'\''s'"));
         // What cannot be typed as it is shown is not offered.
         assert!(!page("im\u{200b}port").contains("--exclude"));
     }

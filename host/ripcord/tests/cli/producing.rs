@@ -1,0 +1,142 @@
+//! A version made of a checkpoint, and one that is trained again, by the real program and the example's own trainer.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::fraud::configuration;
+use crate::support::host::{Host, free_address};
+use crate::support::run::{ModelServer, as_olga, run};
+
+const MODEL: &str = r#"golden = { fraud = "golden/fraud.jsonl" }
+registry = { kind = "directory", root = "registry" }
+deployer = { kind = "open-inference", url = "http://{MODEL}", model-directory = "models/fraud" }
+endpoint = { output = "decision" }
+
+[services.fraud-api.checkpoints]
+kind = "folder"
+root = "checkpoints"
+
+[services.fraud-api.producer]
+look-seconds = 0.2
+"#;
+
+const OF_CHECKPOINTS: &str = r#"kind = "checkpoint"
+from = { folder = { root = "checkpoints" } }
+"#;
+
+/// A bad version is served, and rules agree to all that a person asks for.
+async fn served(folder: &Path, producer: &str) -> (ModelServer, Host) {
+    std::fs::create_dir_all(folder.join("checkpoints")).expect("a folder");
+    let server = ModelServer::start(folder, "1.4.0");
+    let strategies = r#"urgency-at-most = "emergency", strategies = ["version", "checkpoint", "retrain"]"#;
+    let text = configuration(&format!("{MODEL}{producer}"))
+        .replace(r#"urgency-at-most = "emergency""#, strategies)
+        .replace("{HOST}", &free_address())
+        .replace("{MODEL}", &server.address);
+    std::fs::write(folder.join("ripcord.toml"), text).expect("writes");
+    let host = Host::start(folder).await;
+    (server, host)
+}
+
+/// The incident that puts in place what was made, once it has ended.
+async fn put_in_place(folder: &Path, host: &Host) -> Value {
+    let second = |state: &Value| {
+        let open = &state["incident"];
+        if state["runs"][0]["state"] == "failed" {
+            panic!("{}", as_olga(folder, &["incidents", "show", "fraud-api:1"]).stdout);
+        }
+        if open["id"] == "fraud-api:2" && open["phase"] == "waiting for approval" {
+            let agreed = as_olga(folder, &["approve", "fraud-api:2", "--yes", "--reason", "it is well"]);
+            assert_eq!(agreed.code, 0, "{}{}", agreed.stdout, agreed.stderr);
+        }
+        state["last_settled"]["id"] == "fraud-api:2"
+    };
+    host.until("fraud-api", second).await["last_settled"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_before_the_bad_labels_becomes_a_version_and_a_second_plan_puts_it_in_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let learnt = run(path, &["example-fraud", "online", "--out", ".", "--seed", "7", "--poison-from", "301"]);
+    assert_eq!(learnt.code, 0, "{}", learnt.stderr);
+    let (server, host) = served(path, OF_CHECKPOINTS).await;
+    let checked = as_olga(path, &["check"]);
+    assert!(
+        checked.stdout.contains("checkpoints: 10 found; the newest is online-7@600"),
+        "{}",
+        checked.stdout
+    );
+    let pulled = as_olga(
+        path,
+        &["pull", "fraud-api", "--checkpoint", "online-7@300", "--no-wait", "--reason", "poisoned labels"],
+    );
+    assert_eq!(pulled.code, 0, "{}{}", pulled.stdout, pulled.stderr);
+    let ended = put_in_place(path, &host).await;
+    assert_eq!(ended["outcome"], "rolled-back", "{ended:#}");
+    assert_eq!(server.live().await, "online-7-step-300");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_of_a_bad_source_trains_again_without_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let made = run(path, &["example-fraud", "data", "--out", "data", "--poison-from", "1800"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let program = env!("CARGO_BIN_EXE_ripcord");
+    let train = format!(
+        r#"kind = "command"
+folder = "."
+train = ["{program}", "example-fraud", "retrain", "--data", "data/manifest.json", "--exclude", "{{exclude}}", "--out", ".", "--version", "1.5.1", "--run", "{{key}}", "--json"]
+"#
+    );
+    let (server, host) = served(path, &train).await;
+    // The good version answers elsewhere.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let good = ModelServer::start(elsewhere.path(), "1.3.2");
+    let url = format!("http://{}", good.address);
+    let asked = ["data", "suspects", "fraud-api", "data/manifest.json", "--version", "1.3.2", "--url", &url];
+    let answers = ["--output", "decision", "--answer", "1=decline", "--answer", "0=approve"];
+    let suspects = as_olga(path, &[&asked[..], &answers, &["--tensor", "transaction"]].concat());
+    assert_eq!(suspects.code, 3, "{}{}", suspects.stdout, suspects.stderr);
+    let command =
+        suspects.stdout.lines().find_map(|line| line.split_once("ripcord pull ")).expect("a command").1;
+    let typed: Vec<&str> = command.split_whitespace().collect();
+    let pulled = as_olga(path, &[&["pull"], &typed[..], &["--no-wait", "--reason", "a bad import"]].concat());
+    assert_eq!(pulled.code, 0, "{}{}", pulled.stdout, pulled.stderr);
+    let ended = put_in_place(path, &host).await;
+    assert_eq!(ended["outcome"], "rolled-back", "{ended:#}");
+    assert_eq!(server.live().await, "1.5.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_goes_on_is_listed_and_ended_by_a_person() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let sleeps = "kind = \"command\"\nfolder = \".\"\ntrain = [\"sh\", \"-c\", \"sleep 600\"]\n";
+    let (_server, host) = served(path, sleeps).await;
+    let pulled = as_olga(
+        path,
+        &[
+            "pull",
+            "fraud-api",
+            "--retrain",
+            "clicks@r7",
+            "--exclude",
+            "source=bots",
+            "--no-wait",
+            "--reason",
+            "bots",
+        ],
+    );
+    assert_eq!(pulled.code, 0, "{}{}", pulled.stdout, pulled.stderr);
+    host.until("fraud-api", |state| state["last_settled"]["outcome"] == "producing").await;
+    let listed = as_olga(path, &["runs", "list"]);
+    assert!(listed.stdout.contains("fraud-api:1"), "{}", listed.stdout);
+    let stopped = as_olga(path, &["runs", "stop", "fraud-api:1", "--reason", "not that one"]);
+    assert_eq!(stopped.code, 0, "{}{}", stopped.stdout, stopped.stderr);
+    host.until("fraud-api", |state| state["runs"][0]["state"] == "stopped").await;
+    let again = as_olga(path, &["runs", "stop", "fraud-api:1", "--reason", "not that one"]);
+    assert_ne!(again.code, 0, "{}", again.stdout);
+}
