@@ -37,8 +37,6 @@ pub struct Adapter<C, P: Port + ?Sized> {
     pub secret: SecretKey,
     /// The keys that must be there, and no others, as an inline table of TOML without its braces.
     pub example: &'static str,
-    /// What to look at first when the system gives an error; one sentence for `ripcord check`, or nothing.
-    pub look_at: &'static str,
     /// Makes every path of its settings start from the configuration's folder.
     pub start: fn(&mut C, &Start<'_>),
     /// What it says of itself by its settings alone.
@@ -110,9 +108,6 @@ pub trait AnyAdapter<P: Port + ?Sized>: Sync {
 
     /// Which secret its calls carry.
     fn secret(&self) -> SecretKey;
-
-    /// What to look at first when the system gives an error.
-    fn look_at(&self) -> &'static str;
 
     /// Whether its settings have this key.
     fn has_key(&self, name: &str) -> bool;
@@ -216,10 +211,6 @@ where
 
     fn secret(&self) -> SecretKey {
         self.secret
-    }
-
-    fn look_at(&self) -> &'static str {
-        self.look_at
     }
 
     fn has_key(&self, name: &str) -> bool {

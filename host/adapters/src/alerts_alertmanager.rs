@@ -37,7 +37,6 @@ pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
     page: "alerts_alertmanager/README.md",
     secret: SecretKey::None,
     example: "auth = { bearer-file = \"secrets/alertmanager.token\" }",
-    look_at: "",
     start: |_, _| {},
     says: |_| (),
     make: |_, _| Ok(Arc::new(Alertmanager)),

@@ -37,7 +37,6 @@ pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
     page: "alerts_mlflow/README.md",
     secret: SecretKey::None,
     example: "auth = { mlflow = { secret-file = \"secrets/mlflow-webhook\" } }",
-    look_at: "",
     start: |_, _| {},
     says: |_| (),
     make: |_, _| Ok(Arc::new(Mlflow)),

@@ -19,7 +19,6 @@ pub const ADAPTER: Adapter<FolderCheckpointsConfig, dyn Checkpoints> = Adapter {
     page: "checkpoints_folder/README.md",
     secret: SecretKey::None,
     example: "root = \"/srv/training\"",
-    look_at: "",
     start: |config, start| start.path(&mut config.root),
     says: |_| (),
     make: |config, _| Ok(Arc::new(FolderCheckpoints::new(config)?)),

@@ -36,7 +36,6 @@ pub const ADAPTER: Adapter<CommandDeployerConfig, dyn Deployer> = Adapter {
     page: "command/README.md",
     secret: SecretKey::None,
     example: "shift = [\"./deploy\", \"{version}\", \"{staged}\"], live = [\"./live\"], effect = \"observable\"",
-    look_at: "",
     start: |config, start| {
         let CommandDeployerConfig { shift, live, probe, surroundings, .. } = config;
         start.programs([Some(shift), live.as_mut(), probe.as_mut()], surroundings);

@@ -78,7 +78,6 @@ pub const ADAPTER: Adapter<OpenInferenceDeployerConfig, dyn Deployer> = Adapter 
     page: "deployer_open_inference/README.md",
     secret: SecretKey::Token,
     example: "url = \"http://127.0.0.1:8080\", model-directory = \"models/fraud\"",
-    look_at: "",
     start: |config, start| {
         start.path(&mut config.model_directory);
         if let Some(file) = &mut config.probe_input_file {

@@ -45,7 +45,6 @@ pub const ADAPTER: Adapter<OpenInferenceEndpointConfig, dyn Endpoint> = Adapter 
     page: "deployer_open_inference/README.md",
     secret: SecretKey::Token,
     example: "url = \"http://127.0.0.1:8080\", model = \"fraud\"",
-    look_at: "",
     start: |_, _| {},
     says: |_| (),
     make: |config, with| Ok(Arc::new(OpenInferenceEndpoint::new(config, with.secret, with.shared)?)),

@@ -22,7 +22,6 @@ pub const ADAPTER: Adapter<DirectoryEvidenceConfig, dyn Objects> = Adapter {
     page: "evidence_directory/README.md",
     secret: SecretKey::None,
     example: "",
-    look_at: "",
     start: |config, start| start.path(&mut config.root),
     says: |_| (),
     make: |config, _| Ok(Arc::new(DirectoryEvidence::new(config)?)),

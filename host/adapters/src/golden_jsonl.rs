@@ -30,7 +30,6 @@ pub const ADAPTER: Adapter<GoldenFiles, dyn GoldenData> = Adapter {
     page: "golden_jsonl/README.md",
     secret: SecretKey::None,
     example: "fraud = \"golden/fraud.jsonl\"",
-    look_at: "",
     start: |config, start| config.0.values_mut().for_each(|file| start.path(file)),
     says: |config| config.0.keys().cloned().collect(),
     make: |config, _| {

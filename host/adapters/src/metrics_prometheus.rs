@@ -49,7 +49,6 @@ pub const ADAPTER: Adapter<PrometheusConfig, dyn Metrics> = Adapter {
     page: "metrics_prometheus/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:9090\"",
-    look_at: "check `url` and whether it runs",
     start: |_, _| {},
     says: |_| (),
     make: |config, with| {

@@ -62,7 +62,6 @@ pub const ADAPTER: Adapter<ScrapeConfig, dyn Metrics> = Adapter {
     page: "metrics_scrape/README.md",
     secret: SecretKey::Token,
     example: "url = \"http://127.0.0.1:8080/metrics\"",
-    look_at: "check `url` and whether it runs",
     start: |_, _| {},
     says: |_| (),
     make: |config, with| {

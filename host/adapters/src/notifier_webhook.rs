@@ -35,7 +35,6 @@ pub const ADAPTER: Adapter<WebhookNotifierConfig, dyn Notifier> = Adapter {
     page: "notifier_webhook/README.md",
     secret: SecretKey::Token,
     example: "url = \"http://127.0.0.1:9000/ripcord\"",
-    look_at: "",
     start: |_, _| {},
     says: |_| (),
     make: |config, with| {

@@ -39,7 +39,6 @@ pub const ADAPTER: Adapter<AirflowProducerConfig, dyn Producer> = Adapter {
     page: "producer_airflow/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:8080\", dag = \"retrain\", xcom = { task = \"register\" }",
-    look_at: "",
     start: |_, _| {},
     says: |config| config.makes.clone(),
     make: |config, with| {

@@ -33,7 +33,6 @@ pub const ADAPTER: Adapter<CheckpointProducerConfig, dyn Producer> = Adapter {
     page: "producer_checkpoint/README.md",
     secret: SecretKey::None,
     example: "from = { folder = { root = \"/srv/training\" } }",
-    look_at: "",
     start: |config, start| match &mut config.from {
         CheckpointSource::Folder(folder) => start.path(&mut folder.root),
     },

@@ -41,7 +41,6 @@ pub const ADAPTER: Adapter<CommandProducerConfig, dyn Producer> = Adapter {
     page: "producer_command/README.md",
     secret: SecretKey::None,
     example: "train = [\"./retrain\", \"--exclude\", \"{exclude}\", \"--out\", \"{output}\"]",
-    look_at: "",
     start: |config, start| {
         start.program(&mut config.train);
         start.working_directory(&mut config.folder);

@@ -37,7 +37,6 @@ pub const ADAPTER: Adapter<HttpProducerConfig, dyn Producer> = Adapter {
     page: "producer_http/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:8080/runs\", status = \"http://127.0.0.1:8080/runs/{key}\"",
-    look_at: "",
     start: |_, _| {},
     says: |config| config.makes.clone(),
     make: |config, with| {

@@ -37,7 +37,6 @@ pub const ADAPTER: Adapter<CommandRegistryConfig, dyn Registry> = Adapter {
     page: "command/README.md",
     secret: SecretKey::None,
     example: "list = [\"./registry\", \"list\"], fetch = [\"./registry\", \"fetch\", \"{version}\", \"{into}\"]",
-    look_at: "",
     start: |config, start| {
         let CommandRegistryConfig { list, fetch, manifest, mark, surroundings } = config;
         start.programs([Some(list), Some(fetch), manifest.as_mut(), mark.as_mut()], surroundings);

@@ -47,7 +47,6 @@ pub const ADAPTER: Adapter<DirectoryRegistryConfig, dyn Registry> = Adapter {
     page: "registry_directory/README.md",
     secret: SecretKey::None,
     example: "root = \"registry\"",
-    look_at: "",
     start: |config, start| start.path(&mut config.root),
     says: |config| vec![Label::new("registry-folder", config.root.display().to_string())],
     make: |config, _| Ok(Arc::new(DirectoryRegistry::new(config)?)),

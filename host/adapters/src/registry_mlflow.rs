@@ -45,7 +45,6 @@ pub const ADAPTER: Adapter<MlflowRegistryConfig, dyn Registry> = Adapter {
     page: "registry_mlflow/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:5000\"",
-    look_at: "",
     start: |_, _| {},
     says: |config| {
         let address = Label::new("registry-address", config.url.clone());

@@ -75,7 +75,6 @@ pub const ADAPTER: Adapter<JsonLinesLogConfig, dyn RequestLog> = Adapter {
     page: "request_log_jsonl/README.md",
     secret: SecretKey::None,
     example: "file = \"requests.jsonl\"",
-    look_at: "",
     start: |config, start| start.path(&mut config.folder),
     says: |_| (),
     make: |config, _| Ok(Arc::new(JsonLinesLog::new(config)?)),

@@ -65,7 +65,6 @@ pub const ADAPTER: Adapter<FileRestorerConfig, dyn Restorer> = Adapter {
     page: "restorer_file/README.md",
     secret: SecretKey::None,
     example: "file = \"thresholds.toml\", history = \"thresholds\"",
-    look_at: "",
     start: |config, start| {
         start.path(&mut config.file);
         start.path(&mut config.history);

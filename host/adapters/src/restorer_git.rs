@@ -81,7 +81,6 @@ pub const ADAPTER: Adapter<GitRestorerConfig, dyn Restorer> = Adapter {
     page: "restorer_git/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "repository = \"settings\", path = \"fraud.toml\"",
-    look_at: "",
     start: |config, start| {
         if !config.repository.contains("://") {
             config.repository = start.folder().join(&config.repository).display().to_string();

@@ -82,7 +82,6 @@ pub const ADAPTER: Adapter<HttpRestorerConfig, dyn Restorer> = Adapter {
     page: "restorer_http/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:8080/flag\", revisions = { off = false, on = true }",
-    look_at: "",
     start: |config, start| start.reload(&mut config.reload),
     says: |config| RestorerSays {
         proof: match (&config.read_back, config.holder) {

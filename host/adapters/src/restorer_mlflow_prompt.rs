@@ -67,7 +67,6 @@ pub const ADAPTER: Adapter<MlflowPromptRestorerConfig, dyn Restorer> = Adapter {
     page: "restorer_mlflow_prompt/README.md",
     secret: SecretKey::TokenOrPassword,
     example: "url = \"http://127.0.0.1:5000\", prompt = \"fraud\", alias = \"production\"",
-    look_at: "",
     start: |config, start| start.reload(&mut config.reload),
     says: |config| RestorerSays {
         proof: restoring::proof_of(config.read_back.as_ref()),
