@@ -186,9 +186,11 @@ impl Named {
         let change = &suspect["change"];
         let what = match &change["facet"] {
             Value::String(name) => name.to_lowercase(),
-            facet => facet["Configuration"]
-                .as_str()
-                .map_or_else(|| facet.to_string(), |name| format!("configuration {name}")),
+            facet => match (facet["Configuration"].as_str(), facet["Other"].as_str()) {
+                (Some(name), _) => format!("configuration {name}"),
+                (None, Some(other)) => other.to_owned(),
+                (None, None) => facet.to_string(),
+            },
         };
         let texts = |list: &Value| -> Vec<String> {
             let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
