@@ -85,6 +85,11 @@ impl Facts {
         self.ask(Request::Changes(Window { start: self.now - window, end: self.now }))
     }
 
+    /// How the host's other services fare now.
+    pub fn fleet(&self) -> Handle<'_, kind::Fleet> {
+        self.ask(Request::Fleet)
+    }
+
     /// Revisions of each of the service's configurations, newest first, at most `limit` of each.
     pub fn configurations(&self, limit: u32) -> Handle<'_, kind::Configurations> {
         self.ask(Request::Configurations(limit))

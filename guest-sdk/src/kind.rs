@@ -3,7 +3,7 @@
 use crate::contract::describe::FactKind;
 use crate::contract::facts::{
     Candidate, Change, Checkpoint, Configuration, Exchange, Lineage as LineageValue, Live as LiveValue,
-    PastIncident, Request, Sample, Series, Trial, Value, Vote,
+    Neighbour, PastIncident, Request, Sample, Series, Trial, Value, Vote,
 };
 
 /// A kind of fact.
@@ -49,6 +49,8 @@ kinds! {
     Configurations: [Configuration] = Configurations;
     /// What moved, newest first.
     Changes: [Change] = Changes;
+    /// How the host's other services fare.
+    Fleet: [Neighbour] = Fleet;
     /// Where a version comes from.
     Lineage: LineageValue = Lineage;
     /// A golden data set through the service.
@@ -73,6 +75,7 @@ pub fn of(request: &Request) -> FactKind {
         Request::Checkpoints(_) => FactKind::Checkpoints,
         Request::Configurations(_) => FactKind::Configurations,
         Request::Changes(_) => FactKind::Changes,
+        Request::Fleet => FactKind::Fleet,
         Request::Lineage(_) => FactKind::Lineage,
         Request::Golden(_) => FactKind::Golden,
         Request::Captured(_) => FactKind::Captured,

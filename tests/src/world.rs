@@ -99,6 +99,9 @@ pub enum CandidateFault {
 /// One facet beside the model, from outside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OutsideFacet {
+    /// Where it is kept; empty if that cannot be told.
+    #[serde(default)]
+    pub kept_at: String,
     /// Its revisions, oldest first.
     pub revisions: Vec<String>,
     /// What is stored.

@@ -48,7 +48,8 @@ async fn until(lab: &Lab, host: &Running, what: &str, wanted: impl Fn(&Service) 
 async fn told(lab: &Lab, host: &Running) -> (Vec<String>, Vec<String>) {
     let service = lab.service();
     let window = Window { start: UnixMillis(0), end: lab.clock.now() };
-    let seen = changes_of(host.engine.setup(&service).unwrap(), &host.state(&service), window).await;
+    let (setup, state) = (host.engine.setup(&service).unwrap(), host.state(&service));
+    let seen = changes_of(setup, &state, host.engine.fleet(), window).await;
     (seen.changes.iter().map(words).collect(), seen.gaps)
 }
 
@@ -139,7 +140,8 @@ async fn what_the_planner_suspects_is_on_the_incidents_page() {
 
     let (setup, state) = (host.engine.setup(&service).unwrap(), host.state(&service));
     let before = state.length;
-    let asked = suspects_if(setup, &state, host.store.as_ref(), state.at, lab.clock.now()).await.unwrap();
+    let (store, fleet) = (host.store.as_ref(), host.engine.fleet());
+    let asked = suspects_if(setup, &state, store, fleet, state.at, lab.clock.now()).await.unwrap();
     assert!(
         !asked.recorded && asked.suspects.iter().any(|one| one.what.to_string() == "configuration limits"),
         "{asked:#?}"

@@ -13,6 +13,7 @@ mod crashes;
 mod elsewhere;
 mod facts;
 mod fingerprints;
+mod fleet;
 mod full_disk;
 mod growth;
 mod hanging;

@@ -51,8 +51,8 @@ impl Change {
         };
         Self {
             facet: Facet::of_contract(&fact.facet),
-            place: String::new(),
-            services: vec![service.to_owned()],
+            place: fact.place.clone().unwrap_or_default(),
+            services: std::iter::once(service.to_owned()).chain(fact.touches.iter().cloned()).collect(),
             from: other(&fact.was, &fact.became),
             to: other(&fact.became, &fact.was),
             at,
@@ -75,6 +75,8 @@ impl Change {
                 Verified::At(at) => Some(at),
                 Verified::Unknown | Verified::No => None,
             },
+            place: (!self.place.is_empty()).then(|| self.place.clone()),
+            touches: self.services.iter().skip(1).cloned().collect(),
         }
     }
 }
@@ -104,6 +106,29 @@ impl NoticedBy {
 }
 
 impl Harm {
+    /// What a planner is to explain, with how the services fare that any of the changes touches. What moved of them all is not looked for: that others which
+    /// share nothing with this one are harmed is no reason to doubt what moved here. The harm is at a place where a label of its alerts names one of
+    /// `places`.
+    #[must_use]
+    pub fn beside(mut self, fleet: &[facts::Neighbour], changes: &[Change]) -> Self {
+        let touched = |neighbour: &&facts::Neighbour| {
+            changes.iter().any(|change| change.services.contains(&neighbour.service))
+        };
+        for neighbour in fleet.iter().filter(touched) {
+            match neighbour.fares {
+                facts::Fares::Harmed => self.also_harmed.push(neighbour.service.clone()),
+                facts::Fares::Well => self.well.push(neighbour.service.clone()),
+                facts::Fares::Unknown => {}
+            }
+        }
+        let named = |place: &String| self.labels.iter().any(|label| label.value == *place);
+        let places = changes.iter().map(|change| &change.place).filter(|place| !place.is_empty());
+        if let Some(place) = places.into_iter().find(|place| named(place)) {
+            self.place = place.clone();
+        }
+        self
+    }
+
     /// What a planner is to explain. It began at the latest when the proposal says so, or when the sender of an alert that still fires says that its
     /// condition began to hold; and by `uncertainty` earlier at the earliest, since it is measured in steps and shows only after a while.
     pub fn of_case(case: &PlannerCase, uncertainty: Duration) -> Self {
@@ -183,6 +208,8 @@ mod tests {
             by: Some("ana".into()),
             noticed: noticed.into(),
             verified_at: None,
+            place: None,
+            touches: Vec::new(),
         }
     }
 

@@ -245,6 +245,10 @@ impl Registry for DirectoryRegistry {
         "registry_directory"
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(self.config.root.join(&self.config.model).display().to_string())
+    }
+
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.on(move |model, _| {
             // A version that goes away between listing and reading is not listed.

@@ -104,6 +104,10 @@ impl Registry for KeptRegistry {
         self.registry.name()
     }
 
+    fn kept_at(&self) -> Option<String> {
+        self.registry.kept_at()
+    }
+
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.list_anew(limit).await
     }

@@ -238,6 +238,10 @@ impl Registry for MlflowRegistry {
         "registry_mlflow"
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(format!("`{}` of {}", self.api.model, http::shown(&self.api.url)))
+    }
+
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         let limit = limit.min(self.versions_max);
         // The search is silent about a model that does not exist, and about aliases; the model itself tells both.

@@ -282,6 +282,10 @@ impl Restorer for FileRestorer {
         ]
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(self.place.path().display().to_string())
+    }
+
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         let entries = self.stored().await?.revisions.into_iter().filter_map(|listed| listed.entry);
         Ok(entries.take(limit as usize).collect())

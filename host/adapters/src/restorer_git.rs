@@ -334,6 +334,10 @@ impl Restorer for GitRestorer {
         ]
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(format!("`{}` on {}", self.path, self.git.branch()))
+    }
+
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         let (_turn, revisions) = self.fetched().await?;
         let mut entries = Vec::new();

@@ -384,6 +384,10 @@ impl Restorer for HttpRestorer {
         ]
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(format!("`{}` of {}", self.pointer, http::shown(&self.url)))
+    }
+
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         let names = self.revisions.keys().take(limit as usize);
         names.map(|revision| Ok(self.entry(revision)?.0)).collect()

@@ -288,6 +288,10 @@ impl Restorer for MlflowPromptRestorer {
         ]
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(format!("`{}` of prompt `{}` of {}", self.alias, self.api.model, http::shown(&self.api.url)))
+    }
+
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         let versions = self.versions().await?;
         let named = versions.0.iter().map(|(entry, _)| entry).filter(|entry| versions.is_named(entry));

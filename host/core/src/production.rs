@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{InProduction, Observed, ObservedFacet, ProductionPart};
 use crate::facet::{Facet, FacetRead, InForce, Revision};
 use crate::fact::Live;
-use crate::live::{LiveState, served};
+use crate::live::{LiveState, Share, served};
 use crate::name::{IncidentId, VersionName};
 use crate::time::{Millis, UnixMillis};
 
@@ -19,6 +19,9 @@ const LATELY: Millis = Millis::hours(1);
 
 /// What moved is remembered so often, the last times: who asks what changed before a harm asks about hours or days.
 const MOVES_KEPT: usize = 64;
+
+/// Places of one service that are told apart.
+const PLACES_KEPT: usize = 64;
 
 /// A facet that was seen to have moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct Moved {
     pub not_before: Option<UnixMillis>,
     /// The incident that moved it, if one did.
     pub by: Option<IncidentId>,
+    /// The one place of several where it was seen to move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// That the registry's production name was seen to have moved.
@@ -86,6 +92,9 @@ pub struct Production {
     /// What was served last, which a moment without any does not change: a version that begins anew is still the same one.
     #[serde(default)]
     pub served: Option<Vec<VersionName>>,
+    /// The same by place, where there are several; at most [`PLACES_KEPT`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served_at: BTreeMap<String, Vec<VersionName>>,
     /// Since when, as far as was seen: the first look shows what is live and not since when.
     pub since: Option<UnixMillis>,
     /// When it changed lately, oldest first; at most [`CHANGES_KEPT`].
@@ -108,6 +117,32 @@ pub struct Production {
     pub name_moves: Vec<NameMoved>,
     /// What can no longer be read: people were told.
     pub unread: BTreeSet<ProductionPart>,
+}
+
+/// The versions with a share of the traffic, by place.
+fn served_at(shares: &[Share]) -> BTreeMap<String, Vec<VersionName>> {
+    let mut places = BTreeMap::<String, Vec<Share>>::new();
+    for share in shares {
+        if places.len() == PLACES_KEPT && !places.contains_key(&share.place) {
+            continue;
+        }
+        places.entry(share.place.clone()).or_default().push(share.clone());
+    }
+    let served = places.into_iter().map(|(place, shares)| (place, served(&shares)));
+    served.filter(|(_, versions)| !versions.is_empty()).collect()
+}
+
+/// The place that differs, if it is one of several, and all others are as they were.
+fn only_moved(
+    before: &BTreeMap<String, Vec<VersionName>>,
+    now: &BTreeMap<String, Vec<VersionName>>,
+) -> Option<String> {
+    if before.len() < 2 || !before.keys().eq(now.keys()) {
+        return None;
+    }
+    let mut moved = now.iter().filter(|(place, versions)| before.get(*place) != Some(versions));
+    let (place, _) = moved.next()?;
+    moved.next().is_none().then(|| place.clone())
 }
 
 impl Production {
@@ -153,6 +188,7 @@ impl Production {
         let mut moves = Vec::new();
         if let Observed::Serving(shares) = live {
             let versions = served(shares);
+            let by_place = served_at(shares);
             match &self.served {
                 _ if versions.is_empty() => {}
                 None => {
@@ -163,11 +199,23 @@ impl Production {
                 Some(before) if *before == versions => {}
                 Some(before) => {
                     let (from, to) = (before.clone(), versions.clone());
-                    moves.push(Moved { facet: Facet::Model, from, to, at, not_before: None, by: None });
+                    let place = only_moved(&self.served_at, &by_place);
+                    moves.push(Moved {
+                        facet: Facet::Model,
+                        from,
+                        to,
+                        at,
+                        not_before: None,
+                        by: None,
+                        place,
+                    });
                     after.served = Some(versions.clone());
                 }
             }
             after.live = Some(versions);
+            if !by_place.is_empty() {
+                after.served_at = by_place;
+            }
             after.unread.remove(&ProductionPart::Live);
         }
         for read in facets {
@@ -175,7 +223,8 @@ impl Production {
             let before = after.facets.get(&read.facet);
             if let Some(before) = before.filter(|before| before.revision != now.revision) {
                 let (from, to) = (vec![before.revision.clone()], vec![now.revision.clone()]);
-                moves.push(Moved { facet: read.facet.clone(), from, to, at, not_before: None, by: None });
+                let facet = read.facet.clone();
+                moves.push(Moved { facet, from, to, at, not_before: None, by: None, place: None });
             }
             let now = before.map_or_else(|| now.clone(), |before| before.seen_again(now));
             after.facets.insert(read.facet.clone(), now);
@@ -305,5 +354,66 @@ impl Production {
     /// Whether the registry calls it that of production.
     pub(crate) fn names(&self, revision: &Revision) -> bool {
         matches!(&self.name, Some(InProduction::Version(named)) if Some(named) == revision.version())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::live::Proof;
+    use crate::ratio::Ratio;
+    use crate::target::VersionTarget;
+
+    fn serving(shares: &[(&str, &str)]) -> Observed {
+        let share = |(place, version): &(&str, &str)| Share {
+            version: VersionTarget {
+                version: version.parse().expect("a name"),
+                digest: Some(Digest::of(version)),
+            },
+            place: (*place).to_owned(),
+            weight: Ratio::new(0.5).expect("a ratio"),
+            proof: Proof::Answer,
+        };
+        Observed::Serving(shares.iter().map(share).collect())
+    }
+
+    fn places(looks: &[&[(&str, &str)]]) -> Vec<Option<String>> {
+        let mut seen = Production::default();
+        for (at, look) in (1..).zip(looks) {
+            seen = seen.after_live(&serving(look), &[], UnixMillis(at));
+        }
+        seen.moves.into_iter().map(|moved| moved.place).collect()
+    }
+
+    #[test]
+    fn a_version_has_moved_at_a_place_where_it_moved_there_alone() {
+        let both = |eu, us| [("eu", eu), ("us", us)];
+        let (old, eu, us) = (both("7", "7"), both("8", "7"), both("7", "8"));
+        let eu_of_two = Some("eu".to_owned());
+        assert_eq!(places(&[&old, &eu]), [eu_of_two.clone()]);
+        assert_eq!(places(&[&old, &both("8", "8")]), [None], "it moved everywhere");
+        assert_eq!(
+            places(&[&old, &eu, &us]),
+            [eu_of_two],
+            "the same versions as before, elsewhere: not seen to move"
+        );
+        assert_eq!(places(&[&[("", "7")], &[("", "8")]]), [None], "there is one place");
+        assert_eq!(places(&[&old, &[("eu", "8")]]), [None], "a place went away");
+        let lost_sight = [&old[..], &[], &eu];
+        assert_eq!(
+            places(&lost_sight),
+            [Some("eu".to_owned())],
+            "a moment without any share changes nothing"
+        );
+    }
+
+    #[test]
+    fn places_beyond_the_bound_are_not_told_apart() {
+        let names: Vec<String> = (0..PLACES_KEPT + 5).map(|index| format!("p{index:03}")).collect();
+        let all =
+            |version: &str| serving(&names.iter().map(|name| (name.as_str(), version)).collect::<Vec<_>>());
+        let seen = Production::default().after_live(&all("7"), &[], UnixMillis(1));
+        assert_eq!(seen.served_at.len(), PLACES_KEPT);
     }
 }

@@ -21,6 +21,7 @@ use ripcord_sandbox::{Fault, Limits, LogLine};
 
 use crate::blocking::Blocking;
 use crate::facts::Sources;
+use crate::fleet::Fleet;
 use crate::rounds::{LostCall, Rounds, to_the_end};
 use crate::setup::{PlacedPolicy, ServiceSetup};
 use crate::view::Ranking;
@@ -88,6 +89,7 @@ pub struct FactsNow<'a> {
     setup: &'a ServiceSetup,
     service: &'a Service,
     store: Option<&'a dyn Store>,
+    fleet: Option<&'a Fleet>,
 }
 
 impl std::fmt::Debug for FactsNow<'_> {
@@ -99,17 +101,23 @@ impl std::fmt::Debug for FactsNow<'_> {
 impl<'a> FactsNow<'a> {
     /// Of this service, in this state. Without a store there is no history.
     pub fn new(setup: &'a ServiceSetup, service: &'a Service, store: Option<&'a dyn Store>) -> Self {
-        Self { setup, service, store }
+        Self { setup, service, store, fleet: None }
+    }
+
+    /// Among the services of a running host.
+    #[must_use]
+    pub fn among(self, fleet: &'a Fleet) -> Self {
+        Self { fleet: Some(fleet), ..self }
     }
 }
 
 #[async_trait]
 impl FactSource for FactsNow<'_> {
     async fn fact(&self, id: String, request: Request, now: UnixMillis) -> Fact {
-        let Self { setup, service, store } = *self;
+        let Self { setup, service, store, fleet } = *self;
         match not_answered_outside(&request) {
             Some(why) => Fact { id, request, value: Err(why), source: "host".into(), as_of: now },
-            None => Sources { setup, service, store }.fact(id, request, now).await,
+            None => Sources { setup, service, store, fleet }.fact(id, request, now).await,
         }
     }
 }
@@ -189,6 +197,7 @@ pub async fn suspects_if(
     setup: &ServiceSetup,
     service: &Service,
     store: &dyn Store,
+    fleet: &Fleet,
     harm_began_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<Ranking, String> {
@@ -210,7 +219,7 @@ pub async fn suspects_if(
         harm_began_at: Some(harm_began_at),
     };
     let input = PlannerInput { context, signals, proposal, tried: Vec::new(), facts: Vec::new() };
-    let sources = FactsNow::new(setup, service, Some(store));
+    let sources = FactsNow::new(setup, service, Some(store)).among(fleet);
     let asked = ask(placed, &Question::Planner(input), &sources).await;
     let by = asked.policy.to_string();
     match asked.end.map(|answer| answer.verdict) {

@@ -153,6 +153,10 @@ impl Registry for Bounded<dyn Registry> {
         self.port.name()
     }
 
+    fn kept_at(&self) -> Option<String> {
+        self.port.kept_at()
+    }
+
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.line.read((self.name(), "listing versions"), self.port.versions(limit)).await
     }
@@ -211,6 +215,10 @@ impl Restorer for Bounded<dyn Restorer> {
 
     fn arguments(&self) -> Vec<Label> {
         self.port.arguments()
+    }
+
+    fn kept_at(&self) -> Option<String> {
+        self.port.kept_at()
     }
 
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {

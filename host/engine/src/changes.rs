@@ -11,6 +11,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::restorer::HistoryEntry;
 use ripcord_ports::{ErrorKind, PortError};
 
+use crate::fleet::Fleet;
 use crate::restorable::told;
 use crate::setup::{ServicePorts, ServiceSetup};
 
@@ -59,7 +60,12 @@ impl Gathered {
 }
 
 /// What moved within the window.
-pub(crate) async fn changes(ports: &ServicePorts, service: &Service, window: Window) -> Gathered {
+pub(crate) async fn changes(
+    ports: &ServicePorts,
+    service: &Service,
+    fleet: Option<&Fleet>,
+    window: Window,
+) -> Gathered {
     let view = View { service, window };
     let mut gathered = Gathered { changes: view.seen(), gaps: Vec::new() };
     let (histories, versions, lineages) = tokio::join!(
@@ -97,6 +103,9 @@ pub(crate) async fn changes(ports: &ServicePorts, service: &Service, window: Win
         }
     }
     gathered.changes.sort_by_key(|change| std::cmp::Reverse(change.at));
+    if let Some(fleet) = fleet {
+        fleet.tell_touched(&service.name, ports, &mut gathered.changes).await;
+    }
     gathered
 }
 
@@ -109,9 +118,14 @@ pub struct ChangesSeen {
     pub gaps: Vec<String>,
 }
 
-/// What moved of a service within the window.
-pub async fn changes_of(setup: &ServiceSetup, service: &Service, window: Window) -> ChangesSeen {
-    let Gathered { changes, gaps } = changes(&setup.ports, service, window).await;
+/// What moved of a service within the window, and which others of the host use it.
+pub async fn changes_of(
+    setup: &ServiceSetup,
+    service: &Service,
+    fleet: &Fleet,
+    window: Window,
+) -> ChangesSeen {
+    let Gathered { changes, gaps } = changes(&setup.ports, service, Some(fleet), window).await;
     let gaps = gaps.into_iter().map(|(part, error)| format!("{part} cannot be read: {}", told(&error)));
     ChangesSeen { changes, gaps: gaps.collect() }
 }
@@ -146,7 +160,7 @@ impl View<'_> {
         let moves = self.service.production.moves.iter().filter(|moved| self.has(moved.at));
         moves
             .map(|moved| {
-                let Moved { facet, from, to, at, not_before, by } = moved.clone();
+                let Moved { facet, from, to, at, not_before, by, place } = moved.clone();
                 Change {
                     verified_at: self.verified_at(&facet, &to),
                     what: Changed::Facet(facet),
@@ -156,6 +170,8 @@ impl View<'_> {
                     not_before,
                     by: by.as_ref().map(ToString::to_string),
                     noticed: if by.is_some() { Noticed::Ripcord } else { Noticed::Production },
+                    place,
+                    touches: Vec::new(),
                 }
             })
             .collect()
@@ -183,6 +199,8 @@ impl View<'_> {
                 not_before: None,
                 by: entry.made_by.clone(),
                 noticed: Noticed::History,
+                place: None,
+                touches: Vec::new(),
             });
         }
     }
@@ -206,6 +224,8 @@ impl View<'_> {
                     not_before: None,
                     by: moved.by.as_ref().map(ToString::to_string),
                     noticed: Noticed::Registry,
+                    place: None,
+                    touches: Vec::new(),
                 }
             })
             .collect()
@@ -227,6 +247,8 @@ impl View<'_> {
                 not_before: None,
                 by: None,
                 noticed: Noticed::Registered,
+                place: None,
+                touches: Vec::new(),
             })
             .collect()
     }
@@ -288,6 +310,8 @@ fn other_data(before: &Lineage, since: &Lineage, moved: &Change) -> Vec<Change> 
                 by: None,
                 noticed: Noticed::Lineage,
                 verified_at: None,
+                place: moved.place.clone(),
+                touches: Vec::new(),
             });
         }
     }
@@ -295,7 +319,7 @@ fn other_data(before: &Lineage, since: &Lineage, moved: &Change) -> Vec<Change> 
 }
 
 /// A data revision is whatever a registry calls it. What a name cannot hold of it becomes `-`.
-fn as_name(revision: &str) -> Option<VersionName> {
+pub(crate) fn as_name(revision: &str) -> Option<VersionName> {
     const LENGTH_MAX: usize = 100;
     let held = |c: char| if c.is_ascii_alphanumeric() || "_-+:@".contains(c) { c } else { '-' };
     let text: String = revision.chars().take(LENGTH_MAX).map(held).collect();
@@ -322,6 +346,8 @@ mod tests {
             by: None,
             noticed: Noticed::Production,
             verified_at: None,
+            place: None,
+            touches: Vec::new(),
         }
     }
 

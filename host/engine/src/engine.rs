@@ -27,6 +27,7 @@ use crate::counters::{Cells, Counters};
 use crate::door::Door;
 use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
 use crate::fact_values::FactValues;
+use crate::fleet::Fleet;
 use crate::fold::{Recovered, recover};
 use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
@@ -131,6 +132,7 @@ impl Engine {
             health: Health::default(),
             unread: UnreadSince::default(),
             looks: Looks::default(),
+            fleet: Fleet::default(),
             clock_trust: Mutex::default(),
         });
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
@@ -167,6 +169,9 @@ impl Engine {
             inboxes.push((driver, Inbox { messages: inbox, bell: bell.clone() }, configured));
             doors.insert(service.name.clone(), Door { setup: service, mailbox, bell, state: watcher });
         }
+        let protected = doors.values().map(|door: &Door| (door.setup.clone(), Some(door.state.clone())));
+        let unprotected = set_aside.values().map(|aside: &SetAside| (aside.setup.clone(), None));
+        host.fleet.assemble(protected.chain(unprotected));
         // All journals are recovered before any driver acts: the host's budget must be whole.
         let mut first_tries = Vec::new();
         for (driver, inbox, configured) in inboxes {
@@ -261,6 +266,11 @@ impl Engine {
     /// Services whose journal cannot be read, and why: they are not protected until it can. What comes in for them is kept.
     pub fn set_aside(&self) -> impl Iterator<Item = (&ServiceName, &str)> {
         self.set_aside.iter().map(|(service, aside)| (service, aside.why.as_str()))
+    }
+
+    /// The services as they see each other.
+    pub fn fleet(&self) -> &Fleet {
+        &self.host.fleet
     }
 
     /// What outlives the process.

@@ -17,6 +17,7 @@ use crate::captured::{captured, unavailable};
 use crate::changes::changes;
 use crate::context::Context;
 use crate::facets;
+use crate::fleet::Fleet;
 use crate::restorable::{self, Listed};
 use crate::setup::ServiceSetup;
 use crate::trials::Trials;
@@ -55,7 +56,8 @@ pub(crate) async fn fetch(
         return Fact { id, request, value, source: "evidence".into(), as_of: now };
     }
     let store = Some(ctx.host.setup.store.as_ref());
-    Sources { setup: &ctx.setup, service: &ctx.service, store }.fact(id, request, now).await
+    let fleet = Some(&ctx.host.fleet);
+    Sources { setup: &ctx.setup, service: &ctx.service, store, fleet }.fact(id, request, now).await
 }
 
 /// What answers all that is no trial and belongs to no incident.
@@ -64,6 +66,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) service: &'a Service,
     /// None where there is none yet: then there is no history.
     pub(crate) store: Option<&'a dyn Store>,
+    /// None where no host runs: then nobody knows of other services.
+    pub(crate) fleet: Option<&'a Fleet>,
 }
 
 impl Sources<'_> {
@@ -128,9 +132,10 @@ impl Sources<'_> {
                 ("host".into(), known.map(Value::Configurations).map_err(unavailable))
             }
             Request::Changes(window) => {
-                let changes = changes(ports, self.service, *window).await.for_policies();
+                let changes = changes(ports, self.service, self.fleet, *window).await.for_policies();
                 ("host".into(), changes.map(Value::Changes).map_err(unavailable))
             }
+            Request::Fleet => ("host".into(), self.neighbours()),
             Request::Checkpoints(query) if ports.checkpoints.is_some() => self.checkpoints(query).await,
             Request::Checkpoints(_) | Request::Configurations(_) => {
                 let message = format!("no adapter for {} is configured", request.kind());
@@ -175,6 +180,16 @@ impl Sources<'_> {
             .get(name)
             .cloned()
             .ok_or_else(|| missing(format!("no metrics source `{name}` is configured for this service")))
+    }
+
+    fn neighbours(&self) -> Answered {
+        let unasked = || {
+            Unavailable::new(
+                UnavailableReason::Unsupported,
+                "only a running host knows how its other services fare",
+            )
+        };
+        self.fleet.map(|fleet| Value::Fleet(fleet.neighbours(&self.service.name))).ok_or_else(unasked)
     }
 
     async fn history(&self, window: Window) -> Answered {

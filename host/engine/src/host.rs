@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::clock_trust::ClockTrust;
 use crate::counters::Cells;
 use crate::fact_values::FactValues;
+use crate::fleet::Fleet;
 use crate::health::Health;
 use crate::held_up::Watches;
 use crate::looks::Looks;
@@ -44,6 +45,7 @@ pub(crate) struct Host {
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,
     pub(crate) looks: Looks,
+    pub(crate) fleet: Fleet,
     /// None until the journals are recovered.
     pub(crate) clock_trust: Mutex<Option<ClockTrust>>,
 }

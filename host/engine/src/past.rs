@@ -200,7 +200,9 @@ impl FactSource for FactsThen<'_> {
 
 impl FactsThen<'_> {
     async fn of_metrics(&self, id: String, request: Request, now: UnixMillis) -> Fact {
-        Sources { setup: self.setup, service: self.service, store: None }.fact(id, request, now).await
+        Sources { setup: self.setup, service: self.service, store: None, fleet: None }
+            .fact(id, request, now)
+            .await
     }
 }
 

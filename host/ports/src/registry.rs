@@ -90,6 +90,12 @@ pub trait Registry: Send + Sync {
     /// The adapter's name, such as `registry_directory`.
     fn name(&self) -> &str;
 
+    /// Where the model's versions are kept, in a form of its own: two that say the same are of one model in one registry. None if that cannot be told. No
+    /// secrets.
+    fn kept_at(&self) -> Option<String> {
+        None
+    }
+
     /// Versions, newest first, at most `limit`.
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError>;
 

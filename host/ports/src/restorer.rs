@@ -71,6 +71,12 @@ pub trait Restorer: Send + Sync {
     /// What a plan's steps say of it: addresses, paths, how what is in force is proved. No secrets.
     fn arguments(&self) -> Vec<Label>;
 
+    /// Where what it keeps lies, in a form of its own: two that say the same keep the same, so that whatever moves there moves for both services. None if
+    /// that cannot be told. No secrets.
+    fn kept_at(&self) -> Option<String> {
+        None
+    }
+
     /// Revisions, newest first, at most `limit`. Entries with the same content are one revision, named by the oldest of them: what was put back is then the
     /// revision that it was, and not the commit or copy that brought it back.
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError>;

@@ -7,9 +7,9 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetRead, FacetState, InForce};
 use ripcord_core::fact::{
     Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
-    GoldenQuery, Lineage, Live, Measure, MetricQuery, Noticed, Outcome, PastIncident, Payload, Point,
-    Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
-    UnavailableReason, Value,
+    Fares, GoldenQuery, Lineage, Live, Measure, MetricQuery, Neighbour, Noticed, Outcome, PastIncident,
+    Payload, Point, Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial,
+    Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -315,6 +315,17 @@ fn facts() -> Vec<Fact> {
                 by: Some("ada".into()),
                 noticed: Noticed::History,
                 verified_at: Some(UnixMillis(1)),
+                place: Some("eu".into()),
+                touches: vec!["spam".parse().expect("a name")],
+            }]),
+        ),
+        (
+            Request::Fleet,
+            Value::Fleet(vec![Neighbour {
+                service: "spam".parse().expect("a name"),
+                environment: "production".into(),
+                fares: Fares::Harmed,
+                harmed_since: Some(UnixMillis(1)),
             }]),
         ),
         (

@@ -32,7 +32,7 @@ impl Policy for Proportionate {
 
 impl Planner for Proportionate {
     const FACTS: &'static [FactKind] =
-        &[FactKind::Changes, FactKind::Configurations, FactKind::Versions, FactKind::Live];
+        &[FactKind::Changes, FactKind::Fleet, FactKind::Configurations, FactKind::Versions, FactKind::Live];
 
     fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         match &case.proposal.strategy {
@@ -62,8 +62,9 @@ struct Case<'c> {
 
 impl<'c> Case<'c> {
     fn gather(case: &'c PlannerCase, facts: &'c Facts, settings: &'c Settings) -> Step<Self> {
-        let (changes, configurations, versions, live) = facts.all((
+        let (changes, fleet, configurations, versions, live) = facts.all((
             facts.changes(settings.window),
+            facts.fleet(),
             facts.configurations(settings.revisions),
             facts.versions(settings.versions.look_at),
             facts.live(),
@@ -75,6 +76,7 @@ impl<'c> Case<'c> {
         let known_changes = changes.map_err(|why| missing("what moved before the harm is not known", why));
         let known_configurations =
             configurations.map_err(|why| missing("the configurations' histories are not known", why));
+        let known_fleet = fleet.map_err(|why| missing("how other services fare is not known", why));
         let known_versions = versions.map_err(|why| missing("the registry's versions are not known", why));
         let known_live = live.map_err(|why| missing("what is live is not known", why));
         let is_whole = known_changes.is_ok()
@@ -97,6 +99,7 @@ impl<'c> Case<'c> {
         }
         let tried: Vec<Lever> = case.tried.iter().filter_map(Lever::of_target).collect();
         let harm = Harm::of_case(case, settings.harm_uncertainty);
+        let harm = harm.beside(known_fleet.unwrap_or_default(), &weighed);
         let ranking = suspects::rank(&weighed, &harm, &coverage).after(&tried);
         Ok(Self {
             case,

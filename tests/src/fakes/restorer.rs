@@ -126,6 +126,10 @@ impl Restorer for FakeRestorer {
         vec![Label::new("place", self.facet.to_string())]
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(self.look().kept_at).filter(|place| !place.is_empty())
+    }
+
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
         self.wire.fuse.call("history").await?;
         let of = self.answers()?;

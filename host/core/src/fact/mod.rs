@@ -3,6 +3,7 @@
 pub mod answer;
 mod history;
 mod metric;
+mod neighbour;
 mod request;
 mod state;
 mod trial;
@@ -15,6 +16,7 @@ use crate::time::UnixMillis;
 
 pub use history::{Outcome, PastIncident};
 pub use metric::{Measure, Point, Sample, Series};
+pub use neighbour::{Fares, Neighbour};
 pub use request::{
     CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
 };
@@ -53,6 +55,7 @@ pub enum Value {
     Checkpoints(Vec<Checkpoint>),
     Configurations(Vec<Configuration>),
     Changes(Vec<Change>),
+    Fleet(Vec<Neighbour>),
     Lineage(Lineage),
     Golden(Trial),
     Captured(Vec<Exchange>),

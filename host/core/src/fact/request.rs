@@ -17,6 +17,7 @@ pub enum FactKind {
     Checkpoints,
     Configurations,
     Changes,
+    Fleet,
     Lineage,
     Golden,
     Captured,
@@ -43,6 +44,8 @@ pub enum Request {
     Configurations(u32),
     /// What moved within the window, of every facet, newest first.
     Changes(Window),
+    /// How the host's other services fare now, by name.
+    Fleet,
     /// What a version was made of.
     Lineage(VersionTarget),
     /// A golden data set through an endpoint: a trial.
@@ -133,6 +136,7 @@ impl Request {
             Self::Checkpoints(_) => FactKind::Checkpoints,
             Self::Configurations(_) => FactKind::Configurations,
             Self::Changes(_) => FactKind::Changes,
+            Self::Fleet => FactKind::Fleet,
             Self::Lineage(_) => FactKind::Lineage,
             Self::Golden(_) => FactKind::Golden,
             Self::Captured(_) => FactKind::Captured,
@@ -159,6 +163,7 @@ impl FactKind {
             Self::Checkpoints => "checkpoints",
             Self::Configurations => "configurations",
             Self::Changes => "changes",
+            Self::Fleet => "fleet",
             Self::Lineage => "lineage",
             Self::Golden => "golden",
             Self::Captured => "captured",

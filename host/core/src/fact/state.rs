@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facet::{Facet, FacetRead};
 use crate::live::LiveState;
-use crate::name::{IncidentId, VersionName};
+use crate::name::{IncidentId, ServiceName, VersionName};
 use crate::signal::Label;
 use crate::standing::Standing;
 use crate::target::{ConfigurationTarget, VersionTarget};
@@ -146,6 +146,12 @@ pub struct Change {
     pub noticed: Noticed,
     /// When what it became was last verified or attested.
     pub verified_at: Option<UnixMillis>,
+    /// The one place where it moved; none if it moved everywhere, or nobody knows where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Other services of the host that use what moved: the same configuration, a version of the same model, the same data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<ServiceName>,
 }
 
 /// How a change was noticed.

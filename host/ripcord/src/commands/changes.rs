@@ -119,13 +119,29 @@ fn row(table: &mut Table, change: &Change) {
     };
     table.row([
         instant(change.at).into(),
-        change.what.to_string().into(),
+        what(change).into(),
         names(&change.was).into(),
         names(&change.became).into(),
         change.by.clone().unwrap_or_else(|| "?".to_owned()).into(),
         noticed(change.noticed).into(),
         change.verified_at.map(instant).unwrap_or_default().into(),
     ]);
+}
+
+/// Other services that are named; the rest is counted.
+const TOUCHED_NAMED: usize = 5;
+
+/// `model in eu (also of pricing, search)`.
+fn what(change: &Change) -> String {
+    let place = change.place.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
+    let named: Vec<_> = change.touches.iter().take(TOUCHED_NAMED).map(ToString::to_string).collect();
+    let more = match change.touches.len().saturating_sub(TOUCHED_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let touches =
+        if named.is_empty() { String::new() } else { format!(" (also of {}{more})", named.join(", ")) };
+    format!("{}{place}{touches}", change.what)
 }
 
 /// How it was noticed, for people.
@@ -153,6 +169,9 @@ mod tests {
             "service": "s", "since": "1", "incident": "s:1", "harm_began_at": "5000", "gaps": ["the registry's list cannot be read"],
             "changes": [change(json!({ "facet": { "configuration": "limits" } }), "9000"), change(json!({ "data": "loans" }), "1000")],
         });
+        let mut view = view;
+        view["changes"][1]["place"] = json!("eu");
+        view["changes"][1]["touches"] = json!(["a", "b", "c", "d", "e", "f"]);
         serde_json::from_value(view).expect("a view")
     }
 
@@ -172,6 +191,7 @@ mod tests {
         let mut view = two();
         let shown = page(&view);
         let text = shown.plain();
+        assert!(text.contains("data loans in eu (also of a, b, c, d, e and 1 more)"), "{text}");
         let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
         let harm = place("1970-01-01 00:00:05");
         assert!(text.contains("the harm began") && harm > 0, "{text}");

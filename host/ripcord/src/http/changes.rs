@@ -47,7 +47,9 @@ pub(super) async fn changes(
     let seen = match app.engine.setup(&name) {
         None => known("the service is not configured, so its systems were not asked"),
         Some(setup) => {
-            let seen = tokio::time::timeout(SYSTEMS_WAIT, changes_of(setup, &state, window)).await;
+            let seen =
+                tokio::time::timeout(SYSTEMS_WAIT, changes_of(setup, &state, app.engine.fleet(), window))
+                    .await;
             seen.unwrap_or_else(|_| known("the histories and the registry did not answer in time"))
         }
     };
@@ -57,8 +59,8 @@ pub(super) async fn changes(
         let asked = match app.engine.setup(&name) {
             None => Err("the service is not configured".to_owned()),
             Some(setup) => {
-                let asking =
-                    suspects_if(setup, &state, store.as_ref(), UnixMillis(began), app.engine_clock.now());
+                let (fleet, now) = (app.engine.fleet(), app.engine_clock.now());
+                let asking = suspects_if(setup, &state, store.as_ref(), fleet, UnixMillis(began), now);
                 let asked = tokio::time::timeout(PLANNER_WAIT, asking).await;
                 asked.unwrap_or_else(|_| {
                     Err("the planner, or what it asked for, did not answer in time".to_owned())

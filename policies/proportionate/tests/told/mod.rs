@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 
 use proportionate::{Proportionate, Settings};
 use ripcord_sdk::contract::facts::{
-    self, Candidate, Configuration, Fact, Live, Request, Standing, Unavailable, UnavailableReason, Value,
+    self, Candidate, Configuration, Fact, Fares, Live, Neighbour, Request, Standing, Unavailable,
+    UnavailableReason, Value,
 };
 use ripcord_sdk::contract::types::{
-    Context, Criticality, Facet as ServiceFacet, FacetRead, FacetState, InForce, LiveState, Origin, Proof,
-    Service, Share, Signal, VersionTarget,
+    Context, Criticality, Facet as ServiceFacet, FacetRead, FacetState, InForce, Label, LiveState, Origin,
+    Proof, Service, Share, Signal, VersionTarget,
 };
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::suspects::{Change, Facet, Kind, NoticedBy, Verified};
@@ -20,6 +21,7 @@ pub(super) struct Told {
     configurations: Result<Vec<Configuration>, Unavailable>,
     versions: Vec<Candidate>,
     live: Live,
+    fleet: Vec<Neighbour>,
     /// The revisions of each facet, oldest first.
     revisions: BTreeMap<Facet, Vec<String>>,
 }
@@ -127,6 +129,7 @@ impl Told {
                 since: changes.iter().map(|one| one.at).filter(|at| *at <= now).max(),
                 observed_at: now,
             },
+            fleet: fleet(incident),
             changes,
             revisions,
         }
@@ -156,6 +159,7 @@ impl Told {
             Request::Configurations(_) => self.configurations.clone().map(Value::Configurations),
             Request::Versions(_) => Ok(Value::Versions(self.versions.clone())),
             Request::Live => Ok(Value::Live(self.live.clone())),
+            Request::Fleet => Ok(Value::Fleet(self.fleet.clone())),
             other => panic!("it asks for {other:?}"),
         };
         Fact { id: format!("{request:?}"), request, value, source: "test".to_owned(), as_of: self.case.now() }
@@ -210,6 +214,19 @@ impl Answered {
     }
 }
 
+/// Of the others a host tells how they fare, or that it cannot tell.
+fn fleet(incident: &Incident) -> Vec<Neighbour> {
+    let neighbour = |service: &String, fares| Neighbour {
+        service: service.clone(),
+        environment: "production".to_owned(),
+        fares,
+        harmed_since: None,
+    };
+    let harmed = incident.harm.also_harmed.iter().map(|service| neighbour(service, Fares::Harmed));
+    let well = incident.harm.well.iter().map(|service| neighbour(service, Fares::Well));
+    harmed.chain(well).collect()
+}
+
 fn slug(facet: &Facet) -> String {
     match facet {
         Facet::Configuration(name) | Facet::Data(name) => name.clone(),
@@ -245,11 +262,19 @@ fn fact(change: &Change, before: Option<String>) -> facts::Change {
             Verified::At(at) => Some(at),
             Verified::Unknown | Verified::No => None,
         },
+        // Where a configuration moved nobody tells a host; where the model did, production shows.
+        place: (change.facet == Facet::Model && !change.place.is_empty()).then(|| change.place.clone()),
+        touches: change.services.iter().skip(1).cloned().collect(),
     }
 }
 
 fn case(incident: &Incident, now: u64) -> PlannerCase {
     let of_rule = |name: &str| incident.harm.labels.iter().find(|label| label.name == name);
+    let mut labels = incident.harm.labels.clone();
+    labels.retain(|label| label.name != "alertname");
+    if !incident.harm.place.is_empty() {
+        labels.push(Label { name: "region".to_owned(), value: incident.harm.place.clone() });
+    }
     let signal = Signal {
         id: "alert-1".to_owned(),
         origin: Origin::Webhook("alertmanager".to_owned()),
@@ -257,7 +282,7 @@ fn case(incident: &Incident, now: u64) -> PlannerCase {
         status: SignalStatus::Firing,
         kind: SignalKind::Condition,
         severity: Severity::Critical,
-        labels: incident.harm.labels.iter().filter(|label| label.name != "alertname").cloned().collect(),
+        labels,
         annotations: Vec::new(),
         started_at: incident.harm.began_latest,
         ended_at: None,

@@ -203,7 +203,7 @@ fn since_when_something_is_live_counts_from_what_moved_last_of_any_facet() {
     stage.watched("4", in_force(C3));
     let noticed = stage.0.at;
     assert_eq!(stage.0.production.since, Some(noticed));
-    let [Moved { facet: of, from, to, at, not_before: None, by }] = stage.0.production.moves.as_slice()
+    let [Moved { facet: of, from, to, at, not_before: None, by, .. }] = stage.0.production.moves.as_slice()
     else {
         panic!()
     };

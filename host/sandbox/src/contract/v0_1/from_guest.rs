@@ -281,6 +281,7 @@ impl FromGuest<facts::Request> for Request {
             }
             facts::Request::Configurations(limit) => Self::Configurations(limit),
             facts::Request::Changes(window) => Self::Changes(Window::from_guest(window, rules)?),
+            facts::Request::Fleet => Self::Fleet,
             facts::Request::Lineage(version) => Self::Lineage(VersionTarget::from_guest(version, rules)?),
             facts::Request::Golden(query) => Self::Golden(GoldenQuery {
                 dataset: identifier("data set", query.dataset)?,
@@ -377,6 +378,7 @@ impl FromGuest<describe::FactKind> for FactKind {
             describe::FactKind::Checkpoints => Self::Checkpoints,
             describe::FactKind::Configurations => Self::Configurations,
             describe::FactKind::Changes => Self::Changes,
+            describe::FactKind::Fleet => Self::Fleet,
             describe::FactKind::Lineage => Self::Lineage,
             describe::FactKind::Golden => Self::Golden,
             describe::FactKind::Captured => Self::Captured,

@@ -83,6 +83,8 @@ fn suspects_are_read_with_their_rank_and_more_than_people_read_are_refused() {
             by: Some("ada".into()),
             noticed: "history".into(),
             verified_at: None,
+            place: None,
+            touches: Vec::new(),
         },
         score,
         reasons: vec!["x".repeat(20)],

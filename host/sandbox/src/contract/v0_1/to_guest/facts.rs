@@ -2,9 +2,9 @@
 
 use ripcord_core::fact::{
     Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
-    GoldenQuery, Lineage, Live, Measure, MetricQuery, Outcome, PastIncident, Payload, Point, Quantiles,
-    RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial, Unavailable,
-    UnavailableReason, Value,
+    Fares, GoldenQuery, Lineage, Live, Measure, MetricQuery, Neighbour, Outcome, PastIncident, Payload,
+    Point, Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial,
+    Unavailable, UnavailableReason, Value,
 };
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::standing::Standing;
@@ -90,6 +90,7 @@ impl ToGuest for Request {
             Self::Checkpoints(query) => facts::Request::Checkpoints(query.to_guest()),
             Self::Configurations(limit) => facts::Request::Configurations(*limit),
             Self::Changes(window) => facts::Request::Changes(window.to_guest()),
+            Self::Fleet => facts::Request::Fleet,
             Self::Lineage(version) => facts::Request::Lineage(version.to_guest()),
             Self::Golden(query) => facts::Request::Golden(query.to_guest()),
             Self::Captured(limit) => facts::Request::Captured(*limit),
@@ -149,6 +150,7 @@ impl ToGuest for Value {
             Self::Checkpoints(checkpoints) => facts::Value::Checkpoints(checkpoints.to_guest()),
             Self::Configurations(revisions) => facts::Value::Configurations(revisions.to_guest()),
             Self::Changes(changes) => facts::Value::Changes(changes.to_guest()),
+            Self::Fleet(neighbours) => facts::Value::Fleet(neighbours.to_guest()),
             Self::Lineage(lineage) => facts::Value::Lineage(lineage.to_guest()),
             Self::Golden(trial) => facts::Value::Golden(trial.to_guest()),
             Self::Captured(exchanges) => facts::Value::Captured(exchanges.to_guest()),
@@ -281,6 +283,24 @@ impl ToGuest for Change {
             by: self.by.clone(),
             noticed: self.noticed.as_str().to_owned(),
             verified_at: self.verified_at.to_guest(),
+            place: self.place.clone(),
+            touches: names(&self.touches),
+        }
+    }
+}
+
+impl ToGuest for Neighbour {
+    type Guest = facts::Neighbour;
+    fn to_guest(&self) -> facts::Neighbour {
+        facts::Neighbour {
+            service: self.service.to_string(),
+            environment: self.environment.clone(),
+            fares: match self.fares {
+                Fares::Well => facts::Fares::Well,
+                Fares::Harmed => facts::Fares::Harmed,
+                Fares::Unknown => facts::Fares::Unknown,
+            },
+            harmed_since: self.harmed_since.to_guest(),
         }
     }
 }

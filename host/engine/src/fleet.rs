@@ -1,0 +1,161 @@
+//! The host's services as one of them sees the others: what they share, and how they fare.
+
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::join_all;
+use ripcord_core::facet::Facet;
+use ripcord_core::fact::{Change, Changed, Fares, Neighbour};
+use ripcord_core::name::ServiceName;
+use ripcord_core::policy::Role;
+use ripcord_core::service::{Incident, Opener, Service};
+use ripcord_core::signal::{SignalKind, SignalStatus};
+use ripcord_core::time::UnixMillis;
+use tokio::sync::watch;
+
+use crate::setup::{ServicePorts, ServiceSetup};
+
+/// Services whose lineages are read to see whether they use the same data: each costs a question to its registry.
+const LINEAGES_MAX: usize = 16;
+
+/// Services that one fact tells of: that many share nothing with the one that is asked about.
+const NEIGHBOURS_MAX: usize = 256;
+
+/// A service of the host.
+struct Member {
+    setup: Arc<ServiceSetup>,
+    /// None where its journal is set aside.
+    state: Option<watch::Receiver<Arc<Service>>>,
+}
+
+/// All services of a running host, once their journals are recovered.
+#[derive(Default)]
+pub struct Fleet(OnceLock<Vec<Member>>);
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.0.get().into_iter().flatten().map(|member| &member.setup.name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Fleet {
+    /// Who is there, once.
+    pub(crate) fn assemble(
+        &self,
+        members: impl Iterator<Item = (Arc<ServiceSetup>, Option<watch::Receiver<Arc<Service>>>)>,
+    ) {
+        let members = members.map(|(setup, state)| Member { setup, state }).collect();
+        if self.0.set(members).is_err() {
+            tracing::error!("the host's services were told twice; the first word stands");
+        }
+    }
+
+    fn others<'f>(&'f self, than: &'f ServiceName) -> impl Iterator<Item = &'f Member> {
+        self.0.get().into_iter().flatten().filter(move |member| member.setup.name != *than)
+    }
+
+    /// How the others fare: those that are harmed first, then by name; at most [`NEIGHBOURS_MAX`].
+    pub(crate) fn neighbours(&self, of: &ServiceName) -> Vec<Neighbour> {
+        let mut all: Vec<_> = self.others(of).map(Member::neighbour).collect();
+        all.sort_by(|one, other| {
+            let rank = |neighbour: &Neighbour| (neighbour.fares != Fares::Harmed, neighbour.service.clone());
+            rank(one).cmp(&rank(other))
+        });
+        all.truncate(NEIGHBOURS_MAX);
+        all
+    }
+
+    /// Says of each change which other services use what moved.
+    pub(crate) async fn tell_touched(&self, of: &ServiceName, ports: &ServicePorts, changes: &mut [Change]) {
+        let with_same_model = self.with_same_model(of, ports);
+        let has_data = changes.iter().any(|change| matches!(change.what, Changed::Data(_)));
+        let data = if has_data { self.data(of).await } else { Vec::new() };
+        for change in changes {
+            change.touches = match &change.what {
+                Changed::Facet(Facet::Model) => with_same_model.clone(),
+                Changed::Facet(facet) => self.with_same(of, ports, facet),
+                Changed::Data(name) => {
+                    let uses = |(_, set, revision): &&(ServiceName, String, Option<String>)| {
+                        set == name && is_among(revision.as_deref(), change)
+                    };
+                    data.iter().filter(uses).map(|(service, ..)| service.clone()).collect()
+                }
+            };
+            change.touches.sort();
+            change.touches.dedup();
+        }
+    }
+
+    fn with_same_model(&self, of: &ServiceName, ports: &ServicePorts) -> Vec<ServiceName> {
+        let Some(kept_at) = ports.registry.kept_at() else { return Vec::new() };
+        let same = |member: &&Member| member.setup.ports.registry.kept_at().as_ref() == Some(&kept_at);
+        self.others(of).filter(same).map(|member| member.setup.name.clone()).collect()
+    }
+
+    fn with_same(&self, of: &ServiceName, ports: &ServicePorts, facet: &Facet) -> Vec<ServiceName> {
+        let Some(kept_at) = ports.restorers.get(facet).and_then(|port| port.kept_at()) else {
+            return Vec::new();
+        };
+        let same = |member: &&Member| {
+            let mut restorers = member.setup.ports.restorers.values();
+            restorers.any(|port| port.kept_at().as_ref() == Some(&kept_at))
+        };
+        self.others(of).filter(same).map(|member| member.setup.name.clone()).collect()
+    }
+
+    /// The data behind what the others serve: service, set, revision. A registry that does not tell leaves its service out.
+    async fn data(&self, of: &ServiceName) -> Vec<(ServiceName, String, Option<String>)> {
+        let live = self.others(of).filter_map(|member| {
+            let state = member.state.as_ref()?.borrow().clone();
+            Some((member, state.production.sole()?.clone()))
+        });
+        let each = live.take(LINEAGES_MAX).map(|(member, version)| async move {
+            let lineage = member.setup.ports.registry.lineage(&version).await.unwrap_or_default();
+            let name = member.setup.name.clone();
+            lineage.datasets.into_iter().map(move |set| (name.clone(), set.name, set.revision))
+        });
+        join_all(each).await.into_iter().flatten().collect()
+    }
+}
+
+/// Whether the revision is what came; whoever does not tell its revision may have it.
+fn is_among(revision: Option<&str>, change: &Change) -> bool {
+    let named = |revision: &str| crate::changes::as_name(revision);
+    revision.is_none_or(|revision| named(revision).is_some_and(|name| change.became.contains(&name)))
+}
+
+impl Member {
+    fn neighbour(&self) -> Neighbour {
+        let state = self.state.as_ref().map(|state| state.borrow().clone());
+        let harmed_since = state.as_deref().and_then(harmed_since);
+        let is_watched = self.setup.policies(Role::Trigger).next().is_some();
+        let fares = match state {
+            _ if harmed_since.is_some() => Fares::Harmed,
+            Some(state)
+                if is_watched
+                    && state.production.live.is_some()
+                    && !state.production.is_unread(&Facet::Model) =>
+            {
+                Fares::Well
+            }
+            _ => Fares::Unknown,
+        };
+        Neighbour {
+            service: self.setup.name.clone(),
+            environment: self.setup.facts.environment.clone(),
+            fares,
+            harmed_since,
+        }
+    }
+}
+
+/// Since when an alert of it fires, or its incident tells of harm. One that was opened to put what was made in place tells of none.
+fn harmed_since(service: &Service) -> Option<UnixMillis> {
+    let firing = service.watching.alerts.all().into_iter().map(|alert| &alert.word);
+    let firing =
+        firing.filter(|word| word.status == SignalStatus::Firing && word.kind == SignalKind::Condition);
+    let of_harm = |incident: &&Incident| !matches!(incident.opened_by, Opener::Produced(_));
+    let incident = service.incident.as_ref().filter(of_harm);
+    let opened = incident.map(|incident| incident.reason.harm_began_at.unwrap_or(incident.marks.opened_at));
+    firing.map(|word| word.started_at).chain(opened).min()
+}

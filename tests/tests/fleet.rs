@@ -1,0 +1,138 @@
+//! What one service of a host is told of the others: who uses what moved, and how they fare.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ripcord_core::facet::Facet;
+use ripcord_core::fact::{Fares, Neighbour, Request, UnavailableReason, Value};
+use ripcord_core::name::ServiceName;
+use ripcord_core::service::Service;
+use ripcord_core::target::Window;
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_engine::{FactSource as _, FactsNow, changes_of};
+use ripcord_ports::Clock as _;
+use ripcord_tests::states::two_keys;
+use ripcord_tests::{Lab, Running, Spec};
+
+fn name(service: &str) -> ServiceName {
+    service.parse().unwrap()
+}
+
+fn limits() -> Facet {
+    "limits".parse().unwrap()
+}
+
+/// `fraud-api` and `spam` read the same limits and are made from the same rows; `quiet` has limits of its own.
+async fn fleet() -> (Lab, Running) {
+    let spec = |name: &str| {
+        two_keys(Spec::new(name).scripted())
+            .facet("limits", &["l1", "l2", "l3"])
+            .terms(|terms| terms.deadlines.elsewhere_watch = Millis::minutes(1))
+    };
+    let lab = Lab::new(vec![spec("fraud-api"), spec("spam"), spec("quiet")]);
+    for (service, kept_at, rows) in [
+        ("fraud-api", "flags/limits", "november"),
+        ("spam", "flags/limits", "november"),
+        ("quiet", "quiet/limits", "october"),
+    ] {
+        lab.world.at(&name(service), |outside| {
+            outside.facet(&limits()).kept_at = kept_at.into();
+            outside.made_from = [("1.1", "october"), ("1.2", rows)].map(|(v, d)| (v.into(), d.into())).into();
+        });
+    }
+    let host = lab.start().await;
+    for service in ["fraud-api", "spam", "quiet"] {
+        until(&lab, &host, service, |state| state.production.live.is_some()).await;
+    }
+    (lab, host)
+}
+
+/// Lets minutes pass until the service is `wanted`.
+async fn until(lab: &Lab, host: &Running, service: &str, wanted: impl Fn(&Service) -> bool) {
+    for _ in 0..60 {
+        for _ in 0..50 {
+            if wanted(&host.state(&name(service))) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        lab.clock.advance(Millis::seconds(61));
+    }
+    panic!("waited in vain; `{service}` is {:#?}", host.state(&name(service)).production);
+}
+
+/// What has moved of `fraud-api`, each with the services that use it.
+async fn touched(lab: &Lab, host: &Running) -> Vec<String> {
+    let fraud = name("fraud-api");
+    let window = Window { start: UnixMillis(0), end: lab.clock.now() };
+    let (setup, state) = (host.engine.setup(&fraud).unwrap(), host.state(&fraud));
+    let seen = changes_of(setup, &state, host.engine.fleet(), window).await;
+    let words = |change: &ripcord_core::fact::Change| {
+        let touches: Vec<_> = change.touches.iter().map(ToString::to_string).collect();
+        format!("{} touches {}", change.what, touches.join(" "))
+    };
+    let mut all: Vec<_> = seen.changes.iter().map(words).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+async fn neighbours(lab: &Lab, host: &Running) -> Vec<Neighbour> {
+    let fraud = name("fraud-api");
+    let (setup, state) = (host.engine.setup(&fraud).unwrap(), host.state(&fraud));
+    let facts = FactsNow::new(setup, &state, None).among(host.engine.fleet());
+    match facts.fact("f".into(), Request::Fleet, lab.clock.now()).await.value {
+        Ok(Value::Fleet(neighbours)) => neighbours,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_touches_who_keeps_the_same_configuration_or_was_made_from_the_same_data() {
+    let (lab, host) = fleet().await;
+    lab.world.at(&name("fraud-api"), |outside| {
+        outside.facet(&limits()).in_force = "l1".into();
+        outside.live = "1.1".into();
+    });
+    until(&lab, &host, "fraud-api", |state| state.production.moves.len() == 2).await;
+    lab.world.at(&name("fraud-api"), |outside| outside.live = "1.2".into());
+    until(&lab, &host, "fraud-api", |state| state.production.moves.len() == 3).await;
+    let told = touched(&lab, &host).await;
+    for expected in ["configuration limits touches spam", "data rows touches spam", "model touches "] {
+        assert!(told.iter().any(|one| one == expected), "`{expected}` of {told:#?}");
+    }
+    // `1.2` gave way to `1.1` for a while: then the rows of October came, which `quiet` is made from.
+    assert!(told.iter().any(|one| one == "data rows touches quiet"), "{told:#?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_an_alert_is_harmed_one_that_is_read_is_well_and_of_one_that_is_not_nobody_can_tell() {
+    let (lab, host) = fleet().await;
+    let fares = |all: &[Neighbour]| {
+        let all = all.iter().map(|one| (one.service.to_string(), one.fares, one.harmed_since.is_some()));
+        all.collect::<Vec<_>>()
+    };
+    let well = |service: &str| (service.to_owned(), Fares::Well, false);
+    assert_eq!(fares(&neighbours(&lab, &host).await), [well("quiet"), well("spam")]);
+
+    host.alert(&lab, &name("spam"), "a").await.unwrap();
+    host.until("taken in", &name("spam"), |state| !state.watching.alerts.is_empty()).await;
+    let spam = ("spam".to_owned(), Fares::Harmed, true);
+    assert_eq!(fares(&neighbours(&lab, &host).await), [spam, well("quiet")], "the harmed first");
+
+    lab.world.at(&name("quiet"), |outside| outside.deployer_down = true);
+    until(&lab, &host, "quiet", |state| state.production.is_unread(&Facet::Model)).await;
+    let quiet = ("quiet".to_owned(), Fares::Unknown, false);
+    assert!(fares(&neighbours(&lab, &host).await).contains(&quiet));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_host_runs_nobody_knows_of_others() {
+    let (lab, host) = fleet().await;
+    let fraud = name("fraud-api");
+    let (setup, state) = (host.engine.setup(&fraud).unwrap(), host.state(&fraud));
+    let fact = FactsNow::new(setup, &state, None).fact("f".into(), Request::Fleet, lab.clock.now()).await;
+    assert_eq!(fact.value.unwrap_err().reason, UnavailableReason::Unsupported);
+    host.stop().await;
+}
