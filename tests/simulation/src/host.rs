@@ -10,14 +10,14 @@ use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
     ServiceSetup,
 };
-use ripcord_ports::{Metrics, Restorer};
+use ripcord_ports::{Metrics, Producer, Restorer};
 use ripcord_sandbox::Limits;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::fakes::{
     PretendDeployer, PretendEndpoint, PretendGolden, PretendLog, PretendMetrics, PretendNotifier,
-    PretendObjects, PretendRegistry, PretendRestorer, Wire,
+    PretendObjects, PretendProducer, PretendRegistry, PretendRestorer, Wire,
 };
 use crate::life::Life;
 use crate::play::Stage;
@@ -104,7 +104,10 @@ fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {
             registry: Arc::new(PretendRegistry { wire: wire.clone() }),
             deployer: Arc::new(PretendDeployer { wire: wire.clone(), candidates: plan.candidates }),
             restorers,
-            producer: None,
+            producer: wire.terms.producer.as_ref().map(|_| {
+                let producer = PretendProducer { wire: wire.clone() };
+                Arc::new(producer) as Arc<dyn Producer>
+            }),
             checkpoints: None,
             endpoint: Some(Arc::new(PretendEndpoint { wire: wire.clone() })),
             golden: Some(Arc::new(PretendGolden)),

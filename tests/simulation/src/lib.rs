@@ -18,6 +18,7 @@ pub mod life;
 pub mod play;
 pub mod policies;
 pub mod run;
+pub mod run_outside;
 pub mod scenario;
 pub mod store;
 pub mod trace;

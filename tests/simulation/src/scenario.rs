@@ -8,9 +8,10 @@ use ripcord_core::live::Proof;
 use ripcord_core::name::{PersonName, RoleName, ServiceName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
+use ripcord_core::target::Strategy;
 use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, FacetTerms, KnownPerson, Mode, PolicyUse, PreflightRule,
-    RequesterVote, Terms,
+    ProducerTerms, RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
 use ripcord_engine::Person;
@@ -157,6 +158,16 @@ impl FacetPlan {
     }
 }
 
+fn producer(dice: &Dice) -> ProducerTerms {
+    ProducerTerms {
+        makes: vec![Strategy::Retrain],
+        class: class(dice),
+        equipment: Digest::of("the pretend producer"),
+        deadline: Millis::seconds(dice.between(60, 900)),
+        every: Millis::seconds(dice.between(1, 20)),
+    }
+}
+
 fn mode(dice: &Dice) -> Mode {
     dice.pick(&[Mode::Act, Mode::Act, Mode::Act, Mode::Ask, Mode::Observe])
 }
@@ -235,7 +246,7 @@ impl ServicePlan {
             deployer: class(dice),
             equipment: Digest::of("simulated"),
             facets: Vec::new(),
-            producer: None,
+            producer: dice.one_in(2).then(|| producer(dice)),
             proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
             people: Vec::new(),
             floor: floor(dice),
@@ -266,7 +277,8 @@ impl ServicePlan {
 
     /// The operator changes something; it holds from the next start on.
     pub fn change(&mut self, dice: &Dice) {
-        match dice.below(10) {
+        match dice.below(11) {
+            10 => self.terms.producer = dice.one_in(2).then(|| producer(dice)),
             8 | 9 if !self.facets.is_empty() => {
                 let which = dice.below(self.facets.len() as u64) as usize;
                 self.facets[which].change(dice);
@@ -327,7 +339,8 @@ impl ServicePlan {
         };
         let configured = self.facets.iter().filter(|facet| facet.is_configured);
         let facets: Vec<_> = configured.map(|facet| facet.terms.clone()).collect();
-        let places: Vec<_> = facets.iter().map(|terms| terms.facet.to_string()).collect();
+        let mut places: Vec<_> = facets.iter().map(|terms| terms.facet.to_string()).collect();
+        places.extend(self.terms.producer.as_ref().map(|producer| format!("{:?}", producer.class)));
         Terms {
             facets,
             equipment: Digest::of(format!("simulated {places:?}")),

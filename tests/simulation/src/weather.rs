@@ -25,6 +25,8 @@ pub struct Sky {
     pub deployer_away: bool,
     /// Restorers that do not answer.
     pub restorers_away: bool,
+    /// Producers that do not answer.
+    pub producers_away: bool,
     /// The metrics source has nothing.
     pub no_metrics: bool,
     /// Nobody can be told.

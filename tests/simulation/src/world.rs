@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::facet::{Content, OutsideFacet};
+use crate::run_outside::{OutsideRun, Stage};
 
 /// One service from outside.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Outside {
     pub marks: BTreeMap<String, String>,
     /// Held beside what is live.
     pub candidate: Option<String>,
+    /// Runs that make versions, by their keys.
+    pub runs: BTreeMap<String, OutsideRun>,
     /// Keys that the deployer has seen.
     pub keys: BTreeSet<String>,
     /// When each version was served by every replica last.
@@ -102,6 +105,7 @@ impl Outside {
             in_production: Some("2".to_owned()),
             marks: BTreeMap::new(),
             candidate: None,
+            runs: BTreeMap::new(),
             keys: BTreeSet::new(),
             served_at: BTreeMap::from([("2".to_owned(), Instant::now())]),
         }
@@ -204,6 +208,12 @@ impl Outside {
         self.note_served();
     }
 
+    /// A run of this key begins.
+    pub fn begin_run(&mut self, key: &str) {
+        let fresh = || OutsideRun { stage: Stage::GoesOn, begun: 0 };
+        self.runs.entry(key.to_owned()).or_insert_with(fresh).begun += 1;
+    }
+
     /// Puts a version on every replica at once. Whatever else moves them is overtaken.
     pub fn put_everywhere(&mut self, version: &str) {
         self.note_served();
@@ -278,6 +288,33 @@ impl World {
         self.goes_on(async move {
             tokio::time::sleep(delay).await;
             world.facet(&service, &facet, |facet| facet.take_over(change));
+        });
+    }
+
+    /// The run ends after a while, unless it was stopped. What it made is in the registry then, and does harm where it is `bad`.
+    pub fn run_ends_later(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        key: &str,
+        end: Stage,
+        bad: bool,
+        takes: Duration,
+    ) {
+        let (world, service, key) = (Arc::clone(self), service.clone(), key.to_owned());
+        self.goes_on(async move {
+            tokio::time::sleep(takes).await;
+            world.at(&service, |outside| {
+                let Some(run) = outside.runs.get_mut(&key).filter(|run| run.stage == Stage::GoesOn) else {
+                    return;
+                };
+                run.stage = end.clone();
+                if let Stage::Made(version) = end {
+                    if bad {
+                        outside.bad.insert(version.clone());
+                    }
+                    outside.versions.push(version);
+                }
+            });
         });
     }
 

@@ -36,6 +36,7 @@ fn every_rule_holds_in_ten_thousand_incidents() {
         "aborted",
         "observed",
         "settled by a person",
+        "producing",
     ] {
         assert!(
             report.counts.ended.contains_key(outcome),
@@ -50,6 +51,13 @@ fn every_rule_holds_in_ten_thousand_incidents() {
             let shifts = counts.shifts.get(&format!("{strategy} {class}")).copied().unwrap_or_default();
             assert!(shifts > least, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
         }
+    }
+    for class in ["idempotent", "conditional", "observable", "blind"] {
+        let begun = counts.runs.get(&format!("begun {class}")).copied().unwrap_or_default();
+        assert!(begun > 50, "{begun} runs of a producer that is {class}: {:?}", counts.runs);
+    }
+    for what in ["made", "failed", "lost", "stopped", "not begun", "beside", "put in place"] {
+        assert!(counts.runs.contains_key(what), "no run was `{what}`: {:?}", counts.runs);
     }
     assert!(counts.deaths > 1_000 && counts.replayed > 1_000, "{counts:?}");
     assert!(counts.snapshots > 1_000, "{counts:?}");

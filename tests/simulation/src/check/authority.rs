@@ -74,6 +74,7 @@ impl Book {
             }
             _ => {}
         }
+        self.run_ordered_by_those_who_must(step);
         let opened = step.before.incident.is_none() && step.after.incident.is_some();
         if opened && !matches!(step.event, Event::PullRequested(_)) || step.after.incident.is_none() {
             self.pulls.clear();
@@ -98,6 +99,24 @@ impl Book {
             step.broke("granted-by-policies", "a plan went on that an approval policy has not granted");
         }
         if let Some(why) = self.missing(step.after, terms, waiting.people_because.is_some()) {
+            step.broke("granted-by-people", why);
+        }
+    }
+
+    /// The moment at which a plan becomes a run: its incident ends with it.
+    fn run_ordered_by_those_who_must(&self, step: &mut Step<'_>) {
+        if step.before.producing.run.is_some() || step.after.producing.run.is_none() {
+            return;
+        }
+        let (Some(open), Some(terms)) = (&step.before.incident, &step.after.terms) else {
+            return step.broke("granted-by-people", "a run was ordered without an incident");
+        };
+        if terms.policies(Role::Approval).next().is_some() && !self.policies_granted {
+            step.broke("granted-by-policies", "a run was ordered that an approval policy has not granted");
+        }
+        let people_because =
+            matches!(&open.phase, Phase::Authorising(waiting) if waiting.people_because.is_some());
+        if let Some(why) = self.missing(step.before, terms, people_because) {
             step.broke("granted-by-people", why);
         }
     }

@@ -6,7 +6,7 @@ use ripcord_core::event::{Event, FingerprintWord, PlanWord, Said, TriggerWord, V
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Phase, Service};
+use ripcord_core::service::{Opener, Phase, Service};
 use tokio::time::Instant;
 
 use super::{Step, authority, now};
@@ -76,6 +76,8 @@ impl Book {
 
 /// Invariant 5: no fault opens an incident.
 fn opened_for_a_reason(step: &mut Step<'_>) {
+    let opened_by = step.after.incident.as_ref().map(|open| &open.opened_by);
+    let had_made = step.before.producing.made.is_some() || matches!(step.event, Event::RunMade(_));
     let fine = match step.event {
         Event::TriggersAsked(asked) => {
             asked.asked.iter().any(|one| matches!(one.said, Said::Verdict(TriggerWord::RollBack(_))))
@@ -84,6 +86,8 @@ fn opened_for_a_reason(step: &mut Step<'_>) {
             asked.asked.iter().any(|one| one.said == Said::Verdict(VerificationWord::Unhealthy))
         }
         Event::PullRequested(_) | Event::ProductionWatched(_) | Event::Promoted(_) => true,
+        // What a run has made is put in place as soon as nothing else is open.
+        _ if matches!(opened_by, Some(Opener::Produced(_))) => had_made,
         _ => false,
     };
     if !fine {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ripcord_core::event::{Event, Said, TriggerWord, TriggersAsked};
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
-use ripcord_core::name::{PolicyName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Urgency;
-use ripcord_core::service::Service;
+use ripcord_core::service::{Opener, RunEnd, Service, StopReason};
 use ripcord_core::terms::{PolicyUse, Terms};
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -21,6 +21,8 @@ struct Answered {
     urgency: Urgency,
     /// What was live then, or when it was first known.
     live: Option<Live>,
+    /// By which incident.
+    incident: IncidentId,
 }
 
 /// Versions that are served, and what is in force of the other facets.
@@ -61,6 +63,7 @@ impl Book {
         if let Some(outcome) = endings::outcome_of(step.before, step.after) {
             self.ended(step, &outcome);
         }
+        self.run_ended(step);
         for one in self.answered.values_mut().filter(|one| one.live.is_none()) {
             one.live = live(step.after);
         }
@@ -108,7 +111,8 @@ impl Book {
         self.held_back += held_back;
         self.unlatched +=
             u64::from(opened && step.before.watching.latches.len() > step.after.watching.latches.len());
-        if opened && counts == 0 {
+        let made = |open: &ripcord_core::service::Incident| matches!(open.opened_by, Opener::Produced(_));
+        if opened && counts == 0 && !step.after.incident.as_ref().is_some_and(made) {
             step.broke(
                 "a-reason-is-acted-on-once",
                 "a reason that was answered opened an incident without any news",
@@ -119,6 +123,17 @@ impl Book {
                 "a-reason-is-acted-on",
                 "a trigger has a reason that nobody has answered, and no incident was opened",
             );
+        }
+    }
+
+    /// What was ordered made nothing: the reason it was ordered for has no answer any more, unless a person has ended it.
+    fn run_ended(&mut self, step: &Step<'_>) {
+        if step.before.producing.run.is_none() || step.after.producing.run.is_some() {
+            return;
+        }
+        let Some(past) = step.after.producing.past.last() else { return };
+        if !matches!(past.end, RunEnd::Made { .. } | RunEnd::Stopped(StopReason::Person(_))) {
+            self.answered.retain(|_, answered| answered.incident != past.ordered.incident);
         }
     }
 
@@ -133,7 +148,11 @@ impl Book {
             _ => {
                 for (name, urgency) in std::mem::take(&mut self.raised) {
                     let live = live(step.after);
-                    self.answered.insert(name, Answered { since: step.at, urgency, live });
+                    let Some(incident) = step.after.last_settled.as_ref().map(|settled| settled.id.clone())
+                    else {
+                        continue;
+                    };
+                    self.answered.insert(name, Answered { since: step.at, urgency, live, incident });
                 }
             }
         }

@@ -13,6 +13,7 @@ mod news;
 mod pace;
 mod quiet;
 mod replays;
+mod runs;
 mod shifts;
 mod signals;
 mod snapshots;
@@ -31,9 +32,10 @@ use ripcord_core::journal::Tip;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
 use ripcord_core::snapshot::Snapshot;
-use ripcord_core::terms::Terms;
+use ripcord_core::terms::{EffectClass, Terms};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::deployer::ShiftOrder;
+use ripcord_ports::producer::ProduceOrder;
 use ripcord_ports::restorer::RestoreOrder;
 use ripcord_ports::store::{Accepted, Append, KeptSnapshot};
 use shifts::Order;
@@ -106,6 +108,7 @@ struct Watched {
     news: news::Book,
     pace: pace::Book,
     replays: replays::Book,
+    runs: runs::Book,
     shifts: shifts::Book,
     signals: signals::Book,
 }
@@ -124,6 +127,7 @@ impl Watched {
             news: news::Book::default(),
             pace: pace::Book::default(),
             replays: replays::Book::default(),
+            runs: runs::Book::default(),
             shifts: shifts::Book::default(),
             signals: signals::Book::default(),
         }
@@ -149,12 +153,17 @@ pub struct Counts {
     pub held_back: u64,
     /// Reasons that had been answered and were some again.
     pub unlatched: u64,
+    /// Runs: `begun` with the promise of their producer, and how they ended; incidents that opened beside one, shifts to what was made.
+    pub runs: BTreeMap<String, u64>,
 }
 
 impl Counts {
     /// Counts of another seed or service.
     pub fn add(&mut self, other: &Self) {
-        let Self { ended, events, shifts, replayed, deaths, snapshots, held_back, unlatched } = other;
+        let Self { ended, events, shifts, replayed, deaths, snapshots, held_back, unlatched, runs } = other;
+        for (what, count) in runs {
+            *self.runs.entry(what.clone()).or_default() += count;
+        }
         for (how, count) in ended {
             *self.ended.entry(how.clone()).or_default() += count;
         }
@@ -234,9 +243,12 @@ impl Checker {
     pub fn counts(&self) -> Counts {
         let books = self.books();
         let mut counts = books.counts.clone();
-        for Watched { latch, .. } in books.services.values() {
+        for Watched { latch, runs, .. } in books.services.values() {
             counts.held_back += latch.held_back;
             counts.unlatched += latch.unlatched;
+            for (what, count) in runs.counted() {
+                *counts.runs.entry(what).or_default() += count;
+            }
         }
         counts
     }
@@ -263,8 +275,9 @@ impl Checker {
         books.lives += 1;
         let mut broken = Vec::new();
         let lives = books.lives;
-        for Watched { service, tip, shifts, .. } in books.services.values_mut() {
+        for Watched { service, tip, shifts, runs, .. } in books.services.values_mut() {
             shifts.host_started(lives);
+            runs.host_started(lives);
             if let Some(what) = snapshots::start_differs(&disk, service, *tip) {
                 broken.push(Broken { rule: SNAPSHOTS, service: service.name.clone(), what });
             }
@@ -326,6 +339,15 @@ impl Checker {
         let watched = watched(&mut books, service);
         let mut broken = Vec::new();
         watched.shifts.called(&watched.service, &Order::Restore(facet, order), terms, &mut broken);
+        self.keep(&mut books, broken);
+    }
+
+    /// The start of a run reaches a producer of this promise.
+    pub fn run_called(&self, service: &ServiceName, order: &ProduceOrder, class: EffectClass) {
+        let mut books = self.books();
+        let watched = watched(&mut books, service);
+        let mut broken = Vec::new();
+        watched.runs.called(&watched.service, order, class, &mut broken);
         self.keep(&mut books, broken);
     }
 
@@ -447,6 +469,7 @@ impl Observer for Checker {
             };
             watched.authority.step(&mut step);
             watched.shifts.step(&mut step, &watched.authority);
+            watched.runs.step(&mut step, &watched.authority);
             watched.breaker.step(&mut step, &watched.authority);
             watched.endings.step(&mut step, &watched.authority, lives);
             watched.facets.step(&mut step);

@@ -61,6 +61,9 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
     } else if watched.shifts.is_unknown() {
         return Err(("no-blind-repeat", "nobody knows what became of a shift, and nobody asks".to_owned()));
     }
+    if let Some(why) = super::runs::still_going_on(service) {
+        return Err(("a-run-ends", why));
+    }
     let waits = |effect: &Effect| {
         matches!(effect.slot(), Slot::Timer | Slot::Watch | Slot::Incident | Slot::Probation)
             || matches!(effect.slot(), Slot::Promotion | Slot::Fingerprint)

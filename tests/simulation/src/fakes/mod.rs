@@ -2,12 +2,14 @@
 
 mod deployer;
 mod people;
+mod producer;
 mod registry;
 mod restorer;
 mod service;
 
 pub use deployer::PretendDeployer;
 pub use people::{PretendNotifier, PretendObjects};
+pub use producer::PretendProducer;
 pub use registry::PretendRegistry;
 pub use restorer::PretendRestorer;
 pub use service::{PretendEndpoint, PretendGolden, PretendLog, PretendMetrics};
@@ -64,6 +66,7 @@ impl Wire {
             REGISTRY => sky.registry_away,
             DEPLOYER | ENDPOINT => sky.deployer_away,
             RESTORER => sky.restorers_away,
+            PRODUCER => sky.producers_away,
             _ => false,
         };
         if away {
@@ -94,6 +97,8 @@ pub const REGISTRY: &str = "the registry";
 pub const DEPLOYER: &str = "the deployer";
 /// What puts a facet beside the model back.
 pub const RESTORER: &str = "the restorer";
+/// What makes versions.
+pub const PRODUCER: &str = "the producer";
 /// Where it answers.
 pub const ENDPOINT: &str = "the service";
 /// What is measured.

@@ -205,13 +205,14 @@ impl Play {
         let dice = self.stage.dice.clone();
         let full = self.may("full-disks");
         let unreadable = self.may("failed-reads");
-        self.stage.weather.change(|sky| match dice.below(7) {
+        self.stage.weather.change(|sky| match dice.below(8) {
             0 => sky.registry_away = !sky.registry_away,
             1 => sky.deployer_away = !sky.deployer_away,
             2 => sky.no_metrics = !sky.no_metrics,
             3 => sky.line_broken = !sky.line_broken,
             4 => sky.restorers_away = !sky.restorers_away,
-            5 => sky.disk_unreadable = unreadable && !sky.disk_unreadable,
+            5 => sky.producers_away = !sky.producers_away,
+            6 => sky.disk_unreadable = unreadable && !sky.disk_unreadable,
             _ => sky.disk_full = full && !sky.disk_full,
         });
         self.says(|| {

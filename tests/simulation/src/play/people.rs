@@ -8,7 +8,8 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
-use ripcord_engine::{Ask, Ballot, Command, Person};
+use ripcord_core::target::{Exclusion, RetrainTarget, Target};
+use ripcord_engine::{Ask, Ballot, Command, Person, PullTo};
 
 use super::Play;
 use crate::check::ABOUT;
@@ -52,7 +53,10 @@ impl Play {
         let incident = about.and_then(|state| state.incident.as_ref()).map(|open| open.id.clone());
         let reason = incident.as_ref().map_or_else(|| "because".to_owned(), |id| format!("{ABOUT}{id}"));
         self.says(|| format!("{service}: {} asks {ask:?} {reason}", person.name));
-        let command = Command { person, ask, reason, incident };
+        self.commands(service, Command { person, ask, reason, incident });
+    }
+
+    fn commands(&mut self, service: &ServiceName, command: Command) {
         let Some(host) = &mut self.host else { return };
         let (engine, service, checker) =
             (host.engine.clone(), service.clone(), Arc::clone(&self.stage.checker));
@@ -81,8 +85,37 @@ impl Play {
                 let latched: Vec<_> = view.watching.latches.keys().cloned().collect();
                 self.asks(service, "operator", Ask::LiftLatch(dice.pick(&latched)), None);
             }
+            10 if view.producing.run.is_some() && dice.one_in(3) => self.stops_a_run(service, &view),
+            11 => self.wants_it_made(service),
             _ => self.helps(service, &view),
         }
+    }
+
+    /// Someone wants the model trained again without some of the data.
+    fn wants_it_made(&mut self, service: &ServiceName) {
+        let exclude = vec![Exclusion::Source(format!("feed-{}", self.stage.dice.below(3)))];
+        let wanted = RetrainTarget { dataset: "rows".to_owned(), revision: String::new(), exclude };
+        let ask = Ask::Pull {
+            to: Some(PullTo::Made(Target::Retrain(wanted))),
+            urgency: Urgency::Urgent,
+            leaving: Leaving::Condemn,
+            pending: PendingPlan::Replace,
+        };
+        self.asks(service, "operator", ask, None);
+    }
+
+    fn stops_a_run(&mut self, service: &ServiceName, view: &Service) {
+        let Some(run) = &view.producing.run else { return };
+        let incident = run.ordered.incident.clone();
+        self.says(|| format!("{service}: somebody stops the run of {incident}"));
+        let Some(person) = self.anyone(service, "operator") else { return };
+        let command = Command {
+            person,
+            ask: Ask::StopRun,
+            reason: format!("{ABOUT}{incident}"),
+            incident: Some(incident),
+        };
+        self.commands(service, command);
     }
 
     fn pulls(&mut self, service: &ServiceName, view: &Service) {

@@ -1,0 +1,23 @@
+//! A run that makes a version, from outside: it goes on whatever becomes of the host.
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// It goes on.
+    GoesOn,
+    /// It has registered this version.
+    Made(String),
+    /// It has ended without one.
+    Failed,
+    /// The system knows nothing of it any more.
+    Lost,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideRun {
+    /// How far it is.
+    pub stage: Stage,
+    /// How often one was begun under its key.
+    pub begun: u32,
+}
