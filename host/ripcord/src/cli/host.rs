@@ -12,9 +12,9 @@ pub struct DemoArgs {
     /// What goes bad, and what is put back
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t)]
     pub strategy: DemoStrategy,
-    /// With `--strategy auto`: which of two changes does the harm, and which of them comes first
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    /// Train on other data; with `--strategy auto` it also says which of two changes does the harm, and which of them comes first
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub seed: u64,
     /// Answer for both approvers
     #[arg(long)]
     pub yes: bool,
@@ -33,8 +33,12 @@ pub enum DemoStrategy {
     /// A bad version goes live; the version before it comes back.
     #[default]
     Version,
+    /// A model goes on learning from labels that have gone bad; a version is made of a checkpoint of before.
+    Checkpoint,
     /// A configuration is changed for the worse; its revision before comes back, and the model stays.
     Configuration,
+    /// Versions were trained on a bad source of data; the version before them comes back, and is asked which rows are bad; a version is trained without them.
+    Retrain,
     /// A bad version goes live and no version is known to be good; rules answer in place of the model.
     Fallback,
     /// The model and a configuration change, and one of them does harm; the planner finds out which and puts that back.

@@ -15,7 +15,7 @@ use super::{Outcome, of_this_machine};
 use crate::cli::{DataCommand, Global, PredicateArgs, PurgeArgs};
 use crate::output::{Exit, Failure, Page, Progress, Whole, text};
 
-pub(super) async fn run(global: &Global, command: DataCommand) -> Outcome {
+pub(crate) async fn run(global: &Global, command: DataCommand) -> Outcome {
     of_this_machine(global, "data")?;
     match command {
         DataCommand::Purge(args) => purge(global, args).await,

@@ -7,7 +7,7 @@ mod backtest;
 mod changes;
 pub mod check;
 mod contexts;
-mod data;
+pub(crate) mod data;
 mod decisions;
 mod holds;
 mod incidents;

@@ -8,8 +8,10 @@ use ripcord_engine::view::IncidentView;
 use serde_json::json;
 
 use super::auto::{self, Fault, Named};
-use super::stage::{BAD, GOOD, SERVICE};
-use super::strategy::{BAD_DECISION, GOOD_DECISION, RULES};
+use super::learning;
+use super::retraining::BadRows;
+use super::stage::{BAD, GOOD, SERVICE, Trained};
+use super::strategy::{BAD_DECISION, GOOD_DECISION, RULES, Scene};
 use crate::cli::DemoStrategy;
 use crate::http::wire::{HoldLine, LiveLine, ServiceView, VersionLine};
 use crate::output::style::{DIM, GOOD as WELL, STRONG, WARN, paint};
@@ -38,22 +40,92 @@ impl Seen {
     }
 }
 
-/// The end of a demo that went as it should, as it was before the harm, with it, and after the rollback.
-pub(super) fn page(
-    strategy: DemoStrategy,
-    view: &IncidentView,
-    seen: [&Seen; 3],
-    found: Option<(Fault, &[Named])>,
-) -> Page {
-    let [before, during, after] = seen;
-    let harm = match strategy {
-        DemoStrategy::Version | DemoStrategy::Fallback => "before the deployment",
-        DemoStrategy::Configuration => "before the change",
-        DemoStrategy::Auto => "before the changes",
+/// What the host said at each time.
+#[derive(Debug)]
+pub(super) struct Looks {
+    pub(super) before: Seen,
+    pub(super) during: Seen,
+    /// Where more than one thing is put back: after the first.
+    pub(super) meanwhile: Option<Seen>,
+    pub(super) after: Seen,
+}
+
+/// A demo that went as it should.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) scene: Scene,
+    pub(super) trained: Vec<Trained>,
+    /// In the order in which they opened.
+    pub(super) incidents: Vec<IncidentView>,
+    pub(super) seen: Looks,
+    /// What the planner was to find, and what it said.
+    pub(super) found: Option<(Fault, Vec<Named>)>,
+    /// What olga typed.
+    pub(super) pulled: Option<String>,
+    pub(super) bad_rows: Option<BadRows>,
+}
+
+/// The end of a demo.
+pub(super) fn page(played: &Played) -> Result<Page, Failure> {
+    let Played { scene, trained, incidents, seen, found, pulled, bad_rows } = played;
+    let last = incidents.last().ok_or_else(|| Failure::failed("no incident was opened"))?;
+    let pages = incidents.iter().map(|view| incident::text(view).trimmed());
+    let found_out = found.as_ref().map(|(fault, named)| auto::table(*fault, named)).unwrap_or_default();
+    let heading = if seen.after.live.facets.is_empty() { "what was served" } else { "what was in force" };
+    let text = text!(
+        "{}\n\n{}\n{}\n{}{}{}{}",
+        Text::joined(pages, "\n\n"),
+        paint(STRONG, heading),
+        table_of(scene.strategy, seen),
+        found_out,
+        bad_rows.as_ref().map(|rows| text!("{}\n\n", rows.page)).unwrap_or_default(),
+        pulled.as_ref().map(|line| pulled_by(scene.strategy, line)).unwrap_or_default(),
+        end(*scene, last, &seen.after)
+    );
+    let mut served =
+        json!({ "before": seen.before.live, "during": seen.during.live, "after": seen.after.live });
+    let mut report = json!({
+        "outcome": last.outcome,
+        "trained": trained,
+        "split": last.split,
+        "incident": last,
+        "incidents_before": &incidents[..incidents.len() - 1],
+        "pulled_by": pulled,
+        "standing": seen.after.standing(),
+        "holds": seen.after.holds,
+    });
+    if let Some(meanwhile) = &seen.meanwhile {
+        served["meanwhile"] = json!(meanwhile.live);
+    }
+    report["served"] = served;
+    if let Some((fault, named)) = found {
+        report["guilty"] = json!(fault.name());
+        report["suspects"] = named.iter().map(Named::json).collect();
+    }
+    if let Some(rows) = bad_rows {
+        report["bad_rows"] = rows.report.clone();
+    }
+    Ok(Page::done(text, &report))
+}
+
+fn table_of(strategy: DemoStrategy, looks: &Looks) -> Table {
+    let (harm, after_it) = match strategy {
+        DemoStrategy::Version | DemoStrategy::Checkpoint | DemoStrategy::Retrain | DemoStrategy::Fallback => {
+            ("before the deployment", "after it")
+        }
+        DemoStrategy::Configuration => ("before the change", "after it"),
+        DemoStrategy::Auto => ("before the changes", "after them"),
     };
-    let after_it = if strategy == DemoStrategy::Auto { "after them" } else { "after it" };
+    let Looks { before, during, meanwhile, after } = looks;
+    let (back, end) = match strategy {
+        DemoStrategy::Retrain => ("after the rollback", "after the training"),
+        _ => ("", "after the rollback"),
+    };
     let mut served = Table::bare(2);
-    for (when, seen) in [(harm, before), (after_it, during), ("after the rollback", after)] {
+    let meanwhile = meanwhile.iter().map(|seen| (back, seen));
+    for (when, seen) in
+        [(harm, before), (after_it, during)].into_iter().chain(meanwhile).chain([(end, after)])
+    {
         let proof = seen.live.proof.map(|proof| format!("proved by {proof}")).unwrap_or_default();
         let [when, state] = [Cell::new(DIM, when), Cell::new(STRONG, &seen.live.state)];
         let beside = seen.live.facets.iter().map(|now| &now.read).map(|read| match &read.state {
@@ -70,54 +142,52 @@ pub(super) fn page(
             served.row([when, state, proof.into(), Text::joined(beside, " and ").into()]);
         }
     }
-    let heading = if after.live.facets.is_empty() { "what was served" } else { "what was in force" };
-    let text = text!(
-        "{}\n\n{}\n{}\n{}{}{}",
-        incident::text(view).trimmed(),
-        paint(STRONG, heading),
-        served,
-        found.map(|(fault, named)| auto::table(fault, named)).unwrap_or_default(),
-        pulled_by(strategy),
-        end(strategy, view, after)
-    );
-    let served = json!({ "before": before.live, "during": during.live, "after": after.live });
-    let mut report =
-        json!({ "outcome": view.outcome, "served": served, "split": view.split, "incident": view });
-    if let (false, Some(report)) = (after.live.facets.is_empty(), report.as_object_mut()) {
-        report.insert("pulled_by".to_owned(), json!(strategy.pull_line()));
-        report.insert("standing".to_owned(), json!(after.standing()));
-        report.insert("holds".to_owned(), json!(after.holds));
-    }
-    if let (Some((fault, named)), Some(report)) = (found, report.as_object_mut()) {
-        report.insert("guilty".to_owned(), json!(fault.name()));
-        report.insert("suspects".to_owned(), named.iter().map(Named::json).collect());
-    }
-    Page::done(text, &report)
+    served
 }
 
 /// What a person asked for, where it was not the planner that chose.
-fn pulled_by(strategy: DemoStrategy) -> Text {
-    strategy.pull_line().map_or_else(Text::default, |line| {
-        text!("The planner had nothing to go back to, and olga pulled:\n  {}\n\n", paint(STRONG, line))
-    })
+fn pulled_by(strategy: DemoStrategy, line: &str) -> Text {
+    let why = match strategy {
+        DemoStrategy::Retrain => "The version before is back, and so that the next one is good, olga pulled",
+        _ => "The planner had nothing to go back to, and olga pulled",
+    };
+    text!("{}:\n  {}\n\n", why, paint(STRONG, line))
 }
 
 /// What it came to.
-fn end(strategy: DemoStrategy, view: &IncidentView, after: &Seen) -> Text {
+fn end(scene: Scene, view: &IncidentView, after: &Seen) -> Text {
     let took = view.split.total.map(|total| format!(" {total} after the harm began")).unwrap_or_default();
-    match strategy {
+    let condemned = || {
+        let condemned = after.holds.iter().map(|hold| hold.revision.to_string()).collect::<Vec<_>>();
+        if condemned.is_empty() { "nothing".to_owned() } else { condemned.join(" and ") }
+    };
+    match scene.strategy {
         DemoStrategy::Version => paint(WELL, format!("{BAD} is out and {GOOD} is back{took}, verified.")),
+        DemoStrategy::Checkpoint => {
+            let (bad, made) = (scene.bad(), &after.live.state);
+            let done = format!("{bad} is out and {made} is in place{took}, verified.");
+            text!(
+                "{}\nIt was made of the checkpoint of step {}, the last that has learnt from good labels alone.",
+                paint(WELL, done),
+                learning::LAST_GOOD
+            )
+        }
+        DemoStrategy::Retrain => {
+            let done = format!(
+                "{} is out; {}, trained without the bad rows, is in place, verified.",
+                scene.bad(),
+                after.live.state
+            );
+            text!("{}\nCondemned is {}; {} stays good.", paint(WELL, done), condemned(), GOOD)
+        }
         DemoStrategy::Configuration => {
             let done = format!("decision {BAD_DECISION} is out and {GOOD_DECISION} is back{took}, verified.");
-            let condemned = after.holds.iter().map(|hold| hold.revision.to_string()).collect::<Vec<_>>();
-            let condemned = if condemned.is_empty() { "nothing".to_owned() } else { condemned.join(" and ") };
             let model = text!("The model stayed {}, which is {}; ", &after.live.state, after.standing());
-            text!("{}\n{}condemned is {}.", paint(WELL, done), model, condemned)
+            text!("{}\n{}condemned is {}.", paint(WELL, done), model, condemned())
         }
         DemoStrategy::Auto => {
-            let condemned = after.holds.iter().map(|hold| hold.revision.to_string()).collect::<Vec<_>>();
             let back = view.after.as_deref().unwrap_or(&after.live.state);
-            let done = format!("{} is out, {back} is in force{took}, verified.", condemned.join(" and "));
+            let done = format!("{} is out, {back} is in force{took}, verified.", condemned());
             text!("{}\nThe planner found out by itself what to put back.", paint(WELL, done))
         }
         DemoStrategy::Fallback => {
@@ -142,23 +212,38 @@ pub(super) fn next(strategy: DemoStrategy, folder: &Path, logs: &Path) -> Text {
     let program = std::env::current_exe().unwrap_or_else(|_| "ripcord".into());
     let (folder, logs, program) = (folder.display(), logs.display(), program.display());
     let pull = match strategy {
-        DemoStrategy::Version | DemoStrategy::Configuration | DemoStrategy::Auto => {
+        DemoStrategy::Version
+        | DemoStrategy::Checkpoint
+        | DemoStrategy::Configuration
+        | DemoStrategy::Retrain
+        | DemoStrategy::Auto => {
             format!("ripcord pull {SERVICE} --to 1.2.0 --no-hold --reason \"trying it\"")
         }
         DemoStrategy::Fallback => leaves(),
+    };
+    // What was put back is fraud-api:1; a version that is made has two incidents of its own.
+    let next = match strategy {
+        DemoStrategy::Version | DemoStrategy::Configuration | DemoStrategy::Fallback | DemoStrategy::Auto => {
+            "fraud-api:2"
+        }
+        DemoStrategy::Checkpoint => "fraud-api:3",
+        DemoStrategy::Retrain => "fraud-api:4",
     };
     text!(
         "\n{}\n  cd {}\n  alias ripcord={}\n  \
          export RIPCORD_TOKEN=$(cat secrets/olga.token)\n  ripcord status\n  ripcord incidents show fraud-api:1\n  \
          ripcord replay fraud-api:1\n  ripcord hold list\n  \
          {}\n  \
-         ripcord approve fraud-api:2 --key secrets/ada.key\n  \
-         ripcord approve fraud-api:2 --key secrets/bob.key\n  \
-         ripcord incidents watch fraud-api:2\n\nlogs are in {}; ctrl-c ends everything",
+         ripcord approve {} --key secrets/ada.key\n  \
+         ripcord approve {} --key secrets/bob.key\n  \
+         ripcord incidents watch {}\n\nlogs are in {}; ctrl-c ends everything",
         paint(STRONG, "everything is still running; in another terminal, try"),
         folder,
         program,
         pull,
+        next,
+        next,
+        next,
         logs
     )
 }

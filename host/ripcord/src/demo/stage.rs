@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use fraud::decision::{self, Preset};
-use fraud::train::{self, Layout};
+use fraud::train::{self, Layout, Measures};
+use serde::Serialize;
 
-use super::strategy::GOOD_DECISION;
+use super::strategy::{GOOD_DECISION, Scene};
 use crate::cli::DemoStrategy;
 use crate::key::Key;
 use crate::output::Failure;
@@ -26,22 +27,43 @@ pub(super) const CONFIGURATION: &str = include_str!("../../../../examples/fraud/
 const PROBE: &str = include_str!("../../../../examples/fraud/probe.json");
 /// Where the team keeps the revisions of the decision configuration.
 const DECISIONS: &str = "decision-revisions";
+/// The trainer in the command of a producer.
+const TRAINER: &str = "\"fraud\", \"retrain\"";
 const HOST: &str = "127.0.0.1:7700";
 const SERVER: &str = "127.0.0.1:8080";
 
 /// The demo's folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
     pub(super) layout: Layout,
+    /// What everything is drawn from that is trained on.
+    pub(super) seed: u64,
+    /// What was trained for this demo, in that order.
+    pub(super) trained: Vec<Trained>,
+}
+
+/// A model that was trained while the demo ran, judged by its own labels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Trained {
+    pub(super) version: String,
+    pub(super) accuracy: f64,
+    pub(super) decline_share: f64,
+}
+
+impl Trained {
+    pub(super) fn of(version: &str, measures: &Measures) -> Self {
+        let Measures { accuracy, decline_share, .. } = *measures;
+        Self { version: version.to_owned(), accuracy, decline_share }
+    }
 }
 
 /// The two people whose keys are asked.
 pub(super) const KEYHOLDERS: [&str; 2] = ["ada", "bob"];
 
 impl Stage {
-    /// Trains every version into `folder`, which is empty, and deploys one.
-    pub(super) fn new(folder: &Path, deployed: &str) -> Result<Self, Failure> {
+    /// Trains every version into `folder`, which is empty, and deploys the one that is served at first.
+    pub(super) fn new(folder: &Path, scene: Scene) -> Result<Self, Failure> {
         let unable = |cause: std::io::Error| {
             Failure::failed(format!("cannot use the folder `{}`", folder.display()))
                 .because(cause)
@@ -56,10 +78,23 @@ impl Stage {
         for below in ["secrets", "logs"] {
             fs::create_dir(folder.join(below)).map_err(unable)?;
         }
-        let args = train::Args { out: folder.clone(), deploy: Some(deployed.to_owned()), at: None };
-        train::write(&args).map_err(|error| Failure::failed(error.with_causes()))?;
+        let learns = scene.strategy == DemoStrategy::Checkpoint;
+        let deploy = (!learns).then(|| scene.served());
+        let args = train::Args { out: folder.clone(), deploy, at: None };
+        let written = train::write_seeded(&args, scene.seed);
+        let written = written.map_err(|error| Failure::failed(error.with_causes()))?;
+        let trained = written.iter().map(|(version, measures)| Trained::of(version, measures)).collect();
         let layout = Layout::new(&folder);
-        Ok(Self { folder, layout })
+        let mut stage = Self { folder, layout, seed: scene.seed, trained };
+        match scene.strategy {
+            DemoStrategy::Checkpoint => stage.learn()?,
+            DemoStrategy::Retrain => stage.train_on_bad_rows()?,
+            DemoStrategy::Version
+            | DemoStrategy::Configuration
+            | DemoStrategy::Fallback
+            | DemoStrategy::Auto => {}
+        }
+        Ok(stage)
     }
 
     /// Replaces the model on the server's disk, as a team's pipeline does. The server is told by whoever deploys.
@@ -74,7 +109,12 @@ impl Stage {
         server: &str,
         host: SocketAddr,
     ) -> Result<(), Failure> {
+        let program = std::env::current_exe()
+            .map_err(|cause| Failure::failed("this program cannot find itself").because(cause))?;
+        // A text of JSON is one of TOML.
+        let program = serde_json::Value::from(program.display().to_string()).to_string();
         let mut text = strategy.configuration().replace(SERVER, server).replace(HOST, &host.to_string());
+        text = text.replace(TRAINER, &format!("{program}, \"example-fraud\", \"retrain\""));
         for person in KEYHOLDERS {
             let key = Key::create(&self.key(person))?;
             let token = format!("token-file = \"secrets/{person}.token\"");
@@ -165,12 +205,32 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    fn in_folder(folder: &Path) -> Stage {
+        let (folder, layout) = (folder.to_owned(), Layout::new(folder));
+        Stage { folder, layout, seed: 0, trained: Vec::new() }
+    }
+
+    #[test]
+    fn another_seed_trains_other_models_and_the_same_one_the_same() {
+        for strategy in [DemoStrategy::Version, DemoStrategy::Checkpoint, DemoStrategy::Retrain] {
+            let trained = |seed| {
+                let folder = tempfile::tempdir().expect("folder");
+                Stage::new(folder.path(), Scene { strategy, seed }).expect("trains").trained
+            };
+            let (one, other) = (trained(1), trained(2));
+            assert_eq!(one, trained(1), "{strategy:?}");
+            let same = one.iter().zip(&other).filter(|(one, other)| one.accuracy == other.accuracy);
+            assert!(same.count() < one.len() / 2, "{strategy:?}: {one:?} {other:?}");
+        }
+    }
+
     #[test]
     fn the_configuration_of_every_strategy_is_one() {
         for strategy in DemoStrategy::ALL {
             let folder = tempfile::tempdir().expect("folder");
-            let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
+            let stage = in_folder(folder.path());
             fs::create_dir(folder.path().join("secrets")).expect("folder");
+            fs::create_dir_all(folder.path().join("checkpoints")).expect("folder");
             stage.configure(strategy, "127.0.0.1:1", free_address().expect("port")).expect("writes");
             let text = fs::read_to_string(stage.path("ripcord.toml")).expect("file");
             assert!(!text.contains(HOST) && !text.contains(SERVER), "{strategy:?}: {text}");
@@ -180,11 +240,13 @@ mod tests {
             assert_eq!(signing.count(), KEYHOLDERS.len());
             let service = &config.services[0];
             let (restorers, golden) = match strategy {
-                DemoStrategy::Version => (0, true),
+                DemoStrategy::Version | DemoStrategy::Checkpoint | DemoStrategy::Retrain => (0, true),
                 DemoStrategy::Configuration => (1, true),
                 DemoStrategy::Fallback | DemoStrategy::Auto => (1, false),
             };
             assert_eq!(service.restorers.len(), restorers, "{strategy:?}");
+            let makes = matches!(strategy, DemoStrategy::Checkpoint | DemoStrategy::Retrain);
+            assert_eq!(service.producer.is_some(), makes, "{strategy:?}");
             assert_eq!(text.contains("policy = \"golden-set\""), golden, "{strategy:?}: {text}");
             assert!(text.contains("policy = \"healthy-metrics\""), "{strategy:?}: {text}");
             let (by, finds_out) =
@@ -198,7 +260,7 @@ mod tests {
     #[test]
     fn the_example_itself_is_one() {
         let folder = tempfile::tempdir().expect("folder");
-        let stage = Stage { folder: folder.path().to_owned(), layout: Layout::new(folder.path()) };
+        let stage = in_folder(folder.path());
         fs::create_dir(folder.path().join("secrets")).expect("folder");
         for name in ["ada", "bob", "olga", "alertmanager"] {
             stage.write(&format!("secrets/{name}.token"), &token().expect("random")).expect("writes");

@@ -2,7 +2,9 @@
 
 use ripcord_core::fact::Outcome;
 
+use super::auto::Fault;
 use super::stage::{BAD, CONFIGURATION, GOOD, OLDER, SERVICE};
+use super::{learning, retraining};
 use crate::cli::DemoStrategy;
 
 /// The revision of the decision configuration that has served well, and the one in which euros were written for thousands of them.
@@ -13,6 +15,8 @@ pub(super) const RULES: &str = "rules";
 
 /// What is added to the configuration of the first.
 const WITH_DECISION: &str = include_str!("../../../../examples/fraud/with-decision.toml");
+const WITH_CHECKPOINTS: &str = include_str!("../../../../examples/fraud/with-checkpoints.toml");
+const WITH_RETRAINING: &str = include_str!("../../../../examples/fraud/with-retraining.toml");
 const WITH_SAFE_MODE: &str = include_str!("../../../../examples/fraud/with-safe-mode.toml");
 /// The planner of `auto`.
 const WHERE_TO: &str = "# Where to? Whatever undoes what changed, the smallest of it.";
@@ -28,15 +32,80 @@ const WHO_SAYS: &str = "# Is it well again? The golden set says so, and then the
 const METRIC_SAYS: &str = "# Is it well again? The alert's own metric says so: rules catch half the fraud, which no golden set lets pass.";
 const GOLDEN_SET: &str = "policy = \"golden-set\"\n";
 
+/// What is played, and what everything random of it is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene {
+    pub(super) strategy: DemoStrategy,
+    pub(super) seed: u64,
+}
+
+impl Scene {
+    /// What goes wrong, where the planner itself must find out.
+    pub(super) fn fault(self) -> Option<Fault> {
+        (self.strategy == DemoStrategy::Auto).then(|| Fault::of(self.seed))
+    }
+
+    /// The version that is served at first.
+    pub(super) fn served(self) -> String {
+        match (self.fault(), self.strategy) {
+            (Some(fault), _) => fault.deployed().to_owned(),
+            (None, DemoStrategy::Checkpoint) => learning::version(self.seed, learning::SERVED),
+            (None, _) => GOOD.to_owned(),
+        }
+    }
+
+    /// The version that goes bad, where it is one.
+    pub(super) fn bad(self) -> String {
+        match self.strategy {
+            DemoStrategy::Checkpoint => learning::version(self.seed, learning::POISONED),
+            DemoStrategy::Retrain => retraining::BAD.to_owned(),
+            DemoStrategy::Version
+            | DemoStrategy::Configuration
+            | DemoStrategy::Fallback
+            | DemoStrategy::Auto => BAD.to_owned(),
+        }
+    }
+
+    /// The words with which olga pulls, where the planner has nothing to go back to.
+    pub(super) fn pull(self) -> Option<Vec<String>> {
+        let (target, why) = match self.strategy {
+            DemoStrategy::Version | DemoStrategy::Retrain | DemoStrategy::Auto => return None,
+            DemoStrategy::Checkpoint => (
+                ["--checkpoint".to_owned(), format!("{}@{}", learning::run(self.seed), learning::LAST_GOOD)],
+                format!("another import labels what it learns on since step {}", learning::LAST_GOOD + 1),
+            ),
+            DemoStrategy::Configuration => (
+                ["--configuration".to_owned(), format!("decision={GOOD_DECISION}")],
+                format!("decision {BAD_DECISION} limits new accounts; the model was not changed"),
+            ),
+            DemoStrategy::Fallback => (
+                ["--fallback".to_owned(), RULES.to_owned()],
+                format!("{BAD} declines good customers, and nobody vouches for another version"),
+            ),
+        };
+        let words = ["ripcord", "pull", SERVICE].map(str::to_owned).into_iter().chain(target);
+        Some(words.chain(["--reason".to_owned(), why]).collect())
+    }
+}
+
+/// A command as a person types it.
+pub(super) fn typed(words: &[String]) -> String {
+    let quoted = |word: &String| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 impl DemoStrategy {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 4] = [Self::Version, Self::Configuration, Self::Fallback, Self::Auto];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Version, Self::Checkpoint, Self::Configuration, Self::Retrain, Self::Fallback, Self::Auto];
 
     /// What the team has written.
     pub(super) fn configuration(self) -> String {
         match self {
             Self::Version => CONFIGURATION.to_owned(),
+            Self::Checkpoint => format!("{CONFIGURATION}{WITH_CHECKPOINTS}"),
             Self::Configuration => format!("{CONFIGURATION}{WITH_DECISION}"),
+            Self::Retrain => format!("{CONFIGURATION}{WITH_RETRAINING}"),
             Self::Fallback => format!("{}{WITH_SAFE_MODE}", by_metrics_alone()),
             Self::Auto => format!("{}{WITH_DECISION}", finding_out()),
         }
@@ -45,40 +114,18 @@ impl DemoStrategy {
     /// What olga vouches for before anything happens.
     pub(super) fn vouched_for(self) -> Vec<String> {
         match self {
-            Self::Version => vec![GOOD.to_owned()],
+            Self::Version | Self::Retrain => vec![GOOD.to_owned()],
             Self::Configuration => vec![GOOD.to_owned(), format!("decision={GOOD_DECISION}")],
             Self::Auto => vec![OLDER.to_owned(), GOOD.to_owned(), format!("decision={GOOD_DECISION}")],
-            Self::Fallback => Vec::new(),
+            Self::Checkpoint | Self::Fallback => Vec::new(),
         }
     }
 
-    /// The words with which olga pulls, where the planner has nothing to go back to.
-    pub(super) fn pull(self) -> Option<Vec<String>> {
-        let (target, why) = match self {
-            Self::Version | Self::Auto => return None,
-            Self::Configuration => (
-                ["--configuration".to_owned(), format!("decision={GOOD_DECISION}")],
-                format!("decision {BAD_DECISION} limits new accounts; the model was not changed"),
-            ),
-            Self::Fallback => (
-                ["--fallback".to_owned(), RULES.to_owned()],
-                format!("{BAD} declines good customers, and nobody vouches for another version"),
-            ),
-        };
-        let words = ["ripcord", "pull", SERVICE].map(str::to_owned).into_iter().chain(target);
-        Some(words.chain(["--reason".to_owned(), why]).collect())
-    }
-
-    /// The same as she types it.
-    pub(super) fn pull_line(self) -> Option<String> {
-        let quoted = |word: String| if word.contains(' ') { format!("\"{word}\"") } else { word };
-        Some(self.pull()?.into_iter().map(quoted).collect::<Vec<_>>().join(" "))
-    }
-
-    /// How the incident is to end.
-    pub(super) fn ending(self) -> Outcome {
+    /// How the incident that the alert opens is to end.
+    pub(super) fn first_ending(self) -> Outcome {
         match self {
-            Self::Version | Self::Configuration | Self::Auto => Outcome::RolledBack,
+            Self::Version | Self::Configuration | Self::Retrain | Self::Auto => Outcome::RolledBack,
+            Self::Checkpoint => Outcome::Producing,
             Self::Fallback => Outcome::FellBack,
         }
     }

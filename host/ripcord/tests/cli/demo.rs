@@ -129,7 +129,7 @@ fn the_planner_finds_that_the_configuration_did_it_and_not_the_model_that_change
     assert!(reasons.contains("after the harm began"), "{reasons}");
 }
 
-fn it_replays(demo: &std::path::Path) {
+pub(super) fn it_replays(demo: &std::path::Path) {
     let replayed = run(demo, &["--json", "replay", "--all"]);
     assert_eq!(replayed.code, 0, "{}", replayed.stdout);
     let replayed = replayed.json();
@@ -166,7 +166,7 @@ fn a_trigger_is_tried_over_what_was_recorded(demo: &std::path::Path) {
 }
 
 /// Neither host nor model server listen any more.
-fn nothing_is_left_running(configuration: &std::path::Path) {
+pub(super) fn nothing_is_left_running(configuration: &std::path::Path) {
     let text = std::fs::read_to_string(configuration).expect("the demo's configuration");
     let addresses: Vec<_> = text
         .split(['"', '/'])

@@ -7,6 +7,7 @@ mod beginning;
 mod damaged;
 mod data;
 mod demo;
+mod demo_producing;
 mod exit_codes;
 mod field;
 mod hostile;
