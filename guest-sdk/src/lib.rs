@@ -42,7 +42,8 @@
 //! ```
 //!
 //! An example of each other role is in [`roles`], one that compares with the last good period in [`reference`]. Whether
-//! something has moved is in [`drift`], tests that may be looked at any time in [`sequential`], what may have done a harm in [`suspects`]. `ripcord policy new --role ROLE` writes
+//! something has moved is in [`drift`], tests that may be looked at any time in [`sequential`], what may have done a harm in [`suspects`], which
+//! checkpoint of a training run to go back to in [`checkpoints`]. `ripcord policy new --role ROLE` writes
 //! one that compiles, with fixtures.
 //!
 //! Invariants: a component made with this crate imports no function but `log`; the SDK has no clock, no
@@ -52,6 +53,7 @@ mod answer;
 #[doc(hidden)]
 pub mod bindings;
 pub mod calendar;
+pub mod checkpoints;
 #[doc(hidden)]
 pub mod component;
 pub mod count;
