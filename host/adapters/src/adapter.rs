@@ -59,6 +59,8 @@ pub enum SecretKey {
     Token,
     /// `password` where the settings have a `user`, else `token`.
     TokenOrPassword,
+    /// `secret-access-key`, the secret half of a key that signs calls.
+    SecretAccessKey,
 }
 
 impl SecretKey {
@@ -67,6 +69,7 @@ impl SecretKey {
         match (self, has_user) {
             (Self::None, _) => None,
             (Self::TokenOrPassword, true) => Some("password"),
+            (Self::SecretAccessKey, _) => Some("secret-access-key"),
             (Self::Token | Self::TokenOrPassword, _) => Some("token"),
         }
     }
@@ -77,6 +80,7 @@ impl SecretKey {
             Self::None => &[],
             Self::Token => &["token"],
             Self::TokenOrPassword => &["token", "password"],
+            Self::SecretAccessKey => &["secret-access-key"],
         }
     }
 }

@@ -7,9 +7,9 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, Port};
 use crate::{
-    alerts_alertmanager, alerts_mlflow, checkpoints_folder, deployer_command, deployer_open_inference,
-    endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape,
-    notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
+    alerts_alertmanager, alerts_mlflow, checkpoints_folder, checkpoints_s3, deployer_command,
+    deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus,
+    metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
     registry_command, registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git,
     restorer_http, restorer_mlflow_prompt,
 };
@@ -39,7 +39,8 @@ pub static PRODUCERS: [&dyn AnyAdapter<dyn Producer>; 4] = [
 ];
 
 /// Where the checkpoints of training runs are kept.
-pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 1] = [&checkpoints_folder::ADAPTER];
+pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 2] =
+    [&checkpoints_folder::ADAPTER, &checkpoints_s3::ADAPTER];
 
 /// Where a service answers.
 pub static ENDPOINTS: [&dyn AnyAdapter<dyn Endpoint>; 1] = [&endpoint_open_inference::ADAPTER];

@@ -8,8 +8,11 @@ mod folder;
 pub(crate) mod lenient;
 mod place;
 mod reader;
+mod s3;
 mod served;
+mod taken;
 
 pub(crate) use folder::FolderPlace;
 pub(crate) use reader::{Found, Reader};
-pub(crate) use served::Served;
+pub(crate) use s3::S3Place;
+pub(crate) use served::{Served, shown};

@@ -45,6 +45,8 @@ impl Http {
             Client::builder()
                 .user_agent(concat!("ripcord/", env!("CARGO_PKG_VERSION")))
                 .no_proxy()
+                // Another crate of this program has the client speak HTTP/2, too.
+                .http1_only()
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(CONNECT_DEADLINE)
@@ -59,6 +61,11 @@ impl Http {
                 })
         };
         Ok(Self { pooled: build(8)?, fresh: build(0)? })
+    }
+
+    /// For crates that send calls of their own.
+    pub(crate) fn client(&self) -> Client {
+        self.pooled.clone()
     }
 
     /// A call. Unless it is a GET, whose author did not say that it only reads ([`Call::only_reads`]) is believed to have an effect.

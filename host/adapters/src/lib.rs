@@ -30,6 +30,7 @@ pub mod alerts_alertmanager;
 pub mod alerts_mlflow;
 pub mod catalogue;
 pub mod checkpoints_folder;
+pub mod checkpoints_s3;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;

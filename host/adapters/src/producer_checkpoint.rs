@@ -20,9 +20,12 @@ use tokio::task::JoinSet;
 use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::{Found, Reader};
 use crate::checkpoints_folder::{self, FolderCheckpointsConfig};
+use crate::checkpoints_s3::{self, S3CheckpointsConfig};
 use crate::command::Marks;
 use crate::file_work::FileWork;
 use crate::producing::{KeptRun, KeptRuns, ProducerSurroundings, check_key, line, not_made_here};
+use crate::restoring::wrong;
+use crate::secret::Secret;
 use work::Work;
 
 /// For the catalogue.
@@ -31,13 +34,17 @@ pub const ADAPTER: Adapter<CheckpointProducerConfig, dyn Producer> = Adapter {
     system: "a checkpoint of a training run",
     summary: "takes a checkpoint's files and registers them as a version",
     page: "producer_checkpoint/README.md",
-    secret: SecretKey::None,
+    secret: SecretKey::SecretAccessKey,
     example: "from = { folder = { root = \"/srv/training\" } }",
     start: |config, start| match &mut config.from {
         CheckpointSource::Folder(folder) => start.path(&mut folder.root),
+        CheckpointSource::S3(s3) => s3.start(start),
     },
     says: |_| vec![Strategy::Checkpoint],
-    make: |config, with| Ok(Arc::new(CheckpointProducer::new(config, ProducerSurroundings::of(&with))?)),
+    make: |config, with| {
+        let surroundings = ProducerSurroundings::of(&with);
+        Ok(Arc::new(CheckpointProducer::new(config, with.secret, surroundings)?))
+    },
 };
 
 /// Where checkpoints are and what is made of them.
@@ -57,6 +64,8 @@ pub struct CheckpointProducerConfig {
 pub enum CheckpointSource {
     /// A folder on a disk or a share.
     Folder(FolderCheckpointsConfig),
+    /// A bucket of an S3-compatible store.
+    S3(S3CheckpointsConfig),
 }
 
 fn name_default() -> String {
@@ -81,13 +90,18 @@ enum AtWork {
 }
 
 impl CheckpointProducer {
-    /// Checks the configuration. Whether the place is there shows at each call.
+    /// Checks the configuration. Whether the place is there shows at each call. `secret` is that of a store's access key.
     pub fn new(
         config: CheckpointProducerConfig,
+        secret: Option<Secret>,
         surroundings: ProducerSurroundings,
     ) -> Result<Self, PortError> {
         let reader = match config.from {
+            CheckpointSource::Folder(_) if secret.is_some() => {
+                return Err(wrong("a folder takes no secret: take `secret-access-key-file` or `-env` out"));
+            }
             CheckpointSource::Folder(folder) => checkpoints_folder::reader(folder)?,
+            CheckpointSource::S3(s3) => checkpoints_s3::reader(s3, secret, &surroundings.shared)?,
         };
         Ok(Self::of(reader, config.name, surroundings))
     }
@@ -242,6 +256,6 @@ impl Producer for CheckpointProducer {
     }
 
     async fn obstacle(&self) -> Option<String> {
-        self.work.reader.place.entries("", usize::MAX).await.err().map(|error| error.to_string())
+        self.work.reader.obstacle().await
     }
 }

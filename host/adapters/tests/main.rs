@@ -6,3 +6,4 @@ mod airflow;
 mod mlflow;
 mod mlserver;
 mod monitoring;
+mod moto;

@@ -1,16 +1,18 @@
 //! A folder on a disk, opened anew for each piece of work: nothing outside it can be reached.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 use ripcord_core::digest::Digest;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::{ErrorKind, PortError};
 
-use super::place::{Entry, Kind, Place};
+use super::place::{Entry, Kind, Place, Placed, changed_meanwhile};
+use super::served::shown;
+use super::taken::opened_for_writing;
 use crate::file_work::{FileWork, GivenUp};
 use crate::{artefact, folder};
 
@@ -98,12 +100,15 @@ impl Place for FolderPlace {
         self.on(move |root, _| folder::read(root, &path, bytes_max)).await
     }
 
-    async fn files(&self, folder: &str) -> Result<Vec<(String, u64)>, PortError> {
+    async fn files(&self, folder: &str) -> Result<Vec<Placed>, PortError> {
         let path = folder.to_owned();
         self.on(move |root, _| {
             let failed = |error| folder::local(error, format_args!("cannot open `{path}`"));
             let listed = artefact::list(&opened(root, &path).map_err(failed)?, &format!("`{path}`"))?;
-            Ok(listed.into_iter().map(|file| (file.path, file.bytes)).collect())
+            let stamp = |file: &artefact::Listed| file.changed.map(|at| format!("{:?}", at.into_std()));
+            let placed =
+                |file: artefact::Listed| Placed { stamp: stamp(&file), path: file.path, bytes: file.bytes };
+            Ok(listed.into_iter().map(placed).collect())
         })
         .await
     }
@@ -114,15 +119,15 @@ impl Place for FolderPlace {
         self.on(move |root, given_up| {
             let failed = |error| folder::local(error, format_args!("cannot copy `{path}`"));
             let from = folder::open_file(root, &path).map_err(failed)?;
-            let Some((dir, name)) = into else {
-                return artefact::copy_hashed(from, &mut given_up.fence(io::sink()), u64::MAX - 1)
-                    .map_err(failed);
-            };
-            if let Some(parent) = Path::new(&name).parent().filter(|parent| *parent != Path::new("")) {
-                dir.create_dir_all(parent).map_err(failed)?;
+            let same = from.try_clone().map_err(failed)?;
+            let state = |file: &File| file.metadata().map(|about| (about.len(), changed(&about)));
+            let before = state(&same).map_err(failed)?;
+            let mut to = given_up.fence(opened_for_writing(into.as_ref()).map_err(failed)?);
+            let (digest, bytes) = artefact::copy_hashed(from, &mut to, u64::MAX - 1).map_err(failed)?;
+            if before.0 != bytes || state(&same).map_err(failed)? != before {
+                return Err(changed_meanwhile(&format!("`{}`", shown(&path))));
             }
-            let mut to = given_up.fence(dir.create(&name).map_err(failed)?);
-            artefact::copy_hashed(from, &mut to, u64::MAX - 1).map_err(failed)
+            Ok((digest, bytes))
         })
         .await
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::PortError;
+use ripcord_ports::{ErrorKind, PortError, Retry};
 
 /// What lies directly in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// A file as a list of its folder has it. Another `stamp`, or another size, is another content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) stamp: Option<String>,
+}
+
 /// Paths are relative to the place's root, `/` between the parts; the root itself is empty.
 #[async_trait]
 pub(crate) trait Place: fmt::Debug + Send + Sync {
@@ -39,14 +47,21 @@ pub(crate) trait Place: fmt::Debug + Send + Sync {
     /// A file of at most `bytes_max` bytes.
     async fn read(&self, file: &str, bytes_max: u64) -> Result<Vec<u8>, PortError>;
 
-    /// All files below the folder, by their path from it, with their sizes. Anything that is neither file nor folder is an error.
-    async fn files(&self, folder: &str) -> Result<Vec<(String, u64)>, PortError>;
+    /// All files below the folder, by their path from it. Anything that is neither file nor folder is an error.
+    async fn files(&self, folder: &str) -> Result<Vec<Placed>, PortError>;
 
-    /// The file's digest and size; its content is written to `into`, where there is one.
+    /// The file's digest and size; its content is written to `into`, where there is one. An error where the file is changed while it is read.
     async fn take(&self, file: &str, into: Option<(&Arc<Dir>, &str)>) -> Result<(Digest, u64), PortError>;
 }
 
 /// A path below a folder.
 pub(crate) fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// What is told of a file or a checkpoint that was written to while it was read. It passes: whoever writes it ends.
+pub(super) fn changed_meanwhile(what: &str) -> PortError {
+    let text =
+        format!("{what} was changed while it was read: it is being written; ask again once it is whole");
+    PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later)
 }

@@ -107,6 +107,11 @@ impl Reader {
         })
     }
 
+    /// Why nothing can be listed there now.
+    pub(crate) async fn obstacle(&self) -> Option<String> {
+        self.place.entries("", ENTRIES_MAX).await.err().map(|error| error.to_string())
+    }
+
     fn told(&self, mut unusable: Vec<Unusable>, not_looked_at: usize) -> Vec<Label> {
         unusable.sort_by(|a, b| a.path.cmp(&b.path));
         let more = unusable.len().saturating_sub(UNREADABLE_MAX);

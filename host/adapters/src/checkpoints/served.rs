@@ -10,7 +10,7 @@ use ripcord_ports::registry::Staged;
 use ripcord_ports::{ErrorKind, PortError};
 
 use super::describe::Description;
-use super::place::{Place, below};
+use super::place::{Place, Placed, below, changed_meanwhile};
 use super::reader::Found;
 use crate::artefact;
 use crate::http::on_one_line;
@@ -48,16 +48,24 @@ impl Served {
         into: Option<&Arc<Dir>>,
     ) -> Result<Vec<ArtefactFile>, PortError> {
         let what = format!("checkpoint `{}`", shown(&found.path));
-        let there = if found.is_file {
-            let name = found.path.rsplit('/').next().unwrap_or(&found.path);
-            vec![(name.to_owned(), found.path.clone())]
-        } else {
-            let files = place.files(&found.path).await?;
-            files.into_iter().map(|(path, _)| (path.clone(), below(&found.path, &path))).collect()
+        let listed_before: Option<Vec<Placed>> = match found.is_file {
+            true => None,
+            false => Some(place.files(&found.path).await?),
+        };
+        let there: Vec<(String, String, Option<u64>)> = match &listed_before {
+            None => {
+                let name = found.path.rsplit('/').next().unwrap_or(&found.path);
+                vec![(name.to_owned(), found.path.clone(), None)]
+            }
+            Some(files) => {
+                let at =
+                    |file: &Placed| (file.path.clone(), below(&found.path, &file.path), Some(file.bytes));
+                files.iter().map(at).collect()
+            }
         };
         let listed = found.about.files.as_deref();
         for missing in listed.unwrap_or_default() {
-            if !there.iter().any(|(path, _)| *path == missing.path) {
+            if !there.iter().any(|(path, ..)| *path == missing.path) {
                 let text = format!(
                     "{what} lists the file `{}` and does not have it: it is half-written",
                     shown(&missing.path)
@@ -67,11 +75,21 @@ impl Served {
         }
         let is_listed = |path: &str| listed.is_none_or(|files| files.iter().any(|file| file.path == path));
         let mut files = Vec::new();
-        for (path, at) in there.iter().filter(|(path, _)| is_listed(path) && self.takes(path)) {
+        for (path, at, wanted) in there.iter().filter(|(path, ..)| is_listed(path) && self.takes(path)) {
             artefact::check_path(path)
                 .map_err(|why| PortError::not_applied(ErrorKind::BadAnswer, format!("{what}: {why}")))?;
             let (sha256, bytes) = place.take(at, into.map(|dir| (dir, path.as_str()))).await?;
+            // Also where something else has answered in the file's place.
+            if wanted.is_some_and(|wanted| wanted != bytes) {
+                return Err(changed_meanwhile(&format!("the file `{}` of {what}", shown(path))));
+            }
             files.push(ArtefactFile { path: path.clone(), sha256, bytes });
+        }
+        // Half of its files from before a change and half from after it are no checkpoint that ever was.
+        if let Some(before) = listed_before
+            && place.files(&found.path).await? != before
+        {
+            return Err(changed_meanwhile(&what));
         }
         for file in listed.unwrap_or_default() {
             if files.iter().any(|taken| taken.path == file.path && taken != file) {
@@ -151,5 +169,61 @@ mod tests {
         }
         assert!(Served::default().takes("anything"));
         assert!(Served::new(vec!["../x".into()]).is_err());
+    }
+
+    /// A place whose checkpoint has other files each time that it is listed.
+    #[derive(Debug)]
+    struct Written(std::sync::Mutex<Vec<Vec<Placed>>>);
+
+    #[async_trait::async_trait]
+    impl Place for Written {
+        fn shown(&self) -> String {
+            "memory".into()
+        }
+
+        async fn entries(&self, _: &str, _: usize) -> Result<Vec<super::super::place::Entry>, PortError> {
+            Ok(Vec::new())
+        }
+
+        async fn read(&self, _: &str, _: u64) -> Result<Vec<u8>, PortError> {
+            Ok(Vec::new())
+        }
+
+        async fn files(&self, _: &str) -> Result<Vec<Placed>, PortError> {
+            let mut lists = self.0.lock().unwrap();
+            Ok(if lists.len() > 1 { lists.remove(0) } else { lists[0].clone() })
+        }
+
+        async fn take(&self, _: &str, _: Option<(&Arc<Dir>, &str)>) -> Result<(Digest, u64), PortError> {
+            Ok((Digest::of("weights"), 7))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_is_written_to_while_it_is_read_is_none() {
+        let found = Found {
+            run: "online".into(),
+            path: "online/checkpoint-1".into(),
+            is_file: false,
+            about: super::super::describe::plain(br#"{"step": 1, "time": 5}"#).unwrap(),
+        };
+        let file =
+            |path: &str, bytes, stamp: &str| Placed { path: path.into(), bytes, stamp: Some(stamp.into()) };
+        let take = async |lists: Vec<Vec<Placed>>| {
+            Served::default().take(&Written(std::sync::Mutex::new(lists)), &found, None).await
+        };
+        let whole = vec![file("model", 7, "a")];
+        assert_eq!(take(vec![whole.clone()]).await.unwrap().len(), 1);
+        for lists in [
+            vec![whole.clone(), vec![file("model", 7, "b")]],
+            vec![whole.clone(), vec![file("model", 7, "a"), file("more", 1, "a")]],
+            vec![whole.clone(), Vec::new()],
+            // Its list is the same, and what came is not what it lists.
+            vec![vec![file("model", 9, "a")]],
+        ] {
+            let error = take(lists.clone()).await.unwrap_err();
+            assert!(error.to_string().contains("was changed while it was read"), "{lists:?}: {error}");
+            assert_eq!(error.retry, ripcord_ports::Retry::Later);
+        }
     }
 }

@@ -4,7 +4,7 @@
 mod alertmanager;
 mod alerts_mlflow;
 mod catalogue;
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod commands;
 mod deployer_open_inference;
 mod endpoint_open_inference;

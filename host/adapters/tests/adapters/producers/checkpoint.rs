@@ -24,7 +24,7 @@ fn producer(root: &Path, files: &[&str]) -> CheckpointProducer {
     };
     let config =
         CheckpointProducerConfig { from: CheckpointSource::Folder(folder), name: "{run}-step-{step}".into() };
-    CheckpointProducer::new(config, surroundings(root)).unwrap()
+    CheckpointProducer::new(config, None, surroundings(root)).unwrap()
 }
 
 fn file(path: &str, content: &str) -> ArtefactFile {
