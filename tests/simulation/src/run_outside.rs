@@ -12,12 +12,3 @@ pub enum Stage {
     /// The system knows nothing of it any more.
     Lost,
 }
-
-/// One run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutsideRun {
-    /// How far it is.
-    pub stage: Stage,
-    /// How often one was begun under its key.
-    pub begun: u32,
-}

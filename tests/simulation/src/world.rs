@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::facet::{Content, OutsideFacet};
-use crate::run_outside::{OutsideRun, Stage};
+use crate::run_outside::Stage;
 
 /// One service from outside.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Outside {
     /// Held beside what is live.
     pub candidate: Option<String>,
     /// Runs that make versions, by their keys.
-    pub runs: BTreeMap<String, OutsideRun>,
+    pub runs: BTreeMap<String, Stage>,
     /// Keys that the deployer has seen.
     pub keys: BTreeSet<String>,
     /// When each version was served by every replica last.
@@ -208,12 +208,6 @@ impl Outside {
         self.note_served();
     }
 
-    /// A run of this key begins.
-    pub fn begin_run(&mut self, key: &str) {
-        let fresh = || OutsideRun { stage: Stage::GoesOn, begun: 0 };
-        self.runs.entry(key.to_owned()).or_insert_with(fresh).begun += 1;
-    }
-
     /// Puts a version on every replica at once. Whatever else moves them is overtaken.
     pub fn put_everywhere(&mut self, version: &str) {
         self.note_served();
@@ -304,10 +298,10 @@ impl World {
         self.goes_on(async move {
             tokio::time::sleep(takes).await;
             world.at(&service, |outside| {
-                let Some(run) = outside.runs.get_mut(&key).filter(|run| run.stage == Stage::GoesOn) else {
+                let Some(run) = outside.runs.get_mut(&key).filter(|run| **run == Stage::GoesOn) else {
                     return;
                 };
-                run.stage = end.clone();
+                run.clone_from(&end);
                 if let Stage::Made(version) = end {
                     if bad {
                         outside.bad.insert(version.clone());

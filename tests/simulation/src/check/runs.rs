@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, LookWord, PlanWord, Planned, StartWord};
-use ripcord_core::service::{Opener, Phase, RunState, Service};
+use ripcord_core::service::{Opener, RunState, Service};
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::producer::ProduceOrder;
 

@@ -15,7 +15,7 @@ use super::{PRODUCER, Wire};
 use crate::run_outside::Stage;
 use crate::world::version_target;
 
-/// See [`crate::run_outside::OutsideRun`].
+/// See [`crate::run_outside`].
 #[derive(Debug)]
 pub struct PretendProducer {
     /// Where it is.
@@ -36,15 +36,12 @@ impl PretendProducer {
     fn begins(&self, order: &ProduceOrder) {
         let wire = &self.wire;
         let dice = &wire.dice;
-        let goes_on_already = wire.world.at(&wire.service, |outside| {
+        let is_known = wire.world.at(&wire.service, |outside| {
             let known = outside.runs.contains_key(&order.key);
-            // Only a system that keeps the key tells one order from two.
-            if !known || self.class() != EffectClass::Idempotent {
-                outside.begin_run(&order.key);
-            }
+            outside.runs.entry(order.key.clone()).or_insert(Stage::GoesOn);
             known
         });
-        if goes_on_already {
+        if is_known {
             return;
         }
         let made = format!("m-{}", order.key.chars().take(8).collect::<String>());
@@ -129,10 +126,7 @@ impl Producer for PretendProducer {
 
     async fn progress(&self, order: &ProduceOrder) -> Result<Progress, PortError> {
         self.wire.reach(PRODUCER).await?;
-        let stage = self
-            .wire
-            .world
-            .at(&self.wire.service, |outside| outside.runs.get(&order.key).map(|run| run.stage.clone()));
+        let stage = self.wire.world.at(&self.wire.service, |outside| outside.runs.get(&order.key).cloned());
         self.wire.comes_back(PRODUCER).await;
         Ok(match stage {
             None => Progress::NotStarted,
@@ -150,8 +144,8 @@ impl Producer for PretendProducer {
     async fn stop(&self, order: &ProduceOrder) -> Result<(), PortError> {
         self.wire.reach(PRODUCER).await?;
         self.wire.world.at(&self.wire.service, |outside| {
-            if let Some(run) = outside.runs.get_mut(&order.key).filter(|run| run.stage == Stage::GoesOn) {
-                run.stage = Stage::Failed;
+            if let Some(run) = outside.runs.get_mut(&order.key).filter(|run| **run == Stage::GoesOn) {
+                *run = Stage::Failed;
             }
         });
         self.wire.comes_back(PRODUCER).await;
