@@ -1,20 +1,23 @@
 //! Finds out what changed before the harm, and puts back the smallest thing that undoes the likeliest cause.
 //!
-//! What moved is ranked by the SDK ([`ripcord_sdk::suspects`]); this policy says what could be put back and what of it undoes the first suspect. Where nothing
-//! points anywhere it does what `last-known-good` does. It never guesses that something helps: where the world has changed, or nothing that moved explains the
+//! What moved is ranked by the SDK ([`ripcord_sdk::suspects`]); this policy says what could be put back and what of it undoes the first suspect. Where the model
+//! or its data are suspected and nothing that exists is left to go back to, a version is made: of the newest checkpoint from before it went bad, else by training
+//! on the data of before. Where nothing points anywhere it does what `last-known-good` does. It never guesses that something helps: where the world has changed, or nothing that moved explains the
 //! harm and nothing is left to go back to, it says so, and who can help.
 
 mod offered;
+mod produced;
 mod settings;
 
 pub use settings::{Settings, UnprovenBefore};
 
 use offered::{Offered, target_of};
+use produced::Made;
 use ripcord_sdk::contract::facts::{self, Candidate, Configuration, Live};
 use ripcord_sdk::contract::types::{Facet as ServiceFacet, FacetRead, LiveState};
 use ripcord_sdk::last_known_good::{self, Deployed, Situation};
 use ripcord_sdk::prelude::*;
-use ripcord_sdk::suspects::{self, Change, Coverage, Facet, Harm, Lever, Ranking, Restorable, Rung};
+use ripcord_sdk::suspects::{self, Change, Coverage, Facet, Harm, Lever, Ranking, Restorable, Rung, Suspect};
 
 /// The policy.
 #[derive(Debug)]
@@ -31,14 +34,23 @@ impl Policy for Proportionate {
 }
 
 impl Planner for Proportionate {
-    const FACTS: &'static [FactKind] =
-        &[FactKind::Changes, FactKind::Fleet, FactKind::Configurations, FactKind::Versions, FactKind::Live];
+    const FACTS: &'static [FactKind] = &[
+        FactKind::Changes,
+        FactKind::Fleet,
+        FactKind::Configurations,
+        FactKind::Versions,
+        FactKind::Live,
+        FactKind::Checkpoints,
+        FactKind::Lineage,
+    ];
 
     fn propose(case: &PlannerCase, facts: &Facts, settings: &Settings) -> Step<PlannerAnswer> {
         match &case.proposal.strategy {
-            Strategy::Version | Strategy::Configuration => Case::gather(case, facts, settings)?.answer(),
+            Strategy::Version | Strategy::Configuration | Strategy::Checkpoint | Strategy::Retrain => {
+                Case::gather(case, facts, settings)?.answer()
+            }
             Strategy::Fallback => last_known_good::propose(case, facts, &settings.versions),
-            other => Ok(will_not_help(settings, cannot(other))),
+            Strategy::Other(name) => Ok(will_not_help(settings, cannot(name))),
         }
     }
 }
@@ -154,7 +166,7 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn offered(&self) -> Vec<Offered> {
+    fn offered(&self) -> Step<Vec<Offered>> {
         let tried = &self.case.tried;
         let mut offered =
             offered::configurations(self.settings, &self.ranking, self.configurations, self.facets(), tried);
@@ -162,11 +174,26 @@ impl<'c> Case<'c> {
             offered.extend(offered::versions(&self.situation(), self.versions));
         }
         offered.extend(offered::safe_mode(self.settings, self.facets(), tried));
-        offered
+        if let Some(best) = self.ranking.best() {
+            self.made_from(&best.change, &mut offered)?;
+        }
+        Ok(offered)
     }
 
     fn choose(mut self) -> Step<PlannerAnswer> {
-        let offered = self.offered();
+        let best = self.ranking.best().cloned();
+        match self.case.proposal.strategy {
+            Strategy::Checkpoint => {
+                let made = self.of_checkpoint(best.as_ref())?;
+                return Ok(self.make(made, best.as_ref(), Vec::new()));
+            }
+            Strategy::Retrain => {
+                let made = self.of_older_data(best.as_ref());
+                return Ok(self.make(made, best.as_ref(), Vec::new()));
+            }
+            _ => {}
+        }
+        let offered = self.offered()?;
         let levers: Vec<Restorable> = offered.iter().map(|one| one.restorable.clone()).collect();
         match suspects::choose(&self.ranking, &levers) {
             suspects::Choice::Restore { rungs, refused } => Ok(self.restore(&offered, &rungs, refused)),
@@ -174,7 +201,69 @@ impl<'c> Case<'c> {
                 let notes = std::mem::take(&mut self.notes);
                 Ok(will_not_help(self.settings, because).notes(notes))
             }
-            suspects::Choice::LastKnownGood { because } => self.without_a_suspect(&offered, because),
+            suspects::Choice::LastKnownGood { because } => match best {
+                Some(best) if self.may_be_made(&best, &offered) => self.made(&best, &offered, because),
+                _ => self.without_a_suspect(&offered, because),
+            },
+        }
+    }
+
+    /// Whether a version is to be made: the model or its data are suspected, and no version is left that could be put back instead, which is quicker.
+    fn may_be_made(&self, best: &Suspect, offered: &[Offered]) -> bool {
+        let is_left = |one: &Offered| {
+            one.restorable.unusable.is_none() && matches!(one.restorable.lever, Lever::Model { .. })
+        };
+        self.case.proposal.strategy == Strategy::Version
+            && matches!(best.change.facet, Facet::Model | Facet::Data(_))
+            && !offered.iter().any(is_left)
+    }
+
+    /// Of a checkpoint first, which was trained already; else by training again. Where neither can be made, it is as if nothing were known of changes.
+    fn made(mut self, best: &Suspect, offered: &[Offered], because: String) -> Step<PlannerAnswer> {
+        let others = || {
+            offered::refused(offered.iter(), |one| {
+                one.restorable
+                    .unusable
+                    .clone()
+                    .unwrap_or_else(|| "it undoes nothing that is suspected".to_owned())
+            })
+        };
+        let of_checkpoint = self.of_checkpoint(Some(best))?;
+        let Made::Nothing { why, refused } = of_checkpoint else {
+            self.notes.push(Note::info(because));
+            return Ok(self.make(of_checkpoint, Some(best), others()));
+        };
+        if let (made @ Made::Of { .. }, Facet::Data(_)) = (self.of_older_data(Some(best)), &best.change.facet)
+        {
+            self.notes.push(Note::info(because));
+            self.notes.push(Note::info(why));
+            return Ok(self.make(made, Some(best), [refused, others()].concat()));
+        }
+        self.notes.push(Note::info(why));
+        self.without_a_suspect(offered, because)
+    }
+
+    /// A version is made of one target: what follows depends on what comes of it.
+    fn make(mut self, made: Made, best: Option<&Suspect>, others: Vec<Refusal>) -> PlannerAnswer {
+        match made {
+            Made::Of { target, because, refused } => {
+                self.notes.push(Note::info(because));
+                let strategy = match target {
+                    Target::Checkpoint(_) => Strategy::Checkpoint,
+                    _ => Strategy::Retrain,
+                };
+                PlannerAnswer::choose(Choice {
+                    strategy,
+                    ladder: vec![target],
+                    refused: [refused, others].concat(),
+                    confidence: best.map(|best| suspects::thousandths(best.score)),
+                })
+                .notes(self.notes)
+            }
+            Made::Nothing { why, refused } => {
+                let answer = PlannerAnswer::nothing_suitable([refused, others].concat());
+                answer.notes(self.notes).note(Note::info(why))
+            }
         }
     }
 
@@ -319,17 +408,9 @@ fn behind(mode: &str, service: &str) -> String {
     )
 }
 
-fn cannot(strategy: &Strategy) -> String {
-    let name = match strategy {
-        Strategy::Checkpoint => "checkpoint",
-        Strategy::Retrain => "retrain",
-        Strategy::Other(name) => name,
-        Strategy::Version => "version",
-        Strategy::Configuration => "configuration",
-        Strategy::Fallback => "fallback",
-    };
+fn cannot(name: &str) -> String {
     format!(
-        "the strategy `{name}` is wanted, and this planner restores versions, configurations and the safe mode: use a planner that knows `{name}`"
+        "the strategy `{name}` is wanted, which this planner does not know: use a planner that knows `{name}`"
     )
 }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub unproven_before: UnprovenBefore,
     /// How many revisions of each configuration are looked at; at least 1.
     pub revisions: u32,
+    /// How many checkpoints are looked at, where no version is left to go back to; at least 1.
+    pub checkpoints: u32,
     /// Who can help where going back does not: a role, a team, or what kind of people.
     pub hand_over_to: Option<String>,
     /// Which versions are good enough, how many rungs a ladder has, and the safe mode: as in `last-known-good`.
@@ -36,6 +38,7 @@ impl Default for Settings {
             harm_uncertainty: minutes(2),
             unproven_before: UnprovenBefore::Accept,
             revisions: 20,
+            checkpoints: 100,
             hand_over_to: None,
             versions: last_known_good::Settings::default(),
         }
@@ -49,6 +52,9 @@ impl Settings {
         }
         if self.revisions == 0 {
             return Err("`revisions` is `0`: write a number of at least 1".to_owned());
+        }
+        if self.checkpoints == 0 {
+            return Err("`checkpoints` is `0`: write a number of at least 1".to_owned());
         }
         if self.hand_over_to.as_ref().is_some_and(|who| who.trim().is_empty()) {
             return Err("`hand-over-to` is empty: write who can help, or leave it out".to_owned());

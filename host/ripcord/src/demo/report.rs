@@ -167,9 +167,9 @@ fn end(scene: Scene, view: &IncidentView, after: &Seen) -> Text {
             let (bad, made) = (scene.bad(), &after.live.state);
             let done = format!("{bad} is out and {made} is in place{took}, verified.");
             text!(
-                "{}\nIt was made of the checkpoint of step {}, the last that has learnt from good labels alone.",
+                "{}\nThe planner found the checkpoint: {} is the last that has learnt from good labels alone.",
                 paint(WELL, done),
-                learning::LAST_GOOD
+                learning::version(scene.seed, learning::LAST_GOOD)
             )
         }
         DemoStrategy::Retrain => {

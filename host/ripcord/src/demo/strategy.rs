@@ -18,7 +18,7 @@ const WITH_DECISION: &str = include_str!("../../../../examples/fraud/with-decisi
 const WITH_CHECKPOINTS: &str = include_str!("../../../../examples/fraud/with-checkpoints.toml");
 const WITH_RETRAINING: &str = include_str!("../../../../examples/fraud/with-retraining.toml");
 const WITH_SAFE_MODE: &str = include_str!("../../../../examples/fraud/with-safe-mode.toml");
-/// The planner of `auto`.
+/// The planner that finds out.
 const WHERE_TO: &str = "# Where to? Whatever undoes what changed, the smallest of it.";
 const FINDS_OUT: &str = r#"policy = "proportionate"
 [services.fraud-api.planner.settings]
@@ -69,11 +69,9 @@ impl Scene {
     /// The words with which olga pulls, where the planner has nothing to go back to.
     pub(super) fn pull(self) -> Option<Vec<String>> {
         let (target, why) = match self.strategy {
-            DemoStrategy::Version | DemoStrategy::Retrain | DemoStrategy::Auto => return None,
-            DemoStrategy::Checkpoint => (
-                ["--checkpoint".to_owned(), format!("{}@{}", learning::run(self.seed), learning::LAST_GOOD)],
-                format!("another import labels what it learns on since step {}", learning::LAST_GOOD + 1),
-            ),
+            DemoStrategy::Version | DemoStrategy::Checkpoint | DemoStrategy::Retrain | DemoStrategy::Auto => {
+                return None;
+            }
             DemoStrategy::Configuration => (
                 ["--configuration".to_owned(), format!("decision={GOOD_DECISION}")],
                 format!("decision {BAD_DECISION} limits new accounts; the model was not changed"),
@@ -103,7 +101,7 @@ impl DemoStrategy {
     pub(super) fn configuration(self) -> String {
         match self {
             Self::Version => CONFIGURATION.to_owned(),
-            Self::Checkpoint => format!("{CONFIGURATION}{WITH_CHECKPOINTS}"),
+            Self::Checkpoint => format!("{}{WITH_CHECKPOINTS}", planned(CONFIGURATION)),
             Self::Configuration => format!("{CONFIGURATION}{WITH_DECISION}"),
             Self::Retrain => format!("{CONFIGURATION}{WITH_RETRAINING}"),
             Self::Fallback => format!("{}{WITH_SAFE_MODE}", by_metrics_alone()),
@@ -135,8 +133,6 @@ impl DemoStrategy {
 /// is quick, so that what comes a few seconds after the harm is there before anything is done.
 fn finding_out() -> String {
     [
-        ("policy = \"last-known-good\"\n", FINDS_OUT),
-        ("# Where to? The newest version that is known good, or that a person vouched for.", WHERE_TO),
         (
             "watch-floor-seconds = 0.5\n",
             "watch-floor-seconds = 0.5\nelsewhere-watch-seconds = 1\nsoak-seconds = 5\n",
@@ -145,7 +141,13 @@ fn finding_out() -> String {
         ("fail-after = \"15s\"\n", "fail-after = \"40s\"\n"),
     ]
     .into_iter()
-    .fold(by_metrics_alone(), |text, (from, to)| text.replace(from, to))
+    .fold(planned(&by_metrics_alone()), |text, (from, to)| text.replace(from, to))
+}
+
+/// With the planner that finds out.
+fn planned(configuration: &str) -> String {
+    let last_known_good = "# Where to? The newest version that is known good, or that a person vouched for.";
+    configuration.replace("policy = \"last-known-good\"\n", FINDS_OUT).replace(last_known_good, WHERE_TO)
 }
 
 /// The configuration without the verification by the golden set.

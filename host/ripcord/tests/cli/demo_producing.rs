@@ -45,8 +45,11 @@ fn a_version_is_made_of_the_newest_checkpoint_from_before_the_bad_labels_and_put
         (2, 2),
         "each plan has its own"
     );
-    let pulled = report["pulled_by"].as_str().expect("a command");
-    assert!(pulled.starts_with("ripcord pull fraud-api --checkpoint online-3@300 --reason"), "{pulled}");
+    assert_eq!(report["pulled_by"], Value::Null, "the planner itself has found it");
+    let ordered = &report["incidents_before"][0];
+    let target = &ordered["plan"]["parts"][0]["rungs"][0]["target"]["checkpoint"];
+    assert_eq!((&target["run"], &target["step"]), (&"online-3".into(), &"300".into()), "{target}");
+    assert_eq!(ordered["ranking"]["suspects"][0]["became"][0], "online-3-step-600", "{ordered:#}");
     assert_eq!(report["standing"], "known-good", "the golden data and the metric have verified it");
     assert_eq!(report["holds"][0]["revision"], "online-3-step-600");
     assert_eq!(report["holds"].as_array().map(Vec::len), Some(1));

@@ -160,6 +160,11 @@ impl Told {
             Request::Versions(_) => Ok(Value::Versions(self.versions.clone())),
             Request::Live => Ok(Value::Live(self.live.clone())),
             Request::Fleet => Ok(Value::Fleet(self.fleet.clone())),
+            // A service that keeps no checkpoints, and whose registry keeps no lineage.
+            Request::Checkpoints(_) | Request::Lineage(_) => Err(Unavailable {
+                reason: UnavailableReason::Unsupported,
+                message: "no adapter for it is configured".to_owned(),
+            }),
             other => panic!("it asks for {other:?}"),
         };
         Fact { id: format!("{request:?}"), request, value, source: "test".to_owned(), as_of: self.case.now() }
