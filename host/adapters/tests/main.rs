@@ -1,4 +1,4 @@
-//! The adapters: against recorded answers and pretend systems, and (ignored, `.ci/run` runs them, but for Airflow's, which is run by hand) against real ones.
+//! The adapters: against recorded answers and pretend systems, and (ignored, `.ci/run` runs them) against real ones.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod adapters;

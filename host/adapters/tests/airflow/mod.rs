@@ -1,6 +1,6 @@
-//! The producer against a real Airflow, which is installed with `pip install apache-airflow`. Not run unless asked for:
+//! The producer against a real Airflow. Not run unless asked for:
 //!
-//!     RIPCORD_TEST_AIRFLOW=venv/bin/airflow cargo test --workspace --test suite -- --ignored airflow::
+//!     RIPCORD_TEST_AIRFLOW=$(.ci/airflow) cargo test --workspace --test suite -- --ignored airflow::
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
