@@ -6,6 +6,7 @@ mod announcing;
 mod away;
 mod changes;
 mod clock;
+mod condemned_data;
 mod conformance;
 mod consent;
 mod contents;

@@ -276,6 +276,9 @@ pub enum Topic {
     RunLost,
     RunStopped,
     RunUnread,
+    CondemnedDataLive,
+    DataOfLiveUnknown,
+    DataNotCondemned,
 }
 
 impl Topic {
@@ -318,6 +321,9 @@ impl Topic {
             Self::RunLost => "run-lost",
             Self::RunStopped => "run-stopped",
             Self::RunUnread => "run-unread",
+            Self::CondemnedDataLive => "condemned-data-live",
+            Self::DataOfLiveUnknown => "data-of-live-unknown",
+            Self::DataNotCondemned => "data-not-condemned",
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod alert;
 pub mod blob;
 pub mod canonical;
+pub mod data;
 pub mod digest;
 pub mod effect;
 pub mod event;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, EncodeError};
+use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::facet::FacetRead;
 use crate::live::LiveState;
@@ -121,6 +122,10 @@ pub struct Plan {
     /// What becomes of what is left. Written only where it is not the usual.
     #[serde(default, skip_serializing_if = "Leaving::is_usual")]
     pub leaving: Leaving,
+    /// Data revisions that are condemned once the version that was trained without some of their rows is in place and verified: what was trained on
+    /// them is not gone back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condemns_data: Vec<DataRevision>,
     /// When it was made.
     pub created_at: UnixMillis,
     /// After this nothing of it is begun.
@@ -233,6 +238,7 @@ pub(crate) mod tests {
             preflighted: false,
             drill: false,
             leaving: Leaving::Condemn,
+            condemns_data: Vec::new(),
             created_at: UnixMillis(1_000),
             expires_at: UnixMillis(u64::MAX),
         }

@@ -1,5 +1,6 @@
 //! What people can ask of a service.
 
+use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Happened, PendingPlan};
 use ripcord_core::facet::Revision;
@@ -80,6 +81,10 @@ pub enum Ask {
     Release(IncidentId),
     /// Lift a hold.
     LiftHold(Revision),
+    /// Condemn a data revision, and so what is trained on it.
+    CondemnData(DataRevision),
+    /// Take that back.
+    LiftData(DataRevision),
     /// Let a trigger open incidents again.
     LiftLatch(PolicyName),
     /// End the run that an incident ordered.

@@ -7,6 +7,7 @@ use ripcord_core::fact::{
 };
 use ripcord_core::service::Service;
 use ripcord_core::signal::Label;
+use ripcord_core::standing::Standing;
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::registry::RegistryVersion;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::captured::{captured, unavailable};
 use crate::changes::changes;
 use crate::context::Context;
+use crate::descent::Descent;
 use crate::facets;
 use crate::fleet::Fleet;
 use crate::restorable::{self, Listed};
@@ -86,7 +88,11 @@ impl Sources<'_> {
         let registry = &self.setup.ports.registry;
         let listing = registry.listing(limit).await;
         let as_of = listing.as_ref().ok().and_then(|listing| listing.listed_at).unwrap_or(now).min(now);
-        let with_standing = |version| candidate(self.service, version, now);
+        let descent = match &listing {
+            Ok(listing) => descent_of(self.setup, self.service, &listing.versions).await,
+            Err(_) => Descent::default(),
+        };
+        let with_standing = |version| candidate(self.service, &descent, version, now);
         let candidates = listing.map(|listing| listing.versions.into_iter().map(with_standing).collect());
         let value = candidates.map(Value::Versions).map_err(unavailable);
         Fact { id, request: Request::Versions(limit), value, source: registry.name().to_owned(), as_of }
@@ -230,20 +236,39 @@ fn as_of(request: &Request, value: &Answered, now: UnixMillis) -> UnixMillis {
     }
 }
 
+/// What these versions were trained on, as far as it counts.
+pub(crate) async fn descent_of(
+    setup: &ServiceSetup,
+    service: &Service,
+    listed: &[RegistryVersion],
+) -> Descent {
+    let names = listed.iter().map(|one| one.version.version.clone()).collect();
+    Descent::of(setup.ports.registry.as_ref(), service, names).await
+}
+
 /// A version of the registry, with what the service knows of it.
-pub(crate) fn candidate(service: &Service, listed: RegistryVersion, now: UnixMillis) -> Candidate {
+pub(crate) fn candidate(
+    service: &Service,
+    descent: &Descent,
+    listed: RegistryVersion,
+    now: UnixMillis,
+) -> Candidate {
     let name = &listed.version.version;
     let known = service.known_of(name);
     let revision = Revision::of_model(name);
     let pinned = restorable::pin(service, &revision);
     let has_content = restorable::has_content(service, &revision, &Listed::from(&listed));
-    let standing = service.standing_of(name, now);
+    let standing = match service.standing_of(name, now) {
+        _ if descent.is_condemned(&revision) => Standing::Condemned,
+        standing => standing,
+    };
+    let may_descend = descent.objection(service, &revision).is_some();
     Candidate {
         standing,
         verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
         expires_at: service.expires_at(name),
         condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
-        restorable: has_content && !service.is_unfetchable(name),
+        restorable: has_content && !service.is_unfetchable(name) && !may_descend,
         version: ripcord_core::target::VersionTarget {
             version: name.clone(),
             digest: pinned.or(listed.version.digest),

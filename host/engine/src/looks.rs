@@ -1,9 +1,10 @@
 //! When production was looked at last: what flaps, or is told of again and again, must not become a flood of reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, VersionName};
+use ripcord_core::service::Service;
 use ripcord_core::time::{Millis, UnixMillis};
 
 /// How often production is to be looked at.
@@ -35,6 +36,8 @@ pub(crate) struct Looks {
     last: Mutex<BTreeMap<ServiceName, Last>>,
     /// When everything was read last. What comes into force while no host runs was not seen by any look, so it is forgotten with the host.
     whole: Mutex<BTreeMap<ServiceName, UnixMillis>>,
+    /// Versions that are live and were found to descend from nothing that was condemned by then, with how often data had been.
+    clean: Mutex<BTreeMap<ServiceName, (u32, BTreeSet<VersionName>)>>,
 }
 
 impl Looks {
@@ -52,6 +55,27 @@ impl Looks {
     pub(crate) fn looked(&self, service: &ServiceName, pace: Pace, now: Millis) {
         let last = Last { at: now, asked_at: pace.asked_at };
         self.all().insert(service.clone(), last);
+    }
+
+    /// Of what is live, the versions whose data are still to be held against those that are condemned.
+    pub(crate) fn not_clean(&self, service: &Service, live: Vec<VersionName>) -> Vec<VersionName> {
+        let clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_clean = |version: &VersionName| {
+            let known = clean.get(&service.name).filter(|(times, _)| *times == service.condemnations);
+            known.is_some_and(|(_, versions)| versions.contains(version))
+        };
+        live.into_iter().filter(|version| !is_clean(version)).collect()
+    }
+
+    /// Nothing of it is condemned. It is as many as are live, and begins anew with the next condemnation.
+    pub(crate) fn found_clean(&self, service: &Service, version: VersionName) {
+        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = clean.entry(service.name.clone()).or_default();
+        if known.0 != service.condemnations {
+            *known = (service.condemnations, BTreeSet::new());
+        }
+        known.1.retain(|version| service.production.serves(&version.into()));
+        known.1.insert(version);
     }
 
     /// When everything was read last before this look, which read everything at `now` or not all.

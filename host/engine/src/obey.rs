@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
-    AboutHold, AboutIncident, Adopted, Event, LatchLifted, PersonSaid, PullRequested, ShiftAnswered, Voted,
+    AboutHold, AboutIncident, Adopted, DataCondemned, DataLifted, Event, LatchLifted, PersonSaid,
+    PullRequested, ShiftAnswered, Voted,
 };
 use ripcord_core::facet::Revision;
 use ripcord_core::live::{LiveState, Proof};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::batch::Batch;
 use crate::command::{Ask, Ballot, Command, CommandError, Obeyed, PullTo};
+use crate::descent::{Descent, trains_on_condemned};
 use crate::facets;
 use crate::mailbox::{AppendError, Mailbox, append};
 use crate::restorable::{self, Listed};
@@ -118,6 +120,13 @@ async fn event(
             let incident = incident.ok_or_else(|| Illegal::NoHold(state.name.clone()))?;
             Event::HoldLifted(AboutHold { revision: revision.clone(), incident, person, reason })
         }
+        Ask::CondemnData(data) => Event::DataCondemned(DataCondemned { data: data.clone(), person, reason }),
+        Ask::LiftData(data) => {
+            let known = state.condemned_data.get(data);
+            let since =
+                known.ok_or_else(|| Illegal::DataNotCondemned(state.name.clone(), data.clone()))?.since;
+            Event::DataLifted(DataLifted { data: data.clone(), since, person, reason })
+        }
         Ask::LiftLatch(trigger) => {
             let latched = || state.watching.latches.get(trigger).map(|latch| latch.incident.clone());
             let incident = command.incident.clone().or_else(latched);
@@ -135,6 +144,7 @@ async fn event(
                 Some(revision) => revision.clone(),
                 None => Revision::of_model(&live_version(setup).await?),
             };
+            not_of_condemned_data(setup, state, &revision).await?;
             let digest = match revision.version() {
                 Some(version) => setup.ports.registry.version(version).await?.version.digest,
                 None => Some(facets::digest(&setup.ports, &revision, None).await?),
@@ -226,7 +236,24 @@ async fn target_of(
     if let Some((pinned, now)) = restorable::other_content(state, revision, &listed) {
         return Err(Illegal::OtherDigest { revision: revision.clone(), pinned, now }.into());
     }
+    not_of_condemned_data(setup, state, revision).await?;
     Ok(restorable::target(state, revision, &listed))
+}
+
+/// Refuses what was trained on condemned data.
+async fn not_of_condemned_data(
+    setup: &ServiceSetup,
+    state: &Service,
+    revision: &Revision,
+) -> Result<(), CommandError> {
+    let versions = revision.version().cloned().into_iter().collect();
+    let descent = Descent::of(setup.ports.registry.as_ref(), state, versions).await;
+    match descent.condemned(state, revision) {
+        Some(why) => {
+            Err(PortError::not_applied(ErrorKind::Conflict, format!("`{revision}` is {why}")).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// What a version is to be made of, refused where nothing can make one of it now.
@@ -235,6 +262,9 @@ fn makeable(setup: &ServiceSetup, state: &Service, target: &Target) -> Result<Ta
     if !made.is_some_and(|producer| producer.makes(target)) {
         let text = format!("nothing is configured for `{}` that makes a version of {target}", state.name);
         return Err(PortError::not_applied(ErrorKind::Unsupported, text).into());
+    }
+    if let Some(why) = trains_on_condemned(state, target) {
+        return Err(PortError::not_applied(ErrorKind::Conflict, why).into());
     }
     if let Some(run) = &state.producing.run {
         let text = format!(
@@ -302,6 +332,16 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
                 ),
             };
             format!("the hold on `{revision}` is lifted: {now}")
+        }
+        Ask::CondemnData(data) => format!(
+            "`{data}` is condemned for `{}`: what was trained on it is not gone back to, nor what is registered later",
+            after.name
+        ),
+        Ask::LiftData(data) => {
+            format!(
+                "`{data}` is condemned no more for `{}`: what was trained on it stands as it did",
+                after.name
+            )
         }
         Ask::StopRun => match &after.producing.run {
             Some(run) => format!("the run of `{}` is being stopped", run.ordered.incident),

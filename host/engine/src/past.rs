@@ -16,7 +16,8 @@ use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 
 use crate::asking::{FactSource, not_answered_outside};
-use crate::facts::{Sources, candidate};
+use crate::descent::Descent;
+use crate::facts::{Sources, candidate, descent_of};
 use crate::setup::ServiceSetup;
 
 /// Changes of what was live that are read.
@@ -76,8 +77,13 @@ impl<'a> FactsThen<'a> {
             incidents = lines.into_iter().map(|line| line.incident).collect();
         }
         let listed = setup.ports.registry.listing(VERSIONS_MAX).await;
+        let descent = match &listed {
+            Ok(listing) => descent_of(setup, service, &listing.versions).await,
+            Err(_) => Descent::default(),
+        };
+        let with_standing = |one| candidate(service, &descent, one, now);
         let versions = listed
-            .map(|listing| listing.versions.into_iter().map(|one| candidate(service, one, now)).collect())
+            .map(|listing| listing.versions.into_iter().map(with_standing).collect())
             .map_err(crate::captured::unavailable);
         Ok(Self { setup, service, live, incidents, versions })
     }

@@ -141,6 +141,9 @@ fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
         | Event::Pinned(_)
         | Event::Fingerprinted(_)
         | Event::HoldLifted(_)
+        | Event::DataCondemned(_)
+        | Event::DataLifted(_)
+        | Event::LiveDataSeen(_)
         | Event::Adopted(_)
         | Event::Pruned(_) => false,
         Event::Promoted(promoted) if !was_open && !is_open => {
@@ -163,6 +166,8 @@ fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
         Event::Paused(_)
         | Event::Resumed(_)
         | Event::HoldLifted(_)
+        | Event::DataCondemned(_)
+        | Event::DataLifted(_)
         | Event::LatchLifted(_)
         | Event::Adopted(_)
         | Event::IncidentKept(_)
@@ -220,6 +225,15 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
             "standing",
             Some(format!("{} held", lifted.revision)),
             format!("{} lifted", lifted.revision),
+            lifted.person.to_string(),
+        ),
+        Event::DataCondemned(said) => {
+            ("standing", None, format!("data {} condemned", said.data), said.person.to_string())
+        }
+        Event::DataLifted(lifted) => (
+            "standing",
+            Some(format!("data {} condemned", lifted.data)),
+            format!("data {} lifted", lifted.data),
             lifted.person.to_string(),
         ),
         Event::Promoted(promoted) => match &promoted.word {

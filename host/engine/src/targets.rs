@@ -16,6 +16,7 @@ use ripcord_core::time::UnixMillis;
 use ripcord_ports::PortError;
 use serde::{Deserialize, Serialize};
 
+use crate::descent::Descent;
 use crate::facets;
 use crate::restorable::{
     Listed, by_standing, held, not_shown, obstacle, pinned, target, told, unfetchable, unpinnable,
@@ -128,7 +129,12 @@ pub async fn targets_of(
         Ok(entries) => (entries, None),
         Err(error) => (Vec::new(), Some(told(&error))),
     };
-    let judge = Judge { service, in_force: &in_force, now };
+    let names = entries.iter().map(|entry| entry.name.clone()).collect();
+    let descent = match facet {
+        Facet::Model => Descent::of(setup.ports.registry.as_ref(), service, names).await,
+        Facet::Configuration(_) | Facet::Fallback => Descent::default(),
+    };
+    let judge = Judge { service, descent: &descent, in_force: &in_force, now };
     let mut lines: Vec<_> = entries
         .into_iter()
         .map(|entry| {
@@ -152,7 +158,8 @@ pub async fn targets_of(
 pub fn targets_known(service: &Service, facet: &Facet, why: String, now: UnixMillis) -> FacetTargets {
     let in_force = last_seen(service, facet);
     let mut lines = Vec::new();
-    Judge { service, in_force: &in_force, now }.add_known(facet, &mut lines, None);
+    Judge { service, descent: &Descent::default(), in_force: &in_force, now }
+        .add_known(facet, &mut lines, None);
     lines.sort_by_key(|line| line.by);
     FacetTargets {
         facet: facet.clone(),
@@ -221,6 +228,7 @@ fn last_seen(service: &Service, facet: &Facet) -> Vec<VersionName> {
 /// What a revision is judged by.
 struct Judge<'a> {
     service: &'a Service,
+    descent: &'a Descent,
     in_force: &'a [VersionName],
     now: UnixMillis,
 }
@@ -232,7 +240,10 @@ impl Judge<'_> {
         let known = self.service.known_of(&revision).filter(|known| known.standing.is_good());
         TargetLine {
             target: target(self.service, &revision, &entry.listed),
-            standing: self.service.standing_of(&revision, self.now),
+            standing: match self.service.standing_of(&revision, self.now) {
+                _ if self.descent.is_condemned(&revision) => Standing::Condemned,
+                standing => standing,
+            },
             verified_at: known.map(|known| known.since),
             made_at: entry.made_at,
             made_by: entry.made_by,
@@ -250,9 +261,10 @@ impl Judge<'_> {
         listed: &Listed,
         by_plan: Option<String>,
     ) -> (RestoredBy, Option<String>) {
-        let Self { service, in_force, now } = *self;
+        let Self { service, descent, in_force, now } = *self;
         let nobody = by_plan
             .or_else(|| held(service, revision))
+            .or_else(|| descent.condemned(service, revision))
             .or_else(|| without_content(service, revision, listed))
             .or_else(|| (*in_force == [revision.name.clone()]).then(|| "it is in force already".to_owned()));
         if nobody.is_some() {
@@ -265,6 +277,7 @@ impl Judge<'_> {
                     "it has a part of the traffic already, which planners may take for live".to_owned()
                 })
             })
+            .or_else(|| descent.not_known(service, revision))
             .or_else(|| by_standing(service, revision, now))
             .or_else(|| {
                 let ago = service.left_lately(revision, now)?;

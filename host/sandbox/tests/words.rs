@@ -126,6 +126,7 @@ fn plan() -> Plan {
         preflighted: true,
         drill: false,
         leaving: ripcord_core::plan::Leaving::Condemn,
+        condemns_data: Vec::new(),
         created_at: UnixMillis(4),
         expires_at: UnixMillis(u64::MAX),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ripcord_core::data::PURGED_FROM;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::foreign::Foreign;
@@ -93,7 +94,7 @@ impl Told {
         let parent = find("parent").and_then(|name| VersionName::new(name).ok());
         let (dataset, revision) = match &order.target {
             Target::Retrain(retrain) => {
-                parameters.push(Label::new("ripcord:purged-from", retrain.revision.clone()));
+                parameters.push(Label::new(PURGED_FROM, retrain.revision.clone()));
                 // Without some of its rows it is another revision, which the pipeline alone can name.
                 (Some(retrain.dataset.clone()), find("dataset-revision").or_else(|| find("dataset_revision")))
             }

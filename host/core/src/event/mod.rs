@@ -3,6 +3,7 @@
 mod acting;
 mod afterwards;
 mod authority;
+mod data;
 mod decision;
 mod identity;
 mod measured;
@@ -30,6 +31,7 @@ pub use acting::{
 };
 pub use afterwards::{Announced, HoldMarked};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
+pub use data::{DataCondemned, DataLifted, LiveData, LiveDataSeen};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
 pub use measured::{Measured, Portion, Seen};
@@ -140,6 +142,12 @@ pub enum Event {
     Resumed(PersonSaid),
     /// A person lifted a hold.
     HoldLifted(AboutHold),
+    /// A person condemned a data revision.
+    DataCondemned(DataCondemned),
+    /// A person took that back.
+    DataLifted(DataLifted),
+    /// Something is live that was trained on condemned data, or may have been.
+    LiveDataSeen(LiveDataSeen),
     /// A person let a trigger open incidents again.
     LatchLifted(LatchLifted),
     /// A person vouched for a revision.

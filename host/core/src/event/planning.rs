@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
+use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::facet::{Facet, FacetRead, Revision};
 use crate::live::{LiveState, Share};
@@ -91,6 +92,12 @@ pub struct PlanDrafted {
     /// What becomes of what is left.
     #[serde(default)]
     pub leaving: Leaving,
+    /// Data revisions that are condemned once what it leads to is in place and verified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condemns_data: Vec<DataRevision>,
+    /// How often data had been condemned when it was made: a target may descend from what was condemned since.
+    #[serde(default)]
+    pub condemnations_known: u32,
     /// What its steps are carried out with: [`Terms::equipment`](crate::terms::Terms::equipment) when it was made.
     pub equipment: Digest,
     /// Whether versions are tried beside what is live before they are shifted to.

@@ -119,6 +119,11 @@ impl Service {
             self.next_rung("it is held");
             return Ok(());
         }
+        // Data were condemned since the plan was made, and a target of it may descend from them.
+        if target.version().is_some() && plan.condemnations_known != self.condemnations {
+            self.plan_again();
+            return Ok(());
+        }
         let found = found(incident, plan, target, &acting, read);
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         match found {

@@ -74,7 +74,7 @@ impl Service {
 
     /// An incident may wait for people for days, and a held version can come back meanwhile. Once it acts its own steps read live, and what
     /// it shifts is nobody else's doing.
-    fn watches_production(&self) -> bool {
+    pub(super) fn watches_production(&self) -> bool {
         let acts =
             |incident: &Incident| matches!(incident.phase, Phase::Acting(_)) || incident.is_past_pivot();
         !self.incident.as_ref().is_some_and(acts)

@@ -1,5 +1,6 @@
 //! Events that cannot happen.
 
+use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::facet::Revision;
 use crate::name::{IncidentId, PersonName, ServiceName};
@@ -32,6 +33,14 @@ pub enum Illegal {
     /// Nothing of that name.
     #[error("`{0}` has no hold on that; `ripcord hold list` shows all")]
     NoHold(ServiceName),
+    /// It is not condemned.
+    #[error("`{1}` is not condemned for `{0}`; `ripcord hold list` shows what is")]
+    DataNotCondemned(ServiceName, DataRevision),
+    /// It was lifted meanwhile, and condemned again.
+    #[error(
+        "`{0}` was lifted and condemned again meanwhile: look at it with `ripcord hold list`, then lift it"
+    )]
+    OtherCondemnation(DataRevision),
     /// Nothing of that name.
     #[error("`{0}` has no latch on that trigger; `ripcord status` shows all")]
     NoLatch(ServiceName),

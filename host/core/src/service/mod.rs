@@ -8,6 +8,7 @@ mod alerts;
 mod authority;
 mod clock;
 mod consent;
+mod data;
 mod elsewhere;
 mod guard;
 mod identity;
@@ -35,6 +36,7 @@ mod watching;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
+pub use data::{CONDEMNED_DATA_MAX, CondemnedBy, CondemnedData, TrainedOn};
 pub use elsewhere::Probation;
 pub use identity::Wanted;
 pub use illegal::Illegal;
@@ -57,9 +59,10 @@ use serde::{Deserialize, Serialize};
 
 use watching::is_same_trigger;
 
+use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
-use crate::event::{AboutIncident, Event, MemoRef};
+use crate::event::{AboutIncident, Event, LiveData, MemoRef};
 use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
@@ -101,6 +104,12 @@ pub struct Service {
     pub healthy: BTreeMap<PolicyName, HealthyWord>,
     /// Marks that keep condemned revisions out.
     pub holds: BTreeMap<Revision, Hold>,
+    /// Data revisions that no version is to descend from, at most [`CONDEMNED_DATA_MAX`].
+    pub condemned_data: BTreeMap<DataRevision, CondemnedData>,
+    /// How often a data revision was condemned: a plan knows of those before it.
+    pub condemnations: u32,
+    /// What people were told of what is live and those data, while it is so.
+    pub live_data_told: BTreeSet<LiveData>,
     /// Something may be held beside what is live, and is to be taken away.
     pub candidate: Option<Wanted>,
     /// What was seen of production last.
@@ -154,6 +163,9 @@ impl Service {
             combinations: Vec::new(),
             healthy: BTreeMap::new(),
             holds: BTreeMap::new(),
+            condemned_data: BTreeMap::new(),
+            condemnations: 0,
+            live_data_told: BTreeSet::new(),
             candidate: None,
             production: Production::default(),
             probation: None,
@@ -232,6 +244,9 @@ impl Service {
             Event::Paused(said) => next.paused(&said.person)?,
             Event::Resumed(_) => next.resumed()?,
             Event::HoldLifted(lifted) => next.hold_lifted(lifted)?,
+            Event::DataCondemned(said) => next.data_condemned(said)?,
+            Event::DataLifted(lifted) => next.data_lifted(lifted)?,
+            Event::LiveDataSeen(seen) => next.live_data_seen(seen)?,
             Event::LatchLifted(lifted) => next.latch_lifted(lifted)?,
             Event::Adopted(adopted) => next.adopted(adopted)?,
             Event::IncidentKept(about) => next.incident_kept(&about.incident)?,
@@ -244,6 +259,7 @@ impl Service {
         next.judge_production();
         next.judge_made();
         next.forget_old_revisions();
+        next.forget_live_data();
         next.note_time();
         Ok(next)
     }

@@ -225,6 +225,7 @@ impl Service {
         let at = self.at;
         let terms = self.terms.as_ref();
         let makes = |target: &Target| terms.is_some_and(|terms| terms.producer_of(target).is_some());
+        let (condemnations, data_left) = (self.condemnations, self.data_left_by(&plan.targets));
         let incident = self.incident.as_mut().ok_or(Illegal::Stale)?;
         let targets = 1..=RUNGS_MAX;
         // A plan moves one facet: what a failed target of another one leaves would be a state that nobody has agreed to. One that makes a version makes
@@ -239,6 +240,10 @@ impl Service {
             || plan.leaving != incident.leaving
             || !targets.contains(&plan.targets.len())
         {
+            return Err(Illegal::Stale);
+        }
+        // What it names may descend from what was condemned meanwhile.
+        if plan.condemnations_known != condemnations || plan.condemns_data != data_left {
             return Err(Illegal::Stale);
         }
         incident.plans.push(plan.clone());

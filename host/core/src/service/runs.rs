@@ -112,6 +112,8 @@ impl Service {
             "the run that `{id}` ordered ({}) made version `{}`; putting it in place gets an incident, a plan and votes of its own, and {waits}",
             ordered.target, version.version
         );
+        let run = run.clone();
+        self.note_cleaned(&run, &made.version);
         self.end_run(RunEnd::Made { version: version.clone(), made_of: made.made_of });
         self.tell_about(Some(id), Topic::RunMade, Severity::Info, text);
         if let Some(before) = self.producing.made.replace(Made { ordered, version }) {

@@ -1,5 +1,7 @@
 //! After the shift: read back, trials, verification, and the good end.
 
+use std::fmt::Write as _;
+
 use super::{Found, Illegal, NeedKind, Phase, Service, StepState, TrialDone};
 use crate::blob::BlobRef;
 use crate::event::{
@@ -371,11 +373,18 @@ impl Service {
         };
         let earned = how == VERIFIED;
         self.condemn_what_was_left(&target);
+        let mut condemned = String::new();
         if earned {
             self.verified_with(&target);
+            for data in self.condemn_data_left(&target) {
+                let _ = write!(
+                    condemned,
+                    "; `{data}` is condemned, and what was trained on it is not gone back to"
+                );
+            }
         }
         let proof = self.proof(rung).map(|proof| format!(", proved by {proof}")).unwrap_or_default();
-        self.settle(outcome, &format!("{target} is served{proof}; {how}"));
+        self.settle(outcome, &format!("{target} is served{proof}; {how}{condemned}"));
     }
 
     /// How the identity of the rung that was read back was proved, in words.

@@ -2,6 +2,7 @@
 
 use ripcord_core::alert::{AlertKey, AlertWord, Given};
 use ripcord_core::blob::{BlobKind, BlobRef};
+use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
@@ -299,6 +300,7 @@ fn planned(
             let targets =
                 if dice.one_in(5) { vec![producing::target(dice)] } else { facets::targets(dice, service) };
             let strategy = targets[0].strategy();
+            let condemns_data = service.data_left_by(&targets);
             let live = match service.incident.as_ref().and_then(|incident| incident.live.clone()) {
                 Some(live) => live,
                 None => live(dice, service),
@@ -312,6 +314,8 @@ fn planned(
                 live,
                 facets: facets::planned(dice, service),
                 leaving: service.incident.as_ref().map_or(Leaving::Condemn, |open| open.leaving),
+                condemns_data,
+                condemnations_known: service.condemnations,
                 equipment: service.terms.as_ref().map_or(Digest::of(""), |terms| terms.equipment),
                 preflighted: dice.one_in(3),
                 expires_at: service.at + Millis(1 + dice.below(3_600_000)),
@@ -512,6 +516,9 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
         let incident = run.ordered.incident.clone();
         return Event::RunStopAsked(AboutIncident { incident, person, reason: blob() });
     }
+    if dice.one_in(24) {
+        return data_said(dice, service, person);
+    }
     match dice.below(14) {
         0 => Event::Aborted(about),
         1 => Event::Dismissed(about),
@@ -562,6 +569,21 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             signature: None,
             reason: None,
         }),
+    }
+}
+
+fn data_said(dice: &mut Dice, service: &Service, person: PersonName) -> Event {
+    let data = DataRevision::new("clicks", dice.pick(&["r1", "r2"])).unwrap();
+    match service.condemned_data.get(&data) {
+        Some(known) if dice.one_in(2) => {
+            let since = if dice.one_in(8) { UnixMillis(0) } else { known.since };
+            Event::DataLifted(DataLifted { data, since, person, reason: blob() })
+        }
+        Some(_) if dice.one_in(2) => {
+            let seen = vec![LiveData { version: version(dice), trained_on: Some(data) }];
+            Event::LiveDataSeen(LiveDataSeen { after: service.ended_last(), seen })
+        }
+        _ => Event::DataCondemned(DataCondemned { data, person, reason: blob() }),
     }
 }
 

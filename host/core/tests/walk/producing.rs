@@ -5,7 +5,7 @@ use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::*;
 use ripcord_core::fact::Outcome;
 use ripcord_core::service::{Opener, PAST_RUNS_MAX, Phase, Run, RunEnd, RunState, Service};
-use ripcord_core::target::{CheckpointTarget, RetrainTarget, Strategy, Target, VersionTarget};
+use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget};
 use ripcord_core::terms::{EffectClass, Mode, ProducerTerms};
 use ripcord_core::time::Millis;
 
@@ -33,7 +33,8 @@ pub(crate) fn target(dice: &mut Dice) -> Target {
         0 => Target::Checkpoint(CheckpointTarget { run: "r".into(), step: dice.below(3), digest: None }),
         _ => {
             let (dataset, revision) = ("clicks".to_owned(), dice.pick(&["r1", "r2"]).to_owned());
-            Target::Retrain(RetrainTarget { dataset, revision, exclude: Vec::new() })
+            let source = dice.one_in(2).then(|| Exclusion::Source("bots".into()));
+            Target::Retrain(RetrainTarget { dataset, revision, exclude: source.into_iter().collect() })
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What others do to production: looked at every so often; and what they put live is examined.
 
 use ripcord_core::event::{
-    Event, InProduction, Observed, ObservedFacet, ProductionPart, ProductionWatched, TrialPhase,
+    Event, InProduction, LiveData, LiveDataSeen, Observed, ObservedFacet, ProductionPart, ProductionWatched,
+    TrialPhase,
 };
 use ripcord_core::facet::{FacetRead, Revision, read_of};
-use ripcord_core::live::LiveState;
+use ripcord_core::live::{LiveState, served};
+use ripcord_core::name::VersionName;
 use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
+use ripcord_core::service::TrainedOn;
 use ripcord_core::time::{Millis, UnixMillis};
 
 use super::promotion;
@@ -26,7 +29,34 @@ pub(super) async fn watch(ctx: &Context, seen: &Production, pace: Pace) -> Batch
         if seen.after(&watched.live, &watched.facets, &watched.in_production, ctx.now()) != *seen || unread {
             return batch.with(Event::ProductionWatched(watched));
         }
+        if let Some(seen) = live_data(ctx, &watched.live).await {
+            return Batch::default().with(Event::LiveDataSeen(seen));
+        }
     }
+}
+
+/// What is live, was trained on condemned data, or may be, and was not told yet. A registry that does not answer is asked at the next look.
+async fn live_data(ctx: &Context, live: &Observed) -> Option<LiveDataSeen> {
+    // Data are condemned while this effect goes on.
+    let service = ctx.latest.borrow().clone();
+    let Observed::Serving(shares) = live else { return None };
+    if service.condemned_data.is_empty() {
+        return None;
+    }
+    let was_told = |version: &VersionName| service.live_data_told.iter().any(|told| told.version == *version);
+    let mut live = served(shares);
+    let is_news = |version: &VersionName| !was_told(version) && !service.is_known_clean(version);
+    live.retain(|version| service.production.serves(&version.into()) && is_news(version));
+    let mut seen = Vec::new();
+    for version in ctx.host.looks.not_clean(&service, live) {
+        let Ok(lineage) = ctx.setup.ports.registry.lineage(&version).await else { continue };
+        match service.trained_on(&version, &lineage) {
+            TrainedOn::Uncondemned => ctx.host.looks.found_clean(&service, version),
+            TrainedOn::Condemned(data) => seen.push(LiveData { version, trained_on: Some(data) }),
+            TrainedOn::NotKnown => seen.push(LiveData { version, trained_on: None }),
+        }
+    }
+    (!seen.is_empty()).then(|| LiveDataSeen { after: service.ended_last(), seen })
 }
 
 async fn pause(ctx: &Context, every: Millis) {

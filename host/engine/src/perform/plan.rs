@@ -22,6 +22,7 @@ use crate::ahead::{Asked as AskedAhead, Proposed};
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
+use crate::descent::{Descent, trains_on_condemned};
 use crate::facts::checkpoints_left_out;
 use crate::nature;
 use crate::restorable::{held, not_shown, obstacle, pinned, unfetchable, unpinnable};
@@ -49,13 +50,20 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
     let Asked { incident: id, number, wanted, requested_by } = asked;
     let (mut refused, mut unusable, mut suspects, mut confidence) = (Vec::new(), None, None, None);
     let (decision, word) = match wanted.clone() {
-        Some(target) => match why_not(ctx, &target, &[]).filter(|_| target.version().is_none()) {
-            Some(why) => {
-                let reason = batch.text(format!("{target}: {why}"));
-                (None, PlanWord::Failed { reason, nature: FaultNature::Deterministic })
+        Some(target) => {
+            let ladder = vec![target.clone()];
+            let descent = descent_of(ctx, &ladder).await;
+            let condemned = || descent.condemned(&ctx.service, &target.revision()?);
+            match why_not(ctx, &target, &[]).filter(|_| target.version().is_none()).or_else(condemned) {
+                Some(why) => {
+                    let reason = batch.text(format!("{target}: {why}"));
+                    (None, PlanWord::Failed { reason, nature: FaultNature::Deterministic })
+                }
+                None => {
+                    (None, draft(ctx, incident, number, (ladder, &descent), &mut refused, &mut batch).await)
+                }
             }
-            None => (None, draft(ctx, incident, number, vec![target], &mut refused, &mut batch).await),
-        },
+        }
         None => {
             let ahead = match AskedAhead::of(&ctx.service, number, &tried) {
                 Some(asked) => ctx.host.ahead.decision(&ctx.setup.name, &asked).await,
@@ -100,11 +108,12 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                 },
                 Ok(PlannerVerdict::Choose(choice)) => {
                     let first = choice.ladder.first().cloned();
-                    let ladder = readable(ctx, choice.ladder, &mut refused);
+                    let descent = descent_of(ctx, &choice.ladder).await;
+                    let ladder = readable(ctx, choice.ladder, &descent, &mut refused);
                     let word = if ladder.is_empty() {
                         PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
                     } else {
-                        draft(ctx, incident, number, ladder, &mut refused, &mut batch).await
+                        draft(ctx, incident, number, (ladder, &descent), &mut refused, &mut batch).await
                     };
                     // It was said of a target that the plan may have left out.
                     let left_out = |first: &Target| refused.iter().any(|one| one.target == *first);
@@ -197,15 +206,26 @@ fn missing(facts: &[Fact]) -> Option<String> {
 
 /// The targets that a read-back can show and that are not held, of one facet, as many as a plan has at most; why the others are left out is added to
 /// `refused`.
-fn readable(ctx: &Context, ladder: Vec<Target>, refused: &mut Vec<RefusedTarget>) -> Vec<Target> {
+fn readable(
+    ctx: &Context,
+    ladder: Vec<Target>,
+    descent: &Descent,
+    refused: &mut Vec<RefusedTarget>,
+) -> Vec<Target> {
     let mut shown = Vec::<Target>::new();
     for target in ladder {
-        match why_not(ctx, &target, &shown).or_else(|| came_to_nothing(ctx, &target)) {
+        let descends = || descent.objection(&ctx.service, &target.revision()?);
+        match why_not(ctx, &target, &shown).or_else(descends).or_else(|| came_to_nothing(ctx, &target)) {
             Some(reason) => refused.push(RefusedTarget { target, reason }),
             None => shown.push(target),
         }
     }
     shown
+}
+
+/// What the versions of a ladder were trained on, as far as it counts.
+async fn descent_of(ctx: &Context, ladder: &[Target]) -> Descent {
+    Descent::of_targets(ctx.setup.ports.registry.as_ref(), &ctx.service, ladder).await
 }
 
 /// Why rules alone do not have the same made again: a run for it ended lately without a version.
@@ -237,6 +257,9 @@ fn why_not_made(ctx: &Context, target: &Target, shown: &[Target]) -> Option<Stri
             "the run that `{0}` ordered ({1}) goes on, and one goes on at a time: `ripcord runs stop {0} --reason TEXT` ends it",
             run.ordered.incident, run.ordered.target
         ));
+    }
+    if let Some(why) = trains_on_condemned(&ctx.service, target) {
+        return Some(why);
     }
     let first = shown.first()?;
     Some(format!(
@@ -277,7 +300,7 @@ async fn draft(
     ctx: &Context,
     incident: &Incident,
     number: u32,
-    ladder: Vec<Target>,
+    (ladder, descent): (Vec<Target>, &Descent),
     refused: &mut Vec<RefusedTarget>,
     batch: &mut Batch,
 ) -> PlanWord {
@@ -342,6 +365,7 @@ async fn draft(
         return PlanWord::NothingSuitable(batch.text(why_refused(refused)));
     };
     let strategy = first.strategy();
+    let condemns_data = ctx.service.data_left_by(&targets);
     let why_not = why_not_preflighted(ctx);
     let preflighted = why_not.is_none() && targets.iter().any(|target| target.version().is_some());
     let plan = Plan {
@@ -355,13 +379,14 @@ async fn draft(
             environment: ctx.setup.terms.environment.clone(),
             live: live.clone(),
             facets: facets.clone(),
-            rungs: targets.iter().map(|target| rung(ctx, target, why_not)).collect(),
+            rungs: targets.iter().map(|target| rung(ctx, target, descent, why_not)).collect(),
         }],
         policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
         requested_by: incident.requested_by.clone(),
         preflighted,
         drill: false,
         leaving: incident.leaving,
+        condemns_data: condemns_data.clone(),
         created_at,
         expires_at,
     };
@@ -383,6 +408,8 @@ async fn draft(
         live,
         facets,
         leaving: incident.leaving,
+        condemns_data,
+        condemnations_known: ctx.service.condemnations,
         equipment: ctx.setup.terms.equipment,
         preflighted,
         expires_at,
@@ -410,7 +437,7 @@ fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
     }
 }
 
-fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
+fn rung(ctx: &Context, target: &Target, descent: &Descent, why_not: Option<&'static str>) -> Rung {
     if let (true, Some(producer)) = (target.is_produced(), &ctx.setup.ports.producer) {
         let mut arguments = producer.arguments();
         let deadline = ctx.setup.terms.producer_of(target).map(|terms| terms.deadline.to_string());
@@ -436,5 +463,10 @@ fn rung(ctx: &Context, target: &Target, why_not: Option<&'static str>) -> Rung {
             _ => Vec::new(),
         },
     };
-    Rung { target: target.clone(), steps: kinds.into_iter().map(step).collect() }
+    let mut steps: Vec<_> = kinds.into_iter().map(step).collect();
+    let not_known = target.revision().and_then(|revision| descent.not_known(&ctx.service, &revision));
+    if let (Some(why), Some(first)) = (not_known, steps.first_mut()) {
+        first.arguments.push(Label::new("data", why));
+    }
+    Rung { target: target.clone(), steps }
 }

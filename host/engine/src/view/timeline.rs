@@ -268,6 +268,9 @@ impl Reader<'_> {
             | Event::Pinned(_)
             | Event::Fingerprinted(_)
             | Event::HoldLifted(_)
+            | Event::DataCondemned(_)
+            | Event::DataLifted(_)
+            | Event::LiveDataSeen(_)
             | Event::LatchLifted(_)
             | Event::Adopted(_) => None,
         };

@@ -48,7 +48,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("hold list", &["ripcord hold list"]),
     ("runs list", &["ripcord runs list", "ripcord runs list fraud-api"]),
     ("runs stop", &["ripcord runs stop fraud-api:3 --reason \"the data was wrong, too\""]),
-    ("hold lift", &["ripcord hold lift fraud-api 1.4.0 --reason \"the data was mended\""]),
+    (
+        "hold put",
+        &["ripcord hold put fraud-api --data transactions@r7 --reason \"labels of the import are wrong\""],
+    ),
+    (
+        "hold lift",
+        &[
+            "ripcord hold lift fraud-api 1.4.0 --reason \"the data was mended\"",
+            "ripcord hold lift fraud-api --data transactions@r7 --reason \"the labels were right\"",
+        ],
+    ),
     ("store backup", &["ripcord store backup /backups/ripcord"]),
     ("store verify", &["ripcord store verify", "ripcord store verify fraud-api"]),
     (

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ripcord_core::data::DataRevision;
 use ripcord_core::event::Happened;
 use ripcord_core::facet::{Facet, InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
@@ -210,12 +211,27 @@ pub enum HoldCommand {
         /// Only this service's
         service: Option<ServiceName>,
     },
-    /// Let a condemned version, or revision of a configuration, come back
+    /// Condemn a revision of a training set: what was trained on it is not gone back to, nor what is registered later
+    Put {
+        /// For which service
+        service: ServiceName,
+        /// Which revision of the data
+        #[arg(long, value_name = "DATASET@REVISION")]
+        data: DataRevision,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Let a condemned version, revision of a configuration, or what was trained on condemned data come back
     Lift {
         /// Of which service
         service: ServiceName,
         /// Which version, or `NAME=REVISION` of a configuration
-        revision: Revision,
+        #[arg(required_unless_present = "data")]
+        revision: Option<Revision>,
+        /// Which revision of a training set
+        #[arg(long, value_name = "DATASET@REVISION", conflicts_with_all = ["revision", "of"])]
+        data: Option<DataRevision>,
         /// The incident that condemned it: the hold of another one is not lifted
         #[arg(long, value_name = "INCIDENT")]
         of: Option<IncidentId>,

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
-    ChangesView, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView,
-    SetAsideAlert, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
+    ChangesView, CondemnedDataOf, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView,
+    ServiceView, SetAsideAlert, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -165,6 +165,12 @@ impl Client {
     pub async fn holds(&self, service: Option<&ServiceName>) -> Answer<OfEach<HoldOf>> {
         let of = self.get(&format!("holds{}", only(service))).await?;
         self.held_against(asked::of_each(of, service, |hold: &HoldOf| &hold.service))
+    }
+
+    /// Condemned data.
+    pub async fn condemned_data(&self, service: Option<&ServiceName>) -> Answer<OfEach<CondemnedDataOf>> {
+        let of = self.get(&format!("data{}", only(service))).await?;
+        self.held_against(asked::of_each(of, service, |data: &CondemnedDataOf| &data.service))
     }
 
     /// Orders something of a service; `what` is the rest of the address.

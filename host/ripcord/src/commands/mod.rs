@@ -147,9 +147,14 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Pause(args) => orders::stop_or_go(global, "pause", &args).await,
         Command::Resume(args) => orders::stop_or_go(global, "resume", &args).await,
         Command::Hold(HoldCommand::List { service }) => holds::list(global, service.as_ref()).await,
-        Command::Hold(HoldCommand::Lift { service, revision, of, reason }) => {
-            orders::lift(global, &service, &revision, of, &reason).await
+        Command::Hold(HoldCommand::Put { service, data, reason }) => {
+            orders::of_data(global, &service, "condemn", data, &reason).await
         }
+        Command::Hold(HoldCommand::Lift { service, revision, data, of, reason }) => match (revision, data) {
+            (Some(revision), _) => orders::lift(global, &service, &revision, of, &reason).await,
+            (None, Some(data)) => orders::of_data(global, &service, "lift", data, &reason).await,
+            (None, None) => Err(Failure::usage("say what is lifted: a revision, or --data")),
+        },
         Command::Latch(LatchCommand::Lift { service, trigger, of, reason }) => {
             orders::lift_latch(global, &service, &trigger, of, &reason).await
         }

@@ -1,5 +1,6 @@
 //! What people order besides pulling and voting.
 
+use ripcord_core::data::DataRevision;
 use ripcord_core::event::Happened;
 use ripcord_core::facet::Revision;
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
@@ -9,7 +10,7 @@ use super::reach::Reach;
 use super::{Outcome, reason};
 use crate::cli::{AboutIncident, AboutServices, Global};
 use crate::client::Live;
-use crate::http::wire::{AdoptBody, AnswerBody, DoneOne, LiftBody, ReasonBody};
+use crate::http::wire::{AdoptBody, AnswerBody, DataBody, DoneOne, LiftBody, ReasonBody};
 use crate::output::style::{BAD, GOOD};
 use crate::output::table::{Cell, Table};
 use crate::output::{Exit, Failure, Page, Paragraph};
@@ -55,6 +56,18 @@ pub(super) async fn lift(
 ) -> Outcome {
     let what = format!("holds/{}/lift", revision.as_text());
     order(global, About::Service(service), &what, &LiftBody { incident, reason: reason(why) }).await
+}
+
+/// `word` is `condemn` or `lift`.
+pub(super) async fn of_data(
+    global: &Global,
+    service: &ServiceName,
+    word: &str,
+    data: DataRevision,
+    why: &str,
+) -> Outcome {
+    let body = DataBody { data, reason: reason(why) };
+    order(global, About::Service(service), &format!("data/{word}"), &body).await
 }
 
 pub(super) async fn lift_latch(

@@ -8,8 +8,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use ripcord_core::blob::BlobRef;
+use ripcord_core::data::DataRevision;
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::Service;
+use ripcord_core::service::{CondemnedBy, CondemnedData, Service};
 use ripcord_core::signal::{Label, Signal};
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use super::App;
 use super::problem::Problem;
 use super::read::query;
-use super::wire::{HoldLine, HoldOf, OfEach, SetAsideAlert};
+use super::wire::{CondemnedDataOf, HoldLine, HoldOf, OfEach, SetAsideAlert};
 
 /// Labels that are set aside may be as large as a payload.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -54,6 +55,29 @@ pub(crate) async fn holds(
     app.people.authenticate(&headers)?;
     let (states, damaged) = app.states(query(asked)?.service.as_ref())?;
     Ok(Json(OfEach { lines: states.iter().flat_map(|state| holds_of(state)).collect(), damaged }))
+}
+
+pub(crate) async fn data(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    asked: Result<Query<OnlyQuery>, QueryRejection>,
+) -> Result<Json<OfEach<CondemnedDataOf>>, Problem> {
+    app.people.authenticate(&headers)?;
+    let (states, damaged) = app.states(query(asked)?.service.as_ref())?;
+    Ok(Json(OfEach { lines: states.iter().flat_map(|state| data_of(state)).collect(), damaged }))
+}
+
+/// A service's condemned data.
+pub(crate) fn data_of(state: &Service) -> Vec<CondemnedDataOf> {
+    let line = |(data, known): (&DataRevision, &CondemnedData)| {
+        let (incident, person) = match &known.by {
+            CondemnedBy::Incident(incident) => (Some(incident.clone()), None),
+            CondemnedBy::Person(person) => (None, Some(person.clone())),
+        };
+        let service = state.name.clone();
+        CondemnedDataOf { service, data: data.clone(), incident, person, since: known.since }
+    };
+    state.condemned_data.iter().map(line).collect()
 }
 
 pub(crate) async fn set_aside(

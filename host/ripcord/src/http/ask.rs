@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use ed25519_dalek::{Signature, VerifyingKey};
+use ripcord_core::data::DataRevision;
 use ripcord_core::facet::{InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName};
 use ripcord_core::plan::{VoteKind, VoteStatement};
@@ -20,7 +21,7 @@ use super::bodies;
 use super::people::{KnownPerson, Right, require};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
-use super::wire::{AdoptBody, AnswerBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
+use super::wire::{AdoptBody, AnswerBody, DataBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -310,6 +311,36 @@ pub(crate) async fn lift(
         version.parse().map_err(|error: InvalidRevision| Problem::bad_request(error.to_string()))?;
     let (service, why) = (service_name(name)?, reason(&body.reason)?);
     Ok(Json(app.command(&service, person, Ask::LiftHold(revision), why, body.incident).await?))
+}
+
+pub(crate) async fn condemn_data(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    of_data(&app, name, request, Right::Operate, Ask::CondemnData).await
+}
+
+pub(crate) async fn lift_data(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    of_data(&app, name, request, Right::Administer, Ask::LiftData).await
+}
+
+async fn of_data(
+    app: &App,
+    name: String,
+    request: Request,
+    right: Right,
+    ask: fn(DataRevision) -> Ask,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, right, &[])?;
+    let (_, body) = json::<DataBody>(request).await?;
+    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    Ok(Json(app.command(&service, person, ask(body.data), why, None).await?))
 }
 
 pub(crate) async fn lift_latch(

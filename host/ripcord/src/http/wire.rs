@@ -6,6 +6,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 
+use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetRead, Revision};
 use ripcord_core::fact::{Change, Outcome};
@@ -23,8 +24,8 @@ use ripcord_engine::{FacetTargets, HeldUp};
 use serde::{Deserialize, Serialize};
 
 pub use orders::{
-    AdoptBody, AnswerBody, CheckpointBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, RetrainBody,
-    VoteBody,
+    AdoptBody, AnswerBody, CheckpointBody, DataBody, Done, DoneOne, LiftBody, PullBody, ReasonBody,
+    RetrainBody, VoteBody,
 };
 pub use runs::{RunLine, RunOf};
 
@@ -58,6 +59,21 @@ pub struct HoldOf {
     /// The hold.
     #[serde(flatten)]
     pub hold: HoldLine,
+}
+
+/// A condemned data revision of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CondemnedDataOf {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Which: `DATASET@REVISION`.
+    pub data: DataRevision,
+    /// Which incident condemned it, where one did.
+    pub incident: Option<IncidentId>,
+    /// Who condemned it, where a person did.
+    pub person: Option<PersonName>,
+    /// Since when.
+    pub since: UnixMillis,
 }
 
 /// An alert that is set aside.

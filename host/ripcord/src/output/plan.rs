@@ -161,10 +161,17 @@ fn facet(read: &FacetRead<String>) -> Text {
 }
 
 fn afterwards(plan: &Plan) -> Text {
-    match plan.leaving {
+    let left = match plan.leaving {
         Leaving::Condemn => text!("what is served now is condemned, and a hold keeps it out"),
         Leaving::Keep => text!("what is served now keeps its standing, and no hold keeps it out"),
-    }
+    };
+    let data = plan.condemns_data.iter().map(|data| {
+        text!(
+            "once what was trained without its bad rows is in place and verified, the data {} are condemned: nothing that was trained on them is gone back to",
+            quoted(&data.to_string())
+        )
+    });
+    Text::joined([left].into_iter().chain(data), "; ")
 }
 
 fn part(part: &Part) -> Text {
@@ -341,7 +348,7 @@ mod tests {
             }],
             "policies": [{ "name": "two-key", "version": "0.1.0", "digest": digest }],
             "requested_by": [{ "person": "olga" }, { "policy": "p" }, { "webhook": "w" }, "schedule", { "other": "o" }],
-            "preflighted": false, "drill": true, "leaving": "keep",
+            "preflighted": false, "drill": true, "leaving": "keep", "condemns_data": ["d@3"],
             "created_at": "1700000000000", "expires_at": "1700003600000",
         })
     }

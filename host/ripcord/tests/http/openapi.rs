@@ -176,6 +176,10 @@ async fn every_operation_answers_what_the_document_says() {
     assert_eq!(walk.get("services/fraud-api/holds").await[0]["revision"], "1.4.0");
     assert_eq!(walk.get("holds").await["lines"][0]["service"], "fraud-api");
     walk.post("adam", "services/fraud-api/holds/1.4.0/lift", why.clone()).await;
+    let data = json!({"data": "transactions@r7", "reason": "labels are wrong"});
+    walk.post("olga", "services/fraud-api/data/condemn", data.clone()).await;
+    assert_eq!(walk.get("data").await["lines"][0]["data"], "transactions@r7");
+    walk.post("adam", "services/fraud-api/data/lift", data).await;
 
     // A shift of which nothing can tell what became of it.
     let folder = walk.host.folder.path();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cap_std::fs::Dir;
-use ripcord_core::fact::Lineage;
+use ripcord_core::fact::{Dataset, Lineage};
 use ripcord_core::name::VersionName;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::UnixMillis;
@@ -65,8 +65,14 @@ impl Registry for PretendRegistry {
         found
     }
 
-    async fn lineage(&self, _: &VersionName) -> Result<Lineage, PortError> {
-        Err(PortError::not_applied(ErrorKind::Unsupported, "the registry knows no lineage"))
+    /// Each version was trained on data of its own.
+    async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        let rows = Dataset {
+            name: "rows".to_owned(),
+            revision: Some(format!("of-{version}")),
+            context: Some("training".to_owned()),
+        };
+        Ok(Lineage::default().with_datasets(vec![rows]))
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {

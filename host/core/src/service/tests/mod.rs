@@ -7,6 +7,7 @@ mod again;
 mod bounds;
 mod clock;
 mod consent;
+mod data;
 mod facet_stage;
 mod facet_standing;
 mod facets;

@@ -35,14 +35,14 @@ fn producer() -> ProducerTerms {
     }
 }
 
-fn service(change: impl FnOnce(&mut Terms)) -> Stage {
+pub(super) fn service(change: impl FnOnce(&mut Terms)) -> Stage {
     Stage::new(|terms| {
         terms.producer = Some(producer());
         change(terms);
     })
 }
 
-fn pulled(stage: &mut Stage, who: &str, target: Target) {
+pub(super) fn pulled(stage: &mut Stage, who: &str, target: Target) {
     stage.tell(&Event::PullRequested(PullRequested {
         incident: stage.0.incident.as_ref().map(|open| open.id.clone()),
         person: person(who),
@@ -55,7 +55,7 @@ fn pulled(stage: &mut Stage, who: &str, target: Target) {
     }));
 }
 
-fn planned_for(stage: &mut Stage, targets: Vec<Target>) {
+pub(super) fn planned_for(stage: &mut Stage, targets: Vec<Target>) {
     if stage.incident().phase == Phase::Preserving {
         stage.tell_with(|stage| stage.preserved("4"));
     }
@@ -84,12 +84,12 @@ fn run(stage: &Stage) -> &Run {
     stage.0.producing.run.as_ref().unwrap_or_else(|| panic!("no run: {:#?}", stage.0.producing))
 }
 
-fn began(stage: &mut Stage) {
+pub(super) fn began(stage: &mut Stage) {
     let (run, attempt) = (run(stage).key, run(stage).attempts + 1);
     stage.tell(&Event::RunBegan(RunBegan { run, attempt }));
 }
 
-fn returned(stage: &mut Stage, word: StartWord) {
+pub(super) fn returned(stage: &mut Stage, word: StartWord) {
     let (run, attempt) = (run(stage).key, run(stage).attempts);
     stage.tell(&Event::RunReturned(RunReturned { run, attempt, word }));
 }
@@ -99,7 +99,7 @@ fn looked(stage: &mut Stage, word: LookWord) {
     stage.tell(&Event::RunLookedAt(RunLookedAt { run, word }));
 }
 
-fn made(stage: &mut Stage, name: &str) {
+pub(super) fn made(stage: &mut Stage, name: &str) {
     let version = VersionTarget { version: VersionName::new(name).unwrap(), digest: Some(Digest::of(name)) };
     let run = run(stage).key;
     stage.tell(&Event::RunMade(RunMade { run, version, made_of: blob() }));

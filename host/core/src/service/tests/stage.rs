@@ -215,6 +215,8 @@ impl Stage {
             live: serving("4"),
             facets: Vec::new(),
             leaving: self.incident().leaving,
+            condemns_data: Vec::new(),
+            condemnations_known: self.0.condemnations,
             equipment: self.0.terms.as_ref().unwrap().equipment,
             preflighted: false,
             expires_at: self.0.at + Millis::hours(1),

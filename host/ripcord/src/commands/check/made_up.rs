@@ -125,6 +125,7 @@ pub(in crate::commands) fn plan(
         preflighted: false,
         drill: true,
         leaving: ripcord_core::plan::Leaving::Condemn,
+        condemns_data: Vec::new(),
         created_at: now,
         expires_at: now + setup.terms.deadlines.approval,
     }

@@ -1,5 +1,6 @@
 //! What people ask a host to do, and what it answers.
 
+use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Happened, PendingPlan};
 use ripcord_core::facet::Revision;
@@ -152,6 +153,16 @@ pub struct LiftBody {
     /// The incident that condemned it; none is whichever did. With it, a hold of another incident is not lifted.
     #[serde(default)]
     pub incident: Option<IncidentId>,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST services/{service}/data/condemn` and `…/data/lift`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataBody {
+    /// Which: `DATASET@REVISION`.
+    pub data: DataRevision,
     /// Why.
     pub reason: String,
 }

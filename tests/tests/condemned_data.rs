@@ -1,0 +1,176 @@
+//! Condemned data: what was trained on it is not gone back to, whoever asks, whenever it was registered.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ripcord_core::data::DataRevision;
+use ripcord_core::fact::Outcome;
+use ripcord_core::service::CondemnedBy;
+use ripcord_core::standing::Standing;
+use ripcord_core::terms::EffectClass;
+use ripcord_core::time::Millis;
+use ripcord_engine::{Ask, RestoredBy, TargetLine, targets_of};
+use ripcord_ports::Clock as _;
+use ripcord_tests::people::{ada, bob, cleo, revision};
+use ripcord_tests::states::{needs, run_goes_on, two_keys};
+use ripcord_tests::{Lab, RunStage, Running, Spec, check};
+
+fn spec() -> Spec {
+    two_keys(Spec::new("fraud-api").scripted())
+        .terms(|terms| terms.deadlines.hold_watch = Millis::seconds(30))
+}
+
+fn data(text: &str) -> DataRevision {
+    text.parse().unwrap()
+}
+
+/// `1.0` was trained in september, `1.1` in october, `1.2`, which is live, in november.
+async fn trained(spec: Spec) -> (Lab, Running) {
+    let (lab, host) = Lab::harmed(spec).await;
+    lab.world.at(&lab.service(), |outside| {
+        for (version, month) in [("1.0", "september"), ("1.1", "october"), ("1.2", "november")] {
+            outside.made_from.insert(version.into(), month.into());
+        }
+    });
+    (lab, host)
+}
+
+async fn condemn(lab: &Lab, host: &Running, of: &str) {
+    host.ask(ada(), &lab.service(), Ask::CondemnData(data(of))).await.expect("condemned");
+}
+
+async fn line(lab: &Lab, host: &Running, wanted: &str) -> TargetLine {
+    let service = lab.service();
+    let (setup, state) = (host.engine.setup(&service).unwrap(), host.state(&service));
+    let model = ripcord_core::facet::Facet::Model;
+    let listed = targets_of(setup, &state, &model, lab.clock.now()).await;
+    listed.targets.into_iter().find(|line| line.revision.as_text() == wanted).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_goes_back_to_what_was_trained_on_it_until_that_is_lifted() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    condemn(&lab, &host, "rows@october").await;
+    let seen = line(&lab, &host, "1.1").await;
+    assert_eq!((seen.by, seen.standing), (RestoredBy::Nobody, Standing::Condemned));
+    let why = seen.why_not.unwrap();
+    assert!(why.contains("condemned: trained on `rows@october`") && why.contains("hold lift"), "{why}");
+    assert_eq!(line(&lab, &host, "1.0").await.by, RestoredBy::Rules);
+    for refused in [
+        host.pull(&service, Some("1.1")).await.map(drop),
+        host.ask(ada(), &service, Ask::Adopt(Some(revision("1.1")))).await.map(drop),
+    ] {
+        let refused = refused.expect_err("condemned").to_string();
+        assert!(refused.contains("trained on `rows@october`"), "{refused}");
+    }
+    // Rules pass it over as well.
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.attend(&lab, &service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    assert_eq!(lab.world.of(&service).live, "1.0");
+    host.ask(ada(), &service, Ask::LiftData(data("rows@october"))).await.expect("lifted");
+    let seen = line(&lab, &host, "1.1").await;
+    assert_eq!((seen.by, seen.standing), (RestoredBy::Rules, Standing::Attested), "{:?}", seen.why_not);
+    let refused = host.ask(ada(), &service, Ask::LiftData(data("rows@october"))).await.expect_err("lifted");
+    assert!(refused.to_string().contains("is not condemned"), "{refused}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_registered_later_is_condemned_as_well() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    condemn(&lab, &host, "rows@december").await;
+    lab.world.at(&service, |outside| {
+        outside.versions.push("1.3".into());
+        outside.made_from.insert("1.3".into(), "december".into());
+    });
+    assert_eq!(line(&lab, &host, "1.3").await.by, RestoredBy::Nobody);
+    let refused = host.pull(&service, Some("1.3")).await.expect_err("condemned").to_string();
+    assert!(refused.contains("trained on `rows@december`"), "{refused}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_lineage_is_not_known_people_may_and_rules_do_not() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    lab.world.at(&service, |outside| drop(outside.made_from.remove("1.1")));
+    condemn(&lab, &host, "rows@december").await;
+    let seen = line(&lab, &host, "1.1").await;
+    assert_eq!(seen.by, RestoredBy::People);
+    assert!(seen.why_not.as_deref().unwrap().contains("not known"), "{:?}", seen.why_not);
+    host.pull(&service, Some("1.1")).await.expect("people may");
+    host.waiting_plan(&service).await;
+    let plan = host.view(&service).await.plan.expect("a plan");
+    let arguments = plan.parts[0].rungs[0].steps.iter().flat_map(|step| &step.arguments);
+    let said = arguments.clone().any(|label| label.name == "data" && label.value.contains("not known"));
+    assert!(said, "whoever agrees knows: {:?}", arguments.collect::<Vec<_>>());
+    host.ask(ada(), &service, Ask::Abort).await.expect("aborted");
+    host.settled(&service).await;
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.attend(&lab, &service).await;
+    assert_eq!(lab.world.of(&service).live, "1.0");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_that_what_is_live_was_trained_on_it() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    condemn(&lab, &host, "rows@november").await;
+    lab.clock.advance(Millis::hours(3));
+    host.until("told", &service, |state| !state.live_data_told.is_empty()).await;
+    lab.clock.advance(Millis::hours(3));
+    lab.clock.advance(Millis::hours(3));
+    assert_eq!(lab.world.told_of(&service, "condemned-data-live"), 1);
+    assert_eq!(host.state(&service).incidents, 0, "whether that does harm, triggers and people say");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_without_bad_rows_condemns_the_data_when_what_it_made_is_verified() {
+    let (lab, host) = trained(spec().producing(EffectClass::Observable)).await;
+    let service = lab.service();
+    host.pull_retraining(&service, "clicks").await.expect("pulled");
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("voted");
+    host.until("training", &service, run_goes_on).await;
+    let plan = host.view(&service).await.plan.expect("a plan");
+    assert_eq!(plan.condemns_data, [data("clicks@r7")], "it is said beforehand");
+    assert!(host.state(&service).condemned_data.is_empty());
+    lab.world.at(&service, |outside| outside.end_runs(&RunStage::Made("1.3".into())));
+    host.waiting_plan(&service).await;
+    let plan = host.view(&service).await.plan.expect("a plan");
+    assert_eq!(plan.condemns_data, [data("clicks@r7")], "and again where it comes to that");
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("voted");
+    host.settled(&service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    let state = host.state(&service);
+    let by = &state.condemned_data[&data("clicks@r7")].by;
+    assert_eq!(*by, CondemnedBy::Incident("fraud-api:2".parse().unwrap()));
+    // Its own registry says nothing of its data: the journal knows.
+    assert_eq!(line(&lab, &host, "1.3").await.standing, Standing::KnownGood);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_trained_on_all_of_what_is_condemned_nor_put_in_place_that_was() {
+    let (lab, host) = trained(spec().producing(EffectClass::Observable)).await;
+    let service = lab.service();
+    // The pipeline registers what it made of the revision as it is.
+    host.pull_retraining(&service, "clicks").await.expect("pulled");
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("voted");
+    host.until("training", &service, run_goes_on).await;
+    condemn(&lab, &host, "rows@january").await;
+    lab.world.at(&service, |outside| {
+        outside.made_from.insert("1.3".into(), "january".into());
+        outside.end_runs(&RunStage::Made("1.3".into()));
+    });
+    host.until("a question", &service, needs(ripcord_core::service::NeedKind::WhatNow)).await;
+    let failed = host.view(&service).await.failed.expect("why");
+    assert!(failed.contains("trained on `rows@january`"), "{failed}");
+    host.stop().await;
+}
