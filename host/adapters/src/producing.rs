@@ -68,11 +68,6 @@ pub(crate) fn makes_produced(makes: &[Strategy]) -> Result<(), PortError> {
 
 /// What a retraining is without: data that nobody has named, or an exclusion that excludes nothing. Data of another revision may be trained on as they are.
 pub(crate) fn names_its_data(target: &Target) -> Result<(), PortError> {
-    let empty = |exclusion: &Exclusion| match exclusion {
-        Exclusion::Source(source) => source.is_empty(),
-        Exclusion::Window(window) => window.end < window.start,
-        Exclusion::Rows(rows) => rows.is_empty(),
-    };
     let why = match target {
         Target::Retrain(retrain) if retrain.revision.is_empty() => format!(
             "which revision of `{}` is trained on is not said, so nobody would know what they agree to: name it, as in `--retrain {}@REVISION`",
@@ -81,9 +76,10 @@ pub(crate) fn names_its_data(target: &Target) -> Result<(), PortError> {
         Target::Retrain(retrain) if retrain.dataset.starts_with('-') || retrain.revision.starts_with('-') => {
             "a data set and its revision do not begin with `-`: the program that trains would take it for an option".to_owned()
         }
-        Target::Retrain(retrain) if retrain.exclude.iter().any(empty) => {
-            "an exclusion names no source and no row, or a window that ends before it starts: name what is to be left out".to_owned()
-        }
+        Target::Retrain(retrain) => match retrain.exclude.iter().find_map(Exclusion::problem) {
+            Some(problem) => problem,
+            None => return Ok(()),
+        },
         _ => return Ok(()),
     };
     Err(PortError::not_applied(ErrorKind::Configuration, why))

@@ -69,6 +69,58 @@ pub enum Exclusion {
     Window(Window),
     /// Rows by id.
     Rows(Vec<String>),
+    /// All rows with this value in a column.
+    Value(ColumnValue),
+}
+
+/// A value in a column of a training set, both as its files write them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnValue {
+    /// The column's name.
+    pub column: String,
+    /// Its value; empty is a value that is there and says nothing.
+    pub value: String,
+}
+
+/// The last instant that a window may reach to: times are written with years of four digits.
+pub const CALENDAR_END: UnixMillis = UnixMillis(253_402_207_200_000);
+
+/// Of names of sources, columns, values and rows.
+const NAME_CHARS_MAX: usize = 200;
+
+impl Exclusion {
+    /// Why it can leave nothing out of any data, with what can be done; none where it can.
+    pub fn problem(&self) -> Option<String> {
+        let is_name = |text: &str| !text.trim().is_empty() && is_short(text);
+        let why = match self {
+            Self::Source(source) if !is_name(source) => {
+                "an exclusion by source names none, or has more than 200 characters: name the source"
+            }
+            Self::Window(window) if window.end < window.start => {
+                "a window ends before it starts: swap its ends"
+            }
+            Self::Window(window) if window.end > CALENDAR_END => {
+                "a window reaches beyond the calendar, which ends with the year 9999: end it earlier"
+            }
+            Self::Rows(rows) if rows.is_empty() => "an exclusion of rows names no id: name one",
+            Self::Rows(rows) if !rows.iter().all(|row| is_name(row)) => {
+                "an exclusion of rows has an id that is empty, or has more than 200 characters: name the rows"
+            }
+            Self::Value(of) if !is_name(&of.column) => {
+                "an exclusion by value names no column, or one of more than 200 characters: name the column"
+            }
+            Self::Value(of) if !is_short(&of.value) => {
+                "an exclusion by value names one of more than 200 characters: leave out rows by something shorter"
+            }
+            _ => return None,
+        };
+        Some(why.to_owned())
+    }
+}
+
+fn is_short(text: &str) -> bool {
+    text.chars().count() <= NAME_CHARS_MAX
 }
 
 /// A training run on data without some of its rows.
@@ -282,6 +334,32 @@ mod tests {
         assert!(retrain("r7", "bots").is_pinned_from(&retrain("", "bots")));
         assert!(!retrain("r7", "bots").is_pinned_from(&retrain("", "farms")));
         assert!(!retrain("r7", "bots").is_pinned_from(&retrain("r8", "bots")));
+    }
+
+    #[test]
+    fn an_exclusion_that_can_leave_nothing_out_says_so() {
+        let window = |start, end| {
+            Exclusion::Window(Window { start: UnixMillis(start), end: UnixMillis(end) }).problem()
+        };
+        let value = |column: &str, value: &str| {
+            Exclusion::Value(ColumnValue { column: column.into(), value: value.into() }).problem()
+        };
+        let long = "x".repeat(201);
+        for (problem, word) in [
+            (Exclusion::Source(" ".into()).problem(), "names none"),
+            (Exclusion::Source(long.clone()).problem(), "200 characters"),
+            (window(2, 1), "ends before it starts"),
+            (window(1, u64::MAX), "beyond the calendar"),
+            (window(1, CALENDAR_END.0 + 1), "beyond the calendar"),
+            (Exclusion::Rows(Vec::new()).problem(), "names no id"),
+            (Exclusion::Rows(vec!["a".into(), String::new()]).problem(), "an id that is empty"),
+            (value("", "x"), "names no column"),
+            (value("country", &long), "200 characters"),
+        ] {
+            assert!(problem.as_deref().unwrap_or_default().contains(word), "{word}: {problem:?}");
+        }
+        let fine = [Exclusion::Source("a".into()).problem(), window(1, CALENDAR_END.0), value("country", "")];
+        assert_eq!(fine, [None, None, None]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::manifest::Columns;
 
 /// So many sources or ids are named in a refusal.
 const NAMED: usize = 8;
-/// So many sources are kept for that.
-const SOURCES_KEPT: usize = 64;
+/// So many values of a column are kept for that.
+const VALUES_KEPT: usize = 64;
 
 /// One exclusion, and the rows that it matches. A row that several match counts for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +29,19 @@ pub struct Counted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged {
     names: Vec<String>,
-    source: Option<usize>,
     time: Option<usize>,
     id: Option<usize>,
+}
+
+/// Values of one column that rows are left out by. A source is one of its column.
+#[derive(Debug)]
+struct Values<'a> {
+    /// The place among the judged columns.
+    column: usize,
+    /// Which exclusion names each.
+    named: HashMap<&'a str, usize>,
+    /// What there is, for a refusal.
+    seen: BTreeMap<String, u64>,
 }
 
 /// Exclusions at work.
@@ -39,12 +49,11 @@ pub(crate) struct Judged {
 pub(crate) struct Exclusions<'a> {
     all: &'a [Exclusion],
     judged: Judged,
-    sources: HashMap<&'a str, usize>,
+    values: Vec<Values<'a>>,
     windows: Vec<(usize, Window)>,
     ids: HashMap<&'a str, usize>,
     ids_found: BTreeSet<&'a str>,
     rows: Vec<u64>,
-    sources_seen: BTreeMap<String, u64>,
     rows_without_time: u64,
 }
 
@@ -71,13 +80,12 @@ impl<'a> Exclusions<'a> {
         }
         let mut this = Self {
             all,
-            judged: Judged { names: Vec::new(), source: None, time: None, id: None },
-            sources: HashMap::new(),
+            judged: Judged { names: Vec::new(), time: None, id: None },
+            values: Vec::new(),
             windows: Vec::new(),
             ids: HashMap::new(),
             ids_found: BTreeSet::new(),
             rows: vec![0; all.len()],
-            sources_seen: BTreeMap::new(),
             rows_without_time: 0,
         };
         let none = |what: &str, needs: &str| {
@@ -85,27 +93,34 @@ impl<'a> Exclusions<'a> {
                 "the manifest names no column with the {what} of a row, which an exclusion {needs} needs: add it to `columns`"
             ))
         };
+        if let Some(problem) = all.iter().find_map(Exclusion::problem) {
+            return Err(DataError::Asked(problem));
+        }
         for (at, exclusion) in all.iter().enumerate() {
             let twice = match exclusion {
                 Exclusion::Source(source) => {
                     let column = columns.source().ok_or_else(|| none("source", "by source"))?;
-                    this.judged.source = Some(this.judged.column(column));
-                    this.sources.insert(source, at).map(|_| source.as_str())
+                    this.excludes_value(column, source, at)
+                }
+                Exclusion::Value(of) => {
+                    let known = columns.all();
+                    if !known.contains(of.column.as_str()) {
+                        return Err(DataError::Asked(format!(
+                            "the manifest names no column `{}`: there are {}",
+                            shown(&of.column),
+                            list(known.into_iter())
+                        )));
+                    }
+                    this.excludes_value(&of.column, &of.value, at)
                 }
                 Exclusion::Window(window) => {
                     let column = columns.time.as_deref().ok_or_else(|| none("time", "by window"))?;
-                    if window.end < window.start {
-                        return Err(DataError::Asked("a window ends before it starts".to_owned()));
-                    }
                     this.judged.time = Some(this.judged.column(column));
                     this.windows.push((at, *window));
                     None
                 }
                 Exclusion::Rows(ids) => {
                     let column = columns.id.as_deref().ok_or_else(|| none("id", "of rows"))?;
-                    if ids.is_empty() {
-                        return Err(DataError::Asked("an exclusion of rows names no id".to_owned()));
-                    }
                     this.judged.id = Some(this.judged.column(column));
                     ids.iter().find(|id| this.ids.insert(id, at).is_some()).map(String::as_str)
                 }
@@ -115,6 +130,17 @@ impl<'a> Exclusions<'a> {
             }
         }
         Ok(this)
+    }
+
+    /// Leaves out rows with this value; gives it back where it is named already.
+    fn excludes_value(&mut self, column: &str, value: &'a str, at: usize) -> Option<&'a str> {
+        let column = self.judged.column(column);
+        let known = self.values.iter().position(|values| values.column == column);
+        let place = known.unwrap_or_else(|| {
+            self.values.push(Values { column, named: HashMap::new(), seen: BTreeMap::new() });
+            self.values.len() - 1
+        });
+        self.values[place].named.insert(value, at).map(|_| value)
     }
 
     pub(crate) fn judged(&self) -> Judged {
@@ -130,15 +156,16 @@ impl<'a> Exclusions<'a> {
     ) -> Result<bool, DataError> {
         let cell = |at: Option<usize>| at.and_then(|at| cells.get(at)).and_then(Option::as_ref);
         let mut left_out = false;
-        if let Some(source) = cell(self.judged.source).and_then(Cell::name) {
-            if let Some(at) = self.sources.get(source.as_str()) {
+        for values in &mut self.values {
+            let Some(value) = cell(Some(values.column)).and_then(Cell::name) else { continue };
+            if let Some(at) = values.named.get(value.as_str()) {
                 self.rows[*at] += 1;
                 left_out = true;
             }
-            if let Some(count) = self.sources_seen.get_mut(&source) {
+            if let Some(count) = values.seen.get_mut(&value) {
                 *count += 1;
-            } else if self.sources_seen.len() < SOURCES_KEPT {
-                self.sources_seen.insert(source, 1);
+            } else if values.seen.len() < VALUES_KEPT {
+                values.seen.insert(value, 1);
             }
         }
         if self.judged.time.is_some() {
@@ -174,9 +201,9 @@ impl<'a> Exclusions<'a> {
 
     /// How many rows each has matched. One that matches nothing is a mistake in it, and the rows that were meant are still there.
     pub(crate) fn counted(&self) -> Result<Vec<Counted>, DataError> {
-        for (exclusion, rows) in self.all.iter().zip(&self.rows) {
+        for (at, (exclusion, rows)) in self.all.iter().zip(&self.rows).enumerate() {
             if *rows == 0 {
-                return Err(DataError::Asked(self.matched_nothing(exclusion)));
+                return Err(DataError::Asked(self.matched_nothing(at, exclusion)));
             }
         }
         let missing: Vec<&str> =
@@ -193,14 +220,26 @@ impl<'a> Exclusions<'a> {
         Ok(counted.map(|(exclusion, rows)| Counted { exclusion: exclusion.clone(), rows: *rows }).collect())
     }
 
-    fn matched_nothing(&self, exclusion: &Exclusion) -> String {
+    fn matched_nothing(&self, at: usize, exclusion: &Exclusion) -> String {
+        let known = || {
+            let values = self.values.iter().find(|values| values.named.values().any(|named| *named == at));
+            let mut by_rows: Vec<_> = values.into_iter().flat_map(|values| &values.seen).collect();
+            by_rows.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
+            let known = list(by_rows.iter().take(NAMED).map(|(value, _)| value.as_str()));
+            let more = if by_rows.len() > NAMED { " and others" } else { "" };
+            format!("there are {known}{more}")
+        };
         match exclusion {
             Exclusion::Source(source) => {
-                let mut by_rows: Vec<_> = self.sources_seen.iter().collect();
-                by_rows.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
-                let known = list(by_rows.iter().take(NAMED).map(|(source, _)| source.as_str()));
-                let more = if by_rows.len() > NAMED { " and others" } else { "" };
-                format!("no row is of the source `{}`: there are {known}{more}", shown(source))
+                format!("no row is of the source `{}`: {}", shown(source), known())
+            }
+            Exclusion::Value(of) => {
+                format!(
+                    "no row has `{}` in the column `{}`: {}",
+                    shown(&of.value),
+                    shown(&of.column),
+                    known()
+                )
             }
             Exclusion::Window(window) => {
                 let text = |at| crate::times::text(at).unwrap_or_else(|| "?".to_owned());

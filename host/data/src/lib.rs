@@ -29,7 +29,7 @@ pub use exclusions::Counted;
 pub use manifest::{Columns, DataFile, FORMAT, Format, MANIFEST, Manifest, ManifestAt};
 pub use predicate::{Dialect, Predicate};
 pub use purge::{PurgeOrder, Purged, RECEIPT, purge};
-pub use spelling::exclusion;
+pub use spelling::{by_content, exclusion, parts, typed, unknown};
 
 /// What a long work is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -97,6 +97,13 @@ pub struct ManifestAt {
 }
 
 impl Columns {
+    /// Every column that is named, once.
+    pub(crate) fn all(&self) -> BTreeSet<&str> {
+        let single = [&self.id, &self.time, &self.source].into_iter().flatten();
+        let all = single.chain(&self.inputs).chain([&self.label]).chain(&self.slices);
+        all.map(String::as_str).collect()
+    }
+
     /// The column that says where a row came from.
     pub fn source(&self) -> Option<&str> {
         let slice = || self.slices.iter().find(|slice| *slice == SOURCE_DEFAULT);

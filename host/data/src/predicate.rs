@@ -50,11 +50,6 @@ impl<'a> Predicate<'a> {
         Exclusions::new(exclude, &manifest.columns)?;
         let this = Self { manifest, exclude };
         for condition in this.conditions() {
-            if let Condition::Within(_, window) = condition
-                && (times::text(window.start).is_none() || times::text(after(window)).is_none())
-            {
-                return Err(DataError::Asked("a window reaches beyond the calendar".to_owned()));
-            }
             if condition.texts().any(|text| text.contains('\0')) {
                 return Err(DataError::Asked(
                     "a zero byte in a name or value has no form in SQL: exclude by something else".to_owned(),
@@ -111,6 +106,7 @@ impl<'a> Predicate<'a> {
         let name = |column: Option<&'a str>| column.unwrap_or_default();
         self.exclude.iter().map(move |exclusion| match exclusion {
             Exclusion::Source(source) => Condition::Is(name(columns.source()), source),
+            Exclusion::Value(of) => Condition::Is(&of.column, &of.value),
             Exclusion::Window(window) => Condition::Within(name(columns.time.as_deref()), *window),
             Exclusion::Rows(ids) => Condition::OneOf(name(columns.id.as_deref()), ids),
         })

@@ -7,7 +7,7 @@ use ripcord_data::{Dialect, ManifestAt, Predicate};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Set, rows, said, source, whole, window};
+use crate::support::{Set, rows, said, source, value, whole, window};
 
 /// The values that an injection would be made of.
 const HOSTILE: [&str; 9] = [
@@ -83,9 +83,10 @@ fn check(column: &str, exclude: &[Exclusion]) {
 
 #[test]
 fn sql_leaves_out_what_the_purge_leaves_out() {
-    for value in HOSTILE {
-        check("source", &[source(value)]);
-        check("source", &[rows(&[&format!("id {value}")])]);
+    for hostile in HOSTILE {
+        check("source", &[source(hostile)]);
+        check("origin", &[value("origin", hostile)]);
+        check("source", &[rows(&[&format!("id {hostile}")])]);
     }
     check("source", &[window("2026-11-01T00:00:00Z", "2026-11-01T00:00:00.499Z")]);
     check("source", &[window("2026-11-01T00:00:00.500Z", "2026-11-02T00:00:00Z")]);
@@ -98,6 +99,7 @@ fn sql_leaves_out_what_the_purge_leaves_out() {
 fn a_hostile_column_is_a_name_and_nothing_else() {
     for column in ["`; DROP TABLE data; --", "\"x\"", "so'urce", "select", "a b.c"] {
         check(column, &[source("import"), source("' OR '1'='1")]);
+        check(column, &[value(column, "import"), value(column, "' OR '1'='1"), value(column, "")]);
     }
 }
 
@@ -129,7 +131,7 @@ fn each_dialect_quotes_as_its_engines_read() {
 fn json_is_what_pipelines_read() {
     let set = set("source");
     let manifest = set.manifest();
-    let exclude = [source("import"), rows(&["x"]), whole(0, 999)];
+    let exclude = [source("import"), rows(&["x"]), whole(0, 999), value("good", "it's")];
     let json = Predicate::new(&manifest.manifest, &exclude).unwrap().json().unwrap();
     assert_eq!(
         serde_json::from_str::<Value>(&json).unwrap(),
@@ -139,6 +141,7 @@ fn json_is_what_pipelines_read() {
                 { "source": { "equals": "import" } },
                 { "id": { "in": ["x"] } },
                 { "at": { "from": "1970-01-01T00:00:00.000Z", "before": "1970-01-01T00:00:01.000Z" } },
+                { "good": { "equals": "it's" } },
             ],
         })
     );

@@ -7,7 +7,7 @@ use ripcord_core::target::Exclusion;
 use ripcord_data::{Counted, ManifestAt};
 use serde_json::Value;
 
-use crate::support::{Set, rows, said, source, whole, window};
+use crate::support::{Set, rows, said, source, value, whole, window};
 
 const ONE: &[u8] = b"id,at,source,amount,good\r\n\
     a1,2026-11-01T00:00:00Z,branch,10,1\r\n\
@@ -169,6 +169,14 @@ fn what_makes_no_sense_is_refused_with_a_sentence_and_nothing_is_written() {
     check(&[source("import"), source("\u{1b}[2J")], "no row is of the source `\\u{1b}[2J`");
     check(&[whole(0, 1)], "no row lies in the window 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:00.001Z");
     check(&[whole(2, 1)], "a window ends before it starts");
+    check(&[whole(1, u64::MAX)], "a window reaches beyond the calendar, which ends with the year 9999");
+    check(
+        &[value("country", "x")],
+        "the manifest names no column `country`: there are `amount`, `at`, `good`, `id`, `source`",
+    );
+    check(&[value("good", "7")], "no row has `7` in the column `good`: there are ");
+    check(&[value("", "7")], "an exclusion by value names no column");
+    check(&[value("source", "import"), source("import")], "`import` is excluded twice: name it once");
     check(&[rows(&["a1", "zz", "yy"])], "2 of 3 ids are of no row, such as `yy`: check them");
     check(&[rows(&["zz"])], "no row has one of the 1 ids: check them");
     check(&[rows(&[])], "an exclusion of rows names no id");
@@ -177,6 +185,20 @@ fn what_makes_no_sense_is_refused_with_a_sentence_and_nothing_is_written() {
         &[source("import"), source("branch")],
         "nothing is left of the 7 rows: exclude less, or train on other data",
     );
+}
+
+#[test]
+fn rows_are_left_out_by_what_is_in_any_column_that_the_manifest_names() {
+    let set = set();
+    let by_source = set.purge_with(&[source("import")], None, &set.folder.path().join("by-source")).unwrap();
+    let by_value =
+        set.purge_with(&[value("source", "import")], None, &set.folder.path().join("by-value")).unwrap();
+    assert_eq!(by_value.after, by_source.after, "a source is a value of its column");
+    assert_eq!(by_value.excluded, [Counted { exclusion: value("source", "import"), rows: 2 }]);
+    let texts = "id,at,source,amount,good\na,,x,1.0,1\nb,,x,1,1\nc,,x,,1\nd,,x,2,0\n";
+    let other = Set::new(&[("f.csv", texts.as_bytes(), 4)]);
+    let purged = other.purge(&[value("amount", "1"), value("amount", "")]).unwrap();
+    assert_eq!(purged.rows_left_out, 2, "`1.0` is written otherwise, and an empty value is one");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ripcord_core::digest::Digest;
-use ripcord_core::target::{Exclusion, Window};
+use ripcord_core::target::{ColumnValue, Exclusion, Window};
 use ripcord_core::time::UnixMillis;
 use ripcord_data::{DataError, ManifestAt, PurgeOrder, Purged, purge};
 use serde_json::{Value, json};
@@ -104,4 +104,8 @@ pub(crate) fn said<T: std::fmt::Debug>(result: Result<T, DataError>) -> String {
     let error = result.unwrap_err();
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
     format!("{error}{}", cause.unwrap_or_default())
+}
+
+pub(crate) fn value(column: &str, value: &str) -> Exclusion {
+    Exclusion::Value(ColumnValue { column: column.to_owned(), value: value.to_owned() })
 }

@@ -23,8 +23,8 @@ use ripcord_core::role::{
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{
-    CheckpointTarget, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy, Target,
-    VersionTarget, Window,
+    CheckpointTarget, ColumnValue, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy,
+    Target, VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_sandbox::Recording;
@@ -133,8 +133,12 @@ fn plan() -> Plan {
 }
 
 fn targets() -> Vec<Target> {
-    let exclude =
-        vec![Exclusion::Source("s".into()), Exclusion::Window(window()), Exclusion::Rows(vec!["row".into()])];
+    let exclude = vec![
+        Exclusion::Source("s".into()),
+        Exclusion::Window(window()),
+        Exclusion::Rows(vec!["row".into()]),
+        Exclusion::Value(ColumnValue { column: "c".into(), value: "v".into() }),
+    ];
     vec![
         Target::Version(version("1")),
         Target::Checkpoint(CheckpointTarget { run: "run".into(), step: 9, digest: None }),

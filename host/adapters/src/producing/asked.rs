@@ -74,6 +74,7 @@ pub(crate) fn exclusion(retrain: &RetrainTarget, columns: &ExclusionColumns) -> 
             json!({ &columns.time: { "from": from, "before": text_time::format(before) } })
         }
         Exclusion::Rows(rows) => json!({ &columns.id: { "in": rows } }),
+        Exclusion::Value(of) => json!({ &of.column: { "equals": of.value } }),
     };
     let exclude: Vec<Value> = retrain.exclude.iter().map(slice).collect();
     json!({ "data": retrain.revision, "exclude": exclude })
@@ -104,7 +105,7 @@ pub(crate) fn document(order: &ProduceOrder, columns: &ExclusionColumns) -> Valu
 
 #[cfg(test)]
 mod tests {
-    use ripcord_core::target::Window;
+    use ripcord_core::target::{ColumnValue, Window};
 
     use super::*;
 
@@ -117,6 +118,7 @@ mod tests {
                 Exclusion::Source("import".into()),
                 Exclusion::Window(Window { start: UnixMillis(0), end: UnixMillis(999) }),
                 Exclusion::Rows(vec!["a".into(), "b".into()]),
+                Exclusion::Value(ColumnValue { column: "country".into(), value: "it's".into() }),
             ],
         };
         let columns = ExclusionColumns { id: "row".into(), ..ExclusionColumns::default() };
@@ -124,6 +126,7 @@ mod tests {
             {"source": {"equals": "import"}},
             {"time": {"from": "1970-01-01T00:00:00.000Z", "before": "1970-01-01T00:00:01.000Z"}},
             {"row": {"in": ["a", "b"]}},
+            {"country": {"equals": "it's"}},
         ]});
         assert_eq!(exclusion(&retrain, &columns), expected);
     }

@@ -1,7 +1,7 @@
 //! What was found, in numbers.
 
 use ripcord_core::name::VersionName;
-use ripcord_core::target::{Exclusion, Window};
+use ripcord_core::target::{ColumnValue, Exclusion, Window};
 use ripcord_core::time::UnixMillis;
 use serde::Serialize;
 
@@ -66,7 +66,7 @@ pub struct Suspect {
     pub chance: f64,
     /// Contradicted rows of it.
     pub examples: Vec<Example>,
-    /// How a purge leaves it out; none of a value, which is no exclusion by itself: look at what it comes from.
+    /// How a purge leaves it out; none of a range of numbers, which is no exclusion: look at what it comes from.
     pub exclusion: Option<Exclusion>,
     /// What stands out by itself and no longer does without this slice.
     pub explains: Vec<Explained>,
@@ -161,6 +161,9 @@ fn suspect(table: &Table, places: &[Place], found: Found) -> Suspect {
     let exclusion = match (what.kind, &what.equals, what.within) {
         (Kind::Source, Some(source), _) => Some(Exclusion::Source(source.clone())),
         (Kind::Time, _, Some(window)) => Some(Exclusion::Window(window)),
+        (_, Some(value), _) => {
+            Some(Exclusion::Value(ColumnValue { column: what.column.clone(), value: value.clone() }))
+        }
         _ => None,
     };
     Suspect {

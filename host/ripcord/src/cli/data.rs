@@ -23,7 +23,7 @@ pub enum DataCommand {
 pub struct PurgeArgs {
     /// The training set's manifest
     pub manifest: PathBuf,
-    /// Leave out `source=NAME`, `window=START..END` or `rows=ID,ID`; several add up
+    /// Leave out `source=NAME`, `value=COLUMN:VALUE`, `window=START..END` or `rows=ID,ID`; several add up
     #[arg(long, value_name = "WHAT", required = true, value_parser = ripcord_data::exclusion)]
     pub exclude: Vec<Exclusion>,
     /// A new folder for the new manifest and the files that change
@@ -39,7 +39,7 @@ pub struct PurgeArgs {
 pub struct PredicateArgs {
     /// The training set's manifest; its files need not be here
     pub manifest: PathBuf,
-    /// Leave out `source=NAME`, `window=START..END` or `rows=ID,ID`; several add up
+    /// Leave out `source=NAME`, `value=COLUMN:VALUE`, `window=START..END` or `rows=ID,ID`; several add up
     #[arg(long, value_name = "WHAT", required = true, value_parser = ripcord_data::exclusion)]
     pub exclude: Vec<Exclusion>,
     /// As a condition in the SQL of these engines; `--json` is the other form

@@ -60,7 +60,7 @@ pub struct PullArgs {
     /// Train again on this data set; putting what comes of it in place gets a plan of its own
     #[arg(long, value_name = "DATASET[@REVISION]")]
     pub retrain: Option<RetrainArg>,
-    /// Leave this out of the data; `window=START..END` and `rows=FILE` (one id a line) as well, and more than once
+    /// Leave this out of the data; `value=COLUMN:VALUE`, `window=START..END` and `rows=FILE` (one id a line) as well, and more than once
     #[arg(long, value_name = "source=NAME", requires = "retrain")]
     pub exclude: Vec<ExcludeArg>,
     /// Why

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use ripcord_core::target::{Exclusion, Window};
-use ripcord_core::time::UnixMillis;
+use ripcord_core::target::Exclusion;
 
 use crate::http::wire::{CheckpointBody, RetrainBody};
 
@@ -52,6 +50,9 @@ impl std::str::FromStr for RetrainArg {
     }
 }
 
+/// How rows are named on a command line: there may be thousands.
+const ROWS: &str = "rows=FILE with one id a line";
+
 /// What is left out of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExcludeArg {
@@ -65,33 +66,20 @@ impl std::str::FromStr for ExcludeArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let help = || {
-            "`source=NAME`, `window=START..END` with instants such as `2026-11-01T00:00:00Z`, or `rows=FILE` with one id a line"
-                .to_owned()
-        };
-        let (kind, value) = text.split_once('=').ok_or_else(help)?;
-        match kind {
-            "source" if !value.is_empty() => Ok(Self::Named(Exclusion::Source(value.to_owned()))),
-            "window" => {
-                let instant = |text: &str| {
-                    let at = text.parse::<Timestamp>().ok()?;
-                    u64::try_from(at.as_millisecond()).ok().map(UnixMillis)
-                };
-                let (start, end) = value.split_once("..").ok_or_else(help)?;
-                let (start, end) = instant(start).zip(instant(end)).ok_or_else(help)?;
-                if end < start {
-                    return Err(format!("the window `{value}` ends before it starts"));
-                }
-                Ok(Self::Named(Exclusion::Window(Window { start, end })))
-            }
-            "rows" if !value.is_empty() => Ok(Self::RowsOf(PathBuf::from(value))),
-            _ => Err(help()),
+        let (kind, value) = ripcord_data::parts(text, ROWS)?;
+        if kind == "rows" && !value.is_empty() {
+            return Ok(Self::RowsOf(PathBuf::from(value)));
         }
+        let unknown = || Err(ripcord_data::unknown(kind, ROWS));
+        ripcord_data::by_content(kind, value).unwrap_or_else(unknown).map(Self::Named)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ripcord_core::target::{ColumnValue, Window};
+    use ripcord_core::time::UnixMillis;
+
     use super::*;
 
     #[test]
@@ -114,6 +102,9 @@ mod tests {
         }
         let late = "window=2026-11-02T00:00:00Z..2026-11-01T00:00:00Z".parse::<ExcludeArg>().unwrap_err();
         assert!(late.contains("ends before it starts"), "{late}");
+        let value = "value=country:nowhere".parse();
+        let wanted = ColumnValue { column: "country".into(), value: "nowhere".into() };
+        assert_eq!(value, Ok(ExcludeArg::Named(Exclusion::Value(wanted))));
         let window = "window=1970-01-01T00:00:01Z..1970-01-01T00:00:02Z".parse();
         let wanted = Window { start: UnixMillis(1_000), end: UnixMillis(2_000) };
         assert_eq!(window, Ok(ExcludeArg::Named(Exclusion::Window(wanted))));

@@ -263,6 +263,9 @@ fn exclusion(exclusion: &Exclusion) -> Text {
     match exclusion {
         Exclusion::Source(source) => text!("source {}", quoted(source)),
         Exclusion::Window(window) => text!("rows from {} to {}", exact(window.start), exact(window.end)),
+        Exclusion::Value(of) => {
+            text!("rows with {} in the column {}", quoted(&of.value), quoted(&of.column))
+        }
         Exclusion::Rows(rows) => text!("rows {}", Text::joined(rows.iter().map(|row| quoted(row)), ", ")),
     }
 }
@@ -326,6 +329,7 @@ mod tests {
             json!({ "configuration": { "name": "limits", "revision": "c1", "digest": digest } }),
             json!({ "retrain": { "dataset": "d", "revision": "3", "exclude": [
                 { "source": "crawl" }, { "window": { "start": "1", "end": "2" } }, { "rows": ["7", "9"] },
+                { "value": { "column": "country", "value": "nowhere" } },
             ] } }),
             json!({ "fallback": { "mode": "rules", "digest": digest } }),
             json!({ "other": "version 1.3.2" }),

@@ -108,6 +108,61 @@ train = ["{program}", "example-fraud", "retrain", "--data", "data/manifest.json"
     let ended = put_in_place(path, &host).await;
     assert_eq!(ended["outcome"], "rolled-back", "{ended:#}");
     assert_eq!(server.live().await, "1.5.1");
+    // Both plans said so, and what came of it was verified.
+    for incident in ["fraud-api:1", "fraud-api:2"] {
+        let plan = as_olga(path, &["plan", "show", incident]);
+        let said =
+            plan.stdout.contains("`card-transactions@sha256:") && plan.stdout.contains("are condemned");
+        assert!(said, "{}{}", plan.stdout, plan.stderr);
+    }
+    let listed = as_olga(path, &["--json", "hold", "list"]);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    assert_eq!(listed["data"][0]["incident"], "fraud-api:2", "{listed:#}");
+    let data = listed["data"][0]["data"].as_str().expect("data").to_owned();
+    let lifted = as_olga(path, &["hold", "lift", "fraud-api", "--data", &data, "--reason", "it was right"]);
+    assert_eq!(lifted.code, 0, "{}{}", lifted.stdout, lifted.stderr);
+    let listed = as_olga(path, &["hold", "list"]);
+    assert!(!listed.stdout.contains("card-transactions"), "{}", listed.stdout);
+}
+
+/// What the registry's folder says of a version.
+fn lineage(folder: &Path, version: &str, key: &str) -> String {
+    let models = std::fs::read_dir(folder.join("registry")).expect("a registry");
+    let manifests = models.map(|model| model.expect("a model").path().join(version).join("manifest.toml"));
+    let text = manifests.filter_map(|path| std::fs::read_to_string(path).ok()).next().expect("a manifest");
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key} = \"")));
+    line.expect("the key").trim_end_matches('"').to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_trained_on_condemned_data_is_shown_and_not_gone_back_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let (_server, _host) = served(path, OF_CHECKPOINTS).await;
+    let data =
+        format!("{}@{}", lineage(path, "1.3.2", "dataset"), lineage(path, "1.3.2", "dataset-revision"));
+    let wrong =
+        as_olga(path, &["hold", "put", "fraud-api", "--data", "transactions", "--reason", "bad labels"]);
+    assert_eq!(wrong.code, 2, "{}{}", wrong.stdout, wrong.stderr);
+    assert!(wrong.stderr.contains("write DATASET@REVISION"), "{}", wrong.stderr);
+    let put = as_olga(path, &["hold", "put", "fraud-api", "--data", &data, "--reason", "bad labels"]);
+    assert_eq!(put.code, 0, "{}{}", put.stdout, put.stderr);
+    let why = format!("condemned: trained on `{data}`");
+    for command in ["targets", "versions"] {
+        // A table breaks long lines.
+        let shown = as_olga(path, &["--json", command, "fraud-api"]);
+        let line = shown.stdout.contains(&why) && shown.stdout.contains("\"condemned\"");
+        assert!(line, "{command}: {}{}", shown.stdout, shown.stderr);
+    }
+    let to = ["pull", "fraud-api", "--to", "1.3.2", "--reason", "go back"];
+    let refused = as_olga(path, &to);
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    assert!(refused.stderr.contains("trained on"), "{}", refused.stderr);
+    let lifted =
+        as_olga(path, &["hold", "lift", "fraud-api", "--data", &data, "--reason", "they were right"]);
+    assert_eq!(lifted.code, 0, "{}{}", lifted.stdout, lifted.stderr);
+    let shown = as_olga(path, &["--json", "targets", "fraud-api"]);
+    assert!(!shown.stdout.contains("trained on"), "{}", shown.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

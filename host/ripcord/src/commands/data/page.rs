@@ -51,6 +51,11 @@ fn json(purged: &Purged) -> serde_json::Value {
 fn of(exclusion: &Exclusion) -> Text {
     match exclusion {
         Exclusion::Source(source) => text!("of source {}", Foreign::signed(source).at_most(80)),
+        Exclusion::Value(of) => text!(
+            "with {} in {}",
+            Foreign::signed(&of.value).at_most(80),
+            Foreign::signed(&of.column).at_most(60)
+        ),
         Exclusion::Window(window) => text!("from {} to {}", exact(window.start), exact(window.end)),
         Exclusion::Rows(rows) => text!("of {} that are named by their ids", rows.len()),
     }
@@ -115,19 +120,20 @@ fn about(suspect: &Suspect, report: &Report, service: &ServiceName) -> Text {
         ),
         None => text!("  look at what these rows come from: a source or a time can be left out"),
     });
+    if let Some(Exclusion::Value(_)) = suspect.exclusion {
+        lines.push(paint(
+            DIM,
+            text!(
+                "  look first at what they come from: what is trained without them has never seen such rows"
+            ),
+        ));
+    }
     Text::joined(lines, "\n")
 }
 
 /// As a person types it; none where it cannot be typed.
 fn spelling(exclusion: &Exclusion) -> Option<String> {
-    let spelt = match exclusion {
-        Exclusion::Source(source) => format!("source={source}"),
-        Exclusion::Window(window) => {
-            let instant = |at| exact(at).replace(' ', "T");
-            format!("window={}..{}", instant(window.start), instant(window.end))
-        }
-        Exclusion::Rows(_) => return None,
-    };
+    let spelt = ripcord_data::typed(exclusion)?;
     (!Foreign::signed(&spelt).is_changed()).then_some(spelt)
 }
 

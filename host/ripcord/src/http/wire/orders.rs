@@ -69,7 +69,7 @@ pub struct RetrainBody {
 
 impl PullBody {
     /// Where to; none leaves it to the planner. The error says what the body cannot mean.
-    pub(crate) fn target(&self) -> Result<Option<PullTo>, &'static str> {
+    pub(crate) fn target(&self) -> Result<Option<PullTo>, String> {
         let named = |text: &str| !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX;
         match (&self.to, &self.checkpoint, &self.retrain) {
             (to, None, None) => Ok(to.clone().map(PullTo::Revision)),
@@ -80,23 +80,20 @@ impl PullBody {
             (None, None, Some(RetrainBody { dataset, revision, exclude }))
                 if named(dataset) && (revision.is_empty() || named(revision)) =>
             {
-                let empty = |exclusion: &Exclusion| match exclusion {
-                    Exclusion::Source(source) => !named(source),
-                    Exclusion::Window(window) => window.end < window.start,
-                    Exclusion::Rows(rows) => rows.is_empty() || !rows.iter().all(|row| named(row)),
-                };
-                if exclude.iter().any(empty) {
-                    return Err(
-                        "an exclusion names nothing, or more than a name can be: a source, a window that does not end before it starts, or rows by their ids",
-                    );
+                if let Some(problem) = exclude.iter().find_map(Exclusion::problem) {
+                    return Err(problem);
                 }
                 let (dataset, revision) = (dataset.clone(), revision.clone());
                 let exclude = exclude.clone();
                 Ok(Some(PullTo::Made(Target::Retrain(RetrainTarget { dataset, revision, exclude }))))
             }
-            (None, Some(_), None) => Err("a checkpoint wants the name of its run, of at most 200 characters"),
-            (None, None, Some(_)) => Err("training wants the name of a data set, of at most 200 characters"),
-            _ => Err("keep one of `to`, `checkpoint` and `retrain`: a plan goes to one of them"),
+            (None, Some(_), None) => {
+                Err("a checkpoint wants the name of its run, of at most 200 characters".to_owned())
+            }
+            (None, None, Some(_)) => {
+                Err("training wants the name of a data set, of at most 200 characters".to_owned())
+            }
+            _ => Err("keep one of `to`, `checkpoint` and `retrain`: a plan goes to one of them".to_owned()),
         }
     }
 }

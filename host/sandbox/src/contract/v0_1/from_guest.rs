@@ -13,8 +13,8 @@ use ripcord_core::role::{
 };
 use ripcord_core::signal::Severity;
 use ripcord_core::target::{
-    CheckpointTarget, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy, Target,
-    VersionTarget, Window,
+    CheckpointTarget, ColumnValue, ConfigurationTarget, Exclusion, FallbackTarget, RetrainTarget, Strategy,
+    Target, VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -161,11 +161,19 @@ impl FromGuest<types::VersionTarget> for VersionTarget {
 
 impl FromGuest<types::Exclusion> for Exclusion {
     fn from_guest(guest: types::Exclusion, rules: &Rules) -> Result<Self, Bad> {
-        Ok(match guest {
+        let exclusion = match guest {
             types::Exclusion::Source(source) => Self::Source(identifier("data source", source)?),
             types::Exclusion::Window(window) => Self::Window(Window::from_guest(window, rules)?),
             types::Exclusion::Rows(rows) => Self::Rows(rows),
-        })
+            types::Exclusion::Value(of) => {
+                let (column, value) = (identifier("data column", of.column)?, of.value);
+                Self::Value(ColumnValue { column, value })
+            }
+        };
+        match exclusion.problem() {
+            Some(problem) => Err(Bad(problem)),
+            None => Ok(exclusion),
+        }
     }
 }
 

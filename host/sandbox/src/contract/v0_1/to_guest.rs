@@ -203,6 +203,10 @@ impl ToGuest for Exclusion {
             Self::Source(source) => types::Exclusion::Source(source.clone()),
             Self::Window(window) => types::Exclusion::Window(window.to_guest()),
             Self::Rows(rows) => types::Exclusion::Rows(rows.clone()),
+            Self::Value(of) => types::Exclusion::Value(types::ColumnValue {
+                column: of.column.clone(),
+                value: of.value.clone(),
+            }),
         }
     }
 }
