@@ -1,6 +1,7 @@
 //! Performing effects: each gives back what is to be appended. None of them changes any state here.
 
 mod authority;
+mod beside_live;
 mod elsewhere;
 mod evidence;
 mod fetch;

@@ -10,13 +10,14 @@ use ripcord_core::name::IncidentId;
 use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
-use ripcord_core::service::{Incident, PastRun, Phase, RunEnd};
+use ripcord_core::service::{Incident, Opener, PastRun, Phase, RunEnd};
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, PreflightRule};
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
 
+use super::beside_live;
 use super::fetch::fetch;
 use crate::ahead::{Asked as AskedAhead, Proposed};
 use crate::batch::Batch;
@@ -368,6 +369,13 @@ async fn draft(
     let condemns_data = ctx.service.data_left_by(&targets);
     let why_not = why_not_preflighted(ctx);
     let preflighted = why_not.is_none() && targets.iter().any(|target| target.version().is_some());
+    let mut rungs: Vec<_> = targets.iter().map(|target| rung(ctx, target, descent, why_not)).collect();
+    if let (Opener::Produced(_), Some(made), Some(first)) =
+        (&incident.opened_by, first.version(), rungs.first_mut().and_then(|rung| rung.steps.first_mut()))
+    {
+        let compared = beside_live::compared(ports.registry.as_ref(), &made.version, &live).await;
+        first.arguments.push(compared);
+    }
     let plan = Plan {
         format: PLAN_FORMAT,
         installation: ctx.host.installation,
@@ -379,7 +387,7 @@ async fn draft(
             environment: ctx.setup.terms.environment.clone(),
             live: live.clone(),
             facets: facets.clone(),
-            rungs: targets.iter().map(|target| rung(ctx, target, descent, why_not)).collect(),
+            rungs,
         }],
         policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
         requested_by: incident.requested_by.clone(),
