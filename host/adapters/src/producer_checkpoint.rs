@@ -214,7 +214,7 @@ impl Producer for CheckpointProducer {
         match self.work.kept.read::<KeptRun>(&order.key).await? {
             Some(KeptRun::Made { .. } | KeptRun::Failed(_) | KeptRun::Lost(_)) => return Ok(()),
             Some(KeptRun::Begun { .. }) => {}
-            None => {
+            Some(KeptRun::Asked) | None => {
                 let found = self.work.reader.find(&checkpoint.run, checkpoint.step).await?;
                 has_numbers(&found)?;
                 // Whoever cannot tell whether this was written asks how far the run is, or starts it again.

@@ -7,6 +7,7 @@ mod address;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -15,9 +16,10 @@ use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
 use ripcord_ports::producer::{ProduceOrder, Progress};
-use ripcord_ports::{ErrorKind, PortError, Producer, Registry};
+use ripcord_ports::{ErrorKind, PortError, Producer, Registry, waiting};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::adapter::{Adapter, SecretKey};
 use crate::http::{self, Answer, Credentials};
@@ -28,6 +30,10 @@ use crate::producing::{
 use crate::restoring::{check_pointer, wrong};
 use crate::{Secret, Shared};
 use address::Address;
+
+/// Between two looks at a status that may tell of a run later than the POST does: doubled each time, up to the second.
+const LAG_FIRST_WAIT: Duration = Duration::from_millis(100);
+const LAG_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<HttpProducerConfig, dyn Producer> = Adapter {
@@ -59,6 +65,10 @@ pub struct HttpProducerConfig {
     /// Whether a second POST with the same `Idempotency-Key` begins no second run. Needed where `status` has `{run}`. Default: no.
     #[serde(default)]
     pub honours_key: bool,
+    /// How long `status` may take to tell of a run after the POST that has begun it, in milliseconds: until then a run that it does not tell of is looked for
+    /// again, and not begun again. Default: 10000.
+    #[serde(default = "deadline_default")]
+    pub status_lag_ms: u64,
     /// Where the state stands. Default: `/state`.
     #[serde(default = "state_default")]
     pub state: String,
@@ -255,6 +265,25 @@ impl HttpProducer {
         Ok(Some(Word::Progress(self.told(&answer).await?)))
     }
 
+    /// The same, where a run may have been begun a moment ago: `status` may tell of it later than the POST does.
+    async fn look_until_told(
+        &self,
+        order: &ProduceOrder,
+        run: Option<&str>,
+    ) -> Result<Option<Word>, PortError> {
+        let end = Instant::now() + Duration::from_millis(self.config.status_lag_ms);
+        let mut wait = LAG_FIRST_WAIT;
+        loop {
+            match self.look(order, run).await? {
+                Some(Word::Nothing(_)) if Instant::now() + wait <= end => {
+                    waiting::pausing(tokio::time::sleep(wait)).await;
+                    wait = (wait * 2).min(LAG_WAIT_MAX);
+                }
+                told => return Ok(told),
+            }
+        }
+    }
+
     async fn told(&self, answer: &Answer) -> Result<Progress, PortError> {
         let document: Value = answer.json()?;
         let bad =
@@ -361,20 +390,30 @@ impl Producer for HttpProducer {
         self.made_here(&order.target)?;
         check_key(&order.key)?;
         names_its_data(&order.target)?;
-        if self.kept.read::<KeptRun>(&order.key).await?.is_some() {
-            return Ok(());
-        }
+        let was_asked = match self.kept.read::<KeptRun>(&order.key).await? {
+            None => false,
+            Some(KeptRun::Asked) => true,
+            Some(_) => return Ok(()),
+        };
         // Where that cannot be seen, an earlier attempt may have begun one.
-        let looked = match self.config.honours_key {
-            true => None,
-            false => self.look(order, None).await.map_err(PortError::outcome_unknown)?,
+        let looked = match (self.config.honours_key, was_asked) {
+            (true, _) => None,
+            (false, true) => self.look_until_told(order, None).await.map_err(PortError::outcome_unknown)?,
+            (false, false) => self.look(order, None).await.map_err(PortError::outcome_unknown)?,
         };
         let run = match looked {
             Some(Word::Progress(_)) => None,
-            _ => self.begin(order).await?,
+            _ => {
+                if !self.config.honours_key {
+                    let asked = self.kept.write(&order.key, &KeptRun::Asked).await;
+                    asked.map_err(PortError::outcome_unknown)?;
+                }
+                self.begin(order).await?
+            }
         };
-        if self.status.wants_key() {
-            match self.look(order, run.as_deref()).await.map_err(PortError::outcome_unknown)? {
+        // A run that the pipeline has given a name is begun, however long its status takes to tell of it.
+        if run.is_none() && self.status.wants_key() {
+            match self.look_until_told(order, None).await.map_err(PortError::outcome_unknown)? {
                 Some(Word::Progress(_)) => {}
                 Some(Word::Nothing(why)) => {
                     let text = format!(
@@ -391,12 +430,17 @@ impl Producer for HttpProducer {
     async fn progress(&self, order: &ProduceOrder) -> Result<Progress, PortError> {
         check_key(&order.key)?;
         let kept = self.kept.read::<KeptRun>(&order.key).await?;
+        let kept_is_asked = kept == Some(KeptRun::Asked);
         let (begun, run) = match kept {
-            None => (false, None),
+            None | Some(KeptRun::Asked) => (false, None),
             Some(KeptRun::Begun { run }) => (true, run),
             Some(ended) => return Ok(ended.ended().unwrap_or(Progress::NotStarted)),
         };
-        match self.look(order, run.as_deref()).await? {
+        let looked = match kept_is_asked {
+            true => self.look_until_told(order, None).await?,
+            false => self.look(order, run.as_deref()).await?,
+        };
+        match looked {
             Some(Word::Nothing(why)) if begun => Ok(Progress::Lost(format!(
                 "the run was begun, and the pipeline knows nothing of it any more: {}",
                 line(&why)
@@ -418,7 +462,7 @@ impl Producer for HttpProducer {
     async fn stop(&self, order: &ProduceOrder) -> Result<(), PortError> {
         check_key(&order.key)?;
         let run = match self.kept.read::<KeptRun>(&order.key).await? {
-            None => None,
+            None | Some(KeptRun::Asked) => None,
             Some(KeptRun::Begun { run }) => run,
             Some(_) => return Ok(()),
         };

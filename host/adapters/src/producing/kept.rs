@@ -26,6 +26,8 @@ const END: &str = ".json";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KeptRun {
+    /// It was asked for, and nobody knows whether it was begun: a system that knows nothing of it may not tell of it yet.
+    Asked,
     /// It was begun: a system that knows nothing of it has lost it.
     Begun {
         /// As the system calls it, where that is not the key.
@@ -58,7 +60,7 @@ impl KeptRun {
     /// How it ended, if it has.
     pub(crate) fn ended(self) -> Option<Progress> {
         match self {
-            Self::Begun { .. } => None,
+            Self::Asked | Self::Begun { .. } => None,
             Self::Made { version, made_of, measures } => {
                 Some(Progress::Made(Candidate { version, made_of, measures }))
             }

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use ripcord_adapters::Secret;
 use ripcord_adapters::conformance::producer::{Expected, Pipeline, conforms, order};
 use ripcord_adapters::conformance::producer_faults::{Faulty, conforms_in_faults};
-use ripcord_adapters::fault_proxy::{FaultProxy, Which};
+use ripcord_adapters::fault_proxy::{Fault, FaultProxy, Which};
 use ripcord_adapters::producer_http::{HttpProducer, HttpProducerConfig};
 use ripcord_ports::producer::Progress;
 use ripcord_ports::{Applied, ErrorKind, Producer, Registry};
@@ -42,6 +42,8 @@ struct Runs {
     begun: Vec<String>,
     orders: Vec<Value>,
     authorized: Vec<Option<String>>,
+    /// Looks at runs that do not show them yet.
+    lags: u32,
     /// Answered to the next look.
     instead: Option<(u16, String)>,
 }
@@ -79,6 +81,10 @@ async fn look(State((runs, _)): Shared, At(name): At<String>) -> Response {
     if let Some((status, body)) = runs.instead.take() {
         return (StatusCode::from_u16(status).unwrap(), body).into_response();
     }
+    if runs.lags > 0 && runs.by_key.values().any(|run| run.name == name) {
+        runs.lags -= 1;
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let Some(run) = runs.by_key.values().find(|run| run.name == name) else {
         return (StatusCode::NOT_FOUND, axum::Json(json!({"error": "no such run"}))).into_response();
     };
@@ -103,6 +109,7 @@ pub(crate) fn config(url: &str, named: Named) -> HttpProducerConfig {
     let mut table = json!({
         "url": format!("{url}/runs"), "status": format!("{url}/runs/{name}"), "cancel": format!("{url}/runs/{name}/cancel"),
         "state": "/status/word", "why": "/status/note", "result": "/made", "parameters": {"depth": 4},
+        "status-lag-ms": 200,
     });
     if named == Named::ByPipeline {
         table["run"] = "/meta/id".into();
@@ -201,6 +208,49 @@ async fn it_conforms_whoever_names_the_runs_also_while_the_network_fails() {
         };
         conforms_in_faults(faulty).await;
     }
+}
+
+/// Each way in which a status can be late: after the answer to the POST, after one that was lost, and for good where the pipeline has named the run.
+#[tokio::test]
+async fn a_status_that_lags_behind_the_post_begins_no_second_run() {
+    let played = Played::start(Named::ByKey).await;
+    let proxy = FaultProxy::start(&played.server.url("")).await.unwrap();
+    let producer = |change: &dyn Fn(&mut HttpProducerConfig)| {
+        let mut config = config(&proxy.url(), Named::ByKey);
+        config.status_lag_ms = 5_000;
+        change(&mut config);
+        HttpProducer::new(config, Some(Secret::new("s3cret")), surroundings(played.root.path())).unwrap()
+    };
+    let (late, lost, named) = (
+        order("late", &without_import()),
+        order("lost", &without_import()),
+        order("named", &without_import()),
+    );
+    let lag = |looks: u32| played.runs.lock().unwrap().lags = looks;
+
+    lag(3);
+    producer(&|_| ()).start(&late).await.unwrap();
+    assert_eq!(played.begun(&late.key).await, 1);
+
+    lag(3);
+    proxy.order(Which::Changes, Fault::AnswerLost, 1);
+    let error = producer(&|_| ()).start(&lost).await.unwrap_err();
+    assert_eq!(error.applied, Applied::Unknown, "{error}");
+    proxy.calm();
+    // As a host does: it looks what became of it, also one that was started anew.
+    let progress = producer(&|_| ()).progress(&lost).await.unwrap();
+    assert!(matches!(progress, Progress::Running { .. }), "{progress:?}");
+    assert_eq!(played.begun(&lost.key).await, 1);
+
+    lag(u32::MAX);
+    let with_name = producer(&|config| (config.run, config.status_lag_ms) = (Some("/meta/id".into()), 0));
+    with_name.start(&named).await.unwrap();
+    with_name.start(&named).await.unwrap();
+    assert!(
+        matches!(with_name.progress(&named).await.unwrap(), Progress::Lost(_)),
+        "which the host looks at again"
+    );
+    assert_eq!(played.begun(&named.key).await, 1);
 }
 
 #[tokio::test]
