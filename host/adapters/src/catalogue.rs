@@ -7,7 +7,7 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, Port};
 use crate::{
-    alerts_alertmanager, alerts_mlflow, checkpoints_folder, checkpoints_s3, deployer_command,
+    alerts_alertmanager, alerts_mlflow, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command,
     deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus,
     metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
     registry_command, registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git,
@@ -19,8 +19,8 @@ pub static REGISTRIES: [&dyn AnyAdapter<dyn Registry>; 3] =
     [&registry_directory::ADAPTER, &registry_mlflow::ADAPTER, &registry_command::ADAPTER];
 
 /// What serves the model.
-pub static DEPLOYERS: [&dyn AnyAdapter<dyn Deployer>; 2] =
-    [&deployer_open_inference::ADAPTER, &deployer_command::ADAPTER];
+pub static DEPLOYERS: [&dyn AnyAdapter<dyn Deployer>; 3] =
+    [&deployer_open_inference::ADAPTER, &deployer_command::ADAPTER, &deployer_batch::ADAPTER];
 
 /// What puts a facet back.
 pub static RESTORERS: [&dyn AnyAdapter<dyn Restorer>; 4] = [

@@ -34,6 +34,7 @@ pub mod checkpoints_s3;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod deployer_batch;
 pub mod deployer_command;
 pub mod deployer_open_inference;
 pub mod endpoint_open_inference;

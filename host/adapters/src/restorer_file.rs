@@ -33,7 +33,7 @@ use crate::{Shared, folder};
 
 pub use format::FileFormat;
 use history::{History, Listed};
-use place::Place;
+pub(crate) use place::Place;
 
 /// Where the file and its revisions are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -14,7 +14,7 @@ use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget, Window};
 use ripcord_core::terms::Deadlines;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Outputs, Probe, ShiftOrder, Shifted};
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::producer::{CheckpointList, ProduceOrder, Progress};
@@ -339,6 +339,10 @@ impl Deployer for Bounded<dyn Deployer> {
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         self.line.read((self.name(), "a probe"), self.port.probe(order)).await
+    }
+
+    async fn outputs(&self, by: &[VersionName]) -> Result<Option<Outputs>, PortError> {
+        self.line.read((self.name(), "listing the outputs of versions"), self.port.outputs(by)).await
     }
 
     async fn obstacle(&self) -> Option<String> {

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::live::LiveState;
+use ripcord_core::name::VersionName;
+pub use ripcord_core::outputs::{Output, Outputs};
 use ripcord_core::target::{Target, VersionTarget};
 pub use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
@@ -91,6 +93,12 @@ pub trait Deployer: Send + Sync {
 
     /// Tells what became of an interrupted shift with this order's key.
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError>;
+
+    /// What these versions have made that stays where others read it, as far as it lies there: once they are left, it is to be scored again. None for what
+    /// answers requests: nothing of it stays.
+    async fn outputs(&self, _by: &[VersionName]) -> Result<Option<Outputs>, PortError> {
+        Ok(None)
+    }
 
     /// What makes every shift impossible, whatever the target, where that can be seen beforehand: it is looked for by `ripcord check`, and before people
     /// are asked to agree to a plan.

@@ -13,7 +13,7 @@ use crate::restoring::{CONTENT_BYTES_MAX, wrong};
 
 /// Where the file is.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     path: PathBuf,
     folder: PathBuf,
     name: String,
@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(path: &Path) -> Result<Self, PortError> {
+    pub(crate) fn new(path: &Path) -> Result<Self, PortError> {
         let name = path.file_name().and_then(|name| name.to_str());
         let (Some(name), Some(folder)) = (name, path.parent()) else {
             return Err(wrong(format!(
@@ -38,17 +38,17 @@ impl Place {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Its content and when it was changed; the inner error says why there is none.
     #[allow(clippy::type_complexity, reason = "a file that is not there is an answer, not a failure")]
-    pub(super) fn read(&self) -> Result<Result<(Vec<u8>, Option<UnixMillis>), String>, PortError> {
+    pub(crate) fn read(&self) -> Result<Result<(Vec<u8>, Option<UnixMillis>), String>, PortError> {
         let dir = folder::open(&self.folder)?;
         if let Some(why) = self.is_no_plain_file(&dir) {
             return Err(PortError::not_applied(ErrorKind::Place, why));
@@ -91,7 +91,7 @@ impl Place {
     }
 
     /// What makes every replacement impossible.
-    pub(super) fn obstacle(&self) -> Option<String> {
+    pub(crate) fn obstacle(&self) -> Option<String> {
         let dir = match folder::open(&self.folder) {
             Ok(dir) => dir,
             Err(error) => return Some(error.to_string()),
@@ -121,7 +121,7 @@ impl Place {
     }
 
     /// Puts the content in its place, on disk when this returns. The file is whole or as it was.
-    pub(super) fn replace(&self, content: &[u8], given_up: &GivenUp) -> Result<(), PortError> {
+    pub(crate) fn replace(&self, content: &[u8], given_up: &GivenUp) -> Result<(), PortError> {
         let failed = |error| folder::local(error, format_args!("cannot replace `{}`", self.path.display()));
         let dir = folder::open(&self.folder)?;
         if let Some(why) = self.is_no_plain_file(&dir) {

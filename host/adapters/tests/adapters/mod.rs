@@ -6,6 +6,7 @@ mod alerts_mlflow;
 mod catalogue;
 pub(crate) mod checkpoints;
 mod commands;
+mod deployer_batch;
 mod deployer_open_inference;
 mod endpoint_open_inference;
 mod evidence_directory;

@@ -1,0 +1,148 @@
+//! The outputs of the job, as they lie in their folder.
+
+use std::path::PathBuf;
+
+use cap_std::fs::Dir;
+use ripcord_core::name::VersionName;
+use ripcord_core::time::UnixMillis;
+use ripcord_ports::deployer::{Output, Outputs};
+use ripcord_ports::{ErrorKind, PortError};
+
+use super::stamp::{Says, Stamp};
+use crate::checkpoints::shown;
+use crate::folder;
+
+/// What the folder may hold.
+const ENTRIES_MAX: usize = 50_000;
+/// Outputs whose stamps one list reads; with more, the newest.
+const LOOKED_AT_MAX: usize = 5_000;
+/// Outputs that are told one by one.
+const TOLD_MAX: usize = 1_000;
+/// An output without a stamp is being made; so many of them are not.
+const UNSTAMPED_MAX: usize = 1;
+
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) pattern: String,
+    pub(super) stamp: Stamp,
+}
+
+/// What an output may be, by its name.
+struct Found {
+    name: String,
+    at: UnixMillis,
+}
+
+/// What the newest outputs show.
+pub(super) enum Newest {
+    Made(Output),
+    /// Why nothing can be told. A sentence without its full stop.
+    Unclear(String),
+}
+
+impl Folder {
+    /// Newest first.
+    fn found(&self, dir: &Dir) -> Result<Vec<Found>, PortError> {
+        let failed = |error| folder::local(error, format_args!("cannot list `{}`", self.path.display()));
+        let mut found = Vec::new();
+        for (number, entry) in dir.entries().map_err(failed)?.enumerate() {
+            if number == ENTRIES_MAX {
+                let text = format!(
+                    "`{}` holds more than {ENTRIES_MAX} files and folders: move old ones away",
+                    self.path.display()
+                );
+                return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+            }
+            // A name that is no text is the name of no output.
+            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+            if name.starts_with(['.', '_']) || self.stamp.is_beside(&name) || !matches(&self.pattern, &name) {
+                continue;
+            }
+            // Where its last file is not there yet, its own time is that of its beginning.
+            let changed = dir.metadata(self.stamp.file_of(&name)).or_else(|_| dir.metadata(&name));
+            let at = match changed.and_then(|about| about.modified()) {
+                Ok(at) => at.into_std().duration_since(std::time::UNIX_EPOCH).unwrap_or_default(),
+                // It was moved away since it was listed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            found.push(Found { name, at: UnixMillis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX)) });
+        }
+        found.sort_by(|a, b| (b.at, &b.name).cmp(&(a.at, &a.name)));
+        Ok(found)
+    }
+
+    fn open(&self) -> Result<Dir, PortError> {
+        folder::open(&self.path)
+    }
+
+    pub(super) fn newest(&self) -> Result<Newest, PortError> {
+        let dir = self.open()?;
+        let (mut unstamped, mut last) = (0, None);
+        for found in self.found(&dir)? {
+            let name = shown(&found.name);
+            match self.stamp.read(&dir, &found.name)? {
+                Some(Says::Made(version)) => {
+                    return Ok(Newest::Made(Output { name: found.name, at: found.at, version }));
+                }
+                Some(Says::Nothing(why)) => {
+                    return Ok(Newest::Unclear(format!("the newest output `{name}` {why}")));
+                }
+                Some(Says::NotYet) => {
+                    unstamped += 1;
+                    last.get_or_insert(name);
+                }
+                None => continue,
+            }
+            if unstamped > UNSTAMPED_MAX {
+                let last = last.unwrap_or_default();
+                let text = format!(
+                    "the newest outputs have no stamp, `{last}` among them, so nothing says by which version they were made"
+                );
+                return Ok(Newest::Unclear(text));
+            }
+        }
+        let path = self.path.display();
+        Ok(Newest::Unclear(format!("there is no output with a stamp in `{path}` yet: its first one shows")))
+    }
+
+    /// What the versions have made, oldest first, and what came then.
+    pub(super) fn made_by(&self, versions: &[VersionName]) -> Result<Outputs, PortError> {
+        let dir = self.open()?;
+        let mut found = self.found(&dir)?;
+        let not_looked_at = found.len().saturating_sub(LOOKED_AT_MAX);
+        found.truncate(LOOKED_AT_MAX);
+        let mut outputs =
+            Outputs { not_looked_at: u32::try_from(not_looked_at).unwrap_or(u32::MAX), ..Outputs::default() };
+        for Found { name, at } in found.into_iter().rev() {
+            match self.stamp.read(&dir, &name) {
+                Ok(Some(Says::Made(version))) if versions.contains(&version) => {
+                    let name = shown(&name);
+                    outputs.first_at = outputs.first_at.or(Some(at));
+                    (outputs.last_at, outputs.next_at) = (Some(at), None);
+                    outputs.number += 1;
+                    if outputs.made.len() < TOLD_MAX {
+                        outputs.made.push(Output { name, at, version });
+                    }
+                }
+                Ok(Some(Says::Made(_))) => {
+                    outputs.next_at = outputs.next_at.or(outputs.last_at.and(Some(at)))
+                }
+                Ok(Some(Says::NotYet | Says::Nothing(_))) | Err(_) => outputs.unreadable += 1,
+                Ok(None) => {}
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// A name with at most one `*`.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+    }
+}
