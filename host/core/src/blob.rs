@@ -43,6 +43,8 @@ pub enum BlobKind {
     Suspects,
     /// What a version was made of (JSON of [`crate::event::MadeOf`]).
     Candidate,
+    /// What versions have made (JSON of [`crate::outputs::Outputs`]).
+    Outputs,
 }
 
 impl BlobKind {
@@ -61,6 +63,7 @@ impl BlobKind {
             Self::Configuration => "configuration",
             Self::Suspects => "suspects",
             Self::Candidate => "candidate",
+            Self::Outputs => "outputs",
         }
     }
 }

@@ -7,6 +7,7 @@ mod data;
 mod decision;
 mod identity;
 mod measured;
+mod outputs;
 mod planning;
 mod preflight;
 mod producing;
@@ -35,6 +36,7 @@ pub use data::{DataCondemned, DataLifted, LiveData, LiveDataSeen};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
 pub use measured::{Measured, Portion, Seen};
+pub use outputs::{OutputsListed, OutputsWord};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, ObservedFacet, PlanDrafted, PlanLoss, PlanLost,
     PlanWord, Planned,
@@ -98,6 +100,8 @@ pub enum Event {
     ShiftAnswered(ShiftAnswered),
     /// Live was read after the shift.
     ReadBack(ReadBack),
+    /// What a job without an endpoint had made by the versions that were left.
+    OutputsListed(OutputsListed),
     /// A trial was run.
     TrialRan(TrialRan),
     /// The verification policies were asked.

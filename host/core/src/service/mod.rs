@@ -222,6 +222,7 @@ impl Service {
             Event::ShiftProbed(probed) => next.shift_probed(probed)?,
             Event::ShiftAnswered(answered) => next.shift_answered(answered)?,
             Event::ReadBack(read) => next.read_back(read)?,
+            Event::OutputsListed(listed) => next.outputs_listed(listed)?,
             Event::TrialRan(ran) => next.trial_ran(ran)?,
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
             Event::ProductionWatched(watched) => next.production_watched(watched)?,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{Found, Illegal, NeedKind, Phase, Service, StepState, TrialDone};
 use crate::blob::BlobRef;
 use crate::event::{
-    FaultNature, FingerprintWord, ReadBack, Said, TrialPhase, TrialRan, VerificationWord, VerificationsAsked,
+    FaultNature, FingerprintWord, OutputsListed, ReadBack, Said, TrialPhase, TrialRan, VerificationWord,
+    VerificationsAsked,
 };
 use crate::fact::Outcome;
 use crate::live::proved_by;
@@ -89,6 +90,15 @@ impl Service {
             self.read_back_failed(served, read.rung);
         }
         Ok(())
+    }
+
+    /// Changes nothing: it is for people. It comes with the read-back that shows the target, just before it.
+    pub(super) fn outputs_listed(&mut self, listed: &OutputsListed) -> Result<(), Illegal> {
+        self.is_at_hand(listed.plan)?;
+        match self.acting(listed.rung)?.step {
+            StepState::ReadingBack { .. } => Ok(()),
+            _ => Err(Illegal::Stale),
+        }
     }
 
     pub(super) fn read_back_failed(&mut self, served: bool, rung: u32) {

@@ -29,6 +29,7 @@ fn is_done_again(event: &Event, before: &Service) -> bool {
         | Event::Staged(_)
         | Event::GuardRead(_)
         | Event::ReadBack(_)
+        | Event::OutputsListed(_)
         // The same announcement has the same id.
         | Event::Announced(_) => true,
         Event::Planned(planned) => matches!(planned.word, PlanWord::Drafted(_)),

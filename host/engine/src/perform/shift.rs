@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use ripcord_core::blob::BlobKind;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
-    Event, FingerprintWord, GuardRead, Observed, ProbeWord, ReadBack, ShiftBegan, ShiftOutcome, ShiftProbed,
-    ShiftReturned, Staged,
+    Event, FingerprintWord, GuardRead, Observed, OutputsListed, OutputsWord, ProbeWord, ReadBack, ShiftBegan,
+    ShiftOutcome, ShiftProbed, ShiftReturned, Staged,
 };
 use ripcord_core::facet::{Facet, FacetState, read_of};
 use ripcord_core::live::{LiveState, Proof, Share};
@@ -147,6 +148,9 @@ pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
         let news = (live, facets, std::mem::discriminant(&fingerprint));
         let read = ReadBack { plan, rung, live: observed, facets: observed_facets, fingerprint };
         if read.shows(&target) && read.proof(&target) >= Some(proof_min) {
+            if let Some(word) = outputs_of_what_was_left(ctx, &target, &mut batch).await {
+                batch = batch.with(Event::OutputsListed(OutputsListed { plan, rung, word }));
+            }
             return batch.with(Event::ReadBack(read));
         }
         if last.as_ref() != Some(&news) {
@@ -159,6 +163,25 @@ pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
         let again = ctx.host.setup.clock.now() + pause;
         pausing(ctx.host.setup.clock.sleep_until(again)).await;
         pause = Millis(pause.0 * 2).min(pause_max);
+    }
+}
+
+/// What a job without an endpoint has made by the versions that the plan has left, those of earlier rungs among them: that is to be scored again.
+async fn outputs_of_what_was_left(ctx: &Context, target: &Target, batch: &mut Batch) -> Option<OutputsWord> {
+    let reached = target.version()?;
+    let incident = ctx.incident()?;
+    let served = incident.plan()?.serves_of(target).into_iter().map(|revision| revision.name);
+    let tried = incident.ladder.tried.iter().filter_map(Target::version).map(|tried| tried.version.clone());
+    let mut left: Vec<_> = served.chain(tried).filter(|version| *version != reached.version).collect();
+    left.sort();
+    left.dedup();
+    if left.is_empty() {
+        return None;
+    }
+    match ctx.setup.ports.deployer.outputs(&left).await {
+        Ok(None) => None,
+        Ok(Some(outputs)) => Some(OutputsWord::Listed(batch.json(BlobKind::Outputs, &outputs))),
+        Err(error) => Some(OutputsWord::Failed(batch.text(error.to_string()))),
     }
 }
 

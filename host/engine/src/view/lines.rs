@@ -5,6 +5,7 @@ use ripcord_core::event::{EvidenceItem, Measured};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::outputs::Outputs;
 use ripcord_core::plan::{Plan, Vote};
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Incident, Tally};
@@ -93,6 +94,17 @@ pub struct NoHelpLine {
     pub meanwhile: Option<String>,
 }
 
+/// What a job without an endpoint has made by the versions that were left: it is to be scored again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreAgain {
+    /// What there was when the target was read back.
+    #[serde(flatten)]
+    pub outputs: Outputs,
+    /// Why it could not be listed, where it could not.
+    #[serde(default)]
+    pub failed: Option<String>,
+}
+
 /// One incident, for people and scripts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentView {
@@ -159,6 +171,9 @@ pub struct IncidentView {
     /// Why going back would not help; none unless it ended so.
     #[serde(default)]
     pub no_help: Option<NoHelpLine>,
+    /// Of a job without an endpoint: what was made by the versions that were left.
+    #[serde(default)]
+    pub score_again: Option<ScoreAgain>,
     /// What the verification policies found last.
     pub findings: Vec<Finding>,
     /// What the planner suspects; none where no planner was asked.

@@ -27,7 +27,9 @@ use crate::fold_error::FoldError;
 use crate::history::History;
 use crate::read_model::run_of;
 
-pub use lines::{DecisionLine, IncidentView, MissingLine, NoHelpLine, Split, TimelineLine, VoteLine};
+pub use lines::{
+    DecisionLine, IncidentView, MissingLine, NoHelpLine, ScoreAgain, Split, TimelineLine, VoteLine,
+};
 pub use ranking::Ranking;
 
 /// Records after the end of an incident that are in memory at a time.
@@ -53,6 +55,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         decisions: Vec::new(),
         ranking: None,
         measured: None,
+        score_again: None,
         failed: None,
         not_promoted: None,
         vote_reasons: BTreeMap::new(),
@@ -77,6 +80,7 @@ struct Reader<'a> {
     decisions: Vec<DecisionLine>,
     ranking: Option<Ranking>,
     measured: Option<Measured>,
+    score_again: Option<ScoreAgain>,
     failed: Option<String>,
     /// The version that the registry's production name was last not moved to.
     not_promoted: Option<VersionName>,
@@ -288,6 +292,7 @@ impl Reader<'_> {
             held_up: Vec::new(),
             missing,
             no_help,
+            score_again: self.score_again,
             findings,
             before,
             plan,

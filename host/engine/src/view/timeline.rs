@@ -3,19 +3,21 @@
 use ripcord_core::alert::AlertWord;
 use ripcord_core::canonical;
 use ripcord_core::event::{
-    Event, FingerprintWord, Happened, InProduction, Observed, PlanWord, PreflightWord, Preflighted,
-    ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase, TrialRan,
+    Event, FingerprintWord, Happened, InProduction, Observed, OutputsListed, OutputsWord, PlanWord,
+    PreflightWord, Preflighted, ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase,
+    TrialRan,
 };
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
+use ripcord_core::outputs::Outputs;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Alerts, Incident};
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
 
-use super::{Reader, Seen};
+use super::{Reader, ScoreAgain, Seen};
 use crate::fold::ReadError;
 use crate::replay::verdicts_of;
 
@@ -204,6 +206,7 @@ impl Reader<'_> {
                 self.fingerprint = read.fingerprint.clone();
                 Some(text)
             }
+            Event::OutputsListed(listed) => Some(self.outputs(listed).await?),
             Event::TrialRan(ran) => Some(self.trial(ran).await?),
             Event::VerificationsAsked(asked) => {
                 let each = asked
@@ -279,6 +282,28 @@ impl Reader<'_> {
             self.line(at, text);
         }
         Ok(())
+    }
+
+    /// What is to be scored again; what was erased is not made up.
+    async fn outputs(&mut self, listed: &OutputsListed) -> Result<String, ReadError> {
+        let (outputs, failed) = match &listed.word {
+            OutputsWord::Listed(outputs) => {
+                let bytes = self.store.blob(outputs).await?;
+                match bytes.and_then(|bytes| serde_json::from_slice::<Outputs>(&bytes).ok()) {
+                    Some(outputs) => (outputs, None),
+                    None => (Outputs::default(), Some("the list was erased".to_owned())),
+                }
+            }
+            OutputsWord::Failed(why) => (Outputs::default(), Some(self.text(why).await?)),
+        };
+        let line = match &failed {
+            Some(why) => format!("what is to be scored again could not be listed: {why}"),
+            None if outputs.number == 0 => "no output was made by what was left".to_owned(),
+            None if outputs.number == 1 => "1 output was made by what was left: score it again".to_owned(),
+            None => format!("{} outputs were made by what was left: score them again", outputs.number),
+        };
+        self.score_again = Some(ScoreAgain { outputs, failed });
+        Ok(line)
     }
 
     async fn trial(&self, ran: &TrialRan) -> Result<String, ReadError> {

@@ -14,7 +14,7 @@ use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, text};
 use super::time::instant;
 use super::{Exit, Page};
-use super::{held_up, measured, ranking};
+use super::{held_up, measured, ranking, score_again};
 
 /// The incident as a page; open ones that wait for people, and unhappy ends, show in the exit code.
 pub fn page(view: &IncidentView) -> Page {
@@ -51,6 +51,7 @@ pub fn text(view: &IncidentView) -> Text {
         suspects(view),
         time(view),
         timeline(view),
+        score_again::outputs(view),
         findings(view),
         decisions(view),
         evidence(view),
@@ -113,6 +114,9 @@ fn head(view: &IncidentView) -> Text {
             .map_or_else(|| "nothing was shifted".to_owned(), |after| format!("{after}{proof}"))
             .into(),
     );
+    if let Some(again) = &view.score_again {
+        row("score again", Cell::new(WARN, Paragraph(&score_again::sentence(again))));
+    }
     if let Some(plan) = &view.plan {
         let expires_at = view.plan_expires_at.unwrap_or(plan.expires_at);
         let moved = match expires_at.since(plan.expires_at) {
@@ -167,7 +171,7 @@ fn time(view: &IncidentView) -> Text {
 }
 
 /// A table under its heading; without rows there is neither.
-fn section(heading: &'static str, table: &Table) -> Text {
+pub(super) fn section(heading: &'static str, table: &Table) -> Text {
     if table.is_empty() { Text::default() } else { text!("{}\n{}", paint(STRONG, heading), table) }
 }
 

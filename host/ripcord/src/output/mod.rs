@@ -16,6 +16,7 @@ pub mod natural;
 pub mod plan;
 pub mod progress;
 pub mod ranking;
+mod score_again;
 pub mod style;
 pub mod table;
 pub mod text;

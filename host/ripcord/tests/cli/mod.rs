@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod advice;
+mod batch;
 mod beginning;
 mod damaged;
 mod data;

@@ -121,7 +121,15 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
         fingerprint: FingerprintWord::NotCompared,
     };
     refused(&mut stage, Event::ReadBack(read(earlier)));
+    let listed = |plan: Digest| {
+        Event::OutputsListed(OutputsListed { plan, rung: 0, word: OutputsWord::Listed(blob()) })
+    };
+    refused(&mut stage, listed(earlier));
+    let phase = stage.0.incident.clone();
+    stage.tell(&listed(plan));
+    assert_eq!(stage.0.incident, phase, "what a job has made is for people");
     stage.tell(&Event::ReadBack(read(plan)));
+    refused(&mut stage, listed(plan));
     assert_eq!(stage.phase(), "none", "without verification policies it is settled");
     drop(before);
 }
