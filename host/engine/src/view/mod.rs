@@ -292,7 +292,7 @@ impl Reader<'_> {
             held_up: Vec::new(),
             missing,
             no_help,
-            score_again: self.score_again,
+            score_again: self.score_again.take(),
             findings,
             before,
             plan,
