@@ -151,7 +151,7 @@ impl Service {
         if self.condemned_data.len() >= CONDEMNED_DATA_MAX {
             return Err(Illegal::TooOften(
                 format!("{CONDEMNED_DATA_MAX} data revisions are condemned for `{}` already", self.name),
-                "`ripcord hold list` shows them, and `ripcord hold lift` lets one go that nothing is trained on any more",
+                "`ripcord hold list` shows them: lift one that nothing is trained on any more",
             ));
         }
         self.condemn_data(said.data.clone(), CondemnedBy::Person(said.person.clone()), said.reason);

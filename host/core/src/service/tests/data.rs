@@ -169,7 +169,7 @@ fn no_more_are_condemned_than_are_kept_and_nobody_forgets_one() {
         stage.tell(&condemned(&format!("clicks@{number}")));
     }
     let refused = stage.try_it(&condemned("clicks@one-more")).unwrap_err().to_string();
-    assert!(refused.contains("hold lift"), "{refused}");
+    assert!(refused.contains("hold list"), "{refused}");
     assert_eq!(stage.0.condemned_data.len(), CONDEMNED_DATA_MAX);
     let lift = lifted(&stage, "clicks@7");
     stage.tell(&lift);
