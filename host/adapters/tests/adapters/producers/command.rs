@@ -263,6 +263,7 @@ async fn what_cannot_be_begun_is_refused_and_was_not_begun() {
     let producer = producer(root.path(), &["true"]);
     assert_eq!(producer.obstacle().await, None);
     let backwards = Window { start: UnixMillis(2), end: UnixMillis(1) };
+    let endless = Window { start: UnixMillis(2), end: UnixMillis(u64::MAX) };
     let open = Target::Retrain(RetrainTarget {
         dataset: "clicks".into(),
         revision: String::new(),
@@ -270,9 +271,10 @@ async fn what_cannot_be_begun_is_refused_and_was_not_begun() {
     });
     for (target, says) in [
         (open, "name it, as in `--retrain clicks@REVISION`"),
-        (retrain(vec![Exclusion::Rows(vec![])]), "name what is to be left out"),
-        (retrain(vec![Exclusion::Source(String::new())]), "name what is to be left out"),
-        (retrain(vec![Exclusion::Window(backwards)]), "name what is to be left out"),
+        (retrain(vec![Exclusion::Rows(vec![])]), "names no id"),
+        (retrain(vec![Exclusion::Source(String::new())]), "an exclusion by source names none"),
+        (retrain(vec![Exclusion::Window(backwards)]), "a window ends before it starts"),
+        (retrain(vec![Exclusion::Window(endless)]), "beyond the calendar"),
     ] {
         for error in
             [producer.pinned(&target).await.err(), producer.start(&order("empty", &target)).await.err()]
