@@ -5,6 +5,7 @@ mod acting;
 mod announcing;
 mod away;
 mod changes;
+mod checkpoints;
 mod clock;
 mod condemned_data;
 mod conformance;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use ripcord_core::fact::{Checkpoint, Measure};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{CheckpointTarget, Strategy, Target};
 use ripcord_core::terms::EffectClass;
@@ -165,17 +166,21 @@ fn checkpoint_of(target: &Target) -> Result<&CheckpointTarget, PortError> {
 }
 
 /// A loss that was lost is the sign of a model that was lost.
-fn has_numbers(found: &Found) -> Result<(), PortError> {
-    let lost = found.about.measures.iter().find(|measure| !measure.value.is_finite());
-    let Some(lost) = lost else { return Ok(()) };
-    let text = format!(
-        "the metric `{}` of checkpoint `{}` step {} is {}: its training broke at this step or before; choose an earlier one",
+fn lost(run: &str, step: u64, measures: &[Measure]) -> Option<String> {
+    let lost = measures.iter().find(|measure| !measure.value.is_finite())?;
+    Some(format!(
+        "the metric `{}` of checkpoint `{}` step {step} is {}: its training broke at this step or before; choose an earlier one",
         line(&lost.name),
-        line(&found.run),
-        found.about.step,
+        line(run),
         lost.value
-    );
-    Err(PortError::not_applied(ErrorKind::BadAnswer, text))
+    ))
+}
+
+fn has_numbers(found: &Found) -> Result<(), PortError> {
+    match lost(&found.run, found.about.step, &found.about.measures) {
+        Some(text) => Err(PortError::not_applied(ErrorKind::BadAnswer, text)),
+        None => Ok(()),
+    }
 }
 
 #[async_trait]
@@ -198,6 +203,10 @@ impl Producer for CheckpointProducer {
 
     fn makes(&self, target: &Target) -> bool {
         matches!(target, Target::Checkpoint(_))
+    }
+
+    fn objection(&self, checkpoint: &Checkpoint) -> Option<String> {
+        lost(&checkpoint.run, checkpoint.step, &checkpoint.measures)
     }
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {

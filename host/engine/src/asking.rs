@@ -9,7 +9,7 @@ use ripcord_core::fact::{Fact, Request, Unavailable, UnavailableReason};
 use ripcord_core::name::SignalId;
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::role::{
-    Answer, Context, Memo, PlannerInput, PlannerVerdict, Proposal, Question, Urgency, Verdict,
+    Answer, Context, Memo, PlannerInput, PlannerVerdict, Proposal, Question, Suspect, Urgency, Verdict,
 };
 use ripcord_core::service::Service;
 use ripcord_core::signal::{Origin, Severity, Signal, SignalKind, SignalStatus};
@@ -201,6 +201,43 @@ pub async fn suspects_if(
     harm_began_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<Ranking, String> {
+    let proposal = Proposal {
+        cause: "a person asks what would be suspected".to_owned(),
+        strategy: Strategy::Version,
+        urgency: Urgency::Routine,
+        harm_began_at: Some(harm_began_at),
+    };
+    let (by, verdict, suspects) = plan_if(setup, service, store, fleet, (proposal, now)).await?;
+    let (confidence, hand_over_to) = match verdict {
+        PlannerVerdict::Choose(choice) => (choice.confidence, None),
+        PlannerVerdict::WillNotHelp(no_help) => (None, no_help.hand_over_to),
+        PlannerVerdict::NothingSuitable(_) => (None, None),
+    };
+    Ok(Ranking { by, at: now, recorded: false, suspects, erased: false, confidence, hand_over_to })
+}
+
+/// Who the planner is, and what it would do by this strategy about the open incident, or now: it is only asked. An error says why it does not say.
+pub(crate) async fn planned_if(
+    setup: &ServiceSetup,
+    service: &Service,
+    store: &dyn Store,
+    fleet: &Fleet,
+    (strategy, now): (Strategy, UnixMillis),
+) -> Result<(String, PlannerVerdict), String> {
+    let harm_began_at = service.incident.as_ref().and_then(|open| open.reason.harm_began_at);
+    let cause = "a person asks what could be done".to_owned();
+    let proposal = Proposal { cause, strategy, urgency: Urgency::Routine, harm_began_at };
+    let (by, verdict, _) = plan_if(setup, service, store, fleet, (proposal, now)).await?;
+    Ok((by, verdict))
+}
+
+async fn plan_if(
+    setup: &ServiceSetup,
+    service: &Service,
+    store: &dyn Store,
+    fleet: &Fleet,
+    (proposal, now): (Proposal, UnixMillis),
+) -> Result<(String, PlannerVerdict, Vec<Suspect>), String> {
     let placed = setup.policies(Role::Planner).next().ok_or("no planner is configured")?;
     let context = Context {
         service: setup.facts.clone(),
@@ -212,25 +249,12 @@ pub async fn suspects_if(
         memo: None,
     };
     let signals = standing_alerts(store, service, placed).await.map_err(|error| error.to_string())?;
-    let proposal = Proposal {
-        cause: "a person asks what would be suspected".to_owned(),
-        strategy: Strategy::Version,
-        urgency: Urgency::Routine,
-        harm_began_at: Some(harm_began_at),
-    };
     let input = PlannerInput { context, signals, proposal, tried: Vec::new(), facts: Vec::new() };
     let sources = FactsNow::new(setup, service, Some(store)).among(fleet);
     let asked = ask(placed, &Question::Planner(input), &sources).await;
     let by = asked.policy.to_string();
     match asked.end.map(|answer| answer.verdict) {
-        Ok(Verdict::Planner(verdict, suspects)) => {
-            let (confidence, hand_over_to) = match verdict {
-                PlannerVerdict::Choose(choice) => (choice.confidence, None),
-                PlannerVerdict::WillNotHelp(no_help) => (None, no_help.hand_over_to),
-                PlannerVerdict::NothingSuitable(_) => (None, None),
-            };
-            Ok(Ranking { by, at: now, recorded: false, suspects, erased: false, confidence, hand_over_to })
-        }
+        Ok(Verdict::Planner(verdict, suspects)) => Ok((by, verdict, suspects)),
         Ok(_) => Err(format!("{by} answered as something else than a planner")),
         Err(fault) => Err(format!("{by} faulted: {fault}")),
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason};
+use ripcord_core::fact::{
+    Checkpoint, Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason,
+};
 use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget, Window};
@@ -270,6 +272,10 @@ impl Producer for Bounded<dyn Producer> {
 
     fn makes(&self, target: &Target) -> bool {
         self.port.makes(target)
+    }
+
+    fn objection(&self, checkpoint: &Checkpoint) -> Option<String> {
+        self.port.objection(checkpoint)
     }
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {

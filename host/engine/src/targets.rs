@@ -1,7 +1,6 @@
 //! What could be restored now, best first, and of every other revision the reason why not.
 //!
-//! It says what a plan or a pull would say, by the same code, and changes nothing. What could be produced, from checkpoints or from cleaned data, belongs to
-//! the list of the model: [`of_model`] is where it comes in.
+//! It says what a plan or a pull would say, by the same code, and changes nothing. What could be made, of checkpoints or of data, `makeable` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -80,6 +80,11 @@ pub trait Producer: Send + Sync {
     /// refused: a checkpoint without its files, a data set that an exclusion empties.
     async fn pinned(&self, target: &Target) -> Result<Target, PortError>;
 
+    /// Why [`Self::pinned`] would refuse this checkpoint, as far as that shows without its files.
+    fn objection(&self, _checkpoint: &Checkpoint) -> Option<String> {
+        None
+    }
+
     /// Starts a run with the order's key. It is no error that there is one already: it goes on. An error with [`crate::Applied::No`] promises that none was
     /// started.
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError>;

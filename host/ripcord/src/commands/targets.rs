@@ -15,7 +15,7 @@ use crate::http::wire::TargetsView;
 use crate::output::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Page, Paragraph, Text, text};
+use crate::output::{Exit, Page, Paragraph, Text, makeable, text};
 
 pub(super) async fn targets(global: &Global, service: &ServiceName, facet: Option<&str>) -> Outcome {
     let reach = Reach::new(global)?;
@@ -33,7 +33,7 @@ pub(super) async fn targets(global: &Global, service: &ServiceName, facet: Optio
             let facets = wanted(state, facet).map_err(ClientError::Refused)?;
             let (why, now) = (format!("its systems were not asked: {why}"), SystemClock.now());
             let known = facets.iter().map(|facet| targets_known(state, facet, why.clone(), now));
-            Ok(page(&view(state, known.collect())))
+            Ok(page(&view(state, known.collect(), None)))
         }
     }
 }
@@ -41,7 +41,8 @@ pub(super) async fn targets(global: &Global, service: &ServiceName, facet: Optio
 /// Fails where something could not be read, and where nothing of what was asked for could be restored.
 fn exit(view: &TargetsView) -> Exit {
     let is_whole = |facet: &FacetTargets| facet.not_listed.is_none() && facet.not_read.is_none();
-    if view.facets.iter().all(is_whole) && view.facets.iter().any(FacetTargets::is_restorable) {
+    let are_listed = view.makes.as_ref().is_none_or(|makes| makes.not_listed.is_empty());
+    if are_listed && view.facets.iter().all(is_whole) && view.facets.iter().any(FacetTargets::is_restorable) {
         Exit::Done
     } else {
         Exit::Failed
@@ -50,6 +51,7 @@ fn exit(view: &TargetsView) -> Exit {
 
 fn page(view: &TargetsView) -> Page {
     let mut all: Vec<Text> = view.facets.iter().map(facet_text).collect();
+    all.extend(view.makes.as_ref().map(|makes| makeable::text(makes, &view.service)));
     if let Some(person) = &view.paused_by {
         let why = text!(
             "{} has paused `{}`: nothing is shifted until `ripcord resume {}`",
@@ -137,8 +139,20 @@ mod tests {
     }
 
     fn with(facets: Value) -> TargetsView {
-        let view = json!({ "service": "s", "mode": "observe", "paused_by": "ada", "facets": facets });
+        let view = json!({ "service": "s", "mode": "observe", "paused_by": "ada", "facets": facets, "makes": makes() });
         serde_json::from_value(view).expect("a view")
+    }
+
+    fn makes() -> Value {
+        json!({
+            "producer": "producer_checkpoint", "obstacle": null, "judged_by": "proportionate@0.1.0", "not_listed": [],
+            "checkpoints": [
+                { "run": "r", "step": 7, "saved_at": "1", "metrics": [{ "name": "loss", "value": null }], "by": "nobody", "why_not": "lost" },
+                { "run": "r", "step": 6, "saved_at": "1", "metrics": [], "by": "rules", "why_not": null },
+            ],
+            "unusable": [{ "name": "r/checkpoint-5", "value": "is empty" }],
+            "data": [{ "dataset": "clicks", "revision": "sha256:0123456789abcdef", "versions": ["1"], "by": "people", "why_not": "odd" }],
+        })
     }
 
     fn facet(targets: Value) -> Value {
@@ -177,5 +191,8 @@ mod tests {
             facet[key] = json!("no answer");
             assert_eq!(exit_of(json!([facet])), Exit::Failed, "{key}");
         }
+        let mut view = with(json!([facet(some)]));
+        view.makes.as_mut().expect("it is there").not_listed.push("no answer".to_owned());
+        assert_eq!(exit(&view), Exit::Failed, "what could be made is not known");
     }
 }

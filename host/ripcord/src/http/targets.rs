@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use ripcord_core::facet::Facet;
 use ripcord_core::service::Service;
 use ripcord_core::time::UnixMillis;
-use ripcord_engine::{FacetTargets, ServiceSetup, facets_of, targets_known, targets_of};
+use ripcord_engine::{
+    FacetTargets, Makeable, ServiceSetup, facets_of, makeable_of, targets_known, targets_of,
+};
 use serde::Deserialize;
 
 use super::App;
@@ -21,6 +23,8 @@ use super::wire::TargetsView;
 
 /// Reading one facet's systems must not hold up a page.
 const FACET_WAIT: Duration = Duration::from_secs(15);
+/// Nor must listing checkpoints, and the planner that is asked about them.
+const MAKES_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,8 +44,29 @@ pub(super) async fn targets(
     let facets = wanted(&state, asked.facet.as_deref())?;
     let now = app.engine_clock.now();
     let setup = app.engine.setup(&name);
-    let facets = facets.iter().map(|facet| of_facet(setup, &state, facet, now));
-    Ok(Json(view(&state, join_all(facets).await)))
+    let makes = async {
+        let setup = setup.filter(|_| facets.contains(&Facet::Model))?;
+        let store = app.engine.store();
+        let asked = makeable_of(setup, &state, store.as_ref(), app.engine.fleet(), now);
+        tokio::time::timeout(MAKES_WAIT, asked).await.unwrap_or_else(|_| Some(late(setup)))
+    };
+    let of_facets = join_all(facets.iter().map(|facet| of_facet(setup, &state, facet, now)));
+    let (of_facets, makes) = tokio::join!(of_facets, makes);
+    Ok(Json(view(&state, of_facets, makes)))
+}
+
+fn late(setup: &ServiceSetup) -> Makeable {
+    Makeable {
+        producer: setup.ports.producer.as_ref().map(|producer| producer.name().to_owned()),
+        obstacle: None,
+        checkpoints: Vec::new(),
+        unusable: Vec::new(),
+        judged_by: None,
+        data: Vec::new(),
+        not_listed: vec![
+            "the place of checkpoints, the registry or the planner did not answer in time".to_owned(),
+        ],
+    }
 }
 
 async fn of_facet(
@@ -78,11 +103,12 @@ fn no_such_facet(service: &Service, named: &str, facets: &[Facet]) -> Problem {
 }
 
 /// Whether and by whom anything of it may be shifted now stands beside it.
-pub(crate) fn view(service: &Service, facets: Vec<FacetTargets>) -> TargetsView {
+pub(crate) fn view(service: &Service, facets: Vec<FacetTargets>, makes: Option<Makeable>) -> TargetsView {
     TargetsView {
         service: service.name.clone(),
         mode: service.terms.as_ref().map(|terms| terms.mode),
         paused_by: service.paused_by.clone(),
         facets,
+        makes,
     }
 }

@@ -20,7 +20,7 @@ use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::view::{IncidentView, Ranking};
-use ripcord_engine::{FacetTargets, HeldUp};
+use ripcord_engine::{FacetTargets, HeldUp, Makeable};
 use serde::{Deserialize, Serialize};
 
 pub use orders::{
@@ -207,6 +207,9 @@ pub struct TargetsView {
     pub paused_by: Option<PersonName>,
     /// One by one: the model, the configurations, the fallback.
     pub facets: Vec<FacetTargets>,
+    /// What versions could be made of; none where nothing makes any, where another facet is asked for, or nobody could be asked.
+    #[serde(default)]
+    pub makes: Option<Makeable>,
 }
 
 /// What moved of a service.

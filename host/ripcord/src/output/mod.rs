@@ -11,6 +11,7 @@ pub mod held_up;
 pub(crate) mod hostile;
 pub mod incident;
 pub mod json;
+pub mod makeable;
 pub mod measured;
 pub mod natural;
 pub mod plan;

@@ -27,11 +27,17 @@ from = { folder = { root = "checkpoints" } }
 
 /// A bad version is served, and rules agree to all that a person asks for.
 async fn served(folder: &Path, producer: &str) -> (ModelServer, Host) {
+    served_by(folder, producer, "last-known-good").await
+}
+
+/// The same with this planner.
+async fn served_by(folder: &Path, producer: &str, planner: &str) -> (ModelServer, Host) {
     std::fs::create_dir_all(folder.join("checkpoints")).expect("a folder");
     let server = ModelServer::start(folder, "1.4.0");
     let strategies = r#"urgency-at-most = "emergency", strategies = ["version", "checkpoint", "retrain"]"#;
     let text = configuration(&format!("{MODEL}{producer}"))
         .replace(r#"urgency-at-most = "emergency""#, strategies)
+        .replace("last-known-good", planner)
         .replace("{HOST}", &free_address())
         .replace("{MODEL}", &server.address);
     std::fs::write(folder.join("ripcord.toml"), text).expect("writes");
@@ -76,6 +82,91 @@ async fn a_checkpoint_of_before_the_bad_labels_becomes_a_version_and_a_second_pl
     let ended = put_in_place(path, &host).await;
     assert_eq!(ended["outcome"], "rolled-back", "{ended:#}");
     assert_eq!(server.live().await, "online-7-step-300");
+}
+
+/// Changes what a checkpoint of the run says of itself.
+fn damage(folder: &Path, step: u64, change: impl Fn(&str) -> String) {
+    let file = folder.join(format!("checkpoints/online-7/checkpoint-{step}/checkpoint.json"));
+    let text = std::fs::read_to_string(&file).expect("a checkpoint");
+    std::fs::write(&file, change(&text)).expect("writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_each_checkpoint_people_are_told_whether_a_version_is_made_of_it_and_why_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let learnt = run(path, &["example-fraud", "online", "--out", ".", "--seed", "7", "--poison-from", "301"]);
+    assert_eq!(learnt.code, 0, "{}", learnt.stderr);
+    let metric = |to: &'static str| {
+        move |text: &str| {
+            let (before, rest) = text.split_once("\"eval_loss\": ").expect("a loss");
+            let end = rest.find(['\n', ',', '}']).expect("its end");
+            format!("{before}\"eval_loss\": {to}{}", &rest[end..])
+        }
+    };
+    damage(path, 540, metric("NaN"));
+    damage(path, 420, |text| text[..text.len() / 2].to_owned());
+    damage(path, 240, |text| {
+        let (before, rest) = text.split_once("\"metrics\": {").expect("metrics");
+        format!("{before}\"metrics\": {{{}", &rest[rest.find('}').expect("their end")..])
+    });
+    let (_server, host) = served_by(path, OF_CHECKPOINTS, "proportionate").await;
+    let listed = as_olga(path, &["targets", "fraud-api", "--facet", "model"]);
+    let line = |step: &str| {
+        let of = listed.stdout.lines().find(|line| line.contains(&format!("online-7@{step} ")));
+        of.unwrap_or_else(|| panic!("no {step}: {}{}", listed.stdout, listed.stderr)).to_owned()
+    };
+    for (step, told) in [
+        ("300", "may be made"),
+        (
+            "360",
+            "only if people pull: it is not from before the run's own metric broke: `eval_loss` went from",
+        ),
+        ("540", "is not made: the metric `eval_loss` of checkpoint `online-7` step 540 is NaN"),
+        ("540", "eval_loss is no number"),
+        ("240", "only if people pull: it has no metrics"),
+        ("180", "one that is newer comes before it"),
+    ] {
+        assert!(line(step).contains(told), "{told}: {}", line(step));
+    }
+    for told in [
+        "checkpoint-420` cannot be used: ",
+        "half-written",
+        "proportionate@0.1.0 says which of them are sound",
+    ] {
+        assert!(listed.stdout.contains(told), "{told}: {}", listed.stdout);
+    }
+    let best = listed.stdout.lines().position(|line| line.contains("online-7@300 "));
+    assert!(
+        best < listed.stdout.lines().position(|line| line.contains("online-7@600 ")),
+        "the best comes first"
+    );
+
+    // What is listed is what a pull comes to.
+    for (step, told) in [("540", "its training broke at this step or before"), ("420", "half-written")] {
+        let checkpoint = format!("online-7@{step}");
+        let words =
+            ["pull", "fraud-api", "--checkpoint", &checkpoint, "--replace", "--reason", "poisoned labels"];
+        let pulled = as_olga(path, &words);
+        assert_eq!(pulled.code, 3, "{}{}", pulled.stdout, pulled.stderr);
+        assert!(pulled.stdout.contains(told), "{step}: {}", pulled.stdout);
+    }
+    let words = [
+        "pull",
+        "fraud-api",
+        "--checkpoint",
+        "online-7@240",
+        "--no-wait",
+        "--replace",
+        "--reason",
+        "it is old",
+    ];
+    let pulled = as_olga(path, &words);
+    assert_eq!(pulled.code, 0, "{}{}", pulled.stdout, pulled.stderr);
+    let ended = put_in_place(path, &host).await;
+    assert_eq!(ended["outcome"], "rolled-back", "{ended:#}");
+    let page = as_olga(path, &["incidents", "show", "fraud-api:1"]).stdout;
+    assert!(page.contains("metrics none were logged"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
