@@ -81,13 +81,13 @@ impl Running {
         self.engine.command(service, Command { person: who, ask, reason: "a test".into(), incident }).await
     }
 
-    /// Ada pulls.
+    /// Ada pulls, to a revision as it is written.
     pub async fn pull(&self, service: &ServiceName, to: Option<&str>) -> Result<Obeyed, CommandError> {
         self.ask(
             ada(),
             service,
             Ask::Pull {
-                to: to.map(|name| Revision::of_model(&version(name)).into()),
+                to: to.map(|text| text.parse::<Revision>().expect("a revision").into()),
                 urgency: Urgency::Urgent,
                 leaving: Leaving::Condemn,
                 pending: PendingPlan::Replace,

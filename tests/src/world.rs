@@ -123,6 +123,10 @@ pub struct OutsideFacet {
 pub struct Outside {
     /// What is served.
     pub live: String,
+    /// What every request holds of how the adapters are configured.
+    pub settings: String,
+    /// The deployer cannot show whether these are served.
+    pub unshown: BTreeSet<String>,
     /// What there is of it beside the model, by the facet as text.
     pub facets: BTreeMap<String, OutsideFacet>,
     /// Served beside it, with this share of the requests.

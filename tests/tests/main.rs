@@ -35,6 +35,7 @@ mod promotion;
 mod records;
 mod shares;
 mod smoke;
+mod steps;
 mod storm;
 mod targets;
 mod told;

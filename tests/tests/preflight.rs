@@ -72,8 +72,8 @@ async fn the_target_answers_beside_what_is_live_before_traffic_moves() {
     assert!(order.is_sorted(), "{order:?}");
     let view = host.view(&lab.service()).await;
     let plan = view.plan.unwrap();
-    let kinds: Vec<_> = plan.parts[0].rungs[0].steps.iter().map(|step| step.kind).take(3).collect();
-    assert_eq!(kinds, [StepKind::Stage, StepKind::Preflight, StepKind::Guard]);
+    let kinds: Vec<_> = plan.parts[0].rungs[0].steps.iter().map(|step| step.kind).take(4).collect();
+    assert_eq!(kinds, [StepKind::Stage, StepKind::Preflight, StepKind::ClearCandidate, StepKind::Guard]);
     assert!(plan.preflighted);
     let said = view.preflight.unwrap();
     for part in ["it fits", "input signature: the same", "3 of 3 rows answered", "agreement 0.250"] {

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ripcord_core::foreign::Foreign;
+use ripcord_core::request::Request;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 use serde::Deserialize;
@@ -132,6 +133,20 @@ impl Program {
     /// What is run, without its arguments.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The program with its arguments as they are configured, and where it runs: what a plan's request says of it. Variables of its environment are secrets.
+    pub(crate) fn in_request(&self, request: Request) -> Request {
+        let shown = |pieces: &Vec<Piece>| pieces.iter().map(Piece::as_configured).collect::<String>();
+        let arguments: Vec<String> = self.arguments.iter().map(shown).collect();
+        let folder = self.surroundings.folder.as_ref().map(|folder| folder.display().to_string());
+        let holes = self.arguments.iter().flatten().filter_map(Piece::hole);
+        holes
+            .fold(request, Request::hole)
+            .with("program", self.name.clone())
+            .with("arguments", format!("{arguments:?}"))
+            .with("working directory", folder.unwrap_or_default())
+            .with("environment", self.surroundings.pass_environment.join(" "))
     }
 
     /// The same with these variables in its environment.

@@ -30,6 +30,7 @@
 //! | | `fetches-what-is-pinned` | the artefact's files and nothing else, with their digests; another digest than pinned is `WrongDigest` |
 //! | | `unknown-is-not-found` | an unknown version is `NotFound`, and the error names it |
 //! | | `marks-repeat` | a mark can be set and lifted twice, and breaks no version |
+//! | | `says-what-moves-the-name` | where there is such a name: the same each time, another for another version |
 //! | | `promotes-from-what-is-expected` | the name moves from what was expected and from nothing else, and is read back |
 //! | [`registry_faults::conforms_in_faults`] | `reads-tell-the-truth-in-faults` | the same facts or an error, never others |
 //! | | `a-page-is-no-fact` | a page with a status of success is `BadAnswer`, and no part of an artefact |
@@ -40,7 +41,8 @@
 //! | | `a-taken-name-is-a-conflict` | with no effect, where names can be chosen |
 //! | | `registers-nothing-damaged` | a file that is not as it was hashed is `WrongDigest` |
 //! | [`registering::conforms_in_faults`] | `registers-once-in-faults` | what is said of it is so, and repeating it makes no second version |
-//! | [`deployer::conforms`] | `reads-back-what-was-shifted` | live becomes what was ordered |
+//! | [`deployer::conforms`] | `says-what-a-shift-sends` | the same each time, another for another target; nothing for what it cannot set |
+//! | | `reads-back-what-was-shifted` | live becomes what was ordered |
 //! | | `a-probe-tells-what-happened` | and changes nothing |
 //! | | `a-shift-repeats` | the same order again has the effect of once |
 //! | | `refuses-what-it-cannot-set` | with no effect |
@@ -53,6 +55,7 @@
 //! | [`deployer_beside::conforms_beside`] | `a-candidate-moves-nothing` | it answers beside what is live, one at a time, and goes when it is cleared |
 //! | [`deployer_beside::conforms_beside_in_faults`] | `a-candidate-moves-nothing-in-faults` | the same |
 //! | [`restorer::conforms`] | `says-what-it-will-do` | arguments for a plan, the same each time |
+//! | | `says-what-a-restore-sends` | the same each time, another for another revision and for another digest |
 //! | | `lists-history-newest-first` | all revisions, newest first, each once, in one harmless line each; a limit keeps the newest |
 //! | | `describes-revisions-as-listed` | one revision as in the list; its content, with the digest that it is pinned with; no two with the same content |
 //! | | `puts-in-force-and-not-only-in-store` | in force becomes what was ordered, and the service itself works with it |
@@ -76,6 +79,7 @@
 //! | [`notifier::conforms_in_faults`] | `undelivered-is-an-error` | which says whether trying again helps |
 //! | | `what-was-not-delivered-can-be-sent-again` | and comes in |
 //! | [`producer::conforms`] | `says-what-a-run-will-be` | arguments for a plan, the same each time |
+//! | | `says-what-a-start-sends` | the same each time, another for another target; nothing for what it makes nothing of |
 //! | | `pins-what-is-made` | the same each time |
 //! | | `makes-nothing-of-other-targets` | with no effect |
 //! | | `an-unknown-run-is-not-started` | and neither looking nor stopping begins one |
@@ -109,6 +113,7 @@ pub mod producer_faults;
 pub mod registering;
 pub mod registry;
 pub mod registry_faults;
+mod request;
 pub mod restorer;
 pub mod restorer_faults;
 mod rule;

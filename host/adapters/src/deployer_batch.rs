@@ -14,6 +14,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::UnixMillis;
@@ -171,6 +172,11 @@ fn seen(set: &Set, newest: Output) -> LiveState {
     }])
 }
 
+/// What the file says from which the job reads its version.
+fn content(target: &VersionTarget) -> String {
+    format!("{}\n", target.version)
+}
+
 #[async_trait]
 impl Deployer for BatchDeployer {
     fn name(&self) -> &str {
@@ -187,12 +193,21 @@ impl Deployer for BatchDeployer {
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
     }
 
+    fn request(&self, target: &Target) -> Option<Request> {
+        let target = target.version()?;
+        let pointer = self.pointer.path().display().to_string();
+        let words = format!("set the job to version `{}` by writing `{pointer}`", target.version);
+        let digest = target.digest.map(|digest| digest.to_string()).unwrap_or_default();
+        let request = Request::new(self.name(), &words).with("pointer", pointer);
+        Some(request.with("content", content(target)).with("digest", digest))
+    }
+
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
         let Target::Version(target) = &order.target else {
             let text = format!("`deployer_batch` sets a job to a version, and not to `{}`", order.target);
             return Err(PortError::not_applied(ErrorKind::Unsupported, text));
         };
-        let (pointer, content) = (Arc::clone(&self.pointer), format!("{}\n", target.version));
+        let (pointer, content) = (Arc::clone(&self.pointer), content(target));
         self.files.run(move |given_up| pointer.replace(content.as_bytes(), given_up)).await?;
         Ok(Shifted::Underway(format!("the job is set to `{}`: its next output shows", target.version)))
     }

@@ -14,6 +14,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
@@ -175,27 +176,35 @@ impl CommandDeployer {
         Ok(LiveState::Serving(shares.into_iter().map(share).collect()))
     }
 
-    fn values(order: &ShiftOrder) -> Result<BTreeMap<&'static str, String>, PortError> {
-        if let Target::Other(name) = &order.target {
+    /// What the program is told of the target itself: the same for a plan's request and for the run.
+    fn known_of(target: &Target) -> Result<BTreeMap<&'static str, String>, PortError> {
+        if let Target::Other(name) = target {
             return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
                 format!("the target `{name}` is of a kind that this release does not know"),
             ));
         }
-        let target = serde_json::to_string(&order.target).map_err(|error| {
-            PortError::not_applied(ErrorKind::Local, format!("{} has no JSON form", order.target))
-                .caused_by(error)
+        let text = serde_json::to_string(target).map_err(|error| {
+            PortError::not_applied(ErrorKind::Local, format!("{target} has no JSON form")).caused_by(error)
         })?;
-        let mut values = BTreeMap::from([("key", order.key.clone()), ("target", target)]);
+        let mut values = BTreeMap::from([("target", text)]);
+        if let Target::Version(version) = target {
+            values.insert("version", version.version.to_string());
+            values.insert("digest", version.digest.map(|digest| digest.to_string()).unwrap_or_default());
+        }
+        Ok(values)
+    }
+
+    fn values(order: &ShiftOrder) -> Result<BTreeMap<&'static str, String>, PortError> {
+        let mut values = Self::known_of(&order.target)?;
+        values.insert("key", order.key.clone());
         if let Some(expected) = order.expecting.sole_version() {
             values.insert("expecting", expected.version.to_string());
         }
-        if let Target::Version(version) = &order.target {
-            values.insert("version", version.version.to_string());
-            let digest = version.digest.or(order.staged.as_ref().map(|staged| staged.digest));
-            values.insert("digest", digest.map(|digest| digest.to_string()).unwrap_or_default());
-        }
         if let Some(staged) = &order.staged {
+            if order.target.digest().is_none() {
+                values.insert("digest", staged.digest.to_string());
+            }
             values.insert("staged", command::path_of(&staged.dir)?);
         }
         Ok(values)
@@ -288,6 +297,13 @@ impl Deployer for CommandDeployer {
     async fn live(&self) -> Result<Live, PortError> {
         let state = self.read_live().await?;
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        let known = Self::known_of(target).ok()?;
+        let words = format!("run the program `{}` of `shift` for {target}", self.shift.name());
+        let request = self.shift.in_request(Request::new(self.name(), &words));
+        Some(known.into_iter().fold(request, |request, (name, value)| request.with(name, value)))
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof};
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
@@ -271,6 +272,23 @@ impl Deployer for OpenInferenceDeployer {
     async fn live(&self) -> Result<Live, PortError> {
         let state = self.read_live().await?;
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        let version = target.version()?;
+        let (folder, load) = (self.folder.path().display().to_string(), self.server.load_address());
+        let words = format!(
+            "put {target} in the place of the folder `{folder}`, and have the server load it by POST {load}"
+        );
+        let written = self.templates.written(&version.version, &self.server.model);
+        let written: Vec<_> = written.iter().map(|file| (&file.path, &file.text)).collect();
+        let request = Request::new(self.name(), &words)
+            .with("load", load)
+            .with("folder", folder)
+            .with("version", version.version.to_string())
+            .with("digest", version.digest.map(|digest| digest.to_string()).unwrap_or_default())
+            .with("written beside it", format!("{written:?}"));
+        Some(request.hole(Hole::Staged).hole(Hole::Credentials))
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -205,10 +205,23 @@ impl ModelServer {
         self.call(Method::GET, &url).send().await?.json()
     }
 
+    fn load_url(&self) -> Url {
+        self.under(&["v2", "repository", "models", &self.model, "load"])
+    }
+
+    /// Where it is asked to load the model, for people.
+    pub(crate) fn load_address(&self) -> String {
+        http::shown(&self.load_url())
+    }
+
     /// Asks the server to load what lies in the model's folder.
     pub(crate) async fn load(&self, deadline: Millis) -> Result<Answer, PortError> {
-        let url = self.under(&["v2", "repository", "models", &self.model, "load"]);
-        self.call(Method::POST, &url).deadline(deadline).has_effect().json(&json!({})).exchange().await
+        self.call(Method::POST, &self.load_url())
+            .deadline(deadline)
+            .has_effect()
+            .json(&json!({}))
+            .exchange()
+            .await
     }
 
     /// Asks the server to drop the model. That it has none of that name is as good.

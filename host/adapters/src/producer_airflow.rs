@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::EffectClass;
@@ -24,7 +25,7 @@ use crate::checkpoints::lenient;
 use crate::http;
 use crate::producing::{
     ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document, line,
-    line_and_digest, makes_produced, names_its_data, not_made_here, registered,
+    line_and_digest, makes_produced, names_its_data, not_made_here, registered, request,
 };
 use crate::restoring::wrong;
 use api::{Api, Started};
@@ -166,9 +167,14 @@ impl AirflowProducer {
         if let Some(version) = self.version_of(&order.key) {
             ripcord["version"] = version.into();
         }
-        let mut conf = json!(self.config.conf);
+        let mut conf = self.own_conf();
         conf["ripcord"] = ripcord;
         conf
+    }
+
+    /// What the DAG is told besides the order.
+    fn own_conf(&self) -> Value {
+        json!(self.config.conf)
     }
 
     /// What came of a run that has succeeded.
@@ -236,6 +242,18 @@ impl Producer for AirflowProducer {
         self.made_here(target)?;
         names_its_data(target)?;
         Ok(target.clone())
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        self.made_here(target).ok()?;
+        let does = format!("begin a run of the DAG `{}` at {}", self.config.dag, self.api.shown());
+        let request = request(self.name(), &does, (target, &self.config.columns), None)
+            .with("url", self.api.shown())
+            .with("dag", self.config.dag.clone())
+            .with("configuration", self.own_conf().to_string())
+            .with("version", self.config.version.clone().unwrap_or_default())
+            .with("result", self.config.xcom.as_ref().map(|of| format!("{of:?}")).unwrap_or_default());
+        Some(request.hole(Hole::Credentials))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

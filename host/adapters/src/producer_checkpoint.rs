@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ripcord_core::fact::{Checkpoint, Measure};
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{CheckpointTarget, Strategy, Target};
 use ripcord_core::terms::EffectClass;
@@ -24,7 +25,9 @@ use crate::checkpoints_folder::{self, FolderCheckpointsConfig};
 use crate::checkpoints_s3::{self, S3CheckpointsConfig};
 use crate::command::Marks;
 use crate::file_work::FileWork;
-use crate::producing::{KeptRun, KeptRuns, ProducerSurroundings, check_key, line, not_made_here};
+use crate::producing::{
+    ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, check_key, line, not_made_here, request,
+};
 use crate::restoring::wrong;
 use crate::secret::Secret;
 use work::Work;
@@ -215,6 +218,15 @@ impl Producer for CheckpointProducer {
         has_numbers(&found)?;
         let digest = self.work.digest(&found, checkpoint.digest.as_ref()).await?;
         Ok(Target::Checkpoint(CheckpointTarget { digest: Some(digest), ..checkpoint.clone() }))
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        checkpoint_of(target).ok()?;
+        let does = format!("take the files in {}", self.work.reader.place.shown());
+        let columns = ExclusionColumns::default();
+        let request =
+            request(self.name(), &does, (target, &columns), self.work.registry.request_to_register());
+        Some(request.with("place", self.work.reader.place.shown()).with("called", self.work.name.clone()))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

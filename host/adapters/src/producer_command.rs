@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::EffectClass;
@@ -24,7 +25,7 @@ use crate::checkpoints::lenient;
 use crate::command::{CommandSurroundings, Program};
 use crate::producing::{
     ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Registered, Told, check_key, line,
-    makes_produced, names_its_data, not_made_here, registered,
+    makes_produced, names_its_data, not_made_here, registered, request,
 };
 use run::{Left, Runs, State};
 
@@ -215,6 +216,15 @@ impl Producer for CommandProducer {
         self.made_here(target)?;
         names_its_data(target)?;
         Ok(target.clone())
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        self.made_here(target).ok()?;
+        let does = format!("run the program `{}`", self.program.name());
+        let registers = self.registry.request_to_register();
+        let request = request(self.name(), &does, (target, &self.columns), registers);
+        let folder = self.folder.as_ref().map(|folder| folder.display().to_string());
+        Some(self.program.in_request(request).with("folder", folder.unwrap_or_default()))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

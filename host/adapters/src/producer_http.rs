@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::EffectClass;
@@ -25,7 +26,7 @@ use crate::adapter::{Adapter, SecretKey};
 use crate::http::{self, Answer, Credentials};
 use crate::producing::{
     ExclusionColumns, KeptRun, KeptRuns, ProducerSurroundings, Told, check_key, document, line,
-    line_and_digest, makes_produced, names_its_data, not_made_here, registered,
+    line_and_digest, makes_produced, names_its_data, not_made_here, registered, request,
 };
 use crate::restoring::{check_pointer, wrong};
 use crate::{Secret, Shared};
@@ -324,11 +325,16 @@ impl HttpProducer {
         }
     }
 
+    /// What the pipeline is told besides the order.
+    fn parameters(&self) -> Value {
+        json!(self.config.parameters)
+    }
+
     /// Sends the order, and takes down what the pipeline calls the run.
     async fn begin(&self, order: &ProduceOrder) -> Result<Option<String>, PortError> {
         let Some(url) = self.start.of(&order.key, None)? else { return Ok(None) };
         let mut body = document(order, &self.config.columns);
-        body["parameters"] = json!(self.config.parameters);
+        body["parameters"] = self.parameters();
         let deadline = order.deadline.min(Millis(self.config.deadline_ms));
         let call = self.call(Method::POST, &url).deadline(deadline).has_effect();
         let answer = call.header("idempotency-key", &order.key).json(&body).exchange().await?;
@@ -384,6 +390,16 @@ impl Producer for HttpProducer {
         self.made_here(target)?;
         names_its_data(target)?;
         Ok(target.clone())
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        self.made_here(target).ok()?;
+        let does = format!("begin a run by POST {}", self.start.shown());
+        let request = request(self.name(), &does, (target, &self.config.columns), None)
+            .with("url", self.start.shown())
+            .with("followed at", self.status.shown())
+            .with("parameters", self.parameters().to_string());
+        Some(request.hole(Hole::Credentials))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

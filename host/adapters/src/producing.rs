@@ -15,7 +15,7 @@ use crate::Shared;
 use crate::adapter::Making;
 
 pub use asked::ExclusionColumns;
-pub(crate) use asked::{check_key, document, exclusion};
+pub(crate) use asked::{check_key, document, exclusion, request};
 pub(crate) use kept::{KeptRun, KeptRuns};
 pub(crate) use result::{Told, line, line_and_digest};
 pub(crate) use settled::{Registered, registered};

@@ -15,6 +15,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::{Mark, RegistryVersion, Staged};
@@ -297,6 +298,14 @@ impl Registry for CommandRegistry {
             Ok(Staged { dir: into, files, digest })
         };
         self.files.run(checked).await
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        None
+    }
+
+    fn request_to_promote(&self, _: &VersionName) -> Option<Request> {
+        None
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{VersionTarget, artefact_digest};
 use ripcord_core::time::UnixMillis;
@@ -297,6 +298,17 @@ impl Registry for DirectoryRegistry {
     async fn register(&self, new: &NewVersion) -> Result<VersionTarget, PortError> {
         let new = new.clone();
         self.on(move |model, given_up| register::take_in(model, &new, given_up)).await
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        let (root, model) = (self.config.root.display().to_string(), self.config.model.clone());
+        let words = format!("register it in the folder of `{model}` in `{root}`");
+        let request = Request::new(self.name(), &words).with("root", root).with("model", model);
+        Some(request.hole(Hole::Key).hole(Hole::Time))
+    }
+
+    fn request_to_promote(&self, _: &VersionName) -> Option<Request> {
+        None
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
+use ripcord_core::request::Request;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
@@ -171,6 +172,14 @@ impl Registry for KeptRegistry {
             tracing::warn!(registry = self.registry.name(), %error, "a version was registered, and the list could not be made anew; it is tried again");
         }
         Ok(registered)
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        self.registry.request_to_register()
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
+        self.registry.request_to_promote(version)
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -18,6 +18,7 @@ use cap_std::fs::Dir;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
@@ -303,6 +304,26 @@ impl Registry for MlflowRegistry {
             Mark::Lifted if now(HOLD_TAG).is_none_or(|value| value == LIFTED) => Ok(()),
             Mark::Lifted => self.put_tag(version, HOLD_TAG, LIFTED).await,
         }
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        let words = format!(
+            "register it as a version of `{}` at {}, with its files in experiment {}",
+            self.api.model,
+            http::shown(&self.api.url),
+            self.experiment
+        );
+        let request = Request::new(self.name(), &words)
+            .with("url", http::shown(&self.api.url))
+            .with("model", self.api.model.clone())
+            .with("experiment", self.experiment.to_string());
+        Some(request.hole(Hole::Key).hole(Hole::Credentials))
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
+        let alias = self.alias.as_deref()?;
+        let request = Request::new(self.name(), &self.api.alias_words(alias, version));
+        Some(self.api.alias_request(alias, version, request))
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

@@ -16,6 +16,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::deployer::{Probe, Shifted};
@@ -304,6 +305,14 @@ impl Restorer for FileRestorer {
     async fn in_force(&self) -> Result<FacetLive, PortError> {
         let (seen, _) = self.seen().await?;
         Ok(FacetLive { state: seen.in_force, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let (file, history) =
+            (self.place.path().display().to_string(), self.history.path().display().to_string());
+        let words = format!("write `{revision}` of `{history}` to `{file}`, and {}", self.reload.words());
+        let request = restoring::request(self.name(), &words, (revision, digest), &self.reload);
+        Some(request.with("file", file).with("history", history))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

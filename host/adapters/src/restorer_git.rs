@@ -19,6 +19,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::deployer::{Probe, Shifted};
@@ -366,6 +367,23 @@ impl Restorer for GitRestorer {
         let (_turn, revisions) = self.fetched().await?;
         let state = self.seen(&revisions).await?.in_force;
         Ok(FacetLive { state, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let (branch, repository) = (self.git.branch_name(), self.git.shown());
+        let words = format!(
+            "write `{}` as of `{revision}` by a new commit on `{branch}` of {repository}, and {}",
+            self.path,
+            self.reload.words()
+        );
+        let request = restoring::request(self.name(), &words, (revision, digest), &self.reload)
+            .with("repository", repository)
+            .with("branch", branch)
+            .with("path", self.path.clone())
+            .with("author", self.author.join(" "));
+        // All of them stand in the commit's message, and the tip that it is put on is what is expected.
+        let holes = [Hole::Incident, Hole::Plan, Hole::Key, Hole::Expected, Hole::Time, Hole::Credentials];
+        Some(holes.into_iter().fold(request, Request::hole))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

@@ -17,6 +17,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
@@ -409,6 +410,28 @@ impl Restorer for HttpRestorer {
             None => self.stored(&self.read().await?),
         };
         Ok(FacetLive { state, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let value = self.revisions.get(revision)?;
+        let (method, content_type) = self.write.method();
+        let to = http::shown(&self.write_url);
+        let words = format!(
+            "set {} to `{revision}`, which is {}, by {} to {to}, and {}",
+            if self.pointer.is_empty() { "the document".to_owned() } else { format!("`{}`", self.pointer) },
+            shown(value),
+            self.write,
+            self.reload.words()
+        );
+        let request = restoring::request(self.name(), &words, (revision, digest), &self.reload)
+            .with("method", method.as_str())
+            .with("content type", content_type)
+            .with("written", self.write.to_string())
+            .with("to", to)
+            .with("pointer", self.pointer.clone())
+            .with("value", value.to_string())
+            .with("etag", format!("{:?}", self.etag));
+        Some([Hole::Key, Hole::Expected, Hole::Credentials].into_iter().fold(request, Request::hole))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

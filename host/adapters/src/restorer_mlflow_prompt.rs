@@ -10,6 +10,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::UnixMillis;
@@ -311,6 +312,12 @@ impl Restorer for MlflowPromptRestorer {
     async fn in_force(&self) -> Result<FacetLive, PortError> {
         let state = self.seen(&self.versions().await?).await?.in_force;
         Ok(FacetLive { state, observed_at: self.shared.clock.now() })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let words = format!("{}, and {}", self.api.alias_words(&self.alias, revision), self.reload.words());
+        let request = restoring::request(self.name(), &words, (revision, digest), &self.reload);
+        Some(self.api.alias_request(&self.alias, revision, request))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

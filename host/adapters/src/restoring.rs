@@ -11,6 +11,7 @@ use ripcord_core::facet::FacetState;
 use ripcord_core::foreign::Foreign;
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Probe;
 use ripcord_ports::restorer::{HistoryEntry, RestoreOrder};
@@ -53,6 +54,19 @@ pub(crate) fn proof_of(read_back: Option<&ReadBackConfig>) -> Proof {
         Some(Tells::Revision | Tells::Value) => Proof::Answer,
         None => Proof::ControlPlane,
     }
+}
+
+/// The request of a restorer for a revision and the digest of its content.
+pub(crate) fn request(
+    adapter: &str,
+    words: &str,
+    (revision, digest): (&VersionName, Option<Digest>),
+    reload: &Reload,
+) -> Request {
+    let request = Request::new(adapter, words)
+        .with("revision", revision.to_string())
+        .with("digest", digest.map(|digest| digest.to_string()).unwrap_or_default());
+    reload.in_request(request)
 }
 
 /// What was seen of a facet.

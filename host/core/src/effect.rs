@@ -77,6 +77,8 @@ pub enum Effect {
         rung: u32,
         /// Counted from one.
         attempt: u32,
+        /// Of the request that was approved: another one is not sent.
+        request: Digest,
     },
     /// Ask the world what became of a shift that was begun.
     Probe {
@@ -95,6 +97,8 @@ pub enum Effect {
         rung: u32,
         /// Counted from one.
         attempt: u32,
+        /// Of the request that was approved: another one is not sent.
+        request: Digest,
     },
     /// Read live until it is the rung's target.
     ReadBack {
@@ -147,6 +151,8 @@ pub enum Effect {
         version: VersionName,
         /// If it points at one of these; none is nothing.
         expecting: Vec<Option<VersionName>>,
+        /// Of the request that was approved: another one is not sent.
+        request: Digest,
     },
     /// Fetch the artefact of a version for its digest, and pin that.
     Pin {
@@ -165,6 +171,8 @@ pub enum Effect {
         run: Digest,
         /// Counted from one.
         attempt: u32,
+        /// Of the request that was approved: another one is not sent.
+        request: Digest,
     },
     /// Look every so often how far the run is, until there is news.
     LookAtRun {
@@ -279,6 +287,7 @@ pub enum Topic {
     CondemnedDataLive,
     DataOfLiveUnknown,
     DataNotCondemned,
+    NotListed,
 }
 
 impl Topic {
@@ -324,6 +333,7 @@ impl Topic {
             Self::CondemnedDataLive => "condemned-data-live",
             Self::DataOfLiveUnknown => "data-of-live-unknown",
             Self::DataNotCondemned => "data-not-condemned",
+            Self::NotListed => "not-listed",
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod production;
 pub mod ratio;
+pub mod request;
 pub mod retention;
 pub mod role;
 pub mod service;

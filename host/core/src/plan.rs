@@ -9,6 +9,7 @@ use crate::facet::FacetRead;
 use crate::live::LiveState;
 use crate::name::{IncidentId, PersonName, RoleName, ServiceName};
 use crate::policy::PolicyRef;
+use crate::request::PlannedRequest;
 use crate::signal::{Label, Origin};
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
@@ -45,6 +46,8 @@ pub enum StepKind {
     Stage,
     /// Try the target beside what is live: signature, golden data, captured inputs. No traffic moves. Can be undone.
     Preflight,
+    /// Take away what the preflight left beside what is live.
+    ClearCandidate,
     /// Read live; go on only if it is what the plan expects.
     Guard,
     /// Set the target. The pivot.
@@ -55,6 +58,47 @@ pub enum StepKind {
     Verify,
     /// Have a producer make a version. Nothing is shifted: the version is put in place by a plan of its own.
     Produce,
+    /// Have the registry's production name follow what was read back.
+    MoveName,
+    /// Write the holds on what was left to the registry, once the service is well.
+    MarkHolds,
+}
+
+impl StepKind {
+    /// All of them, in the order of a plan.
+    pub const ALL: [Self; 10] = [
+        Self::Stage,
+        Self::Preflight,
+        Self::ClearCandidate,
+        Self::Guard,
+        Self::Shift,
+        Self::ReadBack,
+        Self::MoveName,
+        Self::Verify,
+        Self::MarkHolds,
+        Self::Produce,
+    ];
+
+    /// Whether its adapter sends a request that people have agreed to: the step is none without its digest.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Shift | Self::Produce | Self::MoveName)
+    }
+
+    /// The word of pages, records and policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Preflight => "preflight",
+            Self::ClearCandidate => "clear-candidate",
+            Self::Guard => "guard",
+            Self::Shift => "shift",
+            Self::ReadBack => "read-back",
+            Self::Verify => "verify",
+            Self::Produce => "produce",
+            Self::MoveName => "move-name",
+            Self::MarkHolds => "mark-holds",
+        }
+    }
 }
 
 /// One step with its arguments.
@@ -65,6 +109,26 @@ pub struct PlannedStep {
     pub kind: StepKind,
     /// With what: adapter, address, model, deadline.
     pub arguments: Vec<Label>,
+    /// What its adapter sends, for steps that send something: see [`StepKind::sends`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<PlannedRequest>,
+}
+
+/// One step as the journal knows it: what the machine may do, and no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovedStep {
+    /// What is done.
+    pub kind: StepKind,
+    /// Of what its adapter sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
+}
+
+impl From<&PlannedStep> for ApprovedStep {
+    fn from(step: &PlannedStep) -> Self {
+        Self { kind: step.kind, request: step.request.as_ref().map(|request| request.digest) }
+    }
 }
 
 /// One target and how it is reached.
@@ -136,6 +200,12 @@ impl Plan {
     /// What approvals are given to: a domain tag with the format's number, and the RFC 8785 form.
     pub fn digest(&self) -> Result<Digest, EncodeError> {
         canonical::json_digest(&format!("ripcord plan {}", self.format), self)
+    }
+
+    /// The steps of each rung, for the journal.
+    pub fn approved_steps(&self) -> Vec<Vec<ApprovedStep>> {
+        let rungs = self.parts.iter().flat_map(|part| &part.rungs);
+        rungs.map(|rung| rung.steps.iter().map(ApprovedStep::from).collect()).collect()
     }
 }
 
@@ -226,7 +296,14 @@ pub(crate) mod tests {
                 facets: Vec::new(),
                 rungs: vec![Rung {
                     target,
-                    steps: vec![PlannedStep { kind: StepKind::Shift, arguments: vec![] }],
+                    steps: vec![PlannedStep {
+                        kind: StepKind::Shift,
+                        arguments: vec![],
+                        request: Some(PlannedRequest {
+                            words: "load it".into(),
+                            digest: Digest::of("request"),
+                        }),
+                    }],
                 }],
             }],
             policies: vec![PolicyRef {
@@ -259,7 +336,7 @@ pub(crate) mod tests {
         }
         assert_eq!(
             digest.to_string(),
-            "3ce90fbc3ae8c736999bd11b1a511ae791602d12c989ee597764b4cb017bb4be",
+            "d318bd739c4a6926f8b8cc72e8dc9e5ce42815f5624bb9f60a2ebfec827e0be8",
             "a change here breaks every signed plan"
         );
     }

@@ -12,6 +12,7 @@ use ripcord_core::fact::{
     Checkpoint, Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason,
 };
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget, Window};
 use ripcord_core::terms::Deadlines;
@@ -194,6 +195,14 @@ impl Registry for Bounded<dyn Registry> {
         self.line.call(what, self.line.deadlines.stage, Risk::HasEffect, self.port.register(new)).await
     }
 
+    fn request_to_register(&self) -> Option<Request> {
+        self.port.request_to_register()
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
+        self.port.request_to_promote(version)
+    }
+
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         self.line.read((self.name(), "reading its production name"), self.port.promoted()).await
     }
@@ -240,6 +249,10 @@ impl Restorer for Bounded<dyn Restorer> {
         self.line.read((self.name(), "reading what is in force"), self.port.in_force()).await
     }
 
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        self.port.request(revision, digest)
+    }
+
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {
         let limit = order.deadline + SLACK;
         self.line.call((self.name(), "a shift"), limit, Risk::HasEffect, self.port.shift(order)).await
@@ -284,6 +297,10 @@ impl Producer for Bounded<dyn Producer> {
         self.line
             .call((self.name(), "pinning what is used"), limit, Risk::None, self.port.pinned(target))
             .await
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        self.port.request(target)
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
@@ -336,6 +353,10 @@ impl Deployer for Bounded<dyn Deployer> {
 
     async fn live(&self) -> Result<Live, PortError> {
         self.line.read((self.name(), "reading what is live"), self.port.live()).await
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        self.port.request(target)
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -8,7 +8,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, PlanDrafted, PlanLoss, PlanLost, Reason};
 use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::live::LiveState;
-use ripcord_core::plan::Plan;
+use ripcord_core::plan::{Plan, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Proposal;
 use ripcord_core::service::{Alert, Incident, Ordered, Service};
@@ -156,7 +156,9 @@ impl Context {
     pub(crate) async fn ordered_plan(&self, ordered: &Ordered) -> Result<Plan, Batch> {
         self.granted_plan(&ordered.content, ordered.plan, |plan| {
             let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
+            let mut steps = plan.approved_steps().into_iter().flatten();
             plan.digest().is_ok_and(|digest| digest == ordered.plan)
+                && steps.any(|step| step.kind == StepKind::Produce && step.request == Some(ordered.request))
                 && targets.is_some_and(|targets| targets.eq([&ordered.target]))
         })
         .await
@@ -215,5 +217,6 @@ fn is_as_drafted(plan: &Plan, drafted: &PlanDrafted) -> bool {
     let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
     plan.digest().is_ok_and(|digest| digest == drafted.digest)
         && plan.preflighted == drafted.preflighted
+        && plan.approved_steps() == drafted.steps
         && targets.is_some_and(|targets| targets.eq(&drafted.targets))
 }

@@ -52,6 +52,7 @@ mod perform;
 mod reaches_back;
 mod read_model;
 pub mod replay;
+mod requests;
 mod restorable;
 mod retention;
 mod role_input;

@@ -237,7 +237,7 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
             lifted.person.to_string(),
         ),
         Event::Promoted(promoted) => match &promoted.word {
-            PromotionWord::Moved { from } => (
+            PromotionWord::Moved { from, .. } => (
                 "production-name",
                 from.as_ref().map(ToString::to_string),
                 promoted.version.to_string(),

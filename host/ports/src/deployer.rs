@@ -5,6 +5,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::LiveState;
 use ripcord_core::name::VersionName;
 pub use ripcord_core::outputs::{Output, Outputs};
+use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
 pub use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
@@ -87,6 +88,10 @@ pub trait Deployer: Send + Sync {
     /// Reads what is live, at every place, from the system itself. A system that answers but cannot tell gives
     /// [`LiveState::Unknown`]; one that does not answer is an error.
     async fn live(&self) -> Result<Live, PortError>;
+
+    /// What [`Self::shift`] sends for the target, as it is known when a plan is made: pure, and from where `shift` has it. None for a target that it
+    /// cannot set.
+    fn request(&self, target: &Target) -> Option<Request>;
 
     /// Makes the target live. An error with [`crate::Applied::No`] promises that nothing changed.
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError>;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Checkpoint, Measure};
 use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::terms::EffectClass;
@@ -84,6 +85,10 @@ pub trait Producer: Send + Sync {
     fn objection(&self, _checkpoint: &Checkpoint) -> Option<String> {
         None
     }
+
+    /// What [`Self::start`] sends for a pinned target, as it is known when a plan is made, and how what is made gets into the registry where it is this
+    /// that registers it: pure, and from where `start` has it. None for a target that it makes nothing of.
+    fn request(&self, target: &Target) -> Option<Request>;
 
     /// Starts a run with the order's key. It is no error that there is one already: it goes on. An error with [`crate::Applied::No`] promises that none was
     /// started.

@@ -7,6 +7,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Lineage, Measure};
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{ArtefactFile, VersionTarget};
 use ripcord_core::time::UnixMillis;
@@ -127,11 +128,19 @@ pub trait Registry: Send + Sync {
         Err(PortError::not_applied(ErrorKind::Unsupported, text))
     }
 
+    /// What [`Self::register`] does with what a run has made, as it is known when a plan is made: pure, and from where `register` has it. None where the
+    /// registry takes none.
+    fn request_to_register(&self) -> Option<Request>;
+
     /// The version that the registry says is in production, where it has a name for that: an alias, a stage. None where that name points at
     /// nothing. A registry without one is [`crate::ErrorKind::Unsupported`].
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         Err(no_promotion(self.name()))
     }
+
+    /// What [`Self::promote`] sends for the version, as it is known when a plan is made: pure, and from where `promote` has it. None where the registry
+    /// has no name for what is in production.
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request>;
 
     /// Makes `version` the one that the registry says is in production, if that is `expecting` now, and reads it back. It is fine that it is `version`
     /// already; any other is [`crate::ErrorKind::Conflict`], and left alone. Repeating it is safe: the change is made only where it is not there yet.

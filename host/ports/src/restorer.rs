@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::FacetState;
 use ripcord_core::name::{IncidentId, VersionName};
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -92,6 +93,10 @@ pub trait Restorer: Send + Sync {
     /// else as the place where it is kept says ([`Proof::ControlPlane`](ripcord_core::live::Proof)). What is in force but is no revision of the history is
     /// [`FacetState::Unknown`]; a system that does not answer is an error.
     async fn in_force(&self) -> Result<FacetLive, PortError>;
+
+    /// What [`Self::shift`] sends for the revision with this digest, as it is known when a plan is made: pure, and from where `shift` has it. None for one
+    /// of which it knows without asking that it cannot be restored.
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request>;
 
     /// Puts the revision in force, if what is in force is what the order expects; anything else is [`crate::ErrorKind::Conflict`], where the system can tell.
     /// That the revision is in force already, or was being put in force by this order, is no conflict: the order goes on. A broken revision and a wrong

@@ -88,16 +88,7 @@ fn proposal() -> Proposal {
 }
 
 fn plan() -> Plan {
-    let kinds = [
-        StepKind::Stage,
-        StepKind::Preflight,
-        StepKind::Guard,
-        StepKind::Shift,
-        StepKind::ReadBack,
-        StepKind::Verify,
-        StepKind::Produce,
-    ];
-    let steps = kinds.map(|kind| PlannedStep { kind, arguments: labels() }).to_vec();
+    let steps = StepKind::ALL.map(|kind| PlannedStep { kind, arguments: labels(), request: None }).to_vec();
     Plan {
         format: PLAN_FORMAT,
         installation: Digest::from_bytes([1; 32]),

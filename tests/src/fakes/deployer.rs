@@ -5,6 +5,7 @@ use ripcord_core::fact::Live;
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
+use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::waiting::for_system;
@@ -117,6 +118,11 @@ impl Deployer for FakeDeployer {
         self.class
     }
 
+    fn shows(&self, target: &Target) -> bool {
+        let outside = self.wire.world.of(&self.wire.service);
+        target.version().is_some_and(|target| !outside.unshown.contains(target.version.as_str()))
+    }
+
     async fn live(&self) -> Result<Live, PortError> {
         for_system(SYSTEM, self.wire.fuse.call("live")).await?;
         for_system(SYSTEM, self.wire.answers("live")).await;
@@ -138,6 +144,17 @@ impl Deployer for FakeDeployer {
         let observed_at = ripcord_ports::Clock::now(self.wire.clock.as_ref());
         let down = || PortError::not_applied(ErrorKind::Unreachable, "the fake service does not answer");
         state.map(|state| Live { state, facets: Vec::new(), since: None, observed_at }).ok_or_else(down)
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        target.version()?;
+        let settings = self.wire.world.of(&self.wire.service).settings;
+        let words = format!("have the fake service serve {target}");
+        Some(
+            Request::new(self.name(), &words)
+                .with("target", format!("{target:?}"))
+                .with("settings", settings),
+        )
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{RetrainTarget, Target, VersionTarget};
 use ripcord_core::terms::EffectClass;
@@ -92,6 +93,13 @@ impl Producer for FakeProducer {
         }
         let revision = if retrain.revision.is_empty() { "r7".to_owned() } else { retrain.revision.clone() };
         Ok(Target::Retrain(RetrainTarget { revision, ..retrain.clone() }))
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        let Target::Retrain(_) = target else { return None };
+        let request = Request::new(self.name(), &format!("begin a run of {target}"));
+        let settings = self.wire.world.of(&self.wire.service).settings;
+        Some(request.with("target", format!("{target:?}")).with("settings", settings))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

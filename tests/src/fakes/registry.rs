@@ -7,6 +7,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::{Dataset, Lineage};
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::target::{ArtefactFile, VersionTarget, artefact_digest};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::registry::{Mark, Registry, RegistryVersion, Staged};
@@ -143,6 +144,16 @@ impl Registry for FakeRegistry {
         });
         self.wire.fuse.point("after mark").await;
         Ok(())
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        None
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
+        let request = Request::new(self.name(), &format!("move the production name to `{version}`"));
+        let settings = self.wire.world.of(&self.wire.service).settings;
+        Some(request.with("version", version.to_string()).with("settings", settings))
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

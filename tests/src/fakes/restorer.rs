@@ -5,6 +5,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetState, InForce, Revision};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::UnixMillis;
@@ -169,6 +170,12 @@ impl Restorer for FakeRestorer {
         let unknown = || FacetState::Unknown(format!("`{}` is no revision", of.in_force));
         let state = known.map_or_else(unknown, FacetState::InForce);
         Ok(FacetLive { state, observed_at: self.wire.clock.now() })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let words = format!("put `{revision}` of `{}` in force", self.facet);
+        let request = Request::new(self.name(), &words).with("revision", format!("{revision} {digest:?}"));
+        Some(request.with("settings", self.wire.world.of(&self.wire.service).settings))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

@@ -28,6 +28,7 @@ pub(crate) enum Unsound {
     RepeatsFail,
     TakesAnything,
     ExpectsNothing,
+    SendsAnything,
 }
 
 pub(crate) struct InMemoryDeployer {
@@ -69,6 +70,13 @@ impl Deployer for InMemoryDeployer {
 
     async fn live(&self) -> Result<Live, PortError> {
         Ok(Live { state: self.state(), facets: Vec::new(), since: None, observed_at: UnixMillis(1) })
+    }
+
+    fn request(&self, target: &Target) -> Option<ripcord_core::request::Request> {
+        let known = format!("{target:?}");
+        target.version()?;
+        let request = ripcord_core::request::Request::new(self.name(), "put it into memory");
+        Some(if self.has(Unsound::SendsAnything) { request } else { request.with("target", known) })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -75,6 +75,7 @@ async fn a_registry_is_told_which_rule_it_breaks() {
         (Flaw::AnyDigest, "fetches-what-is-pinned", "another digest"),
         (Flaw::UnknownHasFailed, "unknown-is-not-found", "an unknown version is not found"),
         (Flaw::MarksOnce, "marks-repeat", "repeats included"),
+        (Flaw::MovesAnything, "says-what-moves-the-name", "another target is another request"),
         (Flaw::PromotesFromAnywhere, "promotes-from-what-is-expected", "expects another"),
     ] {
         let message = broken_rule(async move {
@@ -98,6 +99,7 @@ async fn a_deployer_is_told_which_rule_it_breaks() {
         (Unsound::ProbesShift, "a-probe-tells-what-happened", "a probe changes nothing"),
         (Unsound::RepeatsFail, "a-shift-repeats", "done already"),
         (Unsound::TakesAnything, "refuses-what-it-cannot-set", "a target of an unknown kind was accepted"),
+        (Unsound::SendsAnything, "says-what-a-shift-sends", "another target is another request"),
         (Unsound::ExpectsNothing, "expects-what-is-live", "went on although live was another"),
     ] {
         let (one, two) = (settable("1").await, settable("2").await);

@@ -27,6 +27,7 @@ pub(crate) enum Flaw {
     UnknownHasFailed,
     MarksOnce,
     PromotesFromAnywhere,
+    MovesAnything,
 }
 
 pub(crate) struct InMemoryRegistry {
@@ -145,6 +146,17 @@ impl Registry for InMemoryRegistry {
             into.write("download.log", "done").unwrap();
         }
         Ok(Staged { dir: into, files, digest })
+    }
+
+    fn request_to_register(&self) -> Option<ripcord_core::request::Request> {
+        None
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<ripcord_core::request::Request> {
+        let words = format!("move the name to `{version}`");
+        let request = ripcord_core::request::Request::new(self.name(), &words);
+        let known = if self.has(Flaw::MovesAnything) { String::new() } else { version.to_string() };
+        self.can_change.then(|| request.with("version", known))
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {

@@ -1,6 +1,7 @@
 //! Arguments with placeholders, and the folders that they name.
 
 use cap_std::fs::Dir;
+use ripcord_core::request::Hole;
 use ripcord_ports::{ErrorKind, PortError};
 
 /// One argument: literal text and placeholders.
@@ -8,6 +9,31 @@ use ripcord_ports::{ErrorKind, PortError};
 pub(super) enum Piece {
     Text(String),
     Placeholder(String),
+}
+
+impl Piece {
+    /// As it is written in a configuration.
+    pub(super) fn as_configured(&self) -> String {
+        match self {
+            Self::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+            Self::Placeholder(name) => format!("{{{name}}}"),
+        }
+    }
+
+    /// What of a plan's request is known when the program is run, and not before.
+    pub(super) fn hole(&self) -> Option<Hole> {
+        match self {
+            Self::Text(_) => None,
+            Self::Placeholder(name) => match name.as_str() {
+                "key" => Some(Hole::Key),
+                "incident" => Some(Hole::Incident),
+                "plan" => Some(Hole::Plan),
+                "expecting" => Some(Hole::Expected),
+                "staged" => Some(Hole::Staged),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// The parts of an argument; the error is the end of a sentence that begins with the vector's key.

@@ -9,6 +9,7 @@ use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 
+use super::request;
 use super::rule::holds;
 
 pub(super) const POLLS_MAX: u32 = 200;
@@ -28,6 +29,11 @@ pub async fn conforms(deployer: &dyn Deployer, one: &Settable, two: &Settable) {
     if deployer.class() == EffectClass::Blind {
         return holds("a-blind-deployer-says-so", blind_conforms(deployer, one)).await;
     }
+    holds("says-what-a-shift-sends", async {
+        let odd = deployer.request(&Target::Other("no-such-kind".to_owned()));
+        request::says(&|| deployer.request(&one.target), deployer.request(&two.target), odd.as_ref());
+    })
+    .await;
     holds("reads-back-what-was-shifted", async {
         let before = live(deployer).await;
         shift(deployer, &order("conformance-1", one, before)).await;

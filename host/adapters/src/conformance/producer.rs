@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, ServiceName};
-use ripcord_core::target::Target;
+use ripcord_core::target::{CheckpointTarget, RetrainTarget, Target};
 use ripcord_core::time::Millis;
 use ripcord_ports::producer::{Candidate, ProduceOrder, Progress};
 use ripcord_ports::{Applied, ErrorKind, Producer, Registry};
 
 use super::registry::refused;
+use super::request;
 use super::rule::holds;
 
 /// Two minutes: systems that schedule take their time.
@@ -65,6 +66,11 @@ pub struct Expected {
 /// Checks the producer.
 pub async fn conforms(producer: &dyn Producer, pipeline: &dyn Pipeline, expected: &Expected) {
     holds("says-what-a-run-will-be", says(producer)).await;
+    holds("says-what-a-start-sends", async {
+        let (makes, refuses) = (&expected.makes, producer.request(&expected.refuses));
+        request::says(&|| producer.request(makes), producer.request(&another(makes)), refuses.as_ref());
+    })
+    .await;
     holds("pins-what-is-made", pins(producer, expected)).await;
     holds("makes-nothing-of-other-targets", refuses(producer, pipeline, expected)).await;
     holds("an-unknown-run-is-not-started", unknown(producer, pipeline, expected)).await;
@@ -73,6 +79,19 @@ pub async fn conforms(producer: &dyn Producer, pipeline: &dyn Pipeline, expected
     holds("a-failed-run-says-why", fails(producer, pipeline, expected)).await;
     holds("a-stopped-run-ends", stops(producer, pipeline, expected)).await;
     holds("a-lost-run-is-no-absence", loses(producer, pipeline, expected)).await;
+}
+
+/// A target of the same kind.
+fn another(target: &Target) -> Target {
+    match target.clone() {
+        Target::Checkpoint(checkpoint) => {
+            Target::Checkpoint(CheckpointTarget { step: checkpoint.step + 1, ..checkpoint })
+        }
+        Target::Retrain(retrain) => {
+            Target::Retrain(RetrainTarget { revision: format!("{}-2", retrain.revision), ..retrain })
+        }
+        other => other,
+    }
 }
 
 /// An order with a key of its own.

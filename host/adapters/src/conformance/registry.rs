@@ -9,6 +9,7 @@ use ripcord_core::target::{VersionTarget, artefact_digest};
 use ripcord_ports::registry::{Mark, Staged};
 use ripcord_ports::{Applied, ErrorKind, PortError, Registry};
 
+use super::request;
 use super::rule::holds;
 use crate::artefact;
 
@@ -35,6 +36,16 @@ pub async fn conforms(
     holds("fetches-what-is-pinned", fetches(registry, expected, empty_dir)).await;
     holds("unknown-is-not-found", refuses_unknown_versions(registry, empty_dir)).await;
     holds("marks-repeat", marks(registry, expected)).await;
+    holds("says-what-moves-the-name", async {
+        let [one, two, ..] = expected.newest_first.as_slice() else { return };
+        if expected.promotes {
+            let of = || registry.request_to_promote(&one.version);
+            request::says(&of, registry.request_to_promote(&two.version), None);
+        } else {
+            assert!(registry.request_to_promote(&one.version).is_none(), "there is no name to be moved");
+        }
+    })
+    .await;
     holds("promotes-from-what-is-expected", promotes(registry, expected)).await;
 }
 

@@ -13,6 +13,7 @@ use ripcord_ports::restorer::{HistoryEntry, RestoreOrder};
 use ripcord_ports::{Applied, ErrorKind, Restorer};
 
 use super::registry::refused;
+use super::request;
 use super::rule::holds;
 
 pub(super) const POLLS_MAX: u32 = 200;
@@ -43,6 +44,12 @@ pub async fn conforms(restorer: &dyn Restorer, service: &dyn RestoredService, ex
         panic!("the suite needs two revisions at least")
     };
     holds("says-what-it-will-do", says(restorer)).await;
+    holds("says-what-a-restore-sends", async {
+        let (a, b) = (Some(Digest::of("a")), Some(Digest::of("b")));
+        request::says(&|| restorer.request(one, a), restorer.request(two, a), None);
+        request::says(&|| restorer.request(one, a), restorer.request(one, b), None);
+    })
+    .await;
     holds("lists-history-newest-first", lists(restorer, expected)).await;
     holds("describes-revisions-as-listed", describes(restorer, expected)).await;
     holds("puts-in-force-and-not-only-in-store", async {

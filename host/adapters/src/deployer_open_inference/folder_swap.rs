@@ -77,6 +77,11 @@ impl ModelFolder {
         })
     }
 
+    /// Which folder it is.
+    pub(super) fn path(&self) -> PathBuf {
+        self.paths.parent.join(&self.paths.name)
+    }
+
     /// Puts the artefact and our files in place. Doing it again is harmless; leftovers of an interrupted swap are finished or cleaned up
     /// first.
     pub(super) async fn place(&self, content: Content) -> Result<(), PortError> {

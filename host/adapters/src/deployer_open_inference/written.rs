@@ -112,11 +112,17 @@ impl Templates {
                 ));
             }
         }
+        let written = self.written(version, model);
+        Ok(Content { version: version.clone(), staged: staged.clone(), written })
+    }
+
+    /// Our files for `version`.
+    pub(super) fn written(&self, version: &VersionName, model: &str) -> Vec<Written> {
         let written = self.0.iter().map(|template| Written {
             path: template.path.clone(),
             text: template.parts.iter().map(|part| part.text(version.as_str(), model)).collect(),
         });
-        Ok(Content { version: version.clone(), staged: staged.clone(), written: written.collect() })
+        written.collect()
     }
 }
 

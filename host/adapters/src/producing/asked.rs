@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::target::{Exclusion, RetrainTarget, Target};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::producer::ProduceOrder;
@@ -80,9 +81,9 @@ pub(crate) fn exclusion(retrain: &RetrainTarget, columns: &ExclusionColumns) -> 
     json!({ "data": retrain.revision, "exclude": exclude })
 }
 
-/// The whole order.
-pub(crate) fn document(order: &ProduceOrder, columns: &ExclusionColumns) -> Value {
-    let target = match &order.target {
+/// What a version is made of.
+pub(crate) fn asked_for(target: &Target, columns: &ExclusionColumns) -> Value {
+    match target {
         Target::Checkpoint(checkpoint) => {
             json!({ "kind": "checkpoint", "run": checkpoint.run, "step": checkpoint.step, "digest": checkpoint.digest })
         }
@@ -93,14 +94,38 @@ pub(crate) fn document(order: &ProduceOrder, columns: &ExclusionColumns) -> Valu
             "exclusion": exclusion(retrain, columns),
         }),
         other => json!({ "kind": other.strategy().to_string() }),
-    };
+    }
+}
+
+/// The whole order.
+pub(crate) fn document(order: &ProduceOrder, columns: &ExclusionColumns) -> Value {
     json!({
         "key": order.key,
         "service": order.service,
         "incident": order.incident,
         "plan": order.plan,
-        "target": target,
+        "target": asked_for(&order.target, columns),
     })
+}
+
+/// The request of a producer for a target; `registers` says how what is made is taken in where the producer does that.
+pub(crate) fn request(
+    adapter: &str,
+    does: &str,
+    (target, columns): (&Target, &ExclusionColumns),
+    registers: Option<Request>,
+) -> Request {
+    let (words, digest) = match &registers {
+        Some(registers) => {
+            let digest = registers.digest().map(|digest| digest.to_string()).unwrap_or_default();
+            (format!("{does} for {target}, and {}", registers.words()), digest)
+        }
+        None => (format!("{does} for {target}"), String::new()),
+    };
+    let request = Request::new(adapter, &words)
+        .with("target", asked_for(target, columns).to_string())
+        .with("registered by", digest);
+    [Hole::Key, Hole::Incident, Hole::Plan].into_iter().fold(request, Request::hole)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use reqwest::{Method, Url};
 use ripcord_core::name::VersionName;
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::time::Millis;
 use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
 use serde::Serialize;
@@ -56,6 +57,9 @@ pub(super) enum Right {
     ReadExperiment,
     EditExperiment,
 }
+
+/// The call that moves an alias.
+const ALIAS: [&str; 2] = ["registered-models", "alias"];
 
 impl Api {
     /// Checks the configuration; the server is not asked. `secret` is the password of the user where there is one, else a bearer token.
@@ -339,10 +343,31 @@ impl Api {
         }
     }
 
+    fn alias_body(&self, alias: &str, version: &VersionName) -> serde_json::Value {
+        serde_json::json!({ "name": self.model, "alias": alias, "version": version })
+    }
+
+    /// What [`Self::set_alias`] will do, for people.
+    pub(crate) fn alias_words(&self, alias: &str, version: &VersionName) -> String {
+        format!(
+            "have the alias `{alias}` of `{}` at {} point at `{version}`",
+            self.model,
+            http::shown(&self.url)
+        )
+    }
+
+    /// The request with what [`Self::set_alias`] sends.
+    pub(crate) fn alias_request(&self, alias: &str, version: &VersionName, request: Request) -> Request {
+        let request = request
+            .with("url", http::shown(&self.url))
+            .with("call", ALIAS.join("/"))
+            .with("body", self.alias_body(alias, version).to_string());
+        request.hole(Hole::Credentials)
+    }
+
     pub(crate) async fn set_alias(&self, alias: &str, version: &VersionName) -> Result<(), PortError> {
         self.number(version)?;
-        let body = serde_json::json!({ "name": self.model, "alias": alias, "version": version });
-        let changed = self.change(&["registered-models", "alias"], &body).await;
+        let changed = self.change(&ALIAS, &self.alias_body(alias, version)).await;
         changed.map_err(|error| self.no_version(version, error))
     }
 

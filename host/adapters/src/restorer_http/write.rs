@@ -8,6 +8,18 @@ use serde_json::{Value, json};
 use super::{Document, Etag, HttpRestorer, WriteWith};
 use crate::http::{self, Call};
 
+impl WriteWith {
+    /// By which method, and as what the body is declared.
+    pub(super) const fn method(self) -> (Method, &'static str) {
+        match self {
+            Self::PutDocument | Self::PutValue => (Method::PUT, "application/json"),
+            Self::MergePatch => (Method::PATCH, "application/merge-patch+json"),
+            Self::JsonPatch => (Method::PATCH, "application/json-patch+json"),
+            Self::PostValue => (Method::POST, "application/json"),
+        }
+    }
+}
+
 impl HttpRestorer {
     /// The request that puts `value` in the place of what `document` holds.
     pub(super) fn written(
@@ -29,31 +41,30 @@ impl HttpRestorer {
                 ));
             }
         };
-        let (method, content_type, body) = match self.write {
+        let (method, content_type) = self.write.method();
+        let body = match self.write {
             WriteWith::PutDocument => {
                 let mut whole = document.value.clone();
                 let Some(place) = whole.pointer_mut(&self.pointer) else { return Err(self.nothing_there()) };
                 *place = value.clone();
-                (Method::PUT, "application/json", whole)
+                whole
             }
             WriteWith::MergePatch => {
                 if document.value.pointer(&self.pointer).is_none() {
                     return Err(self.nothing_there());
                 }
-                (Method::PATCH, "application/merge-patch+json", self.merged(document, value)?)
+                self.merged(document, value)?
             }
             WriteWith::JsonPatch => {
                 let Some(before) = document.value.pointer(&self.pointer) else {
                     return Err(self.nothing_there());
                 };
-                let patch = json!([
+                json!([
                     {"op": "test", "path": self.pointer, "value": before},
                     {"op": "replace", "path": self.pointer, "value": value},
-                ]);
-                (Method::PATCH, "application/json-patch+json", patch)
+                ])
             }
-            WriteWith::PutValue => (Method::PUT, "application/json", value.clone()),
-            WriteWith::PostValue => (Method::POST, "application/json", value.clone()),
+            WriteWith::PutValue | WriteWith::PostValue => value.clone(),
         };
         let call = self.shared.http.call(method, &self.write_url);
         let call = call.deadline(self.deadline.min(order.deadline)).has_effect();

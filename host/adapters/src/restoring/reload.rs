@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::{Method, Url};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, VersionName};
+use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::Shifted;
@@ -154,6 +155,27 @@ impl Reload {
             How::Command(program) => format!("the program `{}`", program.name()),
         };
         Label { name: "reload".to_owned(), value }
+    }
+
+    /// What follows *and* in the words of a request.
+    pub(crate) fn words(&self) -> String {
+        match &self.how {
+            How::Watched => "leave it to the service to look".to_owned(),
+            How::Post(_) | How::Signal { .. } => {
+                format!("have the service reload by {}", self.argument().value)
+            }
+            How::Command(program) => format!("have the service reload by the program `{}`", program.name()),
+        }
+    }
+
+    /// The request with what the service is told.
+    pub(crate) fn in_request(&self, request: Request) -> Request {
+        let request = request.with("reload", self.argument().value);
+        match &self.how {
+            How::Watched | How::Signal { .. } => request,
+            How::Post(_) => request.hole(Hole::Credentials),
+            How::Command(program) => program.in_request(request),
+        }
     }
 
     /// Tells the service. Asking twice is harmless; whether what is stored is in force then is for a read-back to show.

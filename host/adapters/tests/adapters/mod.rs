@@ -21,5 +21,6 @@ mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
 mod request_log_jsonl;
+mod requests;
 mod restorers;
 pub(crate) mod support;

@@ -93,6 +93,14 @@ impl Registry for Switched {
         self.registry.mark(version, mark).await
     }
 
+    fn request_to_register(&self) -> Option<ripcord_core::request::Request> {
+        self.registry.request_to_register()
+    }
+
+    fn request_to_promote(&self, _: &VersionName) -> Option<ripcord_core::request::Request> {
+        None
+    }
+
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         self.reached().await?;
         Ok(None)

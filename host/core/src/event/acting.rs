@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::facet::{Facet, FacetState, Revision, read_of};
 use crate::live::Proof;
 use crate::name::{IncidentId, PersonName};
+use crate::request::Sent;
 use crate::target::Target;
 
 use super::{FaultNature, FingerprintWord, Observed, ObservedFacet};
@@ -79,6 +80,8 @@ pub struct ShiftBegan {
     pub rung: u32,
     /// Counted from one.
     pub attempt: u32,
+    /// What is sent, beside what was approved.
+    pub request: Sent,
 }
 
 /// What a shift call came back with.

@@ -39,7 +39,7 @@ pub use measured::{Measured, Portion, Seen};
 pub use outputs::{OutputsListed, OutputsWord};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, ObservedFacet, PlanDrafted, PlanLoss, PlanLost,
-    PlanWord, Planned,
+    PlanWord, Planned, RequestChanged,
 };
 pub use preflight::{CandidateCleared, PreflightBegan, PreflightWord, Preflighted};
 pub use producing::{
@@ -74,6 +74,8 @@ pub enum Event {
     Planned(Planned),
     /// The plan at hand cannot be read as it was made.
     PlanLost(PlanLost),
+    /// What would be sent for a step is not what was approved.
+    RequestChanged(RequestChanged),
     /// The approval policies were asked.
     ApprovalsAsked(ApprovalsAsked),
     /// A person's word on the plan.

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::facet::{Facet, FacetRead, Revision};
 use crate::live::{LiveState, Share};
 use crate::name::IncidentId;
-use crate::plan::Leaving;
+use crate::plan::{ApprovedStep, Leaving, StepKind};
 use crate::ratio::Ratio;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
@@ -84,6 +84,8 @@ pub struct PlanDrafted {
     pub strategy: Strategy,
     /// The ladder.
     pub targets: Vec<Target>,
+    /// The steps of each target. Nothing else is done for it.
+    pub steps: Vec<Vec<ApprovedStep>>,
     /// As observed when it was made.
     pub live: Observed,
     /// What was in force then of the other facets.
@@ -111,6 +113,20 @@ impl PlanDrafted {
     /// Whether it makes a version and shifts nothing.
     pub fn produces(&self) -> bool {
         self.targets.first().is_some_and(Target::is_produced)
+    }
+
+    fn step(&self, rung: u32, kind: StepKind) -> Option<&ApprovedStep> {
+        self.steps.get(rung as usize)?.iter().find(|step| step.kind == kind)
+    }
+
+    /// Whether people have agreed to the step. One that sends something is agreed to with the digest of that.
+    pub fn lists(&self, rung: u32, kind: StepKind) -> bool {
+        self.step(rung, kind).is_some_and(|step| step.request.is_some() || !kind.sends())
+    }
+
+    /// The digest of the request that people have agreed to, of a step that sends one.
+    pub fn request(&self, rung: u32, kind: StepKind) -> Option<Digest> {
+        self.step(rung, kind)?.request
     }
 
     /// What was in force of the target's facet when the plan was made.
@@ -186,6 +202,21 @@ impl Observed {
             Self::Unknown(_) => LiveState::Unknown("it could not be read".into()),
         }
     }
+}
+
+/// What would be sent for a step is not what was approved, so nothing of it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestChanged {
+    /// Of which plan.
+    pub plan: Digest,
+    /// Counted from zero.
+    pub rung: u32,
+    /// Which step.
+    pub step: StepKind,
+    /// Of the request that people have agreed to.
+    pub approved: Digest,
+    /// Of what would be sent now; none where nothing is configured any more that would send it.
+    pub now: Option<Digest>,
 }
 
 /// The plan at hand cannot be read as it was made, so nothing of it may be done.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::digest::Digest;
 use crate::fact::Measure;
+use crate::request::Sent;
 use crate::signal::Label;
 use crate::target::VersionTarget;
 use crate::time::UnixMillis;
@@ -18,6 +19,8 @@ pub struct RunBegan {
     pub run: Digest,
     /// Counted from one.
     pub attempt: u32,
+    /// What is sent, beside what was approved.
+    pub request: Sent,
 }
 
 /// The call that starts it came back.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::blob::BlobRef;
 use crate::facet::Facet;
 use crate::name::{IncidentId, VersionName};
+use crate::request::Sent;
 use crate::time::UnixMillis;
 
 use super::{FaultNature, Observed, ObservedFacet};
@@ -87,6 +88,8 @@ pub enum PromotionWord {
     Moved {
         /// What it pointed at; none is nothing.
         from: Option<VersionName>,
+        /// What was sent, beside what was approved.
+        request: Sent,
     },
     /// It pointed there already: somebody moved it, or this host did before it was interrupted.
     Already,

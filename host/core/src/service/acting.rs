@@ -12,6 +12,7 @@ use crate::event::{
     ShiftProbed, ShiftReturned, StageFailed, Staged,
 };
 use crate::fact::Outcome;
+use crate::plan::StepKind;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
@@ -254,6 +255,11 @@ impl Service {
         let paused = self.paused_by.is_some();
         self.is_at_hand(began.plan)?;
         let class = self.effect_class(began.rung);
+        let approved = self.incident.as_ref().and_then(Incident::plan);
+        let approved = approved.and_then(|plan| plan.request(began.rung, StepKind::Shift));
+        if approved != Some(began.request.approved) {
+            return Err(Illegal::Stale);
+        }
         let acting = self.acting(began.rung)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
         let late = at > shifting.since + GUARD_HOLDS;

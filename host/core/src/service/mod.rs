@@ -26,6 +26,7 @@ mod producing;
 mod promotion;
 mod runs;
 mod spent;
+mod steps;
 #[cfg(test)]
 mod storm_tests;
 #[cfg(test)]
@@ -209,6 +210,7 @@ impl Service {
             Event::EvidencePreserved(preserved) => next.evidence_preserved(preserved)?,
             Event::Planned(planned) => next.planned(planned)?,
             Event::PlanLost(lost) => next.plan_lost(lost)?,
+            Event::RequestChanged(changed) => next.request_changed(changed)?,
             Event::ApprovalsAsked(asked) => next.approvals_asked(asked)?,
             Event::Voted(voted) => next.voted(voted)?,
             Event::Staged(staged) => next.staged(staged)?,
@@ -257,6 +259,7 @@ impl Service {
             Event::ClockJumped { by } => next.clock_jumped(*by),
             Event::ClockBehind { by } => next.clock_behind(*by)?,
         }
+        next.refuse_unlisted();
         next.judge_production();
         next.judge_made();
         next.forget_old_revisions();

@@ -4,6 +4,7 @@ use super::acting::GUARD_HOLDS;
 use super::{Acting, Incident, Intent, Phase, Service, StepState, Waiting};
 use crate::effect::Effect;
 use crate::name::VersionName;
+use crate::plan::StepKind;
 use crate::terms::{EffectClass, Terms};
 use crate::time::UnixMillis;
 
@@ -67,7 +68,11 @@ impl Service {
 
     fn owed_to_plan(&self, incident: &Incident, acting: &Acting, owed: &mut Vec<Effect>) {
         let (rung, paused) = (acting.rung, self.paused_by.is_some());
-        let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
+        let Some((plan, request)) =
+            incident.plan().map(|plan| (plan.digest, plan.request(rung, StepKind::Shift)))
+        else {
+            return;
+        };
         match acting.step {
             StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) if paused => {}
             StepState::Staging(waiting) => owed.push(due(waiting, Effect::Stage { plan, rung })),
@@ -78,12 +83,12 @@ impl Service {
                 owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
             }
             StepState::Shifting(shifting) => {
-                let attempt = shifting.attempt;
+                let (attempt, Some(request)) = (shifting.attempt, request) else { return };
                 let effect = match shifting.intent {
                     Intent::NotBegun if paused => return,
                     Intent::NotBegun => {
                         owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
-                        Effect::Shift { plan, rung, attempt }
+                        Effect::Shift { plan, rung, attempt, request }
                     }
                     // A repeat needs the promise of the deployer that has the order and of the one that would get it. It is an order all the same:
                     // where nothing may be shifted, what is live is read instead.
@@ -92,7 +97,7 @@ impl Service {
                             && !paused
                             && !self.observes() =>
                     {
-                        Effect::Repeat { plan, rung, attempt }
+                        Effect::Repeat { plan, rung, attempt, request }
                     }
                     Intent::Began { .. } => Effect::Probe { plan, rung, attempt },
                 };
@@ -124,6 +129,7 @@ impl Service {
                 incident: promotion.incident.clone(),
                 version: promotion.version.clone(),
                 expecting: promotion.expecting.clone(),
+                request: promotion.request,
             };
             owed.push(due(promotion.waiting, effect));
         }

@@ -13,7 +13,7 @@ use crate::event::{Observed, PlanDrafted, Reason};
 use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName};
-use crate::plan::Leaving;
+use crate::plan::{Leaving, StepKind};
 use crate::signal::{Origin, Severity};
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::terms::{EffectClass, ProducerTerms, Terms};
@@ -51,6 +51,8 @@ pub struct Ordered {
     pub plan: Digest,
     /// All of it.
     pub content: BlobRef,
+    /// Of the request that was approved.
+    pub request: Digest,
     /// What a version is made of.
     pub target: Target,
     /// What was live when the plan was made.
@@ -252,6 +254,10 @@ impl Service {
             self.stop_observing();
             return;
         }
+        let Some(request) = plan.request(0, StepKind::Produce) else {
+            self.not_listed(StepKind::Produce);
+            return;
+        };
         if let Some(run) = &self.producing.run {
             let text = format!(
                 "the run that `{0}` ordered goes on, and one goes on at a time: `ripcord runs stop {0} --reason TEXT` ends it",
@@ -280,6 +286,7 @@ impl Service {
             incident: incident.id.clone(),
             plan: plan.digest,
             content: plan.content,
+            request,
             target: target.clone(),
             live: plan.live.clone(),
             reason: incident.reason.clone(),
@@ -311,7 +318,7 @@ impl Service {
 
     pub(super) fn owed_to_run(&self, owed: &mut Vec<Effect>) {
         let Some(run) = &self.producing.run else { return };
-        let (producer, key) = (self.producer_of(run), run.key);
+        let (producer, key, request) = (self.producer_of(run), run.key, run.ordered.request);
         let may_start = self.paused_by.is_none() && !self.observes();
         let due = |waiting: &Waiting, effect: Effect| waiting.due_at.map_or(effect, Effect::WakeAt);
         let look = |from: UnixMillis, news_from: UnixMillis, producer: &ProducerTerms| Effect::LookAtRun {
@@ -324,7 +331,8 @@ impl Service {
             RunState::Due(waiting) => {
                 owed.push(Effect::WakeAt(self.begin_ends_at(run, *waiting)));
                 if producer.is_some() && may_start {
-                    owed.push(due(waiting, Effect::StartRun { run: key, attempt: run.attempts + 1 }));
+                    let attempt = run.attempts + 1;
+                    owed.push(due(waiting, Effect::StartRun { run: key, attempt, request }));
                 }
             }
             RunState::Began { class, waiting } => {
@@ -333,7 +341,7 @@ impl Service {
                 // A repeat needs the promise of the producer that has the order and of the one that would get it, and is an order all the same.
                 let again = (*class, producer.class) == (EffectClass::Idempotent, EffectClass::Idempotent);
                 owed.push(if again && may_start {
-                    due(waiting, Effect::StartRun { run: key, attempt: run.attempts })
+                    due(waiting, Effect::StartRun { run: key, attempt: run.attempts, request })
                 } else {
                     due(waiting, look(waiting.since, waiting.since, producer))
                 });

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{HoldState, Illegal, Incident, Service, Waiting, clear};
+use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{FaultNature, InProduction, Observed, Promoted, PromotionWord};
 use crate::name::{IncidentId, VersionName};
+use crate::plan::StepKind;
 use crate::signal::Severity;
 use crate::target::Target;
 
@@ -23,6 +25,8 @@ pub struct Promotion {
     pub version: VersionName,
     /// What it may point at to be moved, sorted; none is nothing. Anything else is somebody else's promotion.
     pub expecting: Vec<Option<VersionName>>,
+    /// Of the request that was approved.
+    pub request: Digest,
     /// When it is due.
     pub waiting: Waiting,
     /// Whether people were told that it has not been moved.
@@ -32,11 +36,15 @@ pub struct Promotion {
 impl Service {
     /// The target is served and proved: the registry's production name follows a version. A rollback of another facet leaves the version, and so the
     /// name that may still be on its way to it.
-    pub(super) fn follow(&mut self, target: &Target) {
+    pub(super) fn follow(&mut self, rung: u32, target: &Target) {
         let Some(incident) = &self.incident else { return };
-        match target {
-            Target::Version(version) if incident.in_production != InProduction::Unsupported => {
+        let approved = incident.plan().and_then(|plan| plan.request(rung, StepKind::MoveName));
+        match (target, approved) {
+            (Target::Version(version), Some(request))
+                if incident.in_production != InProduction::Unsupported =>
+            {
                 self.promotion = Some(Promotion {
+                    request,
                     incident: incident.id.clone(),
                     version: version.version.clone(),
                     expecting: self.may_be_moved_from(incident),
@@ -44,7 +52,20 @@ impl Service {
                     told: false,
                 });
             }
-            Target::Version(_) => self.promotion = None,
+            (Target::Version(version), _) => {
+                let told = (incident.in_production != InProduction::Unsupported).then(|| {
+                    format!(
+                        "the plan of `{}` does not list `{}`, so the registry's production name does not follow: move it to `{}` by hand if others load what it points at",
+                        incident.id,
+                        StepKind::MoveName.as_str(),
+                        version.version
+                    )
+                });
+                self.promotion = None;
+                if let Some(text) = told {
+                    self.tell(Topic::NotListed, Severity::Warning, text);
+                }
+            }
             _ => {}
         }
     }
@@ -82,7 +103,11 @@ impl Service {
 
     pub(super) fn promoted(&mut self, promoted: &Promoted) -> Result<(), Illegal> {
         let wanted = |pending: &Promotion| {
-            pending.incident == promoted.incident && pending.version == promoted.version
+            let as_approved = match &promoted.word {
+                PromotionWord::Moved { request, .. } => request.approved == pending.request,
+                _ => true,
+            };
+            pending.incident == promoted.incident && pending.version == promoted.version && as_approved
         };
         let Some(mut pending) = self.promotion.take().filter(wanted) else { return Err(Illegal::Stale) };
         let (id, version) = (pending.incident.clone(), &promoted.version);

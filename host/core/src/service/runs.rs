@@ -23,6 +23,9 @@ impl Service {
         let at = self.at;
         let run = self.run(began.run)?;
         let RunState::Due(waiting) = run.state else { return Err(Illegal::Stale) };
+        if began.request.approved != run.ordered.request {
+            return Err(Illegal::Stale);
+        }
         let producer = self.producer_of(run).ok_or(Illegal::Stale)?;
         let late = at >= self.begin_ends_at(run, waiting);
         if late || self.paused_by.is_some() || self.observes() || began.attempt != run.attempts + 1 {
@@ -242,7 +245,7 @@ impl Service {
             }
             RunEnd::NotBegun => {
                 let text = format!(
-                    "{what} was not begun: its plan expired or was lost, or other terms came into force; {again}"
+                    "{what} was not begun: its plan expired or was lost, other terms came into force, or what would be sent is no longer what was approved; {again}"
                 );
                 Some((Topic::RunFailed, Severity::Critical, text))
             }

@@ -132,7 +132,7 @@ impl Service {
         incident.marks.read_back_at = Some(at);
         incident.ladder.proof = incident.target(rung).and_then(|target| read.proof(target));
         if let Some(target) = incident.target(rung).cloned() {
-            self.follow(&target);
+            self.follow(rung, &target);
         }
         if !self.take_next_wish() && !verifiers {
             self.well(rung, NOT_VERIFIED);
@@ -382,7 +382,7 @@ impl Service {
             (_, false) => Outcome::RolledBack,
         };
         let earned = how == VERIFIED;
-        self.condemn_what_was_left(&target);
+        self.condemn_what_was_left(rung, &target);
         let mut condemned = String::new();
         if earned {
             self.verified_with(&target);

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Illegal, Incident, Service};
 use crate::digest::Digest;
+use crate::effect::Topic;
 use crate::event::{AboutHold, Adopted, HoldMarked, KnownFingerprint, Observed, Reason};
 use crate::facet::{Facet, FacetRead, FacetState, Revision, read_of};
 use crate::name::{IncidentId, VersionName};
-use crate::plan::Leaving;
+use crate::plan::{Leaving, StepKind};
+use crate::signal::Severity;
 use crate::standing::Standing;
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
@@ -327,14 +329,23 @@ impl Service {
     /// Condemns and holds what was in force of the target's facet when the incident began or its plan was made, and is not the target, unless the plan
     /// leaves it as it was.
     /// The facets that stayed are not blamed.
-    pub(super) fn condemn_what_was_left(&mut self, target: &Target) {
+    pub(super) fn condemn_what_was_left(&mut self, rung: u32, target: &Target) {
         let at = self.at;
         let Some(incident) = &self.incident else { return };
         if incident.plan().is_some_and(|plan| plan.leaving == Leaving::Keep) {
             return;
         }
         let (id, reason) = (incident.id.clone(), incident.reason.clone());
-        for revision in self.left_for(incident, target) {
+        let marks = incident.plan().is_some_and(|plan| plan.lists(rung, StepKind::MarkHolds));
+        let left = self.left_for(incident, target);
+        if !marks && left.iter().any(|revision| revision.version().is_some()) {
+            let text = format!(
+                "the plan of `{id}` does not list `{}`, so the registry is not told of the holds on what was left: they stand here alone",
+                StepKind::MarkHolds.as_str()
+            );
+            self.tell(Topic::NotListed, Severity::Warning, text);
+        }
+        for revision in left {
             let held = self.holds.get(&revision).filter(|hold| hold.state != HoldState::Lifted);
             let held = held.map(|hold| hold.before.clone());
             let known = self.known(&revision);
@@ -346,7 +357,7 @@ impl Service {
             known.condemned_by.drain(..more);
             self.forget_identity(&revision);
             // A registry has a place for marks on versions.
-            let mark_at = revision.version().map(|_| at);
+            let mark_at = revision.version().filter(|_| marks).map(|_| at);
             self.holds.insert(
                 revision,
                 Hold {

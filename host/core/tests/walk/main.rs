@@ -24,6 +24,7 @@ use ripcord_core::event::{
 use ripcord_core::fact::Outcome;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{IncidentId, ServiceName, VersionName};
+use ripcord_core::plan::StepKind;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Incident, Intent, KnownRevision, Phase, Service, StepState};
 use ripcord_core::snapshot::Snapshot;
@@ -306,6 +307,13 @@ impl Walk {
                 if showed.is_some() && !self.service.incident.as_ref().is_some_and(waits) {
                     match acting.target(read.rung).unwrap() {
                         Target::Version(_) if acting.in_production == InProduction::Unsupported => {
+                            self.follows = None;
+                        }
+                        Target::Version(_)
+                            if !acting
+                                .plan()
+                                .is_some_and(|plan| plan.lists(read.rung, StepKind::MoveName)) =>
+                        {
                             self.follows = None;
                         }
                         Target::Version(version) => {

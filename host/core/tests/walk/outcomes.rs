@@ -9,9 +9,10 @@ use ripcord_core::event::*;
 use ripcord_core::facet::Revision;
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
-use ripcord_core::plan::{Leaving, Quorum, Vote, VoteKind};
+use ripcord_core::plan::{ApprovedStep, Leaving, Quorum, StepKind, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
+use ripcord_core::request::Sent;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
@@ -101,13 +102,47 @@ fn in_production(dice: &mut Dice) -> InProduction {
     }
 }
 
-fn promoted(dice: &mut Dice, incident: IncidentId, version: VersionName, from: Option<VersionName>) -> Event {
+/// A request as it was approved, which is sent.
+pub(crate) fn sent(approved: Digest) -> Sent {
+    Sent { approved, executed: Digest::of("executed") }
+}
+
+/// The steps of each target; one in ten plans lacks some of them.
+fn steps(dice: &mut Dice, targets: usize) -> Vec<Vec<ApprovedStep>> {
+    let lacking = dice.one_in(10);
+    let mut rung = || {
+        let approved =
+            |kind: StepKind| ApprovedStep { kind, request: kind.sends().then(|| Digest::of("request")) };
+        let all = StepKind::ALL.into_iter().filter(|_| !(lacking && dice.one_in(10)));
+        all.map(approved).collect()
+    };
+    (0..targets).map(|_| rung()).collect()
+}
+
+fn request_changed(dice: &mut Dice, service: &Service) -> Event {
+    let incident = service.incident.as_ref();
+    let plan = incident.and_then(|incident| incident.plan()).map(|plan| plan.digest);
+    let run = service.producing.run.as_ref().map(|run| run.ordered.plan).filter(|_| dice.one_in(2));
+    let rung = dice.below(2) as u32;
+    let step = dice.pick(&[StepKind::Shift, StepKind::Produce]);
+    let plan = run.or(plan).unwrap_or_else(|| Digest::of("another plan"));
+    let (approved, now) = (Digest::of("request"), dice.one_in(2).then(|| Digest::of("another request")));
+    Event::RequestChanged(RequestChanged { plan, rung, step, approved, now })
+}
+
+fn promoted(
+    dice: &mut Dice,
+    incident: IncidentId,
+    version: VersionName,
+    from: Option<VersionName>,
+    request: Digest,
+) -> Event {
     let word = match dice.below(10) {
         0 => PromotionWord::Already,
         1 => PromotionWord::Elsewhere(None),
         2 => PromotionWord::Unsupported,
         3..=5 => PromotionWord::Failed { reason: blob(), nature: nature(dice) },
-        _ => PromotionWord::Moved { from },
+        _ => PromotionWord::Moved { from, request: sent(request) },
     };
     Event::Promoted(Promoted { incident, version, word })
 }
@@ -310,6 +345,7 @@ fn planned(
                 digest: Digest::of(format!("plan {number} {:?}", service.incidents)),
                 number,
                 strategy,
+                steps: steps(dice, targets.len()),
                 targets,
                 live,
                 facets: facets::planned(dice, service),
@@ -452,9 +488,10 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             })
         }
         Effect::Shift { plan, rung, .. } if dice.one_in(20) => stage_failed(dice, *plan, *rung),
-        Effect::Shift { plan, rung, attempt } => {
+        Effect::Shift { .. } | Effect::StartRun { .. } if dice.one_in(20) => request_changed(dice, service),
+        Effect::Shift { plan, rung, attempt, request } => {
             let (plan, rung, attempt) = (*plan, *rung, *attempt);
-            let began = Event::ShiftBegan(ShiftBegan { plan, rung, attempt });
+            let began = Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: sent(*request) });
             // One in three dies in between.
             return if dice.one_in(3) {
                 vec![began]
@@ -463,7 +500,8 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             };
         }
         Effect::Probe { plan, rung, attempt } => probed(dice, *plan, *rung, *attempt),
-        Effect::Repeat { plan, rung, attempt } => returned(dice, *plan, *rung, *attempt),
+        Effect::Repeat { .. } if dice.one_in(10) => request_changed(dice, service),
+        Effect::Repeat { plan, rung, attempt, .. } => returned(dice, *plan, *rung, *attempt),
         Effect::ReadBack { plan, rung } => read_back(dice, service, *plan, *rung),
         Effect::Verify { plan, rung, round } => {
             let of = PlannedRung { plan: *plan, rung: *rung };
@@ -478,9 +516,9 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             incident: incident.clone(),
             failed: dice.one_in(4).then(blob),
         }),
-        Effect::Promote { incident, version, expecting } => {
+        Effect::Promote { incident, version, expecting, request } => {
             let from = expecting.first().cloned().flatten();
-            promoted(dice, incident.clone(), version.clone(), from)
+            promoted(dice, incident.clone(), version.clone(), from, *request)
         }
         Effect::Fingerprint { version } => fingerprinted(dice, version.clone()),
         Effect::Pin { version } => pinned(dice, version.clone()),
@@ -616,7 +654,10 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         0 => configured(dice),
         1 if dice.one_in(4) => Event::ClockBehind { by: Millis::minutes(dice.below(100)) },
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
-        2 => Event::ShiftBegan(ShiftBegan { plan, rung, attempt }),
+        2 => {
+            let approved = Digest::of(dice.pick(&["request", "another request"]));
+            Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: sent(approved) })
+        }
         3 => returned(dice, plan, rung, attempt),
         4 => probed(dice, plan, rung, attempt),
         5 => read_back(dice, service, plan, rung),
@@ -660,7 +701,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
             let of = service.incident.as_ref().or(service.last_settled.as_ref());
             let id = of.map_or(IncidentId::numbered(&service.name, 1), |incident| incident.id.clone());
             let version = version(dice);
-            promoted(dice, id, version, None)
+            promoted(dice, id, version, None, Digest::of("request"))
         }
         12 => Event::TrialRan(TrialRan { phase, round: attempt, request: Digest::of("t"), result: blob() }),
         _ => signals(dice, service),

@@ -9,7 +9,7 @@ use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Strategy,
 use ripcord_core::terms::{EffectClass, Mode, ProducerTerms};
 use ripcord_core::time::Millis;
 
-use crate::outcomes::{Dice, blob, nature, version};
+use crate::outcomes::{Dice, blob, nature, sent, version};
 use crate::{Seen, Walk};
 
 /// None, or one of two that know nothing of each other's runs.
@@ -51,12 +51,12 @@ fn returned(dice: &mut Dice, run: Digest, attempt: u32) -> Event {
 /// What may come of an effect of the run.
 pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec<Event> {
     match effect {
-        Effect::StartRun { run, attempt } => {
+        Effect::StartRun { run, attempt, request } => {
             let (run, attempt) = (*run, *attempt);
             let state = service.producing.run.as_ref().map(|run| &run.state);
             let mut events = Vec::new();
             if matches!(state, Some(RunState::Due(_))) {
-                events.push(Event::RunBegan(RunBegan { run, attempt }));
+                events.push(Event::RunBegan(RunBegan { run, attempt, request: sent(*request) }));
             }
             // One in three dies in between.
             if !dice.one_in(3) {
@@ -95,7 +95,10 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         _ => (Digest::of("another run"), 1),
     };
     match dice.below(4) {
-        0 => Event::RunBegan(RunBegan { run, attempt: attempt + dice.below(2) as u32 }),
+        0 => {
+            let (attempt, request) = (attempt + dice.below(2) as u32, sent(Digest::of("request")));
+            Event::RunBegan(RunBegan { run, attempt, request })
+        }
         1 => returned(dice, run, attempt),
         2 => looked(dice, run),
         _ => Event::RunStopped(RunStopped { run, failed: None }),

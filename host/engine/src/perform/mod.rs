@@ -54,20 +54,24 @@ async fn step(effect: Effect, ctx: Context) -> Batch {
         Effect::Preflight { plan, rung, round } => preflight::preflight(&ctx, plan, rung, round).await,
         Effect::ClearCandidate => preflight::clear(&ctx).await,
         Effect::Guard { plan, rung, attempt } => shift::guard(&ctx, plan, rung, attempt).await,
-        Effect::Shift { plan, rung, attempt } => shift::shift(&ctx, plan, rung, attempt).await,
-        Effect::Repeat { plan, rung, attempt } => shift::repeat(&ctx, plan, rung, attempt).await,
+        Effect::Shift { plan, rung, attempt, request } => {
+            shift::shift(&ctx, shift::Approved { plan, rung, attempt, request }).await
+        }
+        Effect::Repeat { plan, rung, attempt, request } => {
+            shift::repeat(&ctx, shift::Approved { plan, rung, attempt, request }).await
+        }
         Effect::Probe { plan, rung, attempt } => shift::probe(&ctx, plan, rung, attempt).await,
         Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
         Effect::WatchProduction { .. } | Effect::LookAtRun { .. } | Effect::WakeAt(_) => Batch::default(),
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
         Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
-        Effect::Promote { incident, version, expecting } => {
-            promotion::promote(&ctx, incident, version, &expecting).await
+        Effect::Promote { incident, version, expecting, request } => {
+            promotion::promote(&ctx, incident, version, (&expecting, request)).await
         }
         Effect::Fingerprint { version } => fingerprint::take(&ctx, version).await,
         Effect::Pin { version } => fetch::pin(&ctx, version).await,
-        Effect::StartRun { run, attempt } => produce::start(&ctx, run, attempt).await,
+        Effect::StartRun { run, attempt, request } => produce::start(&ctx, run, attempt, request).await,
         Effect::StopRun { run } => produce::stop(&ctx, run).await,
         Effect::Announce(outgoing) => people::announce(&ctx, outgoing).await,
     }

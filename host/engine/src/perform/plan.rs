@@ -2,12 +2,12 @@
 
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
-use ripcord_core::event::{Event, FaultNature, PlanDrafted, PlanWord, Planned};
+use ripcord_core::event::{Event, FaultNature, InProduction, PlanDrafted, PlanWord, Planned};
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
-use ripcord_core::plan::{PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
+use ripcord_core::plan::{Leaving, PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Opener, PastRun, Phase, RunEnd};
@@ -26,6 +26,7 @@ use crate::decide::{context, decide};
 use crate::descent::{Descent, trains_on_condemned};
 use crate::facts::checkpoints_left_out;
 use crate::nature;
+use crate::requests;
 use crate::restorable::{held, not_shown, obstacle, pinned, unfetchable, unpinnable};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -360,6 +361,15 @@ async fn draft(
     for (target, error) in unpinned {
         refused.push(RefusedTarget { target, reason: unpinnable(&error) });
     }
+    let why_not = why_not_preflighted(ctx);
+    let mut rungs = Vec::new();
+    for target in targets {
+        match rung(ctx, incident, &target, descent, why_not) {
+            Ok(rung) => rungs.push(rung),
+            Err(reason) => refused.push(RefusedTarget { target, reason }),
+        }
+    }
+    let targets: Vec<_> = rungs.iter().map(|rung| rung.target.clone()).collect();
     let created_at = ctx.now();
     let expires_at = created_at + ctx.setup.terms.deadlines.approval;
     let Some(first) = targets.first() else {
@@ -367,9 +377,7 @@ async fn draft(
     };
     let strategy = first.strategy();
     let condemns_data = ctx.service.data_left_by(&targets);
-    let why_not = why_not_preflighted(ctx);
     let preflighted = why_not.is_none() && targets.iter().any(|target| target.version().is_some());
-    let mut rungs: Vec<_> = targets.iter().map(|target| rung(ctx, target, descent, why_not)).collect();
     if let (Opener::Produced(_), Some(made), Some(first)) =
         (&incident.opened_by, first.version(), rungs.first_mut().and_then(|rung| rung.steps.first_mut()))
     {
@@ -413,6 +421,7 @@ async fn draft(
         number,
         strategy,
         targets,
+        steps: plan.approved_steps(),
         live,
         facets,
         leaving: incident.leaving,
@@ -445,36 +454,61 @@ fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
     }
 }
 
-fn rung(ctx: &Context, target: &Target, descent: &Descent, why_not: Option<&'static str>) -> Rung {
-    if let (true, Some(producer)) = (target.is_produced(), &ctx.setup.ports.producer) {
+/// One target with its steps; why it cannot be a part of a plan: what nothing can read back, or what no adapter says how to bring about.
+fn rung(
+    ctx: &Context,
+    incident: &Incident,
+    target: &Target,
+    descent: &Descent,
+    why_not: Option<&'static str>,
+) -> Result<Rung, String> {
+    let ports = &ctx.setup.ports;
+    if !target.is_produced()
+        && let Some(why) = not_shown(ports, target)
+    {
+        return Err(why);
+    }
+    let sends = requests::planned(requests::of_target(ports, target));
+    let sends = Some(sends.ok_or_else(|| "nothing that is configured can bring it about".to_owned())?);
+    if let (true, Some(producer)) = (target.is_produced(), &ports.producer) {
         let mut arguments = producer.arguments();
         let deadline = ctx.setup.terms.producer_of(target).map(|terms| terms.deadline.to_string());
         arguments.extend(deadline.map(|deadline| Label::new("run-deadline", deadline)));
-        let steps = vec![PlannedStep { kind: StepKind::Produce, arguments }];
-        return Rung { target: target.clone(), steps };
+        let steps = vec![PlannedStep { kind: StepKind::Produce, arguments, request: sends }];
+        return Ok(Rung { target: target.clone(), steps });
     }
-    let version = target.version().is_some();
-    let restorer = target.facet().and_then(|facet| ctx.setup.ports.restorers.get(&facet));
+    let version = target.version();
+    let restorer = target.facet().and_then(|facet| ports.restorers.get(&facet));
     let by = restorer.map_or_else(|| ctx.setup.step_arguments.clone(), |restorer| restorer.arguments());
-    let mut kinds = vec![StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Verify];
-    if version && why_not.is_none() {
-        kinds.insert(0, StepKind::Preflight);
-    }
-    if version || restorer.is_some() {
-        kinds.insert(0, StepKind::Stage);
-    }
+    let named = incident.in_production != InProduction::Unsupported;
+    let name =
+        version.filter(|_| named).and_then(|target| ports.registry.request_to_promote(&target.version));
+    let name = requests::planned(name);
+    let listed = |kind: &StepKind| match kind {
+        StepKind::Stage => version.is_some() || restorer.is_some(),
+        StepKind::Preflight | StepKind::ClearCandidate => version.is_some() && why_not.is_none(),
+        StepKind::MoveName => name.is_some(),
+        StepKind::MarkHolds => version.is_some() && incident.leaving == Leaving::Condemn,
+        StepKind::Guard | StepKind::Shift | StepKind::ReadBack | StepKind::Verify => true,
+        StepKind::Produce => false,
+    };
     let step = |kind: StepKind| PlannedStep {
         kind,
         arguments: match (kind, why_not) {
             (StepKind::Stage | StepKind::Preflight | StepKind::Shift, _) => by.clone(),
-            (StepKind::Guard, Some(why)) if version => vec![Label::new("not-preflighted", why)],
+            (StepKind::Guard, Some(why)) if version.is_some() => vec![Label::new("not-preflighted", why)],
             _ => Vec::new(),
         },
+        request: match kind {
+            StepKind::Shift => sends.clone(),
+            StepKind::MoveName => name.clone(),
+            _ => None,
+        },
     };
-    let mut steps: Vec<_> = kinds.into_iter().map(step).collect();
+    let mut steps: Vec<_> = StepKind::ALL.into_iter().filter(listed).map(step).collect();
     let not_known = target.revision().and_then(|revision| descent.not_known(&ctx.service, &revision));
     if let (Some(why), Some(first)) = (not_known, steps.first_mut()) {
         first.arguments.push(Label::new("data", why));
     }
-    Rung { target: target.clone(), steps }
+    Ok(Rung { target: target.clone(), steps })
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
-    Event, LookWord, MadeOf, RunBegan, RunFailed, RunLookedAt, RunLost, RunMade, RunReturned, RunStopped,
-    StartWord,
+    Event, LookWord, MadeOf, RequestChanged, RunBegan, RunFailed, RunLookedAt, RunLost, RunMade, RunReturned,
+    RunStopped, StartWord,
 };
+use ripcord_core::plan::StepKind;
+use ripcord_core::request::Filled;
 use ripcord_core::service::{Run, RunState};
 use ripcord_core::signal::Label;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -18,6 +20,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::mailbox::append;
 use crate::nature;
+use crate::requests;
 
 /// Of what a producer says of its run, so much is kept: one line.
 const TEXT_CHARS_MAX: usize = 300;
@@ -48,15 +51,36 @@ fn at_hand(ctx: &Context, key: Digest) -> Option<AtHand<'_>> {
     Some(AtHand { run, producer, order })
 }
 
-/// The intent first; without it on disk nothing is started. Where it is there, the same start is made with the same key.
-pub(super) async fn start(ctx: &Context, run: Digest, attempt: u32) -> Batch {
+/// The intent first; without it on disk nothing is started. Where it is there, the same start is made with the same key, by the same request.
+pub(super) async fn start(ctx: &Context, run: Digest, attempt: u32, approved: Digest) -> Batch {
     let Some(AtHand { run: at_hand, producer, order }) = at_hand(ctx, run) else { return Batch::default() };
-    if matches!(at_hand.state, RunState::Due(_)) {
+    let is_due = matches!(at_hand.state, RunState::Due(_));
+    let filled = Filled {
+        plan: Some(order.plan),
+        incident: order.incident.clone(),
+        expected: String::new(),
+        key: order.key.clone(),
+        staged: None,
+        attempt,
+    };
+    let now = requests::of_target(&ctx.setup.ports, &order.target);
+    let request = match requests::as_approved(now, approved, &filled) {
+        Ok(sent) => sent,
+        Err(now) if is_due => {
+            let (plan, step) = (order.plan, StepKind::Produce);
+            tracing::error!(service = %ctx.service.name, %plan, "what would be sent for a run is no longer what was approved: it is not sent");
+            let changed = RequestChanged { plan, rung: 0, step, approved, now };
+            return Batch::of(Event::RequestChanged(changed));
+        }
+        // It is not given again with another request: what became of the one that was given is looked for.
+        Err(_) => return found(producer.as_ref(), run, attempt, &order).await,
+    };
+    if is_due {
         let ordered = &at_hand.ordered;
         if let Err(instead) = ctx.ordered_plan(ordered).await {
             return instead;
         }
-        let began = Batch::of(Event::RunBegan(RunBegan { run, attempt }));
+        let began = Batch::of(Event::RunBegan(RunBegan { run, attempt, request }));
         if let Err(error) = append(&ctx.mailbox, began).await {
             tracing::warn!(service = %ctx.service.name, %error, "the run was not begun");
             return Batch::default();
@@ -71,6 +95,18 @@ pub(super) async fn start(ctx: &Context, run: Digest, attempt: u32) -> Batch {
         }
     };
     batch.with(Event::RunReturned(RunReturned { run, attempt, word }))
+}
+
+/// What became of a start that may have been made, by a look.
+async fn found(producer: &dyn Producer, run: Digest, attempt: u32, order: &ProduceOrder) -> Batch {
+    match producer.progress(order).await {
+        Ok(progress) => seen(run, progress),
+        Err(error) => {
+            let mut batch = Batch::default();
+            let word = StartWord::Unknown(batch.text(error.to_string()));
+            batch.with(Event::RunReturned(RunReturned { run, attempt, word }))
+        }
+    }
 }
 
 fn failed_start(batch: &mut Batch, error: &PortError) -> StartWord {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
-    Event, FingerprintWord, GuardRead, Observed, OutputsListed, OutputsWord, ProbeWord, ReadBack, ShiftBegan,
-    ShiftOutcome, ShiftProbed, ShiftReturned, Staged,
+    Event, FingerprintWord, GuardRead, Observed, OutputsListed, OutputsWord, ProbeWord, ReadBack,
+    RequestChanged, ShiftBegan, ShiftOutcome, ShiftProbed, ShiftReturned, Staged,
 };
 use ripcord_core::facet::{Facet, FacetState, read_of};
 use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::plan::StepKind;
+use ripcord_core::request::{Filled, Sent};
 use ripcord_core::service::Phase;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
@@ -25,6 +27,7 @@ use crate::context::Context;
 use crate::facets;
 use crate::mailbox::append;
 use crate::nature;
+use crate::requests;
 
 /// Between two looks at live after a shift: doubled each time, up to the second number.
 const POLL: (Millis, Millis) = (Millis(50), Millis(2_000));
@@ -54,16 +57,26 @@ pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
     batch.with(Event::GuardRead(GuardRead { plan, rung, attempt, live, facets, host_shifts, host_reserved }))
 }
 
+/// A shift that people have agreed to.
+#[derive(Clone, Copy)]
+pub(super) struct Approved {
+    pub(super) plan: Digest,
+    pub(super) rung: u32,
+    pub(super) attempt: u32,
+    /// Of its request.
+    pub(super) request: Digest,
+}
+
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
-pub(super) async fn shift(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
-    let order = match order(ctx, rung).await {
+pub(super) async fn shift(ctx: &Context, approved: Approved) -> Batch {
+    let Approved { plan, rung, attempt, .. } = approved;
+    let (order, request) = match order(ctx, approved).await {
         Ok(order) => order,
         Err(NoOrder::Plan(instead)) => return instead,
         Err(NoOrder::Artefact(error)) => return stage_failed(plan, rung, &error),
     };
-    if let Err(error) =
-        append(&ctx.mailbox, Batch::of(Event::ShiftBegan(ShiftBegan { plan, rung, attempt }))).await
-    {
+    let began = Batch::of(Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request }));
+    if let Err(error) = append(&ctx.mailbox, began).await {
         tracing::warn!(service = %ctx.service.name, %error, "the shift was not begun");
         return Batch::default();
     }
@@ -71,9 +84,10 @@ pub(super) async fn shift(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
 }
 
 /// The same order with the same key: the deployer promised that this is harmless.
-pub(super) async fn repeat(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
-    match order(ctx, rung).await {
-        Ok(order) => carry_out(ctx, plan, rung, attempt, &order).await,
+pub(super) async fn repeat(ctx: &Context, approved: Approved) -> Batch {
+    let Approved { plan, rung, attempt, .. } = approved;
+    match order(ctx, approved).await {
+        Ok((order, _)) => carry_out(ctx, plan, rung, attempt, &order).await,
         Err(NoOrder::Plan(instead)) => instead,
         Err(NoOrder::Artefact(error)) => returned(plan, rung, attempt, Err(error.outcome_unknown())),
     }
@@ -229,6 +243,32 @@ enum Order {
     Restore(Arc<dyn Restorer>, RestoreOrder),
 }
 
+impl Order {
+    /// What is found in the place, as far as it was read.
+    fn expected(&self) -> String {
+        match self {
+            Self::Deploy(order) => {
+                serde_json::to_string(&order.expecting).unwrap_or_else(|_| order.expecting.to_string())
+            }
+            Self::Restore(_, order) => order.expecting.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Self::Deploy(order) => &order.key,
+            Self::Restore(_, order) => &order.key,
+        }
+    }
+
+    fn staged(&self) -> Option<Digest> {
+        match self {
+            Self::Deploy(order) => order.staged.as_ref().map(|staged| staged.digest),
+            Self::Restore(_, order) => order.digest,
+        }
+    }
+}
+
 /// The order without its artefact: enough to ask what became of it.
 fn probe_order(ctx: &Context, rung: u32) -> Option<Order> {
     let incident = ctx.incident()?;
@@ -263,12 +303,34 @@ enum NoOrder {
     Artefact(PortError),
 }
 
-/// The whole order. Only a plan whose content has the granted digest is carried out.
-async fn order(ctx: &Context, rung: u32) -> Result<Order, NoOrder> {
-    let Some(mut order) = probe_order(ctx, rung) else { return Err(NoOrder::Plan(Batch::default())) };
+/// The whole order, and its request as it was approved and is sent. Only a plan whose content has the granted digest is carried out, and only by a request
+/// that the plan names.
+async fn order(ctx: &Context, approved: Approved) -> Result<(Order, Sent), NoOrder> {
+    let Approved { plan, rung, attempt, request } = approved;
+    let nothing = || NoOrder::Plan(Batch::default());
+    let mut order = probe_order(ctx, rung).ok_or_else(nothing)?;
     ctx.plan().await.map_err(NoOrder::Plan)?;
+    let incident = ctx.incident().ok_or_else(nothing)?;
+    // The target as it was approved: a digest that was pinned since is checked when the artefact is fetched.
+    let now = incident.target(rung).and_then(|target| requests::of_target(&ctx.setup.ports, target));
     if let Order::Deploy(order) = &mut order {
         order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
     }
-    Ok(order)
+    let filled = Filled {
+        plan: Some(plan),
+        incident: incident.id.clone(),
+        expected: order.expected(),
+        key: order.key().to_owned(),
+        staged: order.staged(),
+        attempt,
+    };
+    match requests::as_approved(now, request, &filled) {
+        Ok(sent) => Ok((order, sent)),
+        Err(now) => {
+            tracing::error!(service = %ctx.service.name, %plan, rung, "what would be sent is no longer what was approved: it is not sent");
+            let (step, approved) = (StepKind::Shift, request);
+            let changed = RequestChanged { plan, rung, step, approved, now };
+            Err(NoOrder::Plan(Batch::of(Event::RequestChanged(changed))))
+        }
+    }
 }

@@ -6,7 +6,7 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::outputs::Outputs;
-use ripcord_core::plan::{Plan, Vote};
+use ripcord_core::plan::{Plan, StepKind, Vote};
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Incident, Tally};
 use ripcord_core::time::{Millis, UnixMillis};
@@ -61,6 +61,23 @@ pub struct DecisionLine {
     pub fuel: u64,
     /// Calls.
     pub rounds: u32,
+}
+
+/// A request that was sent: the digest that was approved, and the one that was executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLine {
+    /// When.
+    pub at: UnixMillis,
+    /// Which step of the plan.
+    pub step: StepKind,
+    /// Of which target, counted from zero; none where it is about what was read back.
+    pub rung: Option<u32>,
+    /// Counted from one.
+    pub attempt: u32,
+    /// Of the template that people have agreed to, see [`Request::digest`](ripcord_core::request::Request::digest).
+    pub approved: Digest,
+    /// Of the same template with its holes filled, see [`Request::executed`](ripcord_core::request::Request::executed).
+    pub executed: Digest,
 }
 
 /// A vote, and why it was given.
@@ -179,6 +196,9 @@ pub struct IncidentView {
     /// What the planner suspects; none where no planner was asked.
     #[serde(default)]
     pub ranking: Option<Ranking>,
+    /// What was sent for the plans' steps, beside what was approved.
+    #[serde(default)]
+    pub requests: Vec<RequestLine>,
     /// Every policy call.
     pub decisions: Vec<DecisionLine>,
     /// What happened, in order.

@@ -28,7 +28,8 @@ use crate::history::History;
 use crate::read_model::run_of;
 
 pub use lines::{
-    DecisionLine, IncidentView, MissingLine, NoHelpLine, ScoreAgain, Split, TimelineLine, VoteLine,
+    DecisionLine, IncidentView, MissingLine, NoHelpLine, RequestLine, ScoreAgain, Split, TimelineLine,
+    VoteLine,
 };
 pub use ranking::Ranking;
 
@@ -54,6 +55,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         preflight: None,
         decisions: Vec::new(),
         ranking: None,
+        requests: Vec::new(),
         measured: None,
         score_again: None,
         failed: None,
@@ -79,6 +81,7 @@ struct Reader<'a> {
     preflight: Option<String>,
     decisions: Vec<DecisionLine>,
     ranking: Option<Ranking>,
+    requests: Vec<RequestLine>,
     measured: Option<Measured>,
     score_again: Option<ScoreAgain>,
     failed: Option<String>,
@@ -313,6 +316,7 @@ impl Reader<'_> {
             plan_digest: incident.plan().map(|plan| plan.digest),
             votes,
             evidence: incident.evidence,
+            requests: self.requests,
             decisions: self.decisions,
             ranking: self.ranking,
             timeline: self

@@ -11,13 +11,15 @@ use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
 use ripcord_core::outputs::Outputs;
+use ripcord_core::plan::StepKind;
+use ripcord_core::request::Sent;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Alerts, Incident};
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
 
-use super::{Reader, ScoreAgain, Seen};
+use super::{Reader, RequestLine, ScoreAgain, Seen};
 use crate::fold::ReadError;
 use crate::replay::verdicts_of;
 
@@ -109,6 +111,12 @@ impl Reader<'_> {
                     format!("no plan could be made: {}", self.text(reason).await?)
                 }
             }),
+            Event::RequestChanged(changed) => Some(format!(
+                "what would be sent for the step `{}` is not what was approved (approved {}, now {}): nothing was sent",
+                changed.step.as_str(),
+                changed.approved.short(),
+                changed.now.map_or_else(|| "nothing".to_owned(), |now| now.short())
+            )),
             Event::PlanLost(lost) => Some(format!("the plan's content {}", lost.loss.as_str())),
             Event::ApprovalsAsked(asked) => {
                 let each = asked
@@ -158,6 +166,7 @@ impl Reader<'_> {
                 Some(format!("guard: live is {}", self.in_force(&read.live, &read.facets).await?))
             }
             Event::ShiftBegan(began) => {
+                self.sent(at, StepKind::Shift, Some(began.rung), began.attempt, began.request);
                 Some(format!("shift begun (rung {}, attempt {})", began.rung + 1, began.attempt))
             }
             Event::ShiftReturned(returned) => Some(match &returned.outcome {
@@ -225,9 +234,17 @@ impl Reader<'_> {
                 let name = self.name_in_production(&watched.in_production).await?;
                 Some(format!("production was changed by someone else: live is {live}{name}"))
             }
-            Event::Promoted(promoted) => self.promoted(promoted).await?,
-            Event::RunBegan(_)
-            | Event::RunReturned(_)
+            Event::Promoted(promoted) => {
+                if let PromotionWord::Moved { request, .. } = &promoted.word {
+                    self.sent(at, StepKind::MoveName, None, 1, *request);
+                }
+                self.promoted(promoted).await?
+            }
+            Event::RunBegan(began) => {
+                self.sent(at, StepKind::Produce, Some(0), began.attempt, began.request);
+                self.run(event).await?
+            }
+            Event::RunReturned(_)
             | Event::RunLookedAt(_)
             | Event::RunMade(_)
             | Event::RunFailed(_)
@@ -306,6 +323,12 @@ impl Reader<'_> {
         Ok(line)
     }
 
+    /// What was sent for a step, beside what was approved.
+    fn sent(&mut self, at: UnixMillis, step: StepKind, rung: Option<u32>, attempt: u32, sent: Sent) {
+        let Sent { approved, executed } = sent;
+        self.requests.push(RequestLine { at, step, rung, attempt, approved, executed });
+    }
+
     async fn trial(&self, ran: &TrialRan) -> Result<String, ReadError> {
         let fact =
             self.store.blob(&ran.result).await?.and_then(|bytes| canonical::from_cbor::<Fact>(&bytes).ok());
@@ -378,7 +401,7 @@ impl Reader<'_> {
         let failed = matches!(promoted.word, PromotionWord::Failed { .. });
         let before = std::mem::replace(&mut self.not_promoted, failed.then(|| version.clone()));
         Ok(match &promoted.word {
-            PromotionWord::Moved { from } => Some(format!(
+            PromotionWord::Moved { from, .. } => Some(format!(
                 "the registry's production name moved from {} to {version}",
                 pointed(from.as_ref())
             )),

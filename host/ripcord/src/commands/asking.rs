@@ -43,7 +43,7 @@ impl Bench {
         let shared = wiring::shared().map_err(|error| wire(error.into()))?;
         let sandbox = wiring::sandbox_for_check(config).map_err(wire)?;
         let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
-        let parts = wiring::parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+        let parts = wiring::parts(config, &sandbox, &shared, &wiring::not_kept, &mut mistakes, &mut warnings);
         if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
             let text = error.text();
             return Err(Failure::of(Exit::Usage, error).laid_out(text));

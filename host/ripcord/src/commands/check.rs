@@ -216,7 +216,7 @@ fn rest_of(file: SourceFile, report: &mut Report) {
         return;
     };
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
-    let parts = wiring::parts(&config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let parts = wiring::parts(&config, &sandbox, &shared, &wiring::not_kept, &mut mistakes, &mut warnings);
     drop(wiring::notifiers(&config, &shared, &mut mistakes));
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         report.config_error(&error);
@@ -249,7 +249,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
         Err(error) => return report.add(Level::Error, "host", error.to_string(), ""),
     };
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
-    let parts = wiring::parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let parts = wiring::parts(config, &sandbox, &shared, &wiring::not_kept, &mut mistakes, &mut warnings);
     let notifiers = wiring::notifiers(config, &shared, &mut mistakes);
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         report.config_error(&error);

@@ -53,6 +53,7 @@ pub fn text(view: &IncidentView) -> Text {
         timeline(view),
         score_again::outputs(view),
         findings(view),
+        requests(view),
         decisions(view),
         evidence(view),
     ];
@@ -242,6 +243,20 @@ fn decisions(view: &IncidentView) -> Text {
         text.push(text!("{}\n", paint(DIM, more)));
     }
     text
+}
+
+/// What was sent for each step, beside what was approved.
+fn requests(view: &IncidentView) -> Text {
+    let mut table = Table::bare(2);
+    for request in &view.requests {
+        let of = request.rung.map(|rung| format!(" to target {}", rung + 1)).unwrap_or_default();
+        table.row([
+            format!("{}{of}, attempt {}", request.step.as_str(), request.attempt).into(),
+            Cell::new(DIM, format!("approved sha256 {}", request.approved)),
+            Cell::new(DIM, format!("executed sha256 {}", request.executed)),
+        ]);
+    }
+    section("requests", &table)
 }
 
 fn evidence(view: &IncidentView) -> Text {

@@ -192,7 +192,12 @@ fn part(part: &Part) -> Text {
                 .arguments
                 .iter()
                 .map(|label| text!("{}={}", Whole(Foreign::signed(&label.name)), quoted(&label.value)));
-            steps.row([name(step.kind).into(), Cell::new(DIM, Text::joined(arguments, "\n"))]);
+            let request = step
+                .request
+                .as_ref()
+                .map(|request| text!("{}\nrequest sha256 {}", quoted(&request.words), request.digest));
+            let said = request.into_iter().chain(arguments);
+            steps.row([name(step.kind).into(), Cell::new(DIM, Text::joined(said, "\n"))]);
         }
         text.push(steps);
     }
@@ -301,10 +306,13 @@ const fn name(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Stage => "fetch and check the artefact",
         StepKind::Preflight => "try it beside what is live, with golden data and inputs of today",
+        StepKind::ClearCandidate => "take away what that left beside what is live",
         StepKind::Guard => "read what is live, go on only if it is the above",
         StepKind::Shift => "shift",
         StepKind::ReadBack => "read back until it is served everywhere",
+        StepKind::MoveName => "have the registry's production name follow",
         StepKind::Verify => "verify",
+        StepKind::MarkHolds => "mark the holds on what was left in the registry",
         StepKind::Produce => {
             "have a version made of it, which shifts nothing: putting it in place gets a plan of its own"
         }
@@ -321,8 +329,11 @@ mod tests {
     /// A plan with everything that a plan can hold.
     fn whole() -> Value {
         let digest = "b".repeat(64);
-        let step =
-            json!([{ "kind": "shift", "arguments": [{ "name": "adapter", "value": "open-inference" }] }]);
+        let step = json!([{
+            "kind": "shift",
+            "arguments": [{ "name": "adapter", "value": "open-inference" }],
+            "request": { "words": "have the server load it by POST http://127.0.0.1:8080/load", "digest": digest },
+        }]);
         let targets = [
             json!({ "version": { "version": "1.3.2", "digest": digest } }),
             json!({ "checkpoint": { "run": "r7", "step": "900", "digest": digest } }),

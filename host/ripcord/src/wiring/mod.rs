@@ -23,7 +23,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
 use ripcord_ports::store::StoreError;
-use ripcord_ports::{AlertSource, Endpoint, GoldenData, Notifier, PortError, Store};
+use ripcord_ports::{AlertSource, Endpoint, GoldenData, Notifier, PortError, Registry, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
 use ripcord_store::SqliteStore;
 
@@ -161,11 +161,20 @@ pub struct Parts {
     pub sources: BTreeMap<String, Source>,
 }
 
+/// What is made of a service's registry before anything is given it.
+pub type Keep<'a> = &'a dyn Fn(&ServiceName, Arc<dyn Registry>) -> Arc<dyn Registry>;
+
+/// The registry as it is, for who only looks.
+pub fn not_kept(_: &ServiceName, registry: Arc<dyn Registry>) -> Arc<dyn Registry> {
+    registry
+}
+
 /// Makes everything that the configuration names. Where mistakes are added, what they are about is missing from the result.
 pub fn parts(
     config: &Config,
     sandbox: &Sandbox,
     shared: &Shared,
+    keep: Keep<'_>,
     mistakes: &mut Mistakes,
     warnings: &mut Mistakes,
 ) -> Parts {
@@ -176,7 +185,7 @@ pub fn parts(
     let sources = doors::sources(config, shared, mistakes);
     let mut services = Vec::new();
     for service in &config.services {
-        let ports = Maker { shared, data, mistakes }.ports(service, &metrics);
+        let ports = Maker { shared, data, mistakes }.ports(service, &metrics, keep);
         let placed = policies::place(service, &policies, mistakes, warnings);
         if let Some(ports) = ports {
             services.push(service_setup(config, service, ports, placed));
@@ -310,7 +319,9 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     let shared = shared()?;
     let sandbox = sandbox(config)?;
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
-    let mut parts = parts(config, &sandbox, &shared, &mut mistakes, &mut warnings);
+    let lists = Arc::new(open_kept(config, "lists")?);
+    let keep = keep_at_hand(config, &lists, &shared)?;
+    let parts = parts(config, &sandbox, &shared, &keep, &mut mistakes, &mut warnings);
     let notifiers = notifiers(config, &shared, &mut mistakes);
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         return Err(Box::new(error).into());
@@ -326,7 +337,8 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
         root: data.join("evidence"),
         bytes_max: EVIDENCE_BYTES_MAX.max(config.host.evidence_request_log_bytes_max),
     })?;
-    keep_at_hand(&mut parts.services, config, &shared)?;
+    let names: Vec<_> = parts.services.iter().map(|service| service.name.clone()).collect();
+    forget_other_lists(&lists, &names)?;
     let may_pull = config.services.iter().map(|service| (service.name.clone(), service.may_pull.clone()));
     Ok(Wired {
         may_pull: may_pull.collect(),
@@ -359,27 +371,25 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     })
 }
 
-/// Puts what a rollback needs of the registries on this machine.
-fn keep_at_hand(services: &mut [ServiceSetup], config: &Config, shared: &Shared) -> Result<(), WireError> {
-    let data = &config.host.data;
-    open_data(data, "kept")?;
-    let artefacts = open_data(data, "kept/artefacts")?;
+/// A folder for what is kept at hand.
+fn open_kept(config: &Config, of: &str) -> Result<Dir, WireError> {
+    open_data(&config.host.data, "kept")?;
+    open_data(&config.host.data, &format!("kept/{of}"))
+}
+
+/// Puts what a rollback needs of each registry on this machine.
+fn keep_at_hand(
+    config: &Config,
+    lists: &Arc<Dir>,
+    shared: &Shared,
+) -> Result<impl Fn(&ServiceName, Arc<dyn Registry>) -> Arc<dyn Registry>, WireError> {
+    let artefacts = open_kept(config, "artefacts")?;
     let artefacts = Arc::new(ArtefactsAtHand::open(artefacts, config.host.kept_artefacts_bytes_max)?);
-    let lists = Arc::new(open_data(data, "kept/lists")?);
-    let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
-    forget_other_lists(&lists, &names)?;
-    for service in services {
-        let registry = service.ports.registry.clone();
-        let kept = KeptRegistry::new(
-            &service.name,
-            registry,
-            artefacts.clone(),
-            lists.clone(),
-            shared.clock.clone(),
-        );
-        service.ports.registry = Arc::new(kept);
-    }
-    Ok(())
+    let (lists, clock) = (lists.clone(), shared.clock.clone());
+    Ok(move |service: &ServiceName, registry| {
+        let kept = KeptRegistry::new(service, registry, artefacts.clone(), lists.clone(), clock.clone());
+        Arc::new(kept) as Arc<dyn Registry>
+    })
 }
 
 /// Whether a service has a policy of that role.

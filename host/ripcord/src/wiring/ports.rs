@@ -16,6 +16,7 @@ use ripcord_core::terms::{FacetTerms, ProducerTerms};
 use ripcord_engine::ServicePorts;
 use ripcord_ports::{AlertSource, Endpoint, GoldenData, Metrics, Notifier, Producer, Restorer};
 
+use super::Keep;
 use super::doors::optional;
 use crate::config::restorers::RestorerConfig;
 use crate::config::{AdapterConfig, Config, Mistakes, ServiceConfig, SourceConfig};
@@ -89,13 +90,17 @@ impl Maker<'_> {
     }
 
     /// What a service is connected to.
+    ///
+    /// What `keep` makes of the registry is what everything is given, the producer as well: what that registers is kept at hand.
     pub(crate) fn ports(
         &mut self,
         service: &ServiceConfig,
         metrics: &MetricsSources,
+        keep: Keep<'_>,
     ) -> Option<ServicePorts> {
         let place = |part: &str| Path::new(service.name.as_str()).join(part);
         let registry = self.make(&service.registry, place("registry"), ());
+        let registry = registry.map(|registry| keep(&service.name, registry));
         let deployer = self.make(&service.deployer, place("deployer"), ());
         let restorers = service.restorers.iter().filter_map(|config| self.restorer(service, config));
         let restorers = restorers.collect();
@@ -222,4 +227,43 @@ pub(crate) fn equipment(arguments: &[Label]) -> Digest {
     let parts: Vec<&[u8]> =
         arguments.iter().flat_map(|label| [label.name.as_bytes(), label.value.as_bytes()]).collect();
     Digest::tagged("ripcord equipment 1", &parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
+    use ripcord_core::name::ServiceName;
+    use ripcord_core::target::{CheckpointTarget, Target};
+    use ripcord_ports::Registry;
+
+    use super::*;
+    use crate::config::SourceFile;
+
+    #[test]
+    fn a_producer_registers_where_what_it_makes_is_kept_at_hand() {
+        let text = r#"
+            [services.fraud-api]
+            registry = { kind = "directory", root = "registry" }
+            deployer = { kind = "open-inference", url = "http://127.0.0.1:1", model-directory = "models/fraud" }
+            producer = { kind = "checkpoint", from = { folder = { root = "checkpoints" } } }
+        "#;
+        let file = SourceFile { path: "ripcord.toml".into(), text: text.to_owned() };
+        let (config, _) = Config::parse_as_far_as_possible(file);
+        let kept = |service: &ServiceName, _: Arc<dyn Registry>| {
+            let of = DirectoryRegistryConfig { root: PathBuf::from("/kept"), model: service.to_string() };
+            Arc::new(DirectoryRegistry::new(of).expect("a registry")) as Arc<dyn Registry>
+        };
+        let (shared, mut mistakes) = (super::super::shared().expect("a client"), Mistakes::default());
+        let mut maker = Maker { shared: &shared, data: Path::new("/nowhere"), mistakes: &mut mistakes };
+        let ports = maker.ports(&config.services[0], &MetricsSources::default(), &kept).expect("ports");
+        let target = Target::Checkpoint(CheckpointTarget { run: "r".into(), step: 1, digest: None });
+        let request = ports.producer.expect("a producer").request(&target).expect("a request");
+        assert!(
+            request.words().contains("register it in the folder of `fraud-api` in `/kept`"),
+            "{}",
+            request.words()
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ripcord_core::fact::Live;
+use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
 use ripcord_ports::waiting::for_system;
@@ -112,6 +113,12 @@ impl Deployer for PretendDeployer {
         let observed_at = self.wire.clock.now();
         self.wire.comes_back(DEPLOYER).await;
         Ok(Live { state, facets: Vec::new(), since: None, observed_at })
+    }
+
+    fn request(&self, target: &Target) -> Option<Request> {
+        target.version()?;
+        let words = format!("have the service serve {target}");
+        Some(Request::new(self.name(), &words).with("target", format!("{target:?}")))
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -109,6 +109,12 @@ impl Producer for PretendProducer {
         }
     }
 
+    fn request(&self, target: &Target) -> Option<ripcord_core::request::Request> {
+        let Target::Retrain(_) = target else { return None };
+        let request = ripcord_core::request::Request::new(self.name(), &format!("begin a run of {target}"));
+        Some(request.with("target", format!("{target:?}")))
+    }
+
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {
         let wire = &self.wire;
         wire.life.may_end().await;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::fact::{Dataset, Lineage};
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::registry::{Mark, Registry, RegistryVersion, Staged};
@@ -96,6 +97,15 @@ impl Registry for PretendRegistry {
         });
         self.wire.comes_back(REGISTRY).await;
         Ok(())
+    }
+
+    fn request_to_register(&self) -> Option<Request> {
+        None
+    }
+
+    fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
+        let words = format!("move the production name to `{version}`");
+        Some(Request::new(self.name(), &words).with("version", version.to_string()))
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::UnixMillis;
@@ -224,6 +225,11 @@ impl Restorer for PretendRestorer {
         let observed_at = self.wire.clock.now();
         self.wire.comes_back(RESTORER).await;
         Ok(FacetLive { state, observed_at })
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let words = format!("put `{revision}` of `{}` in force", self.facet);
+        Some(Request::new(self.name(), &words).with("revision", format!("{revision} {digest:?}")))
     }
 
     async fn shift(&self, order: &RestoreOrder) -> Result<Shifted, PortError> {

@@ -21,6 +21,7 @@ use crate::adapters::support::{publish, version};
 enum Flaw {
     None,
     SaysNothing,
+    SendsAnything,
     PinsAnew,
     MakesAnything,
     BeginsWhenAsked,
@@ -96,6 +97,13 @@ impl Producer for InMemory {
 
     fn makes(&self, target: &Target) -> bool {
         self.flaw == Flaw::MakesAnything || matches!(target, Target::Checkpoint(_))
+    }
+
+    fn request(&self, target: &Target) -> Option<ripcord_core::request::Request> {
+        let Target::Checkpoint(_) = target else { return None };
+        let request = ripcord_core::request::Request::new(self.name(), "make it in memory");
+        let known = target.to_string();
+        Some(if self.flaw == Flaw::SendsAnything { request } else { request.with("target", known) })
     }
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
@@ -186,6 +194,7 @@ async fn a_sound_producer_conforms_and_a_flawed_one_breaks_the_rule_of_its_flaw(
     for (flaw, rule) in [
         (Flaw::None, None),
         (Flaw::SaysNothing, Some("says-what-a-run-will-be")),
+        (Flaw::SendsAnything, Some("says-what-a-start-sends")),
         (Flaw::PinsAnew, Some("pins-what-is-made")),
         (Flaw::MakesAnything, Some("makes-nothing-of-other-targets")),
         (Flaw::BeginsWhenAsked, Some("an-unknown-run-is-not-started")),

@@ -10,6 +10,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetState, InForce};
 use ripcord_core::live::Proof;
 use ripcord_core::name::VersionName;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::UnixMillis;
@@ -33,6 +34,7 @@ enum Flaw {
     FloodsSummary,
     RefusesRepeat,
     SaysNothing,
+    SendsAnything,
 }
 
 struct InMemory {
@@ -92,6 +94,12 @@ impl Restorer for InMemory {
     fn arguments(&self) -> Vec<Label> {
         let said = Label { name: "place".into(), value: "memory".into() };
         if self.flaw == Flaw::SaysNothing { Vec::new() } else { vec![said] }
+    }
+
+    fn request(&self, revision: &VersionName, digest: Option<Digest>) -> Option<Request> {
+        let request = Request::new(self.name(), "put it into memory");
+        let known = format!("{revision} {digest:?}");
+        Some(if self.flaw == Flaw::SendsAnything { request } else { request.with("revision", known) })
     }
 
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {
@@ -164,6 +172,7 @@ async fn a_sound_restorer_conforms_and_a_flawed_one_breaks_the_rule_of_its_flaw(
         (Flaw::FloodsSummary, Some("lists-history-newest-first")),
         (Flaw::RefusesRepeat, Some("a-restore-repeats")),
         (Flaw::SaysNothing, Some("says-what-it-will-do")),
+        (Flaw::SendsAnything, Some("says-what-a-restore-sends")),
     ] {
         let restorer = InMemory::with(flaw);
         let expected = Expected { newest_first: revisions(&["b", "a"]) };

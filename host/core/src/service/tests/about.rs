@@ -100,9 +100,12 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
     let guard = GuardRead { attempt: 2, ..stage.guard_read() };
     refused(&mut stage, Event::GuardRead(guard));
     stage.guard();
-    refused(&mut stage, Event::ShiftBegan(ShiftBegan { plan: earlier, rung: 0, attempt: 1 }));
+    refused(
+        &mut stage,
+        Event::ShiftBegan(ShiftBegan { plan: earlier, rung: 0, attempt: 1, request: super::stage::sent() }),
+    );
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1 }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
     let outcome = ShiftOutcome::Done;
     refused(&mut stage, Event::ShiftReturned(ShiftReturned { plan: earlier, rung: 0, attempt: 1, outcome }));
     let word = ProbeWord::Applied;
@@ -177,7 +180,7 @@ fn an_answer_to_one_question_is_none_to_the_next() {
     stage.guard();
     let plan = stage.plan();
     let question = |stage: &mut Stage, attempt: u32| {
-        stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt }));
+        stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt, request: super::stage::sent() }));
         let outcome = ShiftOutcome::Unknown(blob());
         stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt, outcome }));
         assert_eq!(stage.phase(), "needs a person");
@@ -215,7 +218,7 @@ pub(super) fn condemned() -> Stage {
 pub(super) fn restored(stage: Stage) -> Stage {
     let mut stage = stage;
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1 }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
     stage.tell(&Event::ShiftReturned(ShiftReturned {
         plan,
         rung: 0,
@@ -314,7 +317,8 @@ fn a_name_that_is_still_to_be_moved_away_was_not_moved_back() {
     stage.tell(&look);
     assert_eq!(stage.phase(), "none", "it is where it was all the time");
     let (incident, version) = (IncidentId::new("fraud-api:1").unwrap(), VersionName::new("1").unwrap());
-    let word = PromotionWord::Moved { from: Some(VersionName::new("4").unwrap()) };
+    let word =
+        PromotionWord::Moved { from: Some(VersionName::new("4").unwrap()), request: super::stage::sent() };
     stage.tell(&Event::Promoted(Promoted { incident, version, word }));
     stage.tell(&look);
     assert_eq!(stage.id().as_str(), "fraud-api:2", "the name is back on the held version");

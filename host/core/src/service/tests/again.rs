@@ -176,7 +176,7 @@ fn a_pull_that_only_tries_condemns_and_holds_nothing() {
     stage.staged();
     stage.guard();
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1 }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
     let outcome = ShiftOutcome::Done;
     stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt: 1, outcome }));
     let fingerprint = FingerprintWord::NotCompared;

@@ -226,7 +226,12 @@ fn a_pause_or_a_host_that_was_down_does_not_let_a_shift_go_by_an_old_look() {
     assert_eq!(stage.phase(), "guarding");
 
     let mut stage = Stage::at_the_shift();
-    let began = Event::ShiftBegan(ShiftBegan { plan: stage.plan(), rung: 0, attempt: 1 });
+    let began = Event::ShiftBegan(ShiftBegan {
+        plan: stage.plan(),
+        rung: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    });
     let late = stage.0.at + Millis::minutes(2);
     assert_eq!(stage.try_at(late, &began), Err(Illegal::Stale));
     stage.try_at(late, &Event::Woke).unwrap();

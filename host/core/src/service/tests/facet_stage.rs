@@ -147,7 +147,7 @@ impl Stage {
 
     pub(super) fn shift_began(&mut self) {
         let (plan, rung) = (self.plan(), self.rung());
-        self.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt: 1 }));
+        self.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt: 1, request: super::stage::sent() }));
     }
 
     pub(super) fn shift_done(&mut self) {

@@ -17,7 +17,7 @@ use crate::time::{Millis, UnixMillis};
 
 fn began(stage: &mut Stage, attempt: u32) {
     let (plan, rung) = (stage.plan(), rung(stage));
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
 }
 
 fn returned(stage: &mut Stage, attempt: u32, outcome: ShiftOutcome) {

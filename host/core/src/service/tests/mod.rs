@@ -18,3 +18,4 @@ mod limits;
 mod meanwhile;
 mod producing;
 mod stage;
+mod steps;

@@ -86,7 +86,7 @@ fn run(stage: &Stage) -> &Run {
 
 pub(super) fn began(stage: &mut Stage) {
     let (run, attempt) = (run(stage).key, run(stage).attempts + 1);
-    stage.tell(&Event::RunBegan(RunBegan { run, attempt }));
+    stage.tell(&Event::RunBegan(RunBegan { run, attempt, request: super::stage::sent() }));
 }
 
 pub(super) fn returned(stage: &mut Stage, word: StartWord) {
@@ -197,7 +197,10 @@ fn a_granted_producing_plan_becomes_a_run_and_the_place_is_free() {
     stage.approve("cleo");
     assert_eq!((stage.phase(), outcome(&stage)), ("none", Outcome::Producing));
     assert_eq!(run(&stage).key, Run::key_of(plan));
-    assert_eq!(owed_to_run(&stage), Some(Effect::StartRun { run: Run::key_of(plan), attempt: 1 }));
+    assert_eq!(
+        owed_to_run(&stage),
+        Some(Effect::StartRun { run: Run::key_of(plan), attempt: 1, request: super::stage::sent().approved })
+    );
     assert!(
         stage.0.automatic_shifts.is_empty() && stage.0.holds.is_empty(),
         "nothing was shifted or condemned"
@@ -258,7 +261,11 @@ fn an_interrupted_start_is_settled_as_its_producer_promised() {
     };
     let stage = begun(EffectClass::Idempotent);
     let (key, attempt) = (run(&stage).key, 1);
-    assert_eq!(owed_to_run(&stage), Some(Effect::StartRun { run: key, attempt }), "with the same key");
+    assert_eq!(
+        owed_to_run(&stage),
+        Some(Effect::StartRun { run: key, attempt, request: super::stage::sent().approved }),
+        "with the same key"
+    );
     for class in [EffectClass::Conditional, EffectClass::Observable, EffectClass::Blind] {
         let stage = begun(class);
         assert!(
@@ -271,7 +278,10 @@ fn an_interrupted_start_is_settled_as_its_producer_promised() {
     looked(&mut stage, LookWord::NotStarted);
     assert_eq!(owed_to_run(&stage), None, "after a moment");
     stage.try_at(stage.0.at + Millis::seconds(2), &Event::Woke).unwrap();
-    assert_eq!(owed_to_run(&stage), Some(Effect::StartRun { run: key, attempt: 2 }));
+    assert_eq!(
+        owed_to_run(&stage),
+        Some(Effect::StartRun { run: key, attempt: 2, request: super::stage::sent().approved })
+    );
     // Where nothing can tell, nobody believes that it is not there.
     let mut stage = begun(EffectClass::Blind);
     looked(&mut stage, LookWord::NotStarted);
@@ -333,7 +343,7 @@ fn another_incident_opens_and_shifts_while_a_run_goes_on_and_the_version_waits_f
     assert_eq!(stage.phase(), "shifting", "it goes on");
     assert!(stage.0.producing.made.is_some());
     let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
     stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
     let (live, facets) = (serving("1"), Vec::new());
     let fingerprint = FingerprintWord::NotCompared;
@@ -364,7 +374,7 @@ fn what_was_made_condemns_what_did_the_harm() {
     stage.staged();
     stage.guard();
     let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
     stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
     let (live, facets, fingerprint) = (serving("5"), Vec::new(), FingerprintWord::NotCompared);
     stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
@@ -557,7 +567,7 @@ fn nothing_is_begun_while_paused_or_after_the_plan_has_expired_or_under_other_te
     stage.approve("bob");
     stage.approve("cleo");
     assert_eq!(owed_to_run(&stage), None);
-    let began = RunBegan { run: run(&stage).key, attempt: 1 };
+    let began = RunBegan { run: run(&stage).key, attempt: 1, request: super::stage::sent() };
     assert_eq!(stage.try_it(&Event::RunBegan(began)), Err(Illegal::Stale));
     let expires = run(&stage).begin_by;
     stage.try_at(expires, &Event::Woke).unwrap();
@@ -645,4 +655,41 @@ fn a_clock_that_jumps_ends_no_run_and_what_is_said_of_another_run_is_not_believe
     let (run, reason) = (Digest::of("another"), blob());
     assert_eq!(stage.try_it(&Event::RunFailed(RunFailed { run, reason })), Err(Illegal::Stale));
     assert_eq!(stage.try_it(&Event::RunLost(RunLost { run, reason })), Err(Illegal::Stale));
+}
+
+#[test]
+fn a_run_that_the_plan_does_not_list_is_not_begun() {
+    let mut stage = service(|_| ());
+    pulled(&mut stage, "ada", retrain("r1"));
+    stage.tell_with(|stage| stage.preserved("4"));
+    let draft = PlanDrafted { targets: vec![retrain("r1")], steps: vec![Vec::new()], ..stage.draft(&[]) };
+    let planned = stage.planned(PlanWord::Drafted(draft));
+    stage.tell(&Event::Planned(planned));
+    stage.approve("bob");
+    stage.approve("cleo");
+    assert!(stage.0.producing.run.is_none() && owed_to_run(&stage).is_none());
+    let Phase::NeedsPerson(need) = &stage.incident().phase else { panic!("{:?}", stage.incident().phase) };
+    assert!(need.text.contains("does not list the step `produce`"), "{}", need.text);
+}
+
+#[test]
+fn a_run_is_begun_with_the_approved_request_alone() {
+    let mut stage = service(|_| ());
+    granted(&mut stage);
+    let (plan, request) = (run(&stage).ordered.plan, super::stage::sent());
+    let other = crate::request::Sent { approved: Digest::of("another request"), ..request };
+    let began = RunBegan { run: run(&stage).key, attempt: 1, request: other };
+    assert_eq!(stage.try_it(&Event::RunBegan(began)), Err(Illegal::Stale));
+    let now = Some(other.approved);
+    let (step, approved) = (crate::plan::StepKind::Produce, request.approved);
+    let changed = RequestChanged { plan, rung: 0, step, approved, now };
+    let of_another = RequestChanged { plan: Digest::of("another plan"), ..changed.clone() };
+    assert_eq!(stage.try_it(&Event::RequestChanged(of_another)), Err(Illegal::Stale));
+    stage.tell(&Event::RequestChanged(changed));
+    assert_eq!(ended(&stage), Some(&RunEnd::NotBegun));
+    assert!(
+        stage.told().iter().any(|text| text.contains("no longer what was approved")),
+        "{:#?}",
+        stage.told()
+    );
 }

@@ -5,9 +5,10 @@ use crate::digest::Digest;
 use crate::event::*;
 use crate::live::{Proof, Share};
 use crate::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
-use crate::plan::{Leaving, Quorum, Vote, VoteKind};
+use crate::plan::{ApprovedStep, Leaving, Quorum, RUNGS_MAX, StepKind, Vote, VoteKind};
 use crate::policy::{PolicyRef, Role};
 use crate::ratio::Ratio;
+use crate::request::Sent;
 use crate::role::Urgency;
 use crate::service::{Illegal, Incident, Phase, Service};
 use crate::target::{Strategy, Target, VersionTarget};
@@ -212,6 +213,7 @@ impl Stage {
             number,
             strategy: Strategy::Version,
             targets: targets.iter().map(|name| version(name)).collect(),
+            steps: every_step(),
             live: serving("4"),
             facets: Vec::new(),
             leaving: self.incident().leaving,
@@ -271,4 +273,15 @@ impl Stage {
         stage.guard();
         stage
     }
+}
+
+/// A request that was approved and is sent.
+pub(super) fn sent() -> Sent {
+    Sent { approved: Digest::of("request"), executed: Digest::of("executed") }
+}
+
+/// Every step of each target that a plan may have.
+pub(super) fn every_step() -> Vec<Vec<ApprovedStep>> {
+    let all = StepKind::ALL.map(|kind| ApprovedStep { kind, request: kind.sends().then(|| sent().approved) });
+    vec![all.to_vec(); RUNGS_MAX]
 }

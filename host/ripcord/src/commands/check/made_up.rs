@@ -105,8 +105,10 @@ pub(in crate::commands) fn plan(
     targets: Vec<Target>,
     now: UnixMillis,
 ) -> Plan {
-    let rung =
-        |target| Rung { target, steps: vec![PlannedStep { kind: StepKind::Shift, arguments: Vec::new() }] };
+    let rung = |target| Rung {
+        target,
+        steps: vec![PlannedStep { kind: StepKind::Shift, arguments: Vec::new(), request: None }],
+    };
     Plan {
         format: PLAN_FORMAT,
         installation: Digest::of("check"),

@@ -4,7 +4,7 @@ use ripcord_core::alert::{Given, StandingAlert};
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetRead, FacetState};
 use ripcord_core::live::{LiveState, Proof, Share};
-use ripcord_core::plan::{Part, Plan, PlannedStep, Rung, StepKind};
+use ripcord_core::plan::{Part, Plan, PlannedStep, Rung};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::role::{
     ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject,
@@ -299,16 +299,7 @@ impl ToGuest for LiveState {
 impl ToGuest for PlannedStep {
     type Guest = types::PlannedStep;
     fn to_guest(&self) -> types::PlannedStep {
-        let kind = match self.kind {
-            StepKind::Stage => "stage",
-            StepKind::Preflight => "preflight",
-            StepKind::Guard => "guard",
-            StepKind::Shift => "shift",
-            StepKind::ReadBack => "read-back",
-            StepKind::Produce => "produce",
-            StepKind::Verify => "verify",
-        };
-        types::PlannedStep { kind: kind.into(), arguments: self.arguments.to_guest() }
+        types::PlannedStep { kind: self.kind.as_str().into(), arguments: self.arguments.to_guest() }
     }
 }
 
