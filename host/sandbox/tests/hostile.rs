@@ -267,7 +267,7 @@ fn needs(case: u32, count: u32, fields: &[(u32, u64)]) -> Guest {
 
 #[test]
 fn facts_are_given_only_when_declared_and_granted() {
-    check(&needs(12, 1, &[]), FaultKind::UndeclaredFact { fact: FactKind::Votes, role: Role::Trigger });
+    check(&needs(13, 1, &[]), FaultKind::UndeclaredFact { fact: FactKind::Votes, role: Role::Trigger });
     let sandbox = sandbox();
     let policy = sandbox.load(&Guest::new(NEED_LIVE).component()).expect("loads");
     let fault = policy.call(&question(), &[FactKind::Metric], &limits()).outcome.expect_err("faults");
@@ -282,9 +282,9 @@ fn requests_are_counted_and_read() {
     // A metric range with a step of zero.
     check_bad_output(&needs(1, 1, &[]), "step of 0 ms");
     // History within a window that ends before it starts.
-    check_bad_output(&needs(11, 1, &[(20_008, 5), (20_016, 4)]), "starts at 5 ms and ends before, at 4 ms");
+    check_bad_output(&needs(12, 1, &[(20_008, 5), (20_016, 4)]), "starts at 5 ms and ends before, at 4 ms");
     // The lineage of a version without a name.
-    check_bad_output(&needs(7, 1, &[]), "is not a version");
+    check_bad_output(&needs(8, 1, &[]), "is not a version");
 }
 
 #[test]

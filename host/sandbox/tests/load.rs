@@ -174,7 +174,7 @@ fn manifests_that_are_wrong() {
         |guest| guest.grants = vec![(1, vec![0])],
         "in the role planner, which the component does not export",
     );
-    check(|guest| guest.grants = vec![(0, vec![8])], "triggers may not ask for trials");
+    check(|guest| guest.grants = vec![(0, vec![9])], "triggers may not ask for trials");
     check(|guest| guest.grants = vec![(0, vec![99])], "describe itself: the policy's output cannot be used");
 }
 

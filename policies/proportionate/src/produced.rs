@@ -83,7 +83,7 @@ impl Case<'_> {
         let nothing = |why: &str| Made::Nothing { why: why.to_owned(), refused: Vec::new() };
         let Some((Facet::Data(dataset), change)) = suspect.map(|one| (&one.change.facet, &one.change)) else {
             return nothing(
-                "no data are suspected: `ripcord data suspects` finds rows that a good version contradicts, and a pull leaves them out",
+                "no data are suspected: `ripcord data suspects SERVICE MANIFEST --version VERSION` finds rows that a good version contradicts, and a pull leaves them out",
             );
         };
         let Some(revision) = change.from.clone() else {
@@ -94,7 +94,7 @@ impl Case<'_> {
         if self.case.tried.contains(&target) {
             return nothing("training on the data of before was tried already in this incident");
         }
-        let because = "every version that could be put back was made from the suspected data; `ripcord data suspects` finds rows to leave out instead of all that is new";
+        let because = "every version that could be put back was made from the suspected data; `ripcord data suspects SERVICE MANIFEST --version VERSION` finds rows to leave out instead of all that is new";
         Made::Of { target, because: because.to_owned(), refused: Vec::new() }
     }
 

@@ -12,6 +12,7 @@ use crate::effect::{Effect, Topic};
 use crate::event::{Observed, PlanDrafted, Reason};
 use crate::facet::Revision;
 use crate::fact::Outcome;
+use crate::live::served;
 use crate::name::{IncidentId, PersonName};
 use crate::plan::{Leaving, StepKind};
 use crate::signal::{Origin, Severity};
@@ -406,17 +407,23 @@ impl Service {
         version.digest.filter(|now| *now != pinned).map(|now| (pinned, now))
     }
 
-    /// What was live when the plan was made that ordered the run did the harm. What somebody has put there since did not: it keeps its standing.
+    /// What was live when the plan was made that ordered the run did the harm. What somebody has put there since did not: it keeps its standing. So does what
+    /// is known to be good where a person ordered the run without any harm: what was bad was gone by then.
     pub(super) fn spare_what_came_since(&mut self) {
         let Some(incident) = &self.incident else { return };
         let Opener::Produced(by) = &incident.opened_by else { return };
-        let then = self.producing.past_of(by).map(|past| &past.ordered.live);
+        let ordered = self.producing.past_of(by).map(|past| &past.ordered);
+        let then = ordered.map(|ordered| &ordered.live);
+        let without_harm = ordered.is_some_and(|ordered| matches!(ordered.opened_by, Opener::Person(_)));
         let (Some(Observed::Serving(then)), Some(Observed::Serving(now))) = (then, &incident.live) else {
             return;
         };
         let is_same =
             now.iter().any(|share| then.iter().any(|old| old.version.version == share.version.version));
-        if !is_same && let Some(incident) = &mut self.incident {
+        let are_good = served(now).iter().all(|version| self.standing_of(version, self.at).is_good());
+        if (!is_same || without_harm && are_good)
+            && let Some(incident) = &mut self.incident
+        {
             incident.leaving = Leaving::Keep;
         }
     }

@@ -100,7 +100,7 @@ impl Demo {
         let parsed = crate::cli::parse(words.map(std::ffi::OsString::from))
             .map_err(|error| Failure::usage(error.to_string()))?;
         let Command::Data(command) = parsed.command else {
-            return Err(Failure::failed("`ripcord data` is no command"));
+            return Err(Failure::failed("these words ask nothing of data"));
         };
         let page = crate::commands::data::run(&parsed.global, command).await?;
         let line = page.plain();
@@ -111,8 +111,7 @@ impl Demo {
             ));
         };
         let pull = ["ripcord", "pull"].into_iter().chain(line.split_whitespace()).map(str::to_owned);
-        // The version that is back did no harm.
-        let why = ["--no-hold", "--reason", "a bad import is in the training set"].map(str::to_owned);
+        let why = ["--reason", "a bad import is in the training set"].map(str::to_owned);
         let pull = pull.chain(why).collect();
         if self.answers == Answers::Asked
             && !ask(self.color, &page.text, &text!("olga, train again without these rows?")).await?

@@ -39,8 +39,13 @@ pub fn text(makes: &Makeable, service: &ServiceName) -> Text {
     if !makes.data.is_empty() {
         all.push(text!("{}", data(&makes.data)).trimmed());
         if makes.data.iter().any(|line| line.by != RestoredBy::Nobody) {
-            let rest = "--retrain DATASET@REVISION --exclude source=NAME` trains on it without some of its rows, which `ripcord data suspects` finds";
-            all.push(paint(DIM, text!("`ripcord pull {} {}", service, rest)));
+            all.push(paint(
+                DIM,
+                text!(
+                    "`ripcord pull {0} --retrain DATASET@REVISION --exclude source=NAME` trains on it without some of its rows, which `ripcord data suspects {0} MANIFEST --version VERSION` finds",
+                    service
+                ),
+            ));
         }
     }
     all.extend(makes.not_listed.iter().map(|why| paint(WARN, Paragraph(why))));

@@ -363,6 +363,28 @@ fn another_incident_opens_and_shifts_while_a_run_goes_on_and_the_version_waits_f
 }
 
 #[test]
+fn what_is_good_and_was_live_when_a_person_ordered_the_run_keeps_its_standing() {
+    for (live, leaving) in [("1", Leaving::Keep), ("4", Leaving::Condemn)] {
+        let mut stage = service(|_| ());
+        vouched_for(&mut stage, "1", "1");
+        pulled(&mut stage, "ada", retrain("r1"));
+        stage.tell_with(|stage| stage.preserved(live));
+        let targets = vec![retrain("r1")];
+        let draft =
+            PlanDrafted { strategy: Strategy::Retrain, targets, live: serving(live), ..stage.draft(&[]) };
+        let planned = stage.planned(PlanWord::Drafted(draft));
+        stage.tell(&Event::Planned(planned));
+        stage.approve("bob");
+        stage.approve("cleo");
+        began(&mut stage);
+        returned(&mut stage, StartWord::Started);
+        made(&mut stage, "5");
+        stage.tell_with(|stage| stage.preserved(live));
+        assert_eq!(stage.incident().leaving, leaving, "{live}");
+    }
+}
+
+#[test]
 fn what_was_made_condemns_what_did_the_harm() {
     let mut stage = goes_on(|_| ());
     made(&mut stage, "5");
