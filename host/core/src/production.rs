@@ -390,12 +390,11 @@ mod tests {
     fn a_version_has_moved_at_a_place_where_it_moved_there_alone() {
         let both = |eu, us| [("eu", eu), ("us", us)];
         let (old, eu, us) = (both("7", "7"), both("8", "7"), both("7", "8"));
-        let eu_of_two = Some("eu".to_owned());
-        assert_eq!(places(&[&old, &eu]), [eu_of_two.clone()]);
+        assert_eq!(places(&[&old, &eu]), [Some("eu".to_owned())]);
         assert_eq!(places(&[&old, &both("8", "8")]), [None], "it moved everywhere");
         assert_eq!(
             places(&[&old, &eu, &us]),
-            [eu_of_two],
+            [Some("eu".to_owned())],
             "the same versions as before, elsewhere: not seen to move"
         );
         assert_eq!(places(&[&[("", "7")], &[("", "8")]]), [None], "there is one place");

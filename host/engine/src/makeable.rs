@@ -286,7 +286,7 @@ fn data_line(
         exclude: Vec::new(),
     });
     let is_bad = |version: &&VersionName| {
-        let standing = service.standing_of(&Revision::of_model(version), now);
+        let standing = service.standing_of(Revision::of_model(version), now);
         matches!(standing, Standing::Condemned | Standing::Held)
     };
     let bad: Vec<String> = versions.iter().filter(is_bad).map(|version| format!("`{version}`")).collect();

@@ -135,7 +135,7 @@ impl FacetPlan {
     }
 
     fn all(dice: &Dice) -> Vec<Self> {
-        let likely = [(configuration("limits"), 3), (configuration("prompt"), 1), (Facet::Fallback, 2)];
+        let likely = [(configuration("limits"), 3), (configuration("prompt"), 1), (Facet::Fallback, 3)];
         let there = likely.into_iter().filter(|(_, of_four)| dice.below(4) < *of_four);
         there.map(|(facet, _)| Self::of(dice, facet)).collect()
     }
@@ -225,7 +225,7 @@ impl ServicePlan {
         let settings = Settings {
             recheck_ms: dice.pick(&[500, 2_000, 10_000]),
             approval: Approval::Grants,
-            fallback: dice.one_in(3),
+            fallback: dice.one_in(2),
             looks_first: dice.pick(&[
                 LooksFirst::AtVersions,
                 LooksFirst::AtConfigurations,

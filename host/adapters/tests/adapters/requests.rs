@@ -74,8 +74,11 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
     made::<dyn Registry>(kind, settings, secret, ()).request_to_register().unwrap()
 }
 
+/// What is asked, by what name, and which settings each with values that matter.
+type Case = (Asked, &'static str, &'static [(&'static str, &'static [&'static str])]);
+
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [(Asked, &str, &[(&str, &[&str])]); 14] = [
+const ALL: [Case; 14] = [
     (
         deployer,
         "batch",

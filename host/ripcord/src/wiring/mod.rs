@@ -162,7 +162,7 @@ pub struct Parts {
 }
 
 /// What is made of a service's registry before anything is given it.
-pub type Keep<'a> = &'a dyn Fn(&ServiceName, Arc<dyn Registry>) -> Arc<dyn Registry>;
+pub type Keep = dyn Fn(&ServiceName, Arc<dyn Registry>) -> Arc<dyn Registry>;
 
 /// The registry as it is, for who only looks.
 pub fn not_kept(_: &ServiceName, registry: Arc<dyn Registry>) -> Arc<dyn Registry> {
@@ -174,7 +174,7 @@ pub fn parts(
     config: &Config,
     sandbox: &Sandbox,
     shared: &Shared,
-    keep: Keep<'_>,
+    keep: &Keep,
     mistakes: &mut Mistakes,
     warnings: &mut Mistakes,
 ) -> Parts {
@@ -321,7 +321,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     let (mut mistakes, mut warnings) = (Mistakes::default(), Mistakes::default());
     let lists = Arc::new(open_kept(config, "lists")?);
     let keep = keep_at_hand(config, &lists, &shared)?;
-    let parts = parts(config, &sandbox, &shared, &keep, &mut mistakes, &mut warnings);
+    let parts = parts(config, &sandbox, &shared, &*keep, &mut mistakes, &mut warnings);
     let notifiers = notifiers(config, &shared, &mut mistakes);
     if let Some(error) = ConfigError::new(config.file.clone(), mistakes) {
         return Err(Box::new(error).into());
@@ -378,18 +378,14 @@ fn open_kept(config: &Config, of: &str) -> Result<Dir, WireError> {
 }
 
 /// Puts what a rollback needs of each registry on this machine.
-fn keep_at_hand(
-    config: &Config,
-    lists: &Arc<Dir>,
-    shared: &Shared,
-) -> Result<impl Fn(&ServiceName, Arc<dyn Registry>) -> Arc<dyn Registry>, WireError> {
+fn keep_at_hand(config: &Config, lists: &Arc<Dir>, shared: &Shared) -> Result<Box<Keep>, WireError> {
     let artefacts = open_kept(config, "artefacts")?;
     let artefacts = Arc::new(ArtefactsAtHand::open(artefacts, config.host.kept_artefacts_bytes_max)?);
     let (lists, clock) = (lists.clone(), shared.clock.clone());
-    Ok(move |service: &ServiceName, registry| {
+    Ok(Box::new(move |service: &ServiceName, registry| {
         let kept = KeptRegistry::new(service, registry, artefacts.clone(), lists.clone(), clock.clone());
         Arc::new(kept) as Arc<dyn Registry>
-    })
+    }))
 }
 
 /// Whether a service has a policy of that role.

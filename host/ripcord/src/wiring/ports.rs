@@ -96,7 +96,7 @@ impl Maker<'_> {
         &mut self,
         service: &ServiceConfig,
         metrics: &MetricsSources,
-        keep: Keep<'_>,
+        keep: &Keep,
     ) -> Option<ServicePorts> {
         let place = |part: &str| Path::new(service.name.as_str()).join(part);
         let registry = self.make(&service.registry, place("registry"), ());

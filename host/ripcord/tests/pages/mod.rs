@@ -1,7 +1,7 @@
 //! The pages by which people configure and run Ripcord: what a machine can try of them is tried.
 
 mod adapters;
-pub mod blocks;
+pub(crate) mod blocks;
 mod commands;
 mod configuration;
 mod packaging;
