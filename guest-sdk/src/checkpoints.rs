@@ -17,7 +17,7 @@
 //! let run = [loss(60, 0.09), loss(120, 0.04), loss(180, 0.03), loss(240, 0.03), loss(300, 0.02), loss(360, 0.16), loss(420, 0.03)];
 //! let choice = choose(&run, &Bounds { well_until: 1_700_000_000_000, bad_from: None });
 //! assert_eq!(choice.chosen.map(|checkpoint| checkpoint.step), Some(300));
-//! assert_eq!(choice.because, "`eval_loss` went from 0.03 to 0.16 at step 360");
+//! assert_eq!(choice.because, "`eval_loss` went from 0.02 to 0.16 at step 360");
 //! ```
 
 use crate::calendar;
