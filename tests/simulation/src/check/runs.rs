@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, LookWord, PlanWord, Planned, StartWord};
-use ripcord_core::service::{Opener, RunState, Service};
+use ripcord_core::service::{Opener, Run, RunState, Service};
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::producer::ProduceOrder;
 
@@ -176,7 +176,10 @@ fn is_what_was_planned(step: &mut Step<'_>) {
 
 /// A run that goes on when all has had its time, or what was made and waits for nothing.
 pub(super) fn still_going_on(service: &Service) -> Option<String> {
-    if let Some(run) = &service.producing.run {
+    // One that is to end and has lost its producer is looked for as long as somebody may configure it again: an hour.
+    let has_producer = service.terms.as_ref().is_some_and(|terms| terms.producer.is_some());
+    let waits = |run: &&Run| has_producer || !matches!(run.state, RunState::Stopping { .. });
+    if let Some(run) = service.producing.run.as_ref().filter(waits) {
         return Some(format!("the run of `{}` is still {:?}", run.ordered.incident, run.state));
     }
     let made = service.producing.made.as_ref().filter(|_| service.incident.is_none())?;
