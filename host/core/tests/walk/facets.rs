@@ -13,7 +13,8 @@ use ripcord_core::standing::Standing;
 use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
 use ripcord_core::terms::{EffectClass, FacetTerms};
 
-use crate::outcomes::{Dice, blob, version};
+use crate::dice::Dice;
+use crate::outcomes::{blob, version};
 use crate::{Seen, Walk};
 
 fn configuration(name: &str) -> Facet {

@@ -5,8 +5,9 @@ use ripcord_core::event::*;
 use ripcord_core::name::VersionName;
 use ripcord_core::service::Service;
 
+use crate::dice::Dice;
 use crate::facets;
-use crate::outcomes::{Dice, blob, live, nature};
+use crate::outcomes::{blob, live, nature};
 
 pub(crate) fn pinned(dice: &mut Dice, version: VersionName) -> Event {
     let word = match dice.below(3) {

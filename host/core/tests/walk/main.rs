@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod checks;
+mod dice;
 mod ends;
 mod facets;
 mod identity;
@@ -13,8 +14,11 @@ mod latches;
 mod outcomes;
 mod preflights;
 mod producing;
+mod said;
+mod terms;
 
-use outcomes::{Dice, answer, configured, nonsense, person_says};
+use dice::Dice;
+use outcomes::{answer, nonsense};
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::{Effect, Slot};
 use ripcord_core::event::{
@@ -32,6 +36,8 @@ use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
 use ripcord_core::terms::Mode;
 use ripcord_core::time::Millis;
+use said::person_says;
+use terms::configured;
 
 const WALKS: u64 = 8_000;
 const STEPS: usize = 200;

@@ -1,60 +1,29 @@
-//! Random outcomes of effects, words of people, and results that nobody waits for.
+//! Random outcomes of effects, and results that nobody waits for.
 
-use ripcord_core::alert::{AlertKey, AlertWord, Given};
 use ripcord_core::blob::{BlobKind, BlobRef};
-use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::*;
 use ripcord_core::facet::Revision;
 use ripcord_core::live::{Proof, Share};
-use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, VersionName};
-use ripcord_core::plan::{ApprovedStep, Leaving, Quorum, StepKind, Vote, VoteKind};
+use ripcord_core::name::{IncidentId, PolicyName, VersionName};
+use ripcord_core::plan::{ApprovedStep, Leaving, StepKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::request::Sent;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service, StepState};
-use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
+use ripcord_core::signal::Origin;
 use ripcord_core::target::{Strategy, Target, VersionTarget};
-use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
-    RequesterVote, Terms,
-};
 use ripcord_core::time::{Millis, UnixMillis};
 
+use crate::dice::Dice;
 use crate::facets;
 use crate::identity::{fingerprinted, pinned, read_back};
 use crate::preflights::{cleared, preflight, preflighted};
 use crate::producing;
-
-/// A generator that a seed reproduces (xorshift64*).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
-    }
-
-    pub(crate) fn one_in(&mut self, odds: u64) -> bool {
-        self.below(odds) == 0
-    }
-
-    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize].clone()
-    }
-}
+use crate::said::{meant, set_aside, signals};
+use crate::terms::{configured, quorums};
 
 pub(crate) fn blob() -> BlobRef {
     BlobRef { commitment: Digest::of("blob"), kind: BlobKind::Text, bytes: 1 }
@@ -158,7 +127,7 @@ fn watched(dice: &mut Dice, service: &Service) -> Event {
     })
 }
 
-fn policy(name: &str) -> PolicyRef {
+pub(crate) fn policy(name: &str) -> PolicyRef {
     PolicyRef { name: PolicyName::new(name).unwrap(), version: "1.0.0".into(), digest: Digest::of(name) }
 }
 
@@ -177,69 +146,6 @@ pub(crate) fn nature(dice: &mut Dice) -> FaultNature {
 
 fn memo(dice: &mut Dice) -> Option<MemoRef> {
     dice.one_in(2).then(|| MemoRef { written_by: "1.0.0".into(), content: blob() })
-}
-
-fn quorums(dice: &mut Dice) -> Vec<Quorum> {
-    match dice.below(3) {
-        0 => vec![Quorum { role: RoleName::approver(), people: 1 + dice.below(2) as u32 }],
-        _ => Vec::new(),
-    }
-}
-
-/// Who may act: people come and go, with other roles and keys.
-fn people(dice: &mut Dice) -> Vec<KnownPerson> {
-    let mut people = Vec::new();
-    for name in ["ada", "bob", "cleo"] {
-        if dice.one_in(12) {
-            continue;
-        }
-        let roles = dice.pick(&[
-            vec![RoleName::approver()],
-            vec![RoleName::approver(), RoleName::operator()],
-            vec![RoleName::operator()],
-        ]);
-        let key = dice.one_in(6).then(|| Digest::of("key"));
-        people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
-    }
-    people
-}
-
-pub(crate) fn configured(dice: &mut Dice) -> Event {
-    let mut policies = Vec::new();
-    for (role, most) in [(Role::Trigger, 2), (Role::Planner, 1), (Role::Approval, 2), (Role::Verification, 2)]
-    {
-        for index in 0..dice.below(most + 1) {
-            let policy = policy(&format!("{role}-{index}"));
-            policies.push(PolicyUse { role, policy, settings: Digest::of("settings") });
-        }
-    }
-    let terms = Terms {
-        mode: dice.pick(&[Mode::Observe, Mode::Ask, Mode::Act, Mode::Act]),
-        environment: "test".into(),
-        deployer: dice.pick(&[
-            EffectClass::Idempotent,
-            EffectClass::Conditional,
-            EffectClass::Observable,
-            EffectClass::Blind,
-        ]),
-        equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
-        facets: facets::terms(dice),
-        producer: producing::terms(dice),
-        proof_min: Proof::Answer,
-        people: people(dice),
-        floor: quorums(dice),
-        requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
-        evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
-        preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),
-        fingerprint: dice.one_in(2).then(|| "golden".to_owned()),
-        breaker: Breaker::default(),
-        deadlines: Deadlines::default(),
-        trials_max: 10,
-        schedule: dice.one_in(3).then(|| Millis::minutes(1)),
-        policies,
-    };
-    let digest = Digest::of(format!("{terms:?}"));
-    Event::Configured(Configured { terms, configuration: blob(), digest, host_version: "0.1.0".into() })
 }
 
 fn plan_lost(dice: &mut Dice, service: &Service) -> Event {
@@ -281,42 +187,6 @@ fn triggers(dice: &mut Dice, service: &Service, up_to: u64) -> Event {
         incident: service.incident.as_ref().map(|open| open.id.clone()),
         asked,
     })
-}
-
-fn set_aside(dice: &mut Dice, service: &Service) -> Vec<AlertKey> {
-    let asked = service.watching.alerts.question();
-    asked.iter().filter(|_| dice.one_in(20)).map(|alert| alert.word.alert).collect()
-}
-
-fn signals(dice: &mut Dice, service: &Service) -> Event {
-    let word = |dice: &mut Dice, index| {
-        let started_at = UnixMillis(dice.below(3));
-        let status = dice.pick(&[SignalStatus::Firing, SignalStatus::Resolved]);
-        AlertWord {
-            alert: AlertKey(Digest::of([dice.below(30) as u8])),
-            index,
-            origin: Origin::Webhook("alertmanager".into()),
-            status,
-            kind: dice.pick(&[
-                SignalKind::Condition,
-                SignalKind::Condition,
-                SignalKind::MissingData,
-                SignalKind::LostSight,
-            ]),
-            severity: dice.pick(&[Severity::Critical, Severity::Info]),
-            started_at,
-            ended_at: None,
-            given: dice.pick(&[Given::Whole, Given::Whole, Given::WithoutAnnotations, Given::Nothing]),
-            bytes: 100,
-            fired: status == SignalStatus::Firing,
-            first_seen_at: service.at,
-            last_seen_at: service.at,
-            count: 1,
-        }
-    };
-    let words: Vec<_> = (0..=dice.below(3) as u32).map(|index| word(dice, index)).collect();
-    let signals = words.len() as u32;
-    Event::SignalsTaken(SignalsTaken { signals, content: blob(), alerts: AlertWord::newest_of_each(words) })
 }
 
 fn planned(
@@ -531,98 +401,6 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::WakeAt(_) => return Vec::new(),
     };
     vec![event]
-}
-
-/// Mostly the open incident; else one that is over, or is still to come.
-fn meant(dice: &mut Dice, service: &Service) -> IncidentId {
-    match &service.incident {
-        Some(open) if !dice.one_in(8) => open.id.clone(),
-        _ => IncidentId::numbered(&service.name, service.incidents + dice.below(2) as u32),
-    }
-}
-
-/// Something that a person may say at any time.
-pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
-    let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
-    let said = PersonSaid { person: person.clone(), reason: blob() };
-    let key = service.terms.as_ref().and_then(|terms| terms.person(&person)?.key);
-    let incident = meant(dice, service);
-    let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
-    let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
-    let plan = service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.digest);
-    if let (Some(run), true) = (&service.producing.run, dice.one_in(12)) {
-        let incident = run.ordered.incident.clone();
-        return Event::RunStopAsked(AboutIncident { incident, person, reason: blob() });
-    }
-    if dice.one_in(24) {
-        return data_said(dice, service, person);
-    }
-    match dice.below(14) {
-        0 => Event::Aborted(about),
-        1 => Event::Dismissed(about),
-        2 => Event::Paused(said),
-        3 => Event::Resumed(said),
-        4 => {
-            let revision = facets::revision(dice, service);
-            let incident = service.hold_on(&revision).map_or(incident, |hold| hold.incident.clone());
-            Event::HoldLifted(AboutHold { revision, incident, person, reason: blob() })
-        }
-        5 => Event::Adopted(Adopted {
-            revision: facets::revision(dice, service),
-            digest: None,
-            person,
-            reason: blob(),
-        }),
-        6 => Event::ShiftAnswered(ShiftAnswered {
-            question: service.incident.as_ref().map_or(1, |open| open.questions + u32::from(dice.one_in(8))),
-            incident,
-            person,
-            applied: dice.pick(&[Happened::Applied, Happened::NotApplied]),
-            reason: blob(),
-        }),
-        7 => Event::PullRequested(PullRequested {
-            incident: service.incident.as_ref().map(|_| incident),
-            person,
-            roles,
-            target: dice.one_in(2).then(|| match dice.below(5) {
-                0 => producing::target(dice),
-                _ => facets::target(dice, service),
-            }),
-            reason: blob(),
-            urgency: Urgency::Urgent,
-            leaving: dice.pick(&[Leaving::Condemn, Leaving::Condemn, Leaving::Keep]),
-            pending: dice.pick(&[PendingPlan::Keep, PendingPlan::Replace, PendingPlan::Replace]),
-        }),
-        _ => Event::Voted(Voted {
-            incident,
-            plan: plan.filter(|_| !dice.one_in(5)).unwrap_or(Digest::of("another plan")),
-            vote: Vote {
-                person,
-                roles,
-                granted: !dice.one_in(6),
-                at: service.at,
-                kind: VoteKind::Session,
-                key: key.filter(|_| !dice.one_in(8)),
-            },
-            signature: None,
-            reason: None,
-        }),
-    }
-}
-
-fn data_said(dice: &mut Dice, service: &Service, person: PersonName) -> Event {
-    let data = DataRevision::new("clicks", dice.pick(&["r1", "r2"])).unwrap();
-    match service.condemned_data.get(&data) {
-        Some(known) if dice.one_in(2) => {
-            let since = if dice.one_in(8) { UnixMillis(0) } else { known.since };
-            Event::DataLifted(DataLifted { data, since, person, reason: blob() })
-        }
-        Some(_) if dice.one_in(2) => {
-            let seen = vec![LiveData { version: version(dice), trained_on: Some(data) }];
-            Event::LiveDataSeen(LiveDataSeen { after: service.ended_last(), seen })
-        }
-        _ => Event::DataCondemned(DataCondemned { data, person, reason: blob() }),
-    }
 }
 
 /// News that nobody asked for, and results that come too late.

@@ -5,7 +5,8 @@ use ripcord_core::event::*;
 use ripcord_core::policy::Role;
 use ripcord_core::service::Service;
 
-use crate::outcomes::{Dice, blob, nature, place, verifications};
+use crate::dice::Dice;
+use crate::outcomes::{blob, nature, place, verifications};
 
 pub(crate) fn cleared(dice: &mut Dice) -> Event {
     Event::CandidateCleared(CandidateCleared { failed: dice.one_in(4).then(blob) })

@@ -9,7 +9,8 @@ use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Strategy,
 use ripcord_core::terms::{EffectClass, Mode, ProducerTerms};
 use ripcord_core::time::Millis;
 
-use crate::outcomes::{Dice, blob, nature, sent, version};
+use crate::dice::Dice;
+use crate::outcomes::{blob, nature, sent, version};
 use crate::{Seen, Walk};
 
 /// None, or one of two that know nothing of each other's runs.

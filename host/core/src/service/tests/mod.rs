@@ -15,6 +15,7 @@ mod facets_elsewhere;
 mod fallback;
 mod harm_of_before;
 mod limits;
+mod made;
 mod meanwhile;
 mod producing;
 mod stage;

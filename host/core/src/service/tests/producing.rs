@@ -1,23 +1,20 @@
-//! Making a version: a granted producing plan becomes a run beside whatever incident is open, and what it makes gets an incident of its own.
+//! Making a version: a granted producing plan becomes a run beside whatever incident is open.
 
-use super::stage::{Stage, approvers, blob, person, policy, serving, version};
+use super::stage::{Stage, approvers, blob, person, policy, version};
 use crate::digest::Digest;
 use crate::effect::{Effect, Topic};
 use crate::event::*;
-use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, VersionName};
 use crate::plan::Leaving;
 use crate::policy::Role;
 use crate::role::Urgency;
-use crate::service::{Illegal, Opener, PAST_RUNS_MAX, Phase, Run, RunEnd, RunState};
-use crate::signal::Origin;
-use crate::standing::Standing;
+use crate::service::{Illegal, PAST_RUNS_MAX, Phase, Run, RunEnd, RunState};
 use crate::target::{RetrainTarget, Strategy, Target, VersionTarget};
 use crate::terms::{EffectClass, Mode, ProducerTerms, Terms};
 use crate::time::Millis;
 
-fn retrain(revision: &str) -> Target {
+pub(super) fn retrain(revision: &str) -> Target {
     Target::Retrain(RetrainTarget {
         dataset: "clicks".into(),
         revision: revision.into(),
@@ -72,7 +69,7 @@ fn granted(stage: &mut Stage) {
     stage.approve("cleo");
 }
 
-fn goes_on(change: impl FnOnce(&mut Terms)) -> Stage {
+pub(super) fn goes_on(change: impl FnOnce(&mut Terms)) -> Stage {
     let mut stage = service(change);
     granted(&mut stage);
     began(&mut stage);
@@ -130,18 +127,18 @@ fn ended(stage: &Stage) -> Option<&RunEnd> {
     stage.0.producing.past.last().map(|past| &past.end)
 }
 
-fn outcome(stage: &Stage) -> Outcome {
+pub(super) fn outcome(stage: &Stage) -> Outcome {
     let Some(Phase::Settled(outcome)) = stage.0.last_settled.as_ref().map(|last| &last.phase) else {
         panic!()
     };
     outcome.clone()
 }
 
-fn topics(stage: &Stage) -> Vec<Topic> {
+pub(super) fn topics(stage: &Stage) -> Vec<Topic> {
     stage.0.outbox.iter().map(|outgoing| outgoing.topic).collect()
 }
 
-fn trigger_says(stage: &Stage, word: TriggerWord) -> Event {
+pub(super) fn trigger_says(stage: &Stage, word: TriggerWord) -> Event {
     let (policy, data) = (policy(Role::Trigger).policy, DataState::Complete);
     let decision = Decision { policy, role: Role::Trigger, recording: blob(), fuel: 1, rounds: 1, data };
     let (set_aside, searched) = (Vec::new(), Vec::new());
@@ -162,7 +159,7 @@ fn harm() -> TriggerWord {
 }
 
 /// A trigger found the harm, and the retraining that its planner chose goes on, agreed to by policies alone.
-fn goes_on_for_a_trigger() -> Stage {
+pub(super) fn goes_on_for_a_trigger() -> Stage {
     let mut stage = service(acts);
     stage.tell_with(|stage| trigger_says(stage, harm()));
     planned_for(&mut stage, vec![retrain("r1")]);
@@ -178,7 +175,7 @@ fn acts(terms: &mut Terms) {
     terms.policies = vec![policy(Role::Trigger), policy(Role::Approval)];
 }
 
-fn granted_by_policy(stage: &mut Stage) {
+pub(super) fn granted_by_policy(stage: &mut Stage) {
     let (policy, data) = (policy(Role::Approval).policy, DataState::Complete);
     let decision = Decision { policy, role: Role::Approval, recording: blob(), fuel: 1, rounds: 1, data };
     let asked = vec![ApprovalAsked { decision, said: Said::Verdict(ApprovalWord::Granted) }];
@@ -330,104 +327,6 @@ fn a_start_that_fails_is_tried_again_as_long_as_another_step_would_be() {
 }
 
 #[test]
-fn another_incident_opens_and_shifts_while_a_run_goes_on_and_the_version_waits_for_its_end() {
-    let mut stage = goes_on(|_| ());
-    stage.pull("ada", "1");
-    assert!(stage.told().last().unwrap().contains("goes on beside it"), "{:?}", stage.told());
-    stage.plan_for(&["1"]);
-    stage.approve("bob");
-    stage.approve("cleo");
-    stage.staged();
-    stage.guard();
-    made(&mut stage, "5");
-    assert_eq!(stage.phase(), "shifting", "it goes on");
-    assert!(stage.0.producing.made.is_some());
-    let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
-    let (live, facets) = (serving("1"), Vec::new());
-    let fingerprint = FingerprintWord::NotCompared;
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
-    assert_eq!(outcome(&stage), Outcome::RolledBack);
-    // Now its own incident, with a plan and votes of its own.
-    let opened = stage.incident().clone();
-    assert_eq!(opened.opened_by, Opener::Produced(IncidentId::new("fraud-api:1").unwrap()));
-    assert_eq!(opened.requested_by, [Origin::Person("ada".into())]);
-    let Some(Target::Version(wanted)) = &opened.wanted else { panic!() };
-    assert_eq!((wanted.version.as_str(), wanted.digest), ("5", Some(Digest::of("5"))));
-    assert!(opened.votes.is_empty() && opened.plans.is_empty());
-    assert_eq!(stage.0.standing_of(&wanted.version, stage.0.at), Standing::Unproven);
-    // What the rollback has put there meanwhile did no harm.
-    stage.tell_with(|stage| stage.preserved("1"));
-    assert_eq!(stage.incident().leaving, Leaving::Keep);
-}
-
-#[test]
-fn what_is_good_and_was_live_when_a_person_ordered_the_run_keeps_its_standing() {
-    for (live, leaving) in [("1", Leaving::Keep), ("4", Leaving::Condemn)] {
-        let mut stage = service(|_| ());
-        vouched_for(&mut stage, "1", "1");
-        pulled(&mut stage, "ada", retrain("r1"));
-        stage.tell_with(|stage| stage.preserved(live));
-        let targets = vec![retrain("r1")];
-        let draft =
-            PlanDrafted { strategy: Strategy::Retrain, targets, live: serving(live), ..stage.draft(&[]) };
-        let planned = stage.planned(PlanWord::Drafted(draft));
-        stage.tell(&Event::Planned(planned));
-        stage.approve("bob");
-        stage.approve("cleo");
-        began(&mut stage);
-        returned(&mut stage, StartWord::Started);
-        made(&mut stage, "5");
-        stage.tell_with(|stage| stage.preserved(live));
-        assert_eq!(stage.incident().leaving, leaving, "{live}");
-    }
-}
-
-#[test]
-fn what_was_made_condemns_what_did_the_harm() {
-    let mut stage = goes_on(|_| ());
-    made(&mut stage, "5");
-    stage.tell_with(|stage| stage.preserved("4"));
-    assert_eq!(stage.incident().leaving, Leaving::Condemn);
-    stage.plan_for(&["5"]);
-    stage.approve("bob");
-    stage.approve("cleo");
-    stage.staged();
-    stage.guard();
-    let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
-    let (live, facets, fingerprint) = (serving("5"), Vec::new(), FingerprintWord::NotCompared);
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
-    assert_eq!(outcome(&stage), Outcome::RolledBack);
-    assert_eq!(
-        stage.0.holds.keys().collect::<Vec<_>>(),
-        [&Revision::of_model(&VersionName::new("4").unwrap())]
-    );
-}
-
-#[test]
-fn who_asked_for_the_run_has_not_agreed_to_what_came_of_it() {
-    let mut stage = service(|terms| terms.floor = approvers(1));
-    pulled(&mut stage, "ada", retrain("r1"));
-    planned_for(&mut stage, vec![retrain("r1")]);
-    assert_eq!(outcome(&stage), Outcome::Producing, "one is enough, and she asked");
-    began(&mut stage);
-    returned(&mut stage, StartWord::Started);
-    made(&mut stage, "5");
-    stage.plan_for(&["5"]);
-    assert_eq!(stage.phase(), "waiting for approval");
-    // Nor is she one of two.
-    stage.reconfigure(|terms| terms.floor = approvers(2));
-    stage.approve("ada");
-    stage.approve("bob");
-    assert_eq!(stage.phase(), "waiting for approval");
-    stage.approve("cleo");
-    assert_eq!(stage.phase(), "staging");
-}
-
-#[test]
 fn the_trigger_that_still_finds_the_reason_orders_no_second_run_while_one_goes_on() {
     let mut stage = goes_on_for_a_trigger();
     let reopens = stage.0.at + stage.0.terms.as_ref().unwrap().deadlines.reopen_after;
@@ -461,90 +360,6 @@ fn a_run_that_comes_to_nothing_gives_its_reason_back_to_the_triggers() {
     stopped(&mut stage, None);
     stage.tell_with(|stage| trigger_says(stage, harm()));
     assert_eq!(stage.0.incidents, 1);
-}
-
-fn vouched_for(stage: &mut Stage, name: &str, content: &str) {
-    let revision = Revision::of_model(&VersionName::new(name).unwrap());
-    let digest = Some(Digest::of(content));
-    stage.tell(&Event::Adopted(Adopted { revision, digest, person: person("ada"), reason: blob() }));
-}
-
-#[test]
-fn what_nobody_has_found_well_is_put_in_place_by_people() {
-    let mut stage = goes_on_for_a_trigger();
-    made(&mut stage, "5");
-    stage.plan_for(&["5"]);
-    granted_by_policy(&mut stage);
-    assert_eq!(stage.phase(), "waiting for approval", "whatever policies say");
-    stage.approve("bob");
-    granted_by_policy(&mut stage);
-    assert_eq!(stage.phase(), "staging");
-}
-
-/// Else what is good of one content would be shifted to with another.
-#[test]
-fn a_version_that_was_known_with_other_content_is_not_put_in_place() {
-    let mut stage = goes_on_for_a_trigger();
-    vouched_for(&mut stage, "5", "other");
-    made(&mut stage, "5");
-    assert_eq!(stage.phase(), "none");
-    let told = stage.told().join("\n");
-    assert!(told.contains("was pinned here"), "{told}");
-}
-
-#[test]
-fn where_the_harm_is_over_people_say_whether_what_was_made_is_put_in_place() {
-    let planned = |stage: &mut Stage| {
-        made(stage, "5");
-        stage.plan_for(&["5"]);
-        granted_by_policy(stage);
-        stage.phase()
-    };
-    // A version that people know already: the pipeline has made nothing new.
-    let known = || {
-        let mut stage = goes_on_for_a_trigger();
-        vouched_for(&mut stage, "5", "5");
-        stage
-    };
-    assert_eq!(planned(&mut known()), "staging", "policies decide while it lasts");
-    let mut stage = known();
-    stage.tell_with(|stage| trigger_says(stage, TriggerWord::Ignore));
-    assert_eq!(planned(&mut stage), "waiting for approval");
-    stage.approve("bob");
-    granted_by_policy(&mut stage);
-    assert_eq!(stage.phase(), "staging");
-    // The same where it ends while the plan waits, and is no reason to withdraw it.
-    let mut stage = goes_on_for_a_trigger();
-    made(&mut stage, "5");
-    stage.plan_for(&["5"]);
-    stage.tell_with(|stage| trigger_says(stage, TriggerWord::StandDown(blob())));
-    granted_by_policy(&mut stage);
-    assert_eq!(stage.phase(), "waiting for approval");
-    let told = |stage: &Stage| topics(stage).iter().filter(|topic| **topic == Topic::StandDown).count();
-    stage.tell_with(|stage| trigger_says(stage, TriggerWord::StandDown(blob())));
-    assert_eq!(told(&stage), 1);
-}
-
-#[test]
-fn nothing_opens_for_a_version_that_must_not_or_need_not_be_put_in_place() {
-    // In mode observe people are told.
-    let mut stage = goes_on(|_| ());
-    stage.reconfigure(|terms| terms.mode = Mode::Observe);
-    made(&mut stage, "5");
-    assert_eq!(stage.phase(), "none");
-    assert!(
-        stage.told().iter().any(|text| text.contains("mode is observe, so it is not put")),
-        "{:?}",
-        stage.told()
-    );
-    // What is live already.
-    let mut stage = goes_on(|_| ());
-    made(&mut stage, "4");
-    assert_eq!(
-        (stage.phase(), stage.0.producing.made.as_ref()),
-        ("none", None),
-        "it was seen when the plan was made"
-    );
 }
 
 #[test]
