@@ -11,6 +11,9 @@ use crate::policy::PlannerCase;
 const NAMED_MAX: usize = 64;
 /// What the contract calls the world, which is no facet of a service.
 const WORLD: &str = "world";
+/// Labels of alerts that say where.
+const PLACE_LABELS: [&str; 8] =
+    ["place", "region", "zone", "cluster", "datacenter", "dc", "site", "location"];
 /// What stands before the name of data there.
 const DATA: &str = "data ";
 
@@ -107,8 +110,8 @@ impl NoticedBy {
 
 impl Harm {
     /// What a planner is to explain, with how the services fare that any of the changes touches. What moved of them all is not looked for: that others which
-    /// share nothing with this one are harmed is no reason to doubt what moved here. The harm is at a place where a label of its alerts names one of
-    /// `places`.
+    /// share nothing with this one are harmed is no reason to doubt what moved here. The harm is at a place where a label of its alerts that is about
+    /// places (`region`, `zone` …) names one where something moved.
     #[must_use]
     pub fn beside(mut self, fleet: &[facts::Neighbour], changes: &[Change]) -> Self {
         let touched = |neighbour: &&facts::Neighbour| {
@@ -121,7 +124,10 @@ impl Harm {
                 facts::Fares::Unknown => {}
             }
         }
-        let named = |place: &String| self.labels.iter().any(|label| label.value == *place);
+        let named = |place: &String| {
+            let of_place = |label: &&Label| PLACE_LABELS.contains(&label.name.to_ascii_lowercase().as_str());
+            self.labels.iter().filter(of_place).any(|label| label.value == *place)
+        };
         let places = changes.iter().map(|change| &change.place).filter(|place| !place.is_empty());
         if let Some(place) = places.into_iter().find(|place| named(place)) {
             self.place = place.clone();

@@ -466,16 +466,6 @@ impl Question {
         }
     }
 
-    /// What every policy is told, to change it.
-    pub const fn context_mut(&mut self) -> &mut Context {
-        match self {
-            Self::Trigger(input) => &mut input.context,
-            Self::Planner(input) => &mut input.context,
-            Self::Approval(input) => &mut input.context,
-            Self::Verification(input) => &mut input.context,
-        }
-    }
-
     /// All facts so far.
     pub const fn facts(&self) -> &Vec<Fact> {
         match self {

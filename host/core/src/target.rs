@@ -288,10 +288,17 @@ impl fmt::Display for Target {
                 }
                 None => write!(f, "configuration {} {}", target.name, target.revision),
             },
-            Self::Retrain(retrain) if retrain.revision.is_empty() => {
-                write!(f, "retrain on {}", retrain.dataset)
+            Self::Retrain(retrain) => {
+                write!(f, "retrain on {}", retrain.dataset)?;
+                if !retrain.revision.is_empty() {
+                    write!(f, " {}", retrain.revision)?;
+                }
+                match retrain.exclude.len() {
+                    0 => Ok(()),
+                    1 => f.write_str(" with 1 exclusion"),
+                    many => write!(f, " with {many} exclusions"),
+                }
             }
-            Self::Retrain(retrain) => write!(f, "retrain on {} {}", retrain.dataset, retrain.revision),
             Self::Fallback(target) => match &target.digest {
                 Some(digest) => write!(f, "fallback {} (sha256 {})", target.mode, digest.short()),
                 None => write!(f, "fallback {}", target.mode),

@@ -1,7 +1,7 @@
 //! What could be made where nothing that exists takes the suspect back: a version of a checkpoint, or a training on the data of before.
 
 use ripcord_sdk::checkpoints::{self, Bounds};
-use ripcord_sdk::contract::facts::{Change, Checkpoint};
+use ripcord_sdk::contract::facts::{Change, Checkpoint, Dataset};
 use ripcord_sdk::contract::planner::Refusal;
 use ripcord_sdk::contract::types::{
     CheckpointTarget, Facet as ServiceFacet, LiveState, RetrainTarget, Target, VersionTarget,
@@ -35,10 +35,12 @@ impl Case<'_> {
             Ok(listed) => listed,
             Err(why) => return nothing(format!("no checkpoint is known: {why}")),
         };
-        let run = match lineage.and_then(Result::ok).and_then(|lineage| lineage.run.as_deref()) {
-            Some(run) => run,
+        let (run, assumed) = match lineage.and_then(Result::ok).and_then(|lineage| lineage.run.as_deref()) {
+            Some(run) => (run, ""),
             None => match listed.first() {
-                Some(first) if listed.iter().all(|one| one.run == first.run) => &first.run,
+                Some(first) if listed.iter().all(|one| one.run == first.run) => {
+                    (first.run.as_str(), "; that the live version is of this run, the only one, is assumed")
+                }
                 Some(_) => {
                     let why = "the checkpoints are of several runs, and the registry does not say of which the live version is";
                     return nothing(why.to_owned());
@@ -66,7 +68,7 @@ impl Case<'_> {
             }
             Some(chosen) => {
                 let because = format!(
-                    "checkpoint `{run}@{}` is the newest from before that: {}",
+                    "checkpoint `{run}@{}` is the newest from before that: {}{assumed}",
                     chosen.step, choice.because
                 );
                 Ok(Made::Of { target: target(chosen), because, refused })
@@ -140,7 +142,7 @@ impl Case<'_> {
         let asked: Vec<_> = versions.iter().map(|(_, version)| self.facts.lineage(version.clone())).collect();
         for ((one, _), lineage) in versions.iter_mut().zip(self.facts.all(asked)?) {
             let Ok(lineage) = lineage else { continue };
-            let of_it = lineage.datasets.iter().filter(|used| used.name == *dataset);
+            let of_it = lineage.datasets.iter().filter(|used| used.name == *dataset && is_learnt(used));
             let revisions: Vec<&str> = of_it.filter_map(|used| used.revision.as_deref()).collect();
             if revisions.iter().any(|revision| is_named(revision, suspected)) {
                 one.restorable.unusable =
@@ -152,6 +154,11 @@ impl Case<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the version learnt from the data; it may have been judged by them alone.
+fn is_learnt(used: &Dataset) -> bool {
+    used.context.as_deref().is_none_or(|context| context.to_ascii_lowercase().starts_with("train"))
 }
 
 fn target(checkpoint: &Checkpoint) -> Target {

@@ -268,11 +268,6 @@ impl Service {
         Ok(next)
     }
 
-    /// The same for several events at one instant.
-    pub fn apply_all(&self, at: UnixMillis, events: &[Event]) -> Result<Self, Illegal> {
-        events.iter().try_fold(self.clone(), |service, event| service.apply(at, event))
-    }
-
     /// A measurement changes nothing: it is for people.
     fn measured(&self, of: &IncidentId) -> Result<(), Illegal> {
         let known =

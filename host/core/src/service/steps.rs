@@ -68,10 +68,8 @@ impl Service {
         let Some(incident) = &self.incident else { return Err(Illegal::Stale) };
         let target = incident.target(changed.rung).map(ToString::to_string).unwrap_or_default();
         let (id, name) = (incident.id.clone(), &self.name);
-        let nothing = match incident.plan().map(|_| Incident::is_past_pivot(incident)) {
-            Some(true) => "nothing more of the plan is shifted",
-            _ => "nothing was sent",
-        };
+        let nothing =
+            if incident.is_past_pivot() { "nothing more of the plan is shifted" } else { "nothing was sent" };
         let text = format!(
             "{target}: what would be sent now is no longer what was approved, so {nothing}: `ripcord pull {name}` plans again under today's settings, `ripcord dismiss {id}` ends it"
         );

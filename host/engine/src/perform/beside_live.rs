@@ -7,8 +7,8 @@ use ripcord_core::name::VersionName;
 use ripcord_core::signal::Label;
 use ripcord_ports::Registry;
 
-/// Measures of which more is better, by a part of their name.
-const MORE_IS_BETTER: [&str; 8] = ["accuracy", "auc", "f1", "precision", "recall", "r2", "ndcg", "score"];
+/// Measures of which more is better, by a word of their name.
+const MORE_IS_BETTER: [&str; 8] = ["accuracy", "acc", "auc", "f1", "precision", "recall", "r2", "ndcg"];
 /// Those of which less is.
 const LESS_IS_BETTER: [&str; 8] = ["loss", "error", "rmse", "mse", "mae", "mape", "brier", "perplexity"];
 /// So many are told.
@@ -30,7 +30,7 @@ pub(super) async fn compared(registry: &dyn Registry, made: &VersionName, live: 
 fn said(made: &[Measure], live: &[Measure]) -> Label {
     let both = made.iter().filter_map(|of_made| {
         let of_live = live.iter().find(|of_live| of_live.name == of_made.name)?;
-        (of_made.value.is_finite() && of_live.value.is_finite()).then_some((of_made, of_live))
+        of_live.value.is_finite().then_some((of_made, of_live))
     });
     let both: Vec<_> = both.collect();
     let text = |pairs: &[&(&Measure, &Measure)]| {
@@ -50,9 +50,15 @@ fn said(made: &[Measure], live: &[Measure]) -> Label {
 
 /// Whether it is worse by a measure of which that is known.
 fn is_worse(made: &Measure, live: f64) -> bool {
+    // What is no number any more is worse than any that was.
+    if !made.value.is_finite() {
+        return true;
+    }
     let name = made.name.to_ascii_lowercase();
-    let is = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    // `error_score` and the like say nothing.
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    // Long ones may be written as one with the word before, as in `logloss`.
+    let means = |word: &str, part: &str| word == part || part.len() > 3 && word.ends_with(part);
+    let is = |parts: &[&str]| words.iter().any(|word| parts.iter().any(|part| means(word, part)));
     match (is(&MORE_IS_BETTER), is(&LESS_IS_BETTER)) {
         (true, false) => made.value < live,
         (false, true) => made.value > live,
@@ -83,9 +89,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_worse_and_a_word_is_no_part_of_another() {
+        let live = [("accuracy", 0.94), ("rows", 10.0), ("sauce", 3.0), ("logloss", 0.2), ("eval_acc", 0.9)];
+        check(
+            &[("accuracy", f64::NAN), ("rows", 3.0)],
+            &live,
+            "worse-than-live",
+            "accuracy NaN against 0.94",
+        );
+        check(&[("sauce", 2.0)], &live, "beside-live", "sauce 2 against 3");
+        check(&[("logloss", 0.3)], &live, "worse-than-live", "logloss 0.3 against 0.2");
+        check(&[("eval_acc", 0.6)], &live, "worse-than-live", "eval_acc 0.6 against 0.9");
+    }
+
+    #[test]
     fn that_nothing_can_be_compared_is_told_too() {
         let none = "not compared: the registry has no measure that both have";
         check(&[("auc", 0.9)], &[("accuracy", 0.94)], "beside-live", none);
-        check(&[("accuracy", f64::NAN)], &[("accuracy", 0.94)], "beside-live", none);
     }
 }

@@ -14,7 +14,7 @@ use ripcord_core::service::{Run, RunState};
 use ripcord_core::signal::Label;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::producer::{Candidate, ProduceOrder, Progress};
-use ripcord_ports::{Applied, Clock as _, PortError, Producer};
+use ripcord_ports::{Applied, Clock as _, ErrorKind, PortError, Producer};
 
 use crate::batch::Batch;
 use crate::context::Context;
@@ -139,8 +139,12 @@ pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
     let goes_on = matches!(at_hand.state, RunState::GoesOn);
     let mut gone_looks = 0;
     ctx.clock.sleep_until(pace.from).await;
+    // A look may register what was made: nothing of that goes elsewhere than was approved.
+    let now = requests::of_target(&ctx.setup.ports, &order.target).map(|request| request.digest());
+    let is_as_approved = matches!(now, Some(Ok(now)) if now == at_hand.ordered.request);
     loop {
-        match producer.progress(&order).await {
+        let progress = if is_as_approved { producer.progress(&order).await } else { Err(not_as_approved()) };
+        match progress {
             Ok(Progress::Running { .. }) if !first_look && !at_hand.told && ctx.now() < pace.news_from => {
                 (unread_since, gone_looks) = (None, 0);
             }
@@ -159,6 +163,11 @@ pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
         }
         ctx.clock.sleep_until(ctx.now() + pace.every).await;
     }
+}
+
+fn not_as_approved() -> PortError {
+    let text = "what makes and registers the version is no longer what was approved, so its run is not looked at: configure it again as it was, or `ripcord runs stop` ends it";
+    PortError::not_applied(ErrorKind::Configuration, text)
 }
 
 fn seen(run: Digest, progress: Progress) -> Batch {

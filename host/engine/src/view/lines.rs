@@ -120,6 +120,9 @@ pub struct ScoreAgain {
     /// Why it could not be listed, where it could not.
     #[serde(default)]
     pub failed: Option<String>,
+    /// When the harm began, where known: what was made before that may be well.
+    #[serde(default)]
+    pub harm_began_at: Option<UnixMillis>,
 }
 
 /// One incident, for people and scripts.

@@ -295,7 +295,10 @@ impl Reader<'_> {
             held_up: Vec::new(),
             missing,
             no_help,
-            score_again: self.score_again.take(),
+            score_again: self.score_again.take().map(|again| {
+                let harm_began_at = incident.reason.harm_began_at;
+                ScoreAgain { harm_began_at, ..again }
+            }),
             findings,
             before,
             plan,

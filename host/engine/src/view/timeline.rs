@@ -319,7 +319,7 @@ impl Reader<'_> {
             None if outputs.number == 1 => "1 output was made by what was left: score it again".to_owned(),
             None => format!("{} outputs were made by what was left: score them again", outputs.number),
         };
-        self.score_again = Some(ScoreAgain { outputs, failed });
+        self.score_again = Some(ScoreAgain { outputs, failed, harm_began_at: None });
         Ok(line)
     }
 

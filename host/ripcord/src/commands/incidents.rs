@@ -9,7 +9,7 @@ use ripcord_engine::view::{self, IncidentView};
 use ripcord_ports::{Clock as _, Store as _};
 
 use super::decisions::Ago;
-use super::pull::{Until, follow};
+use super::pull::{Until, follow_from};
 use super::states::names;
 use super::{Outcome, Reach};
 use crate::cli::Global;
@@ -77,8 +77,9 @@ pub(super) async fn watch(global: &Global, id: &IncidentId) -> Outcome {
     let host = reach.answering().await.map_err(Failure::failed)?;
     let told = Progress::always(global.form(), global.color);
     if host.incident(id).await?.outcome == Ending::Open {
-        told.say(&host.wait(id, 0, None).await?.phase);
-        follow(&host, id, Until::Settled, &told).await?;
+        let now = host.wait(id, 0, None).await?;
+        told.say(&now.phase);
+        follow_from(&host, id, now, Until::Settled, &told).await?;
     }
     Ok(incident::page(&host.incident(id).await?))
 }

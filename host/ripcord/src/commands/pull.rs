@@ -103,7 +103,19 @@ pub(crate) async fn follow(
     until: Until,
     progress: &Progress,
 ) -> Result<IncidentState, Failure> {
-    let mut state = news(client, id, 0, None, until, progress).await?;
+    let now = news(client, id, 0, None, until, progress).await?;
+    follow_from(client, id, now, until, progress).await
+}
+
+/// The same from a state that was told already: each phase after it is told.
+pub(crate) async fn follow_from(
+    client: &Client,
+    id: &IncidentId,
+    told: IncidentState,
+    until: Until,
+    progress: &Progress,
+) -> Result<IncidentState, Failure> {
+    let mut state = told;
     loop {
         let waits = until == Until::PeopleAreAsked && !state.wanted.is_empty();
         if state.outcome != Ending::Open || state.needs.is_some() || waits {

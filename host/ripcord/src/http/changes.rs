@@ -42,6 +42,7 @@ pub(super) async fn changes(
     app.people.authenticate(&headers)?;
     let (name, asked) = (service_name(name)?, query(asked)?);
     let state = app.state_of(&name)?;
+    let _turn = app.doors.question().await?;
     let window = window(&state, asked.since.map(UnixMillis), app.engine_clock.now());
     let known = |why: &str| changes_known(&state, window, why.to_owned());
     let seen = match app.engine.setup(&name) {

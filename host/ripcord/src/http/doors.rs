@@ -23,6 +23,10 @@ const TURNS_OF_A_SOURCE: usize = 32;
 const BODIES_KIB_MAX: usize = 64 << 10;
 /// The same of those whose senders prove who they are by the body itself: whoever stalls in these takes nothing from the others.
 const UNPROVED_KIB_MAX: usize = 32 << 10;
+/// Questions of people that ask other systems and policies at once: they take nothing from incidents.
+const QUESTIONS: usize = 2;
+/// How long such a question waits for its turn.
+const QUESTION_WAIT: Duration = Duration::from_secs(5);
 /// How long a webhook waits for its turn or for memory before its sender is asked to come back.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 /// After an accept that failed, the host is not ready for so long.
@@ -71,6 +75,7 @@ pub struct Doors {
     pub(crate) metrics: MetricsPage,
     bodies: Semaphore,
     unproved: Semaphore,
+    questions: Semaphore,
     turns: Semaphore,
     turns_of: BTreeMap<String, Semaphore>,
     lost: AtomicU64,
@@ -96,6 +101,7 @@ impl Doors {
             metrics: MetricsPage::default(),
             bodies: Semaphore::new(BODIES_KIB_MAX),
             unproved: Semaphore::new(UNPROVED_KIB_MAX),
+            questions: Semaphore::new(QUESTIONS),
             turns: Semaphore::new(TURNS),
             turns_of: turns_of.collect(),
             lost: AtomicU64::new(0),
@@ -123,6 +129,14 @@ impl Doors {
             Ok(Turn { _of_source: of_source, _turn: turn })
         };
         tokio::time::timeout(TURN_WAIT, both).await.unwrap_or_else(|_| Err(busy()))
+    }
+
+    /// A turn for a question of a person that costs other systems or a policy something, or a request to come back later.
+    pub(crate) async fn question(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let turn = tokio::time::timeout(QUESTION_WAIT, self.questions.acquire()).await;
+        let busy =
+            || Problem::unavailable("busy", "others ask the systems and the planner already: ask again");
+        turn.map_err(|_| busy())?.map_err(|_| stopping())
     }
 
     /// So much more memory for the body of a webhook, or a request to come back later.

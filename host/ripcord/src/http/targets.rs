@@ -42,6 +42,7 @@ pub(super) async fn targets(
     let (name, asked) = (service_name(name)?, query(asked)?);
     let state = app.state_of(&name)?;
     let facets = wanted(&state, asked.facet.as_deref())?;
+    let _turn = app.doors.question().await?;
     let now = app.engine_clock.now();
     let setup = app.engine.setup(&name);
     let makes = async {

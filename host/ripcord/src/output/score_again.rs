@@ -29,6 +29,12 @@ pub(super) fn sentence(again: &ScoreAgain) -> String {
             format!("{number} outputs by {by}, made from {} to {}", at(outputs.first_at), at(outputs.last_at))
         }
     };
+    let since = again.harm_began_at.filter(|_| outputs.number > 0).map(|began| {
+        // The list is cut at its end: what it leaves out came later.
+        let before = outputs.made.iter().filter(|output| output.at < began).count() as u64;
+        let since = u64::from(outputs.number).saturating_sub(before);
+        format!("; the harm began {}, {since} of them came since", instant(began))
+    });
     let next = outputs.next_at.map(|next| format!("; the next one, by another version, {}", instant(next)));
     let unreadable = match outputs.unreadable {
         0 => None,
@@ -38,7 +44,7 @@ pub(super) fn sentence(again: &ScoreAgain) -> String {
         0 => None,
         number => Some(format!("; {number} older ones were not looked at")),
     };
-    [Some(what), next, unreadable, old].into_iter().flatten().collect()
+    [Some(what), since, next, unreadable, old].into_iter().flatten().collect()
 }
 
 /// The first of them by name.
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
 
     fn again(outputs: Outputs) -> ScoreAgain {
-        ScoreAgain { outputs, failed: None }
+        ScoreAgain { outputs, failed: None, harm_began_at: None }
     }
 
     fn output(number: u64) -> Output {
@@ -76,6 +82,7 @@ mod tests {
     #[test]
     fn the_sentence_says_how_many_by_what_and_from_when_to_when() {
         let (first, last) = (output(0), output(86_400_000));
+        let last_at = last.at.0;
         let outputs = Outputs {
             number: 2,
             first_at: Some(first.at),
@@ -85,6 +92,11 @@ mod tests {
             unreadable: 1,
             not_looked_at: 7,
         };
+        let of_harm = ScoreAgain { harm_began_at: Some(UnixMillis(last_at)), ..again(outputs.clone()) };
+        assert!(
+            sentence(&of_harm)
+                .contains("; the harm began 2023-11-15 22:13:20Z, 1 of them came since; the next one")
+        );
         assert_eq!(
             sentence(&again(outputs)),
             "2 outputs by `1.4.0`, made from 2023-11-14 22:13:20Z to 2023-11-15 22:13:20Z; the next one, by another version, 2023-11-15 23:13:20Z; \

@@ -40,7 +40,7 @@ impl Told {
         // A team has older versions than the one that served before all that is on record.
         revisions.insert(Facet::Model, vec!["older-model".to_owned(), "before-model".to_owned()]);
         let mut changes = Vec::new();
-        for change in &incident.changes {
+        for change in incident.changes.iter().filter(|change| is_told(change)) {
             let of_it = revisions.entry(change.facet.clone()).or_insert_with(|| base(&change.facet));
             changes.push(fact(change, of_it.last().cloned()));
             of_it.push(change.to.clone().unwrap_or_default());
@@ -170,6 +170,19 @@ impl Told {
         Fact { id: format!("{request:?}"), request, value, source: "test".to_owned(), as_of: self.case.now() }
     }
 
+    fn made_before_the_guilty(&self, version: &str, incident: &Incident) -> bool {
+        let made_at =
+            self.versions.iter().find(|one| one.version.version == version).map(|one| one.created_at);
+        let guilty = incident.changes.iter().filter(|change| {
+            matches!(change.facet, Facet::Data(_))
+                && change.to.as_ref().is_some_and(|to| incident.guilty.contains(to))
+        });
+        let came_at = guilty.map(|change| change.at.stated.unwrap_or(change.at.noticed_at)).min();
+        // Where no history shows the bad data, what was there before everything on record is older.
+        let oldest = self.revisions[&Facet::Model].iter().take(2).any(|one| one == version);
+        came_at.map_or(oldest, |came_at| made_at.is_some_and(|made_at| made_at < came_at))
+    }
+
     /// Whether the target is older than what did it. A version that is older was made from data before them.
     pub(super) fn takes_back(&self, target: &Target, incident: &Incident) -> bool {
         let older = |facet: &Facet, revision: &String| {
@@ -185,7 +198,8 @@ impl Told {
         match target {
             Target::Version(version) => match incident.cause {
                 Cause::Version => older(&Facet::Model, &version.version),
-                Cause::Data => true,
+                // What was made before the bad data came was not made from them.
+                Cause::Data => self.made_before_the_guilty(&version.version, incident),
                 _ => false,
             },
             Target::Configuration(one) => {
@@ -203,7 +217,7 @@ impl Answered {
         let unexplained = 1.0 - self.0.suspects.iter().map(|one| one.score).sum::<f64>();
         match self.0.suspects.first().filter(|first| first.score > unexplained) {
             Some(first) => first.change.became.iter().any(|revision| incident.guilty.contains(revision)),
-            None => incident.guilty.is_empty(),
+            None => guilty(incident).is_empty(),
         }
     }
 
@@ -229,7 +243,14 @@ fn fleet(incident: &Incident) -> Vec<Neighbour> {
     };
     let harmed = incident.harm.also_harmed.iter().map(|service| neighbour(service, Fares::Harmed));
     let well = incident.harm.well.iter().map(|service| neighbour(service, Fares::Well));
-    harmed.chain(well).collect()
+    let mut all: Vec<_> = harmed.chain(well).collect();
+    // Of one in five nobody can tell.
+    for (index, one) in all.iter_mut().enumerate() {
+        if (incident.harm.began_latest + index as u64).is_multiple_of(5) {
+            one.fares = Fares::Unknown;
+        }
+    }
+    all
 }
 
 fn slug(facet: &Facet) -> String {
@@ -239,7 +260,18 @@ fn slug(facet: &Facet) -> String {
     }
 }
 
-/// The change as the contract has it: nothing of whom else it touches, nor where.
+/// The revisions that did it, of what a host tells of.
+pub(super) fn guilty(incident: &Incident) -> Vec<&String> {
+    let told = incident.changes.iter().filter(|change| is_told(change));
+    told.filter_map(|change| change.to.as_ref()).filter(|to| incident.guilty.contains(to)).collect()
+}
+
+/// A host knows facets and data: what the world did nobody tells it.
+pub(super) fn is_told(change: &Change) -> bool {
+    change.facet != Facet::World
+}
+
+/// The change as the contract has it, with whom else it touches, and where the model moved.
 fn fact(change: &Change, before: Option<String>) -> facts::Change {
     let seen = change.at.not_before.is_some();
     facts::Change {
