@@ -37,7 +37,11 @@ async fn what_is_made_is_put_in_place_by_a_second_plan_with_votes_of_its_own() {
     assert_eq!(check::outcome(&state), Some(Outcome::Producing));
     assert_eq!(lab.world.of(&service).live, "1.2", "nothing was shifted");
     let plan = host.view(&service).await.plan.expect("a plan");
-    assert_eq!(plan.parts[0].rungs[0].target.to_string(), "retrain on clicks r7", "what was open is pinned");
+    assert_eq!(
+        plan.parts[0].rungs[0].target.to_string(),
+        "retrain on clicks r7 with 1 exclusion",
+        "what was open is pinned"
+    );
     let arguments = &plan.parts[0].rungs[0].steps[0].arguments;
     assert!(arguments.iter().any(|label| label.name == "address"), "{arguments:?}");
 
