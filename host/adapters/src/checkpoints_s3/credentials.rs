@@ -119,8 +119,9 @@ fn key_of(file: &Path, profile: &str) -> Result<AwsCredential, PortError> {
     let (mut inside, mut seen) = (false, false);
     let (mut key_id, mut secret_key, mut token) = (None, None, None);
     for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            inside = name.trim() == profile;
+        // A comment may follow the name.
+        if let Some(rest) = line.strip_prefix('[') {
+            inside = rest.split_once(']').is_some_and(|(name, _)| name.trim() == profile);
             seen |= inside;
         } else if let Some((name, value)) =
             line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';']))
@@ -161,14 +162,14 @@ aws_access_key_id = of-default
 aws_secret_access_key = s3cret-default
 
 # [training]
-[training]
+[training] ; of the team
 aws_access_key_id=of-training
 ; aws_secret_access_key = old
 aws_secret_access_key=s3cret-training
 aws_session_token=t0ken
 region = eu-west-1
 
-[half]
+[half] # [training]
 aws_access_key_id = of-half
 ";
 
