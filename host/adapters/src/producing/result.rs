@@ -94,9 +94,15 @@ impl Told {
         let parent = find("parent").and_then(|name| VersionName::new(name).ok());
         let (dataset, revision) = match &order.target {
             Target::Retrain(retrain) => {
-                parameters.push(Label::new(PURGED_FROM, retrain.revision.clone()));
-                // Without some of its rows it is another revision, which the pipeline alone can name.
-                (Some(retrain.dataset.clone()), find("dataset-revision").or_else(|| find("dataset_revision")))
+                let named = find("dataset-revision").or_else(|| find("dataset_revision"));
+                let revision = if retrain.exclude.is_empty() {
+                    named.or_else(|| Some(retrain.revision.clone()))
+                } else {
+                    // Without some of its rows it is another revision, which the pipeline alone can name.
+                    parameters.push(Label::new(PURGED_FROM, retrain.revision.clone()));
+                    named
+                };
+                (Some(retrain.dataset.clone()), revision)
             }
             _ => (find("dataset"), find("dataset-revision")),
         };

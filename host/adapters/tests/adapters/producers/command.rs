@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use ripcord_adapters::ExclusionColumns;
 use ripcord_adapters::conformance::producer::{Expected, Pipeline, conforms, order};
 use ripcord_adapters::producer_command::{CommandProducer, CommandProducerConfig};
+use ripcord_core::data::PURGED_FROM;
+use ripcord_core::signal::Label;
 use ripcord_core::target::{Exclusion, RetrainTarget, Strategy, Target, Window};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::producer::Progress;
@@ -135,6 +137,34 @@ async fn files_that_it_leaves_become_a_version_with_what_was_left_out() {
         !programs.0.path().join(format!("data/programs/{}/out/files", order.key)).exists(),
         "nothing is kept twice"
     );
+}
+
+#[tokio::test]
+async fn what_is_trained_on_all_rows_is_of_the_ordered_revision_and_without_some_of_none_that_is_known() {
+    let root = tempfile::tempdir().unwrap();
+    let trained = async |what: &str, target: &Target, result: &str| {
+        let script = r#"mkdir "$RIPCORD_OUTPUT/files"; echo "$RIPCORD_KEY" > "$RIPCORD_OUTPUT/files/model"; echo 'RESULT' > "$RIPCORD_OUTPUT/result.json""#;
+        let producer = shell(root.path(), &script.replace("RESULT", result));
+        let order = order(what, target);
+        producer.start(&order).await.unwrap();
+        let Progress::Made(made) = ended(&producer, &order).await else { panic!("it is made") };
+        let lineage = registry(root.path()).lineage(&made.version.version).await.unwrap();
+        let is_from = |label: &&Label| label.name == PURGED_FROM;
+        let from = lineage.parameters.iter().find(is_from).map(|label| label.value.clone());
+        (lineage.dataset, lineage.dataset_revision, from)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let named_all = r#"{"version": "named-all", "dataset-revision": "sha256:8"}"#;
+    let named_part = r#"{"version": "named-part", "dataset-revision": "sha256:8"}"#;
+    for (what, target, result, revision, from) in [
+        ("all", retrain(Vec::new()), r#"{"version": "all"}"#, text("sha256:7"), None),
+        ("named", retrain(Vec::new()), named_all, text("sha256:8"), None),
+        ("part", without_import(), r#"{"version": "part"}"#, None, text("sha256:7")),
+        ("named part", without_import(), named_part, text("sha256:8"), text("sha256:7")),
+    ] {
+        let told = trained(what, &target, result).await;
+        assert_eq!(told, (text("transactions"), revision, from), "{what}");
+    }
 }
 
 #[tokio::test]
