@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::fact::Checkpoint;
 use ripcord_core::signal::Label;
 use ripcord_core::time::UnixMillis;
@@ -26,6 +26,7 @@ const DESCRIPTIONS_BYTES_MAX: u64 = 256 << 20;
 /// Unusable ones that are told one by one.
 const UNREADABLE_MAX: usize = 100;
 const RUNS_MAX: usize = 1_000;
+/// Runs that are listed at once, and checkpoints that are looked at.
 const AT_ONCE: usize = 8;
 /// The folder in which Lightning keeps a run's checkpoints.
 const INNER: &str = "checkpoints";
@@ -131,10 +132,10 @@ impl Reader {
 
     async fn scan(&self, run: Option<&str>) -> Result<Scan, PortError> {
         let mut scan = Scan::default();
-        let mut spots = Vec::new();
-        for (name, folder) in self.runs(run, &mut scan).await? {
-            self.spots(&name, &folder, &mut spots).await?;
-        }
+        let runs = self.runs(run, &mut scan).await?;
+        // In the order of the runs, whichever is listed first.
+        let listed = stream::iter(runs).map(|(run, folder)| self.spots_of(run, folder)).buffered(AT_ONCE);
+        let mut spots = listed.try_concat().await?;
         // With too many of them, those with few steps are left out.
         spots.sort_by_key(|spot| std::cmp::Reverse(step_of(&spot.name)));
         scan.not_looked_at = spots.len().saturating_sub(LOOKED_AT_MAX);
@@ -192,6 +193,12 @@ impl Reader {
             return Err(PortError::not_applied(ErrorKind::TooLarge, text));
         }
         Ok(runs)
+    }
+
+    async fn spots_of(&self, run: String, folder: String) -> Result<Vec<Spot>, PortError> {
+        let mut spots = Vec::new();
+        self.spots(&run, &folder, &mut spots).await?;
+        Ok(spots)
     }
 
     async fn spots(&self, run: &str, folder: &str, spots: &mut Vec<Spot>) -> Result<(), PortError> {
@@ -350,3 +357,6 @@ fn one_for_each_step(scan: &mut Scan) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
