@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use ripcord_core::digest::Digest;
 use ripcord_core::foreign::Foreign;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
@@ -133,6 +134,16 @@ pub(crate) fn shown(url: &Url) -> String {
     url.set_query(None);
     url.set_fragment(None);
     url.to_string()
+}
+
+/// An address that is only compared, in memory: two are the same text where they are one place, their queries among it. None of a query is in it.
+pub(crate) fn compared(url: &Url) -> String {
+    // Who asks makes no other place of it.
+    let mut place = url.clone();
+    let _ = place.set_username("");
+    let _ = place.set_password(None);
+    place.set_fragment(None);
+    format!("{} (sha256 {})", shown(url), Digest::of(place.as_str()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -434,6 +445,15 @@ mod tests {
         let url = address("http://user:hunter2@127.0.0.1:9/api?token=hunter2#hunter2").unwrap();
         assert_eq!(shown(&url), "http://127.0.0.1:9/api/");
         assert_eq!(shown(&under(&url, &["models", "a/b c"])), "http://127.0.0.1:9/api/models/a%2Fb%20c");
+    }
+
+    #[test]
+    fn addresses_are_compared_with_their_queries_and_without_credentials() {
+        let of = |text: &str| compared(&page(text).unwrap());
+        assert_ne!(of("http://a/limits?tenant=a"), of("http://a/limits?tenant=b"));
+        assert_ne!(of("http://a/limits?tenant=a"), of("http://a/limits"));
+        assert_eq!(of("http://ada:hunter2@a/limits?tenant=a#x"), of("http://a/limits?tenant=a"));
+        assert!(!of("http://a/limits?token=hunter2").contains("hunter2"));
     }
 
     /// What a server answers to one call, or that it breaks off.

@@ -240,7 +240,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn kept_at(&self) -> Option<String> {
-        Some(format!("`{}` of {}", self.api.model, http::shown(&self.api.url)))
+        Some(format!("`{}` of {}", self.api.model, http::compared(&self.api.url)))
     }
 
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {

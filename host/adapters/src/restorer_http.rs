@@ -386,7 +386,7 @@ impl Restorer for HttpRestorer {
     }
 
     fn kept_at(&self) -> Option<String> {
-        Some(format!("`{}` of {}", self.pointer, http::shown(&self.url)))
+        Some(format!("`{}` of {}", self.pointer, http::compared(&self.url)))
     }
 
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {

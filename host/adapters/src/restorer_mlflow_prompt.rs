@@ -290,7 +290,7 @@ impl Restorer for MlflowPromptRestorer {
     }
 
     fn kept_at(&self) -> Option<String> {
-        Some(format!("`{}` of prompt `{}` of {}", self.alias, self.api.model, http::shown(&self.api.url)))
+        Some(format!("`{}` of prompt `{}` of {}", self.alias, self.api.model, http::compared(&self.api.url)))
     }
 
     async fn history(&self, limit: u32) -> Result<Vec<HistoryEntry>, PortError> {

@@ -293,3 +293,27 @@ fn the_words_say_what_is_done_where() {
         }
     }
 }
+
+#[test]
+fn what_is_kept_at_another_address_is_another_also_where_its_query_alone_tells_them_apart() {
+    let flag = |url: &str| {
+        let settings = format!(
+            "url = \"{url}\", write-url = \"http://127.0.0.1:1/limits\", revisions = {{ off = 0, on = 1 }}"
+        );
+        made::<dyn Restorer>("http", &settings, None, None).kept_at().unwrap()
+    };
+    let prompt = |url: &str| {
+        let settings = format!("url = \"{url}\", prompt = \"fraud\", alias = \"production\"");
+        made::<dyn Restorer>("mlflow-prompt", &settings, None, None).kept_at().unwrap()
+    };
+    let model = |url: &str| {
+        let settings = format!("url = \"{url}\", model = \"fraud\"");
+        made::<dyn Registry>("mlflow", &settings, None, ()).kept_at().unwrap()
+    };
+    for kept_at in [&flag as &dyn Fn(&str) -> String, &prompt, &model] {
+        let [a, b] = ["hunter2-a", "hunter2-b"].map(|of| format!("http://127.0.0.1:1/limits?tenant={of}"));
+        assert_eq!(kept_at(&a), kept_at(&a));
+        assert_ne!(kept_at(&a), kept_at(&b));
+        assert!(!kept_at(&a).contains("hunter2"), "{}", kept_at(&a));
+    }
+}
