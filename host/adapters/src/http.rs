@@ -136,6 +136,17 @@ pub(crate) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// Refuses a query and a fragment where what people agree to says the address: neither is shown, so another one would go unseen. `key` is the setting.
+pub(crate) fn is_shown_whole(key: &str, url: &Url) -> Result<(), PortError> {
+    if url.query().is_none() && url.fragment().is_none() {
+        return Ok(());
+    }
+    let text = format!(
+        "`{key}` has a query or a fragment, which those who agree to a plan would not see: write the address without, and a secret as `token-file`, or as `password-file` with `user`"
+    );
+    Err(PortError::not_applied(ErrorKind::Configuration, text))
+}
+
 /// An address that is only compared, in memory: two are the same text where they are one place, their queries among it. None of a query is in it.
 pub(crate) fn compared(url: &Url) -> String {
     // Who asks makes no other place of it.

@@ -56,7 +56,7 @@ pub const ADAPTER: Adapter<HttpProducerConfig, dyn Producer> = Adapter {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HttpProducerConfig {
-    /// Where a POST begins a run, such as `http://127.0.0.1:8080/pipelines/train/runs`.
+    /// Where a POST begins a run, such as `http://127.0.0.1:8080/pipelines/train/runs`. It has no query.
     pub url: String,
     /// Where a GET tells of a run: `{key}` is the key that it was begun with, `{run}` what the pipeline calls it.
     pub status: String,
@@ -196,6 +196,7 @@ impl HttpProducer {
                 )));
             }
         }
+        start.is_shown_whole("url")?;
         if start.wants_key() || start.wants_run() {
             return Err(wrong(
                 "`url` takes no `{key}` and no `{run}`: the key is sent as `Idempotency-Key` and in the body",

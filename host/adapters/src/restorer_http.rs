@@ -52,7 +52,7 @@ pub struct HttpRestorerConfig {
     /// How the value is written: `put-document`, `merge-patch`, `json-patch`, `put-value` or `post-value`. Default: `put-document`.
     #[serde(default)]
     pub write: WriteWith,
-    /// Where it is written. Default: `url`.
+    /// Where it is written, without a query. Default: `url`.
     #[serde(default)]
     pub write_url: Option<String>,
     /// Whether a change says by `If-Match` which state it was made for: `where-offered`, `required` or `ignored`. Default: `where-offered`.
@@ -170,6 +170,8 @@ impl HttpRestorer {
                 "`write-url` leads to another host than `url`: credentials are for one of them",
             ));
         }
+        let written_at = if config.write_url.is_some() { "write-url" } else { "url` without `write-url" };
+        http::is_shown_whole(written_at, &write_url)?;
         let credentials = Credentials::of(config.user, secrets.store)?;
         let reload = Reload::new(config.reload, secrets.service.clone(), &shared.http)?;
         if config.read_back.is_none() && !reload.is_watched() {

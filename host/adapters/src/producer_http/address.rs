@@ -45,6 +45,11 @@ impl Address {
         origin
     }
 
+    /// Refuses one of which people see a part only.
+    pub(super) fn is_shown_whole(&self, name: &str) -> Result<(), PortError> {
+        http::is_shown_whole(name, &self.example)
+    }
+
     /// For people; a query may hold secrets.
     pub(super) fn shown(&self) -> String {
         self.template.split(['?', '#']).next().unwrap_or_default().to_owned()

@@ -354,7 +354,7 @@ fn refused(change: impl Fn(&mut HttpProducerConfig), root: &Path) -> String {
 async fn what_cannot_work_is_refused_at_once() {
     let root = tempfile::tempdir().unwrap();
     type Change = fn(&mut HttpProducerConfig);
-    let changes: [(Change, &str); 9] = [
+    let changes: [(Change, &str); 11] = [
         (
             |config| config.status = "http://127.0.0.1:1/runs".into(),
             "`status` names the run by `{key}` or by `{run}`",
@@ -367,6 +367,11 @@ async fn what_cannot_work_is_refused_at_once() {
             "lost when its first answer is: set `honours-key = true`",
         ),
         (|config| config.url = "http://127.0.0.1:1/{key}".into(), "`url` takes no `{key}`"),
+        (
+            |config| config.url = "http://127.0.0.1:1/runs?tenant=a".into(),
+            "`url` has a query or a fragment, which those who agree to a plan would not see",
+        ),
+        (|config| config.url = "http://127.0.0.1:1/runs#a".into(), "`url` has a query or a fragment"),
         (|config| config.failed.push("running".into()), "`running` stands for two states"),
         (|config| config.makes.clear(), "`makes`"),
         (|config| config.user = Some("ada".into()), "password is missing"),

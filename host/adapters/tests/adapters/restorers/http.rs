@@ -291,6 +291,8 @@ async fn configurations_that_cannot_be_meant_are_refused() {
         ("pointer = \"mode\"", "`pointer` is `mode`, which is no JSON pointer"),
         ("write = \"merge-patch\"", "`merge-patch`, which wants a `pointer`"),
         ("write-url = \"http://b/\"", "`write-url` leads to another host"),
+        ("write-url = \"http://a/?tenant=hunter2\"", "`write-url` has a query or a fragment"),
+        ("write-url = \"http://a/#hunter2\"", "`write-url` has a query or a fragment"),
         ("user = \"ada\"", "its password is missing"),
         ("deadline-ms = 0", "`deadline-ms` must be 1 or more"),
         ("[reload]\npost = [\"http://a/\"]", "`reload` wants `read-back`"),
@@ -312,10 +314,17 @@ async fn configurations_that_cannot_be_meant_are_refused() {
             HttpRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap_err().to_string();
         assert!(message.contains(expected), "{revisions}: {message}");
     }
-    let config: HttpRestorerConfig =
-        toml::from_str("url = \"http://ada:hunter2@a/\"\nrevisions = { off = 0, on = 1 }").unwrap();
-    let message = HttpRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap_err().to_string();
-    assert!(message.contains("holds a user or a password") && !message.contains("hunter2"), "{message}");
+    for (url, expected) in [
+        ("http://ada:hunter2@a/", "holds a user or a password"),
+        // It is where the value is written, too.
+        ("http://a/?tenant=hunter2", "`url` without `write-url` has a query or a fragment"),
+    ] {
+        let config: HttpRestorerConfig =
+            toml::from_str(&format!("url = \"{url}\"\nrevisions = {{ off = 0, on = 1 }}")).unwrap();
+        let message =
+            HttpRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap_err().to_string();
+        assert!(message.contains(expected) && !message.contains("hunter2"), "{message}");
+    }
 }
 
 #[test]
