@@ -29,7 +29,7 @@ use crate::restorer_file::Place;
 use crate::restoring::wrong;
 use crate::{Shared, text_time};
 use outputs::{Folder, Newest};
-use stamp::Stamp;
+use stamp::{Stamp, version_of};
 
 pub use stamp::StampConfig;
 
@@ -145,9 +145,9 @@ fn set(pointer: &Place) -> Result<Result<Set, String>, PortError> {
         Err(why) => return Ok(Err(why)),
     };
     let text = String::from_utf8_lossy(&content);
-    Ok(match VersionName::new(text.trim()) {
+    Ok(match version_of(text.trim()) {
         Ok(version) => Ok(Set { version, at }),
-        Err(error) => Err(format!("`{}` names no version: {error}", pointer.path().display())),
+        Err(why) => Err(format!("`{}` {why}", pointer.path().display())),
     })
 }
 

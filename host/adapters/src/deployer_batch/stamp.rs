@@ -5,6 +5,7 @@ use ripcord_core::name::VersionName;
 use ripcord_ports::{ErrorKind, PortError};
 use serde::Deserialize;
 
+use crate::checkpoints::shown;
 use crate::folder;
 use crate::http::on_one_line;
 use crate::restoring::wrong;
@@ -155,8 +156,12 @@ fn between<'n>(name: &'n str, before: &Part, after: &Part) -> Option<&'n str> {
 }
 
 fn said(text: &str) -> Says {
-    VersionName::new(text)
-        .map_or_else(|error| Says::Nothing(format!("names no version: {error}")), Says::Made)
+    version_of(text).map_or_else(Says::Nothing, Says::Made)
+}
+
+/// The error is the end of a sentence, with what stands there as it can be shown.
+pub(super) fn version_of(text: &str) -> Result<VersionName, String> {
+    VersionName::new(text).map_err(|error| format!("names no version: {}", shown(&error.to_string())))
 }
 
 fn in_json(bytes: &[u8], pointer: &str) -> Says {
@@ -216,9 +221,14 @@ mod tests {
             ("{}", "has nothing at"),
             (r#"{"model": {"version": null}}"#, "neither a text"),
             (r#"{"model": {"version": "a b"}}"#, "names no version"),
+            (
+                r#"{"model": {"version": "a\u001b[2J\nb\u202e"}}"#,
+                "names no version: `a\\u{1b}[2J b\\u{202e}`",
+            ),
         ] {
             let Says::Nothing(said) = of(text) else { panic!("{text}") };
             assert!(said.contains(why), "{text}: {said}");
+            assert!(!said.contains(['\n', '\u{1b}', '\u{202e}']), "{text}: {said:?}");
         }
     }
 

@@ -174,8 +174,9 @@ async fn an_output_that_is_being_made_is_passed_over_and_those_that_stay_without
 
     std::fs::remove_file(root.path().join("version")).unwrap();
     assert!(unknown(&deployer).await.contains("is not there"));
-    std::fs::write(root.path().join("version"), "a b\n").unwrap();
-    assert!(unknown(&deployer).await.contains("names no version"));
+    std::fs::write(root.path().join("version"), "a\u{1b}[2J\nb\n").unwrap();
+    let why = unknown(&deployer).await;
+    assert!(why.contains("names no version: `a\\u{1b}[2J b`") && !why.contains('\u{1b}'), "{why}");
 }
 
 #[tokio::test]
