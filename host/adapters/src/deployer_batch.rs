@@ -125,12 +125,12 @@ impl BatchDeployer {
     async fn state(&self) -> Result<LiveState, PortError> {
         let (pointer, outputs) = (Arc::clone(&self.pointer), self.outputs.clone());
         self.files
-            .run(move |_| {
+            .run(move |given_up| {
                 let set = match set(&pointer)? {
                     Ok(set) => set,
                     Err(why) => return Ok(LiveState::Unknown(why)),
                 };
-                Ok(match outputs.newest()? {
+                Ok(match outputs.newest(given_up)? {
                     Newest::Unclear(why) => LiveState::Unknown(why),
                     Newest::Made(newest) => seen(&set, newest),
                 })
@@ -230,6 +230,6 @@ impl Deployer for BatchDeployer {
 
     async fn outputs(&self, by: &[VersionName]) -> Result<Option<Outputs>, PortError> {
         let (outputs, by) = (self.outputs.clone(), by.to_vec());
-        self.files.run(move |_| outputs.made_by(&by)).await.map(Some)
+        self.files.run(move |given_up| outputs.made_by(&by, given_up)).await.map(Some)
     }
 }

@@ -93,6 +93,12 @@ impl FileWork {
 }
 
 impl GivenUp {
+    /// As one sees it whose time is over.
+    #[cfg(test)]
+    pub(crate) fn already() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
     /// An error once nobody waits any more: then nothing that lasts may be done.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.0.load(Ordering::SeqCst) {

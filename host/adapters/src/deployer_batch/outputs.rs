@@ -10,6 +10,7 @@ use ripcord_ports::{ErrorKind, PortError};
 
 use super::stamp::{Says, Stamp};
 use crate::checkpoints::shown;
+use crate::file_work::GivenUp;
 use crate::folder;
 
 /// What the folder may hold.
@@ -43,10 +44,11 @@ pub(super) enum Newest {
 
 impl Folder {
     /// Newest first.
-    fn found(&self, dir: &Dir) -> Result<Vec<Found>, PortError> {
+    fn found(&self, dir: &Dir, given_up: &GivenUp) -> Result<Vec<Found>, PortError> {
         let failed = |error| folder::local(error, format_args!("cannot list `{}`", self.path.display()));
         let mut found = Vec::new();
         for (number, entry) in dir.entries().map_err(failed)?.enumerate() {
+            self.is_waited_for(given_up)?;
             if number == ENTRIES_MAX {
                 let text = format!(
                     "`{}` holds more than {ENTRIES_MAX} files and folders: move old ones away",
@@ -77,10 +79,19 @@ impl Folder {
         folder::open(&self.path)
     }
 
-    pub(super) fn newest(&self) -> Result<Newest, PortError> {
+    /// Looks go on for as long as anyone waits for them.
+    fn is_waited_for(&self, given_up: &GivenUp) -> Result<(), PortError> {
+        let failed = |error| {
+            folder::local(error, format_args!("cannot read the outputs in `{}`", self.path.display()))
+        };
+        given_up.check().map_err(failed)
+    }
+
+    pub(super) fn newest(&self, given_up: &GivenUp) -> Result<Newest, PortError> {
         let dir = self.open()?;
         let (mut unstamped, mut last) = (0, None);
-        for found in self.found(&dir)? {
+        for found in self.found(&dir, given_up)? {
+            self.is_waited_for(given_up)?;
             let name = shown(&found.name);
             match self.stamp.read(&dir, &found.name)? {
                 Some(Says::Made(version)) => {
@@ -108,14 +119,15 @@ impl Folder {
     }
 
     /// What the versions have made, oldest first, and what came then.
-    pub(super) fn made_by(&self, versions: &[VersionName]) -> Result<Outputs, PortError> {
+    pub(super) fn made_by(&self, versions: &[VersionName], given_up: &GivenUp) -> Result<Outputs, PortError> {
         let dir = self.open()?;
-        let mut found = self.found(&dir)?;
+        let mut found = self.found(&dir, given_up)?;
         let not_looked_at = found.len().saturating_sub(LOOKED_AT_MAX);
         found.truncate(LOOKED_AT_MAX);
         let mut outputs =
             Outputs { not_looked_at: u32::try_from(not_looked_at).unwrap_or(u32::MAX), ..Outputs::default() };
         for Found { name, at } in found.into_iter().rev() {
+            self.is_waited_for(given_up)?;
             match self.stamp.read(&dir, &name) {
                 Ok(Some(Says::Made(version))) if versions.contains(&version) => {
                     let name = shown(&name);
@@ -143,6 +155,33 @@ fn matches(pattern: &str, name: &str) -> bool {
         None => pattern == name,
         Some((start, end)) => {
             name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deployer_batch::StampConfig;
+
+    #[test]
+    fn no_stamp_is_read_that_nobody_waits_for() {
+        let outputs = tempfile::tempdir().unwrap();
+        let stamp = StampConfig { name: None, field: Some("/version".into()), sidecar: None };
+        let folder = Folder {
+            path: outputs.path().to_owned(),
+            pattern: "*".into(),
+            stamp: Stamp::new(stamp).unwrap(),
+        };
+        std::fs::write(outputs.path().join("scores.json"), r#"{"version": "1.0"}"#).unwrap();
+        let version = VersionName::new("1.0").unwrap();
+        let (waited_for, given_up) = (GivenUp::default(), GivenUp::already());
+        let made = folder.made_by(std::slice::from_ref(&version), &waited_for).unwrap();
+        assert_eq!((made.number, made.unreadable), (1, 0));
+        assert!(matches!(folder.newest(&waited_for).unwrap(), Newest::Made(made) if made.version == version));
+        let why = |error: Option<PortError>| error.unwrap().to_string();
+        for why in [why(folder.made_by(&[version], &given_up).err()), why(folder.newest(&given_up).err())] {
+            assert!(why.contains("it was given up"), "{why}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::http::on_one_line;
 use crate::restoring::wrong;
 
 /// A file that holds the stamp as JSON.
-const STAMP_BYTES_MAX: u64 = 16 << 20;
+const STAMP_BYTES_MAX: u64 = 1 << 20;
 const VERSION: &str = "{version}";
 
 /// Where the stamp is: in the name, or in a JSON file.
