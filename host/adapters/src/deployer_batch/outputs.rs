@@ -1,5 +1,6 @@
 //! The outputs of the job, as they lie in their folder.
 
+use std::io;
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
@@ -35,6 +36,25 @@ struct Found {
     at: UnixMillis,
 }
 
+/// What the folder holds.
+#[derive(Default)]
+struct Listing {
+    /// Newest first.
+    found: Vec<Found>,
+    /// Links with the name of an output, which lead out of the folder or nowhere.
+    links: usize,
+}
+
+/// What lies in the folder with the name of an output.
+enum Entry {
+    /// A file or a folder, with the time of its last change.
+    Output(UnixMillis),
+    /// A link that leads out of the folder or nowhere.
+    Link,
+    /// A pipe or the like.
+    Other,
+}
+
 /// What the newest outputs show.
 pub(super) enum Newest {
     Made(Output),
@@ -43,10 +63,9 @@ pub(super) enum Newest {
 }
 
 impl Folder {
-    /// Newest first.
-    fn found(&self, dir: &Dir, given_up: &GivenUp) -> Result<Vec<Found>, PortError> {
+    fn listed(&self, dir: &Dir, given_up: &GivenUp) -> Result<Listing, PortError> {
         let failed = |error| folder::local(error, format_args!("cannot list `{}`", self.path.display()));
-        let mut found = Vec::new();
+        let mut listing = Listing::default();
         for (number, entry) in dir.entries().map_err(failed)?.enumerate() {
             self.is_waited_for(given_up)?;
             if number == ENTRIES_MAX {
@@ -61,18 +80,35 @@ impl Folder {
             if name.starts_with(['.', '_']) || self.stamp.is_beside(&name) || !matches(&self.pattern, &name) {
                 continue;
             }
-            // Where its last file is not there yet, its own time is that of its beginning.
-            let changed = dir.metadata(self.stamp.file_of(&name)).or_else(|_| dir.metadata(&name));
-            let at = match changed.and_then(|about| about.modified()) {
-                Ok(at) => at.into_std().duration_since(std::time::UNIX_EPOCH).unwrap_or_default(),
+            match self.entry(dir, &name) {
+                Ok(Entry::Output(at)) => listing.found.push(Found { name, at }),
+                Ok(Entry::Link) => listing.links += 1,
+                Ok(Entry::Other) => {}
                 // It was moved away since it was listed.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(error)),
-            };
-            found.push(Found { name, at: UnixMillis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX)) });
+            }
         }
-        found.sort_by(|a, b| (b.at, &b.name).cmp(&(a.at, &a.name)));
-        Ok(found)
+        listing.found.sort_by(|a, b| (b.at, &b.name).cmp(&(a.at, &a.name)));
+        Ok(listing)
+    }
+
+    /// What an entry with the name of an output is, and when it was changed last.
+    fn entry(&self, dir: &Dir, name: &str) -> io::Result<Entry> {
+        let about = match dir.metadata(name) {
+            Ok(about) if about.is_file() || about.is_dir() => about,
+            Ok(_) => return Ok(Entry::Other),
+            Err(error) => {
+                let is_link = dir.symlink_metadata(name).is_ok_and(|about| about.is_symlink());
+                return if is_link { Ok(Entry::Link) } else { Err(error) };
+            }
+        };
+        let last = self.stamp.file_of(name);
+        // Where its last file is not there yet, its own time is that of its beginning.
+        let about = if last == name { about } else { dir.metadata(last).unwrap_or(about) };
+        let since_1970 =
+            about.modified()?.into_std().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(Entry::Output(UnixMillis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))))
     }
 
     fn open(&self) -> Result<Dir, PortError> {
@@ -89,47 +125,54 @@ impl Folder {
 
     pub(super) fn newest(&self, given_up: &GivenUp) -> Result<Newest, PortError> {
         let dir = self.open()?;
+        let listing = self.listed(&dir, given_up)?;
         let (mut unstamped, mut last) = (0, None);
-        for found in self.found(&dir, given_up)? {
+        for found in listing.found {
             self.is_waited_for(given_up)?;
             let name = shown(&found.name);
-            match self.stamp.read(&dir, &found.name)? {
+            let example = match self.stamp.read(&dir, &found.name) {
                 Some(Says::Made(version)) => {
                     return Ok(Newest::Made(Output { name: found.name, at: found.at, version }));
                 }
                 Some(Says::Nothing(why)) => {
                     return Ok(Newest::Unclear(format!("the newest output `{name}` {why}")));
                 }
-                Some(Says::NotYet) => {
-                    unstamped += 1;
-                    last.get_or_insert(name);
-                }
+                Some(Says::NotYet) => format!("`{name}` among them"),
+                Some(Says::Unreadable(why)) => format!("`{name}` among them ({why})"),
                 None => continue,
-            }
+            };
+            unstamped += 1;
+            let example = last.get_or_insert(example);
             if unstamped > UNSTAMPED_MAX {
-                let last = last.unwrap_or_default();
                 let text = format!(
-                    "the newest outputs have no stamp, `{last}` among them, so nothing says by which version they were made"
+                    "the newest outputs have no stamp, {example}, so nothing says by which version they were made"
                 );
                 return Ok(Newest::Unclear(text));
             }
         }
         let path = self.path.display();
-        Ok(Newest::Unclear(format!("there is no output with a stamp in `{path}` yet: its first one shows")))
+        let links = match listing.links {
+            0 => String::new(),
+            number => format!("; links that lead out of it were not followed, {number} of them"),
+        };
+        Ok(Newest::Unclear(format!(
+            "there is no output with a stamp in `{path}` yet: its first one shows{links}"
+        )))
     }
 
     /// What the versions have made, oldest first, and what came then.
     pub(super) fn made_by(&self, versions: &[VersionName], given_up: &GivenUp) -> Result<Outputs, PortError> {
         let dir = self.open()?;
-        let mut found = self.found(&dir, given_up)?;
+        let Listing { mut found, links } = self.listed(&dir, given_up)?;
         let not_looked_at = found.len().saturating_sub(LOOKED_AT_MAX);
         found.truncate(LOOKED_AT_MAX);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let mut outputs =
-            Outputs { not_looked_at: u32::try_from(not_looked_at).unwrap_or(u32::MAX), ..Outputs::default() };
+            Outputs { unreadable: count(links), not_looked_at: count(not_looked_at), ..Outputs::default() };
         for Found { name, at } in found.into_iter().rev() {
             self.is_waited_for(given_up)?;
             match self.stamp.read(&dir, &name) {
-                Ok(Some(Says::Made(version))) if versions.contains(&version) => {
+                Some(Says::Made(version)) if versions.contains(&version) => {
                     let name = shown(&name);
                     outputs.first_at = outputs.first_at.or(Some(at));
                     (outputs.last_at, outputs.next_at) = (Some(at), None);
@@ -138,11 +181,9 @@ impl Folder {
                         outputs.made.push(Output { name, at, version });
                     }
                 }
-                Ok(Some(Says::Made(_))) => {
-                    outputs.next_at = outputs.next_at.or(outputs.last_at.and(Some(at)))
-                }
-                Ok(Some(Says::NotYet | Says::Nothing(_))) | Err(_) => outputs.unreadable += 1,
-                Ok(None) => {}
+                Some(Says::Made(_)) => outputs.next_at = outputs.next_at.or(outputs.last_at.and(Some(at))),
+                Some(Says::NotYet | Says::Unreadable(_) | Says::Nothing(_)) => outputs.unreadable += 1,
+                None => {}
             }
         }
         Ok(outputs)

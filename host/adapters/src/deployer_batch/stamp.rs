@@ -1,6 +1,6 @@
 //! Where an output says by which version it was made.
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
 use ripcord_core::name::VersionName;
 use ripcord_ports::{ErrorKind, PortError};
 use serde::Deserialize;
@@ -50,6 +50,8 @@ pub(super) enum Says {
     Made(VersionName),
     /// It has no stamp yet: it is being made.
     NotYet,
+    /// Whether it has one cannot be seen, and why. The end of a sentence.
+    Unreadable(String),
     /// What it says is no version. The end of a sentence.
     Nothing(String),
 }
@@ -122,22 +124,31 @@ impl Stamp {
         }
     }
 
-    /// None for a name that is no output's.
-    pub(super) fn read(&self, dir: &Dir, output: &str) -> Result<Option<Says>, PortError> {
+    /// None for what is no output. One that cannot be read hinders no other.
+    pub(super) fn read(&self, dir: &Dir, output: &str) -> Option<Says> {
         match self {
-            Self::Name { before, after } => Ok(between(output, before, after).map(said)),
+            Self::Name { before, after } => between(output, before, after).map(said),
             Self::Field { pointer, sidecar } => {
                 let file = self.file_of(output);
-                let bytes = match folder::read(dir, &file, STAMP_BYTES_MAX) {
-                    Ok(bytes) => bytes,
-                    Err(error) if error.kind == ErrorKind::NotFound && !sidecar.is_empty() => {
-                        return Ok(Some(Says::NotYet));
+                // A stamp in the output itself is one in a file, a file within it one in a folder. Beside it may be either.
+                let is = |fits: fn(&Metadata) -> bool| dir.metadata(output).is_ok_and(|about| fits(&about));
+                if sidecar.is_empty() && is(Metadata::is_dir)
+                    || sidecar.starts_with('/') && is(Metadata::is_file)
+                {
+                    return None;
+                }
+                match folder::read(dir, &file, STAMP_BYTES_MAX) {
+                    Ok(bytes) => Some(in_json(&bytes, pointer)),
+                    // Where it is the output itself, it was moved away since it was listed.
+                    Err(error) if error.kind == ErrorKind::NotFound => {
+                        (!sidecar.is_empty()).then_some(Says::NotYet)
                     }
-                    // It was moved away since it was listed.
-                    Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(error),
-                };
-                Ok(Some(in_json(&bytes, pointer)))
+                    Err(error) if error.kind == ErrorKind::TooLarge => {
+                        let text = format!("has more than {STAMP_BYTES_MAX} bytes where its stamp should be");
+                        Some(Says::Nothing(text))
+                    }
+                    Err(error) => Some(Says::Unreadable(shown(&error.to_string()))),
+                }
             }
         }
     }

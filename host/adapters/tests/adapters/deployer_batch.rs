@@ -180,6 +180,82 @@ async fn an_output_that_is_being_made_is_passed_over_and_those_that_stay_without
 }
 
 #[tokio::test]
+async fn files_beside_folders_with_a_stamp_in_them_are_no_outputs() {
+    let root = root();
+    let out = root.path().join("out");
+    let stamp = serde_json::from_value(json!({"field": "/version", "sidecar": "/_meta.json"})).unwrap();
+    let config = BatchDeployerConfig { stamp, ..config(root.path(), "field") };
+    let deployer = BatchDeployer::new(config, &shared()).unwrap();
+    made(&root.path().join("version"), "1.0\n", 0);
+    std::fs::create_dir(out.join("monday")).unwrap();
+    made(&out.join("monday/_meta.json"), r#"{"version": "1.0"}"#, 10);
+    for (name, second) in [("README", 20), ("log.txt", 30), ("scores.csv", 40)] {
+        made(&out.join(name), "", second);
+    }
+    assert_eq!(live(&deployer).await, "1.0");
+}
+
+/// An output by 1.0, the same for each kind of stamp.
+fn made_by_1_0(out: &Path, kind: &str, run: &str, second: u64) {
+    let name = format!("scores-1.0-{run}.csv");
+    made(&out.join(&name), r#"{"version": "1.0"}"#, second);
+    if kind == "sidecar" {
+        let meta = out.join(format!("{name}.meta.json"));
+        made(&meta, r#"{"model": {"version": "1.0"}}"#, second);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_no_output_and_hinders_no_other() {
+    for (kind, unreadable) in [("name", 2), ("sidecar", 3), ("field", 2)] {
+        let root = root();
+        let (out, deployer) = (root.path().join("out"), batch(root.path(), kind));
+        made(&root.path().join("version"), "1.0\n", 0);
+        made_by_1_0(&out, kind, "monday", 10);
+        std::os::unix::fs::symlink("../version", out.join("scores-1.1-out.csv")).unwrap();
+        std::os::unix::fs::symlink("nowhere", out.join("scores-1.1-nowhere.csv")).unwrap();
+        let pipe = out.join("scores-1.1-pipe.csv");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        // Beside a folder a stamp may come yet.
+        std::fs::create_dir(out.join("archive")).unwrap();
+        assert_eq!(live(&deployer).await, "1.0", "{kind}");
+        let told = deployer.outputs(&[version("1.0")]).await.unwrap().unwrap();
+        assert_eq!((told.number, told.unreadable), (1, unreadable), "{kind}");
+
+        std::fs::remove_dir_all(&out).unwrap();
+        let error = deployer.live().await.unwrap_err();
+        assert!(error.to_string().contains("cannot open the folder"), "{kind}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stamp_that_cannot_be_read_is_one_that_is_not_there_yet_and_one_that_is_too_large_is_none() {
+    let root = root();
+    let (out, deployer) = (root.path().join("out"), batch(root.path(), "sidecar"));
+    made(&root.path().join("version"), "1.0\n", 0);
+    made_by_1_0(&out, "sidecar", "monday", 10);
+    for (run, second) in [("tuesday", 20), ("wednesday", 30)] {
+        assert_eq!(live(&deployer).await, "1.0");
+        let name = out.join(format!("scores-1.1-{run}.csv"));
+        made(&name, "", second);
+        std::os::unix::fs::symlink("/etc/hostname", format!("{}.meta.json", name.display())).unwrap();
+    }
+    let why = unknown(&deployer).await;
+    assert!(why.contains("`scores-1.1-wednesday.csv` among them (cannot read"), "{why}");
+    assert!(why.contains("links may not lead out of the folder"), "{why}");
+
+    made(&out.join("scores-1.1-thursday.csv"), "", 40);
+    made(&out.join("scores-1.1-thursday.csv.meta.json"), &" ".repeat((1 << 20) + 1), 40);
+    let why = unknown(&deployer).await;
+    assert!(
+        why.contains("`scores-1.1-thursday.csv` has more than 1048576 bytes where its stamp should be"),
+        "{why}"
+    );
+    made_by_1_0(&out, "sidecar", "friday", 50);
+    assert_eq!(live(&deployer).await, "1.0");
+}
+
+#[tokio::test]
 async fn what_was_left_has_made_is_listed_with_what_came_then_and_what_is_cut_is_said() {
     let root = root();
     let (out, deployer) = (root.path().join("out"), batch(root.path(), "name"));
