@@ -290,30 +290,27 @@ async fn lineage(ports: &ServicePorts, version: &VersionName) -> Result<Lineage,
     ports.registry.lineage(version).await.map_err(|error| (version.clone(), error))
 }
 
-/// Data sets that both were made from, at another revision.
+/// Data sets that both were trained on, at another revision. What they were only measured with may move as it likes.
 fn other_data(before: &Lineage, since: &Lineage, moved: &Change) -> Vec<Change> {
+    let before: Vec<_> = before.trained_on().take(DATASETS_MAX).collect();
+    let since: Vec<_> = since.trained_on().take(DATASETS_MAX).collect();
     let mut all = Vec::new();
-    for set in since.datasets.iter().take(DATASETS_MAX) {
-        let mut same = before.datasets.iter().take(DATASETS_MAX);
-        let same = same.find(|other| other.name == set.name && other.context == set.context);
-        let Some((was, became)) = same.and_then(|same| same.revision.as_ref().zip(set.revision.as_ref()))
-        else {
-            continue;
-        };
-        if was != became {
-            all.push(Change {
-                what: Changed::Data(set.name.clone()),
-                was: as_name(was).into_iter().collect(),
-                became: as_name(became).into_iter().collect(),
-                at: moved.at,
-                not_before: moved.not_before,
-                by: None,
-                noticed: Noticed::Lineage,
-                verified_at: None,
-                place: moved.place.clone(),
-                touches: Vec::new(),
-            });
-        }
+    for (name, became) in since.iter().filter(|set| !before.contains(set)) {
+        // A version may be trained on several revisions of one set: only those that went can have become others.
+        let mut went = before.iter().filter(|set| set.0 == *name && !since.contains(set));
+        let Some((was, became)) = went.find_map(|set| set.1).zip(*became) else { continue };
+        all.push(Change {
+            what: Changed::Data((*name).to_owned()),
+            was: as_name(was).into_iter().collect(),
+            became: as_name(became).into_iter().collect(),
+            at: moved.at,
+            not_before: moved.not_before,
+            by: None,
+            noticed: Noticed::Lineage,
+            verified_at: None,
+            place: moved.place.clone(),
+            touches: Vec::new(),
+        });
     }
     all
 }
@@ -411,5 +408,38 @@ mod tests {
             .map(|(what, was, became, at)| (what.as_str(), was.as_str(), became.as_str(), *at))
             .collect();
         assert_eq!(told, [("data loans", "r1", "r2", 7), ("data shops", "s3:--b-1", "s3:--b-2", 7)]);
+    }
+
+    #[test]
+    fn what_versions_were_only_measured_with_is_no_change_of_what_they_were_made_from() {
+        let lineage = |sets: &[(&str, &str, &str)]| Lineage {
+            datasets: sets
+                .iter()
+                .map(|(name, revision, context)| Dataset {
+                    name: (*name).to_owned(),
+                    revision: Some((*revision).to_owned()),
+                    context: Some((*context).to_owned()),
+                })
+                .collect(),
+            ..Lineage::default()
+        };
+        let before = lineage(&[
+            ("loans", "r1", "training"),
+            ("loans", "h1", "Eval"),
+            ("golden", "g1", "test"),
+            ("shops", "s1", "train"),
+            ("shops", "s2", "replay"),
+        ]);
+        let since = lineage(&[
+            ("loans", "r2", "train"),
+            ("loans", "h2", "eval"),
+            ("golden", "g2", "test"),
+            ("shops", "s2", "training"),
+            ("shops", "s3", "replay"),
+        ]);
+        let at = moved(Changed::MODEL, "4", "5", 7);
+        let told = other_data(&before, &since, &at);
+        let told = told.iter().map(|one| format!("{} {} {}", one.what, one.was[0], one.became[0]));
+        assert_eq!(told.collect::<Vec<_>>(), ["data loans r1 r2", "data shops s1 s3"]);
     }
 }

@@ -111,8 +111,10 @@ impl Fleet {
         });
         let each = live.take(LINEAGES_MAX).map(|(member, version)| async move {
             let lineage = member.setup.ports.registry.lineage(&version).await.unwrap_or_default();
-            let name = member.setup.name.clone();
-            lineage.datasets.into_iter().map(move |set| (name.clone(), set.name, set.revision))
+            let owned = |(set, revision): (&str, Option<&str>)| {
+                (member.setup.name.clone(), set.to_owned(), revision.map(str::to_owned))
+            };
+            lineage.trained_on().map(owned).collect::<Vec<_>>()
         });
         join_all(each).await.into_iter().flatten().collect()
     }

@@ -237,19 +237,10 @@ async fn data(setup: &ServiceSetup, service: &Service, now: UnixMillis) -> (Vec<
     };
     let names: Vec<VersionName> = versions.into_iter().map(|version| version.version.version).collect();
     let lineages = join_all(names.iter().map(|name| registry.lineage(name))).await;
-    let (mut of_data, mut order, mut not_known) =
-        (BTreeMap::<(String, String), Vec<VersionName>>::new(), Vec::new(), BTreeSet::new());
-    for (name, lineage) in names.iter().zip(lineages) {
+    let (mut known, mut not_known) = (Vec::new(), BTreeSet::new());
+    for (name, lineage) in names.into_iter().zip(lineages) {
         match lineage {
-            Ok(lineage) => {
-                for key in trained_on(&lineage) {
-                    let versions = of_data.entry(key.clone()).or_default();
-                    if versions.is_empty() {
-                        order.push(key);
-                    }
-                    versions.push(name.clone());
-                }
-            }
+            Ok(lineage) => known.push((name, lineage)),
             // A registry that keeps none has nothing to list.
             Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => {}
             Err(error) => {
@@ -258,19 +249,28 @@ async fn data(setup: &ServiceSetup, service: &Service, now: UnixMillis) -> (Vec<
         }
     }
     let producer = setup.ports.producer.as_deref();
-    let lines = order.into_iter().filter_map(|key| {
-        let versions = of_data.remove(&key)?;
-        Some(data_line(key, versions, producer, service, now))
-    });
+    let lines = trained_on(&known).into_iter();
+    let lines = lines.map(|(data, versions)| data_line(data, versions, producer, service, now));
     (lines.collect(), not_known.into_iter().collect())
 }
 
-/// Data that a version learnt from; what it was judged by is none.
-fn trained_on(lineage: &Lineage) -> Vec<(String, String)> {
-    let is_training =
-        |context: &Option<String>| context.as_deref().is_none_or(|context| context == "training");
-    let used = lineage.datasets.iter().filter(|used| is_training(&used.context));
-    used.filter_map(|used| Some((used.name.clone(), used.revision.clone()?))).collect()
+/// Which data the versions were trained on, where they say which revision, in the order of the versions.
+fn trained_on(known: &[(VersionName, Lineage)]) -> Vec<((String, String), Vec<VersionName>)> {
+    let (mut order, mut of_data) = (Vec::new(), BTreeMap::<(String, String), Vec<VersionName>>::new());
+    for (name, lineage) in known {
+        for (dataset, revision) in lineage.trained_on() {
+            let Some(revision) = revision else { continue };
+            let data = (dataset.to_owned(), revision.to_owned());
+            let versions = of_data.entry(data.clone()).or_default();
+            if versions.is_empty() {
+                order.push(data);
+            }
+            if versions.last() != Some(name) {
+                versions.push(name.clone());
+            }
+        }
+    }
+    order.into_iter().filter_map(|data| of_data.remove_entry(&data)).collect()
 }
 
 fn data_line(
@@ -299,4 +299,33 @@ fn data_line(
         (RestoredBy::People, Some(why))
     };
     DataLine { dataset, revision, versions, by, why_not }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ripcord_core::fact::Dataset;
+
+    #[test]
+    fn data_are_listed_whatever_a_registry_calls_training_and_not_where_they_only_measured() {
+        let name = |text: &str| VersionName::new(text).expect("a version");
+        let lineage = |context: Option<&str>, revision: &str| {
+            let (name, revision) = ("clicks".to_owned(), Some(revision.to_owned()));
+            Lineage::default().with_datasets(vec![Dataset {
+                name,
+                revision,
+                context: context.map(str::to_owned),
+            }])
+        };
+        let known = [
+            (name("5"), lineage(Some("train"), "2")),
+            (name("4"), lineage(Some("Eval"), "3")),
+            (name("3"), lineage(Some("training"), "1")),
+            (name("2"), lineage(None, "2")),
+        ];
+        let listed = trained_on(&known);
+        let listed: Vec<_> =
+            listed.iter().map(|((_, revision), versions)| (revision.as_str(), versions.as_slice())).collect();
+        assert_eq!(listed, [("2", &[name("5"), name("2")][..]), ("1", &[name("3")][..])]);
+    }
 }

@@ -221,7 +221,22 @@ pub struct Dataset {
     pub context: Option<String>,
 }
 
+/// What a data set was used for, in lower case, where the version was only measured with it. Whatever else a registry calls it, it was trained on.
+const NOT_TRAINED_ON: [&str; 7] = ["eval", "evaluation", "valid", "validation", "test", "testing", "holdout"];
+
 impl Lineage {
+    /// The data sets that the version was trained on, each with its revision where that is known. What it was only measured with is none of them.
+    pub fn trained_on(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let is_trained_on = |context: Option<&str>| {
+            context.is_none_or(|context| !NOT_TRAINED_ON.contains(&context.to_ascii_lowercase().as_str()))
+        };
+        let sets = self.datasets.iter().filter(move |set| is_trained_on(set.context.as_deref()));
+        let sets = sets.map(|set| (set.name.as_str(), set.revision.as_deref()));
+        // A registry that lists no sets may still name the one.
+        let single = self.dataset.as_deref().filter(|_| self.datasets.is_empty());
+        sets.chain(single.map(|name| (name, self.dataset_revision.as_deref())))
+    }
+
     /// With these data sets, what was trained on first; the first is the training data set.
     pub fn with_datasets(self, datasets: Vec<Dataset>) -> Self {
         let first = datasets.first();

@@ -24,9 +24,6 @@ pub const CONDEMNED_DATA_MAX: usize = 64;
 /// Versions that are known to have been made without the bad rows of one revision, the last ones.
 const CLEANED_MAX: usize = 64;
 
-/// What a version is trained on where its lineage says so with another word than these.
-const NOT_TRAINED_ON: [&str; 7] = ["eval", "evaluation", "valid", "validation", "test", "testing", "holdout"];
-
 /// A condemned data revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CondemnedData {
@@ -69,7 +66,7 @@ impl Service {
 
     /// What `version` was trained on, by its lineage. Data that it was only measured with do not count.
     pub fn trained_on(&self, version: &VersionName, lineage: &Lineage) -> TrainedOn {
-        let sets: Vec<(&str, Option<&str>)> = trained_on(lineage).collect();
+        let sets: Vec<(&str, Option<&str>)> = lineage.trained_on().collect();
         let condemned = || {
             let made_on_it = |known: &CondemnedData| !known.cleaned.contains(version);
             self.condemned_data.iter().filter(move |(_, known)| made_on_it(known)).map(|(data, _)| data)
@@ -250,16 +247,4 @@ impl Service {
         let told = std::mem::take(&mut self.live_data_told);
         self.live_data_told = told.into_iter().filter(|seen| self.is_so(seen)).collect();
     }
-}
-
-/// The data sets that went into a version's training, with their revisions.
-fn trained_on(lineage: &Lineage) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let is_trained_on = |context: Option<&str>| {
-        context.is_none_or(|context| !NOT_TRAINED_ON.contains(&context.to_ascii_lowercase().as_str()))
-    };
-    let sets = lineage.datasets.iter().filter(move |set| is_trained_on(set.context.as_deref()));
-    let sets = sets.map(|set| (set.name.as_str(), set.revision.as_deref()));
-    // A registry that lists no sets may still name the one.
-    let single = lineage.dataset.as_deref().filter(|_| lineage.datasets.is_empty());
-    sets.chain(single.map(|name| (name, lineage.dataset_revision.as_deref())))
 }
