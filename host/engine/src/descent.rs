@@ -102,12 +102,9 @@ fn lift(service: &Service, data: &DataRevision) -> String {
 /// That a training would take all of what is condemned.
 pub(crate) fn trains_on_condemned(service: &Service, target: &Target) -> Option<String> {
     let Target::Retrain(RetrainTarget { dataset, revision, exclude }) = target else { return None };
-    let data = DataRevision::new(dataset, revision).ok()?;
-    let whole = exclude.is_empty() && service.condemned_data.contains_key(&data);
-    whole.then(|| {
-        format!(
-            "`{data}` is condemned, and nothing is left out of it: name what is (`--exclude source=NAME`), or another revision; {} where it is fine",
-            lift(service, &data)
-        )
-    })
+    let data = service.condemned(dataset, revision).filter(|_| exclude.is_empty())?;
+    Some(format!(
+        "`{data}` is condemned, and nothing is left out of it: name what is (`--exclude source=NAME`), or another revision; {} where it is fine",
+        lift(service, data)
+    ))
 }

@@ -59,6 +59,15 @@ pub enum TrainedOn {
 }
 
 impl Service {
+    /// The condemned data that this set and revision mean: the same name, or the same content under another.
+    pub fn condemned(&self, dataset: &str, revision: &str) -> Option<&DataRevision> {
+        self.condemned_data.keys().find(|data| data.is(dataset, revision))
+    }
+
+    fn is_condemned(&self, data: &DataRevision) -> bool {
+        self.condemned(data.dataset(), data.revision()).is_some()
+    }
+
     /// Whether its lineage says anything that counts: nothing is condemned but what it is known to have been made without.
     pub fn is_known_clean(&self, version: &VersionName) -> bool {
         self.condemned_data.values().all(|known| known.cleaned.contains(version))
@@ -98,7 +107,7 @@ impl Service {
             Some(Target::Version(version)) => self.purged_for(version),
             _ => None,
         };
-        left.filter(|data| !self.condemned_data.contains_key(data)).into_iter().collect()
+        left.filter(|data| !self.is_condemned(data)).into_iter().collect()
     }
 
     /// What rows were left out of for this version, where the open incident is to put it in place.
@@ -123,7 +132,7 @@ impl Service {
         let (by, reason) = (CondemnedBy::Incident(incident.id.clone()), incident.reason.cause);
         let mut condemned = Vec::new();
         for data in left {
-            if self.condemned_data.contains_key(&data) {
+            if self.is_condemned(&data) {
                 continue;
             }
             if self.condemned_data.len() >= CONDEMNED_DATA_MAX {
@@ -157,7 +166,10 @@ impl Service {
 
     fn condemn_data(&mut self, data: DataRevision, by: CondemnedBy, reason: BlobRef) {
         let of_it = |target: &Target| match target {
-            Target::Retrain(retrain) => DataRevision::purged_by(retrain).as_ref() == Some(&data),
+            Target::Retrain(retrain) => {
+                let purged = DataRevision::purged_by(retrain);
+                purged.is_some_and(|purged| data.is(purged.dataset(), purged.revision()))
+            }
             _ => false,
         };
         let cleaned = self.producing.past.iter().filter(|past| of_it(&past.ordered.target));
@@ -183,12 +195,17 @@ impl Service {
     /// A run has made a version without the rows of data that were condemned before.
     pub(super) fn note_cleaned(&mut self, run: &Run, version: &VersionTarget) {
         let Target::Retrain(retrain) = &run.ordered.target else { return };
-        let Some(data) = DataRevision::purged_by(retrain) else { return };
-        let Some(known) = self.condemned_data.get_mut(&data) else { return };
-        known.cleaned.retain(|cleaned| *cleaned != version.version);
-        known.cleaned.push(version.version.clone());
-        let more = known.cleaned.len().saturating_sub(CLEANED_MAX);
-        known.cleaned.drain(..more);
+        let Some(purged) = DataRevision::purged_by(retrain) else { return };
+        // People may have condemned the same content under each of its names.
+        for (data, known) in &mut self.condemned_data {
+            if !data.is(purged.dataset(), purged.revision()) {
+                continue;
+            }
+            known.cleaned.retain(|cleaned| *cleaned != version.version);
+            known.cleaned.push(version.version.clone());
+            let more = known.cleaned.len().saturating_sub(CLEANED_MAX);
+            known.cleaned.drain(..more);
+        }
     }
 
     /// Whether people were told this, while it is so.

@@ -61,14 +61,14 @@ fn retrained(leaving: Leaving) -> Stage {
         pending: PendingPlan::Replace,
     };
     stage.tell(&Event::PullRequested(pull));
-    ordered(&mut stage);
+    ordered(&mut stage, "3");
     made(&mut stage, "5");
     stage
 }
 
-fn ordered(stage: &mut Stage) {
+fn ordered(stage: &mut Stage, revision: &str) {
     stage.tell_with(|stage| stage.preserved("4"));
-    let draft = draft(stage, vec![without_bots("3")]);
+    let draft = draft(stage, vec![without_bots(revision)]);
     let planned = stage.planned(PlanWord::Drafted(draft));
     stage.tell(&Event::Planned(planned));
     stage.approve("bob");
@@ -244,9 +244,32 @@ fn what_is_made_without_the_rows_after_the_data_were_condemned_is_known_to_be_cl
     let mut stage = service(|_| ());
     stage.tell(&condemned("clicks@3"));
     pulled(&mut stage, "ada", without_bots("3"));
-    ordered(&mut stage);
+    ordered(&mut stage, "3");
     made(&mut stage, "5");
     let logged = of(&[set("clicks", Some("3"), None)]);
+    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
+}
+
+#[test]
+fn the_same_content_is_condemned_under_all_its_names_and_made_without_its_rows_under_all() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let copy = format!("copy@{digest}");
+    let mut stage = service(|_| ());
+    stage.tell(&condemned(&copy));
+    assert_eq!(stage.0.condemned("clicks", &digest), Some(&data(&copy)));
+    assert_eq!(stage.0.condemned("clicks", "3"), None);
+    pulled(&mut stage, "ada", without_bots(&digest));
+    assert_eq!(stage.0.data_left_by(&[without_bots("3")]), [data("clicks@3")]);
+    assert!(stage.0.data_left_by(&[without_bots(&digest)]).is_empty(), "it is condemned already");
+    ordered(&mut stage, &digest);
+    made(&mut stage, "5");
+    let logged = of(&[set("clicks", Some(&digest), None)]);
+    assert_eq!(stage.0.trained_on(&named("4"), &logged), TrainedOn::Condemned(data(&copy)));
+    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
+    // Whoever condemns it anew does not forget what was made without its rows.
+    let lift = lifted(&stage, &copy);
+    stage.tell(&lift);
+    stage.tell(&condemned(&copy));
     assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
 }
 
