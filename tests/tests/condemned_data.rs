@@ -8,7 +8,7 @@ use ripcord_core::service::CondemnedBy;
 use ripcord_core::standing::Standing;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, RestoredBy, TargetLine, targets_of};
+use ripcord_engine::{Ask, RestoredBy, TargetLine, makeable_of, targets_of};
 use ripcord_ports::Clock as _;
 use ripcord_tests::people::{ada, bob, cleo, revision};
 use ripcord_tests::states::{needs, run_goes_on, two_keys};
@@ -179,5 +179,24 @@ async fn nothing_is_trained_on_all_of_what_is_condemned_nor_put_in_place_that_wa
     host.until("a question", &service, needs(ripcord_core::service::NeedKind::WhatNow)).await;
     let failed = host.view(&service).await.failed.expect("why");
     assert!(failed.contains("trained on `rows@january`"), "{failed}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_are_condemned_are_listed_with_what_is_to_be_done_before_they_are_trained_on() {
+    let (lab, host) = trained(spec().producing(EffectClass::Observable)).await;
+    let service = lab.service();
+    condemn(&lab, &host, "rows@october").await;
+    let (setup, state) = (host.engine.setup(&service).unwrap(), host.state(&service));
+    let (store, fleet) = (host.store.as_ref(), host.engine.fleet());
+    let listed = makeable_of(setup, &state, store, fleet, lab.clock.now()).await.expect("a producer");
+    let why = |revision: &str| {
+        let line = listed.data.iter().find(|line| line.revision == revision).expect("listed");
+        assert_eq!(line.by, RestoredBy::People);
+        line.why_not.clone()
+    };
+    let said = why("october").expect("nobody pulls it as it is");
+    assert!(said.contains("`rows@october` is condemned") && said.contains("--exclude"), "{said}");
+    assert_eq!(why("september"), None);
     host.stop().await;
 }

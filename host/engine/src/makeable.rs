@@ -19,6 +19,7 @@ use ripcord_ports::{ErrorKind, Producer, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::asking::planned_if;
+use crate::descent::trains_on_condemned;
 use crate::fleet::Fleet;
 use crate::restorable::told;
 use crate::setup::ServiceSetup;
@@ -292,6 +293,8 @@ fn data_line(
     let bad: Vec<String> = versions.iter().filter(is_bad).map(|version| format!("`{version}`")).collect();
     let (by, why_not) = if !producer.is_some_and(|producer| producer.makes(&target)) {
         (RestoredBy::Nobody, Some("nothing is configured that trains on it".to_owned()))
+    } else if let Some(why) = trains_on_condemned(service, &target) {
+        (RestoredBy::People, Some(why))
     } else if bad.is_empty() {
         (RestoredBy::People, None)
     } else {
