@@ -189,7 +189,7 @@ pub struct Outside {
     pub nameless: bool,
     /// Versions that have the weights of another one.
     pub impostors: BTreeMap<String, String>,
-    /// The revision of the data set `rows` that versions were made from; the registry knows no lineage of any other.
+    /// The revision of the data set `rows` that versions were made from, empty where the registry does not say which; it knows no lineage of any other.
     pub made_from: BTreeMap<String, String>,
     /// Versions that the registry says cannot be fetched.
     pub broken: BTreeSet<String>,

@@ -115,23 +115,49 @@ async fn where_the_lineage_is_not_known_people_may_and_rules_do_not() {
     host.stop().await;
 }
 
+/// Lets hours pass until people are told of this. The first look shows what is live, the next ones what it was trained on.
+async fn until_told(lab: &Lab, topic: &str) {
+    for _ in 0..200 {
+        lab.clock.advance(Millis::hours(3));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        if lab.world.told_of(&lab.service(), topic) > 0 {
+            return;
+        }
+    }
+    panic!("nobody was told of `{topic}`: {:#?}", lab.world.told());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_told_that_what_is_live_was_trained_on_it() {
     let (lab, host) = trained(spec()).await;
     let service = lab.service();
     condemn(&lab, &host, "rows@november").await;
-    // The first look shows what is live, the next ones what it was trained on.
-    for _ in 0..200 {
-        lab.clock.advance(Millis::hours(3));
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        if lab.world.told_of(&service, "condemned-data-live") > 0 {
-            break;
-        }
-    }
+    until_told(&lab, "condemned-data-live").await;
     lab.clock.advance(Millis::hours(3));
     host.until("told", &service, |state| !state.live_data_told.is_empty()).await;
     assert_eq!(lab.world.told_of(&service, "condemned-data-live"), 1);
     assert_eq!(host.state(&service).incidents, 0, "whether that does harm, triggers and people say");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_which_nobody_knew_is_told_of_again_when_its_registry_names_condemned_data() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    lab.world.at(&service, |outside| drop(outside.made_from.insert("1.2".into(), String::new())));
+    condemn(&lab, &host, "rows@november").await;
+    until_told(&lab, "data-of-live-unknown").await;
+    assert_eq!(lab.world.told_of(&service, "condemned-data-live"), 0);
+    // The same is not said again with every look.
+    for _ in 0..5 {
+        lab.clock.advance(Millis::hours(25));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(lab.world.told_of(&service, "data-of-live-unknown"), 1);
+    lab.world.at(&service, |outside| drop(outside.made_from.insert("1.2".into(), "november".into())));
+    until_told(&lab, "condemned-data-live").await;
+    let told = lab.world.texts_of("condemned-data-live");
+    assert!(told[0].contains("was trained on `rows@november`"), "{told:?}");
     host.stop().await;
 }
 

@@ -91,7 +91,7 @@ impl Registry for FakeRegistry {
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
         let outside = self.wire.world.of(&self.wire.service);
         if let Some(revision) = outside.made_from.get(version.as_str()) {
-            let revision = Some(revision.clone());
+            let revision = Some(revision.clone()).filter(|revision| !revision.is_empty());
             let rows = Dataset { name: "rows".into(), revision, context: Some("training".into()) };
             return Ok(Lineage::default().with_datasets(vec![rows]));
         }

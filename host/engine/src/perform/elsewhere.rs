@@ -43,7 +43,11 @@ async fn live_data(ctx: &Context, live: &Observed) -> Option<LiveDataSeen> {
     if service.condemned_data.is_empty() {
         return None;
     }
-    let was_told = |version: &VersionName| service.live_data_told.iter().any(|told| told.version == *version);
+    // One whose data nobody knew is asked for again: its registry may name them by now.
+    let is_said = |told: &LiveData| told.trained_on.is_some();
+    let was_told = |version: &VersionName| {
+        service.live_data_told.iter().any(|told| told.version == *version && is_said(told))
+    };
     let mut live = served(shares);
     let is_news = |version: &VersionName| !was_told(version) && !service.is_known_clean(version);
     live.retain(|version| service.production.serves(&version.into()) && is_news(version));
@@ -56,6 +60,7 @@ async fn live_data(ctx: &Context, live: &Observed) -> Option<LiveDataSeen> {
             TrainedOn::NotKnown => seen.push(LiveData { version, trained_on: None }),
         }
     }
+    seen.retain(|found| !service.has_told_of(found));
     (!seen.is_empty()).then(|| LiveDataSeen { after: service.ended_last(), seen })
 }
 
