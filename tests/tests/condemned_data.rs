@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ripcord_core::data::DataRevision;
+use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
 use ripcord_core::service::CondemnedBy;
 use ripcord_core::standing::Standing;
@@ -11,8 +12,8 @@ use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, RestoredBy, TargetLine, makeable_of, targets_of};
 use ripcord_ports::Clock as _;
 use ripcord_tests::people::{ada, bob, cleo, revision};
-use ripcord_tests::states::{needs, run_goes_on, two_keys};
-use ripcord_tests::{Lab, RunStage, Running, Spec, check};
+use ripcord_tests::states::{authorising, needs, run_goes_on, two_keys};
+use ripcord_tests::{Lab, RunStage, Running, Spec, check, lab};
 
 fn spec() -> Spec {
     two_keys(Spec::new("fraud-api").scripted())
@@ -112,6 +113,37 @@ async fn where_the_lineage_is_not_known_people_may_and_rules_do_not() {
     host.until("an incident of its own", &service, |state| state.incidents == 2).await;
     host.attend(&lab, &service).await;
     assert_eq!(lab.world.of(&service).live, "1.0");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_planner_said_before_the_data_were_condemned_is_not_planned() {
+    let spec = spec().terms(|terms| terms.deadlines.call = Millis::seconds(30));
+    let (lab, host) = trained(spec).await;
+    let service = lab.service();
+    lab.world.change(|all| all.objects_hang = true);
+    let before = lab.world.of(&service).fetched;
+    host.alert(&lab, &service, "a").await.unwrap();
+    let is_thought = || lab.world.of(&service).fetched > before;
+    lab::eventually("asked while evidence is preserved, and its target fetched", is_thought).await;
+    condemn(&lab, &host, "rows@october").await;
+    for _ in 0..2_000 {
+        if authorising(&host.state(&service)) {
+            break;
+        }
+        lab.clock.advance(Millis::seconds(10));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let plan = host.view(&service).await.plan.expect("a plan");
+    assert_eq!(plan.parts[0].rungs[0].target.version().unwrap().version.as_str(), "1.0");
+    let folded = check::journal(&host, &service).await;
+    let planned = folded.events.iter().filter_map(|(_, event)| match event {
+        Event::Planned(planned) => Some(planned.left_out.is_some()),
+        _ => None,
+    });
+    // It was asked again: of what it said before, `1.1` would have to be left out.
+    assert_eq!(planned.collect::<Vec<_>>(), [false]);
+    lab.world.change(|all| all.objects_hang = false);
     host.stop().await;
 }
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
+use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{MemoRef, Reason};
 use ripcord_core::facet::Revision;
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use ripcord_core::policy::Role;
 use ripcord_core::role::{PlannerVerdict, Suspect};
-use ripcord_core::service::{Hold, KnownRevision, Service};
+use ripcord_core::service::{CondemnedData, Hold, KnownRevision, Service};
 use ripcord_core::target::Target;
 
 use crate::decided::Decided;
@@ -30,6 +31,7 @@ pub(crate) struct Asked {
     memos: BTreeMap<(Role, PolicyName), MemoRef>,
     revisions: BTreeMap<Revision, KnownRevision>,
     holds: BTreeMap<Revision, Hold>,
+    condemned_data: BTreeMap<DataRevision, CondemnedData>,
     configuration: Option<Digest>,
 }
 
@@ -48,6 +50,7 @@ impl Asked {
             memos,
             revisions: service.revisions.clone(),
             holds: service.holds.clone(),
+            condemned_data: service.condemned_data.clone(),
             configuration: service.configuration,
         })
     }
