@@ -191,6 +191,8 @@ pub struct Outside {
     pub impostors: BTreeMap<String, String>,
     /// The revision of the data set `rows` that versions were made from, empty where the registry does not say which; it knows no lineage of any other.
     pub made_from: BTreeMap<String, String>,
+    /// The registry lists versions and tells no lineage.
+    pub lineages_down: bool,
     /// Versions that the registry says cannot be fetched.
     pub broken: BTreeSet<String>,
     /// Artefacts fetched.

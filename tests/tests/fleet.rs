@@ -106,6 +106,45 @@ async fn a_change_touches_who_keeps_the_same_configuration_or_was_made_from_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_of_another_service_that_hangs_is_not_waited_for_and_leaves_out_that_service_alone() {
+    let (lab, host) = fleet().await;
+    for live in ["1.1", "1.2"] {
+        lab.world.at(&name("fraud-api"), |outside| outside.live = live.into());
+        let sole = |state: &Service| state.production.sole().is_some_and(|sole| sole.as_str() == live);
+        until(&lab, &host, "fraud-api", sole).await;
+    }
+    lab.world.at(&name("quiet"), |outside| outside.hangs.insert("lineage".into()));
+    let seen = async {
+        let (told, ()) = tokio::join!(touched(&lab, &host), async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            lab.clock.advance(Millis(2_500));
+        });
+        told
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(5), seen).await.expect("it has 2 s");
+    assert!(told.contains(&"data rows touches spam".to_owned()), "{told:#?}");
+    assert!(!told.iter().any(|one| one.contains("data rows touches quiet")), "{told:#?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_names_as_many_services_as_one_reads_the_first_by_name() {
+    let shops = (0..70).rev().map(|number| format!("shop-{number:02}"));
+    let specs =
+        shops.chain(["fraud-api".to_owned()]).map(|name| Spec::new(&name).facet("limits", &["l1", "l2"]));
+    let lab = Lab::new(specs.collect());
+    for service in lab.specs.iter().map(|spec| &spec.name) {
+        lab.world.at(service, |outside| outside.facet(&limits()).kept_at = "flags/limits".into());
+    }
+    let host = lab.start().await;
+    let told = touched(&lab, &host).await;
+    let of_limits = told.iter().find(|one| one.starts_with("configuration limits touches ")).unwrap();
+    let named: Vec<_> = of_limits.split(' ').skip(3).collect();
+    assert_eq!((named.len(), named[0], named[63]), (64, "shop-00", "shop-63"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_with_an_alert_is_harmed_one_that_is_read_is_well_and_of_one_that_is_not_nobody_can_tell() {
     let (lab, host) = fleet().await;
     let fares = |all: &[Neighbour]| {

@@ -171,7 +171,7 @@ impl Engine {
         }
         let protected = doors.values().map(|door: &Door| (door.setup.clone(), Some(door.state.clone())));
         let unprotected = set_aside.values().map(|aside: &SetAside| (aside.setup.clone(), None));
-        host.fleet.assemble(protected.chain(unprotected));
+        host.fleet.assemble(protected.chain(unprotected), host.setup.clock.clone());
         // All journals are recovered before any driver acts: the host's budget must be whole.
         let mut first_tries = Vec::new();
         for (driver, inbox, configured) in inboxes {

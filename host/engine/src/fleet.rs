@@ -1,5 +1,6 @@
 //! The host's services as one of them sees the others: what they share, and how they fare.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
@@ -9,13 +10,21 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Incident, Opener, Service};
 use ripcord_core::signal::{SignalKind, SignalStatus};
-use ripcord_core::time::UnixMillis;
+use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::Clock;
 use tokio::sync::watch;
 
+use crate::deadline::within;
 use crate::setup::{ServicePorts, ServiceSetup};
 
-/// Services whose lineages are read to see whether they use the same data: each costs a question to its registry.
+/// Services whose lineages are read to see whether they use the same data, the first by name: each costs a question to its registry.
 const LINEAGES_MAX: usize = 16;
+
+/// So long each of these registries has: whoever asks what moved of a service does not wait for the systems of another.
+const LINEAGE: Millis = Millis::seconds(2);
+
+/// Services that one change names.
+const TOUCHED_MAX: usize = 64;
 
 /// Services that one fact tells of: that many share nothing with the one that is asked about.
 const NEIGHBOURS_MAX: usize = 256;
@@ -25,16 +34,25 @@ struct Member {
     setup: Arc<ServiceSetup>,
     /// None where its journal is set aside.
     state: Option<watch::Receiver<Arc<Service>>>,
+    /// Where its registry keeps the model.
+    model_at: Option<String>,
+    /// Where its configurations are kept.
+    facets_at: BTreeSet<String>,
+}
+
+/// Those that are there, by name.
+struct Members {
+    all: Vec<Member>,
+    clock: Arc<dyn Clock>,
 }
 
 /// All services of a running host, once their journals are recovered.
 #[derive(Default)]
-pub struct Fleet(OnceLock<Vec<Member>>);
+pub struct Fleet(OnceLock<Members>);
 
 impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.0.get().into_iter().flatten().map(|member| &member.setup.name);
-        f.debug_list().entries(names).finish()
+        f.debug_list().entries(self.members().map(|member| &member.setup.name)).finish()
     }
 }
 
@@ -43,15 +61,27 @@ impl Fleet {
     pub(crate) fn assemble(
         &self,
         members: impl Iterator<Item = (Arc<ServiceSetup>, Option<watch::Receiver<Arc<Service>>>)>,
+        clock: Arc<dyn Clock>,
     ) {
-        let members = members.map(|(setup, state)| Member { setup, state }).collect();
-        if self.0.set(members).is_err() {
+        let mut all: Vec<_> = members.map(|(setup, state)| Member::new(setup, state)).collect();
+        all.sort_by(|one, other| one.setup.name.cmp(&other.setup.name));
+        if self.0.set(Members { all, clock }).is_err() {
             tracing::error!("the host's services were told twice; the first word stands");
         }
     }
 
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.0.get().into_iter().flat_map(|members| &members.all)
+    }
+
+    /// By name.
     fn others<'f>(&'f self, than: &'f ServiceName) -> impl Iterator<Item = &'f Member> {
-        self.0.get().into_iter().flatten().filter(move |member| member.setup.name != *than)
+        self.members().filter(move |member| member.setup.name != *than)
+    }
+
+    fn names_of_others(&self, than: &ServiceName, wanted: impl Fn(&Member) -> bool) -> Vec<ServiceName> {
+        let others = self.others(than).filter(|member| wanted(member));
+        others.take(TOUCHED_MAX).map(|member| member.setup.name.clone()).collect()
     }
 
     /// How the others fare: those that are harmed first, then by name; at most [`NEIGHBOURS_MAX`].
@@ -65,52 +95,54 @@ impl Fleet {
         all
     }
 
-    /// Says of each change which other services use what moved.
+    /// Says of each change which other services use what moved: at most [`TOUCHED_MAX`], the first by name.
     pub(crate) async fn tell_touched(&self, of: &ServiceName, ports: &ServicePorts, changes: &mut [Change]) {
-        let with_same_model = self.with_same_model(of, ports);
+        let mut with_same = BTreeMap::<Facet, Vec<ServiceName>>::new();
         let has_data = changes.iter().any(|change| matches!(change.what, Changed::Data(_)));
         let data = if has_data { self.data(of).await } else { Vec::new() };
         for change in changes {
             change.touches = match &change.what {
-                Changed::Facet(Facet::Model) => with_same_model.clone(),
-                Changed::Facet(facet) => self.with_same(of, ports, facet),
+                Changed::Facet(facet) => match with_same.get(facet) {
+                    Some(same) => same.clone(),
+                    None => {
+                        let same = self.with_same(of, ports, facet);
+                        with_same.entry(facet.clone()).or_insert(same).clone()
+                    }
+                },
                 Changed::Data(name) => {
                     let uses = |(_, set, revision): &&(ServiceName, String, Option<String>)| {
                         set == name && is_among(revision.as_deref(), change)
                     };
-                    data.iter().filter(uses).map(|(service, ..)| service.clone()).collect()
+                    let using: BTreeSet<_> = data.iter().filter(uses).map(|(service, ..)| service).collect();
+                    using.into_iter().take(TOUCHED_MAX).cloned().collect()
                 }
             };
-            change.touches.sort();
-            change.touches.dedup();
         }
     }
 
-    fn with_same_model(&self, of: &ServiceName, ports: &ServicePorts) -> Vec<ServiceName> {
-        let Some(kept_at) = ports.registry.kept_at() else { return Vec::new() };
-        let same = |member: &&Member| member.setup.ports.registry.kept_at().as_ref() == Some(&kept_at);
-        self.others(of).filter(same).map(|member| member.setup.name.clone()).collect()
-    }
-
     fn with_same(&self, of: &ServiceName, ports: &ServicePorts, facet: &Facet) -> Vec<ServiceName> {
+        if *facet == Facet::Model {
+            let kept_at = ports.registry.kept_at();
+            return self
+                .names_of_others(of, |member| member.model_at.is_some() && member.model_at == kept_at);
+        }
         let Some(kept_at) = ports.restorers.get(facet).and_then(|port| port.kept_at()) else {
             return Vec::new();
         };
-        let same = |member: &&Member| {
-            let mut restorers = member.setup.ports.restorers.values();
-            restorers.any(|port| port.kept_at().as_ref() == Some(&kept_at))
-        };
-        self.others(of).filter(same).map(|member| member.setup.name.clone()).collect()
+        self.names_of_others(of, |member| member.facets_at.contains(&kept_at))
     }
 
-    /// The data behind what the others serve: service, set, revision. A registry that does not tell leaves its service out.
+    /// The data that what the others serve was trained on: service, set, revision. The first [`LINEAGES_MAX`] by name of those that serve one version are
+    /// asked; a registry that does not tell within [`LINEAGE`] leaves its service out.
     async fn data(&self, of: &ServiceName) -> Vec<(ServiceName, String, Option<String>)> {
+        let Some(Members { clock, .. }) = self.0.get() else { return Vec::new() };
         let live = self.others(of).filter_map(|member| {
             let state = member.state.as_ref()?.borrow().clone();
             Some((member, state.production.sole()?.clone()))
         });
         let each = live.take(LINEAGES_MAX).map(|(member, version)| async move {
-            let lineage = member.setup.ports.registry.lineage(&version).await.unwrap_or_default();
+            let asked = member.setup.ports.registry.lineage(&version);
+            let Some(Ok(lineage)) = within(clock.as_ref(), LINEAGE, asked).await else { return Vec::new() };
             let owned = |(set, revision): (&str, Option<&str>)| {
                 (member.setup.name.clone(), set.to_owned(), revision.map(str::to_owned))
             };
@@ -127,6 +159,12 @@ fn is_among(revision: Option<&str>, change: &Change) -> bool {
 }
 
 impl Member {
+    fn new(setup: Arc<ServiceSetup>, state: Option<watch::Receiver<Arc<Service>>>) -> Self {
+        let model_at = setup.ports.registry.kept_at();
+        let facets_at = setup.ports.restorers.values().filter_map(|port| port.kept_at()).collect();
+        Self { setup, state, model_at, facets_at }
+    }
+
     fn neighbour(&self) -> Neighbour {
         let state = self.state.as_ref().map(|state| state.borrow().clone());
         let harmed_since = state.as_deref().and_then(harmed_since);

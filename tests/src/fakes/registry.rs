@@ -89,7 +89,14 @@ impl Registry for FakeRegistry {
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
+        self.wire.answers("lineage").await;
         let outside = self.wire.world.of(&self.wire.service);
+        if outside.lineages_down {
+            return Err(PortError::not_applied(
+                ErrorKind::Unreachable,
+                "the fake registry tells no lineage now",
+            ));
+        }
         if let Some(revision) = outside.made_from.get(version.as_str()) {
             let revision = Some(revision.clone()).filter(|revision| !revision.is_empty());
             let rows = Dataset { name: "rows".into(), revision, context: Some("training".into()) };
