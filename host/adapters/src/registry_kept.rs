@@ -2,9 +2,10 @@
 //!
 //! Wraps the registry of one service. What was fetched once (a version is, when it is adopted or earns *known good*) comes from this machine
 //! the next time, every file checked again. The last list of versions is used where the registry does not answer, with the time at which it
-//! was made. Everything here can be deleted at any time: the next call goes to the registry.
+//! was made, and so is the last lineage of a version. Everything here can be deleted at any time: the next call goes to the registry.
 
 mod at_hand;
+mod lineages;
 mod list;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged
 use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 
 pub use at_hand::ArtefactsAtHand;
+use lineages::KeptLineages;
 use list::KeptList;
 pub use list::forget_other_lists;
 
@@ -27,6 +29,8 @@ use crate::file_work::{FileWork, GivenUp};
 
 /// A registry that has a kept list beside it is not waited for longer.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// The same where what is kept of a lineage leaves open what the version was trained on: a slow registry may name it by now.
+const PATIENCE_FOR_MORE: Duration = Duration::from_secs(2);
 /// An older list is made anew when the registry is asked for something else anyway.
 const LIST_AGE_MAX_MS: u64 = 10 * 60 * 1_000;
 /// Versions in a list that is made anew.
@@ -37,12 +41,13 @@ pub struct KeptRegistry {
     registry: Arc<dyn Registry>,
     artefacts: Arc<ArtefactsAtHand>,
     list: KeptList,
+    lineages: KeptLineages,
     clock: Arc<dyn Clock>,
     files: FileWork,
 }
 
 impl KeptRegistry {
-    /// `lists` is a folder for the lists of all services.
+    /// `lists` is a folder for the lists and lineages of all services.
     pub fn new(
         service: &ServiceName,
         registry: Arc<dyn Registry>,
@@ -51,7 +56,8 @@ impl KeptRegistry {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let files = FileWork::new("the folder of artefacts kept at hand");
-        Self { registry, artefacts, list: KeptList::new(lists, service), clock, files }
+        let lineages = KeptLineages::new(lists.clone(), service, LIST_LENGTH as usize);
+        Self { registry, artefacts, list: KeptList::new(lists, service), lineages, clock, files }
     }
 
     /// The registry's list; it is kept.
@@ -85,6 +91,13 @@ impl KeptRegistry {
         versions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Some(Listing { versions, listed_at: Some(listed_at) })
     }
+}
+
+/// How long the registry is waited for where this is kept of a version.
+fn patience(kept: &Lineage) -> Duration {
+    let mut trained_on = kept.trained_on().peekable();
+    let says_all = trained_on.peek().is_some() && trained_on.all(|(_, revision)| revision.is_some());
+    if says_all { PATIENCE } else { PATIENCE_FOR_MORE }
 }
 
 /// Whether the registry said nothing about what was asked: what it said before may be used.
@@ -139,7 +152,28 @@ impl Registry for KeptRegistry {
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
-        self.registry.lineage(version).await
+        let kept = self.lineages.of(version).await;
+        let anew = self.registry.lineage(version);
+        let read = match kept.as_ref().map(patience) {
+            None => anew.await,
+            Some(limit) => tokio::time::timeout(limit, anew).await.unwrap_or_else(|_| {
+                let text = format!("`{}` told no lineage within {limit:?}", self.registry.name());
+                Err(PortError::not_applied(ErrorKind::TimedOut, text))
+            }),
+        };
+        match (read, kept) {
+            (Ok(lineage), kept) => {
+                if kept.as_ref() != Some(&lineage) {
+                    self.lineages.keep(version, &lineage).await;
+                }
+                Ok(lineage)
+            }
+            (Err(error), Some(kept)) if is_away(&error) => {
+                tracing::debug!(registry = self.registry.name(), %version, %error, "the registry tells no lineage; the kept one is used");
+                Ok(kept)
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {

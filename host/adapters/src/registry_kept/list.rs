@@ -9,6 +9,7 @@ use ripcord_ports::PortError;
 use ripcord_ports::registry::RegistryVersion;
 use serde::{Deserialize, Serialize};
 
+use super::lineages;
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
@@ -29,7 +30,7 @@ enum State {
     Read(Option<Kept>),
 }
 
-/// Removes the lists of services that are not in `services`: each start makes room for good.
+/// Removes the lists and lineages of services that are not in `services`: each start makes room for good.
 ///
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
@@ -38,7 +39,8 @@ pub fn forget_other_lists(dir: &Dir, services: &[ServiceName]) -> Result<(), Por
         |error| folder::local(error, "cannot look through the folder of lists that are kept at hand");
     for entry in dir.entries().map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if !services.iter().any(|service| name == file_of(service)) {
+        let is_of = |service: &ServiceName| name == file_of(service) || name == lineages::file_of(service);
+        if !services.iter().any(is_of) {
             folder::remove(dir, &name).map_err(failed)?;
         }
     }

@@ -325,6 +325,36 @@ async fn an_answer_of_the_registry_is_never_replaced_by_an_older_one() {
     assert!(registry.version(&version("7.7")).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_last_lineage_of_a_version_is_used_while_the_registry_tells_none() {
+    let (first, second) = (version("1.0"), version("1.1"));
+    for away in [Away::Refuses(ErrorKind::Unreachable), Away::Refuses(ErrorKind::TimedOut), Away::Hangs] {
+        let world = World::new();
+        let registry = world.started(ROOM);
+        let fresh = registry.lineage(&first).await.unwrap();
+        assert!(fresh.trained_on().next().is_some_and(|(_, revision)| revision.is_some()), "{fresh:?}");
+        world.inner.set(away);
+        for registry in [registry, world.started(ROOM)] {
+            let asked = tokio::time::Instant::now();
+            assert_eq!(registry.lineage(&first).await.unwrap(), fresh, "{away:?}");
+            assert!(asked.elapsed() < std::time::Duration::from_secs(1), "{away:?}: {:?}", asked.elapsed());
+            // Nothing is made up of one that was never read.
+            if away != Away::Hangs {
+                assert!(registry.lineage(&second).await.is_err(), "{away:?}");
+            }
+        }
+    }
+    // What the registry says itself stands, and a file that does not decode is none.
+    let world = World::new();
+    world.started(ROOM).lineage(&first).await.unwrap();
+    world.inner.set(Away::Refuses(ErrorKind::NotFound));
+    assert_eq!(world.started(ROOM).lineage(&first).await.unwrap_err().kind, ErrorKind::NotFound);
+    world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    assert!(world.started(ROOM).lineage(&first).await.is_ok());
+    std::fs::write(world.lists.path().join("fraud-api.lineages"), "{").unwrap();
+    assert!(world.started(ROOM).lineage(&first).await.is_err());
+}
+
 #[tokio::test]
 async fn an_old_list_is_made_anew_when_production_is_looked_at() {
     let world = World::new();
@@ -349,10 +379,11 @@ async fn an_old_list_is_made_anew_when_production_is_looked_at() {
 fn lists_of_services_that_are_gone_are_forgotten() {
     let folder = TempDir::new().unwrap();
     let dir = open(folder.path());
-    for name in ["here.json", "gone.json", ".here.json.17-0.ripcord-new"] {
+    for name in ["here.json", "here.lineages", "gone.json", "gone.lineages", ".here.json.17-0.ripcord-new"] {
         dir.write(name, b"{}").unwrap();
     }
     forget_other_lists(&dir, &[ServiceName::new("here").unwrap()]).unwrap();
-    let left: Vec<_> = dir.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["here.json"]);
+    let mut left: Vec<_> = dir.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["here.json", "here.lineages"]);
 }
