@@ -5,14 +5,15 @@
 use ripcord_core::data::DataRevision;
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
-use ripcord_core::service::CondemnedBy;
+use ripcord_core::policy::Role;
+use ripcord_core::service::{CondemnedBy, Phase, Service};
 use ripcord_core::standing::Standing;
 use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, RestoredBy, TargetLine, makeable_of, targets_of};
 use ripcord_ports::Clock as _;
 use ripcord_tests::people::{ada, bob, cleo, revision};
-use ripcord_tests::states::{authorising, needs, run_goes_on, two_keys};
+use ripcord_tests::states::{authorising, needs, phase, run_goes_on, two_keys};
 use ripcord_tests::{Lab, RunStage, Running, Spec, check, lab};
 
 fn spec() -> Spec {
@@ -157,6 +158,32 @@ async fn until_told(lab: &Lab, topic: &str) {
         }
     }
     panic!("nobody was told of `{topic}`: {:#?}", lab.world.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_tells_no_lineage_for_a_while_is_waited_for_and_no_person_is_asked() {
+    // The one looks at the lineages itself, with the other one the plan does.
+    for planner in ["last-known-good", "scripted"] {
+        let mut spec = spec();
+        for (role, policy, _) in &mut spec.policies {
+            if *role == Role::Planner {
+                *policy = planner;
+            }
+        }
+        let (lab, host) = trained(spec).await;
+        let service = lab.service();
+        condemn(&lab, &host, "rows@october").await;
+        lab.world.at(&service, |outside| outside.lineages_down = true);
+        host.alert(&lab, &service, "a").await.unwrap();
+        let plans_again =
+            |state: &Service| matches!(phase(state), Some(Phase::Planning(waiting)) if waiting.failures > 1);
+        host.until("planning again", &service, plans_again).await;
+        lab.world.at(&service, |outside| outside.lineages_down = false);
+        host.attend(&lab, &service).await;
+        check::all(&lab, &host, &service, Outcome::RolledBack).await;
+        assert_eq!(lab.world.of(&service).live, "1.0", "{planner}");
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use ripcord_core::facet::Revision;
 use ripcord_core::name::VersionName;
 use ripcord_core::service::{Service, TrainedOn};
 use ripcord_core::target::{RetrainTarget, Target};
-use ripcord_ports::Registry;
+use ripcord_ports::{ErrorKind, PortError, Registry};
 
 use crate::restorable::told;
 
@@ -20,7 +20,15 @@ const AT_ONCE: usize = 8;
 /// What is known of the data of some versions.
 #[derive(Debug, Clone, Default)]
 pub struct Descent {
-    words: BTreeMap<VersionName, Result<TrainedOn, String>>,
+    words: BTreeMap<VersionName, Result<TrainedOn, Untold>>,
+}
+
+/// Why a registry told no lineage.
+#[derive(Debug, Clone)]
+struct Untold {
+    why: String,
+    /// It may tell it later: it did not say that there is none.
+    is_unread: bool,
 }
 
 impl Descent {
@@ -38,7 +46,11 @@ impl Descent {
             }
             let lineage = registry.lineage(&version).await;
             let word = lineage.map(|lineage| service.trained_on(&version, &lineage));
-            (version, word.map_err(|error| told(&error)))
+            let untold = |error: PortError| Untold {
+                why: told(&error),
+                is_unread: !matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound),
+            };
+            (version, word.map_err(untold))
         });
         let reads: Vec<_> = reads.collect();
         Self { words: futures_util::stream::iter(reads).buffer_unordered(AT_ONCE).collect().await }
@@ -75,7 +87,7 @@ impl Descent {
         let why = match self.words.get(version) {
             Some(Ok(TrainedOn::Uncondemned | TrainedOn::Condemned(_))) => return None,
             Some(Ok(TrainedOn::NotKnown)) => "its registry names no data of it, or no revision of them",
-            Some(Err(why)) => why.as_str(),
+            Some(Err(untold)) => untold.why.as_str(),
             None => "its lineage was not read",
         };
         Some(format!(
@@ -87,6 +99,17 @@ impl Descent {
     /// Whatever keeps rules from going back to it.
     pub fn objection(&self, service: &Service, revision: &Revision) -> Option<String> {
         self.condemned(service, revision).or_else(|| self.not_known(service, revision))
+    }
+
+    /// The first version, by name, whose lineage could not be read now, and why. What a registry does not have is no such.
+    pub(crate) fn unread(&self) -> Option<String> {
+        self.words.keys().find_map(|version| self.unread_of(version))
+    }
+
+    /// The same of this version.
+    pub(crate) fn unread_of(&self, version: &VersionName) -> Option<String> {
+        let untold = self.words.get(version)?.as_ref().err().filter(|untold| untold.is_unread)?;
+        Some(format!("what `{version}` was trained on cannot be read: {}", untold.why))
     }
 
     /// Whether it was trained on condemned data.

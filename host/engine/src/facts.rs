@@ -30,6 +30,9 @@ const HISTORY_MAX: u32 = 1_000;
 /// Before what a list of checkpoints leaves out, in the source of its fact.
 const LEFT_OUT: &str = "; left out: ";
 
+/// Before a lineage that could not be read, in the source of a list of versions whose data had to be known.
+const UNREAD: &str = "; not all was read: ";
+
 /// Of what cannot be used, so much is named.
 const NAMED_MAX: usize = 5;
 
@@ -95,7 +98,11 @@ impl Sources<'_> {
         let with_standing = |version| candidate(self.service, &descent, version, now);
         let candidates = listing.map(|listing| listing.versions.into_iter().map(with_standing).collect());
         let value = candidates.map(Value::Versions).map_err(unavailable);
-        Fact { id, request: Request::Versions(limit), value, source: registry.name().to_owned(), as_of }
+        let source = match descent.unread() {
+            Some(unread) => format!("{}{UNREAD}{unread}", registry.name()),
+            None => registry.name().to_owned(),
+        };
+        Fact { id, request: Request::Versions(limit), value, source, as_of }
     }
 
     async fn answer(&self, request: &Request, now: UnixMillis) -> (String, Answered) {
@@ -224,6 +231,12 @@ pub(crate) fn checkpoints_left_out(facts: &[Fact]) -> Option<String> {
     let of = facts.iter().filter(|fact| matches!(fact.request, Request::Checkpoints(_)));
     let words: Vec<_> = of.filter_map(|fact| Some(fact.source.split_once(LEFT_OUT)?.1)).collect();
     (!words.is_empty()).then(|| format!("checkpoints that cannot be used: {}", words.join("; ")))
+}
+
+/// The lineage that could not be read for these facts: versions that seem not restorable may be.
+pub(crate) fn lineage_unread(facts: &[Fact]) -> Option<String> {
+    let mut of = facts.iter().filter(|fact| matches!(fact.request, Request::Versions(_)));
+    of.find_map(|fact| Some(fact.source.split_once(UNREAD)?.1.to_owned()))
 }
 
 /// The instant that an answer speaks of: of a metric, the one that was asked for, and so also of its absence. What ends in the future speaks of now.

@@ -3,7 +3,7 @@
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::event::{Event, FaultNature, InProduction, PlanDrafted, PlanWord, Planned};
-use ripcord_core::facet::Facet;
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::fact::{Fact, Unavailable, UnavailableReason};
 use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
@@ -24,7 +24,7 @@ use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
 use crate::descent::{Descent, trains_on_condemned};
-use crate::facts::checkpoints_left_out;
+use crate::facts::{checkpoints_left_out, lineage_unread};
 use crate::nature;
 use crate::requests;
 use crate::restorable::{held, not_shown, obstacle, pinned, unfetchable, unpinnable};
@@ -96,7 +96,7 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     word,
                 }));
             };
-            let missing = missing(&decided.facts);
+            let missing = missing(&decided.facts).or_else(|| lineage_unread(&decided.facts));
             unusable = checkpoints_left_out(&decided.facts);
             batch.absorb(decided.batch);
             let end = decided.end.map(|(verdict, suspected)| {
@@ -113,7 +113,7 @@ async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
                     let descent = descent_of(ctx, &choice.ladder).await;
                     let ladder = readable(ctx, choice.ladder, &descent, &mut refused);
                     let word = if ladder.is_empty() {
-                        PlanWord::NothingSuitable(batch.text(why_refused(&refused)))
+                        nothing_left(ctx, &descent, &refused, &mut batch)
                     } else {
                         draft(ctx, incident, number, (ladder, &descent), &mut refused, &mut batch).await
                     };
@@ -297,6 +297,22 @@ fn why_refused(refused: &[RefusedTarget]) -> String {
     refused.iter().map(|one| format!("{}: {}", one.target, one.reason)).collect::<Vec<_>>().join("\n")
 }
 
+/// No target can go into a plan. One that is left out only for a lineage that cannot be read now may go into the next one.
+fn nothing_left(ctx: &Context, descent: &Descent, refused: &[RefusedTarget], batch: &mut Batch) -> PlanWord {
+    let unread = |one: &RefusedTarget| {
+        let version = one.target.version()?;
+        let why = descent.not_known(&ctx.service, &Revision::of_model(&version.version));
+        descent.unread_of(&version.version).filter(|_| why.as_ref() == Some(&one.reason))
+    };
+    match refused.iter().find_map(unread) {
+        Some(unread) => {
+            let reason = batch.text(format!("{unread}; {}", why_refused(refused)));
+            PlanWord::Failed { reason, nature: FaultNature::Environmental }
+        }
+        None => PlanWord::NothingSuitable(batch.text(why_refused(refused))),
+    }
+}
+
 /// Pins every target, reads live, and writes the plan down. Targets that cannot be pinned are added to `refused`.
 async fn draft(
     ctx: &Context,
@@ -373,7 +389,7 @@ async fn draft(
     let created_at = ctx.now();
     let expires_at = created_at + ctx.setup.terms.deadlines.approval;
     let Some(first) = targets.first() else {
-        return PlanWord::NothingSuitable(batch.text(why_refused(refused)));
+        return nothing_left(ctx, descent, refused, batch);
     };
     let strategy = first.strategy();
     let condemns_data = ctx.service.data_left_by(&targets);
