@@ -228,6 +228,12 @@ impl Deployer for BatchDeployer {
         }
     }
 
+    async fn warning(&self) -> Option<String> {
+        let outputs = self.outputs.clone();
+        // That the folder cannot be read is an error of `live`.
+        self.files.run(move |given_up| outputs.crowd(given_up)).await.ok().flatten()
+    }
+
     async fn outputs(&self, by: &[VersionName]) -> Result<Option<Outputs>, PortError> {
         let (outputs, by) = (self.outputs.clone(), by.to_vec());
         self.files.run(move |given_up| outputs.made_by(&by, given_up)).await.map(Some)

@@ -378,6 +378,11 @@ impl Deployer for Bounded<dyn Deployer> {
         self.line.read((self.name(), "looking for obstacles"), looked).await.unwrap_or_default()
     }
 
+    async fn warning(&self) -> Option<String> {
+        let looked = async { Ok(self.port.warning().await) };
+        self.line.read((self.name(), "looking for what gets worse"), looked).await.unwrap_or_default()
+    }
+
     fn beside_obstacle(&self) -> Option<String> {
         self.port.beside_obstacle()
     }

@@ -111,6 +111,11 @@ pub trait Deployer: Send + Sync {
         None
     }
 
+    /// What hinders no shift and gets worse until somebody acts, such as a folder that fills up: it is told by `ripcord check`.
+    async fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// What keeps every candidate from being held beside what is live, although [`Self::beside_class`] says that one can be, where the configuration
     /// shows it.
     fn beside_obstacle(&self) -> Option<String> {

@@ -1,21 +1,23 @@
 //! The outputs of the job, as they lie in their folder.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
 use ripcord_core::name::VersionName;
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::PortError;
 use ripcord_ports::deployer::{Output, Outputs};
-use ripcord_ports::{ErrorKind, PortError};
 
 use super::stamp::{Says, Stamp};
 use crate::checkpoints::shown;
 use crate::file_work::GivenUp;
 use crate::folder;
 
-/// What the folder may hold.
-const ENTRIES_MAX: usize = 50_000;
+/// So many outputs slow each look down: whoever checks is told.
+const CROWD: usize = 40_000;
 /// Outputs whose stamps one list reads; with more, the newest.
 const LOOKED_AT_MAX: usize = 5_000;
 /// Outputs that are told one by one.
@@ -30,19 +32,21 @@ pub(super) struct Folder {
     pub(super) stamp: Stamp,
 }
 
-/// What an output may be, by its name.
+/// What an output may be, by its name. The newest is the greatest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
-    name: String,
     at: UnixMillis,
+    name: String,
 }
 
 /// What the folder holds.
-#[derive(Default)]
 struct Listing {
-    /// Newest first.
+    /// The newest ones, newest first.
     found: Vec<Found>,
     /// Links with the name of an output, which lead out of the folder or nowhere.
     links: usize,
+    /// Outputs that are older than those.
+    not_looked_at: usize,
 }
 
 /// What lies in the folder with the name of an output.
@@ -64,33 +68,59 @@ pub(super) enum Newest {
 
 impl Folder {
     fn listed(&self, dir: &Dir, given_up: &GivenUp) -> Result<Listing, PortError> {
-        let failed = |error| folder::local(error, format_args!("cannot list `{}`", self.path.display()));
-        let mut listing = Listing::default();
-        for (number, entry) in dir.entries().map_err(failed)?.enumerate() {
-            self.is_waited_for(given_up)?;
-            if number == ENTRIES_MAX {
-                let text = format!(
-                    "`{}` holds more than {ENTRIES_MAX} files and folders: move old ones away",
-                    self.path.display()
-                );
-                return Err(PortError::not_applied(ErrorKind::TooLarge, text));
-            }
-            // A name that is no text is the name of no output.
-            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
-            if name.starts_with(['.', '_']) || self.stamp.is_beside(&name) || !matches(&self.pattern, &name) {
-                continue;
-            }
+        let (mut links, mut not_looked_at) = (0, 0);
+        let mut newest = BinaryHeap::new();
+        self.each_named(dir, given_up, |name| {
             match self.entry(dir, &name) {
-                Ok(Entry::Output(at)) => listing.found.push(Found { name, at }),
-                Ok(Entry::Link) => listing.links += 1,
+                Ok(Entry::Output(at)) => newest.push(Reverse(Found { at, name })),
+                Ok(Entry::Link) => links += 1,
                 Ok(Entry::Other) => {}
                 // It was moved away since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(error),
+            }
+            if newest.len() > LOOKED_AT_MAX {
+                newest.pop();
+                not_looked_at += 1;
+            }
+            Ok(())
+        })?;
+        let found = newest.into_sorted_vec().into_iter().map(|Reverse(found)| found).collect();
+        Ok(Listing { found, links, not_looked_at })
+    }
+
+    /// Does something with each name that may be an output's, for as long as anyone waits for it.
+    fn each_named(
+        &self,
+        dir: &Dir,
+        given_up: &GivenUp,
+        mut does: impl FnMut(String) -> io::Result<()>,
+    ) -> Result<(), PortError> {
+        let failed = |error| folder::local(error, format_args!("cannot list `{}`", self.path.display()));
+        for entry in dir.entries().map_err(failed)? {
+            self.is_waited_for(given_up)?;
+            // A name that is no text is the name of no output.
+            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+            if !name.starts_with(['.', '_']) && matches(&self.pattern, &name) && self.stamp.may_be_of(&name) {
+                does(name).map_err(failed)?;
             }
         }
-        listing.found.sort_by(|a, b| (b.at, &b.name).cmp(&(a.at, &a.name)));
-        Ok(listing)
+        Ok(())
+    }
+
+    /// What is to be said of very many outputs.
+    pub(super) fn crowd(&self, given_up: &GivenUp) -> Result<Option<String>, PortError> {
+        let mut number = 0_usize;
+        self.each_named(&self.open()?, given_up, |_| {
+            number += 1;
+            Ok(())
+        })?;
+        Ok((number >= CROWD).then(|| {
+            format!(
+                "`{}` holds {number} outputs, and to know what is live the time of each is looked at: move old ones away",
+                self.path.display()
+            )
+        }))
     }
 
     /// What an entry with the name of an output is, and when it was changed last.
@@ -155,21 +185,23 @@ impl Folder {
             0 => String::new(),
             number => format!("; links that lead out of it were not followed, {number} of them"),
         };
+        let old = match listing.not_looked_at {
+            0 => String::new(),
+            number => format!("; {number} older ones were not looked at"),
+        };
         Ok(Newest::Unclear(format!(
-            "there is no output with a stamp in `{path}` yet: its first one shows{links}"
+            "there is no output with a stamp in `{path}` yet: its first one shows{links}{old}"
         )))
     }
 
     /// What the versions have made, oldest first, and what came then.
     pub(super) fn made_by(&self, versions: &[VersionName], given_up: &GivenUp) -> Result<Outputs, PortError> {
         let dir = self.open()?;
-        let Listing { mut found, links } = self.listed(&dir, given_up)?;
-        let not_looked_at = found.len().saturating_sub(LOOKED_AT_MAX);
-        found.truncate(LOOKED_AT_MAX);
+        let Listing { found, links, not_looked_at } = self.listed(&dir, given_up)?;
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let mut outputs =
             Outputs { unreadable: count(links), not_looked_at: count(not_looked_at), ..Outputs::default() };
-        for Found { name, at } in found.into_iter().rev() {
+        for Found { at, name } in found.into_iter().rev() {
             self.is_waited_for(given_up)?;
             match self.stamp.read(&dir, &name) {
                 Some(Says::Made(version)) if versions.contains(&version) => {

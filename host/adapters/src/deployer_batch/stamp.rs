@@ -111,9 +111,12 @@ impl Stamp {
         Ok(Self::Name { before, after })
     }
 
-    /// Whether a file of this name belongs to an output and is none itself.
-    pub(super) fn is_beside(&self, name: &str) -> bool {
-        matches!(self, Self::Field { sidecar, .. } if !sidecar.is_empty() && name.ends_with(sidecar.as_str()))
+    /// Whether this may be the name of an output: it has the stamp in it, or is no file beside one.
+    pub(super) fn may_be_of(&self, name: &str) -> bool {
+        match self {
+            Self::Name { before, after } => between(name, before, after).is_some(),
+            Self::Field { sidecar, .. } => sidecar.is_empty() || !name.ends_with(sidecar.as_str()),
+        }
     }
 
     /// The file whose time is that of the output: its last one.

@@ -283,6 +283,31 @@ async fn what_was_left_has_made_is_listed_with_what_came_then_and_what_is_cut_is
     assert_eq!((told.number, told.made.len(), told.not_looked_at), (5_000, 1_000, 5));
 }
 
+#[tokio::test]
+async fn of_very_many_outputs_the_newest_are_looked_at_and_whoever_checks_is_told() {
+    let root = root();
+    let (out, deployer) = (root.path().join("out"), batch(root.path(), "name"));
+    made(&root.path().join("version"), "1.0\n", 0);
+    for number in 0..39_999 {
+        std::fs::File::create(out.join(format!("scores-1.1-{number}.csv"))).unwrap();
+    }
+    // What has another name is no output.
+    for number in 0..10_100 {
+        std::fs::File::create(out.join(format!("log-{number}.txt"))).unwrap();
+    }
+    assert_eq!(deployer.warning().await, None);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let newest = std::fs::File::create(out.join("scores-1.0-newest.csv")).unwrap();
+    newest.set_modified(later).unwrap();
+    assert_eq!(live(&deployer).await, "1.0");
+    let told = deployer.outputs(&[version("1.1"), version("1.0")]).await.unwrap().unwrap();
+    assert_eq!((told.number, told.made.len(), told.not_looked_at), (5_000, 1_000, 35_000));
+    assert_eq!((told.unreadable, told.next_at), (0, None));
+    let warning = deployer.warning().await.unwrap();
+    assert!(warning.contains("holds 40000 outputs") && warning.contains("move old ones away"), "{warning}");
+    assert_eq!(deployer.obstacle().await, None, "it hinders no shift");
+}
+
 #[test]
 fn what_cannot_work_is_refused_at_once() {
     let refused = |change: &dyn Fn(&mut BatchDeployerConfig), expected: &str| {

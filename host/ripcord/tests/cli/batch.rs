@@ -100,3 +100,16 @@ fn a_job_is_rolled_back_by_its_next_output_and_what_the_bad_version_made_is_list
     let timeline = "2 outputs were made by what was left: score them again";
     assert!(shown.stdout.contains(timeline), "{}", shown.stdout);
 }
+
+#[test]
+fn a_job_that_leaves_very_many_outputs_is_told_of_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    world(folder.path());
+    let told = || as_olga(folder.path(), &["check", "--json"]).stdout;
+    assert!(!told().contains("move old ones away"), "{}", told());
+    for number in 0..40_000 {
+        std::fs::File::create(folder.path().join(format!("scoring/out/scores-1.4.0-{number}.csv"))).unwrap();
+    }
+    let told = told();
+    assert!(told.contains("holds 40003 outputs") && told.contains("move old ones away"), "{told}");
+}

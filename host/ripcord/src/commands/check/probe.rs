@@ -119,6 +119,9 @@ pub(super) async fn service(config: &ServiceConfig, setup: &ServiceSetup, report
         let help = "no rollback can be made while this lasts";
         report.add(Level::Error, subject("deployer"), why, help);
     }
+    if let Ok(Some(why)) = patient(setup.ports.deployer.warning()).await {
+        report.add(Level::Warn, subject("deployer"), why, "");
+    }
     if let Some(why) = setup.ports.deployer.beside_obstacle() {
         let (level, help) = match setup.terms.preflight {
             PreflightRule::Required => {
