@@ -133,6 +133,9 @@ pub struct Outside {
     pub canary: Option<(String, f64)>,
     /// What comes after so many looks.
     pub coming: Option<(u32, String)>,
+    /// Where its model is kept; empty if that cannot be told.
+    #[serde(default)]
+    pub model_at: String,
     /// In the registry, oldest first.
     pub versions: Vec<String>,
     /// Versions that answer wrongly, and revisions under which every version does, as [`Revision`] has them as text.

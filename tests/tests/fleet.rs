@@ -21,7 +21,7 @@ fn limits() -> Facet {
     "limits".parse().unwrap()
 }
 
-/// `fraud-api` and `spam` read the same limits and are made from the same rows; `quiet` has limits of its own.
+/// `fraud-api` and `spam` serve one model, read the same limits and are made from the same rows; `quiet` has all of these for itself.
 async fn fleet() -> (Lab, Running) {
     let spec = |name: &str| {
         two_keys(Spec::new(name).scripted())
@@ -36,6 +36,7 @@ async fn fleet() -> (Lab, Running) {
     ] {
         lab.world.at(&name(service), |outside| {
             outside.facet(&limits()).kept_at = kept_at.into();
+            outside.model_at = format!("models/{}", kept_at.split_once('/').unwrap().0);
             outside.made_from = [("1.1", "october"), ("1.2", rows)].map(|(v, d)| (v.into(), d.into())).into();
         });
     }
@@ -87,7 +88,7 @@ async fn neighbours(lab: &Lab, host: &Running) -> Vec<Neighbour> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_touches_who_keeps_the_same_configuration_or_was_made_from_the_same_data() {
+async fn a_change_touches_who_uses_what_moved_the_configuration_the_version_or_the_data() {
     let (lab, host) = fleet().await;
     lab.world.at(&name("fraud-api"), |outside| {
         outside.facet(&limits()).in_force = "l1".into();
@@ -97,8 +98,10 @@ async fn a_change_touches_who_keeps_the_same_configuration_or_was_made_from_the_
     lab.world.at(&name("fraud-api"), |outside| outside.live = "1.2".into());
     until(&lab, &host, "fraud-api", |state| state.production.moves.len() == 3).await;
     let told = touched(&lab, &host).await;
-    for expected in ["configuration limits touches spam", "data rows touches spam", "model touches "] {
-        assert!(told.iter().any(|one| one == expected), "`{expected}` of {told:#?}");
+    // The model that `spam` has, too, touches it with the version that it serves, and with no other.
+    let of_model = ["model touches ", "model touches spam"];
+    for expected in ["configuration limits touches spam", "data rows touches spam"].iter().chain(&of_model) {
+        assert!(told.iter().any(|one| one == *expected), "`{expected}` of {told:#?}");
     }
     // `1.2` gave way to `1.1` for a while: then the rows of October came, which `quiet` is made from.
     assert!(told.iter().any(|one| one == "data rows touches quiet"), "{told:#?}");

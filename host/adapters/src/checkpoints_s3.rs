@@ -148,7 +148,9 @@ pub(crate) fn reader(
         .map_err(|error| wrong(format!("the store cannot be spoken to so: {}", shown(&error.to_string()))))?;
     let shown = format!("s3://{}/{prefix}", config.bucket).trim_end_matches('/').to_owned();
     let files = FileWork::new("the folder in which checkpoints are staged");
-    let place = S3Place { store, shown, prefix, deadline, files };
+    let at = config.endpoint.as_deref().unwrap_or("AWS");
+    let store_at = format!("{}, {}", at.trim_end_matches('/'), config.region);
+    let place = S3Place { store, shown, store_at, prefix, deadline, files };
     Ok(Reader { place: Box::new(place), run: config.run, served: Served::new(config.files)? })
 }
 

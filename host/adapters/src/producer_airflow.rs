@@ -249,6 +249,7 @@ impl Producer for AirflowProducer {
         let does = format!("begin a run of the DAG `{}` at {}", self.config.dag, self.api.shown());
         let request = request(self.name(), &does, (target, &self.config.columns), None)
             .with("url", self.api.shown())
+            .with("api", format!("{:?}", self.config.api))
             .with("dag", self.config.dag.clone())
             .with("configuration", self.own_conf().to_string())
             .with("version", self.config.version.clone().unwrap_or_default())

@@ -226,7 +226,7 @@ impl Producer for CheckpointProducer {
         let columns = ExclusionColumns::default();
         let request =
             request(self.name(), &does, (target, &columns), self.work.registry.request_to_register());
-        Some(request.with("place", self.work.reader.place.shown()).with("called", self.work.name.clone()))
+        Some(self.work.reader.in_request(request).with("called", self.work.name.clone()))
     }
 
     async fn start(&self, order: &ProduceOrder) -> Result<(), PortError> {

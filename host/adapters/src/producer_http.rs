@@ -251,6 +251,12 @@ impl HttpProducer {
         if self.makes(target) { Ok(()) } else { Err(not_made_here(self.name(), target)) }
     }
 
+    /// How an answer of `status` is read: which run counts as ended, and what as its result.
+    fn reading(&self) -> String {
+        let HttpProducerConfig { state, running, succeeded, failed, result, .. } = &self.config;
+        format!("{state} {running:?} {succeeded:?} {failed:?} {result}")
+    }
+
     fn call(&self, method: Method, url: &reqwest::Url) -> http::Call {
         let call = self.shared.http.call(method, url).deadline(Millis(self.config.deadline_ms));
         call.credentials(&self.credentials)
@@ -398,7 +404,10 @@ impl Producer for HttpProducer {
         let does = format!("begin a run by POST {}", self.start.shown());
         let request = request(self.name(), &does, (target, &self.config.columns), None)
             .with("url", self.start.shown())
-            .with("followed at", self.status.shown())
+            .with("followed at", self.status.compared())
+            .with("named by", self.config.run.clone().unwrap_or_default())
+            .with("known by its key", self.config.honours_key.to_string())
+            .with("read by", self.reading())
             .with("parameters", self.parameters().to_string());
         Some(request.hole(Hole::Credentials))
     }

@@ -430,6 +430,7 @@ impl Restorer for HttpRestorer {
             .with("content type", content_type)
             .with("written", self.write.to_string())
             .with("to", to)
+            .with("document", http::compared(&self.url))
             .with("pointer", self.pointer.clone())
             .with("value", value.to_string())
             .with("etag", format!("{:?}", self.etag));

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::join_all;
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Change, Changed, Fares, Neighbour};
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Incident, Opener, Service};
 use ripcord_core::signal::{SignalKind, SignalStatus};
@@ -98,10 +98,20 @@ impl Fleet {
     /// Says of each change which other services use what moved: at most [`TOUCHED_MAX`], the first by name.
     pub(crate) async fn tell_touched(&self, of: &ServiceName, ports: &ServicePorts, changes: &mut [Change]) {
         let mut with_same = BTreeMap::<Facet, Vec<ServiceName>>::new();
+        let of_model = ports.registry.kept_at();
+        let of_model: Vec<&Member> = match &of_model {
+            Some(_) => self.others(of).filter(|member| member.model_at == of_model).collect(),
+            None => Vec::new(),
+        };
         let has_data = changes.iter().any(|change| matches!(change.what, Changed::Data(_)));
         let data = if has_data { self.data(of).await } else { Vec::new() };
         for change in changes {
             change.touches = match &change.what {
+                // One model in one registry serves many: a version touches those alone that serve it.
+                Changed::Facet(Facet::Model) => {
+                    let serving = of_model.iter().filter(|member| member.serves_any(&change.became));
+                    serving.take(TOUCHED_MAX).map(|member| member.setup.name.clone()).collect()
+                }
                 Changed::Facet(facet) => match with_same.get(facet) {
                     Some(same) => same.clone(),
                     None => {
@@ -121,11 +131,6 @@ impl Fleet {
     }
 
     fn with_same(&self, of: &ServiceName, ports: &ServicePorts, facet: &Facet) -> Vec<ServiceName> {
-        if *facet == Facet::Model {
-            let kept_at = ports.registry.kept_at();
-            return self
-                .names_of_others(of, |member| member.model_at.is_some() && member.model_at == kept_at);
-        }
         let Some(kept_at) = ports.restorers.get(facet).and_then(|port| port.kept_at()) else {
             return Vec::new();
         };
@@ -163,6 +168,12 @@ impl Member {
         let model_at = setup.ports.registry.kept_at();
         let facets_at = setup.ports.restorers.values().filter_map(|port| port.kept_at()).collect();
         Self { setup, state, model_at, facets_at }
+    }
+
+    fn serves_any(&self, versions: &[VersionName]) -> bool {
+        let state = self.state.as_ref().map(|state| state.borrow().clone());
+        let live = state.as_ref().and_then(|state| state.production.live.as_ref());
+        live.is_some_and(|live| live.iter().any(|version| versions.contains(version)))
     }
 
     fn neighbour(&self) -> Neighbour {

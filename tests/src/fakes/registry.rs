@@ -73,6 +73,10 @@ impl Registry for FakeRegistry {
         "registry_fake"
     }
 
+    fn kept_at(&self) -> Option<String> {
+        Some(self.wire.world.of(&self.wire.service).model_at).filter(|place| !place.is_empty())
+    }
+
     async fn versions(&self, limit: u32) -> Result<Vec<RegistryVersion>, PortError> {
         self.wire.fuse.call("versions").await?;
         self.wire.answers("versions").await;

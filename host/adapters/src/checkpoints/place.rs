@@ -41,6 +41,11 @@ pub(crate) trait Place: fmt::Debug + Send + Sync {
     /// Where it is, for people; no secrets.
     fn shown(&self) -> String;
 
+    /// Only compared: two places never say the same; no secrets.
+    fn compared(&self) -> String {
+        self.shown()
+    }
+
     /// What lies directly in the folder, at most `max` entries and then an error. A folder that is not there has none where the place knows no folders.
     async fn entries(&self, folder: &str, max: usize) -> Result<Vec<Entry>, PortError>;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ripcord_core::fact::Checkpoint;
+use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::producer::CheckpointList;
@@ -76,6 +77,14 @@ struct Scan {
 }
 
 impl Reader {
+    /// The request with where checkpoints are found, and which of their files are taken.
+    pub(crate) fn in_request(&self, request: Request) -> Request {
+        request
+            .with("place", self.place.compared())
+            .with("run of the place", self.run.clone().unwrap_or_default())
+            .with("files", self.served.chosen())
+    }
+
     /// Newest first.
     pub(crate) async fn list(&self, run: Option<&str>, limit: u32) -> Result<CheckpointList, PortError> {
         let mut scan = self.scan(run).await?;

@@ -35,6 +35,8 @@ pub(crate) struct S3Place {
     pub(crate) store: AmazonS3,
     /// As people know it: `s3://bucket/prefix`.
     pub(crate) shown: String,
+    /// The store's address and region.
+    pub(crate) store_at: String,
     /// What keys begin with, without a slash at its end.
     pub(crate) prefix: String,
     /// Of a call, and of each piece of a file.
@@ -139,6 +141,10 @@ fn folders_above(path: &str) -> impl Iterator<Item = &str> {
 impl Place for S3Place {
     fn shown(&self) -> String {
         self.shown.clone()
+    }
+
+    fn compared(&self) -> String {
+        format!("{} of {}", self.shown, self.store_at)
     }
 
     async fn entries(&self, folder: &str, max: usize) -> Result<Vec<Entry>, PortError> {

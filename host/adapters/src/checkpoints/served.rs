@@ -29,6 +29,11 @@ impl Served {
         Ok(Self(patterns))
     }
 
+    /// The patterns, as they are configured.
+    pub(super) fn chosen(&self) -> String {
+        self.0.join("\n")
+    }
+
     fn takes(&self, path: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| matches(pattern, path))
     }

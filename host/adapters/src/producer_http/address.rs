@@ -1,6 +1,7 @@
 //! An address with places for the run's names.
 
 use reqwest::Url;
+use ripcord_core::digest::Digest;
 use ripcord_ports::{ErrorKind, PortError};
 
 use crate::http;
@@ -53,6 +54,11 @@ impl Address {
     /// For people; a query may hold secrets.
     pub(super) fn shown(&self) -> String {
         self.template.split(['?', '#']).next().unwrap_or_default().to_owned()
+    }
+
+    /// Only compared: two are the same text where they are one address, their queries among it. None of a query is in it.
+    pub(super) fn compared(&self) -> String {
+        format!("{} (sha256 {})", self.shown(), Digest::of(&self.template))
     }
 
     /// The address of a run; none where it wants a name that nobody knows. A name cannot leave its place.

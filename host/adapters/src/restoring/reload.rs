@@ -126,7 +126,12 @@ impl Reload {
             }
             (None, None) if config.post.is_empty() => How::Watched,
             (None, None) => {
-                How::Post(config.post.iter().map(|url| http::page(url)).collect::<Result<_, _>>()?)
+                let address = |url: &String| {
+                    let url = http::page(url)?;
+                    http::is_shown_whole("reload.post", &url)?;
+                    Ok(url)
+                };
+                How::Post(config.post.iter().map(address).collect::<Result<_, PortError>>()?)
             }
         };
         Ok(Self { how, deadline, token, http: http.clone() })

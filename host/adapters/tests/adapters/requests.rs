@@ -8,7 +8,7 @@ use ripcord_adapters::{Secret, Shared};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::ConfigurationName;
 use ripcord_core::request::Request;
-use ripcord_core::target::{CheckpointTarget, ConfigurationTarget, RetrainTarget, Target};
+use ripcord_core::target::{CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Target};
 use ripcord_ports::{Deployer, Producer, Registry, Restorer};
 
 use super::support::{shared, target, version};
@@ -55,7 +55,11 @@ fn producer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
     let own = secret.clone().filter(|_| kind != "checkpoint");
     let producer = made::<dyn Producer>(kind, settings, own, mlflow("production", secret));
     let checkpoint = CheckpointTarget { run: "r".into(), step: 7, digest: Some(Digest::of("7")) };
-    let retrain = RetrainTarget { dataset: "clicks".into(), revision: "7".into(), exclude: Vec::new() };
+    let retrain = RetrainTarget {
+        dataset: "clicks".into(),
+        revision: "7".into(),
+        exclude: vec![Exclusion::Source("bots".into())],
+    };
     let of = if kind == "checkpoint" { Target::Checkpoint(checkpoint) } else { Target::Retrain(retrain) };
     let nothing = Target::Configuration(ConfigurationTarget {
         name: ConfigurationName::new("limits").unwrap(),
@@ -74,13 +78,13 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
     made::<dyn Registry>(kind, settings, secret, ()).request_to_register().unwrap()
 }
 
-/// What is asked, by what name, and which settings each with values that matter.
-type Case = (Asked, &'static str, &'static [(&'static str, &'static [&'static str])]);
+/// What is asked of an adapter of which port, by what name, and which settings each with values that matter.
+type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 14] = [
+const ALL: [Case; 15] = [
     (
-        deployer,
+        (deployer as Asked, "deployer"),
         "batch",
         &[
             ("pointer", &["\"/srv/version\"", "\"/srv/other\""]),
@@ -89,7 +93,7 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        deployer,
+        (deployer as Asked, "deployer"),
         "command",
         &[
             (
@@ -109,7 +113,7 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        deployer,
+        (deployer as Asked, "deployer"),
         "open-inference",
         &[
             ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
@@ -119,7 +123,7 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        restorer,
+        (restorer as Asked, "restorer"),
         "file",
         &[
             ("file", &["\"/srv/limits.toml\"", "\"/srv/other.toml\""]),
@@ -136,20 +140,33 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        restorer,
+        (restorer as Asked, "restorer"),
         "git",
         &[
             ("repository", &["\"http://127.0.0.1:1/settings\"", "\"http://127.0.0.1:1/others\""]),
             ("branch", &["\"main\"", "\"live\""]),
             ("path", &["\"limits.toml\"", "\"others.toml\""]),
             ("author-name", &["\"Ripcord\"", "\"Else\""]),
+            ("author-email", &["\"a@example.org\"", "\"b@example.org\""]),
+            ("reload", &["{ post = [\"http://127.0.0.1:1/r\"] }", "{ post = [\"http://127.0.0.1:2/r\"] }"]),
+            ("read-back", &["{ urls = [\"http://127.0.0.1:1/v\"], header = \"x-revision\" }"]),
         ],
     ),
     (
-        restorer,
+        (restorer as Asked, "restorer"),
         "http",
         &[
-            ("url", &["\"http://127.0.0.1:8080/flag\"", "\"http://127.0.0.1:8081/flag\""]),
+            (
+                "url",
+                &[
+                    "\"http://127.0.0.1:8080/flag\"",
+                    "\"http://127.0.0.1:8080/other\"",
+                    "\"http://127.0.0.1:8080/flag?tenant=a\"",
+                ],
+            ),
+            ("write-url", &["\"http://127.0.0.1:8080/set\"", "\"http://127.0.0.1:8080/put\""]),
+            ("reload", &["{ post = [\"http://127.0.0.1:1/r\"] }", "{ post = [\"http://127.0.0.1:2/r\"] }"]),
+            ("read-back", &["{ urls = [\"http://127.0.0.1:1/v\"], header = \"x-revision\" }"]),
             ("pointer", &["\"/a\"", "\"/b\""]),
             ("revisions", &["{ off = 0, on = 1 }", "{ off = 0, on = 2 }"]),
             ("write", &["\"put-document\"", "\"merge-patch\"", "\"post-value\""]),
@@ -157,54 +174,89 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        restorer,
+        (restorer as Asked, "restorer"),
         "mlflow-prompt",
         &[
             ("url", &["\"http://127.0.0.1:5000\"", "\"http://127.0.0.1:5001\""]),
             ("prompt", &["\"fraud\"", "\"other\""]),
             ("alias", &["\"production\"", "\"live\""]),
+            ("reload", &["{ post = [\"http://127.0.0.1:1/r\"] }", "{ post = [\"http://127.0.0.1:2/r\"] }"]),
+            ("read-back", &["{ urls = [\"http://127.0.0.1:1/v\"], header = \"x-revision\" }"]),
         ],
     ),
     (
-        producer,
+        (producer as Asked, "producer"),
         "checkpoint",
         &[
             (
                 "from",
-                &["{ folder = { root = \"/srv/training\" } }", "{ folder = { root = \"/srv/other\" } }"],
+                &[
+                    "{ folder = { root = \"/srv/training\" } }",
+                    "{ folder = { root = \"/srv/other\" } }",
+                    "{ folder = { root = \"/srv/training\", files = [\"model.*\"] } }",
+                    "{ folder = { root = \"/srv/training\", run = \"r\" } }",
+                ],
             ),
             ("name", &["\"{run}-{step}\"", "\"v-{run}-{step}\""]),
         ],
     ),
     (
-        producer,
+        (producer as Asked, "producer"),
         "command",
         &[
             ("train", &["[\"./retrain\", \"{exclude}\"]", "[\"./retrain\", \"--slow\", \"{exclude}\"]"]),
             ("folder", &["\"/srv\"", "\"/opt\""]),
+            ("pass-environment", &["[\"HOME\"]", "[\"LANG\"]"]),
+            ("columns", &["{}", "{ source = \"origin\" }"]),
         ],
     ),
     (
-        producer,
+        (producer as Asked, "producer"),
         "http",
         &[
             ("url", &["\"http://127.0.0.1:1/runs\"", "\"http://127.0.0.1:1/jobs\""]),
-            ("status", &["\"http://127.0.0.1:1/runs/{key}\""]),
+            (
+                "status",
+                &[
+                    "\"http://127.0.0.1:1/runs/{key}\"",
+                    "\"http://127.0.0.1:1/jobs/{key}\"",
+                    "\"http://127.0.0.1:1/runs/{key}?of=me\"",
+                ],
+            ),
+            ("run", &["\"/id\"", "\"/name\""]),
+            ("honours-key", &["true", "false"]),
+            ("state", &["\"/state\"", "\"/status\""]),
+            ("running", &["[\"running\"]", "[\"going\"]"]),
+            ("succeeded", &["[\"success\"]", "[\"done\"]"]),
+            ("failed", &["[\"failed\"]", "[\"bad\"]"]),
+            ("result", &["\"/result\"", "\"/version\""]),
+            ("columns", &["{}", "{ source = \"origin\" }"]),
             ("parameters", &["{ epochs = 3 }", "{ epochs = 4 }"]),
         ],
     ),
     (
-        producer,
+        (producer as Asked, "producer"),
         "airflow",
         &[
             ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
             ("dag", &["\"retrain\"", "\"other\""]),
+            ("api", &["\"v2\"", "\"v1\""]),
+            ("columns", &["{}", "{ source = \"origin\" }"]),
             ("conf", &["{ epochs = 3 }", "{ epochs = 4 }"]),
             ("xcom", &["{ task = \"register\" }", "{ task = \"other\" }"]),
         ],
     ),
     (
-        promotes,
+        (producer as Asked, "producer"),
+        "airflow",
+        &[
+            ("url", &["\"http://127.0.0.1:8080\""]),
+            ("dag", &["\"retrain\""]),
+            ("version", &["\"night-{key}\"", "\"day-{key}\""]),
+        ],
+    ),
+    (
+        (promotes as Asked, "registry"),
         "mlflow",
         &[
             ("url", &["\"http://127.0.0.1:5000\"", "\"http://127.0.0.1:5001\""]),
@@ -213,15 +265,16 @@ const ALL: [Case; 14] = [
         ],
     ),
     (
-        registers,
+        (registers as Asked, "registry"),
         "mlflow",
         &[
+            ("experiment", &["0", "1"]),
             ("url", &["\"http://127.0.0.1:5000\"", "\"http://127.0.0.1:5001\""]),
             ("model", &["\"fraud\"", "\"other\""]),
         ],
     ),
     (
-        registers,
+        (registers as Asked, "registry"),
         "directory",
         &[("root", &["\"/srv/registry\"", "\"/srv/other\""]), ("model", &["\"fraud\"", "\"other\""])],
     ),
@@ -229,7 +282,7 @@ const ALL: [Case; 14] = [
 
 #[test]
 fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret() {
-    for (asked, kind, keys) in ALL {
+    for ((asked, _), kind, keys) in ALL {
         let settings = |changed: Option<(&str, &str)>| {
             let value = |(key, values): &(&str, &[&str])| match changed {
                 Some((other, value)) if other == *key => format!("{key} = {value}"),
@@ -253,9 +306,73 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
     }
 }
 
+/// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
+const NOT_SENT: [(&str, &str, &[&str]); 11] = [
+    ("deployer", "batch", &["outputs", "pattern", "stamp"]),
+    ("deployer", "command", &["live", "probe", "effect", "proof"]),
+    (
+        "deployer",
+        "open-inference",
+        &["deadline-ms", "probe-input", "probe-input-file", "answers", "preflight-model"],
+    ),
+    ("restorer", "file", &["format", "keep", "read-back"]),
+    ("restorer", "git", &["user", "read-back", "deadline-ms"]),
+    ("restorer", "http", &["holder", "user", "read-back", "deadline-ms"]),
+    ("restorer", "mlflow-prompt", &["user", "read-back", "deadline-ms", "patience-ms"]),
+    ("producer", "command", &["makes"]),
+    (
+        "producer",
+        "http",
+        &["status-lag-ms", "why", "cancel", "cancel-method", "makes", "user", "deadline-ms"],
+    ),
+    ("producer", "airflow", &["makes", "user", "deadline-ms"]),
+    ("registry", "mlflow", &["user", "deadline-ms", "patience-ms", "versions-max", "artefact-bytes-max"]),
+];
+
+#[test]
+fn every_key_of_an_adapter_is_in_its_request_or_known_to_be_in_none() {
+    fn keys_of<P: Port + ?Sized>(
+        port: &'static str,
+    ) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+        let key = move |kind: &'static str| move |key: ripcord_adapters::adapter::Key| (port, kind, key.name);
+        // By these the host follows, whatever the adapter.
+        let of_the_host = ["proof-min", "run-hours", "look-seconds"];
+        let open = move |key: &ripcord_adapters::adapter::Key| {
+            !key.secret && !of_the_host.contains(&key.name.as_str())
+        };
+        P::adapters().iter().flat_map(move |of| of.about().keys.into_iter().filter(open).map(key(of.kind())))
+    }
+    let mut unknown = Vec::new();
+    let all = keys_of::<dyn Deployer>("deployer")
+        .chain(keys_of::<dyn Restorer>("restorer"))
+        .chain(keys_of::<dyn Producer>("producer"))
+        .chain(
+            keys_of::<dyn Registry>("registry")
+                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "directory")),
+        );
+    for (port, kind, key) in all {
+        let of = |case: &&Case| case.0.1 == port && case.1 == kind;
+        let varied = |case: &Case| case.2.iter().any(|(name, values)| *name == key && values.len() > 1);
+        let not_sent = |(of_port, of_kind, keys): &(&str, &str, &[&str])| {
+            *of_port == port && *of_kind == kind && keys.contains(&key.as_str())
+        };
+        if !ALL.iter().filter(of).any(varied) && !NOT_SENT.iter().any(not_sent) {
+            unknown.push(format!("{port} {kind}: {key}"));
+        }
+    }
+    assert!(unknown.is_empty(), "no case changes these, and nothing says why:\n{}", unknown.join("\n"));
+}
+
 #[test]
 fn a_producer_that_registers_says_into_what() {
     let request = producer("checkpoint", "from = { folder = { root = \"/srv/training\" } }", None);
+    let from = |store: &str| {
+        let s3 = format!("from = {{ s3 = {{ bucket = \"b\", unsigned = true, {store} }} }}");
+        producer("checkpoint", &s3, None).digest().unwrap()
+    };
+    let stores =
+        ["endpoint = \"http://127.0.0.1:1\"", "endpoint = \"http://127.0.0.1:2\"", "region = \"eu-west-1\""];
+    assert!(stores.iter().all(|store| stores.iter().filter(|other| from(other) == from(store)).count() == 1));
     for part in
         ["take the files in", "checkpoint r", "register it as a version of `fraud` at http://127.0.0.1:5000"]
     {

@@ -149,7 +149,7 @@ pub struct Change {
     /// The one place where it moved; none if it moved everywhere, or nobody knows where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// Other services of the host that use what moved: the same configuration, a version of the same model, the same data. At
+    /// Other services of the host that use what moved: the same configuration, that version of the same model, the same data. At
     /// most 64, the first by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<ServiceName>,

@@ -8,6 +8,7 @@ use ripcord_core::event::{
     Event, LookWord, MadeOf, RequestChanged, RunBegan, RunFailed, RunLookedAt, RunLost, RunMade, RunReturned,
     RunStopped, StartWord,
 };
+use ripcord_core::name::IncidentId;
 use ripcord_core::plan::StepKind;
 use ripcord_core::request::Filled;
 use ripcord_core::service::{Run, RunState};
@@ -143,7 +144,11 @@ pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
     let now = requests::of_target(&ctx.setup.ports, &order.target).map(|request| request.digest());
     let is_as_approved = matches!(now, Some(Ok(now)) if now == at_hand.ordered.request);
     loop {
-        let progress = if is_as_approved { producer.progress(&order).await } else { Err(not_as_approved()) };
+        let progress = if is_as_approved {
+            producer.progress(&order).await
+        } else {
+            Err(not_as_approved(&at_hand.ordered.incident))
+        };
         match progress {
             Ok(Progress::Running { .. }) if !first_look && !at_hand.told && ctx.now() < pace.news_from => {
                 (unread_since, gone_looks) = (None, 0);
@@ -165,8 +170,10 @@ pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
     }
 }
 
-fn not_as_approved() -> PortError {
-    let text = "what makes and registers the version is no longer what was approved, so its run is not looked at: configure it again as it was, or `ripcord runs stop` ends it";
+fn not_as_approved(incident: &IncidentId) -> PortError {
+    let text = format!(
+        "what makes and registers the version is no longer what was approved, so its run is not looked at: configure it again as it was, or `ripcord runs stop {incident} --reason TEXT` ends it"
+    );
     PortError::not_applied(ErrorKind::Configuration, text)
 }
 
