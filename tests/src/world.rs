@@ -194,6 +194,10 @@ pub struct Outside {
     pub impostors: BTreeMap<String, String>,
     /// The revision of the data set `rows` that versions were made from, empty where the registry does not say which; it knows no lineage of any other.
     pub made_from: BTreeMap<String, String>,
+    /// Whose weights versions began with, where the registry says so.
+    pub parents: BTreeMap<String, String>,
+    /// Measures of versions, as the registry has them.
+    pub measures: BTreeMap<String, Vec<(String, f64)>>,
     /// The registry lists versions and tells no lineage.
     pub lineages_down: bool,
     /// Versions that the registry says cannot be fetched.

@@ -128,9 +128,12 @@ async fn an_incident_opens_and_shifts_while_it_trains_and_what_is_made_waits_for
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_training_that_fails_or_is_lost_is_told_and_leaves_all_as_it_was() {
-    for (stage, topic) in [
-        (RunStage::Failed("out of memory".into()), "run-failed"),
-        (RunStage::Lost("the pipeline knows no such run any more".into()), "run-lost"),
+    let nothing_left = "nothing is left of the 6000 rows: exclude less, or train on other data";
+    let looked_for = "it may still go on; look where it runs";
+    for (stage, topic, says) in [
+        (RunStage::Failed("out of memory".into()), "run-failed", "made no version: it failed"),
+        (RunStage::Failed(nothing_left.into()), "run-failed", "made no version: it failed"),
+        (RunStage::Lost("the pipeline knows no such run any more".into()), "run-lost", looked_for),
     ] {
         let (lab, host) = Lab::harmed(spec()).await;
         let service = lab.service();
@@ -140,11 +143,46 @@ async fn a_training_that_fails_or_is_lost_is_told_and_leaves_all_as_it_was() {
         host.settled(&service).await;
         check::all(&lab, &host, &service, Outcome::Producing).await;
         assert_eq!(lab.world.told_of(&service, topic), 1, "{stage:?}");
+        let told = lab.world.texts_of(topic);
+        assert!(told[0].contains("the run that `fraud-api:1` ordered (retrain on clicks r7"), "{told:?}");
+        assert!(told[0].contains(says) && told[0].contains("`ripcord incidents show fraud-api:1` says more"), "{told:?}");
         assert_eq!(lab.world.of(&service).live, "1.2");
         let page = host.view(&service).await;
         let (RunStage::Failed(why) | RunStage::Lost(why)) = &stage else { panic!() };
         assert!(page.timeline.iter().any(|line| line.text.contains(why.as_str())), "{:#?}", page.timeline);
         host.stop().await;
+    }
+}
+
+/// What the plan that puts `1.3` in place says of it beside `1.2`, which is live.
+async fn said_beside_live(made: &[(&str, f64)], live: &[(&str, f64)]) -> String {
+    let of = |all: &[(&str, f64)]| all.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let (lab, host) = Lab::harmed(spec()).await;
+    let service = lab.service();
+    trains(&lab, &host).await;
+    lab.world.at(&service, |outside| {
+        outside.measures = [("1.3".to_owned(), of(made)), ("1.2".to_owned(), of(live))].into();
+        outside.end_runs(&RunStage::Made("1.3".into()));
+    });
+    host.waiting_plan(&service).await;
+    let plan = host.view(&service).await.plan.expect("a plan");
+    let arguments = plan.parts[0].rungs[0].steps.iter().flat_map(|step| &step.arguments);
+    let said = arguments.filter(|label| label.name.ends_with("-live"));
+    let said: Vec<_> = said.map(|label| format!("{}: {}", label.name, label.value)).collect();
+    host.stop().await;
+    said.join("; ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_before_they_agree_that_what_was_made_is_worse_than_what_is_live() {
+    let live = [("accuracy", 0.94), ("loss", 0.2)];
+    for (made, expected) in [
+        (&[("accuracy", 0.91), ("loss", 0.3)][..], "worse-than-live: accuracy 0.91 against 0.94, loss 0.3 against 0.2"),
+        (&[("accuracy", 0.95), ("loss", 0.2)], "beside-live: accuracy 0.95 against 0.94, loss 0.2 against 0.2"),
+        (&[("auc", 0.95)], "beside-live: not compared: the registry has no measure that both have"),
+        (&[], "beside-live: not compared: the registry has no measure that both have"),
+    ] {
+        assert_eq!(said_beside_live(made, &live).await, expected);
     }
 }
 

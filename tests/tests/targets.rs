@@ -17,6 +17,7 @@ use ripcord_engine::{Ask, FacetTargets, PullTo, RestoredBy, TargetLine, facets_o
 use ripcord_ports::Clock as _;
 use ripcord_tests::people::ada;
 use ripcord_tests::states::two_keys;
+use ripcord_tests::world::OutsideFacet;
 use ripcord_tests::{Lab, Running, Spec, check};
 use serde_json::json;
 
@@ -172,6 +173,36 @@ async fn a_held_revision_is_nobodys_until_its_hold_is_lifted() {
     assert_eq!(lifted.by, RestoredBy::People);
     assert!(lifted.why_not.as_ref().unwrap().contains("a rollback left it only"), "{lifted:?}");
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reached_or_told_is_said_in_the_list_and_to_who_pulls() {
+    type Spoil = fn(&mut OutsideFacet);
+    let away: Spoil = |facet| facet.down = true;
+    let odd: Spoil = |facet| facet.in_force = "nonsense".into();
+    for facet in ["limits", "fallback"] {
+        for (spoil, not_listed, not_read, refusal) in [
+            (away, "the fake restorer does not answer", "the fake restorer does not answer", "does not answer"),
+            // What is in force is agreed to as unknown: that is how it is left.
+            (odd, "", "`nonsense` is no revision", ""),
+        ] {
+            let (lab, host, service) = every_kind().await;
+            lab.world.at(&service, |outside| spoil(outside.facet(&facet.parse().unwrap())));
+            let (setup, state) = (host.engine.setup(&service).unwrap(), host.state(&service));
+            let listed = targets_of(setup, &state, &facet.parse().unwrap(), lab.clock.now()).await;
+            let said = |why: &Option<String>| why.clone().unwrap_or_default();
+            assert!(said(&listed.not_listed).contains(not_listed), "{facet}: {listed:?}");
+            assert_eq!(said(&listed.not_listed).is_empty(), not_listed.is_empty(), "{facet}: {listed:?}");
+            assert!(said(&listed.not_read).contains(not_read), "{facet}: {listed:?}");
+            assert_eq!(listed.is_restorable(), refusal.is_empty(), "{facet}: {listed:?}");
+            let to = if facet == "limits" { "limits=l1" } else { "fallback=rules" };
+            match pulled(&host, &service, to).await {
+                Ok(()) => assert!(refusal.is_empty(), "{facet}: planned"),
+                Err(why) => assert!(!refusal.is_empty() && why.contains(refusal), "{facet}: {why}"),
+            }
+            host.stop().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,8 @@ use crate::restoring::{
 const TEXT: &str = "mlflow.prompt.text";
 /// So many versions are looked at, the newest.
 const VERSIONS_MAX: u32 = 300;
+/// So many are named where one is missing.
+const SHOWN_MAX: usize = 5;
 
 /// Where the prompt is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -110,6 +112,23 @@ impl Versions {
         self.0.iter().rev().map(|(entry, _)| entry).find(|entry| entry.digest == Some(digest))
     }
 
+    /// Why a version is not among these, and what to do about it.
+    fn missing(&self) -> String {
+        if self.0.len() >= VERSIONS_MAX as usize {
+            return format!("none of the newest {VERSIONS_MAX} versions: take one of those");
+        }
+        let there = self.0.iter().map(|(entry, _)| format!("`{}`", entry.revision));
+        let there: Vec<_> = there.take(SHOWN_MAX).collect();
+        let more = if self.0.len() > SHOWN_MAX { " and older ones" } else { "" };
+        match there.is_empty() {
+            true => "no version that mlflow has: all were deleted; register one, and point the alias at it".to_owned(),
+            false => format!(
+                "no version that mlflow has: it was deleted; have the service work with one that is there, which are {}{more}",
+                there.join(", ")
+            ),
+        }
+    }
+
     fn is_named(&self, entry: &HistoryEntry) -> bool {
         entry.digest.is_none_or(|digest| {
             self.oldest_with(digest).is_some_and(|first| first.revision == entry.revision)
@@ -119,16 +138,14 @@ impl Versions {
     /// The version that a name of one stands for.
     fn in_force(&self, name: &str, proof: Proof, says: &str) -> FacetState<String> {
         let Some((entry, _)) = self.find(name) else {
-            return FacetState::Unknown(format!(
-                "{says} `{name}`, which is none of the newest {VERSIONS_MAX} versions"
-            ));
+            return FacetState::Unknown(format!("{says} `{name}`, which is {}", self.missing()));
         };
         match entry.digest.and_then(|digest| self.oldest_with(digest)) {
             Some(first) => {
                 FacetState::InForce(InForce { revision: first.revision.clone(), digest: first.digest, proof })
             }
             None => FacetState::Unknown(format!(
-                "{says} `{name}`, of which {}",
+                "{says} `{name}`, which cannot be used: {}",
                 entry.broken.as_deref().unwrap_or("the text is unknown")
             )),
         }
@@ -190,7 +207,7 @@ impl MlflowPromptRestorer {
             made_at: Some(UnixMillis(version.creation_timestamp)),
             made_by: None,
             summary: restoring::summary(&version.description),
-            broken: text.is_none().then(|| format!("it has no tag `{TEXT}`, which holds a prompt's text")),
+            broken: text.is_none().then(|| format!("it has no tag `{TEXT}`, which holds a prompt's text: register it again with mlflow's own client")),
         };
         Ok((entry, text))
     }
@@ -213,7 +230,7 @@ impl MlflowPromptRestorer {
         Ok(match self.api.alias(&self.alias).await? {
             Some(version) => versions.in_force(&version, Proof::ControlPlane, &says),
             None => FacetState::Unknown(format!(
-                "the prompt `{}` has no alias `{}`: it was deleted, or never set",
+                "the prompt `{}` has no alias `{}`: it was deleted, or never set; point it at the version that the service is to work with",
                 self.api.model, self.alias
             )),
         })

@@ -214,7 +214,9 @@ impl Manifest {
             return Some(format!("says {} rows, and its files have {counted}", self.rows));
         }
         if self.rows == 0 {
-            return Some("lists no rows".to_owned());
+            return Some(
+                "lists no rows, so there is nothing to train on and nothing to leave out: name a revision that has some".to_owned(),
+            );
         }
         let revision = revision(&self.files);
         (revision != self.revision)

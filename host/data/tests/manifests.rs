@@ -32,6 +32,16 @@ fn a_manifest_that_contradicts_itself_or_cannot_be_meant_is_refused() {
     check("/files/0/path", json!("a\\f.csv"), "write a path relative to the manifest");
     check("/files/0/path", json!(""), "write a path relative to the manifest");
     check("/files/0/path", json!("f.json"), "lists `f.json`: data files end in .csv or .parquet");
+    // One that is empty from the beginning: without files, and with a file that has a header alone.
+    let empty = "lists no rows, so there is nothing to train on and nothing to leave out: name a revision";
+    for (at, none) in [("/files", json!([])), ("/files/0/rows", json!(0))] {
+        let mut manifest = good.clone();
+        manifest["rows"] = json!(0);
+        *manifest.pointer_mut(at).unwrap() = none;
+        set.write(&manifest);
+        let said = said(ManifestAt::read(&set.path()));
+        assert!(said.contains(empty), "`{said}` instead of `{empty}`");
+    }
     set.write(&json!({ "format": 1, "more": true }));
     assert!(said(ManifestAt::read(&set.path())).contains("is no data manifest: unknown field `more`"));
     assert!(

@@ -185,6 +185,15 @@ fn what_makes_no_sense_is_refused_with_a_sentence_and_nothing_is_written() {
         &[source("import"), source("branch")],
         "nothing is left of the 7 rows: exclude less, or train on other data",
     );
+    check(
+        &[rows(&["a1", "a2", "a3", "b1", "b2", "b3", "c1"])],
+        "nothing is left of the 7 rows: exclude less, or train on other data",
+    );
+    // One is kept for want of a time, which is said where something is left.
+    check(
+        &[window("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"), rows(&["b3"])],
+        "nothing is left of the 7 rows: exclude less, or train on other data",
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
-use ripcord_core::fact::{Dataset, Lineage};
+use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::request::Request;
 use ripcord_core::target::{ArtefactFile, VersionTarget, artefact_digest};
@@ -14,7 +14,7 @@ use ripcord_ports::registry::{Mark, Registry, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError};
 
 use super::Wire;
-use crate::world::PromotionFault;
+use crate::world::{Outside, PromotionFault};
 
 /// The file of a version's artefact and the artefact's digest.
 pub fn artefact(version: &str) -> (ArtefactFile, Digest) {
@@ -32,6 +32,11 @@ pub struct FakeRegistry {
     pub wire: Wire,
 }
 
+fn measures_of(outside: &Outside, version: &str) -> Vec<Measure> {
+    let all = outside.measures.get(version).into_iter().flatten();
+    all.map(|(name, value)| Measure { name: name.clone(), value: *value }).collect()
+}
+
 impl FakeRegistry {
     fn listed(&self) -> Result<Vec<RegistryVersion>, PortError> {
         let outside = self.wire.world.of(&self.wire.service);
@@ -46,7 +51,7 @@ impl FakeRegistry {
             created_at: UnixMillis(1_699_900_000_000 + index as u64 * 60_000),
             aliases: Vec::new(),
             tags: Vec::new(),
-            measures: Vec::new(),
+            measures: measures_of(&outside, version),
             signature: outside.holds_candidates.then(|| "four numbers".to_owned()),
             runtime: None,
             broken: outside.broken.contains(version).then(|| "its files are gone".to_owned()),
@@ -101,12 +106,18 @@ impl Registry for FakeRegistry {
                 "the fake registry tells no lineage now",
             ));
         }
-        if let Some(revision) = outside.made_from.get(version.as_str()) {
+        let parent = outside.parents.get(version.as_str()).map(|parent| VersionTarget {
+            version: VersionName::new(parent.clone()).expect("a version"),
+            digest: None,
+        });
+        let rows = outside.made_from.get(version.as_str()).map(|revision| {
             let revision = Some(revision.clone()).filter(|revision| !revision.is_empty());
-            let rows = Dataset { name: "rows".into(), revision, context: Some("training".into()) };
-            return Ok(Lineage::default().with_datasets(vec![rows]));
+            Dataset { name: "rows".into(), revision, context: Some("training".into()) }
+        });
+        if rows.is_none() && parent.is_none() {
+            return Err(PortError::not_applied(ErrorKind::Unsupported, "the fake registry knows no lineage"));
         }
-        Err(PortError::not_applied(ErrorKind::Unsupported, "the fake registry knows no lineage"))
+        Ok(Lineage { parent, ..Lineage::default() }.with_datasets(rows.into_iter().collect()))
     }
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {

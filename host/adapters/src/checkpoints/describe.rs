@@ -93,7 +93,10 @@ pub(super) fn plain(bytes: &[u8]) -> Result<Description, String> {
     let mut measures = BTreeMap::new();
     for (name, value) in plain.metrics {
         let Some(number) = lenient::number(&value) else {
-            return Err(format!("has the metric `{}` that is no number", name.escape_debug()));
+            return Err(format!(
+                "has the metric `{}` that is no number: have its trainer write numbers, and `null` for one that was lost",
+                name.escape_debug()
+            ));
         };
         measures.insert(name, number);
     }

@@ -235,7 +235,8 @@ impl GitRestorer {
         let why = if self.git.is_within(name.as_str(), &revisions.tip).await? {
             format!("it changed something else, or is older than the newest {COMMITS_MAX} changes")
         } else {
-            "it was part of it, and the history was rewritten since".to_owned()
+            "it was part of it, and the history was rewritten since: take a revision that is listed now, or have somebody bring the old commit back into the branch"
+                .to_owned()
         };
         Ok(PortError::not_applied(ErrorKind::NotFound, format!("{unknown}: {why}")))
     }

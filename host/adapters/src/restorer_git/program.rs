@@ -212,7 +212,9 @@ impl Git {
         let (kind, text, retry) = if has(&["couldn't find remote ref"]) {
             (
                 ErrorKind::NotFound,
-                format!("{shown} has no branch `{branch}`: correct `branch`, or make the first commit"),
+                format!(
+                    "{shown} has no branch `{branch}`: push it again where somebody has deleted it, make its first commit, or correct `branch`"
+                ),
                 Retry::No,
             )
         } else if has(&["dubious ownership"]) {
@@ -250,7 +252,9 @@ impl Git {
         ]) {
             (
                 ErrorKind::NotFound,
-                format!("{shown} is no git repository, or there is none: correct `repository`"),
+                format!(
+                    "{shown} is no git repository, or there is none: put it back where it was moved or deleted, or correct `repository`"
+                ),
                 Retry::No,
             )
         } else if has(&[
@@ -262,7 +266,7 @@ impl Git {
         ]) {
             (ErrorKind::Local, format!("the copy of {shown} is of no use"), Retry::Later)
         } else if has(&["unable to access", "Could not resolve", "Connection refused"]) {
-            (ErrorKind::Unreachable, format!("{shown} cannot be reached"), Retry::Later)
+            (ErrorKind::Unreachable, format!("{shown} cannot be reached: check that it runs, and the way to it"), Retry::Later)
         } else {
             (ErrorKind::Failed, format!("git failed with {shown} (exit code {})", ran.code), Retry::Later)
         };

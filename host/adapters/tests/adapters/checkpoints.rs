@@ -61,6 +61,8 @@ pub(crate) fn all_kinds(root: &Path) -> Expected {
     write(root, "linked/checkpoint-5/model.json", "{}");
     std::os::unix::fs::symlink("/etc/hostname", root.join("linked/checkpoint-5/checkpoint.json")).unwrap();
     write(root, "checkpoint-9/checkpoint.json", plain(9, 9, "{}"));
+    write(root, "online-7/checkpoint-600/checkpoint.json", plain(600, 6, r#"{"eval_loss": "low"}"#));
+    write(root, "online-7/checkpoint-600/model.json", "{}");
     Expected {
         newest_first: [("online-7", 200), ("online-7", 100), ("hugging", 300), ("version_3", 10)]
             .map(|(run, step)| (run.to_owned(), step))
@@ -73,6 +75,7 @@ pub(crate) fn all_kinds(root: &Path) -> Expected {
             "hugging/checkpoint-800",
             "hugging/tmp-checkpoint-700",
             "linked/checkpoint-5",
+            "online-7/checkpoint-600",
             "version_3/checkpoints/epoch=2-step=20-v1.ckpt",
             "version_3/checkpoints/epoch=2-step=20.ckpt",
             "version_3/checkpoints/epoch=3-step=30.ckpt",
@@ -120,6 +123,7 @@ async fn what_cannot_be_used_is_told_with_its_reason() {
             "is step 20 of `version_3`, as is `version_3/checkpoints/epoch=2-step=20-v1.ckpt`",
         ),
         ("version_3/checkpoints/epoch=3-step=30.ckpt", "is empty"),
+        ("online-7/checkpoint-600", "the metric `eval_loss` that is no number: have its trainer write numbers"),
         ("version_3/checkpoints/last.ckpt", "names no step"),
         ("version_3/checkpoints/step=40.ckpt", "is a link, or neither a file nor a folder"),
     ] {

@@ -6,6 +6,7 @@ mod git;
 mod git_server;
 mod http;
 mod pages;
+mod prompt;
 mod suite;
 
 use std::path::{Path, PathBuf};

@@ -107,7 +107,7 @@ async fn a_prompt_is_put_back(variable: &str) {
     service.delete_alias().await;
     assert_eq!(
         told(&adapter).await,
-        "the prompt `judge` has no alias `production`: it was deleted, or never set"
+        "the prompt `judge` has no alias `production`: it was deleted, or never set; point it at the version that the service is to work with"
     );
     let error = adapter.shift(&order_of("key", &version("1"), None, Some(version("2")))).await.unwrap_err();
     assert!(error.applied == Applied::No && error.to_string().contains("that cannot be told"), "{error}");

@@ -339,7 +339,8 @@ async fn draft(
         tokio::join!(pinning, ports.deployer.live(), ctx.facets(), obstacle);
     // What no target can be shifted to is not put before people.
     if let Some(why) = obstacle {
-        let reason = batch.text(format!("nothing can be shifted: {why}"));
+        let what = if makes { "made" } else { "shifted" };
+        let reason = batch.text(format!("nothing can be {what}: {why}"));
         return PlanWord::Failed { reason, nature: FaultNature::Deterministic };
     }
     let live = match live {

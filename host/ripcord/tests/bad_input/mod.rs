@@ -11,6 +11,7 @@ mod disk;
 mod doors;
 pub(crate) mod policies;
 mod storms;
+mod surfaces;
 mod systems;
 pub(crate) mod world;
 

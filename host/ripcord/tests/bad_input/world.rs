@@ -55,10 +55,17 @@ impl World {
     }
 
     /// The same with a model server of its own process, which serves the bad version 1.4.0.
-    pub(crate) fn with_model(mut self) -> Self {
-        let model = ModelServer::start(self.path(), "1.4.0");
+    pub(crate) fn with_model(self) -> Self {
+        self.with_model_and(&[])
+    }
+
+    /// The same with more arguments for the server.
+    pub(crate) fn with_model_and(mut self, more: &[&str]) -> Self {
+        let model = ModelServer::start_with(self.path(), "1.4.0", more);
         self.scrubs.push((model.address.clone(), "MODEL"));
-        let mut world = self.with("{MODEL}", &model.address);
+        self.text = self.text.replace("{MODEL}", &model.address);
+        self.write("ripcord.toml", &self.text);
+        let mut world = self;
         world.model = Some(model);
         world
     }

@@ -150,6 +150,8 @@ fn what_cannot_be_done_with_data_is_said_with_its_exit_code() {
         "is no file: name the data set's manifest.json",
     );
     check(&["purge", "data/manifest.json", "--out", "purged"], 2, "--exclude");
+    let all = purge("window=2000-01-01T00:00:00Z..2100-01-01T00:00:00Z");
+    check(&all, 2, "nothing is left of the 6000 rows: exclude less, or train on other data");
     let far = [
         "purge",
         "data/manifest.json",

@@ -106,6 +106,7 @@ async fn of_each_checkpoint_people_are_told_whether_a_version_is_made_of_it_and_
     };
     damage(path, 540, metric("NaN"));
     damage(path, 420, |text| text[..text.len() / 2].to_owned());
+    damage(path, 120, metric("\"low\""));
     damage(path, 240, |text| {
         let (before, rest) = text.split_once("\"metrics\": {").expect("metrics");
         format!("{before}\"metrics\": {{{}", &rest[rest.find('}').expect("their end")..])
@@ -132,6 +133,8 @@ async fn of_each_checkpoint_people_are_told_whether_a_version_is_made_of_it_and_
     for told in [
         "checkpoint-420` cannot be used: ",
         "half-written",
+        "checkpoint-120` cannot be used: ",
+        "the metric `eval_loss` that is no number: have its trainer write numbers",
         "proportionate@0.1.0 says which of them are sound",
     ] {
         assert!(listed.stdout.contains(told), "{told}: {}", listed.stdout);

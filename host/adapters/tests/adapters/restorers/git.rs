@@ -316,7 +316,7 @@ async fn revisions_that_cannot_be_restored_say_why() {
     git(&repository.work, &["push", "--quiet", "--force", "origin", "HEAD:main"]);
     let error = restorer.shift(&order(&two, None)).await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::NotFound && error.to_string().contains("the history was rewritten since"),
+        error.kind == ErrorKind::NotFound && error.to_string().contains("the history was rewritten since: take a revision that is listed now"),
         "{error}"
     );
     restorer.shift(&order(&one, None)).await.unwrap();
@@ -334,13 +334,13 @@ async fn repositories_that_cannot_be_used_say_why() {
     let at = |name: &str| root.join(name).display().to_string();
     let server = smart_http(root, Some("Basic YWRhOmh1bnRlcjI=")).await;
     for (repository, more, kind, expected) in [
-        (bare.clone(), "branch = \"release\"", ErrorKind::NotFound, "has no branch `release`"),
-        (at("empty.git"), "", ErrorKind::NotFound, "has no branch `main`"),
-        (at("shallow.git"), "", ErrorKind::Unsupported, "is a shallow clone"),
+        (bare.clone(), "branch = \"release\"", ErrorKind::NotFound, "has no branch `release`: push it again"),
+        (at("empty.git"), "", ErrorKind::NotFound, "has no branch `main`: push it again"),
+        (at("shallow.git"), "", ErrorKind::Unsupported, "is a shallow clone, whose history is cut off: run"),
         (at("work/fraud"), "", ErrorKind::NotFound, "is no git repository"),
         (at("nowhere"), "", ErrorKind::NotFound, "is no git repository"),
         (server.url("/settings.git"), "", ErrorKind::Denied, "wants other credentials"),
-        ("http://127.0.0.1:1/settings.git".to_owned(), "", ErrorKind::Unreachable, "cannot be reached"),
+        ("http://127.0.0.1:1/settings.git".to_owned(), "", ErrorKind::Unreachable, "cannot be reached: check that it runs"),
     ] {
         let data = tempfile::tempdir().unwrap();
         let error = restorer(&repository, data.path(), more).history(9).await.unwrap_err();
@@ -356,6 +356,43 @@ async fn repositories_that_cannot_be_used_say_why() {
     let known = GitRestorer::new(config(&address, &data, "user = \"ada\""), secrets, &shared()).unwrap();
     assert_eq!(known.history(9).await.unwrap().len(), 2);
     assert!(!format!("{known:?}").contains("YWRh"));
+}
+
+/// What was read once is not believed for ever: the copy that the host keeps is no branch.
+#[tokio::test]
+async fn a_branch_or_a_repository_that_goes_away_is_told_with_what_to_do() {
+    type Spoil = fn(&Repository);
+    let spoilt: [(Spoil, &str); 3] = [
+        (
+            |repository| drop(git(&repository.bare, &["update-ref", "-d", "refs/heads/main"])),
+            "has no branch `main`: push it again where somebody has deleted it, make its first commit, or correct `branch`",
+        ),
+        (
+            |repository| drop(git(&repository.bare, &["branch", "--move", "main", "renamed"])),
+            "has no branch `main`: push it again where somebody has deleted it",
+        ),
+        (
+            |repository| std::fs::rename(&repository.bare, repository.root.path().join("elsewhere")).unwrap(),
+            "is no git repository, or there is none: put it back where it was moved or deleted, or correct `repository`",
+        ),
+    ];
+    for (spoil, expected) in spoilt {
+        let repository = Repository::new();
+        let [two, one] = two_changes(&repository);
+        let (address, data) = (repository.bare.display().to_string(), repository.root.path().join("data"));
+        let restorer = restorer(&address, &data, "");
+        assert_eq!(told(&restorer).await, format!("{two} (control plane only)"));
+        spoil(&repository);
+        for error in [
+            restorer.in_force().await.map(drop).unwrap_err(),
+            restorer.history(9).await.map(drop).unwrap_err(),
+            restorer.content(&version(&one), None).await.map(drop).unwrap_err(),
+            restorer.shift(&order(&one, Some(&two))).await.map(drop).unwrap_err(),
+        ] {
+            assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
+            assert!(error.to_string().contains(expected), "`{error}` instead of `{expected}`");
+        }
+    }
 }
 
 #[tokio::test]
