@@ -23,7 +23,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn find(&mut self, passed: bool, check: impl Into<String>, observed: String, expected: String) {
+    pub(crate) fn find(&mut self, passed: bool, check: impl Into<String>, observed: String, expected: String) {
         self.findings.push(Finding { check: check.into(), passed, observed, expected });
     }
 
@@ -153,7 +153,7 @@ pub(crate) fn whole_of(trial: &Trial) -> Option<&Slice> {
 }
 
 /// Why the slice has no such measure.
-fn without(slice: &Slice, measure: &str) -> String {
+pub(crate) fn without(slice: &Slice, measure: &str) -> String {
     let what = if slice.name.is_empty() {
         "the golden run".to_owned()
     } else {
@@ -169,7 +169,8 @@ fn without(slice: &Slice, measure: &str) -> String {
     }
 }
 
-fn measured(slice: &Slice, name: &str) -> Option<f64> {
+/// The slice's measure, if it is a number.
+pub(crate) fn measured(slice: &Slice, name: &str) -> Option<f64> {
     slice
         .measures
         .iter()

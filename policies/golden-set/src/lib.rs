@@ -1,14 +1,16 @@
 //! Verifies the service with a golden data set: right answers, errors, classes, slices, latency, and who answered. After a shift and after
-//! a promotion the set goes through what is live, in a preflight through the candidate beside it; the limits are the same.
+//! a promotion the set goes through what is live, in a preflight through the candidate beside it; the limits are the same. What was made is held against what is
+//! live as well.
 //!
 //! Every check is a finding. A check that cannot be made keeps the service from being called healthy.
 
+mod beside_live;
 mod checks;
 mod settings;
 
-pub use settings::{ClassLimits, Gap, Latency, Settings};
+pub use settings::{BesideLive, ClassLimits, Gap, Latency, Settings};
 
-use checks::{DETAIL, Report, run_before, whole_of};
+use checks::{Report, run_before, whole_of};
 use ripcord_sdk::contract::facts::Trial;
 use ripcord_sdk::prelude::*;
 
@@ -31,11 +33,11 @@ impl Verification for GoldenSet {
 
     fn verify(case: &VerificationCase, facts: &Facts, settings: &Settings) -> Step<VerificationAnswer> {
         let target = case.target()?;
-        let trial = case.golden(facts, settings.dataset.as_str(), DETAIL)?.get()?;
+        let (trial, live) = beside_live::runs(case, facts, settings)?;
         let recheck = case.now() + settings.recheck;
         let report = match trial
             .map_err(ToString::to_string)
-            .and_then(|trial| judge(case, trial, &target, settings))
+            .and_then(|trial| judge(case, (trial, live.as_ref()), &target, settings))
         {
             Ok(report) => report,
             Err(why) => {
@@ -67,7 +69,7 @@ impl Verification for GoldenSet {
 /// Every check of one run, or why the run says nothing at all.
 fn judge(
     case: &VerificationCase,
-    trial: &Trial,
+    (trial, live): (&Trial, Option<&Result<&Trial, String>>),
     target: &Target,
     settings: &Settings,
 ) -> Result<Report, String> {
@@ -84,6 +86,9 @@ fn judge(
     report.quality(whole, settings);
     if let Some(gap) = &settings.gap {
         report.gap(trial, gap);
+    }
+    if let Some(live) = live {
+        report.beside_live(trial, live, &settings.beside_live, case.served_since().is_none());
     }
     if let Some(latency) = &settings.latency {
         report.latency(whole, run_before(case, &settings.dataset), latency);

@@ -17,6 +17,9 @@ pub struct Settings {
     /// How far slices may lie apart.
     #[serde(default)]
     pub gap: Option<Gap>,
+    /// How much worse than what is live a version may be that was made of a checkpoint or by a training.
+    #[serde(default)]
+    pub beside_live: BesideLive,
     /// The largest share of rows without an answer, 0..=1.
     #[serde(default)]
     pub error_rate: f64,
@@ -63,6 +66,35 @@ pub struct Gap {
     pub minimum_rows: u64,
 }
 
+/// How much worse than what is live a version may be that was made: over the whole set, and on each slice.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BesideLive {
+    /// The largest fall of the measure, 0..=1; 1 lets everything pass.
+    #[serde(default = "five_points")]
+    pub at_most: f64,
+    /// The measure that is compared, such as `accuracy` or `recall:decline`.
+    #[serde(default = "accuracy")]
+    pub measure: String,
+    /// The columns whose slices are compared; every column if left out.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// How many rows a slice must have to be compared; at least 1.
+    #[serde(default = "twenty")]
+    pub minimum_rows: u64,
+}
+
+impl Default for BesideLive {
+    fn default() -> Self {
+        Self {
+            at_most: five_points(),
+            measure: accuracy(),
+            columns: Vec::new(),
+            minimum_rows: twenty(),
+        }
+    }
+}
+
 /// How long an answer may take, at the 99th percentile.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -78,6 +110,14 @@ pub struct Latency {
 
 fn ten() -> u64 {
     10
+}
+
+fn twenty() -> u64 {
+    20
+}
+
+fn five_points() -> f64 {
+    0.05
 }
 
 fn half_a_minute() -> Duration {
@@ -100,7 +140,8 @@ impl Settings {
             [("accuracy".to_owned(), self.accuracy), ("error-rate".to_owned(), Some(self.error_rate))]
                 .into_iter()
                 .chain(self.classes.iter().flat_map(class))
-                .chain(self.gap.iter().map(|gap| ("gap.at-most".to_owned(), Some(gap.at_most))));
+                .chain(self.gap.iter().map(|gap| ("gap.at-most".to_owned(), Some(gap.at_most))))
+                .chain([("beside-live.at-most".to_owned(), Some(self.beside_live.at_most))]);
         for (name, ratio) in ratios {
             if let Some(ratio) = ratio.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
                 return Err(format!("`{name}` is `{ratio}`: write a ratio from 0 to 1"));
@@ -109,7 +150,8 @@ impl Settings {
         if self.accuracy.is_none() && self.gap.is_none() && self.classes.values().all(ClassLimits::is_empty) {
             return Err("nothing is asked of the answers: set `accuracy`, a class's `recall` or `precision`, or `gap`".to_owned());
         }
-        if self.minimum_rows == 0 || self.gap.as_ref().is_some_and(|gap| gap.minimum_rows == 0) {
+        let of_slices = self.gap.iter().map(|gap| gap.minimum_rows).chain([self.beside_live.minimum_rows]);
+        if self.minimum_rows == 0 || of_slices.into_iter().any(|rows| rows == 0) {
             return Err("`minimum-rows` is `0`: write at least 1".to_owned());
         }
         if self.recheck.is_zero() {
