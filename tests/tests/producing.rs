@@ -145,7 +145,10 @@ async fn a_training_that_fails_or_is_lost_is_told_and_leaves_all_as_it_was() {
         assert_eq!(lab.world.told_of(&service, topic), 1, "{stage:?}");
         let told = lab.world.texts_of(topic);
         assert!(told[0].contains("the run that `fraud-api:1` ordered (retrain on clicks r7"), "{told:?}");
-        assert!(told[0].contains(says) && told[0].contains("`ripcord incidents show fraud-api:1` says more"), "{told:?}");
+        assert!(
+            told[0].contains(says) && told[0].contains("`ripcord incidents show fraud-api:1` says more"),
+            "{told:?}"
+        );
         assert_eq!(lab.world.of(&service).live, "1.2");
         let page = host.view(&service).await;
         let (RunStage::Failed(why) | RunStage::Lost(why)) = &stage else { panic!() };
@@ -177,8 +180,14 @@ async fn said_beside_live(made: &[(&str, f64)], live: &[(&str, f64)]) -> String 
 async fn people_are_told_before_they_agree_that_what_was_made_is_worse_than_what_is_live() {
     let live = [("accuracy", 0.94), ("loss", 0.2)];
     for (made, expected) in [
-        (&[("accuracy", 0.91), ("loss", 0.3)][..], "worse-than-live: accuracy 0.91 against 0.94, loss 0.3 against 0.2"),
-        (&[("accuracy", 0.95), ("loss", 0.2)], "beside-live: accuracy 0.95 against 0.94, loss 0.2 against 0.2"),
+        (
+            &[("accuracy", 0.91), ("loss", 0.3)][..],
+            "worse-than-live: accuracy 0.91 against 0.94, loss 0.3 against 0.2",
+        ),
+        (
+            &[("accuracy", 0.95), ("loss", 0.2)],
+            "beside-live: accuracy 0.95 against 0.94, loss 0.2 against 0.2",
+        ),
         (&[("auc", 0.95)], "beside-live: not compared: the registry has no measure that both have"),
         (&[], "beside-live: not compared: the registry has no measure that both have"),
     ] {

@@ -182,7 +182,12 @@ async fn what_cannot_be_reached_or_told_is_said_in_the_list_and_to_who_pulls() {
     let odd: Spoil = |facet| facet.in_force = "nonsense".into();
     for facet in ["limits", "fallback"] {
         for (spoil, not_listed, not_read, refusal) in [
-            (away, "the fake restorer does not answer", "the fake restorer does not answer", "does not answer"),
+            (
+                away,
+                "the fake restorer does not answer",
+                "the fake restorer does not answer",
+                "does not answer",
+            ),
             // What is in force is agreed to as unknown: that is how it is left.
             (odd, "", "`nonsense` is no revision", ""),
         ] {

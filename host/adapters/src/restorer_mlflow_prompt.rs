@@ -121,7 +121,8 @@ impl Versions {
         let there: Vec<_> = there.take(SHOWN_MAX).collect();
         let more = if self.0.len() > SHOWN_MAX { " and older ones" } else { "" };
         match there.is_empty() {
-            true => "no version that mlflow has: all were deleted; register one, and point the alias at it".to_owned(),
+            true => "no version that mlflow has: all were deleted; register one, and point the alias at it"
+                .to_owned(),
             false => format!(
                 "no version that mlflow has: it was deleted; have the service work with one that is there, which are {}{more}",
                 there.join(", ")

@@ -266,7 +266,11 @@ impl Git {
         ]) {
             (ErrorKind::Local, format!("the copy of {shown} is of no use"), Retry::Later)
         } else if has(&["unable to access", "Could not resolve", "Connection refused"]) {
-            (ErrorKind::Unreachable, format!("{shown} cannot be reached: check that it runs, and the way to it"), Retry::Later)
+            (
+                ErrorKind::Unreachable,
+                format!("{shown} cannot be reached: check that it runs, and the way to it"),
+                Retry::Later,
+            )
         } else {
             (ErrorKind::Failed, format!("git failed with {shown} (exit code {})", ran.code), Retry::Later)
         };

@@ -123,7 +123,10 @@ async fn what_cannot_be_used_is_told_with_its_reason() {
             "is step 20 of `version_3`, as is `version_3/checkpoints/epoch=2-step=20-v1.ckpt`",
         ),
         ("version_3/checkpoints/epoch=3-step=30.ckpt", "is empty"),
-        ("online-7/checkpoint-600", "the metric `eval_loss` that is no number: have its trainer write numbers"),
+        (
+            "online-7/checkpoint-600",
+            "the metric `eval_loss` that is no number: have its trainer write numbers",
+        ),
         ("version_3/checkpoints/last.ckpt", "names no step"),
         ("version_3/checkpoints/step=40.ckpt", "is a link, or neither a file nor a folder"),
     ] {

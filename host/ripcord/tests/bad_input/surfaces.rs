@@ -46,8 +46,7 @@ const LISTED: [&str; 4] = ["targets", "fraud-api", "--facet", "limits"];
 
 /// A service with this as well; rules agree to whatever a person asks for.
 fn with(more: &str) -> World {
-    let strategies =
-        "urgency-at-most = \"emergency\", strategies = [\"version\", \"configuration\", \"fallback\", \"retrain\"]";
+    let strategies = "urgency-at-most = \"emergency\", strategies = [\"version\", \"configuration\", \"fallback\", \"retrain\"]";
     let text = configuration(&format!("{CONNECTED}{more}"));
     World::of(&text.replace("urgency-at-most = \"emergency\"", strategies))
 }
@@ -90,8 +89,15 @@ async fn listed_and_pulled(world: &mut World, revision: &str) -> Shown {
     world.serve().await;
     let to = format!("limits={revision}");
     let listed = world.cli(&LISTED);
-    let pulled =
-        world.cli(&["pull", "fraud-api", "--configuration", &to, "--no-wait", "--reason", "new limits do harm"]);
+    let pulled = world.cli(&[
+        "pull",
+        "fraud-api",
+        "--configuration",
+        &to,
+        "--no-wait",
+        "--reason",
+        "new limits do harm",
+    ]);
     listed.and(pulled)
 }
 

@@ -316,7 +316,10 @@ async fn revisions_that_cannot_be_restored_say_why() {
     git(&repository.work, &["push", "--quiet", "--force", "origin", "HEAD:main"]);
     let error = restorer.shift(&order(&two, None)).await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::NotFound && error.to_string().contains("the history was rewritten since: take a revision that is listed now"),
+        error.kind == ErrorKind::NotFound
+            && error
+                .to_string()
+                .contains("the history was rewritten since: take a revision that is listed now"),
         "{error}"
     );
     restorer.shift(&order(&one, None)).await.unwrap();
@@ -340,7 +343,12 @@ async fn repositories_that_cannot_be_used_say_why() {
         (at("work/fraud"), "", ErrorKind::NotFound, "is no git repository"),
         (at("nowhere"), "", ErrorKind::NotFound, "is no git repository"),
         (server.url("/settings.git"), "", ErrorKind::Denied, "wants other credentials"),
-        ("http://127.0.0.1:1/settings.git".to_owned(), "", ErrorKind::Unreachable, "cannot be reached: check that it runs"),
+        (
+            "http://127.0.0.1:1/settings.git".to_owned(),
+            "",
+            ErrorKind::Unreachable,
+            "cannot be reached: check that it runs",
+        ),
     ] {
         let data = tempfile::tempdir().unwrap();
         let error = restorer(&repository, data.path(), more).history(9).await.unwrap_err();

@@ -36,16 +36,12 @@ fn refused(status: u16, code: &str, message: &str) -> Response {
 }
 
 fn version(number: u32, text: Option<&str>) -> Value {
-    let tags: Vec<Value> = text.iter().map(|text| json!({"key": "mlflow.prompt.text", "value": text})).collect();
+    let tags: Vec<Value> =
+        text.iter().map(|text| json!({"key": "mlflow.prompt.text", "value": text})).collect();
     json!({"name": "judge", "version": number.to_string(), "creation_timestamp": 1_000 + number, "tags": tags})
 }
 
-async fn play(
-    State(prompt): Shared,
-    method: Method,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
+async fn play(State(prompt): Shared, method: Method, uri: Uri, body: Bytes) -> Response {
     let mut prompt = prompt.lock().unwrap();
     let call = uri.path().strip_prefix("/api/2.0/mlflow/").unwrap_or_default();
     if call == "model-versions/search" {
@@ -66,8 +62,11 @@ async fn play(
             },
         },
         ("GET", "registered-models/get") => {
-            let aliases: Vec<Value> =
-                prompt.alias.iter().map(|at| json!({"alias": "production", "version": at.to_string()})).collect();
+            let aliases: Vec<Value> = prompt
+                .alias
+                .iter()
+                .map(|at| json!({"alias": "production", "version": at.to_string()}))
+                .collect();
             answer(200, json!({"registered_model": {"name": "judge", "aliases": aliases}}))
         }
         ("POST", "registered-models/alias") => {
@@ -135,7 +134,10 @@ async fn a_version_or_a_prompt_that_was_deleted_is_not_gone_back_to_and_says_why
     prompt.lock().unwrap().versions.remove(&1);
     let error = restorer.shift(&order("1", Some("2"))).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
-    assert!(error.to_string().contains("there is no revision `1` in the prompt `judge` of mlflow"), "{error}");
+    assert!(
+        error.to_string().contains("there is no revision `1` in the prompt `judge` of mlflow"),
+        "{error}"
+    );
     prompt.lock().unwrap().versions.clear();
     let found = told(&restorer).await;
     assert!(found.contains("all were deleted; register one, and point the alias at it"), "{found}");
