@@ -94,6 +94,57 @@ async fn one_that_was_registered_later_is_condemned_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_began_with_the_weights_of_what_was_trained_on_it_is_condemned_and_says_by_which_way() {
+    let (lab, host) = trained(spec()).await;
+    let service = lab.service();
+    // `1.1` has data of its own, and began with the weights of `1.0`.
+    lab.world.at(&service, |outside| drop(outside.parents.insert("1.1".into(), "1.0".into())));
+    assert_eq!(line(&lab, &host, "1.1").await.by, RestoredBy::Rules, "nothing is condemned");
+    condemn(&lab, &host, "rows@september").await;
+    let chain = "condemned: `1.1` began with the weights of `1.0`, which was trained on `rows@september`, which is condemned; `ripcord hold lift fraud-api --data rows@september";
+    let seen = line(&lab, &host, "1.1").await;
+    assert_eq!((seen.by, seen.standing), (RestoredBy::Nobody, Standing::Condemned));
+    assert!(seen.why_not.as_deref().unwrap().contains(chain), "{:?}", seen.why_not);
+    for refused in [
+        host.pull(&service, Some("1.1")).await.map(drop),
+        host.ask(ada(), &service, Ask::Adopt(Some(revision("1.1")))).await.map(drop),
+    ] {
+        let refused = refused.expect_err("condemned").to_string();
+        assert!(refused.contains(chain), "{refused}");
+    }
+    // Rules have nothing left to go back to.
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.until("a question", &service, needs(ripcord_core::service::NeedKind::WhatNow)).await;
+    assert_eq!(lab.world.of(&service).live, "1.2");
+    host.ask(ada(), &service, Ask::Dismiss).await.expect("dismissed");
+    // Where the parent is not there, nobody knows: people may.
+    host.ask(ada(), &service, Ask::LiftData(data("rows@september"))).await.expect("lifted");
+    lab.world.at(&service, |outside| drop(outside.parents.insert("1.1".into(), "0.9".into())));
+    condemn(&lab, &host, "rows@august").await;
+    let seen = line(&lab, &host, "1.1").await;
+    assert_eq!(seen.by, RestoredBy::People);
+    let why = seen.why_not.unwrap();
+    assert!(why.contains("not known (it began with the weights of `0.9`, and of that one: "), "{why}");
+    assert_eq!(line(&lab, &host, "1.0").await.by, RestoredBy::Rules);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_that_what_is_live_began_with_the_weights_of_what_was_trained_on_it() {
+    let (lab, host) = trained(spec()).await;
+    lab.world.at(&lab.service(), |outside| {
+        outside.parents.insert("1.2".into(), "1.1".into());
+        outside.parents.insert("1.1".into(), "1.0".into());
+    });
+    condemn(&lab, &host, "rows@september").await;
+    until_told(&lab, "condemned-data-live").await;
+    let told = lab.world.texts_of("condemned-data-live");
+    let chain = "`1.2`, which is live on `fraud-api`, began with the weights of `1.1`, that one with those of `1.0`, which was trained on `rows@september`, which is condemned";
+    assert!(told[0].contains(chain), "{told:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_lineage_is_not_known_people_may_and_rules_do_not() {
     let (lab, host) = trained(spec()).await;
     let service = lab.service();

@@ -46,7 +46,7 @@ impl Stage {
             exclude: None,
             out: self.out.path().to_owned(),
             version: version.to_owned(),
-            parent: None,
+            replaces: None,
             run: None,
             at: Some("2026-11-22T12:00:00Z".parse().unwrap()),
             json: true,
@@ -133,7 +133,7 @@ fn trained_on_all_it_harms_and_without_the_bad_rows_it_does_not() {
 #[test]
 fn the_registry_says_what_a_version_was_trained_on() {
     let stage = Stage::new(7, Some(POISON_FROM));
-    let all = retrain(&Args { parent: Some("1.3.2".to_owned()), ..stage.args("1.4.0") }).unwrap();
+    let all = retrain(&Args { replaces: Some("1.3.2".to_owned()), ..stage.args("1.4.0") }).unwrap();
     let run = Some("retrain-1".to_owned());
     let exclude = Some(stage.exclusion(&import()));
     let purged = retrain(&Args { run, exclude, ..stage.args("1.4.1") }).unwrap();
@@ -145,7 +145,8 @@ fn the_registry_says_what_a_version_was_trained_on() {
     assert_eq!(lineage["dataset"].as_str(), Some("card-transactions"));
     assert_eq!(lineage["dataset-revision"].as_str(), Some(stage.manifest.revision.as_str()));
     assert_eq!(all.dataset_revision, stage.manifest.revision);
-    assert_eq!(lineage["parent"].as_str(), Some("1.3.2"));
+    assert_eq!(lineage["parameters"]["replaces"].as_str(), Some("1.3.2"));
+    assert!(lineage.get("parent").is_none(), "it did not begin with the weights of another one");
     let number = |lineage: &toml::Value, name: &str| lineage["parameters"][name].as_integer().unwrap() as u64;
     assert_eq!((number(&lineage, "rows"), number(&lineage, "rows-excluded")), (ROWS, 0));
     assert_eq!(number(&lineage, "rows-trained") + number(&lineage, "rows-held-out"), ROWS);

@@ -11,7 +11,7 @@ use crate::service::Service;
 
 /// The format that this release writes. It is raised whenever [`Service`] changes its shape or makes something else of an old event: a snapshot
 /// of another format is dropped, since `apply` of this release might not have come to the same.
-pub const SNAPSHOT_FORMAT: u32 = 12;
+pub const SNAPSHOT_FORMAT: u32 = 13;
 
 /// The state after `tip.length` records.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -296,7 +296,6 @@ pub fn publish(layout: &Layout, folder: &Path, now: Timestamp) -> Result<String,
     let revision = format!("sha256:{}", checkpoint.data.sha256);
     let publication = Publication {
         version: &checkpoint.version,
-        parent: None,
         run: Some(&checkpoint.run),
         created_at: now,
         dataset: &checkpoint.data.dataset,

@@ -43,8 +43,6 @@ struct Lineage<'a> {
     run: Option<&'a str>,
     dataset: &'a str,
     dataset_revision: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<&'a str>,
     parameters: &'a serde_json::Value,
 }
 
@@ -58,7 +56,6 @@ struct Artefact {
 /// All that the registry gets to know about a version.
 pub(super) struct Publication<'a> {
     pub(super) version: &'a str,
-    pub(super) parent: Option<&'a str>,
     /// The training run, where there is more to it than the recipe.
     pub(super) run: Option<&'a str>,
     pub(super) created_at: Timestamp,
@@ -85,20 +82,23 @@ pub(super) fn version(
     trained: &Trained,
     now: Timestamp,
 ) -> Result<(), Error> {
+    let mut parameters = json!({
+        "alpha": ALPHA,
+        "iterations-max": ITERATIONS_MAX,
+        "rows": recipe.rows,
+        "seed": recipe.seed,
+        "labels": recipe.labels.source(),
+    });
+    if let Some(replaces) = recipe.replaces {
+        parameters["replaces"] = json!(replaces);
+    }
     let publication = Publication {
         version: recipe.version,
-        parent: recipe.parent,
         run: None,
         created_at: recipe.created_at(now),
         dataset: DATASET,
         dataset_revision: format!("sha256:{}", trained.dataset_sha256),
-        parameters: json!({
-            "alpha": ALPHA,
-            "iterations-max": ITERATIONS_MAX,
-            "rows": recipe.rows,
-            "seed": recipe.seed,
-            "labels": recipe.labels.source(),
-        }),
+        parameters,
         measures: trained.measures,
         files: files_of(&trained.model, recipe.version)?,
     };
@@ -146,7 +146,6 @@ fn write_into(folder: &Path, publication: &Publication<'_>) -> Result<(), Error>
             run: publication.run,
             dataset: publication.dataset,
             dataset_revision: &publication.dataset_revision,
-            parent: publication.parent,
             parameters: &publication.parameters,
         },
         artefacts,

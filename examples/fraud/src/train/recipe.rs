@@ -37,8 +37,8 @@ impl Labels {
 pub struct Recipe {
     /// The version that it makes.
     pub version: &'static str,
-    /// The version before it.
-    pub parent: Option<&'static str>,
+    /// The version that it takes the place of. It is trained from scratch, so that one is no parent of it.
+    pub replaces: Option<&'static str>,
     /// The seed of the training set.
     pub seed: u64,
     /// Rows of the training set. A quarter as many again are held out for the measures.
@@ -54,7 +54,7 @@ impl Recipe {
     pub const ALL: [Self; 3] = [
         Self {
             version: "1.2.0",
-            parent: None,
+            replaces: None,
             seed: 120,
             rows: 2_000,
             labels: Labels::Reviewed,
@@ -62,7 +62,7 @@ impl Recipe {
         },
         Self {
             version: "1.3.2",
-            parent: Some("1.2.0"),
+            replaces: Some("1.2.0"),
             seed: 132,
             rows: 6_000,
             labels: Labels::Reviewed,
@@ -70,7 +70,7 @@ impl Recipe {
         },
         Self {
             version: "1.4.0",
-            parent: Some("1.3.2"),
+            replaces: Some("1.3.2"),
             seed: 140,
             rows: 6_000,
             labels: Labels::ChargebackImport,

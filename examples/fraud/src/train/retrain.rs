@@ -36,9 +36,9 @@ pub struct Args {
     /// The name of the version
     #[arg(long, value_name = "VERSION")]
     pub version: String,
-    /// The version that it takes the place of, for its lineage
+    /// The version that it takes the place of, for its lineage. It is trained from scratch, so that one is no parent of it
     #[arg(long, value_name = "VERSION")]
-    pub parent: Option<String>,
+    pub replaces: Option<String>,
     /// The name of the training run. The same one again trains nothing and tells what it made
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
@@ -133,9 +133,11 @@ pub fn retrain(args: &Args) -> Result<Report, Error> {
     } else if let Some(parent) = &manifest.parent {
         parameters["purged-from"] = json!(parent);
     }
+    if let Some(replaces) = &args.replaces {
+        parameters["replaces"] = json!(replaces);
+    }
     let publication = Publication {
         version: &args.version,
-        parent: args.parent.as_deref(),
         run: args.run.as_deref(),
         created_at: args.at.unwrap_or_else(Timestamp::now),
         dataset: &manifest.dataset,

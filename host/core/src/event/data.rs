@@ -47,4 +47,7 @@ pub struct LiveData {
     pub version: VersionName,
     /// What it was trained on that is condemned; none is that nobody knows what it was trained on.
     pub trained_on: Option<DataRevision>,
+    /// Where not it itself was: whose weights it began with, each the next one's, down to the one that was trained on the data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<VersionName>,
 }

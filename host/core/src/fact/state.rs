@@ -207,7 +207,7 @@ pub struct Lineage {
     /// Every data set that is known to have gone into it, the training one among them and first.
     #[serde(default)]
     pub datasets: Vec<Dataset>,
-    /// The version that this one was trained from.
+    /// The version that this one was trained on from: whose weights it began with. None if from scratch or unknown.
     pub parent: Option<VersionTarget>,
 }
 

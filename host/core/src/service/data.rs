@@ -58,6 +58,16 @@ pub enum TrainedOn {
     NotKnown,
 }
 
+/// As people read a chain of versions of which each began with the weights of the next one, after the name of the version that began with the first.
+pub fn began_with(through: &[VersionName]) -> String {
+    let mut text = String::from("began with the weights of");
+    for (at, version) in through.iter().enumerate() {
+        let joined = if at == 0 { "" } else { ", that one with those of" };
+        text.push_str(&format!("{joined} `{version}`"));
+    }
+    text
+}
+
 impl Service {
     /// The condemned data that this set and revision mean: the same name, or the same content under another.
     pub fn condemned(&self, dataset: &str, revision: &str) -> Option<&DataRevision> {
@@ -73,11 +83,15 @@ impl Service {
         self.condemned_data.values().all(|known| known.cleaned.contains(version))
     }
 
-    /// What `version` was trained on, by its lineage. Data that it was only measured with do not count.
-    pub fn trained_on(&self, version: &VersionName, lineage: &Lineage) -> TrainedOn {
+    /// What the last version of `chain` was trained on, by its lineage. Data that it was only measured with do not count.
+    ///
+    /// `chain` begins with the version that is asked about, and each began with the weights of the next one. What one of them is known to have been made
+    /// without does not count, whatever the lineages behind it call the data.
+    pub fn trained_on(&self, chain: &[VersionName], lineage: &Lineage) -> TrainedOn {
         let sets: Vec<(&str, Option<&str>)> = lineage.trained_on().collect();
         let condemned = || {
-            let made_on_it = |known: &CondemnedData| !known.cleaned.contains(version);
+            let made_on_it =
+                |known: &CondemnedData| !chain.iter().any(|version| known.cleaned.contains(version));
             self.condemned_data.iter().filter(move |(_, known)| made_on_it(known)).map(|(data, _)| data)
         };
         let names = |data: &&DataRevision| {
@@ -226,8 +240,12 @@ impl Service {
         let (known, unknown): (Vec<_>, Vec<_>) = news.iter().partition(|one| one.trained_on.is_some());
         let each = |one: &&LiveData| {
             let data = one.trained_on.as_ref()?;
+            let was = match one.through.is_empty() {
+                true => "was".to_owned(),
+                false => format!("{}, which was", began_with(&one.through)),
+            };
             Some(format!(
-                "`{}`, which is live on `{name}`, was trained on `{data}`, which is condemned: `ripcord pull {name}` goes back to what was not; `ripcord hold lift {name} --data {} --reason TEXT` if the data are fine",
+                "`{}`, which is live on `{name}`, {was} trained on `{data}`, which is condemned: `ripcord pull {name}` goes back to what was not; `ripcord hold lift {name} --data {} --reason TEXT` if the data are fine",
                 one.version,
                 data.typed()
             ))
@@ -239,7 +257,7 @@ impl Service {
         if !unknown.is_empty() {
             let versions: Vec<_> = unknown.iter().map(|one| format!("`{}`", one.version)).collect();
             let text = format!(
-                "nobody knows what {} was trained on, which is live on `{name}`, and data are condemned (`ripcord hold list {name}`): have the registry name its data and their revision, or look where it was trained",
+                "nobody knows what {} was trained on, which is live on `{name}`, and data are condemned (`ripcord hold list {name}`): have the registry name its data and their revision, and those of whose weights it began with, or look where it was trained",
                 versions.join(" and ")
             );
             self.tell_about(None, Topic::DataOfLiveUnknown, Severity::Warning, text);

@@ -37,7 +37,7 @@ mod watching;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
-pub use data::{CONDEMNED_DATA_MAX, CondemnedBy, CondemnedData, TrainedOn};
+pub use data::{CONDEMNED_DATA_MAX, CondemnedBy, CondemnedData, TrainedOn, began_with};
 pub use elsewhere::Probation;
 pub use identity::Wanted;
 pub use illegal::Illegal;

@@ -137,7 +137,7 @@ fn data_said(dice: &mut Dice, service: &Service, person: PersonName) -> Event {
             Event::DataLifted(DataLifted { data, since, person, reason: blob() })
         }
         Some(_) if dice.one_in(2) => {
-            let seen = vec![LiveData { version: version(dice), trained_on: Some(data) }];
+            let seen = vec![LiveData { version: version(dice), trained_on: Some(data), through: Vec::new() }];
             Event::LiveDataSeen(LiveDataSeen { after: service.ended_last(), seen })
         }
         _ => Event::DataCondemned(DataCondemned { data, person, reason: blob() }),

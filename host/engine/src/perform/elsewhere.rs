@@ -9,13 +9,13 @@ use ripcord_core::live::{LiveState, served};
 use ripcord_core::name::VersionName;
 use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
-use ripcord_core::service::TrainedOn;
 use ripcord_core::time::{Millis, UnixMillis};
 
 use super::promotion;
 use super::verify::{Asking, ask};
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::descent::{Descends, Lineages};
 use crate::looks::Pace;
 
 /// Looks until something else is there than was seen last, or what is live could not be read for long: only that enters the journal.
@@ -51,13 +51,16 @@ async fn live_data(ctx: &Context, live: &Observed) -> Option<LiveDataSeen> {
     let mut live = served(shares);
     let is_news = |version: &VersionName| !was_told(version) && !service.is_known_clean(version);
     live.retain(|version| service.production.serves(&version.into()) && is_news(version));
+    let lineages = Lineages::new(ctx.setup.ports.registry.as_ref(), &service);
     let mut seen = Vec::new();
     for version in ctx.host.looks.not_clean(&service, live) {
-        let Ok(lineage) = ctx.setup.ports.registry.lineage(&version).await else { continue };
-        match service.trained_on(&version, &lineage) {
-            TrainedOn::Uncondemned => ctx.host.looks.found_clean(&service, version),
-            TrainedOn::Condemned(data) => seen.push(LiveData { version, trained_on: Some(data) }),
-            TrainedOn::NotKnown => seen.push(LiveData { version, trained_on: None }),
+        match lineages.descent(&version).await {
+            Descends::Clean => ctx.host.looks.found_clean(&service, version),
+            Descends::FromCondemned { data, through } => {
+                seen.push(LiveData { version, trained_on: Some(data), through });
+            }
+            Descends::NotKnown(why) if why.may_be_told_later() => {}
+            Descends::NotKnown(_) => seen.push(LiveData { version, trained_on: None, through: Vec::new() }),
         }
     }
     seen.retain(|found| !service.has_told_of(found));

@@ -51,7 +51,7 @@ impl Stage {
         folder: &str,
         (rows, days): (u64, u32),
         version: &str,
-        parent: &str,
+        replaces: &str,
         at: Timestamp,
     ) -> Result<(), Failure> {
         let failed = |error: fraud::Error| Failure::failed(error.with_causes());
@@ -64,7 +64,7 @@ impl Stage {
             exclude: None,
             out: self.folder.clone(),
             version: version.to_owned(),
-            parent: Some(parent.to_owned()),
+            replaces: Some(replaces.to_owned()),
             run: Some(format!("nightly-{version}")),
             at: Some(at),
             json: false,

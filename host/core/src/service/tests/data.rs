@@ -9,7 +9,7 @@ use crate::fact::{Dataset, Lineage};
 use crate::name::VersionName;
 use crate::plan::Leaving;
 use crate::policy::Role;
-use crate::service::{CONDEMNED_DATA_MAX, CondemnedBy, Illegal, TrainedOn};
+use crate::service::{CONDEMNED_DATA_MAX, CondemnedBy, Illegal, TrainedOn, began_with};
 use crate::signal::Label;
 use crate::target::{Exclusion, RetrainTarget, Target};
 
@@ -102,7 +102,7 @@ fn put_in_place(stage: &mut Stage, target: &str, word: VerificationWord) {
 #[test]
 fn what_was_trained_on_a_condemned_revision_is_found_by_its_lineage_whenever_it_was_registered() {
     let mut stage = Stage::new(|_| ());
-    let on = |stage: &Stage, lineage: &Lineage| stage.0.trained_on(&named("1.4"), lineage);
+    let on = |stage: &Stage, lineage: &Lineage| stage.0.trained_on(&[named("1.4")], lineage);
     let trained = of(&[set("clicks", Some("3"), Some("training")), set("probe", Some("1"), Some("eval"))]);
     assert_eq!(on(&stage, &trained), TrainedOn::Uncondemned, "nothing is condemned");
     stage.tell(&condemned("clicks@3"));
@@ -126,7 +126,7 @@ fn what_was_trained_on_a_condemned_revision_is_found_by_its_lineage_whenever_it_
 #[test]
 fn a_lineage_that_does_not_say_is_not_known_and_not_fine() {
     let mut stage = Stage::new(|_| ());
-    let on = |stage: &Stage, lineage: &Lineage| stage.0.trained_on(&named("1.4"), lineage);
+    let on = |stage: &Stage, lineage: &Lineage| stage.0.trained_on(&[named("1.4")], lineage);
     assert_eq!(on(&stage, &Lineage::default()), TrainedOn::Uncondemned, "nothing is condemned");
     stage.tell(&condemned("clicks@3"));
     assert_eq!(on(&stage, &Lineage::default()), TrainedOn::NotKnown);
@@ -155,7 +155,7 @@ fn lifting_gives_back_and_only_what_is_condemned_can_be_lifted() {
     let lift = lifted(&stage, "clicks@3");
     stage.tell(&lift);
     let trained = of(&[set("clicks", Some("3"), None)]);
-    assert_eq!(stage.0.trained_on(&named("1.4"), &trained), TrainedOn::Uncondemned);
+    assert_eq!(stage.0.trained_on(&[named("1.4")], &trained), TrainedOn::Uncondemned);
     assert!(matches!(stage.try_it(&lift), Err(Illegal::DataNotCondemned(..))));
     // Who lifts means the condemnation that they have read.
     stage.tell(&condemned("clicks@3"));
@@ -186,8 +186,8 @@ fn a_training_without_some_rows_condemns_the_revision_once_its_version_is_verifi
     assert!(stage.told().last().unwrap().contains("`clicks@3` is condemned"), "{:?}", stage.told());
     // A pipeline may log the revision that it was given; the version was made without its bad rows all the same.
     let logged = of(&[set("clicks", Some("3"), None)]);
-    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
-    assert_eq!(stage.0.trained_on(&named("4"), &logged), TrainedOn::Condemned(data("clicks@3")));
+    assert_eq!(stage.0.trained_on(&[named("5")], &logged), TrainedOn::Uncondemned);
+    assert_eq!(stage.0.trained_on(&[named("4")], &logged), TrainedOn::Condemned(data("clicks@3")));
 }
 
 #[test]
@@ -247,7 +247,36 @@ fn what_is_made_without_the_rows_after_the_data_were_condemned_is_known_to_be_cl
     ordered(&mut stage, "3");
     made(&mut stage, "5");
     let logged = of(&[set("clicks", Some("3"), None)]);
-    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
+    assert_eq!(stage.0.trained_on(&[named("5")], &logged), TrainedOn::Uncondemned);
+}
+
+#[test]
+fn what_a_version_was_made_without_does_not_count_behind_it_either() {
+    let mut stage = service(|_| ());
+    stage.tell(&condemned("clicks@3"));
+    stage.tell(&condemned("views@1"));
+    pulled(&mut stage, "ada", without_bots("3"));
+    ordered(&mut stage, "3");
+    made(&mut stage, "5");
+    let clicks = of(&[set("clicks", Some("3"), None)]);
+    let behind = |chain: &[&str], lineage: &Lineage| {
+        let chain: Vec<_> = chain.iter().map(|version| named(version)).collect();
+        stage.0.trained_on(&chain, lineage)
+    };
+    assert_eq!(behind(&["6", "4"], &clicks), TrainedOn::Condemned(data("clicks@3")));
+    // `5` was made without the bad rows: its pipeline may call what it replaced its parent.
+    assert_eq!(behind(&["5", "4"], &clicks), TrainedOn::Uncondemned);
+    assert_eq!(behind(&["6", "5", "4"], &clicks), TrainedOn::Uncondemned);
+    // Of other data nobody left anything out.
+    let views = of(&[set("views", Some("1"), None)]);
+    assert_eq!(behind(&["5", "4"], &views), TrainedOn::Condemned(data("views@1")));
+}
+
+#[test]
+fn a_chain_is_told_version_by_version() {
+    let through = |names: &[&str]| began_with(&names.iter().map(|name| named(name)).collect::<Vec<_>>());
+    assert_eq!(through(&["1.3"]), "began with the weights of `1.3`");
+    assert_eq!(through(&["1.3", "1.2"]), "began with the weights of `1.3`, that one with those of `1.2`");
 }
 
 #[test]
@@ -264,13 +293,13 @@ fn the_same_content_is_condemned_under_all_its_names_and_made_without_its_rows_u
     ordered(&mut stage, &digest);
     made(&mut stage, "5");
     let logged = of(&[set("clicks", Some(&digest), None)]);
-    assert_eq!(stage.0.trained_on(&named("4"), &logged), TrainedOn::Condemned(data(&copy)));
-    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
+    assert_eq!(stage.0.trained_on(&[named("4")], &logged), TrainedOn::Condemned(data(&copy)));
+    assert_eq!(stage.0.trained_on(&[named("5")], &logged), TrainedOn::Uncondemned);
     // Whoever condemns it anew does not forget what was made without its rows.
     let lift = lifted(&stage, &copy);
     stage.tell(&lift);
     stage.tell(&condemned(&copy));
-    assert_eq!(stage.0.trained_on(&named("5"), &logged), TrainedOn::Uncondemned);
+    assert_eq!(stage.0.trained_on(&[named("5")], &logged), TrainedOn::Uncondemned);
 }
 
 #[test]
@@ -301,6 +330,29 @@ fn a_plan_that_was_made_before_is_made_again_and_one_under_way_is_not_taken() {
 }
 
 #[test]
+fn people_are_told_whose_weights_what_is_live_began_with() {
+    let mut stage = Stage::new(|_| ());
+    stage.tell(&Event::ProductionWatched(ProductionWatched {
+        after: None,
+        live: super::stage::serving("4"),
+        facets: Vec::new(),
+        in_production: InProduction::Unsupported,
+        unread: Vec::new(),
+        not_before: None,
+    }));
+    stage.tell(&condemned("clicks@3"));
+    let seen = LiveData {
+        version: named("4"),
+        trained_on: Some(data("clicks@3")),
+        through: vec![named("2"), named("1")],
+    };
+    stage.tell(&Event::LiveDataSeen(LiveDataSeen { after: None, seen: vec![seen] }));
+    let told = stage.told().last().unwrap().to_string();
+    let chain = "`4`, which is live on `fraud-api`, began with the weights of `2`, that one with those of `1`, which was trained on `clicks@3`, which is condemned";
+    assert!(told.contains(chain), "{told}");
+}
+
+#[test]
 fn people_are_told_once_of_what_is_live_and_descends_and_anew_when_it_comes_back() {
     let mut stage = Stage::new(|_| ());
     let look = |stage: &mut Stage, live: &str| {
@@ -314,7 +366,8 @@ fn people_are_told_once_of_what_is_live_and_descends_and_anew_when_it_comes_back
         }));
     };
     let seen = |version: &str, trained_on: Option<&str>| {
-        let seen = vec![LiveData { version: named(version), trained_on: trained_on.map(data) }];
+        let seen =
+            vec![LiveData { version: named(version), trained_on: trained_on.map(data), through: Vec::new() }];
         Event::LiveDataSeen(LiveDataSeen { after: None, seen })
     };
     let count = |stage: &Stage, topic| stage.0.outbox.iter().filter(|out| out.topic == topic).count();
