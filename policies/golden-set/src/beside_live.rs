@@ -19,11 +19,7 @@ const NAMED_MAX: usize = 4;
 pub(crate) type Runs<'f> = (Fact<'f, Trial>, Option<Result<&'f Trial, String>>);
 
 /// Asks for the runs, both at once where evidence has none of what is live.
-pub(crate) fn runs<'f>(
-    case: &'f VerificationCase,
-    facts: &'f Facts,
-    settings: &Settings,
-) -> Step<Runs<'f>> {
+pub(crate) fn runs<'f>(case: &'f VerificationCase, facts: &'f Facts, settings: &Settings) -> Step<Runs<'f>> {
     let own = case.golden(facts, settings.dataset.as_str(), DETAIL)?;
     if !was_made(case) {
         return Ok((own.get()?, None));
@@ -120,7 +116,10 @@ impl Report {
     ) -> Result<Option<Compared<'t>>, String> {
         let of_live = live.slices.iter().find(|of_live| of_live.name == slice.name);
         let Some(of_live) = of_live else {
-            return Err(format!("the run of what is live has no slice `{}`: the golden set was changed", slice.name));
+            return Err(format!(
+                "the run of what is live has no slice `{}`: the golden set was changed",
+                slice.name
+            ));
         };
         let own = measured(slice, measure).ok_or_else(|| without(slice, measure))?;
         match measured(of_live, measure) {

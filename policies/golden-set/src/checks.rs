@@ -23,7 +23,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn find(&mut self, passed: bool, check: impl Into<String>, observed: String, expected: String) {
+    pub(crate) fn find(
+        &mut self,
+        passed: bool,
+        check: impl Into<String>,
+        observed: String,
+        expected: String,
+    ) {
         self.findings.push(Finding { check: check.into(), passed, observed, expected });
     }
 

@@ -86,12 +86,7 @@ pub struct BesideLive {
 
 impl Default for BesideLive {
     fn default() -> Self {
-        Self {
-            at_most: five_points(),
-            measure: accuracy(),
-            columns: Vec::new(),
-            minimum_rows: twenty(),
-        }
+        Self { at_most: five_points(), measure: accuracy(), columns: Vec::new(), minimum_rows: twenty() }
     }
 }
 

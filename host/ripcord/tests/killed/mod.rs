@@ -1,10 +1,11 @@
 //! The real host, killed from outside in the middle of an incident, again and again: the right end, and no shift repeated while its
-//! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is; and beside the model a configuration and a
-//! safe mode are put back.
+//! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is; beside the model a configuration and a
+//! safe mode are put back; and versions are made of a checkpoint and by a training.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod diary;
+mod produced;
 mod restored;
 mod world;
 
@@ -14,8 +15,10 @@ use crate::support::alerts::firing;
 use crate::support::host::Host;
 use crate::support::kept::{Kept, journals, kept, store};
 use diary::Line;
+use produced::{Produced, produced_and_killed};
 use restored::Restored;
 use ripcord_core::event::{Event, ProbeWord, ShiftOutcome};
+use ripcord_engine::Folded;
 use world::World;
 
 /// Moments at which a life of the host ends, beside one that the seed gives.
@@ -201,6 +204,14 @@ async fn on_record(world: &restored::World) {
     assert_eq!(keys.len(), 1, "{keys:?}");
     let store = store(world.path()).expect("a store");
     let folded = journals(&store).await.remove(0);
+    one_shift_at_a_time(&folded);
+    assert_eq!(folded.service.incidents, 1);
+    let replayed = world.olga(&["--json", "replay", "--all"]).json();
+    assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed:#}");
+}
+
+/// No shift is begun while nobody knows what became of the one before.
+fn one_shift_at_a_time(folded: &Folded) {
     let mut unknown = false;
     for (_, event) in &folded.events {
         match event {
@@ -213,9 +224,20 @@ async fn on_record(world: &restored::World) {
             _ => {}
         }
     }
-    assert_eq!(folded.service.incidents, 1);
-    let replayed = world.olga(&["--json", "replay", "--all"]).json();
-    assert_eq!((&replayed["differs"], &replayed["open"]), (&0.into(), &0.into()), "{replayed:#}");
+}
+
+#[tokio::test]
+async fn a_version_of_a_checkpoint() {
+    for seed in [9, 10] {
+        produced_and_killed(Produced::Checkpoint, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_trained_again() {
+    for seed in [11, 12] {
+        produced_and_killed(Produced::Retraining, seed).await;
+    }
 }
 
 #[tokio::test]
