@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use ripcord_sdk::contract::facts::{Slice, Trial};
-use ripcord_sdk::contract::verification::Subject;
 use ripcord_sdk::prelude::*;
 use ripcord_sdk::stats::readable;
 
@@ -96,36 +95,15 @@ impl Report {
             if !is_wanted || !is_large {
                 continue;
             }
-            match self.both(slice, live, &limits.measure) {
+            match both(slice, live, &limits.measure) {
                 Ok(Some(compared)) => columns.entry(column.unwrap_or_default()).or_default().push(compared),
                 Ok(None) => {}
+                Err(missing) if self.missing.contains(&missing) => {}
                 Err(missing) => self.missing.push(missing),
             }
         }
         for (column, slices) in columns {
             self.fall(column, &slices, limits);
-        }
-    }
-
-    /// None where what is live answers no row of the slice: then nothing is worse than it.
-    fn both<'t>(
-        &self,
-        slice: &'t Slice,
-        live: &Trial,
-        measure: &str,
-    ) -> Result<Option<Compared<'t>>, String> {
-        let of_live = live.slices.iter().find(|of_live| of_live.name == slice.name);
-        let Some(of_live) = of_live else {
-            return Err(format!(
-                "the run of what is live has no slice `{}`: the golden set was changed",
-                slice.name
-            ));
-        };
-        let own = measured(slice, measure).ok_or_else(|| without(slice, measure))?;
-        match measured(of_live, measure) {
-            Some(live) => Ok(Some(Compared { slice, own, live })),
-            None if of_live.errors >= of_live.rows => Ok(None),
-            None => Err(format!("{}, where it went through what is live", without(of_live, measure))),
         }
     }
 
@@ -152,5 +130,22 @@ impl Report {
         };
         let expected = format!("at most {} worse", readable(limits.at_most));
         self.find(worse.is_empty(), check, observed, expected);
+    }
+}
+
+/// None where what is live answers no row of the slice: then nothing is worse than it.
+fn both<'t>(slice: &'t Slice, live: &Trial, measure: &str) -> Result<Option<Compared<'t>>, String> {
+    let of_live = live.slices.iter().find(|of_live| of_live.name == slice.name);
+    let Some(of_live) = of_live else {
+        return Err(format!(
+            "the run of what is live has no slice `{}`: the golden set was changed",
+            slice.name
+        ));
+    };
+    let own = measured(slice, measure).ok_or_else(|| without(slice, measure))?;
+    match measured(of_live, measure) {
+        Some(live) => Ok(Some(Compared { slice, own, live })),
+        None if of_live.errors >= of_live.rows => Ok(None),
+        None => Err(format!("{}, where it went through what is live", without(of_live, measure))),
     }
 }
