@@ -32,12 +32,24 @@ async fn served(folder: &Path, producer: &str) -> (ModelServer, Host) {
 
 /// The same with this planner.
 async fn served_by(folder: &Path, producer: &str, planner: &str) -> (ModelServer, Host) {
+    served_where(folder, producer, planner, "1.4.0", "accuracy = 0.95").await
+}
+
+/// The same where this version is served, and this is asked of the golden set.
+async fn served_where(
+    folder: &Path,
+    producer: &str,
+    planner: &str,
+    version: &str,
+    golden: &str,
+) -> (ModelServer, Host) {
     std::fs::create_dir_all(folder.join("checkpoints")).expect("a folder");
-    let server = ModelServer::start(folder, "1.4.0");
+    let server = ModelServer::start(folder, version);
     let strategies = r#"urgency-at-most = "emergency", strategies = ["version", "checkpoint", "retrain"]"#;
     let text = configuration(&format!("{MODEL}{producer}"))
         .replace(r#"urgency-at-most = "emergency""#, strategies)
         .replace("last-known-good", planner)
+        .replace("accuracy = 0.95", golden)
         .replace("{HOST}", &free_address())
         .replace("{MODEL}", &server.address);
     std::fs::write(folder.join("ripcord.toml"), text).expect("writes");
@@ -217,6 +229,41 @@ train = ["{program}", "example-fraud", "retrain", "--data", "data/manifest.json"
     assert_eq!(lifted.code, 0, "{}{}", lifted.stdout, lifted.stderr);
     let listed = as_olga(path, &["hold", "list"]);
     assert!(!listed.stdout.contains("card-transactions"), "{}", listed.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_and_is_worse_for_some_than_what_is_live_is_not_put_in_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let made = run(path, &["example-fraud", "data", "--out", "data", "--poison-from", "1800"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    // A pipeline that leaves nothing out, whatever it was told: what it makes keeps every limit that is set, and declines good new accounts.
+    let program = env!("CARGO_BIN_EXE_ripcord");
+    let train = format!(
+        r#"kind = "command"
+folder = "."
+train = ["{program}", "example-fraud", "retrain", "--data", "data/manifest.json", "--out", ".", "--version", "1.5.1", "--run", "{{key}}", "--json"]
+"#
+    );
+    let (server, host) = served_where(path, &train, "last-known-good", "1.3.2", "accuracy = 0.5").await;
+    let words = ["pull", "fraud-api", "--retrain", "card-transactions@r1", "--exclude", "source=review-team"];
+    let pulled = as_olga(path, &[&words[..], &["--no-wait", "--reason", "a bad team"]].concat());
+    assert_eq!(pulled.code, 0, "{}{}", pulled.stdout, pulled.stderr);
+    let asks = |state: &Value| {
+        let open = &state["incident"];
+        if open["id"] == "fraud-api:2" && open["phase"] == "waiting for approval" {
+            let agreed = as_olga(path, &["approve", "fraud-api:2", "--yes", "--reason", "it is well"]);
+            assert_eq!(agreed.code, 0, "{}{}", agreed.stdout, agreed.stderr);
+        }
+        assert_ne!(state["last_settled"]["id"], "fraud-api:2", "{state:#}");
+        open["id"] == "fraud-api:2" && open["needs"].is_string()
+    };
+    host.until("fraud-api", asks).await;
+    let page = as_olga(path, &["incidents", "show", "fraud-api:2"]).stdout;
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let check = "accuracy beside what is live by account";
+    assert!(page.contains(check) && page.contains(" worse for `account=new` ("), "{page}");
+    assert_eq!(server.live().await, "1.3.2");
 }
 
 /// What the registry's folder says of a version.
