@@ -66,6 +66,8 @@ pub enum Effect {
         plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// Counted from zero; zero where the rung moves at once.
+        wave: u32,
         /// The attempt that is to follow, counted from one.
         attempt: u32,
     },
@@ -75,6 +77,8 @@ pub enum Effect {
         plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// Counted from zero; zero where the rung moves at once.
+        wave: u32,
         /// Counted from one.
         attempt: u32,
         /// Of the request that was approved: another one is not sent.
@@ -86,6 +90,8 @@ pub enum Effect {
         plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// Counted from zero; zero where the rung moves at once.
+        wave: u32,
         /// Counted from one.
         attempt: u32,
     },
@@ -95,6 +101,8 @@ pub enum Effect {
         plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// Counted from zero; zero where the rung moves at once.
+        wave: u32,
         /// Counted from one.
         attempt: u32,
         /// Of the request that was approved: another one is not sent.
@@ -106,6 +114,19 @@ pub enum Effect {
         plan: Digest,
         /// Counted from zero.
         rung: u32,
+        /// Counted from zero; zero where the rung moves at once.
+        wave: u32,
+    },
+    /// Look whether what a wave has moved is still there, and ask the verification policies how it does.
+    Look {
+        /// Of which plan.
+        plan: Digest,
+        /// Counted from zero.
+        rung: u32,
+        /// Counted from zero.
+        wave: u32,
+        /// From one.
+        round: u32,
     },
     /// Run the trials that are asked for, ask the verification policies.
     Verify {
@@ -288,6 +309,7 @@ pub enum Topic {
     DataOfLiveUnknown,
     DataNotCondemned,
     NotListed,
+    WaveNotJudged,
 }
 
 impl Topic {
@@ -334,6 +356,7 @@ impl Topic {
             Self::DataOfLiveUnknown => "data-of-live-unknown",
             Self::DataNotCondemned => "data-not-condemned",
             Self::NotListed => "not-listed",
+            Self::WaveNotJudged => "wave-not-judged",
         }
     }
 }

@@ -33,3 +33,4 @@ pub mod standing;
 pub mod target;
 pub mod terms;
 pub mod time;
+pub mod wave;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::name::VersionName;
 use crate::ratio::Ratio;
 use crate::target::{Target, VersionTarget};
+use crate::wave::Moves;
+
+/// Systems set the traffic in whole percents and say it rounded, so a share is there when it is there but for so much.
+const ROUNDED: f64 = 0.005;
 
 /// How the identity of what is served was proved. Stronger proofs compare greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +98,49 @@ impl LiveState {
                 .all(|a| two.iter().any(|b| a.place == b.place && a.is(&Target::Version(b.version.clone()))))
         };
         mine.len() == theirs.len() && matched(mine, theirs) && matched(theirs, mine)
+    }
+}
+
+impl LiveState {
+    /// Whether anything at `place` takes traffic; none where nobody knows what is live.
+    pub fn serves_at(&self, place: &str) -> Option<bool> {
+        let Self::Serving(shares) = self else { return None };
+        Some(shares.iter().any(|share| share.place == place && share.weight.get() > 0.0))
+    }
+
+    /// Whether a wave that moves this to `target` is there. Other shares may be anything.
+    pub fn shows(&self, target: &Target, moves: &Moves) -> bool {
+        let Self::Serving(shares) = self else { return false };
+        let served = || shares.iter().filter(|share| share.weight.get() > 0.0);
+        match moves {
+            Moves::Rest => self.serves(target),
+            Moves::Share(share) if *share == Ratio::ONE => self.serves(target),
+            Moves::Place(place) => {
+                let mut there = served().filter(|share| share.place == *place).peekable();
+                there.peek().is_some() && there.all(|share| share.is(target))
+            }
+            // Weights may be counted over all places or within each: what they add up to is the whole.
+            Moves::Share(share) => {
+                let all: f64 = served().map(|share| share.weight.get()).sum();
+                let moved: f64 =
+                    served().filter(|share| share.is(target)).map(|share| share.weight.get()).sum();
+                all > 0.0 && moved / all + ROUNDED >= share.get()
+            }
+        }
+    }
+
+    /// Whether this is what was live when it was planned, overlaid by some of `targets`: at the same places, each share is one that was there then, or one
+    /// of them. Weights may differ.
+    pub fn is_overlaid(&self, planned: &Self, targets: &[&Target]) -> bool {
+        let (Self::Serving(now), Self::Serving(then)) = (self, planned) else { return false };
+        let at = |shares: &[Share], place: &str| shares.iter().any(|share| share.place == place);
+        let was_there = |share: &Share| {
+            then.iter().any(|old| old.place == share.place && share.is(&Target::Version(old.version.clone())))
+        };
+        let is_ours = |share: &Share| at(then, &share.place) && targets.iter().any(|target| share.is(target));
+        !now.is_empty()
+            && now.iter().all(|share| was_there(share) || is_ours(share))
+            && then.iter().all(|share| at(now, &share.place))
     }
 }
 
@@ -197,6 +244,55 @@ mod tests {
         assert!(!live.serves(&Target::Other("1".into())));
         let wanted = ConfigurationTarget { name: configuration, revision: name(), digest: None };
         assert!(!live.serves(&Target::Configuration(wanted)));
+    }
+
+    fn at(place: &str, version: &str, weight: f64) -> Share {
+        Share { place: place.into(), ..share(version, None, weight) }
+    }
+
+    #[test]
+    fn a_wave_is_there_when_its_place_or_share_is_the_target() {
+        let moved = target("1", None);
+        let check = |shares: &[Share], moves: &Moves, expected: bool| {
+            let live = LiveState::Serving(shares.to_vec());
+            assert_eq!(live.shows(&moved, moves), expected, "{live}: {moves}");
+        };
+        let eu = Moves::Place("eu".into());
+        check(&[at("eu", "1", 1.0), at("us", "2", 1.0)], &eu, true);
+        check(&[at("eu", "1", 1.0), at("eu", "2", 0.0), at("us", "2", 1.0)], &eu, true);
+        check(&[at("eu", "1", 0.9), at("eu", "2", 0.1)], &eu, false);
+        check(&[at("us", "1", 1.0)], &eu, false);
+        check(&[at("eu", "1", 0.0)], &eu, false);
+        let share = |of| Moves::Share(Ratio::new(of).expect("ratio"));
+        check(&[at("", "1", 0.25), at("", "2", 0.75)], &share(0.25), true);
+        check(&[at("", "1", 0.33), at("", "2", 0.67)], &share(0.333), true);
+        check(&[at("", "1", 0.2), at("", "2", 0.8)], &share(0.25), false);
+        // Counted within each place.
+        check(&[at("eu", "1", 1.0), at("us", "2", 1.0)], &share(0.5), true);
+        check(&[at("eu", "1", 0.5), at("eu", "2", 0.5), at("us", "2", 1.0)], &share(0.5), false);
+        check(&[at("", "1", 0.999), at("", "2", 0.001)], &share(1.0), false);
+        check(&[at("", "1", 1.0), at("", "2", 0.0)], &share(1.0), true);
+        check(&[], &share(0.5), false);
+        check(&[at("eu", "1", 1.0), at("us", "2", 1.0)], &Moves::Rest, false);
+        assert!(!LiveState::Unknown("down".into()).shows(&moved, &eu));
+    }
+
+    #[test]
+    fn what_a_plan_has_moved_lies_over_what_it_observed() {
+        let planned = LiveState::Serving(vec![at("eu", "9", 1.0), at("us", "8", 1.0)]);
+        let (one, two) = (target("1", None), target("2", None));
+        let check = |shares: &[Share], expected: bool| {
+            let live = LiveState::Serving(shares.to_vec());
+            assert_eq!(live.is_overlaid(&planned, &[&one, &two]), expected, "{live}");
+        };
+        check(&[at("eu", "9", 1.0), at("us", "8", 1.0)], true);
+        check(&[at("eu", "1", 1.0), at("us", "8", 1.0)], true);
+        check(&[at("eu", "1", 0.5), at("eu", "9", 0.5), at("us", "2", 1.0)], true);
+        check(&[at("eu", "8", 1.0), at("us", "8", 1.0)], false);
+        check(&[at("eu", "1", 1.0), at("us", "7", 1.0)], false);
+        check(&[at("eu", "1", 1.0)], false);
+        check(&[at("eu", "1", 1.0), at("us", "8", 1.0), at("ap", "1", 1.0)], false);
+        assert!(!LiveState::Unknown("down".into()).is_overlaid(&planned, &[&one]));
     }
 
     #[test]

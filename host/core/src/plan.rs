@@ -13,6 +13,7 @@ use crate::request::PlannedRequest;
 use crate::signal::{Label, Origin};
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
+use crate::wave::Wave;
 
 /// The format that this release writes.
 pub const PLAN_FORMAT: u32 = 1;
@@ -54,6 +55,8 @@ pub enum StepKind {
     Shift,
     /// Read live until it is the target, everywhere.
     ReadBack,
+    /// After the pause of a wave: look whether what it moved is still there, and ask the verification policies how it does.
+    Look,
     /// Ask the verification policies.
     Verify,
     /// Have a producer make a version. Nothing is shifted: the version is put in place by a plan of its own.
@@ -66,13 +69,14 @@ pub enum StepKind {
 
 impl StepKind {
     /// All of them, in the order of a plan.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stage,
         Self::Preflight,
         Self::ClearCandidate,
         Self::Guard,
         Self::Shift,
         Self::ReadBack,
+        Self::Look,
         Self::MoveName,
         Self::Verify,
         Self::MarkHolds,
@@ -84,6 +88,11 @@ impl StepKind {
         matches!(self, Self::Shift | Self::Produce | Self::MoveName)
     }
 
+    /// Whether each wave of a rung has one of its own.
+    pub const fn is_of_wave(self) -> bool {
+        matches!(self, Self::Guard | Self::Shift | Self::ReadBack | Self::Look)
+    }
+
     /// The word of pages, records and policies.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +102,7 @@ impl StepKind {
             Self::Guard => "guard",
             Self::Shift => "shift",
             Self::ReadBack => "read-back",
+            Self::Look => "look",
             Self::Verify => "verify",
             Self::Produce => "produce",
             Self::MoveName => "move-name",
@@ -112,6 +122,9 @@ pub struct PlannedStep {
     /// What its adapter sends, for steps that send something: see [`StepKind::sends`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<PlannedRequest>,
+    /// Of which wave, counted from zero; none of a rung that moves at once, and of steps that a rung has once: see [`StepKind::is_of_wave`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
 }
 
 /// One step as the journal knows it: what the machine may do, and no more.
@@ -123,11 +136,15 @@ pub struct ApprovedStep {
     /// Of what its adapter sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,
+    /// As in [`PlannedStep::wave`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
 }
 
 impl From<&PlannedStep> for ApprovedStep {
     fn from(step: &PlannedStep) -> Self {
-        Self { kind: step.kind, request: step.request.as_ref().map(|request| request.digest) }
+        let request = step.request.as_ref().map(|request| request.digest);
+        Self { kind: step.kind, request, wave: step.wave }
     }
 }
 
@@ -154,6 +171,9 @@ pub struct Part {
     /// What was in force of the other facets then. A plan moves one facet, and the rest is to stay so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facets: Vec<FacetRead<String>>,
+    /// What each rung is shifted in, the last wave included; none where it moves at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
     /// Tried in order when verification fails.
     pub rungs: Vec<Rung>,
 }
@@ -277,6 +297,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::name::{PolicyName, VersionName};
     use crate::target::VersionTarget;
+    use crate::time::Millis;
+    use crate::wave::Moves;
 
     pub(crate) fn sample() -> Plan {
         let target = Target::Version(VersionTarget {
@@ -294,6 +316,7 @@ pub(crate) mod tests {
                 environment: "production".into(),
                 live: LiveState::Unknown("timeout".into()),
                 facets: Vec::new(),
+                waves: Vec::new(),
                 rungs: vec![Rung {
                     target,
                     steps: vec![PlannedStep {
@@ -303,6 +326,7 @@ pub(crate) mod tests {
                             words: "load it".into(),
                             digest: Digest::of("request"),
                         }),
+                        wave: None,
                     }],
                 }],
             }],
@@ -339,5 +363,27 @@ pub(crate) mod tests {
             "d318bd739c4a6926f8b8cc72e8dc9e5ce42815f5624bb9f60a2ebfec827e0be8",
             "a change here breaks every signed plan"
         );
+    }
+
+    #[test]
+    fn the_digest_covers_the_waves_and_whose_steps_they_are() {
+        let digest = |plan: &Plan| plan.digest().expect("digest");
+        let mut waved = sample();
+        waved.parts[0].waves =
+            vec![Wave { moves: Moves::Place("eu".into()), pause: Millis::minutes(5) }, Wave::REST];
+        assert_ne!(digest(&waved), digest(&sample()));
+        let json = String::from_utf8(canonical::json(&waved).expect("json")).expect("utf-8");
+        assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads back"), waved);
+        for other in [
+            Wave { moves: Moves::Place("us".into()), pause: Millis::minutes(5) },
+            Wave { moves: Moves::Place("eu".into()), pause: Millis::minutes(6) },
+        ] {
+            let mut plan = waved.clone();
+            plan.parts[0].waves[0] = other;
+            assert_ne!(digest(&plan), digest(&waved));
+        }
+        let mut step = waved.clone();
+        step.parts[0].rungs[0].steps[0].wave = Some(0);
+        assert_ne!(digest(&step), digest(&waved));
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "f64", into = "f64")]
 pub struct Ratio(f64);
 
+// Never NaN, so it equals itself.
+impl Eq for Ratio {}
+
 /// A number outside 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("`{0}` is not a ratio: write a number from 0 to 1")]

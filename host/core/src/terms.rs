@@ -10,6 +10,7 @@ use crate::plan::Quorum;
 use crate::policy::{PolicyRef, Role};
 use crate::target::{Strategy, Target};
 use crate::time::Millis;
+use crate::wave::Wave;
 
 /// How far policies may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -192,6 +193,9 @@ pub struct Terms {
     /// What puts the other facets back.
     #[serde(default)]
     pub facets: Vec<FacetTerms>,
+    /// What a version is shifted in, the last wave, everything that is left, not among them; none where it moves at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
     /// What makes versions of checkpoints or of mended data, if anything does.
     #[serde(default)]
     pub producer: Option<ProducerTerms>,

@@ -9,6 +9,7 @@ use crate::live::Proof;
 use crate::name::{IncidentId, PersonName};
 use crate::request::Sent;
 use crate::target::Target;
+use crate::wave::Moves;
 
 use super::{FaultNature, FingerprintWord, Observed, ObservedFacet};
 
@@ -57,6 +58,9 @@ pub struct GuardRead {
     pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// Counted from zero; zero where the rung moves at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
     /// The attempt that is to follow, counted from one.
     pub attempt: u32,
     /// As observed.
@@ -78,6 +82,9 @@ pub struct ShiftBegan {
     pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// Counted from zero; zero where the rung moves at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
     /// Counted from one.
     pub attempt: u32,
     /// What is sent, beside what was approved.
@@ -113,6 +120,9 @@ pub struct ShiftReturned {
     pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// Counted from zero; zero where the rung moves at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
     /// Counted from one.
     pub attempt: u32,
     /// With what.
@@ -142,6 +152,9 @@ pub struct ShiftProbed {
     pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// Counted from zero; zero where the rung moves at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
     /// Counted from one.
     pub attempt: u32,
     /// What it showed.
@@ -180,6 +193,9 @@ pub struct ReadBack {
     pub plan: Digest,
     /// Counted from zero.
     pub rung: u32,
+    /// Counted from zero; zero where the rung moves at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
     /// As observed. Where the fingerprint is the target's, that counts as a proof.
     pub live: Observed,
     /// What is in force of the other facets.
@@ -188,6 +204,24 @@ pub struct ReadBack {
     /// What the answers to the golden data say, where the target seems to be live.
     #[serde(default)]
     pub fingerprint: FingerprintWord,
+}
+
+/// What a wave has moved is no longer there: somebody else has put something else in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaveLost {
+    /// Of which plan.
+    pub plan: Digest,
+    /// Counted from zero.
+    pub rung: u32,
+    /// Counted from zero.
+    pub wave: u32,
+    /// As observed.
+    pub live: Observed,
+}
+
+/// A number that is not written.
+pub(crate) const fn is_first(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Whether `target` is in force, as far as this tells.
@@ -205,6 +239,14 @@ impl ReadBack {
     /// Whether this shows `target`, however it was proved. Answers to the golden data that are not the target's show something else.
     pub fn shows(&self, target: &Target) -> bool {
         shows(&self.live, &self.facets, target) && self.fingerprint != FingerprintWord::Differs
+    }
+
+    /// Whether this shows what a wave has moved to `target`.
+    pub fn shows_wave(&self, target: &Target, moves: &Moves) -> bool {
+        match moves {
+            Moves::Rest => self.shows(target),
+            part => self.live.state().shows(target, part),
+        }
     }
 
     /// How what it shows of the target's facet was proved; none where it shows nothing.

@@ -28,7 +28,7 @@ use crate::time::{Millis, UnixMillis};
 pub(crate) use acting::shows;
 pub use acting::{
     FaultPlace, GuardRead, Happened, ProbeWord, ReadBack, ShiftAnswered, ShiftBegan, ShiftOutcome,
-    ShiftProbed, ShiftReturned, StageFailed, Staged,
+    ShiftProbed, ShiftReturned, StageFailed, Staged, WaveLost,
 };
 pub use afterwards::{Announced, HoldMarked};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
@@ -47,7 +47,7 @@ pub use producing::{
 };
 pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
 pub use verifying::{
-    PlannedRung, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
+    PlannedRung, PlannedWave, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
 };
 pub use watching::{
     LatchLifted, PendingPlan, PullRequested, Reason, SignalsSetAside, SignalsTaken, TriggerAsked,
@@ -104,6 +104,8 @@ pub enum Event {
     ReadBack(ReadBack),
     /// What a job without an endpoint had made by the versions that were left.
     OutputsListed(OutputsListed),
+    /// What a wave has moved is no longer there.
+    WaveLost(WaveLost),
     /// A trial was run.
     TrialRan(TrialRan),
     /// The verification policies were asked.

@@ -12,6 +12,7 @@ use crate::plan::{ApprovedStep, Leaving, StepKind};
 use crate::ratio::Ratio;
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
+use crate::wave::{Moves, Wave, WaveOf};
 
 use super::{Decision, FaultNature, InProduction};
 use crate::signal::Origin;
@@ -86,6 +87,9 @@ pub struct PlanDrafted {
     pub targets: Vec<Target>,
     /// The steps of each target. Nothing else is done for it.
     pub steps: Vec<Vec<ApprovedStep>>,
+    /// What each rung is shifted in, the last wave included; none where it moves at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
     /// As observed when it was made.
     pub live: Observed,
     /// What was in force then of the other facets.
@@ -115,18 +119,35 @@ impl PlanDrafted {
         self.targets.first().is_some_and(Target::is_produced)
     }
 
-    fn step(&self, rung: u32, kind: StepKind) -> Option<&ApprovedStep> {
-        self.steps.get(rung as usize)?.iter().find(|step| step.kind == kind)
+    fn step(&self, rung: u32, wave: u32, kind: StepKind) -> Option<&ApprovedStep> {
+        let wave = (kind.is_of_wave() && !self.waves.is_empty()).then_some(wave);
+        self.steps.get(rung as usize)?.iter().find(|step| step.kind == kind && step.wave == wave)
     }
 
-    /// Whether people have agreed to the step. One that sends something is agreed to with the digest of that.
-    pub fn lists(&self, rung: u32, kind: StepKind) -> bool {
-        self.step(rung, kind).is_some_and(|step| step.request.is_some() || !kind.sends())
+    /// Whether people have agreed to the step, in this wave where each has one. One that sends something is agreed to with the digest of that.
+    pub fn lists(&self, rung: u32, wave: u32, kind: StepKind) -> bool {
+        self.step(rung, wave, kind).is_some_and(|step| step.request.is_some() || !kind.sends())
     }
 
-    /// The digest of the request that people have agreed to, of a step that sends one.
-    pub fn request(&self, rung: u32, kind: StepKind) -> Option<Digest> {
-        self.step(rung, kind)?.request
+    /// The digest of the request that people have agreed to, of a step that sends one, in this wave where each has one.
+    pub fn request(&self, rung: u32, wave: u32, kind: StepKind) -> Option<Digest> {
+        self.step(rung, wave, kind)?.request
+    }
+
+    /// What the wave moves: everything where the plan moves at once.
+    pub fn moves(&self, wave: u32) -> &Moves {
+        self.waves.get(wave as usize).map_or(&Moves::Rest, |wave| &wave.moves)
+    }
+
+    /// The number of the last wave.
+    pub fn last_wave(&self) -> u32 {
+        u32::try_from(self.waves.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The wave for people and adapters; none where the plan moves at once.
+    pub fn wave(&self, wave: u32) -> Option<WaveOf> {
+        let moves = self.waves.get(wave as usize)?.moves.clone();
+        Some(WaveOf { number: wave, of: self.last_wave().saturating_add(1), moves })
     }
 
     /// What was in force of the target's facet when the plan was made.

@@ -18,6 +18,17 @@ pub struct PlannedRung {
     pub rung: u32,
 }
 
+/// A wave of a rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlannedWave {
+    /// Of which plan.
+    pub plan: Digest,
+    /// Counted from zero.
+    pub rung: u32,
+    /// Counted from zero.
+    pub wave: u32,
+}
+
 /// What verification policies are asked about, and trials are run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +37,8 @@ pub enum TrialPhase {
     Preflight(PlannedRung),
     /// This rung, after it was shifted to.
     Rung(PlannedRung),
+    /// What this wave has moved, while the rest serves what it served.
+    Wave(PlannedWave),
     /// The version that someone else put live, seen first at this instant.
     Probation(UnixMillis),
 }

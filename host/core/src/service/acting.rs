@@ -9,14 +9,16 @@ use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{
     FaultNature, FaultPlace, GuardRead, Happened, ProbeWord, ShiftAnswered, ShiftBegan, ShiftOutcome,
-    ShiftProbed, ShiftReturned, StageFailed, Staged,
+    ShiftProbed, ShiftReturned, StageFailed, Staged, shows,
 };
 use crate::fact::Outcome;
 use crate::plan::StepKind;
+use crate::ratio::Ratio;
 use crate::signal::Severity;
 use crate::target::Target;
 use crate::terms::{Deadlines, EffectClass};
 use crate::time::{Millis, UnixMillis};
+use crate::wave::Moves;
 
 /// How long what the guard has seen holds. A shift that is not begun by then, since no host ran or the artefact had to be fetched again, goes through
 /// the guard again.
@@ -50,6 +52,12 @@ impl Service {
             Some(Phase::Acting(acting)) if acting.rung == rung => Ok(acting),
             _ => Err(Illegal::Stale),
         }
+    }
+
+    /// The same, if `wave` is at hand as well.
+    pub(super) fn acting_in(&mut self, rung: u32, wave: u32) -> Result<&mut Acting, Illegal> {
+        self.acting(rung)
+            .and_then(|acting| if acting.wave == wave { Ok(acting) } else { Err(Illegal::Stale) })
     }
 
     /// Stale unless the plan is the one at hand.
@@ -98,7 +106,7 @@ impl Service {
     pub(super) fn guard_read(&mut self, read: &GuardRead) -> Result<(), Illegal> {
         let (at, limit) = (self.at, self.deadlines().stage);
         self.is_at_hand(read.plan)?;
-        let seen = self.acting(read.rung)?;
+        let seen = self.acting_in(read.rung, read.wave)?;
         seen.guarded = Some(read.live.clone());
         seen.guarded_facets.clone_from(&read.facets);
         let acting = self.acting(read.rung)?.clone();
@@ -126,13 +134,27 @@ impl Service {
             return Ok(());
         }
         let found = found(incident, plan, target, &acting, read);
+        let (everything, last) = (shows(&read.live, &read.facets, target), plan.last_wave());
+        // Where the traffic was moved before what served it, nothing but the last wave takes that away.
+        let takes_away = acting.wave == last
+            && !acting.shifted.is_empty()
+            && last > 0
+            && *plan.moves(last - 1) == Moves::Share(Ratio::ONE);
         let expired = incident.plan_expires_at().is_none_or(|end| at > end);
         match found {
             // An order for this very rung that came through after all: a probe was asked too early, or what it had called outlived its host.
-            Found::Target if acting.attempts > 0 => return self.shift_applied(read.rung),
-            Found::Target => return self.acting(read.rung).map(|acting| acting.read_back_from(at)),
+            Found::Target if acting.first_try_at.is_some() && !takes_away => {
+                return self.shift_applied(read.rung);
+            }
+            // There is nothing to be shifted in waves.
+            Found::Target if everything && acting.begun == 0 => {
+                let acting = self.acting(read.rung)?;
+                acting.wave = last;
+                acting.read_back_from(at);
+            }
+            Found::Target if !takes_away => self.acting(read.rung)?.read_back_from(at),
             _ if expired => self.expired_before_shift(&acting),
-            Found::AsPlanned => self.pass_guard(&acting, read)?,
+            Found::AsPlanned | Found::Target => self.pass_guard(&acting, read)?,
             Found::Unreadable if at < waiting.since + limit => {
                 self.acting(read.rung)?.step = StepState::Guarding(waiting.later(at));
             }
@@ -256,11 +278,11 @@ impl Service {
         self.is_at_hand(began.plan)?;
         let class = self.effect_class(began.rung);
         let approved = self.incident.as_ref().and_then(Incident::plan);
-        let approved = approved.and_then(|plan| plan.request(began.rung, StepKind::Shift));
+        let approved = approved.and_then(|plan| plan.request(began.rung, began.wave, StepKind::Shift));
         if approved != Some(began.request.approved) {
             return Err(Illegal::Stale);
         }
-        let acting = self.acting(began.rung)?;
+        let acting = self.acting_in(began.rung, began.wave)?;
         let StepState::Shifting(shifting) = &mut acting.step else { return Err(Illegal::Stale) };
         let late = at > shifting.since + GUARD_HOLDS;
         if paused || late || shifting.intent.is_begun() || shifting.attempt != began.attempt {
@@ -282,8 +304,12 @@ impl Service {
             .zip(target.clone())
             .map(|(plan, target)| plan.serves_of(&target))
             .unwrap_or_default();
+        // A target that serves a part already is not left.
+        let goal = target.as_ref().and_then(Target::revision);
+        let words = self.wave_in_words(began.wave);
+        let Some(incident) = &self.incident else { return Err(Illegal::Stale) };
         let text = format!(
-            "`{}` shifts to {}",
+            "`{}` shifts to {}{words}",
             incident.id,
             target.map(|target| target.to_string()).unwrap_or_default()
         );
@@ -291,15 +317,20 @@ impl Service {
             self.automatic_shifts.retain(|shift| *shift + Millis::hours(1) > at);
             self.automatic_shifts.push(at);
         }
-        left.iter().for_each(|revision| self.leave(revision));
+        left.iter().filter(|left| Some(*left) != goal.as_ref()).for_each(|left| self.leave(left));
         self.tell(Topic::ShiftBegan, Severity::Warning, text);
         Ok(())
     }
 
     /// The shift in flight, if it is this attempt.
-    fn in_flight(&mut self, plan: Digest, rung: u32, attempt: u32) -> Result<Shifting, Illegal> {
+    fn in_flight(
+        &mut self,
+        plan: Digest,
+        (rung, wave): (u32, u32),
+        attempt: u32,
+    ) -> Result<Shifting, Illegal> {
         self.is_at_hand(plan)?;
-        match self.acting(rung)?.step {
+        match self.acting_in(rung, wave)?.step {
             StepState::Shifting(shifting) if shifting.attempt == attempt && shifting.intent.is_begun() => {
                 Ok(shifting)
             }
@@ -308,7 +339,7 @@ impl Service {
     }
 
     pub(super) fn shift_returned(&mut self, returned: &ShiftReturned) -> Result<(), Illegal> {
-        let shifting = self.in_flight(returned.plan, returned.rung, returned.attempt)?;
+        let shifting = self.in_flight(returned.plan, (returned.rung, returned.wave), returned.attempt)?;
         match &returned.outcome {
             ShiftOutcome::Done | ShiftOutcome::Underway => self.shift_applied(returned.rung),
             ShiftOutcome::NotApplied { nature, lies_in, .. } => {
@@ -319,7 +350,7 @@ impl Service {
     }
 
     pub(super) fn shift_probed(&mut self, probed: &ShiftProbed) -> Result<(), Illegal> {
-        let shifting = self.in_flight(probed.plan, probed.rung, probed.attempt)?;
+        let shifting = self.in_flight(probed.plan, (probed.rung, probed.wave), probed.attempt)?;
         match &probed.word {
             ProbeWord::Applied | ProbeWord::Underway => self.shift_applied(probed.rung),
             ProbeWord::NotApplied => {
@@ -386,7 +417,8 @@ impl Service {
         if self.take_next_wish() {
             return Ok(());
         }
-        let failures = self.acting(rung)?.attempts.saturating_sub(1);
+        let acting = self.acting(rung)?;
+        let failures = acting.attempts.saturating_sub(acting.attempts_before + 1);
         self.acting(rung)?.step =
             StepState::Guarding(Waiting { since: shifting.since, failures, due_at: None }.later(at));
         Ok(())
@@ -465,7 +497,9 @@ impl Service {
         match next {
             Some(rung) if !expired => {
                 acting.rung = rung;
+                acting.wave = 0;
                 acting.attempts = 0;
+                acting.attempts_before = 0;
                 acting.first_try_at = None;
                 acting.step = StepState::Staging(Waiting::from(at));
                 if let Some(incident) = &mut self.incident {
@@ -499,7 +533,7 @@ impl Service {
                     }
                 }
                 StepState::Shifting(shifting) => clear(&mut shifting.due_at, at),
-                StepState::Verifying { due_at, .. } => clear(due_at, at),
+                StepState::Looking { due_at, .. } | StepState::Verifying { due_at, .. } => clear(due_at, at),
                 StepState::ReadingBack { .. } => {}
             },
             _ => {}

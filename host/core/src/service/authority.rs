@@ -228,7 +228,9 @@ impl Service {
                 Some(acting) => Acting { grant, step: StepState::Guarding(Waiting::from(at)), ..acting },
                 None => Acting {
                     rung: 0,
+                    wave: 0,
                     attempts: 0,
+                    attempts_before: 0,
                     first_try_at: None,
                     begun: 0,
                     guarded: None,

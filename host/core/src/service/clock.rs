@@ -88,12 +88,20 @@ impl Acting {
 impl StepState {
     /// What is due again at an instant may well be due now: only how long the step has been going on is judged.
     fn clock_jumped(&mut self, by: Millis) {
+        if let Self::Looking { since, due_at, .. } = self
+            && *due_at == Some(*since)
+        {
+            // The pause was promised for looking, and a clock that jumps takes nothing from it.
+            *due_at = Some(*since + by);
+        }
         let since = match self {
             Self::Staging(waiting) | Self::Preflighting { waiting, .. } | Self::Guarding(waiting) => {
                 &mut waiting.since
             }
             Self::Shifting(shifting) => &mut shifting.since,
-            Self::ReadingBack { since } | Self::Verifying { since, .. } => since,
+            Self::ReadingBack { since } | Self::Looking { since, .. } | Self::Verifying { since, .. } => {
+                since
+            }
         };
         *since = *since + by;
     }

@@ -31,6 +31,24 @@ impl Found {
     }
 }
 
+/// Whether what the rung's earlier waves have moved is still there. What cannot be read says nothing of it.
+fn stay_moved(plan: &PlanDrafted, target: &Target, acting: &Acting, read: &GuardRead) -> bool {
+    let live = read.live.state();
+    matches!(read.live, Observed::Unknown(_))
+        || (0..acting.wave).all(|wave| live.shows(target, plan.moves(wave)))
+}
+
+/// Whether live is what the plan observed, overlaid by what its waves have shifted to. A plan that moves at once leaves nothing half moved.
+fn is_partly_moved(incident: &Incident, plan: &PlanDrafted, acting: &Acting, read: &GuardRead) -> bool {
+    if plan.waves.is_empty() {
+        return false;
+    }
+    let begun = (acting.attempts > 0).then_some(acting.rung);
+    let rungs = acting.shifted.iter().copied().chain(begun);
+    let targets: Vec<_> = rungs.filter_map(|rung| incident.target(rung)).collect();
+    !targets.is_empty() && read.live.state().is_overlaid(&plan.live.state(), &targets)
+}
+
 /// The guard's look beside the plan. The facet that is moved may show the target, or another one that this plan has shifted to; every other one must
 /// be as it was when the plan was made.
 pub(super) fn found(
@@ -44,12 +62,16 @@ pub(super) fn found(
     let is = |target: &Target| shows(&read.live, &read.facets, target);
     let ours = || acting.shifted.iter().filter_map(|rung| incident.target(*rung)).any(is);
     let moves = |facet: &Facet| moved.as_ref() == Some(facet);
+    // A wave shows its part, and all of them together the whole.
+    let is_there = is(target) || read.live.state().shows(target, plan.moves(acting.wave));
     let of_model = match (&read.live, &plan.live) {
-        _ if moves(&Facet::Model) && is(target) => Found::Target,
+        _ if moves(&Facet::Model) && !stay_moved(plan, target, acting, read) => Found::Other,
+        _ if moves(&Facet::Model) && is_there => Found::Target,
         (Observed::Unknown(_), Observed::Unknown(_)) => Found::AsPlanned,
         _ if read.live.state().same_identity(&plan.live.state()) || moves(&Facet::Model) && ours() => {
             Found::AsPlanned
         }
+        _ if moves(&Facet::Model) && is_partly_moved(incident, plan, acting, read) => Found::AsPlanned,
         (Observed::Unknown(_), _) => Found::Unreadable,
         _ => Found::Other,
     };

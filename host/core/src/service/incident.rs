@@ -326,7 +326,7 @@ impl Incident {
             Phase::Preserving | Phase::Planning(_) => Some(TimePart::Decide),
             Phase::Authorising(_) | Phase::NeedsPerson(_) => Some(TimePart::People),
             Phase::Acting(acting) => Some(match acting.step {
-                StepState::Verifying { .. } => TimePart::Verify,
+                StepState::Looking { .. } | StepState::Verifying { .. } => TimePart::Verify,
                 _ => TimePart::Act,
             }),
             Phase::Settled(_) => None,

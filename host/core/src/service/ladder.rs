@@ -62,9 +62,13 @@ pub struct Found {
 pub struct Acting {
     /// Counted from zero.
     pub rung: u32,
+    /// Its wave, counted from zero; zero where the plan moves at once.
+    pub wave: u32,
     /// Shifts begun for this rung.
     pub attempts: u32,
-    /// When the first of them was begun.
+    /// Of them, those of earlier waves.
+    pub attempts_before: u32,
+    /// When the first shift of this wave was begun.
     pub first_try_at: Option<UnixMillis>,
     /// Shifts begun for all rungs of this plan.
     pub begun: u32,
@@ -104,6 +108,17 @@ pub enum StepState {
     ReadingBack {
         /// When the shift came back, or was found to have happened.
         since: UnixMillis,
+    },
+    /// After a wave that is not the last: it is waited, and then the verification policies are asked about what it moved.
+    Looking {
+        /// When the read-back showed it.
+        shown_at: UnixMillis,
+        /// When its pause is over, and it is looked at.
+        since: UnixMillis,
+        /// From one.
+        round: u32,
+        /// When it is due; none is now.
+        due_at: Option<UnixMillis>,
     },
     /// The verification policies are asked.
     Verifying {
@@ -162,7 +177,10 @@ impl Acting {
     pub fn is_past_pivot(&self) -> bool {
         !self.shifted.is_empty()
             || match self.step {
-                StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
+                StepState::Staging(_)
+                | StepState::Preflighting { .. }
+                | StepState::Guarding(_)
+                | StepState::Looking { .. } => false,
                 StepState::Shifting(shifting) => shifting.intent.is_begun(),
                 StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
             }
@@ -170,6 +188,11 @@ impl Acting {
 }
 
 impl StepState {
+    /// Whether what was shifted last is there, and nothing is under way.
+    pub const fn is_read_back(&self) -> bool {
+        matches!(self, Self::Looking { .. } | Self::Verifying { .. })
+    }
+
     /// One word for it.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -178,6 +201,7 @@ impl StepState {
             Self::Guarding(_) => "guarding",
             Self::Shifting(_) => "shifting",
             Self::ReadingBack { .. } => "reading back",
+            Self::Looking { .. } => "between two waves",
             Self::Verifying { .. } => "verifying",
         }
     }

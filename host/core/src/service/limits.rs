@@ -27,7 +27,9 @@ impl Service {
                     shifting.since + deadlines.read_back.max(deadlines.shift + RESULT_IS_WRITTEN)
                 }
                 StepState::ReadingBack { since } => since + deadlines.read_back,
-                StepState::Verifying { since, .. } => since + deadlines.verification,
+                StepState::Looking { since, .. } | StepState::Verifying { since, .. } => {
+                    since + deadlines.verification
+                }
             }),
             Phase::NeedsPerson(_) | Phase::Settled(_) => None,
         }
@@ -63,6 +65,7 @@ impl Service {
                         format!("the shift could not be begun in time, so nothing of it is shifted: `ripcord pull {name}` tries again, `ripcord dismiss {id}` ends it"),
                     ),
                     StepState::ReadingBack { .. } => self.read_back_failed(served, rung),
+                    StepState::Looking { .. } => self.wave_timed_out(rung),
                     StepState::Verifying { .. } => self.verification_timed_out(),
                 }
             }
@@ -78,7 +81,7 @@ impl Acting {
         match self.step {
             StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => true,
             StepState::Shifting(shifting) => !shifting.intent.is_begun(),
-            StepState::ReadingBack { .. } | StepState::Verifying { .. } => false,
+            StepState::ReadingBack { .. } | StepState::Looking { .. } | StepState::Verifying { .. } => false,
         }
     }
 

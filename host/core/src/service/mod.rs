@@ -34,6 +34,7 @@ mod tests;
 mod verifying;
 mod versions;
 mod watching;
+mod waves;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
@@ -225,6 +226,7 @@ impl Service {
             Event::ShiftAnswered(answered) => next.shift_answered(answered)?,
             Event::ReadBack(read) => next.read_back(read)?,
             Event::OutputsListed(listed) => next.outputs_listed(listed)?,
+            Event::WaveLost(lost) => next.wave_lost(lost)?,
             Event::TrialRan(ran) => next.trial_ran(ran)?,
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
             Event::ProductionWatched(watched) => next.production_watched(watched)?,

@@ -67,9 +67,9 @@ impl Service {
     }
 
     fn owed_to_plan(&self, incident: &Incident, acting: &Acting, owed: &mut Vec<Effect>) {
-        let (rung, paused) = (acting.rung, self.paused_by.is_some());
+        let (rung, wave, paused) = (acting.rung, acting.wave, self.paused_by.is_some());
         let Some((plan, request)) =
-            incident.plan().map(|plan| (plan.digest, plan.request(rung, StepKind::Shift)))
+            incident.plan().map(|plan| (plan.digest, plan.request(rung, wave, StepKind::Shift)))
         else {
             return;
         };
@@ -80,7 +80,7 @@ impl Service {
                 owed.push(due(waiting, Effect::Preflight { plan, rung, round }));
             }
             StepState::Guarding(waiting) => {
-                owed.push(due(waiting, Effect::Guard { plan, rung, attempt: acting.attempts + 1 }))
+                owed.push(due(waiting, Effect::Guard { plan, rung, wave, attempt: acting.attempts + 1 }))
             }
             StepState::Shifting(shifting) => {
                 let (attempt, Some(request)) = (shifting.attempt, request) else { return };
@@ -88,7 +88,7 @@ impl Service {
                     Intent::NotBegun if paused => return,
                     Intent::NotBegun => {
                         owed.push(Effect::WakeAt(shifting.since + GUARD_HOLDS));
-                        Effect::Shift { plan, rung, attempt, request }
+                        Effect::Shift { plan, rung, wave, attempt, request }
                     }
                     // A repeat needs the promise of the deployer that has the order and of the one that would get it. It is an order all the same:
                     // where nothing may be shifted, what is live is read instead.
@@ -97,13 +97,16 @@ impl Service {
                             && !paused
                             && !self.observes() =>
                     {
-                        Effect::Repeat { plan, rung, attempt, request }
+                        Effect::Repeat { plan, rung, wave, attempt, request }
                     }
-                    Intent::Began { .. } => Effect::Probe { plan, rung, attempt },
+                    Intent::Began { .. } => Effect::Probe { plan, rung, wave, attempt },
                 };
                 owed.push(shifting.due_at.map_or(effect, Effect::WakeAt));
             }
-            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { plan, rung }),
+            StepState::ReadingBack { .. } => owed.push(Effect::ReadBack { plan, rung, wave }),
+            StepState::Looking { round, due_at, .. } => {
+                owed.push(due_at.map_or(Effect::Look { plan, rung, wave, round }, Effect::WakeAt));
+            }
             StepState::Verifying { round, due_at, .. } => {
                 owed.push(due_at.map_or(Effect::Verify { plan, rung, round }, Effect::WakeAt));
             }

@@ -71,6 +71,11 @@ impl Service {
                         (format!("the shift to {target}"), shifting.since, PERSON)
                     }
                     StepState::ReadingBack { since } => (format!("reading back {target}"), since, NEXT),
+                    StepState::Looking { shown_at, .. } => {
+                        let then = "the next wave begins, and people are told that nobody judged this one";
+                        let words = self.wave_in_words(acting.wave);
+                        (format!("the look at {target}{words}"), shown_at, then)
+                    }
                     StepState::Verifying { since, .. } => (format!("verifying {target}"), since, PERSON),
                 }
             }

@@ -16,6 +16,7 @@ use crate::signal::{Origin, Severity};
 use crate::target::{Strategy, Target};
 use crate::terms::{EvidenceRule, Mode};
 use crate::time::Millis;
+use crate::wave::{self, Wave};
 
 /// Pulls that join one incident: each may make a plan, and all of them are kept.
 const PULLS_MAX: u32 = 50;
@@ -41,8 +42,7 @@ impl Service {
             return Ok(());
         };
         incident.pulls += 1;
-        let read_back =
-            matches!(incident.phase, Phase::Acting(Acting { step: StepState::Verifying { .. }, .. }));
+        let read_back = matches!(&incident.phase, Phase::Acting(Acting { step, .. }) if step.is_read_back());
         if incident.is_past_pivot() && !incident.waits_for_people() && !read_back {
             incident.next_wish = Some(wish);
             return Ok(());
@@ -236,7 +236,18 @@ impl Service {
         if !moves_one && !makes_one {
             return Err(Illegal::Stale);
         }
+        // The last wave is everything that is left, and the only one of its kind; what is beside the model has no places.
+        let in_waves = match plan.waves.split_last() {
+            None => true,
+            Some((last, before)) => {
+                facet == Some(Facet::Model)
+                    && *last == Wave::REST
+                    && !before.is_empty()
+                    && wave::problem(before).is_none()
+            }
+        };
         if plan.number != incident.plan_number() + 1
+            || !in_waves
             || plan.leaving != incident.leaving
             || !targets.contains(&plan.targets.len())
         {

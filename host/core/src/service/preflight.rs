@@ -1,7 +1,7 @@
 //! Trying a rung's target beside what is live, and taking it away again.
 
 use super::verifying::{Heard, VERIFY_AGAIN};
-use super::{Illegal, NeedKind, Service, StepState, Tried, Waiting, Wanted};
+use super::{Illegal, Incident, NeedKind, Phase, Service, StepState, Tried, Waiting, Wanted};
 use crate::effect::{Effect, Topic};
 use crate::event::{CandidateCleared, FaultNature, PreflightBegan, PreflightWord, Preflighted};
 use crate::policy::Role;
@@ -12,8 +12,14 @@ impl Service {
     /// After the artefact is at hand: the preflight, where the plan says so, and then the guard.
     pub(super) fn after_staging(&self, rung: u32) -> StepState {
         let waiting = Waiting::from(self.at);
+        // What was moved by a wave was tried before it.
+        let is_first = |incident: &Incident| match &incident.phase {
+            Phase::Acting(acting) => acting.wave == 0,
+            _ => true,
+        };
         let planned = self.incident.as_ref().is_some_and(|incident| {
-            incident.plan().is_some_and(|plan| plan.preflighted)
+            is_first(incident)
+                && incident.plan().is_some_and(|plan| plan.preflighted)
                 && incident.target(rung).is_some_and(|target| target.version().is_some())
         });
         if planned {

@@ -255,7 +255,7 @@ impl Service {
             self.stop_observing();
             return;
         }
-        let Some(request) = plan.request(0, StepKind::Produce) else {
+        let Some(request) = plan.request(0, 0, StepKind::Produce) else {
             self.not_listed(StepKind::Produce);
             return;
         };

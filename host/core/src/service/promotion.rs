@@ -38,7 +38,7 @@ impl Service {
     /// name that may still be on its way to it.
     pub(super) fn follow(&mut self, rung: u32, target: &Target) {
         let Some(incident) = &self.incident else { return };
-        let approved = incident.plan().and_then(|plan| plan.request(rung, StepKind::MoveName));
+        let approved = incident.plan().and_then(|plan| plan.request(rung, 0, StepKind::MoveName));
         match (target, approved) {
             (Target::Version(version), Some(request))
                 if incident.in_production != InProduction::Unsupported =>

@@ -1,6 +1,6 @@
 //! The plan's steps are what runs: one that the plan does not list is not done, and one whose request is another than the approved one is not sent.
 
-use super::{Acting, Illegal, Incident, NeedKind, Phase, Run, RunEnd, RunState, Service, StepState};
+use super::{Acting, Illegal, NeedKind, Phase, Run, RunEnd, RunState, Service, StepState};
 use crate::event::RequestChanged;
 use crate::plan::StepKind;
 
@@ -14,6 +14,7 @@ impl StepState {
             Self::Guarding(_) => &[StepKind::Guard],
             Self::Shifting(_) => &[StepKind::Shift],
             Self::ReadingBack { .. } => &[StepKind::ReadBack],
+            Self::Looking { .. } => &[StepKind::Look],
             Self::Verifying { .. } => &[StepKind::Verify],
         }
     }
@@ -23,11 +24,11 @@ impl Service {
     /// Hands the incident to a person where its next step is none of the plan's.
     pub(super) fn refuse_unlisted(&mut self) {
         let Some(incident) = &self.incident else { return };
-        let (Phase::Acting(Acting { rung, step, .. }), Some(plan)) = (&incident.phase, incident.plan())
+        let (Phase::Acting(Acting { rung, wave, step, .. }), Some(plan)) = (&incident.phase, incident.plan())
         else {
             return;
         };
-        let unlisted = step.kinds().iter().find(|kind| !plan.lists(*rung, **kind)).copied();
+        let unlisted = step.kinds().iter().find(|kind| !plan.lists(*rung, *wave, **kind)).copied();
         if let Some(kind) = unlisted {
             self.not_listed(kind);
         }

@@ -41,6 +41,7 @@ fn terms(mode: Mode) -> Terms {
         deployer: EffectClass::Observable,
         equipment: Digest::of("deployer"),
         facets: Vec::new(),
+        waves: Vec::new(),
         producer: None,
         proof_min: Proof::Answer,
         people: Vec::new(),

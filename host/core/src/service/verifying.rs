@@ -13,6 +13,7 @@ use crate::live::proved_by;
 use crate::name::PolicyName;
 use crate::policy::Role;
 use crate::time::{Millis, UnixMillis};
+use crate::wave::Moves;
 
 /// Between two tries of a verification that faulted for reasons outside it.
 pub(super) const VERIFY_AGAIN: Millis = Millis::seconds(5);
@@ -66,7 +67,7 @@ impl Service {
         let (at, limit) = (self.at, self.deadlines().read_back);
         self.is_at_hand(read.plan)?;
         self.compared(read.rung, &read.fingerprint);
-        let acting = self.acting(read.rung)?;
+        let acting = self.acting_in(read.rung, read.wave)?;
         let StepState::ReadingBack { since } = acting.step else { return Err(Illegal::Stale) };
         let has_shifted = acting.shifted.contains(&read.rung);
         let unread = self.production.unread.clone();
@@ -75,16 +76,20 @@ impl Service {
         self.tell_read_again(&unread);
         let incident = self.open_incident()?;
         let target = incident.target(read.rung).ok_or(Illegal::Stale)?.clone();
+        let moves = incident.plan().map_or(Moves::Rest, |plan| plan.moves(read.wave).clone());
         let id = incident.id.clone();
         // A shift may be seen half done before it is seen whole: all of that is its doing.
         if let (true, Some(facet)) = (has_shifted, target.facet()) {
             self.production.note_moved_by(&facet, &id, at);
         }
+        let last = self.is_last_wave(read.wave);
         let proof_min = self.terms.as_ref().zip(target.facet()).map(|(terms, facet)| terms.proof_min(&facet));
-        let served = read.shows(&target);
-        let proved = read.proof(&target) >= proof_min;
+        let served = read.shows_wave(&target, &moves);
+        let proved = !last || read.proof(&target) >= proof_min;
         self.acting(read.rung)?.seems_served = served && !proved;
-        if served && proved {
+        if served && !last {
+            self.wave_served(read)?;
+        } else if served && proved {
             self.served(read)?;
         } else if at >= since + limit {
             self.read_back_failed(served, read.rung);
@@ -172,6 +177,11 @@ impl Service {
             {
                 Some(*round)
             }
+            (TrialPhase::Wave(of), StepState::Looking { round, due_at: None, .. })
+                if (of.rung, of.wave) == (acting.rung, acting.wave) && self.is_at_hand(of.plan).is_ok() =>
+            {
+                Some(*round)
+            }
             _ => None,
         }
     }
@@ -186,7 +196,7 @@ impl Service {
     /// How many trials were run of the budget that `phase` shares: those of its incident, or of the probation.
     pub fn trials_spent(&self, phase: TrialPhase) -> usize {
         match phase {
-            TrialPhase::Preflight(_) | TrialPhase::Rung(_) => {
+            TrialPhase::Preflight(_) | TrialPhase::Rung(_) | TrialPhase::Wave(_) => {
                 self.incident.as_ref().map_or(0, |incident| incident.ladder.trials.len())
             }
             TrialPhase::Probation(_) => self.probation.as_ref().map_or(0, |probation| probation.trials.len()),
@@ -212,6 +222,7 @@ impl Service {
         match asked.phase {
             TrialPhase::Rung(of) => self.rung_judged(of.rung, heard, asked.own_from),
             TrialPhase::Preflight(of) => self.preflight_judged(of.rung, asked.round, heard),
+            TrialPhase::Wave(of) => self.wave_judged(of.rung, heard, asked.own_from),
             TrialPhase::Probation(_) => self.probation_judged(heard, asked),
         }
     }
@@ -330,7 +341,7 @@ impl Service {
 
     /// The breaker between the rungs of one incident: what finds a second good version unhealthy would find the next one so, and taking every good
     /// version away in turn helps nobody.
-    fn found_unhealthy(&mut self, rung: u32) {
+    pub(super) fn found_unhealthy(&mut self, rung: u32) {
         let Some(incident) = &mut self.incident else { return };
         incident.ladder.unhealthy += 1;
         let others = incident.target(rung + 1).is_some();

@@ -336,7 +336,7 @@ impl Service {
             return;
         }
         let (id, reason) = (incident.id.clone(), incident.reason.clone());
-        let marks = incident.plan().is_some_and(|plan| plan.lists(rung, StepKind::MarkHolds));
+        let marks = incident.plan().is_some_and(|plan| plan.lists(rung, 0, StepKind::MarkHolds));
         let left = self.left_for(incident, target);
         if !marks && left.iter().any(|revision| revision.version().is_some()) {
             let text = format!(

@@ -218,7 +218,10 @@ impl Walk {
             Some(StepState::Shifting(_)) => true,
             Some(StepState::ReadingBack { .. }) => {
                 let shown = match &moved {
-                    Facet::Model => read.live.state().serves(target),
+                    Facet::Model => {
+                        let live = read.live.state();
+                        live.serves(target) || live.shows(target, plan.moves(read.wave))
+                    }
                     facet => read_of(&read.facets, facet).and_then(FacetState::known).is_some_and(|known| {
                         Some(&known.revision) == target.revision().map(|to| to.name).as_ref()
                     }),

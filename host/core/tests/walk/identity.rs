@@ -29,7 +29,7 @@ pub(crate) fn fingerprinted(dice: &mut Dice, version: VersionName) -> Event {
     Event::Fingerprinted(Fingerprinted { version, word })
 }
 
-pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, rung: u32) -> Event {
+pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, (rung, wave): (u32, u32)) -> Event {
     let fingerprint = match dice.below(8) {
         0 => FingerprintWord::Differs,
         1 => FingerprintWord::Failed(blob()),
@@ -37,5 +37,5 @@ pub(crate) fn read_back(dice: &mut Dice, service: &Service, plan: Digest, rung: 
         _ => FingerprintWord::NotCompared,
     };
     let (live, facets) = (live(dice, service), facets::read_back(dice, service));
-    Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint })
+    Event::ReadBack(ReadBack { plan, rung, wave, live, facets, fingerprint })
 }

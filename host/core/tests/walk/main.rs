@@ -49,6 +49,10 @@ struct Seen {
     questions: usize,
     second_rungs: usize,
     replans: usize,
+    waves: usize,
+    later_waves: usize,
+    waves_lost: usize,
+    waved: usize,
     promotions: usize,
     second_promotions: usize,
     late_promotions: usize,
@@ -161,6 +165,7 @@ impl Walk {
         self.check_snapshot();
         self.check_shift(&before, event, seen);
         self.check_end(&before, event, seen);
+        self.check_wave(&before, event, seen);
         self.check_grant(&before);
         self.check_promotion(&before, event, seen);
         self.check_preflight(&before, event, seen);
@@ -196,7 +201,7 @@ impl Walk {
                 let Some(incident) = &before.incident else { self.fail("a shift without an incident") };
                 let Phase::Acting(acting) = &incident.phase else { self.fail("a shift without a grant") };
                 let ready = matches!(acting.step, StepState::Shifting(shifting) if shifting.intent == Intent::NotBegun);
-                if !ready || acting.rung != began.rung {
+                if !ready || (acting.rung, acting.wave) != (began.rung, began.wave) {
                     self.fail("a shift out of turn");
                 }
                 let terms = before.terms.as_ref().unwrap();
@@ -217,6 +222,11 @@ impl Walk {
                 self.unknown = id(before).map(|id| (id, began.rung, began.attempt));
                 seen.shifts += 1;
                 seen.second_rungs += usize::from(began.rung > 0);
+                seen.waves += usize::from(incident.plan().is_some_and(|plan| !plan.waves.is_empty()));
+                seen.later_waves += usize::from(began.wave > 0);
+                if incident.plan().is_none_or(|plan| plan.last_wave() < began.wave) {
+                    self.fail("a wave that the plan does not have");
+                }
             }
             Event::ShiftReturned(returned) if !matches!(returned.outcome, ShiftOutcome::Unknown(_)) => {
                 self.unknown = None;
@@ -234,6 +244,38 @@ impl Walk {
             // A person settled the incident, so that they know.
             Event::Dismissed(_) => self.unknown = None,
             _ => {}
+        }
+    }
+
+    /// A wave begins only after what the one before it moved was there, and its pause was over; and what ends well ends with the last.
+    fn check_wave(&self, before: &Service, event: &Event, seen: &mut Seen) {
+        let acting = |service: &Service| match service.incident.as_ref().map(|incident| &incident.phase) {
+            Some(Phase::Acting(acting)) => Some(acting.clone()),
+            _ => None,
+        };
+        seen.waves_lost += usize::from(matches!(event, Event::WaveLost(_)));
+        if let (Some(before), Some(now)) = (acting(before), acting(&self.service))
+            && now.rung == before.rung
+            && now.wave > before.wave
+        {
+            let looked = matches!(before.step, StepState::Looking { since, .. } if since <= self.service.at);
+            let jumped = matches!(event, Event::GuardRead(_)) && before.begun == 0;
+            if !(looked && now.wave == before.wave + 1 || jumped) {
+                self.fail("a wave without a look at the one before");
+            }
+        }
+        let Some(last) = self.service.last_settled.as_ref() else { return };
+        if before.last_settled.as_ref().is_some_and(|old| old.id == last.id) {
+            return;
+        }
+        let well = matches!(&last.phase, Phase::Settled(Outcome::RolledBack | Outcome::RestoredElsewhere));
+        if let (true, Some(acting), Some(plan)) = (well, acting(before), last.plan())
+            && !plan.waves.is_empty()
+        {
+            seen.waved += 1;
+            if acting.wave != plan.last_wave() {
+                self.fail("settled as well before the last wave");
+            }
         }
     }
 
@@ -318,7 +360,7 @@ impl Walk {
                         Target::Version(_)
                             if !acting
                                 .plan()
-                                .is_some_and(|plan| plan.lists(read.rung, StepKind::MoveName)) =>
+                                .is_some_and(|plan| plan.lists(read.rung, read.wave, StepKind::MoveName)) =>
                         {
                             self.follows = None;
                         }
@@ -428,6 +470,8 @@ fn whatever_happens_the_rules_hold() {
         && seen.not_begun > 10
         && seen.runs_failed > 30
         && seen.runs_stopped > 20;
+    assert!(enough, "{seen:?}");
+    let enough = seen.waves > 300 && seen.later_waves > 50 && seen.waves_lost > 5 && seen.waved > 20;
     assert!(enough, "{seen:?}");
     assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
     let enough = seen.facet_shifts > 300

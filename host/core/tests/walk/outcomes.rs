@@ -16,6 +16,7 @@ use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::signal::Origin;
 use ripcord_core::target::{Strategy, Target, VersionTarget};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_core::wave::{Moves, Wave};
 
 use crate::dice::Dice;
 use crate::facets;
@@ -54,6 +55,9 @@ pub(crate) fn live(dice: &mut Dice, service: &Service) -> Observed {
                 _ => None,
             });
             match (rung, incident.and_then(|incident| incident.plan())) {
+                (Some(Target::Version(target)), Some(plan)) if !plan.waves.is_empty() && !dice.one_in(3) => {
+                    half_moved(target, &plan.live)
+                }
                 (Some(Target::Version(target)), _) => serving(target.version.clone(), Proof::Digest),
                 (Some(_), Some(plan)) => plan.live.clone(),
                 _ => serving(VersionName::new("4").unwrap(), Proof::Answer),
@@ -77,15 +81,46 @@ pub(crate) fn sent(approved: Digest) -> Sent {
 }
 
 /// The steps of each target; one in ten plans lacks some of them.
-fn steps(dice: &mut Dice, targets: usize) -> Vec<Vec<ApprovedStep>> {
+fn steps(dice: &mut Dice, targets: usize, waves: usize) -> Vec<Vec<ApprovedStep>> {
     let lacking = dice.one_in(10);
     let mut rung = || {
-        let approved =
-            |kind: StepKind| ApprovedStep { kind, request: kind.sends().then(|| Digest::of("request")) };
-        let all = StepKind::ALL.into_iter().filter(|_| !(lacking && dice.one_in(10)));
-        all.map(approved).collect()
+        let approved = |(kind, wave): (StepKind, Option<u32>)| ApprovedStep {
+            kind,
+            request: kind.sends().then(|| Digest::of("request")),
+            wave,
+        };
+        let all = StepKind::ALL.into_iter().flat_map(|kind| {
+            let waves = if kind.is_of_wave() { waves as u32 } else { 0 };
+            let whole = (waves == 0).then_some((kind, None));
+            whole.into_iter().chain((0..waves).map(move |wave| (kind, Some(wave))))
+        });
+        let all: Vec<_> = all.filter(|_| !(lacking && dice.one_in(10))).collect();
+        all.into_iter().map(approved).collect()
     };
     (0..targets).map(|_| rung()).collect()
+}
+
+/// What a plan for versions is shifted in.
+fn waves(dice: &mut Dice, targets: &[Target]) -> Vec<Wave> {
+    if targets[0].version().is_none() || dice.one_in(2) {
+        return Vec::new();
+    }
+    let shares = dice.pick(&[&[0.5][..], &[0.25, 0.5], &[0.5, 1.0]]);
+    let wave =
+        |share: &f64| Wave { moves: Moves::Share(Ratio::new(*share).unwrap()), pause: Millis::minutes(5) };
+    shares.iter().map(wave).chain([Wave::REST]).collect()
+}
+
+/// What a wave may have left: half of the traffic at the target, the rest at what the plan observed.
+fn half_moved(target: &VersionTarget, planned: &Observed) -> Observed {
+    let Observed::Serving(shares) = planned else { return planned.clone() };
+    let weight = Ratio::new(0.5).unwrap();
+    let mut moved =
+        vec![Share { version: target.clone(), place: String::new(), weight, proof: Proof::Answer }];
+    moved.extend(
+        shares.iter().filter(|share| share.version != *target).map(|share| Share { weight, ..share.clone() }),
+    );
+    Observed::Serving(moved)
 }
 
 fn request_changed(dice: &mut Dice, service: &Service) -> Event {
@@ -205,6 +240,7 @@ fn planned(
             let targets =
                 if dice.one_in(5) { vec![producing::target(dice)] } else { facets::targets(dice, service) };
             let strategy = targets[0].strategy();
+            let waves = waves(dice, &targets);
             let condemns_data = service.data_left_by(&targets);
             let live = match service.incident.as_ref().and_then(|incident| incident.live.clone()) {
                 Some(live) => live,
@@ -215,7 +251,8 @@ fn planned(
                 digest: Digest::of(format!("plan {number} {:?}", service.incidents)),
                 number,
                 strategy,
-                steps: steps(dice, targets.len()),
+                steps: steps(dice, targets.len(), waves.len()),
+                waves,
                 targets,
                 live,
                 facets: facets::planned(dice, service),
@@ -282,17 +319,17 @@ pub(crate) fn verifications(dice: &mut Dice, service: &Service, phase: TrialPhas
     Event::VerificationsAsked(VerificationsAsked { phase, round, asked, cause, own_from: None, beside })
 }
 
-fn returned(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
+fn returned(dice: &mut Dice, plan: Digest, (rung, wave): (u32, u32), attempt: u32) -> Event {
     let outcome = match dice.below(6) {
         0 => ShiftOutcome::Unknown(blob()),
         1 => ShiftOutcome::NotApplied { reason: blob(), nature: nature(dice), lies_in: place(dice) },
         2 => ShiftOutcome::Underway,
         _ => ShiftOutcome::Done,
     };
-    Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
+    Event::ShiftReturned(ShiftReturned { plan, rung, wave, attempt, outcome })
 }
 
-fn probed(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
+fn probed(dice: &mut Dice, plan: Digest, (rung, wave): (u32, u32), attempt: u32) -> Event {
     let word = match dice.below(6) {
         0 => ProbeWord::CannotTell(blob()),
         1 => ProbeWord::NoAnswer(blob()),
@@ -300,7 +337,7 @@ fn probed(dice: &mut Dice, plan: Digest, rung: u32, attempt: u32) -> Event {
         3 => ProbeWord::Underway,
         _ => ProbeWord::Applied,
     };
-    Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word })
+    Event::ShiftProbed(ShiftProbed { plan, rung, wave, attempt, word })
 }
 
 fn stage_failed(dice: &mut Dice, plan: Digest, rung: u32) -> Event {
@@ -337,19 +374,21 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::Stage { plan, rung } => Event::Staged(Staged { plan: *plan, rung: *rung, digest: None }),
         Effect::Preflight { plan, rung, round } => return preflight(dice, service, *plan, *rung, *round),
         Effect::ClearCandidate => cleared(dice),
-        Effect::Guard { plan, rung, attempt } => {
+        Effect::Guard { plan, rung, wave, attempt } => {
             let (host_shifts, host_reserved) =
                 if dice.one_in(8) { [(10, 0), (4, 6)][usize::from(dice.one_in(2))] } else { (0, 0) };
             let as_planned =
                 service.incident.as_ref().and_then(|incident| incident.plan()).map(|plan| plan.live.clone());
+            let later = *wave > 0;
             let live = match as_planned {
-                Some(planned) if !dice.one_in(4) => planned,
+                Some(planned) if !later && !dice.one_in(4) => planned,
                 _ => live(dice, service),
             };
-            let (plan, rung, attempt) = (*plan, *rung, *attempt);
+            let (plan, rung, wave, attempt) = (*plan, *rung, *wave, *attempt);
             Event::GuardRead(GuardRead {
                 plan,
                 rung,
+                wave,
                 attempt,
                 live,
                 facets: facets::guarded(dice, service),
@@ -359,20 +398,28 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         }
         Effect::Shift { plan, rung, .. } if dice.one_in(20) => stage_failed(dice, *plan, *rung),
         Effect::Shift { .. } | Effect::StartRun { .. } if dice.one_in(20) => request_changed(dice, service),
-        Effect::Shift { plan, rung, attempt, request } => {
-            let (plan, rung, attempt) = (*plan, *rung, *attempt);
-            let began = Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: sent(*request) });
+        Effect::Shift { plan, rung, wave, attempt, request } => {
+            let (plan, rung, wave, attempt) = (*plan, *rung, *wave, *attempt);
+            let began = Event::ShiftBegan(ShiftBegan { plan, rung, wave, attempt, request: sent(*request) });
             // One in three dies in between.
             return if dice.one_in(3) {
                 vec![began]
             } else {
-                vec![began, returned(dice, plan, rung, attempt)]
+                vec![began, returned(dice, plan, (rung, wave), attempt)]
             };
         }
-        Effect::Probe { plan, rung, attempt } => probed(dice, *plan, *rung, *attempt),
+        Effect::Probe { plan, rung, wave, attempt } => probed(dice, *plan, (*rung, *wave), *attempt),
         Effect::Repeat { .. } if dice.one_in(10) => request_changed(dice, service),
-        Effect::Repeat { plan, rung, attempt, .. } => returned(dice, *plan, *rung, *attempt),
-        Effect::ReadBack { plan, rung } => read_back(dice, service, *plan, *rung),
+        Effect::Repeat { plan, rung, wave, attempt, .. } => returned(dice, *plan, (*rung, *wave), *attempt),
+        Effect::ReadBack { plan, rung, wave } => read_back(dice, service, *plan, (*rung, *wave)),
+        Effect::Look { plan, rung, wave, .. } if dice.one_in(10) => {
+            let (plan, rung, wave) = (*plan, *rung, *wave);
+            Event::WaveLost(WaveLost { plan, rung, wave, live: live(dice, service) })
+        }
+        Effect::Look { plan, rung, wave, round } => {
+            let of = PlannedWave { plan: *plan, rung: *rung, wave: *wave };
+            verifications(dice, service, TrialPhase::Wave(of), *round)
+        }
         Effect::Verify { plan, rung, round } => {
             let of = PlannedRung { plan: *plan, rung: *rung };
             verifications(dice, service, TrialPhase::Rung(of), *round)
@@ -408,9 +455,9 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
     let at_hand = match service.incident.as_ref().map(|incident| &incident.phase) {
         Some(Phase::Acting(acting)) => match acting.step {
             StepState::Shifting(shifting) => Some((acting.rung, shifting.attempt)),
-            StepState::Verifying { round, .. } | StepState::Preflighting { round, .. } => {
-                Some((acting.rung, round))
-            }
+            StepState::Verifying { round, .. }
+            | StepState::Looking { round, .. }
+            | StepState::Preflighting { round, .. } => Some((acting.rung, round)),
             _ => None,
         },
         _ => None,
@@ -420,11 +467,16 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         Some(at_hand) if dice.one_in(2) => at_hand,
         _ => (dice.below(3) as u32, dice.below(3) as u32),
     };
+    let wave = match service.incident.as_ref().map(|incident| &incident.phase) {
+        Some(Phase::Acting(acting)) if !dice.one_in(4) => acting.wave,
+        _ => dice.below(3) as u32,
+    };
     let incident = meant(dice, service);
     let plan = service.incident.as_ref().and_then(|incident| incident.plan());
     let plan = plan.filter(|_| !dice.one_in(3)).map_or(Digest::of("another plan"), |plan| plan.digest);
     let phase = match &service.probation {
         Some(probation) if dice.one_in(2) => TrialPhase::Probation(probation.since),
+        _ if dice.one_in(4) => TrialPhase::Wave(PlannedWave { plan, rung, wave }),
         _ => TrialPhase::Rung(PlannedRung { plan, rung }),
     };
     match dice.below(24) {
@@ -434,16 +486,17 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         1 => Event::ClockJumped { by: Millis::minutes(dice.below(100)) },
         2 => {
             let approved = Digest::of(dice.pick(&["request", "another request"]));
-            Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: sent(approved) })
+            Event::ShiftBegan(ShiftBegan { plan, rung, wave, attempt, request: sent(approved) })
         }
-        3 => returned(dice, plan, rung, attempt),
-        4 => probed(dice, plan, rung, attempt),
-        5 => read_back(dice, service, plan, rung),
+        3 => returned(dice, plan, (rung, wave), attempt),
+        4 => probed(dice, plan, (rung, wave), attempt),
+        5 => read_back(dice, service, plan, (rung, wave)),
         6 => {
             let live = live(dice, service);
             Event::GuardRead(GuardRead {
                 plan,
                 rung,
+                wave: 0,
                 attempt,
                 live,
                 facets: facets::guarded(dice, service),

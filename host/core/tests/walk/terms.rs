@@ -62,6 +62,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
         ]),
         equipment: Digest::of(dice.pick(&["deployer", "deployer", "deployer", "another"])),
         facets: facets::terms(dice),
+        waves: Vec::new(),
         producer: producing::terms(dice),
         proof_min: Proof::Answer,
         people: people(dice),

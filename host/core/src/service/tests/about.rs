@@ -102,23 +102,43 @@ fn results_for_an_earlier_plan_are_none_for_the_one_at_hand() {
     stage.guard();
     refused(
         &mut stage,
-        Event::ShiftBegan(ShiftBegan { plan: earlier, rung: 0, attempt: 1, request: super::stage::sent() }),
+        Event::ShiftBegan(ShiftBegan {
+            plan: earlier,
+            rung: 0,
+            wave: 0,
+            attempt: 1,
+            request: super::stage::sent(),
+        }),
     );
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung: 0,
+        wave: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    }));
     let outcome = ShiftOutcome::Done;
-    refused(&mut stage, Event::ShiftReturned(ShiftReturned { plan: earlier, rung: 0, attempt: 1, outcome }));
+    refused(
+        &mut stage,
+        Event::ShiftReturned(ShiftReturned { plan: earlier, rung: 0, wave: 0, attempt: 1, outcome }),
+    );
     let word = ProbeWord::Applied;
-    refused(&mut stage, Event::ShiftProbed(ShiftProbed { plan: earlier, rung: 0, attempt: 1, word }));
+    refused(
+        &mut stage,
+        Event::ShiftProbed(ShiftProbed { plan: earlier, rung: 0, wave: 0, attempt: 1, word }),
+    );
     stage.tell(&Event::ShiftReturned(ShiftReturned {
         plan,
         rung: 0,
+        wave: 0,
         attempt: 1,
         outcome: ShiftOutcome::Done,
     }));
     let read = |plan: Digest| ReadBack {
         plan,
         rung: 0,
+        wave: 0,
         live: serving("3"),
         facets: Vec::new(),
         fingerprint: FingerprintWord::NotCompared,
@@ -152,6 +172,7 @@ fn verification_of_an_earlier_plan_settles_nothing() {
     let read = ReadBack {
         plan: earlier,
         rung: 0,
+        wave: 0,
         live: serving("4"),
         facets: Vec::new(),
         fingerprint: FingerprintWord::NotCompared,
@@ -180,9 +201,15 @@ fn an_answer_to_one_question_is_none_to_the_next() {
     stage.guard();
     let plan = stage.plan();
     let question = |stage: &mut Stage, attempt: u32| {
-        stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt, request: super::stage::sent() }));
+        stage.tell(&Event::ShiftBegan(ShiftBegan {
+            plan,
+            rung: 0,
+            wave: 0,
+            attempt,
+            request: super::stage::sent(),
+        }));
         let outcome = ShiftOutcome::Unknown(blob());
-        stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt, outcome }));
+        stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, wave: 0, attempt, outcome }));
         assert_eq!(stage.phase(), "needs a person");
     };
     question(&mut stage, 1);
@@ -218,10 +245,17 @@ pub(super) fn condemned() -> Stage {
 pub(super) fn restored(stage: Stage) -> Stage {
     let mut stage = stage;
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung: 0,
+        wave: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    }));
     stage.tell(&Event::ShiftReturned(ShiftReturned {
         plan,
         rung: 0,
+        wave: 0,
         attempt: 1,
         outcome: ShiftOutcome::Done,
     }));
@@ -229,6 +263,7 @@ pub(super) fn restored(stage: Stage) -> Stage {
     stage.tell(&Event::ReadBack(ReadBack {
         plan,
         rung: 0,
+        wave: 0,
         live: serving("1"),
         facets: Vec::new(),
         fingerprint,

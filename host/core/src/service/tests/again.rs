@@ -176,13 +176,20 @@ fn a_pull_that_only_tries_condemns_and_holds_nothing() {
     stage.staged();
     stage.guard();
     let plan = stage.plan();
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung: 0,
+        wave: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    }));
     let outcome = ShiftOutcome::Done;
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt: 1, outcome }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, wave: 0, attempt: 1, outcome }));
     let fingerprint = FingerprintWord::NotCompared;
     stage.tell(&Event::ReadBack(ReadBack {
         plan,
         rung: 0,
+        wave: 0,
         live: serving("1"),
         facets: Vec::new(),
         fingerprint,

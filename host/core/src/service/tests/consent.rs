@@ -229,6 +229,7 @@ fn a_pause_or_a_host_that_was_down_does_not_let_a_shift_go_by_an_old_look() {
     let began = Event::ShiftBegan(ShiftBegan {
         plan: stage.plan(),
         rung: 0,
+        wave: 0,
         attempt: 1,
         request: super::stage::sent(),
     });

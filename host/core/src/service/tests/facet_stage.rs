@@ -147,19 +147,25 @@ impl Stage {
 
     pub(super) fn shift_began(&mut self) {
         let (plan, rung) = (self.plan(), self.rung());
-        self.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt: 1, request: super::stage::sent() }));
+        self.tell(&Event::ShiftBegan(ShiftBegan {
+            plan,
+            rung,
+            wave: 0,
+            attempt: 1,
+            request: super::stage::sent(),
+        }));
     }
 
     pub(super) fn shift_done(&mut self) {
         self.shift_began();
         let (plan, rung, outcome) = (self.plan(), self.rung(), ShiftOutcome::Done);
-        self.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt: 1, outcome }));
+        self.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, wave: 0, attempt: 1, outcome }));
     }
 
     pub(super) fn read_back(&mut self, live: &str, facets: Vec<ObservedFacet>) {
         let (plan, rung, fingerprint) = (self.plan(), self.rung(), FingerprintWord::NotCompared);
         let live = serving(live);
-        self.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
+        self.tell(&Event::ReadBack(ReadBack { plan, rung, wave: 0, live, facets, fingerprint }));
     }
 
     pub(super) fn judged(&mut self, word: VerificationWord) {

@@ -47,7 +47,7 @@ fn what_was_verified_is_good_together_and_what_could_not_be_read_is_not() {
     stage.shift_done();
     let (plan, rung, fingerprint) = (stage.plan(), stage.rung(), FingerprintWord::NotCompared);
     let (live, facets) = (Observed::Unknown(blob()), in_force(AFTER));
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack { plan, rung, wave: 0, live, facets, fingerprint }));
     stage.judged(VerificationWord::Healthy);
     assert_eq!(stage.standing("model", "4"), Standing::Unproven);
     assert_eq!(stage.standing("thresholds", "c1"), Standing::KnownGood);

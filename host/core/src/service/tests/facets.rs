@@ -226,7 +226,7 @@ fn an_order_that_did_not_come_through_goes_on_under_what_it_has_left() {
         nature: FaultNature::Environmental,
         lies_in: FaultPlace::Target,
     };
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt: 1, outcome: failed }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, wave: 0, attempt: 1, outcome: failed }));
     assert_eq!(stage.phase(), "guarding");
     let read = |of| GuardRead {
         live: serving("4"),
@@ -250,7 +250,13 @@ fn an_order_that_comes_through_late_is_the_incidents_own_doing() {
     stage.guarded("4", in_force(BEFORE));
     stage.shift_began();
     let (plan, rung) = (stage.plan(), stage.rung());
-    stage.tell(&Event::ShiftProbed(ShiftProbed { plan, rung, attempt: 1, word: ProbeWord::NotApplied }));
+    stage.tell(&Event::ShiftProbed(ShiftProbed {
+        plan,
+        rung,
+        wave: 0,
+        attempt: 1,
+        word: ProbeWord::NotApplied,
+    }));
     assert_eq!(stage.phase(), "guarding");
     let late = GuardRead { live: serving("4"), facets: in_force(AFTER), attempt: 2, ..stage.guard_read() };
     stage.tell(&Event::GuardRead(late));

@@ -31,13 +31,20 @@ fn rung(stage: &Stage) -> u32 {
 /// From the guard to the verification of the rung at hand.
 fn shifted(stage: &mut Stage, live: &str) {
     let (plan, rung) = (stage.plan(), rung(stage));
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt: 1, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung,
+        wave: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    }));
     let outcome = ShiftOutcome::Done;
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt: 1, outcome }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, wave: 0, attempt: 1, outcome }));
     let fingerprint = FingerprintWord::NotCompared;
     stage.tell(&Event::ReadBack(ReadBack {
         plan,
         rung,
+        wave: 0,
         live: serving(live),
         facets: Vec::new(),
         fingerprint,
@@ -238,9 +245,15 @@ fn what_someone_put_live_is_not_found_unwell_by_what_was_before() {
 fn what_lies_in_the_place_is_not_tried_with_every_target() {
     let mut stage = at_the_shift(&["1", "2"]);
     let (plan, nature) = (stage.plan(), FaultNature::Deterministic);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt: 1, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung: 0,
+        wave: 0,
+        attempt: 1,
+        request: super::stage::sent(),
+    }));
     let outcome = ShiftOutcome::NotApplied { reason: blob(), nature, lies_in: FaultPlace::Place };
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt: 1, outcome }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, wave: 0, attempt: 1, outcome }));
     assert!(need(&stage).contains("lies in the place"), "{}", need(&stage));
 
     // One that may pass is tried again first, and asked about when its time is up.
@@ -248,9 +261,15 @@ fn what_lies_in_the_place_is_not_tried_with_every_target() {
     let limit = stage.0.at + stage.0.terms.as_ref().unwrap().deadlines.read_back;
     for attempt in 1.. {
         let (plan, nature) = (stage.plan(), FaultNature::Environmental);
-        stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt, request: super::stage::sent() }));
+        stage.tell(&Event::ShiftBegan(ShiftBegan {
+            plan,
+            rung: 0,
+            wave: 0,
+            attempt,
+            request: super::stage::sent(),
+        }));
         let outcome = ShiftOutcome::NotApplied { reason: blob(), nature, lies_in: FaultPlace::Place };
-        stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, attempt, outcome }));
+        stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung: 0, wave: 0, attempt, outcome }));
         if stage.phase() != "guarding" {
             break;
         }

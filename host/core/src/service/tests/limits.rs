@@ -17,12 +17,18 @@ use crate::time::{Millis, UnixMillis};
 
 fn began(stage: &mut Stage, attempt: u32) {
     let (plan, rung) = (stage.plan(), rung(stage));
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung,
+        wave: 0,
+        attempt,
+        request: super::stage::sent(),
+    }));
 }
 
 fn returned(stage: &mut Stage, attempt: u32, outcome: ShiftOutcome) {
     let (plan, rung) = (stage.plan(), rung(stage));
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, wave: 0, attempt, outcome }));
 }
 
 fn rung(stage: &Stage) -> u32 {
@@ -96,6 +102,7 @@ fn a_held_target_is_passed_over_whatever_the_plan_says() {
     stage.tell(&Event::ReadBack(ReadBack {
         plan,
         rung: 0,
+        wave: 0,
         live: serving("1"),
         facets: Vec::new(),
         fingerprint,

@@ -29,11 +29,23 @@ fn another_incident_opens_and_shifts_while_a_run_goes_on_and_the_version_waits_f
     assert_eq!(stage.phase(), "shifting", "it goes on");
     assert!(stage.0.producing.made.is_some());
     let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung,
+        wave: 0,
+        attempt,
+        request: super::stage::sent(),
+    }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned {
+        plan,
+        rung,
+        wave: 0,
+        attempt,
+        outcome: ShiftOutcome::Done,
+    }));
     let (live, facets) = (serving("1"), Vec::new());
     let fingerprint = FingerprintWord::NotCompared;
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack { plan, rung, wave: 0, live, facets, fingerprint }));
     assert_eq!(outcome(&stage), Outcome::RolledBack);
     // Now its own incident, with a plan and votes of its own.
     let opened = stage.incident().clone();
@@ -82,10 +94,22 @@ fn what_was_made_condemns_what_did_the_harm() {
     stage.staged();
     stage.guard();
     let (plan, rung, attempt) = (stage.plan(), 0, 1);
-    stage.tell(&Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request: super::stage::sent() }));
-    stage.tell(&Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome: ShiftOutcome::Done }));
+    stage.tell(&Event::ShiftBegan(ShiftBegan {
+        plan,
+        rung,
+        wave: 0,
+        attempt,
+        request: super::stage::sent(),
+    }));
+    stage.tell(&Event::ShiftReturned(ShiftReturned {
+        plan,
+        rung,
+        wave: 0,
+        attempt,
+        outcome: ShiftOutcome::Done,
+    }));
     let (live, facets, fingerprint) = (serving("5"), Vec::new(), FingerprintWord::NotCompared);
-    stage.tell(&Event::ReadBack(ReadBack { plan, rung, live, facets, fingerprint }));
+    stage.tell(&Event::ReadBack(ReadBack { plan, rung, wave: 0, live, facets, fingerprint }));
     assert_eq!(outcome(&stage), Outcome::RolledBack);
     assert_eq!(
         stage.0.holds.keys().collect::<Vec<_>>(),

@@ -20,3 +20,4 @@ mod meanwhile;
 mod producing;
 mod stage;
 mod steps;
+mod waves;

@@ -65,6 +65,7 @@ pub(super) fn terms() -> Terms {
         deployer: EffectClass::Observable,
         equipment: Digest::of("deployer"),
         facets: Vec::new(),
+        waves: Vec::new(),
         producer: None,
         proof_min: Proof::Answer,
         people: vec![
@@ -214,6 +215,7 @@ impl Stage {
             strategy: Strategy::Version,
             targets: targets.iter().map(|name| version(name)).collect(),
             steps: every_step(),
+            waves: Vec::new(),
             live: serving("4"),
             facets: Vec::new(),
             leaving: self.incident().leaving,
@@ -254,7 +256,8 @@ impl Stage {
     pub(super) fn guard_read(&self) -> GuardRead {
         let Phase::Acting(acting) = &self.incident().phase else { panic!("{:#?}", self.0.incident) };
         let (plan, rung, attempt, live) = (self.plan(), acting.rung, acting.attempts + 1, serving("4"));
-        GuardRead { plan, rung, attempt, live, facets: Vec::new(), host_shifts: 0, host_reserved: 0 }
+        let wave = acting.wave;
+        GuardRead { plan, rung, wave, attempt, live, facets: Vec::new(), host_shifts: 0, host_reserved: 0 }
     }
 
     /// What is said of the open incident.
@@ -282,6 +285,10 @@ pub(super) fn sent() -> Sent {
 
 /// Every step of each target that a plan may have.
 pub(super) fn every_step() -> Vec<Vec<ApprovedStep>> {
-    let all = StepKind::ALL.map(|kind| ApprovedStep { kind, request: kind.sends().then(|| sent().approved) });
+    let all = StepKind::ALL.map(|kind| ApprovedStep {
+        kind,
+        request: kind.sends().then(|| sent().approved),
+        wave: None,
+    });
     vec![all.to_vec(); RUNGS_MAX]
 }

@@ -30,6 +30,7 @@ fn of_plan(effect: &Effect) -> Option<StepKind> {
         Effect::Shift { .. } | Effect::Repeat { .. } => Some(StepKind::Shift),
         Effect::ReadBack { .. } => Some(StepKind::ReadBack),
         Effect::Promote { .. } => Some(StepKind::MoveName),
+        Effect::Look { .. } => Some(StepKind::Look),
         Effect::Verify { .. } => Some(StepKind::Verify),
         Effect::MarkHold { .. } => Some(StepKind::MarkHolds),
         Effect::StartRun { .. } => Some(StepKind::Produce),
@@ -143,9 +144,9 @@ fn a_step_that_sends_something_is_none_without_its_digest() {
     for kind in [StepKind::Shift, StepKind::MoveName] {
         let mut stage = granted_without(&[]);
         let mut plan = stage.incident().plan().unwrap().clone();
-        assert!(plan.lists(0, kind) && plan.request(0, kind).is_some());
+        assert!(plan.lists(0, 0, kind) && plan.request(0, 0, kind).is_some());
         plan.steps[0].iter_mut().filter(|step| step.kind == kind).for_each(|step| step.request = None);
-        assert!(!plan.lists(0, kind));
+        assert!(!plan.lists(0, 0, kind));
         stage.0.incident.as_mut().unwrap().plans = vec![plan];
         assert!(!carry_out(&mut stage).contains(&kind), "{kind:?}");
     }
@@ -156,7 +157,7 @@ fn a_shift_is_begun_with_the_approved_request_alone() {
     let mut stage = Stage::at_the_shift();
     let (plan, attempt) = (stage.plan(), 1);
     let other = Sent { approved: Digest::of("another request"), ..sent() };
-    let began = |request| Event::ShiftBegan(ShiftBegan { plan, rung: 0, attempt, request });
+    let began = |request| Event::ShiftBegan(ShiftBegan { plan, rung: 0, wave: 0, attempt, request });
     assert_eq!(stage.try_it(&began(other)), Err(Illegal::Stale));
     stage.tell(&began(sent()));
 }
