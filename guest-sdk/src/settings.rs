@@ -75,6 +75,11 @@ impl Side {
             Self::Under => value < limit,
         }
     }
+
+    /// The value that lies furthest on this side; none of no values.
+    pub fn worst(self, values: impl Iterator<Item = f64>) -> Option<f64> {
+        values.reduce(|one, other| if self.is_beyond(other, one) { other } else { one })
+    }
 }
 
 impl std::fmt::Display for Side {

@@ -2,13 +2,13 @@
 
 use crate::contract::facts::Detail;
 use crate::contract::types::{Instant, Plan, Target, VersionTarget};
-use crate::contract::verification::Subject;
+use crate::contract::verification::{Subject, Wave};
 use crate::facts::{Facts, Handle, Step, Stop};
 use crate::kind;
 use crate::policy::VerificationCase;
 
 impl VerificationCase {
-    /// What is judged: the rung's target that was shifted to or is tried before the shift, or the version that someone else put live.
+    /// What is judged: the rung's target that was shifted to, wholly or by a wave, or is tried before the shift, or the version that someone else put live.
     ///
     /// # Errors
     /// [`Stop::Fail`]: the plan has no part for the service, or no such rung.
@@ -16,6 +16,7 @@ impl VerificationCase {
         match &self.subject {
             Subject::Rollback(rollback) => self.rung(&rollback.plan, rollback.rung),
             Subject::Preflight(preflight) => self.rung(&preflight.plan, preflight.rung),
+            Subject::Wave(wave) => self.rung(&wave.plan, wave.rung),
             Subject::Promotion(promotion) => Ok(Target::Version(promotion.version.clone())),
             Subject::Other(name) => {
                 Err(Stop::fail(format!("the subject `{name}` is not known, so its target is not either")))
@@ -37,11 +38,12 @@ impl VerificationCase {
         })
     }
 
-    /// Since when what is judged is live, Unix milliseconds: since the shift, or since the host noticed a version that someone else put live.
+    /// Since when what is judged is live, Unix milliseconds: since the shift or its wave, or since the host noticed a version that someone else put live.
     /// None in a preflight: nothing was shifted, and metrics tell of another version.
     pub fn served_since(&self) -> Option<Instant> {
         match &self.subject {
             Subject::Rollback(rollback) => Some(rollback.shifted_at),
+            Subject::Wave(wave) => Some(wave.shifted_at),
             Subject::Promotion(promotion) => Some(promotion.noticed_at),
             Subject::Preflight(_) | Subject::Other(_) => None,
         }
@@ -51,8 +53,18 @@ impl VerificationCase {
     pub fn beginning(&self) -> &'static str {
         match &self.subject {
             Subject::Rollback(_) => "the shift",
+            Subject::Wave(_) => "this wave",
             Subject::Promotion(_) => "it was noticed",
             Subject::Preflight(_) | Subject::Other(_) => "it was live",
+        }
+    }
+
+    /// The wave whose part is judged, while the rest still serves what the rollback takes away: what is read of the whole service tells of both, and trials
+    /// are denied. None where what is judged is all that is served, or a candidate.
+    pub fn wave(&self) -> Option<&Wave> {
+        match &self.subject {
+            Subject::Wave(wave) => Some(wave),
+            Subject::Rollback(_) | Subject::Preflight(_) | Subject::Promotion(_) | Subject::Other(_) => None,
         }
     }
 

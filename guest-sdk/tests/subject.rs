@@ -6,7 +6,7 @@ use ripcord_sdk::contract::facts::{Detail, GoldenQuery, RecheckQuery, Request};
 use ripcord_sdk::contract::types::{
     Context, Criticality, LiveState, Part, Plan, Rung, Service, Strategy, Target, VersionTarget,
 };
-use ripcord_sdk::contract::verification::{Preflight, Promotion, Rollback};
+use ripcord_sdk::contract::verification::{Preflight, Promotion, Rollback, Wave, WavePart};
 use ripcord_sdk::prelude::{Facts, Proposal, Stop, Subject, VerificationCase};
 
 fn version(name: &str) -> VersionTarget {
@@ -76,6 +76,21 @@ fn preflight(rung: u32) -> VerificationCase {
     case(Subject::Preflight(Preflight { proposal, plan: plan(), plan_digest, rung }))
 }
 
+fn wave(rung: u32) -> VerificationCase {
+    let (proposal, plan_digest) = (Proposal::new("why"), String::new());
+    let part = WavePart::Place("eu".into());
+    let wave = Wave { proposal, plan: plan(), plan_digest, rung, number: 0, waves: 2, part, shifted_at: 7 };
+    case(Subject::Wave(wave))
+}
+
+#[test]
+fn a_wave_is_told_from_what_is_shifted_as_a_whole() {
+    assert_eq!(wave(0).wave().map(|wave| (wave.number, wave.waves)), Some((0, 2)));
+    for whole in [rollback(0), preflight(0), promotion()] {
+        assert!(whole.wave().is_none());
+    }
+}
+
 fn promotion() -> VerificationCase {
     case(Subject::Promotion(Promotion { version: version("3"), before: None, noticed_at: 8 }))
 }
@@ -86,6 +101,7 @@ fn the_target_and_since_when_it_is_live() {
         (rollback(1), Target::Version(version("2")), Some(7)),
         (rollback(2), Target::Fallback("rules".into()), Some(7)),
         (preflight(0), Target::Version(version("1")), None),
+        (wave(1), Target::Version(version("2")), Some(7)),
         (promotion(), Target::Version(version("3")), Some(8)),
     ] {
         assert_eq!(case.target().unwrap(), target);

@@ -70,6 +70,7 @@ impl Spec {
             deployer: EffectClass::Idempotent,
             equipment: Digest::of("equipment"),
             facets: Vec::new(),
+            waves: Vec::new(),
             producer: None,
             proof_min: Proof::Answer,
             people: everyone(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use ripcord_core::facet::Revision;
 use ripcord_core::facet::{FALLBACK_OFF, Facet};
 use ripcord_core::name::ServiceName;
+use ripcord_core::wave::Moves;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened between a host and a deployer.
@@ -136,6 +137,12 @@ pub struct Outside {
     /// Where its model is kept; empty if that cannot be told.
     #[serde(default)]
     pub model_at: String,
+    /// As much of it as that: everything where there is none.
+    #[serde(default)]
+    pub coming_wave: Option<Moves>,
+    /// What is served at each of several places; empty where there is one.
+    #[serde(default)]
+    pub places: BTreeMap<String, String>,
     /// In the registry, oldest first.
     pub versions: Vec<String>,
     /// Versions that answer wrongly, and revisions under which every version does, as [`Revision`] has them as text.

@@ -135,6 +135,11 @@ impl Program {
         &self.name
     }
 
+    /// Whether one of its arguments has this placeholder.
+    pub(crate) fn names(&self, placeholder: &str) -> bool {
+        self.arguments.iter().flatten().any(|piece| piece.is_placeholder(placeholder))
+    }
+
     /// The program with its arguments as they are configured, and where it runs: what a plan's request says of it. Variables of its environment are secrets.
     pub(crate) fn in_request(&self, request: Request) -> Request {
         let shown = |pieces: &Vec<Piece>| pieces.iter().map(Piece::as_configured).collect::<String>();

@@ -42,6 +42,7 @@
 //! | | `registers-nothing-damaged` | a file that is not as it was hashed is `WrongDigest` |
 //! | [`registering::conforms_in_faults`] | `registers-once-in-faults` | what is said of it is so, and repeating it makes no second version |
 //! | [`deployer::conforms`] | `says-what-a-shift-sends` | the same each time, another for another target; nothing for what it cannot set |
+//! | | `says-what-it-cannot-move-at-once` | a request for a wave exactly where it can make it |
 //! | | `reads-back-what-was-shifted` | live becomes what was ordered |
 //! | | `a-probe-tells-what-happened` | and changes nothing |
 //! | | `a-shift-repeats` | the same order again has the effect of once |
@@ -52,6 +53,8 @@
 //! | | `a-shift-is-asked-for-once` | where it may have happened; what is said of it is so |
 //! | | `unknown-when-nothing-answers` | a shift whose outcome nobody can read is unknown, to the probe too |
 //! | | `not-reached-is-not-done` | an error, and live is what it was |
+//! | [`deployer_waves::conforms_in_waves`] | `says-what-a-wave-sends` | the same each time, another for another wave |
+//! | | `a-wave-moves-its-part` | and leaves the rest as it is; a probe tells, and the same order again has the effect of once |
 //! | [`deployer_beside::conforms_beside`] | `a-candidate-moves-nothing` | it answers beside what is live, one at a time, and goes when it is cleared |
 //! | [`deployer_beside::conforms_beside_in_faults`] | `a-candidate-moves-nothing-in-faults` | the same |
 //! | [`restorer::conforms`] | `says-what-it-will-do` | arguments for a plan, the same each time |
@@ -107,6 +110,7 @@ pub mod checkpoints;
 pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
+pub mod deployer_waves;
 pub mod notifier;
 pub mod producer;
 pub mod producer_faults;

@@ -18,7 +18,7 @@ use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::deployer::{EffectClass, Output, Outputs, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{EffectClass, Output, Outputs, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
 
@@ -193,7 +193,11 @@ impl Deployer for BatchDeployer {
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
+        // It has one place, and a job reads all of it.
+        if wave.is_some() {
+            return None;
+        }
         let target = target.version()?;
         let pointer = self.pointer.path().display().to_string();
         let words = format!("set the job to version `{}` by writing `{pointer}`", target.version);

@@ -1,5 +1,7 @@
 //! A deployer behind a team's own programs.
 //!
+//! A `shift` that names `{place}`, `{share}` or `{wave}` can move a part at once. `{place}` is empty and `{share}` is 1 where everything that is left is moved.
+//!
 //! `live` prints `{"shares": [{"version": "1.3.2", "digest": null, "place": "", "weight": 1.0}]}`, or `{"unknown": "why"}`. `shift` ends with 0 when it is done,
 //! 75 when it is under way, 64 to 69 when it was refused and nothing was done, 69 because live is not `{expecting}`; after any other end
 //! nobody knows, and a probe or a person has to tell. A `shift` that a killed host has left behind is waited for before anything is compared. `probe` prints `{"outcome": "applied"}`, or `not-applied`, `underway`, `cannot-tell`, with a `"why"` for people; without it, live is compared.
@@ -17,7 +19,7 @@ use ripcord_core::ratio::Ratio;
 use ripcord_core::request::Request;
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
-use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
 
@@ -27,7 +29,8 @@ use crate::command::{self, CONFLICT, CommandSurroundings, Marks, NotRun, Program
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
-const PLACEHOLDERS: [&str; 6] = ["version", "digest", "staged", "key", "expecting", "target"];
+const PLACEHOLDERS: [&str; 9] =
+    ["version", "digest", "staged", "key", "expecting", "target", "wave", "place", "share"];
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<CommandDeployerConfig, dyn Deployer> = Adapter {
@@ -57,7 +60,8 @@ pub const ADAPTER: Adapter<CommandDeployerConfig, dyn Deployer> = Adapter {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CommandDeployerConfig {
     /// Makes the target live: `{version}` with the artefact's `{digest}` in the folder `{staged}`; `{target}` is the
-    /// target as JSON, `{expecting}` the version that is live now, `{key}` the same for each attempt at this step.
+    /// target as JSON, `{expecting}` the version that is live now, `{key}` the same for each attempt at this step. For waves: `{place}` where to, `{share}`
+    /// how much of the traffic, `{wave}` both as JSON.
     pub shift: Vec<String>,
     /// Prints what is live. Needed unless `effect` is `blind`.
     #[serde(default)]
@@ -177,7 +181,7 @@ impl CommandDeployer {
     }
 
     /// What the program is told of the target itself: the same for a plan's request and for the run.
-    fn known_of(target: &Target) -> Result<BTreeMap<&'static str, String>, PortError> {
+    fn known_of(target: &Target, wave: Option<&WaveOf>) -> Result<BTreeMap<&'static str, String>, PortError> {
         if let Target::Other(name) = target {
             return Err(PortError::not_applied(
                 ErrorKind::Unsupported,
@@ -192,11 +196,24 @@ impl CommandDeployer {
             values.insert("version", version.version.to_string());
             values.insert("digest", version.digest.map(|digest| digest.to_string()).unwrap_or_default());
         }
+        if let Some(wave) = wave {
+            let text = serde_json::to_string(wave).map_err(|error| {
+                PortError::not_applied(ErrorKind::Local, format!("{wave} has no JSON form")).caused_by(error)
+            })?;
+            let (place, share) = match &wave.moves {
+                Moves::Place(place) => (place.clone(), Ratio::ONE),
+                Moves::Share(share) => (String::new(), *share),
+                Moves::Rest => (String::new(), Ratio::ONE),
+            };
+            values.extend([("wave", text), ("place", place), ("share", share.get().to_string())]);
+        }
         Ok(values)
     }
 
     fn values(order: &ShiftOrder) -> Result<BTreeMap<&'static str, String>, PortError> {
-        let mut values = Self::known_of(&order.target)?;
+        let mut values = Self::known_of(&order.target, order.wave.as_ref())?;
+        // A program that can move a part is told that it is to move everything.
+        values.entry("share").or_insert_with(|| Ratio::ONE.get().to_string());
         values.insert("key", order.key.clone());
         if let Some(expected) = order.expecting.sole_version() {
             values.insert("expecting", expected.version.to_string());
@@ -261,16 +278,33 @@ impl CommandDeployer {
         let state = self.read_live().await?;
         Ok(match state {
             LiveState::Unknown(why) => Probe::CannotTell(why),
-            state if state.serves(&order.target) => Probe::Applied,
+            state if is_moved(&state, order) => Probe::Applied,
             // Once more has the effect of once, whatever has become of the first.
             _ if self.effect == EffectClass::Idempotent => Probe::NotApplied,
-            state if state.same_identity(&order.expecting) => Probe::NotApplied,
+            state if state.same_identity(&order.expecting) && !is_moved(&order.expecting, order) => {
+                Probe::NotApplied
+            }
             state => Probe::CannotTell(format!(
                 "live is {state}, which is neither {} nor what was live before ({})",
                 order.target, order.expecting
             )),
         })
     }
+}
+
+/// Whether live shows what was ordered. Where all traffic was there before, what is left to be done is to take away what served it: that shows in
+/// what stands there without traffic, where the program tells of that.
+fn is_moved(live: &LiveState, order: &ShiftOrder) -> bool {
+    let moves = order.wave.as_ref().map_or(&Moves::Rest, |wave| &wave.moves);
+    let stands = |state: &LiveState| match state {
+        LiveState::Serving(shares) => !shares.iter().all(|share| share.is(&order.target)),
+        LiveState::Unknown(_) => false,
+    };
+    let takes_away = order.wave.is_some() && *moves == Moves::Rest && order.expecting.serves(&order.target);
+    if takes_away && stands(&order.expecting) {
+        return live.serves(&order.target) && !stands(live);
+    }
+    live.shows(&order.target, moves)
 }
 
 fn not_ended() -> PortError {
@@ -299,9 +333,24 @@ impl Deployer for CommandDeployer {
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
-        let known = Self::known_of(target).ok()?;
-        let words = format!("run the program `{}` of `shift` for {target}", self.shift.name());
+    fn waves(&self, moves: &Moves) -> bool {
+        let names = |placeholder| self.shift.names(placeholder);
+        names("wave")
+            || match moves {
+                Moves::Place(_) => names("place"),
+                // With the share alone, all traffic and everything that is left are told alike.
+                Moves::Share(share) => names("share") && *share < Ratio::ONE,
+                Moves::Rest => names("place") || names("share"),
+            }
+    }
+
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
+        if wave.is_some_and(|wave| !self.waves(&wave.moves)) {
+            return None;
+        }
+        let known = Self::known_of(target, wave).ok()?;
+        let part = wave.map(|wave| format!(", {wave}")).unwrap_or_default();
+        let words = format!("run the program `{}` of `shift` for {target}{part}", self.shift.name());
         let request = self.shift.in_request(Request::new(self.name(), &words));
         Some(known.into_iter().fold(request, |request, (name, value)| request.with(name, value)))
     }

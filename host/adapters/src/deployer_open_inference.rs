@@ -20,7 +20,7 @@ use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
-use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, waiting};
 use serde::Deserialize;
@@ -274,7 +274,11 @@ impl Deployer for OpenInferenceDeployer {
         Ok(Live { state, facets: Vec::new(), since: None, observed_at: self.shared.clock.now() })
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
+        // A model has one version in a server's repository.
+        if wave.is_some() {
+            return None;
+        }
         let version = target.version()?;
         let (folder, load) = (self.folder.path().display().to_string(), self.server.load_address());
         let words = format!(

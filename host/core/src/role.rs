@@ -15,6 +15,7 @@ use crate::ratio::Ratio;
 use crate::signal::{Label, Severity};
 use crate::target::{Strategy, Target, VersionTarget};
 use crate::time::{Millis, UnixMillis};
+use crate::wave::WaveOf;
 
 /// How much harm a wrong answer of the service does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -301,6 +302,8 @@ pub enum Subject {
     Rollback(RollbackSubject),
     /// What a rollback is about to bring back: it answers beside what is live.
     Preflight(PreflightSubject),
+    /// What a wave of a rollback has moved, while the rest serves what it served.
+    Wave(WaveSubject),
     /// What someone else put live.
     Promotion(PromotionSubject),
 }
@@ -331,6 +334,23 @@ pub struct PreflightSubject {
     pub plan_digest: Digest,
     /// Which target is tried, counted from zero.
     pub rung: u32,
+}
+
+/// A wave of a rung, of which more are to come: what answers is the target in a part of the service alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaveSubject {
+    /// Why.
+    pub proposal: Proposal,
+    /// What is being done.
+    pub plan: Plan,
+    /// See [`Plan::digest`].
+    pub plan_digest: Digest,
+    /// Which target is shifted to, counted from zero.
+    pub rung: u32,
+    /// What was moved.
+    pub wave: WaveOf,
+    /// When the read-back showed it.
+    pub shifted_at: UnixMillis,
 }
 
 /// A version that someone else put live.
@@ -430,7 +450,7 @@ impl Subject {
             Self::Preflight(PreflightSubject { plan, rung, .. }) => {
                 plan.parts.first()?.rungs.get(*rung as usize)?.target.version()
             }
-            Self::Rollback(_) | Self::Promotion(_) => None,
+            Self::Rollback(_) | Self::Wave(_) | Self::Promotion(_) => None,
         }
     }
 }

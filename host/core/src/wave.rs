@@ -37,7 +37,7 @@ pub struct Wave {
 }
 
 /// One wave of a plan, by its number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaveOf {
     /// Counted from zero.
     pub number: u32,

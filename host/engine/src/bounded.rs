@@ -17,7 +17,9 @@ use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget, Window};
 use ripcord_core::terms::Deadlines;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Outputs, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{
+    Beside, CandidateOrder, EffectClass, Moves, Outputs, Probe, ShiftOrder, Shifted, WaveOf,
+};
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::producer::{CheckpointList, ProduceOrder, Progress};
@@ -355,8 +357,12 @@ impl Deployer for Bounded<dyn Deployer> {
         self.line.read((self.name(), "reading what is live"), self.port.live()).await
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
-        self.port.request(target)
+    fn waves(&self, moves: &Moves) -> bool {
+        self.port.waves(moves)
+    }
+
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
+        self.port.request(target, wave)
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {

@@ -370,7 +370,10 @@ fn tries_before_its_end(service: &Service, now: UnixMillis) -> bool {
         Some(Phase::Acting(acting)) => {
             matches!(
                 acting.step,
-                StepState::Preflighting { .. } | StepState::ReadingBack { .. } | StepState::Verifying { .. }
+                StepState::Preflighting { .. }
+                    | StepState::ReadingBack { .. }
+                    | StepState::Looking { due_at: None, .. }
+                    | StepState::Verifying { .. }
             ) || service.step_ends_at().is_some_and(|end| end <= now)
         }
         Some(Phase::Preserving | Phase::Planning(_)) => {

@@ -4,17 +4,18 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
 use ripcord_core::request::{Filled, PlannedRequest, Request, Sent};
 use ripcord_core::target::Target;
+use ripcord_core::wave::WaveOf;
 
 use crate::setup::ServicePorts;
 
-/// What puts the target in force, or makes a version of it, will send.
-pub(crate) fn of_target(ports: &ServicePorts, target: &Target) -> Option<Request> {
+/// What puts the target in force, or this wave of it, or makes a version of it, will send.
+pub(crate) fn of_target(ports: &ServicePorts, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
     if target.is_produced() {
         return ports.producer.as_ref()?.request(target);
     }
     let revision = target.revision()?;
     match &revision.facet {
-        Facet::Model => ports.deployer.request(target),
+        Facet::Model => ports.deployer.request(target, wave),
         facet => ports.restorers.get(facet)?.request(&revision.name, target.digest()),
     }
 }

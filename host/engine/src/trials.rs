@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, PlannedRung, TrialPhase, TrialRan};
+use ripcord_core::event::{Event, PlannedRung, PlannedWave, TrialPhase, TrialRan};
 use ripcord_core::fact::{
     Detail, Fact, GoldenQuery, Payload, RecheckQuery, Request, Trial, Unavailable, UnavailableReason, Value,
 };
@@ -51,6 +51,10 @@ impl Trials {
         let Ok(bytes) = canonical::cbor(request) else {
             return self.missing(request, UnavailableReason::BadQuery, "the request has no encoding");
         };
+        if let TrialPhase::Wave(_) = self.phase {
+            let why = "only a part of the traffic is moved, so nobody knows which version would answer";
+            return self.missing(request, UnavailableReason::Denied, why);
+        }
         if let Some(why) = misplaced(request, self.beside.as_ref().map(|held| &held.version)) {
             return self.missing(request, UnavailableReason::Denied, &why);
         }
@@ -108,6 +112,9 @@ impl Trials {
             TrialPhase::Rung(PlannedRung { rung, .. }) => format!("{of}/{rung}/{}", self.round),
             TrialPhase::Preflight(PlannedRung { rung, .. }) => {
                 format!("{of}/preflight-{rung}/{}", self.round)
+            }
+            TrialPhase::Wave(PlannedWave { rung, wave, .. }) => {
+                format!("{of}/{rung}-wave-{wave}/{}", self.round)
             }
             TrialPhase::Probation(since) => format!("{of}/probation-{}/{}", since.0, self.round),
         }

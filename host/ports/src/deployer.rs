@@ -9,6 +9,7 @@ use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
 pub use ripcord_core::terms::EffectClass;
 use ripcord_core::time::Millis;
+pub use ripcord_core::wave::{Moves, WaveOf};
 
 use crate::error::{ErrorKind, PortError};
 use crate::registry::Staged;
@@ -16,7 +17,7 @@ use crate::registry::Staged;
 /// What is to be made live.
 #[derive(Debug, Clone)]
 pub struct ShiftOrder {
-    /// Unique for plan digest, rung, step and attempt-independent: passed on to systems that know idempotency keys.
+    /// Unique for plan digest, rung, wave and step, and attempt-independent: passed on to systems that know idempotency keys.
     pub key: String,
     /// What is to be served.
     pub target: Target,
@@ -24,6 +25,8 @@ pub struct ShiftOrder {
     pub expecting: LiveState,
     /// The artefact, for targets that have one.
     pub staged: Option<Staged>,
+    /// What of it is made now, where the plan shifts in waves; none where everything is.
+    pub wave: Option<WaveOf>,
     /// After this the call must have returned.
     pub deadline: Millis,
 }
@@ -89,11 +92,17 @@ pub trait Deployer: Send + Sync {
     /// [`LiveState::Unknown`]; one that does not answer is an error.
     async fn live(&self) -> Result<Live, PortError>;
 
-    /// What [`Self::shift`] sends for the target, as it is known when a plan is made: pure, and from where `shift` has it. None for a target that it
-    /// cannot set.
-    fn request(&self, target: &Target) -> Option<Request>;
+    /// Whether [`Self::shift`] can move this much at once, and leave the rest as it is. What it cannot is not configured for its service.
+    fn waves(&self, _moves: &Moves) -> bool {
+        false
+    }
 
-    /// Makes the target live. An error with [`crate::Applied::No`] promises that nothing changed.
+    /// What [`Self::shift`] sends for the target, or for this wave of it, as it is known when a plan is made: pure, and from where `shift` has it. None for
+    /// a target that it cannot set, and for a wave that it cannot make.
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request>;
+
+    /// Makes the target live, or as much of it as the wave moves: all at the place, at least this share of the traffic, or everything that is left and away with
+    /// what served it. An error with [`crate::Applied::No`] promises that nothing changed.
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError>;
 
     /// Tells what became of an interrupted shift with this order's key.

@@ -18,7 +18,7 @@ use ripcord_core::policy::PolicyRef;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::{
     ApprovalInput, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject, Proposal, Question,
-    RollbackSubject, Subject, TriggerInput, Urgency, VerificationInput,
+    RollbackSubject, Subject, TriggerInput, Urgency, VerificationInput, WaveSubject,
 };
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::standing::Standing;
@@ -27,6 +27,7 @@ use ripcord_core::target::{
     Target, VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_core::wave::{Moves, WaveOf};
 use ripcord_sandbox::Recording;
 
 /// What a guest is given with this question: the record of a decision that is not even begun.
@@ -88,7 +89,9 @@ fn proposal() -> Proposal {
 }
 
 fn plan() -> Plan {
-    let steps = StepKind::ALL.map(|kind| PlannedStep { kind, arguments: labels(), request: None }).to_vec();
+    let steps = StepKind::ALL
+        .map(|kind| PlannedStep { kind, arguments: labels(), request: None, wave: None })
+        .to_vec();
     Plan {
         format: PLAN_FORMAT,
         installation: Digest::from_bytes([1; 32]),
@@ -446,7 +449,16 @@ fn the_other_subjects_of_a_verification() {
     };
     let plan = Plan { parts: vec![], policies: vec![], requested_by: vec![], ..plan() };
     let plan_digest = plan.digest().expect("digest");
-    let preflight = PreflightSubject { proposal: proposal(), plan, plan_digest, rung: 1 };
+    let preflight = PreflightSubject { proposal: proposal(), plan: plan.clone(), plan_digest, rung: 1 };
+    let wave = |number, moves| {
+        let (plan, wave) = (plan.clone(), WaveOf { number, of: 3, moves });
+        WaveSubject { proposal: proposal(), plan, plan_digest, rung: 1, wave, shifted_at: UnixMillis(6) }
+    };
+    let waves = [
+        wave(0, Moves::Place("eu".into())),
+        wave(1, Moves::Share(Ratio::new(0.25).expect("ratio"))),
+        wave(2, Moves::Rest),
+    ];
     let version = |name: &str| VersionTarget { version: VersionName::new(name).expect("name"), digest: None };
     let promotion =
         PromotionSubject { version: version("2"), before: Some(version("1")), noticed_at: UnixMillis(7) };
@@ -454,4 +466,14 @@ fn the_other_subjects_of_a_verification() {
         subject(Subject::Preflight(preflight)),
         subject(Subject::Promotion(promotion))
     ]);
+    for (part, moved) in waves.into_iter().zip([
+        serde_json::json!({ "Place": "eu" }),
+        serde_json::json!({ "Share": 0.25 }),
+        serde_json::json!("Rest"),
+    ]) {
+        let number = part.wave.number;
+        let told = subject(Subject::Wave(part))["Wave"].clone();
+        assert_eq!((&told["part"], &told["number"], &told["waves"]), (&moved, &number.into(), &3.into()));
+        assert_eq!((&told["rung"], &told["shifted_at"]), (&1.into(), &6.into()));
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) enum State {
     Early(Instant, String),
     /// Beyond the limit.
     Beyond(Finding),
+    /// Beyond it, and no worse than before a wave: the rest still serves what does the harm.
+    NoWorse(Finding),
     /// On the well side, without interruption since then.
     Well { since: Instant, finding: Finding, too_few: Option<String> },
 }
@@ -34,6 +36,8 @@ pub(crate) struct Evidence<'s> {
     /// How many events there were within the soak.
     events: Option<Result<f64, String>>,
     baseline: Option<Result<Vec<Point>, String>>,
+    /// What it was before a wave, where only that was shifted.
+    before: Option<Result<Vec<Point>, String>>,
 }
 
 impl<'s> Evidence<'s> {
@@ -54,8 +58,9 @@ impl<'s> Evidence<'s> {
         let reach = own.reach();
         let grid = Grid { end: now, length: so_long.min(settings.soak + sampling.lookback), sampling };
         let baseline = settings.limit.baseline(live_since, sampling);
-        let (values, volume, baseline) = facts.all((
-            own.on(facts, grid, live_since),
+        let before = Grid { end: live_since, length: settings.soak, sampling };
+        let ((values, before), volume, baseline) = facts.all((
+            (own.on(facts, grid, live_since), case.wave().map(|_| own.on(facts, before, Instant::MIN))),
             settings.volume.as_ref().map(|volume| volume.metric.request(facts, &grid)),
             baseline.map(|grid| settings.reading().on(facts, grid, Instant::MIN)),
         ))?;
@@ -66,11 +71,11 @@ impl<'s> Evidence<'s> {
             .zip(volume)
             .map(|(volume, fact)| count(volume, fact, from, now, case.beginning()));
         let beginning = case.beginning();
-        Ok(Self { settings, now, live_since, reach, beginning, values, events, baseline })
+        Ok(Self { settings, now, live_since, reach, beginning, values, events, baseline, before })
     }
 
     pub(crate) fn judge(self) -> State {
-        let Self { settings, now, live_since, reach, beginning, values, events, baseline } = self;
+        let Self { settings, now, live_since, reach, beginning, values, events, baseline, before } = self;
         let limit =
             baseline.transpose().and_then(|baseline| settings.limit.value(settings.title(), baseline));
         let lookback = settings.sampling.lookback;
@@ -97,7 +102,22 @@ impl<'s> Evidence<'s> {
             expected: format!("not {} {}{origin}", settings.when, readable(limit)),
         };
         let Some(since) = well_since(&values, is_beyond, lookback) else {
-            return State::Beyond(finding(false));
+            let worst = match before {
+                None => return State::Beyond(finding(false)),
+                Some(Err(why)) => return State::Missing(format!("before {beginning}: {why}")),
+                Some(Ok(before)) => settings.when.worst(before.iter().map(|point| point.value)),
+            };
+            return match worst.filter(|worst| !settings.when.is_beyond(last.value, *worst)) {
+                None => State::Beyond(finding(false)),
+                Some(worst) => State::NoWorse(Finding {
+                    expected: format!(
+                        "not {} {} of before {beginning}, while the rest serves another version",
+                        settings.when,
+                        readable(worst)
+                    ),
+                    ..finding(true)
+                }),
+            };
         };
         let too_few = match (&settings.volume, events) {
             (Some(volume), Some(Ok(events))) if events < volume.at_least => Some(format!(

@@ -2,7 +2,8 @@
 //!
 //! Only what tells of the time after the shift counts, or after a version that someone else put live was noticed: ranges in the query are shortened to
 //! it, and what cannot be shortened is waited for. In a preflight, metrics tell
-//! of what is live and not of the candidate: there is nothing to object to. Missing data and too few events never verify: the service stays
+//! of what is live and not of the candidate: there is nothing to object to. After a wave of a shift that is not the last, the rest still serves what does
+//! the harm: a metric beyond its limit that is no worse than before the wave is no objection. Missing data and too few events never verify: the service stays
 //! unverified, and the notes say what is missing.
 
 mod evidence;
@@ -45,6 +46,7 @@ impl Verification for HealthyMetrics {
             State::Early(until, why) => {
                 VerificationAnswer::inconclusive(until, Vec::new()).note(Note::info(why))
             }
+            State::NoWorse(finding) => VerificationAnswer::healthy(vec![finding]),
             State::Beyond(finding) => {
                 let fails_at = live_since + settings.fail_after();
                 if now >= fails_at {

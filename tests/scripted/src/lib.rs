@@ -254,6 +254,10 @@ impl Verification for Scripted {
             Check::Never => return Ok(VerificationAnswer::inconclusive(again, Vec::new())),
             Check::Fault => return Err(Stop::fail("its settings say so")),
         }
+        if let Some(wave) = case.wave() {
+            let observed = format!("{} of {}", wave.number + 1, wave.waves);
+            return Ok(VerificationAnswer::healthy(vec![Finding::passed("wave", observed, "any")]));
+        }
         let trial = case.golden(facts, "golden", Detail::Summary)?.get()?;
         let accuracy = trial.ok().and_then(|trial| trial.slices.first()).and_then(|whole| {
             whole.measures.iter().find(|measure| measure.name == "accuracy").map(|measure| measure.value)

@@ -210,10 +210,22 @@ impl Outside {
 
     /// Puts a version on every replica at once. Whatever else moves them is overtaken.
     pub fn put_everywhere(&mut self, version: &str) {
+        self.put_on(self.replicas.len(), version);
+    }
+
+    /// The same on the first replicas alone.
+    pub fn put_on(&mut self, replicas: usize, version: &str) {
         self.note_served();
         self.moves.clear();
-        self.replicas.iter_mut().for_each(|place| version.clone_into(place));
+        self.replicas.iter_mut().take(replicas).for_each(|place| version.clone_into(place));
         self.note_served();
+    }
+
+    /// How many replicas have so much of the traffic.
+    pub fn replicas_of(&self, share: f64) -> usize {
+        (0..=self.replicas.len())
+            .find(|count| *count as f64 / self.replicas.len() as f64 >= share)
+            .unwrap_or_default()
     }
 
     fn note_served(&mut self) {
@@ -322,6 +334,18 @@ impl World {
     /// The replicas are moved one after the other, the first after `delay`; the move stops after `replicas` of them. A newer move takes the place of the one
     /// before.
     pub fn start_move(self: &Arc<Self>, service: &ServiceName, to: &str, delay: Duration, replicas: usize) {
+        let all = self.at(service, |outside| outside.replicas.len());
+        self.start_move_of(service, to, delay, (replicas, all));
+    }
+
+    /// The same where so many are to be moved, and no more.
+    pub fn start_move_of(
+        self: &Arc<Self>,
+        service: &ServiceName,
+        to: &str,
+        delay: Duration,
+        (replicas, all): (usize, usize),
+    ) {
         let number = self.at(service, |outside| {
             outside.moved += 1;
             outside.moves.clear();
@@ -330,7 +354,6 @@ impl World {
         });
         let (world, service, to) = (Arc::clone(self), service.clone(), to.to_owned());
         self.goes_on(async move {
-            let all = world.at(&service, |outside| outside.replicas.len());
             for replica in 0..replicas.min(all) {
                 tokio::time::sleep(delay).await;
                 let overtaken = world.at(&service, |outside| {

@@ -7,7 +7,9 @@ use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
-use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{
+    Beside, CandidateOrder, EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf,
+};
 use ripcord_ports::waiting::for_system;
 use ripcord_ports::{Deployer, ErrorKind, PortError, Retry};
 
@@ -39,6 +41,19 @@ fn broken() -> PortError {
 
 impl FakeDeployer {
     fn state(outside: &Outside) -> LiveState {
+        if !outside.places.is_empty() {
+            let weight = Ratio::new(1.0 / outside.places.len() as f64).expect("a ratio");
+            let share = |(place, name): (&String, &String)| Share {
+                version: VersionTarget {
+                    digest: (!outside.no_digests).then(|| artefact(name).1),
+                    version: VersionName::new(name.clone()).expect("a version"),
+                },
+                place: place.clone(),
+                weight,
+                proof: if outside.nameless { Proof::ControlPlane } else { Proof::Answer },
+            };
+            return LiveState::Serving(outside.places.iter().map(share).collect());
+        }
         let canary = outside.canary.iter().map(|(version, weight)| (version, *weight));
         let rest = 1.0 - canary.clone().map(|(_, weight)| weight).sum::<f64>();
         let share = |(name, weight): (&String, f64)| Share {
@@ -54,11 +69,32 @@ impl FakeDeployer {
     }
 
     fn apply(outside: &mut Outside, order: &ShiftOrder) {
-        outside.live = wanted(order);
-        outside.canary = None;
+        Self::put(outside, &wanted(order), order.wave.as_ref().map(|wave| &wave.moves));
         outside.coming = None;
         outside.keys.insert(order.key.clone());
         outside.steps.push(Step::Applied { key: order.key.clone(), version: wanted(order) });
+    }
+
+    /// What answers is the version that has everything; while it has a part, what was there before answers.
+    fn put(outside: &mut Outside, version: &str, moves: Option<&Moves>) {
+        match moves {
+            Some(Moves::Place(place)) => {
+                if let Some(there) = outside.places.get_mut(place) {
+                    version.clone_into(there);
+                }
+            }
+            Some(Moves::Share(share)) if *share < Ratio::ONE && outside.live != version => {
+                outside.canary = Some((version.to_owned(), share.get()));
+            }
+            Some(Moves::Share(_) | Moves::Rest) | None => {
+                outside.places.values_mut().for_each(|there| version.clone_into(there));
+                version.clone_into(&mut outside.live);
+                outside.canary = None;
+            }
+        }
+        if !outside.places.is_empty() && outside.places.values().all(|there| there == version) {
+            version.clone_into(&mut outside.live);
+        }
     }
 
     fn step(&self, step: Step) {
@@ -96,6 +132,7 @@ impl FakeDeployer {
                 Some(Fault::LostAndBroken) => return Err(Some(broken())),
                 Some(Fault::Underway(looks)) => {
                     outside.coming = Some((looks, wanted(order)));
+                    outside.coming_wave = order.wave.as_ref().map(|wave| wave.moves.clone());
                     outside.keys.insert(order.key.clone());
                     return Ok(Shifted::Underway("0 of 1 replicas".into()));
                 }
@@ -133,7 +170,8 @@ impl Deployer for FakeDeployer {
             match outside.coming.take() {
                 Some((0, version)) => {
                     outside.steps.push(Step::Applied { key: String::new(), version: version.clone() });
-                    outside.live = version;
+                    let moves = outside.coming_wave.take();
+                    Self::put(outside, &version, moves.as_ref());
                 }
                 Some((looks, version)) => outside.coming = Some((looks - 1, version)),
                 None => {}
@@ -146,15 +184,21 @@ impl Deployer for FakeDeployer {
         state.map(|state| Live { state, facets: Vec::new(), since: None, observed_at }).ok_or_else(down)
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
+    fn waves(&self, _: &Moves) -> bool {
+        true
+    }
+
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
         target.version()?;
         let settings = self.wire.world.of(&self.wire.service).settings;
         let words = format!("have the fake service serve {target}");
-        Some(
-            Request::new(self.name(), &words)
-                .with("target", format!("{target:?}"))
-                .with("settings", settings),
-        )
+        let request = Request::new(self.name(), &words)
+            .with("target", format!("{target:?}"))
+            .with("settings", settings);
+        Some(match wave {
+            Some(wave) => request.with("wave", wave.to_string()),
+            None => request,
+        })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
@@ -180,10 +224,11 @@ impl Deployer for FakeDeployer {
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         self.wire.fuse.call("probe").await?;
         self.wire.answers("probe").await;
+        let moves = order.wave.as_ref().map_or(&Moves::Rest, |wave| &wave.moves);
         let probe = self.wire.world.at(&self.wire.service, |outside| match self.class {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".into()),
             _ if outside.coming.is_some() => Probe::Underway("0 of 1 replicas".into()),
-            _ if Self::state(outside).serves(&order.target) => Probe::Applied,
+            _ if Self::state(outside).shows(&order.target, moves) => Probe::Applied,
             _ => Probe::NotApplied,
         });
         self.wire.fuse.point("after probe").await;

@@ -8,7 +8,7 @@ use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::deployer::{Beside, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{Beside, EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::endpoint::Reply;
 use ripcord_ports::requests::TrialInput;
 use ripcord_ports::{Deployer, Endpoint, ErrorKind, PortError};
@@ -29,17 +29,21 @@ pub(crate) enum Unsound {
     TakesAnything,
     ExpectsNothing,
     SendsAnything,
+    MovesAllInAWave,
+    TellsOfNoWave,
 }
 
 pub(crate) struct InMemoryDeployer {
     flaw: Option<Unsound>,
     class: EffectClass,
     live: Mutex<VersionTarget>,
+    /// At the place `b`; the rest is at `a`.
+    live_b: Mutex<VersionTarget>,
 }
 
 impl InMemoryDeployer {
     pub(crate) fn of(class: EffectClass) -> Self {
-        Self { flaw: None, class, live: Mutex::new(target("0")) }
+        Self { flaw: None, class, live: Mutex::new(target("0")), live_b: Mutex::new(target("0")) }
     }
 
     pub(crate) fn with(flaw: Unsound) -> Self {
@@ -54,7 +58,11 @@ impl InMemoryDeployer {
         if self.class == EffectClass::Blind {
             return LiveState::Unknown("nobody can ask it".into());
         }
-        LiveState::Serving(vec![share(self.live.lock().unwrap().clone())])
+        let at = |place: &str, version: &Mutex<VersionTarget>| Share {
+            place: place.into(),
+            ..share(version.lock().unwrap().clone())
+        };
+        LiveState::Serving(vec![at("a", &self.live), at("b", &self.live_b)])
     }
 }
 
@@ -72,9 +80,18 @@ impl Deployer for InMemoryDeployer {
         Ok(Live { state: self.state(), facets: Vec::new(), since: None, observed_at: UnixMillis(1) })
     }
 
-    fn request(&self, target: &Target) -> Option<ripcord_core::request::Request> {
+    fn waves(&self, moves: &Moves) -> bool {
+        !matches!(moves, Moves::Share(_))
+    }
+
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<ripcord_core::request::Request> {
         let known = format!("{target:?}");
         target.version()?;
+        let part = wave.map(ToString::to_string).unwrap_or_default();
+        if wave.is_some_and(|wave| !self.waves(&wave.moves)) {
+            return None;
+        }
+        let known = if self.has(Unsound::TellsOfNoWave) { known } else { known + &part };
         let request = ripcord_core::request::Request::new(self.name(), "put it into memory");
         Some(if self.has(Unsound::SendsAnything) { request } else { request.with("target", known) })
     }
@@ -90,6 +107,7 @@ impl Deployer for InMemoryDeployer {
             ));
         };
         let state = self.state();
+        let moves = order.wave.as_ref().map_or(&Moves::Rest, |wave| &wave.moves);
         let is_conditional = self.class == EffectClass::Conditional && !self.has(Unsound::ExpectsNothing);
         if is_conditional && !state.same_identity(&order.expecting) && !state.serves(&order.target) {
             return Err(PortError::not_applied(ErrorKind::Conflict, format!("live is {state}")));
@@ -98,7 +116,13 @@ impl Deployer for InMemoryDeployer {
             return Err(PortError::not_applied(ErrorKind::Failed, "that was done already"));
         }
         if !self.has(Unsound::NothingIsDone) {
-            *self.live.lock().unwrap() = version.clone();
+            let all = *moves == Moves::Rest || self.has(Unsound::MovesAllInAWave);
+            if all || *moves == Moves::Place("a".into()) {
+                *self.live.lock().unwrap() = version.clone();
+            }
+            if all || *moves == Moves::Place("b".into()) {
+                *self.live_b.lock().unwrap() = version.clone();
+            }
         }
         Ok(Shifted::Done)
     }
@@ -110,9 +134,11 @@ impl Deployer for InMemoryDeployer {
         if self.has(Unsound::ProbesGuess) {
             return Ok(Probe::Applied);
         }
-        let is_there = self.state().serves(&order.target);
+        let moves = order.wave.as_ref().map_or(&Moves::Rest, |wave| &wave.moves);
+        let is_there = self.state().shows(&order.target, moves);
         if self.has(Unsound::ProbesShift) {
             *self.live.lock().unwrap() = order.target.version().unwrap().clone();
+            *self.live_b.lock().unwrap() = order.target.version().unwrap().clone();
         }
         Ok(if is_there { Probe::Applied } else { Probe::NotApplied })
     }

@@ -12,9 +12,11 @@ use futures_util::FutureExt;
 use ripcord_adapters::conformance::Scratch;
 use ripcord_adapters::conformance::deployer::{self as of_deployers, Settable};
 use ripcord_adapters::conformance::deployer_beside::{Tried, conforms_beside};
+use ripcord_adapters::conformance::deployer_waves::conforms_in_waves;
 use ripcord_adapters::conformance::registry::{self as of_registries, Expected};
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_ports::Registry;
+use ripcord_ports::deployer::{EffectClass, Moves};
 
 use deployer::{InMemoryDeployer, Unsound};
 use registry::{Flaw, InMemoryRegistry, target};
@@ -44,6 +46,29 @@ async fn a_deployer_conforms() {
     let deployer = InMemoryDeployer::of(deployer::CLASSES[0]);
     let (endpoint, input) = (deployer::NoEndpoint, deployer::input());
     conforms_beside(&deployer, Tried { endpoint: &endpoint, input: &input }, &one, &two).await;
+}
+
+#[tokio::test]
+async fn a_deployer_that_moves_in_waves_conforms() {
+    let (one, two) = (settable("1").await, settable("2").await);
+    let parts = [Moves::Place("a".into())];
+    for class in deployer::CLASSES.into_iter().filter(|class| *class != EffectClass::Blind) {
+        conforms_in_waves(&InMemoryDeployer::of(class), &parts, &one, &two).await;
+    }
+    for (flaw, rule, said) in [
+        (Unsound::TellsOfNoWave, "says-what-a-wave-sends", "another target is another request"),
+        (Unsound::MovesAllInAWave, "a-wave-moves-its-part", "moved everything"),
+        (Unsound::ProbesGuess, "a-wave-moves-its-part", "was not begun"),
+        (Unsound::NothingIsDone, "a-wave-moves-its-part", "was ordered and live is"),
+    ] {
+        let (one, two, parts) = (one.clone(), two.clone(), parts.clone());
+        let message = broken_rule(async move {
+            conforms_in_waves(&InMemoryDeployer::with(flaw), &parts, &one, &two).await;
+        })
+        .await;
+        assert!(message.starts_with(&format!("the rule `{rule}` is broken: ")), "{flaw:?}: {message}");
+        assert!(message.contains(said), "{flaw:?}: {message}");
+    }
 }
 
 /// A version with its artefact.

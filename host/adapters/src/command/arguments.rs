@@ -20,6 +20,11 @@ impl Piece {
         }
     }
 
+    /// Whether it stands for this value.
+    pub(super) fn is_placeholder(&self, wanted: &str) -> bool {
+        matches!(self, Self::Placeholder(name) if name == wanted)
+    }
+
     /// What of a plan's request is known when the program is run, and not before.
     pub(super) fn hole(&self) -> Option<Hole> {
         match self {

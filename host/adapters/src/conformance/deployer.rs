@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ripcord_core::live::LiveState;
+use ripcord_core::ratio::Ratio;
 use ripcord_core::target::Target;
 use ripcord_core::time::Millis;
-use ripcord_ports::deployer::{EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::registry::Staged;
 use ripcord_ports::{Applied, Deployer, ErrorKind};
 
@@ -30,10 +31,12 @@ pub async fn conforms(deployer: &dyn Deployer, one: &Settable, two: &Settable) {
         return holds("a-blind-deployer-says-so", blind_conforms(deployer, one)).await;
     }
     holds("says-what-a-shift-sends", async {
-        let odd = deployer.request(&Target::Other("no-such-kind".to_owned()));
-        request::says(&|| deployer.request(&one.target), deployer.request(&two.target), odd.as_ref());
+        let of = |target: &Target| deployer.request(target, None);
+        let odd = of(&Target::Other("no-such-kind".to_owned()));
+        request::says(&|| of(&one.target), of(&two.target), odd.as_ref());
     })
     .await;
+    holds("says-what-it-cannot-move-at-once", async { says_what_it_can_move(deployer, one) }).await;
     holds("reads-back-what-was-shifted", async {
         let before = live(deployer).await;
         shift(deployer, &order("conformance-1", one, before)).await;
@@ -62,6 +65,16 @@ pub async fn conforms(deployer: &dyn Deployer, one: &Settable, two: &Settable) {
     holds("refuses-what-it-cannot-set", refuses_what_it_cannot_set(deployer, two)).await;
     if deployer.class() == EffectClass::Conditional {
         holds("expects-what-is-live", refuses_when_live_is_another(deployer, one, two)).await;
+    }
+}
+
+/// What it cannot move at once it has no request for.
+fn says_what_it_can_move(deployer: &dyn Deployer, one: &Settable) {
+    for moves in [Moves::Place("eu".to_owned()), Moves::Share(Ratio::ONE), Moves::Rest] {
+        let wave = WaveOf { number: 0, of: 2, moves };
+        let can = deployer.waves(&wave.moves);
+        let request = deployer.request(&one.target, Some(&wave));
+        assert_eq!(request.is_some(), can, "whether it can move {} and what it says of it", wave.moves);
     }
 }
 
@@ -104,6 +117,7 @@ pub fn order(key: &str, settable: &Settable, expecting: LiveState) -> ShiftOrder
         target: settable.target.clone(),
         expecting,
         staged: settable.staged.clone(),
+        wave: None,
         deadline: Millis::seconds(10),
     }
 }

@@ -37,7 +37,7 @@ fn made<P: Port + ?Sized>(kind: &str, settings: &str, secret: Option<Secret>, wi
 
 fn deployer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
     let deployer = made::<dyn Deployer>(kind, settings, secret, ());
-    deployer.request(&Target::Version(target("1.0", Some(Digest::of("1.0"))))).unwrap()
+    deployer.request(&Target::Version(target("1.0", Some(Digest::of("1.0")))), None).unwrap()
 }
 
 fn restorer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {

@@ -258,7 +258,10 @@ impl Walk {
             && now.rung == before.rung
             && now.wave > before.wave
         {
-            let looked = matches!(before.step, StepState::Looking { since, .. } if since <= self.service.at);
+            let looked = match before.step {
+                StepState::Looking { due_at, .. } => due_at.is_none_or(|due| due <= self.service.at),
+                _ => false,
+            };
             let jumped = matches!(event, Event::GuardRead(_)) && before.begun == 0;
             if !(looked && now.wave == before.wave + 1 || jumped) {
                 self.fail("a wave without a look at the one before");

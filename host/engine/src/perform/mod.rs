@@ -18,7 +18,7 @@ mod triggers;
 mod verify;
 
 use ripcord_core::effect::Effect;
-use ripcord_core::event::PlannedRung;
+use ripcord_core::event::{PlannedRung, PlannedWave};
 
 use crate::batch::Batch;
 use crate::context::Context;
@@ -53,15 +53,18 @@ async fn step(effect: Effect, ctx: Context) -> Batch {
         Effect::Stage { plan, rung } => shift::stage(&ctx, plan, rung).await,
         Effect::Preflight { plan, rung, round } => preflight::preflight(&ctx, plan, rung, round).await,
         Effect::ClearCandidate => preflight::clear(&ctx).await,
-        Effect::Guard { plan, rung, attempt } => shift::guard(&ctx, plan, rung, attempt).await,
-        Effect::Shift { plan, rung, attempt, request } => {
-            shift::shift(&ctx, shift::Approved { plan, rung, attempt, request }).await
+        Effect::Guard { plan, rung, wave, attempt } => shift::guard(&ctx, plan, (rung, wave), attempt).await,
+        Effect::Shift { plan, rung, wave, attempt, request } => {
+            shift::shift(&ctx, shift::Approved { plan, rung, wave, attempt, request }).await
         }
-        Effect::Repeat { plan, rung, attempt, request } => {
-            shift::repeat(&ctx, shift::Approved { plan, rung, attempt, request }).await
+        Effect::Repeat { plan, rung, wave, attempt, request } => {
+            shift::repeat(&ctx, shift::Approved { plan, rung, wave, attempt, request }).await
         }
-        Effect::Probe { plan, rung, attempt } => shift::probe(&ctx, plan, rung, attempt).await,
-        Effect::ReadBack { plan, rung } => shift::read_back(&ctx, plan, rung).await,
+        Effect::Probe { plan, rung, wave, attempt } => shift::probe(&ctx, plan, (rung, wave), attempt).await,
+        Effect::ReadBack { plan, rung, wave } => shift::read_back(&ctx, plan, (rung, wave)).await,
+        Effect::Look { plan, rung, wave, round } => {
+            verify::look(&ctx, PlannedWave { plan, rung, wave }, round).await
+        }
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
         Effect::WatchProduction { .. } | Effect::LookAtRun { .. } | Effect::WakeAt(_) => Batch::default(),
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
@@ -92,6 +95,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Repeat { .. } => "repeat",
         Effect::Probe { .. } => "probe",
         Effect::ReadBack { .. } => "read-back",
+        Effect::Look { .. } => "look",
         Effect::Verify { .. } => "verify",
         Effect::WatchProduction { .. } => "watch-production",
         Effect::Examine { .. } => "examine",

@@ -35,6 +35,7 @@ fn rests(effect: &Effect, ctx: &Context) -> Rests {
         | Effect::Guard { .. }
         | Effect::Probe { .. }
         | Effect::ReadBack { .. }
+        | Effect::Look { .. }
         | Effect::Verify { .. }
         | Effect::WatchProduction { .. }
         | Effect::Examine { .. }

@@ -9,11 +9,13 @@ use ripcord_core::live::LiveState;
 use ripcord_core::name::IncidentId;
 use ripcord_core::plan::{Leaving, PLAN_FORMAT, Part, Plan, PlannedStep, RUNGS_MAX, Rung, StepKind};
 use ripcord_core::policy::Role;
+use ripcord_core::request::PlannedRequest;
 use ripcord_core::role::{PlannerInput, PlannerVerdict, RefusedTarget};
 use ripcord_core::service::{Incident, Opener, PastRun, Phase, RunEnd};
 use ripcord_core::signal::{Label, Origin};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, PreflightRule};
+use ripcord_core::wave::{Wave, WaveOf, waves_under};
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
 
@@ -379,9 +381,12 @@ async fn draft(
         refused.push(RefusedTarget { target, reason: unpinnable(&error) });
     }
     let why_not = why_not_preflighted(ctx);
+    // What is made is shifted by a plan of its own, and what is beside the model has no places.
+    let waves =
+        if facet == Facet::Model && !makes { waves_under(&ctx.setup.terms.waves, &live) } else { Vec::new() };
     let mut rungs = Vec::new();
     for target in targets {
-        match rung(ctx, incident, &target, descent, why_not) {
+        match rung(ctx, incident, &target, descent, (why_not, &waves)) {
             Ok(rung) => rungs.push(rung),
             Err(reason) => refused.push(RefusedTarget { target, reason }),
         }
@@ -412,6 +417,7 @@ async fn draft(
             environment: ctx.setup.terms.environment.clone(),
             live: live.clone(),
             facets: facets.clone(),
+            waves: waves.clone(),
             rungs,
         }],
         policies: ctx.setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),
@@ -439,6 +445,7 @@ async fn draft(
         strategy,
         targets,
         steps: plan.approved_steps(),
+        waves,
         live,
         facets,
         leaving: incident.leaving,
@@ -471,13 +478,43 @@ fn why_not_preflighted(ctx: &Context) -> Option<&'static str> {
     }
 }
 
+/// Guard, shift, read-back and look of each wave, one after the other; the last one has no look. Each sends a request of its own.
+fn steps_of_waves(
+    waves: &[Wave],
+    sends: impl Fn(Option<&WaveOf>) -> Result<PlannedRequest, String>,
+    step: impl Fn(StepKind, Option<&PlannedRequest>) -> PlannedStep,
+) -> Result<Vec<PlannedStep>, String> {
+    let of = u32::try_from(waves.len()).unwrap_or(u32::MAX);
+    let mut steps = Vec::new();
+    for (number, wave) in (0..of).zip(waves) {
+        let this = WaveOf { number, of, moves: wave.moves.clone() };
+        let request = sends(Some(&this))?;
+        for kind in [StepKind::Guard, StepKind::Shift, StepKind::ReadBack, StepKind::Look] {
+            if kind == StepKind::Look && number + 1 == of {
+                continue;
+            }
+            let mut step = PlannedStep { wave: Some(number), ..step(kind, Some(&request)) };
+            // What was left out of the plan's preflight is said once.
+            if number > 0 && kind == StepKind::Guard {
+                step.arguments.clear();
+            }
+            step.arguments.insert(0, Label::new("wave", this.to_string()));
+            if kind == StepKind::Look {
+                step.arguments.push(Label::new("pause", wave.pause.to_string()));
+            }
+            steps.push(step);
+        }
+    }
+    Ok(steps)
+}
+
 /// One target with its steps; why it cannot be a part of a plan: what nothing can read back, or what no adapter says how to bring about.
 fn rung(
     ctx: &Context,
     incident: &Incident,
     target: &Target,
     descent: &Descent,
-    why_not: Option<&'static str>,
+    (why_not, waves): (Option<&'static str>, &[Wave]),
 ) -> Result<Rung, String> {
     let ports = &ctx.setup.ports;
     if !target.is_produced()
@@ -485,13 +522,19 @@ fn rung(
     {
         return Err(why);
     }
-    let sends = requests::planned(requests::of_target(ports, target));
-    let sends = Some(sends.ok_or_else(|| "nothing that is configured can bring it about".to_owned())?);
+    let sends = |wave: Option<&WaveOf>| {
+        requests::planned(requests::of_target(ports, target, wave)).ok_or_else(|| match wave {
+            Some(wave) => format!("nothing that is configured can bring about {wave}"),
+            None => "nothing that is configured can bring it about".to_owned(),
+        })
+    };
     if let (true, Some(producer)) = (target.is_produced(), &ports.producer) {
         let mut arguments = producer.arguments();
         let deadline = ctx.setup.terms.producer_of(target).map(|terms| terms.deadline.to_string());
         arguments.extend(deadline.map(|deadline| Label::new("run-deadline", deadline)));
-        let steps = vec![PlannedStep { kind: StepKind::Produce, arguments, request: sends }];
+        let step =
+            PlannedStep { kind: StepKind::Produce, arguments, request: Some(sends(None)?), wave: None };
+        let steps = vec![step];
         return Ok(Rung { target: target.clone(), steps });
     }
     let version = target.version();
@@ -507,22 +550,33 @@ fn rung(
         StepKind::MoveName => name.is_some(),
         StepKind::MarkHolds => version.is_some() && incident.leaving == Leaving::Condemn,
         StepKind::Guard | StepKind::Shift | StepKind::ReadBack | StepKind::Verify => true,
-        StepKind::Produce => false,
+        StepKind::Look | StepKind::Produce => false,
     };
-    let step = |kind: StepKind| PlannedStep {
+    let step = |kind: StepKind, sends: Option<&PlannedRequest>| PlannedStep {
         kind,
+        wave: None,
         arguments: match (kind, why_not) {
             (StepKind::Stage | StepKind::Preflight | StepKind::Shift, _) => by.clone(),
             (StepKind::Guard, Some(why)) if version.is_some() => vec![Label::new("not-preflighted", why)],
             _ => Vec::new(),
         },
         request: match kind {
-            StepKind::Shift => sends.clone(),
+            StepKind::Shift => sends.cloned(),
             StepKind::MoveName => name.clone(),
             _ => None,
         },
     };
-    let mut steps: Vec<_> = StepKind::ALL.into_iter().filter(listed).map(step).collect();
+    let whole = if waves.is_empty() { Some(sends(None)?) } else { None };
+    let mut steps = Vec::new();
+    for kind in StepKind::ALL.into_iter().filter(listed) {
+        match kind {
+            StepKind::Guard if !waves.is_empty() => {
+                steps.extend(steps_of_waves(waves, &sends, &step)?);
+            }
+            kind if kind.is_of_wave() && !waves.is_empty() => {}
+            kind => steps.push(step(kind, whole.as_ref())),
+        }
+    }
     let not_known = target.revision().and_then(|revision| descent.not_known(&ctx.service, &revision));
     if let (Some(why), Some(first)) = (not_known, steps.first_mut()) {
         first.arguments.push(Label::new("data", why));

@@ -64,7 +64,7 @@ pub(super) async fn start(ctx: &Context, run: Digest, attempt: u32, approved: Di
         staged: None,
         attempt,
     };
-    let now = requests::of_target(&ctx.setup.ports, &order.target);
+    let now = requests::of_target(&ctx.setup.ports, &order.target, None);
     let request = match requests::as_approved(now, approved, &filled) {
         Ok(sent) => sent,
         Err(now) if is_due => {
@@ -141,7 +141,7 @@ pub(super) async fn look(ctx: &Context, run: Digest, pace: Pace) -> Batch {
     let mut gone_looks = 0;
     ctx.clock.sleep_until(pace.from).await;
     // A look may register what was made: nothing of that goes elsewhere than was approved.
-    let now = requests::of_target(&ctx.setup.ports, &order.target).map(|request| request.digest());
+    let now = requests::of_target(&ctx.setup.ports, &order.target, None).map(|request| request.digest());
     let is_as_approved = matches!(now, Some(Ok(now)) if now == at_hand.ordered.request);
     loop {
         let progress = if is_as_approved {

@@ -47,21 +47,31 @@ pub(super) async fn stage(ctx: &Context, plan: Digest, rung: u32) -> Batch {
     }
 }
 
-pub(super) async fn guard(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
+pub(super) async fn guard(ctx: &Context, plan: Digest, (rung, wave): (u32, u32), attempt: u32) -> Batch {
     let max = ctx.service.terms.as_ref().map_or(0, |terms| terms.breaker.host_shifts_per_hour);
     let spent = ctx.host.budget.reserve(&ctx.setup.name, ctx.host.wall.steady(), max);
     let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
     let mut batch = Batch::default();
     let (live, facets) = (batch.observed(&live), batch.observed_facets(&facets));
     let (host_shifts, host_reserved) = (spent.made, spent.reserved);
-    batch.with(Event::GuardRead(GuardRead { plan, rung, attempt, live, facets, host_shifts, host_reserved }))
+    batch.with(Event::GuardRead(GuardRead {
+        plan,
+        rung,
+        wave,
+        attempt,
+        live,
+        facets,
+        host_shifts,
+        host_reserved,
+    }))
 }
 
-/// A shift that people have agreed to.
+/// A shift that people have agreed to, or a wave of it.
 #[derive(Clone, Copy)]
 pub(super) struct Approved {
     pub(super) plan: Digest,
     pub(super) rung: u32,
+    pub(super) wave: u32,
     pub(super) attempt: u32,
     /// Of its request.
     pub(super) request: Digest,
@@ -69,31 +79,30 @@ pub(super) struct Approved {
 
 /// The intent first; without it on disk nothing is shifted, and without an order there is no intent.
 pub(super) async fn shift(ctx: &Context, approved: Approved) -> Batch {
-    let Approved { plan, rung, attempt, .. } = approved;
+    let Approved { plan, rung, wave, attempt, .. } = approved;
     let (order, request) = match order(ctx, approved).await {
         Ok(order) => order,
         Err(NoOrder::Plan(instead)) => return instead,
         Err(NoOrder::Artefact(error)) => return stage_failed(plan, rung, &error),
     };
-    let began = Batch::of(Event::ShiftBegan(ShiftBegan { plan, rung, attempt, request }));
+    let began = Batch::of(Event::ShiftBegan(ShiftBegan { plan, rung, wave, attempt, request }));
     if let Err(error) = append(&ctx.mailbox, began).await {
         tracing::warn!(service = %ctx.service.name, %error, "the shift was not begun");
         return Batch::default();
     }
-    carry_out(ctx, plan, rung, attempt, &order).await
+    carry_out(ctx, approved, &order).await
 }
 
 /// The same order with the same key: the deployer promised that this is harmless.
 pub(super) async fn repeat(ctx: &Context, approved: Approved) -> Batch {
-    let Approved { plan, rung, attempt, .. } = approved;
     match order(ctx, approved).await {
-        Ok((order, _)) => carry_out(ctx, plan, rung, attempt, &order).await,
+        Ok((order, _)) => carry_out(ctx, approved, &order).await,
         Err(NoOrder::Plan(instead)) => instead,
-        Err(NoOrder::Artefact(error)) => returned(plan, rung, attempt, Err(error.outcome_unknown())),
+        Err(NoOrder::Artefact(error)) => returned(approved, Err(error.outcome_unknown())),
     }
 }
 
-async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: &Order) -> Batch {
+async fn carry_out(ctx: &Context, approved: Approved, order: &Order) -> Batch {
     let result = match order {
         Order::Deploy(order) => ctx.setup.ports.deployer.shift(order).await,
         Order::Restore(restorer, order) => restorer.shift(order).await,
@@ -101,10 +110,11 @@ async fn carry_out(ctx: &Context, plan: Digest, rung: u32, attempt: u32, order: 
     if let Err(error) = &result {
         tracing::warn!(service = %ctx.service.name, %error, "a shift failed");
     }
-    returned(plan, rung, attempt, result)
+    returned(approved, result)
 }
 
-fn returned(plan: Digest, rung: u32, attempt: u32, result: Result<Shifted, PortError>) -> Batch {
+fn returned(approved: Approved, result: Result<Shifted, PortError>) -> Batch {
+    let Approved { plan, rung, wave, attempt, .. } = approved;
     let mut batch = Batch::default();
     let outcome = match result {
         Ok(Shifted::Done) => ShiftOutcome::Done,
@@ -118,12 +128,12 @@ fn returned(plan: Digest, rung: u32, attempt: u32, result: Result<Shifted, PortE
             ShiftOutcome::NotApplied { reason: batch.text(error.to_string()), nature, lies_in }
         }
     };
-    batch.with(Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome }))
+    batch.with(Event::ShiftReturned(ShiftReturned { plan, rung, wave, attempt, outcome }))
 }
 
-pub(super) async fn probe(ctx: &Context, plan: Digest, rung: u32, attempt: u32) -> Batch {
+pub(super) async fn probe(ctx: &Context, plan: Digest, (rung, wave): (u32, u32), attempt: u32) -> Batch {
     let mut batch = Batch::default();
-    let word = match probe_order(ctx, rung) {
+    let word = match probe_order(ctx, rung, wave) {
         None => return batch,
         Some(order) => match ask_what_became_of(ctx, &order).await {
             Ok(Probe::Applied) => ProbeWord::Applied,
@@ -136,7 +146,7 @@ pub(super) async fn probe(ctx: &Context, plan: Digest, rung: u32, attempt: u32) 
             Err(error) => ProbeWord::NoAnswer(batch.text(error.to_string())),
         },
     };
-    batch.with(Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word }))
+    batch.with(Event::ShiftProbed(ShiftProbed { plan, rung, wave, attempt, word }))
 }
 
 async fn ask_what_became_of(ctx: &Context, order: &Order) -> Result<Probe, PortError> {
@@ -146,22 +156,32 @@ async fn ask_what_became_of(ctx: &Context, order: &Order) -> Result<Probe, PortE
     }
 }
 
-/// Looks at live until it is the target, appending each change on the way. The deadline is the core's.
-pub(super) async fn read_back(ctx: &Context, plan: Digest, rung: u32) -> Batch {
+/// Looks at live until it is the target, or as much of it as the wave has moved, appending each change on the way. The deadline is the core's.
+pub(super) async fn read_back(ctx: &Context, plan: Digest, (rung, wave): (u32, u32)) -> Batch {
     let Some(target) = target(ctx, rung) else { return Batch::default() };
     let Some(facet) = target.facet() else { return Batch::default() };
+    let Some(drafted) = ctx.incident().and_then(|incident| incident.plan()) else { return Batch::default() };
+    let (moves, last_wave) = (drafted.moves(wave).clone(), wave >= drafted.last_wave());
     let proof_min = ctx.setup.terms.proof_min(&facet);
     let (mut pause, pause_max) = POLL;
     let mut last = None;
     loop {
         let (live, facets) = tokio::join!(ctx.live(), ctx.facets());
         let mut batch = Batch::default();
-        let (live, fingerprint) = identified(ctx, live, &target, &mut batch).await;
+        // Between two waves it is not one version that answers.
+        let (live, fingerprint) = if last_wave {
+            identified(ctx, live, &target, &mut batch).await
+        } else {
+            (live, FingerprintWord::NotCompared)
+        };
         let (observed, observed_facets) = (batch.observed(&live), batch.observed_facets(&facets));
         // A failure in other words is no news.
         let news = (live, facets, std::mem::discriminant(&fingerprint));
-        let read = ReadBack { plan, rung, live: observed, facets: observed_facets, fingerprint };
-        if read.shows(&target) && read.proof(&target) >= Some(proof_min) {
+        let read = ReadBack { plan, rung, wave, live: observed, facets: observed_facets, fingerprint };
+        if !last_wave && read.shows_wave(&target, &moves) {
+            return batch.with(Event::ReadBack(read));
+        }
+        if last_wave && read.shows(&target) && read.proof(&target) >= Some(proof_min) {
             if let Some(word) = outputs_of_what_was_left(ctx, &target, &mut batch).await {
                 batch = batch.with(Event::OutputsListed(OutputsListed { plan, rung, word }));
             }
@@ -270,16 +290,21 @@ impl Order {
 }
 
 /// The order without its artefact: enough to ask what became of it.
-fn probe_order(ctx: &Context, rung: u32) -> Option<Order> {
+fn probe_order(ctx: &Context, rung: u32, wave: u32) -> Option<Order> {
     let incident = ctx.incident()?;
     let Phase::Acting(acting) = &incident.phase else { return None };
     let (plan, target) = (incident.plan()?, target(ctx, rung)?);
     let revision = target.revision()?;
-    let key = Digest::tagged("ripcord shift 1", &[plan.digest.as_bytes(), &rung.to_be_bytes(), b"shift"]);
+    let (rung, number, wave) = (rung.to_be_bytes(), wave.to_be_bytes(), plan.wave(wave));
+    let mut parts: Vec<&[u8]> = vec![plan.digest.as_bytes(), &rung, b"shift"];
+    if wave.is_some() {
+        parts.push(&number);
+    }
+    let key = Digest::tagged("ripcord shift 1", &parts);
     let (key, deadline) = (key.to_string(), ctx.setup.terms.deadlines.shift);
     if revision.facet == Facet::Model {
         let expecting = acting.guarded.as_ref().map_or_else(|| plan.live.state(), Observed::state);
-        return Some(Order::Deploy(ShiftOrder { key, target, expecting, staged: None, deadline }));
+        return Some(Order::Deploy(ShiftOrder { key, target, expecting, staged: None, wave, deadline }));
     }
     let seen = if acting.guarded.is_some() { &acting.guarded_facets } else { &plan.facets };
     let expecting = read_of(seen, &revision.facet).and_then(FacetState::known);
@@ -306,13 +331,15 @@ enum NoOrder {
 /// The whole order, and its request as it was approved and is sent. Only a plan whose content has the granted digest is carried out, and only by a request
 /// that the plan names.
 async fn order(ctx: &Context, approved: Approved) -> Result<(Order, Sent), NoOrder> {
-    let Approved { plan, rung, attempt, request } = approved;
+    let Approved { plan, rung, wave, attempt, request } = approved;
     let nothing = || NoOrder::Plan(Batch::default());
-    let mut order = probe_order(ctx, rung).ok_or_else(nothing)?;
+    let mut order = probe_order(ctx, rung, wave).ok_or_else(nothing)?;
     ctx.plan().await.map_err(NoOrder::Plan)?;
     let incident = ctx.incident().ok_or_else(nothing)?;
     // The target as it was approved: a digest that was pinned since is checked when the artefact is fetched.
-    let now = incident.target(rung).and_then(|target| requests::of_target(&ctx.setup.ports, target));
+    let part = incident.plan().and_then(|plan| plan.wave(wave));
+    let target = incident.target(rung);
+    let now = target.and_then(|target| requests::of_target(&ctx.setup.ports, target, part.as_ref()));
     if let Order::Deploy(order) = &mut order {
         order.staged = fetch(ctx, &order.target).await.map_err(NoOrder::Artefact)?;
     }

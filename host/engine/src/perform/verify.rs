@@ -3,15 +3,21 @@
 use ripcord_core::alert::StandingAlert;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::event::{
-    Event, PlannedRung, Said, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
+    Event, PlannedRung, PlannedWave, Said, TrialPhase, VerificationAsked, VerificationWord,
+    VerificationsAsked, WaveLost,
 };
 use ripcord_core::fact::Fact;
+use ripcord_core::live::LiveState;
 use ripcord_core::plan::Plan;
 use ripcord_core::policy::Role;
-use ripcord_core::role::{Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict};
+use ripcord_core::role::{
+    Finding, RollbackSubject, Subject, VerificationInput, VerificationVerdict, WaveSubject,
+};
+use ripcord_core::service::{Acting, Phase, StepState};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 
+use super::shift;
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
@@ -55,6 +61,46 @@ async fn verify_rung(ctx: &Context, plan: Plan, of: PlannedRung, round: u32) -> 
     });
     let (signals, before) = (ctx.alerts().await?, before(ctx).await?);
     ask(ctx, Asking { phase: TrialPhase::Rung(of), round, subject, signals, before }).await
+}
+
+/// After the pause of a wave: whether what it moved is still there, and what the verification policies say of it.
+pub(super) async fn look(ctx: &Context, of: PlannedWave, round: u32) -> Batch {
+    let plan = match ctx.plan().await {
+        Ok(plan) => plan,
+        Err(instead) => return instead,
+    };
+    let live = ctx.live().await;
+    let Some(incident) = ctx.incident() else { return Batch::default() };
+    let (Some(drafted), Some(target)) = (incident.plan(), shift::target(ctx, of.rung)) else {
+        return Batch::default();
+    };
+    // What cannot be read says nothing; the guard of the next wave reads it again.
+    if matches!(live, LiveState::Serving(_)) && !live.shows(&target, drafted.moves(of.wave)) {
+        let PlannedWave { plan, rung, wave } = of;
+        let mut batch = Batch::default();
+        let live = batch.observed(&live);
+        return batch.with(Event::WaveLost(WaveLost { plan, rung, wave, live }));
+    }
+    let asked = look_asking(ctx, plan, of, round).await;
+    asked.unwrap_or_else(|error| ctx.read_later(&error))
+}
+
+async fn look_asking(ctx: &Context, plan: Plan, of: PlannedWave, round: u32) -> Result<Batch, StoreError> {
+    let Some(incident) = ctx.incident() else { return Ok(Batch::default()) };
+    let Some(wave) = incident.plan().and_then(|plan| plan.wave(of.wave)) else { return Ok(Batch::default()) };
+    let Phase::Acting(Acting { step: StepState::Looking { shown_at, .. }, .. }) = incident.phase else {
+        return Ok(Batch::default());
+    };
+    let subject = Subject::Wave(WaveSubject {
+        proposal: ctx.proposal(&incident.reason).await?,
+        plan,
+        plan_digest: of.plan,
+        rung: of.rung,
+        wave,
+        shifted_at: shown_at,
+    });
+    let (signals, before) = (ctx.alerts().await?, before(ctx).await?);
+    ask(ctx, Asking { phase: TrialPhase::Wave(of), round, subject, signals, before }).await
 }
 
 /// Asks every verification policy whose last *healthy* does not count any more, all at once, or none: an error says that something of the question
@@ -124,6 +170,7 @@ pub(super) async fn ask_sharing(ctx: &Context, asking: Asking, trials: &Trials) 
 fn live_since(subject: &Subject) -> Option<UnixMillis> {
     match subject {
         Subject::Rollback(rollback) => Some(rollback.shifted_at),
+        Subject::Wave(wave) => Some(wave.shifted_at),
         Subject::Promotion(promotion) => Some(promotion.noticed_at),
         Subject::Preflight(_) => None,
     }

@@ -72,6 +72,9 @@ pub struct RequestLine {
     pub step: StepKind,
     /// Of which target, counted from zero; none where it is about what was read back.
     pub rung: Option<u32>,
+    /// Of which wave, counted from zero; none where the plan moves at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
     /// Counted from one.
     pub attempt: u32,
     /// Of the template that people have agreed to, see [`Request::digest`](ripcord_core::request::Request::digest).
@@ -144,6 +147,9 @@ pub struct IncidentView {
     pub cause: String,
     /// Who asked.
     pub requested_by: Vec<String>,
+    /// How far its shift in waves is; none where the plan at hand moves at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waves: Option<String>,
     /// What was served when it opened.
     pub before: Option<String>,
     /// What the last read-back showed.

@@ -17,8 +17,8 @@ use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
-use ripcord_core::service::{Incident, Phase, Run, Service};
-use ripcord_core::time::UnixMillis;
+use ripcord_core::service::{Incident, Phase, Run, Service, StepState};
+use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Store;
 use ripcord_ports::store::Span;
 
@@ -301,6 +301,7 @@ impl Reader<'_> {
             }),
             findings,
             before,
+            waves: waves(&incident),
             plan,
             phase: incident.phase_name().to_owned(),
             cause: self.text(&incident.reason.cause).await?,
@@ -336,6 +337,32 @@ impl Reader<'_> {
 /// The run that the incident's plan orders, if it does.
 fn ordered_run(incident: &Incident) -> Option<Digest> {
     incident.plan().filter(|plan| plan.produces()).map(|plan| Run::key_of(plan.digest))
+}
+
+/// How far a plan that shifts in waves is, in a sentence's words.
+fn waves(incident: &Incident) -> Option<String> {
+    let plan = incident.plan()?;
+    let acting = match &incident.phase {
+        Phase::Acting(acting) => Some(acting),
+        Phase::NeedsPerson(need) => need.resume.as_ref(),
+        Phase::Authorising(authorising) => authorising.resume.as_ref(),
+        _ => None,
+    };
+    let of = plan.last_wave().saturating_add(1);
+    plan.wave(0)?;
+    let Some(acting) = acting else {
+        let reached = incident.marks.read_back_at.is_some_and(|at| Some(at) >= incident.marks.shifted_at);
+        return Some(if reached { format!("all {of}") } else { format!("{of}, none begun") });
+    };
+    let wave = plan.wave(acting.wave)?;
+    let pause = plan.waves.get(acting.wave as usize).map_or(Millis(0), |wave| wave.pause);
+    Some(match acting.step {
+        StepState::Looking { round: 1, due_at: Some(_), .. } => {
+            format!("{wave} is there; it is looked at after a pause of {pause}")
+        }
+        StepState::Looking { .. } => format!("{wave} is there, and is looked at"),
+        _ => wave.to_string(),
+    })
 }
 
 /// What the plan says of a version that is not tried before it is shifted to.

@@ -18,6 +18,7 @@ use ripcord_core::service::{Alerts, Incident};
 use ripcord_core::signal::SignalStatus;
 use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
+use ripcord_core::wave::WaveOf;
 
 use super::{Reader, RequestLine, ScoreAgain, Seen};
 use crate::fold::ReadError;
@@ -163,11 +164,17 @@ impl Reader<'_> {
                 }
             },
             Event::GuardRead(read) => {
-                Some(format!("guard: live is {}", self.in_force(&read.live, &read.facets).await?))
+                let wave = self.wave(read.wave).map(|wave| format!(", {wave}")).unwrap_or_default();
+                Some(format!("guard{wave}: live is {}", self.in_force(&read.live, &read.facets).await?))
             }
             Event::ShiftBegan(began) => {
                 self.sent(at, StepKind::Shift, Some(began.rung), began.attempt, began.request);
-                Some(format!("shift begun (rung {}, attempt {})", began.rung + 1, began.attempt))
+                let wave = self.wave(began.wave);
+                if let (Some(line), Some(wave)) = (self.requests.last_mut(), &wave) {
+                    line.wave = Some(wave.number);
+                }
+                let wave = wave.map(|wave| format!(", {wave}")).unwrap_or_default();
+                Some(format!("shift begun (rung {}, attempt {}{wave})", began.rung + 1, began.attempt))
             }
             Event::ShiftReturned(returned) => Some(match &returned.outcome {
                 ShiftOutcome::Done => "shift done".into(),
@@ -210,12 +217,18 @@ impl Reader<'_> {
                         format!("; its fingerprint was not compared: {}", self.text(why).await?)
                     }
                 };
-                let text = format!("read back: live is {state}{proved}{said}");
+                let wave = self.wave(read.wave).map(|wave| format!(", {wave}")).unwrap_or_default();
+                let text = format!("read back{wave}: live is {state}{proved}{said}");
                 self.after = Some(Seen { state, proof });
                 self.fingerprint = read.fingerprint.clone();
                 Some(text)
             }
             Event::OutputsListed(listed) => Some(self.outputs(listed).await?),
+            Event::WaveLost(lost) => {
+                let wave = self.wave(lost.wave).map(|wave| wave.to_string()).unwrap_or_default();
+                let live = self.live(&lost.live).await?;
+                Some(format!("what {wave} moved is no longer there: live is {live}"))
+            }
             Event::TrialRan(ran) => Some(self.trial(ran).await?),
             Event::VerificationsAsked(asked) => {
                 let each = asked
@@ -226,6 +239,10 @@ impl Reader<'_> {
                 let each = each.collect::<Vec<_>>().join("; ");
                 Some(match asked.phase {
                     TrialPhase::Preflight(_) => format!("verification of the candidate asked: {each}"),
+                    TrialPhase::Wave(of) => {
+                        let wave = self.wave(of.wave).map(|wave| wave.to_string()).unwrap_or_default();
+                        format!("look after {wave}: {each}")
+                    }
                     _ => format!("verification asked: {each}"),
                 })
             }
@@ -326,7 +343,7 @@ impl Reader<'_> {
     /// What was sent for a step, beside what was approved.
     fn sent(&mut self, at: UnixMillis, step: StepKind, rung: Option<u32>, attempt: u32, sent: Sent) {
         let Sent { approved, executed } = sent;
-        self.requests.push(RequestLine { at, step, rung, attempt, approved, executed });
+        self.requests.push(RequestLine { at, step, rung, wave: None, attempt, approved, executed });
     }
 
     async fn trial(&self, ran: &TrialRan) -> Result<String, ReadError> {
@@ -339,6 +356,12 @@ impl Reader<'_> {
         };
         let through = if matches!(ran.phase, TrialPhase::Preflight(_)) { "candidate" } else { "service" };
         Ok(format!("{what} sent through the {through}"))
+    }
+
+    /// The wave, where the plan at hand shifts in waves.
+    fn wave(&self, wave: u32) -> Option<WaveOf> {
+        let incident = self.state().incident.as_ref().or(self.state().last_settled.as_ref());
+        incident?.plan()?.wave(wave)
     }
 
     fn target(&self, rung: u32) -> String {
@@ -389,7 +412,7 @@ impl Reader<'_> {
             }
             Event::GuardRead(read) => matches!(read.live, Observed::Unknown(_)),
             Event::ReadBack(read) => matches!(read.live, Observed::Unknown(_)),
-            Event::Staged(_) => false,
+            Event::Staged(_) | Event::WaveLost(_) => false,
             _ => return,
         };
         self.failed = failed.then(|| text.to_owned());

@@ -15,6 +15,7 @@ pub mod service;
 pub mod sources;
 mod table;
 mod units;
+pub mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -23,6 +23,7 @@ use super::producer::ProducerConfig;
 use super::restorers::{RestorerConfig, take_restorers};
 use super::table::Node;
 use super::units::{Days, Hours, Seconds};
+use super::waves::WavesConfig;
 
 /// Trials in one incident, unless configured: a verification that looks again every few minutes for half an hour, on three rungs.
 const TRIALS_MAX: u32 = 60;
@@ -64,6 +65,8 @@ pub struct ServiceConfig {
     pub deployer: AdapterConfig<dyn Deployer>,
     /// What puts its other facets back.
     pub restorers: Vec<RestorerConfig>,
+    /// What a version is shifted in.
+    pub waves: WavesConfig,
     /// What makes new versions for it.
     pub producer: Option<ProducerConfig>,
     /// Where the checkpoints of its training runs are kept.
@@ -174,6 +177,7 @@ impl ServiceConfig {
         let registry = adapters::take_of_model(&mut node, "registry", base, &model, mistakes);
         let deployer = adapters::take_of_model(&mut node, "deployer", base, &model, mistakes);
         let restorers = take_restorers(&mut node, base, mistakes);
+        let waves = WavesConfig::take(&mut node, mistakes);
         let producer = ProducerConfig::take(&mut node, base, mistakes);
         let checkpoints = adapters::take_optional(&mut node, "checkpoints", base, mistakes);
         let endpoint = adapters::take_endpoint(&mut node, base, deployer.as_ref(), mistakes);
@@ -245,6 +249,7 @@ impl ServiceConfig {
             registry: registry?,
             deployer: deployer?,
             restorers,
+            waves,
             producer,
             checkpoints,
             endpoint,

@@ -122,7 +122,9 @@ fn head(view: &IncidentView) -> Text {
         let expires_at = view.plan_expires_at.unwrap_or(plan.expires_at);
         let moved = match expires_at.since(plan.expires_at) {
             Millis(0) => String::new(),
-            by => format!(", {by} later than it says, since the host's clock jumped"),
+            by => {
+                format!(", {by} later than it says, since the host's clock jumped or waves were waited for")
+            }
         };
         row("plan", format!("{}; expires {}{moved}", ladder(plan), instant(expires_at)).into());
     }
@@ -133,6 +135,9 @@ fn head(view: &IncidentView) -> Text {
     }
     if let Some(digest) = &view.plan_digest {
         row("plan digest", digest.into());
+    }
+    if let Some(waves) = &view.waves {
+        row("waves", Paragraph(waves).into());
     }
     if let Some(preflight) = &view.preflight {
         row("preflight", Paragraph(preflight).into());
@@ -250,8 +255,9 @@ fn requests(view: &IncidentView) -> Text {
     let mut table = Table::bare(2);
     for request in &view.requests {
         let of = request.rung.map(|rung| format!(" to target {}", rung + 1)).unwrap_or_default();
+        let wave = request.wave.map(|wave| format!(", wave {}", wave + 1)).unwrap_or_default();
         table.row([
-            format!("{}{of}, attempt {}", request.step.as_str(), request.attempt).into(),
+            format!("{}{of}{wave}, attempt {}", request.step.as_str(), request.attempt).into(),
             Cell::new(DIM, format!("approved sha256 {}", request.approved)),
             Cell::new(DIM, format!("executed sha256 {}", request.executed)),
         ]);

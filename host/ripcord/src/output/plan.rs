@@ -8,6 +8,7 @@ use ripcord_core::plan::{Leaving, Part, Plan, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::signal::Origin;
 use ripcord_core::target::{Exclusion, Strategy, Target, VersionTarget};
+use ripcord_core::wave::{Moves, Wave};
 use serde_json::Value;
 
 use crate::http::wire::PlanView;
@@ -61,8 +62,10 @@ pub fn text(view: &PlanView) -> Text {
     row("made", text!("{}", exact(plan.created_at)));
     row("expires", text!("{}", exact(plan.expires_at)));
     if let Some(moved) = expires_at.filter(|moved| *moved != plan.expires_at) {
-        let said =
-            text!("to {}: the host's clock has jumped forward since, and no time passed", exact(moved));
+        let said = text!(
+            "to {}: the host's clock has jumped forward since, or what was waited between waves was not taken from it",
+            exact(moved)
+        );
         row("moved", paint(WARN, said));
     }
     row("installation", text!("{}", plan.installation));
@@ -184,6 +187,9 @@ fn part(part: &Part) -> Text {
     for read in &part.facets {
         text.push(text!("  with {}\n", facet(read)));
     }
+    for (index, wave) in part.waves.iter().enumerate() {
+        text.push(text!("  wave {}: {}\n", index + 1, self::wave(wave)));
+    }
     for (index, rung) in part.rungs.iter().enumerate() {
         text.push(text!("  {}. to {}\n", index + 1, paint(STRONG, target(&rung.target))));
         let mut steps = Table::bare(5);
@@ -197,11 +203,27 @@ fn part(part: &Part) -> Text {
                 .as_ref()
                 .map(|request| text!("{}\nrequest sha256 {}", quoted(&request.words), request.digest));
             let said = request.into_iter().chain(arguments);
-            steps.row([name(step.kind).into(), Cell::new(DIM, Text::joined(said, "\n"))]);
+            let name = match step.wave {
+                None => text!("{}", name(step.kind)),
+                Some(wave) => text!("wave {}: {}", u64::from(wave) + 1, name_in_wave(step.kind)),
+            };
+            steps.row([name.into(), Cell::new(DIM, Text::joined(said, "\n"))]);
         }
         text.push(steps);
     }
     text
+}
+
+fn wave(wave: &Wave) -> Text {
+    let moves = match &wave.moves {
+        Moves::Place(place) => text!("all that serves at {}", quoted(place)),
+        Moves::Share(share) => text!("{} of the traffic, over all places", share.get()),
+        Moves::Rest => text!("everything that is left"),
+    };
+    match wave.pause.0 {
+        0 => moves,
+        pause => text!("{}, then {} ms without the next", moves, pause),
+    }
 }
 
 /// Text of others between back-ticks, which it cannot end.
@@ -302,6 +324,15 @@ fn changed(value: &Value) -> usize {
     }
 }
 
+/// A step of one wave: the others are not what it is about.
+const fn name_in_wave(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Guard => "read what is live, go on only if it is the above and what was moved",
+        StepKind::ReadBack => "read back until it is served where it was moved",
+        other => name(other),
+    }
+}
+
 const fn name(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Stage => "fetch and check the artefact",
@@ -310,6 +341,7 @@ const fn name(kind: StepKind) -> &'static str {
         StepKind::Guard => "read what is live, go on only if it is the above",
         StepKind::Shift => "shift",
         StepKind::ReadBack => "read back until it is served everywhere",
+        StepKind::Look => "wait, then look whether it is still there, and ask how it does",
         StepKind::MoveName => "have the registry's production name follow",
         StepKind::Verify => "verify",
         StepKind::MarkHolds => "mark the holds on what was left in the registry",
@@ -330,7 +362,7 @@ mod tests {
     fn whole() -> Value {
         let digest = "b".repeat(64);
         let step = json!([{
-            "kind": "shift",
+            "kind": "shift", "wave": 0,
             "arguments": [{ "name": "adapter", "value": "open-inference" }],
             "request": { "words": "have the server load it by POST http://127.0.0.1:8080/load", "digest": digest },
         }]);
@@ -356,6 +388,10 @@ mod tests {
                 "facets": [
                     { "facet": { "configuration": "limits" }, "state": { "in-force": { "revision": "c2", "digest": digest, "proof": "answer" } } },
                     { "facet": "fallback", "state": { "unknown": "timeout" } },
+                ],
+                "waves": [
+                    { "moves": { "place": "eu" }, "pause": "300000" }, { "moves": { "share": 0.25 }, "pause": "60000" },
+                    { "moves": "rest", "pause": "0" },
                 ],
                 "rungs": targets.map(|target| json!({ "target": target, "steps": step })),
             }, {
@@ -440,6 +476,7 @@ mod tests {
                 Value::String(_) if path.ends_with("/leaving") => json!("condemn"),
                 Value::String(text) if text == "fallback" => json!({ "configuration": "rules" }),
                 Value::String(text) if text == "schedule" => json!({ "other": "schedule" }),
+                Value::String(text) if text == "rest" => json!({ "place": "rest" }),
                 Value::String(text) => match text.parse::<u64>() {
                     Ok(number) => json!((number + 1).to_string()),
                     Err(_) => json!(format!("{text}1")),

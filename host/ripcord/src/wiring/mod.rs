@@ -188,6 +188,7 @@ pub fn parts(
         let ports = Maker { shared, data, mistakes }.ports(service, &metrics, keep);
         let placed = policies::place(service, &policies, mistakes, warnings);
         if let Some(ports) = ports {
+            service.waves.check(ports.deployer.as_ref(), mistakes);
             services.push(service_setup(config, service, ports, placed));
         }
     }
@@ -237,6 +238,7 @@ fn service_setup(
         deployer: ports.deployer.class(),
         equipment: ports::equipment(&ports::all_arguments(&step_arguments, &ports)),
         facets: ports::facet_terms(service, &ports),
+        waves: service.waves.waves.clone(),
         producer: ports::producer_terms(service, &ports),
         proof_min: ports::proof_min(service),
         people: config.people.iter().map(known).collect(),

@@ -126,6 +126,7 @@ async fn what_the_page_says_that_programs_print_is_what_the_host_reads() {
         target: Target::Version(VersionTarget { version: "1.3.2".parse().unwrap(), digest: None }),
         expecting: LiveState::Serving(Vec::new()),
         staged: None,
+        wave: None,
         deadline: Millis::seconds(10),
     };
     let mut told = Vec::new();

@@ -106,7 +106,12 @@ impl Book {
                 (&read.live, &part.live),
                 (Observed::Unknown(_), ripcord_core::live::LiveState::Unknown(_))
             )
-            || moved == Some(Facet::Model) && ours().any(|target| live.serves(target));
+            || moved == Some(Facet::Model) && ours().any(|target| live.serves(target))
+            || moved == Some(Facet::Model) && !part.waves.is_empty() && {
+                let begun = self.begun.is_some_and(|(begun, _)| begun == rung);
+                let targets: Vec<_> = ours().chain(begun.then_some(target)).collect();
+                live.is_overlaid(&part.live, &targets)
+            };
         if !same {
             return Some(format!("live is {live}, planned under {}", part.live));
         }

@@ -13,7 +13,7 @@ fn is_begun(step: &StepState) -> bool {
     match step {
         StepState::Staging(_) | StepState::Preflighting { .. } | StepState::Guarding(_) => false,
         StepState::Shifting(shifting) => shifting.intent.is_begun(),
-        StepState::ReadingBack { .. } | StepState::Verifying { .. } => true,
+        StepState::ReadingBack { .. } | StepState::Looking { .. } | StepState::Verifying { .. } => true,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Shifts: agreed to, once, and never while nobody knows what became of the one before.
 
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, ProbeWord, ShiftOutcome};
+use ripcord_core::event::{Event, ProbeWord, ShiftBegan, ShiftOutcome};
 use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::name::IncidentId;
 use ripcord_core::plan::Plan;
 use ripcord_core::service::{Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{EffectClass, Mode, Terms};
+use ripcord_core::wave::WaveOf;
 use ripcord_ports::deployer::ShiftOrder;
 use ripcord_ports::restorer::RestoreOrder;
 
@@ -52,7 +53,8 @@ impl Order<'_> {
                     return false;
                 };
                 let staged = order.staged.as_ref().map(|staged| staged.digest);
-                planned.version == wanted.version
+                order.wave == unknown.wave
+                    && planned.version == wanted.version
                     && planned.digest.is_none_or(|digest| wanted.digest == Some(digest))
                     && staged == Some(artefact(wanted.version.as_str()).1)
             }
@@ -84,6 +86,8 @@ pub(super) fn kind(service: &Service, rung: u32) -> String {
 struct Unknown {
     incident: IncidentId,
     rung: u32,
+    /// None where the plan moves at once.
+    wave: Option<WaveOf>,
     attempt: u32,
     plan: Digest,
     /// How often the deployer was called for it.
@@ -104,7 +108,7 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn step(&mut self, step: &mut Step<'_>, authority: &authority::Book) {
         match step.event {
-            Event::ShiftBegan(began) => self.began(step, authority, began.rung, began.attempt),
+            Event::ShiftBegan(began) => self.began(step, authority, began),
             Event::ShiftReturned(returned) if !matches!(returned.outcome, ShiftOutcome::Unknown(_)) => {
                 self.unknown = None;
             }
@@ -128,7 +132,8 @@ impl Book {
     }
 
     /// Invariants 3, 4 and 13.
-    fn began(&mut self, step: &mut Step<'_>, authority: &authority::Book, rung: u32, attempt: u32) {
+    fn began(&mut self, step: &mut Step<'_>, authority: &authority::Book, began: &ShiftBegan) {
+        let (rung, attempt) = (began.rung, began.attempt);
         let (Some(incident), Some(terms)) = (&step.before.incident, &step.before.terms) else {
             return step.broke("granted-by-people", "a shift began without an incident");
         };
@@ -141,6 +146,7 @@ impl Book {
         self.unknown = Some(Unknown {
             incident: incident.id.clone(),
             rung,
+            wave: plan.wave(began.wave),
             attempt,
             plan: plan.digest,
             calls: 0,
@@ -193,10 +199,11 @@ impl Book {
             );
         };
         unknown.calls += 1;
-        let key = Digest::tagged(
-            "ripcord shift 1",
-            &[unknown.plan.as_bytes(), &unknown.rung.to_be_bytes(), b"shift"],
-        );
+        let (rung, wave) =
+            (unknown.rung.to_be_bytes(), unknown.wave.as_ref().map(|wave| wave.number.to_be_bytes()));
+        let mut parts: Vec<&[u8]> = vec![unknown.plan.as_bytes(), &rung, b"shift"];
+        parts.extend(wave.iter().map(|wave| wave.as_slice()));
+        let key = Digest::tagged("ripcord shift 1", &parts);
         if order.key() != key.to_string() {
             broke("executed-is-approved", format!("the key is not that of rung {}", unknown.rung));
         }

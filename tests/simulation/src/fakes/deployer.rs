@@ -7,12 +7,15 @@ use async_trait::async_trait;
 use ripcord_core::fact::Live;
 use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
-use ripcord_ports::deployer::{Beside, CandidateOrder, EffectClass, Probe, ShiftOrder, Shifted};
+use ripcord_ports::deployer::{
+    Beside, CandidateOrder, EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf,
+};
 use ripcord_ports::waiting::for_system;
 use ripcord_ports::{Clock, Deployer, ErrorKind, PortError};
 
 use super::{DEPLOYER, Wire};
 use crate::check::Candidates;
+use crate::world::Outside;
 
 /// See [`crate::world::Outside`].
 #[derive(Debug)]
@@ -27,6 +30,14 @@ pub struct PretendDeployer {
 enum Fate {
     Answers(Result<Shifted, PortError>),
     NeverAnswers,
+}
+
+/// On how many replicas the target is to be.
+fn wanted(outside: &Outside, order: &ShiftOrder) -> usize {
+    match order.wave.as_ref().map(|wave| &wave.moves) {
+        Some(Moves::Share(share)) => outside.replicas_of(share.get()),
+        _ => outside.replicas.len(),
+    }
 }
 
 fn broken() -> PortError {
@@ -89,10 +100,12 @@ impl PretendDeployer {
         let wire = &self.wire;
         wire.world.at(&wire.service, |outside| outside.keys.insert(order.key.clone()));
         let Target::Version(version) = &order.target else { return };
+        let (wanted, name) =
+            (wire.world.at(&wire.service, |outside| wanted(outside, order)), &version.version);
         if delay.is_zero() {
-            wire.world.at(&wire.service, |outside| outside.put_everywhere(version.version.as_str()));
+            wire.world.at(&wire.service, |outside| outside.put_on(wanted, name.as_str()));
         } else {
-            wire.world.start_move(&wire.service, version.version.as_str(), delay, replicas);
+            wire.world.start_move_of(&wire.service, name.as_str(), delay, (replicas, wanted));
         }
     }
 }
@@ -115,10 +128,18 @@ impl Deployer for PretendDeployer {
         Ok(Live { state, facets: Vec::new(), since: None, observed_at })
     }
 
-    fn request(&self, target: &Target) -> Option<Request> {
+    fn waves(&self, moves: &Moves) -> bool {
+        !matches!(moves, Moves::Place(_))
+    }
+
+    fn request(&self, target: &Target, wave: Option<&WaveOf>) -> Option<Request> {
         target.version()?;
         let words = format!("have the service serve {target}");
-        Some(Request::new(self.name(), &words).with("target", format!("{target:?}")))
+        let request = Request::new(self.name(), &words).with("target", format!("{target:?}"));
+        Some(match wave {
+            Some(wave) => request.with("wave", wave.to_string()),
+            None => request,
+        })
     }
 
     async fn shift(&self, order: &ShiftOrder) -> Result<Shifted, PortError> {
@@ -142,10 +163,11 @@ impl Deployer for PretendDeployer {
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         self.wire.reach(DEPLOYER).await?;
+        let moves = order.wave.as_ref().map_or(&Moves::Rest, |wave| &wave.moves);
         let probe = self.wire.world.at(&self.wire.service, |outside| match self.class() {
             EffectClass::Blind => Probe::CannotTell("it keeps no record".to_owned()),
             _ if !outside.moves.is_empty() => Probe::Underway("some replicas".to_owned()),
-            _ if outside.live().serves(&order.target) => Probe::Applied,
+            _ if outside.live().shows(&order.target, moves) => Probe::Applied,
             _ => Probe::NotApplied,
         });
         self.wire.comes_back(DEPLOYER).await;

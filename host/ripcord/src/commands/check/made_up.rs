@@ -107,7 +107,7 @@ pub(in crate::commands) fn plan(
 ) -> Plan {
     let rung = |target| Rung {
         target,
-        steps: vec![PlannedStep { kind: StepKind::Shift, arguments: Vec::new(), request: None }],
+        steps: vec![PlannedStep { kind: StepKind::Shift, arguments: Vec::new(), request: None, wave: None }],
     };
     Plan {
         format: PLAN_FORMAT,
@@ -120,6 +120,7 @@ pub(in crate::commands) fn plan(
             environment: setup.facts.environment.clone(),
             live: LiveState::Unknown("a check".to_owned()),
             facets: Vec::new(),
+            waves: Vec::new(),
             rungs: targets.into_iter().map(rung).collect(),
         }],
         policies: setup.terms.policies.iter().map(|used| used.policy.clone()).collect(),

@@ -8,13 +8,14 @@ use ripcord_core::plan::{Part, Plan, PlannedStep, Rung};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::role::{
     ApprovalInput, Context, Criticality, Finding, Memo, PlannerInput, PreflightSubject, PromotionSubject,
-    Proposal, RollbackSubject, ServiceFacts, Subject, TriggerInput, Urgency, VerificationInput,
+    Proposal, RollbackSubject, ServiceFacts, Subject, TriggerInput, Urgency, VerificationInput, WaveSubject,
 };
 use ripcord_core::signal::{Label, Origin, Severity, SignalKind, SignalStatus};
 use ripcord_core::target::{
     CheckpointTarget, ConfigurationTarget, Exclusion, RetrainTarget, Strategy, Target, VersionTarget, Window,
 };
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_core::wave::Moves;
 
 use super::bindings::exports::ripcord::policy::{approval, planner, trigger, verification};
 use super::bindings::ripcord::policy::types;
@@ -459,6 +460,7 @@ impl ToGuest for Subject {
         match self {
             Self::Rollback(subject) => verification::Subject::Rollback(subject.to_guest()),
             Self::Preflight(subject) => verification::Subject::Preflight(subject.to_guest()),
+            Self::Wave(subject) => verification::Subject::Wave(subject.to_guest()),
             Self::Promotion(subject) => verification::Subject::Promotion(subject.to_guest()),
         }
     }
@@ -485,6 +487,33 @@ impl ToGuest for PreflightSubject {
             plan: self.plan.to_guest(),
             plan_digest: self.plan_digest.to_guest(),
             rung: self.rung,
+        }
+    }
+}
+
+impl ToGuest for WaveSubject {
+    type Guest = verification::Wave;
+    fn to_guest(&self) -> verification::Wave {
+        verification::Wave {
+            proposal: self.proposal.to_guest(),
+            plan: self.plan.to_guest(),
+            plan_digest: self.plan_digest.to_guest(),
+            rung: self.rung,
+            number: self.wave.number,
+            waves: self.wave.of,
+            part: self.wave.moves.to_guest(),
+            shifted_at: self.shifted_at.0,
+        }
+    }
+}
+
+impl ToGuest for Moves {
+    type Guest = verification::WavePart;
+    fn to_guest(&self) -> verification::WavePart {
+        match self {
+            Self::Place(place) => verification::WavePart::Place(place.clone()),
+            Self::Share(share) => verification::WavePart::Share(share.get()),
+            Self::Rest => verification::WavePart::Rest,
         }
     }
 }
