@@ -101,7 +101,7 @@ pub struct Incident {
     pub reason_gone: bool,
     /// How often people were asked whether a shift happened.
     pub questions: u32,
-    /// How far the clock has jumped since the plan at hand was made: added to its expiry.
+    /// How far the clock has jumped since the plan at hand was made, and what was waited between its waves: added to its expiry.
     pub extension: Millis,
     /// How far it is.
     pub phase: Phase,

@@ -40,7 +40,11 @@ impl Book {
                 }
                 self.of_plan += 1;
                 let plan = step.before.incident.as_ref().and_then(|incident| incident.plan());
-                for revision in plan.map(left).unwrap_or_default() {
+                let target = step.before.incident.as_ref().and_then(|incident| incident.target(began.rung));
+                let target = target.and_then(Target::revision);
+                let left = plan.map(left).unwrap_or_default().into_iter();
+                // What serves a part already is not left where it is gone to.
+                for revision in left.filter(|left| Some(left) != target.as_ref()) {
                     self.left.insert(revision, step.at);
                 }
             }
