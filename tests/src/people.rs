@@ -11,10 +11,12 @@ use ripcord_core::signal::{Label, Origin, Severity, Signal, SignalKind, SignalSt
 use ripcord_core::target::{Exclusion, RetrainTarget, Target};
 use ripcord_core::terms::KnownPerson;
 use ripcord_core::time::Millis;
+use ripcord_core::wave::Moves;
 use ripcord_engine::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo};
 use ripcord_ports::Clock;
 use ripcord_ports::store::{Accepted, NewSignal, StoreError};
 
+use crate::fakes::FakeDeployer;
 use crate::lab::{Lab, Running};
 use crate::world::Step;
 
@@ -199,7 +201,15 @@ impl Running {
             Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
                 let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                 let Some(target) = open.target(rung).and_then(Target::revision) else { panic!("no target") };
-                let happened = lab.world.of(service).in_force(&target.facet) == target.name.as_str();
+                let outside = lab.world.of(service);
+                let wave = need.resume.as_ref().map_or(0, |acting| acting.wave);
+                let moves = open.plan().map_or(Moves::Rest, |plan| plan.moves(wave).clone());
+                let happened = match open.target(rung) {
+                    Some(version @ Target::Version(_)) if moves != Moves::Rest => {
+                        FakeDeployer::state(&outside).shows(version, &moves)
+                    }
+                    _ => outside.in_force(&target.facet) == target.name.as_str(),
+                };
                 let answer = if happened { Happened::Applied } else { Happened::NotApplied };
                 lab.world.at(service, |outside| outside.steps.push(Step::Answered));
                 let question = open.questions;

@@ -40,4 +40,5 @@ mod storm;
 mod targets;
 mod told;
 mod watching;
+mod waves;
 mod writers;

@@ -40,7 +40,8 @@ fn broken() -> PortError {
 }
 
 impl FakeDeployer {
-    fn state(outside: &Outside) -> LiveState {
+    /// What an honest look shows.
+    pub fn state(outside: &Outside) -> LiveState {
         if !outside.places.is_empty() {
             let weight = Ratio::new(1.0 / outside.places.len() as f64).expect("a ratio");
             let share = |(place, name): (&String, &String)| Share {

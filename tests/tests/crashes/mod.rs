@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use ripcord_core::terms::EffectClass;
 use ripcord_tests::Point;
 
-use story::{AT_ONCE, Consent, Restores, Story, Takes, Tried};
+use story::{AT_ONCE, Consent, Restores, Shifts, Story, Takes, Tried};
 
 fn every_point(story: Story) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -109,7 +109,51 @@ fn every_failure(story: Story) {
 
 /// A story in which policies agree, nothing is tried before the shift, and a death takes nothing along.
 const fn plain(restores: Restores, class: EffectClass) -> Story {
-    Story { restores, class, consent: Consent::Policies, tried: Tried::Not, takes: Takes::Nothing }
+    let (consent, shifts) = (Consent::Policies, Shifts::AtOnce);
+    Story { restores, class, consent, shifts, tried: Tried::Not, takes: Takes::Nothing }
+}
+
+/// The same with a version that is shifted place by place.
+const fn in_waves(class: EffectClass) -> Story {
+    Story { shifts: Shifts::InWaves, ..plain(Restores::Version, class) }
+}
+
+#[test]
+fn an_idempotent_deployer_in_waves() {
+    every_point(in_waves(EffectClass::Idempotent));
+}
+
+#[test]
+fn a_conditional_deployer_in_waves() {
+    every_point(in_waves(EffectClass::Conditional));
+}
+
+#[test]
+fn an_observable_deployer_in_waves() {
+    every_point(in_waves(EffectClass::Observable));
+}
+
+#[test]
+fn a_blind_deployer_in_waves() {
+    every_point(in_waves(EffectClass::Blind));
+}
+
+#[test]
+fn waves_and_two_deaths() {
+    every_two_points(in_waves(EffectClass::Observable));
+}
+
+#[test]
+fn waves_and_each_failure() {
+    for class in [EffectClass::Idempotent, EffectClass::Blind] {
+        every_failure(in_waves(class));
+    }
+}
+
+#[test]
+fn waves_with_two_keys_and_a_power_cut() {
+    let story = in_waves(EffectClass::Observable);
+    every_point(Story { consent: Consent::People, takes: Takes::Unflushed, ..story });
 }
 
 #[test]

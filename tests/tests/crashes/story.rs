@@ -10,6 +10,7 @@ use ripcord_core::policy::Role;
 use ripcord_core::service::Service;
 use ripcord_core::terms::{EffectClass, FacetTerms, Mode, Terms};
 use ripcord_core::time::Millis;
+use ripcord_core::wave::{Moves, Wave};
 use ripcord_ports::Store;
 use ripcord_tests::lab::eventually;
 use ripcord_tests::{Fuse, Lab, Point, Power, Running, Spec, check};
@@ -39,6 +40,14 @@ pub(super) enum Takes {
     Nothing,
     /// The power was cut: what was not flushed is gone.
     Unflushed,
+}
+
+/// Whether a version is shifted at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shifts {
+    AtOnce,
+    /// At one place, and after a pause and a look at the other.
+    InWaves,
 }
 
 /// How the service is brought back.
@@ -95,6 +104,7 @@ pub(super) struct Story {
     /// Of what moves the facet that is restored.
     pub(super) class: EffectClass,
     pub(super) consent: Consent,
+    pub(super) shifts: Shifts,
     pub(super) tried: Tried,
     pub(super) takes: Takes,
 }
@@ -121,6 +131,9 @@ impl Story {
         lab.world.at(&service, |outside| {
             outside.bad.insert(self.restores.bad().into());
             outside.holds_candidates = self.tried == Tried::Beside;
+            if self.shifts == Shifts::InWaves {
+                outside.places = ["eu", "us"].map(|place| (place.into(), "1.2".into())).into();
+            }
         });
         if self.restores != Restores::Version {
             lab.world.add_facet(&service, &limits(), &["a1", "a2"], "a2");
@@ -149,6 +162,9 @@ impl Story {
             let class = if self.restores == restores { self.class } else { other };
             FacetTerms { facet, class, proof_min: Proof::Answer }
         };
+        if self.shifts == Shifts::InWaves {
+            terms.waves = vec![Wave { moves: Moves::Place("eu".into()), pause: Millis::seconds(1) }];
+        }
         if self.restores == Restores::Version {
             terms.deployer = self.class;
         } else {
@@ -214,7 +230,9 @@ impl Story {
         let outside = lab.world.of(&service);
         assert_eq!(outside.in_force(&target.facet), target.name.as_str());
         assert!(!outside.does_harm());
-        assert_eq!(check::applied(&outside.steps), 1, "{:#?}", outside.steps);
+        let shifts = if self.shifts == Shifts::InWaves { 2 } else { 1 };
+        assert_eq!(check::applied(&outside.steps), shifts, "{:#?}", outside.steps);
+        assert!(outside.places.values().all(|there| there == "1.1"), "{:?}", outside.places);
         let held: Vec<_> = host.state(&service).holds.keys().map(Revision::as_text).collect();
         if self.restores == Restores::Version {
             assert_eq!(held, ["1.2"]);
