@@ -40,7 +40,7 @@ fn was_made(case: &VerificationCase) -> bool {
     let (plan, rung) = match &case.subject {
         Subject::Rollback(rollback) => (&rollback.plan, rollback.rung),
         Subject::Preflight(preflight) => (&preflight.plan, preflight.rung),
-        Subject::Promotion(_) | Subject::Other(_) => return false,
+        Subject::Wave(_) | Subject::Promotion(_) | Subject::Other(_) => return false,
     };
     let rungs = plan.parts.iter().filter_map(|part| part.rungs.get(rung as usize));
     let mut arguments = rungs.flat_map(|rung| &rung.steps).flat_map(|step| &step.arguments);

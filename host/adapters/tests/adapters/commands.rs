@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ripcord_adapters::conformance::{deployer, registry};
+use ripcord_adapters::conformance::{deployer, deployer_waves, registry};
 use ripcord_adapters::deployer_command::{CommandDeployer, CommandDeployerConfig};
 use ripcord_adapters::registry_command::{CommandRegistry, CommandRegistryConfig};
 use ripcord_adapters::registry_directory::{DirectoryRegistry, DirectoryRegistryConfig};
+use ripcord_core::digest::Digest;
 use ripcord_core::live::{LiveState, Proof};
+use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{ConfigurationTarget, FallbackTarget, Target, VersionTarget};
-use ripcord_ports::deployer::{EffectClass, Probe, Shifted};
+use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, Registry};
 use tempfile::TempDir;
 
@@ -145,6 +147,87 @@ async fn the_deployer_conforms_in_every_class_it_can_be() {
         let adapter = CommandDeployer::new(deployer_config(root.path(), effect), &shared()).unwrap();
         deployer::conforms(&adapter, &one, &two).await;
     }
+}
+
+fn in_waves(root: &Path, script_name: &str, placeholder: &str, effect: EffectClass) -> CommandDeployerConfig {
+    let (script, root) = (script(script_name), root.to_str().unwrap());
+    let program = |words: &[&str]| [vec!["sh".to_owned(), script.clone()], vector(words)].concat();
+    CommandDeployerConfig {
+        shift: program(&["shift", root, "{version}", "{digest}", placeholder]),
+        live: Some(program(&["live", root])),
+        probe: None,
+        effect,
+        proof: Proof::ControlPlane,
+        surroundings: Default::default(),
+        runs: Some(Path::new(root).join("runs")),
+    }
+}
+
+fn share(of: f64) -> Moves {
+    Moves::Share(Ratio::new(of).unwrap())
+}
+
+#[tokio::test]
+async fn the_deployer_moves_in_waves_where_its_program_names_the_part() {
+    for (script, placeholder, parts) in [
+        ("places.sh", "{place}", vec![Moves::Place("eu".into())]),
+        ("traffic.sh", "{wave}", vec![share(0.25), share(0.5)]),
+    ] {
+        // A program that is idempotent need not tell what became of an order that was not begun.
+        for effect in [EffectClass::Observable, EffectClass::Idempotent] {
+            let (root, registry, folders) =
+                (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Folders::default());
+            for file in ["eu", "us", "old"] {
+                std::fs::write(root.path().join(file), format!("0.9 {}\n", Digest::of("0.9"))).unwrap();
+            }
+            let [one, two] = settable(registry.path(), &folders).await;
+            let config = in_waves(root.path(), script, placeholder, effect);
+            let adapter = CommandDeployer::new(config, &shared()).unwrap();
+            deployer_waves::conforms_in_waves(&adapter, &parts, &one, &two).await;
+        }
+    }
+}
+
+#[test]
+fn what_a_program_can_move_at_once_is_what_it_names() {
+    let parts = [Moves::Place("eu".into()), share(0.5), share(1.0), Moves::Rest];
+    for (placeholder, can) in [
+        ("{place}", [true, false, false, true]),
+        ("{share}", [false, true, false, true]),
+        ("{wave}", [true, true, true, true]),
+        ("{key}", [false, false, false, false]),
+    ] {
+        let config = in_waves(Path::new("/nowhere"), "places.sh", placeholder, EffectClass::Observable);
+        let adapter = CommandDeployer::new(config, &shared()).unwrap();
+        let target = Target::Version(target("1.0", None));
+        for (moves, can) in parts.iter().zip(can) {
+            let wave = WaveOf { number: 0, of: 2, moves: moves.clone() };
+            assert_eq!(adapter.waves(moves), can, "{placeholder}: {moves}");
+            assert_eq!(adapter.request(&target, Some(&wave)).is_some(), can, "{placeholder}: {moves}");
+        }
+        assert!(adapter.request(&target, None).is_some());
+    }
+}
+
+#[tokio::test]
+async fn after_all_traffic_a_probe_tells_whether_what_served_it_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let live = |shares: &str| {
+        std::fs::write(root.path().join("live.json"), format!("{{\"shares\": [{shares}]}}")).unwrap()
+    };
+    let mut config = in_waves(root.path(), "places.sh", "{wave}", EffectClass::Observable);
+    config.live = Some(vector(&["cat", root.path().join("live.json").to_str().unwrap()]));
+    let adapter = CommandDeployer::new(config, &shared()).unwrap();
+    let (moved, stands) =
+        (r#"{"version": "1.0"}"#, r#"{"version": "1.0"}, {"version": "0.9", "weight": 0.0}"#);
+    live(stands);
+    let expecting = adapter.live().await.unwrap().state;
+    let wave = Some(WaveOf { number: 1, of: 2, moves: Moves::Rest });
+    let settable = deployer::Settable { target: Target::Version(target("1.0", None)), staged: None };
+    let order = ShiftOrder { wave, ..deployer::order("key", &settable, expecting) };
+    assert_eq!(adapter.probe(&order).await.unwrap(), Probe::NotApplied);
+    live(moved);
+    assert_eq!(adapter.probe(&order).await.unwrap(), Probe::Applied);
 }
 
 #[test]

@@ -382,6 +382,11 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             let later = *wave > 0;
             let live = match as_planned {
                 Some(planned) if !later && !dice.one_in(4) => planned,
+                Some(planned) if later && !dice.one_in(4) => {
+                    let target = service.incident.as_ref().and_then(|incident| incident.target(*rung));
+                    let target = target.and_then(Target::version);
+                    target.map_or(planned.clone(), |target| half_moved(target, &planned))
+                }
                 _ => live(dice, service),
             };
             let (plan, rung, wave, attempt) = (*plan, *rung, *wave, *attempt);

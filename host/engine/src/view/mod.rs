@@ -352,7 +352,13 @@ fn waves(incident: &Incident) -> Option<String> {
     plan.wave(0)?;
     let Some(acting) = acting else {
         let reached = incident.marks.read_back_at.is_some_and(|at| Some(at) >= incident.marks.shifted_at);
-        return Some(if reached { format!("all {of}") } else { format!("{of}, none begun") });
+        return Some(if reached {
+            format!("all {of}")
+        } else if incident.ladder.tried.is_empty() {
+            format!("{of}, none begun")
+        } else {
+            format!("{of}, not all of them made")
+        });
     };
     let wave = plan.wave(acting.wave)?;
     let pause = plan.waves.get(acting.wave as usize).map_or(Millis(0), |wave| wave.pause);

@@ -23,5 +23,6 @@ mod pull;
 mod reload;
 mod untrusted;
 mod watching;
+mod waves;
 
 use crate::support::run;

@@ -9,11 +9,12 @@ use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
 use ripcord_core::target::{Exclusion, RetrainTarget, Target};
+use ripcord_core::wave::Moves;
 use ripcord_engine::{Ask, Ballot, Command, Person, PullTo};
 
 use super::Play;
 use crate::check::ABOUT;
-use crate::world::version;
+use crate::world::{Outside, version};
 
 impl Play {
     /// Someone of this service's people, as configured for the running host.
@@ -166,11 +167,17 @@ impl Play {
             Phase::NeedsPerson(need) if need.question == NeedKind::DidTheShiftHappen => {
                 let rung = need.resume.as_ref().map_or(0, |acting| acting.rung);
                 let Some(target) = open.target(rung) else { return };
+                let wave = need.resume.as_ref().map_or(0, |acting| acting.wave);
+                let moves = open.plan().map_or(Moves::Rest, |plan| plan.moves(wave).clone());
+                let shown = |outside: &Outside| match &moves {
+                    Moves::Rest => outside.shows(target),
+                    part => outside.live().shows(target, part),
+                };
                 // Whoever answers has looked until nothing moved any more.
                 let happened = self
                     .stage
                     .world
-                    .at(service, |outside| outside.is_at_rest(target).then(|| outside.shows(target)));
+                    .at(service, |outside| outside.is_at_rest(target).then(|| shown(outside)));
                 if let Some(happened) = happened {
                     let applied = if happened { Happened::Applied } else { Happened::NotApplied };
                     let ask = Ask::Answer { applied, question: open.questions };
