@@ -133,7 +133,7 @@ pub(super) async fn shift(deployer: &dyn Deployer, order: &ShiftOrder) -> Shifte
     deployer.shift(order).await.unwrap_or_else(|error| panic!("shift to {}: {error}", order.target))
 }
 
-async fn probe(deployer: &dyn Deployer, order: &ShiftOrder) -> Probe {
+pub(super) async fn probe(deployer: &dyn Deployer, order: &ShiftOrder) -> Probe {
     deployer.probe(order).await.unwrap_or_else(|error| panic!("probe of {}: {error}", order.target))
 }
 

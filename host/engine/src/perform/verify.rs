@@ -17,7 +17,6 @@ use ripcord_core::service::{Acting, Phase, StepState};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::StoreError;
 
-use super::shift;
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::decide::{context, decide};
@@ -71,11 +70,12 @@ pub(super) async fn look(ctx: &Context, of: PlannedWave, round: u32) -> Batch {
     };
     let live = ctx.live().await;
     let Some(incident) = ctx.incident() else { return Batch::default() };
-    let (Some(drafted), Some(target)) = (incident.plan(), shift::target(ctx, of.rung)) else {
+    // The target as it was approved, as the core holds it against what is seen.
+    let (Some(drafted), Some(target)) = (incident.plan(), incident.target(of.rung)) else {
         return Batch::default();
     };
     // What cannot be read says nothing; the guard of the next wave reads it again.
-    if matches!(live, LiveState::Serving(_)) && !live.shows(&target, drafted.moves(of.wave)) {
+    if matches!(live, LiveState::Serving(_)) && !live.shows(target, drafted.moves(of.wave)) {
         let PlannedWave { plan, rung, wave } = of;
         let mut batch = Batch::default();
         let live = batch.observed(&live);
