@@ -79,7 +79,7 @@ fn a_version_is_shifted_place_by_place() {
     let orders = std::fs::read_to_string(folder.path().join("orders")).unwrap();
     assert_eq!(orders, "1.3.2 eu\n1.3.2 us\n");
     let sent: Vec<_> = view["requests"].as_array().unwrap().iter().map(|sent| sent["wave"].clone()).collect();
-    assert_eq!(sent[..2], [0.into(), 1.into()], "{view}");
+    assert_eq!(serde_json::json!(&sent[..2]), serde_json::json!([0, 1]), "{view}");
     let part = &view["plan"]["parts"][0];
     let waves = part["waves"].as_array().unwrap();
     assert_eq!(waves.len(), 3, "{part}");
