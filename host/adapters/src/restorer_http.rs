@@ -339,6 +339,13 @@ fn refused(status: StatusCode, error: PortError) -> PortError {
         428 => wrong(format!(
             "the system wants to be told which state a change is for: set `etag = \"required\"`; {error}"
         )),
+        404 | 405 => PortError::not_applied(
+            error.kind,
+            format!(
+                "{error}; nothing takes a value there: check `write-url`, or `url` without one, and `write`"
+            ),
+        )
+        .retry(error.retry),
         _ => error,
     }
 }

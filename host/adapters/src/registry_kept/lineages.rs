@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cap_std::fs::Dir;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
-use ripcord_ports::PortError;
 use serde::{Deserialize, Serialize};
 
 use crate::file_work::{FileWork, GivenUp};

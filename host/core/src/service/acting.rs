@@ -409,7 +409,7 @@ impl Service {
         let since = self.acting(rung)?.first_try_at.unwrap_or(shifting.since);
         if nature == FaultNature::Deterministic || at >= since + limit {
             match lies_in {
-                FaultPlace::Target => self.next_rung("the deployer refused it"),
+                FaultPlace::Target => self.next_rung("it was refused where it is put in force"),
                 FaultPlace::Place => self.place_fails("the shift could not be made"),
             }
             return Ok(());

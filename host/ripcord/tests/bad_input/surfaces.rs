@@ -101,6 +101,12 @@ async fn listed_and_pulled(world: &mut World, revision: &str) -> Shown {
     listed.and(pulled)
 }
 
+/// What was live still is.
+async fn still_bad(world: &World, shown: Shown) -> Shown {
+    assert_eq!(world.live().await, "1.4.0");
+    shown
+}
+
 table! {
     /// Somebody deleted the branch that the configuration is kept on.
     branch_that_is_gone {
@@ -156,16 +162,14 @@ table! {
         kept: NOTHING,
     }
 
-    /// What the safe mode is entered by is away: who pulls is told at once, and no incident is opened for it.
+    /// What the safe mode is entered by is away: the list says so, and a pull waits for it while it may come back.
     safe_mode_whose_system_is_away {
         world: with(&SAFE_MODE.replace("{MODEL}/mode", "127.0.0.1:9/mode")).with_model(),
         does: async |world| {
             world.serve().await;
             let listed = world.cli(&["targets", "fraud-api", "--facet", "fallback"]);
-            let pulled = world.olga(&SAFE);
-            let shown = listed.line(&format!("$ ripcord pull --fallback\nexit code {}", pulled.code));
-            let incident = world.host().get("incidents/fraud-api:1").await;
-            shown.and(told(&incident))
+            let pulled = world.cli(&[&SAFE[..], &["--no-wait"]].concat());
+            still_bad(world, listed.and(pulled)).await
         },
         kept: ASKED_IN_VAIN,
     }
@@ -207,8 +211,8 @@ table! {
             let pulled = world.olga(&AGAIN);
             world.host().until("fraud-api", |state| state["runs"][0]["state"] == "failed").await;
             let incident = world.host().get("incidents/fraud-api:1").await;
-            assert_eq!(world.live().await, "1.4.0");
-            Shown(format!("$ ripcord pull --retrain\nexit code {}\n", pulled.code)).and(told(&incident))
+            let shown = Shown(format!("$ ripcord pull --retrain\nexit code {}\n", pulled.code));
+            still_bad(world, shown.and(told(&incident))).await
         },
         kept: ASKED_IN_VAIN,
     }

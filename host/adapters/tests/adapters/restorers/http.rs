@@ -350,7 +350,10 @@ async fn a_mode_that_cannot_be_entered_says_why_and_changes_nothing() {
     for (more, expected) in [
         ("pointer = \"/no/where\"", "has nothing at `/no/where` that could be replaced"),
         ("pointer = \"/list/0/on\"\nwrite = \"merge-patch\"", "leads through a list"),
-        ("write = \"put-value\"\nwrite-url = \"{url}/nowhere\"", "answered 404"),
+        (
+            "write = \"put-value\"\nwrite-url = \"{url}/nowhere\"",
+            "answered 404: (nothing); nothing takes a value there: check `write-url`",
+        ),
     ] {
         let before = flags.document();
         let error =

@@ -100,7 +100,7 @@ async fn an_alias_that_points_at_nothing_says_so_and_can_be_set_again() {
             "the prompt `judge` has no alias `production`: it was deleted, or never set; point it at the version that the service is to work with",
         ),
         (
-            |prompt| drop(prompt.versions.remove(&2)),
+            |prompt| prompt.versions.retain(|number, _| *number != 2),
             "the alias `production` of `judge` points at `2`, which is no version that mlflow has: it was deleted; have the service work with one that is there, which are `3`, `1`",
         ),
         (
@@ -108,7 +108,7 @@ async fn an_alias_that_points_at_nothing_says_so_and_can_be_set_again() {
             "points at `9`, which is no version that mlflow has: it was deleted; have the service work with one that is there, which are `3`, `2`, `1`",
         ),
         (
-            |prompt| drop(prompt.versions.insert(2, None)),
+            |prompt| prompt.versions.extend([(2, None)]),
             "points at `2`, which cannot be used: it has no tag `mlflow.prompt.text`, which holds a prompt's text: register it again",
         ),
     ];
