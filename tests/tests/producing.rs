@@ -4,6 +4,7 @@
 
 use ripcord_core::event::Event;
 use ripcord_core::fact::Outcome;
+use ripcord_core::policy::Role;
 use ripcord_core::service::{NeedKind, Opener, RunEnd, RunState};
 use ripcord_core::signal::Origin;
 use ripcord_core::standing::Standing;
@@ -14,6 +15,7 @@ use ripcord_tests::lab::eventually;
 use ripcord_tests::people::{ada, bob, cleo, version};
 use ripcord_tests::states::{count, needs, run_ended, run_goes_on, shifts, two_keys};
 use ripcord_tests::{Fault, Lab, RunStage, Running, Spec, check};
+use serde_json::json;
 
 fn spec() -> Spec {
     two_keys(Spec::new("fraud-api").scripted()).producing(EffectClass::Observable)
@@ -155,6 +157,36 @@ async fn a_training_that_fails_or_is_lost_is_told_and_leaves_all_as_it_was() {
         assert!(page.timeline.iter().any(|line| line.text.contains(why.as_str())), "{:#?}", page.timeline);
         host.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_and_is_worse_than_what_is_live_does_not_come_through_its_preflight() {
+    let mut spec = spec();
+    for (role, policy, settings) in &mut spec.policies {
+        if *role == Role::Verification {
+            *policy = "golden-set";
+            // Any answer is right enough: what is left to object to is that what is live answers better.
+            *settings = json!({ "dataset": "golden", "accuracy": 0.0, "minimum-rows": 1 });
+        }
+    }
+    let (lab, host) = Lab::harmed(spec).await;
+    let service = lab.service();
+    trains(&lab, &host).await;
+    lab.world.at(&service, |outside| {
+        outside.holds_candidates = true;
+        outside.bad = ["1.3".to_owned()].into();
+        outside.end_runs(&RunStage::Made("1.3".into()));
+    });
+    host.waiting_plan(&service).await;
+    host.approve(bob(), &service).await.expect("voted");
+    host.approve(cleo(), &service).await.expect("voted");
+    host.until("a question", &service, needs(NeedKind::WhatNow)).await;
+    let page = host.view(&service).await;
+    let failed = page.findings.iter().filter(|finding| !finding.passed);
+    let failed: Vec<_> = failed.map(|finding| format!("{}: {}", finding.check, finding.observed)).collect();
+    assert_eq!(failed, ["accuracy beside what is live: 0 against 1"], "{:#?}", page.timeline);
+    assert_eq!(lab.world.of(&service).live, "1.2", "nothing was shifted");
+    host.stop().await;
 }
 
 /// What the plan that puts `1.3` in place says of it beside `1.2`, which is live.
