@@ -27,6 +27,7 @@ pub mod request;
 pub mod retention;
 pub mod role;
 pub mod service;
+pub mod set;
 pub mod signal;
 pub mod snapshot;
 pub mod standing;

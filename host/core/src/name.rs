@@ -104,6 +104,55 @@ names! {
     SignalId, "signal id", 100;
     /// Identifies one incident: the service's name, `:`, and its number.
     IncidentId, "incident id", 130;
+    /// The name of a set of services that move together, unique within an installation.
+    SetName, "set name", 90;
+    /// Identifies one run of a set: `set:`, the set's name, `:`, and its number.
+    SetId, "set run", 130;
+}
+
+/// How the key of a set's journal begins. No service has a name that begins so.
+const SET: &str = "set:";
+
+impl ServiceName {
+    /// The set whose journal has this key; none where it is the name of a service.
+    pub fn as_set(&self) -> Option<SetName> {
+        SetName::new(self.0.strip_prefix(SET)?).ok()
+    }
+
+    /// Whether no service may have this name, since it is taken for the key of a set's journal.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(SET)
+    }
+}
+
+impl SetName {
+    /// The key of its journal, beside those of services.
+    pub fn journal(&self) -> ServiceName {
+        ServiceName(format!("{SET}{}", self.0))
+    }
+}
+
+impl SetId {
+    /// The id of the `number`th run of `set`.
+    pub fn numbered(set: &SetName, number: u32) -> Self {
+        Self(format!("{SET}{set}:{number}"))
+    }
+
+    /// The set that the id names.
+    pub fn set(&self) -> Option<SetName> {
+        self.number()?;
+        SetName::new(self.0.strip_prefix(SET)?.rsplit_once(':')?.0).ok()
+    }
+
+    /// Which of the set's runs it is, from one.
+    pub fn number(&self) -> Option<u32> {
+        self.0.strip_prefix(SET)?.rsplit_once(':')?.1.parse().ok()
+    }
+
+    /// As plans, votes and messages name it.
+    pub fn as_incident(&self) -> IncidentId {
+        IncidentId(self.0.clone())
+    }
 }
 
 impl RoleName {
@@ -157,6 +206,24 @@ mod tests {
         }
         assert!(ServiceName::new("fraud-api").is_ok());
         assert!(VersionName::new("1.3.2+build.7").is_ok());
+    }
+
+    #[test]
+    fn a_run_names_its_set_and_no_service_has_the_key_of_a_set() {
+        let set = SetName::new("eu:fraud").expect("valid");
+        let run = SetId::numbered(&set, 7);
+        assert_eq!(run.as_str(), "set:eu:fraud:7");
+        assert_eq!((run.set(), run.number()), (Some(set.clone()), Some(7)));
+        assert_eq!(set.journal().as_set(), Some(set.clone()));
+        assert_eq!(run.as_incident().service(), Some(set.journal()));
+        assert!(set.journal().is_reserved());
+        let service = ServiceName::new("settlement").expect("valid");
+        assert!(!service.is_reserved() && service.as_set().is_none());
+        assert!(SetId::new("fraud:7").expect("a name").set().is_none(), "an incident is no run");
+        // The longest name still has a key.
+        let longest = SetName::new("x".repeat(90)).expect("valid");
+        assert!(ServiceName::new(longest.journal().as_str()).is_ok());
+        assert!(SetId::new(SetId::numbered(&longest, u32::MAX).as_str()).is_ok());
     }
 
     #[test]

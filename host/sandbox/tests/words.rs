@@ -103,6 +103,7 @@ fn plan() -> Plan {
             environment: "production".into(),
             live: LiveState::Serving(vec![share(Proof::Digest)]),
             facets: facets(),
+            waves: Vec::new(),
             rungs: vec![Rung { target: Target::Version(version("1")), steps }],
         }],
         policies: vec![PolicyRef {

@@ -7,6 +7,7 @@ mod data;
 mod decision;
 mod identity;
 mod measured;
+mod membership;
 mod outputs;
 mod planning;
 mod preflight;
@@ -36,6 +37,7 @@ pub use data::{DataCondemned, DataLifted, LiveData, LiveDataSeen};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};
 pub use measured::{Measured, Portion, Seen};
+pub use membership::{Enlisted, PartEnd, PartGiven, PartOrder, Release, Released, Way};
 pub use outputs::{OutputsListed, OutputsWord};
 pub use planning::{
     EvidenceGap, EvidenceItem, EvidencePreserved, Observed, ObservedFacet, PlanDrafted, PlanLoss, PlanLost,
@@ -136,6 +138,12 @@ pub enum Event {
     RunStopAsked(AboutIncident),
     /// It was stopped, or could not be.
     RunStopped(RunStopped),
+    /// A set enlisted the service: from here on it alone moves it.
+    Enlisted(Enlisted),
+    /// The service's part of its set's plan is to be carried out.
+    PartGiven(PartGiven),
+    /// The set needs the service no more.
+    Released(Released),
     /// Where the time to the restored answer went.
     Measured(Measured),
     /// People were told, or a notifier was given up.

@@ -175,6 +175,9 @@ impl Service {
     /// Another live than the one that was approved, or other equipment, voids the plan.
     pub(super) fn plan_again(&mut self) {
         let at = self.at;
+        if self.part_failed("what is live, what it is deployed with, or what is condemned is another than when the set's plan was made") {
+            return;
+        }
         let Some(incident) = &mut self.incident else { return };
         if incident.plans.len() >= PLANS_MAX {
             self.need_person(
@@ -487,7 +490,9 @@ impl Service {
         let next = (acting.rung + 1..)
             .map_while(|rung| incident.target(rung).map(|target| (rung, target)))
             .find(|(_, target)| target.revision().is_none_or(|revision| !self.is_held(&revision)))
-            .map(|(rung, _)| rung);
+            .map(|(rung, _)| rung)
+            // The way back of a part is no further target: the set says when it is gone.
+            .filter(|_| self.enlisted_by().is_none());
         let mut acting = acting.clone();
         if let (true, Some(revision)) =
             (acting.shifted.contains(&acting.rung), failed.as_ref().and_then(Target::revision))

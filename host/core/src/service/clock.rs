@@ -27,6 +27,7 @@ impl Service {
             move_it(&mut probation.since);
             move_it(&mut probation.asked_since);
         });
+        self.membership.iter_mut().for_each(|membership| move_it(&mut membership.until));
         let Some(incident) = &mut self.incident else { return };
         incident.clock_jumped(by);
         let waits = matches!(incident.phase, Phase::Authorising(_));
@@ -73,7 +74,7 @@ impl Incident {
             Phase::Acting(acting) | Phase::NeedsPerson(Need { resume: Some(acting), .. }) => {
                 acting.clock_jumped(by);
             }
-            Phase::Preserving | Phase::NeedsPerson(_) | Phase::Settled(_) => {}
+            Phase::Preserving | Phase::Enlisted | Phase::NeedsPerson(_) | Phase::Settled(_) => {}
         }
     }
 }

@@ -16,16 +16,18 @@ use crate::terms::{KnownPerson, RequesterVote, Terms};
 const NAMES_SHOWN_MAX: usize = 6;
 
 /// Votes of one person on one plan that enter the journal. Each one differs from the one before.
-const VOTES_OF_ONE_MAX: u32 = 10;
+pub(crate) const VOTES_OF_ONE_MAX: u32 = 10;
 
 /// Who has agreed to the plan at hand, as it counts now.
-struct Counted<'a> {
-    terms: &'a Terms,
-    votes: Vec<Vote>,
+pub(crate) struct Counted<'a> {
+    /// Whether who asked counts.
+    pub(crate) requester_vote: RequesterVote,
+    /// Those that count.
+    pub(crate) votes: Vec<Vote>,
     /// Whose wish the plan is.
-    requester: Option<&'a KnownPerson>,
+    pub(crate) requester: Option<&'a KnownPerson>,
     /// All who asked for a rollback in this incident.
-    requesters: &'a [PersonName],
+    pub(crate) requesters: &'a [PersonName],
 }
 
 impl Service {
@@ -33,12 +35,12 @@ impl Service {
     /// another key by now, does not.
     pub fn votes_in_force(&self) -> Vec<Vote> {
         let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Vec::new() };
-        incident.votes.iter().filter_map(|vote| in_force(vote, terms)).collect()
+        incident.votes.iter().filter_map(|vote| in_force(vote, &terms.people)).collect()
     }
 
     fn counted<'a>(&'a self, terms: &'a Terms, incident: &'a Incident) -> Counted<'a> {
         Counted {
-            terms,
+            requester_vote: terms.requester_vote,
             votes: self.votes_in_force(),
             requester: incident.requester.as_ref().and_then(|name| terms.person(name)),
             requesters: &incident.requesters,
@@ -145,7 +147,7 @@ impl Service {
         if terms.person(person).is_none() {
             return Err(Illegal::UnknownPerson(person.clone()));
         }
-        if in_force(&voted.vote, terms).is_none() {
+        if in_force(&voted.vote, &terms.people).is_none() {
             return Err(Illegal::OtherKey(person.clone()));
         }
         if incident.votes.iter().any(|vote| Vote { at: voted.vote.at, ..vote.clone() } == voted.vote) {
@@ -167,13 +169,13 @@ impl Service {
 
 /// The vote with the roles that its person has now, if it still counts: given by someone who may act, and with the key that they have now. Whoever
 /// has a key by now vouches with that alone.
-fn in_force(vote: &Vote, terms: &Terms) -> Option<Vote> {
-    let person = terms.person(&vote.person)?;
+pub(crate) fn in_force(vote: &Vote, people: &[KnownPerson]) -> Option<Vote> {
+    let person = people.iter().find(|person| person.name == vote.person)?;
     (vote.key == person.key).then(|| Vote { roles: person.roles.clone(), ..vote.clone() })
 }
 
 /// Whether all quorums together ask for one person: for one of the same role.
-fn is_for_one(wanted: &[Quorum]) -> bool {
+pub(crate) fn is_for_one(wanted: &[Quorum]) -> bool {
     let mut wanted = wanted.iter().filter(|quorum| quorum.people > 0);
     let first = wanted.next();
     first.is_none_or(|first| first.people == 1 && wanted.all(|quorum| quorum == first))
@@ -226,13 +228,13 @@ impl fmt::Display for Tally {
 impl Counted<'_> {
     /// Whether so many distinct people of the role agreed. Where one is enough for all that is wanted (`alone`), whoever the plan is made for is one;
     /// where it takes more, nobody who asked for a rollback in this incident counts, unless configured.
-    fn meets(&self, quorum: &Quorum, alone: bool) -> bool {
+    pub(crate) fn meets(&self, quorum: &Quorum, alone: bool) -> bool {
         self.agreed(quorum, alone).len() >= quorum.people as usize
     }
 
     /// Who counts towards it.
-    fn agreed(&self, quorum: &Quorum, alone: bool) -> Vec<&PersonName> {
-        let requesters_count = alone || self.terms.requester_vote == RequesterVote::Counts;
+    pub(crate) fn agreed(&self, quorum: &Quorum, alone: bool) -> Vec<&PersonName> {
+        let requesters_count = alone || self.requester_vote == RequesterVote::Counts;
         let voters = self.votes.iter().filter(|vote| vote.granted && vote.roles.contains(&quorum.role));
         let mut agreed: Vec<&PersonName> = voters.map(|vote| &vote.person).collect();
         if !requesters_count {

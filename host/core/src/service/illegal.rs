@@ -3,7 +3,7 @@
 use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::facet::Revision;
-use crate::name::{IncidentId, PersonName, ServiceName};
+use crate::name::{IncidentId, PersonName, ServiceName, SetId};
 
 /// An event that cannot happen in this state. The text says what the reader can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,14 @@ pub enum Illegal {
         "`{0}` was not opened by a person: what is live was found to do harm, so it is condemned when it is left; leave out `--no-hold`, and lift the hold afterwards if that was wrong"
     )]
     DoesHarm(IncidentId),
+    /// A set has the right to shift.
+    #[error("`{incident}` is open for `{run}`: the set alone moves the service meanwhile; `ripcord sets show {run}` shows how far it is, `ripcord dismiss {incident}` takes the service out of it")]
+    MovesWithSet {
+        /// Which incident.
+        incident: IncidentId,
+        /// For which run.
+        run: SetId,
+    },
     /// It is not kept.
     #[error("`{0}` is not kept: its content goes by its age")]
     NotKept(IncidentId),

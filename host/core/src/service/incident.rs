@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, ObservedFacet, PlanDrafted, Reason};
 use crate::facet::Revision;
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, PolicyName, VersionName};
+use crate::name::{IncidentId, PersonName, PolicyName, SetId, VersionName};
 use crate::plan::{Leaving, Quorum, Vote};
 use crate::signal::Origin;
 use crate::target::Target;
@@ -32,6 +32,8 @@ pub enum Opener {
     FailedProbation(Revision),
     /// The run that this incident ordered has made a version.
     Produced(IncidentId),
+    /// A run of a set enlisted the service.
+    Set(SetId),
 }
 
 impl Opener {
@@ -43,6 +45,7 @@ impl Opener {
             Self::BrokenHold(incident) => Origin::Policy(format!("hold of {incident}")),
             Self::FailedProbation(revision) => Origin::Policy(format!("probation of {revision}")),
             Self::Produced(incident) => Origin::Policy(format!("run of {incident}")),
+            Self::Set(run) => Origin::Other(run.to_string()),
         }
     }
 }
@@ -142,6 +145,8 @@ pub enum Phase {
     Planning(Waiting),
     /// People and rules are asked.
     Authorising(Authorising),
+    /// A set has the right to shift: it waits for its part, or for the parts of others.
+    Enlisted,
     /// The plan is carried out.
     Acting(Acting),
     /// A person must decide.
@@ -307,6 +312,7 @@ impl Incident {
             Phase::Acting(acting) => acting.is_past_pivot(),
             Phase::NeedsPerson(need) => need.resume.as_ref().is_some_and(Acting::is_past_pivot),
             Phase::Authorising(authorising) => authorising.resume.as_ref().is_some_and(Acting::is_past_pivot),
+            Phase::Enlisted => !self.ladder.tried.is_empty(),
             _ => false,
         }
     }
@@ -323,7 +329,7 @@ impl Incident {
     /// What its time goes into now; none once it has ended.
     pub(super) const fn time_part(&self) -> Option<TimePart> {
         match &self.phase {
-            Phase::Preserving | Phase::Planning(_) => Some(TimePart::Decide),
+            Phase::Preserving | Phase::Planning(_) | Phase::Enlisted => Some(TimePart::Decide),
             Phase::Authorising(_) | Phase::NeedsPerson(_) => Some(TimePart::People),
             Phase::Acting(acting) => Some(match acting.step {
                 StepState::Looking { .. } | StepState::Verifying { .. } => TimePart::Verify,
@@ -348,6 +354,7 @@ impl Incident {
             Phase::Preserving => "preserving evidence",
             Phase::Planning(_) => "planning",
             Phase::Authorising(_) => "waiting for approval",
+            Phase::Enlisted => "waiting for its set",
             Phase::Acting(acting) => acting.step.name(),
             Phase::NeedsPerson(_) => "needs a person",
             Phase::Settled(_) => "settled",

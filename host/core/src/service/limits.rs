@@ -19,6 +19,7 @@ impl Service {
             }
             Phase::Planning(waiting) => Some(waiting.since + deadlines.planning),
             Phase::Authorising(authorising) => Some(authorising.expires_at),
+            Phase::Enlisted => self.enlisted_by().map(|membership| membership.until),
             Phase::Acting(acting) if self.paused_by.is_some() && acting.waits_while_paused() => None,
             Phase::Acting(acting) => Some(match acting.step {
                 StepState::Staging(waiting) | StepState::Guarding(waiting) => waiting.since + deadlines.stage,
@@ -53,6 +54,7 @@ impl Service {
                 NeedKind::WhatNow,
                 format!("no plan could be made in time: `ripcord incidents show {id}` says what was waited for; `ripcord pull {name} --to VERSION` names a version"),
             ),
+            Phase::Enlisted => self.membership_expired(),
             Phase::Acting(acting) => {
                 let (rung, served) = (acting.rung, acting.seems_served);
                 match acting.step {

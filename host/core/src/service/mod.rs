@@ -17,6 +17,7 @@ mod incident;
 mod ladder;
 mod latch;
 mod limits;
+mod membership;
 mod outbox;
 mod owed;
 mod pending;
@@ -38,6 +39,7 @@ mod waves;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
+pub(crate) use consent::{Counted, VOTES_OF_ONE_MAX, in_force, is_for_one};
 pub use data::{CONDEMNED_DATA_MAX, CondemnedBy, CondemnedData, TrainedOn, began_with};
 pub use elsewhere::Probation;
 pub use identity::Wanted;
@@ -45,6 +47,7 @@ pub use illegal::Illegal;
 pub use incident::*;
 pub use ladder::*;
 pub use latch::Latch;
+pub use membership::{Hindrance, Left, Membership, PartState};
 pub use pending::{Pending, PendingPart};
 pub use producing::{
     Made, Ordered, PAST_RUNS_MAX, PastRun, Producing, Run, RunEnd, RunState, Shown, StopReason,
@@ -138,6 +141,8 @@ pub struct Service {
     pub behind_told_at: Option<UnixMillis>,
     /// The one that holds the right to shift.
     pub incident: Option<Incident>,
+    /// What it knows of the run of a set that enlisted it last.
+    pub membership: Option<Membership>,
     /// The last one that ended.
     pub last_settled: Option<Incident>,
     /// Incidents so far.
@@ -181,6 +186,7 @@ impl Service {
             resumes: Vec::new(),
             behind_told_at: None,
             incident: None,
+            membership: None,
             last_settled: None,
             incidents: 0,
             outbox: Vec::new(),
@@ -242,6 +248,9 @@ impl Service {
             Event::RunLost(lost) => next.run_lost(lost)?,
             Event::RunStopAsked(said) => next.run_stop_asked(said)?,
             Event::RunStopped(stopped) => next.run_stopped(stopped)?,
+            Event::Enlisted(enlisted) => next.enlisted(enlisted)?,
+            Event::PartGiven(given) => next.part_given(given)?,
+            Event::Released(released) => next.released(released)?,
             Event::Measured(measured) => next.measured(&measured.incident)?,
             Event::Announced(announced) => next.announced(&announced.id)?,
             Event::Aborted(said) => next.aborted(said)?,
@@ -398,7 +407,8 @@ impl Service {
     fn dismissed(&mut self, said: &AboutIncident) -> Result<(), Illegal> {
         self.is_open(&said.incident)?;
         let incident = self.open_incident()?;
-        let asked = matches!(incident.phase, Phase::NeedsPerson(_)) || incident.waits_for_people();
+        let asked = matches!(incident.phase, Phase::NeedsPerson(_) | Phase::Enlisted)
+            || incident.waits_for_people();
         if incident.is_past_pivot() && !asked {
             return Err(
                 self.wrong_phase("the shift was begun; wait until it is verified or a person is asked")
@@ -487,6 +497,10 @@ impl Service {
 
     /// Ends the incident.
     pub(crate) fn settle(&mut self, outcome: Outcome, text: &str) {
+        if self.ends_part(&outcome, text) {
+            return;
+        }
+        self.leaves_set(Left::ByPerson);
         let good = matches!(
             outcome,
             Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere | Outcome::Producing
@@ -510,6 +524,10 @@ impl Service {
     /// Hands the incident to a person.
     pub(crate) fn need_person(&mut self, question: NeedKind, text: impl Into<String>) {
         let text = text.into();
+        // What people would decide by themselves, the set decides; whether a shift happened, only someone who looks at the service can say.
+        if question == NeedKind::WhatNow && self.hands_to_set(&text) {
+            return;
+        }
         let Some(incident) = &mut self.incident else { return };
         let resume = match &incident.phase {
             Phase::Acting(acting) => Some(acting.clone()),

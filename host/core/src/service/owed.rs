@@ -62,7 +62,7 @@ impl Service {
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
             Phase::Acting(acting) => self.owed_to_plan(incident, acting, owed),
-            Phase::NeedsPerson(_) | Phase::Settled(_) => {}
+            Phase::Enlisted | Phase::NeedsPerson(_) | Phase::Settled(_) => {}
         }
     }
 

@@ -63,6 +63,9 @@ impl Service {
             None => {}
         }
         let Some(incident) = &self.incident else { return Ok(()) };
+        if let Some(held) = self.held_by_set() {
+            return Err(held);
+        }
         let comes_next = incident.next_wish.as_ref().is_some_and(|wish| {
             wish.person == pull.person
                 && wish.target == pull.target
@@ -141,7 +144,10 @@ impl Service {
         incident.in_production = preserved.in_production.clone();
         incident.facts = preserved.facts;
         incident.marks.preserved_at = Some(at);
-        incident.phase = Phase::Planning(Waiting::from(at));
+        incident.phase = match incident.opened_by {
+            Opener::Set(_) => Phase::Enlisted,
+            _ => Phase::Planning(Waiting::from(at)),
+        };
         self.spare_what_came_since();
         self.see(&preserved.live, &preserved.facets, &preserved.in_production);
         if required && !preserved.missing.is_empty() {

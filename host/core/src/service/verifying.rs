@@ -139,7 +139,7 @@ impl Service {
         if let Some(target) = incident.target(rung).cloned() {
             self.follow(rung, &target);
         }
-        if !self.take_next_wish() && !verifiers {
+        if !self.take_next_wish() && (!verifiers || self.goes_back()) {
             self.well(rung, NOT_VERIFIED);
         }
         Ok(())
@@ -393,7 +393,10 @@ impl Service {
             (_, false) => Outcome::RolledBack,
         };
         let earned = how == VERIFIED;
-        self.condemn_what_was_left(rung, &target);
+        // A part condemns nothing: its set may yet go back. What was left is condemned once all of it is well.
+        if self.enlisted_by().is_none() {
+            self.condemn_what_was_left(rung, &target);
+        }
         let mut condemned = String::new();
         if earned {
             self.verified_with(&target);

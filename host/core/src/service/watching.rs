@@ -473,6 +473,7 @@ impl Service {
             _ => None,
         };
         let what = match (&by, &wanted) {
+            (Opener::Set(_), _) => format!("the move of `{}` with its set", self.name),
             (Opener::Produced(_), Some(made)) => format!("putting {made} of `{}` in place", self.name),
             _ => format!("a rollback of `{}`", self.name),
         };

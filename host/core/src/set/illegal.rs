@@ -1,0 +1,85 @@
+//! Events that cannot happen to a set.
+
+use crate::digest::Digest;
+use crate::name::{PersonName, ServiceName, SetId, SetName};
+
+/// An event that cannot happen in this state. The text says what the reader can do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetIllegal {
+    /// It has no terms, or impossible ones.
+    #[error("`{set}` {why}")]
+    NotConfigured {
+        /// Which.
+        set: SetName,
+        /// In words.
+        why: &'static str,
+    },
+    /// A run goes on.
+    #[error("`{run}` goes on ({phase}): `ripcord sets show {run}` shows it; wait until it is over, or `ripcord abort {run}`")]
+    Busy {
+        /// Which.
+        run: SetId,
+        /// How far it is.
+        phase: &'static str,
+    },
+    /// It does not belong to the set.
+    #[error("`{1}` is no member of `{0}`; `ripcord sets show {0}` lists its members")]
+    NotMember(SetName, ServiceName),
+    /// Nothing is to move.
+    #[error("nothing of `{0}` is to move: name a target with `--to MEMBER=VERSION`")]
+    NoTargets(SetName),
+    /// Its part is in place.
+    #[error("`{0}` has moved already in this run: name a target for a member that has not")]
+    HasMoved(ServiceName),
+    /// It is not enlisted any more.
+    #[error("`{0}` is not enlisted any more: `ripcord dismiss` ends the run, then ask for a new one")]
+    NotEnlisted(ServiceName),
+    /// A version is made first.
+    #[error("`{0}` would have to make a version first: make it with `ripcord pull {0}`, then name it here")]
+    IsProduced(ServiceName),
+    /// No run goes on.
+    #[error("no run of `{0}` goes on; `ripcord sets show {0}` says how the last one ended")]
+    NoRun(SetName),
+    /// Another run goes on.
+    #[error("`{meant}` is over: `{open}` goes on; `ripcord sets show {open}` shows it")]
+    OtherRun {
+        /// Which was meant.
+        meant: SetId,
+        /// Which goes on.
+        open: SetId,
+    },
+    /// It is too late, or too early.
+    #[error("`{run}` is {phase}: {wanted}")]
+    WrongPhase {
+        /// Which.
+        run: SetId,
+        /// How far it is.
+        phase: &'static str,
+        /// What can be done instead.
+        wanted: &'static str,
+    },
+    /// The vote is for another plan.
+    #[error("the plan changed: the plan at hand is `{at_hand}`; read it and vote again")]
+    OtherPlan {
+        /// The plan at hand.
+        at_hand: Digest,
+    },
+    /// Nobody of that name may act.
+    #[error("`{0}` is not among those who may act now; someone who is must do this")]
+    UnknownPerson(PersonName),
+    /// The vote was given with another key than the one in force.
+    #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
+    OtherKey(PersonName),
+    /// It is as asked already. Nothing is recorded.
+    #[error("`{0}` has said so already: nothing has changed")]
+    Unchanged(PersonName),
+    /// Whoever asks has asked too often.
+    #[error("`{0}` has voted on this plan too often; abort the run, and ask for a new one")]
+    TooOften(PersonName),
+    /// Time ran backwards in the journal.
+    #[error("the event is dated before the last one")]
+    Backwards,
+    /// A stale completion: the state has moved on. Only the shell sees it.
+    #[error("the state has moved on: the result is no longer wanted")]
+    Stale,
+}
