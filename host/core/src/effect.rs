@@ -310,6 +310,7 @@ pub enum Topic {
     DataNotCondemned,
     NotListed,
     WaveNotJudged,
+    PartFailed,
 }
 
 impl Topic {
@@ -357,6 +358,7 @@ impl Topic {
             Self::DataNotCondemned => "data-not-condemned",
             Self::NotListed => "not-listed",
             Self::WaveNotJudged => "wave-not-judged",
+            Self::PartFailed => "part-failed",
         }
     }
 }

@@ -84,7 +84,9 @@ pub enum Illegal {
     )]
     DoesHarm(IncidentId),
     /// A set has the right to shift.
-    #[error("`{incident}` is open for `{run}`: the set alone moves the service meanwhile; `ripcord sets show {run}` shows how far it is, `ripcord dismiss {incident}` takes the service out of it")]
+    #[error(
+        "`{incident}` is open for `{run}`: the set alone moves the service meanwhile; `ripcord sets show {run}` shows how far it is, `ripcord dismiss {incident}` takes the service out of it"
+    )]
     MovesWithSet {
         /// Which incident.
         incident: IncidentId,

@@ -105,14 +105,22 @@ impl fmt::Display for Hindrance {
     /// For people, after the service's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such service, or its journal cannot be read: `ripcord status` says which"),
+            Self::Unknown => f.write_str(
+                "there is no such service, or its journal cannot be read: `ripcord status` says which",
+            ),
             Self::Taken(incident) => write!(f, "incident `{incident}` is open: settle that first"),
             Self::Paused(person) => write!(f, "`{person}` paused it: `ripcord resume` lets it go on"),
-            Self::Observes => f.write_str("its mode is observe, so nothing of it is shifted: set another mode"),
-            Self::Held(revision) => write!(f, "`{revision}` is held: lift the hold first, or name another target"),
+            Self::Observes => {
+                f.write_str("its mode is observe, so nothing of it is shifted: set another mode")
+            }
+            Self::Held(revision) => {
+                write!(f, "`{revision}` is held: lift the hold first, or name another target")
+            }
             Self::Outdated(run) => write!(f, "it knows `{run}` already: ask for a new run"),
             Self::Left(left) => write!(f, "{left}"),
-            Self::TooSlow => f.write_str("it could not be enlisted in time: `ripcord status` says what it waits for"),
+            Self::TooSlow => {
+                f.write_str("it could not be enlisted in time: `ripcord status` says what it waits for")
+            }
         }
     }
 }
@@ -179,7 +187,10 @@ impl Service {
     /// The run has the right to shift from here on.
     pub(super) fn enlisted(&mut self, enlisted: &Enlisted) -> Result<(), Illegal> {
         let known = self.membership_of(&enlisted.run).is_some();
-        if known || enlisted.until <= self.at || self.hindered(&enlisted.run, enlisted.target.as_ref()).is_some() {
+        if known
+            || enlisted.until <= self.at
+            || self.hindered(&enlisted.run, enlisted.target.as_ref()).is_some()
+        {
             return Err(Illegal::Stale);
         }
         let strategy = enlisted.target.as_ref().map_or(Strategy::Version, Target::strategy);
@@ -217,7 +228,10 @@ impl Service {
         }
         match &given.order {
             PartOrder::There { part, votes, requesters } => {
-                let again = matches!(membership.there, PartState::NotGiven | PartState::Ended(PartEnd::Failed { .. }));
+                let again = matches!(
+                    membership.there,
+                    PartState::NotGiven | PartState::Ended(PartEnd::Failed { .. })
+                );
                 if !again || given.number <= membership.number || membership.back != PartState::NotGiven {
                     return Err(Illegal::Stale);
                 }
@@ -231,6 +245,7 @@ impl Service {
                     (membership.why, membership.acting) = (None, None);
                 });
                 self.authorise(Some(format!("`{}` moves by the word of people", given.run)), None, None);
+                self.part_is_agreed_to_by(at + self.deadlines().approval);
             }
             PartOrder::Back => {
                 let ended = matches!(membership.there, PartState::Ended(end) if end.has_moved());
@@ -257,6 +272,15 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// Where the service's own rules ask for more, the other members do not wait for it until the run is over.
+    fn part_is_agreed_to_by(&mut self, end: UnixMillis) {
+        if let Some(Phase::Authorising(authorising)) =
+            self.incident.as_mut().map(|incident| &mut incident.phase)
+        {
+            authorising.expires_at = authorising.expires_at.min(end);
+        }
     }
 
     /// The part is the plan at hand: its target, and after that at most the way back, both of one facet.
@@ -331,7 +355,8 @@ impl Service {
         };
         let stayed = matches!(outcome, Outcome::Other(_));
         if why == Release::AllWell {
-            let target = self.incident.as_ref().and_then(|incident| incident.target(Way::There.rung())).cloned();
+            let target =
+                self.incident.as_ref().and_then(|incident| incident.target(Way::There.rung())).cloned();
             if let Some(target) = target {
                 self.condemn_what_was_left(Way::There.rung(), &target);
             }
@@ -359,15 +384,26 @@ impl Service {
         let end = match outcome {
             Outcome::RolledBack | Outcome::FellBack => PartEnd::Moved,
             Outcome::RestoredElsewhere => PartEnd::AlreadyThere,
-            _ => PartEnd::Failed { shifted: self.incident.as_ref().is_some_and(Incident::is_past_pivot) },
+            _ => PartEnd::Failed { shifted: self.may_have_shifted() },
         };
         self.end_part(end, text)
     }
 
     /// The part at hand failed; false if none is at hand.
     pub(super) fn part_failed(&mut self, why: &str) -> bool {
-        let shifted = self.incident.as_ref().is_some_and(Incident::is_past_pivot);
-        self.end_part(PartEnd::Failed { shifted }, why)
+        self.end_part(PartEnd::Failed { shifted: self.may_have_shifted() }, why)
+    }
+
+    /// Whether the parts of the open incident may have changed what is live. A step ends before that is known only where people are asked.
+    fn may_have_shifted(&self) -> bool {
+        match self.incident.as_ref().map(|incident| &incident.phase) {
+            Some(Phase::Acting(acting)) => !acting.shifted.is_empty(),
+            Some(Phase::NeedsPerson(need)) => need.resume.as_ref().is_some_and(Acting::is_past_pivot),
+            Some(Phase::Authorising(authorising)) => {
+                authorising.resume.as_ref().is_some_and(|acting| !acting.shifted.is_empty())
+            }
+            _ => false,
+        }
     }
 
     fn end_part(&mut self, end: PartEnd, text: &str) -> bool {
@@ -392,7 +428,7 @@ impl Service {
         });
         if end.is_failure() {
             let text = format!("the part of `{}` in its set failed (`{id}`): {text}", self.name);
-            self.tell(Topic::NeedsPerson, Severity::Warning, text);
+            self.tell(Topic::PartFailed, Severity::Warning, text);
         }
         if over {
             self.membership_expired();

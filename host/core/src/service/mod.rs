@@ -407,8 +407,8 @@ impl Service {
     fn dismissed(&mut self, said: &AboutIncident) -> Result<(), Illegal> {
         self.is_open(&said.incident)?;
         let incident = self.open_incident()?;
-        let asked = matches!(incident.phase, Phase::NeedsPerson(_) | Phase::Enlisted)
-            || incident.waits_for_people();
+        let asked =
+            matches!(incident.phase, Phase::NeedsPerson(_) | Phase::Enlisted) || incident.waits_for_people();
         if incident.is_past_pivot() && !asked {
             return Err(
                 self.wrong_phase("the shift was begun; wait until it is verified or a person is asked")

@@ -79,7 +79,9 @@ impl Service {
                     StepState::Verifying { since, .. } => (format!("verifying {target}"), since, PERSON),
                 }
             }
-            Phase::Authorising(_) | Phase::Enlisted | Phase::NeedsPerson(_) | Phase::Settled(_) => return None,
+            Phase::Authorising(_) | Phase::Enlisted | Phase::NeedsPerson(_) | Phase::Settled(_) => {
+                return None;
+            }
         };
         let until = self.step_ends_at().map(|end| (end, then));
         Some(Pending { doing, since, until, part: PendingPart::Incident })

@@ -36,7 +36,8 @@ impl Set {
         let (SetPhase::Authorising { .. }, Some(plan)) = (&run.phase, &run.plan) else { return };
         let wanted: Vec<_> =
             wanted.iter().map(|quorum| format!("{} with role {}", quorum.people, quorum.role)).collect();
-        let parts: Vec<_> = plan.parts.iter().map(|part| format!("`{}` to {}", part.member, part.part.targets[0])).collect();
+        let parts: Vec<_> =
+            plan.parts.iter().map(|part| format!("`{}` to {}", part.member, part.part.targets[0])).collect();
         let text = format!(
             "`{id}` waits for {}: {}; `ripcord plan show {id}`, then `ripcord approve {id}` or `ripcord refuse {id}`",
             wanted.join(" and "),
@@ -116,12 +117,16 @@ impl Set {
     /// A digest of the plan at hand, of what was asked for, and of who has agreed as it counts now: each part carries it to its member.
     pub fn consent(&self) -> Digest {
         let plan = self.run.as_ref().and_then(|run| run.plan.as_ref());
-        let mut parts: Vec<Vec<u8>> = vec![plan.map(|plan| plan.digest.as_bytes().to_vec()).unwrap_or_default()];
+        let mut parts: Vec<Vec<u8>> =
+            vec![plan.map(|plan| plan.digest.as_bytes().to_vec()).unwrap_or_default()];
         let mut list = |name: &str, of: Vec<String>| {
             parts.push(format!("{name} {}", of.len()).into());
             parts.extend(of.into_iter().map(Into::into));
         };
-        list("wanted", self.wanted().iter().map(|quorum| format!("{} {}", quorum.people, quorum.role)).collect());
+        list(
+            "wanted",
+            self.wanted().iter().map(|quorum| format!("{} {}", quorum.people, quorum.role)).collect(),
+        );
         let requesters = self.run.iter().flat_map(|run| &run.requesters);
         list("requesters", requesters.map(ToString::to_string).collect());
         let vote = |vote: &Vote| {
@@ -137,7 +142,9 @@ impl Set {
     /// Goes on to act once every quorum is met.
     pub(super) fn grant_if_enough(&mut self) {
         let at = self.at;
-        let Some(SetPhase::Authorising { expires_at }) = self.run.as_ref().map(|run| &run.phase) else { return };
+        let Some(SetPhase::Authorising { expires_at }) = self.run.as_ref().map(|run| &run.phase) else {
+            return;
+        };
         if at > *expires_at || !self.are_met(&self.wanted()) {
             return;
         }
@@ -152,7 +159,8 @@ impl Set {
         let Some(run) = &self.run else { return Err(SetIllegal::NoRun(self.name.clone())) };
         let wrong = Self::wrong_phase(run, "there is no plan that waits for votes");
         let of_this = run.id.as_incident() == voted.incident;
-        let (SetPhase::Authorising { expires_at }, Some(plan), true) = (&run.phase, &run.plan, of_this) else {
+        let (SetPhase::Authorising { expires_at }, Some(plan), true) = (&run.phase, &run.plan, of_this)
+        else {
             return Err(wrong);
         };
         if plan.digest != voted.plan {

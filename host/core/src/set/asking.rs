@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{MemberEnlisted, MemberHindered, OfMember, SetAsked, SetConfigured};
-use super::{
-    EnlistedAs, MemberState, Progress, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRun,
-};
+use super::{EnlistedAs, MemberState, Progress, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRun};
 use crate::effect::Topic;
 use crate::name::SetId;
 use crate::service::Waiting;
@@ -92,7 +90,8 @@ impl Set {
             return Err(Self::wrong_phase(run, wanted));
         }
         for service in asked.targets.keys() {
-            let member = run.member(service).ok_or_else(|| SetIllegal::NotMember(name.clone(), service.clone()))?;
+            let member =
+                run.member(service).ok_or_else(|| SetIllegal::NotMember(name.clone(), service.clone()))?;
             if member.there.end().is_some_and(|end| !end.is_failure()) {
                 return Err(SetIllegal::HasMoved(service.clone()));
             }
@@ -127,7 +126,11 @@ impl Set {
     }
 
     /// The member that is being enlisted, if it is this one.
-    fn enlisting(&mut self, of: &SetId, member: &crate::name::ServiceName) -> Result<&mut RunMember, SetIllegal> {
+    fn enlisting(
+        &mut self,
+        of: &SetId,
+        member: &crate::name::ServiceName,
+    ) -> Result<&mut RunMember, SetIllegal> {
         let run = self.run_of_result(of)?;
         if !matches!(run.phase, SetPhase::Enlisting { .. }) {
             return Err(SetIllegal::Stale);
@@ -178,7 +181,7 @@ impl Set {
         }
         match run.phase {
             SetPhase::Acting(_) => {
-                self.tell(Topic::NeedsPerson, Severity::Critical, text);
+                self.tell(Topic::PartFailed, Severity::Critical, text);
                 self.go_on();
             }
             SetPhase::Drafting(_) | SetPhase::Authorising { .. } => self.need_person(&text),

@@ -76,7 +76,9 @@ impl Set {
         };
         let moving: Vec<_> = run.members.iter().filter(|member| member.target.is_some()).map(word).collect();
         let forward = if run.members.iter().all(|member| member.back == Progress::Waiting) {
-            format!("`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, ")
+            format!(
+                "`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, "
+            )
         } else {
             String::new()
         };
@@ -92,7 +94,10 @@ impl Set {
         let run = self.open_run(&about.run)?;
         let over = matches!(run.phase, SetPhase::Releasing(_) | SetPhase::Ended(_));
         if run.has_begun() || over {
-            return Err(Self::wrong_phase(run, "its first part was begun, or it is over: stop a member with `ripcord abort`, or wait until people are asked"));
+            return Err(Self::wrong_phase(
+                run,
+                "its first part was begun, or it is over: stop a member with `ripcord abort`, or wait until people are asked",
+            ));
         }
         self.end(SetOutcome::Aborted, "a person stopped it, and nothing was shifted");
         Ok(())
@@ -101,7 +106,10 @@ impl Set {
     pub(super) fn dismissed(&mut self, about: &AboutRun) -> Result<(), SetIllegal> {
         let run = self.open_run(&about.run)?;
         if !matches!(run.phase, SetPhase::NeedsPerson { .. }) {
-            return Err(Self::wrong_phase(run, "no person was asked: `ripcord abort` stops it before its first part"));
+            return Err(Self::wrong_phase(
+                run,
+                "no person was asked: `ripcord abort` stops it before its first part",
+            ));
         }
         self.end(SetOutcome::EndedByPerson, "a person ended it as it is");
         Ok(())

@@ -15,7 +15,9 @@ pub enum SetIllegal {
         why: &'static str,
     },
     /// A run goes on.
-    #[error("`{run}` goes on ({phase}): `ripcord sets show {run}` shows it; wait until it is over, or `ripcord abort {run}`")]
+    #[error(
+        "`{run}` goes on ({phase}): `ripcord sets show {run}` shows it; wait until it is over, or `ripcord abort {run}`"
+    )]
     Busy {
         /// Which.
         run: SetId,

@@ -23,8 +23,8 @@ mod terms;
 
 pub use effect::SetEffect;
 pub use event::{
-    AboutRun, MemberEnlisted, MemberHindered, OfMember, OfPart, PartEnded, SetAsked, SetConfigured, SetDrafted,
-    SetEvent, SetNotDrafted, SetPart,
+    AboutRun, MemberEnlisted, MemberHindered, OfMember, OfPart, PartEnded, SetAsked, SetConfigured,
+    SetDrafted, SetEvent, SetNotDrafted, SetPart,
 };
 pub use illegal::SetIllegal;
 pub use run::{ConsistentSet, EnlistedAs, MemberState, Progress, RunMember, SetOutcome, SetPhase, SetRun};
@@ -130,7 +130,8 @@ impl Set {
         let Some(run) = &self.run else { return owed };
         owed.push(SetEffect::WakeAt(run.until));
         let watched = |run: &SetRun| -> Vec<SetEffect> {
-            let idle = run.members.iter().filter(|member| member.enlisted().is_some() && !member.is_under_way());
+            let idle =
+                run.members.iter().filter(|member| member.enlisted().is_some() && !member.is_under_way());
             let turn = run.turn().map(|(member, _)| &member.service);
             let others = idle.filter(|member| turn != Some(&member.service));
             others.map(|member| SetEffect::Watch { member: member.service.clone() }).collect()
@@ -138,7 +139,8 @@ impl Set {
         owed.extend(self.ends_at().map(SetEffect::WakeAt));
         match &run.phase {
             SetPhase::Enlisting { .. } => {
-                let is_next = |member: &&RunMember| matches!(member.state, MemberState::Waiting | MemberState::Began);
+                let is_next =
+                    |member: &&RunMember| matches!(member.state, MemberState::Waiting | MemberState::Began);
                 let next = run.members.iter().find(is_next);
                 owed.extend(next.map(|member| SetEffect::Enlist { member: member.service.clone() }));
                 owed.extend(watched(run));
@@ -149,7 +151,8 @@ impl Set {
                 owed.extend(watched(run));
             }
             SetPhase::Acting(_) => {
-                let part = run.turn().map(|(member, way)| SetEffect::Part { member: member.service.clone(), way });
+                let part =
+                    run.turn().map(|(member, way)| SetEffect::Part { member: member.service.clone(), way });
                 owed.extend(part);
                 owed.extend(watched(run));
             }
@@ -177,7 +180,8 @@ impl Set {
     pub fn last_consistent(&self) -> Option<&ConsistentSet> {
         let members = &self.terms.as_ref()?.members;
         let same = |set: &&ConsistentSet| {
-            set.members.len() == members.len() && members.iter().all(|member| set.members.contains_key(member))
+            set.members.len() == members.len()
+                && members.iter().all(|member| set.members.contains_key(member))
         };
         self.consistent.iter().rev().find(same)
     }
@@ -234,7 +238,10 @@ impl Set {
             SetPhase::Enlisting { since } => move_it(since),
             SetPhase::Drafting(waiting) => move_it(&mut waiting.since),
             SetPhase::Authorising { expires_at } => move_it(expires_at),
-            SetPhase::Acting(_) | SetPhase::NeedsPerson { .. } | SetPhase::Releasing(_) | SetPhase::Ended(_) => {}
+            SetPhase::Acting(_)
+            | SetPhase::NeedsPerson { .. }
+            | SetPhase::Releasing(_)
+            | SetPhase::Ended(_) => {}
         }
         run.plan.iter_mut().for_each(|plan| move_it(&mut plan.expires_at));
         for member in &mut run.members {

@@ -2,8 +2,8 @@
 
 use super::event::{OfPart, PartEnded};
 use super::{
-    CONSISTENT_MAX, ConsistentSet, IfPartFails, MemberState, Progress, RunMember, Set, SetIllegal, SetOutcome,
-    SetPhase, SetRun,
+    CONSISTENT_MAX, ConsistentSet, IfPartFails, MemberState, Progress, RunMember, Set, SetIllegal,
+    SetOutcome, SetPhase, SetRun,
 };
 use crate::effect::Topic;
 use crate::event::{PartEnd, Way};
@@ -24,7 +24,8 @@ impl Set {
             return Err(SetIllegal::Stale);
         }
         *part = Progress::Began { since: at, told: false };
-        let text = format!("`{}` moves `{}`{}", of.run, of.member, if of.way == Way::Back { " back" } else { "" });
+        let text =
+            format!("`{}` moves `{}`{}", of.run, of.member, if of.way == Way::Back { " back" } else { "" });
         self.tell(Topic::ShiftBegan, Severity::Warning, text);
         Ok(())
     }
@@ -61,7 +62,7 @@ impl Set {
                 ToString::to_string,
             );
             let text = format!("the part of `{}` in `{}` failed: {why}", of.member, of.run);
-            self.tell(Topic::NeedsPerson, Severity::Critical, text);
+            self.tell(Topic::PartFailed, Severity::Critical, text);
         }
         self.go_on();
         Ok(())
@@ -136,7 +137,9 @@ impl Set {
             }
         }
         if let Some((member, incident)) = slow {
-            let text = format!("the part of `{member}` has gone on for {limit}: `ripcord incidents show {incident}` says what it waits for");
+            let text = format!(
+                "the part of `{member}` has gone on for {limit}: `ripcord incidents show {incident}` says what it waits for"
+            );
             self.tell(Topic::Escalated, Severity::Critical, text);
         }
     }

@@ -291,7 +291,9 @@ impl SetRun {
     }
 
     fn under_way(&self) -> Option<(&RunMember, Way)> {
-        let way = |member: &RunMember| [Way::There, Way::Back].into_iter().find(|way| member.part(*way).is_under_way());
+        let way = |member: &RunMember| {
+            [Way::There, Way::Back].into_iter().find(|way| member.part(*way).is_under_way())
+        };
         self.members.iter().find_map(|member| Some((member, way(member)?)))
     }
 
@@ -299,9 +301,10 @@ impl SetRun {
     pub(super) fn next_part(&self) -> Option<(&RunMember, Way)> {
         match self.phase {
             SetPhase::Acting(Way::There) => {
-                let next = self.members.iter().find(|member| {
-                    member.target.is_some() && member.there == Progress::Waiting
-                });
+                let next = self
+                    .members
+                    .iter()
+                    .find(|member| member.target.is_some() && member.there == Progress::Waiting);
                 Some((next?, Way::There))
             }
             SetPhase::Acting(Way::Back) => {

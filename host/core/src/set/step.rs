@@ -4,7 +4,9 @@
 
 use super::event::{MemberEnlisted, MemberHindered, OfMember, OfPart, PartEnded};
 use super::{MemberState, Progress, RunMember, Set, SetEffect, SetEvent, SetPhase, SetRun};
-use crate::event::{Enlisted, Event, Observed, PartEnd, PartGiven, PartOrder, Release, Released, Way};
+use crate::event::{
+    Enlisted, Event, Observed, PartEnd, PartGiven, PartOrder, PlanDrafted, Release, Released, Way,
+};
 use crate::facet::{FacetRead, Revision};
 use crate::live::served;
 use crate::service::{Hindrance, Membership, PartState, Phase, Service};
@@ -37,7 +39,8 @@ impl Set {
     fn part(&self, run: &SetRun, of: &RunMember, way: Way, member: Option<&Service>) -> Step {
         let Some(plan) = &run.plan else { return Step::Wait };
         let part = OfPart { run: run.id.clone(), member: of.service.clone(), number: plan.number, way };
-        let ended = |end, hindered| Step::Note(SetEvent::PartEnded(PartEnded { part: part.clone(), end, hindered }));
+        let ended =
+            |end, hindered| Step::Note(SetEvent::PartEnded(PartEnded { part: part.clone(), end, hindered }));
         let not_begun = |why| ended(PartEnd::Failed { shifted: false }, Some(why));
         if of.part(way) == Progress::Waiting {
             return Step::Note(SetEvent::PartBegan(part));
@@ -73,7 +76,8 @@ impl Set {
                     return Step::Wait;
                 };
                 PartOrder::There {
-                    part: Box::new(part.part.clone()),
+                    // A clock that jumped has moved it.
+                    part: Box::new(PlanDrafted { expires_at: plan.expires_at, ..part.part.clone() }),
                     votes: self.votes_in_force(),
                     requesters: run.requesters.clone(),
                 }

@@ -1,0 +1,507 @@
+//! The rules, one scenario each.
+
+use ripcord_core::event::{AboutIncident, Event, PendingPlan, PersonSaid, PullRequested};
+use ripcord_core::facet::Revision;
+use ripcord_core::fact::Outcome;
+use ripcord_core::name::VersionName;
+use ripcord_core::plan::Leaving;
+use ripcord_core::role::Urgency;
+use ripcord_core::service::{Illegal, Left, Phase};
+use ripcord_core::set::{AboutRun, IfPartFails, SetEffect, SetEvent, SetIllegal, Step};
+use ripcord_core::terms::{Mode, RequesterVote};
+use ripcord_core::time::Millis;
+
+use crate::world::{World, approvers, blob, name, person, set_terms, verifier, version};
+
+const PAIR: [&str; 2] = ["features", "model"];
+
+fn revision(text: &str) -> Revision {
+    Revision::of_model(&VersionName::new(text).unwrap())
+}
+
+/// A run to `1` of both members whose plan waits for people.
+fn asked(world: &mut World) {
+    world.ask("ada", &[("features", "1"), ("model", "1")]).unwrap();
+    world.settle();
+}
+
+/// The same, where two keys are asked for by the model's floor.
+fn two_keys(if_part_fails: IfPartFails) -> World {
+    let mut world = World::new(&PAIR, if_part_fails);
+    world.configure("model", |terms| terms.floor = approvers(2));
+    asked(&mut world);
+    assert!(world.is_authorising(), "{}", world.phase());
+    world
+}
+
+fn agreed(if_part_fails: IfPartFails, change: impl FnOnce(&mut World)) -> World {
+    let mut world = two_keys(if_part_fails);
+    change(&mut world);
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    world
+}
+
+fn incident(world: &World, member: &str) -> AboutIncident {
+    let incident = world.service(member).incident.as_ref().unwrap().id.clone();
+    AboutIncident { incident, person: person("ada"), reason: blob() }
+}
+
+fn run(world: &World) -> AboutRun {
+    AboutRun { run: world.set.run.as_ref().unwrap().id.clone(), person: person("ada"), reason: blob() }
+}
+
+fn paused() -> Event {
+    Event::Paused(PersonSaid { person: person("dan"), reason: blob() })
+}
+
+fn pull(world: &World, member: &str, to: &str) -> Event {
+    Event::PullRequested(PullRequested {
+        incident: world.service(member).incident.as_ref().map(|open| open.id.clone()),
+        person: person("ada"),
+        roles: Vec::new(),
+        target: Some(version(to)),
+        reason: blob(),
+        urgency: Urgency::Urgent,
+        leaving: Leaving::Condemn,
+        pending: PendingPlan::Replace,
+    })
+}
+
+fn ended(world: &World, member: &str) -> Outcome {
+    match &world.service(member).last_settled.as_ref().unwrap().phase {
+        Phase::Settled(outcome) => outcome.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All that people were told of the set, in one text.
+fn told(world: &World) -> String {
+    world.set.outbox.iter().map(|outgoing| outgoing.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_set_moves_in_its_order_and_then_what_was_left_is_condemned() {
+    let world = agreed(IfPartFails::Back, |_| ());
+    assert_eq!(world.outcome(), "moved");
+    let shifts: Vec<_> = world.shifts.iter().map(|(member, to)| (member.as_str(), to.as_str())).collect();
+    assert_eq!(shifts, [("features", "1"), ("model", "1")]);
+    for member in PAIR {
+        assert_eq!(ended(&world, member), Outcome::RolledBack, "{member}");
+        assert!(world.service(member).is_held(revision("4")), "{member}");
+        assert!(world.service(member).incident.is_none());
+    }
+    let consistent = world.set.last_consistent().unwrap();
+    assert_eq!(consistent.members[&name("model")], [revision("1")]);
+}
+
+#[test]
+fn no_part_condemns_anything_before_all_of_them_are_in_place() {
+    let mut world = two_keys(IfPartFails::Back);
+    world.member("model").vanishes.insert("1".into());
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    assert_eq!(world.live("features"), "1");
+    assert!(!world.service("features").is_held(revision("4")), "it may have to go back to it");
+    assert_eq!(world.service("features").incident.as_ref().unwrap().phase, Phase::Enlisted);
+}
+
+#[test]
+fn a_member_without_a_target_is_enlisted_stays_as_it_is_and_is_part_of_the_consistent_set() {
+    let mut world = World::new(&["a", "b", "c"], IfPartFails::Back);
+    world.ask("ada", &[("a", "1"), ("c", "2")]).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved", "ada asked and is an approver: one is enough");
+    assert_eq!((world.live("a"), world.live("b"), world.live("c")), ("1", "4", "2"));
+    assert_eq!(ended(&world, "b"), Outcome::Other("released by its set".into()));
+    assert!(!world.service("b").is_held(revision("4")), "nothing of it was left");
+    assert_eq!(world.set.last_consistent().unwrap().members[&name("b")], [revision("4")]);
+}
+
+#[test]
+fn the_strictest_floor_counts_and_who_asked_does_not_make_up_for_the_second_key() {
+    let mut world = two_keys(IfPartFails::Back);
+    world.vote("ada", true).unwrap();
+    world.vote("bob", true).unwrap();
+    world.settle();
+    assert!(world.is_authorising(), "ada asked, so bob is the first key: {}", world.phase());
+    assert!(world.shifts.is_empty());
+    assert_eq!(world.vote("bob", true), Err(SetIllegal::Unchanged(person("bob"))));
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+}
+
+#[test]
+fn the_floor_of_a_member_that_stays_asks_for_nothing_and_the_sets_own_does() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    world.configure("model", |terms| terms.floor = approvers(3));
+    world.ask("ada", &[("features", "1")]).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    let mut terms = set_terms(&PAIR, IfPartFails::Back);
+    (terms.floor, terms.requester_vote) = (approvers(2), RequesterVote::Counts);
+    world.configure_set(terms);
+    asked(&mut world);
+    world.vote("bob", true).unwrap();
+    world.settle();
+    // The set is content with ada and bob; each member counts by its own terms, of which one is enough.
+    assert_eq!(world.outcome(), "moved");
+}
+
+#[test]
+fn a_member_counts_the_votes_by_its_own_terms() {
+    // Ada and bob are enough for the set, whose requester counts, and not for the model, where two others must agree.
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    let mut terms = set_terms(&PAIR, IfPartFails::Back);
+    terms.requester_vote = RequesterVote::Counts;
+    world.configure_set(terms);
+    world.configure("model", |terms| terms.floor = approvers(2));
+    asked(&mut world);
+    world.vote("bob", true).unwrap();
+    world.settle();
+    assert_eq!(world.shifts, [("features".to_owned(), "1".to_owned())]);
+    assert_eq!(world.service("model").incident.as_ref().unwrap().phase_name(), "waiting for approval");
+    // Nobody more agrees: its part fails, and the other goes back.
+    while world.set.run.is_some() {
+        world.wait();
+    }
+    assert_eq!(world.outcome(), "went back");
+    assert_eq!((world.live("features"), world.live("model")), ("4", "4"));
+}
+
+#[test]
+fn a_member_that_is_taken_ends_the_run_at_once_and_the_others_are_released() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    let pulled = pull(&world, "model", "2");
+    world.tell("model", pulled).unwrap();
+    asked(&mut world);
+    assert_eq!(world.outcome(), "not all members could be enlisted");
+    assert!(told(&world).contains("incident `model:1` is open"), "{}", told(&world));
+    assert!(world.service("features").incident.is_none(), "it is released");
+    assert_eq!(world.service("features").membership.as_ref().unwrap().left, Some(Left::Released));
+    assert!(world.service("model").incident.is_some(), "its own goes on");
+}
+
+#[test]
+fn a_member_that_is_paused_observes_or_is_to_move_to_what_is_held_is_not_enlisted() {
+    let hindered: [(&str, fn(&mut World)); 3] = [
+        ("paused it", |world| world.tell("model", paused()).unwrap()),
+        ("mode is observe", |world| world.configure("model", |terms| terms.mode = Mode::Observe)),
+        ("`1` is held", |world| {
+            // It was left by a rollback.
+            world.member("model").live = "1".into();
+            world.ask("ada", &[("model", "4")]).unwrap();
+            world.settle();
+            assert!(world.service("model").is_held(revision("1")));
+        }),
+    ];
+    for (why, hinder) in hindered {
+        let mut world = World::new(&PAIR, IfPartFails::Back);
+        hinder(&mut world);
+        let before = world.shifts.len();
+        asked(&mut world);
+        assert_eq!(world.outcome(), "not all members could be enlisted", "{why}");
+        assert!(told(&world).contains(why), "{}", told(&world));
+        assert_eq!(world.shifts.len(), before);
+    }
+}
+
+#[test]
+fn what_comes_between_before_the_first_part_ends_the_run_at_once() {
+    let between: [(&str, fn(&mut World)); 3] = [
+        ("paused it", |world| world.tell("features", paused()).unwrap()),
+        ("a person ended its incident", |world| {
+            let about = incident(world, "features");
+            world.tell("features", Event::Aborted(about)).unwrap();
+        }),
+        ("mode is observe", |world| world.configure("features", |terms| terms.mode = Mode::Observe)),
+    ];
+    for (why, happens) in between {
+        let mut world = two_keys(IfPartFails::Back);
+        happens(&mut world);
+        world.settle();
+        assert_eq!(world.outcome(), "not all members could be enlisted", "{why}");
+        assert!(told(&world).contains(why), "{}", told(&world));
+        assert!(world.shifts.is_empty());
+        assert!(world.service("model").incident.is_none() && world.service("features").incident.is_none());
+    }
+}
+
+#[test]
+fn an_enlisted_member_takes_no_pull_and_says_which_set_moves_it() {
+    let mut world = two_keys(IfPartFails::Back);
+    let pulled = pull(&world, "model", "2");
+    let refused = world.tell("model", pulled).unwrap_err();
+    assert!(matches!(refused, Illegal::MovesWithSet { .. }));
+    assert!(refused.to_string().contains("set:pair:1"), "{refused}");
+}
+
+#[test]
+fn a_refusal_and_an_abort_before_the_first_part_release_all() {
+    let mut world = two_keys(IfPartFails::Back);
+    world.vote("bob", false).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "refused");
+    let mut world = two_keys(IfPartFails::Back);
+    let about = run(&world);
+    world.note(SetEvent::Aborted(about)).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "aborted");
+    assert!(world.shifts.is_empty());
+    for member in PAIR {
+        assert!(world.service(member).incident.is_none(), "{member}");
+        assert_eq!(ended(&world, member), Outcome::Other("released by its set".into()));
+    }
+}
+
+#[test]
+fn once_a_part_was_begun_the_run_is_not_aborted() {
+    let mut world = agreed(IfPartFails::Back, |world| {
+        world.member("model").vanishes.insert("1".into());
+    });
+    let about = run(&world);
+    assert!(matches!(world.note(SetEvent::Aborted(about)), Err(SetIllegal::WrongPhase { .. })));
+    let about = run(&world);
+    assert!(matches!(world.note(SetEvent::Dismissed(about)), Err(SetIllegal::WrongPhase { .. })));
+}
+
+#[test]
+fn not_enough_people_in_time_end_the_run() {
+    let mut world = two_keys(IfPartFails::Back);
+    world.vote("bob", true).unwrap();
+    while world.set.run.is_some() {
+        world.wait();
+    }
+    assert_eq!(world.outcome(), "expired");
+    assert!(world.shifts.is_empty());
+}
+
+#[test]
+fn where_a_part_fails_what_moved_goes_back_in_the_reverse_order() {
+    let mut world = World::new(&["a", "b", "c"], IfPartFails::Back);
+    world.configure("a", |terms| terms.floor = approvers(2));
+    world.member("c").refuses.insert("1".into());
+    world.ask("ada", &[("a", "1"), ("b", "1"), ("c", "1")]).unwrap();
+    world.settle();
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "went back");
+    let shifts: Vec<_> = world.shifts.iter().map(|(member, to)| (member.as_str(), to.as_str())).collect();
+    assert_eq!(shifts, [("a", "1"), ("b", "1"), ("b", "4"), ("a", "4")]);
+    for member in ["a", "b", "c"] {
+        assert!(!world.service(member).is_held(revision("4")), "{member}: nothing is condemned");
+    }
+    assert_eq!(ended(&world, "a"), Outcome::Other("went back with its set".into()));
+    assert_eq!(ended(&world, "c"), Outcome::Other("released by its set".into()));
+    assert!(world.set.last_consistent().is_none());
+}
+
+#[test]
+fn what_was_unwell_before_is_gone_back_to_without_asking_verification() {
+    let world = agreed(IfPartFails::Back, |world| {
+        world.configure("features", |terms| terms.policies = vec![verifier()]);
+        world.member("features").unwell.insert("4".into());
+        world.member("model").refuses.insert("1".into());
+    });
+    assert_eq!(world.outcome(), "went back");
+    assert_eq!(world.live("features"), "4");
+}
+
+#[test]
+fn a_part_that_verification_finds_unhealthy_goes_back_itself() {
+    let world = agreed(IfPartFails::Back, |world| {
+        world.configure("model", |terms| terms.policies = vec![verifier()]);
+        world.member("model").unwell.insert("1".into());
+    });
+    assert_eq!(world.outcome(), "went back");
+    let shifts: Vec<_> = world.shifts.iter().map(|(member, to)| (member.as_str(), to.as_str())).collect();
+    assert_eq!(shifts, [("features", "1"), ("model", "1"), ("model", "4"), ("features", "4")]);
+}
+
+#[test]
+fn where_the_first_part_fails_before_its_shift_nothing_goes_back() {
+    let world = agreed(IfPartFails::Back, |world| {
+        world.member("features").refuses.insert("1".into());
+    });
+    assert_eq!(world.outcome(), "nothing moved");
+    assert!(world.shifts.is_empty());
+}
+
+#[test]
+fn where_the_way_back_fails_people_are_asked_and_end_it() {
+    let mut world = agreed(IfPartFails::Back, |world| {
+        world.member("features").refuses.insert("4".into());
+        world.member("model").refuses.insert("1".into());
+    });
+    assert_eq!(world.phase(), "needs a person");
+    assert!(told(&world).contains("could not go back"), "{}", told(&world));
+    assert!(matches!(world.ask("ada", &[("model", "2")]), Err(SetIllegal::WrongPhase { .. })));
+    let about = run(&world);
+    world.note(SetEvent::Dismissed(about)).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "ended by a person");
+    assert!(world.service("features").incident.is_none() && world.service("model").incident.is_none());
+    assert_eq!(ended(&world, "features"), Outcome::SettledByPerson);
+}
+
+#[test]
+fn forward_asks_people_who_name_another_target_and_the_rest_moves() {
+    let mut world = agreed(IfPartFails::Forward, |world| {
+        world.member("model").refuses.insert("1".into());
+    });
+    assert_eq!(world.phase(), "needs a person");
+    assert_eq!(world.live("features"), "1");
+    assert_eq!(world.ask("ada", &[("features", "2")]), Err(SetIllegal::HasMoved(name("features"))));
+    world.ask("ada", &[("model", "2")]).unwrap();
+    world.settle();
+    assert!(world.is_authorising(), "another plan is another consent: {}", world.phase());
+    assert_eq!(world.set.run.as_ref().unwrap().plan_number(), 2);
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+    let shifts: Vec<_> = world.shifts.iter().map(|(member, to)| (member.as_str(), to.as_str())).collect();
+    assert_eq!(shifts, [("features", "1"), ("model", "2")], "what has moved is not moved again");
+    assert!(world.service("features").is_held(revision("4")));
+}
+
+#[test]
+fn forward_ended_by_a_person_leaves_what_has_moved_and_condemns_nothing() {
+    let mut world = agreed(IfPartFails::Forward, |world| {
+        world.member("model").refuses.insert("1".into());
+    });
+    let about = run(&world);
+    world.note(SetEvent::Dismissed(about)).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "ended by a person");
+    assert_eq!(ended(&world, "features"), Outcome::RolledBack);
+    assert!(!world.service("features").is_held(revision("4")));
+}
+
+#[test]
+fn a_second_run_waits_for_the_first_one() {
+    let mut world = two_keys(IfPartFails::Back);
+    assert!(matches!(world.ask("bob", &[("model", "2")]), Err(SetIllegal::Busy { .. })));
+    assert_eq!(
+        World::new(&PAIR, IfPartFails::Back).ask("bob", &[("other", "2")]),
+        Err(SetIllegal::NotMember(ripcord_core::name::SetName::new("pair").unwrap(), name("other")))
+    );
+    let none = World::new(&PAIR, IfPartFails::Back).ask("bob", &[]);
+    assert!(matches!(none, Err(SetIllegal::NoTargets(_))));
+}
+
+#[test]
+fn a_member_leaves_by_itself_when_its_set_does_not_come_and_takes_no_part_afterwards() {
+    let mut world = two_keys(IfPartFails::Back);
+    let until = world.service("model").membership.as_ref().unwrap().until;
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    // The part that the set would give now, by a host that then stands still.
+    let part = loop {
+        let part =
+            world.set.owed().into_iter().find(|effect| matches!(effect, SetEffect::Part { .. })).unwrap();
+        match world.set.step(&part, Some(world.service("features"))) {
+            Step::Note(event) => world.note(event).unwrap(),
+            Step::Tell(event) => break event,
+            Step::Wait => panic!("{part:?}"),
+        }
+    };
+    world.now = until;
+    world.tell("features", Event::Woke).unwrap();
+    assert!(world.service("features").incident.is_none());
+    assert_eq!(world.service("features").membership.as_ref().unwrap().left, Some(Left::Expired));
+    assert_eq!(world.tell("features", part), Err(Illegal::Stale));
+    world.settle();
+    assert_eq!(world.outcome(), "expired");
+    assert!(world.shifts.is_empty());
+}
+
+#[test]
+fn a_member_that_was_left_half_done_asks_people_when_its_time_is_up() {
+    let mut world = agreed(IfPartFails::Forward, |world| {
+        world.configure("model", |terms| terms.policies = vec![verifier()]);
+        world.member("model").unwell.insert("1".into());
+    });
+    while world.set.run.is_some() {
+        world.wait();
+    }
+    assert_eq!(world.outcome(), "expired");
+    assert!(told(&world).contains("may not fit each other"), "{}", told(&world));
+    let open = world.service("model").incident.as_ref().unwrap();
+    assert_eq!(open.phase_name(), "needs a person");
+    assert!(world.service("features").incident.is_none(), "its part is in place");
+}
+
+#[test]
+fn an_order_of_an_earlier_run_and_one_that_was_given_already_are_refused() {
+    let mut world = agreed(IfPartFails::Back, |_| ());
+    let first = world.told.clone();
+    asked(&mut world);
+    world.member("features").live = "4".into();
+    world.member("model").live = "4".into();
+    for (member, event) in first {
+        assert_eq!(world.tell(member.as_str(), event.clone()), Err(Illegal::Stale), "{event:?}");
+    }
+}
+
+#[test]
+fn deadlines_move_with_a_clock_that_jumped() {
+    let mut world = two_keys(IfPartFails::Back);
+    let until = world.set.run.as_ref().unwrap().until;
+    let by = Millis::hours(100);
+    world.now = world.now + by;
+    world.note(SetEvent::ClockJumped { by }).unwrap();
+    for member in PAIR {
+        world.tell(member, Event::ClockJumped { by }).unwrap();
+        assert_eq!(world.service(member).membership.as_ref().unwrap().until, until + by);
+    }
+    world.settle();
+    assert!(world.is_authorising(), "{}", world.phase());
+    world.vote("bob", true).unwrap();
+    world.vote("cleo", true).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+}
+
+#[test]
+fn a_set_that_cannot_be_is_not_configured() {
+    for (members, why) in [
+        (vec!["a"], "fewer than two"),
+        (vec!["a", "b", "a"], "twice"),
+        (vec!["a", "set:b"], "a set for a member"),
+    ] {
+        let problem = set_terms(&members, IfPartFails::Back).problem().unwrap();
+        assert!(problem.contains(why), "{problem}");
+    }
+    assert_eq!(set_terms(&PAIR, IfPartFails::Back).problem(), None);
+}
+
+#[test]
+fn a_shift_that_nobody_can_tell_of_stays_with_the_people_of_its_service() {
+    use ripcord_core::event::{Happened, ShiftAnswered};
+    use ripcord_core::terms::EffectClass;
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    world.configure("features", |terms| terms.deployer = EffectClass::Blind);
+    world.ask("ada", &[("features", "1"), ("model", "1")]).unwrap();
+    // Until the intent is on disk; then the host dies, and what became of the call is not known.
+    world.settle_until(|world| {
+        world.service("features").incident.as_ref().is_some_and(|open| open.phase_name() == "shifting")
+    });
+    world.begin_shift("features");
+    world.tell_probe_lost("features");
+    world.settle();
+    let open = world.service("features").incident.as_ref().unwrap();
+    assert_eq!(open.phase_name(), "needs a person");
+    assert_eq!(world.phase(), "moving", "the set waits for it");
+    world.member("features").live = "1".into();
+    let AboutIncident { incident, person, reason } = incident(&world, "features");
+    let answered = ShiftAnswered { incident, question: 1, person, applied: Happened::Applied, reason };
+    world.tell("features", Event::ShiftAnswered(answered)).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+}
