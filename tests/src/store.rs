@@ -9,7 +9,7 @@ use ripcord_core::blob::{BlobKind, BlobRef};
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName, SignalId};
+use ripcord_core::name::{IncidentId, ServiceName, SetName, SignalId};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
@@ -250,6 +250,11 @@ impl Store for MortalStore {
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
         self.fuse.alive().await;
         self.store.services().await
+    }
+
+    async fn sets(&self) -> Result<Vec<SetName>, StoreError> {
+        self.fuse.alive().await;
+        self.store.sets().await
     }
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {

@@ -224,8 +224,19 @@ impl Plan {
 
     /// The steps of each rung, for the journal.
     pub fn approved_steps(&self) -> Vec<Vec<ApprovedStep>> {
-        let rungs = self.parts.iter().flat_map(|part| &part.rungs);
-        rungs.map(|rung| rung.steps.iter().map(ApprovedStep::from).collect()).collect()
+        self.parts.iter().flat_map(Part::approved_steps).collect()
+    }
+
+    /// What is done to `service`: it carries out this and nothing else of the plan.
+    pub fn part_of(&self, service: &ServiceName) -> Option<&Part> {
+        self.parts.iter().find(|part| part.service == *service)
+    }
+}
+
+impl Part {
+    /// The steps of each rung, for the journal.
+    pub fn approved_steps(&self) -> Vec<Vec<ApprovedStep>> {
+        self.rungs.iter().map(|rung| rung.steps.iter().map(ApprovedStep::from).collect()).collect()
     }
 }
 
@@ -343,6 +354,22 @@ pub(crate) mod tests {
             created_at: UnixMillis(1_000),
             expires_at: UnixMillis(u64::MAX),
         }
+    }
+
+    #[test]
+    fn a_member_of_a_set_carries_out_its_own_part_alone() {
+        let mut plan = sample();
+        let mut other = plan.parts[0].clone();
+        other.service = ServiceName::new("features").expect("name");
+        other.rungs[0].steps.clear();
+        plan.parts.insert(0, other);
+        let fraud = ServiceName::new("fraud-api").expect("name");
+        assert_eq!(plan.part_of(&fraud), plan.parts.get(1));
+        assert_eq!(
+            plan.part_of(&fraud).map(Part::approved_steps),
+            Some(vec![plan.approved_steps()[1].clone()])
+        );
+        assert_eq!(plan.part_of(&ServiceName::new("stranger").expect("name")), None);
     }
 
     #[test]

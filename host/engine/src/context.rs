@@ -8,6 +8,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, PlanDrafted, PlanLoss, PlanLost, Reason};
 use ripcord_core::facet::{FacetRead, FacetState};
 use ripcord_core::live::LiveState;
+use ripcord_core::name::ServiceName;
 use ripcord_core::plan::{Plan, StepKind};
 use ripcord_core::policy::Role;
 use ripcord_core::role::Proposal;
@@ -149,7 +150,8 @@ impl Context {
     /// Else what is to be appended instead of whatever the plan was wanted for: nothing where the store may answer later.
     pub(crate) async fn plan(&self) -> Result<Plan, Batch> {
         let drafted = self.incident().and_then(Incident::plan).ok_or_else(Batch::default)?;
-        self.granted_plan(&drafted.content, drafted.digest, |plan| is_as_drafted(plan, drafted)).await
+        let name = &self.service.name;
+        self.granted_plan(&drafted.content, drafted.digest, |plan| is_as_drafted(plan, name, drafted)).await
     }
 
     /// The same of the plan that ordered a run: its incident has ended.
@@ -212,11 +214,13 @@ impl Context {
     }
 }
 
-/// Whether the content is what the journal says of it.
-fn is_as_drafted(plan: &Plan, drafted: &PlanDrafted) -> bool {
-    let targets = plan.parts.first().map(|part| part.rungs.iter().map(|rung| &rung.target));
-    plan.digest().is_ok_and(|digest| digest == drafted.digest)
+/// Whether the content is what the journal says of it. A service has its own part of it, and no other.
+fn is_as_drafted(plan: &Plan, service: &ServiceName, drafted: &PlanDrafted) -> bool {
+    let as_drafted = plan.part_of(service).is_some_and(|part| {
+        part.approved_steps() == drafted.steps
+            && part.rungs.iter().map(|rung| &rung.target).eq(&drafted.targets)
+    });
+    as_drafted
+        && plan.digest().is_ok_and(|digest| digest == drafted.digest)
         && plan.preflighted == drafted.preflighted
-        && plan.approved_steps() == drafted.steps
-        && targets.is_some_and(|targets| targets.eq(&drafted.targets))
 }

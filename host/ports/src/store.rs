@@ -5,7 +5,7 @@ use ripcord_core::blob::{BlobKind, BlobRef, Salt};
 use ripcord_core::digest::Digest;
 use ripcord_core::fact::PastIncident;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName, SignalId, SourceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName, SignalId, SourceName};
 use ripcord_core::retention::Class;
 use ripcord_core::signal::Signal;
 use ripcord_core::snapshot::Snapshot;
@@ -334,8 +334,11 @@ pub trait Store: Send + Sync {
     /// Their keys no longer count, so `before` must be older than every window.
     async fn forget_signals(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError>;
 
-    /// Services that have a journal.
+    /// Services that have a journal, by name.
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError>;
+
+    /// Sets that have a journal, by name. A set's journal has the key [`SetName::journal`], and whoever goes through services meets none.
+    async fn sets(&self) -> Result<Vec<SetName>, StoreError>;
 
     /// A blob's content, checked against its commitment; none if it was erased.
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;

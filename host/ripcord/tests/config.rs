@@ -286,6 +286,12 @@ fn a_name_that_cannot_be_one() {
 }
 
 #[test]
+fn a_name_that_is_kept_for_sets() {
+    let error = parse(&GOOD.replace("services.fraud-api", "services.\"set:fraud-api\"")).unwrap_err();
+    assert!(error.contains("stands for sets of services"), "{error}");
+}
+
+#[test]
 fn a_key_that_is_no_public_key() {
     insta::assert_snapshot!(with("token-file = \"secrets/ada.token\"", "public-key = \"abc\""));
 }

@@ -1,6 +1,6 @@
 //! The short numbers of services.
 
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, SetName};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Fault, damaged};
@@ -23,8 +23,17 @@ pub(crate) fn id_or_new(connection: &Connection, service: &ServiceName) -> Resul
     Ok(connection.last_insert_rowid())
 }
 
-/// Services that have a journal, by name.
+/// Services that have a journal, by name. The journals of sets lie beside theirs.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ServiceName>, Fault> {
+    Ok(keys(connection)?.into_iter().filter(|key| !key.is_reserved()).collect())
+}
+
+/// Sets that have a journal, by name.
+pub(crate) fn sets(connection: &Connection) -> Result<Vec<SetName>, Fault> {
+    Ok(keys(connection)?.iter().filter_map(ServiceName::as_set).collect())
+}
+
+fn keys(connection: &Connection) -> Result<Vec<ServiceName>, Fault> {
     let mut statement = connection.prepare_cached("SELECT name FROM services ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut names = Vec::new();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{
@@ -290,6 +290,10 @@ impl Store for SqliteStore {
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
         self.readers.run(services::all).await
+    }
+
+    async fn sets(&self) -> Result<Vec<SetName>, StoreError> {
+        self.readers.run(services::sets).await
     }
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {

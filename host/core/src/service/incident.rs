@@ -45,7 +45,7 @@ impl Opener {
             Self::BrokenHold(incident) => Origin::Policy(format!("hold of {incident}")),
             Self::FailedProbation(revision) => Origin::Policy(format!("probation of {revision}")),
             Self::Produced(incident) => Origin::Policy(format!("run of {incident}")),
-            Self::Set(run) => Origin::Other(run.to_string()),
+            Self::Set(run) => Origin::Policy(run.to_string()),
         }
     }
 }

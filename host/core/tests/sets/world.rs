@@ -9,7 +9,7 @@ use ripcord_core::event::{
     Configured, DataState, Decision, Event, EvidencePreserved, FaultNature, FaultPlace, FingerprintWord,
     GuardRead, InProduction, Observed, PlanDrafted, PlannedRung, ProbeWord, ReadBack, Said, ShiftBegan,
     ShiftOutcome, ShiftProbed, ShiftReturned, Staged, TrialPhase, VerificationAsked, VerificationWord,
-    VerificationsAsked, Voted,
+    VerificationsAsked, Voted, Way,
 };
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{PersonName, PolicyName, RoleName, ServiceName, SetName, VersionName};
@@ -279,7 +279,21 @@ impl World {
     }
 
     /// Does the next thing that is owed; false if nothing is.
-    fn act(&mut self) -> Result<bool, Death> {
+    pub fn act(&mut self) -> Result<bool, Death> {
+        if self.act_of_set()? {
+            return Ok(true);
+        }
+        let names: Vec<ServiceName> = self.members.keys().cloned().collect();
+        for name in names {
+            if self.act_of(&name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same of the set alone.
+    pub fn act_of_set(&mut self) -> Result<bool, Death> {
         for effect in self.set.owed() {
             let member = effect.member().cloned();
             let state =
@@ -300,16 +314,11 @@ impl World {
                 _ => {}
             }
         }
-        let names: Vec<ServiceName> = self.members.keys().cloned().collect();
-        for name in names {
-            if self.act_of(&name)? {
-                return Ok(true);
-            }
-        }
         Ok(false)
     }
 
-    fn act_of(&mut self, name: &ServiceName) -> Result<bool, Death> {
+    /// The same of one member.
+    pub fn act_of(&mut self, name: &ServiceName) -> Result<bool, Death> {
         for effect in self.members[name].service.owed() {
             let member = &self.members[name];
             let live = || serving(&member.live);
@@ -336,6 +345,10 @@ impl World {
                 Effect::Shift { plan, rung, attempt, .. } => {
                     let began = ShiftBegan { plan, rung, attempt, request: sent() };
                     self.append_tell(name, Event::ShiftBegan(began))?;
+                    let outcome = self.shift(name, rung)?;
+                    Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
+                }
+                Effect::Repeat { plan, rung, attempt, .. } => {
                     let outcome = self.shift(name, rung)?;
                     Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
                 }
@@ -381,6 +394,7 @@ impl World {
     /// The world moves.
     fn shift(&mut self, name: &ServiceName, rung: u32) -> Result<ShiftOutcome, Death> {
         let to = self.aim(name, rung);
+        self.check_shift(name, rung);
         self.point()?;
         let member = self.members.get_mut(name).unwrap();
         if member.refuses.contains(&to) {
@@ -393,6 +407,32 @@ impl World {
         self.shifts.push((name.to_string(), to));
         self.point()?;
         Ok(ShiftOutcome::Done)
+    }
+
+    /// Nothing is shifted for a set before all of it was enlisted, planned and agreed to, and its intent is on record.
+    fn check_shift(&self, name: &ServiceName, rung: u32) {
+        let Some(membership) = self.members[name].service.enlisted_by() else { return };
+        let way = if rung == 0 { Way::There } else { Way::Back };
+        let of_run = |event: &SetEvent| match event {
+            SetEvent::PartBegan(of) => {
+                of.run == membership.run
+                    && of.member == *name
+                    && of.number == membership.number
+                    && of.way == way
+            }
+            _ => false,
+        };
+        let began =
+            self.journal.iter().position(|(_, event)| of_run(event)).expect("the intent is on record");
+        let before = &self.journal[..began];
+        let enlisted = before.iter().filter(
+            |(_, event)| matches!(event, SetEvent::Enlisted(enlisted) if enlisted.run == membership.run),
+        );
+        assert_eq!(enlisted.count(), self.members.len(), "all are enlisted before the first part");
+        let planned = before.iter().any(|(_, event)| {
+            matches!(event, SetEvent::Drafted(drafted) if drafted.run == membership.run && drafted.number == membership.number)
+        });
+        assert!(planned, "there is a plan before its first part");
     }
 
     /// The plan that the run asks for.

@@ -3,9 +3,9 @@
 use ripcord_core::alert::AlertWord;
 use ripcord_core::canonical;
 use ripcord_core::event::{
-    Event, FingerprintWord, Happened, InProduction, Observed, OutputsListed, OutputsWord, PlanWord,
-    PreflightWord, Preflighted, ProbeWord, Promoted, PromotionWord, ShiftOutcome, SignalsTaken, TrialPhase,
-    TrialRan,
+    Event, FingerprintWord, Happened, InProduction, Observed, OutputsListed, OutputsWord, PartOrder,
+    PlanWord, PreflightWord, Preflighted, ProbeWord, Promoted, PromotionWord, Release, ShiftOutcome,
+    SignalsTaken, TrialPhase, TrialRan,
 };
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Request};
@@ -280,6 +280,34 @@ impl Reader<'_> {
             Event::Resumed(said) => {
                 Some(format!("{} let the service go on: {}", said.person, self.text(&said.reason).await?))
             }
+            Event::Enlisted(enlisted) => {
+                let to = match &enlisted.target {
+                    Some(target) => format!("to move it to {target}"),
+                    None => "to stay as it is".to_owned(),
+                };
+                let why = self.text(&enlisted.reason).await?;
+                Some(format!("{} of {} enlisted it, {to}: {why}", enlisted.run, enlisted.person))
+            }
+            Event::PartGiven(given) => {
+                let way = match &given.order {
+                    PartOrder::There { part, .. } => {
+                        let to = part.targets.first().map(ToString::to_string).unwrap_or_default();
+                        format!("its part, to {to}")
+                    }
+                    PartOrder::Back => "the way back, since another part failed".to_owned(),
+                };
+                let (run, plan) = (&given.run, given.plan.short());
+                Some(format!("{run} gave it {way} (plan {plan}, consent {})", given.consent.short()))
+            }
+            Event::Released(released) => Some(format!(
+                "{} released it: {}",
+                released.run,
+                match released.why {
+                    Release::AllWell => "every part is in place",
+                    Release::AsBefore => "what had moved went back, or nothing had moved",
+                    Release::Unfinished => "a person ended the run, or its time was up",
+                }
+            )),
             Event::Measured(measured) => {
                 self.measured = Some(measured.clone());
                 None

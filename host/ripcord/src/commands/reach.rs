@@ -295,7 +295,7 @@ fn can_go_on(service: &Service) -> bool {
     let Some(incident) = &service.incident else { return false };
     match &incident.phase {
         _ if service.paused_by.is_some() => false,
-        Phase::NeedsPerson(_) | Phase::Settled(_) => false,
+        Phase::Enlisted | Phase::NeedsPerson(_) | Phase::Settled(_) => false,
         // Policies that have not seen the last vote are about to be asked.
         Phase::Authorising(_) => service.unseen_ballot().is_some(),
         Phase::Preserving | Phase::Planning(_) | Phase::Acting(_) => true,

@@ -171,6 +171,10 @@ impl ServiceConfig {
         let (table, _) = node.clone().into_json();
         let before = mistakes.0.len();
         let service = mistakes.ok(&span, ServiceName::new(name.get_ref().as_str()), "");
+        if service.as_ref().is_some_and(ServiceName::is_reserved) {
+            let text = format!("`{}` begins with `set:`, which stands for sets of services", name.get_ref());
+            mistakes.add(span.clone(), text, "name it otherwise");
+        }
         let model = node.take_value::<String>("model", mistakes);
         let model = model.map_or_else(|| name.get_ref().clone(), Spanned::into_inner);
         let policies = PlacedConfig::take_all(&mut node, mistakes);

@@ -2,7 +2,7 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::SignalId;
+use ripcord_core::name::{SetName, SignalId};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::store::{Append, StoreError};
 use tokio::task::JoinSet;
@@ -33,7 +33,13 @@ pub async fn records_are_read_as_they_were_written(store: Fresh) {
     assert_eq!(store.journal(&fraud, 1, 2).await.expect("reads a page"), all[1..3]);
     assert_eq!(store.journal(&fraud, u64::MAX, u32::MAX).await.expect("reads"), []);
     assert_eq!(store.journal(&service("nobody"), 0, u32::MAX).await.expect("reads"), []);
-    assert_eq!(store.services().await.expect("lists"), [fraud, spam]);
+    let set = SetName::new("pair").expect("a name");
+    let of_set = Record::write(&set.journal(), Tip::START, UnixMillis(1), &"asked").expect("writes");
+    let records = vec![of_set.clone()];
+    store.append(Append { records, ..Append::default() }).await.expect("appends");
+    assert_eq!(store.services().await.expect("lists"), [fraud, spam], "a set is no service");
+    assert_eq!(store.sets().await.expect("lists"), std::slice::from_ref(&set));
+    assert_eq!(store.journal(&set.journal(), 0, u32::MAX).await.expect("reads"), [of_set]);
 }
 
 /// Not an older tip, not one ahead, not another history of the same length.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ripcord_core::blob::{self, BlobRef, Salt};
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName, SignalId};
+use ripcord_core::name::{IncidentId, ServiceName, SetName, SignalId};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::store::{
@@ -263,7 +263,12 @@ impl Disk {
 
     /// Services that have a journal.
     pub fn services(&self) -> Vec<ServiceName> {
-        self.content().journals.keys().cloned().collect()
+        self.content().journals.keys().filter(|key| !key.is_reserved()).cloned().collect()
+    }
+
+    /// Sets that have a journal.
+    pub fn sets(&self) -> Vec<SetName> {
+        self.content().journals.keys().filter_map(ServiceName::as_set).collect()
     }
 
     /// A blob's content; none if it was erased.

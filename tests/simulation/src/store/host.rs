@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ripcord_core::blob::BlobRef;
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
@@ -147,6 +147,10 @@ impl Store for HostStore {
 
     async fn services(&self) -> Result<Vec<ServiceName>, StoreError> {
         self.read(|| self.disk.services()).await
+    }
+
+    async fn sets(&self) -> Result<Vec<SetName>, StoreError> {
+        self.read(|| self.disk.sets()).await
     }
 
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
