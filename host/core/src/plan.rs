@@ -178,6 +178,45 @@ pub struct Part {
     pub rungs: Vec<Rung>,
 }
 
+/// What is done where a part fails after others have moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IfPartFails {
+    /// What has moved goes back to what was live when it was enlisted, in the reverse order.
+    #[default]
+    Back,
+    /// It stays, and people are asked: they name another target for what failed, or end the run.
+    Forward,
+}
+
+impl IfPartFails {
+    /// The word that the configuration uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Back => "back",
+            Self::Forward => "forward",
+        }
+    }
+
+    /// For people, after *if a part fails,*.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Back => "what has moved goes back to what is live now, in the reverse order",
+            Self::Forward => "what has moved stays, and people are asked",
+        }
+    }
+}
+
+/// What a plan does with the services of a set together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetMove {
+    /// All of its members, also those that stay as they are, in the order in which they move.
+    pub members: Vec<ServiceName>,
+    /// What is done where a part fails: the second rung of each part is gone to then, and only then.
+    pub if_part_fails: IfPartFails,
+}
+
 /// The immutable thing that will be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -210,6 +249,9 @@ pub struct Plan {
     /// them is not gone back to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub condemns_data: Vec<DataRevision>,
+    /// Of a set: its parts are carried out one after the other, each by its service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetMove>,
     /// When it was made.
     pub created_at: UnixMillis,
     /// After this nothing of it is begun.
@@ -351,6 +393,7 @@ pub(crate) mod tests {
             drill: false,
             leaving: Leaving::Condemn,
             condemns_data: Vec::new(),
+            set: None,
             created_at: UnixMillis(1_000),
             expires_at: UnixMillis(u64::MAX),
         }

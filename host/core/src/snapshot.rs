@@ -3,11 +3,15 @@
 //! A snapshot is a convenience and never the truth. One that does not fit is dropped, and the state is folded from an earlier one or from the
 //! first record.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::canonical::{self, EncodeError};
 use crate::digest::Digest;
 use crate::journal::Tip;
 use crate::name::ServiceName;
 use crate::service::Service;
+use crate::set::Set;
 
 /// The format that this release writes. It is raised whenever [`Service`] changes its shape or makes something else of an old event: a snapshot
 /// of another format is dropped, since `apply` of this release might not have come to the same.
@@ -16,13 +20,13 @@ pub const SNAPSHOT_FORMAT: u32 = 13;
 /// The state after `tip.length` records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whose.
+    /// Whose: a service's name, or the key of a set's journal.
     pub service: ServiceName,
     /// Of the journal at that length.
     pub tip: Tip,
     /// See [`SNAPSHOT_FORMAT`].
     pub format: u32,
-    /// CBOR of the [`Service`].
+    /// CBOR of the [`Service`] or [`Set`].
     pub state: Vec<u8>,
     /// Over all of the above.
     pub check: Digest,
@@ -48,22 +52,40 @@ pub enum Unfit {
 impl Snapshot {
     /// The snapshot of `state`, whose journal ends in `tip`.
     pub fn of(state: &Service, tip: Tip) -> Result<Self, EncodeError> {
+        Self::under(&state.name, state, tip)
+    }
+
+    /// The same of a set.
+    pub fn of_set(state: &Set, tip: Tip) -> Result<Self, EncodeError> {
+        Self::under(&state.name.journal(), state, tip)
+    }
+
+    fn under(key: &ServiceName, state: &impl Serialize, tip: Tip) -> Result<Self, EncodeError> {
         let encoded = canonical::cbor(state)?;
-        let check = check(&state.name, tip, SNAPSHOT_FORMAT, &encoded);
-        Ok(Self { service: state.name.clone(), tip, format: SNAPSHOT_FORMAT, state: encoded, check })
+        let check = check(key, tip, SNAPSHOT_FORMAT, &encoded);
+        Ok(Self { service: key.clone(), tip, format: SNAPSHOT_FORMAT, state: encoded, check })
     }
 
     /// The state, or why it is not to be used.
     pub fn read(&self) -> Result<Service, Unfit> {
+        self.read_as(|state: &Service| (state.name.clone(), state.length))
+    }
+
+    /// The same of a set.
+    pub fn read_set(&self) -> Result<Set, Unfit> {
+        self.read_as(|state: &Set| (state.name.journal(), state.length))
+    }
+
+    fn read_as<T: DeserializeOwned>(&self, place: impl Fn(&T) -> (ServiceName, u64)) -> Result<T, Unfit> {
         if self.format != SNAPSHOT_FORMAT {
             return Err(Unfit::Format(self.format));
         }
         if check(&self.service, self.tip, self.format, &self.state) != self.check {
             return Err(Unfit::Changed);
         }
-        let state: Service =
+        let state: T =
             canonical::from_cbor(&self.state).map_err(|error| Unfit::Undecodable(error.to_string()))?;
-        if state.name != self.service || state.length != self.tip.length {
+        if place(&state) != (self.service.clone(), self.tip.length) {
             return Err(Unfit::Misplaced);
         }
         Ok(state)
@@ -80,6 +102,8 @@ fn check(service: &ServiceName, tip: Tip, format: u32, state: &[u8]) -> Digest {
 mod tests {
     use super::*;
     use crate::event::Event;
+    use crate::name::SetName;
+    use crate::set::SetEvent;
     use crate::time::UnixMillis;
 
     fn snapshot() -> Snapshot {
@@ -92,6 +116,19 @@ mod tests {
     #[test]
     fn a_snapshot_reads_back() {
         assert_eq!(snapshot().read().expect("fits").at, UnixMillis(5));
+    }
+
+    #[test]
+    fn one_of_a_set_reads_back_as_a_set_and_as_no_service() {
+        let set = Set::new(SetName::new("pair").expect("name"));
+        let set = set.applied(UnixMillis(7), &SetEvent::Woke).expect("applies");
+        let tip = Tip { length: 1, hash: Digest::of(b"tip") };
+        let snapshot = Snapshot::of_set(&set, tip).expect("encodes");
+        assert_eq!(snapshot.service, set.name.journal());
+        assert_eq!(snapshot.read_set(), Ok(set));
+        assert!(matches!(snapshot.read(), Err(Unfit::Undecodable(_))));
+        let moved = Snapshot { tip: Tip { length: 2, ..tip }, ..snapshot };
+        assert_eq!(moved.read_set(), Err(Unfit::Changed));
     }
 
     #[test]

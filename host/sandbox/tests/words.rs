@@ -122,6 +122,7 @@ fn plan() -> Plan {
         drill: false,
         leaving: ripcord_core::plan::Leaving::Condemn,
         condemns_data: Vec::new(),
+        set: None,
         created_at: UnixMillis(4),
         expires_at: UnixMillis(u64::MAX),
     }

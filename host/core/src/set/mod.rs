@@ -12,6 +12,7 @@
 
 mod agreeing;
 mod asking;
+mod drafting;
 mod effect;
 mod ending;
 mod event;
@@ -21,6 +22,7 @@ mod run;
 mod step;
 mod terms;
 
+pub use drafting::{PartDraft, SetPlan};
 pub use effect::SetEffect;
 pub use event::{
     AboutRun, MemberEnlisted, MemberHindered, OfMember, OfPart, PartEnded, SetAsked, SetConfigured,
@@ -29,7 +31,9 @@ pub use event::{
 pub use illegal::SetIllegal;
 pub use run::{ConsistentSet, EnlistedAs, MemberState, Progress, RunMember, SetOutcome, SetPhase, SetRun};
 pub use step::Step;
-pub use terms::{IfPartFails, MEMBERS_MAX, SetDeadlines, SetTerms};
+pub use terms::{MEMBERS_MAX, SetDeadlines, SetTerms};
+
+pub use crate::plan::IfPartFails;
 
 use serde::{Deserialize, Serialize};
 

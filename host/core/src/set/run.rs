@@ -9,13 +9,12 @@ use crate::blob::BlobRef;
 use crate::event::{PartEnd, Way};
 use crate::facet::Revision;
 use crate::name::{IncidentId, PersonName, ServiceName, SetId};
-use crate::plan::{Quorum, Vote};
+use crate::plan::{IfPartFails, Quorum, Vote};
 use crate::service::{Hindrance, Waiting};
 use crate::target::Target;
 use crate::time::UnixMillis;
 
 use super::event::SetDrafted;
-use super::terms::IfPartFails;
 
 /// One move of a set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,33 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::name::ServiceName;
-use crate::plan::Quorum;
+use crate::plan::{IfPartFails, Quorum};
 use crate::terms::{KnownPerson, RequesterVote};
 use crate::time::Millis;
 
 /// Members of one set. Nobody reads more parts before they agree to them.
 pub const MEMBERS_MAX: usize = 16;
-
-/// What is done where a part fails after others have moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IfPartFails {
-    /// What has moved goes back to what was live when it was enlisted, in the reverse order.
-    #[default]
-    Back,
-    /// It stays, and people are asked: they name another target for what failed, or end the run.
-    Forward,
-}
-
-impl IfPartFails {
-    /// The word that the configuration uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Back => "back",
-            Self::Forward => "forward",
-        }
-    }
-}
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

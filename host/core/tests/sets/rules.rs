@@ -7,7 +7,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Left, Phase};
-use ripcord_core::set::{AboutRun, IfPartFails, SetEffect, SetEvent, SetIllegal, Step};
+use ripcord_core::set::{AboutRun, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, Step};
 use ripcord_core::terms::{Mode, RequesterVote};
 use ripcord_core::time::Millis;
 
@@ -504,4 +504,50 @@ fn a_shift_that_nobody_can_tell_of_stays_with_the_people_of_its_service() {
     world.tell("features", Event::ShiftAnswered(answered)).unwrap();
     world.settle();
     assert_eq!(world.outcome(), "moved");
+}
+
+#[test]
+fn one_digest_is_agreed_to_and_each_member_has_its_own_part_under_it() {
+    let mut world = two_keys(IfPartFails::Back);
+    let plan = world.draft();
+    let digest = plan.plan.digest().unwrap();
+    let drafted = plan.drafted(blob());
+    assert_eq!(drafted.digest, digest);
+    let set = plan.plan.set.as_ref().unwrap();
+    assert_eq!((set.members.as_slice(), set.if_part_fails), (&PAIR.map(name)[..], IfPartFails::Back));
+    for part in &drafted.parts {
+        let of_member = plan.plan.part_of(&part.member).unwrap();
+        assert_eq!(part.part.digest, digest);
+        assert_eq!(part.part.steps, of_member.approved_steps());
+        assert!(of_member.rungs.iter().map(|rung| &rung.target).eq(&part.part.targets));
+        assert_eq!(part.part.targets, [version("1"), version("4")], "there, and back again");
+    }
+    // Another rule of what is done where a part fails is another plan.
+    world.set.run.as_mut().unwrap().if_part_fails = IfPartFails::Forward;
+    assert_ne!(world.draft().plan.digest().unwrap(), digest);
+}
+
+#[test]
+fn a_plan_that_is_not_the_runs_own_is_not_taken() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    world.configure("model", |terms| terms.floor = approvers(2));
+    world.ask("ada", &[("features", "1"), ("model", "1")]).unwrap();
+    world.settle_until(|world| world.phase() == "planning");
+    let drafted = world.draft().drafted(blob());
+    let changes: [(&str, fn(&mut SetDrafted)); 7] = [
+        ("a part is missing", |drafted| drafted.parts.truncate(1)),
+        ("in another order", |drafted| drafted.parts.reverse()),
+        ("to another target", |drafted| drafted.parts[0].part.targets[0] = version("2")),
+        ("without a way back", |drafted| drafted.parts[1].part.targets.truncate(1)),
+        ("back to what was not live", |drafted| drafted.parts[1].part.targets[1] = version("3")),
+        ("of another number", |drafted| drafted.number = 2),
+        ("for longer than the run", |drafted| drafted.expires_at = drafted.expires_at + Millis(1)),
+    ];
+    for (what, change) in changes {
+        let mut other = drafted.clone();
+        change(&mut other);
+        assert_eq!(world.note(SetEvent::Drafted(other)), Err(SetIllegal::Stale), "{what}");
+    }
+    world.note(SetEvent::Drafted(drafted)).unwrap();
+    assert!(world.is_authorising());
 }

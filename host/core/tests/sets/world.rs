@@ -7,22 +7,22 @@ use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{
     Configured, DataState, Decision, Event, EvidencePreserved, FaultNature, FaultPlace, FingerprintWord,
-    GuardRead, InProduction, Observed, PlanDrafted, PlannedRung, ProbeWord, ReadBack, Said, ShiftBegan,
-    ShiftOutcome, ShiftProbed, ShiftReturned, Staged, TrialPhase, VerificationAsked, VerificationWord,
-    VerificationsAsked, Voted, Way,
+    GuardRead, InProduction, Observed, PlannedRung, ProbeWord, ReadBack, Said, ShiftBegan, ShiftOutcome,
+    ShiftProbed, ShiftReturned, Staged, TrialPhase, VerificationAsked, VerificationWord, VerificationsAsked,
+    Voted, Way,
 };
 use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{PersonName, PolicyName, RoleName, ServiceName, SetName, VersionName};
-use ripcord_core::plan::{ApprovedStep, Leaving, Quorum, StepKind, Vote, VoteKind};
+use ripcord_core::plan::{Part, PlannedStep, Quorum, Rung, StepKind, Vote, VoteKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
-use ripcord_core::request::Sent;
+use ripcord_core::request::{PlannedRequest, Sent};
 use ripcord_core::service::{Illegal, Service};
 use ripcord_core::set::{
-    IfPartFails, Set, SetAsked, SetConfigured, SetDeadlines, SetDrafted, SetEffect, SetEvent, SetIllegal,
-    SetPart, SetPhase, SetTerms, Step,
+    IfPartFails, PartDraft, RunMember, Set, SetAsked, SetConfigured, SetDeadlines, SetEffect, SetEvent,
+    SetIllegal, SetPhase, SetPlan, SetTerms, Step,
 };
-use ripcord_core::target::{Strategy, Target, VersionTarget};
+use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
     RequesterVote, Terms,
@@ -305,7 +305,9 @@ impl World {
                     return self.append_tell(&member, event).map(|()| true);
                 }
                 (_, SetEffect::Draft { number }, _) => {
-                    let event = SetEvent::Drafted(self.draft(*number));
+                    let drafted = self.draft().drafted(blob());
+                    assert_eq!(drafted.number, *number);
+                    let event = SetEvent::Drafted(drafted);
                     return self.append_note(event).map(|()| true);
                 }
                 (_, SetEffect::WakeAt(at), _) if *at <= self.now => {
@@ -436,38 +438,48 @@ impl World {
     }
 
     /// The plan that the run asks for.
-    pub fn draft(&self, number: u32) -> SetDrafted {
+    pub fn draft(&self) -> SetPlan {
         let run = self.set.run.as_ref().unwrap();
-        let digest = Digest::of(format!("{} {number}", run.id));
-        let steps =
-            StepKind::ALL.map(|kind| ApprovedStep { kind, request: kind.sends().then(|| sent().approved) });
-        let part = |member: &ripcord_core::set::RunMember| {
+        let steps = StepKind::ALL.map(|kind| PlannedStep {
+            kind,
+            arguments: Vec::new(),
+            request: kind
+                .sends()
+                .then(|| PlannedRequest { words: "load it".into(), digest: sent().approved }),
+        });
+        let draft = |member: &RunMember| {
             let service = &self.members[&member.service].service;
             let back = member.enlisted().unwrap().serving[0].name.to_string();
             let mut targets = vec![member.target.clone().unwrap()];
             if run.if_part_fails == IfPartFails::Back {
                 targets.push(version(&back));
             }
-            let part = PlanDrafted {
-                content: blob(),
-                digest,
-                number,
-                strategy: Strategy::Version,
-                steps: vec![steps.to_vec(); targets.len()],
-                targets,
-                live: serving(&self.members[&member.service].live),
+            let live = serving(&self.members[&member.service].live);
+            PartDraft {
+                part: Part {
+                    service: member.service.clone(),
+                    environment: "test".into(),
+                    live: live.state(),
+                    facets: Vec::new(),
+                    rungs: targets.into_iter().map(|target| Rung { target, steps: steps.to_vec() }).collect(),
+                },
+                live,
                 facets: Vec::new(),
-                leaving: Leaving::Condemn,
-                condemns_data: Vec::new(),
+                policies: service
+                    .terms
+                    .as_ref()
+                    .unwrap()
+                    .policies
+                    .iter()
+                    .map(|used| used.policy.clone())
+                    .collect(),
                 condemnations_known: service.condemnations,
                 equipment: service.terms.as_ref().unwrap().equipment,
                 preflighted: false,
-                expires_at: run.until,
-            };
-            SetPart { member: member.service.clone(), part }
+            }
         };
-        let parts = run.to_move().map(part).collect();
-        SetDrafted { run: run.id.clone(), content: blob(), digest, number, parts, expires_at: run.until }
+        let drafts = run.to_move().map(draft).collect();
+        self.set.draft(Digest::of("installation"), drafts, self.now).unwrap().unwrap()
     }
 
     /// Acts until nothing is owed now, starting again after every death.

@@ -426,6 +426,7 @@ async fn draft(
         drill: false,
         leaving: incident.leaving,
         condemns_data: condemns_data.clone(),
+        set: None,
         created_at,
         expires_at,
     };

@@ -129,6 +129,7 @@ pub(in crate::commands) fn plan(
         drill: true,
         leaving: ripcord_core::plan::Leaving::Condemn,
         condemns_data: Vec::new(),
+        set: None,
         created_at: now,
         expires_at: now + setup.terms.deadlines.approval,
     }
