@@ -353,7 +353,6 @@ impl Service {
             }
             _ => nothing(),
         };
-        let stayed = matches!(outcome, Outcome::Other(_));
         if why == Release::AllWell {
             let target =
                 self.incident.as_ref().and_then(|incident| incident.target(Way::There.rung())).cloned();
@@ -363,8 +362,6 @@ impl Service {
         }
         let text = format!("`{run}` is over; {text}");
         self.settle(outcome, &text);
-        // What was attached meanwhile was nobody's reason: the triggers are asked about it now.
-        self.watching.due |= stayed && self.watching.alerts.firing_since().is_some();
     }
 
     fn moved_to(&self) -> Outcome {

@@ -518,7 +518,11 @@ impl Service {
         }
         // What its own looks have shown of facets that it did not move.
         self.judge_holds(&self.production.clone());
-        self.watching.forget_judged();
+        match outcome {
+            // Its set has released it as it was: what fires was attached to an incident that was not about it.
+            Outcome::Other(_) => self.watching.ask_again(),
+            _ => self.watching.forget_judged(),
+        }
     }
 
     /// Hands the incident to a person.

@@ -86,6 +86,12 @@ impl Watching {
         });
     }
 
+    /// Nobody has answered the reason of what fires: it is asked about again.
+    pub(super) fn ask_again(&mut self) {
+        self.alerts.forget_judged(|alert| alert.is_blind() || alert.word.status == SignalStatus::Firing);
+        self.due |= self.alerts.firing_since().is_some();
+    }
+
     /// Whether a trigger could not judge for want of data when it was last asked.
     pub fn cannot_judge(&self) -> bool {
         self.no_data_of.values().any(|data| *data == DataState::Missing)

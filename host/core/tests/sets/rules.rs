@@ -1,15 +1,27 @@
 //! The rules, one scenario each.
 
-use ripcord_core::event::{AboutIncident, Event, PendingPlan, PersonSaid, PullRequested};
+use ripcord_core::alert::{AlertKey, AlertWord, Given};
+use ripcord_core::digest::Digest;
+use ripcord_core::effect::Effect;
+use ripcord_core::event::{
+    AboutIncident, ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, EvidenceGap,
+    EvidencePreserved, InProduction, Observed, PendingPlan, PersonSaid, PullRequested, Reason, Said,
+    SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
+};
 use ripcord_core::facet::Revision;
 use ripcord_core::fact::Outcome;
-use ripcord_core::name::VersionName;
+use ripcord_core::name::{PolicyName, VersionName};
 use ripcord_core::plan::Leaving;
+use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Left, Phase};
-use ripcord_core::set::{AboutRun, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, Step};
-use ripcord_core::terms::{Mode, RequesterVote};
-use ripcord_core::time::Millis;
+use ripcord_core::set::{
+    AboutRun, CONSISTENT_MAX, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, Step,
+};
+use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
+use ripcord_core::target::Strategy;
+use ripcord_core::terms::{EvidenceRule, Mode, PolicyUse, RequesterVote};
+use ripcord_core::time::{Millis, UnixMillis};
 
 use crate::world::{World, approvers, blob, name, person, set_terms, verifier, version};
 
@@ -550,4 +562,264 @@ fn a_plan_that_is_not_the_runs_own_is_not_taken() {
     }
     world.note(SetEvent::Drafted(drafted)).unwrap();
     assert!(world.is_authorising());
+}
+
+fn approval(world: &World, member: &str, word: ApprovalWord) -> Event {
+    let service = world.service(member);
+    let policy = PolicyRef {
+        name: PolicyName::new("approval").unwrap(),
+        version: "1.0.0".into(),
+        digest: Digest::of("approval"),
+    };
+    let decision = Decision {
+        policy,
+        role: Role::Approval,
+        recording: blob(),
+        fuel: 1,
+        rounds: 1,
+        data: DataState::Complete,
+    };
+    Event::ApprovalsAsked(ApprovalsAsked {
+        plan: service.incident.as_ref().unwrap().plan().unwrap().digest,
+        ballot: service.ballot(),
+        asked: vec![ApprovalAsked { decision, said: Said::Verdict(word) }],
+    })
+}
+
+/// The model's part waits for its approval policy, which knows of the votes of the set.
+fn with_a_policy() -> World {
+    let world = agreed(IfPartFails::Back, |world| {
+        let policy = PolicyUse {
+            role: Role::Approval,
+            policy: PolicyRef {
+                name: PolicyName::new("approval").unwrap(),
+                version: "1.0.0".into(),
+                digest: Digest::of("approval"),
+            },
+            settings: Digest::of("settings"),
+        };
+        world.configure("model", |terms| terms.policies = vec![policy]);
+    });
+    assert_eq!(world.live("features"), "1");
+    let owed = world.service("model").owed();
+    assert!(owed.iter().any(|effect| matches!(effect, Effect::AskApprovals { .. })), "{owed:?}");
+    assert_eq!(world.service("model").votes_in_force().len(), 2);
+    world
+}
+
+#[test]
+fn a_members_approval_policies_are_asked_about_its_part() {
+    let mut world = with_a_policy();
+    let granted = approval(&world, "model", ApprovalWord::Granted);
+    world.tell("model", granted).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+    let mut world = with_a_policy();
+    let refused = approval(&world, "model", ApprovalWord::Refused(blob()));
+    world.tell("model", refused).unwrap();
+    world.settle();
+    assert_eq!(world.outcome(), "went back");
+    assert_eq!(world.live("model"), "4");
+}
+
+#[test]
+fn a_member_whose_evidence_is_required_and_cannot_be_preserved_is_not_enlisted() {
+    let late: fn(&mut World) = |world| {
+        world.now = world.now + Millis::minutes(5);
+        world.tell("features", Event::Woke).unwrap();
+    };
+    let missing: fn(&mut World) = |world| {
+        let incident = world.service("features").incident.as_ref().unwrap().id.clone();
+        let preserved = EvidencePreserved {
+            incident,
+            items: Vec::new(),
+            missing: vec![EvidenceGap { name: "request-log".into(), reason: blob() }],
+            live: Observed::Unknown(blob()),
+            facets: Vec::new(),
+            in_production: InProduction::Unsupported,
+            facts: None,
+        };
+        world.tell("features", Event::EvidencePreserved(preserved)).unwrap();
+    };
+    for happens in [late, missing] {
+        let mut world = World::new(&PAIR, IfPartFails::Back);
+        world.configure("features", |terms| terms.evidence = EvidenceRule::Required);
+        world.ask("ada", &[("features", "1")]).unwrap();
+        world.settle_until(|world| world.service("features").incident.is_some());
+        happens(&mut world);
+        world.settle();
+        assert_eq!(world.outcome(), "not all members could be enlisted");
+        assert!(told(&world).contains("its evidence could not be preserved"), "{}", told(&world));
+        assert!(world.service("features").incident.is_none());
+    }
+}
+
+#[test]
+fn a_member_that_cannot_be_enlisted_in_time_ends_the_run() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    world.configure("features", |terms| terms.deadlines.evidence = Millis::hours(1));
+    world.ask("ada", &[("features", "1")]).unwrap();
+    world.settle_until(|world| world.service("features").incident.is_some());
+    world.now = world.now + Millis::minutes(11);
+    world.note(SetEvent::Woke).unwrap();
+    assert_eq!(world.phase(), "releasing its members");
+    assert!(told(&world).contains("could not be enlisted in time"), "{}", told(&world));
+    world.settle();
+    assert_eq!(world.outcome(), "not all members could be enlisted");
+    assert_eq!(world.service("features").membership.as_ref().unwrap().left, Some(Left::Released));
+}
+
+#[test]
+fn what_is_another_than_the_plan_says_is_not_shifted_and_the_rest_goes_back() {
+    let changes: [fn(&mut World); 2] = [
+        |world| world.member("model").live = "3".into(),
+        |world| world.configure("model", |terms| terms.equipment = Digest::of("another deployer")),
+    ];
+    for change in changes {
+        let world = agreed(IfPartFails::Back, change);
+        assert_eq!(world.outcome(), "went back");
+        assert!(world.shifts.iter().all(|(member, _)| member == "features"), "{:?}", world.shifts);
+    }
+}
+
+#[test]
+fn a_member_that_is_not_released_yet_is_part_of_no_other_run() {
+    let mut world = two_keys(IfPartFails::Back);
+    let about = run(&world);
+    world.note(SetEvent::Aborted(about)).unwrap();
+    assert_eq!(world.phase(), "releasing its members");
+    assert!(matches!(world.ask("ada", &[("model", "2")]), Err(SetIllegal::Busy { .. })));
+    world.settle();
+    asked(&mut world);
+    assert!(world.is_authorising());
+}
+
+#[test]
+fn people_hear_once_of_a_part_that_takes_long() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    let mut terms = set_terms(&PAIR, IfPartFails::Back);
+    (terms.requester_vote, terms.deadlines.part) = (RequesterVote::Counts, Millis::minutes(10));
+    world.configure_set(terms);
+    world.configure("features", |terms| terms.floor = approvers(2));
+    asked(&mut world);
+    world.vote("bob", true).unwrap();
+    world.settle();
+    let slow = |world: &World| told(world).matches("has gone on for").count();
+    assert_eq!((world.phase(), slow(&world)), ("moving", 0));
+    for _ in 0..3 {
+        world.now = world.now + Millis::minutes(11);
+        world.settle();
+        assert_eq!(slow(&world), 1, "{}", told(&world));
+    }
+}
+
+#[test]
+fn the_last_consistent_sets_are_kept_and_no_more() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    for number in 0..CONSISTENT_MAX + 3 {
+        let to = format!("v{number}");
+        world.ask("ada", &[("features", &to), ("model", &to)]).unwrap();
+        world.settle();
+        assert_eq!(world.outcome(), "moved", "{number}");
+        // Its automatic rest of a day does not stand in the way of people.
+        world.now = world.now + Millis::hours(1);
+    }
+    assert_eq!(world.set.consistent.len(), CONSISTENT_MAX);
+    let last = format!("v{}", CONSISTENT_MAX + 2);
+    assert_eq!(world.set.last_consistent().unwrap().members[&name("model")], [revision(&last)]);
+    // Of other members it says nothing.
+    world.configure_set(set_terms(&["features", "other"], IfPartFails::Back));
+    assert_eq!(world.set.last_consistent(), None);
+}
+
+#[test]
+fn a_vote_is_by_someone_who_may_on_the_plan_at_hand() {
+    let mut world = two_keys(IfPartFails::Back);
+    assert_eq!(world.vote("eve", true), Err(SetIllegal::UnknownPerson(person("eve"))));
+    let mut terms = set_terms(&PAIR, IfPartFails::Back);
+    terms.people[1].key = Some(Digest::of("key"));
+    world.configure_set(terms);
+    assert_eq!(world.vote("bob", true), Err(SetIllegal::OtherKey(person("bob"))));
+    world.vote("cleo", true).unwrap();
+    world.vote("dan", true).unwrap();
+    assert!(!world.is_authorising(), "cleo and dan are enough");
+    assert!(matches!(world.vote("dan", true), Err(SetIllegal::WrongPhase { .. })));
+}
+
+#[test]
+fn a_vote_counts_no_more_once_its_person_may_not_act() {
+    let mut world = two_keys(IfPartFails::Back);
+    world.vote("bob", true).unwrap();
+    let mut terms = set_terms(&PAIR, IfPartFails::Back);
+    terms.people.retain(|known| known.name != person("bob"));
+    world.configure_set(terms.clone());
+    world.vote("cleo", true).unwrap();
+    assert!(world.is_authorising(), "{}", world.phase());
+    // Who comes back counts again, without a word.
+    terms.people = set_terms(&PAIR, IfPartFails::Back).people;
+    world.configure_set(terms);
+    assert!(!world.is_authorising());
+}
+
+#[test]
+fn what_was_attached_while_it_was_enlisted_is_asked_about_once_it_is_released() {
+    let mut world = two_keys(IfPartFails::Back);
+    let trigger = PolicyUse { role: Role::Trigger, ..verifier() };
+    world.configure("model", |terms| {
+        terms.policies = vec![trigger];
+    });
+    let word = AlertWord {
+        alert: AlertKey(Digest::of("alert")),
+        index: 0,
+        origin: Origin::Webhook("alertmanager".into()),
+        status: SignalStatus::Firing,
+        kind: SignalKind::Condition,
+        severity: Severity::Critical,
+        started_at: UnixMillis(1),
+        ended_at: None,
+        given: Given::Whole,
+        bytes: 100,
+        fired: true,
+        first_seen_at: UnixMillis(1),
+        last_seen_at: UnixMillis(1),
+        count: 1,
+    };
+    let taken = SignalsTaken { signals: 1, content: blob(), alerts: vec![word] };
+    world.tell("model", Event::SignalsTaken(taken)).unwrap();
+    let asks = |world: &World| {
+        let owed = world.service("model").owed();
+        owed.into_iter().find_map(|effect| match effect {
+            Effect::AskTriggers { up_to } => Some(up_to),
+            _ => None,
+        })
+    };
+    let up_to = asks(&world).unwrap();
+    let incident = world.service("model").incident.as_ref().map(|open| open.id.clone());
+    let decision = Decision {
+        policy: verifier().policy,
+        role: Role::Trigger,
+        recording: blob(),
+        fuel: 1,
+        rounds: 1,
+        data: DataState::Complete,
+    };
+    let reason = Reason {
+        cause: blob(),
+        strategy: Strategy::Version,
+        urgency: Urgency::Urgent,
+        harm_began_at: None,
+        facts: None,
+    };
+    let said = Said::Verdict(TriggerWord::RollBack(reason));
+    let asked =
+        TriggerAsked { decision, said, memo: None, set_aside: Vec::new(), left: 0, searched: Vec::new() };
+    let seen = world.service("model").watching.alerts.words();
+    let asked = TriggersAsked { up_to, seen, incident, asked: vec![asked] };
+    world.tell("model", Event::TriggersAsked(asked)).unwrap();
+    assert_eq!(asks(&world), None, "it is attached to the incident that stands for the set");
+    let about = run(&world);
+    world.note(SetEvent::Aborted(about)).unwrap();
+    world.settle();
+    assert!(world.service("model").incident.is_none());
+    assert!(asks(&world).is_some(), "its reason is nobody's now");
 }

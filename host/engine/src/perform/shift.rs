@@ -296,7 +296,8 @@ fn probe_order(ctx: &Context, rung: u32, wave: u32) -> Option<Order> {
     let (plan, target) = (incident.plan()?, target(ctx, rung)?);
     let revision = target.revision()?;
     let (rung, number, wave) = (rung.to_be_bytes(), wave.to_be_bytes(), plan.wave(wave));
-    let mut parts: Vec<&[u8]> = vec![plan.digest.as_bytes(), &rung, b"shift"];
+    let service = ctx.service.name.as_str().as_bytes();
+    let mut parts: Vec<&[u8]> = vec![plan.digest.as_bytes(), service, &rung, b"shift"];
     if wave.is_some() {
         parts.push(&number);
     }
