@@ -102,6 +102,7 @@ impl SetPlan {
                     steps: draft.part.approved_steps(),
                     live: draft.live.clone(),
                     facets: draft.facets.clone(),
+                    waves: draft.part.waves.clone(),
                     leaving: plan.leaving,
                     condemns_data: Vec::new(),
                     condemnations_known: draft.condemnations_known,

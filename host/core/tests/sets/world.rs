@@ -123,6 +123,7 @@ pub fn terms() -> Terms {
         floor: approvers(1),
         requester_vote: RequesterVote::AloneOnly,
         evidence: EvidenceRule::BestEffort,
+        waves: Vec::new(),
         preflight: PreflightRule::Off,
         fingerprint: None,
         breaker: Breaker::default(),
@@ -335,26 +336,27 @@ impl World {
                     facts: None,
                 }),
                 Effect::Stage { plan, rung } => Event::Staged(Staged { plan, rung, digest: None }),
-                Effect::Guard { plan, rung, attempt } => Event::GuardRead(GuardRead {
+                Effect::Guard { plan, rung, wave, attempt } => Event::GuardRead(GuardRead {
                     plan,
                     rung,
+                    wave,
                     attempt,
                     live: live(),
                     facets: Vec::new(),
                     host_shifts: 0,
                     host_reserved: 0,
                 }),
-                Effect::Shift { plan, rung, attempt, .. } => {
-                    let began = ShiftBegan { plan, rung, attempt, request: sent() };
+                Effect::Shift { plan, rung, wave, attempt, .. } => {
+                    let began = ShiftBegan { plan, rung, wave, attempt, request: sent() };
                     self.append_tell(name, Event::ShiftBegan(began))?;
                     let outcome = self.shift(name, rung)?;
-                    Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
+                    Event::ShiftReturned(ShiftReturned { plan, rung, wave, attempt, outcome })
                 }
-                Effect::Repeat { plan, rung, attempt, .. } => {
+                Effect::Repeat { plan, rung, wave, attempt, .. } => {
                     let outcome = self.shift(name, rung)?;
-                    Event::ShiftReturned(ShiftReturned { plan, rung, attempt, outcome })
+                    Event::ShiftReturned(ShiftReturned { plan, rung, wave, attempt, outcome })
                 }
-                Effect::Probe { plan, rung, attempt } => {
+                Effect::Probe { plan, rung, wave, attempt } => {
                     let to = self.aim(name, rung);
                     let ordered = (name.to_string(), to.clone());
                     let word = if member.live == to || self.shifts.contains(&ordered) {
@@ -362,17 +364,19 @@ impl World {
                     } else {
                         ProbeWord::NotApplied
                     };
-                    Event::ShiftProbed(ShiftProbed { plan, rung, attempt, word })
+                    Event::ShiftProbed(ShiftProbed { plan, rung, wave, attempt, word })
                 }
-                Effect::ReadBack { plan, rung } if member.live != self.aim(name, rung) => {
+                Effect::ReadBack { plan, rung, wave } if member.live != self.aim(name, rung) => {
                     // It is looked at until it shows the target: only the deadline ends that.
                     let ends = member.service.step_ends_at().unwrap();
                     if self.now < ends {
                         continue;
                     }
-                    Event::ReadBack(read_back(plan, rung, live()))
+                    Event::ReadBack(read_back((plan, rung, wave), live()))
                 }
-                Effect::ReadBack { plan, rung } => Event::ReadBack(read_back(plan, rung, live())),
+                Effect::ReadBack { plan, rung, wave } => {
+                    Event::ReadBack(read_back((plan, rung, wave), live()))
+                }
                 Effect::Verify { plan, rung, round } => {
                     let well = !member.unwell.contains(&member.live);
                     Event::VerificationsAsked(verified(plan, rung, round, well))
@@ -446,6 +450,7 @@ impl World {
             request: kind
                 .sends()
                 .then(|| PlannedRequest { words: "load it".into(), digest: sent().approved }),
+            wave: None,
         });
         let draft = |member: &RunMember| {
             let service = &self.members[&member.service].service;
@@ -461,6 +466,7 @@ impl World {
                     environment: "test".into(),
                     live: live.state(),
                     facets: Vec::new(),
+                    waves: Vec::new(),
                     rungs: targets.into_iter().map(|target| Rung { target, steps: steps.to_vec() }).collect(),
                 },
                 live,
@@ -523,8 +529,8 @@ impl World {
     pub fn begin_shift(&mut self, member: &str) {
         let owed = self.service(member).owed().into_iter();
         let began = owed.filter_map(|effect| match effect {
-            Effect::Shift { plan, rung, attempt, .. } => {
-                Some(ShiftBegan { plan, rung, attempt, request: sent() })
+            Effect::Shift { plan, rung, wave, attempt, .. } => {
+                Some(ShiftBegan { plan, rung, wave, attempt, request: sent() })
             }
             _ => None,
         });
@@ -536,8 +542,8 @@ impl World {
     pub fn tell_probe_lost(&mut self, member: &str) {
         let owed = self.service(member).owed().into_iter();
         let probed = owed.filter_map(|effect| match effect {
-            Effect::Probe { plan, rung, attempt } => {
-                Some(ShiftProbed { plan, rung, attempt, word: ProbeWord::CannotTell(blob()) })
+            Effect::Probe { plan, rung, wave, attempt } => {
+                Some(ShiftProbed { plan, rung, wave, attempt, word: ProbeWord::CannotTell(blob()) })
             }
             _ => None,
         });
@@ -574,8 +580,8 @@ impl World {
     }
 }
 
-fn read_back(plan: Digest, rung: u32, live: Observed) -> ReadBack {
-    ReadBack { plan, rung, live, facets: Vec::new(), fingerprint: FingerprintWord::NotCompared }
+fn read_back((plan, rung, wave): (Digest, u32, u32), live: Observed) -> ReadBack {
+    ReadBack { plan, rung, wave, live, facets: Vec::new(), fingerprint: FingerprintWord::NotCompared }
 }
 
 fn verified(plan: Digest, rung: u32, round: u32, well: bool) -> VerificationsAsked {
