@@ -55,7 +55,7 @@ async fn the_fake_deployer_moves_in_waves() {
     let share = |of: f64| Moves::Share(Ratio::new(of).unwrap());
     for class in CLASSES.into_iter().filter(|class| *class != EffectClass::Blind) {
         for (places, parts) in
-            [(&["eu", "us"][..], vec![Moves::Place("eu".into())]), (&[], vec![share(0.25), share(0.5)])]
+            [(&["eu", "us"][..], vec![Moves::Place("eu".into())]), (&[][..], vec![share(0.25), share(0.5)])]
         {
             let wire = wire();
             wire.world.at(&wire.service, |outside| {
