@@ -198,7 +198,12 @@ impl Api {
         let answer = self.ask(&["registered-models", "get"], &query, Right::ReadModel).await;
         let answer = answer.map_err(|error| match error.kind {
             ErrorKind::NotFound => {
-                let message = format!("mlflow has no registered model `{}`: check `model`", self.model);
+                let message = match self.registered {
+                    Registered::Model => {
+                        format!("mlflow has no registered model `{}`: check `model`", self.model)
+                    }
+                    Registered::Prompt => format!("mlflow has no prompt `{}`: check `prompt`", self.model),
+                };
                 PortError::not_applied(ErrorKind::NotFound, message).caused_by(error)
             }
             _ => error,

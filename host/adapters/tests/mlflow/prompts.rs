@@ -118,7 +118,7 @@ async fn a_prompt_is_put_back(variable: &str) {
         "where nobody expects anything it is set again"
     );
     let error = restorer(&server.url(), "nobody").in_force().await.unwrap_err().to_string();
-    assert!(error.contains("mlflow has no registered model `nobody`"), "{error}");
+    assert!(error.contains("mlflow has no prompt `nobody`: check `prompt`"), "{error}");
 
     let proxy = FaultProxy::start(&server.url()).await.unwrap();
     let (one, two) = (version("1"), version("2"));

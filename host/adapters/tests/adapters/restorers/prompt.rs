@@ -79,14 +79,17 @@ async fn play(State(prompt): Shared, method: Method, uri: Uri, body: Bytes) -> R
     }
 }
 
+fn restorer_at(url: &str) -> MlflowPromptRestorer {
+    let text = format!("url = \"{url}\"\nprompt = \"judge\"\nalias = \"production\"\npatience-ms = 0");
+    let config: MlflowPromptRestorerConfig = toml::from_str(&text).unwrap();
+    MlflowPromptRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap()
+}
+
 async fn served() -> (Server, Arc<Mutex<Prompt>>, MlflowPromptRestorer) {
     let versions = [(1, Some("Yes or no.")), (2, Some("Yes.")), (3, Some("Well."))].into();
     let prompt = Arc::new(Mutex::new(Prompt { versions, alias: Some(2), ..Prompt::default() }));
     let server = Server::start(Router::new().fallback(play).with_state(Arc::clone(&prompt))).await;
-    let text =
-        format!("url = \"{}\"\nprompt = \"judge\"\nalias = \"production\"\npatience-ms = 0", server.url(""));
-    let config: MlflowPromptRestorerConfig = toml::from_str(&text).unwrap();
-    let restorer = MlflowPromptRestorer::new(config, RestorerSecrets::default(), &shared()).unwrap();
+    let restorer = restorer_at(&server.url(""));
     (server, prompt, restorer)
 }
 
@@ -130,7 +133,7 @@ async fn an_alias_that_points_at_nothing_says_so_and_can_be_set_again() {
 
 #[tokio::test]
 async fn a_version_or_a_prompt_that_was_deleted_is_not_gone_back_to_and_says_why() {
-    let (server, prompt, restorer) = served().await;
+    let (_server, prompt, restorer) = served().await;
     prompt.lock().unwrap().versions.remove(&1);
     let error = restorer.shift(&order("1", Some("2"))).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
@@ -143,10 +146,9 @@ async fn a_version_or_a_prompt_that_was_deleted_is_not_gone_back_to_and_says_why
     assert!(found.contains("all were deleted; register one, and point the alias at it"), "{found}");
     prompt.lock().unwrap().is_gone = true;
     let error = restorer.in_force().await.unwrap_err();
-    assert!(error.to_string().contains("mlflow has no registered model `judge`: check `model`"), "{error}");
+    assert!(error.to_string().contains("mlflow has no prompt `judge`: check `prompt`"), "{error}");
     assert_eq!(prompt.lock().unwrap().moves, 0);
-    drop(server);
-    let error = restorer.shift(&order("3", Some("2"))).await.unwrap_err();
+    let error = restorer_at("http://127.0.0.1:1").shift(&order("3", Some("2"))).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::Unreachable, Applied::No), "{error}");
     assert!(error.to_string().contains("check that the system runs"), "{error}");
 }
