@@ -73,10 +73,13 @@ impl Service {
     }
 
     /// An incident may wait for people for days, and a held version can come back meanwhile. Once it acts its own steps read live, and what
-    /// it shifts is nobody else's doing.
+    /// it shifts is nobody else's doing. A part that waits for the others of its set has been read back: what moves then, others move.
     pub(super) fn watches_production(&self) -> bool {
-        let acts =
-            |incident: &Incident| matches!(incident.phase, Phase::Acting(_)) || incident.is_past_pivot();
+        let acts = |incident: &Incident| match incident.phase {
+            Phase::Acting(_) => true,
+            Phase::Enlisted => false,
+            _ => incident.is_past_pivot(),
+        };
         !self.incident.as_ref().is_some_and(acts)
     }
 

@@ -353,15 +353,30 @@ impl Service {
             }
             _ => nothing(),
         };
-        if why == Release::AllWell {
-            let target =
-                self.incident.as_ref().and_then(|incident| incident.target(Way::There.rung())).cloned();
-            if let Some(target) = target {
-                self.condemn_what_was_left(Way::There.rung(), &target);
-            }
+        // Whatever the set says: only what its own part has left.
+        let in_place = matches!(membership.there, PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere))
+            && membership.back == PartState::NotGiven;
+        if in_place && why == Release::AllWell {
+            self.condemn_what_the_part_left();
         }
         let text = format!("`{run}` is over; {text}");
         self.settle(outcome, &text);
+    }
+
+    /// What someone else has put back since is not condemned in their face: whether it does harm is judged as of anything that others put live.
+    fn condemn_what_the_part_left(&mut self) {
+        let rung = Way::There.rung();
+        let target = self.incident.as_ref().and_then(|incident| incident.target(rung)).cloned();
+        let Some(target) = target else { return };
+        if target.revision().is_some_and(|revision| self.production.serves(&revision)) {
+            self.condemn_what_was_left(rung, &target);
+        } else {
+            let text = format!(
+                "someone else has moved `{}` from {target} while its set was moving, so nothing of it is condemned: look at what is live",
+                self.name
+            );
+            self.tell(Topic::PartFailed, Severity::Warning, text);
+        }
     }
 
     fn moved_to(&self) -> Outcome {

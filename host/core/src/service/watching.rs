@@ -521,6 +521,11 @@ impl Service {
             marks,
             spent: Spent::default(),
         });
-        self.tell(Topic::IncidentOpened, Severity::Critical, text);
+        // A set tells of its run by itself.
+        let severity = match self.incident.as_ref().map(|opened| &opened.opened_by) {
+            Some(Opener::Set(_)) => Severity::Info,
+            _ => Severity::Critical,
+        };
+        self.tell(Topic::IncidentOpened, severity, text);
     }
 }

@@ -47,7 +47,10 @@ impl Set {
         }
         // One that cannot be read now may be again; until then nobody knows what it has done.
         let Some(member) = member else { return Step::Wait };
-        let Some(known) = member.membership_of(&run.id) else { return not_begun(Hindrance::Unknown) };
+        let Some(known) = member.membership_of(&run.id) else {
+            let other = member.membership.as_ref().map(|other| Hindrance::Outdated(other.run.clone()));
+            return not_begun(other.unwrap_or(Hindrance::Unknown));
+        };
         let has_it = known.number == plan.number && known.part(way) != PartState::NotGiven;
         if has_it && matches!(of.part(way), Progress::Began { .. }) {
             return Step::Note(SetEvent::PartGiven(part));

@@ -5,21 +5,23 @@ use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{
     AboutIncident, ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, EvidenceGap,
-    EvidencePreserved, InProduction, Observed, PendingPlan, PersonSaid, PullRequested, Reason, Said,
-    SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
+    EvidencePreserved, InProduction, Observed, PendingPlan, PersonSaid, ProductionWatched, PullRequested,
+    Reason, Said, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
 };
 use ripcord_core::facet::Revision;
 use ripcord_core::fact::Outcome;
+use ripcord_core::live::{Proof, Share};
 use ripcord_core::name::{PolicyName, VersionName};
 use ripcord_core::plan::Leaving;
 use ripcord_core::policy::{PolicyRef, Role};
+use ripcord_core::ratio::Ratio;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Left, Phase};
 use ripcord_core::set::{
     AboutRun, CONSISTENT_MAX, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, Step,
 };
 use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
-use ripcord_core::target::Strategy;
+use ripcord_core::target::{Strategy, VersionTarget};
 use ripcord_core::terms::{EvidenceRule, Mode, PolicyUse, RequesterVote};
 use ripcord_core::time::{Millis, UnixMillis};
 
@@ -118,6 +120,37 @@ fn no_part_condemns_anything_before_all_of_them_are_in_place() {
     assert_eq!(world.live("features"), "1");
     assert!(!world.service("features").is_held(revision("4")), "it may have to go back to it");
     assert_eq!(world.service("features").incident.as_ref().unwrap().phase, Phase::Enlisted);
+}
+
+#[test]
+fn what_someone_else_has_put_back_meanwhile_is_not_condemned() {
+    let mut world = agreed(IfPartFails::Back, |world| {
+        // It takes its time: long enough for somebody to look after the other one.
+        world.member("model").vanishes.insert("1".into());
+    });
+    world.member("features").live = "4".into();
+    let watched = ProductionWatched {
+        not_before: None,
+        after: None,
+        unread: Vec::new(),
+        live: Observed::Serving(vec![Share {
+            version: VersionTarget { version: VersionName::new("4").unwrap(), digest: None },
+            place: String::new(),
+            weight: Ratio::ONE,
+            proof: Proof::Answer,
+        }]),
+        facets: Vec::new(),
+        in_production: InProduction::Unsupported,
+    };
+    world.tell("features", Event::ProductionWatched(watched)).unwrap();
+    world.member("model").vanishes.clear();
+    world.member("model").live = "1".into();
+    world.settle();
+    assert_eq!(world.outcome(), "moved");
+    assert!(!world.service("features").is_held(revision("4")));
+    let told = world.service("features").outbox.iter().any(|out| out.text.contains("someone else has moved"));
+    assert!(told, "{:?}", world.service("features").outbox);
+    assert!(world.service("model").is_held(revision("4")));
 }
 
 #[test]

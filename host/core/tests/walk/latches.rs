@@ -20,7 +20,12 @@ impl Walk {
         {
             let shifted = matches!(
                 outcome,
-                Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere | Outcome::StoodDown
+                Outcome::RolledBack
+                    | Outcome::FellBack
+                    | Outcome::RestoredElsewhere
+                    | Outcome::StoodDown
+                    // Released by its set: nobody has answered the reason, so it is asked about again.
+                    | Outcome::Other(_)
             );
             seen.latched += usize::from(!self.service.watching.latches.is_empty());
             if !shifted && !self.service.watching.raised.is_empty() {

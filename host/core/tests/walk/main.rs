@@ -15,6 +15,7 @@ mod outcomes;
 mod preflights;
 mod producing;
 mod said;
+mod sets;
 mod terms;
 
 use dice::Dice;
@@ -80,6 +81,14 @@ struct Seen {
     runs_failed: usize,
     runs_stopped: usize,
     produced: usize,
+    enlisted: usize,
+    parts_moved: usize,
+    parts_failed: usize,
+    parts_back: usize,
+    released: usize,
+    membership_expired: usize,
+    left_otherwise: usize,
+    condemned_after_all: usize,
 }
 
 struct Walk {
@@ -94,6 +103,8 @@ struct Walk {
     held: bool,
     /// It is not known whether the run was started.
     run_unknown: bool,
+    /// Whether sets enlist it.
+    sets: bool,
     told: Vec<String>,
 }
 
@@ -111,6 +122,7 @@ impl Walk {
             follows: None,
             held: false,
             run_unknown: false,
+            sets: false,
             told: vec![format!("{event:?}")],
         }
     }
@@ -127,6 +139,7 @@ impl Walk {
             || self.service.paused_by.is_some()
             || self.unknown.is_some() && doing == 0;
         let events = match self.dice.below(20) {
+            _ if self.sets && self.dice.one_in(5) => vec![sets::set_says(&mut self.dice, &self.service)],
             0 => vec![person_says(&mut self.dice, &self.service)],
             1 | 2 => vec![nonsense(&mut self.dice, &self.service)],
             3 if self.service.wakes_at().is_some() => Vec::new(),
@@ -175,6 +188,7 @@ impl Walk {
         self.check_latches(&before, event, seen);
         self.check_facets(&before, event, seen);
         self.check_producing(&before, event, seen);
+        self.check_membership(&before, event, seen);
         self.check_liveness();
         self.check_wakes();
         self.check_ends();
@@ -289,6 +303,10 @@ impl Walk {
             return;
         }
         let Phase::Settled(outcome) = &last.phase else { self.fail("an open incident was put away") };
+        // What was found of its part is judged when the part ends.
+        if before.incident.as_ref().is_some_and(|open| open.phase == Phase::Enlisted) {
+            return;
+        }
         seen.settled.insert(outcome.to_string());
         seen.replans += usize::from(last.plans.len() > 1);
         if !matches!(outcome, Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) {

@@ -81,7 +81,7 @@ pub(crate) fn sent(approved: Digest) -> Sent {
 }
 
 /// The steps of each target; one in ten plans lacks some of them.
-fn steps(dice: &mut Dice, targets: usize, waves: usize) -> Vec<Vec<ApprovedStep>> {
+pub(crate) fn steps(dice: &mut Dice, targets: usize, waves: usize) -> Vec<Vec<ApprovedStep>> {
     let lacking = dice.one_in(10);
     let mut rung = || {
         let approved = |(kind, wave): (StepKind, Option<u32>)| ApprovedStep {
