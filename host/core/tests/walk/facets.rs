@@ -317,10 +317,11 @@ impl Walk {
                 self.fail("known good while a safe mode answers");
             }
             // A target was read back, also where nothing is configured for its facet by now, and where somebody else had restored it.
-            let plan = self.service.last_settled.as_ref().and_then(|incident| incident.plan());
-            let target = plan.is_some_and(|plan| {
-                plan.targets.iter().any(|target| target.revision().as_ref() == Some(revision))
-            });
+            // A part that was verified leaves its incident open until its set has moved.
+            let incidents = [&self.service.last_settled, &self.service.incident];
+            let mut plans = incidents.into_iter().flatten().filter_map(|incident| incident.plan());
+            let target = plans
+                .any(|plan| plan.targets.iter().any(|target| target.revision().as_ref() == Some(revision)));
             if !target && !self.service.production.serves(revision) {
                 self.fail("known good, and not in force");
             }
