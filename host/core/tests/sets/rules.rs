@@ -457,6 +457,7 @@ fn a_member_leaves_by_itself_when_its_set_does_not_come_and_takes_no_part_afterw
         }
     };
     world.now = until;
+    assert_eq!(world.tell("features", part.clone()), Err(Illegal::Stale), "before it was woken, too");
     world.tell("features", Event::Woke).unwrap();
     assert!(world.service("features").incident.is_none());
     assert_eq!(world.service("features").membership.as_ref().unwrap().left, Some(Left::Expired));
