@@ -101,7 +101,7 @@ pub(crate) fn steps(dice: &mut Dice, targets: usize, waves: usize) -> Vec<Vec<Ap
 }
 
 /// What a plan for versions is shifted in.
-fn waves(dice: &mut Dice, targets: &[Target]) -> Vec<Wave> {
+pub(crate) fn waves(dice: &mut Dice, targets: &[Target]) -> Vec<Wave> {
     if targets[0].version().is_none() || dice.one_in(2) {
         return Vec::new();
     }

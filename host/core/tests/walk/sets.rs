@@ -11,7 +11,7 @@ use ripcord_core::service::{Left, Membership, NeedKind, PartState, Phase, Servic
 use ripcord_core::time::Millis;
 
 use crate::dice::Dice;
-use crate::outcomes::{blob, live, steps};
+use crate::outcomes::{blob, live, steps, waves};
 use crate::{Seen, Walk, facets};
 
 /// Mostly what its set would do next; else something that comes too late, or for another run.
@@ -66,12 +66,14 @@ fn there(dice: &mut Dice, service: &Service, of: &Membership) -> PartOrder {
         Some(live) => live,
         None => live(dice, service),
     };
+    let waves = waves(dice, &targets);
     let part = PlanDrafted {
         content: blob(),
         digest: Digest::of(format!("part {number} {} {}", of.run, service.incidents)),
         number,
         strategy: targets[0].strategy(),
-        steps: steps(dice, targets.len()),
+        steps: steps(dice, targets.len(), waves.len()),
+        waves,
         targets,
         live,
         facets: facets::planned(dice, service),

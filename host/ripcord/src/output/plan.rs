@@ -4,10 +4,11 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetRead, FacetState, read_of};
 use ripcord_core::foreign::Foreign;
 use ripcord_core::live::{LiveState, Share};
-use ripcord_core::plan::{Leaving, Part, Plan, StepKind};
+use ripcord_core::plan::{IfPartFails, Leaving, Part, Plan, SetMove, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::signal::Origin;
 use ripcord_core::target::{Exclusion, Strategy, Target, VersionTarget};
+use ripcord_core::time::Millis;
 use ripcord_core::wave::{Moves, Wave};
 use serde_json::Value;
 
@@ -44,6 +45,9 @@ pub fn text(view: &PlanView) -> Text {
         let since = waits_since.map(|at| text!(", since {}", instant(at))).unwrap_or_default();
         let wanted = Text::joined(tally.iter().map(|one| text!("{}", one)), " and ");
         row("waits for", paint(WARN, text!("{}{}", wanted, since)));
+    }
+    if let Some(set) = &plan.set {
+        row("set", self::set(set));
     }
     row("digest", text!("{}", digest));
     row("strategy", strategy(&plan.strategy));
@@ -163,6 +167,16 @@ fn facet(read: &FacetRead<String>) -> Text {
     }
 }
 
+/// Who moves together, and what becomes of that where one does not.
+fn set(set: &SetMove) -> Text {
+    let members = Text::joined(set.members.iter().map(|member| text!("{}", member)), ", then ");
+    let fails = match set.if_part_fails {
+        IfPartFails::Back => "what has moved goes back in the reverse order",
+        IfPartFails::Forward => "what has moved stays, and people are asked",
+    };
+    text!("{}; where one of them fails, {}", members, fails)
+}
+
 fn afterwards(plan: &Plan) -> Text {
     let left = match plan.leaving {
         Leaving::Condemn => text!("what is served now is condemned, and a hold keeps it out"),
@@ -220,10 +234,22 @@ fn wave(wave: &Wave) -> Text {
         Moves::Share(share) => text!("{} of the traffic, over all places", share.get()),
         Moves::Rest => text!("everything that is left"),
     };
-    match wave.pause.0 {
-        0 => moves,
-        pause => text!("{}, then {} ms without the next", moves, pause),
+    match wave.pause {
+        Millis(0) => moves,
+        pause => text!("{}, then {} without the next", moves, spelt_out(pause)),
     }
+}
+
+/// As people say it, unless that would leave something out.
+fn spelt_out(pause: Millis) -> Text {
+    let said_to = match pause.0 {
+        0..1_000 => 1,
+        1_000..60_000 => 100,
+        60_000..3_600_000 => 1_000,
+        3_600_000..86_400_000 => 60_000,
+        _ => 3_600_000,
+    };
+    if pause.0.is_multiple_of(said_to) { text!("{}", pause) } else { text!("{} ms", pause.0) }
 }
 
 /// Text of others between back-ticks, which it cannot end.
@@ -355,7 +381,7 @@ const fn name(kind: StepKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::output::hostile;
-    use ripcord_core::time::{Millis, UnixMillis};
+    use ripcord_core::time::UnixMillis;
     use serde_json::json;
 
     /// A plan with everything that a plan can hold.
@@ -400,6 +426,7 @@ mod tests {
             "policies": [{ "name": "two-key", "version": "0.1.0", "digest": digest }],
             "requested_by": [{ "person": "olga" }, { "policy": "p" }, { "webhook": "w" }, "schedule", { "other": "o" }],
             "preflighted": false, "drill": true, "leaving": "keep", "condemns_data": ["d@3"],
+            "set": { "members": ["fraud-api", "fraud-batch"], "if_part_fails": "back" },
             "created_at": "1700000000000", "expires_at": "1700003600000",
         })
     }
@@ -472,6 +499,7 @@ mod tests {
                 Value::String(text) if path.ends_with("/leaving") => {
                     json!(if text == "keep" { "condemn" } else { "keep" })
                 }
+                Value::String(_) if path.ends_with("/if_part_fails") => json!("forward"),
                 Value::String(_) if path.ends_with("/proof") => json!("digest"),
                 Value::String(_) if path.ends_with("/leaving") => json!("condemn"),
                 Value::String(text) if text == "fallback" => json!({ "configuration": "rules" }),
