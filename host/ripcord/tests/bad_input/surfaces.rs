@@ -162,18 +162,6 @@ table! {
         kept: NOTHING,
     }
 
-    /// What the safe mode is entered by is away: the list says so, and a pull waits for it while it may come back.
-    safe_mode_whose_system_is_away {
-        world: with(&SAFE_MODE.replace("{MODEL}/mode", "127.0.0.1:9/mode")).with_model(),
-        does: async |world| {
-            world.serve().await;
-            let listed = world.cli(&["targets", "fraud-api", "--facet", "fallback"]);
-            let pulled = world.cli(&[&SAFE[..], &["--no-wait"]].concat());
-            still_bad(world, listed.and(pulled)).await
-        },
-        kept: ASKED_IN_VAIN,
-    }
-
     /// Nothing stands where the mode would be written: it is not entered, and a person is asked what to do.
     safe_mode_that_cannot_be_entered {
         world: with(&SAFE_MODE.replace("/mode\"\npointer = \"/mode\"", "/mode\"\npointer = \"/mode\"\nwrite = \"put-value\"\nwrite-url = \"http://{MODEL}/nowhere\""))
