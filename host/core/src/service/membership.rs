@@ -109,7 +109,7 @@ impl fmt::Display for Hindrance {
                 "there is no such service, or its journal cannot be read: `ripcord status` says which",
             ),
             Self::Taken(incident) => write!(f, "incident `{incident}` is open: settle that first"),
-            Self::Paused(person) => write!(f, "`{person}` paused it: `ripcord resume` lets it go on"),
+            Self::Paused(person) => write!(f, "`{person}` paused it: let it go on first"),
             Self::Observes => {
                 f.write_str("its mode is observe, so nothing of it is shifted: set another mode")
             }

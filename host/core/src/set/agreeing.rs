@@ -64,7 +64,7 @@ impl Set {
 
     pub(super) fn unplanned(&mut self) {
         let Some(run) = &self.run else { return };
-        let text = format!("no plan could be made: `ripcord sets show {}` says why", run.id);
+        let text = format!("no plan could be made for `{}`: its record says why", run.id);
         self.end_or_ask(SetOutcome::NotPlanned, &text);
     }
 

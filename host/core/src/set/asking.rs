@@ -86,7 +86,7 @@ impl Set {
             return Err(SetIllegal::Busy { run: run.id.clone(), phase: run.phase.name() });
         }
         if run.members.iter().any(|member| member.back != Progress::Waiting) {
-            let wanted = "it has begun to go back: `ripcord dismiss` ends it, then ask for a new run";
+            let wanted = "it has begun to go back: end it, then ask for a new run";
             return Err(Self::wrong_phase(run, wanted));
         }
         for service in asked.targets.keys() {

@@ -76,9 +76,7 @@ impl Set {
         };
         let moving: Vec<_> = run.members.iter().filter(|member| member.target.is_some()).map(word).collect();
         let forward = if run.members.iter().all(|member| member.back == Progress::Waiting) {
-            format!(
-                "`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, "
-            )
+            format!("ask for `{name}` again with another target for what has not moved, ")
         } else {
             String::new()
         };
@@ -96,7 +94,7 @@ impl Set {
         if run.has_begun() || over {
             return Err(Self::wrong_phase(
                 run,
-                "its first part was begun, or it is over: stop a member with `ripcord abort`, or wait until people are asked",
+                "its first part was begun, or it is over: stop its members one by one, or wait until people are asked",
             ));
         }
         self.end(SetOutcome::Aborted, "a person stopped it, and nothing was shifted");
@@ -108,7 +106,7 @@ impl Set {
         if !matches!(run.phase, SetPhase::NeedsPerson { .. }) {
             return Err(Self::wrong_phase(
                 run,
-                "no person was asked: `ripcord abort` stops it before its first part",
+                "no person was asked: before its first part it is stopped as a whole",
             ));
         }
         self.end(SetOutcome::EndedByPerson, "a person ended it as it is");

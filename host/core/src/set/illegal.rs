@@ -15,9 +15,7 @@ pub enum SetIllegal {
         why: &'static str,
     },
     /// A run goes on.
-    #[error(
-        "`{run}` goes on ({phase}): `ripcord sets show {run}` shows it; wait until it is over, or `ripcord abort {run}`"
-    )]
+    #[error("`{run}` goes on ({phase}): wait until it is over, or stop it")]
     Busy {
         /// Which.
         run: SetId,
@@ -25,7 +23,7 @@ pub enum SetIllegal {
         phase: &'static str,
     },
     /// It does not belong to the set.
-    #[error("`{1}` is no member of `{0}`; `ripcord sets show {0}` lists its members")]
+    #[error("`{1}` is no member of `{0}`: name those that its configuration lists")]
     NotMember(SetName, ServiceName),
     /// Nothing is to move.
     #[error("nothing of `{0}` is to move: name a target with `--to MEMBER=VERSION`")]
@@ -34,16 +32,16 @@ pub enum SetIllegal {
     #[error("`{0}` has moved already in this run: name a target for a member that has not")]
     HasMoved(ServiceName),
     /// It is not enlisted any more.
-    #[error("`{0}` is not enlisted any more: `ripcord dismiss` ends the run, then ask for a new one")]
+    #[error("`{0}` is not enlisted any more: end the run, then ask for a new one")]
     NotEnlisted(ServiceName),
     /// A version is made first.
     #[error("`{0}` would have to make a version first: make it with `ripcord pull {0}`, then name it here")]
     IsProduced(ServiceName),
     /// No run goes on.
-    #[error("no run of `{0}` goes on; `ripcord sets show {0}` says how the last one ended")]
+    #[error("no run of `{0}` goes on: ask for one")]
     NoRun(SetName),
     /// Another run goes on.
-    #[error("`{meant}` is over: `{open}` goes on; `ripcord sets show {open}` shows it")]
+    #[error("`{meant}` is over, and `{open}` goes on: name that one")]
     OtherRun {
         /// Which was meant.
         meant: SetId,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ripcord_core::event::{Event, LookWord, ProbeWord, ShiftOutcome, StartWord};
+use ripcord_core::event::{Event, Happened, LookWord, ProbeWord, ShiftOutcome, StartWord};
 use serde_json::Value;
 
 use super::diary::{self, Line};
@@ -133,6 +133,13 @@ impl World {
         assert_eq!(pulled.code, 0, "Olga is not heard: {}{}", pulled.stdout, pulled.stderr);
     }
 
+    /// Says whether the version was put in place, by what the server answers as.
+    async fn answer(&self) {
+        let word = if self.model.live().await == self.made() { "applied" } else { "not-applied" };
+        let said = self.olga(&["answer", "fraud-api:2", word]);
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    }
+
     fn revision(&self) -> String {
         let text = std::fs::read_to_string(self.path().join("data/manifest.json")).unwrap_or_default();
         let manifest: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -182,6 +189,8 @@ impl World {
 enum End {
     Killed(usize),
     Settled(String),
+    /// Nothing can tell whether the version was put in place.
+    Asks,
 }
 
 async fn live(world: &World, host: &Host, moments: &[Moment]) -> End {
@@ -196,6 +205,9 @@ async fn live(world: &World, host: &Host, moments: &[Moment]) -> End {
         let (id, phase) = (open["id"].as_str(), open["phase"].as_str());
         let run = state["runs"][0]["state"].as_str();
         let ended_badly = run.is_some_and(|run| ["failed", "lost", "not-begun", "late"].contains(&run));
+        if open["needs"].as_str().is_some_and(|needs| needs.contains("ripcord answer fraud-api:2 applied")) {
+            return End::Asks;
+        }
         if ended_badly || open["needs"].is_string() {
             let incident = host.get("incidents/fraud-api:1").await;
             panic!("a person is asked, or the run made nothing: {state:#}\n{incident:#}");
@@ -227,7 +239,7 @@ async fn live(world: &World, host: &Host, moments: &[Moment]) -> End {
     }
 }
 
-/// The host is killed at each of its moments once: the run is begun once, what it made is put in place once, and nobody is asked.
+/// The host is killed at each of its moments once: the run is begun once, and what it made is put in place once.
 pub(crate) async fn produced_and_killed(produced: Produced, seed: u64) {
     let world = World::new(produced);
     let mut moments = world.moments(Duration::from_millis(Dice(seed).below(60)));
@@ -238,7 +250,17 @@ pub(crate) async fn produced_and_killed(produced: Produced, seed: u64) {
         if state["incident"].is_null() && state["last_settled"].is_null() {
             world.pull();
         }
-        match live(&world, &host, &moments).await {
+        let end = match live(&world, &host, &moments).await {
+            // Killed between the folder and the load, the server alone knows: Olga looks there. It is asked once, of the one shift.
+            End::Asks => {
+                world.answer().await;
+                moments.retain(|moment| !matches!(moment, Moment::Phase(_)));
+                live(&world, &host, &moments).await
+            }
+            end => end,
+        };
+        match end {
+            End::Asks => panic!("{produced:?}, seed {seed}: it is asked twice, after {killed:?}"),
             End::Killed(place) => {
                 host.kill();
                 killed.push(moments.remove(place));
@@ -275,6 +297,7 @@ async fn check(world: &World) {
             Event::RunMade(_) => made += 1,
             Event::ShiftReturned(returned) => applied += usize::from(returned.outcome == ShiftOutcome::Done),
             Event::ShiftProbed(probed) => applied += usize::from(probed.word == ProbeWord::Applied),
+            Event::ShiftAnswered(said) => applied += usize::from(said.applied == Happened::Applied),
             _ => {}
         }
     }
