@@ -144,7 +144,8 @@ async fn what_someone_takes_back_between_two_waves_is_planned_anew() {
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
     let folded = check::journal(&host, &service).await;
     assert_eq!(count(&folded, |event| matches!(event, Event::WaveLost(_))), 1);
-    assert_eq!(lab.world.of(&service).live, "1.1");
+    // The scripted planner goes nowhere twice in one incident.
+    assert_eq!(lab.world.of(&service).live, "1.0");
     host.stop().await;
 }
 

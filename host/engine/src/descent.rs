@@ -79,8 +79,11 @@ impl From<PortError> for Untold {
 pub(crate) struct Lineages<'a> {
     registry: &'a dyn Registry,
     service: &'a Service,
-    read: Mutex<BTreeMap<VersionName, Arc<OnceCell<Result<Lineage, Untold>>>>>,
+    read: Mutex<BTreeMap<VersionName, Arc<ReadOnce>>>,
 }
+
+/// One version's lineage, which whoever needs it first asks for.
+type ReadOnce = OnceCell<Result<Lineage, Untold>>;
 
 impl<'a> Lineages<'a> {
     pub(crate) fn new(registry: &'a dyn Registry, service: &'a Service) -> Self {

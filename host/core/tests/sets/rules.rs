@@ -29,6 +29,9 @@ use crate::world::{World, approvers, blob, name, person, set_terms, verifier, ve
 
 const PAIR: [&str; 2] = ["features", "model"];
 
+/// What is done to it, and how it is called.
+type Done<T> = (&'static str, fn(&mut T));
+
 fn revision(text: &str) -> Revision {
     Revision::of_model(&VersionName::new(text).unwrap())
 }
@@ -233,7 +236,7 @@ fn a_member_that_is_taken_ends_the_run_at_once_and_the_others_are_released() {
 
 #[test]
 fn a_member_that_is_paused_observes_or_is_to_move_to_what_is_held_is_not_enlisted() {
-    let hindered: [(&str, fn(&mut World)); 3] = [
+    let hindered: [Done<World>; 3] = [
         ("paused it", |world| world.tell("model", paused()).unwrap()),
         ("mode is observe", |world| world.configure("model", |terms| terms.mode = Mode::Observe)),
         ("`1` is held", |world| {
@@ -257,7 +260,7 @@ fn a_member_that_is_paused_observes_or_is_to_move_to_what_is_held_is_not_enliste
 
 #[test]
 fn what_comes_between_before_the_first_part_ends_the_run_at_once() {
-    let between: [(&str, fn(&mut World)); 3] = [
+    let between: [Done<World>; 3] = [
         ("paused it", |world| world.tell("features", paused()).unwrap()),
         ("a person ended its incident", |world| {
             let about = incident(world, "features");
@@ -580,7 +583,7 @@ fn a_plan_that_is_not_the_runs_own_is_not_taken() {
     world.ask("ada", &[("features", "1"), ("model", "1")]).unwrap();
     world.settle_until(|world| world.phase() == "planning");
     let drafted = world.draft().drafted(blob());
-    let changes: [(&str, fn(&mut SetDrafted)); 7] = [
+    let changes: [Done<SetDrafted>; 7] = [
         ("a part is missing", |drafted| drafted.parts.truncate(1)),
         ("in another order", |drafted| drafted.parts.reverse()),
         ("to another target", |drafted| drafted.parts[0].part.targets[0] = version("2")),

@@ -528,26 +528,26 @@ impl World {
     /// Writes the intent of the shift that is owed, and does no more.
     pub fn begin_shift(&mut self, member: &str) {
         let owed = self.service(member).owed().into_iter();
-        let began = owed.filter_map(|effect| match effect {
+        let mut began = owed.filter_map(|effect| match effect {
             Effect::Shift { plan, rung, wave, attempt, .. } => {
                 Some(ShiftBegan { plan, rung, wave, attempt, request: sent() })
             }
             _ => None,
         });
-        let began = began.last().unwrap();
+        let began = began.next_back().unwrap();
         self.tell(member, Event::ShiftBegan(began)).unwrap();
     }
 
     /// The world cannot tell what became of it.
     pub fn tell_probe_lost(&mut self, member: &str) {
         let owed = self.service(member).owed().into_iter();
-        let probed = owed.filter_map(|effect| match effect {
+        let mut probed = owed.filter_map(|effect| match effect {
             Effect::Probe { plan, rung, wave, attempt } => {
                 Some(ShiftProbed { plan, rung, wave, attempt, word: ProbeWord::CannotTell(blob()) })
             }
             _ => None,
         });
-        let probed = probed.last().unwrap();
+        let probed = probed.next_back().unwrap();
         self.tell(member, Event::ShiftProbed(probed)).unwrap();
     }
 

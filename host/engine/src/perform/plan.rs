@@ -572,7 +572,7 @@ fn rung(
     for kind in StepKind::ALL.into_iter().filter(listed) {
         match kind {
             StepKind::Guard if !waves.is_empty() => {
-                steps.extend(steps_of_waves(waves, &sends, &step)?);
+                steps.extend(steps_of_waves(waves, sends, step)?);
             }
             kind if kind.is_of_wave() && !waves.is_empty() => {}
             kind => steps.push(step(kind, whole.as_ref())),

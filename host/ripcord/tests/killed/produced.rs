@@ -15,7 +15,9 @@ use crate::support::run::{self, ModelServer, Ran};
 
 const MODEL: &str = r#"golden = { fraud = "golden/fraud.jsonl" }
 registry = { kind = "directory", root = "registry" }
-deployer = { kind = "open-inference", url = "http://{MODEL}", model-directory = "models/fraud" }
+deployer = { kind = "open-inference", url = "http://{MODEL}", model-directory = "models/fraud", probe-input = [
+  { name = "transaction", datatype = "FP64", shape = [1, 7], data = [25.0, 14.0, 0.1, 900.0, 0.1, 1.0, 1.0] },
+] }
 endpoint = { output = "decision" }
 "#;
 
