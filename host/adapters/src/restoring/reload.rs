@@ -30,7 +30,7 @@ const REPLICAS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReloadConfig {
-    /// Addresses that are asked by POST, with an empty body: one for each replica.
+    /// Addresses that are asked by POST, with an empty body: one for each replica. They have no query: a plan says them whole.
     #[serde(default)]
     pub post: Vec<String>,
     /// The signal that the process is sent: `hup`, `usr1`, `usr2` or `term`. Wants `pid-file` and `process`.

@@ -262,6 +262,9 @@ impl Service {
                 });
                 let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
                 incident.phase = Phase::Acting(Acting {
+                    // The way back begins with its own first wave.
+                    wave: 0,
+                    attempts_before: 0,
                     rung: Way::Back.rung(),
                     attempts: 0,
                     first_try_at: None,

@@ -79,7 +79,8 @@ struct Patience {
 impl Patience {
     fn new(ctx: &Context, waits_since: UnixMillis) -> Self {
         let until = waits_since + ctx.host.setup.announcing.matters_for;
-        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.now()) }
+        // By the journal's time: the wall clock may have jumped without it being on record yet.
+        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.service.at) }
     }
 
     fn left(&self, ctx: &Context) -> Millis {
