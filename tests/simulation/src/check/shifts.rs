@@ -201,7 +201,8 @@ impl Book {
         unknown.calls += 1;
         let (rung, wave) =
             (unknown.rung.to_be_bytes(), unknown.wave.as_ref().map(|wave| wave.number.to_be_bytes()));
-        let mut parts: Vec<&[u8]> = vec![unknown.plan.as_bytes(), &rung, b"shift"];
+        let name = service.name.as_str().as_bytes();
+        let mut parts: Vec<&[u8]> = vec![unknown.plan.as_bytes(), name, &rung, b"shift"];
         parts.extend(wave.iter().map(|wave| wave.as_slice()));
         let key = Digest::tagged("ripcord shift 1", &parts);
         if order.key() != key.to_string() {
