@@ -79,8 +79,7 @@ struct Patience {
 impl Patience {
     fn new(ctx: &Context, waits_since: UnixMillis) -> Self {
         let until = waits_since + ctx.host.setup.announcing.matters_for;
-        // By the journal's time: the wall clock may have jumped without it being on record yet.
-        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.service.at) }
+        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.now()) }
     }
 
     fn left(&self, ctx: &Context) -> Millis {
