@@ -302,6 +302,29 @@ fn a_time_that_is_none() {
 }
 
 #[test]
+fn waves_that_make_no_sense_are_refused_where_they_stand() {
+    for (waves, line) in [
+        (r#"[{ pause-seconds = 1 }]"#, "either a place or a share"),
+        (r#"[{ place = "eu", share = 0.5, pause-seconds = 1 }]"#, "either a place or a share"),
+        (r#"[{ share = 1.5, pause-seconds = 1 }]"#, "`1.5` is not a ratio"),
+        (r#"[{ share = 0.5, pause-seconds = 1 }, { share = 0.25, pause-seconds = 1 }]"#, "let them rise"),
+        (r#"[{ place = "eu", pause-seconds = 1 }, { share = 0.5, pause-seconds = 1 }]"#, "by one of them"),
+        (r#"[{ place = "eu" }]"#, "pause-seconds"),
+        (r#"[{ place = "eu", pause-seconds = 1, size = 2 }]"#, "unknown key `size`"),
+        (r#"[{ place = "eu", pause-seconds = 1000000 }]"#, "shorten it"),
+        ("3", "list of tables"),
+    ] {
+        let said = with("criticality = \"high\"", &format!("waves = {waves}"));
+        assert!(said.contains(line) && said.contains("ripcord.toml:29:"), "{waves}: {said}");
+    }
+    let waves = r#"waves = [{ share = 0.25, pause-seconds = 300 }, { share = 1, pause-seconds = 0.5 }]"#;
+    let config = parse(&GOOD.replace("criticality = \"high\"", waves)).unwrap();
+    let waves = &config.services[0].waves.waves;
+    let told: Vec<_> = waves.iter().map(|wave| format!("{}, {}", wave.moves, wave.pause)).collect();
+    assert_eq!(told, ["25 % of the traffic, 5 min", "100 % of the traffic, 500 ms"]);
+}
+
+#[test]
 fn two_people_with_one_secret() {
     insta::assert_snapshot!(with(
         "[sources.alertmanager]",

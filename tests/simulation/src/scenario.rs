@@ -8,12 +8,14 @@ use ripcord_core::live::Proof;
 use ripcord_core::name::{PersonName, RoleName, ServiceName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
+use ripcord_core::ratio::Ratio;
 use ripcord_core::target::Strategy;
 use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, FacetTerms, KnownPerson, Mode, PolicyUse, PreflightRule,
     ProducerTerms, RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
+use ripcord_core::wave::{Moves, Wave};
 use ripcord_engine::Person;
 use serde_json::{Value, json};
 
@@ -158,6 +160,16 @@ impl FacetPlan {
     }
 }
 
+/// Waves by share; none where it moves at once.
+fn waves(dice: &Dice) -> Vec<Wave> {
+    let shares = dice.pick(&[&[][..], &[], &[0.3], &[0.5], &[0.3, 0.6], &[0.5, 1.0]]);
+    let wave = |share: &f64| Wave {
+        moves: Moves::Share(Ratio::new(*share).expect("a share")),
+        pause: Millis::seconds(dice.below(60)),
+    };
+    shares.iter().map(wave).collect()
+}
+
 fn producer(dice: &Dice) -> ProducerTerms {
     ProducerTerms {
         makes: vec![Strategy::Retrain],
@@ -246,6 +258,7 @@ impl ServicePlan {
             deployer: class(dice),
             equipment: Digest::of("simulated"),
             facets: Vec::new(),
+            waves: waves(dice),
             producer: dice.one_in(2).then(|| producer(dice)),
             proof_min: dice.pick(&[Proof::Answer, Proof::Answer, Proof::ControlPlane]),
             people: Vec::new(),
@@ -256,7 +269,6 @@ impl ServicePlan {
                 EvidenceRule::BestEffort,
                 EvidenceRule::Required,
             ]),
-            waves: Vec::new(),
             preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),
             fingerprint: dice.one_in(3).then(|| "golden".to_owned()),
             breaker: breaker(dice),
@@ -278,7 +290,8 @@ impl ServicePlan {
 
     /// The operator changes something; it holds from the next start on.
     pub fn change(&mut self, dice: &Dice) {
-        match dice.below(11) {
+        match dice.below(12) {
+            11 => self.terms.waves = waves(dice),
             10 => self.terms.producer = dice.one_in(2).then(|| producer(dice)),
             8 | 9 if !self.facets.is_empty() => {
                 let which = dice.below(self.facets.len() as u64) as usize;

@@ -52,6 +52,8 @@ fn every_rule_holds_in_ten_thousand_incidents() {
             assert!(shifts > least, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
         }
     }
+    let waves = counts.shifts.get("version in a later wave").copied().unwrap_or_default();
+    assert!(waves > 20, "{waves} later waves: {:?}", counts.shifts);
     for class in ["idempotent", "conditional", "observable", "blind"] {
         let begun = counts.runs.get(&format!("begun {class}")).copied().unwrap_or_default();
         assert!(begun > 20, "{begun} runs of a producer that is {class}: {:?}", counts.runs);

@@ -28,6 +28,20 @@ pub(super) const GUARD_HOLDS: Millis = Millis::minutes(1);
 const PLANS_MAX: usize = 5;
 
 impl Acting {
+    /// The same plan at the first step of this rung.
+    pub(super) fn at_rung(self, rung: u32, at: UnixMillis) -> Self {
+        Self {
+            rung,
+            wave: 0,
+            attempts: 0,
+            attempts_before: 0,
+            first_try_at: None,
+            seems_served: false,
+            step: StepState::Staging(Waiting::from(at)),
+            ..self
+        }
+    }
+
     fn read_back_from(&mut self, at: UnixMillis) {
         self.seems_served = false;
         self.step = StepState::ReadingBack { since: at };
@@ -493,7 +507,7 @@ impl Service {
             .map(|(rung, _)| rung)
             // The way back of a part is no further target: the set says when it is gone.
             .filter(|_| self.enlisted_by().is_none());
-        let mut acting = acting.clone();
+        let acting = acting.clone();
         if let (true, Some(revision)) =
             (acting.shifted.contains(&acting.rung), failed.as_ref().and_then(Target::revision))
         {
@@ -501,14 +515,8 @@ impl Service {
         }
         match next {
             Some(rung) if !expired => {
-                acting.rung = rung;
-                acting.wave = 0;
-                acting.attempts = 0;
-                acting.attempts_before = 0;
-                acting.first_try_at = None;
-                acting.step = StepState::Staging(Waiting::from(at));
                 if let Some(incident) = &mut self.incident {
-                    incident.phase = Phase::Acting(acting);
+                    incident.phase = Phase::Acting(acting.at_rung(rung, at));
                 }
             }
             _ => {

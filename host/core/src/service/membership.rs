@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Acting, Illegal, Incident, NeedKind, Opener, Phase, Service, StepState, Waiting};
+use super::{Acting, Illegal, Incident, NeedKind, Opener, Phase, Service};
 use crate::effect::Topic;
 use crate::event::{Enlisted, PartEnd, PartGiven, PartOrder, PlanDrafted, Reason, Release, Released, Way};
 use crate::facet::Revision;
@@ -261,17 +261,7 @@ impl Service {
                     membership.why = None;
                 });
                 let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
-                incident.phase = Phase::Acting(Acting {
-                    // The way back begins with its own first wave.
-                    wave: 0,
-                    attempts_before: 0,
-                    rung: Way::Back.rung(),
-                    attempts: 0,
-                    first_try_at: None,
-                    seems_served: false,
-                    step: StepState::Staging(Waiting::from(at)),
-                    ..acting
-                });
+                incident.phase = Phase::Acting(acting.at_rung(Way::Back.rung(), at));
             }
         }
         Ok(())

@@ -128,9 +128,7 @@ impl Service {
         if !is_known || live.shows(target, plan.moves(lost.wave)) {
             return Err(Illegal::Stale);
         }
-        let unread = self.production.unread.clone();
-        self.production = self.production.after_live(&lost.live, &[], self.at);
-        self.tell_read_again(&unread);
+        // What production shows now is for its watch to say, which tells people where that breaks a hold.
         self.plan_again();
         Ok(())
     }

@@ -174,9 +174,14 @@ impl Driver {
     async fn try_append(&mut self, batch: Batch) -> Result<Arc<Service>, (AppendError, Batch)> {
         let look = self.look();
         let jumped = look.jumped_since(&self.looked);
-        // A plan that was drafted before the jump would have expired by as much: it is drafted again.
-        let is_plan = |event: &Event| matches!(event, Event::Planned(_));
-        if jumped.is_some() && batch.events.iter().any(is_plan) {
+        // A plan that was drafted before the jump would have expired by as much, and a message that is given up would have waited by as much longer than it has:
+        // the one is drafted again, the other tried again.
+        let is_judged_by_the_clock = |event: &Event| match event {
+            Event::Planned(_) => true,
+            Event::Announced(announced) => announced.failed.is_some(),
+            _ => false,
+        };
+        if jumped.is_some() && batch.events.iter().any(is_judged_by_the_clock) {
             let jump = self.append_at(look, jumped, Batch::default()).await;
             let why = jump.map_or_else(|(error, _)| error, |_| Illegal::Stale.into());
             return Err((why, batch));

@@ -13,6 +13,7 @@ mod plan;
 mod preflight;
 mod produce;
 mod promotion;
+mod rung;
 mod shift;
 mod triggers;
 mod verify;

@@ -75,8 +75,9 @@ impl Book {
             _ => {}
         }
         self.run_ordered_by_those_who_must(step);
-        let opened = step.before.incident.is_none() && step.after.incident.is_some();
-        if opened && !matches!(step.event, Event::PullRequested(_)) || step.after.incident.is_none() {
+        // What a run has made opens an incident with the very event that ends the one before.
+        let ids = [step.before, step.after].map(|state| state.incident.as_ref().map(|open| &open.id));
+        if ids[0] != ids[1] && !matches!(step.event, Event::PullRequested(_)) || ids[1].is_none() {
             self.pulls.clear();
         }
         self.granted_by_those_who_must(step);

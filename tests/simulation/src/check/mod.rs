@@ -17,6 +17,7 @@ mod runs;
 mod shifts;
 mod signals;
 mod snapshots;
+mod waves;
 mod words;
 
 pub use moments::Moment;
@@ -105,6 +106,7 @@ struct Watched {
     facets: facets::Book,
     holds: holds::Book,
     latch: latch::Book,
+    waves: waves::Book,
     news: news::Book,
     pace: pace::Book,
     replays: replays::Book,
@@ -124,6 +126,7 @@ impl Watched {
             facets: facets::Book::default(),
             holds: holds::Book::default(),
             latch: latch::Book::default(),
+            waves: waves::Book::default(),
             news: news::Book::default(),
             pace: pace::Book::default(),
             replays: replays::Book::default(),
@@ -479,6 +482,7 @@ impl Observer for Checker {
             watched.signals.step(&mut step);
             watched.replays.step(&mut step);
             watched.latch.step(&mut step);
+            watched.waves.step(&mut step);
             words::step(&mut step);
             if after.length.is_multiple_of(snapshots::ONE_IN)
                 && let Some(what) = snapshots::is_lost_in_writing(after, watched.tip)
@@ -492,6 +496,11 @@ impl Observer for Checker {
             };
             let counts = &mut books.counts;
             counts.events += 1;
+            if let Event::ShiftBegan(began) = &envelope.event
+                && began.wave > 0
+            {
+                *counts.shifts.entry("version in a later wave".to_owned()).or_default() += 1;
+            }
             if let Some(kind) = begun {
                 *counts.shifts.entry(kind).or_default() += 1;
             }
