@@ -26,7 +26,7 @@ use ripcord_core::time::Millis;
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
-    ServiceSetup, StartError,
+    ServiceSetup, SetSetup, StartError,
 };
 use ripcord_ports::{Metrics, Producer, Registry, Restorer};
 use ripcord_sandbox::Limits;
@@ -188,6 +188,8 @@ pub struct Lab {
     pub retention: Retention,
     /// A real registry in place of the fake.
     pub registry: RealRegistry,
+    /// Services that move together.
+    pub sets: Vec<SetSetup>,
 }
 
 /// A real registry, where a suite has one.
@@ -261,6 +263,7 @@ impl Lab {
             announcing: Announcing::default(),
             retention: Retention { every: Millis::hours(24 * 36_500), ..Retention::default() },
             registry: RealRegistry::default(),
+            sets: Vec::new(),
         }
     }
 
@@ -345,6 +348,7 @@ impl Lab {
             blocking: Blocking::Threads,
             host_version: "0.1.0".into(),
             services,
+            sets: self.sets.clone(),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod lab;
 pub mod people;
 pub mod policies;
 pub mod power;
+pub mod sets;
 pub mod states;
 pub mod store;
 pub mod world;

@@ -189,7 +189,7 @@ impl Running {
         }
     }
 
-    async fn help(&self, lab: &Lab, service: &ServiceName, state: &Service) {
+    pub(crate) async fn help(&self, lab: &Lab, service: &ServiceName, state: &Service) {
         let Some(open) = &state.incident else { return };
         let done = match &open.phase {
             Phase::Authorising(_) => {

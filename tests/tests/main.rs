@@ -33,6 +33,7 @@ mod producing;
 mod producing_deaths;
 mod promotion;
 mod records;
+mod sets;
 mod shares;
 mod smoke;
 mod steps;

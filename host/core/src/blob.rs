@@ -1,5 +1,8 @@
 //! Free content is kept beside the journal, which holds only a salted commitment to it.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::EncodeError;
@@ -97,6 +100,40 @@ pub fn blobs_of(value: &impl Serialize) -> Result<Vec<BlobRef>, EncodeError> {
     Ok(found)
 }
 
+/// The same value with other references where `other` has one for its own.
+pub fn with_blobs<T: Serialize + DeserializeOwned>(
+    value: &T,
+    other: &BTreeMap<BlobRef, BlobRef>,
+) -> Result<T, EncodeError> {
+    let failed = |error: &dyn std::fmt::Display| EncodeError::Cbor(error.to_string());
+    let mut value = ciborium::Value::serialized(value).map_err(|error| failed(&error))?;
+    replace(&mut value, other).map_err(|error| failed(&error))?;
+    value.deserialized().map_err(|error| failed(&error))
+}
+
+fn replace(
+    value: &mut ciborium::Value,
+    other: &BTreeMap<BlobRef, BlobRef>,
+) -> Result<(), ciborium::value::Error> {
+    match value {
+        ciborium::Value::Array(items) => items.iter_mut().try_for_each(|item| replace(item, other)),
+        ciborium::Value::Map(entries) => {
+            // No other type has these three fields and no more.
+            let reference = (entries.len() == 3).then(|| ciborium::Value::Map(entries.clone()));
+            match reference.and_then(|value| value.deserialized::<BlobRef>().ok()) {
+                Some(old) => {
+                    if let Some(new) = other.get(&old) {
+                        *value = ciborium::Value::serialized(new)?;
+                    }
+                    Ok(())
+                }
+                None => entries.iter_mut().try_for_each(|(_, value)| replace(value, other)),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
 fn collect(value: &ciborium::Value, found: &mut Vec<BlobRef>) {
     match value {
         ciborium::Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
@@ -126,6 +163,15 @@ mod tests {
             (vec![Some(one), None], std::collections::BTreeMap::from([((1, "key"), Ok::<_, u8>(two))]));
         assert_eq!(blobs_of(&value).expect("encodes"), [one, two]);
         assert_eq!(blobs_of(&("none", 7)).expect("encodes"), []);
+    }
+
+    #[test]
+    fn references_are_replaced_however_deep() {
+        let [one, two, three] =
+            [b"one", b"two", b"new"].map(|text| commit(BlobKind::Text, &Salt([1; 32]), text));
+        let value = (vec![Some(one), None], "text".to_owned(), Ok::<_, u8>((two, 7_u64)));
+        let new = with_blobs(&value, &BTreeMap::from([(one, three)])).expect("encodes");
+        assert_eq!(new, (vec![Some(three), None], "text".to_owned(), Ok((two, 7))));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceNa
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
+use ripcord_core::set::SetIllegal;
 use ripcord_core::target::Target;
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
@@ -135,6 +136,12 @@ pub enum CommandError {
     /// It cannot happen now.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// No such set.
+    #[error("there is no set `{0}`; `ripcord sets` lists all")]
+    UnknownSet(String),
+    /// It cannot happen to the set now.
+    #[error(transparent)]
+    Set(#[from] SetIllegal),
     /// The registry or the deployer said no.
     #[error(transparent)]
     Port(#[from] PortError),

@@ -1,14 +1,15 @@
 //! A running host: one driver a service, and the doors through which signals and people come in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use ripcord_core::blob::BlobKind;
 use ripcord_core::canonical;
 use ripcord_core::event::{Configured, Event};
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, SetName};
 use ripcord_core::service::{Illegal, Service};
+use ripcord_core::set::Set;
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::Millis;
 use ripcord_ports::Store;
@@ -24,11 +25,11 @@ use crate::bounded;
 use crate::budget::Budget;
 use crate::command::{Ask, Command, CommandError, Obeyed};
 use crate::counters::{Cells, Counters};
-use crate::door::Door;
+use crate::door::{Door, Doors};
 use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
 use crate::fact_values::FactValues;
 use crate::fleet::Fleet;
-use crate::fold::{Recovered, recover};
+use crate::fold::{Recovered, RecoveredSet, recover, recover_set};
 use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
@@ -38,7 +39,8 @@ use crate::mailbox::{Inbox, Message};
 use crate::obey;
 use crate::pace::Onward;
 use crate::retention::{self, PruneReport};
-use crate::setup::{HostSetup, ServiceSetup};
+use crate::sets::{self, Members, SetCommand, SetDoor, SetDriver, SetInbox, SetMessage, SetObeyed};
+use crate::setup::{HostSetup, ServiceSetup, SetSetup};
 use crate::staged::StagedArtefacts;
 use crate::staging::Staging;
 use crate::unread::UnreadSince;
@@ -59,15 +61,17 @@ struct SetAside {
 #[derive(Clone)]
 pub struct Engine {
     host: Arc<Host>,
-    doors: Arc<BTreeMap<ServiceName, Door>>,
+    doors: Doors,
     set_aside: Arc<BTreeMap<ServiceName, SetAside>>,
+    /// Sets whose journal cannot be read, and why.
+    sets_aside: Arc<BTreeMap<SetName, String>>,
     pruning: AbortHandle,
     drivers: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("services", &self.doors.keys()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("services", &self.doors.services.keys()).finish_non_exhaustive()
     }
 }
 
@@ -113,6 +117,7 @@ impl Engine {
         staging.empty().await.map_err(StartError::Staging)?;
         let installation = setup.store.installation().await?;
         let services: Vec<_> = std::mem::take(&mut setup.services).into_iter().map(Arc::new).collect();
+        let sets = std::mem::take(&mut setup.sets);
         let placed = services.iter().flat_map(|service| &service.policies);
         let components = placed.map(|placed| placed.policy.reference().digest).collect();
         let host = Arc::new(Host {
@@ -187,16 +192,16 @@ impl Engine {
         for tried in first_tries {
             drop(tried.await);
         }
-        let doors = Arc::new(doors);
-        let pruning = drivers.spawn(retention::prune_now_and_then(
-            host.clone(),
-            doors.clone(),
-            set_aside.keys().cloned().collect(),
-        ));
+        let services = Arc::new(doors);
+        let (sets, sets_aside) = start_sets(&host, sets, &services, &mut drivers).await?;
+        let doors = Doors { services, sets: Arc::new(sets) };
+        let unreadable = unreadable(&set_aside, &sets_aside);
+        let pruning = drivers.spawn(retention::prune_now_and_then(host.clone(), doors.clone(), unreadable));
         Ok(Self {
             host,
             doors,
             set_aside: Arc::new(set_aside),
+            sets_aside: Arc::new(sets_aside),
             pruning,
             drivers: Arc::new(tokio::sync::Mutex::new(drivers)),
         })
@@ -212,10 +217,10 @@ impl Engine {
         self.host.counters.add("ripcord_signals_repeated_total", None, (accepted.len() - new) as u64);
         services.sort();
         services.dedup();
-        for service in services.iter().filter(|service| self.doors.contains_key(*service)) {
+        for service in services.iter().filter(|service| self.doors.services.contains_key(*service)) {
             self.host.arrivals.note(service, arrived_us);
         }
-        for door in services.iter().filter_map(|service| self.doors.get(service)) {
+        for door in services.iter().filter_map(|service| self.doors.services.get(service)) {
             door.bell.notify_one();
         }
         Ok(accepted)
@@ -223,11 +228,7 @@ impl Engine {
 
     /// Does what a person asks, or says why not.
     pub async fn command(&self, service: &ServiceName, command: Command) -> Result<Obeyed, CommandError> {
-        let unknown = || match self.set_aside.get(service) {
-            Some(aside) => CommandError::SetAside(service.clone(), aside.why.clone()),
-            None => CommandError::UnknownService(service.to_string()),
-        };
-        let door = self.doors.get(service).ok_or_else(unknown)?;
+        let door = self.door(service)?;
         if matches!(command.ask, Ask::Pull { .. }) {
             self.host.arrivals.note(service, self.host.setup.clock.steady_us());
         }
@@ -246,19 +247,56 @@ impl Engine {
         obey::obey(&door.setup, &state, &door.mailbox, &door.state, command).await
     }
 
+    /// The same of a set.
+    pub async fn command_set(&self, set: &SetName, command: SetCommand) -> Result<SetObeyed, CommandError> {
+        let unknown = || match self.sets_aside.get(set) {
+            Some(why) => CommandError::SetAside(set.journal(), why.clone()),
+            None => CommandError::UnknownSet(set.to_string()),
+        };
+        let door = self.doors.sets.get(set).ok_or_else(unknown)?;
+        for _ in 1..OBEY_TRIES {
+            match sets::obey(door, self, command.clone()).await {
+                // The driver knows the journal as it is by now: what was asked is judged anew.
+                Err(CommandError::Store(StoreError::Moved { .. })) => {}
+                answer => return answer,
+            }
+        }
+        sets::obey(door, self, command).await
+    }
+
+    /// All sets' states, by name.
+    pub fn sets(&self) -> Vec<Arc<Set>> {
+        self.doors.sets.values().map(|door| door.state.borrow().clone()).collect()
+    }
+
+    /// A set's state, and its changes.
+    pub fn watch_set(&self, set: &SetName) -> Option<watch::Receiver<Arc<Set>>> {
+        self.doors.sets.get(set).map(|door| door.state.clone())
+    }
+
+    /// What a set is made of.
+    pub fn set_setup(&self, set: &SetName) -> Option<&SetSetup> {
+        self.doors.sets.get(set).map(|door| door.setup.as_ref())
+    }
+
+    /// Sets whose journal cannot be read, and why: nothing moves them until it can.
+    pub fn sets_aside(&self) -> impl Iterator<Item = (&SetName, &str)> {
+        self.sets_aside.iter().map(|(set, why)| (set, why.as_str()))
+    }
+
     /// The service's state, and its changes.
     pub fn watch(&self, service: &ServiceName) -> Option<watch::Receiver<Arc<Service>>> {
-        self.doors.get(service).map(|door| door.state.clone())
+        self.doors.services.get(service).map(|door| door.state.clone())
     }
 
     /// All states, by name.
     pub fn services(&self) -> Vec<Arc<Service>> {
-        self.doors.values().map(|door| door.state.borrow().clone()).collect()
+        self.doors.services.values().map(|door| door.state.borrow().clone()).collect()
     }
 
     /// The names of all services, those that are set aside included.
     pub fn all(&self) -> impl Iterator<Item = &ServiceName> {
-        let mut names: Vec<_> = self.doors.keys().chain(self.set_aside.keys()).collect();
+        let mut names: Vec<_> = self.doors.services.keys().chain(self.set_aside.keys()).collect();
         names.sort();
         names.into_iter()
     }
@@ -281,19 +319,28 @@ impl Engine {
     /// What a service is made of.
     pub fn setup(&self, service: &ServiceName) -> Option<&ServiceSetup> {
         let aside = || self.set_aside.get(service).map(|aside| aside.setup.as_ref());
-        self.doors.get(service).map(|door| door.setup.as_ref()).or_else(aside)
+        self.doors.services.get(service).map(|door| door.setup.as_ref()).or_else(aside)
     }
 
-    /// How each driver fares.
+    /// How each driver of a service fares.
     pub fn health(&self) -> Vec<DriverHealth> {
         self.host.health.of(self.all())
     }
 
+    /// How each driver of a set fares, under the key of its journal.
+    pub fn health_of_sets(&self) -> Vec<DriverHealth> {
+        let keys: Vec<_> =
+            self.doors.sets.keys().chain(self.sets_aside.keys()).map(SetName::journal).collect();
+        self.host.health.of(keys.iter())
+    }
+
     /// Erases what is older than it is kept for, now.
     pub async fn prune(&self) -> PruneReport {
-        let mut report =
-            retention::prune_all(&self.host, &self.doors, &self.set_aside.keys().cloned().collect()).await;
+        let unreadable = unreadable(&self.set_aside, &self.sets_aside);
+        let mut report = retention::prune_all(&self.host, &self.doors, &unreadable).await;
         report.failed.extend(self.set_aside().map(|(name, why)| format!("all of `{name}`: {why}")));
+        let sets = self.sets_aside().map(|(name, why)| format!("all of `{}`: {why}", name.journal()));
+        report.failed.extend(sets);
         report
     }
 
@@ -311,7 +358,10 @@ impl Engine {
     /// what is cut off is taken up at the next start.
     pub async fn stop(&self, patience: Millis) {
         self.pruning.abort();
-        for door in self.doors.values() {
+        for door in self.doors.sets.values() {
+            drop(door.mailbox.send(SetMessage::Stop).await);
+        }
+        for door in self.doors.services.values() {
             drop(door.mailbox.send(Message::Stop).await);
         }
         let mut drivers = self.drivers.lock().await;
@@ -321,6 +371,57 @@ impl Engine {
         }
         drivers.shutdown().await;
     }
+}
+
+impl Members for Engine {
+    fn door(&self, service: &ServiceName) -> Result<&Door, CommandError> {
+        let unknown = || match self.set_aside.get(service) {
+            Some(aside) => CommandError::SetAside(service.clone(), aside.why.clone()),
+            None => CommandError::UnknownService(service.to_string()),
+        };
+        self.doors.services.get(service).ok_or_else(unknown)
+    }
+}
+
+/// The keys of journals that cannot be read.
+fn unreadable(
+    services: &BTreeMap<ServiceName, SetAside>,
+    sets: &BTreeMap<SetName, String>,
+) -> BTreeSet<ServiceName> {
+    services.keys().cloned().chain(sets.keys().map(SetName::journal)).collect()
+}
+
+type SetsStarted = (BTreeMap<SetName, SetDoor>, BTreeMap<SetName, String>);
+
+/// Recovers every set's journal and starts one driver a set.
+async fn start_sets(
+    host: &Arc<Host>,
+    sets: Vec<SetSetup>,
+    doors: &Arc<BTreeMap<ServiceName, Door>>,
+    drivers: &mut JoinSet<()>,
+) -> Result<SetsStarted, StartError> {
+    let (mut started, mut aside) = SetsStarted::default();
+    for setup in sets.into_iter().map(Arc::new) {
+        let RecoveredSet { set, tip, .. } = match recover_set(host.setup.store.as_ref(), &setup.name).await {
+            Ok(recovered) => recovered,
+            Err(error) if error.is_of_this_journal() => {
+                // One journal that cannot be read must not leave all services unprotected.
+                let why = format!("its journal is set aside, so nothing moves it: {error}");
+                tracing::error!(set = %setup.name, %error, "its journal is set aside: the set cannot be moved, its members can");
+                host.health.is_stuck(&setup.name.journal(), Trouble::Journal, why.clone());
+                aside.insert(setup.name.clone(), why);
+                continue;
+            }
+            Err(source) => return Err(StartError::Fold { service: setup.name.journal(), source }),
+        };
+        let state = Arc::new(set);
+        let (publish, watcher) = watch::channel(state.clone());
+        let (mailbox, messages) = mpsc::channel(MAILBOX);
+        let driver = SetDriver::new(host.clone(), setup.clone(), doors.clone(), (state, tip), publish);
+        drivers.spawn(driver.run(SetInbox { messages, bell: Arc::new(Notify::new()) }));
+        started.insert(setup.name.clone(), SetDoor { setup, mailbox, state: watcher });
+    }
+    Ok((started, aside))
 }
 
 /// Journals that are read at a time: the store has a few readers, and each waits for the disk.

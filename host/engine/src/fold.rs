@@ -2,8 +2,9 @@
 
 use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::service::Service;
+use ripcord_core::set::Set;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
@@ -40,10 +41,31 @@ pub struct Recovered {
 
 /// Reads a journal from its last snapshot: what it costs does not grow with the journal. A service without a journal is a new one.
 pub async fn recover(store: &dyn Store, name: &ServiceName) -> Result<Recovered, FoldError> {
-    let history = History::from_snapshot(store, name, u64::MAX).await?;
+    let history = History::from_snapshot(store, Service::new(name.clone()), u64::MAX).await?;
     let (began_at, dropped) = (history.began_at, history.dropped);
     let (service, tip) = history.finish().await?;
     Ok(Recovered { service, tip, read: tip.length - began_at, dropped })
+}
+
+/// A set with the end of its journal.
+#[derive(Debug, Clone)]
+pub struct RecoveredSet {
+    /// The state.
+    pub set: Set,
+    /// What the next record continues.
+    pub tip: Tip,
+    /// How many records had to be read.
+    pub read: u64,
+    /// Whether a snapshot was found that does not fit.
+    pub dropped: bool,
+}
+
+/// The same of a set, whose journal lies beside those of services.
+pub async fn recover_set(store: &dyn Store, name: &SetName) -> Result<RecoveredSet, FoldError> {
+    let history = History::from_snapshot(store, Set::new(name.clone()), u64::MAX).await?;
+    let (began_at, dropped) = (history.began_at, history.dropped);
+    let (set, tip) = history.finish().await?;
+    Ok(RecoveredSet { set, tip, read: tip.length - began_at, dropped })
 }
 
 /// A service with the end of its journal and all that happened.
@@ -60,7 +82,7 @@ pub struct Folded {
 /// Reads and applies the whole journal of `name`, whatever snapshots say: for tests and comparisons. All of it is in memory afterwards, so nothing
 /// that people or a start wait for may use it; see [`recover`].
 pub async fn fold(store: &dyn Store, name: &ServiceName) -> Result<Folded, FoldError> {
-    let mut history = History::whole(store, name);
+    let mut history = History::whole(store, Service::new(name.clone()));
     let mut events = Vec::new();
     while let Some(step) = history.next().await? {
         events.push((step.at, step.event));

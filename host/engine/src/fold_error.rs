@@ -2,7 +2,6 @@
 
 use ripcord_core::journal::BrokenChain;
 use ripcord_core::name::ServiceName;
-use ripcord_core::service::Illegal;
 use ripcord_ports::store::StoreError;
 
 /// A journal that cannot be folded.
@@ -24,7 +23,7 @@ pub enum FoldError {
         /// Which record.
         number: u64,
         /// What the core said.
-        source: Illegal,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

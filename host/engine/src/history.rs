@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use ripcord_core::event::Event;
 use ripcord_core::journal::{Record, Tip};
-use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::time::UnixMillis;
@@ -12,6 +11,7 @@ use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 
 use crate::fold_error::FoldError;
+use crate::journaled::Journaled;
 
 /// Records that are in memory at a time.
 const PAGE: u32 = 512;
@@ -19,9 +19,10 @@ const PAGE: u32 = 512;
 const AT_ONCE: u64 = 64;
 
 /// A journal that is being read: the state so far, and what comes next.
-pub(crate) struct History<'a> {
+pub(crate) struct History<'a, S = Service> {
     store: &'a dyn Store,
-    state: Service,
+    empty: S,
+    state: S,
     tip: Tip,
     page: VecDeque<Record>,
     /// The length of the snapshot that it began with; 0 without one.
@@ -32,18 +33,19 @@ pub(crate) struct History<'a> {
 
 /// One record, read and applied.
 #[derive(Debug, Clone)]
-pub(crate) struct Step {
+pub(crate) struct Step<E = Event> {
     pub(crate) number: u64,
     pub(crate) at: UnixMillis,
-    pub(crate) event: Event,
+    pub(crate) event: E,
 }
 
-impl<'a> History<'a> {
-    /// From the first record.
-    pub(crate) fn whole(store: &'a dyn Store, name: &ServiceName) -> Self {
+impl<'a, S: Journaled> History<'a, S> {
+    /// From the first record; `empty` is the state before it.
+    pub(crate) fn whole(store: &'a dyn Store, empty: S) -> Self {
         Self {
             store,
-            state: Service::new(name.clone()),
+            state: empty.clone(),
+            empty,
             tip: Tip::START,
             page: VecDeque::new(),
             began_at: 0,
@@ -54,12 +56,13 @@ impl<'a> History<'a> {
     /// From the longest snapshot that fits and has no more than `length_max` records.
     pub(crate) async fn from_snapshot(
         store: &'a dyn Store,
-        name: &ServiceName,
+        empty: S,
         length_max: u64,
     ) -> Result<Self, StoreError> {
-        let mut history = Self::whole(store, name);
+        let name = empty.key();
+        let mut history = Self::whole(store, empty);
         let mut length_max = length_max;
-        while let Some(snapshot) = store.snapshot(name, length_max).await? {
+        while let Some(snapshot) = store.snapshot(&name, length_max).await? {
             if let Some(state) = fitting(store, &snapshot).await? {
                 history.began_at = snapshot.tip.length;
                 (history.state, history.tip) = (state, snapshot.tip);
@@ -75,23 +78,22 @@ impl<'a> History<'a> {
     }
 
     /// The state after all that was read.
-    pub(crate) fn state(&self) -> &Service {
+    pub(crate) fn state(&self) -> &S {
         &self.state
     }
 
     /// Reads and applies the next record; none at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Step>, FoldError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Step<S::Event>>, FoldError> {
         if self.page.is_empty() {
-            self.page = self.store.journal(&self.state.name, self.tip.length, PAGE).await?.into();
+            self.page = self.store.journal(&self.empty.key(), self.tip.length, PAGE).await?.into();
         }
         if self.tip.length % AT_ONCE == AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }
         let Some(record) = self.page.pop_front() else { return Ok(None) };
-        let envelope = record.read::<Event>(self.tip)?;
-        let name = self.state.name.clone();
-        let state = std::mem::replace(&mut self.state, Service::new(name));
-        self.state = state.applied(envelope.at, &envelope.event).map_err(|source| FoldError::Illegal {
+        let envelope = record.read::<S::Event>(self.tip)?;
+        let state = std::mem::replace(&mut self.state, self.empty.clone());
+        self.state = state.after(envelope.at, &envelope.event).map_err(|source| FoldError::Illegal {
             service: record.service.clone(),
             number: record.number,
             source,
@@ -101,7 +103,7 @@ impl<'a> History<'a> {
     }
 
     /// Reads to the end.
-    pub(crate) async fn finish(mut self) -> Result<(Service, Tip), FoldError> {
+    pub(crate) async fn finish(mut self) -> Result<(S, Tip), FoldError> {
         while self.next().await?.is_some() {}
         Ok((self.state, self.tip))
     }
@@ -113,9 +115,9 @@ impl<'a> History<'a> {
 }
 
 /// The state of a snapshot that is whole and whose journal is this one.
-async fn fitting(store: &dyn Store, snapshot: &Snapshot) -> Result<Option<Service>, StoreError> {
+async fn fitting<S: Journaled>(store: &dyn Store, snapshot: &Snapshot) -> Result<Option<S>, StoreError> {
     let service = &snapshot.service;
-    let state = match snapshot.read() {
+    let state = match S::of_snapshot(snapshot) {
         Ok(state) => state,
         Err(why) => {
             tracing::warn!(%service, length = snapshot.tip.length, %why, "a snapshot is dropped: the state is read from an earlier one, and a new one is made at the next start");

@@ -38,6 +38,7 @@ mod health;
 mod held_up;
 mod history;
 mod host;
+mod journaled;
 mod kept_facts;
 mod list;
 mod looks;
@@ -58,6 +59,7 @@ mod retention;
 mod role_input;
 mod rounds;
 mod salt;
+mod sets;
 mod setup;
 mod staged;
 mod staging;
@@ -78,7 +80,7 @@ pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_o
 pub use descent::Descent;
 pub use engine::{Engine, StartError};
 pub use fleet::Fleet;
-pub use fold::{Folded, ReadError, Recovered, fold, recover};
+pub use fold::{Folded, ReadError, Recovered, RecoveredSet, fold, recover, recover_set};
 pub use fold_error::FoldError;
 pub use health::DriverHealth;
 pub use held_up::HeldUp;
@@ -87,8 +89,10 @@ pub use makeable::{CheckpointLine, DataLine, Makeable, MetricLine, makeable_of};
 pub use past::FactsThen;
 pub use restorable::{IN_THE_LOG, Listed, by_standing, unfetchable, without_content};
 pub use retention::PruneReport;
+pub use sets::{RunEntry, RunPage, SetAsk, SetCommand, SetObeyed, run_page};
 pub use setup::{
     Announcing, EvidenceSetup, GoldenBefore, HostSetup, PlacedPolicy, Retention, ServicePorts, ServiceSetup,
+    SetSetup,
 };
 pub use targets::{FacetTargets, LISTED_MAX, RestoredBy, TargetLine, facets_of, targets_known, targets_of};
 pub use verify::{Findings, ReadModel, Verified, verify};

@@ -199,7 +199,7 @@ async fn nothing_to_pull(setup: &ServiceSetup, state: &Service, command: &Comman
 }
 
 /// How it was proved that this revision is in force alone, and of which content; none where it is not, or cannot be read.
-async fn in_force(setup: &ServiceSetup, revision: &Revision) -> Option<(Proof, Option<Digest>)> {
+pub(crate) async fn in_force(setup: &ServiceSetup, revision: &Revision) -> Option<(Proof, Option<Digest>)> {
     let Some(version) = revision.version() else {
         let live = facets::restorer(&setup.ports, &revision.facet).ok()?.in_force().await.ok()?;
         let known = live.state.known().filter(|known| known.revision == revision.name)?;
@@ -212,7 +212,7 @@ async fn in_force(setup: &ServiceSetup, revision: &Revision) -> Option<(Proof, O
 }
 
 /// The revision as it will be planned, refused where it cannot be restored.
-async fn target_of(
+pub(crate) async fn target_of(
     setup: &ServiceSetup,
     state: &Service,
     revision: &Revision,

@@ -46,6 +46,16 @@ impl Derived {
         self.uses(moment, incident);
     }
 
+    /// A record that a page tells of.
+    pub(crate) fn tell(&mut self, entry: TimelineEntry) {
+        self.timeline.push(entry);
+    }
+
+    /// What a record needs.
+    pub(crate) fn need(&mut self, one: Use) {
+        self.uses.push(one);
+    }
+
     pub(crate) fn put_into(self, append: &mut Append) {
         append.incidents = self.incidents.into_values().collect();
         append.timeline = self.timeline;

@@ -7,22 +7,25 @@ use std::sync::{Arc, PoisonError};
 use ripcord_core::blob::blobs_of;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, Pruned};
-use ripcord_core::journal::Record;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::journal::{Record, Tip};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::retention::Class;
 use ripcord_core::service::Service;
+use ripcord_core::set::{Set, SetEvent};
 use ripcord_core::time::UnixMillis;
+use ripcord_ports::Store;
 use ripcord_ports::store::{Append, Content, Expired, StoreError, Use};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::clock_trust::{ClockTrust, Unsure};
-use crate::door::Door;
-use crate::fold::{Recovered, recover};
+use crate::door::{Door, Doors};
 use crate::health::Trouble;
+use crate::history::History;
 use crate::host::Host;
+use crate::journaled::Journaled;
 use crate::mailbox::append;
-use crate::read_model::{Derived, Moment};
+use crate::sets::{SetBatch, SetDoor};
 
 /// Uses that one event ends: it must not hold up what else the driver has to write.
 const USES_AT_ONCE: u32 = 500;
@@ -36,14 +39,10 @@ const CLOCK_NOTE: &str = "retention-clock";
 const SIGNALS_AT_ONCE: u32 = 2_000;
 
 /// Looks every so often, until the host stops.
-pub(crate) async fn prune_now_and_then(
-    host: Arc<Host>,
-    doors: Arc<BTreeMap<ServiceName, Door>>,
-    unreadable: BTreeSet<ServiceName>,
-) {
+pub(crate) async fn prune_now_and_then(host: Arc<Host>, doors: Doors, unreadable: BTreeSet<ServiceName>) {
     let clock = host.setup.clock.clone();
     // A driver that has ended takes no more, so this need not go on either.
-    while !doors.is_empty() && doors.values().all(|door| !door.mailbox.is_closed()) {
+    while !doors.services.is_empty() && doors.services.values().all(|door| !door.mailbox.is_closed()) {
         clock.sleep_until(clock.now() + host.setup.retention.every).await;
         let report = prune_all(&host, &doors, &unreadable).await;
         for why in report.failed {
@@ -67,13 +66,9 @@ pub struct PruneReport {
 }
 
 /// Looks once, at everything: also at journals of services that are no longer configured. Those in `unreadable` are left alone.
-pub(crate) async fn prune_all(
-    host: &Host,
-    doors: &BTreeMap<ServiceName, Door>,
-    unreadable: &BTreeSet<ServiceName>,
-) -> PruneReport {
+pub(crate) async fn prune_all(host: &Host, doors: &Doors, unreadable: &BTreeSet<ServiceName>) -> PruneReport {
     let report = prune_what_may_go(host, doors, unreadable).await;
-    for service in doors.keys() {
+    for service in doors.services.keys() {
         match report.failed.as_slice() {
             [] => host.health.is_well(service, Trouble::Pruning),
             failed => host.health.is_stuck(service, Trouble::Pruning, failed.join("; ")),
@@ -82,11 +77,7 @@ pub(crate) async fn prune_all(
     report
 }
 
-async fn prune_what_may_go(
-    host: &Host,
-    doors: &BTreeMap<ServiceName, Door>,
-    unreadable: &BTreeSet<ServiceName>,
-) -> PruneReport {
+async fn prune_what_may_go(host: &Host, doors: &Doors, unreadable: &BTreeSet<ServiceName>) -> PruneReport {
     let now = host.setup.clock.now();
     let mut report = PruneReport::default();
     if let Err(unsure) = trust_clock(host).await {
@@ -97,13 +88,15 @@ async fn prune_what_may_go(
         Ok(forgotten) => report.signals = forgotten,
         Err(error) => report.failed.push(format!("signals of the intake: {error}")),
     }
-    let mut journals: Vec<Journal<'_>> = doors.values().map(Journal::Driven).collect();
-    match host.setup.store.services().await {
+    let mut journals: Vec<Journal<'_>> = doors.services.values().map(Journal::Driven).collect();
+    journals.extend(doors.sets.values().map(Journal::OfSet));
+    match all_journals(host.setup.store.as_ref()).await {
         Ok(all) => {
-            let idle = all.into_iter().filter(|name| !doors.contains_key(name) && !unreadable.contains(name));
+            let driven: BTreeSet<_> = journals.iter().map(Journal::name).collect();
+            let idle = all.into_iter().filter(|name| !driven.contains(name) && !unreadable.contains(name));
             journals.extend(idle.map(Journal::Idle));
         }
-        Err(error) => report.failed.push(format!("services that are no longer configured: {error}")),
+        Err(error) => report.failed.push(format!("services and sets that are no longer configured: {error}")),
     }
     for journal in &journals {
         for class in Class::ALL {
@@ -119,6 +112,13 @@ async fn prune_what_may_go(
         Err(error) => report.failed.push(format!("components: {error}")),
     }
     report
+}
+
+/// The keys of all journals, those of sets among them.
+async fn all_journals(store: &dyn Store) -> Result<Vec<ServiceName>, StoreError> {
+    let mut all = store.services().await?;
+    all.extend(store.sets().await?.iter().map(SetName::journal));
+    Ok(all)
 }
 
 /// A component is of use while it is configured, or a recording of its decisions is kept.
@@ -170,8 +170,27 @@ async fn forget_signals(host: &Host, now: UnixMillis) -> Result<u64, StoreError>
 enum Journal<'a> {
     /// A driver writes it.
     Driven(&'a Door),
-    /// Nobody does: its service is no longer configured.
+    /// The driver of a set does.
+    OfSet(&'a SetDoor),
+    /// Nobody does: its service or its set is no longer configured.
     Idle(ServiceName),
+}
+
+/// What a state says of what may go.
+struct Kept {
+    at: UnixMillis,
+    /// Content that the next decisions and steps may read. What has ended is only told.
+    needed: BTreeSet<Digest>,
+    spared: Vec<IncidentId>,
+}
+
+impl Kept {
+    fn by<S: Journaled>(state: &S) -> Self {
+        // A state that does not encode needs all of it; then there is no snapshot either, which was logged.
+        let needed = blobs_of(&state.without_past()).unwrap_or_default();
+        let needed = needed.into_iter().map(|blob| blob.commitment).collect();
+        Self { at: state.at(), needed, spared: state.spared() }
+    }
 }
 
 /// What one look at one class of one service came to.
@@ -201,6 +220,7 @@ async fn prune(
     let store = &host.setup.store;
     let failed = |error: StoreError| error.to_string();
     let old = now - host.setup.retention.age(class);
+    let name = journal.name();
     if let Journal::Idle(name) = journal {
         // Its journal is read only where there may be something to do.
         let any = Expired { service: name, class, before: old, spared: &[] };
@@ -209,10 +229,9 @@ async fn prune(
         }
     }
     for _ in 0..EVENTS_AT_ONCE {
-        let state = journal.state(host).await?;
-        let (needed, spared) = (needed_by(&state), spared(&state));
-        let before = old.min(state.at);
-        let expired = Expired { service: &state.name, class, before, spared: &spared };
+        let Kept { at, needed, spared } = journal.kept(host).await?;
+        let before = old.min(at);
+        let expired = Expired { service: &name, class, before, spared: &spared };
         // What the state needs, or could not be removed, stays in the list, so as many more are asked for.
         let more = u32::try_from(needed.len() + look.stay.len()).unwrap_or(u32::MAX);
         let expired = store.expired(expired, USES_AT_ONCE.saturating_add(more)).await.map_err(failed)?;
@@ -247,8 +266,7 @@ async fn prune(
         };
         let pieces = over.iter().filter(|over| !matches!(over.content, Content::Component(_))).count();
         let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
-        let event = Event::Pruned(Pruned { class, before, first, last, pieces });
-        journal.append(host, now, Batch { over, ..Batch::of(event) }).await?;
+        journal.append(host, now, Pruned { class, before, first, last, pieces }, over).await?;
         look.pieces += u64::from(pieces);
     }
     Ok(())
@@ -258,56 +276,67 @@ impl Journal<'_> {
     fn name(&self) -> ServiceName {
         match self {
             Self::Driven(door) => door.setup.name.clone(),
+            Self::OfSet(door) => door.setup.name.journal(),
             Self::Idle(name) => name.clone(),
         }
     }
 
-    async fn state(&self, host: &Host) -> Result<Arc<Service>, String> {
+    async fn kept(&self, host: &Host) -> Result<Kept, String> {
+        let store = host.setup.store.as_ref();
         match self {
-            Self::Driven(door) => Ok(door.state.borrow().clone()),
-            Self::Idle(name) => {
-                let recovered = recover(host.setup.store.as_ref(), name).await;
-                recovered.map(|recovered| Arc::new(recovered.service)).map_err(|error| error.to_string())
-            }
+            Self::Driven(door) => Ok(Kept::by(door.state.borrow().as_ref())),
+            Self::OfSet(door) => Ok(Kept::by(door.state.borrow().as_ref())),
+            Self::Idle(name) => match name.as_set() {
+                Some(set) => recovered(store, Set::new(set)).await.map(|(set, _)| Kept::by(&set)),
+                None => {
+                    recovered(store, Service::new(name.clone())).await.map(|(service, _)| Kept::by(&service))
+                }
+            },
         }
     }
 
-    async fn append(&self, host: &Host, now: UnixMillis, batch: Batch) -> Result<(), String> {
+    async fn append(
+        &self,
+        host: &Host,
+        now: UnixMillis,
+        pruned: Pruned,
+        over: Vec<Use>,
+    ) -> Result<(), String> {
         match self {
             Self::Driven(door) => {
+                let batch = Batch { over, ..Batch::of(Event::Pruned(pruned)) };
                 append(&door.mailbox, batch).await.map(drop).map_err(|error| error.to_string())
             }
-            Self::Idle(name) => append_idle(host, name, now, batch).await,
+            Self::OfSet(door) => {
+                let batch = SetBatch { over, ..SetBatch::of(SetEvent::Pruned(pruned)) };
+                door.append(batch).await.map(drop).map_err(|error| error.to_string())
+            }
+            Self::Idle(name) => match name.as_set() {
+                Some(set) => append_idle(host, Set::new(set), now, pruned, over).await,
+                None => append_idle(host, Service::new(name.clone()), now, pruned, over).await,
+            },
         }
     }
 }
 
-/// Appends to a journal that no driver writes.
-async fn append_idle(host: &Host, name: &ServiceName, now: UnixMillis, batch: Batch) -> Result<(), String> {
-    let store = host.setup.store.as_ref();
-    let Recovered { service, mut tip, .. } = recover(store, name).await.map_err(|error| error.to_string())?;
-    let at = now.max(service.at);
-    let (mut state, mut records, mut derived) = (service, Vec::new(), Derived::default());
-    for event in &batch.events {
-        let record = Record::write(name, tip, at, event).map_err(|error| error.to_string())?;
-        let after = state.apply(at, event).map_err(|error| error.to_string())?;
-        derived.add(Moment { before: &state, number: state.length, at, event, after: &after, referred: &[] });
-        tip = record.tip();
-        records.push(record);
-        state = after;
-    }
-    let mut append = Append { records, blobs: batch.blobs, over: batch.over, ..Append::default() };
-    derived.put_into(&mut append);
+async fn recovered<S: Journaled>(store: &dyn Store, empty: S) -> Result<(S, Tip), String> {
+    let history = History::from_snapshot(store, empty, u64::MAX).await.map_err(|error| error.to_string())?;
+    history.finish().await.map_err(|error| error.to_string())
+}
+
+/// Appends to a journal that no driver writes. Nothing is derived from it.
+async fn append_idle<S: Journaled>(
+    host: &Host,
+    empty: S,
+    now: UnixMillis,
+    pruned: Pruned,
+    over: Vec<Use>,
+) -> Result<(), String> {
+    let (name, store) = (empty.key(), host.setup.store.as_ref());
+    let (state, tip) = recovered(store, empty).await?;
+    let (at, event) = (now.max(state.at()), S::pruned(pruned));
+    let record = Record::write(&name, tip, at, &event).map_err(|error| error.to_string())?;
+    state.after(at, &event).map_err(|error| error.to_string())?;
+    let append = Append { records: vec![record], over, ..Append::default() };
     store.append(append).await.map(drop).map_err(|error| error.to_string())
-}
-
-/// Content that the next decisions and steps may read. What has ended is only told.
-fn needed_by(state: &Service) -> BTreeSet<Digest> {
-    let state = Service { last_settled: None, ..state.clone() };
-    // A state that does not encode needs all of it; then there is no snapshot either, which was logged.
-    blobs_of(&state).unwrap_or_default().into_iter().map(|blob| blob.commitment).collect()
-}
-
-fn spared(state: &Service) -> Vec<IncidentId> {
-    state.kept.iter().chain(state.incident.as_ref().map(|open| &open.id)).cloned().collect()
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::FactKind;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, SetName};
 use ripcord_core::policy::Role;
 use ripcord_core::retention::Class;
 use ripcord_core::role::ServiceFacts;
+use ripcord_core::set::SetTerms;
 use ripcord_core::signal::Label;
 use ripcord_core::terms::Terms;
 use ripcord_core::time::Millis;
@@ -47,6 +48,8 @@ pub struct HostSetup {
     pub host_version: String,
     /// All protected services.
     pub services: Vec<ServiceSetup>,
+    /// All sets of them that move together.
+    pub sets: Vec<SetSetup>,
 }
 
 /// How patient the host is with its notifiers. An announcement is tried until it is delivered or no longer matters, across restarts.
@@ -109,6 +112,17 @@ pub struct ServiceSetup {
     pub evidence: EvidenceSetup,
     /// Written into every plan's steps, for people: adapter, address, model.
     pub step_arguments: Vec<Label>,
+}
+
+/// Services that move together.
+#[derive(Debug, Clone)]
+pub struct SetSetup {
+    /// Its name.
+    pub name: SetName,
+    /// What transitions depend on.
+    pub terms: SetTerms,
+    /// The whole effective configuration as JSON, for the record.
+    pub configuration: String,
 }
 
 /// What a service is connected to.

@@ -6,15 +6,16 @@ use ripcord_core::blob::{BlobKind, BlobRef, blobs_of};
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, ServiceName};
 use ripcord_core::service::Service;
-use ripcord_core::snapshot::Snapshot;
+use ripcord_core::set::Set;
 use ripcord_ports::Store;
 use ripcord_ports::store::{Append, ChangeLine, IncidentLine, Span, StoreError};
 use ripcord_sandbox::Recording;
 
 use crate::fold_error::FoldError;
 use crate::history::History;
+use crate::journaled::Journaled;
 use crate::kept_facts;
-use crate::read_model::{Derived, Moment};
+use crate::read_model::Derived;
 
 /// Findings of one kind that are listed; the others are counted.
 const LISTED_MAX: usize = 20;
@@ -79,12 +80,20 @@ impl Verified {
     }
 }
 
-/// Reads the whole journal of `name` and compares. Memory grows with its incidents, not with its records.
+/// Reads the whole journal of a service, or of a set by its key, and compares. Memory grows with its incidents, not with its records.
 pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, StoreError> {
+    match name.as_set() {
+        Some(set) => verify_of(store, Set::new(set)).await,
+        None => verify_of(store, Service::new(name.clone())).await,
+    }
+}
+
+async fn verify_of<S: Journaled>(store: &dyn Store, empty: S) -> Result<Verified, StoreError> {
+    let name = &empty.key();
     let mut verified = Verified::default();
-    let kept = snapshots(store, name).await?;
-    let mut history = History::whole(store, name);
-    let mut before = Service::new(name.clone());
+    let kept = snapshots::<S>(store, name).await?;
+    let mut before = empty.clone();
+    let mut history = History::whole(store, empty);
     let mut looked_at = BTreeSet::new();
     loop {
         let step = match history.next().await {
@@ -100,14 +109,7 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
         verified.records += 1;
         let after = history.state();
         let mut derived = Derived::default();
-        derived.add(Moment {
-            before: &before,
-            number: step.number,
-            at: step.at,
-            event: &step.event,
-            after,
-            referred: &[],
-        });
+        before.derive(&step.event, after, &[], &mut derived);
         verified.derived.take(derived);
         for blob in blobs_of(&step.event).unwrap_or_default() {
             let content = verified.content(store, step.number, &blob).await?;
@@ -122,7 +124,7 @@ pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, S
         }
         let tip = history.tip();
         if let Some(check) = kept.get(&tip.length) {
-            let own = Snapshot::of(after, tip).map(|snapshot| snapshot.check);
+            let own = after.snapshot(tip).map(|snapshot| snapshot.check);
             if own.ok().as_ref() != Some(check) {
                 verified.snapshots.add(format!("the snapshot at {} is another state", tip.length));
             }
@@ -149,12 +151,15 @@ fn values(kind: BlobKind, content: &[u8]) -> Vec<BlobRef> {
 }
 
 /// The checks of all snapshots, by length.
-async fn snapshots(store: &dyn Store, name: &ServiceName) -> Result<BTreeMap<u64, Digest>, StoreError> {
+async fn snapshots<S: Journaled>(
+    store: &dyn Store,
+    name: &ServiceName,
+) -> Result<BTreeMap<u64, Digest>, StoreError> {
     let mut all = BTreeMap::new();
     let mut length_max = u64::MAX;
     while let Some(snapshot) = store.snapshot(name, length_max).await? {
         // One that does not fit at all is as wrong as one of another state.
-        let check = snapshot.read().map(|_| snapshot.check).unwrap_or(Digest::from_bytes([0; 32]));
+        let check = S::of_snapshot(&snapshot).map(|_| snapshot.check).unwrap_or(Digest::from_bytes([0; 32]));
         all.insert(snapshot.tip.length, check);
         match snapshot.tip.length.checked_sub(1) {
             Some(shorter) => length_max = shorter,

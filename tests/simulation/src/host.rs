@@ -72,6 +72,7 @@ pub fn setup(stage: &Stage, life: &Arc<Life>, staging: &Arc<Dir>, services: &[Se
         blocking: Blocking::InPlace,
         host_version: "0.0.0".to_owned(),
         services: services.iter().map(|plan| service(plan, &wire(plan))).collect(),
+        sets: Vec::new(),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::verifying::{Heard, VERIFY_AGAIN};
 use super::{Illegal, Incident, NeedKind, Phase, Service, StepState, Tried, Waiting, Wanted};
 use crate::effect::{Effect, Topic};
-use crate::event::{CandidateCleared, FaultNature, PreflightBegan, PreflightWord, Preflighted};
+use crate::event::{CandidateCleared, FaultNature, PlanDrafted, PreflightBegan, PreflightWord, Preflighted};
+use crate::plan::StepKind;
 use crate::policy::Role;
 use crate::signal::Severity;
 use crate::terms::PreflightRule;
@@ -17,9 +18,13 @@ impl Service {
             Phase::Acting(acting) => acting.wave == 0,
             _ => true,
         };
+        // Of a set's parts each says for itself, and the way back has none: what was live before need not be well.
+        let listed = |plan: &PlanDrafted| {
+            self.enlisted_by().is_none() || plan.lists(rung, 0, StepKind::Preflight) && !self.goes_back()
+        };
         let planned = self.incident.as_ref().is_some_and(|incident| {
             is_first(incident)
-                && incident.plan().is_some_and(|plan| plan.preflighted)
+                && incident.plan().is_some_and(|plan| plan.preflighted && listed(plan))
                 && incident.target(rung).is_some_and(|target| target.version().is_some())
         });
         if planned {

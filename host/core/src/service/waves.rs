@@ -46,6 +46,11 @@ impl Service {
         let StepState::Looking { shown_at, since, round, .. } = self.acting(rung)?.step else {
             return Err(Illegal::Stale);
         };
+        // What was live before need not be well: on its way back a part only waits.
+        if self.goes_back() {
+            self.next_wave(rung);
+            return Ok(());
+        }
         let again = match heard {
             Heard::Unhealthy => match own_from.filter(|own_from| at < *own_from) {
                 Some(own_from) => own_from,

@@ -22,6 +22,7 @@ impl Set {
             *member.part_mut(Way::There) = super::Progress::Waiting;
         }
         run.plan = Some(drafted.clone());
+        run.unplanned = None;
         run.votes.clear();
         run.votes_given.clear();
         run.phase = SetPhase::Authorising { expires_at: drafted.expires_at.min(at + approval) };
@@ -54,6 +55,7 @@ impl Set {
         if not.number != run.plan_number() + 1 {
             return Err(SetIllegal::Stale);
         }
+        run.unplanned = Some(not.reason);
         if not.nature == FaultNature::Environmental && at < waiting.since + limit {
             run.phase = SetPhase::Drafting(waiting.later(at));
             return Ok(());
@@ -64,7 +66,8 @@ impl Set {
 
     pub(super) fn unplanned(&mut self) {
         let Some(run) = &self.run else { return };
-        let text = format!("no plan could be made for `{}`: its record says why", run.id);
+        let text =
+            format!("no plan could be made for `{}`: `ripcord sets show {}` says why", run.id, self.name);
         self.end_or_ask(SetOutcome::NotPlanned, &text);
     }
 
@@ -102,7 +105,19 @@ impl Set {
     }
 
     fn are_met(&self, wanted: &[Quorum]) -> bool {
-        let (Some(terms), Some(run)) = (&self.terms, &self.run) else { return false };
+        self.unmet_of(wanted).is_empty()
+    }
+
+    /// The quorums that the votes in force do not meet yet; empty while there is no plan that waits for any.
+    pub fn unmet(&self) -> Vec<Quorum> {
+        match self.run.as_ref().map(|run| &run.phase) {
+            Some(SetPhase::Authorising { .. }) => self.unmet_of(&self.wanted()),
+            _ => Vec::new(),
+        }
+    }
+
+    fn unmet_of(&self, wanted: &[Quorum]) -> Vec<Quorum> {
+        let (Some(terms), Some(run)) = (&self.terms, &self.run) else { return wanted.to_vec() };
         let first = run.requesters.first();
         let counted = Counted {
             requester_vote: terms.requester_vote,
@@ -111,7 +126,7 @@ impl Set {
             requesters: &run.requesters,
         };
         let alone = is_for_one(wanted);
-        wanted.iter().all(|quorum| counted.meets(quorum, alone))
+        wanted.iter().filter(|quorum| !counted.meets(quorum, alone)).cloned().collect()
     }
 
     /// A digest of the plan at hand, of what was asked for, and of who has agreed as it counts now: each part carries it to its member.

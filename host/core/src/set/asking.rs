@@ -64,6 +64,7 @@ impl Set {
             asked_at: self.at,
             until,
             plan: None,
+            unplanned: None,
             votes: Vec::new(),
             votes_given: BTreeMap::new(),
             phase: SetPhase::Enlisting { since: self.at },

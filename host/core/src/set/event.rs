@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
 use crate::digest::Digest;
-use crate::event::{Announced, FaultNature, PartEnd, PlanDrafted, Voted, Way};
+use crate::event::{Announced, FaultNature, PartEnd, PlanDrafted, Pruned, Voted, Way};
 use crate::facet::Revision;
 use crate::name::{IncidentId, PersonName, ServiceName, SetId};
 use crate::plan::Quorum;
@@ -50,6 +50,8 @@ pub enum SetEvent {
     Aborted(AboutRun),
     /// A person ended the run as it is.
     Dismissed(AboutRun),
+    /// Old content was erased.
+    Pruned(Pruned),
     /// People were told, or a notifier was given up.
     Announced(Announced),
     /// An instant that was waited for has come.

@@ -28,6 +28,16 @@ pub enum SetIllegal {
     /// Nothing is to move.
     #[error("nothing of `{0}` is to move: name a target with `--to MEMBER=VERSION`")]
     NoTargets(SetName),
+    /// Nothing is known to go back to.
+    #[error(
+        "no run has moved all of `{0}` to anything else than what is live, as its members are configured now, so there is no consistent set to go back to: name targets with `--to MEMBER=VERSION`"
+    )]
+    NothingConsistent(SetName),
+    /// A part moves one facet.
+    #[error(
+        "`{0}` would have to move in more than one facet, and a part moves one: name one with `--to MEMBER=VERSION`"
+    )]
+    TwoFacets(ServiceName),
     /// Its part is in place.
     #[error("`{0}` has moved already in this run: name a target for a member that has not")]
     HasMoved(ServiceName),

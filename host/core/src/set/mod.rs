@@ -121,6 +121,7 @@ impl Set {
             SetEvent::MemberReleased(of) => next.member_released(of)?,
             SetEvent::Aborted(about) => next.aborted(about)?,
             SetEvent::Dismissed(about) => next.dismissed(about)?,
+            SetEvent::Pruned(_) => {}
             SetEvent::Announced(announced) => next.announced(&announced.id)?,
             SetEvent::Woke => next.woke(),
             SetEvent::ClockJumped { by } => next.clock_jumped(*by),
@@ -180,14 +181,14 @@ impl Set {
         instants.min()
     }
 
-    /// The last consistent set, where the members are still the same.
-    pub fn last_consistent(&self) -> Option<&ConsistentSet> {
-        let members = &self.terms.as_ref()?.members;
-        let same = |set: &&ConsistentSet| {
+    /// The consistent sets of the members as they are configured now, newest first.
+    pub fn consistent_sets(&self) -> impl Iterator<Item = &ConsistentSet> {
+        let members = self.terms.as_ref().map(|terms| terms.members.as_slice()).unwrap_or_default();
+        let same = move |set: &&ConsistentSet| {
             set.members.len() == members.len()
                 && members.iter().all(|member| set.members.contains_key(member))
         };
-        self.consistent.iter().rev().find(same)
+        self.consistent.iter().rev().filter(same)
     }
 
     fn deadlines(&self) -> SetDeadlines {

@@ -36,6 +36,8 @@ pub struct SetRun {
     pub until: UnixMillis,
     /// The plan at hand.
     pub plan: Option<SetDrafted>,
+    /// Why none could be made, at the last try.
+    pub unplanned: Option<BlobRef>,
     /// The last vote of each person for it.
     pub votes: Vec<Vote>,
     /// How often each person voted on it.

@@ -109,7 +109,7 @@ fn a_set_moves_in_its_order_and_then_what_was_left_is_condemned() {
         assert!(world.service(member).is_held(revision("4")), "{member}");
         assert!(world.service(member).incident.is_none());
     }
-    let consistent = world.set.last_consistent().unwrap();
+    let consistent = world.set.consistent_sets().next().unwrap();
     assert_eq!(consistent.members[&name("model")], [revision("1")]);
 }
 
@@ -165,7 +165,7 @@ fn a_member_without_a_target_is_enlisted_stays_as_it_is_and_is_part_of_the_consi
     assert_eq!((world.live("a"), world.live("b"), world.live("c")), ("1", "4", "2"));
     assert_eq!(ended(&world, "b"), Outcome::Other("released by its set".into()));
     assert!(!world.service("b").is_held(revision("4")), "nothing of it was left");
-    assert_eq!(world.set.last_consistent().unwrap().members[&name("b")], [revision("4")]);
+    assert_eq!(world.set.consistent_sets().next().unwrap().members[&name("b")], [revision("4")]);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn where_a_part_fails_what_moved_goes_back_in_the_reverse_order() {
     }
     assert_eq!(ended(&world, "a"), Outcome::Other("went back with its set".into()));
     assert_eq!(ended(&world, "c"), Outcome::Other("released by its set".into()));
-    assert!(world.set.last_consistent().is_none());
+    assert!(world.set.consistent_sets().next().is_none());
 }
 
 #[test]
@@ -763,10 +763,10 @@ fn the_last_consistent_sets_are_kept_and_no_more() {
     }
     assert_eq!(world.set.consistent.len(), CONSISTENT_MAX);
     let last = format!("v{}", CONSISTENT_MAX + 2);
-    assert_eq!(world.set.last_consistent().unwrap().members[&name("model")], [revision(&last)]);
+    assert_eq!(world.set.consistent_sets().next().unwrap().members[&name("model")], [revision(&last)]);
     // Of other members it says nothing.
     world.configure_set(set_terms(&["features", "other"], IfPartFails::Back));
-    assert_eq!(world.set.last_consistent(), None);
+    assert_eq!(world.set.consistent_sets().next(), None);
 }
 
 #[test]

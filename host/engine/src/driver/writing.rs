@@ -1,7 +1,6 @@
 //! Writing the journal: what someone wants is written at once or refused, what happened is kept until it can be written.
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_core::blob::BlobRef;
@@ -19,7 +18,6 @@ use tokio::sync::oneshot;
 use super::Driver;
 use super::durability::durability;
 use crate::batch::Batch;
-use crate::deadline::within;
 use crate::fold::recover;
 use crate::health::Trouble;
 use crate::mailbox::{AppendError, AppendReply};
@@ -30,8 +28,6 @@ use crate::read_model::{Derived, Moment};
 pub(crate) const SNAPSHOT_EVERY: u64 = 1_000;
 /// Before a store that cannot be written is tried again.
 const STORE_AGAIN: Millis = Millis::seconds(1);
-/// A store that has not answered for so long is told as one that hangs.
-const STORE_HANGS_AFTER: Millis = Millis::seconds(30);
 /// How often what happened is written over others who append to the same journal, before it waits.
 const OVERTAKEN_MAX: u32 = 3;
 
@@ -231,7 +227,7 @@ impl Driver {
         derived.put_into(&mut append);
         let since = self.host.setup.clock.steady_us();
         if let Err(error) = self.patiently("a write", self.host.setup.store.append(append)).await
-            && !self.was_written(tip).await
+            && !self.host.was_written(&self.setup.name, tip).await
         {
             return Err((error.into(), batch));
         }
@@ -255,21 +251,8 @@ impl Driver {
         Ok(self.service.clone())
     }
 
-    /// Waits for the store for as long as it takes, since what became of a write is not known before. After a while it is said: nothing of this
-    /// service goes on meanwhile.
     pub(super) async fn patiently<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        if let Some(done) = within(self.host.setup.clock.as_ref(), STORE_HANGS_AFTER, work.as_mut()).await {
-            return done;
-        }
-        tracing::error!(service = %self.service.name, "the store has not come back from {what} for {STORE_HANGS_AFTER}; nothing goes on until it does");
-        let why = format!(
-            "the store has not come back from {what} for {STORE_HANGS_AFTER}, and nothing goes on until it does: look at its disk"
-        );
-        self.host.health.is_stuck(&self.setup.name, Trouble::Store, why);
-        let done = work.await;
-        self.host.health.is_well(&self.setup.name, Trouble::Store);
-        done
+        self.host.patiently(&self.setup.name, what, work).await
     }
 
     /// The state after `events`, and what is derived from them.
@@ -310,12 +293,6 @@ impl Driver {
             }
         };
         before.into_iter().chain(after).filter_map(keep).collect()
-    }
-
-    /// After an append whose outcome is not known: whether it is in the journal.
-    async fn was_written(&self, tip: Tip) -> bool {
-        let last = self.host.setup.store.journal(&self.setup.name, tip.length - 1, 1).await;
-        last.is_ok_and(|records| records.first().is_some_and(|record| record.tip() == tip))
     }
 
     /// Reads the journal again: someone else may have written to it.

@@ -10,6 +10,7 @@ use ripcord_ports::{Notifier, Retry};
 
 use crate::batch::Batch;
 use crate::context::Context;
+use crate::host::Host;
 use crate::setup::Announcing;
 
 /// After the first failure of a notifier.
@@ -38,21 +39,24 @@ pub(super) async fn announce(ctx: &Context, outgoing: Outgoing) -> Batch {
         text,
         at: outgoing.at,
     };
-    let patience = Patience::new(ctx, outgoing.waits_since);
-    let failures: Vec<String> = join_all(
-        ctx.host
-            .setup
-            .notifiers
-            .iter()
-            .map(|notifier| deliver(ctx, notifier.as_ref(), &announcement, &patience)),
-    )
-    .await
-    .into_iter()
-    .flatten()
-    .collect();
+    let failures = deliver_to_all(&ctx.host, &announcement, outgoing.waits_since, ctx.now()).await;
     let mut batch = Batch::default();
     let failed = (!failures.is_empty()).then(|| batch.text(failures.join("\n")));
     batch.with(Event::Announced(Announced { id: outgoing.id, failed }))
+}
+
+/// Tries every notifier until it has delivered, or what is announced no longer matters; why the others were given up. `now` is the time of the journal that
+/// announces it.
+pub(crate) async fn deliver_to_all(
+    host: &Host,
+    announcement: &Announcement,
+    waits_since: UnixMillis,
+    now: UnixMillis,
+) -> Vec<String> {
+    let patience = Patience::new(host, waits_since, now);
+    let notifiers = host.setup.notifiers.iter();
+    let all = notifiers.map(|notifier| deliver(host, notifier.as_ref(), announcement, &patience));
+    join_all(all).await.into_iter().flatten().collect()
 }
 
 /// Why going back would not have helped, and who can: whoever is paged must not have to look it up.
@@ -77,33 +81,33 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(ctx: &Context, waits_since: UnixMillis) -> Self {
-        let until = waits_since + ctx.host.setup.announcing.matters_for;
-        Self { begun: ctx.host.setup.clock.steady(), left: until.since(ctx.now()) }
+    fn new(host: &Host, waits_since: UnixMillis, now: UnixMillis) -> Self {
+        let until = waits_since + host.setup.announcing.matters_for;
+        Self { begun: host.setup.clock.steady(), left: until.since(now) }
     }
 
-    fn left(&self, ctx: &Context) -> Millis {
-        let passed = ctx.host.setup.clock.steady().0.saturating_sub(self.begun.0);
+    fn left(&self, host: &Host) -> Millis {
+        let passed = host.setup.clock.steady().0.saturating_sub(self.begun.0);
         Millis(self.left.0.saturating_sub(passed))
     }
 }
 
 /// None once it is delivered, else why it was given up.
 async fn deliver(
-    ctx: &Context,
+    host: &Host,
     notifier: &dyn Notifier,
     announcement: &Announcement,
     patience: &Patience,
 ) -> Option<String> {
-    let Announcing { pause_max, .. } = ctx.host.setup.announcing;
-    let clock = &ctx.host.setup.clock;
+    let Announcing { pause_max, .. } = host.setup.announcing;
+    let clock = &host.setup.clock;
     let (mut pause, mut failures) = (PAUSE_FIRST, 0_u32);
     loop {
         let Err(error) = notifier.announce(announcement).await else { return None };
         failures += 1;
         let label = Some(("notifier", notifier.name()));
-        ctx.host.counters.add("ripcord_announcement_failures_total", label, 1);
-        let left = patience.left(ctx);
+        host.counters.add("ripcord_announcement_failures_total", label, 1);
+        let left = patience.left(host);
         if left == Millis(0) {
             tracing::error!(
                 service = %announcement.service, notifier = notifier.name(), id = announcement.id, failures, %error,

@@ -227,7 +227,7 @@ fn readable(
 }
 
 /// What the versions of a ladder were trained on, as far as it counts.
-async fn descent_of(ctx: &Context, ladder: &[Target]) -> Descent {
+pub(super) async fn descent_of(ctx: &Context, ladder: &[Target]) -> Descent {
     Descent::of_targets(ctx.setup.ports.registry.as_ref(), &ctx.service, ladder).await
 }
 
@@ -271,7 +271,7 @@ fn why_not_made(ctx: &Context, target: &Target, shown: &[Target]) -> Option<Stri
 }
 
 /// Why a target does not go into a plan that holds these already.
-fn why_not(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
+pub(super) fn why_not(ctx: &Context, target: &Target, shown: &[Target]) -> Option<String> {
     if target.is_produced() {
         return why_not_made(ctx, target, shown);
     }

@@ -181,8 +181,12 @@ impl From<PortError> for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::UnknownService(_) => Self::not_found(error.to_string()),
-            CommandError::Illegal(_) | CommandError::NotOneVersion(_) => Self::conflict(error.to_string()),
+            CommandError::UnknownService(_) | CommandError::UnknownSet(_) => {
+                Self::not_found(error.to_string())
+            }
+            CommandError::Illegal(_) | CommandError::Set(_) | CommandError::NotOneVersion(_) => {
+                Self::conflict(error.to_string())
+            }
             CommandError::Port(error) => error.into(),
             CommandError::Store(error @ (StoreError::Full | StoreError::Failed(_))) => not_done(&error),
             CommandError::Store(error) => error.into(),

@@ -365,6 +365,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
             blocking: Blocking::Threads,
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             services: parts.services,
+            sets: Vec::new(),
         },
         store,
         people: parts.people,
