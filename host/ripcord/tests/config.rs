@@ -291,6 +291,87 @@ fn a_name_that_is_kept_for_sets() {
     assert!(error.contains("stands for sets of services"), "{error}");
 }
 
+/// The good configuration with a second service, and a set with these lines.
+fn with_set(lines: &str) -> Result<Config, String> {
+    let second = "[services.features]\nregistry = { kind = \"directory\", root = \"registry\" }\ndeployer = { kind = \"open-inference\", url = \"http://127.0.0.1:8080\", model-directory = \"models/features\" }\n";
+    parse(&format!("{GOOD}\n{second}\n[sets.fraud]\n{lines}\n"))
+}
+
+#[test]
+fn a_set_has_its_members_in_their_order() {
+    use ripcord_core::plan::IfPartFails;
+    use ripcord_core::set::SetDeadlines;
+    use ripcord_core::terms::RequesterVote;
+    let config = with_set(r#"members = ["features", "fraud-api"]"#).unwrap();
+    let terms = config.set("fraud").unwrap().terms(Vec::new());
+    let members: Vec<_> = terms.members.iter().map(ToString::to_string).collect();
+    assert_eq!(members, ["features", "fraud-api"]);
+    assert_eq!((terms.if_part_fails, terms.deadlines), (IfPartFails::Back, SetDeadlines::default()));
+    assert_eq!((terms.requester_vote, terms.problem()), (RequesterVote::AloneOnly, None));
+    let lines = r#"members = ["features", "fraud-api"]
+if-part-fails = "forward"
+floor = [{ role = "security", people = 2 }]
+requester-counts = true
+may-pull = ["release"]
+deadlines = { run-seconds = 60, part-seconds = 0.5 }"#;
+    let config = with_set(lines).unwrap();
+    let set = config.set("fraud").unwrap();
+    let terms = set.terms(Vec::new());
+    assert_eq!((terms.if_part_fails, terms.requester_vote), (IfPartFails::Forward, RequesterVote::Counts));
+    assert_eq!((terms.deadlines.run.0, terms.deadlines.part.0), (60_000, 500));
+    assert_eq!((terms.floor[0].people, set.may_pull[0].as_str()), (2, "release"));
+}
+
+#[test]
+fn sets_that_make_no_sense_are_refused_where_they_stand() {
+    let members = |names: &str| format!("members = [{names}]");
+    for (lines, said) in [
+        (members(r#""features", "fraud-ap""#), "there is no service `fraud-ap`|did you mean `fraud-api`?|:48:24"),
+        (members(r#""features", "fraud-api", "features""#), "names a member twice|name each once|:48:37"),
+        (members(r#""features""#), "fewer than two members|needs no set|:48:11"),
+        (members(r#""features", "set:fraud""#), "has a set for a member|name services|:48:24"),
+        (members(r#""features", "fraud""#), "`fraud` is a set|name the members of `fraud`|:48:24"),
+        (members(r#""features", "a b""#), "`a b` is not a service name|:48:24"),
+        (r#"if-part-fails = "back""#.to_owned(), "`members` is missing in [sets.fraud]"),
+        (
+            members(r#""features", "fraud-api"]
+if-part-fails = "bck" #"#),
+            "`bck`|did you mean `back`?|:49:",
+        ),
+        (
+            members(r#""features", "fraud-api"]
+approvals = [{ policy = "two-key" }"#),
+            "unknown key `approvals` in [sets.fraud]|`floor`|:49:1",
+        ),
+        (
+            members(r#""features", "fraud-api"]
+deadlines = { shift-seconds = 3 } #"#),
+            "unknown key `shift-seconds` in [sets.fraud.deadlines]|:49:",
+        ),
+        (
+            members(r#""features", "fraud-api"]
+floor = [{ role = "approver", people = -1 }"#),
+            ":49:",
+        ),
+    ] {
+        let error = with_set(&lines).unwrap_err();
+        for part in said.split('|') {
+            assert!(error.contains(part), "`{part}`: {lines}:\n{error}");
+        }
+    }
+    let many: Vec<_> = (0..17).map(|number| format!("\"s{number}\"")).collect();
+    assert!(with_set(&members(&many.join(", "))).unwrap_err().contains("more than 16 members"));
+}
+
+#[test]
+fn a_set_whose_name_cannot_be_one() {
+    let named = |name: &str| {
+        parse(&format!("{GOOD}\n[sets.{name}]\nmembers = [\"fraud-api\", \"fraud-api\"]\n")).unwrap_err()
+    };
+    assert!(named("\"a b\"").contains("`a b` is not a set name"));
+    assert!(named("\"set:fraud\"").contains("begins with `set:`"));
+}
+
 #[test]
 fn a_key_that_is_no_public_key() {
     insta::assert_snapshot!(with("token-file = \"secrets/ada.token\"", "public-key = \"abc\""));

@@ -13,7 +13,7 @@ mod rehearse;
 use std::path::PathBuf;
 
 use ripcord_core::time::UnixMillis;
-use ripcord_engine::ServiceSetup;
+use ripcord_engine::{ServiceSetup, SetSetup};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, LoadError, Mistake, Mistakes, SourceFile};
@@ -266,6 +266,9 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
     for setup in &parts.services {
         rehearse_all(config, setup, shared.clock.now(), report);
     }
+    for set in &parts.sets {
+        report.ok(format!("set {}", set.name), set_words(set));
+    }
     if scope == Scope::Files {
         return;
     }
@@ -284,6 +287,13 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
         }
         queries::queries(setup, shared.clock.now(), report).await;
     }
+}
+
+/// Who moves, in which order, and what becomes of them where a part fails.
+fn set_words(set: &SetSetup) -> String {
+    let members: Vec<_> = set.terms.members.iter().map(|member| format!("`{member}`")).collect();
+    let fails = set.terms.if_part_fails.words();
+    format!("{}; if a part fails, {fails}", members.join(", then "))
 }
 
 fn rehearse_all(config: &Config, setup: &ServiceSetup, now: UnixMillis, report: &mut Report) {

@@ -12,6 +12,7 @@ pub mod restorers;
 mod say;
 pub mod secret;
 pub mod service;
+pub mod sets;
 pub mod sources;
 mod table;
 mod units;
@@ -26,6 +27,7 @@ pub use place::{ConfigError, Mistake, Mistakes, Position, SourceFile};
 pub use policies::{PlacedConfig, PolicyFile};
 pub use secret::{SecretPlace, SecretRef};
 pub use service::ServiceConfig;
+pub use sets::SetConfig;
 pub use sources::{AuthConfig, RouteConfig, SourceConfig};
 
 use ripcord_ports::{Metrics, Notifier};
@@ -57,6 +59,8 @@ pub struct Config {
     pub policies: BTreeMap<String, PolicyFile>,
     /// What is protected, by name.
     pub services: Vec<ServiceConfig>,
+    /// What of it moves together, by name.
+    pub sets: Vec<SetConfig>,
 }
 
 /// A configuration that cannot be read or used.
@@ -136,6 +140,11 @@ impl Config {
     pub fn service(&self, name: &str) -> Option<&ServiceConfig> {
         self.services.iter().find(|service| service.name.as_str() == name)
     }
+
+    /// The set of that name.
+    pub fn set(&self, name: &str) -> Option<&SetConfig> {
+        self.sets.iter().find(|set| set.name.as_str() == name)
+    }
 }
 
 fn read(file: &SourceFile, mistakes: &mut Mistakes) -> Config {
@@ -182,9 +191,19 @@ fn read(file: &SourceFile, mistakes: &mut Mistakes) -> Config {
         .into_iter()
         .filter_map(|(name, node)| ServiceConfig::read(&name, node, &base, host.shifts_per_hour, mistakes))
         .collect();
+    let set_nodes = root.take_named("sets", mistakes);
+    let known_sets: Vec<_> = set_nodes.iter().map(|(name, _)| name.get_ref().clone()).collect();
+    let sets =
+        set_nodes.into_iter().filter_map(|(name, node)| SetConfig::read(&name, node, mistakes)).collect();
     root.finish(mistakes);
-    let config = Config { file: file.clone(), host, people, sources, notifiers, metrics, policies, services };
-    let known = Known { services: known_services, metrics: known_metrics, policies: known_policies };
+    let file = file.clone();
+    let config = Config { file, host, people, sources, notifiers, metrics, policies, services, sets };
+    let known = Known {
+        services: known_services,
+        sets: known_sets,
+        metrics: known_metrics,
+        policies: known_policies,
+    };
     names_are_known(&config, &known, mistakes);
     config
 }
@@ -208,6 +227,7 @@ fn no_passwords_in_addresses(root: &Node<'_>, mistakes: &mut Mistakes) {
 /// All names that the file gives, those whose tables have mistakes included.
 struct Known {
     services: Vec<String>,
+    sets: Vec<String>,
     metrics: Vec<String>,
     policies: Vec<String>,
 }
@@ -248,6 +268,9 @@ fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
                 "give your own policy another name, so that nobody takes one for the other",
             );
         }
+    }
+    for set in &config.sets {
+        set.members_are_services(&known.services, &known.sets, mistakes);
     }
     people_are_told_apart(&config.people, mistakes);
     places_are_told_apart(&config.services, mistakes);

@@ -119,9 +119,15 @@ struct ServiceKeys {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct QuorumKeys {
+pub(super) struct QuorumKeys {
     role: RoleName,
     people: u32,
+}
+
+impl From<QuorumKeys> for Quorum {
+    fn from(keys: QuorumKeys) -> Self {
+        Self { role: keys.role, people: keys.people }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -236,7 +242,7 @@ impl ServiceConfig {
             span,
             facts,
             mode: keys.mode,
-            floor: keys.floor.into_iter().map(|q| Quorum { role: q.role, people: q.people }).collect(),
+            floor: keys.floor.into_iter().map(Into::into).collect(),
             proof_min: keys.proof_min,
             requester_vote: if keys.requester_counts {
                 RequesterVote::Counts

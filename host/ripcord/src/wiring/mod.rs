@@ -3,6 +3,7 @@
 pub mod doors;
 pub mod policies;
 pub mod ports;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -18,10 +19,10 @@ use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
 use ripcord_adapters::{Http, Shared};
 use ripcord_core::digest::Digest;
-use ripcord_core::name::{RoleName, ServiceName};
+use ripcord_core::name::{RoleName, ServiceName, SetName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
-use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup};
+use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup, SetSetup};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{AlertSource, Endpoint, GoldenData, Notifier, PortError, Registry, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};
@@ -52,6 +53,8 @@ pub struct Wired {
     pub sources: BTreeMap<String, Source>,
     /// Roles whose people may pull, by service.
     pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
+    /// Roles whose people may ask for a run, by set.
+    pub may_pull_set: BTreeMap<SetName, Vec<RoleName>>,
     /// Metrics pages that are being read.
     pub scraping: Vec<Scraping>,
     /// What may surprise.
@@ -155,6 +158,8 @@ pub struct Parts {
     pub metrics: MetricsSources,
     /// Services, in order.
     pub services: Vec<ServiceSetup>,
+    /// What of them moves together, in order.
+    pub sets: Vec<SetSetup>,
     /// Who may ask.
     pub people: People,
     /// Who may send alerts.
@@ -192,7 +197,8 @@ pub fn parts(
             services.push(service_setup(config, service, ports, placed));
         }
     }
-    Parts { policies, metrics, services, people, sources }
+    let sets = sets::all(config, warnings);
+    Parts { policies, metrics, services, sets, people, sources }
 }
 
 /// Everyone who is told.
@@ -278,6 +284,17 @@ fn known(person: &PersonConfig) -> KnownPerson {
     }
 }
 
+/// Everyone who may act, for the record.
+fn people_of_record(config: &Config) -> Vec<serde_json::Value> {
+    let person = |person: &PersonConfig| {
+        serde_json::json!({
+            "name": person.name, "roles": person.roles, "token": person.token.is_some(),
+            "public_key": person.public_key.as_ref().map(|key| hex(key)),
+        })
+    };
+    config.people.iter().map(person).collect()
+}
+
 /// The effective configuration of a service for the record: who may act, which policies with which settings, connected to what. The file
 /// holds no secrets, so neither does this.
 fn effective(
@@ -287,12 +304,6 @@ fn effective(
     policies: &[ripcord_engine::PlacedPolicy],
 ) -> serde_json::Value {
     use serde_json::json;
-    let people = config.people.iter().map(|person| {
-        json!({
-            "name": person.name, "roles": person.roles, "token": person.token.is_some(),
-            "public_key": person.public_key.as_ref().map(|key| hex(key)),
-        })
-    });
     let sources = config.sources.iter().map(|source| {
         let routes = source.routes.iter().filter(|route| route.service == service.name);
         json!({"name": source.name, "routes": routes.map(|route| &route.labels).collect::<Vec<_>>()})
@@ -309,7 +320,7 @@ fn effective(
         "terms": terms,
         "facts": service.facts,
         "may_pull": service.may_pull,
-        "people": people.collect::<Vec<_>>(),
+        "people": people_of_record(config),
         "sources": sources.collect::<Vec<_>>(),
         "policies": policies.collect::<Vec<_>>(),
         "notifiers": config.notifiers.iter().map(|notifier| &notifier.name).collect::<Vec<_>>(),
@@ -342,8 +353,10 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     let names: Vec<_> = parts.services.iter().map(|service| service.name.clone()).collect();
     forget_other_lists(&lists, &names)?;
     let may_pull = config.services.iter().map(|service| (service.name.clone(), service.may_pull.clone()));
+    let may_pull_set = config.sets.iter().map(|set| (set.name.clone(), set.may_pull.clone()));
     Ok(Wired {
         may_pull: may_pull.collect(),
+        may_pull_set: may_pull_set.collect(),
         scraping: parts.metrics.start(),
         setup: HostSetup {
             store: store.clone(),
@@ -365,7 +378,7 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
             blocking: Blocking::Threads,
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
             services: parts.services,
-            sets: Vec::new(),
+            sets: parts.sets,
         },
         store,
         people: parts.people,

@@ -253,6 +253,9 @@ fn meaning(mut config: Config) -> String {
     for service in &mut config.services {
         service.table = serde_json::Value::Null;
     }
+    for set in &mut config.sets {
+        set.table = serde_json::Value::Null;
+    }
     let mut text = String::new();
     for line in format!("{config:#?}").lines() {
         let value = line.rsplit(' ').next().unwrap_or_default().trim_end_matches(',');
@@ -279,6 +282,10 @@ fn completed(part: &str) -> Result<String, toml::de::Error> {
     });
     each(&mut config, &path_of("sources.NAME.routes"), &mut |route| {
         services.extend(route.get("service").and_then(Value::as_str).map(str::to_owned));
+    });
+    each(&mut config, &path_of("sets.NAME"), &mut |set| {
+        let members = set.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+        services.extend(members.iter().filter_map(Value::as_str).map(str::to_owned));
     });
     complete(&mut config, "services", services, "");
     let mut metrics = BTreeSet::new();
