@@ -26,7 +26,7 @@ pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeA
 pub use host::{DemoArgs, DemoStrategy};
 pub use person::{
     AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand, PullArgs,
-    RunsCommand, UrgencyArg, VoteArgs,
+    RunsCommand, SetsArgs, SetsCommand, ToArg, UrgencyArg, VoteArgs,
 };
 pub use policy::{KeyCommand, PolicyCommand, RoleArg};
 pub use produced::ExcludeArg;
@@ -166,7 +166,8 @@ pub enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Roll a service back now
+    /// Roll a service back now, or a set of services together
+    #[command(override_usage = "ripcord pull [OPTIONS] <SERVICE|--set <NAME>>")]
     Pull(PullArgs),
     /// Past and open incidents
     #[command(subcommand)]
@@ -181,7 +182,7 @@ pub enum Command {
     Approve(VoteArgs),
     /// Refuse the plan at hand
     Refuse(VoteArgs),
-    /// Stop an incident before anything was shifted
+    /// Stop an incident, or a run of a set, before anything was shifted
     Abort(AboutIncident),
     /// Say that it is no incident, or that you settled it by hand
     Dismiss(AboutIncident),
@@ -210,6 +211,8 @@ pub enum Command {
     /// What the host knows: how much there is, what may go, whether it is whole
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Sets of services that move together
+    Sets(SetsArgs),
     /// Runs that make versions: of a checkpoint, or by training again
     #[command(subcommand)]
     Runs(RunsCommand),

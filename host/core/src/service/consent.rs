@@ -117,16 +117,7 @@ impl Service {
         let Phase::Authorising(authorising) = &incident.phase else { return Vec::new() };
         let wanted = self.wanted(authorising);
         let (counted, alone) = (self.counted(terms, incident), is_for_one(&wanted));
-        let tally = |quorum: &Quorum| {
-            let agreed: Vec<PersonName> = counted.agreed(quorum, alone).into_iter().cloned().collect();
-            let counts = alone || terms.requester_vote == RequesterVote::Counts;
-            let may = terms.people.iter().filter(|person| {
-                person.roles.contains(&quorum.role)
-                    && !agreed.contains(&person.name)
-                    && (counts || !incident.requesters.contains(&person.name))
-            });
-            Tally { quorum: quorum.clone(), may: may.map(|person| person.name.clone()).collect(), agreed }
-        };
+        let tally = |quorum: &Quorum| counted.tally(quorum, alone, &terms.people);
         wanted.iter().filter(|quorum| quorum.people > 0).map(tally).collect()
     }
 
@@ -230,6 +221,18 @@ impl Counted<'_> {
     /// where it takes more, nobody who asked for a rollback in this incident counts, unless configured.
     pub(crate) fn meets(&self, quorum: &Quorum, alone: bool) -> bool {
         self.agreed(quorum, alone).len() >= quorum.people as usize
+    }
+
+    /// Who has met it so far, and who of these people may.
+    pub(crate) fn tally(&self, quorum: &Quorum, alone: bool, people: &[KnownPerson]) -> Tally {
+        let agreed: Vec<PersonName> = self.agreed(quorum, alone).into_iter().cloned().collect();
+        let counts = alone || self.requester_vote == RequesterVote::Counts;
+        let may = people.iter().filter(|person| {
+            person.roles.contains(&quorum.role)
+                && !agreed.contains(&person.name)
+                && (counts || !self.requesters.contains(&person.name))
+        });
+        Tally { quorum: quorum.clone(), may: may.map(|person| person.name.clone()).collect(), agreed }
     }
 
     /// Who counts towards it.

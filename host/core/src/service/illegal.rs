@@ -85,7 +85,7 @@ pub enum Illegal {
     DoesHarm(IncidentId),
     /// A set has the right to shift.
     #[error(
-        "`{incident}` is open for `{run}`: the set alone moves the service meanwhile: wait until it is over, or `ripcord dismiss {incident}` takes the service out of it"
+        "`{incident}` is open for `{run}`: the set alone moves the service meanwhile: `ripcord incidents show {run}` says how far it is; wait until it is over, or `ripcord dismiss {incident}` takes the service out of it"
     )]
     MovesWithSet {
         /// Which incident.

@@ -13,7 +13,7 @@ use crate::effect::Topic;
 use crate::event::{Enlisted, PartEnd, PartGiven, PartOrder, PlanDrafted, Reason, Release, Released, Way};
 use crate::facet::Revision;
 use crate::fact::Outcome;
-use crate::name::{IncidentId, PersonName, SetId};
+use crate::name::{IncidentId, PersonName, ServiceName, SetId};
 use crate::role::Urgency;
 use crate::signal::{Origin, Severity};
 use crate::target::{Strategy, Target};
@@ -101,26 +101,33 @@ impl fmt::Display for Left {
     }
 }
 
-impl fmt::Display for Hindrance {
-    /// For people, after the service's name.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Hindrance {
+    /// For people, after the name of the service that it hinders: what happened, and what they can do.
+    pub fn of(&self, service: &ServiceName) -> String {
         match self {
-            Self::Unknown => f.write_str(
-                "there is no such service, or its journal cannot be read: `ripcord status` says which",
+            Self::Unknown => {
+                "there is no such service, or its journal cannot be read: `ripcord status` says which".to_owned()
+            }
+            Self::Taken(incident) => format!(
+                "incident `{incident}` is open: settle that first; `ripcord incidents show {incident}` says what it waits for"
             ),
-            Self::Taken(incident) => write!(f, "incident `{incident}` is open: settle that first"),
-            Self::Paused(person) => write!(f, "`{person}` paused it: let it go on first"),
+            Self::Paused(person) => {
+                format!("`{person}` paused it: `ripcord resume {service}` lets it go on")
+            }
             Self::Observes => {
-                f.write_str("its mode is observe, so nothing of it is shifted: set another mode")
+                "its mode is observe, so nothing of it is shifted: set another mode in the configuration"
+                    .to_owned()
             }
-            Self::Held(revision) => {
-                write!(f, "`{revision}` is held: lift the hold first, or name another target")
-            }
-            Self::Outdated(run) => write!(f, "it knows `{run}` already: ask for a new run"),
-            Self::Left(left) => write!(f, "{left}"),
-            Self::TooSlow => {
-                f.write_str("it could not be enlisted in time: `ripcord status` says what it waits for")
-            }
+            Self::Held(revision) => format!(
+                "`{}` is held: lift the hold first with `ripcord hold lift {service} {} --reason TEXT`, or name another target",
+                revision.as_text(),
+                revision.as_text()
+            ),
+            Self::Outdated(run) => format!("it knows `{run}` already: ask for a new run"),
+            Self::Left(left) => left.to_string(),
+            Self::TooSlow => format!(
+                "it could not be enlisted in time: `ripcord status {service}` says what it waits for"
+            ),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! One plan in parts, and one consent to all of it.
 
 use super::event::{SetDrafted, SetNotDrafted};
-use super::{IfPartFails, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRun};
+use super::{IfPartFails, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRun, SetTerms};
 use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{FaultNature, Voted, Way};
 use crate::name::RoleName;
 use crate::plan::{Quorum, Vote};
-use crate::service::{Counted, VOTES_OF_ONE_MAX, in_force, is_for_one};
+use crate::service::{Counted, Tally, VOTES_OF_ONE_MAX, in_force, is_for_one};
 use crate::signal::Severity;
 use crate::target::Target;
 
@@ -104,6 +104,16 @@ impl Set {
         run.votes.iter().filter_map(|vote| in_force(vote, &terms.people)).collect()
     }
 
+    fn counted<'a>(&'a self, terms: &'a SetTerms, run: &'a SetRun) -> Counted<'a> {
+        let first = run.requesters.first();
+        Counted {
+            requester_vote: terms.requester_vote,
+            votes: self.votes_in_force(),
+            requester: first.and_then(|name| terms.people.iter().find(|person| person.name == *name)),
+            requesters: &run.requesters,
+        }
+    }
+
     fn are_met(&self, wanted: &[Quorum]) -> bool {
         self.unmet_of(wanted).is_empty()
     }
@@ -118,15 +128,18 @@ impl Set {
 
     fn unmet_of(&self, wanted: &[Quorum]) -> Vec<Quorum> {
         let (Some(terms), Some(run)) = (&self.terms, &self.run) else { return wanted.to_vec() };
-        let first = run.requesters.first();
-        let counted = Counted {
-            requester_vote: terms.requester_vote,
-            votes: self.votes_in_force(),
-            requester: first.and_then(|name| terms.people.iter().find(|person| person.name == *name)),
-            requesters: &run.requesters,
-        };
-        let alone = is_for_one(wanted);
+        let (counted, alone) = (self.counted(terms, run), is_for_one(wanted));
         wanted.iter().filter(|quorum| !counted.meets(quorum, alone)).cloned().collect()
+    }
+
+    /// Whose word the plan at hand waits for, quorum by quorum; nothing unless it waits.
+    pub fn tally(&self) -> Vec<Tally> {
+        let (Some(terms), Some(run)) = (&self.terms, &self.run) else { return Vec::new() };
+        let SetPhase::Authorising { .. } = run.phase else { return Vec::new() };
+        let wanted = self.wanted();
+        let (counted, alone) = (self.counted(terms, run), is_for_one(&wanted));
+        let tally = |quorum: &Quorum| counted.tally(quorum, alone, &terms.people);
+        wanted.iter().map(tally).collect()
     }
 
     /// A digest of the plan at hand, of what was asked for, and of who has agreed as it counts now: each part carries it to its member.

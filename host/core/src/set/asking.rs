@@ -87,7 +87,7 @@ impl Set {
             return Err(SetIllegal::Busy { run: run.id.clone(), phase: run.phase.name() });
         }
         if run.members.iter().any(|member| member.back != Progress::Waiting) {
-            let wanted = "it has begun to go back: end it, then ask for a new run";
+            let wanted = "it has begun to go back: dismiss it, then ask for a new run";
             return Err(Self::wrong_phase(run, wanted));
         }
         for service in asked.targets.keys() {
@@ -103,7 +103,7 @@ impl Set {
             wanted && member.there.end().is_none_or(|end| end.is_failure())
         };
         if let Some(lost) = run.members.iter().filter(moves).find(|member| member.enlisted().is_none()) {
-            return Err(SetIllegal::NotEnlisted(lost.service.clone()));
+            return Err(SetIllegal::NotEnlisted { member: lost.service.clone(), run: run.id.clone() });
         }
         for member in &mut run.members {
             let named: Option<&Target> = asked.targets.get(&member.service);
@@ -159,7 +159,7 @@ impl Set {
     pub(super) fn not_enlisted(&mut self, hindered: &MemberHindered) -> Result<(), SetIllegal> {
         let member = self.enlisting(&hindered.run, &hindered.member)?;
         member.state = MemberState::Lost(hindered.why.clone());
-        let text = format!("`{}` could not be enlisted: {}", hindered.member, hindered.why);
+        let text = format!("`{}` could not be enlisted: {}", hindered.member, hindered.why.of(&hindered.member));
         self.end(SetOutcome::NotEnlisted, &text);
         Ok(())
     }
@@ -172,7 +172,12 @@ impl Set {
         let lost = found.filter(|known| known.enlisted().is_some() && !known.is_under_way());
         let lost = lost.ok_or(SetIllegal::Stale)?;
         lost.state = MemberState::Lost(hindered.why.clone());
-        let text = format!("`{}` is lost to `{}`: {}", hindered.member, hindered.run, hindered.why);
+        let text = format!(
+            "`{}` is lost to `{}`: {}",
+            hindered.member,
+            hindered.run,
+            hindered.why.of(&hindered.member)
+        );
         if !begun {
             self.end(SetOutcome::NotEnlisted, &text);
             return Ok(());

@@ -76,7 +76,7 @@ impl Set {
         };
         let moving: Vec<_> = run.members.iter().filter(|member| member.target.is_some()).map(word).collect();
         let forward = if run.members.iter().all(|member| member.back == Progress::Waiting) {
-            format!("ask for `{name}` again with another target for what has not moved, ")
+            format!("`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, ")
         } else {
             String::new()
         };
@@ -106,7 +106,7 @@ impl Set {
         if !matches!(run.phase, SetPhase::NeedsPerson { .. }) {
             return Err(Self::wrong_phase(
                 run,
-                "no person was asked: before its first part it is stopped as a whole",
+                "no person was asked: before its first part it is aborted, and not dismissed",
             ));
         }
         self.end(SetOutcome::EndedByPerson, "a person ended it as it is");
@@ -167,7 +167,8 @@ impl Set {
             || "its members could not be enlisted in time".to_owned(),
             |member| {
                 member.state = MemberState::Lost(Hindrance::TooSlow);
-                format!("`{}` could not be enlisted: {}", member.service, Hindrance::TooSlow)
+                let why = Hindrance::TooSlow.of(&member.service);
+                format!("`{}` could not be enlisted: {why}", member.service)
             },
         );
         self.end(SetOutcome::NotEnlisted, &text);

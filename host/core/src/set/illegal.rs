@@ -15,7 +15,7 @@ pub enum SetIllegal {
         why: &'static str,
     },
     /// A run goes on.
-    #[error("`{run}` goes on ({phase}): wait until it is over, or stop it")]
+    #[error("`{run}` goes on ({phase}): wait until it is over, or `ripcord abort {run}` stops it before its first part")]
     Busy {
         /// Which.
         run: SetId,
@@ -23,10 +23,10 @@ pub enum SetIllegal {
         phase: &'static str,
     },
     /// It does not belong to the set.
-    #[error("`{1}` is no member of `{0}`: name those that its configuration lists")]
+    #[error("`{1}` is no member of `{0}`: `ripcord sets show {0}` lists them")]
     NotMember(SetName, ServiceName),
     /// Nothing is to move.
-    #[error("nothing of `{0}` is to move: name a target with `--to MEMBER=VERSION`")]
+    #[error("nothing of `{0}` is to move: name a target with `ripcord pull --set {0} --to MEMBER=VERSION`")]
     NoTargets(SetName),
     /// Nothing is known to go back to.
     #[error(
@@ -41,17 +41,22 @@ pub enum SetIllegal {
     /// Its part is in place.
     #[error("`{0}` has moved already in this run: name a target for a member that has not")]
     HasMoved(ServiceName),
-    /// It is not enlisted any more.
-    #[error("`{0}` is not enlisted any more: end the run, then ask for a new one")]
-    NotEnlisted(ServiceName),
+    /// A member that is to move is not enlisted any more.
+    #[error("`{member}` is not enlisted any more: `ripcord dismiss {run}` ends the run, then ask for a new one")]
+    NotEnlisted {
+        /// Which.
+        member: ServiceName,
+        /// By which run.
+        run: SetId,
+    },
     /// A version is made first.
     #[error("`{0}` would have to make a version first: make it with `ripcord pull {0}`, then name it here")]
     IsProduced(ServiceName),
     /// No run goes on.
-    #[error("no run of `{0}` goes on: ask for one")]
+    #[error("no run of `{0}` goes on: `ripcord pull --set {0}` asks for one, and `ripcord sets show {0}` says how the last one ended")]
     NoRun(SetName),
     /// Another run goes on.
-    #[error("`{meant}` is over, and `{open}` goes on: name that one")]
+    #[error("`{meant}` is over, and `{open}` goes on: look at it with `ripcord incidents show {open}`, and say what is to be done with that one")]
     OtherRun {
         /// Which was meant.
         meant: SetId,

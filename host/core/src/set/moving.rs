@@ -59,7 +59,7 @@ impl Set {
         if ended.end.is_failure() {
             let why = ended.hindered.as_ref().map_or_else(
                 || format!("`ripcord incidents show {}` says why", member.incident_word()),
-                ToString::to_string,
+                |why| why.of(&of.member),
             );
             let text = format!("the part of `{}` in `{}` failed: {why}", of.member, of.run);
             self.tell(Topic::PartFailed, Severity::Critical, text);

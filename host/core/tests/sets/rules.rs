@@ -5,7 +5,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{
     AboutIncident, ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, EvidenceGap,
-    EvidencePreserved, InProduction, Observed, PendingPlan, PersonSaid, ProductionWatched, PullRequested,
+    EvidencePreserved, FaultNature, InProduction, Observed, PendingPlan, PersonSaid, ProductionWatched, PullRequested,
     Reason, Said, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
 };
 use ripcord_core::facet::Revision;
@@ -16,9 +16,9 @@ use ripcord_core::plan::Leaving;
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
 use ripcord_core::role::Urgency;
-use ripcord_core::service::{Illegal, Left, Phase};
+use ripcord_core::service::{Hindrance, Illegal, Left, Phase};
 use ripcord_core::set::{
-    AboutRun, CONSISTENT_MAX, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, Step,
+    AboutRun, CONSISTENT_MAX, IfPartFails, SetDrafted, SetEffect, SetEvent, SetIllegal, SetNotDrafted, Step,
 };
 use ripcord_core::signal::{Origin, Severity, SignalKind, SignalStatus};
 use ripcord_core::target::{Strategy, VersionTarget};
@@ -175,9 +175,12 @@ fn the_strictest_floor_counts_and_who_asked_does_not_make_up_for_the_second_key(
     world.vote("bob", true).unwrap();
     world.settle();
     assert!(world.is_authorising(), "ada asked, so bob is the first key: {}", world.phase());
+    let tally: Vec<_> = world.set.tally().iter().map(ToString::to_string).collect();
+    assert_eq!(tally, ["1 more of 2 with role `approver` (bob agreed; cleo, dan may)"]);
     assert!(world.shifts.is_empty());
     assert_eq!(world.vote("bob", true), Err(SetIllegal::Unchanged(person("bob"))));
     world.vote("cleo", true).unwrap();
+    assert!(world.set.tally().is_empty(), "nobody is waited for");
     world.settle();
     assert_eq!(world.outcome(), "moved");
 }
@@ -574,6 +577,39 @@ fn one_digest_is_agreed_to_and_each_member_has_its_own_part_under_it() {
     // Another rule of what is done where a part fails is another plan.
     world.set.run.as_mut().unwrap().if_part_fails = IfPartFails::Forward;
     assert_ne!(world.draft().plan.digest().unwrap(), digest);
+}
+
+#[test]
+fn why_no_plan_could_be_made_is_kept_until_one_is() {
+    let mut world = World::new(&PAIR, IfPartFails::Back);
+    world.configure("model", |terms| terms.floor = approvers(2));
+    world.ask("ada", &[("features", "1"), ("model", "1")]).unwrap();
+    world.settle_until(|world| world.phase() == "planning");
+    let run = world.set.run.as_ref().unwrap().id.clone();
+    let nature = FaultNature::Environmental;
+    world.note(SetEvent::NotDrafted(SetNotDrafted { run, number: 1, reason: blob(), nature })).unwrap();
+    let known = |world: &World| world.set.run.as_ref().unwrap().not_planned;
+    assert_eq!((world.phase(), known(&world)), ("planning", Some(blob())), "it is tried again");
+    world.note(SetEvent::Drafted(world.draft().drafted(blob()))).unwrap();
+    assert_eq!(known(&world), None);
+}
+
+/// Every sentence about what hinders a member says what its reader can do.
+#[test]
+fn what_hinders_a_member_is_said_with_what_can_be_done() {
+    let service = name("features");
+    let incident = ripcord_core::name::IncidentId::numbered(&service, 3);
+    let held = revision("4");
+    for (why, said) in [
+        (Hindrance::Taken(incident), "`ripcord incidents show features:3`"),
+        (Hindrance::Paused(person("olga")), "`olga` paused it: `ripcord resume features` lets it go on"),
+        (Hindrance::Held(held), "`ripcord hold lift features 4 --reason TEXT`"),
+        (Hindrance::TooSlow, "`ripcord status features`"),
+        (Hindrance::Observes, "set another mode"),
+        (Hindrance::Left(Left::ByPerson), "a person ended its incident"),
+    ] {
+        assert!(why.of(&service).contains(said), "{why:?}: {}", why.of(&service));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::{EvidenceItem, Measured};
 use ripcord_core::fact::Outcome;
 use ripcord_core::live::Proof;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetId};
 use ripcord_core::outputs::Outputs;
 use ripcord_core::plan::{Plan, StepKind, Vote};
 use ripcord_core::role::Finding;
@@ -147,6 +147,9 @@ pub struct IncidentView {
     pub cause: String,
     /// Who asked.
     pub requested_by: Vec<String>,
+    /// The run of a set that opened it, where one did: the service moves with its set, or waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_run: Option<SetId>,
     /// How far its shift in waves is; none where the plan at hand moves at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waves: Option<String>,

@@ -17,7 +17,7 @@ use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, PersonName, ServiceName, VersionName};
 use ripcord_core::plan::Plan;
 use ripcord_core::role::Finding;
-use ripcord_core::service::{Incident, Phase, Run, Service, StepState};
+use ripcord_core::service::{Incident, Opener, Phase, Run, Service, StepState};
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::Store;
 use ripcord_ports::store::Span;
@@ -302,6 +302,10 @@ impl Reader<'_> {
             findings,
             before,
             waves: waves(&incident),
+            set_run: match &incident.opened_by {
+                Opener::Set(run) => Some(run.clone()),
+                _ => None,
+            },
             plan,
             phase: incident.phase_name().to_owned(),
             cause: self.text(&incident.reason.cause).await?,

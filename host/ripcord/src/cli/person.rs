@@ -1,12 +1,13 @@
 //! What a person types who is on call: pulls, votes, orders.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ripcord_core::data::DataRevision;
 use ripcord_core::event::Happened;
 use ripcord_core::facet::{Facet, InvalidRevision, Revision};
-use ripcord_core::name::{IncidentId, PolicyName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PolicyName, ServiceName, SetName, VersionName};
 use ripcord_core::role::Urgency;
 
 use super::produced::{CheckpointArg, ExcludeArg, RetrainArg};
@@ -44,10 +45,14 @@ impl std::str::FromStr for DigestStart {
 #[derive(Debug, Clone, Args)]
 pub struct PullArgs {
     /// Which service
-    pub service: ServiceName,
-    /// To this version; the planner chooses if left out
+    #[arg(required_unless_present = "set")]
+    pub service: Option<ServiceName>,
+    /// Move this set of services instead, by one plan and one consent
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["service", "configuration", "fallback", "checkpoint", "retrain", "exclude", "no_hold", "replace"])]
+    pub set: Option<SetName>,
+    /// To this version; the planner chooses if left out. With `--set`: `MEMBER=VERSION` for each member that is to move, where `MEMBER=NAME=REVISION` is of a configuration and `MEMBER=fallback=MODE` a safe mode; the last consistent set if left out
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["configuration", "fallback", "checkpoint", "retrain"])]
-    pub to: Option<VersionName>,
+    pub to: Vec<ToArg>,
     /// Put this configuration back to this revision; the model stays
     #[arg(long, value_name = "NAME=REVISION", conflicts_with_all = ["fallback", "checkpoint", "retrain"])]
     pub configuration: Option<ConfigurationArg>,
@@ -81,11 +86,71 @@ pub struct PullArgs {
 }
 
 impl PullArgs {
-    /// Where to; none leaves it to the planner.
-    pub fn target(&self) -> Option<Revision> {
+    /// Where a service is pulled to; none leaves it to the planner.
+    ///
+    /// # Errors
+    /// What was typed is about a set, or names several versions. The text says what to type.
+    pub fn target(&self) -> Result<Option<Revision>, String> {
+        let to = match self.to.as_slice() {
+            [] => None,
+            [ToArg::Version(version)] => Some(Revision::of_model(version)),
+            [ToArg::Member(member, _)] => {
+                return Err(format!(
+                    "`--to {member}=…` names a member of a set: add `--set NAME` in place of the service, or give `--configuration NAME=REVISION`"
+                ));
+            }
+            [_, _, ..] => {
+                return Err("a service is pulled to one version: keep one `--to`".to_owned());
+            }
+        };
         let fallback = || Some(Revision { facet: Facet::Fallback, name: self.fallback.clone()? });
         let configuration = || self.configuration.clone().map(|argument| argument.0);
-        self.to.as_ref().map(Revision::of_model).or_else(configuration).or_else(fallback)
+        Ok(to.or_else(configuration).or_else(fallback))
+    }
+
+    /// Where each member of a set that is to move is pulled to; nothing is the last consistent set.
+    ///
+    /// # Errors
+    /// A version without its member, or a member twice. The text says what to type.
+    pub fn members(&self) -> Result<BTreeMap<ServiceName, Revision>, String> {
+        let mut members = BTreeMap::new();
+        for to in &self.to {
+            match to {
+                ToArg::Version(version) => {
+                    return Err(format!(
+                        "`--to {version}` says of no member of the set that it moves: write `--to MEMBER={version}`"
+                    ));
+                }
+                ToArg::Member(member, revision) => {
+                    if members.insert(member.clone(), revision.clone()).is_some() {
+                        return Err(format!("`{member}` is named twice: keep one `--to {member}=…`"));
+                    }
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Where to: `VERSION`, or `MEMBER=VERSION` of a member of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToArg {
+    /// Of the service.
+    Version(VersionName),
+    /// Of one of a set's members: a version, `NAME=REVISION` of a configuration, or `fallback=MODE`.
+    Member(ServiceName, Revision),
+}
+
+impl std::str::FromStr for ToArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((member, revision)) = text.split_once('=') else {
+            return text.parse().map(Self::Version).map_err(|error| format!("{error}"));
+        };
+        let member = member.parse().map_err(|error| format!("{error}"))?;
+        let revision = revision.parse().map_err(|error: InvalidRevision| error.to_string())?;
+        Ok(Self::Member(member, revision))
     }
 }
 
@@ -152,7 +217,7 @@ impl From<HappenedArg> for Happened {
 pub enum PlanCommand {
     /// Show it, with the digest that approvals are given to
     Show {
-        /// Of which incident
+        /// Of which incident, or of which run of a set, such as `set:fraud:2`
         incident: IncidentId,
     },
 }
@@ -160,7 +225,7 @@ pub enum PlanCommand {
 /// `ripcord approve` and `ripcord refuse`.
 #[derive(Debug, Clone, Args)]
 pub struct VoteArgs {
-    /// Of which incident
+    /// Of which incident, or of which run of a set, such as `set:fraud:2`
     pub incident: IncidentId,
     /// Sign with this key, as `ripcord key new` writes it; without one your token stands for you
     #[arg(long, value_name = "FILE")]
@@ -182,7 +247,7 @@ pub struct VoteArgs {
 /// A command about an incident.
 #[derive(Debug, Clone, Args)]
 pub struct AboutIncident {
-    /// Which, such as `fraud-api:3`
+    /// Which, such as `fraud-api:3`, or `set:fraud:2` of a set
     pub incident: IncidentId,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -238,6 +303,26 @@ pub enum HoldCommand {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
+    },
+}
+
+/// `ripcord sets`.
+#[derive(Debug, Clone, Args)]
+pub struct SetsArgs {
+    /// What to show; the list if left out
+    #[command(subcommand)]
+    pub command: Option<SetsCommand>,
+}
+
+/// What of sets is shown.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SetsCommand {
+    /// List them, each with the run that goes on
+    List,
+    /// Show one: its members, the plan in parts, how far each part is, what is waited for
+    Show {
+        /// Which
+        set: SetName,
     },
 }
 

@@ -3,14 +3,14 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::plan::{PLAN_FORMAT, Plan};
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{DecisionPage, FacetTargets};
 
 use crate::http::wire::{
-    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, TargetsView,
-    VersionsView,
+    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetView,
+    TargetsView, VersionsView,
 };
 
 /// An answer about something else.
@@ -51,6 +51,17 @@ pub enum NotWhatWasAsked {
         /// Which service is missing.
         service: ServiceName,
     },
+    /// Another set.
+    #[error("the set `{asked}` was asked for, and the answer is about `{got}`")]
+    Set {
+        /// Which was asked for.
+        asked: SetName,
+        /// What came.
+        got: String,
+    },
+    /// A plan of a run that is none of a set.
+    #[error("the plan of `{0}` does not say which services move together")]
+    NoSet(IncidentId),
     /// A plan with another digest.
     #[error("the plan that is shown has the digest `{own}`, not `{claimed}`: it was changed on its way")]
     Digest {
@@ -111,17 +122,30 @@ fn check_plan(plan: &Plan, claimed: &Digest, asked: &IncidentId) -> Checked<()> 
     if plan.format != PLAN_FORMAT {
         return Err(NotWhatWasAsked::Format(plan.format));
     }
-    incident(&plan.incident, asked)?;
-    if let Some(service) = asked.service()
-        && !plan.parts.iter().any(|part| part.service == service)
-    {
-        return Err(NotWhatWasAsked::Plan { incident: asked.clone(), service });
-    }
+    names_its_own(plan, asked)?;
     let own = plan.digest().map_err(|error| NotWhatWasAsked::NoDigest(error.to_string()))?;
     if own != *claimed {
         return Err(NotWhatWasAsked::Digest { own, claimed: *claimed });
     }
     Ok(())
+}
+
+/// Whether the plan is that of what was asked for, and says what happens to it. A member of a set carries out its part of the plan of the set's run.
+fn names_its_own(plan: &Plan, asked: &IncidentId) -> Checked<()> {
+    let Some(service) = asked.service() else { return incident(&plan.incident, asked) };
+    let has_part = plan.parts.iter().any(|part| part.service == service);
+    match (&plan.set, service.as_set()) {
+        (None, Some(_)) => {
+            incident(&plan.incident, asked)?;
+            Err(NotWhatWasAsked::NoSet(asked.clone()))
+        }
+        (Some(_), Some(_)) => incident(&plan.incident, asked),
+        (Some(_), None) if plan.incident.service().is_some_and(|run| run.is_reserved()) && has_part => Ok(()),
+        (_, None) => {
+            incident(&plan.incident, asked)?;
+            if has_part { Ok(()) } else { Err(NotWhatWasAsked::Plan { incident: asked.clone(), service }) }
+        }
+    }
 }
 
 /// Whether the plan is of the installation whose store lies on this machine.
@@ -204,6 +228,33 @@ pub(super) fn decisions(page: DecisionPage, asked: &ServiceName) -> Checked<Deci
         service(&one.service, asked)?;
     }
     Ok(page)
+}
+
+/// Whether the runs that a set tells of are its own.
+pub(super) fn runs_of_set(view: &SetView) -> Checked<()> {
+    let journal = view.name.journal();
+    let mut runs = [&view.run, &view.last].into_iter().flatten();
+    match runs.find(|run| run.state.id.service().as_ref() != Some(&journal)) {
+        Some(other) => {
+            Err(NotWhatWasAsked::Set { asked: view.name.clone(), got: other.state.id.to_string() })
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn set(view: SetView, asked: &SetName) -> Checked<SetView> {
+    if view.name != *asked {
+        return Err(NotWhatWasAsked::Set { asked: asked.clone(), got: view.name.to_string() });
+    }
+    runs_of_set(&view)?;
+    Ok(view)
+}
+
+pub(super) fn done_to_set(done: Done, asked: &SetName) -> Checked<Done> {
+    match done.incident.iter().find(|got| got.service().as_ref() != Some(&asked.journal())) {
+        Some(got) => Err(NotWhatWasAsked::Set { asked: asked.clone(), got: got.to_string() }),
+        None => Ok(done),
+    }
 }
 
 pub(super) fn done_to_incident(done: Done, asked: &IncidentId) -> Checked<Done> {

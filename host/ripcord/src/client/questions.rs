@@ -1,6 +1,6 @@
 //! What can be asked of a host. Every answer is held against its question.
 
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{DecisionPage, PruneReport};
@@ -11,7 +11,7 @@ use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
     ChangesView, CondemnedDataOf, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView,
-    ServiceView, SetAsideAlert, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
+    ServiceView, SetAsideAlert, SetPullBody, SetView, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -171,6 +171,27 @@ impl Client {
     pub async fn condemned_data(&self, service: Option<&ServiceName>) -> Answer<OfEach<CondemnedDataOf>> {
         let of = self.get(&format!("data{}", only(service))).await?;
         self.held_against(asked::of_each(of, service, |data: &CondemnedDataOf| &data.service))
+    }
+
+    /// All sets of the host.
+    pub async fn sets(&self) -> Answer<Vec<SetView>> {
+        let views: Vec<SetView> = self.get("sets").await?;
+        for view in &views {
+            self.held_against(asked::runs_of_set(view))?;
+        }
+        Ok(views)
+    }
+
+    /// A set.
+    pub async fn set(&self, name: &SetName) -> Answer<SetView> {
+        let view = self.get(&format!("sets/{name}")).await?;
+        self.held_against(asked::set(view, name))
+    }
+
+    /// Asks for a run of a set.
+    pub async fn pull_set(&self, name: &SetName, body: &SetPullBody) -> Answer<Done> {
+        let done = self.post(&format!("sets/{name}/pull"), body).await?;
+        self.held_against(asked::done_to_set(done, name))
     }
 
     /// Orders something of a service; `what` is the rest of the address.

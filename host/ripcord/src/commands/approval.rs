@@ -43,7 +43,7 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
             .help(format!("read it with `ripcord plan show {}`", args.incident)));
         }
         agree(global, args, word, &view).await?;
-        cast(host.client(), &view, word, signer.as_ref(), &args.reason).await
+        cast(host.client(), &args.incident, &view, word, signer.as_ref(), &args.reason).await
     };
     let outcome = outcome.await;
     let service = args.incident.service().filter(|_| outcome.is_ok());
@@ -131,6 +131,7 @@ impl Signer {
 
 async fn cast(
     client: &Client,
+    about: &IncidentId,
     view: &PlanView,
     word: Word,
     signer: Option<&Signer>,
@@ -143,21 +144,23 @@ async fn cast(
         public_key: None,
         person: None,
     };
-    let Some(Signer { person, key }) = signer else { return send(client, view, word, &body).await };
-    sign(&mut body, view, word, person, key)?;
+    let Some(Signer { person, key }) = signer else { return send(client, about, word, &body).await };
+    sign(&mut body, about, view, word, person, key)?;
     // The signature says who it is; a token that happens to be set may be another person's.
-    send(&client.without_token(), view, word, &body).await
+    send(&client.without_token(), about, word, &body).await
 }
 
+/// A member of a set carries out the plan of the set's run, and has votes of its own: what is voted on is what was asked about.
 fn sign(
     body: &mut VoteBody,
+    about: &IncidentId,
     view: &PlanView,
     word: Word,
     person: &PersonName,
     key: &Key,
 ) -> Result<(), Failure> {
     let statement = VoteStatement {
-        incident: view.plan.incident.clone(),
+        incident: about.clone(),
         plan: view.digest,
         person: person.clone(),
         granted: word == Word::Approve,
@@ -168,8 +171,8 @@ fn sign(
     Ok(())
 }
 
-async fn send(client: &Client, view: &PlanView, word: Word, body: &VoteBody) -> Result<Done, Failure> {
-    Ok(client.order_of_incident(&view.plan.incident, word.verb(), body).await?)
+async fn send(client: &Client, about: &IncidentId, word: Word, body: &VoteBody) -> Result<Done, Failure> {
+    Ok(client.order_of_incident(about, word.verb(), body).await?)
 }
 
 /// An approval by signature.
@@ -193,7 +196,8 @@ impl SignedVote<'_> {
             public_key: None,
             person: None,
         };
-        sign(&mut body, self.plan, Word::Approve, &person, self.key)?;
-        send(client, self.plan, Word::Approve, &body).await
+        let about = &self.plan.plan.incident;
+        sign(&mut body, about, self.plan, Word::Approve, &person, self.key)?;
+        send(client, about, Word::Approve, &body).await
     }
 }

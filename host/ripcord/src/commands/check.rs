@@ -17,6 +17,7 @@ use ripcord_engine::{ServiceSetup, SetSetup};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, LoadError, Mistake, Mistakes, SourceFile};
+use crate::output::sets::if_part_fails;
 use crate::output::{Paragraph, Text, text};
 use crate::wiring;
 
@@ -292,7 +293,7 @@ async fn named(config: &Config, scope: Scope, report: &mut Report) {
 /// Who moves, in which order, and what becomes of them where a part fails.
 fn set_words(set: &SetSetup) -> String {
     let members: Vec<_> = set.terms.members.iter().map(|member| format!("`{member}`")).collect();
-    let fails = set.terms.if_part_fails.words();
+    let fails = if_part_fails(set.terms.if_part_fails);
     format!("{}; if a part fails, {fails}", members.join(", then "))
 }
 

@@ -2,7 +2,7 @@
 
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::fact::Outcome as Ending;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::ReadError;
 use ripcord_engine::view::{self, IncidentView};
@@ -11,14 +11,16 @@ use ripcord_ports::{Clock as _, Store as _};
 use super::decisions::Ago;
 use super::pull::{Until, follow_from};
 use super::states::names;
-use super::{Outcome, Reach};
+use super::{Outcome, Reach, sets};
 use crate::cli::Global;
 use crate::client::{NotWhatWasAsked, asked};
 use crate::http::wire::{IncidentListLine, PlanView};
 use crate::output::style::{DIM, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
-use crate::output::{Exit, Failure, Page, Paragraph, Progress, incident, plan as plan_page, text};
+use crate::output::{
+    Exit, Failure, Page, Paragraph, Progress, incident, plan as plan_page, sets as sets_page, text,
+};
 
 /// Which incidents are listed.
 #[derive(Debug)]
@@ -76,6 +78,14 @@ pub(super) async fn watch(global: &Global, id: &IncidentId) -> Outcome {
     let reach = Reach::new(global)?;
     let host = reach.answering().await.map_err(Failure::failed)?;
     let told = Progress::always(global.form(), global.color);
+    if let Some(set) = set_of(id) {
+        let now = host.wait(id, 0, None).await?;
+        if now.outcome == Ending::Open {
+            told.say(&now.phase);
+            follow_from(&host, id, now, Until::Settled, &told).await?;
+        }
+        return Ok(sets_page::page_after(&host.set(&set).await?, id));
+    }
     if host.incident(id).await?.outcome == Ending::Open {
         let now = host.wait(id, 0, None).await?;
         told.say(&now.phase);
@@ -106,6 +116,9 @@ fn listed(lines: &[IncidentListLine]) -> Page {
 
 pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
     let reach = Reach::new(global)?;
+    if let Some(set) = set_of(id) {
+        return sets::show_run(&reach, &set, id).await;
+    }
     let mut view = read(&reach, id).await?;
     if view.outcome == Ending::Open
         && view.held_up.is_empty()
@@ -129,6 +142,9 @@ pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
 
 /// The plan at hand, from the store.
 pub(super) async fn plan_of(reach: &Reach, id: &IncidentId) -> Result<PlanView, Failure> {
+    if let Some(set) = set_of(id) {
+        return checked(reach, sets::plan(reach, &set, id).await?, id).await;
+    }
     let view = read(reach, id).await?;
     let without = Failure::failed(format!("`{id}` has no plan: it is {}", view.phase));
     checked(reach, PlanView::of(view).ok_or(without)?, id).await
@@ -145,6 +161,11 @@ pub(super) async fn checked(reach: &Reach, view: PlanView, id: &IncidentId) -> R
         asked::installation(&view.plan, &own).map_err(refused)?;
     }
     Ok(view)
+}
+
+/// The set whose run the id names, if it names one.
+fn set_of(id: &IncidentId) -> Option<SetName> {
+    id.service()?.as_set()
 }
 
 async fn read(reach: &Reach, id: &IncidentId) -> Result<IncidentView, Failure> {

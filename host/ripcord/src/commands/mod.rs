@@ -21,6 +21,7 @@ mod record;
 mod replay;
 mod runs;
 pub mod serve;
+mod sets;
 mod shells;
 mod signals;
 mod states;
@@ -39,7 +40,7 @@ use ripcord_core::foreign::Foreign;
 
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
-    RunsCommand, SignalsCommand,
+    RunsCommand, SetsCommand, SignalsCommand,
 };
 use crate::output::{self, Color, Exit, Failure, Form, Page, Text, Whole, text};
 use crate::telemetry;
@@ -158,6 +159,10 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Latch(LatchCommand::Lift { service, trigger, of, reason }) => {
             orders::lift_latch(global, &service, &trigger, of, &reason).await
         }
+        Command::Sets(args) => match args.command.unwrap_or(SetsCommand::List) {
+            SetsCommand::List => sets::list(global).await,
+            SetsCommand::Show { set } => sets::show(global, &set).await,
+        },
         Command::Runs(RunsCommand::List { service }) => runs::list(global, service.as_ref()).await,
         Command::Runs(RunsCommand::Stop(args)) => orders::about(global, "stop-run", &args).await,
         Command::Signals(SignalsCommand::SetAside { service }) => {

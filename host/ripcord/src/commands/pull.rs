@@ -1,4 +1,4 @@
-//! `ripcord pull`: asks for a rollback and waits until it is settled or waits for people.
+//! `ripcord pull`: asks for a rollback of a service and waits until it is settled or waits for people.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ripcord_core::plan::Leaving;
 use ripcord_core::target::Exclusion;
 
 use super::reach::Reach;
-use super::{Outcome, reason};
+use super::{Outcome, reason, sets};
 use crate::cli::{ExcludeArg, Global, PullArgs};
 use crate::client::{Client, ClientError};
 use crate::http::wire::{IncidentState, PullBody};
@@ -27,6 +27,9 @@ const AWAY_TIMES_MAX: u32 = 30;
 
 pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
     let reach = Reach::new(global)?;
+    if let Some(set) = &args.set {
+        return sets::pull(&reach, set, args).await;
+    }
     let host = reach.host().await?;
     let page = ask_and_wait(host.client(), args, &reach.progress).await;
     // What it waits for was waited for, unless the person asked not to.
@@ -38,7 +41,7 @@ pub(super) async fn pull(global: &Global, args: &PullArgs) -> Outcome {
 pub(crate) fn body(args: &PullArgs) -> Result<PullBody, Failure> {
     let exclude = args.exclude.iter().map(exclusion).collect::<Result<Vec<_>, _>>()?;
     Ok(PullBody {
-        to: args.target(),
+        to: args.target().map_err(Failure::usage)?,
         checkpoint: args.checkpoint.clone().map(|argument| argument.0),
         retrain: args.retrain.as_ref().map(|argument| argument.without(exclude)),
         reason: reason(&args.reason),
@@ -73,7 +76,10 @@ fn exclusion(argument: &ExcludeArg) -> Result<Exclusion, Failure> {
 }
 
 async fn ask_and_wait(client: &Client, args: &PullArgs, progress: &Progress) -> Outcome {
-    let done = client.order_of_service(&args.service, "pull", &body(args)?).await?;
+    let Some(service) = &args.service else {
+        return Err(Failure::usage("name the service that is pulled, or a set with `--set`"));
+    };
+    let done = client.order_of_service(service, "pull", &body(args)?).await?;
     let Some(id) = done.incident.clone().filter(|_| !args.no_wait) else {
         return Ok(Page::done(Paragraph(&done.text), &done));
     };

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::name::{PersonName, ServiceName};
+use ripcord_core::name::{PersonName, ServiceName, SetName};
 use ripcord_core::service::{Phase, Service};
+use ripcord_core::set::{SetPhase, SetRun};
+use ripcord_engine::Engine;
 use ripcord_ports::Store as _;
 use ripcord_store::SqliteStore;
 
@@ -14,9 +17,13 @@ use crate::cli::Global;
 use crate::client::contexts::{Context, Contexts};
 use crate::client::{Client, ClientError, is_this_machine};
 use crate::config::{Config, LoadError};
+use crate::http::wire::sets::{Members, needs_of_part};
 use crate::output::style::{WARN, paint};
 use crate::output::{Color, Exit, Failure, Form, Progress, tell, text};
 use crate::wiring::{STORE_FILE, WireError, check_data};
+
+/// Between two looks at the members of a set.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The ways to what a command is about.
 #[derive(Debug)]
@@ -272,7 +279,9 @@ impl Host {
     /// Ends the engine of this process, if there is one, once it has done what it can for the service that the command was about.
     pub(crate) async fn leave(self, about: Option<&ServiceName>, progress: &Progress) -> Result<(), Failure> {
         let Some(running) = self.local else { return Ok(()) };
-        if let Some(mut watch) = about.and_then(|service| running.engine().watch(service)) {
+        if let Some(set) = about.and_then(|service| set_of(running.engine(), service)) {
+            follow_set(running.engine(), &set, progress).await;
+        } else if let Some(mut watch) = about.and_then(|service| running.engine().watch(service)) {
             let mut told = "";
             loop {
                 let state = watch.borrow_and_update().clone();
@@ -287,6 +296,37 @@ impl Host {
             }
         }
         running.stop().await.map_err(host_failure)
+    }
+}
+
+/// The set that a service is the journal of, or that has enlisted it.
+fn set_of(engine: &Engine, service: &ServiceName) -> Option<SetName> {
+    let by = || engine.watch(service)?.borrow().enlisted_by()?.run.set();
+    service.as_set().or_else(by)
+}
+
+/// Lets a run go on until it has ended or waits for people.
+async fn follow_set(engine: &Engine, set: &SetName, progress: &Progress) {
+    let Some(mut watch) = engine.watch_set(set) else { return };
+    let members: &Members<'_> =
+        &|service| engine.watch(service).map(|state| state.borrow().clone());
+    let goes_on = |run: &&SetRun| match run.phase {
+        SetPhase::Authorising { .. } | SetPhase::NeedsPerson { .. } | SetPhase::Ended(_) => false,
+        SetPhase::Acting(_) => needs_of_part(run, members).is_none(),
+        SetPhase::Enlisting { .. } | SetPhase::Drafting(_) | SetPhase::Releasing(_) => true,
+    };
+    let mut told = "";
+    loop {
+        let state = watch.borrow_and_update().clone();
+        let Some(run) = state.run.as_ref().filter(goes_on) else { return };
+        if run.phase.name() != told {
+            told = run.phase.name();
+            progress.say(told);
+        }
+        // The journals of members go on without a change of the set's.
+        if matches!(tokio::time::timeout(LOOK_EVERY, watch.changed()).await, Ok(Err(_))) {
+            return;
+        }
     }
 }
 

@@ -189,6 +189,7 @@ impl Running {
             people: wired.people,
             sources: wired.sources,
             may_pull: wired.may_pull,
+            may_pull_set: wired.may_pull_set,
             stopping,
             doors: doors.clone(),
             reload,

@@ -17,13 +17,15 @@ use crate::http::protection;
 use crate::http::unserved::unserved;
 use crate::http::wire::{
     AlertsLine, FacetLine, FacetNow, HoldLine, IncidentState, LatchLine, NoDataLine, ProbationLine, RunLine,
-    SeenLine, ServiceView, VersionLine,
+    SeenLine, ServiceView, SetView, VersionLine,
 };
+use crate::output::sets::Damaged;
 use crate::output::style::{BAD, DIM, STRONG, WARN, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 use crate::output::{
-    Exit, Failure, Form, Page, Paragraph, Text, held_up, incident, natural, print, tell, text,
+    Exit, Failure, Form, Page, Paragraph, Text, held_up, incident, natural, print, sets as set_page, tell,
+    text,
 };
 
 use anstyle::Style;
@@ -40,6 +42,7 @@ pub(super) async fn status(global: &Global, service: Option<&ServiceName>) -> Ou
 
 async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outcome {
     let (mut views, mut unrouted) = (Vec::new(), Vec::new());
+    let (mut sets, mut damaged) = (Vec::new(), Damaged::new());
     let mut unseen = None;
     if let Some(host) = reach.far()? {
         unrouted = host.unrouted(UNROUTED_MAX).await?;
@@ -53,8 +56,12 @@ async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outco
                 }
             }
         };
+        if views.iter().any(|view| view.enlisted_by.is_some()) {
+            sets = of_these(host.sets().await?, &views);
+        }
         in_order(&mut views);
-        return Ok(page(&views, None, unrouted.len()));
+        let also = Also { unseen: None, unrouted: unrouted.len(), sets: &sets, damaged: &damaged };
+        return Ok(page(&views, &also));
     }
     match reach.answering().await {
         Ok(host) => {
@@ -68,6 +75,9 @@ async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outco
                     host.services(&asked, live).await?
                 }
             };
+            if views.iter().any(|view| view.enlisted_by.is_some()) {
+                sets = of_these(host.sets().await?, &views);
+            }
         }
         Err(why) => {
             unseen = Some(why);
@@ -92,13 +102,41 @@ async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outco
             }
         }
     }
+    if unseen.is_some() && !reach.here()?.sets.is_empty() {
+        let (of_all, unread) = super::sets::read_all_here(reach).await?;
+        (sets, damaged) = (of_these(of_all, &views), unread);
+    }
     if let Some(why) = &unseen {
         for view in &mut views {
             view.unprotected.insert(0, why.clone());
         }
     }
     in_order(&mut views);
-    Ok(page(&views, unseen.as_deref(), unrouted.len()))
+    let also =
+        Also { unseen: unseen.as_deref(), unrouted: unrouted.len(), sets: &sets, damaged: &damaged };
+    Ok(page(&views, &also))
+}
+
+/// What is told beside the services themselves.
+struct Also<'a> {
+    /// Why the host that should run was not asked.
+    unseen: Option<&'a str>,
+    /// Signals without a service.
+    unrouted: usize,
+    /// Sets with a run that goes on.
+    sets: &'a [SetView],
+    /// Sets that cannot be read.
+    damaged: &'a Damaged,
+}
+
+/// The sets that have enlisted one of these services.
+fn of_these(sets: Vec<SetView>, services: &[ServiceView]) -> Vec<SetView> {
+    let has_enlisted = |set: &SetView| {
+        let run = set.run.as_ref().map(|run| run.state.id.as_str());
+        let mut by = services.iter().filter_map(|view| view.enlisted_by.as_ref());
+        run.is_some_and(|run| by.any(|by| by.as_str() == run))
+    };
+    sets.into_iter().filter(has_enlisted).collect()
 }
 
 /// Between two looks.
@@ -182,6 +220,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
         runs: RunLine::all(state),
+        enlisted_by: state.enlisted_by().map(|known| known.run.clone()),
         latches: LatchLine::all(state),
         alerts: AlertsLine::of(state),
         no_data: NoDataLine::of(state),
@@ -190,12 +229,13 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
     }
 }
 
-fn page(views: &[ServiceView], unseen: Option<&str>, unrouted: usize) -> Page {
+fn page(views: &[ServiceView], also: &Also<'_>) -> Page {
+    let Also { unseen, unrouted, sets, damaged } = *also;
     let exit = if unseen.is_some() || views.iter().any(|view| view.stuck.is_some()) {
         Exit::Failed
-    } else if views.iter().any(needs_person) {
+    } else if views.iter().any(needs_person) || sets.iter().any(set_page::waits) {
         Exit::Waiting
-    } else if views.iter().any(not_well) {
+    } else if views.iter().any(not_well) || !damaged.is_empty() {
         Exit::Failed
     } else {
         Exit::Done
@@ -204,7 +244,9 @@ fn page(views: &[ServiceView], unseen: Option<&str>, unrouted: usize) -> Page {
     if let Some(why) = unseen {
         text.push(text!("{}\n", paint(BAD, why)));
     }
+    text.extend(sets.iter().filter_map(set_page::line).map(|line| text!("{}\n", line)));
     text.extend(views.iter().map(|view| service_text(view, unseen)));
+    text.extend((!damaged.is_empty()).then(|| set_page::damaged_text(damaged)));
     if unrouted > 0 {
         let said = match unrouted {
             1 => "1 signal has no service: `ripcord signals unrouted` lists it and says why".to_owned(),
@@ -256,6 +298,10 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
         for held in &view.held_up {
             row("", Cell::new(WARN, held_up::sentence(held)));
         }
+    }
+    if let Some(run) = &view.enlisted_by {
+        let text = text!("moves with its set: `ripcord incidents show {}` shows how far that is", run);
+        row("set", Cell::new(WARN, text));
     }
     if view.incident.is_none() {
         for held in &view.held_up {
@@ -408,6 +454,7 @@ fn open_text(open: &IncidentState) -> String {
 mod tests {
     use super::*;
     use crate::output::hostile;
+    use ripcord_core::name::SetName;
     use serde_json::json;
 
     #[test]
@@ -430,12 +477,15 @@ mod tests {
             "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }, { "revision": "prompt=1", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }],
             "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
+            "enlisted_by": "set:s:1",
         }]);
         let views: Vec<ServiceView> = serde_json::from_value(view).expect("a view");
         for (name, text) in hostile::table() {
             let (views, spoilt) = hostile::spoilt(&views, &text);
             assert!(spoilt > 12, "{name}: {spoilt}");
-            hostile::assert_harmless(&page(&views, Some(&text), 1).text, name);
+            let damaged = [(SetName::new("s").expect("a name"), text.clone())].into();
+            let also = Also { unseen: Some(&text), unrouted: 1, sets: &[], damaged: &damaged };
+            hostile::assert_harmless(&page(&views, &also).text, name);
         }
     }
 }

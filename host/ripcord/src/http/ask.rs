@@ -1,4 +1,4 @@
-//! What people can ask: pull, vote, abort, dismiss, answer, pause, resume, lift a hold, adopt.
+//! What people can ask: pull, vote, abort, dismiss, answer, pause, resume, lift a hold, adopt. Votes, and the end of something, go to runs of sets as well.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName};
 use ripcord_core::plan::{VoteKind, VoteStatement};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
-use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport};
+use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport, SetAsk};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -21,6 +21,7 @@ use super::bodies;
 use super::people::{KnownPerson, Right, require};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
+use super::sets::{NamedRun, is_a_run};
 use super::wire::{AdoptBody, AnswerBody, DataBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -29,7 +30,7 @@ const BODY_BYTES_MAX: u64 = 64 << 10;
 const REASON_CHARS_MAX: usize = 4_000;
 
 /// Reads a JSON body, whatever its content type says.
-async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), Problem> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), Problem> {
     let (parts, body) = request.into_parts();
     let bytes = bodies::asked(&parts.headers, body, BODY_BYTES_MAX).await?;
     let body = serde_json::from_slice(&bytes)
@@ -37,7 +38,7 @@ async fn json<T: DeserializeOwned>(request: Request) -> Result<(HeaderMap, T), P
     Ok((parts.headers, body))
 }
 
-fn reason(text: &str) -> Result<String, Problem> {
+pub(super) fn reason(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Problem::bad_request("`reason` is empty; say why, for those who read the record"));
@@ -63,18 +64,22 @@ impl App {
         Ok(Done { incident: obeyed.incident, text: obeyed.text })
     }
 
-    /// What an operator asks of an incident.
-    async fn operate(&self, request: Request, id: String, ask: Ask) -> Answer<Done> {
+    /// What an operator asks of an incident, or of a run of a set.
+    async fn operate(&self, request: Request, id: String, ask: Ask, of_run: SetAsk) -> Answer<Done> {
         let person = &self.people.authenticate(request.headers())?.person;
         require(person, Right::Operate, &[])?;
         let (_, body) = json::<ReasonBody>(request).await?;
         let id = incident_id(id)?;
+        if let Some(NamedRun { set, run }) = self.run_named(&id)? {
+            let why = reason(&body.reason)?;
+            return Ok(Json(self.command_set(&set, person, of_run, why, Some(run)).await?));
+        }
         let service = self.service_of(&id)?;
         Ok(Json(self.command(&service, person, ask, reason(&body.reason)?, Some(id)).await?))
     }
 
     /// Who may pull a service may order what is made for it, and end that.
-    fn may_pull(&self, person: &Person, service: &ServiceName) -> Result<(), Problem> {
+    pub(super) fn may_pull(&self, person: &Person, service: &ServiceName) -> Result<(), Problem> {
         let may = self.may_pull.get(service).map_or(&[][..], Vec::as_slice);
         if person.roles.iter().any(|role| may.contains(role)) {
             return Ok(());
@@ -90,6 +95,9 @@ impl App {
         let unknown =
             || Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"));
         let service = id.service().ok_or_else(unknown)?;
+        if let Some(named) = self.run_named(id)? {
+            return Err(is_a_run(id, &named.set));
+        }
         if self.engine.watch(&service).is_none() {
             // One whose journal is set aside is told as such.
             self.state_of(&service).map_err(|problem| {
@@ -133,12 +141,21 @@ async fn vote(
     let (headers, body) = json::<VoteBody>(request).await?;
     let id = incident_id(id)?;
     let (known, signature) = voter(&app, &headers, &body, &id, granted)?;
-    let service = app.service_of(&id)?;
-    require(&known.person, Right::Vote, &wanted_roles(&app, &service))?;
+    let named = app.run_named(&id)?;
+    let wanted = match &named {
+        Some(named) => app.roles_wanted_by_set(&named.set),
+        None => wanted_roles(&app, &app.service_of(&id)?),
+    };
+    require(&known.person, Right::Vote, &wanted)?;
     let kind = if signature.is_some() { VoteKind::Signature } else { VoteKind::Session };
     let key = known.public_key.filter(|_| signature.is_some()).map(ripcord_core::digest::Digest::of);
     let ballot = Ballot { plan: body.plan, granted, kind, key, signature };
     let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    if let Some(NamedRun { set, run }) = named {
+        let ask = SetAsk::Vote(ballot);
+        return Ok(Json(app.command_set(&set, &known.person, ask, why, Some(run)).await?));
+    }
+    let service = app.service_of(&id)?;
     Ok(Json(app.command(&service, &known.person, Ask::Vote(ballot), why, Some(id)).await?))
 }
 
@@ -210,7 +227,7 @@ pub(crate) async fn abort(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<Done> {
-    app.operate(request, id, Ask::Abort).await
+    app.operate(request, id, Ask::Abort, SetAsk::Abort).await
 }
 
 /// Ends the run that the incident ordered.
@@ -233,7 +250,7 @@ pub(crate) async fn dismiss(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<Done> {
-    app.operate(request, id, Ask::Dismiss).await
+    app.operate(request, id, Ask::Dismiss, SetAsk::Dismiss).await
 }
 
 pub(crate) async fn answer(

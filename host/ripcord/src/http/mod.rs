@@ -19,6 +19,7 @@ mod problem;
 pub(crate) mod protection;
 mod read;
 pub mod server;
+mod sets;
 mod socket;
 pub(crate) mod targets;
 mod unroutable;
@@ -36,7 +37,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use ripcord_core::name::{RoleName, ServiceName};
+use ripcord_core::name::{RoleName, ServiceName, SetName};
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
 use ripcord_store::SqliteStore;
@@ -76,6 +77,8 @@ pub struct App {
     pub sources: BTreeMap<String, Source>,
     /// Roles whose people may pull, by service.
     pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
+    /// Roles whose people may ask for a run, by set.
+    pub may_pull_set: BTreeMap<SetName, Vec<RoleName>>,
     /// Becomes true when the host stops: long waits end then.
     pub stopping: watch::Receiver<bool>,
     /// What keeps the doors open.
@@ -144,6 +147,9 @@ fn api() -> Routes {
         .route("/incidents/{id}/answer", post(ask::answer))
         .route("/incidents/{id}/keep", post(ask::keep))
         .route("/incidents/{id}/release", post(ask::release))
+        .route("/sets", get(sets::sets))
+        .route("/sets/{set}", get(sets::set))
+        .route("/sets/{set}/pull", post(sets::pull))
         .route("/store/prune", post(ask::prune))
         .route("/holds", get(across::holds))
         .route("/data", get(across::data))

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::App;
 use super::problem::Problem;
 use super::protection;
+use super::sets::is_a_run;
 use super::unserved::unserved;
 use super::wire::{
     AlertsLine, FacetLine, FacetNow, HoldLine, IncidentListLine, IncidentState, LatchLine, LiveLine,
@@ -129,6 +130,7 @@ impl App {
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),
             runs: RunLine::all(service),
+            enlisted_by: service.enlisted_by().map(|known| known.run.clone()),
             latches: LatchLine::all(service),
             alerts: AlertsLine::of(service),
             no_data: NoDataLine::of(service),
@@ -262,7 +264,11 @@ pub(crate) async fn incident(
     Path(id): Path<String>,
 ) -> Answer<IncidentView> {
     app.people.authenticate(&headers)?;
-    let mut view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
+    let id = incident_id(id)?;
+    if let Some(named) = app.run_named(&id)? {
+        return Err(is_a_run(&id, &named.set));
+    }
+    let mut view = view::incident(app.engine.store().as_ref(), &id).await?;
     // A service that left the configuration, or whose journal is set aside, has no state; its page was read all the same.
     if let Ok(state) = app.state_of(&view.service)
         && state.incident.as_ref().is_some_and(|open| open.id == view.id)
@@ -278,7 +284,11 @@ pub(crate) async fn plan(
     Path(id): Path<String>,
 ) -> Answer<PlanView> {
     app.people.authenticate(&headers)?;
-    let view = view::incident(app.engine.store().as_ref(), &incident_id(id)?).await?;
+    let id = incident_id(id)?;
+    if let Some(named) = app.run_named(&id)? {
+        return Ok(Json(app.plan_of_run(&named).await?));
+    }
+    let view = view::incident(app.engine.store().as_ref(), &id).await?;
     let without = Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase));
     PlanView::of(view).map(Json).ok_or(without)
 }
@@ -303,6 +313,10 @@ pub(crate) async fn wait(
 ) -> Answer<IncidentState> {
     app.people.authenticate(&headers)?;
     let (id, asked) = (incident_id(id)?, query(asked)?);
+    let patience = Duration::from_secs(asked.seconds.unwrap_or(20).min(WAIT_MAX_S));
+    if let Some(named) = app.run_named(&id)? {
+        return Ok(Json(app.wait_for_run(&named, asked.phase, patience).await?));
+    }
     let unknown = || {
         Problem::not_found(format!(
             "there is no incident `{id}` that is open or was the last one; `ripcord incidents list` shows all"
@@ -335,7 +349,6 @@ pub(crate) async fn wait(
         }
         last
     };
-    let patience = Duration::from_secs(asked.seconds.unwrap_or(20).min(WAIT_MAX_S));
     let last = tokio::select! {
         last = tokio::time::timeout(patience, changed) => last.ok(),
         _ = stopping.wait_for(|stopping| *stopping) => None,

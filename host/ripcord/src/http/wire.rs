@@ -3,6 +3,7 @@
 mod from_state;
 mod orders;
 mod runs;
+pub(crate) mod sets;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{FacetRead, Revision};
 use ripcord_core::fact::{Change, Outcome};
 use ripcord_core::live::Proof;
-use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
+use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, SetId, VersionName};
 use ripcord_core::plan::{Plan, Quorum};
 use ripcord_core::service::Tally;
 use ripcord_core::signal::{Label, Signal};
@@ -28,6 +29,7 @@ pub use orders::{
     RetrainBody, VoteBody,
 };
 pub use runs::{RunLine, RunOf};
+pub use sets::{ConsistentLine, SetMemberLine, SetPartLine, SetPullBody, SetRunLine, SetView};
 
 /// Whom a token stands for, and who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -316,6 +318,9 @@ pub struct ServiceView {
     /// Runs that make versions: the one that goes on, and the last ones that ended, newest first.
     #[serde(default)]
     pub runs: Vec<RunLine>,
+    /// The run of a set that has enlisted it, while it has.
+    #[serde(default)]
+    pub enlisted_by: Option<SetId>,
     /// Triggers that open no incident now.
     #[serde(default)]
     pub latches: Vec<LatchLine>,

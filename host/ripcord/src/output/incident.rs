@@ -88,6 +88,10 @@ fn head(view: &IncidentView) -> Text {
     let mut row = |name: &'static str, value: Cell| table.row([Cell::new(DIM, name), value]);
     row("cause", Paragraph(&view.cause).into());
     row("asked by", view.requested_by.join(", ").into());
+    if let Some(run) = &view.set_run {
+        let text = text!("{}, a run of its set: `ripcord incidents show {}` shows all of it", run, run);
+        row("moves with", Cell::new(STRONG, text));
+    }
     row("opened", instant(view.opened_at).into());
     if let Some(settled) = view.settled_at {
         row("settled", instant(settled).into());
@@ -347,6 +351,16 @@ mod tests {
         ended["no_help"]["hand_over_to"] = json!("ada\u{1b}[2J\nneeds a person: pay");
         let plain = self::page(&view(ended)).plain();
         assert!(!plain.contains('\u{1b}') && !plain.contains("\nneeds a person"), "{plain}");
+    }
+
+    #[test]
+    fn a_member_of_a_set_names_the_run_that_it_moves_with() {
+        let mut open = settled();
+        assert!(!page(&view(open.clone())).plain().contains("moves with"));
+        open["set_run"] = json!("set:fraud:3");
+        let plain = page(&view(open)).plain();
+        let line = "moves with     set:fraud:3, a run of its set: `ripcord incidents show set:fraud:3` shows all of it";
+        assert!(plain.contains(line), "{plain}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod ranking;
 mod score_again;
+pub mod sets;
 pub mod style;
 pub mod table;
 pub mod text;

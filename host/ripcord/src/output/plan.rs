@@ -4,7 +4,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::facet::{Facet, FacetRead, FacetState, read_of};
 use ripcord_core::foreign::Foreign;
 use ripcord_core::live::{LiveState, Share};
-use ripcord_core::plan::{IfPartFails, Leaving, Part, Plan, SetMove, StepKind};
+use ripcord_core::plan::{Leaving, Part, Plan, SetMove, StepKind};
 use ripcord_core::policy::PolicyRef;
 use ripcord_core::signal::Origin;
 use ripcord_core::target::{Exclusion, Strategy, Target, VersionTarget};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::http::wire::PlanView;
 
 use super::ranking;
+use super::sets::if_part_fails;
 use super::style::{DIM, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, Whole, text};
@@ -170,11 +171,7 @@ fn facet(read: &FacetRead<String>) -> Text {
 /// Who moves together, and what becomes of that where one does not.
 fn set(set: &SetMove) -> Text {
     let members = Text::joined(set.members.iter().map(|member| text!("{}", member)), ", then ");
-    let fails = match set.if_part_fails {
-        IfPartFails::Back => "what has moved goes back in the reverse order",
-        IfPartFails::Forward => "what has moved stays, and people are asked",
-    };
-    text!("{}; where one of them fails, {}", members, fails)
+    text!("{}; where one of them fails, {}", members, if_part_fails(set.if_part_fails))
 }
 
 fn afterwards(plan: &Plan) -> Text {
