@@ -326,7 +326,10 @@ deadlines = { run-seconds = 60, part-seconds = 0.5 }"#;
 fn sets_that_make_no_sense_are_refused_where_they_stand() {
     let members = |names: &str| format!("members = [{names}]");
     for (lines, said) in [
-        (members(r#""features", "fraud-ap""#), "there is no service `fraud-ap`|did you mean `fraud-api`?|:48:24"),
+        (
+            members(r#""features", "fraud-ap""#),
+            "there is no service `fraud-ap`|did you mean `fraud-api`?|:48:24",
+        ),
         (members(r#""features", "fraud-api", "features""#), "names a member twice|name each once|:48:37"),
         (members(r#""features""#), "fewer than two members|needs no set|:48:11"),
         (members(r#""features", "set:fraud""#), "has a set for a member|name services|:48:24"),
@@ -334,23 +337,31 @@ fn sets_that_make_no_sense_are_refused_where_they_stand() {
         (members(r#""features", "a b""#), "`a b` is not a service name|:48:24"),
         (r#"if-part-fails = "back""#.to_owned(), "`members` is missing in [sets.fraud]"),
         (
-            members(r#""features", "fraud-api"]
-if-part-fails = "bck" #"#),
+            members(
+                r#""features", "fraud-api"]
+if-part-fails = "bck" #"#,
+            ),
             "`bck`|did you mean `back`?|:49:",
         ),
         (
-            members(r#""features", "fraud-api"]
-approvals = [{ policy = "two-key" }"#),
+            members(
+                r#""features", "fraud-api"]
+approvals = [{ policy = "two-key" }"#,
+            ),
             "unknown key `approvals` in [sets.fraud]|`floor`|:49:1",
         ),
         (
-            members(r#""features", "fraud-api"]
-deadlines = { shift-seconds = 3 } #"#),
+            members(
+                r#""features", "fraud-api"]
+deadlines = { shift-seconds = 3 } #"#,
+            ),
             "unknown key `shift-seconds` in [sets.fraud.deadlines]|:49:",
         ),
         (
-            members(r#""features", "fraud-api"]
-floor = [{ role = "approver", people = -1 }"#),
+            members(
+                r#""features", "fraud-api"]
+floor = [{ role = "approver", people = -1 }"#,
+            ),
             ":49:",
         ),
     ] {

@@ -106,7 +106,8 @@ impl Hindrance {
     pub fn of(&self, service: &ServiceName) -> String {
         match self {
             Self::Unknown => {
-                "there is no such service, or its journal cannot be read: `ripcord status` says which".to_owned()
+                "there is no such service, or its journal cannot be read: `ripcord status` says which"
+                    .to_owned()
             }
             Self::Taken(incident) => format!(
                 "incident `{incident}` is open: settle that first; `ripcord incidents show {incident}` says what it waits for"
@@ -125,9 +126,9 @@ impl Hindrance {
             ),
             Self::Outdated(run) => format!("it knows `{run}` already: ask for a new run"),
             Self::Left(left) => left.to_string(),
-            Self::TooSlow => format!(
-                "it could not be enlisted in time: `ripcord status {service}` says what it waits for"
-            ),
+            Self::TooSlow => {
+                format!("it could not be enlisted in time: `ripcord status {service}` says what it waits for")
+            }
         }
     }
 }

@@ -159,7 +159,8 @@ impl Set {
     pub(super) fn not_enlisted(&mut self, hindered: &MemberHindered) -> Result<(), SetIllegal> {
         let member = self.enlisting(&hindered.run, &hindered.member)?;
         member.state = MemberState::Lost(hindered.why.clone());
-        let text = format!("`{}` could not be enlisted: {}", hindered.member, hindered.why.of(&hindered.member));
+        let text =
+            format!("`{}` could not be enlisted: {}", hindered.member, hindered.why.of(&hindered.member));
         self.end(SetOutcome::NotEnlisted, &text);
         Ok(())
     }

@@ -76,7 +76,9 @@ impl Set {
         };
         let moving: Vec<_> = run.members.iter().filter(|member| member.target.is_some()).map(word).collect();
         let forward = if run.members.iter().all(|member| member.back == Progress::Waiting) {
-            format!("`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, ")
+            format!(
+                "`ripcord pull --set {name} --to MEMBER=VERSION` names another target for what has not moved, "
+            )
         } else {
             String::new()
         };

@@ -15,7 +15,9 @@ pub enum SetIllegal {
         why: &'static str,
     },
     /// A run goes on.
-    #[error("`{run}` goes on ({phase}): wait until it is over, or `ripcord abort {run}` stops it before its first part")]
+    #[error(
+        "`{run}` goes on ({phase}): wait until it is over, or `ripcord abort {run}` stops it before its first part"
+    )]
     Busy {
         /// Which.
         run: SetId,
@@ -30,7 +32,7 @@ pub enum SetIllegal {
     NoTargets(SetName),
     /// Nothing is known to go back to.
     #[error(
-        "no run has moved all of `{0}` to anything else than what is live, as its members are configured now, so there is no consistent set to go back to: name targets with `--to MEMBER=VERSION`"
+        "no run has moved all of `{0}` to anything else than what is live, as its members are configured now, so there is no consistent set to go back to: name targets with `ripcord pull --set {0} --to MEMBER=VERSION`"
     )]
     NothingConsistent(SetName),
     /// A part moves one facet.
@@ -42,7 +44,9 @@ pub enum SetIllegal {
     #[error("`{0}` has moved already in this run: name a target for a member that has not")]
     HasMoved(ServiceName),
     /// A member that is to move is not enlisted any more.
-    #[error("`{member}` is not enlisted any more: `ripcord dismiss {run}` ends the run, then ask for a new one")]
+    #[error(
+        "`{member}` is not enlisted any more: `ripcord dismiss {run}` ends the run, then ask for a new one"
+    )]
     NotEnlisted {
         /// Which.
         member: ServiceName,
@@ -53,10 +57,14 @@ pub enum SetIllegal {
     #[error("`{0}` would have to make a version first: make it with `ripcord pull {0}`, then name it here")]
     IsProduced(ServiceName),
     /// No run goes on.
-    #[error("no run of `{0}` goes on: `ripcord pull --set {0}` asks for one, and `ripcord sets show {0}` says how the last one ended")]
+    #[error(
+        "no run of `{0}` goes on: `ripcord pull --set {0}` asks for one, and `ripcord sets show {0}` says how the last one ended"
+    )]
     NoRun(SetName),
     /// Another run goes on.
-    #[error("`{meant}` is over, and `{open}` goes on: look at it with `ripcord incidents show {open}`, and say what is to be done with that one")]
+    #[error(
+        "`{meant}` is over, and `{open}` goes on: look at it with `ripcord incidents show {open}`, and say what is to be done with that one"
+    )]
     OtherRun {
         /// Which was meant.
         meant: SetId,

@@ -5,8 +5,8 @@ use ripcord_core::digest::Digest;
 use ripcord_core::effect::Effect;
 use ripcord_core::event::{
     AboutIncident, ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, EvidenceGap,
-    EvidencePreserved, FaultNature, InProduction, Observed, PendingPlan, PersonSaid, ProductionWatched, PullRequested,
-    Reason, Said, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
+    EvidencePreserved, FaultNature, InProduction, Observed, PendingPlan, PersonSaid, ProductionWatched,
+    PullRequested, Reason, Said, SignalsTaken, TriggerAsked, TriggerWord, TriggersAsked,
 };
 use ripcord_core::facet::Revision;
 use ripcord_core::fact::Outcome;
@@ -588,7 +588,7 @@ fn why_no_plan_could_be_made_is_kept_until_one_is() {
     let run = world.set.run.as_ref().unwrap().id.clone();
     let nature = FaultNature::Environmental;
     world.note(SetEvent::NotDrafted(SetNotDrafted { run, number: 1, reason: blob(), nature })).unwrap();
-    let known = |world: &World| world.set.run.as_ref().unwrap().not_planned;
+    let known = |world: &World| world.set.run.as_ref().unwrap().unplanned;
     assert_eq!((world.phase(), known(&world)), ("planning", Some(blob())), "it is tried again");
     world.note(SetEvent::Drafted(world.draft().drafted(blob()))).unwrap();
     assert_eq!(known(&world), None);

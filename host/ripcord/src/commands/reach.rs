@@ -308,8 +308,7 @@ fn set_of(engine: &Engine, service: &ServiceName) -> Option<SetName> {
 /// Lets a run go on until it has ended or waits for people.
 async fn follow_set(engine: &Engine, set: &SetName, progress: &Progress) {
     let Some(mut watch) = engine.watch_set(set) else { return };
-    let members: &Members<'_> =
-        &|service| engine.watch(service).map(|state| state.borrow().clone());
+    let members: &Members<'_> = &|service| engine.watch(service).map(|state| state.borrow().clone());
     let goes_on = |run: &&SetRun| match run.phase {
         SetPhase::Authorising { .. } | SetPhase::NeedsPerson { .. } | SetPhase::Ended(_) => false,
         SetPhase::Acting(_) => needs_of_part(run, members).is_none(),

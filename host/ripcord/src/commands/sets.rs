@@ -155,7 +155,8 @@ impl Journals {
         };
         let runs = [&set.run, &set.last].into_iter().flatten().flat_map(|run| &run.members);
         let of_runs = runs.map(|member| &member.service);
-        let names: Vec<_> = set.terms.iter().flat_map(|terms| &terms.members).chain(of_runs).cloned().collect();
+        let names: Vec<_> =
+            set.terms.iter().flat_map(|terms| &terms.members).chain(of_runs).cloned().collect();
         for member in names {
             if !self.members.contains_key(&member) {
                 let state = self.member(&member).await;

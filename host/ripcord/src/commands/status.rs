@@ -112,8 +112,7 @@ async fn look(reach: &Reach, service: Option<&ServiceName>, live: Live) -> Outco
         }
     }
     in_order(&mut views);
-    let also =
-        Also { unseen: unseen.as_deref(), unrouted: unrouted.len(), sets: &sets, damaged: &damaged };
+    let also = Also { unseen: unseen.as_deref(), unrouted: unrouted.len(), sets: &sets, damaged: &damaged };
     Ok(page(&views, &also))
 }
 

@@ -68,7 +68,8 @@ impl SetConfig {
         let (table, _) = node.clone().into_json();
         let set = mistakes.ok(&span, SetName::new(name.get_ref().as_str()), "");
         if name.get_ref().starts_with("set:") {
-            let text = format!("`{}` begins with `set:`, which stands before the names of sets", name.get_ref());
+            let text =
+                format!("`{}` begins with `set:`, which stands before the names of sets", name.get_ref());
             mistakes.add(span.clone(), text, "leave it out of the name itself");
         }
         let deadlines = node.take_table("deadlines", mistakes);

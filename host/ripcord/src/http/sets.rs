@@ -114,7 +114,8 @@ impl App {
         let mut last = first;
         let mut stopping = self.stopping.clone();
         let end = tokio::time::Instant::now() + patience;
-        while last.phase == seen && last.outcome == ripcord_core::fact::Outcome::Open && last.needs.is_none() {
+        while last.phase == seen && last.outcome == ripcord_core::fact::Outcome::Open && last.needs.is_none()
+        {
             let until = end.min(tokio::time::Instant::now() + LOOK_EVERY);
             let goes_on = tokio::select! {
                 changed = tokio::time::timeout_at(until, watch.changed()) => !matches!(changed, Ok(Err(_))),

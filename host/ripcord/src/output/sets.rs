@@ -132,7 +132,8 @@ fn parts(parts: &[SetPartLine]) -> Text {
     let mut table = Table::new(["  member", "from", "to", "part", "incident", ""]);
     for part in parts {
         let to = part.target.as_ref().map(ToString::to_string).unwrap_or_default();
-        let failed = part.why.is_some() || part.state.starts_with("failed") || part.state.starts_with("could not");
+        let failed =
+            part.why.is_some() || part.state.starts_with("failed") || part.state.starts_with("could not");
         let style = if failed { BAD } else { anstyle::Style::new() };
         table.row([
             text!("  {}", part.service).into(),
@@ -225,7 +226,11 @@ pub fn list(views: &[SetView], damaged: &Damaged) -> Page {
 /// Sets whose journals cannot be read; empty where all could be.
 pub fn damaged_text(damaged: &Damaged) -> Text {
     let line = |(set, why): (&SetName, &String)| {
-        text!("{} {}", paint(BAD, text!("the set `{}` cannot be read, so this tells nothing of it:", set)), Paragraph(why))
+        text!(
+            "{} {}",
+            paint(BAD, text!("the set `{}` cannot be read, so this tells nothing of it:", set)),
+            Paragraph(why)
+        )
     };
     Text::joined(damaged.iter().map(line), "\n")
 }
@@ -242,7 +247,12 @@ pub fn line(view: &SetView) -> Option<Text> {
             text!("waits for {}; `ripcord approve {}`", wanted.join(" and "), id)
         }
     };
-    Some(text!("set {}  {}: {}", paint(STRONG, &view.name), paint(WARN, text!("{} {}", id, state.phase)), what))
+    Some(text!(
+        "set {}  {}: {}",
+        paint(STRONG, &view.name),
+        paint(WARN, text!("{} {}", id, state.phase)),
+        what
+    ))
 }
 
 /// A set, with a run to look at; none if that run is neither the open nor the last one.
@@ -343,7 +353,11 @@ mod tests {
         let mut needs = whole();
         needs["run"]["state"]["needs"] = json!("`set:fraud:3` needs a person: look");
         let plain = page(&view(needs)).plain();
-        assert_eq!(plain.lines().nth(1), Some("needs a person: `set:fraud:3` needs a person: look"), "{plain}");
+        assert_eq!(
+            plain.lines().nth(1),
+            Some("needs a person: `set:fraud:3` needs a person: look"),
+            "{plain}"
+        );
     }
 
     #[test]
@@ -353,7 +367,16 @@ mod tests {
             ended["end"] = end;
             exit_of_run(&serde_json::from_value(ended).expect("a run")).code()
         };
-        let ends = ["moved", "ended-by-person", "refused", "went-back", "nothing-moved", "not-enlisted", "aborted", "expired"];
+        let ends = [
+            "moved",
+            "ended-by-person",
+            "refused",
+            "went-back",
+            "nothing-moved",
+            "not-enlisted",
+            "aborted",
+            "expired",
+        ];
         assert_eq!(ends.map(|end| code(json!(end))), [0, 0, 4, 1, 1, 1, 1, 1]);
         assert_eq!(code(Value::Null), 3);
     }

@@ -22,7 +22,9 @@ use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName, SetName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
-use ripcord_engine::{Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup, SetSetup};
+use ripcord_engine::{
+    Announcing, Blocking, EvidenceSetup, GoldenBefore, HostSetup, Retention, ServiceSetup, SetSetup,
+};
 use ripcord_ports::store::StoreError;
 use ripcord_ports::{AlertSource, Endpoint, GoldenData, Notifier, PortError, Registry, Store};
 use ripcord_sandbox::{CacheDirError, Limits, Sandbox, SandboxConfig, SandboxError};

@@ -132,7 +132,11 @@ pub(crate) fn run_of<'a>(set: &'a Set, id: &SetId) -> Option<&'a SetRun> {
 }
 
 /// The plan at hand of a run; none if it has none, or its content was erased.
-pub(crate) async fn plan_of(store: &dyn Store, set: &Set, id: &SetId) -> Result<Option<PlanView>, StoreError> {
+pub(crate) async fn plan_of(
+    store: &dyn Store,
+    set: &Set,
+    id: &SetId,
+) -> Result<Option<PlanView>, StoreError> {
     let Some(run) = run_of(set, id) else { return Ok(None) };
     let Some(drafted) = &run.plan else { return Ok(None) };
     let content = store.blob(&drafted.content).await?;
@@ -214,11 +218,12 @@ impl SetRunLine {
         run: &SetRun,
         members: &Members<'_>,
     ) -> Result<Self, StoreError> {
-        let not_planned = match &run.not_planned {
+        let not_planned = match &run.unplanned {
             Some(reason) => Some(text(store, reason).await?),
             None => None,
         };
-        let parts = run.members.iter().map(|part| SetPartLine::of(run, part, members(&part.service).as_deref()));
+        let parts =
+            run.members.iter().map(|part| SetPartLine::of(run, part, members(&part.service).as_deref()));
         Ok(Self {
             state: IncidentState::of_run(set, run, members),
             end: match run.phase {
@@ -290,7 +295,9 @@ fn part_words(run: &SetRun, part: &RunMember, state: Option<&Service>) -> String
         (Progress::Began { .. } | Progress::Given { .. }, Progress::Waiting) => {
             format!("moves{}", at_work(run, state))
         }
-        (Progress::Ended(PartEnd::Moved), Progress::Waiting) if goes_back => "has moved, is to go back".into(),
+        (Progress::Ended(PartEnd::Moved), Progress::Waiting) if goes_back => {
+            "has moved, is to go back".into()
+        }
         (Progress::Ended(PartEnd::Moved), Progress::Waiting) => "has moved".to_owned(),
         (Progress::Ended(PartEnd::AlreadyThere), Progress::Waiting) => "was there already".to_owned(),
         (Progress::Ended(PartEnd::Failed { shifted: false }), Progress::Waiting) => {
@@ -317,7 +324,7 @@ fn waits_for(set: &Set, run: &SetRun, members: &Members<'_>) -> Option<String> {
             let next = run.members.iter().find(|member| member.enlisted().is_none())?;
             Some(format!("`{}` to be enlisted{}", next.service, of(&next.service)))
         }
-        SetPhase::Drafting(_) if run.not_planned.is_some() => Some("another try to make a plan".to_owned()),
+        SetPhase::Drafting(_) if run.unplanned.is_some() => Some("another try to make a plan".to_owned()),
         SetPhase::Drafting(_) => Some("a plan".to_owned()),
         SetPhase::Authorising { .. } => {
             let tally: Vec<_> = set.tally().iter().map(ToString::to_string).collect();
@@ -350,7 +357,9 @@ pub(crate) fn needs_of_part(run: &SetRun, members: &Members<'_>) -> Option<Strin
         Phase::NeedsPerson(need) => Some(format!("`{id}` needs a person: {}", need.text)),
         Phase::Authorising(_) => {
             let wanted = state.still_wanted()?;
-            Some(format!("by its own rules the part of `{service}` waits for {wanted}: `ripcord approve {id}`"))
+            Some(format!(
+                "by its own rules the part of `{service}` waits for {wanted}: `ripcord approve {id}`"
+            ))
         }
         Phase::Enlisted => None,
         _ => state.paused_by.as_ref().map(|person| {
@@ -367,9 +376,10 @@ fn outcome(end: SetOutcome) -> Outcome {
         SetOutcome::Aborted => Outcome::Aborted,
         SetOutcome::Expired => Outcome::Expired,
         SetOutcome::EndedByPerson => Outcome::SettledByPerson,
-        SetOutcome::WentBack | SetOutcome::NothingMoved | SetOutcome::NotEnlisted | SetOutcome::NotPlanned => {
-            Outcome::Other(end.to_string())
-        }
+        SetOutcome::WentBack
+        | SetOutcome::NothingMoved
+        | SetOutcome::NotEnlisted
+        | SetOutcome::NotPlanned => Outcome::Other(end.to_string()),
     }
 }
 
