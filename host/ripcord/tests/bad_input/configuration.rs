@@ -22,6 +22,13 @@ table! {
         kept: NO_STORE,
     }
 
+    /// A member that is no service, one that is there twice, a rule that there is not, and a set for a member.
+    sets_that_make_no_sense {
+        world: World::new().with("[sources.alerts]\n", "[sets.twice]\nmembers = [\"fraud-api\", \"fraud-ap\", \"fraud-api\"]\n\n[sets.other]\nmembers = [\"fraud-api\", \"twice\"]\nif-part-fails = \"undo\"\napprovals = []\n\n[sets.one]\nmembers = [\"fraud-api\"]\n\n[sources.alerts]\n"),
+        does: async |world| world.cli(&["check", "--offline"]),
+        kept: NO_STORE,
+    }
+
     /// A script reads the same in one JSON document.
     malformed_configuration_in_json {
         world: World::new().with("mode = \"act\"", "mode = \"actt\""),

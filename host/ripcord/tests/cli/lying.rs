@@ -197,7 +197,11 @@ fn an_answer_about_something_else_is_not_believed() {
         "id": "churn:1", "service": "churn", "opened_at": "1", "settled_at": null, "strategy": null, "outcome": "open",
         "target": null, "summary": "s",
     }]);
+    let set = json!({
+        "name": "other", "if_part_fails": "back", "members": [], "run": null, "last": null, "consistent": [], "announcements_waiting": 0,
+    });
     let (_, address) = Liar::start(&[
+        ("/sets/fraud", set),
         ("/abort", other.clone()),
         ("/dismiss", other.clone()),
         ("/answer", other),
@@ -212,7 +216,7 @@ fn an_answer_about_something_else_is_not_believed() {
     ]);
     let folder = configured(NOWHERE);
     point_at(folder.path(), address);
-    let commands: [(&[&str], &str); 10] = [
+    let commands: [(&[&str], &str); 13] = [
         (
             &["abort", "fraud-api:1"],
             "`fraud-api:1` was asked for, and the answer is about the incident `fraud-api:7`",
@@ -220,6 +224,9 @@ fn an_answer_about_something_else_is_not_believed() {
         (&["dismiss", "fraud-api:1"], "about the incident `fraud-api:7`"),
         (&["answer", "fraud-api:1", "applied"], "about the incident `fraud-api:7`"),
         (&["pull", "fraud-api"], "about the incident `churn:1`"),
+        (&["pull", "--set", "fraud"], "the set `fraud` was asked for, and the answer is about `churn:1`"),
+        (&["sets", "show", "fraud"], "the set `fraud` was asked for, and the answer is about `other`"),
+        (&["abort", "set:fraud:1"], "`set:fraud:1` was asked for, and the answer is about the incident `fraud-api:7`"),
         (&["pause", "fraud-api"], "about the incident `churn:1`"),
         (&["adopt", "fraud-api", "--reason", "r"], "about the incident `churn:1`"),
         (&["hold", "lift", "fraud-api", "1.0", "--reason", "r"], "about the incident `churn:1`"),

@@ -21,6 +21,7 @@ mod policy;
 mod producing;
 mod pull;
 mod reload;
+mod sets;
 mod untrusted;
 mod watching;
 mod waves;

@@ -153,6 +153,17 @@ async fn every_operation_answers_what_the_document_says() {
         walk.post("olga", path, why.clone()).await;
     }
 
+    let pull = json!({"to": {"pipeline": "1.3.2"}, "reason": "they do not fit"});
+    let run = walk.post("olga", "sets/fraud/pull", pull).await["incident"].as_str().unwrap().to_owned();
+    walk.host.until(&run, "over").await;
+    walk.get("sets").await;
+    assert_eq!(walk.get("sets/fraud").await["last"]["end"], "moved");
+    assert!(walk.get(&format!("incidents/{run}/plan")).await["plan"]["set"].is_object());
+    walk.get(&format!("incidents/{run}/wait?seconds=0")).await;
+    assert_eq!(walk.get("incidents/pipeline:1").await["set_run"], run.as_str());
+    let (status, _) = walk.host.ask("vera", Method::GET, &format!("incidents/{run}"), None).await;
+    assert_eq!(status, 404, "a run is no incident");
+
     let (refused, plan) = walk.waiting().await;
     walk.get(&format!("incidents/{refused}/plan")).await;
     walk.get(&format!("incidents/{refused}/wait?seconds=0")).await;

@@ -21,11 +21,14 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("GET", "incidents/fraud-api:1/plan", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/decisions", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents/fraud-api:1/wait", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "sets", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "sets/fraud", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "data", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "holds", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "signals/set-aside", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "signals/unrouted", &["viewer", "operator", "approver", "admin", "security"]),
     ("POST", "services/fraud-api/pull", &["operator"]),
+    ("POST", "sets/fraud/pull", &["operator"]),
     ("POST", "services/fraud-api/pause", &["operator"]),
     ("POST", "services/fraud-api/resume", &["operator"]),
     ("POST", "services/fraud-api/adopt", &["admin"]),
@@ -79,6 +82,27 @@ async fn every_page_is_closed_to_strangers_and_to_other_roles() {
             assert_eq!(status != 403, roles.contains(&role), "{method} {path} by {role}: {status} {body}");
         }
     }
+}
+
+/// A set gives nobody more rights over a member than the member does.
+#[tokio::test]
+async fn who_may_pull_a_set_must_be_allowed_to_pull_each_member_that_moves() {
+    let host = host().await;
+    let reason = "they do not fit";
+    let pull = |to: Value| json!({"to": to, "reason": reason});
+    // Sam's role may pull the set `guarded`, and none of its members.
+    let (status, problem) = host.post("sam", "sets/guarded/pull", pull(json!({"pipeline": "1.3.2"}))).await;
+    assert_eq!(status, 403, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("`sam` may not pull `pipeline`"), "{problem}");
+    // Olga may pull each of them, and not the set.
+    let (status, problem) = host.post("olga", "sets/guarded/pull", pull(json!({"pipeline": "1.3.2"}))).await;
+    assert_eq!(status, 403, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the set `guarded`"), "{problem}");
+    let (status, problem) = host.post("olga", "sets/fraud/pull", pull(json!({"stranger": "1"}))).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("no member of `fraud`"), "{problem}");
+    let (status, _) = host.post("olga", "sets/nowhere/pull", pull(json!({}))).await;
+    assert_eq!(status, 404);
 }
 
 #[tokio::test]

@@ -57,6 +57,19 @@ floor = FLOOR
 proof-min = "control-plane"
 registry = { kind = "command", list = ["./list.sh"], fetch = ["./fetch.sh", "{into}"] }
 deployer = { kind = "command", shift = ["./shift.sh", "{version}"], live = ["./live.sh"], effect = "observable" }
+
+[services.pipeline]
+mode = "ask"
+proof-min = "control-plane"
+registry = { kind = "command", list = ["./list.sh"], fetch = ["./fetch.sh", "{into}"] }
+deployer = { kind = "command", shift = ["./shift-pipeline.sh", "{version}"], live = ["./live-pipeline.sh"], effect = "observable" }
+
+[sets.fraud]
+members = ["pipeline", "fraud-api"]
+
+[sets.guarded]
+members = ["pipeline", "fraud-api"]
+may-pull = ["security"]
 "#;
 
 pub(crate) struct Host {
@@ -137,8 +150,12 @@ async fn start_configured(folder: &Path, config: &Config, bearing: Bearing) -> R
     script(folder, "fetch.sh", r#"printf model > "$1/model.bin""#);
     script(folder, "shift.sh", r#"printf '%s' "$1" > live"#);
     script(folder, "live.sh", r#"printf '{"shares": [{"version": "%s"}]}' "$(cat live)""#);
-    if !folder.join("live").exists() {
-        write(folder, "live", "1.4.0");
+    script(folder, "shift-pipeline.sh", r#"printf '%s' "$1" > live-pipeline"#);
+    script(folder, "live-pipeline.sh", r#"printf '{"shares": [{"version": "%s"}]}' "$(cat live-pipeline)""#);
+    for live in ["live", "live-pipeline"] {
+        if !folder.join(live).exists() {
+            write(folder, live, "1.4.0");
+        }
     }
     Running::start_with(config, bearing).await.unwrap_or_else(|error| panic!("{error}"))
 }
