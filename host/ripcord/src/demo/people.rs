@@ -35,7 +35,10 @@ impl Demo {
         let Command::Pull(arguments) = parsed.command else {
             return Err(Failure::failed(format!("`{line}` is no pull")));
         };
-        let done = client.order_of_service(&arguments.service, "pull", &pull::body(&arguments)?).await?;
+        let Some(service) = &arguments.service else {
+            return Err(Failure::failed(format!("`{line}` names no service")));
+        };
+        let done = client.order_of_service(service, "pull", &pull::body(&arguments)?).await?;
         self.progress.say(&done.text);
         done.incident.ok_or_else(|| Failure::failed(format!("`{line}` opened no incident: {}", done.text)))
     }

@@ -30,8 +30,10 @@ pub(super) struct NamedRun {
 
 impl App {
     pub(super) fn set_state(&self, name: &SetName) -> Result<Arc<Set>, Problem> {
-        let unknown =
-            || Problem::not_found(format!("there is no set `{name}`; `ripcord sets list` shows all"));
+        let unknown = || match self.engine.sets_aside().find(|(aside, _)| *aside == name) {
+            Some((_, why)) => Problem::unavailable("set-aside", format!("`{name}`: {why}")),
+            None => Problem::not_found(format!("there is no set `{name}`; `ripcord sets list` shows all")),
+        };
         let watch = self.engine.watch_set(name).ok_or_else(unknown)?;
         let state = watch.borrow().clone();
         Ok(state)
@@ -77,7 +79,8 @@ impl App {
 
     /// A set gives nobody more rights over its members than each of them does.
     fn may_pull_members(&self, person: &Person, set: &Set, body: &SetPullBody) -> Result<(), Problem> {
-        let mut members = set.terms.iter().flat_map(|terms| &terms.members);
+        let of_run = set.run.iter().flat_map(|run| &run.members).map(|member| &member.service);
+        let mut members = set.terms.iter().flat_map(|terms| &terms.members).chain(of_run);
         members.try_for_each(|member| match body.to.is_empty() || body.to.contains_key(member) {
             true => self.may_pull(person, member),
             false => Ok(()),

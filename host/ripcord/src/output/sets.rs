@@ -9,7 +9,7 @@ use ripcord_core::set::SetOutcome;
 
 use crate::http::wire::{SetMemberLine, SetPartLine, SetRunLine, SetView};
 
-use super::incident::{self, section};
+use super::incident::section;
 use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use super::table::{Cell, Table};
 use super::text::{Paragraph, Text, text};
