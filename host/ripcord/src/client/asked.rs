@@ -3,14 +3,14 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
-use ripcord_core::name::{IncidentId, ServiceName, SetName};
+use ripcord_core::name::{IncidentId, ServiceName, SetId, SetName};
 use ripcord_core::plan::{PLAN_FORMAT, Plan};
 use ripcord_engine::view::IncidentView;
 use ripcord_engine::{DecisionPage, FacetTargets};
 
 use crate::http::wire::{
-    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetView,
-    TargetsView, VersionsView,
+    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetRunView,
+    SetView, TargetsView, VersionsView,
 };
 
 /// An answer about something else.
@@ -247,6 +247,14 @@ pub(super) fn set(view: SetView, asked: &SetName) -> Checked<SetView> {
         return Err(NotWhatWasAsked::Set { asked: asked.clone(), got: view.name.to_string() });
     }
     runs_of_set(&view)?;
+    Ok(view)
+}
+
+pub(super) fn set_run(view: SetRunView, asked: &SetName, number: u32) -> Checked<SetRunView> {
+    let got = &view.run.state.id;
+    if view.set != *asked || *got != SetId::numbered(asked, number).as_incident() {
+        return Err(NotWhatWasAsked::Set { asked: asked.clone(), got: got.to_string() });
+    }
     Ok(view)
 }
 

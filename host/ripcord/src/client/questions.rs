@@ -11,7 +11,8 @@ use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
     ChangesView, CondemnedDataOf, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView,
-    ServiceView, SetAsideAlert, SetPullBody, SetView, TargetsView, UnroutedSignal, VersionsView, WhoAmI,
+    ServiceView, SetAsideAlert, SetPullBody, SetRunView, SetView, TargetsView, UnroutedSignal, VersionsView,
+    WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -186,6 +187,12 @@ impl Client {
     pub async fn set(&self, name: &SetName) -> Answer<SetView> {
         let view = self.get(&format!("sets/{name}")).await?;
         self.held_against(asked::set(view, name))
+    }
+
+    /// A run of a set.
+    pub async fn set_run(&self, name: &SetName, number: u32) -> Answer<SetRunView> {
+        let view = self.get(&format!("sets/{name}/runs/{number}")).await?;
+        self.held_against(asked::set_run(view, name, number))
     }
 
     /// Asks for a run of a set.

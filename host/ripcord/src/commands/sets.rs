@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ripcord_core::name::{IncidentId, ServiceName, SetName};
+use ripcord_core::name::{IncidentId, ServiceName, SetId, SetName};
 use ripcord_core::service::Service;
 use ripcord_core::set::Set;
-use ripcord_engine::{recover, recover_set};
+use ripcord_engine::{ReadError, recover, recover_set};
 use ripcord_store::SqliteStore;
 
 use super::pull::{Until, follow};
@@ -15,7 +15,7 @@ use super::{Outcome, reason};
 use crate::cli::{Global, PullArgs};
 use crate::client::Client;
 use crate::http::wire::sets::plan_of;
-use crate::http::wire::{PlanView, SetPullBody, SetView};
+use crate::http::wire::{PlanView, SetPullBody, SetRunView, SetView};
 use crate::output::sets::Damaged;
 use crate::output::{Exit, Failure, Page, Paragraph, Progress, sets as output};
 
@@ -31,11 +31,32 @@ pub(super) async fn show(global: &Global, set: &SetName) -> Outcome {
 
 /// A run by its id, as an incident is shown.
 pub(super) async fn show_run(reach: &Reach, set: &SetName, id: &IncidentId) -> Outcome {
-    let view = read(reach, set).await?;
-    output::page_of_run(&view, id).ok_or_else(|| not_at_hand(id, set))
+    let number = id.number().unwrap_or_default();
+    if let Some(host) = reach.elsewhere().await? {
+        return Ok(output::page_of_run(&host.set_run(set, number).await?));
+    }
+    is_configured(reach, set)?;
+    let mut journals = Journals::of(reach)?;
+    let state = match journals.state(reach, set).await? {
+        Ok(state) => state,
+        Err(why) => return Err(Failure::failed(format!("the set `{set}` cannot be read: {why}"))),
+    };
+    let Some(store) = &journals.store else { return Err(not_there(id, set)) };
+    let run = SetId::numbered(set, number);
+    let view = SetRunView::of(store, &state, &run, &journals.members()).await;
+    let view = view.map_err(|error| match error {
+        ReadError::Unknown(_) => not_there(id, set),
+        error => Failure::of(Exit::Failed, error),
+    })?;
+    Ok(output::page_of_run(&view))
 }
 
-/// What can be read of a set is its open run and its last one.
+fn not_there(id: &IncidentId, set: &SetName) -> Failure {
+    Failure::usage(format!("there is no run `{id}`"))
+        .help(format!("`ripcord sets show {set}` shows the last one"))
+}
+
+/// The plan at hand is that of the open run or of the last one.
 fn not_at_hand(id: &IncidentId, set: &SetName) -> Failure {
     Failure::usage(format!("there is no run `{id}` that goes on or was the last one"))
         .help(format!("`ripcord sets show {set}` shows both"))
@@ -139,9 +160,28 @@ impl Journals {
         Ok(Self { store: reach.store_if_any()?, members: BTreeMap::new() })
     }
 
-    /// A set as its journal has it, with the terms of the configuration where it was never started; why not, where it cannot be read.
+    /// A set for people; why not, where it cannot be read.
     async fn view(&mut self, reach: &Reach, name: &SetName) -> Result<Result<SetView, String>, Failure> {
-        let failed = |error| Failure::of(Exit::Failed, error);
+        let set = match self.state(reach, name).await? {
+            Ok(set) => set,
+            Err(why) => return Ok(Err(why)),
+        };
+        match &self.store {
+            Some(store) => {
+                let view = SetView::of(store, &set, &self.members()).await;
+                view.map(Ok).map_err(|error| Failure::of(Exit::Failed, error))
+            }
+            None => Ok(Ok(SetView::new(&set, &self.members()))),
+        }
+    }
+
+    /// The members that were read.
+    fn members(&self) -> impl Fn(&ServiceName) -> Option<Arc<Service>> + Send + Sync {
+        move |service| self.members.get(service).cloned().flatten()
+    }
+
+    /// A set as its journal has it, with the terms of the configuration where it was never started; why not, where it cannot be read. Its members are read, too.
+    async fn state(&mut self, reach: &Reach, name: &SetName) -> Result<Result<Set, String>, Failure> {
         let configured = reach.here()?.set(name.as_str()).map(|set| set.terms(Vec::new()));
         let new = || Set { terms: configured.clone(), ..Set::new(name.clone()) };
         let set = match &self.store {
@@ -163,11 +203,7 @@ impl Journals {
                 self.members.insert(member, state);
             }
         }
-        let members = |service: &ServiceName| self.members.get(service).cloned().flatten();
-        match &self.store {
-            Some(store) => SetView::of(store, &set, &members).await.map(Ok).map_err(failed),
-            None => Ok(Ok(SetView::new(&set, &members))),
-        }
+        Ok(Ok(set))
     }
 
     async fn member(&self, name: &ServiceName) -> Option<Arc<Service>> {

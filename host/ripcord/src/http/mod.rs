@@ -149,6 +149,7 @@ fn api() -> Routes {
         .route("/incidents/{id}/release", post(ask::release))
         .route("/sets", get(sets::sets))
         .route("/sets/{set}", get(sets::set))
+        .route("/sets/{set}/runs/{number}", get(sets::run))
         .route("/sets/{set}/pull", post(sets::pull))
         .route("/store/prune", post(ask::prune))
         .route("/holds", get(across::holds))

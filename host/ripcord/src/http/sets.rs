@@ -9,13 +9,13 @@ use axum::http::HeaderMap;
 use ripcord_core::name::{IncidentId, RoleName, ServiceName, SetId, SetName};
 use ripcord_core::service::Service;
 use ripcord_core::set::Set;
-use ripcord_engine::{CommandError, Person, SetAsk, SetCommand};
+use ripcord_engine::{CommandError, Person, ReadError, SetAsk, SetCommand};
 
 use super::App;
 use super::ask::{json, reason};
 use super::problem::Problem;
 use super::wire::sets::{Members, plan_of, run_of};
-use super::wire::{Done, IncidentState, PlanView, SetPullBody, SetView};
+use super::wire::{Done, IncidentState, PlanView, SetPullBody, SetRunView, SetView};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -169,6 +169,29 @@ pub(super) async fn set(
     let state = app.set_state(&set_name(name)?)?;
     let members: &Members<'_> = &|service| app.member(service);
     Ok(Json(SetView::of(app.engine.store().as_ref(), &state, members).await?))
+}
+
+pub(super) async fn run(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path((name, number)): Path<(String, String)>,
+) -> Answer<SetRunView> {
+    app.people.authenticate(&headers)?;
+    let state = app.set_state(&set_name(name)?)?;
+    let number = number
+        .parse()
+        .map_err(|_| Problem::bad_request("the number of a run is a whole number, counted from one"))?;
+    let id = SetId::numbered(&state.name, number);
+    let members: &Members<'_> = &|service| app.member(service);
+    let view = SetRunView::of(app.engine.store().as_ref(), &state, &id, members).await;
+    Ok(Json(view.map_err(|error| match error {
+        ReadError::Unknown(_) => not_there(&id, &state.name),
+        error => error.into(),
+    })?))
+}
+
+fn not_there(id: &SetId, set: &SetName) -> Problem {
+    Problem::not_found(format!("there is no run `{id}`; `ripcord sets show {set}` shows the last one"))
 }
 
 pub(super) async fn pull(

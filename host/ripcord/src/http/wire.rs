@@ -29,7 +29,7 @@ pub use orders::{
     RetrainBody, VoteBody,
 };
 pub use runs::{RunLine, RunOf};
-pub use sets::{ConsistentLine, SetMemberLine, SetPartLine, SetPullBody, SetRunLine, SetView};
+pub use sets::{ConsistentLine, SetMemberLine, SetPartLine, SetPullBody, SetRunLine, SetRunView, SetView};
 
 /// Whom a token stands for, and who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

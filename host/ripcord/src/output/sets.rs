@@ -7,7 +7,7 @@ use ripcord_core::name::SetName;
 use ripcord_core::plan::IfPartFails;
 use ripcord_core::set::SetOutcome;
 
-use crate::http::wire::{SetMemberLine, SetPartLine, SetRunLine, SetView};
+use crate::http::wire::{SetMemberLine, SetPartLine, SetRunLine, SetRunView, SetView};
 
 use super::incident::section;
 use super::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
@@ -255,13 +255,21 @@ pub fn line(view: &SetView) -> Option<Text> {
     ))
 }
 
-/// A set, with a run to look at; none if that run is neither the open nor the last one.
-pub fn page_of_run(view: &SetView, id: &ripcord_core::name::IncidentId) -> Option<Page> {
-    let runs = [&view.run, &view.last].into_iter().flatten();
-    let run = runs.into_iter().find(|run| run.state.id == *id)?;
-    let page = page(view);
-    let exit = if run.end.is_none() { page.exit } else { Exit::Done };
-    Some(Page { exit, ..page })
+/// One run, with all that happened in it. Showing is done, whatever it came to; only what waits for people is told.
+pub fn page_of_run(view: &SetRunView) -> Page {
+    let (run, state) = (&view.run, &view.run.state);
+    let mut text = text!("{}  {}\n", paint(STRONG, &state.id), end(run));
+    if let Some(needs) = &state.needs {
+        text.push(text!("{} {}\n", paint(BAD, "needs a person:"), Paragraph(needs)));
+    }
+    text.push(run_text(run));
+    let mut table = Table::bare(2);
+    for line in &view.timeline {
+        table.row([Cell::new(DIM, format!("+{}", line.since_start)), Paragraph(&line.text).into()]);
+    }
+    text.push(text!("\n{}", section("timeline", &table)));
+    let waits = state.needs.is_some() || !state.wanted.is_empty();
+    Page::new(if waits { Exit::Waiting } else { Exit::Done }, text, view)
 }
 
 /// What a command that waited says of the run: the set's page, and how it ended.
@@ -383,13 +391,19 @@ mod tests {
 
     #[test]
     fn nothing_that_others_wrote_gets_out_of_its_place() {
-        for (name, by) in hostile::table() {
-            let (view, spoilt) = hostile::spoilt(&view(whole()), &by);
+        for (name, text) in hostile::table() {
+            let (view, spoilt) = hostile::spoilt(&view(whole()), &text);
             assert!(spoilt > 8, "{name}: {spoilt}");
             hostile::assert_harmless(&page(&view).text, name);
-            let damaged = [(view.name.clone(), by)].into();
+            let damaged = [(view.name.clone(), text.clone())].into();
             hostile::assert_harmless(&list(&[view.clone()], &damaged).text, name);
             hostile::assert_harmless(&line(&view).expect("a run goes on"), name);
+            let timeline = json!([{ "at": "1", "since_start": "0", "text": "ada approved" }]);
+            let of = json!({ "set": "fraud", "run": run("moving", "open"), "timeline": timeline });
+            let of: SetRunView = serde_json::from_value(of).expect("a run");
+            let (of, spoilt) = hostile::spoilt(&of, &text);
+            assert!(spoilt > 4, "{name}: {spoilt}");
+            hostile::assert_harmless(&page_of_run(&of).text, name);
         }
     }
 }

@@ -226,7 +226,10 @@ fn an_answer_about_something_else_is_not_believed() {
         (&["pull", "fraud-api"], "about the incident `churn:1`"),
         (&["pull", "--set", "fraud"], "the set `fraud` was asked for, and the answer is about `churn:1`"),
         (&["sets", "show", "fraud"], "the set `fraud` was asked for, and the answer is about `other`"),
-        (&["abort", "set:fraud:1"], "`set:fraud:1` was asked for, and the answer is about the incident `fraud-api:7`"),
+        (
+            &["abort", "set:fraud:1"],
+            "`set:fraud:1` was asked for, and the answer is about the incident `fraud-api:7`",
+        ),
         (&["pause", "fraud-api"], "about the incident `churn:1`"),
         (&["adopt", "fraud-api", "--reason", "r"], "about the incident `churn:1`"),
         (&["hold", "lift", "fraud-api", "1.0", "--reason", "r"], "about the incident `churn:1`"),

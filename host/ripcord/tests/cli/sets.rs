@@ -55,11 +55,16 @@ printf '%s %s\n' "$1" "$2" >>orders
 fn world() -> tempfile::TempDir {
     let made = tempfile::tempdir().expect("a folder");
     let folder = made.path();
-    std::fs::write(folder.join("ripcord.toml"), CONFIGURATION.replace("{HOST}", &free_address())).expect("writes");
+    std::fs::write(folder.join("ripcord.toml"), CONFIGURATION.replace("{HOST}", &free_address()))
+        .expect("writes");
     script(folder, "list.sh", LIST);
     script(folder, "fetch.sh", "#!/bin/sh\nprintf model >\"$1/model.bin\"\n");
     script(folder, "shift.sh", SHIFT);
-    script(folder, "live.sh", "#!/bin/sh\nprintf '{\"shares\": [{\"version\": \"%s\"}]}' \"$(cat \"live-$1\")\"\n");
+    script(
+        folder,
+        "live.sh",
+        "#!/bin/sh\nprintf '{\"shares\": [{\"version\": \"%s\"}]}' \"$(cat \"live-$1\")\"\n",
+    );
     for member in ["features", "fraud-api"] {
         std::fs::write(folder.join(format!("live-{member}")), "1.4.0").expect("writes");
     }
@@ -80,7 +85,10 @@ fn as_person(folder: &Path, person: &str, arguments: &[&str]) -> Ran {
 
 fn pull(folder: &Path, version: &str) -> Ran {
     let (features, model) = (format!("features={version}"), format!("fraud-api={version}"));
-    as_olga(folder, &["pull", "--set", "fraud", "--to", &features, "--to", &model, "--reason", "they do not fit"])
+    as_olga(
+        folder,
+        &["pull", "--set", "fraud", "--to", &features, "--to", &model, "--reason", "they do not fit"],
+    )
 }
 
 fn agree(folder: &Path, run: &str) {
@@ -120,19 +128,38 @@ async fn two_services_move_by_one_plan_and_go_back_together() {
 
     // Both move, in their order, by the word of two people who did not ask for it.
     let asked = pull(folder, "1.3.2");
-    has(&asked, 3, &["set:fraud:1 waiting for approval", "2 more of 2 with role `approver`", "`ripcord approve set:fraud:1`"]);
+    has(
+        &asked,
+        3,
+        &[
+            "set:fraud:1 waiting for approval",
+            "2 more of 2 with role `approver`",
+            "`ripcord approve set:fraud:1`",
+        ],
+    );
     assert!(orders(folder).is_empty());
     let plan = as_olga(folder, &["plan", "show", "set:fraud:1"]);
-    let in_plan = ["plan 1 of set:fraud:1", "set features, then fraud-api; where one of them fails, what has moved goes back"];
+    let in_plan = [
+        "plan 1 of set:fraud:1",
+        "set features, then fraud-api; where one of them fails, what has moved goes back",
+    ];
     has(&plan, 0, &in_plan);
-    has(&as_olga(folder, &["status"]), 3, &["set fraud set:fraud:1 waiting for approval", "moves with its set"]);
+    has(
+        &as_olga(folder, &["status"]),
+        3,
+        &["set fraud set:fraud:1 waiting for approval", "moves with its set"],
+    );
     let refused = as_olga(folder, &["pull", "features", "--to", "1.2.0"]);
     has(&refused, 1, &["the set alone moves the service meanwhile", "`ripcord incidents show set:fraud:1`"]);
     let member = as_olga(folder, &["plan", "show", "fraud-api:1"]);
     has(&member, 1, &["has no plan"]);
     let voted = as_person(folder, "ada", &["approve", "set:fraud:1", "--yes"]);
     has(&voted, 0, &["ada approved"]);
-    has(&as_olga(folder, &["sets", "show", "fraud"]), 3, &["1 more of 2 with role `approver` (ada agreed; bob may)"]);
+    has(
+        &as_olga(folder, &["sets", "show", "fraud"]),
+        3,
+        &["1 more of 2 with role `approver` (ada agreed; bob may)"],
+    );
     has(&as_person(folder, "bob", &["approve", "set:fraud:1", "--yes"]), 0, &["bob approved"]);
     let watched = as_olga(folder, &["incidents", "watch", "set:fraud:1"]);
     has(&watched, 0, &["last run set:fraud:1 moved", "approved by ada, bob", "in place together"]);
@@ -152,7 +179,11 @@ async fn two_services_move_by_one_plan_and_go_back_together() {
     assert_eq!(orders(folder)[2..], ["features 1.2.0", "features 1.3.2"]);
     assert_eq!(live(folder), ["1.3.2", "1.3.2"]);
     let json = as_olga(folder, &["--json", "sets", "show", "fraud"]).json();
-    assert_eq!((&json["run"], &json["last"]["end"]), (&serde_json::Value::Null, &"went-back".into()), "{json}");
+    assert_eq!(
+        (&json["run"], &json["last"]["end"]),
+        (&serde_json::Value::Null, &"went-back".into()),
+        "{json}"
+    );
     assert_eq!(json["last"]["parts"][0]["state"], "went back", "{json}");
 
     // Before its first part a run is aborted as a whole.
@@ -160,12 +191,26 @@ async fn two_services_move_by_one_plan_and_go_back_together() {
     has(&as_olga(folder, &["abort", "set:fraud:3", "--reason", "not now"]), 0, &["set:fraud:3", "aborted"]);
     has(&as_olga(folder, &["incidents", "watch", "set:fraud:3"]), 1, &["last run set:fraud:3 aborted"]);
 
+    // A run that was long ago has its page.
+    let long_ago = as_olga(folder, &["incidents", "show", "set:fraud:1"]);
+    let happened = [
+        "olga asked for `features` to version 1.3.2, `fraud-api` to version 1.3.2: they do not fit",
+        "`features` enlisted as features:1, serving 1.4.0",
+        "bob approved plan",
+        "the part of `fraud-api` is over: it is in place",
+    ];
+    has(&long_ago, 0, &happened);
+
     // A member that is paused is told at once.
     assert_eq!(as_olga(folder, &["pause", "fraud-api", "--reason", "a migration"]).code, 0);
     let told = as_olga(folder, &["sets", "show", "fraud"]);
     has(&told, 0, &["`olga` paused it: `ripcord resume fraud-api` lets it go on"]);
     let paused = pull(folder, "1.2.0");
-    has(&paused, 1, &["not all members could be enlisted", "`olga` paused it: `ripcord resume fraud-api` lets it go on"]);
+    has(
+        &paused,
+        1,
+        &["not all members could be enlisted", "`olga` paused it: `ripcord resume fraud-api` lets it go on"],
+    );
     assert_eq!(orders(folder).len(), 4, "nothing was shifted");
 }
 
@@ -178,7 +223,11 @@ fn a_set_moves_without_a_running_host() {
     agree(folder, "set:fraud:1");
     assert_eq!(orders(folder), ["features 1.3.2", "fraud-api 1.3.2"]);
     has(&as_olga(folder, &["sets", "show", "fraud"]), 0, &["last run set:fraud:1 moved"]);
-    has(&as_olga(folder, &["incidents", "show", "set:fraud:1"]), 0, &["features version 1.3.2 has moved features:1"]);
+    has(
+        &as_olga(folder, &["incidents", "show", "set:fraud:1"]),
+        0,
+        &["features version 1.3.2 has moved features:1"],
+    );
 }
 
 /// What cannot be meant is told with what can.
@@ -188,7 +237,11 @@ fn what_cannot_be_meant_of_a_set_is_told() {
     let folder = made.path();
     let tells = |arguments: &[&str], code, said: &str| has(&as_olga(folder, arguments), code, &[said]);
     tells(&["pull", "--set", "fraud", "--to", "1.3.2"], 2, "write `--to MEMBER=1.3.2`");
-    tells(&["pull", "--set", "fraud", "--to", "features=1.3.2", "--to", "features=1.4.0"], 2, "is named twice");
+    tells(
+        &["pull", "--set", "fraud", "--to", "features=1.3.2", "--to", "features=1.4.0"],
+        2,
+        "is named twice",
+    );
     tells(&["pull", "features", "--to", "features=1.3.2"], 2, "add `--set NAME`");
     tells(&["pull", "features", "--to", "1.3.2", "--to", "1.4.0"], 2, "keep one `--to`");
     tells(&["pull", "features", "--set", "fraud"], 2, "cannot be used with");
@@ -197,7 +250,7 @@ fn what_cannot_be_meant_of_a_set_is_told() {
     tells(&["pull", "--set", "fraud", "--to", "features=9.9.9"], 2, "9.9.9");
     tells(&["pull", "--set", "fraud"], 1, "no consistent set to go back to");
     tells(&["sets", "show", "other"], 2, "it has `fraud`");
-    tells(&["incidents", "show", "set:fraud:1"], 2, "`ripcord sets show fraud` shows both");
+    tells(&["incidents", "show", "set:fraud:1"], 2, "`ripcord sets show fraud` shows the last one");
     tells(&["plan", "show", "set:fraud:1"], 2, "there is no run `set:fraud:1`");
     tells(&["approve", "set:fraud:1", "--yes"], 2, "there is no run `set:fraud:1`");
     tells(&["dismiss", "set:fraud:1"], 1, "no run of `fraud` goes on");

@@ -158,6 +158,7 @@ async fn every_operation_answers_what_the_document_says() {
     walk.host.until(&run, "over").await;
     walk.get("sets").await;
     assert_eq!(walk.get("sets/fraud").await["last"]["end"], "moved");
+    assert_eq!(walk.get("sets/fraud/runs/1").await["run"]["parts"][0]["state"], "has moved");
     assert!(walk.get(&format!("incidents/{run}/plan")).await["plan"]["set"].is_object());
     walk.get(&format!("incidents/{run}/wait?seconds=0")).await;
     assert_eq!(walk.get("incidents/pipeline:1").await["set_run"], run.as_str());

@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("GET", "incidents/fraud-api:1/wait", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "sets", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "sets/fraud", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "sets/fraud/runs/1", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "data", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "holds", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "signals/set-aside", &["viewer", "operator", "approver", "admin", "security"]),

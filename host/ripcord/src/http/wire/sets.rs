@@ -10,10 +10,14 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::name::{IncidentId, PersonName, ServiceName, SetId, SetName};
 use ripcord_core::plan::{IfPartFails, Vote};
 use ripcord_core::service::{Phase, Service};
-use ripcord_core::set::{MemberState, Progress, RunMember, Set, SetOutcome, SetPhase, SetRun};
+use ripcord_core::set::{
+    MemberState, Progress, RunMember, Set, SetEvent, SetOutcome, SetPart, SetPhase, SetRun,
+};
 use ripcord_core::target::Target;
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
+use ripcord_engine::view::TimelineLine;
+use ripcord_engine::{ReadError, RunEntry, run_page};
 use ripcord_ports::Store;
 use ripcord_ports::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -93,6 +97,17 @@ pub struct SetRunLine {
     pub not_planned: Option<String>,
     /// The last vote of each person for the plan at hand.
     pub votes: Vec<Vote>,
+}
+
+/// A run of a set on a page of its own, however long ago it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetRunView {
+    /// Of which set.
+    pub set: SetName,
+    /// The run.
+    pub run: SetRunLine,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineLine>,
 }
 
 /// A member in a run.
@@ -241,6 +256,88 @@ impl SetRunLine {
             votes: run.votes.clone(),
         })
     }
+}
+
+impl SetRunView {
+    /// From the set's journal.
+    pub(crate) async fn of(
+        store: &dyn Store,
+        set: &Set,
+        id: &SetId,
+        members: &Members<'_>,
+    ) -> Result<Self, ReadError> {
+        let page = run_page(store, id).await?;
+        let run = run_of(set, id).unwrap_or(&page.run);
+        let lines = page.entries.iter().filter_map(|entry| Some((entry.at, told(entry)?)));
+        let timeline = lines.map(|(at, text)| TimelineLine { at, since_start: at.since(run.asked_at), text });
+        Ok(Self {
+            set: set.name.clone(),
+            timeline: timeline.collect(),
+            run: SetRunLine::of(store, set, run, members).await?,
+        })
+    }
+}
+
+/// What happened, for people; none of what only the host needs.
+fn told(entry: &RunEntry) -> Option<String> {
+    let words = entry.words.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+    let back = |way: Way| if way == Way::Back { " back" } else { "" };
+    let to = |(member, target): (&ServiceName, &Target)| format!("`{member}` to {target}");
+    Some(match &entry.event {
+        SetEvent::Asked(asked) => {
+            let targets: Vec<_> = asked.targets.iter().map(to).collect();
+            format!("{} asked for {}{words}", asked.person, targets.join(", "))
+        }
+        SetEvent::Enlisted(enlisted) => {
+            let serving: Vec<_> = enlisted.serving.iter().map(ToString::to_string).collect();
+            let (member, incident) = (&enlisted.member, &enlisted.incident);
+            format!("`{member}` enlisted as {incident}, serving {}", serving.join(" with "))
+        }
+        SetEvent::NotEnlisted(hindered) => {
+            let why = hindered.why.of(&hindered.member);
+            format!("`{}` could not be enlisted: {why}", hindered.member)
+        }
+        SetEvent::MemberLost(hindered) => {
+            format!("`{}` was lost: {}", hindered.member, hindered.why.of(&hindered.member))
+        }
+        SetEvent::Drafted(drafted) => {
+            let first = |part: &SetPart| Some((part.member.clone(), part.part.targets.first()?.clone()));
+            let parts: Vec<_> = drafted
+                .parts
+                .iter()
+                .filter_map(first)
+                .map(|(member, target)| to((&member, &target)))
+                .collect();
+            format!("plan {} made: {} (sha256 {})", drafted.number, parts.join(", "), drafted.digest.short())
+        }
+        SetEvent::NotDrafted(_) => format!("no plan could be made{words}"),
+        SetEvent::Voted(voted) => {
+            let word = if voted.vote.granted { "approved" } else { "refused" };
+            format!("{} {word} plan {}{words}", voted.vote.person, voted.plan.short())
+        }
+        SetEvent::PartBegan(of) => format!("`{}` is to move{}", of.member, back(of.way)),
+        SetEvent::PartEnded(ended) => {
+            let (of, end) = (&ended.part, ended.end);
+            let end = match end {
+                PartEnd::Moved => "it is in place",
+                PartEnd::AlreadyThere => "it was in place already",
+                PartEnd::Failed { shifted: false } => "it failed, and nothing was shifted",
+                PartEnd::Failed { shifted: true } => "it failed after its shift was begun",
+            };
+            let why = ended.hindered.as_ref().map(|why| format!(": {}", why.of(&of.member)));
+            format!("the part of `{}`{} is over: {end}{}", of.member, back(of.way), why.unwrap_or_default())
+        }
+        SetEvent::MemberReleased(of) => format!("`{}` released", of.member),
+        SetEvent::Aborted(about) => format!("{} aborted it{words}", about.person),
+        SetEvent::Dismissed(about) => format!("{} ended it{words}", about.person),
+        SetEvent::ClockJumped { by } => format!("the host's clock jumped forward by {by}"),
+        SetEvent::Configured(_)
+        | SetEvent::EnlistBegan(_)
+        | SetEvent::PartGiven(_)
+        | SetEvent::Pruned(_)
+        | SetEvent::Announced(_)
+        | SetEvent::Woke => return None,
+    })
 }
 
 impl SetPartLine {
