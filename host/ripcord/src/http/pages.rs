@@ -84,14 +84,15 @@ async fn look(app: &App) -> Result<(), Problem> {
         .engine
         .health()
         .into_iter()
+        .chain(app.engine.health_of_sets())
         .filter_map(|health| health.stuck.map(|why| format!("`{}`: {why}", health.service)))
         .collect();
     if stuck.is_empty() {
         return Ok(());
     }
     tracing::warn!(stuck = stuck.join("; "), "not ready");
-    let services: Vec<_> = stuck.iter().filter_map(|line| line.split(':').next()).collect();
-    let detail = format!("these services are stuck: {}; the host's log says why", services.join(", "));
+    let services: Vec<_> = stuck.iter().filter_map(|line| line.split("`:").next()).collect();
+    let detail = format!("these services are stuck: {}`; the host's log says why", services.join("`, "));
     Err(Problem::unavailable("stuck", detail))
 }
 
@@ -185,7 +186,7 @@ fn families(app: &App) -> Vec<MetricFamily> {
     let mut gauge = |name, help, service: &str, value: bool| {
         add(&mut families, MetricType::GAUGE, name, help, Some(("service", service)), u64::from(value));
     };
-    for health in app.engine.health() {
+    for health in app.engine.health().into_iter().chain(app.engine.health_of_sets()) {
         let help = "Whether the service's driver is held up.";
         gauge("ripcord_driver_stuck", help, health.service.as_str(), health.stuck.is_some());
         let help = "Whether old content of the service is not erased although it should be.";

@@ -47,6 +47,11 @@ impl App {
         Ok(Some(NamedRun { set, run }))
     }
 
+    fn what_holds_up(&self, set: &SetName) -> Option<String> {
+        let journal = set.journal();
+        self.engine.health_of_sets().into_iter().find(|health| health.service == journal)?.stuck
+    }
+
     fn member(&self, service: &ServiceName) -> Option<Arc<Service>> {
         self.engine.watch(service).map(|state| state.borrow().clone())
     }
@@ -155,7 +160,9 @@ pub(super) async fn sets(State(app): State<Arc<App>>, headers: HeaderMap) -> Ans
     let members: &Members<'_> = &|service| app.member(service);
     let mut views = Vec::new();
     for state in app.engine.sets() {
-        views.push(SetView::of(app.engine.store().as_ref(), &state, members).await?);
+        let stuck = app.what_holds_up(&state.name);
+        let view = SetView::of(app.engine.store().as_ref(), &state, members).await?;
+        views.push(SetView { stuck, ..view });
     }
     Ok(Json(views))
 }
@@ -168,7 +175,8 @@ pub(super) async fn set(
     app.people.authenticate(&headers)?;
     let state = app.set_state(&set_name(name)?)?;
     let members: &Members<'_> = &|service| app.member(service);
-    Ok(Json(SetView::of(app.engine.store().as_ref(), &state, members).await?))
+    let view = SetView::of(app.engine.store().as_ref(), &state, members).await?;
+    Ok(Json(SetView { stuck: app.what_holds_up(&state.name), ..view }))
 }
 
 pub(super) async fn run(

@@ -69,6 +69,9 @@ fn head(view: &SetView) -> Text {
         None => text!("no run goes on"),
     };
     let mut text = text!("{}  {}\n", paint(STRONG, &view.name), state);
+    if let Some(stuck) = &view.stuck {
+        text.push(text!("{} {}\n", paint(BAD, "stuck:"), Paragraph(stuck)));
+    }
     if let Some(needs) = view.run.as_ref().and_then(|run| run.state.needs.as_ref()) {
         text.push(text!("{} {}\n", paint(BAD, "needs a person:"), Paragraph(needs)));
     }
@@ -321,7 +324,7 @@ mod tests {
         last["parts"][0]["state"] = json!("failed after its shift was begun");
         last["parts"][0]["why"] = json!("it is not served");
         json!({
-            "name": "fraud", "if_part_fails": "back",
+            "name": "fraud", "stuck": null, "if_part_fails": "back",
             "members": [
                 { "service": "features", "mode": "ask", "seen": { "state": "2.1.0", "can_be_read": true }, "incident": "features:4", "hindered": null },
                 { "service": "fraud-api", "mode": null, "seen": null, "incident": null, "hindered": "`olga` paused it" },

@@ -43,6 +43,9 @@ pub struct SetPullBody {
 pub struct SetView {
     /// Its name.
     pub name: SetName,
+    /// What holds its driver up, if something does.
+    #[serde(default)]
+    pub stuck: Option<String>,
     /// What is done where a part fails.
     pub if_part_fails: IfPartFails,
     /// In the order in which they move.
@@ -198,6 +201,7 @@ impl SetView {
         });
         Self {
             name: set.name.clone(),
+            stuck: None,
             if_part_fails: set.terms.as_ref().map(|terms| terms.if_part_fails).unwrap_or_default(),
             members: terms.flat_map(|terms| &terms.members).map(line).collect(),
             run: None,
