@@ -103,7 +103,13 @@ impl Running {
             }
             let changed = |now: &Set| now.length != set.length || over(now);
             let mut watch = self.engine.watch_set(&pair()).expect("a known set");
-            drop(tokio::time::timeout(std::time::Duration::from_millis(100), watch.wait_for(changed)).await);
+            drop(
+                tokio::time::timeout(
+                    std::time::Duration::from_millis(100),
+                    watch.wait_for(|now| changed(now)),
+                )
+                .await,
+            );
         }
         panic!("the run is not over: {:#?}", self.set());
     }

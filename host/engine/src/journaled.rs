@@ -30,8 +30,6 @@ pub(crate) trait Journaled: Clone + PartialEq + Serialize + Send + Sync + 'stati
     fn key(&self) -> ServiceName;
     /// Time of its last event.
     fn at(&self) -> UnixMillis;
-    /// Events applied so far.
-    fn length(&self) -> u64;
     /// The state after `event`.
     fn after(self, at: UnixMillis, event: &Self::Event) -> Result<Self, NotFollowing>;
     /// To begin from later.
@@ -57,10 +55,6 @@ impl Journaled for Service {
 
     fn at(&self) -> UnixMillis {
         self.at
-    }
-
-    fn length(&self) -> u64 {
-        self.length
     }
 
     fn after(self, at: UnixMillis, event: &Event) -> Result<Self, NotFollowing> {
@@ -101,10 +95,6 @@ impl Journaled for Set {
 
     fn at(&self) -> UnixMillis {
         self.at
-    }
-
-    fn length(&self) -> u64 {
-        self.length
     }
 
     fn after(self, at: UnixMillis, event: &SetEvent) -> Result<Self, NotFollowing> {

@@ -8,7 +8,7 @@ use ripcord_core::role::{Criticality, ServiceFacts};
 use ripcord_core::time::Millis;
 use ripcord_engine::{
     Announcing, Blocking, Engine, EvidenceSetup, HostSetup, PlacedPolicy, Retention, ServicePorts,
-    ServiceSetup,
+    ServiceSetup, SetSetup,
 };
 use ripcord_ports::{Metrics, Producer, Restorer};
 use ripcord_sandbox::Limits;
@@ -22,7 +22,7 @@ use crate::fakes::{
 use crate::life::Life;
 use crate::play::Stage;
 use crate::policies::policy;
-use crate::scenario::{MATTERS_FOR, ServicePlan};
+use crate::scenario::{MATTERS_FOR, Scenario, ServicePlan, SetPlan};
 use crate::store::HostStore;
 
 /// A host that runs, and who waits for its answers.
@@ -37,7 +37,8 @@ pub struct Host {
 }
 
 /// What a host of this stage is made of.
-pub fn setup(stage: &Stage, life: &Arc<Life>, staging: &Arc<Dir>, services: &[ServicePlan]) -> HostSetup {
+pub fn setup(stage: &Stage, life: &Arc<Life>, staging: &Arc<Dir>, scenario: &Scenario) -> HostSetup {
+    let services = &scenario.services;
     let wire = |plan: &ServicePlan| Wire {
         service: plan.name.clone(),
         terms: Arc::new(plan.whole_terms()),
@@ -72,8 +73,13 @@ pub fn setup(stage: &Stage, life: &Arc<Life>, staging: &Arc<Dir>, services: &[Se
         blocking: Blocking::InPlace,
         host_version: "0.0.0".to_owned(),
         services: services.iter().map(|plan| service(plan, &wire(plan))).collect(),
-        sets: Vec::new(),
+        sets: scenario.set.iter().map(set).collect(),
     }
+}
+
+fn set(plan: &SetPlan) -> SetSetup {
+    let configuration = json!({ "members": plan.terms.members }).to_string();
+    SetSetup { name: plan.name.clone(), terms: plan.terms.clone(), configuration }
 }
 
 fn service(plan: &ServicePlan, wire: &Wire) -> ServiceSetup {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
 use ripcord_core::live::Proof;
-use ripcord_core::name::{PersonName, RoleName, ServiceName};
-use ripcord_core::plan::Quorum;
+use ripcord_core::name::{PersonName, RoleName, ServiceName, SetName};
+use ripcord_core::plan::{IfPartFails, Quorum};
 use ripcord_core::policy::Role;
 use ripcord_core::ratio::Ratio;
+use ripcord_core::set::{SetDeadlines, SetTerms};
 use ripcord_core::target::Strategy;
 use ripcord_core::terms::{
     Breaker, Deadlines, EffectClass, EvidenceRule, FacetTerms, KnownPerson, Mode, PolicyUse, PreflightRule,
@@ -57,11 +58,22 @@ pub struct FacetPlan {
     pub is_configured: bool,
 }
 
+/// Services that move together, as their operator has configured them.
+#[derive(Debug, Clone)]
+pub struct SetPlan {
+    /// Its name.
+    pub name: SetName,
+    /// Its terms.
+    pub terms: SetTerms,
+}
+
 /// What a seed plays.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// All services of the host.
     pub services: Vec<ServicePlan>,
+    /// All of them, where there are several and they move together.
+    pub set: Option<SetPlan>,
 }
 
 /// One host has one limit.
@@ -96,7 +108,39 @@ impl Scenario {
         let limit = dice.between(1, 30) as u32;
         let mut services: Vec<_> = (1..=count).map(|number| ServicePlan::of(dice, number)).collect();
         services.iter_mut().for_each(|plan| plan.terms.breaker = with_limit(plan.terms.breaker, limit));
-        Self { services }
+        let set = (count > 1).then(|| SetPlan::of(dice, &services));
+        Self { services, set }
+    }
+}
+
+impl SetPlan {
+    fn of(dice: &Dice, services: &[ServicePlan]) -> Self {
+        let within = |most: u64| Millis::seconds(dice.between(most / 4, most));
+        let known = |(name, roles)| KnownPerson { name, roles, key: None };
+        let terms = SetTerms {
+            members: services.iter().map(|plan| plan.name.clone()).collect(),
+            if_part_fails: dice.pick(&[IfPartFails::Back, IfPartFails::Back, IfPartFails::Forward]),
+            people: everyone().into_iter().map(known).collect(),
+            floor: floor(dice),
+            requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+            deadlines: SetDeadlines {
+                enlisting: within(120),
+                planning: within(90),
+                approval: within(600),
+                part: within(900),
+                run: within(3_600),
+            },
+        };
+        Self { name: SetName::new("together").expect("a name"), terms }
+    }
+
+    /// The operator changes something; it holds from the next start on.
+    pub fn change(&mut self, dice: &Dice) {
+        match dice.below(3) {
+            0 => self.terms.floor = floor(dice),
+            1 => self.terms.if_part_fails = dice.pick(&[IfPartFails::Back, IfPartFails::Forward]),
+            _ => self.terms.members.reverse(),
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ripcord_core::digest::Digest;
 use ripcord_core::event::Event;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, SetName};
 use ripcord_core::service::Service;
+use ripcord_core::set::{Set, SetEvent};
 use ripcord_core::time::UnixMillis;
 use tokio::time::Instant;
 
@@ -87,6 +88,19 @@ impl Trace {
             let phase = after.incident.as_ref().map_or("no incident", |incident| incident.phase_name());
             format!(
                 "{service} #{} at {} [{phase}] {}",
+                after.length - 1,
+                at.0,
+                without_commitments(&format!("{event:?}"))
+            )
+        });
+    }
+
+    /// The same of a set.
+    pub fn set_event(&self, set: &SetName, at: UnixMillis, event: &SetEvent, after: &Set) {
+        self.line(|| {
+            let phase = after.run.as_ref().map_or("no run", |run| run.phase.name());
+            format!(
+                "set {set} #{} at {} [{phase}] {}",
                 after.length - 1,
                 at.0,
                 without_commitments(&format!("{event:?}"))

@@ -5,6 +5,7 @@ use super::{IfPartFails, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRu
 use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::{FaultNature, Voted, Way};
+use crate::facet::Revision;
 use crate::name::RoleName;
 use crate::plan::{Quorum, Vote};
 use crate::service::{Counted, Tally, VOTES_OF_ONE_MAX, in_force, is_for_one};
@@ -236,6 +237,12 @@ pub(super) fn is_to_move(member: &RunMember) -> bool {
     member.target.is_some() && member.there.end().is_none_or(|end| end.is_failure())
 }
 
+/// Whether a way back may lead to this revision of a member that served these when it was enlisted. Where its facet could not be read then, to what the plan
+/// has found.
+pub fn leads_back(to: &Revision, serving: &[Revision]) -> bool {
+    serving.contains(to) || serving.iter().all(|revision| revision.facet != to.facet)
+}
+
 impl SetRun {
     /// Number of the plan at hand, from one; 0 without one.
     pub fn plan_number(&self) -> u32 {
@@ -257,7 +264,7 @@ impl SetRun {
             let serving = member.enlisted().map(|enlisted| enlisted.serving.as_slice()).unwrap_or_default();
             let back = targets.get(1).and_then(Target::revision);
             match self.if_part_fails {
-                IfPartFails::Back => back.is_some_and(|back| serving.contains(&back)),
+                IfPartFails::Back => back.is_some_and(|back| leads_back(&back, serving)),
                 IfPartFails::Forward => targets.len() == 1,
             }
         };

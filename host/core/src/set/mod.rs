@@ -22,6 +22,7 @@ mod run;
 mod step;
 mod terms;
 
+pub use agreeing::leads_back;
 pub use drafting::{PartDraft, SetPlan};
 pub use effect::SetEffect;
 pub use event::{

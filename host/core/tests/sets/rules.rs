@@ -896,3 +896,18 @@ fn what_was_attached_while_it_was_enlisted_is_asked_about_once_it_is_released() 
     assert!(world.service("model").incident.is_none());
     assert!(asks(&world).is_some(), "its reason is nobody's now");
 }
+
+#[test]
+fn what_could_not_be_read_when_it_was_enlisted_goes_back_to_what_the_plan_has_found() {
+    let mut world = World::new(&["a", "b"], IfPartFails::Back);
+    world.member("a").unread = true;
+    world.member("b").refuses.insert("5".into());
+    world.ask("ada", &[("a", "5"), ("b", "5")]).unwrap();
+    let enlisted = |world: &World| {
+        world.set.run.as_ref().is_some_and(|run| run.members.iter().all(|member| member.enlisted().is_some()))
+    };
+    world.settle_until(enlisted);
+    assert!(world.set.run.as_ref().unwrap().members[0].enlisted().unwrap().serving.is_empty());
+    world.settle();
+    assert_eq!((world.outcome().as_str(), world.live("a")), ("went back", "4"));
+}

@@ -43,6 +43,8 @@ pub struct Member {
     pub journal: Journal<Event>,
     /// What the world serves.
     pub live: String,
+    /// What is live cannot be read when its evidence is preserved.
+    pub unread: bool,
     /// Versions that its deployer refuses.
     pub refuses: BTreeSet<String>,
     /// Versions that its deployer says it has brought, and has not.
@@ -168,6 +170,7 @@ impl World {
                 service: Service::new(name(member)),
                 journal: Vec::new(),
                 live: "4".into(),
+                unread: false,
                 refuses: BTreeSet::new(),
                 vanishes: BTreeSet::new(),
                 unwell: BTreeSet::new(),
@@ -330,7 +333,7 @@ impl World {
                     incident,
                     items: Vec::new(),
                     missing: Vec::new(),
-                    live: live(),
+                    live: if member.unread { Observed::Unknown(blob()) } else { live() },
                     facets: Vec::new(),
                     in_production: InProduction::Unsupported,
                     facts: None,
@@ -454,7 +457,8 @@ impl World {
         });
         let draft = |member: &RunMember| {
             let service = &self.members[&member.service].service;
-            let back = member.enlisted().unwrap().serving[0].name.to_string();
+            let known = member.enlisted().unwrap().serving.first().map(|known| known.name.to_string());
+            let back = known.unwrap_or_else(|| self.members[&member.service].live.clone());
             let mut targets = vec![member.target.clone().unwrap()];
             if run.if_part_fails == IfPartFails::Back {
                 targets.push(version(&back));

@@ -4,7 +4,7 @@ use ripcord_core::event::FaultNature;
 use ripcord_core::facet::{Facet, FacetState, Revision};
 use ripcord_core::live::LiveState;
 use ripcord_core::plan::{Part, Rung, StepKind};
-use ripcord_core::set::PartDraft;
+use ripcord_core::set::{PartDraft, leads_back};
 use ripcord_core::target::Target;
 use ripcord_core::wave::{Wave, waves_under};
 use ripcord_ports::PortError;
@@ -140,7 +140,7 @@ async fn live_target(
     };
     let revision = revision
         .ok_or_else(|| no_way(format!("what is live of it is not one known revision of its {facet}")))?;
-    if !was.contains(&revision) {
+    if !leads_back(&revision, was) {
         return Err(NotDrafted::for_good(format!(
             "`{revision}` is live now, and was not when it was enlisted: somebody else has moved it; end the run, and ask for a new one"
         )));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ripcord_core::event::{ApprovalWord, Event, PlanWord, Said};
+use ripcord_core::event::{ApprovalWord, Event, PartGiven, PartOrder, PlanWord, Said};
 use ripcord_core::name::{PersonName, RoleName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
@@ -51,6 +51,14 @@ impl Book {
             Event::PullRequested(pull) => self.pulls.push((pull.person.clone(), pull.target.clone())),
             Event::Planned(planned) if matches!(planned.word, PlanWord::Drafted(_)) => {
                 self.votes.clear();
+                self.policies_granted = false;
+                self.asked_since_vote = true;
+            }
+            // Whoever agreed to the set's plan agreed to this part of it; the service counts them by its own terms.
+            Event::PartGiven(PartGiven { order: PartOrder::There { part, votes, requesters }, .. }) => {
+                self.votes = votes.iter().map(|vote| (vote.person.clone(), vote.granted)).collect();
+                let target = part.targets.first().cloned();
+                self.pulls = requesters.iter().map(|person| (person.clone(), target.clone())).collect();
                 self.policies_granted = false;
                 self.asked_since_vote = true;
             }

@@ -87,6 +87,7 @@ fn opened_for_a_reason(step: &mut Step<'_>) {
         }
         Event::PullRequested(_) | Event::ProductionWatched(_) | Event::Promoted(_) => true,
         // What a run has made is put in place as soon as nothing else is open.
+        Event::Enlisted(_) => matches!(opened_by, Some(Opener::Set(_))),
         _ if matches!(opened_by, Some(Opener::Produced(_))) => had_made,
         _ => false,
     };

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use ripcord_core::effect::Topic;
-use ripcord_core::event::{Event, Observed};
+use ripcord_core::event::{Event, Observed, PartEnd, Release, Released};
 use ripcord_core::facet::{FALLBACK_OFF, Facet, FacetRead, Revision};
 use ripcord_core::fact::Outcome;
 use ripcord_core::name::VersionName;
 use ripcord_core::plan::Leaving;
-use ripcord_core::service::{HoldState, Phase, Service};
+use ripcord_core::service::{HoldState, Opener, PartState, Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, Terms};
 
@@ -52,6 +52,9 @@ impl Book {
     /// neither when a safe mode is entered nor the other way round.
     fn left(&self, step: &Step<'_>) -> BTreeSet<Revision> {
         let Some(incident) = &step.before.incident else { return BTreeSet::new() };
+        if let Opener::Set(_) = incident.opened_by {
+            return self.left_by_part(step);
+        }
         let Phase::Acting(acting) = &incident.phase else { return BTreeSet::new() };
         let keep = incident.plan().is_some_and(|plan| plan.leaving == Leaving::Keep);
         let Some(target) = incident.target(acting.rung).and_then(Target::revision).filter(|_| !keep) else {
@@ -70,6 +73,29 @@ impl Book {
             .into_iter()
             .filter(|found| *found != target && !tried.contains(found) && !is_off(found) && !is_off(&target));
         left.cloned().chain(later).collect()
+    }
+
+    /// A part condemns nothing before all of its set are in place, and then only what is not put back by others.
+    fn left_by_part(&self, step: &Step<'_>) -> BTreeSet<Revision> {
+        let Event::Released(Released { why: Release::AllWell, .. }) = step.event else {
+            return BTreeSet::new();
+        };
+        let (Some(incident), Some(membership)) = (&step.before.incident, &step.before.membership) else {
+            return BTreeSet::new();
+        };
+        let in_place = matches!(membership.there, PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere))
+            && membership.back == PartState::NotGiven;
+        let target = incident.target(0).and_then(Target::revision);
+        let Some(target) = target.filter(|target| in_place && step.before.production.serves(target)) else {
+            return BTreeSet::new();
+        };
+        let is_off =
+            |revision: &Revision| revision.facet == Facet::Fallback && revision.name.as_str() == FALLBACK_OFF;
+        let planned = incident.plan().zip(incident.target(0)).map(|(plan, target)| plan.serves_of(target));
+        let left = self.found.iter().filter(|found| found.facet == target.facet).cloned();
+        left.chain(planned.unwrap_or_default())
+            .filter(|found| *found != target && !is_off(found) && !is_off(&target))
+            .collect()
     }
 
     fn condemned_is_what_was_left(&self, step: &mut Step<'_>, left: &BTreeSet<Revision>) {

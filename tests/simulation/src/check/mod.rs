@@ -14,6 +14,7 @@ mod pace;
 mod quiet;
 mod replays;
 mod runs;
+mod sets;
 mod shifts;
 mod signals;
 mod snapshots;
@@ -32,6 +33,7 @@ use ripcord_core::facet::Facet;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
+use ripcord_core::set::Set;
 use ripcord_core::snapshot::Snapshot;
 use ripcord_core::terms::{EffectClass, Terms};
 use ripcord_core::time::UnixMillis;
@@ -158,12 +160,18 @@ pub struct Counts {
     pub unlatched: u64,
     /// Runs: `begun` with the promise of their producer, and how they ended; incidents that opened beside one, shifts to what was made.
     pub runs: BTreeMap<String, u64>,
+    /// Runs of sets that ended, by how.
+    pub sets: BTreeMap<String, u64>,
 }
 
 impl Counts {
     /// Counts of another seed or service.
     pub fn add(&mut self, other: &Self) {
-        let Self { ended, events, shifts, replayed, deaths, snapshots, held_back, unlatched, runs } = other;
+        let Self { ended, events, shifts, replayed, deaths, snapshots, held_back, unlatched, runs, sets } =
+            other;
+        for (how, count) in sets {
+            *self.sets.entry(how.clone()).or_default() += count;
+        }
         for (what, count) in runs {
             *self.runs.entry(what.clone()).or_default() += count;
         }
@@ -185,6 +193,7 @@ impl Counts {
 #[derive(Debug, Default)]
 struct Books {
     services: BTreeMap<ServiceName, Watched>,
+    set: Option<sets::Watched>,
     broken: Vec<Broken>,
     counts: Counts,
     /// Hosts that were started so far.
@@ -246,6 +255,7 @@ impl Checker {
     pub fn counts(&self) -> Counts {
         let books = self.books();
         let mut counts = books.counts.clone();
+        counts.sets = books.set.as_ref().map(|set| set.ended.clone()).unwrap_or_default();
         for Watched { latch, runs, .. } in books.services.values() {
             counts.held_back += latch.held_back;
             counts.unlatched += latch.unlatched;
@@ -385,6 +395,31 @@ impl Checker {
         self.keep(&mut books, vec![broken]);
     }
 
+    /// The same of a set.
+    pub fn same_set(&self, shown: &Set) {
+        let mut books = self.books();
+        let Some(watched) = &books.set else { return };
+        if watched.set.length != shown.length || watched.set == *shown {
+            return;
+        }
+        let what =
+            format!("at event {} the host shows another state than the journal folds to", shown.length);
+        let broken = Broken { rule: "state-is-the-fold", service: shown.name.journal(), what };
+        self.keep(&mut books, vec![broken]);
+    }
+
+    /// What the journal of the set says, if it has one.
+    pub fn set(&self) -> Option<Set> {
+        self.books().set.as_ref().map(|watched| watched.set.clone())
+    }
+
+    /// Whether the set is quiet in fair weather, or why it is not.
+    pub fn set_is_quiet(&self) -> Result<(), String> {
+        let books = self.books();
+        let member = |name: &ServiceName| books.services.get(name).map(|watched| &watched.service);
+        books.set.as_ref().map_or(Ok(()), |watched| sets::check(watched, member))
+    }
+
     /// When a host that runs in fair weather has had its time: whether a service is quiet, or why it is not.
     pub fn is_quiet(&self, service: &ServiceName) -> Result<(), (&'static str, String)> {
         let books = self.books();
@@ -413,6 +448,16 @@ const SNAPSHOTS: &str = "a-snapshot-is-the-fold";
 /// Whether what an append keeps beside its records is the state at either end of them.
 fn judge_snapshots(append: &Append, books: &mut Books, broken: &mut Vec<Broken>) {
     for KeptSnapshot { snapshot, .. } in &append.snapshots {
+        if snapshot.service.as_set().is_some() {
+            if let Some(watched) = &books.set
+                && snapshot.tip == watched.tip
+                && snapshot.read_set().as_ref() != Ok(&watched.set)
+            {
+                let what = format!("the snapshot of {} records is another state", snapshot.tip.length);
+                broken.push(Broken { rule: SNAPSHOTS, service: snapshot.service.clone(), what });
+            }
+            continue;
+        }
         let watched = watched(books, &snapshot.service);
         if snapshot.tip.length != watched.tip.length {
             continue;
@@ -425,7 +470,14 @@ fn judge_snapshots(append: &Append, books: &mut Books, broken: &mut Vec<Broken>)
 }
 
 fn watched<'a>(books: &'a mut Books, service: &ServiceName) -> &'a mut Watched {
-    books.services.entry(service.clone()).or_insert_with(|| Watched::new(service.clone()))
+    watched_in(&mut books.services, service)
+}
+
+fn watched_in<'a>(
+    services: &'a mut BTreeMap<ServiceName, Watched>,
+    service: &ServiceName,
+) -> &'a mut Watched {
+    services.entry(service.clone()).or_insert_with(|| Watched::new(service.clone()))
 }
 
 impl Observer for Checker {
@@ -435,8 +487,14 @@ impl Observer for Checker {
         let mut broken = Vec::new();
         judge_snapshots(append, &mut books, &mut broken);
         for record in &append.records {
+            if let Some(set) = record.service.as_set() {
+                let watched = books.set.get_or_insert_with(|| sets::Watched::new(Set::new(set)));
+                watched.appended(record, &self.trace, &mut broken);
+                continue;
+            }
             let lives = books.lives;
-            let watched = watched(&mut books, &record.service);
+            let Books { services, set, counts, .. } = &mut *books;
+            let watched = watched_in(services, &record.service);
             let envelope = match record.read::<Event>(watched.tip) {
                 Ok(envelope) => envelope,
                 Err(error) => {
@@ -483,6 +541,9 @@ impl Observer for Checker {
             watched.replays.step(&mut step);
             watched.latch.step(&mut step);
             watched.waves.step(&mut step);
+            if let Some(set) = set.as_mut() {
+                set.of_member(&mut step);
+            }
             words::step(&mut step);
             if after.length.is_multiple_of(snapshots::ONE_IN)
                 && let Some(what) = snapshots::is_lost_in_writing(after, watched.tip)
@@ -494,7 +555,6 @@ impl Observer for Checker {
                 Event::ShiftBegan(began) => Some(shifts::kind(&before, began.rung)),
                 _ => None,
             };
-            let counts = &mut books.counts;
             counts.events += 1;
             if let Event::ShiftBegan(began) = &envelope.event
                 && began.wave > 0

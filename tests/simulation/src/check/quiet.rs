@@ -36,7 +36,8 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
     let paused = service.paused_by.is_some();
     if let Some(incident) = &service.incident {
         match &incident.phase {
-            Phase::NeedsPerson(_) => {}
+            // A set that goes on says what comes next.
+            Phase::NeedsPerson(_) | Phase::Enlisted => {}
             Phase::Authorising(authorising) => {
                 let asks = service
                     .terms

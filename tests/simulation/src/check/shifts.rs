@@ -118,7 +118,7 @@ impl Book {
                 self.unknown = None;
             }
             Event::ShiftAnswered(_) | Event::Dismissed(_) => self.unknown = None,
-            Event::Planned(_) => self.staged.clear(),
+            Event::Planned(_) | Event::PartGiven(_) => self.staged.clear(),
             Event::StageFailed(_) => self.staged.clear(),
             Event::Staged(staged) => {
                 if self.staged.contains(&staged.rung) {
@@ -167,8 +167,10 @@ impl Book {
         let whole: Option<Plan> = serde_json::from_slice(&content).ok();
         let digest = whole.as_ref().and_then(|whole| whole.digest().ok());
         let target = incident.target(rung).cloned();
-        let planned =
-            whole.and_then(|whole| Some(whole.parts.first()?.rungs.get(rung as usize)?.target.clone()));
+        let planned = whole.and_then(|whole| {
+            let part = whole.part_of(&step.before.name)?;
+            Some(part.rungs.get(rung as usize)?.target.clone())
+        });
         if digest != Some(plan.digest) || planned != target {
             step.broke("plan-is-what-was-approved", "what is carried out is not what was approved");
         }

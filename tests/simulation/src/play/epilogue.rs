@@ -6,9 +6,10 @@ use ripcord_core::event::Happened;
 use ripcord_core::name::ServiceName;
 use ripcord_core::plan::VoteKind;
 use ripcord_core::service::{NeedKind, Phase};
+use ripcord_core::set::{Set, SetPhase};
 use ripcord_core::signal::{Severity, SignalStatus};
 use ripcord_core::time::Millis;
-use ripcord_engine::{Ask, Ballot};
+use ripcord_engine::{Ask, Ballot, SetAsk};
 
 use super::Play;
 
@@ -40,7 +41,8 @@ impl Play {
             if self.stage.checker.has_failed() {
                 return;
             }
-            let all = names.iter().all(|name| self.stage.checker.is_quiet(name).is_ok());
+            let all = names.iter().all(|name| self.stage.checker.is_quiet(name).is_ok())
+                && self.stage.checker.set_is_quiet().is_ok();
             calm = if all { calm + 1 } else { 0 };
             // Twice in a row: what has just come in must be looked at too.
             if calm > 1 {
@@ -53,6 +55,10 @@ impl Play {
                 self.stage.checker.broke(rule, name, format!("{why}; {stuck:?}"));
             }
         }
+        if let Err(why) = self.stage.checker.set_is_quiet() {
+            let stuck = self.host.as_ref().map(|host| host.engine.health_of_sets());
+            self.stage.checker.broke("what-waits-ends", &names[0], format!("{why}; {stuck:?}"));
+        }
     }
 
     /// People who have time and see clearly bring every incident to its end.
@@ -62,6 +68,10 @@ impl Play {
                 return;
             }
             let mut open = false;
+            if let Some(set) = self.stage.checker.set().filter(|set| set.run.is_some()) {
+                open = true;
+                self.agrees_or_ends(&std::sync::Arc::new(set));
+            }
             for name in names {
                 let Some(state) = self.stage.checker.state(name) else { continue };
                 if state.paused_by.is_some() {
@@ -108,6 +118,26 @@ impl Play {
             let why =
                 format!("`{}` is {} although people do what is wanted of them", open.id, open.phase_name());
             self.stage.checker.broke("people-can-end-it", name, why);
+        }
+        if let Some(run) = self.stage.checker.set().and_then(|set| set.run) {
+            let why =
+                format!("`{}` is {} although people do what is wanted of them", run.id, run.phase.name());
+            self.stage.checker.broke("people-can-end-it", &names[0], why);
+        }
+    }
+
+    /// What is wanted of people for a set.
+    fn agrees_or_ends(&mut self, set: &std::sync::Arc<Set>) {
+        let Some(run) = &set.run else { return };
+        match (&run.phase, &run.plan) {
+            (SetPhase::Authorising { .. }, Some(plan)) => {
+                let plan = plan.digest;
+                let ballot =
+                    Ballot { plan, granted: true, kind: VoteKind::Session, key: None, signature: None };
+                self.asks_of_set("approver", SetAsk::Vote(ballot), set);
+            }
+            (SetPhase::NeedsPerson { .. }, _) => self.asks_of_set("operator", SetAsk::Dismiss, set),
+            _ => {}
         }
     }
 

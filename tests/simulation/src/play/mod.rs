@@ -4,6 +4,7 @@ mod epilogue;
 mod facets;
 mod outside;
 mod people;
+mod sets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{ServiceName, SignalId};
 use ripcord_core::service::Service;
+use ripcord_core::set::Set;
 use ripcord_core::time::Millis;
 use ripcord_engine::Engine;
 use ripcord_ports::Clock;
@@ -124,6 +126,8 @@ struct Play {
     versions: u64,
     /// What people have before their eyes, which may be old.
     views: BTreeMap<ServiceName, Arc<Service>>,
+    /// The same of the set.
+    set_view: Option<Arc<Set>>,
 }
 
 /// Time after which a seed ends, however few incidents it had.
@@ -199,6 +203,7 @@ impl Play {
             sent: 0,
             versions: 2,
             views: BTreeMap::new(),
+            set_view: None,
         }
     }
 
@@ -255,6 +260,12 @@ impl Play {
                 self.views.insert(shown.name.clone(), shown);
             }
         }
+        for shown in host.engine.sets() {
+            self.stage.checker.same_set(&shown);
+            if self.stage.dice.one_in(2) {
+                self.set_view = Some(shown);
+            }
+        }
     }
 
     /// The process is gone, with all that waited for it.
@@ -278,7 +289,7 @@ impl Play {
     async fn start(&mut self) {
         loop {
             let life = Life::new(self.stage.dice.clone(), self.stage.weather.clone());
-            let setup = host::setup(&self.stage, &life, &self.staging, &self.scenario.services);
+            let setup = host::setup(&self.stage, &life, &self.staging, &self.scenario);
             self.stage.checker.host_started();
             let started = tokio::select! {
                 biased;
@@ -315,6 +326,13 @@ impl Play {
     /// The operator changes the configuration, for the next start.
     fn reconfigure(&mut self) {
         let dice = &self.stage.dice;
+        if let Some(set) = &mut self.scenario.set
+            && dice.one_in(6)
+        {
+            set.change(dice);
+            let terms = &set.terms;
+            self.stage.checker.note(|| format!("the set is configured anew: {terms:?}"));
+        }
         let moments = self.stage.checker.moments();
         let which = if moments.is_empty() || dice.one_in(3) {
             let which = dice.below(self.scenario.services.len() as u64) as usize;

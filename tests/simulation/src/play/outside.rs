@@ -39,6 +39,7 @@ impl Play {
             87 if self.may("strangers") => self.intrude(&service),
             88 => self.storm(&service),
             89..=95 => self.moves_a_facet(&service),
+            96..=98 => self.someone_moves_the_set(),
             _ => {}
         }
     }

@@ -73,6 +73,9 @@ impl Play {
     /// Someone does something, sensible or not.
     pub(super) fn someone_acts(&mut self, service: &ServiceName) {
         let dice = self.stage.dice.clone();
+        if self.scenario.set.is_some() && dice.one_in(6) {
+            return self.someone_moves_the_set();
+        }
         let Some(view) = self.views.get(service).cloned() else { return };
         match dice.below(25) {
             0 => self.pulls(service, &view),
