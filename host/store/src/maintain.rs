@@ -99,7 +99,10 @@ impl SqliteStore {
             // What is there may say anything, so it is found by the names that this service's incidents have.
             let prefix = format!("{service}:");
             for (table, column) in [("timelines", "incident"), ("incidents", "id")] {
-                let sql = format!("DELETE FROM {table} WHERE substr({column}, 1, length(?1)) = ?1");
+                // A number comes after the name: `eu:1` is one of `eu`, and `eu:fraud:1` is not.
+                let sql = format!(
+                    "DELETE FROM {table} WHERE substr({column}, 1, length(?1)) = ?1 AND instr(substr({column}, length(?1) + 1), ':') = 0"
+                );
                 connection.execute(&sql, [&prefix])?;
             }
             connection.execute("DELETE FROM incidents WHERE service = ?1", [service.as_str()])?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ripcord_adapters::clock_system::SystemClock;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, SetName};
 use ripcord_core::retention::Class;
 use ripcord_engine::{Findings, Verified, verify};
 use ripcord_ports::store::StoreError;
@@ -160,7 +160,11 @@ async fn check(reach: &Reach, service: Option<ServiceName>, rebuild: bool) -> Ou
         if rebuild { SqliteStore::open(reach.store_path()?).map_err(failed)? } else { reach.store()? };
     let services = match service {
         Some(service) => vec![service],
-        None => store.services().await.map_err(failed)?,
+        None => {
+            let mut all = store.services().await.map_err(failed)?;
+            all.extend(store.sets().await.map_err(failed)?.iter().map(SetName::journal));
+            all
+        }
     };
     let (mut text, mut all) = (Text::default(), BTreeMap::new());
     let mut well = true;

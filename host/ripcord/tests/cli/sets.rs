@@ -228,6 +228,8 @@ fn a_set_moves_without_a_running_host() {
         0,
         &["features version 1.3.2 has moved features:1"],
     );
+    let verified = as_olga(folder, &["store", "verify"]);
+    has(&verified, 0, &["features: whole", "fraud-api: whole", "set:fraud: whole"]);
 }
 
 /// What cannot be meant is told with what can.

@@ -1,12 +1,13 @@
 //! The real host, killed from outside in the middle of an incident, again and again: the right end, and no shift repeated while its
 //! outcome was unknown. The deployer is a team's own program, declared in turn as each kind that there is; beside the model a configuration and a
-//! safe mode are put back; and versions are made of a checkpoint and by a training.
+//! safe mode are put back; versions are made of a checkpoint and by a training; and two services move together.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 mod diary;
 mod produced;
 mod restored;
+mod sets;
 mod world;
 
 use std::time::Duration;
@@ -338,4 +339,14 @@ async fn told_to_stop_when_the_target_is_live_already() {
     for class in ["observable", "blind"] {
         stopped_and_begun_anew(class, "applied").await;
     }
+}
+
+#[tokio::test]
+async fn a_set_that_moves() {
+    sets::killed_again_and_again(sets::Course::Moved, 3).await;
+}
+
+#[tokio::test]
+async fn a_set_that_goes_back() {
+    sets::killed_again_and_again(sets::Course::WentBack, 8).await;
 }

@@ -2,11 +2,13 @@
 
 use ripcord_core::digest::Digest;
 use ripcord_core::journal::{BrokenChain, Tip};
+use ripcord_core::name::IncidentId;
 use ripcord_core::retention::Class;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::store::{Append, Content, Expired, SignalFilter, Store, StoreError, Use};
+use ripcord_ports::store::{Append, Content, Expired, SignalFilter, Store, StoreError, TimelineEntry, Use};
 
 use super::{folder, open, stranger};
+use crate::Rebuilt;
 use crate::conformance::{append, service, signal, text};
 
 #[tokio::test]
@@ -255,4 +257,23 @@ async fn a_use_that_cannot_be_read_takes_no_place_of_those_that_can() {
         .expect("changes");
     let expired = Expired { service: &fraud, class: Class::Decisions, before: UnixMillis(9), spared: &[] };
     assert_eq!(store.expired(expired, 1).await.expect("lists"), uses[1..]);
+}
+
+/// The incidents of `eu:fraud` begin like those of `eu`.
+#[tokio::test]
+async fn what_is_made_anew_of_one_journal_leaves_that_of_another_whose_name_begins_the_same() {
+    let (path, _folder) = folder();
+    let store = open(&path);
+    let names = ["eu", "eu:fraud"].map(service);
+    for name in &names {
+        let entry = TimelineEntry { incident: IncidentId::numbered(name, 1), number: 0 };
+        let told = Append { timeline: vec![entry], ..append(name, Tip::START, 1) };
+        store.append(told).await.expect("appends");
+    }
+    let rebuilt = Rebuilt { service: &names[0], incidents: Vec::new(), timelines: Vec::new(), changes: &[] };
+    store.rebuild(rebuilt).await.expect("makes it anew");
+    let spans = |name: usize| store.timeline(&IncidentId::numbered(&names[name], 1));
+    assert_eq!(spans(0).await.expect("reads"), []);
+    assert_eq!(spans(1).await.expect("reads").len(), 1);
+    store.close().await.expect("closes");
 }
