@@ -96,7 +96,7 @@ impl Canned {
 pub enum Which {
     /// Every one.
     Any,
-    /// Those that only read: `GET` and `HEAD`.
+    /// Those that only read: `GET`, `HEAD`, and queries of GraphQL, which are posted.
     Reads,
     /// All others.
     Changes,
@@ -105,13 +105,12 @@ pub enum Which {
 }
 
 impl Which {
-    fn takes(&self, method: &Method, target: &str) -> bool {
-        let reads = matches!(*method, Method::GET | Method::HEAD);
+    fn takes(&self, seen: &Seen) -> bool {
         match self {
             Self::Any => true,
-            Self::Reads => reads,
-            Self::Changes => !reads,
-            Self::With(part) => target.contains(part),
+            Self::Reads => seen.only_reads,
+            Self::Changes => !seen.only_reads,
+            Self::With(part) => seen.target.contains(part),
         }
     }
 }
@@ -123,6 +122,22 @@ pub struct Seen {
     pub method: Method,
     /// Path and query.
     pub target: String,
+    /// Whether it changes nothing, as far as that shows.
+    pub only_reads: bool,
+}
+
+impl Seen {
+    fn of(method: &Method, target: &str, body: &[u8]) -> Self {
+        let only_reads = matches!(*method, Method::GET | Method::HEAD) || is_query(body);
+        Self { method: method.clone(), target: target.to_owned(), only_reads }
+    }
+}
+
+/// Whether a body is an operation of GraphQL that only reads.
+fn is_query(body: &[u8]) -> bool {
+    let whole: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let operation = whole.as_ref().and_then(|whole| whole.get("query")?.as_str());
+    operation.is_some_and(|text| text.trim_start().starts_with("query"))
 }
 
 #[derive(Debug)]
@@ -194,7 +209,7 @@ impl FaultProxy {
 
     /// How many requests of a kind came.
     pub fn count(&self, which: &Which) -> usize {
-        self.seen().iter().filter(|seen| which.takes(&seen.method, &seen.target)).count()
+        self.seen().iter().filter(|seen| which.takes(seen)).count()
     }
 }
 
@@ -216,14 +231,11 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
 async fn pass(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Answer>, io::Error> {
     let method = request.method().clone();
     let target = request.uri().path_and_query().map_or_else(String::new, |target| target.to_string());
-    state
-        .seen
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(Seen { method: method.clone(), target: target.clone() });
-    let fault = state.next_fault(&method, &target);
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let seen = Seen::of(&method, &target, &body);
+    state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+    let fault = state.next_fault(&seen);
     let ask = || state.ask(&method, &target, &parts.headers, &body);
     let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "ordered");
     match fault {
@@ -251,9 +263,9 @@ async fn pass(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
 }
 
 impl State {
-    fn next_fault(&self, method: &Method, target: &str) -> Option<Fault> {
+    fn next_fault(&self, seen: &Seen) -> Option<Fault> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = orders.iter_mut().find(|order| order.left > 0 && order.which.takes(method, target))?;
+        let order = orders.iter_mut().find(|order| order.left > 0 && order.which.takes(seen))?;
         order.left -= 1;
         Some(order.fault.clone())
     }
