@@ -61,6 +61,8 @@ pub enum SecretKey {
     TokenOrPassword,
     /// `secret-access-key`, the secret half of a key that signs calls.
     SecretAccessKey,
+    /// `api-key`, which stands for an account.
+    ApiKey,
 }
 
 impl SecretKey {
@@ -70,6 +72,7 @@ impl SecretKey {
             (Self::None, _) => None,
             (Self::TokenOrPassword, true) => Some("password"),
             (Self::SecretAccessKey, _) => Some("secret-access-key"),
+            (Self::ApiKey, _) => Some("api-key"),
             (Self::Token | Self::TokenOrPassword, _) => Some("token"),
         }
     }
@@ -81,6 +84,7 @@ impl SecretKey {
             Self::Token => &["token"],
             Self::TokenOrPassword => &["token", "password"],
             Self::SecretAccessKey => &["secret-access-key"],
+            Self::ApiKey => &["api-key"],
         }
     }
 }

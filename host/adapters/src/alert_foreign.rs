@@ -14,7 +14,7 @@ pub(crate) struct Foreign {
 const TRANSLATE: &str = "let it notify an Alertmanager whose webhook comes here, or translate it to one of version 4 (`version`, `groupKey`, and `alerts` with `status`, `labels`, `annotations`, `startsAt`, `endsAt`)";
 
 /// Each with the keys that its webhooks have, as JSON pointers. The first that has all of them is it.
-const SYSTEMS: [(&str, &[&str], &str); 18] = [
+const SYSTEMS: [(&str, &[&str], &str); 19] = [
     (
         "Grafana's legacy alerting",
         &["/ruleName", "/state"],
@@ -41,6 +41,11 @@ const SYSTEMS: [(&str, &[&str], &str); 18] = [
     ("Sentry", &["/installation", "/data"], TRANSLATE),
     ("Splunk", &["/search_name", "/result"], TRANSLATE),
     ("MLflow", &["/entity", "/action", "/data"], "send it to a source of `kind = \"mlflow\"`"),
+    (
+        "Weights & Biases",
+        &["/event_type", "/artifact_collection_name"],
+        "send it to a source of `kind = \"wandb\"`",
+    ),
 ];
 
 /// Whose webhook an object is, where that shows.

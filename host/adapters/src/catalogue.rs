@@ -7,16 +7,20 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, Port};
 use crate::{
-    alerts_alertmanager, alerts_mlflow, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command,
-    deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus,
-    metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
-    registry_command, registry_directory, registry_mlflow, request_log_jsonl, restorer_file, restorer_git,
-    restorer_http, restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch,
+    deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
+    metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
+    producer_command, producer_http, registry_command, registry_directory, registry_mlflow, registry_wandb,
+    request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
-pub static REGISTRIES: [&dyn AnyAdapter<dyn Registry>; 3] =
-    [&registry_directory::ADAPTER, &registry_mlflow::ADAPTER, &registry_command::ADAPTER];
+pub static REGISTRIES: [&dyn AnyAdapter<dyn Registry>; 4] = [
+    &registry_directory::ADAPTER,
+    &registry_mlflow::ADAPTER,
+    &registry_wandb::ADAPTER,
+    &registry_command::ADAPTER,
+];
 
 /// What serves the model.
 pub static DEPLOYERS: [&dyn AnyAdapter<dyn Deployer>; 3] =
@@ -56,8 +60,8 @@ pub static METRICS: [&dyn AnyAdapter<dyn Metrics>; 2] =
     [&metrics_prometheus::ADAPTER, &metrics_scrape::ADAPTER];
 
 /// Who sends alerts.
-pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 2] =
-    [&alerts_alertmanager::ADAPTER, &alerts_mlflow::ADAPTER];
+pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 3] =
+    [&alerts_alertmanager::ADAPTER, &alerts_mlflow::ADAPTER, &alerts_wandb::ADAPTER];
 
 /// Who tells people.
 pub static NOTIFIERS: [&dyn AnyAdapter<dyn Notifier>; 1] = [&notifier_webhook::ADAPTER];

@@ -22,13 +22,14 @@ use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::VersionTarget;
 use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
-use ripcord_ports::{Applied, Clock, ErrorKind, PortError, Registry};
+use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 use serde::Deserialize;
 
 use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::http;
 use crate::registry_directory::HOLD_TAG;
+use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
 pub(crate) use api::{Api, Place, Registered};
 use artefacts::Root;
@@ -200,36 +201,10 @@ impl MlflowRegistry {
     async fn put_tag(&self, version: &VersionName, key: &str, value: &str) -> Result<(), PortError> {
         let changed = self.api.set_tag(version, key, value).await;
         let what = format!("the tag `{key}` of version `{version}`");
-        settled(changed, &what, async { Ok(self.tag(version, key).await?.as_deref() == Some(value)) }).await
-    }
-}
-
-/// What came of a change, by reading it back: an answer alone proves nothing, and neither does a missing one.
-async fn settled(
-    changed: Result<(), PortError>,
-    what: &str,
-    is_so: impl Future<Output = Result<bool, PortError>>,
-) -> Result<(), PortError> {
-    let error = match changed {
-        Err(error) if error.applied == Applied::No => return Err(error),
-        Err(error) => Some(error),
-        Ok(()) => None,
-    };
-    match (is_so.await, error) {
-        (Ok(true), _) => Ok(()),
-        (Ok(false), None) => Err(PortError::unknown(
-            ErrorKind::Failed,
-            format!(
-                "mlflow answered that {what} was changed, and it reads as before: check for a cache or a read-only proxy before the server"
-            ),
-        )),
-        (Ok(false), Some(error)) => Err(error),
-        (Err(unread), None) => Err(PortError::unknown(
-            unread.kind,
-            format!("mlflow answered that {what} was changed, and it could not be read back: {unread}"),
-        )
-        .retry(unread.retry)),
-        (Err(_), Some(error)) => Err(error),
+        settled("mlflow", changed, &what, async {
+            Ok(self.tag(version, key).await?.as_deref() == Some(value))
+        })
+        .await
     }
 }
 
@@ -357,6 +332,7 @@ impl Registry for MlflowRegistry {
         }
         let changed = self.api.set_alias(alias, version).await;
         let what = format!("the alias `{alias}` of `{}`", self.api.model);
-        settled(changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) }).await
+        settled("mlflow", changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) })
+            .await
     }
 }

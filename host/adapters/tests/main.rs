@@ -7,3 +7,4 @@ mod mlflow;
 mod mlserver;
 mod monitoring;
 mod moto;
+mod wandb;

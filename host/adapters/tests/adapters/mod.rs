@@ -3,6 +3,7 @@
 
 mod alertmanager;
 mod alerts_mlflow;
+mod alerts_wandb;
 mod catalogue;
 pub(crate) mod checkpoints;
 mod commands;
@@ -20,6 +21,7 @@ pub(crate) mod producers;
 mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
+pub(crate) mod registry_wandb;
 mod request_log_jsonl;
 mod requests;
 mod restorers;

@@ -82,7 +82,7 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 15] = [
+const ALL: [Case; 16] = [
     (
         (deployer as Asked, "deployer"),
         "batch",
@@ -265,6 +265,17 @@ const ALL: [Case; 15] = [
         ],
     ),
     (
+        (promotes as Asked, "registry"),
+        "wandb",
+        &[
+            ("entity", &["\"acme\"", "\"other\""]),
+            ("project", &["\"fraud\"", "\"other\""]),
+            ("model", &["\"fraud\"", "\"other\""]),
+            ("alias", &["\"production\"", "\"live\""]),
+            ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+        ],
+    ),
+    (
         (registers as Asked, "registry"),
         "mlflow",
         &[
@@ -307,7 +318,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 11] = [
+const NOT_SENT: [(&str, &str, &[&str]); 12] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
     (
@@ -327,6 +338,11 @@ const NOT_SENT: [(&str, &str, &[&str]); 11] = [
     ),
     ("producer", "airflow", &["makes", "user", "deadline-ms"]),
     ("registry", "mlflow", &["user", "deadline-ms", "patience-ms", "versions-max", "artefact-bytes-max"]),
+    (
+        "registry",
+        "wandb",
+        &["type", "files-from", "deadline-ms", "patience-ms", "versions-max", "artefact-bytes-max"],
+    ),
 ];
 
 #[test]
@@ -348,7 +364,7 @@ fn every_key_of_an_adapter_is_in_its_request_or_known_to_be_in_none() {
         .chain(keys_of::<dyn Producer>("producer"))
         .chain(
             keys_of::<dyn Registry>("registry")
-                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "directory")),
+                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "wandb" | "directory")),
         );
     for (port, kind, key) in all {
         let of = |case: &&Case| case.0.1 == port && case.1 == kind;

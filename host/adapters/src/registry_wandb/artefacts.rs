@@ -1,0 +1,218 @@
+//! Artefacts by their manifest: files are streamed to disk from where W&B says that they lie, and hashed on the way, once as W&B does and once as is
+//! pinned.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::fs::{Dir, OpenOptions};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use md5::{Digest as _, Md5};
+use ripcord_core::digest::Digest;
+use ripcord_core::name::VersionName;
+use ripcord_core::target::ArtefactFile;
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use tokio::sync::mpsc;
+
+use super::api::Api;
+use super::manifest::{self, Listed, Unusable};
+use crate::file_work::FileWork;
+use crate::folder::local;
+use crate::{artefact, http};
+
+/// Calls that are under way together.
+const AT_ONCE: usize = 8;
+/// Pieces of a file that wait for the disk, or for the network.
+const PIECES: usize = 16;
+
+/// The files that the manifest of an artifact lists; the inner error is the end of a sentence that begins with the artifact.
+pub(super) async fn list(
+    api: &Api,
+    artifact: &str,
+    what: &str,
+) -> Result<Result<Vec<Listed>, String>, PortError> {
+    let Some(url) = api.manifest_url(artifact).await? else {
+        return Ok(Err("has no manifest in W&B: it was deleted, or never uploaded".to_owned()));
+    };
+    let read = http::patiently(api.patience, || async {
+        let call = api.file(&url, &format!("the manifest of {what}"))?.answer_bytes_max(manifest::BYTES_MAX);
+        call.send().await.map_err(|error| of_storage(error, "the manifest", what))
+    })
+    .await?;
+    match manifest::parse(&read.body) {
+        Ok(listed) => Ok(Ok(listed)),
+        Err(Unusable::NoArtefact(why)) => Ok(Err(why)),
+        Err(Unusable::NoManifest(why)) => Err(PortError::not_applied(
+            ErrorKind::BadAnswer,
+            format!("the manifest of {what} {why}: {}", read.excerpt()),
+        )),
+    }
+}
+
+/// What a refusal of the file storage means: the addresses that W&B signs are good for a while.
+fn of_storage(error: PortError, file: &str, what: &str) -> PortError {
+    let text = match error.kind {
+        ErrorKind::Denied => format!(
+            "the file storage refuses the address that W&B signed for {file} of {what}: {error}; the address may have grown old, or the storage may not be open to this machine"
+        ),
+        ErrorKind::NotFound => format!(
+            "W&B lists {file} of {what}, and its file storage does not have it: {error}; choose another version"
+        ),
+        _ => return error,
+    };
+    PortError::not_applied(error.kind, text).retry(error.retry)
+}
+
+/// Fetches the listed files into the empty folder `into`; sorted by path when this returns.
+pub(super) async fn fetch(
+    api: &Api,
+    version: &VersionName,
+    files: Vec<Listed>,
+    into: (&Arc<Dir>, &FileWork),
+    bytes_max: u64,
+    what: &str,
+) -> Result<Vec<ArtefactFile>, PortError> {
+    let announced = files.iter().filter_map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
+    if announced.is_none_or(|announced| announced > bytes_max) {
+        return Err(too_large(bytes_max, what));
+    }
+    let urls = api.file_urls(version).await?;
+    let mut urls: BTreeMap<String, String> =
+        urls.into_iter().map(|file| (file.name, file.direct_url)).collect();
+    let placed: Vec<(Listed, String)> = files
+        .into_iter()
+        .map(|file| match urls.remove(&file.path) {
+            Some(url) => Ok((file, url)),
+            None => Err(PortError::not_applied(
+                ErrorKind::BadAnswer,
+                format!(
+                    "the manifest of {what} lists `{}`, and W&B does not say where it lies: nothing of it was written",
+                    file.path
+                ),
+            )),
+        })
+        .collect::<Result<_, _>>()?;
+    let mut fetched: Vec<ArtefactFile> = stream::iter(placed)
+        .map(|(file, url)| async move {
+            http::patiently(api.patience, || fetch_one(api, &url, &file, into, bytes_max, what)).await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    // A manifest without sizes is judged by what came.
+    if fetched.iter().map(|file| file.bytes).fold(0, u64::saturating_add) > bytes_max {
+        return Err(too_large(bytes_max, what));
+    }
+    fetched.sort();
+    Ok(fetched)
+}
+
+fn too_large(bytes_max: u64, what: &str) -> PortError {
+    PortError::not_applied(
+        ErrorKind::TooLarge,
+        format!("{what} has more than {bytes_max} bytes: raise `artefact-bytes-max` if it is meant to"),
+    )
+}
+
+async fn fetch_one(
+    api: &Api,
+    url: &str,
+    file: &Listed,
+    (into, work): (&Arc<Dir>, &FileWork),
+    bytes_max: u64,
+    what: &str,
+) -> Result<ArtefactFile, PortError> {
+    let named = format!("`{}`", file.path);
+    let call = api.file(url, &format!("{named} of {what}"))?;
+    let mut body = match call.stream(api.deadline).await? {
+        Ok(body) => body,
+        Err(answer) => return Err(of_storage(answer.error(), &named, what)),
+    };
+    let limit = file.bytes.unwrap_or(bytes_max);
+    let (pieces, writer) = mpsc::channel(PIECES);
+    let (dir, path, of) = (Arc::clone(into), file.path.clone(), what.to_owned());
+    let writing = work.run(move |_| write(&dir, &path, writer, &of));
+    let reading = async move {
+        let mut bytes = 0_u64;
+        while let Some(piece) = body.next().await? {
+            bytes += piece.len() as u64;
+            // A writer that is gone says why itself.
+            if bytes > limit || pieces.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(bytes)
+    };
+    // Also after a failure the writer is waited for: the next attempt writes the same file.
+    let (read, written): (Result<u64, PortError>, _) = tokio::join!(reading, writing);
+    let written = written?;
+    let read = read?;
+    let differs = match (file.bytes, file.md5) {
+        (Some(listed), _) if read != listed => Some(format!(
+            "with {} {listed} bytes that its manifest lists",
+            if read > listed { "more than the" } else { "fewer than the" }
+        )),
+        (None, _) if read > bytes_max => return Err(too_large(bytes_max, what)),
+        (_, Some(md5)) if md5 != written.md5 => {
+            Some("with another MD5 digest than its manifest has".to_owned())
+        }
+        _ => None,
+    };
+    match differs {
+        // Something between may have put another answer in the place of this one.
+        Some(how) => Err(PortError::not_applied(
+            ErrorKind::BadAnswer,
+            format!("the file {named} of {what} came {how}: it was changed or damaged where W&B keeps it"),
+        )
+        .retry(Retry::Later)),
+        None => Ok(ArtefactFile { path: file.path.clone(), sha256: written.sha256, bytes: written.bytes }),
+    }
+}
+
+struct Written {
+    sha256: Digest,
+    md5: [u8; 16],
+    bytes: u64,
+}
+
+/// Writes to a file and to W&B's digest of it.
+struct Twice<'a> {
+    file: &'a mut cap_std::fs::File,
+    md5: Md5,
+}
+
+impl Write for Twice<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.md5.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes the pieces as they come; ends with them.
+fn write(
+    dir: &Dir,
+    path: &str,
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    what: &str,
+) -> Result<Written, PortError> {
+    let failed = |error| local(error, format_args!("cannot write `{path}` of {what}"));
+    if let Some(parent) = Path::new(path).parent().filter(|parent| *parent != Path::new("")) {
+        dir.create_dir_all(parent).map_err(failed)?;
+    }
+    let mut file =
+        dir.open_with(path, OpenOptions::new().write(true).create(true).truncate(true)).map_err(failed)?;
+    let mut both = Twice { file: &mut file, md5: Md5::new() };
+    let mut hashing = artefact::Hashing::new(&mut both);
+    while let Some(piece) = pieces.blocking_recv() {
+        hashing.write(&piece).map_err(failed)?;
+    }
+    let (sha256, bytes) = hashing.finish();
+    // What is staged does not outlive a start.
+    Ok(Written { sha256, md5: both.md5.finalize().into(), bytes })
+}
