@@ -7,6 +7,7 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
+use ripcord_adapters::registry_wandb::{URL_DEFAULT, WandbRegistryConfig};
 
 /// A configuration without mistakes; tests break it.
 const GOOD: &str = r#"
@@ -73,6 +74,21 @@ fn the_good_one_is_good() {
     let registry = service.registry.settings.of::<DirectoryRegistryConfig>().unwrap();
     assert_eq!(registry.model, "fraud");
     assert!(service.endpoint.is_some(), "the deployer's server is where it answers");
+}
+
+/// `examples/wandb/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_weights_and_biases_reads() {
+    let config =
+        parse(include_str!("../../../examples/wandb/ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let registry =
+        config.service("fraud-api").unwrap().registry.settings.of::<WandbRegistryConfig>().unwrap();
+    assert_eq!((registry.url.as_str(), registry.model.as_str()), (URL_DEFAULT, "fraud"));
+    assert_eq!(registry.files_from, ["storage.googleapis.com"]);
+    assert_eq!(
+        config.sources.iter().filter(|source| source.adapter.settings.adapter().kind() == "wandb").count(),
+        1
+    );
 }
 
 #[test]
@@ -232,6 +248,8 @@ fn every_kind_of_source_goes_with_every_proof() {
         "{ basic = { user = \"u\", password-file = \"s\" } }",
         "{ hmac = { secret-file = \"s\" } }",
         "{ mlflow = { secret-file = \"s\" } }",
+        "{ wandb = { secret-file = \"s\" } }",
+        "{ wandb = { secret-file = \"s\", token-file = \"t\" } }",
     ];
     for adapter in <dyn ripcord_ports::AlertSource as Port>::adapters() {
         for proof in proofs {

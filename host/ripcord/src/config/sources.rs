@@ -71,13 +71,20 @@ pub enum AuthConfig {
         /// How far the timestamp may be from now.
         window: Millis,
     },
+    /// W&B's signature over the body alone, and its access token beside it where one is named.
+    Wandb {
+        /// The webhook's secret.
+        secret: SecretRef,
+        /// Its access token.
+        token: Option<SecretRef>,
+    },
 }
 
 impl AuthConfig {
     /// How far a timestamp may be from now, where there is one.
     fn window(&self) -> Option<Millis> {
         match self {
-            Self::Bearer(_) | Self::Basic { .. } => None,
+            Self::Bearer(_) | Self::Basic { .. } | Self::Wandb { .. } => None,
             Self::Hmac { window, .. } | Self::Mlflow { window, .. } => Some(*window),
         }
     }
@@ -160,7 +167,7 @@ impl SourceConfig {
                     mistakes.add(
                         span,
                         format!("`auth` is missing in {place}: anyone could raise an alarm"),
-                        "add `auth = { bearer-file = \"…\" }`, `auth.basic`, `auth.hmac` or `auth.mlflow`",
+                        "add `auth = { bearer-file = \"…\" }`, `auth.basic`, `auth.hmac`, `auth.mlflow` or `auth.wandb`",
                     );
                 }
                 None
@@ -198,23 +205,24 @@ fn route_read(node: Node<'_>, mistakes: &mut Mistakes) -> Option<RouteConfig> {
 }
 
 fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<AuthConfig> {
-    let ways = ["bearer-file", "bearer-env", "basic", "hmac", "mlflow"];
+    let ways = ["bearer-file", "bearer-env", "basic", "hmac", "mlflow", "wandb"];
     let given: Vec<_> = ways.into_iter().filter(|way| node.has(way)).collect();
     let bearer = SecretRef::take(&mut node, "bearer", base, mistakes);
     let basic = node.take_table("basic", mistakes);
     let hmac = node.take_table("hmac", mistakes);
     let mlflow = node.take_table("mlflow", mistakes);
+    let wandb = node.take_table("wandb", mistakes);
     let (span, place) = (node.span.clone(), node.name.clone());
     let before = mistakes.0.len();
     node.finish(mistakes);
     if given.len() != 1 && mistakes.0.len() == before {
-        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`, `mlflow`";
+        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`, `mlflow`, `wandb`";
         mistakes.add(span, format!("{} ways to authenticate in {place}", given.len()), help);
         return None;
     }
-    match (bearer, basic, hmac, mlflow) {
-        (Some(secret), None, None, None) => Some(AuthConfig::Bearer(secret)),
-        (None, Some(mut basic), None, None) => {
+    match (bearer, basic, hmac, mlflow, wandb) {
+        (Some(secret), None, None, None, None) => Some(AuthConfig::Bearer(secret)),
+        (None, Some(mut basic), None, None, None) => {
             let password = SecretRef::take_required(&mut basic, "password", base, mistakes);
             #[derive(Deserialize)]
             #[serde(deny_unknown_fields)]
@@ -224,12 +232,19 @@ fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option
             let keys: Basic = basic.read(mistakes)?;
             Some(AuthConfig::Basic { user: keys.user, password: password? })
         }
-        (None, None, None, Some(mut mlflow)) => {
+        (None, None, None, Some(mut mlflow), None) => {
             let secret = SecretRef::take_required(&mut mlflow, "secret", base, mistakes);
             let keys: MlflowKeys = mlflow.read(mistakes)?;
             Some(AuthConfig::Mlflow { secret: secret?, window: window(keys.window_seconds) })
         }
-        (None, None, Some(mut hmac), None) => {
+        (None, None, None, None, Some(mut wandb)) => {
+            let secret = SecretRef::take_required(&mut wandb, "secret", base, mistakes);
+            let token = SecretRef::take(&mut wandb, "token", base, mistakes);
+            let before = mistakes.0.len();
+            wandb.finish(mistakes);
+            (mistakes.0.len() == before).then_some(AuthConfig::Wandb { secret: secret?, token })
+        }
+        (None, None, Some(mut hmac), None, None) => {
             let secret = SecretRef::take_required(&mut hmac, "secret", base, mistakes);
             let keys: HmacKeys = hmac.read(mistakes)?;
             let mut header = |given: Option<Spanned<String>>, otherwise: &str| match given {

@@ -1,4 +1,4 @@
-//! Who sends alerts: bearer, basic, HMAC-SHA256 with a time window, or MLflow's signature, as configured for the source.
+//! Who sends alerts: bearer, basic, HMAC-SHA256 with a time window, or the signature of MLflow or W&B, as configured for the source.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ripcord_adapters::{Secret, alerts_mlflow};
+use ripcord_adapters::{Secret, alerts_mlflow, alerts_wandb};
 use ripcord_core::digest::Digest;
 use ripcord_core::time::{Millis, UnixMillis};
 use sha2::Sha256;
@@ -38,6 +38,13 @@ pub enum Gate {
         /// How far the timestamp may be from now.
         window: Millis,
     },
+    /// W&B's code over the body.
+    Wandb {
+        /// The webhook's secret.
+        key: Secret,
+        /// Of its access token, where one is wanted as well.
+        token: Option<Digest>,
+    },
 }
 
 /// Why a sender is refused: one sentence.
@@ -50,6 +57,7 @@ impl std::fmt::Debug for Gate {
             Self::Basic(_) => "Gate::Basic",
             Self::Hmac { .. } => "Gate::Hmac",
             Self::Mlflow { .. } => "Gate::Mlflow",
+            Self::Wandb { .. } => "Gate::Wandb",
         })
     }
 }
@@ -70,7 +78,7 @@ impl Gate {
         match self {
             Self::Bearer(_) => "Bearer realm=\"ripcord\"",
             Self::Basic(_) => "Basic realm=\"ripcord\"",
-            Self::Hmac { .. } | Self::Mlflow { .. } => "HMAC-SHA256",
+            Self::Hmac { .. } | Self::Mlflow { .. } | Self::Wandb { .. } => "HMAC-SHA256",
         }
     }
 
@@ -86,13 +94,11 @@ impl Gate {
     fn check_static(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
         match self {
             Self::Mlflow { .. } => Ok(()),
-            Self::Bearer(token) => {
-                let given =
-                    bearer(headers).ok_or("no bearer token was given: send `Authorization: Bearer TOKEN`")?;
-                let given = Digest::of(given);
-                let same: bool = token.as_bytes().ct_eq(given.as_bytes()).into();
-                same.then_some(())
-                    .ok_or("the bearer token is wrong: send the one that `auth` of this source names")
+            Self::Bearer(token) => check_bearer(token, headers),
+            Self::Wandb { token, .. } => {
+                text(headers, alerts_wandb::SIGNATURE_HEADER)
+                    .ok_or("the header `X-Wandb-Signature` is missing: give the webhook a secret in W&B")?;
+                token.as_ref().map_or(Ok(()), |token| check_bearer(token, headers))
             }
             Self::Basic(credentials) => {
                 let given =
@@ -126,6 +132,11 @@ impl Gate {
             let known = delivery(headers).authenticate(key, body);
             return known.map_err(|error| error.to_string().into());
         }
+        if let Self::Wandb { key, .. } = self {
+            let signature = text(headers, alerts_wandb::SIGNATURE_HEADER).unwrap_or_default();
+            let known = alerts_wandb::authenticate(signature, key, body);
+            return known.map_err(|error| error.to_string().into());
+        }
         self.check_code(headers, body).map_err(Cow::Borrowed)
     }
 
@@ -142,6 +153,13 @@ impl Gate {
         mac.update(body);
         mac.verify_slice(&code).map_err(|_| WRONG)
     }
+}
+
+fn check_bearer(token: &Digest, headers: &HeaderMap) -> Result<(), &'static str> {
+    let given = bearer(headers).ok_or("no bearer token was given: send `Authorization: Bearer TOKEN`")?;
+    let given = Digest::of(given);
+    let same: bool = token.as_bytes().ct_eq(given.as_bytes()).into();
+    same.then_some(()).ok_or("the bearer token is wrong: send the one that `auth` of this source names")
 }
 
 /// The headers of a delivery of MLflow; one that is missing is empty, and so never right.

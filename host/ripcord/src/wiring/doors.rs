@@ -75,6 +75,17 @@ pub fn sources(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> BTr
             AuthConfig::Mlflow { secret: at, window } => {
                 secret(at, mistakes).map(|key| Gate::Mlflow { key, window: *window })
             }
+            AuthConfig::Wandb { secret: at, token } => {
+                let wanted = token.as_ref().map(|at| secret(at, mistakes));
+                let key = secret(at, mistakes);
+                match (key, wanted) {
+                    (Some(key), None) => Some(Gate::Wandb { key, token: None }),
+                    (Some(key), Some(Some(token))) => {
+                        Some(Gate::Wandb { key, token: Some(Digest::of(token.expose())) })
+                    }
+                    (None, _) | (_, Some(None)) => None,
+                }
+            }
         };
         let (Some(gate), Some(reads)) = (gate, reads) else { continue };
         let ready = Source {

@@ -16,3 +16,4 @@ mod server;
 mod support;
 mod targets;
 mod votes;
+mod wandb;

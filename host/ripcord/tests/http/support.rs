@@ -51,6 +51,13 @@ auth = { mlflow = { secret-file = "key", window-seconds = 60 } }
 match = { event = "model_version_alias.created", model = "fraud", alias = "champion" }
 service = "fraud-api"
 
+[sources.wandb]
+kind = "wandb"
+auth = { wandb = { secret-file = "key", token-file = "tok-123" } }
+[[sources.wandb.routes]]
+match = { event = "ADD_ARTIFACT_ALIAS", collection = "fraud", alias = "production" }
+service = "fraud-api"
+
 [services.fraud-api]
 mode = "MODE"
 floor = FLOOR
