@@ -302,6 +302,11 @@ fn webhooks_of_other_systems_are_refused_by_name_with_what_to_do() {
             "kind = \"mlflow\"",
         ),
         (
+            r#"{"event_type":"ADD_ARTIFACT_ALIAS","artifact_collection_name":"fraud","alias":"production"}"#,
+            "Weights & Biases",
+            "kind = \"wandb\"",
+        ),
+        (
             r#"[{"labels":{"alertname":"A"},"startsAt":"2026-11-22T18:55:06Z"}]"#,
             "posted to an Alertmanager",
             "send its webhook here",

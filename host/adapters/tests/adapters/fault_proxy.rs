@@ -94,3 +94,19 @@ async fn orders_are_for_the_requests_that_are_meant_and_as_often_as_they_say() {
     assert_eq!(client.get(nowhere.url()).send().await.unwrap().status().as_u16(), 502);
     assert!(FaultProxy::start("nowhere").await.is_err());
 }
+
+/// GraphQL posts what only reads.
+#[tokio::test]
+async fn a_query_of_graphql_reads_and_a_mutation_changes() {
+    let (_asked, _server, proxy, client) = system().await;
+    for (body, which) in [
+        (r#"{"operationName":"Q","query":"\n query Q { a }"}"#, Which::Reads),
+        (r#"{"query":"mutation M { a }"}"#, Which::Changes),
+        (r#"{"query":7}"#, Which::Changes),
+        ("query=up", Which::Changes),
+    ] {
+        proxy.calm();
+        client.post(proxy.url()).body(body).send().await.unwrap();
+        assert_eq!(proxy.count(&which), 1, "{body}");
+    }
+}

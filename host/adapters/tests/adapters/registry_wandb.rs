@@ -3,7 +3,7 @@
 use ripcord_adapters::Secret;
 use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::conformance::registry_faults::{self, Steadiness};
-use ripcord_adapters::fault_proxy::FaultProxy;
+use ripcord_adapters::fault_proxy::{Canned, Fault, FaultProxy, Which};
 use ripcord_adapters::registry_wandb::{CONDEMNED_TAG, URL_DEFAULT, WandbRegistry, WandbRegistryConfig};
 use ripcord_core::digest::Digest;
 use ripcord_core::signal::Label;
@@ -348,6 +348,75 @@ async fn what_is_hidden_or_cannot_be_fetched_is_told_and_hides_nothing_else() {
     assert_eq!(error.kind, ErrorKind::NotFound, "what was deleted is not there: {error}");
 }
 
+/// Below `ProjectArtifacts`.
+const EDGES: &str = "/data/project/artifactType/artifactCollection/artifacts/edges";
+
+#[tokio::test]
+async fn a_list_that_makes_no_sense_is_not_used() {
+    let (fake, _) = seeded().await;
+    let list = async |registry: &WandbRegistry| registry.versions(10).await.unwrap_err();
+    let with = |place: &'static str, value: Value| {
+        move |mut answer: Value| {
+            *answer.pointer_mut(&format!("{EDGES}/{place}")).unwrap() = value.clone();
+            answer
+        }
+    };
+    for (place, value, wanted) in [
+        ("0/version", json!("first"), "a version of `acme/fraud/fraud-model` without a number"),
+        ("0/version", json!("v2"), "lists version `v2` of `acme/fraud/fraud-model` twice"),
+        ("0/node/createdAt", json!("yesterday"), "`yesterday` is not an instant"),
+    ] {
+        let error = twisted(&fake, "ProjectArtifacts", with(place, value), list).await;
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{error}");
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let endless = move |mut answer: Value| {
+        let next = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let page = json!({ "endCursor": format!("next-{next}"), "hasNextPage": true });
+        *answer.pointer_mut(EDGES).unwrap() = json!([]);
+        *answer.pointer_mut("/data/project/artifactType/artifactCollection/artifacts/pageInfo").unwrap() =
+            page;
+        answer
+    };
+    let error = twisted(&fake, "ProjectArtifacts", endless, list).await;
+    assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
+    assert!(error.to_string().contains("more than 100 pages of the versions of"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_never_uploaded_whole_is_broken_and_what_is_hidden_stays_in_its_place() {
+    let (fake, _) = seeded().await;
+    fake.twist(|name, mut answer| {
+        if name == "ProjectArtifacts" {
+            *answer.pointer_mut(&format!("{EDGES}/1/node/state")).unwrap() = json!("PENDING");
+            *answer.pointer_mut(&format!("{EDGES}/2/node")).unwrap() = Value::Null;
+        }
+        answer
+    });
+    let listed = of(config(fake.url())).versions(10).await.unwrap();
+    assert_eq!(listed.iter().map(|one| one.version.version.as_str()).collect::<Vec<_>>(), ["v2", "v1", "v0"]);
+    assert!(
+        listed[1].broken.as_deref().unwrap().contains("W&B calls it `PENDING`"),
+        "{:?}",
+        listed[1].broken
+    );
+    assert!(listed[0].broken.is_some() && listed[2].broken.is_none());
+}
+
+#[tokio::test]
+async fn a_lineage_of_which_a_part_is_hidden_is_none() {
+    let (fake, _) = seeded().await;
+    let hide = |mut answer: Value| {
+        *answer.pointer_mut("/data/project/run/artifacts/edges/0/node").unwrap() = Value::Null;
+        answer
+    };
+    let lineage = async |registry: &WandbRegistry| registry.lineage(&version("v2")).await.unwrap_err();
+    let error = twisted(&fake, "RunInputArtifacts", hide, lineage).await;
+    assert_eq!(error.kind, ErrorKind::Denied, "data that nobody sees may be condemned: {error}");
+    assert!(error.to_string().contains("does not show 1 of 3 artifacts"), "{error}");
+}
+
 #[tokio::test]
 async fn files_are_held_against_the_digests_of_the_manifest() {
     let (fake, _) = seeded().await;
@@ -375,6 +444,29 @@ async fn files_are_held_against_the_digests_of_the_manifest() {
     let error = fetch().await;
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.to_string().contains("W&B lists `model.txt`"), "{error}");
+    let urls = "GetArtifactMembershipFileUrls";
+    let call = async |registry: &WandbRegistry| {
+        registry.fetch(&target("v1", None), empty_dir().1).await.unwrap_err()
+    };
+    let places = "/data/project/artifactCollection/artifactMembership/files/edges";
+    let old = move |mut answer: Value| {
+        let url = answer.pointer_mut(&format!("{places}/0/node/directUrl")).unwrap();
+        *url = url.as_str().unwrap().replace("=signed", "=old").into();
+        answer
+    };
+    let error = twisted(&fake, urls, old, call).await;
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("refuses the address that W&B signed for"), "{error}");
+    let fewer = move |mut answer: Value| {
+        answer.pointer_mut(places).unwrap().as_array_mut().unwrap().pop();
+        answer
+    };
+    let error = twisted(&fake, urls, fewer, call).await;
+    assert_eq!(error.kind, ErrorKind::BadAnswer, "{error}");
+    assert!(error.to_string().contains("does not say where it lies"), "{error}");
+    let small = of(WandbRegistryConfig { artefact_bytes_max: 1_001, ..config(fake.url()) });
+    let error = small.fetch(&target("v1", None), empty_dir().1).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
 }
 
 #[tokio::test]
@@ -443,6 +535,48 @@ async fn bad_input_and_bad_credentials_say_what_to_do() {
     let hosts = WandbRegistryConfig { files_from: vec!["https://a.example".into()], ..config(url) };
     is(refused(hosts), ErrorKind::Configuration, "is no host");
     assert_eq!(URL_DEFAULT, "https://api.wandb.ai");
+}
+
+/// What stands before W&B, or W&B itself, may say it by a status.
+#[tokio::test]
+async fn a_refusal_by_its_status_says_what_to_do() {
+    let (fake, _) = seeded().await;
+    let proxy = FaultProxy::start(&fake.url()).await.unwrap();
+    let registry = of(WandbRegistryConfig { patience_ms: 50, ..config(proxy.url()) });
+    for (status, body, kind, wanted) in [
+        (
+            403,
+            r#"{"errors":[{"message":"permission denied"}]}"#,
+            ErrorKind::Denied,
+            "refuses it: `permission denied`; the account of the API key must see",
+        ),
+        (404, r#"{"errors":[{"message":"not found"}]}"#, ErrorKind::NotFound, "has no such thing"),
+        (404, "nginx", ErrorKind::BadAnswer, "is no W&B"),
+        (400, r#"{"error":"bad query"}"#, ErrorKind::Failed, "does not accept the call: `bad query`"),
+        (500, "oops", ErrorKind::Failed, "answered 500"),
+        (429, "slow down", ErrorKind::Failed, "answered 429"),
+    ] {
+        proxy.calm();
+        let canned =
+            Canned { status, content_type: "application/json", retry_after: None, body: body.into() };
+        proxy.order(Which::Any, Fault::Instead(canned), usize::MAX);
+        let error = registry.versions(5).await.unwrap_err();
+        assert_eq!((error.kind, error.applied), (kind, Applied::No), "{status}: {error}");
+        assert!(error.to_string().contains(wanted), "{status}: {error}");
+        assert_eq!(error.retry == Retry::No, matches!(status, 400..=404), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_may_not_be_written_says_who_may() {
+    let (fake, _) = seeded().await;
+    let refuse = |_| json!({ "errors": [{ "message": "permission denied" }], "data": { "result": null } });
+    let mark = async |registry: &WandbRegistry| {
+        registry.mark(&version("v1"), Mark::Held { incident: "fraud-api:7" }).await.unwrap_err()
+    };
+    let error = twisted(&fake, "UpdateArtifact", refuse, mark).await;
+    assert_eq!((error.kind, error.applied), (ErrorKind::Denied, Applied::No), "{error}");
+    assert!(error.to_string().contains("must be able to write to the project that the artifacts"), "{error}");
 }
 
 #[tokio::test]
