@@ -10,6 +10,8 @@ mod describe;
 mod holds;
 mod manifest;
 mod operations;
+mod pages;
+mod refusal;
 mod wire;
 
 use std::sync::Arc;

@@ -1,18 +1,20 @@
-//! Calls to W&B's GraphQL interface, and its errors in all the forms they come in.
+//! Calls to W&B's GraphQL interface.
 
 use reqwest::{Method, Url};
 use ripcord_core::name::VersionName;
 use ripcord_core::request::{Hole, Request};
 use ripcord_core::time::Millis;
-use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
+use ripcord_ports::{ErrorKind, PortError};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::operations::{self, Operation};
+use super::pages::Pages;
+use super::refusal::Right;
 use super::wire::{
-    AliasesAnswer, Answered, Artifact, Connection, CreatedByAnswer, Creator, FileUrl, FilesAnswer,
-    ManifestAnswer, Membership, MembershipAnswer, Named, Refusals, Run, RunAnswer, TypedAnswer, UpdateAnswer,
-    Used, VersionEdge, VersionsOf,
+    AliasesAnswer, Answered, Artifact, CreatedByAnswer, Creator, FileUrl, FilesAnswer, ManifestAnswer,
+    Membership, MembershipAnswer, Named, Run, RunAnswer, TypedAnswer, UpdateAnswer, Used, VersionEdge,
+    VersionsOf,
 };
 use crate::Shared;
 use crate::http::{self, Answer, Call, Credentials, Http, Patience};
@@ -22,8 +24,6 @@ use crate::secret::Secret;
 const PAGE: u32 = 100;
 /// Of addresses of files: signed ones have about a kilobyte each.
 const FILES_PAGE: u32 = 1_000;
-/// More are no list that anybody looks through.
-const PAGES_MAX: usize = 100;
 /// Who asks with an API key, as the interface has it.
 const USER: &str = "api";
 
@@ -62,14 +62,6 @@ pub(super) struct Place {
     pub(super) files_from: Vec<String>,
     pub(super) deadline_ms: u64,
     pub(super) patience_ms: u64,
-}
-
-/// What a call needs of the account, for the sentence that says that it is missing.
-#[derive(Debug, Clone, Copy)]
-enum Right<'a> {
-    Read,
-    MoveAlias(&'a str),
-    Tag,
 }
 
 /// All versions of a collection, as they came.
@@ -179,128 +171,6 @@ impl Api {
         .await
     }
 
-    /// The answer, or the error that it is.
-    fn judge(&self, answer: Answer, right: Right<'_>) -> Result<Answer, PortError> {
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let generic = answer.error();
-        let server = http::shown(&self.url);
-        let said: Option<Refusals> = answer.json().ok();
-        let said = said.and_then(|said| match (said.errors.first(), said.error.is_empty()) {
-            (Some(first), _) => Some(first.message.clone()),
-            (None, false) => Some(said.error),
-            (None, true) => None,
-        });
-        let shown = said.as_deref().map_or_else(|| answer.excerpt(), |said| http::excerpt(said.as_bytes()));
-        let (kind, message) = match (answer.status.as_u16(), &said) {
-            (401, _) => (
-                ErrorKind::Denied,
-                format!(
-                    "W&B at `{server}` does not know this API key: {shown}; check what `api-key-file` or `api-key-env` names, and that `url` is where the key was made"
-                ),
-            ),
-            (403, _) => {
-                (ErrorKind::Denied, format!("W&B at `{server}` refuses it: {shown}; {}", self.advice(right)))
-            }
-            (404 | 405, None) => (
-                ErrorKind::BadAnswer,
-                format!(
-                    "what answers at `{server}` is no W&B: {shown}; check `url`, such as `https://api.wandb.ai`"
-                ),
-            ),
-            (404, Some(_)) => (
-                ErrorKind::NotFound,
-                format!(
-                    "W&B at `{server}` has no such thing, or does not show it to this account: {shown}; {}",
-                    self.advice(right)
-                ),
-            ),
-            (400, _) => (
-                ErrorKind::Failed,
-                format!(
-                    "W&B at `{server}` does not accept the call: {shown}; it may be of a release that this adapter does not know"
-                ),
-            ),
-            _ => return Err(generic),
-        };
-        Err(rephrased(kind, message, &generic))
-    }
-
-    /// Errors beside data make the data half an answer.
-    fn is_whole(&self, answered: &Answered<Value>, right: Right<'_>) -> Result<(), PortError> {
-        let Some(first) = answered.errors.first() else { return Ok(()) };
-        let said = http::excerpt(first.message.as_bytes());
-        let more = match answered.errors.len() - 1 {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        let server = http::shown(&self.url);
-        let lower = first.message.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-        if has(&["permission", "not authorized", "unauthorized", "forbidden", "access denied", "protected"]) {
-            let text = format!("W&B at `{server}` refuses it: {said}{more}; {}", self.advice(right));
-            return Err(PortError::not_applied(ErrorKind::Denied, text));
-        }
-        if has(&["cannot query field", "unknown argument", "unknown type", "syntax error"]) {
-            let text = format!(
-                "W&B at `{server}` does not know a part of the call: {said}{more}; it is of a release that this adapter does not know"
-            );
-            return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::No));
-        }
-        let half = if answered.data.as_ref().is_some_and(|data| !data.is_null()) {
-            " with a part of an answer, which is not used"
-        } else {
-            ""
-        };
-        let text = format!("W&B at `{server}` answered with an error{half}: {said}{more}");
-        Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::Later))
-    }
-
-    fn advice(&self, right: Right<'_>) -> String {
-        match right {
-            Right::Read => format!(
-                "the account of the API key must see the project `{}/{}`, and the projects that its artifacts come from",
-                self.at.entity, self.at.project
-            ),
-            Right::MoveAlias(alias) => format!(
-                "the account of the API key must be a member of `{}/{}`; if `{alias}` is a protected alias there, only a registry admin may move it: give the account that role, or have one move it",
-                self.at.entity, self.at.project
-            ),
-            Right::Tag => format!(
-                "the account of the API key must be able to write to the project that the artifacts of `{}` come from, for the tags that mark holds",
-                self.at
-            ),
-        }
-    }
-
-    fn no_project(&self) -> PortError {
-        PortError::not_applied(
-            ErrorKind::NotFound,
-            format!(
-                "W&B has no project `{}/{}`, or does not show it to this account: check `entity` and `project`, and whose API key it is",
-                self.at.entity, self.at.project
-            ),
-        )
-    }
-
-    fn no_collection(&self) -> PortError {
-        PortError::not_applied(
-            ErrorKind::NotFound,
-            format!(
-                "W&B has no collection `{}` of artifacts of type `{}`: check `model` and `type`",
-                self.at, self.at.kind
-            ),
-        )
-    }
-
-    pub(super) fn unknown(&self, version: &VersionName) -> PortError {
-        PortError::not_applied(
-            ErrorKind::NotFound,
-            format!("W&B has no version `{version}` of `{}`: list its versions", self.at),
-        )
-    }
-
     /// All versions.
     pub(super) async fn versions(&self) -> Result<Versions, PortError> {
         let filters = json!({ "state": "COMMITTED" }).to_string();
@@ -327,13 +197,6 @@ impl Api {
         let answer: TypedAnswer<C> = self.read(operation, variables).await?;
         let typed = answer.project.ok_or_else(|| self.no_project())?.artifact_type;
         typed.and_then(|typed| typed.artifact_collection).ok_or_else(|| self.no_collection())
-    }
-
-    fn without(&self, part: &str) -> PortError {
-        PortError::not_applied(
-            ErrorKind::BadAnswer,
-            format!("W&B answered about `{}` without `{part}`: what it says is not used", self.at),
-        )
     }
 
     fn named(&self, name: &str) -> Value {
@@ -519,9 +382,10 @@ impl Api {
             |why: String| PortError::not_applied(ErrorKind::Configuration, format!("W&B keeps {what} {why}"));
         let url =
             self.url.join(direct_url).map_err(|_| refused("at an address that does not read".into()))?;
-        let is_here = url.origin() == self.url.origin();
         let host = url.host_str().unwrap_or_default();
-        if !is_here && !(url.scheme() == "https" && self.files_from.iter().any(|known| known == host)) {
+        let is_here = url.origin() == self.url.origin();
+        let is_storage = url.scheme() == "https" && self.files_from.iter().any(|known| known == host);
+        if !is_here && !is_storage {
             return Err(refused(format!(
                 "at `{}`, where nobody said that files may come from: if that is your storage, add `{}` to `files-from`; it is asked over https alone",
                 http::shown(&url),
@@ -529,50 +393,6 @@ impl Api {
             )));
         }
         Ok(self.http.call(Method::GET, &url).of("W&B's file storage").deadline(self.deadline))
-    }
-}
-
-/// A list that comes in pages.
-#[derive(Debug)]
-struct Pages<E> {
-    what: String,
-    all: Vec<E>,
-    cursors: Vec<String>,
-}
-
-impl<E> Pages<E> {
-    fn of(what: String) -> Self {
-        Self { what, all: Vec::new(), cursors: Vec::new() }
-    }
-
-    /// Where the next page begins; none for the first.
-    fn cursor(&self) -> Option<&str> {
-        self.cursors.last().map(String::as_str)
-    }
-
-    /// Takes a page. A cursor that comes again would never end.
-    fn is_last(&mut self, page: Connection<E>) -> Result<bool, PortError> {
-        self.all.extend(page.edges);
-        if !page.page_info.has_next_page {
-            return Ok(true);
-        }
-        let next = page.page_info.end_cursor.filter(|next| !next.is_empty() && !self.cursors.contains(next));
-        let Some(next) = next else {
-            let text = format!(
-                "W&B says that there are more pages of {}, and gives no place to go on from, or one that was read already: nothing of it is used",
-                self.what
-            );
-            return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
-        };
-        if self.cursors.len() + 1 >= PAGES_MAX {
-            let text = format!(
-                "W&B has more than {PAGES_MAX} pages of {}: delete what nobody goes back to",
-                self.what
-            );
-            return Err(PortError::not_applied(ErrorKind::TooLarge, text));
-        }
-        self.cursors.push(next);
-        Ok(false)
     }
 }
 
@@ -597,15 +417,6 @@ fn data<T: DeserializeOwned>(answer: &Answer, operation: Operation) -> Result<T,
             format!("{} answered `{}` without data: {}", answer.what(), operation.name, answer.excerpt()),
         )
     })
-}
-
-/// Another sentence and kind; what is known of the effect, and the advice on trying again, stay.
-fn rephrased(kind: ErrorKind, message: String, known: &PortError) -> PortError {
-    let error = PortError::not_applied(kind, message).retry(known.retry);
-    match known.applied {
-        Applied::Unknown => error.outcome_unknown(),
-        Applied::No => error,
-    }
 }
 
 #[cfg(test)]

@@ -190,10 +190,10 @@ impl Execution<'_> {
                         self.fill(node, &fragment.selection, into)?;
                     }
                 }
-                Selection::Inline { on, when, selection } if self.holds(when) => {
-                    if on.as_ref().is_none_or(|on| is_of(&node.kind, on)) {
-                        self.fill(node, selection, into)?;
-                    }
+                Selection::Inline { on, when, selection }
+                    if self.holds(when) && on.as_ref().is_none_or(|on| is_of(&node.kind, on)) =>
+                {
+                    self.fill(node, selection, into)?;
                 }
                 _ => {}
             }
