@@ -25,8 +25,8 @@ use serde::Deserialize;
 use crate::adapter::{Adapter, DeployerSays, SecretKey};
 use crate::checkpoints::shown;
 use crate::file_work::FileWork;
-use crate::restorer_file::Place;
 use crate::restoring::wrong;
+use crate::whole_file::WholeFile;
 use crate::{Shared, text_time};
 use outputs::{Folder, Newest};
 use stamp::{Stamp, version_of};
@@ -81,7 +81,7 @@ fn pattern_default() -> String {
 /// A job without an endpoint.
 #[derive(Debug)]
 pub struct BatchDeployer {
-    pointer: Arc<Place>,
+    pointer: Arc<WholeFile>,
     outputs: Folder,
     files: FileWork,
     shared: Shared,
@@ -106,7 +106,7 @@ impl BatchDeployer {
             let text = "`pointer` is the file that the job reads its version from: write its path";
             return Err(wrong(text));
         }
-        let pointer = Place::new(&config.pointer)?;
+        let pointer = WholeFile::new(&config.pointer)?;
         if config.pointer.parent() == Some(config.outputs.as_path()) {
             return Err(wrong("`pointer` lies among the outputs: keep it in another folder"));
         }
@@ -139,7 +139,7 @@ impl BatchDeployer {
     }
 }
 
-fn set(pointer: &Place) -> Result<Result<Set, String>, PortError> {
+fn set(pointer: &WholeFile) -> Result<Result<Set, String>, PortError> {
     let (content, at) = match pointer.read()? {
         Ok(read) => read,
         Err(why) => return Ok(Err(why)),

@@ -26,6 +26,7 @@ mod secret;
 mod settled;
 mod text_encoding;
 mod text_time;
+mod whole_file;
 
 pub mod alerts_alertmanager;
 pub mod alerts_mlflow;

@@ -6,7 +6,6 @@
 
 mod format;
 mod history;
-mod place;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,11 +29,11 @@ use crate::restoring::{
     self, ReadBack, ReadBackConfig, Reload, ReloadConfig, ReloadFor, ReloadOwed, RestorerSecrets, Seen,
     Tells, Told, wrong,
 };
+use crate::whole_file::WholeFile;
 use crate::{Shared, folder};
 
 pub use format::FileFormat;
 use history::{History, Listed};
-pub(crate) use place::Place;
 
 /// Where the file and its revisions are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -86,7 +85,7 @@ fn keep_default() -> usize {
 /// A file and its revisions.
 #[derive(Debug)]
 pub struct FileRestorer {
-    place: Arc<Place>,
+    place: Arc<WholeFile>,
     history: Arc<History>,
     reload: Reload,
     read_back: Option<ReadBack>,
@@ -116,7 +115,7 @@ impl FileRestorer {
             return Err(wrong("`keep` is 0: what is overwritten has to be kept, so write 1 or more"));
         }
         let work = FileWork::exclusive(format!("the file `{}`", config.file.display()));
-        let place = Place::new(&config.file)?;
+        let place = WholeFile::new(&config.file)?;
         if config.history == place.folder() {
             return Err(wrong(format!(
                 "`history` is the folder of the file itself, `{}`: name one of its own",
@@ -209,7 +208,11 @@ impl FileRestorer {
     }
 }
 
-fn look(place: &Place, history: &History, at: ripcord_core::time::UnixMillis) -> Result<Stored, PortError> {
+fn look(
+    place: &WholeFile,
+    history: &History,
+    at: ripcord_core::time::UnixMillis,
+) -> Result<Stored, PortError> {
     let mut revisions = history.list()?;
     let owed = ReloadOwed::read(&history.dir()?)?;
     let (file, named) = match place.read()? {

@@ -1,4 +1,4 @@
-//! The file itself: read whole, replaced whole, with the rights and the owner that it has.
+//! A file that others read as it is: read whole, replaced whole, with the rights and the owner that it has.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::restoring::{CONTENT_BYTES_MAX, wrong};
 
 /// Where the file is.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct WholeFile {
     path: PathBuf,
     folder: PathBuf,
     name: String,
     beside: String,
 }
 
-impl Place {
+impl WholeFile {
     pub(crate) fn new(path: &Path) -> Result<Self, PortError> {
         let name = path.file_name().and_then(|name| name.to_str());
         let (Some(name), Some(folder)) = (name, path.parent()) else {
