@@ -94,6 +94,26 @@
 //! | [`producer_faults::conforms_in_faults`] | `a-run-is-begun-once-in-faults` | what is said of a start is so, and an interrupted one can be settled |
 //! | | `a-run-is-told-truly-in-faults` | it goes on, or an error; stopping repeats |
 //! | | `a-run-that-was-not-begun-is-none` | and can be begun |
+//! | [`metrics::conforms`] | `tells-what-the-system-has` | each series once, labels sorted; the same each time |
+//! | | `a-window-is-in-order-of-time` | points of the window, oldest first, one at an instant |
+//! | | `nothing-there-is-no-data` | never an empty list, and never a failure |
+//! | | `a-wrong-query-is-told-as-one` | a window that ends before it begins, too |
+//! | [`metrics_faults::conforms_in_faults`] | `values-are-told-truly-in-faults` | the same values, or *failed* or *timed out* |
+//! | | `a-cut-answer-is-no-value` | wherever it was cut |
+//! | | `no-answer-is-no-value` | what was known before is not told of now; nor is it *no data* |
+//! | | `a-late-answer-is-no-value` | and holds up nobody, nor does a system that asks for an hour |
+//! | | `a-lie-is-no-value` | [`metrics::Lie`]: two values of one series, other times, a part, more than the bound |
+//! | | `what-is-odd-and-true-is-told` | a series twice, NaN and infinities, an answer without a series |
+//! | | `nothing-wrong-is-remembered` | after all that the true values |
+//! | [`request_log::conforms`] | `nothing-asked-is-an-empty-piece` | and no error |
+//! | | `keeps-what-lies-in-the-window` | both ends included, each once, in the log's order; the same each time |
+//! | | `a-bound-keeps-the-newest-and-says-so` | what was left out is said, what fits is not left out |
+//! | | `exchanges-come-newest-first` | each line one; a limit keeps the newest |
+//! | | `what-is-no-record-is-no-exchange` | and nothing is made up where a piece is cut |
+//! | | `what-is-no-record-hides-none` | [`request_log::Odd`]: other text, half a record, one that is too long |
+//! | | `a-wrong-clock-hides-none` | a time far before or after the window is that of one request |
+//! | | `a-log-that-is-turned-over-is-read-once` | also while it is read: none twice, none lost between two others |
+//! | | `a-log-that-is-gone-is-an-error` | and no empty piece |
 //! | [`checkpoints::conforms`] | `lists-checkpoints-newest-first` | a limit keeps the newest |
 //! | | `lists-one-run` | and nothing for a run that is not there |
 //! | | `says-what-cannot-be-used` | with the reason, whatever the limit |
@@ -111,6 +131,8 @@ pub mod deployer;
 pub mod deployer_beside;
 pub mod deployer_faults;
 pub mod deployer_waves;
+pub mod metrics;
+pub mod metrics_faults;
 pub mod notifier;
 pub mod producer;
 pub mod producer_faults;
@@ -118,6 +140,7 @@ pub mod registering;
 pub mod registry;
 pub mod registry_faults;
 mod request;
+pub mod request_log;
 pub mod restorer;
 pub mod restorer_faults;
 mod rule;

@@ -5,16 +5,19 @@
 
 mod backwards;
 
+use std::collections::HashSet;
+use std::io::ErrorKind as IoErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cap_std::fs::{Dir, MetadataExt as _};
 use ripcord_core::fact::{Exchange, Payload};
 use ripcord_core::signal::Label;
 use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::requests::LogPiece;
-use ripcord_ports::{ErrorKind, PortError, RequestLog};
+use ripcord_ports::{ErrorKind, PortError, RequestLog, Retry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -27,6 +30,10 @@ use backwards::LinesBackwards;
 
 /// Lines are written in the order in which requests end, so they may be out of order by as much as a request may take.
 const DISORDER: Millis = Millis::minutes(1);
+/// So many lines in a row that are older than the window are the end of it. Fewer may be of a clock that was wrong.
+const OLDER_IN_A_ROW: u32 = 64;
+/// So often a log is read that is turned over meanwhile.
+const READS_MAX: u32 = 5;
 
 /// Where the log is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -124,39 +131,59 @@ impl JsonLinesLog {
 
     fn read(&self, window: Window, bytes_max: u64) -> Result<LogPiece, PortError> {
         let dir = folder::open(&self.config.folder)?;
-        let mut kept: Vec<Vec<u8>> = Vec::new();
-        let (mut bytes, mut truncated) = (0_u64, false);
-        let mut found_any = false;
-        'files: for name in [&self.config.file].into_iter().chain(&self.config.rotated) {
-            let failed = |error| folder::local(error, format_args!("cannot read the request log `{name}`"));
-            let file = match folder::open_file(&dir, name) {
-                Ok(file) => file,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            found_any = true;
-            let mut lines = LinesBackwards::new(file, bytes_max).map_err(failed)?;
-            while let Some(line) = lines.next().map_err(failed)? {
-                // A line that does not read, such as one that is just being written, has no time and is in no window.
-                let Some(at) = line.as_deref().and_then(stamp) else { continue };
-                if at + DISORDER < window.start {
-                    break 'files;
-                }
-                if !(window.start..=window.end).contains(&at) {
-                    continue;
-                }
-                let line = line.unwrap_or_default();
-                let size = line.len() as u64 + 1;
-                if bytes + size > bytes_max {
-                    truncated = true;
-                    break 'files;
-                }
-                bytes += size;
-                kept.push(line);
+        for _ in 0..READS_MAX {
+            if let Some(piece) = self.read_once(&dir, window, bytes_max)? {
+                return Ok(piece);
             }
-            truncated |= lines.skipped_any();
         }
-        if !found_any {
+        Err(PortError::not_applied(
+            ErrorKind::Failed,
+            format!(
+                "the request log `{}` was turned over each time that it was read: read it again",
+                self.config.file
+            ),
+        )
+        .retry(Retry::Later))
+    }
+
+    /// The files, newest first, all open: what becomes of their names afterwards is nothing to them. None if they were turned over meanwhile, so
+    /// that one may have been passed over.
+    fn open_all(&self, dir: &Dir, bytes_max: u64) -> Result<Option<Vec<Opened<'_>>>, PortError> {
+        let open = |name: &String| match folder::open_file(dir, name) {
+            Ok(file) => {
+                let failed = |error| failed(name, error);
+                let of = file.metadata().map_err(failed)?;
+                let lines = match LinesBackwards::new(file, bytes_max) {
+                    // It was emptied just now.
+                    Err(error) if error.kind() == IoErrorKind::UnexpectedEof => None,
+                    lines => Some(lines.map_err(failed)?),
+                };
+                Ok(Some((lines, (of.dev(), of.ino()))))
+            }
+            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(name, error)),
+        };
+        let mut files = Vec::new();
+        let mut newest = None;
+        for name in [&self.config.file].into_iter().chain(&self.config.rotated) {
+            let Some((lines, known)) = open(name)? else { continue };
+            let Some(lines) = lines else { return Ok(None) };
+            files.push((name, lines));
+            if *name == self.config.file {
+                newest = Some(known);
+            }
+        }
+        let stands = open(&self.config.file)?.map(|(_, now)| now) == newest;
+        Ok(stands.then_some(files))
+    }
+
+    /// None if the log was turned over while it was read: what is left is not all that was there.
+    fn read_once(&self, dir: &Dir, window: Window, bytes_max: u64) -> Result<Option<LogPiece>, PortError> {
+        let mut kept = Kept::default();
+        let mut truncated = false;
+        let mut older_in_a_row = 0;
+        let Some(files) = self.open_all(dir, bytes_max)? else { return Ok(None) };
+        if files.is_empty() {
             return Err(PortError::not_applied(
                 ErrorKind::NotFound,
                 format!(
@@ -166,12 +193,84 @@ impl JsonLinesLog {
                 ),
             ));
         }
-        let mut piece = LogPiece { bytes: Vec::new(), lines: kept.len() as u64, truncated };
-        for line in kept.iter().rev() {
+        'files: for (name, mut lines) in files {
+            let failed = |error| failed(name, error);
+            kept.begin_file();
+            loop {
+                let line = match lines.next() {
+                    Ok(Some(line)) => line,
+                    Ok(None) => break,
+                    Err(error) if error.kind() == IoErrorKind::UnexpectedEof => return Ok(None),
+                    Err(error) => return Err(failed(error)),
+                };
+                // A line that does not read, such as one that is just being written, has no time and is in no window.
+                let Some(at) = line.as_deref().and_then(stamp) else { continue };
+                older_in_a_row = if at + DISORDER < window.start { older_in_a_row + 1 } else { 0 };
+                if older_in_a_row == OLDER_IN_A_ROW {
+                    truncated |= lines.skipped_any();
+                    break 'files;
+                }
+                if !(window.start..=window.end).contains(&at) {
+                    continue;
+                }
+                if !kept.takes(line.unwrap_or_default(), bytes_max) {
+                    truncated = true;
+                    break 'files;
+                }
+            }
+            if lines.was_emptied().map_err(failed)? {
+                return Ok(None);
+            }
+            truncated |= lines.skipped_any();
+        }
+        Ok(Some(kept.piece(truncated)))
+    }
+}
+
+/// A file of the log, with its name.
+type Opened<'a> = (&'a String, LinesBackwards);
+
+fn failed(name: &str, error: std::io::Error) -> PortError {
+    folder::local(error, format_args!("cannot read the request log `{name}`"))
+}
+
+/// The lines of a piece, newest first.
+#[derive(Debug, Default)]
+struct Kept {
+    lines: Vec<Arc<[u8]>>,
+    bytes: u64,
+    /// Of files that are newer than the one that is read: the same line again is of a file that was renamed or copied meanwhile.
+    newer: HashSet<Arc<[u8]>>,
+    file_begins: usize,
+}
+
+impl Kept {
+    fn begin_file(&mut self) {
+        self.newer.extend(self.lines[self.file_begins..].iter().cloned());
+        self.file_begins = self.lines.len();
+    }
+
+    /// False if there is no room for it.
+    fn takes(&mut self, line: Vec<u8>, bytes_max: u64) -> bool {
+        if self.newer.contains(line.as_slice()) {
+            return true;
+        }
+        let size = line.len() as u64 + 1;
+        if self.bytes + size > bytes_max {
+            return false;
+        }
+        self.bytes += size;
+        self.lines.push(line.into());
+        true
+    }
+
+    fn piece(self, truncated: bool) -> LogPiece {
+        let mut piece = LogPiece { bytes: Vec::new(), lines: self.lines.len() as u64, truncated };
+        for line in self.lines.iter().rev() {
             piece.bytes.extend_from_slice(line);
             piece.bytes.push(b'\n');
         }
-        Ok(piece)
+        piece
     }
 }
 

@@ -79,14 +79,21 @@ async fn lines_that_are_a_little_out_of_order_or_do_not_read_do_no_harm() {
 }
 
 #[tokio::test]
-async fn reading_stops_at_what_is_older_than_the_window() {
-    let (_folder, log) = log(&[("requests.jsonl", format!("{}{}", lines([299]), lines([200, 300])))]);
-    let piece = log.preserve(window(290, 300), 1 << 20).await.unwrap();
-    assert_eq!(
-        String::from_utf8(piece.bytes).unwrap(),
-        lines([300]),
-        "what lies before a line a minute too old is older"
-    );
+async fn reading_stops_where_many_lines_in_a_row_are_older_than_the_window() {
+    let older = |count: u64| lines((0..count).map(|second| 100 + second % 60));
+    for (count, kept) in [(63, lines([299, 300])), (64, lines([300]))] {
+        let content = format!("{}{}{}", lines([299]), older(count), lines([300]));
+        let (_folder, log) = log(&[("requests.jsonl", content)]);
+        let piece = log.preserve(window(290, 300), 1 << 20).await.unwrap();
+        assert_eq!(String::from_utf8(piece.bytes).unwrap(), kept, "{count} lines that are a minute too old");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_in_two_files_is_one_request() {
+    let (_folder, log) = log(&[("requests.jsonl", lines(300..305)), ("requests.jsonl.1", lines(298..305))]);
+    let piece = log.preserve(window(299, 304), 1 << 20).await.unwrap();
+    assert_eq!(String::from_utf8(piece.bytes).unwrap(), lines(299..305), "as while it is copied");
 }
 
 #[tokio::test]

@@ -10,7 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use UnavailableReason::{BadQuery, Failed, NoData, TimedOut, TooLarge};
+use async_trait::async_trait;
 use ripcord_adapters::clock_system::SystemClock;
+use ripcord_adapters::conformance::metrics::{Asked, Expected, Lie, System, conforms};
+use ripcord_adapters::conformance::metrics_faults::conforms_in_faults;
+use ripcord_adapters::fault_proxy::{Canned, FaultProxy};
 use ripcord_adapters::metrics_prometheus::{PrometheusConfig, PrometheusMetrics};
 use ripcord_adapters::{Http, Secret, Shared};
 use ripcord_core::fact::{Sample, Unavailable, UnavailableReason};
@@ -18,6 +22,7 @@ use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::{Clock, Metrics};
 
+use crate::adapters::metrics_suite::systems::{ANSWER_BYTES_MAX, Forger, KNOWN, VALUES, expected};
 use page::Page;
 use server::{Account, Prometheus, Setup};
 
@@ -80,6 +85,47 @@ fn past() -> (UnixMillis, String) {
         }
     }
     (UnixMillis(begin), text + "# EOF\n")
+}
+
+/// The real server, between whose answers wrong ones are put.
+struct RealSystem;
+
+#[async_trait]
+impl System for RealSystem {
+    async fn now(&self) -> UnixMillis {
+        now()
+    }
+
+    async fn forged(&self, lie: Lie, asked: Asked, at: UnixMillis) -> Option<Canned> {
+        Forger.forged(lie, asked, at).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "wants prometheus and promtool"]
+async fn it_conforms_with_the_fault_proxy_between() {
+    let server = Prometheus::start(Setup::default()).await;
+    let proxy = FaultProxy::start(&server.url()).await.unwrap();
+    // Three series that are there at any time, without anything that is scraped.
+    let one = |(code, value): (&str, &str)| {
+        let coded = format!("label_replace(vector({value}), \"code\", \"{code}\", \"\", \"\")");
+        format!("label_replace({coded}, \"__name__\", \"{KNOWN}\", \"\", \"\")")
+    };
+    let expected = Expected {
+        known: VALUES.map(one).join(" or "),
+        deadline: Millis(2_000),
+        ..expected(["sum(", "requests_total{"])
+    };
+    let config = PrometheusConfig {
+        url: proxy.url(),
+        user: None,
+        deadline_ms: expected.deadline.0,
+        answer_bytes_max: ANSWER_BYTES_MAX as u64,
+    };
+    let shared = Shared { http: Http::new().unwrap(), clock: Arc::new(SystemClock) };
+    let source = PrometheusMetrics::new(config, None, &shared).unwrap();
+    conforms(&source, &RealSystem, &expected).await;
+    conforms_in_faults(&source, &RealSystem, &proxy, &expected).await;
 }
 
 #[tokio::test]
