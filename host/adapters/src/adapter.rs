@@ -4,6 +4,7 @@
 //! settings stay a type of the adapter's own: they are read by `serde` into its struct, and their keys are told by that struct ([`Key`]).
 
 mod keys;
+mod left_out;
 mod port;
 mod start;
 
@@ -20,6 +21,7 @@ use crate::Shared;
 use crate::secret::Secret;
 
 pub use keys::{Key, Takes, keys_of};
+pub use left_out::LeftOut;
 pub use port::{DeployerSays, MadeMetrics, Port, RestorerSays, ServedBy, StartScraping};
 pub use start::Start;
 

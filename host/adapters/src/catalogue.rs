@@ -5,7 +5,7 @@ use ripcord_ports::{
     RequestLog, Restorer,
 };
 
-use crate::adapter::{About, AnyAdapter, Port};
+use crate::adapter::{About, AnyAdapter, LeftOut, Port};
 use crate::{
     alerts_alertmanager, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch,
     deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
@@ -43,8 +43,11 @@ pub static PRODUCERS: [&dyn AnyAdapter<dyn Producer>; 4] = [
 ];
 
 /// Where the checkpoints of training runs are kept.
-pub static CHECKPOINTS: [&dyn AnyAdapter<dyn Checkpoints>; 2] =
-    [&checkpoints_folder::ADAPTER, &checkpoints_s3::ADAPTER];
+pub static CHECKPOINTS: &[&dyn AnyAdapter<dyn Checkpoints>] = &[
+    &checkpoints_folder::ADAPTER,
+    #[cfg(feature = "s3")]
+    &checkpoints_s3::ADAPTER,
+];
 
 /// Where a service answers.
 pub static ENDPOINTS: [&dyn AnyAdapter<dyn Endpoint>; 1] = [&endpoint_open_inference::ADAPTER];
@@ -68,6 +71,12 @@ pub static NOTIFIERS: [&dyn AnyAdapter<dyn Notifier>; 1] = [&notifier_webhook::A
 
 /// Where evidence is kept.
 pub static OBJECTS: [&dyn AnyAdapter<dyn Objects>; 1] = [&evidence_directory::ADAPTER];
+
+/// What this build is without, since a feature of it was switched off.
+pub static LEFT_OUT: &[LeftOut] = &[
+    #[cfg(not(feature = "s3"))]
+    checkpoints_s3::LEFT_OUT,
+];
 
 /// What can be told of each, port by port.
 pub fn all() -> Vec<About> {

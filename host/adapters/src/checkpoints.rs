@@ -8,11 +8,13 @@ mod folder;
 pub(crate) mod lenient;
 mod place;
 mod reader;
+#[cfg(feature = "s3")]
 mod s3;
 mod served;
 mod taken;
 
 pub(crate) use folder::FolderPlace;
 pub(crate) use reader::{Found, Reader};
+#[cfg(feature = "s3")]
 pub(crate) use s3::S3Place;
 pub(crate) use served::{Served, shown};

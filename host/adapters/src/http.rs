@@ -65,6 +65,7 @@ impl Http {
     }
 
     /// For crates that send calls of their own.
+    #[cfg(feature = "s3")]
     pub(crate) fn client(&self) -> Client {
         self.pooled.clone()
     }

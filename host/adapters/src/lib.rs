@@ -33,6 +33,7 @@ pub mod alerts_mlflow;
 pub mod alerts_wandb;
 pub mod catalogue;
 pub mod checkpoints_folder;
+#[cfg_attr(not(feature = "s3"), path = "checkpoints_s3/left_out.rs")]
 pub mod checkpoints_s3;
 pub mod clock_system;
 #[cfg(feature = "testing")]

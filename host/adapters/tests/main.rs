@@ -6,5 +6,6 @@ mod airflow;
 mod mlflow;
 mod mlserver;
 mod monitoring;
+#[cfg(feature = "s3")]
 mod moto;
 mod wandb;

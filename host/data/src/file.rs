@@ -113,6 +113,9 @@ mod parquet {
     }
 
     fn unsupported(path: &Path) -> DataError {
-        DataError::unusable(path, "is a Parquet file, and this build was made without the feature `parquet`")
+        DataError::unusable(
+            path,
+            "is a Parquet file, and this program was built without the feature `parquet`: take the program of a release, or build one with `--features parquet`",
+        )
     }
 }

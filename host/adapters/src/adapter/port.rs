@@ -279,6 +279,6 @@ impl Port for dyn Checkpoints {
     type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
-        &catalogue::CHECKPOINTS
+        catalogue::CHECKPOINTS
     }
 }

@@ -1,6 +1,6 @@
 //! `ripcord adapters`: what a configuration can be connected to, as the catalogue has it.
 
-use ripcord_adapters::adapter::{About, Key};
+use ripcord_adapters::adapter::{About, Key, LeftOut};
 use ripcord_adapters::catalogue;
 
 use super::Outcome;
@@ -14,12 +14,18 @@ pub(super) fn adapters(wanted: Option<&str>) -> Outcome {
     let all = catalogue::all();
     let is_wanted = |about: &&About| wanted.is_none_or(|name| about.kind == name || about.port == name);
     let found: Vec<_> = all.iter().filter(is_wanted).collect();
-    if let (Some(name), true) = (wanted, found.is_empty()) {
+    let is_wanted = |of: &&LeftOut| wanted.is_none_or(|name| of.kind == name || of.port == name);
+    let left_out: Vec<_> = catalogue::LEFT_OUT.iter().filter(is_wanted).collect();
+    if let (Some(name), true) = (wanted, found.is_empty() && left_out.is_empty()) {
         let known = all.iter().flat_map(|about| [about.port, about.kind]);
         let help = suggestion(name, "there are", known);
         return Err(Failure::usage(format!("there is no adapter and no port `{name}`")).help(help));
     }
-    Ok(Page::done(text_of(&found), &serde_json::json!({ "adapters": found })))
+    let mut told = text_of(&found);
+    for of in left_out {
+        told.push(text!("\n{}: {}\n", of.to_string(), of.help()));
+    }
+    Ok(Page::done(told, &serde_json::json!({ "adapters": found })))
 }
 
 fn text_of(found: &[&About]) -> Text {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use ripcord_adapters::adapter::{AnyAdapter, Port, Settings, Start};
+use ripcord_adapters::adapter::{AnyAdapter, LeftOut, Port, Settings, Start};
+use ripcord_adapters::catalogue;
 use ripcord_ports::{Deployer, Endpoint, GoldenData};
 use toml::Spanned;
 
@@ -48,12 +49,17 @@ impl<P: Port + ?Sized> AdapterConfig<P> {
         base: &Path,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let Some(adapter) = take_kind::<P>(&mut node, mistakes) else {
-            // What no kind knows is wrong whichever it is.
-            let known = P::adapters().iter().flat_map(|adapter| adapter.about().keys);
-            known.for_each(|key| drop(node.take(&key.name)));
-            node.finish(mistakes);
-            return None;
+        let adapter = match take_kind::<P>(&mut node, mistakes) {
+            Ok(adapter) => adapter,
+            // Its keys are known to a program that has it.
+            Err(NoAdapter::LeftOut) => return None,
+            Err(NoAdapter::Unknown) => {
+                // What no kind knows is wrong whichever it is.
+                let known = P::adapters().iter().flat_map(|adapter| adapter.about().keys);
+                known.for_each(|key| drop(node.take(&key.name)));
+                node.finish(mistakes);
+                return None;
+            }
         };
         for (key, value) in defaults.iter().filter(|(key, _)| adapter.has_key(key)) {
             node.set_default(key, value);
@@ -93,11 +99,19 @@ impl<P: Port + ?Sized> AdapterConfig<P> {
     }
 }
 
+/// Why there is no adapter; a mistake says it.
+enum NoAdapter {
+    /// A feature brings it that this program was built without.
+    LeftOut,
+    /// There is none of that kind, or no kind.
+    Unknown,
+}
+
 /// Takes `kind` out: one of the port's adapters.
 fn take_kind<P: Port + ?Sized>(
     node: &mut Node<'_>,
     mistakes: &mut Mistakes,
-) -> Option<&'static dyn AnyAdapter<P>> {
+) -> Result<&'static dyn AnyAdapter<P>, NoAdapter> {
     let (span, name) = (node.span.clone(), node.name.clone());
     let adapters = P::adapters();
     let kinds = || adapters.iter().map(|adapter| adapter.kind());
@@ -105,15 +119,20 @@ fn take_kind<P: Port + ?Sized>(
         node.know(&["kind"]);
         let listed = kinds().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(" or ");
         mistakes.add(span, format!("`kind` is missing in {name}"), format!("add `kind = …`: {listed}"));
-        return None;
+        return Err(NoAdapter::Unknown);
     }
-    let kind = node.take_value::<String>("kind", mistakes)?;
-    let found = adapters.iter().copied().find(|adapter| adapter.kind() == kind.get_ref());
-    if found.is_none() {
-        let help = say::suggestion(kind.get_ref(), "there are", kinds());
-        mistakes.add(kind.span(), format!("there is no kind `{}` in {name}", kind.get_ref()), help);
+    let kind = node.take_value::<String>("kind", mistakes).ok_or(NoAdapter::Unknown)?;
+    if let Some(found) = adapters.iter().copied().find(|adapter| adapter.kind() == kind.get_ref()) {
+        return Ok(found);
     }
-    found
+    let left_out = |of: &&LeftOut| of.port == P::NAME && of.kind == kind.get_ref();
+    if let Some(left_out) = catalogue::LEFT_OUT.iter().find(left_out) {
+        mistakes.add(kind.span(), left_out.to_string(), left_out.help());
+        return Err(NoAdapter::LeftOut);
+    }
+    let help = say::suggestion(kind.get_ref(), "there are", kinds());
+    mistakes.add(kind.span(), format!("there is no kind `{}` in {name}", kind.get_ref()), help);
+    Err(NoAdapter::Unknown)
 }
 
 /// The least that the first adapter of a port wants, as an example.
