@@ -6,6 +6,7 @@
 mod keys;
 mod left_out;
 mod port;
+mod signature;
 mod start;
 
 use std::any::Any;
@@ -23,6 +24,7 @@ use crate::secret::Secret;
 pub use keys::{Key, Takes, keys_of};
 pub use left_out::LeftOut;
 pub use port::{DeployerSays, MadeMetrics, Port, RestorerSays, ServedBy, StartScraping};
+pub use signature::{Signature, Unsigned};
 pub use start::Start;
 
 /// One adapter of the port `P`, with settings `C`.

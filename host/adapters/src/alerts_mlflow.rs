@@ -18,7 +18,7 @@ use ripcord_ports::alert_source::{Delivery, ParsedAlert, ParsedPayload, Unreadab
 use serde::Deserialize;
 use sha2::Sha256;
 
-use crate::adapter::{Adapter, NoSettings, SecretKey};
+use crate::adapter::{Adapter, NoSettings, SecretKey, Signature};
 use crate::secret::Secret;
 use crate::text_time;
 
@@ -40,6 +40,19 @@ pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
     start: |_, _| {},
     says: |_| (),
     make: |_, _| Ok(Arc::new(Mlflow)),
+};
+
+/// For the catalogue: `v1` over delivery id, timestamp and body.
+pub static SIGNATURE: Signature = Signature {
+    kind: "mlflow",
+    has_time: true,
+    may_have_token: false,
+    check_headers: |delivery, now, window| {
+        Headers::of(delivery).check(now, window).map_err(|error| error.to_string())
+    },
+    authenticate: |delivery, secret| {
+        Headers::of(delivery).authenticate(secret, delivery.body).map_err(|error| error.to_string())
+    },
 };
 
 /// Reads the webhooks of MLflow's registry.

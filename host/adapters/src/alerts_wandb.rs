@@ -17,7 +17,7 @@ use ripcord_ports::{AlertSource, Clock};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use crate::adapter::{Adapter, NoSettings, SecretKey};
+use crate::adapter::{Adapter, NoSettings, SecretKey, Signature};
 use crate::secret::Secret;
 
 /// Holds the code over the body.
@@ -34,6 +34,21 @@ pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
     start: |_, _| {},
     says: |_| (),
     make: |_, with| Ok(Arc::new(Wandb::new(with.shared.clock.clone()))),
+};
+
+/// For the catalogue: a code over the body.
+pub static SIGNATURE: Signature = Signature {
+    kind: "wandb",
+    has_time: false,
+    may_have_token: true,
+    check_headers: |delivery, _, _| match delivery.header(SIGNATURE_HEADER) {
+        Some(_) => Ok(()),
+        None => Err("the header `X-Wandb-Signature` is missing: give the webhook a secret in W&B".to_owned()),
+    },
+    authenticate: |delivery, secret| {
+        let signature = delivery.header(SIGNATURE_HEADER).unwrap_or_default();
+        authenticate(signature, secret, delivery.body).map_err(|error| error.to_string())
+    },
 };
 
 /// Reads the webhooks of W&B's automations.

@@ -5,7 +5,7 @@ use ripcord_ports::{
     RequestLog, Restorer,
 };
 
-use crate::adapter::{About, AnyAdapter, LeftOut, Port};
+use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
     alerts_alertmanager, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch,
     deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
@@ -65,6 +65,9 @@ pub static METRICS: [&dyn AnyAdapter<dyn Metrics>; 2] =
 /// Who sends alerts.
 pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 3] =
     [&alerts_alertmanager::ADAPTER, &alerts_mlflow::ADAPTER, &alerts_wandb::ADAPTER];
+
+/// How senders of alerts sign what they send, besides the ways that belong to no system.
+pub static SIGNATURES: [&Signature; 2] = [&alerts_mlflow::SIGNATURE, &alerts_wandb::SIGNATURE];
 
 /// Who tells people.
 pub static NOTIFIERS: [&dyn AnyAdapter<dyn Notifier>; 1] = [&notifier_webhook::ADAPTER];

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use ripcord_adapters::adapter::Signature;
+use ripcord_adapters::catalogue;
 use ripcord_core::name::{ServiceName, SourceName};
 use ripcord_core::signal::Label;
 use ripcord_core::time::Millis;
@@ -42,7 +44,7 @@ pub struct SourceConfig {
 }
 
 /// How a source proves who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum AuthConfig {
     /// `Authorization: Bearer …`.
     Bearer(SecretRef),
@@ -64,19 +66,16 @@ pub enum AuthConfig {
         /// How far the timestamp may be from now.
         window: Millis,
     },
-    /// MLflow's signature `v1` over delivery id, timestamp and body.
-    Mlflow {
+    /// A system's own signature.
+    Signed {
+        /// Whose.
+        by: &'static Signature,
         /// The webhook's secret.
         secret: SecretRef,
-        /// How far the timestamp may be from now.
-        window: Millis,
-    },
-    /// W&B's signature over the body alone, and its access token beside it where one is named.
-    Wandb {
-        /// The webhook's secret.
-        secret: SecretRef,
-        /// Its access token.
+        /// Its access token, where one is wanted as well.
         token: Option<SecretRef>,
+        /// How far the timestamp may be from now, where there is one.
+        window: Option<Millis>,
     },
 }
 
@@ -84,8 +83,9 @@ impl AuthConfig {
     /// How far a timestamp may be from now, where there is one.
     fn window(&self) -> Option<Millis> {
         match self {
-            Self::Bearer(_) | Self::Basic { .. } | Self::Wandb { .. } => None,
-            Self::Hmac { window, .. } | Self::Mlflow { window, .. } => Some(*window),
+            Self::Bearer(_) | Self::Basic { .. } => None,
+            Self::Hmac { window, .. } => Some(*window),
+            Self::Signed { window, .. } => *window,
         }
     }
 }
@@ -144,7 +144,7 @@ struct HmacKeys {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct MlflowKeys {
+struct SignatureKeys {
     window_seconds: Option<Seconds>,
 }
 
@@ -164,10 +164,12 @@ impl SourceConfig {
             Some(auth) => auth_read(auth, base, mistakes),
             None => {
                 if mistakes.0.len() == before {
+                    let signed: String =
+                        catalogue::SIGNATURES.iter().map(|by| format!(" or `auth.{}`", by.kind)).collect();
                     mistakes.add(
                         span,
                         format!("`auth` is missing in {place}: anyone could raise an alarm"),
-                        "add `auth = { bearer-file = \"…\" }`, `auth.basic`, `auth.hmac`, `auth.mlflow` or `auth.wandb`",
+                        format!("add `auth = {{ bearer-file = \"…\" }}`, `auth.basic`, `auth.hmac`{signed}"),
                     );
                 }
                 None
@@ -205,24 +207,27 @@ fn route_read(node: Node<'_>, mistakes: &mut Mistakes) -> Option<RouteConfig> {
 }
 
 fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<AuthConfig> {
-    let ways = ["bearer-file", "bearer-env", "basic", "hmac", "mlflow", "wandb"];
-    let given: Vec<_> = ways.into_iter().filter(|way| node.has(way)).collect();
+    let signed = catalogue::SIGNATURES.iter().map(|by| by.kind);
+    let ways: Vec<_> = ["bearer-file", "bearer-env", "basic", "hmac"].into_iter().chain(signed).collect();
+    let given = ways.iter().filter(|way| node.has(way)).count();
     let bearer = SecretRef::take(&mut node, "bearer", base, mistakes);
     let basic = node.take_table("basic", mistakes);
     let hmac = node.take_table("hmac", mistakes);
-    let mlflow = node.take_table("mlflow", mistakes);
-    let wandb = node.take_table("wandb", mistakes);
+    let mut signed = None;
+    for by in catalogue::SIGNATURES {
+        signed = node.take_table(by.kind, mistakes).map(|table| (by, table)).or(signed);
+    }
     let (span, place) = (node.span.clone(), node.name.clone());
     let before = mistakes.0.len();
     node.finish(mistakes);
-    if given.len() != 1 && mistakes.0.len() == before {
-        let help = "give exactly one of `bearer-file`, `bearer-env`, `basic`, `hmac`, `mlflow`, `wandb`";
-        mistakes.add(span, format!("{} ways to authenticate in {place}", given.len()), help);
+    if given != 1 && mistakes.0.len() == before {
+        let help = format!("give exactly one of `{}`", ways.join("`, `"));
+        mistakes.add(span, format!("{given} ways to authenticate in {place}"), help);
         return None;
     }
-    match (bearer, basic, hmac, mlflow, wandb) {
-        (Some(secret), None, None, None, None) => Some(AuthConfig::Bearer(secret)),
-        (None, Some(mut basic), None, None, None) => {
+    match (bearer, basic, hmac, signed) {
+        (Some(secret), None, None, None) => Some(AuthConfig::Bearer(secret)),
+        (None, Some(mut basic), None, None) => {
             let password = SecretRef::take_required(&mut basic, "password", base, mistakes);
             #[derive(Deserialize)]
             #[serde(deny_unknown_fields)]
@@ -232,19 +237,24 @@ fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option
             let keys: Basic = basic.read(mistakes)?;
             Some(AuthConfig::Basic { user: keys.user, password: password? })
         }
-        (None, None, None, Some(mut mlflow), None) => {
-            let secret = SecretRef::take_required(&mut mlflow, "secret", base, mistakes);
-            let keys: MlflowKeys = mlflow.read(mistakes)?;
-            Some(AuthConfig::Mlflow { secret: secret?, window: window(keys.window_seconds) })
+        (None, None, None, Some((by, mut table))) => {
+            let secret = SecretRef::take_required(&mut table, "secret", base, mistakes);
+            let token =
+                by.may_have_token.then(|| SecretRef::take(&mut table, "token", base, mistakes)).flatten();
+            let window = if by.has_time {
+                let keys: SignatureKeys = table.read(mistakes)?;
+                Some(window(keys.window_seconds))
+            } else {
+                let before = mistakes.0.len();
+                table.finish(mistakes);
+                if mistakes.0.len() > before {
+                    return None;
+                }
+                None
+            };
+            Some(AuthConfig::Signed { by, secret: secret?, token, window })
         }
-        (None, None, None, None, Some(mut wandb)) => {
-            let secret = SecretRef::take_required(&mut wandb, "secret", base, mistakes);
-            let token = SecretRef::take(&mut wandb, "token", base, mistakes);
-            let before = mistakes.0.len();
-            wandb.finish(mistakes);
-            (mistakes.0.len() == before).then_some(AuthConfig::Wandb { secret: secret?, token })
-        }
-        (None, None, Some(mut hmac), None, None) => {
+        (None, None, Some(mut hmac), None) => {
             let secret = SecretRef::take_required(&mut hmac, "secret", base, mistakes);
             let keys: HmacKeys = hmac.read(mistakes)?;
             let mut header = |given: Option<Spanned<String>>, otherwise: &str| match given {

@@ -1,4 +1,4 @@
-//! Who sends alerts: bearer, basic, HMAC-SHA256 with a time window, or the signature of MLflow or W&B, as configured for the source.
+//! Who sends alerts: bearer, basic, HMAC-SHA256 with a time window, or a system's own signature, as configured for the source.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,11 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ripcord_adapters::{Secret, alerts_mlflow, alerts_wandb};
+use ripcord_adapters::Secret;
+use ripcord_adapters::adapter::Signature;
 use ripcord_core::digest::Digest;
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::alert_source::Delivery;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -31,19 +33,16 @@ pub enum Gate {
         /// How far the timestamp may be from now.
         window: Millis,
     },
-    /// MLflow's code over delivery id, timestamp and body.
-    Mlflow {
-        /// The webhook's secret.
-        key: Secret,
-        /// How far the timestamp may be from now.
-        window: Millis,
-    },
-    /// W&B's code over the body.
-    Wandb {
+    /// A system's own signature.
+    Signed {
+        /// Whose.
+        by: &'static Signature,
         /// The webhook's secret.
         key: Secret,
         /// Of its access token, where one is wanted as well.
         token: Option<Digest>,
+        /// How far the timestamp may be from now, where there is one.
+        window: Option<Millis>,
     },
 }
 
@@ -56,8 +55,7 @@ impl std::fmt::Debug for Gate {
             Self::Bearer(_) => "Gate::Bearer",
             Self::Basic(_) => "Gate::Basic",
             Self::Hmac { .. } => "Gate::Hmac",
-            Self::Mlflow { .. } => "Gate::Mlflow",
-            Self::Wandb { .. } => "Gate::Wandb",
+            Self::Signed { .. } => "Gate::Signed",
         })
     }
 }
@@ -78,28 +76,25 @@ impl Gate {
         match self {
             Self::Bearer(_) => "Bearer realm=\"ripcord\"",
             Self::Basic(_) => "Basic realm=\"ripcord\"",
-            Self::Hmac { .. } | Self::Mlflow { .. } | Self::Wandb { .. } => "HMAC-SHA256",
+            Self::Hmac { .. } | Self::Signed { .. } => "HMAC-SHA256",
         }
     }
 
     /// What can be judged before the body is read.
     pub(crate) fn check_headers(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), Refusal> {
-        if let Self::Mlflow { window, .. } = self {
-            let checked = delivery(headers).check(now, *window);
-            return checked.map_err(|error| error.to_string().into());
+        if let Self::Signed { by, token, window, .. } = self {
+            let delivery = Delivery { headers: &texts(headers), body: &[] };
+            (by.check_headers)(&delivery, now, window.unwrap_or_default()).map_err(Cow::Owned)?;
+            let known = token.as_ref().map_or(Ok(()), |token| check_bearer(token, headers));
+            return known.map_err(Cow::Borrowed);
         }
         self.check_static(headers, now).map_err(Cow::Borrowed)
     }
 
     fn check_static(&self, headers: &HeaderMap, now: UnixMillis) -> Result<(), &'static str> {
         match self {
-            Self::Mlflow { .. } => Ok(()),
+            Self::Signed { .. } => Ok(()),
             Self::Bearer(token) => check_bearer(token, headers),
-            Self::Wandb { token, .. } => {
-                text(headers, alerts_wandb::SIGNATURE_HEADER)
-                    .ok_or("the header `X-Wandb-Signature` is missing: give the webhook a secret in W&B")?;
-                token.as_ref().map_or(Ok(()), |token| check_bearer(token, headers))
-            }
             Self::Basic(credentials) => {
                 let given =
                     basic(headers).ok_or("no user and password were given: send `Authorization: Basic …`")?;
@@ -128,14 +123,9 @@ impl Gate {
 
     /// What can be judged only with the body.
     pub(crate) fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        if let Self::Mlflow { key, .. } = self {
-            let known = delivery(headers).authenticate(key, body);
-            return known.map_err(|error| error.to_string().into());
-        }
-        if let Self::Wandb { key, .. } = self {
-            let signature = text(headers, alerts_wandb::SIGNATURE_HEADER).unwrap_or_default();
-            let known = alerts_wandb::authenticate(signature, key, body);
-            return known.map_err(|error| error.to_string().into());
+        if let Self::Signed { by, key, .. } = self {
+            let delivery = Delivery { headers: &texts(headers), body };
+            return (by.authenticate)(&delivery, key).map_err(Cow::Owned);
         }
         self.check_code(headers, body).map_err(Cow::Borrowed)
     }
@@ -162,14 +152,9 @@ fn check_bearer(token: &Digest, headers: &HeaderMap) -> Result<(), &'static str>
     same.then_some(()).ok_or("the bearer token is wrong: send the one that `auth` of this source names")
 }
 
-/// The headers of a delivery of MLflow; one that is missing is empty, and so never right.
-fn delivery(headers: &HeaderMap) -> alerts_mlflow::Headers<'_> {
-    let text = |name: &str| text(headers, name).unwrap_or_default();
-    alerts_mlflow::Headers {
-        id: text(alerts_mlflow::ID_HEADER),
-        timestamp: text(alerts_mlflow::TIMESTAMP_HEADER),
-        signature: text(alerts_mlflow::SIGNATURE_HEADER),
-    }
+/// Those that are text, as an adapter reads them.
+pub(super) fn texts(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?.trim()))).collect()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -18,7 +18,7 @@ use super::App;
 use super::bodies::{self, Unread};
 use super::connections::{Connection, Standing};
 use super::doors::Sender;
-use super::gate::{Gate, Refusal};
+use super::gate::{Gate, Refusal, texts};
 use super::problem::{Problem, for_log};
 use super::unroutable;
 use crate::config::RouteConfig;
@@ -228,9 +228,7 @@ impl Source {
 
     /// The alerts of a body, or one sentence.
     fn parse(&self, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPayload, String> {
-        let headers =
-            headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?.trim())));
-        let headers: Vec<_> = headers.collect();
+        let headers = texts(headers);
         let delivery = Delivery { headers: &headers, body };
         let parse = || self.reads.read(&delivery).map_err(|error| error.to_string());
         // Other tasks of this thread, a person's request among them, go on elsewhere in the meantime.

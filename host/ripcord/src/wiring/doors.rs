@@ -72,18 +72,15 @@ pub fn sources(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> BTr
                     window: *window,
                 })
             }
-            AuthConfig::Mlflow { secret: at, window } => {
-                secret(at, mistakes).map(|key| Gate::Mlflow { key, window: *window })
-            }
-            AuthConfig::Wandb { secret: at, token } => {
+            AuthConfig::Signed { by, secret: at, token, window } => {
                 let wanted = token.as_ref().map(|at| secret(at, mistakes));
                 let key = secret(at, mistakes);
                 match (key, wanted) {
-                    (Some(key), None) => Some(Gate::Wandb { key, token: None }),
-                    (Some(key), Some(Some(token))) => {
-                        Some(Gate::Wandb { key, token: Some(Digest::of(token.expose())) })
-                    }
                     (None, _) | (_, Some(None)) => None,
+                    (Some(key), wanted) => {
+                        let token = wanted.flatten().map(|token| Digest::of(token.expose()));
+                        Some(Gate::Signed { by, key, token, window: *window })
+                    }
                 }
             }
         };
