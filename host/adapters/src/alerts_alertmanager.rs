@@ -29,6 +29,9 @@ const GRAFANA_VERSION: &str = "1";
 /// Those after them are counted.
 const ALERTS_MAX: usize = 10_000;
 
+/// Its own configuration, where that lies beside ours.
+pub const USUAL_FILES: [&str; 2] = ["alertmanager.yml", "alertmanager.yaml"];
+
 /// For the catalogue.
 pub const ADAPTER: Adapter<NoSettings, dyn AlertSource> = Adapter {
     kind: "alertmanager",

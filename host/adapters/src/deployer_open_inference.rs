@@ -71,6 +71,9 @@ pub struct OpenInferenceDeployerConfig {
     pub preflight_model: Option<String>,
 }
 
+/// Whence a server usually reads its models, below the folder of a configuration: a folder for each.
+pub const USUAL_FOLDER: &str = "models";
+
 /// For the catalogue.
 pub const ADAPTER: Adapter<OpenInferenceDeployerConfig, dyn Deployer> = Adapter {
     kind: "open-inference",

@@ -1,5 +1,7 @@
 //! An endpoint that speaks the Open Inference Protocol, version 2.
 
+pub mod sight;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

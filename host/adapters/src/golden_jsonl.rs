@@ -22,6 +22,9 @@ use crate::text_encoding::other_encoding;
 
 const ROWS_MAX: usize = 1_000_000;
 
+/// Where data sets usually are, below the folder of a configuration, and how their names end.
+pub const USUAL_FILES: (&str, &str) = ("golden", ".jsonl");
+
 /// For the catalogue.
 pub const ADAPTER: Adapter<GoldenFiles, dyn GoldenData> = Adapter {
     kind: "jsonl",

@@ -1,6 +1,7 @@
 //! Calls over HTTP: one client, deadlines, bounded answers, no redirects, no proxy from the environment, errors without credentials.
 
 mod credentials;
+mod glance;
 mod patience;
 mod stream;
 

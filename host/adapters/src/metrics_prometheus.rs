@@ -5,6 +5,7 @@
 //! `README.md` beside this module says what to configure and what was tried.
 
 mod answer;
+pub mod sight;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -40,6 +40,9 @@ pub const HOLD_TAG: &str = "ripcord.hold";
 /// The tag of a version that Ripcord has registered; its value is the key of the run that made it.
 pub const KEY_TAG: &str = "ripcord.key";
 
+/// Where versions usually are, below the folder of a configuration.
+pub const USUAL_FOLDER: &str = "registry";
+
 /// For the catalogue.
 pub const ADAPTER: Adapter<DirectoryRegistryConfig, dyn Registry> = Adapter {
     kind: "directory",

@@ -9,6 +9,7 @@ mod artefacts;
 mod describe;
 mod mlmodel;
 mod register;
+pub mod sight;
 mod wire;
 
 use std::sync::Arc;

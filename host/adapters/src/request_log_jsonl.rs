@@ -28,6 +28,9 @@ use crate::{artefact, folder, text_time};
 
 use backwards::LinesBackwards;
 
+/// Where services usually append to, below the folder of a configuration.
+pub const USUAL_FILES: [&str; 2] = ["requests.jsonl", "logs/requests.jsonl"];
+
 /// Lines are written in the order in which requests end, so they may be out of order by as much as a request may take.
 const DISORDER: Millis = Millis::minutes(1);
 /// So many lines in a row that are older than the window are the end of it. Fewer may be of a clock that was wrong.

@@ -1,16 +1,17 @@
 //! Looking around for what there may be to protect: files beside the configuration, servers on the usual ports of this machine, and what a person names.
 
 use std::path::Path;
-use std::time::Duration;
 
+use ripcord_adapters::endpoint_open_inference::sight as model_servers;
+use ripcord_adapters::metrics_prometheus::sight as prometheus;
+use ripcord_adapters::registry_mlflow::sight as mlflow;
+use ripcord_adapters::{
+    Http, alerts_alertmanager, deployer_open_inference, golden_jsonl, registry_directory, request_log_jsonl,
+};
 use ripcord_core::name::ServiceName;
-use ripcord_ports::PortError;
-use serde_json::Value;
 
 use crate::output::{Text, text};
 
-/// Long enough for this machine.
-const PATIENCE: Duration = Duration::from_millis(800);
 const FILES_MAX: usize = 200;
 
 /// Where servers are looked for.
@@ -25,14 +26,13 @@ pub struct Places {
 }
 
 impl Default for Places {
-    /// The usual ports of this machine: MLServer, Triton, KServe's local gateway, Prometheus, MLflow; the last one wherever its own variable says.
+    /// The usual ports of this machine, and MLflow wherever its own variable says.
     fn default() -> Self {
-        let servers = [8080, 8000, 8081, 9000].map(|port| format!("http://127.0.0.1:{port}"));
-        let mlflow = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|url| is_address(url));
+        let named = std::env::var(mlflow::URL_VARIABLE).ok().filter(|url| is_address(url));
         Self {
-            servers: servers.to_vec(),
-            prometheus: "http://127.0.0.1:9090".to_owned(),
-            mlflow: mlflow.unwrap_or_else(|| "http://127.0.0.1:5000".to_owned()),
+            servers: model_servers::USUAL_URLS.map(str::to_owned).to_vec(),
+            prometheus: prometheus::USUAL_URL.to_owned(),
+            mlflow: named.unwrap_or_else(|| mlflow::USUAL_URL.to_owned()),
         }
     }
 }
@@ -148,32 +148,40 @@ impl Found {
 pub async fn find(folder: &Path, places: &Places, named: &Named) -> Found {
     let mut found = Found {
         golden: named.golden.as_deref().map_or_else(|| golden(folder), golden_named),
-        request_log: named.request_log.clone().or_else(|| {
-            let usual = ["requests.jsonl", "logs/requests.jsonl"].into_iter();
-            usual.map(str::to_owned).find(|name| folder.join(name).is_file())
-        }),
-        alertmanager: ["alertmanager.yml", "alertmanager.yaml"]
-            .into_iter()
-            .map(str::to_owned)
-            .find(|name| folder.join(name).is_file()),
+        request_log: named
+            .request_log
+            .clone()
+            .or_else(|| first_file(folder, &request_log_jsonl::USUAL_FILES)),
+        alertmanager: first_file(folder, &alerts_alertmanager::USUAL_FILES),
         prometheus: named.prometheus.clone(),
         ..Found::default()
     };
     let directory = match named.registry.as_deref() {
         Some(registry) if is_address(registry) => None,
         Some(registry) => Some(registry.to_owned()),
-        None => folder.join("registry").is_dir().then(|| "registry".to_owned()),
+        None => {
+            let usual = registry_directory::USUAL_FOLDER;
+            folder.join(usual).is_dir().then(|| usual.to_owned())
+        }
     };
     let registered = directory.as_ref().map(|root| folders(&folder.join(root))).unwrap_or_default();
     let known: Vec<_> = named.model.iter().chain(&registered).cloned().collect();
-    if let Ok(client) = client() {
+    if let Ok(http) = Http::new() {
         let servers = named.server.as_ref().map_or(places.servers.as_slice(), std::slice::from_ref);
         for url in servers {
-            found.models.extend(served(&client, url.trim_end_matches('/'), &known).await);
+            let url = url.trim_end_matches('/');
+            // Their names go into the configuration: whoever listens on this machine must not write lines of it.
+            let served = model_servers::served(&http, url, &known, is_name).await;
+            let model = |of: model_servers::Served| FoundModel {
+                url: url.to_owned(),
+                name: of.name,
+                outputs: of.outputs,
+            };
+            found.models.extend(served.into_iter().map(model));
         }
-        let prometheus = named.prometheus.as_ref().unwrap_or(&places.prometheus);
-        if let Some(rules) = rules(&client, prometheus.trim_end_matches('/')).await {
-            found.prometheus = Some(prometheus.clone());
+        let url = named.prometheus.as_ref().unwrap_or(&places.prometheus);
+        if let Some(rules) = prometheus::alerting_rules(&http, url.trim_end_matches('/')).await {
+            found.prometheus = Some(url.clone());
             found.rules = rules;
         }
         if let Some(model) = &named.model {
@@ -183,7 +191,10 @@ pub async fn find(folder: &Path, places: &Places, named: &Named) -> Found {
             let model = named.model.as_ref().or_else(|| found.models.first().map(|model| &model.name));
             let url = named.registry.as_ref().unwrap_or(&places.mlflow);
             if let Some(model) = model {
-                found.registry = registered_model(&client, url.trim_end_matches('/'), model).await;
+                let url = url.trim_end_matches('/');
+                let registered = mlflow::registered(&http, url, model).await;
+                found.registry =
+                    registered.map(|found| FoundRegistry::Mlflow { url: url.to_owned(), alias: found.alias });
             }
         }
     }
@@ -192,7 +203,7 @@ pub async fn find(folder: &Path, places: &Places, named: &Named) -> Found {
     }
     let model = found.models.first().map(|model| &model.name).or(named.model.as_ref()).or(registered.first());
     found.model_folder = named.model_directory.clone().or_else(|| {
-        let usual = model.map(|model| format!("models/{model}"));
+        let usual = model.map(|model| format!("{}/{model}", deployer_open_inference::USUAL_FOLDER));
         usual.filter(|path| folder.join(path).is_dir())
     });
     found
@@ -205,104 +216,13 @@ pub(super) fn is_address(text: &str) -> bool {
     http && text.chars().all(harmless) && !text.contains('@') && reqwest::Url::parse(text).is_ok()
 }
 
-/// Names of Prometheus' alerting rules; none where it is not there.
-async fn rules(client: &reqwest::Client, url: &str) -> Option<Vec<String>> {
-    let build = get(client, &format!("{url}/api/v1/status/buildinfo")).await?;
-    if build["status"] != "success" {
-        return None;
-    }
-    let answer = get(client, &format!("{url}/api/v1/rules?type=alert")).await.unwrap_or_default();
-    let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
-    let names = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten());
-    let mut names: Vec<_> = names.filter_map(|rule| rule["name"].as_str()).map(str::to_owned).collect();
-    // They go into a comment of the configuration.
-    names.retain(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_ .:".contains(c)));
-    names.truncate(FILES_MAX);
-    Some(names)
-}
-
-/// The model in MLflow's registry; none where it is not there.
-async fn registered_model(client: &reqwest::Client, url: &str, model: &str) -> Option<FoundRegistry> {
-    let query = format!("{url}/api/2.0/mlflow/registered-models/get?name={model}");
-    let answer = get(client, &query).await?;
-    let registered = &answer["registered_model"];
-    if registered["name"] != model {
-        return None;
-    }
-    let aliases = registered["aliases"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let has = |wanted: &&str| aliases.iter().any(|one| one["alias"] == **wanted);
-    let alias = ["champion", "production", "prod", "live"].into_iter().find(has).map(str::to_owned);
-    Some(FoundRegistry::Mlflow { url: url.to_owned(), alias })
-}
-
-fn client() -> Result<reqwest::Client, PortError> {
-    // Also makes sure that the process has a TLS provider.
-    ripcord_adapters::Http::new()?;
-    reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| {
-            PortError::not_applied(ripcord_ports::ErrorKind::Local, "no HTTP client").caused_by(error)
-        })
-}
-
-/// Models that a server lists, or those of the registry that it knows. Their names go into the configuration, so anything else than a name is
-/// passed over: whoever listens on this machine must not write lines of it.
-async fn served(client: &reqwest::Client, url: &str, known: &[String]) -> Vec<FoundModel> {
-    let answers = get(client, &format!("{url}/v2")).await.is_some_and(|about| about["name"].is_string());
-    if !answers {
-        return Vec::new();
-    }
-    let index = client.post(format!("{url}/v2/repository/index")).json(&serde_json::json!({})).send().await;
-    let listed: Option<Value> = match index {
-        Ok(answer) if answer.status().is_success() => answer.json().await.ok(),
-        _ => None,
-    };
-    let names = |listed: &Value| -> Vec<String> {
-        let models = listed.as_array().map(Vec::as_slice).unwrap_or_default();
-        models
-            .iter()
-            .filter_map(|model| model["name"].as_str())
-            .filter(|name| is_name(name))
-            .map(str::to_owned)
-            .collect()
-    };
-    let listed = listed.as_ref().map(names).unwrap_or_default();
-    let mut models = Vec::new();
-    for name in if listed.is_empty() { known } else { &listed } {
-        let about = get(client, &format!("{url}/v2/models/{name}")).await;
-        let about = about.filter(|about| about["name"] == **name);
-        if about.is_none() && listed.is_empty() {
-            continue;
-        }
-        models.push(FoundModel { url: url.to_owned(), name: name.clone(), outputs: outputs(about.as_ref()) });
-    }
-    models
-}
-
-/// Names and datatypes of a model's outputs; those that cannot stand in a configuration are passed over.
-fn outputs(about: Option<&Value>) -> Vec<(String, String)> {
-    let outputs = about.and_then(|about| about["outputs"].as_array()).map(Vec::as_slice).unwrap_or_default();
-    let plain = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b))
-    };
-    let output = |output: &Value| {
-        let (name, datatype) = (output["name"].as_str()?, output["datatype"].as_str()?);
-        (plain(name) && plain(datatype)).then(|| (name.to_owned(), datatype.to_owned()))
-    };
-    outputs.iter().filter_map(output).collect()
-}
-
-async fn get(client: &reqwest::Client, url: &str) -> Option<Value> {
-    let answer = client.get(url).send().await.ok().filter(|answer| answer.status().is_success())?;
-    answer.json().await.ok()
-}
-
 /// Whether a model of that name, and a service named after it, can stand in a configuration.
 fn is_name(name: &str) -> bool {
     ServiceName::new(format!("{name}-api")).is_ok()
+}
+
+fn first_file(folder: &Path, names: &[&str]) -> Option<String> {
+    names.iter().find(|name| folder.join(name).is_file()).map(|name| (*name).to_owned())
 }
 
 /// Names of the folders in a folder that could be a model's name.
@@ -328,14 +248,15 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn golden(folder: &Path) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(folder.join("golden")) else { return Vec::new() };
+    let (usual, ending) = golden_jsonl::USUAL_FILES;
+    let Ok(entries) = std::fs::read_dir(folder.join(usual)) else { return Vec::new() };
     let mut sets: Vec<_> = entries
         .take(FILES_MAX)
         .flatten()
         .filter_map(|entry| {
             let file = entry.file_name().into_string().ok()?;
-            let name = file.strip_suffix(".jsonl")?.to_owned();
-            is_plain(&name).then(|| (name, format!("golden/{file}")))
+            let name = file.strip_suffix(ending)?.to_owned();
+            is_plain(&name).then(|| (name, format!("{usual}/{file}")))
         })
         .collect();
     sets.sort();
