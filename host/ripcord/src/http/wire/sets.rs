@@ -217,6 +217,8 @@ impl SetMemberLine {
         let next = SetId::numbered(&set.name, set.runs.saturating_add(1));
         let hindered = match state {
             _ if set.run.is_some() => None,
+            // One that no host has started yet is not known to be hindered.
+            Some(state) if state.terms.is_none() => None,
             None => Some(ripcord_core::service::Hindrance::Unknown),
             Some(state) => state.hindered(&next, None),
         };
@@ -293,7 +295,10 @@ fn told(entry: &RunEntry) -> Option<String> {
             format!("{} asked for {}{words}", asked.person, targets.join(", "))
         }
         SetEvent::Enlisted(enlisted) => {
-            let serving: Vec<_> = enlisted.serving.iter().map(ToString::to_string).collect();
+            let mut serving: Vec<_> = enlisted.serving.iter().map(ToString::to_string).collect();
+            if serving.is_empty() {
+                serving.push("what could not be read".to_owned());
+            }
             let (member, incident) = (&enlisted.member, &enlisted.incident);
             format!("`{member}` enlisted as {incident}, serving {}", serving.join(" with "))
         }
