@@ -1,6 +1,6 @@
 //! What the host would find in its store when it starts.
 
-use ripcord_engine::recover;
+use ripcord_engine::{recover, recover_set};
 use ripcord_ports::Store as _;
 use ripcord_ports::store::StoreError;
 use ripcord_store::SqliteStore;
@@ -31,6 +31,17 @@ pub(super) async fn journals(config: &Config, report: &mut Report) {
                 format!("journal of {}", service.name),
                 format!("it cannot be read, so the service is not protected: {error}"),
                 "the other services are; `ripcord store verify` says more",
+            ),
+        }
+    }
+    for set in &config.sets {
+        match recover_set(&store, &set.name).await {
+            Ok(_) => read += 1,
+            Err(error) => report.add(
+                Level::Error,
+                format!("journal of the set {}", set.name),
+                format!("it cannot be read, so nothing moves the set: {error}"),
+                "its members are protected all the same; `ripcord store verify` says more",
             ),
         }
     }
