@@ -128,10 +128,10 @@ impl Running {
     }
 }
 
-/// The state may have moved on meanwhile, and nothing else may be wrong.
+/// The state may have moved on meanwhile, or the store may have failed; whoever voted looks again.
 fn late<T>(done: Result<T, CommandError>) {
     if let Err(error) = done {
-        assert!(matches!(error, CommandError::Set(_)), "{error}");
+        assert!(matches!(error, CommandError::Set(_) | CommandError::Store(_)), "{error}");
     }
 }
 

@@ -12,7 +12,7 @@ use ripcord_core::set::{Set, SetEvent, SetIllegal, SetOutcome, SetPhase};
 use ripcord_engine::{Ask, CommandError, SetAsk, run_page};
 use ripcord_ports::Store;
 use ripcord_tests::people::{ada, bob, cleo, version};
-use ripcord_tests::sets::{is_authorising, outcome_of_set, pair};
+use ripcord_tests::sets::{is_authorising, outcome_of_set};
 use ripcord_tests::{Fault, Lab, Running, Spec, check};
 
 fn name(text: &str) -> ServiceName {

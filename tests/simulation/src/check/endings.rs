@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use ripcord_core::event::{Event, FingerprintWord, PlanWord, Said, TriggerWord, VerificationWord};
+use ripcord_core::event::{
+    Event, FingerprintWord, PartEnd, PlanWord, Said, TriggerWord, VerificationWord, Way,
+};
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::Outcome;
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Opener, Phase, Service};
+use ripcord_core::service::{Opener, PartState, Phase, Service};
 use tokio::time::Instant;
 
 use super::{Step, authority, now};
@@ -50,9 +52,21 @@ impl Book {
         if step.before.incident.is_none() && step.after.incident.is_some() {
             opened_for_a_reason(step);
         }
+        // A part of a set is judged when it is over: what comes after it is the set's.
+        if let Some(way) = part_in_place(step.before, step.after) {
+            ended_well(step, self.read_back, way);
+        }
+        let of_set =
+            step.before.incident.as_ref().is_some_and(|open| matches!(open.opened_by, Opener::Set(_)));
         match outcome_of(step.before, step.after) {
+            Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) if of_set => {
+                let there = step.before.membership.as_ref().map(|membership| membership.there);
+                if !matches!(there, Some(PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere))) {
+                    step.broke("well-means-healthy", format!("a part ended well that was {there:?}"));
+                }
+            }
             Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
-                ended_well(step, self.read_back)
+                ended_well(step, self.read_back, Way::There)
             }
             Some(Outcome::Expired) => self.not_too_early(step, authority, lives),
             _ => {}
@@ -96,9 +110,24 @@ fn opened_for_a_reason(step: &mut Step<'_>) {
     }
 }
 
-/// Invariants 5 and 6: found well by all who judge, and served in truth.
-fn ended_well(step: &mut Step<'_>, read_back: Option<Instant>) {
-    let judges = step.before.terms.as_ref().map_or(0, |terms| terms.policies(Role::Verification).count());
+/// The part that is in place since this event.
+fn part_in_place(before: &Service, after: &Service) -> Option<Way> {
+    let (Some(then), Some(now)) = (&before.membership, &after.membership) else { return None };
+    let in_place =
+        |state: PartState| matches!(state, PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere));
+    [Way::There, Way::Back]
+        .into_iter()
+        .find(|way| then.run == now.run && then.part(*way) != now.part(*way) && in_place(now.part(*way)))
+}
+
+/// Invariants 5 and 6: found well by all who judge, and served in truth. What a part goes back to need not be well.
+fn ended_well(step: &mut Step<'_>, read_back: Option<Instant>, way: Way) {
+    let judges = match way {
+        Way::There => {
+            step.before.terms.as_ref().map_or(0, |terms| terms.policies(Role::Verification).count())
+        }
+        Way::Back => 0,
+    };
     match step.event {
         Event::ReadBack(read) if judges == 0 && read.fingerprint != FingerprintWord::Differs => {}
         Event::VerificationsAsked(asked) => {
@@ -122,7 +151,13 @@ fn ended_well(step: &mut Step<'_>, read_back: Option<Instant>) {
         Facet::Model => Some(terms.proof_min),
         facet => terms.facets.iter().find(|terms| terms.facet == facet).map(|terms| terms.proof_min),
     });
-    let proof = step.after.last_settled.as_ref().and_then(|incident| incident.ladder.proof);
+    let own = step
+        .after
+        .incident
+        .as_ref()
+        .filter(|open| open.id == incident.id)
+        .or(step.after.last_settled.as_ref());
+    let proof = own.and_then(|incident| incident.ladder.proof);
     if proof.is_none() || proof < proof_min {
         step.broke("proved-as-configured", format!("{proof:?} is less than {proof_min:?}"));
     }
@@ -134,7 +169,7 @@ fn ended_well(step: &mut Step<'_>, read_back: Option<Instant>) {
         step.broke("settled-serves-the-target", format!("{target} was never served"));
     }
     // And what it says of the other facets was so.
-    let told = step.after.last_settled.iter().flat_map(|incident| &incident.ladder.facets_read_back);
+    let told = own.into_iter().flat_map(|incident| &incident.ladder.facets_read_back);
     let told: Vec<_> = told.filter_map(|read| Some((read.revision()?, read.state.known()?.digest))).collect();
     for (revision, digest) in told {
         let was = since.is_none_or(|since| {
