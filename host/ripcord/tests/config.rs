@@ -352,7 +352,7 @@ fn sets_that_make_no_sense_are_refused_where_they_stand() {
         (members(r#""features""#), "fewer than two members|needs no set|:48:11"),
         (members(r#""features", "set:fraud""#), "has a set for a member|name services|:48:24"),
         (members(r#""features", "fraud""#), "`fraud` is a set|name the members of `fraud`|:48:24"),
-        (members(r#""features", "a b""#), "`a b` is not a service name|:48:24"),
+        (members(r#""features", "a b""#), "`a b` is not a service name|:48:11"),
         (r#"if-part-fails = "back""#.to_owned(), "`members` is missing in [sets.fraud]"),
         (
             members(

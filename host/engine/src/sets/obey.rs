@@ -19,6 +19,7 @@ use crate::door::Door;
 use crate::obey::{in_force, target_of};
 use crate::restorable;
 use crate::salt::fresh_salt;
+use crate::setup::SetSetup;
 
 /// How a member is reached; why not, where its journal is set aside.
 pub(crate) trait Members: Sync {
@@ -38,7 +39,7 @@ pub(crate) async fn obey(
     let mut passed_over = String::new();
     let batch = match &command.ask {
         SetAsk::Move { to } => {
-            let targets = match moved_to(&state, members, to, &mut passed_over).await? {
+            let targets = match moved_to(&state, &door.setup, members, to, &mut passed_over).await? {
                 Targets::Named(targets) => targets,
                 Targets::AllThere(text) => return Ok(SetObeyed { run: open, text }),
             };
@@ -106,11 +107,13 @@ enum Targets {
 /// The revisions as they will be planned, refused where one cannot be restored.
 async fn moved_to(
     state: &Set,
+    setup: &SetSetup,
     members: &impl Members,
     to: &BTreeMap<ServiceName, Revision>,
     passed_over: &mut String,
 ) -> Result<Targets, CommandError> {
-    let of_set = state.terms.iter().flat_map(|terms| &terms.members);
+    // As configured: just after a start the journal need not have it yet, and the append puts it there first.
+    let of_set = setup.terms.members.iter();
     let of_run = state.run.iter().flat_map(|run| &run.members).map(|member| &member.service);
     let known: Vec<&ServiceName> = of_set.chain(of_run).collect();
     if let Some(stranger) = to.keys().find(|member| !known.contains(member)) {

@@ -85,7 +85,9 @@ impl App {
     /// A set gives nobody more rights over its members than each of them does.
     fn may_pull_members(&self, person: &Person, set: &Set, body: &SetPullBody) -> Result<(), Problem> {
         let of_run = set.run.iter().flat_map(|run| &run.members).map(|member| &member.service);
-        let mut members = set.terms.iter().flat_map(|terms| &terms.members).chain(of_run);
+        // As configured, since just after a start the journal need not have it yet.
+        let setup = self.engine.set_setup(&set.name);
+        let mut members = setup.iter().flat_map(|setup| &setup.terms.members).chain(of_run);
         members.try_for_each(|member| match body.to.is_empty() || body.to.contains_key(member) {
             true => self.may_pull(person, member),
             false => Ok(()),
