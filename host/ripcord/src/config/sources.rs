@@ -164,12 +164,17 @@ impl SourceConfig {
             Some(auth) => auth_read(auth, base, mistakes),
             None => {
                 if mistakes.0.len() == before {
-                    let signed: String =
-                        catalogue::SIGNATURES.iter().map(|by| format!(" or `auth.{}`", by.kind)).collect();
+                    let signed = catalogue::SIGNATURES.iter().map(|by| by.kind);
+                    let ways: Vec<_> = ["basic", "hmac"]
+                        .into_iter()
+                        .chain(signed)
+                        .map(|way| format!("`auth.{way}`"))
+                        .collect();
+                    let (last, others) = ways.split_last().map_or(("", &[][..]), |(last, all)| (last, all));
                     mistakes.add(
                         span,
                         format!("`auth` is missing in {place}: anyone could raise an alarm"),
-                        format!("add `auth = {{ bearer-file = \"…\" }}`, `auth.basic`, `auth.hmac`{signed}"),
+                        format!("add `auth = {{ bearer-file = \"…\" }}`, {} or {last}", others.join(", ")),
                     );
                 }
                 None
