@@ -173,23 +173,10 @@ pub(super) async fn killed_again_and_again(course: Course, seed: u64) {
         let host = Host::start(world.path()).await;
         if life == 0 {
             // One click is enough here: who asks has agreed.
-            let asked = world.olga(&[
-                "pull",
-                "--set",
-                "fraud",
-                "--to",
-                "features=1.3.2",
-                "--to",
-                "fraud-api=1.3.2",
-                "--reason",
-                "they do not fit",
-            ]);
-            assert!(
-                asked.code == 0 || asked.code == 3 || asked.code == 1,
-                "{}{}",
-                asked.stdout,
-                asked.stderr
-            );
+            let to = serde_json::json!({ "features": "1.3.2", "fraud-api": "1.3.2" });
+            let body = serde_json::json!({ "to": to, "reason": "they do not fit" });
+            let asked = host.post("sets/fraud/pull", &body).await;
+            assert_eq!(asked.status, 200, "{}", asked.body);
         }
         match live(&host, &world, &moments).await {
             End::Killed(place) => {
