@@ -216,7 +216,7 @@ fn waves(dice: &Dice) -> Vec<Wave> {
 
 fn producer(dice: &Dice) -> ProducerTerms {
     ProducerTerms {
-        makes: vec![Strategy::Retrain],
+        makes: vec![Strategy::Retrain, Strategy::Checkpoint],
         class: class(dice),
         equipment: Digest::of("the pretend producer"),
         deadline: Millis::seconds(dice.between(60, 900)),

@@ -58,6 +58,10 @@ fn every_rule_holds_in_ten_thousand_incidents() {
     }
     let waves = counts.shifts.get("version in a later wave").copied().unwrap_or_default();
     assert!(waves > 20, "{waves} later waves: {:?}", counts.shifts);
+    for made_of in ["retrain", "checkpoint"] {
+        let begun = counts.runs.get(&format!("begun for {made_of}")).copied().unwrap_or_default();
+        assert!(begun > 20, "{begun} runs for a {made_of}: {:?}", counts.runs);
+    }
     for class in ["idempotent", "conditional", "observable", "blind"] {
         let begun = counts.runs.get(&format!("begun {class}")).copied().unwrap_or_default();
         assert!(begun > 20, "{begun} runs of a producer that is {class}: {:?}", counts.runs);

@@ -32,7 +32,6 @@ mod try_policies;
 mod versions;
 mod watched;
 
-use std::future::Future;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 

@@ -399,7 +399,7 @@ mod tests {
             assert!(spoilt > 8, "{name}: {spoilt}");
             hostile::assert_harmless(&page(&view).text, name);
             let damaged = [(view.name.clone(), text.clone())].into();
-            hostile::assert_harmless(&list(&[view.clone()], &damaged).text, name);
+            hostile::assert_harmless(&list(std::slice::from_ref(&view), &damaged).text, name);
             hostile::assert_harmless(&line(&view).expect("a run goes on"), name);
             let timeline = json!([{ "at": "1", "since_start": "0", "text": "ada approved" }]);
             let of = json!({ "set": "fraud", "run": run("moving", "open"), "timeline": timeline });

@@ -3,6 +3,7 @@
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, LookWord, PlanWord, Planned, StartWord};
 use ripcord_core::service::{Opener, Run, RunState, Service};
+use ripcord_core::target::Strategy;
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::producer::ProduceOrder;
 
@@ -23,8 +24,8 @@ pub(crate) struct Book {
     unknown: Option<Unknown>,
     /// The host that runs.
     host: u64,
-    /// Runs that were begun, by the effect class of their producer.
-    begun: Vec<EffectClass>,
+    /// Runs that were begun: the effect class of their producer, and what a version was to be made of.
+    begun: Vec<(EffectClass, Strategy)>,
     /// How runs ended.
     ended: Vec<&'static str>,
     /// Incidents that opened while a run went on.
@@ -48,7 +49,9 @@ impl Book {
                     step.broke("paused-means-paused", "a run was begun while the service was paused");
                 }
                 let class = step.before.terms.as_ref().and_then(|terms| terms.producer.as_ref());
-                self.begun.extend(class.map(|producer| producer.class));
+                let run = step.before.producing.run.as_ref();
+                let made_of = run.map(|run| run.ordered.target.strategy());
+                self.begun.extend(class.map(|producer| producer.class).zip(made_of));
                 self.unknown = Some(Unknown { run: began.run, calls: 0, host: self.host });
             }
             Event::RunReturned(returned) if !matches!(returned.word, StartWord::Unknown(_)) => {
@@ -134,7 +137,9 @@ impl Book {
 
     /// See [`super::Counts::runs`].
     pub(crate) fn counted(&self) -> impl Iterator<Item = (String, u64)> {
-        let begun = self.begun.iter().map(|class| (format!("begun {class:?}").to_lowercase(), 1));
+        let begun = self.begun.iter().flat_map(|(class, made_of)| {
+            [(format!("begun {class:?}").to_lowercase(), 1), (format!("begun for {made_of}"), 1)]
+        });
         let ended = self.ended.iter().map(|end| ((*end).to_owned(), 1));
         let others = [("beside".to_owned(), self.beside), ("put in place".to_owned(), self.put_in_place)];
         begun.chain(ended).chain(others)

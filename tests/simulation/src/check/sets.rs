@@ -107,7 +107,8 @@ impl Watched {
         let member = step.before.name.clone();
         match step.event {
             Event::Enlisted(enlisted) => {
-                if !self.enlisted.entry(enlisted.run.clone()).or_default().insert(member) {
+                let is_first = self.enlisted.entry(enlisted.run.clone()).or_default().insert(member);
+                if !is_first {
                     step.broke("enlisted-once", format!("`{}` enlists it twice", enlisted.run));
                 }
             }

@@ -4,8 +4,9 @@ use std::future::pending;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ripcord_core::digest::Digest;
 use ripcord_core::signal::Label;
-use ripcord_core::target::{RetrainTarget, Target};
+use ripcord_core::target::{CheckpointTarget, RetrainTarget, Target};
 use ripcord_core::terms::EffectClass;
 use ripcord_ports::producer::{Candidate, ProduceOrder, Progress};
 use ripcord_ports::waiting::for_system;
@@ -95,7 +96,7 @@ impl Producer for PretendProducer {
     }
 
     fn makes(&self, target: &Target) -> bool {
-        matches!(target, Target::Retrain(_))
+        matches!(target, Target::Retrain(_) | Target::Checkpoint(_))
     }
 
     async fn pinned(&self, target: &Target) -> Result<Target, PortError> {
@@ -105,12 +106,18 @@ impl Producer for PretendProducer {
             Target::Retrain(retrain) => {
                 Ok(Target::Retrain(RetrainTarget { revision: "r1".to_owned(), ..retrain.clone() }))
             }
-            _ => Err(PortError::not_applied(ErrorKind::Unsupported, "it only trains").retry(Retry::No)),
+            Target::Checkpoint(checkpoint) => {
+                let digest = Some(Digest::of(format!("{}@{}", checkpoint.run, checkpoint.step)));
+                Ok(Target::Checkpoint(CheckpointTarget { digest, ..checkpoint.clone() }))
+            }
+            _ => Err(PortError::not_applied(ErrorKind::Unsupported, "it makes versions").retry(Retry::No)),
         }
     }
 
     fn request(&self, target: &Target) -> Option<ripcord_core::request::Request> {
-        let Target::Retrain(_) = target else { return None };
+        if !self.makes(target) {
+            return None;
+        }
         let request = ripcord_core::request::Request::new(self.name(), &format!("begin a run of {target}"));
         Some(request.with("target", format!("{target:?}")))
     }

@@ -8,7 +8,7 @@ use ripcord_core::name::ServiceName;
 use ripcord_core::plan::{Leaving, VoteKind};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{NeedKind, Phase, Service};
-use ripcord_core::target::{Exclusion, RetrainTarget, Target};
+use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Target};
 use ripcord_core::wave::Moves;
 use ripcord_engine::{Ask, Ballot, Command, Person, PullTo};
 
@@ -95,12 +95,19 @@ impl Play {
         }
     }
 
-    /// Someone wants the model trained again without some of the data.
+    /// Someone wants the model trained again without some of the data, or a version made of a checkpoint.
     fn wants_it_made(&mut self, service: &ServiceName) {
-        let exclude = vec![Exclusion::Source(format!("feed-{}", self.stage.dice.below(3)))];
-        let wanted = RetrainTarget { dataset: "rows".to_owned(), revision: String::new(), exclude };
+        let dice = &self.stage.dice;
+        let wanted = if dice.one_in(2) {
+            let (run, step) = ("online".to_owned(), 100 * dice.between(1, 3));
+            Target::Checkpoint(CheckpointTarget { run, step, digest: None })
+        } else {
+            let exclude = vec![Exclusion::Source(format!("feed-{}", dice.below(3)))];
+            let (dataset, revision) = ("rows".to_owned(), String::new());
+            Target::Retrain(RetrainTarget { dataset, revision, exclude })
+        };
         let ask = Ask::Pull {
-            to: Some(PullTo::Made(Target::Retrain(wanted))),
+            to: Some(PullTo::Made(wanted)),
             urgency: Urgency::Urgent,
             leaving: Leaving::Condemn,
             pending: PendingPlan::Replace,
