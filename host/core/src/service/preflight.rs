@@ -18,10 +18,9 @@ impl Service {
             Phase::Acting(acting) => acting.wave == 0,
             _ => true,
         };
-        // Of a set's parts each says for itself, and the way back has none: what was live before need not be well.
-        let listed = |plan: &PlanDrafted| {
-            self.enlisted_by().is_none() || plan.lists(rung, 0, StepKind::Preflight) && !self.goes_back()
-        };
+        // Of a set's parts each says for itself: what one is moved to may be tried, and what another goes back to is not.
+        let listed =
+            |plan: &PlanDrafted| self.enlisted_by().is_none() || plan.lists(rung, 0, StepKind::Preflight);
         let planned = self.incident.as_ref().is_some_and(|incident| {
             is_first(incident)
                 && incident.plan().is_some_and(|plan| plan.preflighted && listed(plan))

@@ -1,8 +1,9 @@
 //! What must hold of preflights, of what versions are known by, and of what others promote.
 
 use ripcord_core::effect::{Slot, Topic};
-use ripcord_core::event::{Event, PreflightWord, Said, VerificationWord};
+use ripcord_core::event::{Event, PlanDrafted, PreflightWord, Said, VerificationWord};
 use ripcord_core::facet::Facet;
+use ripcord_core::plan::StepKind;
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Phase, Service, StepState};
 use ripcord_core::standing::Standing;
@@ -63,7 +64,11 @@ impl Walk {
         {
             let incident = before.incident.as_ref().unwrap();
             let version = incident.target(rung).is_some_and(|target| target.version().is_some());
-            if version && incident.plan().is_some_and(|plan| plan.preflighted) {
+            // Of a set's parts each says for itself.
+            let listed = |plan: &PlanDrafted| {
+                before.enlisted_by().is_none() || plan.lists(rung, 0, StepKind::Preflight)
+            };
+            if version && incident.plan().is_some_and(|plan| plan.preflighted && listed(plan)) {
                 self.fail("a preflight that was planned was left out");
             }
         }
