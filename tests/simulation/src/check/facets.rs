@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ripcord_core::event::{
-    Event, GuardRead, Happened, Observed, ObservedFacet, PlanDrafted, PlanWord, ProbeWord, ShiftOutcome,
+    Event, GuardRead, Happened, Observed, ObservedFacet, PartGiven, PartOrder, PlanDrafted, PlanWord,
+    ProbeWord, ShiftOutcome,
 };
 use ripcord_core::facet::{FALLBACK_OFF, Facet, FacetState, Revision, read_of};
 use ripcord_core::plan::{Part, Plan};
@@ -41,6 +42,10 @@ impl Book {
                     *self = Self { looked: self.looked, ..Self::default() };
                     moves_one_facet(step, drafted);
                 }
+            }
+            Event::PartGiven(PartGiven { order: PartOrder::There { part, .. }, .. }) => {
+                *self = Self { looked: self.looked, ..Self::default() };
+                moves_one_facet(step, part);
             }
             // No time has passed.
             Event::ClockJumped { by } => {
@@ -80,7 +85,7 @@ impl Book {
         else {
             return;
         };
-        let Some(part) = plan.parts.first() else { return };
+        let Some(part) = plan.part_of(&step.before.name) else { return };
         let Some(target) = part.rungs.get(rung as usize).map(|rung| rung.target.clone()) else { return };
         let Some((read, at)) = &self.guarded else {
             return step.broke(rule, "a shift began and no guard has looked");

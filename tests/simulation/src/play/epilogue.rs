@@ -1,8 +1,11 @@
 //! The end of every seed: nothing goes wrong any more, and everything that waits must end.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ripcord_core::event::Happened;
+use ripcord_core::facet::Revision;
 use ripcord_core::name::ServiceName;
 use ripcord_core::plan::VoteKind;
 use ripcord_core::service::{NeedKind, Phase};
@@ -12,6 +15,7 @@ use ripcord_core::time::Millis;
 use ripcord_engine::{Ask, Ballot, SetAsk};
 
 use super::Play;
+use crate::world::version;
 
 /// So often it is looked whether harm has opened an incident: half an hour, since a trigger that faults is asked again after minutes.
 const LOOKS_AT_HARM_MAX: u32 = 600;
@@ -27,6 +31,7 @@ impl Play {
         let names: Vec<_> = self.scenario.services.iter().map(|plan| plan.name.clone()).collect();
         self.until_quiet(&names).await;
         self.people_end_everything(&names).await;
+        self.the_set_moves(&names).await;
         self.harm_is_acted_on(&names).await;
         if let Some(host) = self.host.take() {
             host.engine.stop(Millis::seconds(5)).await;
@@ -70,7 +75,7 @@ impl Play {
             let mut open = false;
             if let Some(set) = self.stage.checker.set().filter(|set| set.run.is_some()) {
                 open = true;
-                self.agrees_or_ends(&std::sync::Arc::new(set));
+                self.agrees_or_ends(&Arc::new(set));
             }
             for name in names {
                 let Some(state) = self.stage.checker.state(name) else { continue };
@@ -126,8 +131,30 @@ impl Play {
         }
     }
 
+    /// While nothing goes wrong all members are free, unless they only observe: runs of their set come to their ends.
+    async fn the_set_moves(&mut self, names: &[ServiceName]) {
+        for _ in 0..3 {
+            let Some(set) = self.stage.checker.set().filter(|_| !self.stage.checker.has_failed()) else {
+                return;
+            };
+            let mut to = BTreeMap::new();
+            for name in names {
+                let Some(state) = self.stage.checker.state(name) else { continue };
+                let versions = self.stage.world.at(name, |outside| outside.versions.clone());
+                let revisions = versions.iter().map(|name| Revision::of_model(&version(name)));
+                let free: Vec<_> = revisions.filter(|revision| !state.is_held(revision)).collect();
+                if !free.is_empty() {
+                    to.insert(name.clone(), self.stage.dice.pick(&free));
+                }
+            }
+            self.asks_of_set("operator", SetAsk::Move { to }, &Arc::new(set));
+            self.lives_for(LOOK).await;
+            self.people_end_everything(names).await;
+        }
+    }
+
     /// What is wanted of people for a set.
-    fn agrees_or_ends(&mut self, set: &std::sync::Arc<Set>) {
+    fn agrees_or_ends(&mut self, set: &Arc<Set>) {
         let Some(run) = &set.run else { return };
         match (&run.phase, &run.plan) {
             (SetPhase::Authorising { .. }, Some(plan)) => {
