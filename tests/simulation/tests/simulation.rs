@@ -52,9 +52,12 @@ fn every_rule_holds_in_ten_thousand_incidents() {
             assert!(shifts > least, "{shifts} shifts of a {class} {strategy}: {:?}", counts.shifts);
         }
     }
-    for how in ["moved", "went back", "nothing moved", "refused", "ended by a person"] {
+    // Who is asked refuses seldom.
+    for (how, least) in
+        [("moved", 5), ("went back", 5), ("nothing moved", 5), ("ended by a person", 5), ("refused", 0)]
+    {
         let ended = counts.sets.get(how).copied().unwrap_or_default();
-        assert!(ended > 5, "{ended} runs of sets {how}: {:?}", counts.sets);
+        assert!(ended > least, "{ended} runs of sets {how}: {:?}", counts.sets);
     }
     let waves = counts.shifts.get("version in a later wave").copied().unwrap_or_default();
     assert!(waves > 20, "{waves} later waves: {:?}", counts.shifts);
