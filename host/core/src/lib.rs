@@ -18,6 +18,7 @@ pub mod foreign;
 pub mod journal;
 pub mod live;
 pub mod name;
+mod outbox;
 pub mod outputs;
 pub mod plan;
 pub mod policy;

@@ -41,14 +41,12 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
 use crate::name::{SetId, SetName};
+use crate::outbox;
 use crate::signal::Severity;
 use crate::time::{Millis, UnixMillis};
 
 /// So many consistent sets are remembered, the last ones.
 pub const CONSISTENT_MAX: usize = 10;
-
-/// More announcements do not wait: the oldest make room.
-const OUTBOX_MAX: usize = 100;
 
 /// Services that move together: a function of its journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,8 +70,10 @@ pub struct Set {
     pub runs: u32,
     /// What was in place when runs had moved all of it, oldest first; at most [`CONSISTENT_MAX`].
     pub consistent: Vec<ConsistentSet>,
-    /// Announcements that are still to be delivered; at most 100.
+    /// Announcements that are still to be delivered; at most 500.
     pub outbox: Vec<Outgoing>,
+    /// How many made room for others, until people have heard of it.
+    pub left_out_of_outbox: u64,
 }
 
 impl Set {
@@ -90,6 +90,7 @@ impl Set {
             runs: 0,
             consistent: Vec::new(),
             outbox: Vec::new(),
+            left_out_of_outbox: 0,
         }
     }
 
@@ -219,19 +220,22 @@ impl Set {
     fn tell(&mut self, topic: Topic, severity: Severity, text: impl Into<String>) {
         let incident = self.run.as_ref().map(|run| run.id.as_incident());
         let id = format!("{}/{}/{}", self.name.journal(), self.length - 1, topic.as_str());
-        if self.outbox.iter().any(|outgoing| outgoing.id == id) {
-            return;
-        }
         let (at, text) = (self.at, text.into());
-        self.outbox.push(Outgoing { id, incident, topic, severity, text, at, waits_since: at });
-        let more = self.outbox.len().saturating_sub(OUTBOX_MAX);
-        self.outbox.drain(..more);
+        let outgoing = Outgoing { id, incident, topic, severity, text, at, waits_since: at };
+        self.left_out_of_outbox += outbox::put(&mut self.outbox, outgoing);
     }
 
+    /// One was delivered or given up. Once all are, people hear of those that made room.
     fn announced(&mut self, id: &str) -> Result<(), SetIllegal> {
-        let before = self.outbox.len();
-        self.outbox.retain(|outgoing| outgoing.id != id);
-        if self.outbox.len() == before { Err(SetIllegal::Stale) } else { Ok(()) }
+        if !outbox::take(&mut self.outbox, id) {
+            return Err(SetIllegal::Stale);
+        }
+        let (key, look) = (self.name.journal(), format!("ripcord sets show {}", self.name));
+        let left_out = &mut self.left_out_of_outbox;
+        if let Some(text) = outbox::left_out(&self.outbox, left_out, key.as_str(), &look) {
+            self.tell(Topic::AnnouncementsLeftOut, Severity::Warning, text);
+        }
+        Ok(())
     }
 
     /// No time has passed, so nothing has run out.

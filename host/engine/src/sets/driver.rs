@@ -16,7 +16,7 @@ use ripcord_ports::Clock;
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::store::{Append, KeptSnapshot, StoreError};
 use tokio::sync::{Notify, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::door::{SetAppendError, SetBatch, SetInbox, SetMessage, SetReply};
 use super::{draft, tell};
@@ -89,7 +89,7 @@ pub(crate) struct SetDriver {
     woke_at: UnixMillis,
     /// The configuration in force, where it is not the one on record: nothing is begun before it is.
     unrecorded: Option<Digest>,
-    tasks: JoinSet<(Errand, Done)>,
+    tasks: JoinSet<Done>,
     running: BTreeMap<Errand, Running>,
     cooling: BTreeMap<Errand, UnixMillis>,
     failures: BTreeMap<Errand, u32>,
@@ -145,11 +145,7 @@ impl SetDriver {
                         drop(reply.send(answer));
                     }
                 },
-                Some(done) = self.tasks.join_next() => match done {
-                    Ok((errand, done)) => self.finish(errand, done).await,
-                    Err(error) if error.is_cancelled() => {}
-                    Err(error) => self.lost(&error),
-                },
+                Some(done) = self.tasks.join_next_with_id() => self.finish(done).await,
                 () = inbox.bell.notified() => {}
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.instant_came().await,
             }
@@ -292,8 +288,7 @@ impl SetDriver {
         effect: SetEffect,
         work: impl Future<Output = Done> + Send + 'static,
     ) {
-        let done = errand.clone();
-        let abort = self.tasks.spawn(async move { (done, work.await) });
+        let abort = self.tasks.spawn(work);
         self.running.insert(errand, Running { effect, abort });
     }
 
@@ -339,35 +334,32 @@ impl SetDriver {
         });
     }
 
-    async fn finish(&mut self, errand: Errand, done: Done) {
-        // One that was stopped has left its place already.
-        if self.running.remove(&errand).is_none() {
+    async fn finish(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        // A task that was stopped has left its place already, perhaps to another one.
+        let of_this = |(_, running): &(&Errand, &Running)| running.abort.id() == id;
+        let Some(errand) = self.running.iter().find(of_this).map(|(errand, _)| errand.clone()) else {
             return;
-        }
+        };
+        self.running.remove(&errand);
         let came_to_nothing = match done {
-            Done::Told(Ok(())) => None,
-            Done::Told(Err(why)) => Some(why),
-            Done::Found(None) => Some("it is no longer wanted".to_owned()),
-            Done::Found(Some(batch)) => self.append(batch).await.err().map(|error| error.to_string()),
+            Ok((_, Done::Told(Ok(())))) => None,
+            Ok((_, Done::Told(Err(why)))) => Some(why),
+            Ok((_, Done::Found(None))) => Some("it is no longer wanted".to_owned()),
+            Ok((_, Done::Found(Some(batch)))) => {
+                self.append(batch).await.err().map(|error| error.to_string())
+            }
+            Err(error) => {
+                tracing::error!(set = %self.setup.name, ?errand, %error, "an effect failed in an unforeseen way; it is tried again");
+                Some("it failed in an unforeseen way, and the log says more".to_owned())
+            }
         };
         match came_to_nothing {
             None => self.got_somewhere(&errand),
             Some(why) => self.cool(errand, &why),
-        }
-    }
-
-    /// A task that failed in an unforeseen way does not say which it was: all that have ended are owed again.
-    fn lost(&mut self, error: &tokio::task::JoinError) {
-        tracing::error!(set = %self.setup.name, %error, "an effect failed in an unforeseen way; it is tried again");
-        let ended: Vec<_> = self
-            .running
-            .iter()
-            .filter(|(_, running)| running.abort.is_finished())
-            .map(|(errand, _)| errand.clone())
-            .collect();
-        for errand in ended {
-            self.running.remove(&errand);
-            self.cool(errand, "it failed in an unforeseen way, and the log says more");
         }
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::run::{Ran, TOKEN, as_olga, finish, ripcord};
-use crate::support::host::{Host, free_address, script};
+use crate::support::host::Host;
+use crate::support::pair::{live, pair};
 
 const CONFIGURATION: &str = r#"
 [host]
@@ -39,10 +40,6 @@ deployer = { kind = "command", shift = ["./shift.sh", "fraud-api", "{version}"],
 deadlines = { shift-seconds = 3, read-back-seconds = 3 }
 "#;
 
-const LIST: &str = r#"#!/bin/sh
-echo '[{"version": "1.2.0", "created-at": "2026-01-01T00:00:00Z"}, {"version": "1.3.2", "created-at": "2026-02-01T00:00:00Z"}, {"version": "1.4.0", "created-at": "2026-03-01T00:00:00Z"}]'
-"#;
-
 const SHIFT: &str = r#"#!/bin/sh
 if [ "$(cat "refused-$1" 2>/dev/null)" = "$2" ]; then
     echo "there is no room for $2" >&2
@@ -53,21 +50,8 @@ printf '%s %s\n' "$1" "$2" >>orders
 "#;
 
 fn world() -> tempfile::TempDir {
-    let made = tempfile::tempdir().expect("a folder");
+    let made = pair(CONFIGURATION, SHIFT);
     let folder = made.path();
-    std::fs::write(folder.join("ripcord.toml"), CONFIGURATION.replace("{HOST}", &free_address()))
-        .expect("writes");
-    script(folder, "list.sh", LIST);
-    script(folder, "fetch.sh", "#!/bin/sh\nprintf model >\"$1/model.bin\"\n");
-    script(folder, "shift.sh", SHIFT);
-    script(
-        folder,
-        "live.sh",
-        "#!/bin/sh\nprintf '{\"shares\": [{\"version\": \"%s\"}]}' \"$(cat \"live-$1\")\"\n",
-    );
-    for member in ["features", "fraud-api"] {
-        std::fs::write(folder.join(format!("live-{member}")), "1.4.0").expect("writes");
-    }
     for person in ["ada", "bob"] {
         let path = folder.join(format!("{person}.token"));
         std::fs::write(&path, format!("{person}-0123456789abcdef")).expect("writes");
@@ -110,11 +94,6 @@ fn has(ran: &Ran, code: i32, said: &[&str]) {
 fn orders(folder: &Path) -> Vec<String> {
     let all = std::fs::read_to_string(folder.join("orders")).unwrap_or_default();
     all.lines().map(str::to_owned).collect()
-}
-
-fn live(folder: &Path) -> [String; 2] {
-    ["features", "fraud-api"]
-        .map(|member| std::fs::read_to_string(folder.join(format!("live-{member}"))).expect("it is live"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::Dice;
 use super::diary::{self, Line};
-use crate::support::host::{Host, free_address, script};
+use crate::support::host::Host;
+use crate::support::pair::{self, pair};
 use crate::support::run::{self, Ran};
 
 const CONFIGURATION: &str = r#"
@@ -31,10 +32,6 @@ deployer = { kind = "command", shift = ["./shift.sh", "features", "{version}", "
 mode = "ask"
 registry = { kind = "command", list = ["./list.sh"], fetch = ["./fetch.sh", "{into}"] }
 deployer = { kind = "command", shift = ["./shift.sh", "fraud-api", "{version}", "{key}"], live = ["./live.sh", "fraud-api"], effect = "observable" }
-"#;
-
-const LIST: &str = r#"#!/bin/sh
-echo '[{"version": "1.3.2", "created-at": "2026-02-01T00:00:00Z"}, {"version": "1.4.0", "created-at": "2026-03-01T00:00:00Z"}]'
 "#;
 
 /// Whoever waits for it: it goes on where the host dies.
@@ -81,23 +78,9 @@ struct World {
 
 impl World {
     fn new(course: Course) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path();
-        std::fs::write(path.join("ripcord.toml"), CONFIGURATION.replace("{HOST}", &free_address()))
-            .expect("writes");
-        script(path, "list.sh", LIST);
-        script(path, "fetch.sh", "#!/bin/sh\nprintf model >\"$1/model.bin\"\n");
-        script(path, "shift.sh", SHIFT);
-        script(
-            path,
-            "live.sh",
-            "#!/bin/sh\nprintf '{\"shares\": [{\"version\": \"%s\"}]}' \"$(cat \"live-$1\")\"\n",
-        );
-        for member in ["features", "fraud-api"] {
-            std::fs::write(path.join(format!("live-{member}")), "1.4.0").expect("writes");
-        }
+        let folder = pair(CONFIGURATION, SHIFT);
         if course == Course::WentBack {
-            std::fs::write(path.join("refused-fraud-api"), "1.3.2").expect("writes");
+            std::fs::write(folder.path().join("refused-fraud-api"), "1.3.2").expect("writes");
         }
         Self { folder, course }
     }
@@ -108,12 +91,6 @@ impl World {
 
     fn diary(&self) -> Vec<Line> {
         diary::read(&std::fs::read_to_string(self.path().join("diary")).unwrap_or_default())
-    }
-
-    fn live(&self) -> [String; 2] {
-        ["features", "fraud-api"].map(|member| {
-            std::fs::read_to_string(self.path().join(format!("live-{member}"))).expect("it is live")
-        })
     }
 
     fn olga(&self, arguments: &[&str]) -> Ran {
@@ -201,7 +178,7 @@ fn check(world: &World, set: &Value) {
         Course::WentBack => ("went-back", ["1.4.0", "1.4.0"], vec!["features:1.3.2", "features:1.4.0"]),
     };
     assert_eq!(set["last"]["end"], end, "{set:#}");
-    assert_eq!(world.live(), versions);
+    assert_eq!(pair::live(world.path()), versions);
     let diary = world.diary();
     let done: Vec<_> = diary.iter().filter(|line| line.word == "applied").collect();
     let done: Vec<_> = done.iter().map(|line| line.key.rsplit_once(':').expect("a key").0).collect();

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod fraud;
 pub(crate) mod host;
 pub(crate) mod kept;
+pub(crate) mod pair;
 pub(crate) mod programs;
 pub(crate) mod prometheus;
 pub(crate) mod run;
