@@ -5,6 +5,8 @@ mod glance;
 mod patience;
 mod stream;
 
+pub(crate) use stream::Stream;
+
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};

@@ -16,6 +16,7 @@ mod alert_kind;
 mod artefact;
 mod checkpoints;
 mod command;
+mod download;
 mod file_work;
 mod folder;
 mod http;

@@ -4,27 +4,23 @@
 //! created, never overwritten, below the folder that was opened.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Method, Url};
 use ripcord_core::target::ArtefactFile;
 use ripcord_ports::{ErrorKind, PortError, Retry};
-use tokio::sync::mpsc;
 
 use super::api::{Api, Right};
 use super::mlmodel;
 use super::wire::{Entry, ListAnswer};
+use crate::download::{self, Arrived, Place, too_large};
 use crate::file_work::FileWork;
-use crate::folder::local;
 use crate::{artefact, http};
 
 /// Calls that are under way together.
 const AT_ONCE: usize = 8;
-/// Pieces of a file that wait for the disk, or for the network.
-pub(super) const PIECES: usize = 16;
 
 /// A file or a folder below an artefact's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,13 +219,6 @@ pub(super) async fn fetch(
     Ok(fetched)
 }
 
-fn too_large(bytes_max: u64, what: &str) -> PortError {
-    PortError::not_applied(
-        ErrorKind::TooLarge,
-        format!("{what} has more than {bytes_max} bytes: raise `artefact-bytes-max` if it is meant to"),
-    )
-}
-
 async fn fetch_one(
     api: &Api,
     root: &Root,
@@ -239,29 +228,13 @@ async fn fetch_one(
     what: &str,
 ) -> Result<ArtefactFile, PortError> {
     let url = root.file(api, &file.path);
-    let mut body = match api.call(Method::GET, &url).stream(api.deadline).await? {
+    let body = match api.call(Method::GET, &url).stream(api.deadline).await? {
         Ok(body) => body,
         Err(answer) => return Err(api.refusal(&answer, Right::ReadExperiment)),
     };
+    let place = Place { dir: into, path: &file.path, what, work };
     let limit = file.bytes.unwrap_or(bytes_max);
-    let (pieces, writer) = mpsc::channel(PIECES);
-    let (dir, path, of) = (Arc::clone(into), file.path.clone(), what.to_owned());
-    let writing = work.run(move |_| write(&dir, &path, writer, &of));
-    let reading = async move {
-        let mut bytes = 0_u64;
-        while let Some(piece) = body.next().await? {
-            bytes += piece.len() as u64;
-            // A writer that is gone says why itself.
-            if bytes > limit || pieces.send(piece).await.is_err() {
-                break;
-            }
-        }
-        Ok(bytes)
-    };
-    // Also after a failure the writer is waited for: the next attempt writes the same file.
-    let (read, written): (Result<u64, PortError>, _) = tokio::join!(reading, writing);
-    let (sha256, on_disk) = written?;
-    let read = read?;
+    let Arrived { read, bytes, sha256, .. } = download::to_disk(body, limit, place, std::io::sink()).await?;
     match file.bytes {
         Some(announced) if read != announced => Err(PortError::not_applied(
             ErrorKind::BadAnswer,
@@ -273,29 +246,8 @@ async fn fetch_one(
         )
         .retry(Retry::Later)),
         None if read > bytes_max => Err(too_large(bytes_max, what)),
-        _ => Ok(ArtefactFile { path: file.path.clone(), sha256, bytes: on_disk }),
+        _ => Ok(ArtefactFile { path: file.path.clone(), sha256, bytes }),
     }
-}
-
-/// Writes the pieces as they come; ends with them.
-fn write(
-    dir: &Dir,
-    path: &str,
-    mut pieces: mpsc::Receiver<Vec<u8>>,
-    what: &str,
-) -> Result<(ripcord_core::digest::Digest, u64), PortError> {
-    let failed = |error| local(error, format_args!("cannot write `{path}` of {what}"));
-    if let Some(parent) = Path::new(path).parent().filter(|parent| *parent != Path::new("")) {
-        dir.create_dir_all(parent).map_err(failed)?;
-    }
-    let mut file =
-        dir.open_with(path, OpenOptions::new().write(true).create(true).truncate(true)).map_err(failed)?;
-    let mut hashing = artefact::Hashing::new(&mut file);
-    while let Some(piece) = pieces.blocking_recv() {
-        hashing.write(&piece).map_err(failed)?;
-    }
-    // What is staged does not outlive a start.
-    Ok(hashing.finish())
 }
 
 /// What `MLmodel` says of the artefact. The error is the end of a sentence that begins with the version.

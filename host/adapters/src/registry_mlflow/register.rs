@@ -21,9 +21,10 @@ use tokio::sync::mpsc;
 
 use super::MlflowRegistry;
 use super::api::{Api, Right};
-use super::artefacts::{self, PIECES, Root};
+use super::artefacts::{self, Root};
 use super::wire::{Pair, Version};
 use crate::artefact::{self, Hashing};
+use crate::download::PIECES;
 use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 use crate::registry_directory::KEY_TAG;

@@ -3,28 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest as _, Md5};
-use ripcord_core::digest::Digest;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::ArtefactFile;
 use ripcord_ports::{ErrorKind, PortError, Retry};
-use tokio::sync::mpsc;
 
 use super::api::Api;
 use super::manifest::{self, Listed, Unusable};
+use crate::download::{self, Arrived, Place, too_large};
 use crate::file_work::FileWork;
-use crate::folder::local;
-use crate::{artefact, http};
+use crate::http;
 
 /// Calls that are under way together.
 const AT_ONCE: usize = 8;
-/// Pieces of a file that wait for the disk, or for the network.
-const PIECES: usize = 16;
 
 /// The files that the manifest of an artifact lists; the inner error is the end of a sentence that begins with the artifact.
 pub(super) async fn list(
@@ -108,13 +103,6 @@ pub(super) async fn fetch(
     Ok(fetched)
 }
 
-fn too_large(bytes_max: u64, what: &str) -> PortError {
-    PortError::not_applied(
-        ErrorKind::TooLarge,
-        format!("{what} has more than {bytes_max} bytes: raise `artefact-bytes-max` if it is meant to"),
-    )
-}
-
 async fn fetch_one(
     api: &Api,
     url: &str,
@@ -125,38 +113,22 @@ async fn fetch_one(
 ) -> Result<ArtefactFile, PortError> {
     let named = format!("`{}`", file.path);
     let call = api.file(url, &format!("{named} of {what}"))?;
-    let mut body = match call.stream(api.deadline).await? {
+    let body = match call.stream(api.deadline).await? {
         Ok(body) => body,
         Err(answer) => return Err(of_storage(answer.error(), &named, what)),
     };
+    let place = Place { dir: into, path: &file.path, what, work };
     let limit = file.bytes.unwrap_or(bytes_max);
-    let (pieces, writer) = mpsc::channel(PIECES);
-    let (dir, path, of) = (Arc::clone(into), file.path.clone(), what.to_owned());
-    let writing = work.run(move |_| write(&dir, &path, writer, &of));
-    let reading = async move {
-        let mut bytes = 0_u64;
-        while let Some(piece) = body.next().await? {
-            bytes += piece.len() as u64;
-            // A writer that is gone says why itself.
-            if bytes > limit || pieces.send(piece).await.is_err() {
-                break;
-            }
-        }
-        Ok(bytes)
-    };
-    // Also after a failure the writer is waited for: the next attempt writes the same file.
-    let (read, written): (Result<u64, PortError>, _) = tokio::join!(reading, writing);
-    let written = written?;
-    let read = read?;
+    let Arrived { read, bytes, sha256, beside } =
+        download::to_disk(body, limit, place, Md5Of::default()).await?;
+    let came: [u8; 16] = beside.0.finalize().into();
     let differs = match (file.bytes, file.md5) {
         (Some(listed), _) if read != listed => Some(format!(
             "with {} {listed} bytes that its manifest lists",
             if read > listed { "more than the" } else { "fewer than the" }
         )),
         (None, _) if read > bytes_max => return Err(too_large(bytes_max, what)),
-        (_, Some(md5)) if md5 != written.md5 => {
-            Some("with another MD5 digest than its manifest has".to_owned())
-        }
+        (_, Some(md5)) if md5 != came => Some("with another MD5 digest than its manifest has".to_owned()),
         _ => None,
     };
     match differs {
@@ -166,53 +138,21 @@ async fn fetch_one(
             format!("the file {named} of {what} came {how}: it was changed or damaged where W&B keeps it"),
         )
         .retry(Retry::Later)),
-        None => Ok(ArtefactFile { path: file.path.clone(), sha256: written.sha256, bytes: written.bytes }),
+        None => Ok(ArtefactFile { path: file.path.clone(), sha256, bytes }),
     }
 }
 
-struct Written {
-    sha256: Digest,
-    md5: [u8; 16],
-    bytes: u64,
-}
+/// W&B's digest of what is written to it.
+#[derive(Default)]
+struct Md5Of(Md5);
 
-/// Writes to a file and to W&B's digest of it.
-struct Twice<'a> {
-    file: &'a mut cap_std::fs::File,
-    md5: Md5,
-}
-
-impl Write for Twice<'_> {
+impl Write for Md5Of {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.md5.update(&bytes[..written]);
-        Ok(written)
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
-}
-
-/// Writes the pieces as they come; ends with them.
-fn write(
-    dir: &Dir,
-    path: &str,
-    mut pieces: mpsc::Receiver<Vec<u8>>,
-    what: &str,
-) -> Result<Written, PortError> {
-    let failed = |error| local(error, format_args!("cannot write `{path}` of {what}"));
-    if let Some(parent) = Path::new(path).parent().filter(|parent| *parent != Path::new("")) {
-        dir.create_dir_all(parent).map_err(failed)?;
-    }
-    let mut file =
-        dir.open_with(path, OpenOptions::new().write(true).create(true).truncate(true)).map_err(failed)?;
-    let mut both = Twice { file: &mut file, md5: Md5::new() };
-    let mut hashing = artefact::Hashing::new(&mut both);
-    while let Some(piece) = pieces.blocking_recv() {
-        hashing.write(&piece).map_err(failed)?;
-    }
-    let (sha256, bytes) = hashing.finish();
-    // What is staged does not outlive a start.
-    Ok(Written { sha256, md5: both.md5.finalize().into(), bytes })
 }
