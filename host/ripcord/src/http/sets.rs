@@ -161,7 +161,12 @@ pub(super) async fn sets(State(app): State<Arc<App>>, headers: HeaderMap) -> Ans
     app.people.authenticate(&headers)?;
     let members: &Members<'_> = &|service| app.member(service);
     let mut views = Vec::new();
-    for state in app.engine.sets() {
+    // One whose journal cannot be read is listed with the reason, and nothing else.
+    let aside = app.engine.sets_aside().map(|(name, _)| Arc::new(Set::new(name.clone())));
+    let mut states = app.engine.sets();
+    states.extend(aside);
+    states.sort_by(|one, other| one.name.cmp(&other.name));
+    for state in states {
         let stuck = app.what_holds_up(&state.name);
         let view = SetView::of(app.engine.store().as_ref(), &state, members).await?;
         views.push(SetView { stuck, ..view });

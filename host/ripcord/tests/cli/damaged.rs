@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use ripcord_core::blob::{BlobKind, Salt};
-use ripcord_core::event::{Event, PersonSaid};
+use ripcord_core::event::{Announced, Event, PersonSaid};
 use ripcord_core::journal::Record;
-use ripcord_core::name::{PersonName, ServiceName};
-use ripcord_engine::fold;
+use ripcord_core::name::{PersonName, ServiceName, SetName};
+use ripcord_core::set::SetEvent;
+use ripcord_engine::{fold, recover_set};
 use ripcord_ports::Store as _;
 use ripcord_ports::store::Append;
 use ripcord_store::SqliteStore;
@@ -102,4 +103,47 @@ async fn a_damaged_journal_hides_no_other_service() {
     for list in ["services", "incidents"] {
         host.get(list).await;
     }
+}
+
+/// A set whose journal says what cannot have happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_journal_of_a_set_is_listed_with_the_reason_and_its_members_are_protected() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = ModelServer::start(folder, "1.4.0");
+    configure(folder, &server.address);
+    add_service(folder);
+    let file = folder.join("ripcord.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let set = format!("\n[sets.pair]\nmembers = [\"{WHOLE}\", \"{DAMAGED}\"]\n");
+    std::fs::write(&file, format!("{text}{set}")).unwrap();
+    let pulled = as_olga(folder, &["pull", WHOLE, "--to", "1.3.2"]);
+    assert_eq!(pulled.code, 0, "{}", pulled.stderr);
+    let name = SetName::new("pair").unwrap();
+    let store = SqliteStore::open(folder.join("ripcord-data/store.sqlite")).unwrap();
+    let recovered = recover_set(&store, &name).await.unwrap();
+    let announced = SetEvent::Announced(Announced { id: "never".into(), failed: None });
+    let record = Record::write(&name.journal(), recovered.tip, recovered.set.at, &announced).unwrap();
+    store.append(Append { records: vec![record], ..Append::default() }).await.unwrap();
+    store.close().await.unwrap();
+
+    for arguments in [&["sets"][..], &["sets", "show", "pair"], &["store", "verify"]] {
+        let ran = as_olga(folder, arguments);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.code != 0 && all.contains("does not follow from the ones before it"),
+            "{arguments:?}: {all}"
+        );
+    }
+    let host = Host::start(folder).await;
+    let sets = host.get("sets").await;
+    assert_eq!((&sets[0]["name"], sets.as_array().unwrap().len()), (&"pair".into(), 1), "{sets}");
+    let why = sets[0]["stuck"].as_str().unwrap();
+    assert!(why.contains("its journal is set aside, so nothing moves it"), "{why}");
+    for service in [WHOLE, DAMAGED] {
+        assert!(host.get(&format!("services/{service}")).await["stuck"].is_null(), "{service}");
+    }
+    let body = serde_json::json!({ "to": { WHOLE: "1.4.0" }, "reason": "try it" });
+    let refused = host.post("sets/pair/pull", &body).await;
+    assert_eq!((refused.status, &refused.body["type"]), (503, &"urn:ripcord:problem:set-aside".into()));
 }
