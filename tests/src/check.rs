@@ -76,7 +76,7 @@ async fn folded(running: &Running, service: &ServiceName) -> Folded {
         let state = running.state(service);
         let folded = fold(running.store.as_ref(), service).await.expect("the journal folds");
         if folded.service.length == state.length {
-            assert_eq!(folded.service, *state, "the state is not that of the journal");
+            assert_eq!(*folded.service, *state, "the state is not that of the journal");
             return folded;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -118,7 +118,7 @@ impl Running {
     pub async fn check_set(&self, lab: &Lab) {
         let set = self.set();
         let recovered = recover_set(self.store.as_ref(), &pair()).await.expect("the journal folds");
-        assert_eq!(recovered.set, *set, "the state is not that of the journal");
+        assert_eq!(recovered.state, set, "the state is not that of the journal");
         let verified = verify(self.store.as_ref(), &pair().journal()).await.expect("verifies");
         assert!(verified.is_well(), "{verified:#?}");
         for spec in &lab.specs {

@@ -54,7 +54,7 @@ async fn a_start_a_look_and_a_page_read_no_more_after_thousands_of_records() {
     let mortal = lab.mortal(&host.store, &Fuse::safe());
     mortal.read.store(0, Ordering::Relaxed);
     let recovered = recover(&mortal, &service).await.unwrap();
-    assert_eq!(recovered.service, *host.state(&service));
+    assert_eq!(recovered.state, host.state(&service));
     assert!(recovered.tip.length > 3_300);
     // The record that the snapshot names, and those after it.
     assert!(
@@ -133,7 +133,7 @@ async fn a_snapshot_that_does_not_fit_is_dropped_and_made_anew() {
         store.keep_snapshot(wrong).await.unwrap();
         let recovered = recover(store.as_ref(), &service).await.unwrap();
         assert!(recovered.dropped);
-        assert_eq!(recovered.service, state, "the journal is what counts");
+        assert_eq!(*recovered.state, *state, "the journal is what counts");
         store.close().await.unwrap();
         let host = lab.start().await;
         let again = recover(host.store.as_ref(), &service).await.unwrap();

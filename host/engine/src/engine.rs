@@ -29,7 +29,7 @@ use crate::door::{Door, Doors};
 use crate::driver::{Driver, SNAPSHOT_EVERY, Unrecorded};
 use crate::fact_values::FactValues;
 use crate::fleet::Fleet;
-use crate::fold::{Recovered, RecoveredSet, recover, recover_set};
+use crate::fold::{Recovered, recover, recover_set};
 use crate::fold_error::FoldError;
 use crate::health::{DriverHealth, Health, Trouble};
 use crate::held_up::{HeldUp, Watches};
@@ -146,8 +146,7 @@ impl Engine {
         let mut inboxes = Vec::new();
         let mut set_aside = BTreeMap::new();
         let recovered = recovered_all(&host, &names).await;
-        let last =
-            recovered.iter().flatten().filter(|one| one.tip.length > 0).map(|one| one.service.at).max();
+        let last = recovered.iter().flatten().filter(|one| one.tip.length > 0).map(|one| one.state.at).max();
         retention::hold_clock_against(&host, last).await;
         for (service, recovered) in services.into_iter().zip(recovered) {
             let recovered = match recovered {
@@ -163,7 +162,7 @@ impl Engine {
                 Err(source) => return Err(StartError::Fold { service: service.name.clone(), source }),
             };
             keep_snapshot(&host, &recovered).await;
-            let state = Arc::new(recovered.service);
+            let state = recovered.state.clone();
             host.settle(&state);
             let configured = configured(&host, &service, &state)?;
             let (publish, watcher) = watch::channel(state.clone());
@@ -402,7 +401,7 @@ async fn start_sets(
 ) -> Result<SetsStarted, StartError> {
     let (mut started, mut aside) = SetsStarted::default();
     for setup in sets.into_iter().map(Arc::new) {
-        let RecoveredSet { set, tip, .. } = match recover_set(host.setup.store.as_ref(), &setup.name).await {
+        let Recovered { state, tip, .. } = match recover_set(host.setup.store.as_ref(), &setup.name).await {
             Ok(recovered) => recovered,
             Err(error) if error.is_of_this_journal() => {
                 // One journal that cannot be read must not leave all services unprotected.
@@ -414,7 +413,6 @@ async fn start_sets(
             }
             Err(source) => return Err(StartError::Fold { service: setup.name.journal(), source }),
         };
-        let state = Arc::new(set);
         let (publish, watcher) = watch::channel(state.clone());
         let (mailbox, messages) = mpsc::channel(MAILBOX);
         let driver = SetDriver::new(host.clone(), setup.clone(), doors.clone(), (state, tip), publish);
@@ -439,7 +437,7 @@ async fn keep_snapshot(host: &Host, recovered: &Recovered) {
     if !recovered.dropped && recovered.read < SNAPSHOT_EVERY {
         return;
     }
-    let (service, tip) = (&recovered.service, recovered.tip);
+    let (service, tip) = (&recovered.state, recovered.tip);
     let kept = match Snapshot::of(service, tip) {
         Ok(snapshot) => host.setup.store.keep_snapshot(snapshot).await,
         Err(error) => Err(StoreError::Failed(error.to_string())),

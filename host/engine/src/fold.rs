@@ -1,5 +1,7 @@
 //! Recovery: the state that a journal comes to.
 
+use std::sync::Arc;
+
 use ripcord_core::event::Event;
 use ripcord_core::journal::Tip;
 use ripcord_core::name::{IncidentId, ServiceName, SetName};
@@ -11,6 +13,7 @@ use ripcord_ports::store::StoreError;
 
 use crate::fold_error::FoldError;
 use crate::history::History;
+use crate::journaled::Journaled;
 
 /// Why an incident cannot be read from the journals: neither shown nor replayed.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +29,11 @@ pub enum ReadError {
     Unknown(IncidentId),
 }
 
-/// A service with the end of its journal.
+/// A service, or a set, with the end of its journal.
 #[derive(Debug, Clone)]
-pub struct Recovered {
+pub struct Recovered<S = Service> {
     /// The state.
-    pub service: Service,
+    pub state: Arc<S>,
     /// What the next record continues.
     pub tip: Tip,
     /// How many records had to be read.
@@ -41,38 +44,30 @@ pub struct Recovered {
 
 /// Reads a journal from its last snapshot: what it costs does not grow with the journal. A service without a journal is a new one.
 pub async fn recover(store: &dyn Store, name: &ServiceName) -> Result<Recovered, FoldError> {
-    let history = History::from_snapshot(store, Service::new(name.clone()), u64::MAX).await?;
-    let (began_at, dropped) = (history.began_at, history.dropped);
-    let (service, tip) = history.finish().await?;
-    Ok(Recovered { service, tip, read: tip.length - began_at, dropped })
-}
-
-/// A set with the end of its journal.
-#[derive(Debug, Clone)]
-pub struct RecoveredSet {
-    /// The state.
-    pub set: Set,
-    /// What the next record continues.
-    pub tip: Tip,
-    /// How many records had to be read.
-    pub read: u64,
-    /// Whether a snapshot was found that does not fit.
-    pub dropped: bool,
+    recovered(store, name).await
 }
 
 /// The same of a set, whose journal lies beside those of services.
-pub async fn recover_set(store: &dyn Store, name: &SetName) -> Result<RecoveredSet, FoldError> {
-    let history = History::from_snapshot(store, Set::new(name.clone()), u64::MAX).await?;
+pub async fn recover_set(store: &dyn Store, name: &SetName) -> Result<Recovered<Set>, FoldError> {
+    recovered(store, name).await
+}
+
+/// The same of whichever of the two.
+pub(crate) async fn recovered<S: Journaled>(
+    store: &dyn Store,
+    name: &S::Name,
+) -> Result<Recovered<S>, FoldError> {
+    let history = History::from_snapshot(store, name, u64::MAX).await?;
     let (began_at, dropped) = (history.began_at, history.dropped);
-    let (set, tip) = history.finish().await?;
-    Ok(RecoveredSet { set, tip, read: tip.length - began_at, dropped })
+    let (state, tip) = history.finish().await?;
+    Ok(Recovered { state: Arc::new(*state), tip, read: tip.length - began_at, dropped })
 }
 
 /// A service with the end of its journal and all that happened.
 #[derive(Debug, Clone)]
 pub struct Folded {
     /// The state.
-    pub service: Service,
+    pub service: Box<Service>,
     /// What the next record continues.
     pub tip: Tip,
     /// Every event with its time, in order.
@@ -82,7 +77,7 @@ pub struct Folded {
 /// Reads and applies the whole journal of `name`, whatever snapshots say: for tests and comparisons. All of it is in memory afterwards, so nothing
 /// that people or a start wait for may use it; see [`recover`].
 pub async fn fold(store: &dyn Store, name: &ServiceName) -> Result<Folded, FoldError> {
-    let mut history = History::whole(store, Service::new(name.clone()));
+    let mut history = History::whole(store, name);
     let mut events = Vec::new();
     while let Some(step) = history.next().await? {
         events.push((step.at, step.event));

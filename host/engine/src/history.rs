@@ -21,8 +21,9 @@ const AT_ONCE: u64 = 64;
 /// A journal that is being read: the state so far, and what comes next.
 pub(crate) struct History<'a, S = Service> {
     store: &'a dyn Store,
-    empty: S,
-    state: S,
+    empty: Box<S>,
+    /// Boxed as `empty` is: what waits for a reading is not to carry both of them.
+    state: Box<S>,
     tip: Tip,
     page: VecDeque<Record>,
     /// The length of the snapshot that it began with; 0 without one.
@@ -40,8 +41,9 @@ pub(crate) struct Step<E = Event> {
 }
 
 impl<'a, S: Journaled> History<'a, S> {
-    /// From the first record; `empty` is the state before it.
-    pub(crate) fn whole(store: &'a dyn Store, empty: S) -> Self {
+    /// From the first record.
+    pub(crate) fn whole(store: &'a dyn Store, name: &S::Name) -> Self {
+        let empty = Box::new(S::empty(name));
         Self {
             store,
             state: empty.clone(),
@@ -56,11 +58,11 @@ impl<'a, S: Journaled> History<'a, S> {
     /// From the longest snapshot that fits and has no more than `length_max` records.
     pub(crate) async fn from_snapshot(
         store: &'a dyn Store,
-        empty: S,
+        name: &S::Name,
         length_max: u64,
     ) -> Result<Self, StoreError> {
-        let name = empty.key();
-        let mut history = Self::whole(store, empty);
+        let mut history = Self::whole(store, name);
+        let name = history.empty.key();
         let mut length_max = length_max;
         while let Some(snapshot) = store.snapshot(&name, length_max).await? {
             if let Some(state) = fitting(store, &snapshot).await? {
@@ -93,7 +95,7 @@ impl<'a, S: Journaled> History<'a, S> {
         let Some(record) = self.page.pop_front() else { return Ok(None) };
         let envelope = record.read::<S::Event>(self.tip)?;
         let state = std::mem::replace(&mut self.state, self.empty.clone());
-        self.state = state.after(envelope.at, &envelope.event).map_err(|source| FoldError::Illegal {
+        *self.state = state.after(envelope.at, &envelope.event).map_err(|source| FoldError::Illegal {
             service: record.service.clone(),
             number: record.number,
             source,
@@ -103,7 +105,7 @@ impl<'a, S: Journaled> History<'a, S> {
     }
 
     /// Reads to the end.
-    pub(crate) async fn finish(mut self) -> Result<(S, Tip), FoldError> {
+    pub(crate) async fn finish(mut self) -> Result<(Box<S>, Tip), FoldError> {
         while self.next().await?.is_some() {}
         Ok((self.state, self.tip))
     }
@@ -115,10 +117,10 @@ impl<'a, S: Journaled> History<'a, S> {
 }
 
 /// The state of a snapshot that is whole and whose journal is this one.
-async fn fitting<S: Journaled>(store: &dyn Store, snapshot: &Snapshot) -> Result<Option<S>, StoreError> {
+async fn fitting<S: Journaled>(store: &dyn Store, snapshot: &Snapshot) -> Result<Option<Box<S>>, StoreError> {
     let service = &snapshot.service;
     let state = match S::of_snapshot(snapshot) {
-        Ok(state) => state,
+        Ok(state) => Box::new(state),
         Err(why) => {
             tracing::warn!(%service, length = snapshot.tip.length, %why, "a snapshot is dropped: the state is read from an earlier one, and a new one is made at the next start");
             return Ok(None);

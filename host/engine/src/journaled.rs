@@ -6,7 +6,7 @@ use ripcord_core::blob::{BlobRef, blobs_of};
 use ripcord_core::canonical::EncodeError;
 use ripcord_core::event::{Event, Pruned};
 use ripcord_core::journal::Tip;
-use ripcord_core::name::{IncidentId, ServiceName};
+use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::retention::Class;
 use ripcord_core::service::Service;
 use ripcord_core::set::{Set, SetEvent};
@@ -25,7 +25,11 @@ pub(crate) type NotFollowing = Box<dyn Error + Send + Sync>;
 pub(crate) trait Journaled: Clone + PartialEq + Serialize + Send + Sync + 'static {
     /// What its journal consists of.
     type Event: Clone + Serialize + DeserializeOwned + Send + Sync;
+    /// Whose journal it is.
+    type Name: Sync;
 
+    /// Before the first record.
+    fn empty(name: &Self::Name) -> Self;
     /// Under which the store keeps its journal.
     fn key(&self) -> ServiceName;
     /// Time of its last event.
@@ -48,6 +52,11 @@ pub(crate) trait Journaled: Clone + PartialEq + Serialize + Send + Sync + 'stati
 
 impl Journaled for Service {
     type Event = Event;
+    type Name = ServiceName;
+
+    fn empty(name: &ServiceName) -> Self {
+        Self::new(name.clone())
+    }
 
     fn key(&self) -> ServiceName {
         self.name.clone()
@@ -88,6 +97,11 @@ impl Journaled for Service {
 
 impl Journaled for Set {
     type Event = SetEvent;
+    type Name = SetName;
+
+    fn empty(name: &SetName) -> Self {
+        Self::new(name.clone())
+    }
 
     fn key(&self) -> ServiceName {
         self.name.journal()

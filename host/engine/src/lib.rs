@@ -80,7 +80,7 @@ pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_o
 pub use descent::Descent;
 pub use engine::{Engine, StartError};
 pub use fleet::Fleet;
-pub use fold::{Folded, ReadError, Recovered, RecoveredSet, fold, recover, recover_set};
+pub use fold::{Folded, ReadError, Recovered, fold, recover, recover_set};
 pub use fold_error::FoldError;
 pub use health::DriverHealth;
 pub use held_up::HeldUp;

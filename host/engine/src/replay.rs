@@ -10,7 +10,6 @@ use ripcord_core::event::{Decision, Event};
 use ripcord_core::name::{IncidentId, PolicyName, ServiceName};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::retention::Class;
-use ripcord_core::service::Service;
 use ripcord_core::target::Window;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::Store;
@@ -198,9 +197,9 @@ impl<'a> Reader<'a> {
         };
         let (history, last) = match (spans.first(), spans.last()) {
             (Some(first), Some(last)) => {
-                (History::from_snapshot(store, Service::new(service.clone()), first.first).await?, last.last)
+                (History::from_snapshot(store, service, first.first).await?, last.last)
             }
-            _ => (History::whole(store, Service::new(service.clone())), u64::MAX),
+            _ => (History::whole(store, service), u64::MAX),
         };
         Ok(Self { history, read: VecDeque::new(), last })
     }

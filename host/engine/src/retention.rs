@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use ripcord_core::blob::blobs_of;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{Event, Pruned};
-use ripcord_core::journal::{Record, Tip};
+use ripcord_core::journal::Record;
 use ripcord_core::name::{IncidentId, ServiceName, SetName};
 use ripcord_core::retention::Class;
 use ripcord_core::service::Service;
@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::clock_trust::{ClockTrust, Unsure};
 use crate::door::{Door, Doors};
+use crate::fold::{Recovered, recovered};
 use crate::health::Trouble;
-use crate::history::History;
 use crate::host::Host;
 use crate::journaled::Journaled;
 use crate::mailbox::append;
@@ -287,10 +287,8 @@ impl Journal<'_> {
             Self::Driven(door) => Ok(Kept::by(door.state.borrow().as_ref())),
             Self::OfSet(door) => Ok(Kept::by(door.state.borrow().as_ref())),
             Self::Idle(name) => match name.as_set() {
-                Some(set) => recovered(store, Set::new(set)).await.map(|(set, _)| Kept::by(&set)),
-                None => {
-                    recovered(store, Service::new(name.clone())).await.map(|(service, _)| Kept::by(&service))
-                }
+                Some(set) => kept_idle::<Set>(store, &set).await,
+                None => kept_idle::<Service>(store, name).await,
             },
         }
     }
@@ -312,31 +310,32 @@ impl Journal<'_> {
                 door.append(batch).await.map(drop).map_err(|error| error.to_string())
             }
             Self::Idle(name) => match name.as_set() {
-                Some(set) => append_idle(host, Set::new(set), now, pruned, over).await,
-                None => append_idle(host, Service::new(name.clone()), now, pruned, over).await,
+                Some(set) => append_idle::<Set>(host, &set, now, pruned, over).await,
+                None => append_idle::<Service>(host, name, now, pruned, over).await,
             },
         }
     }
 }
 
-async fn recovered<S: Journaled>(store: &dyn Store, empty: S) -> Result<(S, Tip), String> {
-    let history = History::from_snapshot(store, empty, u64::MAX).await.map_err(|error| error.to_string())?;
-    history.finish().await.map_err(|error| error.to_string())
+async fn kept_idle<S: Journaled>(store: &dyn Store, name: &S::Name) -> Result<Kept, String> {
+    let recovered = recovered::<S>(store, name).await.map_err(|error| error.to_string())?;
+    Ok(Kept::by(recovered.state.as_ref()))
 }
 
 /// Appends to a journal that no driver writes. Nothing is derived from it.
 async fn append_idle<S: Journaled>(
     host: &Host,
-    empty: S,
+    name: &S::Name,
     now: UnixMillis,
     pruned: Pruned,
     over: Vec<Use>,
 ) -> Result<(), String> {
-    let (name, store) = (empty.key(), host.setup.store.as_ref());
-    let (state, tip) = recovered(store, empty).await?;
+    let store = host.setup.store.as_ref();
+    let Recovered { state, tip, .. } =
+        recovered::<S>(store, name).await.map_err(|error| error.to_string())?;
     let (at, event) = (now.max(state.at()), S::pruned(pruned));
-    let record = Record::write(&name, tip, at, &event).map_err(|error| error.to_string())?;
-    state.after(at, &event).map_err(|error| error.to_string())?;
+    let record = Record::write(&state.key(), tip, at, &event).map_err(|error| error.to_string())?;
+    Arc::unwrap_or_clone(state).after(at, &event).map_err(|error| error.to_string())?;
     let append = Append { records: vec![record], over, ..Append::default() };
     store.append(append).await.map(drop).map_err(|error| error.to_string())
 }

@@ -83,17 +83,17 @@ impl Verified {
 /// Reads the whole journal of a service, or of a set by its key, and compares. Memory grows with its incidents, not with its records.
 pub async fn verify(store: &dyn Store, name: &ServiceName) -> Result<Verified, StoreError> {
     match name.as_set() {
-        Some(set) => verify_of(store, Set::new(set)).await,
-        None => verify_of(store, Service::new(name.clone())).await,
+        Some(set) => verify_of::<Set>(store, &set).await,
+        None => verify_of::<Service>(store, name).await,
     }
 }
 
-async fn verify_of<S: Journaled>(store: &dyn Store, empty: S) -> Result<Verified, StoreError> {
-    let name = &empty.key();
+async fn verify_of<S: Journaled>(store: &dyn Store, name: &S::Name) -> Result<Verified, StoreError> {
+    let mut history = History::<S>::whole(store, name);
+    let mut before = Box::new(history.state().clone());
+    let name = &before.key();
     let mut verified = Verified::default();
     let kept = snapshots::<S>(store, name).await?;
-    let mut before = empty.clone();
-    let mut history = History::whole(store, empty);
     let mut looked_at = BTreeSet::new();
     loop {
         let step = match history.next().await {
@@ -129,7 +129,7 @@ async fn verify_of<S: Journaled>(store: &dyn Store, empty: S) -> Result<Verified
                 verified.snapshots.add(format!("the snapshot at {} is another state", tip.length));
             }
         }
-        before = after.clone();
+        *before = after.clone();
     }
     if verified.broken.is_none() {
         for length in kept.keys().filter(|length| **length > verified.records) {

@@ -268,7 +268,7 @@ impl Story {
     pub(super) async fn die_at_each(self, points: Vec<Point>) -> Died {
         let mut died = Died::default();
         for points in points.chunks(AT_ONCE) {
-            let runs = points.iter().map(|point| self.die_at(point.clone()));
+            let runs = points.iter().map(|point| Box::pin(self.die_at(point.clone())));
             for (point, reached, asked) in futures_util::future::join_all(runs).await {
                 died.at += usize::from(reached);
                 if asked {

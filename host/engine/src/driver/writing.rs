@@ -300,7 +300,7 @@ impl Driver {
         match recover(self.host.setup.store.as_ref(), &self.setup.name).await {
             Ok(recovered) if recovered.tip != self.tip => {
                 self.tip = recovered.tip;
-                self.service = Arc::new(recovered.service);
+                self.service = recovered.state;
                 // A jump that nobody has written down must not be forgotten with the look that would show it.
                 let jumped = Look::new(self.clock.as_ref(), UnixMillis(0)).jumped_since(&self.looked);
                 let is_unwritten = jumped.is_some_and(|by| self.service.at < self.looked.wall + by);

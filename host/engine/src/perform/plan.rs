@@ -44,7 +44,7 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn plan(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {
-    ctx.host.ahead.along(&ctx.setup.name, make(ctx, asked, tried)).await
+    ctx.host.ahead.along(&ctx.setup.name, Box::pin(make(ctx, asked, tried))).await
 }
 
 async fn make(ctx: &Context, asked: Asked, tried: Vec<Target>) -> Batch {

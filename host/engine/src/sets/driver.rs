@@ -494,7 +494,7 @@ impl SetDriver {
         match recover_set(self.host.setup.store.as_ref(), &self.setup.name).await {
             Ok(recovered) if recovered.tip != self.tip => {
                 self.tip = recovered.tip;
-                self.set = Arc::new(recovered.set);
+                self.set = recovered.state;
                 self.clock.not_before(self.set.at);
                 self.publish.send_replace(self.set.clone());
                 tracing::warn!(set = %self.setup.name, "someone else wrote to the journal: it was read again");

@@ -38,7 +38,7 @@ pub async fn run_page(store: &dyn Store, id: &SetId) -> Result<RunPage, ReadErro
     let set = id.set().ok_or_else(unknown)?;
     let spans = store.timeline(&id.as_incident()).await?;
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Err(unknown()) };
-    let mut history = History::from_snapshot(store, Set::new(set), first.first).await?;
+    let mut history = History::<Set>::from_snapshot(store, &set, first.first).await?;
     let (mut run, mut entries) = (None, Vec::new());
     while history.tip().length <= last.last {
         let Some(step) = history.next().await? else { break };

@@ -42,9 +42,9 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
     let service = id.service().ok_or_else(unknown)?;
     let spans = store.timeline(id).await?;
     let history = match spans.first() {
-        Some(first) => History::from_snapshot(store, Service::new(service.clone()), first.first).await?,
+        Some(first) => History::from_snapshot(store, &service, first.first).await?,
         // The timeline is derived: without one the journal tells, only slower.
-        None => History::whole(store, Service::new(service.clone())),
+        None => History::whole(store, &service),
     };
     let mut reader = Reader {
         store,

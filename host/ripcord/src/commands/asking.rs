@@ -28,7 +28,7 @@ use crate::wiring::{self, WireError};
 pub(super) struct Bench {
     pub(super) setup: ServiceSetup,
     /// As its journal has it; new where there is none.
-    pub(super) service: Service,
+    pub(super) service: Arc<Service>,
     pub(super) store: Option<SqliteStore>,
     pub(super) sandbox: Sandbox,
     pub(super) clock: Arc<dyn Clock>,
@@ -54,9 +54,9 @@ impl Bench {
         let store = reach.store_if_any()?;
         let service = match &store {
             Some(store) => {
-                recover(store, name).await.map_err(|error| Failure::of(Exit::Failed, error))?.service
+                recover(store, name).await.map_err(|error| Failure::of(Exit::Failed, error))?.state
             }
-            None => Service::new(name.clone()),
+            None => Arc::new(Service::new(name.clone())),
         };
         Ok(Self { setup, service, store, sandbox, clock: shared.clock })
     }

@@ -20,8 +20,8 @@ pub(super) async fn list(global: &Global, service: Option<&ServiceName>) -> Outc
         return Ok(listed(&told.lines, &data.lines, &Damaged::told(told.damaged)));
     }
     let (states, damaged) = Damaged::apart(read_all(&reach, service).await?);
-    let holds: Vec<_> = states.iter().flat_map(holds_of).collect();
-    let data: Vec<_> = states.iter().flat_map(data_of).collect();
+    let holds: Vec<_> = states.iter().flat_map(|state| holds_of(state)).collect();
+    let data: Vec<_> = states.iter().flat_map(|state| data_of(state)).collect();
     Ok(listed(&holds, &data, &damaged))
 }
 

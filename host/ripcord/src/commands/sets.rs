@@ -140,7 +140,7 @@ pub(super) async fn plan(reach: &Reach, set: &SetName, id: &IncidentId) -> Resul
     is_configured(reach, set)?;
     let failed = |error| Failure::of(Exit::Failed, error);
     let store = reach.store()?;
-    let state = recover_set(&store, set).await.map_err(|error| Failure::of(Exit::Failed, error))?.set;
+    let state = recover_set(&store, set).await.map_err(|error| Failure::of(Exit::Failed, error))?.state;
     let runs = [&state.run, &state.last].into_iter().flatten();
     let Some(run) = runs.into_iter().find(|run| run.id.as_incident() == *id) else {
         return Err(not_at_hand(id, set));
@@ -181,14 +181,14 @@ impl Journals {
     }
 
     /// A set as its journal has it, with the terms of the configuration where it was never started; why not, where it cannot be read. Its members are read, too.
-    async fn state(&mut self, reach: &Reach, name: &SetName) -> Result<Result<Set, String>, Failure> {
+    async fn state(&mut self, reach: &Reach, name: &SetName) -> Result<Result<Arc<Set>, String>, Failure> {
         let configured = reach.here()?.set(name.as_str()).map(|set| set.terms(Vec::new()));
-        let new = || Set { terms: configured.clone(), ..Set::new(name.clone()) };
+        let new = || Arc::new(Set { terms: configured.clone(), ..Set::new(name.clone()) });
         let set = match &self.store {
             None => new(),
             Some(store) => match recover_set(store, name).await {
-                Ok(recovered) if recovered.set.terms.is_none() => new(),
-                Ok(recovered) => recovered.set,
+                Ok(recovered) if recovered.state.terms.is_none() => new(),
+                Ok(recovered) => recovered.state,
                 Err(error) if error.is_of_this_journal() => return Ok(Err(error.to_string())),
                 Err(error) => return Err(Failure::of(Exit::Failed, error)),
             },
@@ -208,6 +208,6 @@ impl Journals {
 
     async fn member(&self, name: &ServiceName) -> Option<Arc<Service>> {
         let Some(store) = &self.store else { return Some(Arc::new(Service::new(name.clone()))) };
-        recover(store, name).await.ok().map(|recovered| Arc::new(recovered.service))
+        recover(store, name).await.ok().map(|recovered| recovered.state)
     }
 }

@@ -1,6 +1,7 @@
 //! The states of services as their journals have them. A journal that cannot be read hides no other, and is never left out in silence.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
@@ -13,7 +14,7 @@ use crate::output::{Exit, Failure, Paragraph, Text, text};
 /// A service and the state that its journal comes to, or why the journal cannot be read.
 pub(super) struct Read {
     pub(super) name: ServiceName,
-    pub(super) state: Result<Service, FoldError>,
+    pub(super) state: Result<Arc<Service>, FoldError>,
 }
 
 /// The services of the configuration, or the one that is asked for.
@@ -34,13 +35,13 @@ pub(super) fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<
 pub(super) async fn read_all(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<Read>, Failure> {
     let names = names(reach, service)?;
     let Some(store) = reach.store_if_any()? else {
-        let new = |name: ServiceName| Read { state: Ok(Service::new(name.clone())), name };
+        let new = |name: ServiceName| Read { state: Ok(Arc::new(Service::new(name.clone()))), name };
         return Ok(names.into_iter().map(new).collect());
     };
     let mut all = Vec::new();
     for name in names {
         let state = match recover(&store, &name).await {
-            Ok(recovered) => Ok(recovered.service),
+            Ok(recovered) => Ok(recovered.state),
             Err(error) if error.is_of_this_journal() => Err(error),
             Err(error) => return Err(Failure::of(Exit::Failed, error)),
         };
@@ -55,7 +56,7 @@ pub(super) struct Damaged(BTreeMap<ServiceName, String>);
 
 impl Damaged {
     /// Takes out the states that could be read.
-    pub(super) fn apart(all: Vec<Read>) -> (Vec<Service>, Self) {
+    pub(super) fn apart(all: Vec<Read>) -> (Vec<Arc<Service>>, Self) {
         let (mut states, mut damaged) = (Vec::new(), Self::default());
         for Read { name, state } in all {
             match state {

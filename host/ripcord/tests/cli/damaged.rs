@@ -123,7 +123,7 @@ async fn a_damaged_journal_of_a_set_is_listed_with_the_reason_and_its_members_ar
     let store = SqliteStore::open(folder.join("ripcord-data/store.sqlite")).unwrap();
     let recovered = recover_set(&store, &name).await.unwrap();
     let announced = SetEvent::Announced(Announced { id: "never".into(), failed: None });
-    let record = Record::write(&name.journal(), recovered.tip, recovered.set.at, &announced).unwrap();
+    let record = Record::write(&name.journal(), recovered.tip, recovered.state.at, &announced).unwrap();
     store.append(Append { records: vec![record], ..Append::default() }).await.unwrap();
     store.close().await.unwrap();
 

@@ -1,5 +1,7 @@
 //! `ripcord check --now`: each trigger is asked once about this moment, so that a query that selects nothing is found before harm is not.
 
+use std::sync::Arc;
+
 use ripcord_core::policy::Role;
 use ripcord_core::role::{TriggerVerdict, Verdict};
 use ripcord_core::service::Service;
@@ -22,10 +24,10 @@ pub(super) async fn triggers(config: &Config, setup: &ServiceSetup, now: UnixMil
     // A store that cannot be read is told by what looks at the journals.
     let store = SqliteStore::open_read_only(config.host.data.join(STORE_FILE)).ok();
     let service = match &store {
-        Some(store) => recover(store, &setup.name).await.ok().map(|recovered| recovered.service),
+        Some(store) => recover(store, &setup.name).await.ok().map(|recovered| recovered.state),
         None => None,
     };
-    let service = service.unwrap_or_else(|| Service::new(setup.name.clone()));
+    let service = service.unwrap_or_else(|| Arc::new(Service::new(setup.name.clone())));
     let store = store.as_ref().map(|store| store as &dyn Store);
     for placed in setup.policies(Role::Trigger) {
         match ask_trigger(setup, &service, store, placed, now).await {
