@@ -165,6 +165,8 @@ pub struct Outside {
     pub promotions: Vec<String>,
     /// What promotions meet.
     pub promotion_fault: Option<PromotionFault>,
+    /// What the registry's other names point at.
+    pub aliases: BTreeMap<String, String>,
     /// The registry lists versions and gives no artefacts.
     pub artefacts_away: bool,
     /// Versions whose artefact is another one by now; a registry without digests of its own does not notice.

@@ -202,6 +202,41 @@ async fn the_production_name_back_on_a_condemned_version_reopens_and_what_is_liv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_condemned_version_that_moves_up_to_a_stage_is_told_and_moves_nothing() {
+    let (lab, host) = Lab::harmed(spec()).await;
+    let service = lab.service();
+    let staging = |version: &str| {
+        let alias = ("staging".to_owned(), version.to_owned());
+        lab.world.at(&service, |outside| outside.aliases = [alias].into());
+    };
+    staging("1.3");
+    host.alert(&lab, &service, "a").await.unwrap();
+    host.attend(&lab, &service).await;
+    check::all(&lab, &host, &service, Outcome::RolledBack).await;
+    let seen =
+        |state: &Service| state.aliases.as_ref().is_some_and(|known| known[0].versions[0].as_str() == "1.3");
+    after(&lab, &host, MINUTE, "the names are known", seen).await;
+    assert_eq!(lab.world.told_of(&service, "held-moves-up"), 0);
+
+    staging("1.2");
+    let state = after(&lab, &host, MINUTE, "it is seen", |state| !seen(state)).await;
+    let text = told(&lab, "held-moves-up").await;
+    assert!(text.contains("has `staging` point at `1.2` now, which `fraud-api:1` condemned"), "{text}");
+    assert_eq!(state.incidents, 1, "production is as it was");
+    // Nothing new: neither recorded nor told again, by this host or the next.
+    let length = host.until("told", &service, |state| state.outbox.is_empty()).await.length;
+    host.stop().await;
+    let host = lab.start().await;
+    lab.clock.advance(MINUTE);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((host.state(&service).length, lab.world.told_of(&service, "held-moves-up")), (length, 1));
+    let changes = ripcord_ports::Store::changes(host.store.as_ref(), &service, 50).await.unwrap();
+    let line = changes.iter().find(|line| line.facet == "registry-names").expect("it is among the changes");
+    assert_eq!((line.from.as_deref(), line.to.as_str()), (Some("staging: 1.3"), "staging: 1.2"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_goes_on_with_the_probation_and_judges_nothing_else_in_its_name() {
     let (lab, host, service) = seen(spec()).await;
     promote(&lab, "1.3");

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use ripcord_core::facet::Facet;
+use ripcord_core::facet::{Facet, Revision};
 use ripcord_core::fact::{Fares, Neighbour, Request, UnavailableReason, Value};
 use ripcord_core::name::ServiceName;
 use ripcord_core::service::Service;
+use ripcord_core::standing::Standing;
 use ripcord_core::target::Window;
 use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_engine::{FactSource as _, FactsNow, changes_of};
@@ -176,5 +177,48 @@ async fn where_no_host_runs_nobody_knows_of_others() {
     let (setup, state) = (host.engine.setup(&fraud).unwrap(), host.state(&fraud));
     let fact = FactsNow::new(setup, &state, None).fact("f".into(), Request::Fleet, lab.clock.now()).await;
     assert_eq!(fact.value.unwrap_err().reason, UnavailableReason::Unsupported);
+    host.stop().await;
+}
+
+/// Where else each version is known good, as `of` is told.
+async fn verified_elsewhere(lab: &Lab, host: &Running, of: &str) -> Vec<(String, String, String)> {
+    let of = name(of);
+    let (setup, state) = (host.engine.setup(&of).unwrap(), host.state(&of));
+    let facts = FactsNow::new(setup, &state, None).among(host.engine.fleet());
+    let Ok(Value::Versions(versions)) =
+        facts.fact("v".into(), Request::Versions(10), lab.clock.now()).await.value
+    else {
+        panic!("no versions")
+    };
+    let each = versions.iter().flat_map(|candidate| {
+        let version = candidate.version.version.to_string();
+        let of = candidate.verified_in.iter();
+        of.map(move |seen| (version.clone(), seen.service.to_string(), seen.environment.clone()))
+    });
+    each.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_verified_for_another_service_is_told_of_the_version_and_of_the_same_bytes() {
+    let (lab, host) = fleet().await;
+    let spam = name("spam");
+    host.adopt(&spam, &["1.1"]).await;
+    assert_eq!(verified_elsewhere(&lab, &host, "fraud-api").await, [], "a person's word is no verification");
+    lab.world.at(&spam, |outside| outside.bad.insert("1.2".into()));
+    host.alert(&lab, &spam, "a").await.unwrap();
+    host.attend(&lab, &spam).await;
+    let good = Revision::of_model(&"1.1".parse().unwrap());
+    assert_eq!(host.state(&spam).standing_of(&good, lab.clock.now()), Standing::KnownGood);
+
+    let seen = [("1.1".to_owned(), "spam".to_owned(), "production".to_owned())];
+    assert_eq!(verified_elsewhere(&lab, &host, "fraud-api").await, seen);
+    assert_eq!(verified_elsewhere(&lab, &host, "spam").await, [], "it is no other than itself");
+    // Another registry has the same bytes under that name, and then nobody knows what it has.
+    assert_eq!(verified_elsewhere(&lab, &host, "quiet").await, seen);
+    lab.world.at(&name("quiet"), |outside| outside.no_digests = true);
+    assert_eq!(verified_elsewhere(&lab, &host, "quiet").await, []);
+    // What is no longer good there is told no more.
+    lab.clock.advance(Millis::hours(24 * 120));
+    assert_eq!(verified_elsewhere(&lab, &host, "fraud-api").await, []);
     host.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Whether one version may be gone back to, or the one reason why not.
 
 use super::{Accepted, PartlyLive, Settings};
-use crate::contract::facts::{Candidate, Standing};
+use crate::contract::facts::{Candidate, Standing, VerifiedIn};
 use crate::contract::types::{Instant, LiveState, Share, Target};
 use crate::{Duration, millis};
 
@@ -56,9 +56,10 @@ impl Situation<'_> {
             _ if condemned.is_some() => return condemned.map(|by| format!("it was {by}")),
             Standing::Expired => return Some("it was good too long ago: its standing expired".to_owned()),
             Standing::Unproven => {
-                return Some(
-                    "it is unproven: it was never verified here and nobody vouched for it".to_owned(),
-                );
+                return Some(format!(
+                    "it is unproven: it was never verified here and nobody vouched for it{}",
+                    elsewhere(&candidate.verified_in)
+                ));
             }
             Standing::Other(name) => {
                 return Some(format!("its standing `{name}` is not one that this policy knows"));
@@ -101,6 +102,18 @@ impl Situation<'_> {
 
 fn is_version(target: &Target, name: &str) -> bool {
     matches!(target, Target::Version(version) if version.version == name)
+}
+
+/// Where it is known good instead.
+fn elsewhere(verified: &[VerifiedIn]) -> String {
+    let name = |one: &VerifiedIn| format!("`{}` ({})", one.service, one.environment);
+    match verified {
+        [] => String::new(),
+        [one] => format!("; it is known good for {}", name(one)),
+        [one, others @ ..] => {
+            format!("; it is known good for {} and {} more", name(one), others.len())
+        }
+    }
 }
 
 /// A standing that may be accepted, in words.

@@ -8,11 +8,13 @@ mod at_hand;
 mod lineages;
 mod list;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cap_std::fs::Dir;
+use ripcord_core::event::Alias;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::request::Request;
@@ -91,6 +93,17 @@ impl KeptRegistry {
         versions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Some(Listing { versions, listed_at: Some(listed_at) })
     }
+}
+
+/// What the names in a list point at.
+fn aliases_in(versions: &[RegistryVersion], production: Option<&str>) -> Vec<Alias> {
+    let mut all = BTreeMap::<&str, Vec<VersionName>>::new();
+    for listed in versions {
+        for name in listed.aliases.iter().filter(|name| Some(name.as_str()) != production) {
+            all.entry(name).or_default().push(listed.version.version.clone());
+        }
+    }
+    all.into_iter().map(|(name, versions)| Alias { name: name.to_owned(), versions }).collect()
 }
 
 /// How long the registry is waited for where this is kept of a version.
@@ -218,6 +231,20 @@ impl Registry for KeptRegistry {
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
         self.registry.mark(version, mark).await
+    }
+
+    fn production_name(&self) -> Option<&str> {
+        self.registry.production_name()
+    }
+
+    /// Where the registry tells them in its list alone, as the kept list has them: as old as that is, which the watch of production has made anew.
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        let error = match self.registry.aliases().await {
+            Err(error) if error.kind == ErrorKind::Unsupported => error,
+            answer => return answer,
+        };
+        let Some((versions, _)) = self.list.kept().await else { return Err(error) };
+        Ok(aliases_in(&versions, self.registry.production_name()))
     }
 
     /// The watch of production asks this every so often: an old list is made anew on the way.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use ripcord_core::event::Alias;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
 use ripcord_core::request::{Hole, Request};
@@ -300,6 +301,25 @@ impl Registry for MlflowRegistry {
         let alias = self.alias.as_deref()?;
         let request = Request::new(self.name(), &self.api.alias_words(alias, version));
         Some(self.api.alias_request(alias, version, request))
+    }
+
+    fn production_name(&self) -> Option<&str> {
+        self.alias.as_deref()
+    }
+
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        let all = self.api.aliases().await?;
+        let others = all.into_iter().filter(|(name, _)| Some(name) != self.alias.as_ref());
+        others
+            .map(|(name, version)| {
+                let version = VersionName::new(version).map_err(|error| {
+                    let text =
+                        format!("mlflow's alias `{}` points at no version: {error}", name.escape_debug());
+                    PortError::not_applied(ErrorKind::BadAnswer, text)
+                })?;
+                Ok(Alias { name, versions: vec![version] })
+            })
+            .collect()
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

@@ -325,6 +325,10 @@ impl Registry for WandbRegistry {
         Some(self.api.alias_request(alias, version, request))
     }
 
+    fn production_name(&self) -> Option<&str> {
+        self.alias.as_deref()
+    }
+
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         let Some(index) = self.api.alias(self.alias()?).await? else { return Ok(None) };
         VersionName::new(format!("v{index}")).map(Some).map_err(|error| {

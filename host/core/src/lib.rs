@@ -6,6 +6,7 @@
 //! - every type that is stored or signed has one encoding, fixed here.
 
 pub mod alert;
+pub mod aliases;
 pub mod blob;
 pub mod canonical;
 pub mod data;

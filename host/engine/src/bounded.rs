@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Alias;
 use ripcord_core::fact::{
     Checkpoint, Exchange, Lineage, Live, Sample, Series, Unavailable, UnavailableReason,
 };
@@ -203,6 +204,14 @@ impl Registry for Bounded<dyn Registry> {
 
     fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
         self.port.request_to_promote(version)
+    }
+
+    fn production_name(&self) -> Option<&str> {
+        self.port.production_name()
+    }
+
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        self.line.read((self.name(), "reading its names for versions"), self.port.aliases()).await
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

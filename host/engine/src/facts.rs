@@ -96,7 +96,11 @@ impl Sources<'_> {
             Err(_) => Descent::default(),
         };
         let with_standing = |version| candidate(self.service, &descent, version, now);
-        let candidates = listing.map(|listing| listing.versions.into_iter().map(with_standing).collect());
+        let mut candidates =
+            listing.map(|listing| listing.versions.into_iter().map(with_standing).collect::<Vec<_>>());
+        if let (Some(fleet), Ok(candidates)) = (self.fleet, &mut candidates) {
+            fleet.tell_verified(&self.service.name, registry.as_ref(), candidates, now);
+        }
         let value = candidates.map(Value::Versions).map_err(unavailable);
         let source = match descent.unread() {
             Some(unread) => format!("{}{UNREAD}{unread}", registry.name()),
@@ -280,6 +284,7 @@ pub(crate) fn candidate(
         standing,
         verified_at: known.filter(|known| known.standing.is_good()).map(|known| known.since),
         expires_at: service.expires_at(name),
+        verified_in: Vec::new(),
         condemned_by: known.map(|known| known.condemned_by.clone()).unwrap_or_default(),
         restorable: has_content && !service.is_unfetchable(name) && !may_descend,
         version: ripcord_core::target::VersionTarget {

@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
 use ripcord_core::facet::Facet;
-use ripcord_core::fact::{Change, Changed, Fares, Neighbour};
+use ripcord_core::fact::{Candidate, Change, Changed, Fares, Neighbour, VerifiedIn};
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Incident, Opener, Service};
+use ripcord_core::service::{Incident, KnownRevision, Opener, Service};
 use ripcord_core::signal::{SignalKind, SignalStatus};
+use ripcord_core::standing::Standing;
 use ripcord_core::time::{Millis, UnixMillis};
-use ripcord_ports::Clock;
+use ripcord_ports::{Clock, Registry};
 use tokio::sync::watch;
 
 use crate::deadline::within;
@@ -25,6 +26,9 @@ const LINEAGE: Millis = Millis::seconds(2);
 
 /// Services that one change names.
 const TOUCHED_MAX: usize = 64;
+
+/// Services that one version names as those where it is known good.
+const VERIFIED_IN_MAX: usize = 16;
 
 /// Services that one fact tells of: that many share nothing with the one that is asked about.
 const NEIGHBOURS_MAX: usize = 256;
@@ -130,6 +134,40 @@ impl Fleet {
         }
     }
 
+    /// Says of each version for which others it is known good: the same version of the same registry, or the same bytes. The last verified is first, at most
+    /// [`VERIFIED_IN_MAX`].
+    pub(crate) fn tell_verified(
+        &self,
+        of: &ServiceName,
+        registry: &dyn Registry,
+        candidates: &mut [Candidate],
+        now: UnixMillis,
+    ) {
+        let model_at = registry.kept_at();
+        for member in self.others(of) {
+            let Some(state) = member.state.as_ref().map(|state| state.borrow().clone()) else { continue };
+            let shares = model_at.is_some() && member.model_at == model_at;
+            let good: Vec<_> = known_good(&state, now).collect();
+            let is_it = |candidate: &Candidate, version: &VersionName, known: &KnownRevision| {
+                let same_bytes = known.digest.is_some() && known.digest == candidate.version.digest;
+                same_bytes || (shares && *version == candidate.version.version)
+            };
+            for candidate in candidates.iter_mut().filter(|_| !good.is_empty()) {
+                let of_it = good.iter().filter(|(version, known)| is_it(candidate, version, known));
+                let at = of_it.map(|(_, known)| known.since).max();
+                candidate.verified_in.extend(at.map(|at| VerifiedIn {
+                    service: member.setup.name.clone(),
+                    environment: member.setup.facts.environment.clone(),
+                    at,
+                }));
+            }
+        }
+        for candidate in candidates {
+            candidate.verified_in.sort_by_key(|verified| std::cmp::Reverse(verified.at));
+            candidate.verified_in.truncate(VERIFIED_IN_MAX);
+        }
+    }
+
     fn with_same(&self, of: &ServiceName, ports: &ServicePorts, facet: &Facet) -> Vec<ServiceName> {
         let Some(kept_at) = ports.restorers.get(facet).and_then(|port| port.kept_at()) else {
             return Vec::new();
@@ -198,6 +236,13 @@ impl Member {
             harmed_since,
         }
     }
+}
+
+/// The model's versions that are known good now.
+fn known_good(service: &Service, now: UnixMillis) -> impl Iterator<Item = (&VersionName, &KnownRevision)> {
+    let versions =
+        service.revisions.iter().filter_map(|(revision, known)| Some((revision.version()?, known)));
+    versions.filter(move |(version, _)| service.standing_of(*version, now) == Standing::KnownGood)
 }
 
 /// Since when an alert of it fires, or its incident tells of harm. One that was opened to put what was made in place tells of none.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::blob::{BlobRef, blobs_of};
 use ripcord_core::digest::Digest;
-use ripcord_core::event::{Event, InProduction, Observed, PromotionWord};
+use ripcord_core::event::{Alias, Event, InProduction, Observed, PromotionWord};
 use ripcord_core::fact::{Outcome, PastIncident};
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::retention::Class;
@@ -154,6 +154,7 @@ fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
         | Event::DataCondemned(_)
         | Event::DataLifted(_)
         | Event::LiveDataSeen(_)
+        | Event::AliasesSeen(_)
         | Event::Adopted(_)
         | Event::Pruned(_) => false,
         Event::Promoted(promoted) if !was_open && !is_open => {
@@ -274,6 +275,23 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
                     _ => return None,
                 },
             }
+        }
+        Event::AliasesSeen(_) => {
+            let (from, to) = (before.aliases.as_deref()?, after.aliases.as_deref()?);
+            let moved = |these: &[Alias], those: &[Alias]| {
+                let moved = these.iter().filter(|alias| !those.contains(alias));
+                let each: Vec<_> =
+                    moved.map(|alias| format!("{}: {}", alias.name, versions(&alias.versions))).collect();
+                each.join("; ")
+            };
+            let (was, is) = (moved(from, to), moved(to, from));
+            let none = || "nothing".to_owned();
+            (
+                "registry-names",
+                Some(was).filter(|was| !was.is_empty()).or_else(|| Some(none())),
+                if is.is_empty() { none() } else { is },
+                "someone else".to_owned(),
+            )
         }
         Event::ReadBack(read) => {
             let done = |service: &Service| {

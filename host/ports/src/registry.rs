@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Alias;
 use ripcord_core::fact::{Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::request::Request;
@@ -131,6 +132,18 @@ pub trait Registry: Send + Sync {
     /// What [`Self::register`] does with what a run has made, as it is known when a plan is made: pure, and from where `register` has it. None where the
     /// registry takes none.
     fn request_to_register(&self) -> Option<Request>;
+
+    /// The name that [`Self::promote`] moves, where there is one: such as `champion`.
+    fn production_name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Its other names and what they point at now: aliases, stages. Neither the production name nor marks of this host are among them. A registry that has
+    /// none, or tells them in its list alone, is [`crate::ErrorKind::Unsupported`].
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        let text = format!("`{}` tells its names for versions in its list alone", self.name());
+        Err(PortError::not_applied(ErrorKind::Unsupported, text))
+    }
 
     /// The version that the registry says is in production, where it has a name for that: an alias, a stage. None where that name points at
     /// nothing. A registry without one is [`crate::ErrorKind::Unsupported`].

@@ -9,7 +9,7 @@ use ripcord_core::fact::{
     Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
     Fares, GoldenQuery, Lineage, Live, Measure, MetricQuery, Neighbour, Noticed, Outcome, PastIncident,
     Payload, Point, Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial,
-    Unavailable, UnavailableReason, Value,
+    Unavailable, UnavailableReason, Value, VerifiedIn,
 };
 use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, VersionName};
@@ -180,6 +180,11 @@ fn candidates() -> Value {
         standing,
         verified_at: Some(UnixMillis(2)),
         expires_at: Some(UnixMillis(3)),
+        verified_in: vec![VerifiedIn {
+            service: ServiceName::new("fraud-staging").expect("a name"),
+            environment: "staging".into(),
+            at: UnixMillis(4),
+        }],
         condemned_by: vec![IncidentId::new("fraud-api:1").expect("id")],
         signature: Some("s".into()),
         runtime: Some("r".into()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Alias;
 use ripcord_core::fact::{Dataset, Lineage, Measure};
 use ripcord_core::name::VersionName;
 use ripcord_core::request::Request;
@@ -176,6 +177,22 @@ impl Registry for FakeRegistry {
         let request = Request::new(self.name(), &format!("move the production name to `{version}`"));
         let settings = self.wire.world.of(&self.wire.service).settings;
         Some(request.with("version", version.to_string()).with("settings", settings))
+    }
+
+    /// A registry that nobody gave other names tells none.
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        let outside = self.wire.world.of(&self.wire.service);
+        if outside.aliases.is_empty() {
+            return Err(PortError::not_applied(
+                ErrorKind::Unsupported,
+                "the fake registry has no other names",
+            ));
+        }
+        let aliases = outside.aliases.into_iter().map(|(name, version)| Alias {
+            name,
+            versions: vec![VersionName::new(version).expect("a version")],
+        });
+        Ok(aliases.collect())
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

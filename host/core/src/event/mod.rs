@@ -2,6 +2,7 @@
 
 mod acting;
 mod afterwards;
+mod aliases;
 mod authority;
 mod data;
 mod decision;
@@ -32,6 +33,7 @@ pub use acting::{
     ShiftProbed, ShiftReturned, StageFailed, Staged, WaveLost,
 };
 pub use afterwards::{Announced, HoldMarked};
+pub use aliases::{Alias, AliasesSeen};
 pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
 pub use data::{DataCondemned, DataLifted, LiveData, LiveDataSeen};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
@@ -114,6 +116,8 @@ pub enum Event {
     VerificationsAsked(VerificationsAsked),
     /// Something else is live than was seen last, or in production as the registry says.
     ProductionWatched(ProductionWatched),
+    /// The registry's other names point elsewhere than at the last look.
+    AliasesSeen(AliasesSeen),
     /// A hold was written to the registry, lifted there, or could not be.
     HoldMarked(HoldMarked),
     /// The registry's production name was moved after a rollback, or could not be.

@@ -20,7 +20,9 @@ pub use neighbour::{Fares, Neighbour};
 pub use request::{
     CheckpointsQuery, Detail, FactKind, GoldenQuery, MetricQuery, RangeQuery, RecheckQuery, Request,
 };
-pub use state::{Candidate, Change, Changed, Checkpoint, Configuration, Dataset, Lineage, Live, Noticed};
+pub use state::{
+    Candidate, Change, Changed, Checkpoint, Configuration, Dataset, Lineage, Live, Noticed, VerifiedIn,
+};
 pub use trial::{Exchange, Payload, Quantiles, Row, Slice, Tensor, Trial};
 pub use unavailable::{Unavailable, UnavailableReason};
 

@@ -33,6 +33,10 @@ pub struct Candidate {
     pub verified_at: Option<UnixMillis>,
     /// When its standing ends by age.
     pub expires_at: Option<UnixMillis>,
+    /// Other services of this host for which it, or the same bytes under another name, is known good now: other stages, other regions. The last verified
+    /// is first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verified_in: Vec<VerifiedIn>,
     /// Incidents that condemned it.
     pub condemned_by: Vec<IncidentId>,
     /// The input signature, as the registry has it.
@@ -41,6 +45,17 @@ pub struct Candidate {
     pub runtime: Option<String>,
     /// False if the artefact is missing or its digest differs.
     pub restorable: bool,
+}
+
+/// Where else a version was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedIn {
+    /// The service.
+    pub service: ServiceName,
+    /// Its environment, such as `staging`.
+    pub environment: String,
+    /// When it was verified there last.
+    pub at: UnixMillis,
 }
 
 /// What is served.

@@ -5,6 +5,7 @@
 
 mod acting;
 mod alerts;
+mod aliases;
 mod authority;
 mod clock;
 mod consent;
@@ -67,7 +68,7 @@ use watching::is_same_trigger;
 use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
-use crate::event::{AboutIncident, Event, LiveData, MemoRef};
+use crate::event::{AboutIncident, Alias, Event, LiveData, MemoRef};
 use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
@@ -119,6 +120,8 @@ pub struct Service {
     pub candidate: Option<Wanted>,
     /// What was seen of production last.
     pub production: Production,
+    /// What the registry's other names point at, as they were read last; none if they never were.
+    pub aliases: Option<Vec<Alias>>,
     /// What someone else put live, until it is known whether it is well.
     pub probation: Option<Probation>,
     /// When a signal asked for a look at production, if one did.
@@ -175,6 +178,7 @@ impl Service {
             live_data_told: BTreeSet::new(),
             candidate: None,
             production: Production::default(),
+            aliases: None,
             probation: None,
             look_at: None,
             pins: BTreeMap::new(),
@@ -236,6 +240,7 @@ impl Service {
             Event::TrialRan(ran) => next.trial_ran(ran)?,
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
             Event::ProductionWatched(watched) => next.production_watched(watched)?,
+            Event::AliasesSeen(seen) => next.aliases_seen(seen)?,
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,

@@ -73,6 +73,10 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
         let incident = run.ordered.incident.clone();
         return Event::RunStopAsked(AboutIncident { incident, person, reason: blob() });
     }
+    if dice.one_in(32) {
+        let alias = Alias { name: "staging".into(), versions: vec![version(dice)] };
+        return Event::AliasesSeen(AliasesSeen { aliases: vec![alias] });
+    }
     if dice.one_in(24) {
         return data_said(dice, service, person);
     }

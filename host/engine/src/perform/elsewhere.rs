@@ -1,8 +1,9 @@
 //! What others do to production: looked at every so often; and what they put live is examined.
 
+use ripcord_core::aliases::bounded;
 use ripcord_core::event::{
-    Event, InProduction, LiveData, LiveDataSeen, Observed, ObservedFacet, ProductionPart, ProductionWatched,
-    TrialPhase,
+    AliasesSeen, Event, InProduction, LiveData, LiveDataSeen, Observed, ObservedFacet, ProductionPart,
+    ProductionWatched, TrialPhase,
 };
 use ripcord_core::facet::{FacetRead, Revision, read_of};
 use ripcord_core::live::{LiveState, served};
@@ -10,6 +11,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::production::Production;
 use ripcord_core::role::{PromotionSubject, Subject};
 use ripcord_core::time::{Millis, UnixMillis};
+use ripcord_ports::ErrorKind;
 
 use super::promotion;
 use super::verify::{Asking, ask};
@@ -31,6 +33,9 @@ pub(super) async fn watch(ctx: &Context, seen: &Production, pace: Pace) -> Batch
         }
         if let Some(seen) = live_data(ctx, &watched.live).await {
             return Batch::default().with(Event::LiveDataSeen(seen));
+        }
+        if let Some(seen) = aliases(ctx).await {
+            return Batch::default().with(Event::AliasesSeen(seen));
         }
     }
 }
@@ -65,6 +70,26 @@ async fn live_data(ctx: &Context, live: &Observed) -> Option<LiveDataSeen> {
     }
     seen.retain(|found| !service.has_told_of(found));
     (!seen.is_empty()).then(|| LiveDataSeen { after: service.ended_last(), seen })
+}
+
+/// The registry's other names, where they point elsewhere than at the last look. They move nothing in production: one that cannot be read is asked for at the
+/// next look, and whether the registry can be read at all shows in its production name.
+async fn aliases(ctx: &Context) -> Option<AliasesSeen> {
+    let service = &ctx.setup.name;
+    let told = match ctx.setup.ports.registry.aliases().await {
+        Ok(told) => told,
+        Err(error) if error.kind == ErrorKind::Unsupported => return None,
+        Err(error) => {
+            tracing::warn!(%service, %error, "the registry's names for versions cannot be read: a held version that moves up goes unnoticed meanwhile");
+            return None;
+        }
+    };
+    let (aliases, left_out) = bounded(told);
+    let is_news = ctx.latest.borrow().aliases.as_ref() != Some(&aliases);
+    if is_news && left_out > 0 {
+        tracing::warn!(%service, left_out, watched = aliases.len(), "the registry has more names for versions than are watched");
+    }
+    is_news.then_some(AliasesSeen { aliases })
 }
 
 async fn pause(ctx: &Context, every: Millis) {

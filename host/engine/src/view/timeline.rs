@@ -336,6 +336,7 @@ impl Reader<'_> {
             | Event::DataCondemned(_)
             | Event::DataLifted(_)
             | Event::LiveDataSeen(_)
+            | Event::AliasesSeen(_)
             | Event::LatchLifted(_)
             | Event::Adopted(_) => None,
         };

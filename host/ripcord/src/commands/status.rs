@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ripcord_adapters::clock_system::SystemClock;
 use ripcord_core::facet::FacetState;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::service::Service;
 use ripcord_ports::Clock as _;
 
@@ -216,6 +216,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         probation: ProbationLine::of(state),
         versions: VersionLine::all(state, SystemClock.now()),
         facets: FacetLine::all(state, SystemClock.now()),
+        aliases: state.aliases.clone().unwrap_or_default(),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
         runs: RunLine::all(state),
@@ -382,6 +383,13 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
             format!("{} {} since {since}{until}{digest}", version.version, version.standing).into(),
         );
     }
+    for alias in &view.aliases {
+        let versions: Vec<_> = alias.versions.iter().map(ToString::to_string).collect();
+        let held =
+            |version: &VersionName| view.holds.iter().any(|hold| hold.revision.version() == Some(version));
+        let style = if alias.versions.iter().any(held) { WARN } else { Style::new() };
+        row("registry", Cell::new(style, text!("{} points at {}", alias.name, versions.join(", "))));
+    }
     for hold in &view.holds {
         let text = format!(
             "{} {} since {}, condemned by {}",
@@ -474,6 +482,7 @@ mod tests {
             "probation": { "unproven": ["1", "limits=2"], "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
             "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }, { "revision": "prompt=1", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }],
+            "aliases": [{ "name": "staging", "versions": ["1"] }],
             "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },
             "enlisted_by": "set:s:1",

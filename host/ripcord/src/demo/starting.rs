@@ -11,8 +11,8 @@ use crate::cli::DemoStrategy;
 use crate::client::Client;
 use crate::output::Failure;
 
-/// Until a server answers.
-const START: Duration = Duration::from_secs(30);
+/// Until a server answers. The host compiles its policies first, which a machine that is busy with something else takes a while for; one that ends is noticed at once.
+const START: Duration = Duration::from_secs(120);
 
 impl Demo {
     /// The model server, its traffic.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use ripcord_core::data::DataRevision;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Alias;
 use ripcord_core::facet::{FacetRead, Revision};
 use ripcord_core::fact::{Change, Outcome};
 use ripcord_core::live::Proof;
@@ -311,6 +312,9 @@ pub struct ServiceView {
     /// What is in force of the facets beside the model, as it was seen last.
     #[serde(default)]
     pub facets: Vec<FacetLine>,
+    /// What the registry's other names point at, as the host's own watch saw it last: aliases, stages.
+    #[serde(default)]
+    pub aliases: Vec<Alias>,
     /// Holds, lifted ones left out.
     pub holds: Vec<HoldLine>,
     /// Announcements that are still to be delivered.

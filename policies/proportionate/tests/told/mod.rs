@@ -78,6 +78,7 @@ impl Told {
             standing: standing(&Facet::Model, revision),
             verified_at: verified(&Facet::Model, revision),
             expires_at: None,
+            verified_in: Vec::new(),
             condemned_by: Vec::new(),
             signature: None,
             runtime: None,

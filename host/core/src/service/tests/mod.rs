@@ -4,6 +4,7 @@
 
 mod about;
 mod again;
+mod aliases;
 mod bounds;
 mod clock;
 mod consent;

@@ -4,7 +4,7 @@ use ripcord_core::fact::{
     Candidate, Change, Changed, Checkpoint, CheckpointsQuery, Configuration, Dataset, Detail, Exchange, Fact,
     Fares, GoldenQuery, Lineage, Live, Measure, MetricQuery, Neighbour, Outcome, PastIncident, Payload,
     Point, Quantiles, RangeQuery, RecheckQuery, Request, Row, Sample, Series, Slice, Tensor, Trial,
-    Unavailable, UnavailableReason, Value,
+    Unavailable, UnavailableReason, Value, VerifiedIn,
 };
 use ripcord_core::plan::{Vote, VoteKind};
 use ripcord_core::standing::Standing;
@@ -217,10 +217,22 @@ impl ToGuest for Candidate {
             standing: self.standing.to_guest(),
             verified_at: self.verified_at.to_guest(),
             expires_at: self.expires_at.to_guest(),
+            verified_in: self.verified_in.to_guest(),
             condemned_by: names(&self.condemned_by),
             signature: self.signature.clone(),
             runtime: self.runtime.clone(),
             restorable: self.restorable,
+        }
+    }
+}
+
+impl ToGuest for VerifiedIn {
+    type Guest = facts::VerifiedIn;
+    fn to_guest(&self) -> facts::VerifiedIn {
+        facts::VerifiedIn {
+            service: self.service.to_string(),
+            environment: self.environment.clone(),
+            at: self.at.0,
         }
     }
 }
