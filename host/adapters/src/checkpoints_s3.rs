@@ -19,9 +19,12 @@ use crate::checkpoints::{Reader, S3Place, Served, shown};
 use crate::file_work::FileWork;
 use crate::restoring::wrong;
 use crate::{Secret, Shared, http};
+#[cfg(not(feature = "aws"))]
 use client::OwnClient;
 use credentials::Credentials;
 
+#[cfg(feature = "aws")]
+pub(crate) use client::OwnClient;
 pub(crate) use client::Refused;
 
 /// For the catalogue.

@@ -17,6 +17,18 @@ use crate::http::Stream;
 /// Pieces of a file that wait for the disk, or for the network.
 pub(crate) const PIECES: usize = 16;
 
+/// A file on its way, piece by piece.
+pub(crate) trait Pieces: Send {
+    /// The next piece; none at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+}
+
+impl Pieces for Stream {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, PortError> {
+        Stream::next(self).await
+    }
+}
+
 /// Where a file goes.
 pub(crate) struct Place<'a> {
     pub(crate) dir: &'a Arc<Dir>,
@@ -40,7 +52,7 @@ pub(crate) struct Arrived<B> {
 
 /// Writes what comes, and gives it to `beside` as well; what is beyond `limit` bytes is not waited for.
 pub(crate) async fn to_disk<B: Write + Send + 'static>(
-    mut body: Stream,
+    mut body: impl Pieces,
     limit: u64,
     place: Place<'_>,
     beside: B,

@@ -96,7 +96,7 @@ impl Canned {
 pub enum Which {
     /// Every one.
     Any,
-    /// Those that only read: `GET`, `HEAD`, and queries of GraphQL, which are posted.
+    /// Those that only read: `GET`, `HEAD`, and what is posted of it: queries of GraphQL, and questions in AWS's JSON protocol.
     Reads,
     /// All others.
     Changes,
@@ -127,8 +127,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn of(method: &Method, target: &str, body: &[u8]) -> Self {
-        let only_reads = matches!(*method, Method::GET | Method::HEAD) || is_query(body);
+    fn of(method: &Method, target: &str, headers: &HeaderMap, body: &[u8]) -> Self {
+        let only_reads =
+            matches!(*method, Method::GET | Method::HEAD) || is_query(body) || is_question(headers);
         Self { method: method.clone(), target: target.to_owned(), only_reads }
     }
 }
@@ -138,6 +139,13 @@ fn is_query(body: &[u8]) -> bool {
     let whole: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let operation = whole.as_ref().and_then(|whole| whole.get("query")?.as_str());
     operation.is_some_and(|text| text.trim_start().starts_with("query"))
+}
+
+/// Whether an operation of AWS's JSON protocol only reads, by its name.
+fn is_question(headers: &HeaderMap) -> bool {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation);
+    operation.is_some_and(|name| name.starts_with("Describe") || name.starts_with("List"))
 }
 
 #[derive(Debug)]
@@ -233,7 +241,7 @@ async fn pass(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
     let target = request.uri().path_and_query().map_or_else(String::new, |target| target.to_string());
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let seen = Seen::of(&method, &target, &body);
+    let seen = Seen::of(&method, &target, &parts.headers, &body);
     state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
     let fault = state.next_fault(&seen);
     let ask = || state.ask(&method, &target, &parts.headers, &body);

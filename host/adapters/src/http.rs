@@ -228,6 +228,13 @@ impl Call {
         self
     }
 
+    /// Headers as somebody else has made them.
+    #[cfg(feature = "aws")]
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.request = self.request.headers(headers);
+        self
+    }
+
     pub(crate) fn bearer(mut self, token: Option<&Secret>) -> Self {
         if let Some(token) = token {
             // `bearer_auth` marks the header as sensitive, so that it is in no debug text.

@@ -14,6 +14,8 @@ pub mod adapter;
 mod alert_foreign;
 mod alert_kind;
 mod artefact;
+#[cfg(feature = "aws")]
+mod aws;
 mod checkpoints;
 mod command;
 mod download;
@@ -60,6 +62,8 @@ pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;
 pub mod registry_mlflow;
+#[cfg_attr(not(feature = "aws"), path = "registry_sagemaker/left_out.rs")]
+pub mod registry_sagemaker;
 pub mod registry_wandb;
 pub mod request_log_jsonl;
 pub mod restorer_file;

@@ -61,7 +61,7 @@ impl Port for dyn Registry {
     type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
-        &catalogue::REGISTRIES
+        catalogue::REGISTRIES
     }
 }
 

@@ -16,7 +16,7 @@ use ripcord_ports::{ErrorKind, PortError, Retry};
 use crate::http::{ANSWER_BYTES_MAX, excerpt};
 
 #[derive(Debug)]
-pub(super) struct OwnClient(pub(super) reqwest::Client);
+pub(crate) struct OwnClient(pub(crate) reqwest::Client);
 
 impl HttpConnector for OwnClient {
     fn connect(&self, _options: &ClientOptions) -> Result<HttpClient> {
@@ -94,6 +94,12 @@ impl Refused {
             next = cause.source();
         }
         None
+    }
+
+    /// For programs.
+    #[cfg(feature = "aws")]
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// `doing` begins the sentence: `cannot list …`.

@@ -110,3 +110,19 @@ async fn a_query_of_graphql_reads_and_a_mutation_changes() {
         assert_eq!(proxy.count(&which), 1, "{body}");
     }
 }
+
+/// So does AWS's JSON protocol.
+#[tokio::test]
+async fn an_operation_of_aws_reads_or_changes_by_its_name() {
+    let (_asked, _server, proxy, client) = system().await;
+    for (target, which) in [
+        ("SageMaker.DescribeModelPackage", Which::Reads),
+        ("SageMaker.ListTags", Which::Reads),
+        ("SageMaker.UpdateModelPackage", Which::Changes),
+        ("List", Which::Changes),
+    ] {
+        proxy.calm();
+        client.post(proxy.url()).header("x-amz-target", target).body("{}").send().await.unwrap();
+        assert_eq!(proxy.count(&which), 1, "{target}");
+    }
+}
