@@ -304,8 +304,12 @@ impl State {
             Ok(body) => body,
             Err(error) => return failed(error),
         };
-        for own in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        for own in [CONNECTION, TRANSFER_ENCODING] {
             headers.remove(own);
+        }
+        // Of an answer without its body it is the only word on the body.
+        if *method != Method::HEAD {
+            headers.remove(CONTENT_LENGTH);
         }
         let mut response = Response::new(whole(body));
         *response.status_mut() = status;
@@ -324,7 +328,7 @@ async fn cut(answer: Response<Answer>, after: usize) -> Result<Response<Answer>,
     let body = body.collect().await?.to_bytes();
     // A cut at the very end would be none.
     let after = after.min(body.len().saturating_sub(1));
-    parts.headers.insert(CONTENT_LENGTH, body.len().into());
+    parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| body.len().into());
     let begun = stream::iter([Ok(Frame::data(body.slice(..after)))]);
     let ended = stream::once(async {
         // What was sent so far has to leave before the connection ends.

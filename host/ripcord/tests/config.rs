@@ -7,6 +7,7 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
+use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
 use ripcord_adapters::registry_wandb::{URL_DEFAULT, WandbRegistryConfig};
 
 /// A configuration without mistakes; tests break it.
@@ -89,6 +90,17 @@ fn the_example_for_weights_and_biases_reads() {
         config.sources.iter().filter(|source| source.adapter.settings.adapter().kind() == "wandb").count(),
         1
     );
+}
+
+/// `examples/sagemaker/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_sagemaker_reads() {
+    let config = parse(include_str!("../../../examples/sagemaker/ripcord.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let registry = &config.service("fraud-api").unwrap().registry;
+    let settings = registry.settings.of::<SageMakerRegistryConfig>().unwrap();
+    assert_eq!((settings.region.as_str(), settings.model.as_str()), ("eu-west-1", "fraud"));
+    assert_eq!((settings.production_tag.as_deref(), &registry.secret), (Some("production"), &None));
 }
 
 #[test]

@@ -289,3 +289,325 @@ impl CredentialProvider for S3Credentials {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::sync::Mutex as StdMutex;
+
+    use axum::Router;
+    use axum::http::{HeaderMap, Method, StatusCode, Uri};
+    use reqsign_core::StaticEnv;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// A server of credentials, and what it was asked.
+    struct Fake {
+        url: String,
+        asked: Arc<StdMutex<Vec<(String, HeaderMap, String)>>>,
+        _task: JoinSet<()>,
+    }
+
+    impl Fake {
+        async fn start(answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static) -> Self {
+            let asked: Arc<StdMutex<Vec<(String, HeaderMap, String)>>> = Arc::default();
+            let seen = Arc::clone(&asked);
+            let handler = async move |method: Method, uri: Uri, headers: HeaderMap, body: String| {
+                let call = format!("{method} {uri}");
+                let (status, text) = answer(&call);
+                seen.lock().unwrap().push((call, headers, body));
+                (StatusCode::from_u16(status).unwrap(), text)
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let mut task = JoinSet::new();
+            let router = Router::new().fallback(handler);
+            task.spawn(async move { axum::serve(listener, router).await.unwrap() });
+            Self { url, asked, _task: task }
+        }
+
+        fn count(&self) -> usize {
+            self.asked.lock().unwrap().len()
+        }
+
+        fn calls(&self) -> Vec<String> {
+            self.asked.lock().unwrap().iter().map(|(call, ..)| call.clone()).collect()
+        }
+    }
+
+    fn within(way: Way, home: &Path, environment: &[(&str, &str)]) -> Credentials {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut envs: HashMap<String, String> = environment.iter().map(pair).collect();
+        // Where a test says nothing of an instance, there is none.
+        if !envs.contains_key("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
+            envs.insert("AWS_EC2_METADATA_DISABLED".into(), "true".into());
+        }
+        let env = StaticEnv { home_dir: Some(home.to_owned()), envs };
+        Credentials::within(way, "eu-west-1", &Http::new().unwrap(), Millis(2_000), env).unwrap()
+    }
+
+    fn written(path: &Path, text: &str, mode: u32) -> String {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    }
+
+    async fn key(credentials: &Credentials) -> (String, String, Option<String>) {
+        let found = credentials.get().await.unwrap();
+        (found.access_key_id, found.secret_access_key, found.session_token)
+    }
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    /// An instant as AWS writes it, so many seconds from now.
+    fn at(seconds: i64) -> String {
+        let now = Timestamp::now().as_second();
+        Timestamp::from_second(now + seconds).unwrap().format_rfc3339_zulu()
+    }
+
+    const FILES: &str = "[default]\naws_access_key_id = of-default\naws_secret_access_key = s3cret-default\n\n[team]\naws_access_key_id=of-team\naws_secret_access_key=s3cret-team\naws_session_token=t0ken\n\n[half]\nrole_arn = arn:aws:iam::1:role/x\n";
+
+    #[tokio::test]
+    async fn a_key_is_configured_or_of_the_environment_or_of_the_shared_files() {
+        let home = tempfile::tempdir().unwrap();
+        let own = within(Way::Key { id: text("mine"), secret: Secret::new("s3cret") }, home.path(), &[]);
+        assert_eq!(key(&own).await, (text("mine"), text("s3cret"), None));
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", "of-env"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret-env"),
+            ("AWS_SESSION_TOKEN", "t0ken-env"),
+        ];
+        let files = home.path().join(".aws/credentials");
+        written(&files, FILES, 0o600);
+        let found = within(Way::AsFound, home.path(), &environment);
+        assert_eq!(key(&found).await, (text("of-env"), text("s3cret-env"), Some(text("t0ken-env"))));
+        let of_default = (text("of-default"), text("s3cret-default"), None);
+        assert_eq!(key(&within(Way::AsFound, home.path(), &[])).await, of_default);
+        let of_team = (text("of-team"), text("s3cret-team"), Some(text("t0ken")));
+        assert_eq!(key(&within(Way::AsFound, home.path(), &[("AWS_PROFILE", "team")])).await, of_team);
+        // What is configured counts before the environment.
+        assert_eq!(key(&within(Way::Profile(text("team")), home.path(), &environment)).await, of_team);
+        let elsewhere =
+            written(&home.path().join("config"), &FILES.replace("[team]", "[profile team]"), 0o600);
+        let named = [
+            ("AWS_CONFIG_FILE", elsewhere.as_str()),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent"),
+            ("AWS_PROFILE", "team"),
+        ];
+        let found = within(Way::AsFound, home.path(), &named);
+        assert_eq!(key(&found).await, of_team);
+        written(
+            &home.path().join("config"),
+            &FILES.replace("[team]", "[profile team]").replace("t0ken", "renewed"),
+            0o600,
+        );
+        assert_eq!(key(&found).await.2.as_deref(), Some("renewed"), "who renews a key needs no restart");
+        let shown = format!("{found:?} {own:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_profile_that_somebody_named_is_not_passed_over() {
+        let home = tempfile::tempdir().unwrap();
+        let refused = async |way: Way, environment: &[(&str, &str)], expected: &str| {
+            let error = within(way, home.path(), environment).get().await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(expected) && !text.contains("s3cret"), "{text}");
+        };
+        refused(Way::AsFound, &[], "there are no credentials for AWS").await;
+        refused(Way::Profile(text("team")), &[], "no profile `team`").await;
+        written(&home.path().join(".aws/credentials"), FILES, 0o600);
+        refused(Way::AsFound, &[("AWS_PROFILE", "a\u{1b}")], "no profile `a\\u{1b}`").await;
+        refused(
+            Way::Profile(text("half")),
+            &[],
+            "roles, single sign-on and programs in a profile are not followed",
+        )
+        .await;
+        written(&home.path().join(".aws/credentials"), FILES, 0o644);
+        refused(Way::AsFound, &[], "chmod 600").await;
+        refused(Way::Profile(text("team")), &[], "chmod 600").await;
+    }
+
+    fn session(id: &str, ends: &str) -> String {
+        format!(
+            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>s3cret</SecretAccessKey><SessionToken>t0ken</SessionToken><Expiration>{ends}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_web_identity_is_exchanged_and_kept_until_shortly_before_its_end() {
+        let home = tempfile::tempdir().unwrap();
+        // As Kubernetes writes it.
+        let token = written(&home.path().join("token"), "the-token\n", 0o644);
+        let ends = Arc::new(StdMutex::new(at(3_600)));
+        let of_fake = Arc::clone(&ends);
+        let fake = Fake::start(move |_| (200, session("ASIA1", &of_fake.lock().unwrap()))).await;
+        let role = [
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/ripcord"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+            ("AWS_ENDPOINT_URL_STS", fake.url.as_str()),
+        ];
+        let credentials = within(Way::AsFound, home.path(), &role);
+        for _ in 0..3 {
+            assert_eq!(key(&credentials).await, (text("ASIA1"), text("s3cret"), Some(text("t0ken"))));
+        }
+        assert_eq!(fake.count(), 1, "one session for many calls");
+        let (call, _, body) = fake.asked.lock().unwrap()[0].clone();
+        assert_eq!(call, "POST /");
+        for part in [
+            "Action=AssumeRoleWithWebIdentity",
+            "WebIdentityToken=the-token",
+            "RoleSessionName=ripcord",
+            "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fripcord",
+        ] {
+            assert!(body.contains(part), "{body}");
+        }
+        credentials.forget().await;
+        *ends.lock().unwrap() = at(60);
+        for _ in 0..2 {
+            key(&credentials).await;
+        }
+        assert_eq!(fake.count(), 3, "what is nearly at its end is not kept");
+        *ends.lock().unwrap() = at(-60);
+        let error = credentials.get().await.unwrap_err();
+        assert_eq!((error.kind, error.retry), (ErrorKind::Denied, Retry::Later), "{error}");
+        assert!(error.to_string().contains("are at their end"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_first_way_that_is_there_counts_also_where_it_fails() {
+        let home = tempfile::tempdir().unwrap();
+        let token = written(&home.path().join("token"), "the-token", 0o600);
+        let instance = Fake::start(|_| (200, text("x"))).await;
+        let refusal = |code: &str| {
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>m the-token</Message></Error></ErrorResponse>"
+            )
+        };
+        let table = [
+            (400, refusal("ExpiredToken"), ErrorKind::Denied, Retry::No, "ExpiredToken"),
+            (
+                403,
+                refusal("AccessDenied"),
+                ErrorKind::Denied,
+                Retry::No,
+                "role_arn: arn:aws:iam::1:role/ripcord",
+            ),
+            (400, refusal("Throttling"), ErrorKind::Failed, Retry::Later, "Throttling"),
+            (503, text("busy"), ErrorKind::Failed, Retry::Later, "the web identity of"),
+            (200, text("<html>"), ErrorKind::Failed, Retry::No, "the web identity of"),
+        ];
+        for (status, body, kind, retry, expected) in table {
+            let sts = Fake::start(move |_| (status, body.clone())).await;
+            let environment = [
+                ("AWS_ROLE_ARN", "arn:aws:iam::1:role/ripcord"),
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+                ("AWS_ENDPOINT_URL_STS", sts.url.as_str()),
+                ("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance.url.as_str()),
+            ];
+            let error = within(Way::AsFound, home.path(), &environment).get().await.unwrap_err();
+            assert_eq!((error.kind, error.retry), (kind, retry), "{error}");
+            let told = format!("{error} {error:?}");
+            assert!(told.contains(expected) && !told.contains("the-token"), "{told}");
+        }
+        assert_eq!(instance.count(), 0, "nobody else is asked");
+        let gone =
+            [("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent")];
+        let error = within(Way::AsFound, home.path(), &gone).get().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration);
+        assert!(error.to_string().contains("/nonexistent"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_container_is_asked_where_its_environment_says() {
+        let home = tempfile::tempdir().unwrap();
+        let ends = at(3_600);
+        let fake = Fake::start(move |call| match call {
+            "GET /v1/credentials" => (200, format!("{{\"AccessKeyId\":\"ASIA2\",\"SecretAccessKey\":\"s3cret\",\"Token\":\"t0ken\",\"Expiration\":\"{ends}\"}}")),
+            _ => (403, text("not you")),
+        })
+        .await;
+        let token = written(&home.path().join("pod-token"), "pod\n", 0o640);
+        let uri = format!("{}/v1/credentials", fake.url);
+        let environment = [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.as_str()),
+        ];
+        let credentials = within(Way::AsFound, home.path(), &environment);
+        assert_eq!(key(&credentials).await.0, "ASIA2");
+        assert_eq!(fake.asked.lock().unwrap()[0].1["authorization"], "pod");
+        let other = format!("{}/other", fake.url);
+        let error = within(Way::AsFound, home.path(), &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &other)])
+            .get()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains("the container's credentials gave no credentials"), "{error}");
+        let far = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.7/v1")];
+        let error = within(Way::AsFound, home.path(), &far).get().await.unwrap_err();
+        assert!(error.to_string().contains("over https, or of this machine"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_asked_last_and_by_the_second_version_of_its_metadata() {
+        let home = tempfile::tempdir().unwrap();
+        let ends = at(3_600);
+        let fake = Fake::start(move |call| match call {
+            "PUT /latest/api/token" => (200, text("metadata-token")),
+            "GET /latest/meta-data/iam/security-credentials/" => (200, text("ripcord-role")),
+            "GET /latest/meta-data/iam/security-credentials/ripcord-role" => (
+                200,
+                format!("{{\"Code\":\"Success\",\"AccessKeyId\":\"ASIA3\",\"SecretAccessKey\":\"s3cret\",\"Token\":\"t0ken\",\"Expiration\":\"{ends}\"}}"),
+            ),
+            _ => (404, String::new()),
+        })
+        .await;
+        let at_instance = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", fake.url.as_str())];
+        let credentials = within(Way::AsFound, home.path(), &at_instance);
+        for _ in 0..2 {
+            assert_eq!(key(&credentials).await, (text("ASIA3"), text("s3cret"), Some(text("t0ken"))));
+        }
+        assert_eq!(fake.calls().len(), 3, "{:?}", fake.calls());
+        assert_eq!(fake.asked.lock().unwrap()[1].1["x-aws-ec2-metadata-token"], "metadata-token");
+
+        let bare =
+            Fake::start(|call| if call.starts_with("PUT") { (200, text("t")) } else { (404, String::new()) })
+                .await;
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for url in [bare.url.clone(), format!("http://{nobody}")] {
+            let at_url = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
+            let error = within(Way::AsFound, home.path(), &at_url).get().await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Denied);
+            let told = error.to_string();
+            assert!(
+                told.starts_with("there are no credentials for AWS")
+                    && told.contains("the instance's metadata"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_configured_of_credentials_fits_together() {
+        let refused = |key: Option<&str>, profile: Option<&str>, secret: Option<&str>, expected: &str| {
+            let way = Way::of(key.map(str::to_owned), profile.map(str::to_owned), secret.map(Secret::new));
+            assert!(way.unwrap_err().to_string().contains(expected));
+        };
+        refused(Some("id"), Some("p"), None, "exclude each other");
+        refused(Some("id"), None, None, "its secret is missing");
+        refused(None, Some("p"), Some("s"), "no `access-key-id`");
+        let env =
+            StaticEnv { home_dir: None, envs: HashMap::from([(text("AWS_ENDPOINT_URL_STS"), text("sts"))]) };
+        let error = Credentials::within(Way::AsFound, "eu-west-1", &Http::new().unwrap(), Millis(1), env)
+            .unwrap_err();
+        assert!(error.to_string().contains("`AWS_ENDPOINT_URL_STS`"), "{error}");
+    }
+}

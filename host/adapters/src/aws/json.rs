@@ -93,7 +93,7 @@ impl Json {
 
     /// What an answer that means no success says.
     fn refused(&self, operation: &str, answer: &Answer) -> PortError {
-        let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let refusal = Refusal::of(&answer.body);
         let name = refusal.name(answer.header(&ERROR_TYPE));
         // What a server failed at may have happened, and what it sent is looked at as for any other.
         let plain = answer.error();

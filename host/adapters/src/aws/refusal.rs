@@ -19,6 +19,19 @@ pub(super) fn name(text: &str) -> &str {
 }
 
 impl Refusal {
+    /// Of a body, which what stands before a service writes as XML.
+    pub(super) fn of(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(body);
+            let between = |tag: &str| {
+                let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+                rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.to_owned())
+            };
+            let of = |tag: &str| between(tag).unwrap_or_default();
+            Self { kind: of("Code"), message: of("Message") }
+        })
+    }
+
     /// Its name, of the body or else of the header.
     pub(super) fn name<'a>(&'a self, header: Option<&'a str>) -> &'a str {
         let text = if self.kind.is_empty() { header.unwrap_or_default() } else { &self.kind };
@@ -137,6 +150,10 @@ mod tests {
         for text in ["ThrottlingException", "a.b#ThrottlingException", "ThrottlingException:http://x/"] {
             assert_eq!(name(text), "ThrottlingException");
         }
+        let xml = "<E><Error><Code>SignatureDoesNotMatch</Code><Message>m</Message></Error></E>";
+        let xml = Refusal::of(xml.as_bytes());
+        assert_eq!((xml.name(None), xml.message.as_str()), ("SignatureDoesNotMatch", "m"));
+        assert_eq!(Refusal::of(b"<html>").name(None), "");
         let bare = Refusal::default();
         assert_eq!(bare.name(Some("a#X:b")), "X");
         assert_eq!(bare.name(None), "");

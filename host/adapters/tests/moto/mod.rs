@@ -2,6 +2,8 @@
 //!
 //!     RIPCORD_TEST_MOTO=$(.ci/moto) cargo test --workspace --test suite -- --ignored moto::
 
+#[cfg(feature = "aws")]
+mod sagemaker;
 mod server;
 
 use object_store::ObjectStoreExt as _;

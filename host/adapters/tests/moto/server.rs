@@ -10,8 +10,16 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use serde::Deserialize;
 
 const START_MAX: Duration = Duration::from_secs(120);
-/// What `seed.py` asks for before there are users.
-const CALLS_OF_THE_SEED: u32 = 7;
+
+/// What makes the server what a test needs, and prints the keys of two users.
+pub(super) struct Seed {
+    /// Beside this file.
+    pub(super) script: &'static str,
+    /// After the server's address.
+    pub(super) argument: String,
+    /// What it asks for before there are users.
+    pub(super) calls: u32,
+}
 
 pub(super) enum Checks {
     SignaturesAndRights,
@@ -39,13 +47,17 @@ pub(super) struct Moto {
 
 impl Moto {
     pub(super) async fn start(checks: Checks) -> Self {
+        Self::seeded(checks, Seed { script: "seed.py", argument: String::new(), calls: 7 }).await
+    }
+
+    pub(super) async fn seeded(checks: Checks, seed: Seed) -> Self {
         let python = std::env::var("RIPCORD_TEST_MOTO")
             .unwrap_or_else(|_| panic!("`RIPCORD_TEST_MOTO` is not set: set it to what `.ci/moto` prints"));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(&python);
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).process_group(0);
         if matches!(checks, Checks::SignaturesAndRights) {
-            command.env("INITIAL_NO_AUTH_ACTION_COUNT", CALLS_OF_THE_SEED.to_string());
+            command.env("INITIAL_NO_AUTH_ACTION_COUNT", seed.calls.to_string());
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut moto = Self { url: format!("http://127.0.0.1:{port}"), python, child, keys: None };
@@ -55,16 +67,22 @@ impl Moto {
             assert!(begun.elapsed() < START_MAX, "moto did not start");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        moto.keys = Some(moto.seed());
+        moto.keys = Some(moto.seed(&seed));
         moto
     }
 
-    fn seed(&self) -> Keys {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/moto/seed.py");
-        let ran = Command::new(&self.python).arg(script).arg(&self.url).output().unwrap();
+    fn seed(&self, seed: &Seed) -> Keys {
+        let printed = self.run(seed.script, &[&seed.argument]);
+        serde_json::from_slice(&printed).unwrap()
+    }
+
+    /// What a script beside this file prints that speaks to the server as AWS's own client does.
+    pub(super) fn run(&self, script: &str, arguments: &[&str]) -> Vec<u8> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(script);
+        let ran = Command::new(&self.python).arg(script).arg(&self.url).args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{errors}");
-        serde_json::from_slice(&ran.stdout).unwrap()
+        ran.stdout
     }
 
     pub(super) fn fills(&self) -> &Key {
