@@ -189,8 +189,11 @@ impl Api {
         let mut body = json!({
             "ModelPackageArn": arn,
             "ModelApprovalStatus": wanted.approval,
-            "CustomerMetadataProperties": wanted.properties,
         });
+        // None at all is refused.
+        if !wanted.properties.is_empty() {
+            body["CustomerMetadataProperties"] = json!(wanted.properties);
+        }
         if let Some(description) = &wanted.description {
             body["ApprovalDescription"] = json!(description);
         }

@@ -16,7 +16,7 @@ pub(super) const BEFORE: &str = "ripcord.approval-before";
 /// Longer descriptions are refused.
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 
-/// What a version is to be. All of it is sent: a part that is left out stays as it is, by SageMaker's words, and not with everything that speaks its language.
+/// What a version is to be. All of it is sent: what becomes of a part that is left out, SageMaker's pages do not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) approval: String,

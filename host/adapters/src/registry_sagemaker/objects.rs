@@ -16,7 +16,7 @@ use reqwest::Url;
 use ripcord_core::target::ArtefactFile;
 use ripcord_ports::{ErrorKind, PortError, Retry, waiting};
 
-use super::wire::{Container, Package, text};
+use super::wire::{Container, Package, S3Source, text};
 use crate::artefact;
 use crate::aws::{Credentials, S3Credentials, advice_on_credentials, is_about_credentials};
 use crate::checkpoints::shown;
@@ -101,26 +101,39 @@ pub(super) fn parts(package: &Package) -> Result<Vec<Part>, String> {
 }
 
 fn of_container(container: &Container, below: &str) -> Result<Vec<Part>, String> {
-    let reach = |kind: Option<&String>| match kind.map(String::as_str) {
-        Some("S3Object") => Some(Reach::Object),
-        Some("S3Prefix") => Some(Reach::Folder),
-        _ => None,
-    };
     let mut parts = Vec::new();
     let source = container.model_data_source.as_ref().and_then(|source| source.s3.as_ref());
-    if let Some((uri, source)) = source.and_then(|source| Some((text(source.uri.as_ref())?, source))) {
-        let etag = text(source.etag.as_ref());
-        parts.push(Part::of(uri, reach(source.kind.as_ref()), etag, below.to_owned())?);
+    if let Some(part) = source.map(|source| of_source(source, below.to_owned())).transpose()?.flatten() {
+        parts.push(part);
     } else if let Some(uri) = text(container.model_data_url.as_ref()) {
         let etag = text(container.model_data_etag.as_ref());
         parts.push(Part::of(uri, None, etag, below.to_owned())?);
     }
-    let additional = container.additional.as_ref();
-    if let Some((uri, source)) = additional.and_then(|source| Some((text(source.uri.as_ref())?, source))) {
-        let etag = text(source.etag.as_ref());
-        parts.push(Part::of(uri, reach(source.kind.as_ref()), etag, format!("{below}additional/"))?);
+    let additional = container.additional.iter().map(|source| (source, format!("{below}additional/")));
+    let channels = container.channels.iter().flatten().filter_map(|of| {
+        let channel = of.channel.as_deref().unwrap_or_default();
+        Some((of.s3.as_ref()?, format!("{below}additional/{channel}/")))
+    });
+    for (source, below) in additional.chain(channels) {
+        parts.extend(of_source(source, below)?);
     }
     Ok(parts)
+}
+
+fn of_source(source: &S3Source, below: String) -> Result<Option<Part>, String> {
+    let Some(uri) = text(source.uri.as_ref()) else { return Ok(None) };
+    if text(source.manifest.as_ref()).is_some() {
+        return Err(format!(
+            "its model data at `{}` are listed by a manifest, which is not read",
+            uri.escape_debug()
+        ));
+    }
+    let reach = match source.kind.as_deref() {
+        Some("S3Object") => Some(Reach::Object),
+        Some("S3Prefix") => Some(Reach::Folder),
+        _ => None,
+    };
+    Part::of(uri, reach, text(source.etag.as_ref()), below).map(Some)
 }
 
 /// A file that was found.
@@ -451,12 +464,16 @@ mod tests {
         let several = json!([
             { "ContainerHostname": "pre", "ModelDataUrl": "s3://m/p" },
             { "Image": "only" },
-            { "ModelDataUrl": "s3://m/q", "AdditionalS3DataSource": { "S3Uri": "s3://m/w/" } },
+            {
+                "ModelDataUrl": "s3://m/q", "AdditionalS3DataSource": { "S3Uri": "s3://m/w/" },
+                "AdditionalModelDataSources": [{ "ChannelName": "draft", "S3DataSource": { "S3Uri": "s3://m/d/" } }],
+            },
         ]);
         let wanted = [
             part("p", Reach::Object, "pre/"),
             part("q", Reach::Object, "3/"),
             part("w", Reach::Folder, "3/additional/"),
+            part("d", Reach::Folder, "3/additional/draft/"),
         ];
         assert_eq!(read(several), wanted);
     }
@@ -471,6 +488,10 @@ mod tests {
             (json!([{ "ModelDataUrl": "s3:///a" }]), "no bucket"),
             (json!([{ "ModelDataUrl": "s3://m/a//b" }]), "empty parts"),
             (json!([{ "ModelDataUrl": "s3://m/../b" }]), "parts of dots"),
+            (
+                json!([{ "ModelDataSource": { "S3DataSource": { "S3Uri": "s3://m/a/", "ManifestS3Uri": "s3://m/list" } } }]),
+                "listed by a manifest",
+            ),
         ] {
             let why = of(containers).unwrap_err();
             assert!(why.contains(expected), "{why}");

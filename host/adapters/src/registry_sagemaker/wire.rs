@@ -78,6 +78,16 @@ pub(super) struct Container {
     pub(super) model_data_source: Option<ModelDataSource>,
     #[serde(rename = "AdditionalS3DataSource")]
     pub(super) additional: Option<S3Source>,
+    #[serde(rename = "AdditionalModelDataSources")]
+    pub(super) channels: Option<Vec<AdditionalSource>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct AdditionalSource {
+    #[serde(rename = "ChannelName")]
+    pub(super) channel: Option<String>,
+    #[serde(rename = "S3DataSource")]
+    pub(super) s3: Option<S3Source>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -94,6 +104,8 @@ pub(super) struct S3Source {
     pub(super) kind: Option<String>,
     #[serde(rename = "ETag")]
     pub(super) etag: Option<String>,
+    #[serde(rename = "ManifestS3Uri")]
+    pub(super) manifest: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

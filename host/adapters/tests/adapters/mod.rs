@@ -23,7 +23,7 @@ mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
 #[cfg(feature = "aws")]
-mod registry_sagemaker;
+pub(crate) mod registry_sagemaker;
 pub(crate) mod registry_wandb;
 mod request_log_jsonl;
 mod request_log_suite;

@@ -82,6 +82,7 @@ fn usual(operation: &str, body: &Value) -> Value {
             json!({ "Tags": [{ "Key": "production", "Value": "1" }, { "Key": "cost", "Value": "7" }] })
         }
         "AddTags" => json!({ "Tags": [] }),
+        "DescribeTrainingJob" => training_job(),
         "UpdateModelPackage" => json!({ "ModelPackageArn": body["ModelPackageArn"] }),
         other => panic!("nobody asks for {other}"),
     }
@@ -90,6 +91,71 @@ fn usual(operation: &str, body: &Value) -> Value {
 fn object() -> Said {
     let headers = vec![("etag", "\"e1\"".into()), ("last-modified", "Sat, 28 Nov 2026 05:00:00 GMT".into())];
     (200, headers, MODEL.to_vec())
+}
+
+/// A version with every field that is read.
+fn whole_package(number: &str) -> Value {
+    let mut whole = package(number);
+    let source =
+        |uri: &str| json!({ "S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None", "ETag": "e" });
+    let additional = json!({ "S3Uri": "s3://models/w/", "S3DataType": "S3Prefix", "ETag": "e" });
+    whole["InferenceSpecification"] = json!({ "Containers": [
+        { "Image": "img", "ContainerHostname": "pre", "ModelDataUrl": "s3://models/fraud/model.bin", "ModelDataETag": "e1" },
+        {
+            "Image": "img", "ImageDigest": "sha256:1", "ModelDataSource": { "S3DataSource": source("s3://models/a/") },
+            "AdditionalS3DataSource": additional,
+            "AdditionalModelDataSources": [{ "ChannelName": "draft", "S3DataSource": source("s3://models/d/") }],
+        },
+    ] });
+    whole["ApprovalDescription"] = json!("by Ada");
+    whole["ModelPackageStatusDetails"] = json!({
+        "ValidationStatuses": [{ "Name": "x", "Status": "Failed", "FailureReason": "no" }], "ImageScanStatuses": [],
+    });
+    whole["MetadataProperties"] = json!({
+        "CommitId": "abc", "Repository": "r", "ProjectId": "p",
+        "GeneratedBy": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/t-1",
+    });
+    whole["SourceAlgorithmSpecification"] = json!({ "SourceAlgorithms": [{ "AlgorithmName": "xgboost" }] });
+    whole
+}
+
+fn training_job() -> Value {
+    let file_system = json!({
+        "FileSystemId": "fs-1", "DirectoryPath": "/d", "FileSystemType": "EFS", "FileSystemAccessMode": "ro",
+    });
+    json!({
+        "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/t-1", "HyperParameters": { "depth": "4" },
+        "InputDataConfig": [
+            { "ChannelName": "train", "DataSource": { "S3DataSource": { "S3Uri": "s3://data/", "S3DataType": "S3Prefix" } } },
+            { "ChannelName": "more", "DataSource": { "FileSystemDataSource": file_system } },
+        ],
+    })
+}
+
+/// What is sent of each operation and what is read of its answer, as `[operation, sent, read]`: for the vendor's own contract to judge.
+pub(crate) async fn spoken() -> Value {
+    let fake = Fake::start(|name, _, calm| match name {
+        "DescribeModelPackage" => says(200, &whole_package("2")),
+        "DescribeTrainingJob" => says(200, &training_job()),
+        _ => calm,
+    })
+    .await;
+    let registry = of(config(&fake.url()));
+    registry.versions(1).await.unwrap();
+    let lineage = registry.lineage(&version("2")).await.unwrap();
+    assert_eq!(lineage.datasets[1].name, "fs-1/d");
+    registry.mark(&version("2"), Mark::Held { incident: "fraud-api:7" }).await.unwrap_err();
+    registry.promote(&version("2"), Some(&version("1"))).await.unwrap_err();
+    let asked = fake.asked.lock().unwrap();
+    let spoken = asked.iter().filter(|(name, ..)| !name.contains(' ')).map(|(name, sent, _)| {
+        let read = match name.as_str() {
+            "DescribeModelPackage" => whole_package("2"),
+            "DescribeTrainingJob" => training_job(),
+            other => usual(other, sent),
+        };
+        json!([name, sent, read])
+    });
+    spoken.collect()
 }
 
 struct Fake {

@@ -13,6 +13,7 @@ use ripcord_ports::{Applied, ErrorKind, Registry};
 use serde_json::{Value, json};
 
 use super::server::{Checks, Key, Moto, Seed};
+use crate::adapters::registry_sagemaker::spoken;
 use crate::adapters::support::{Folders, empty_dir, shared, target, version};
 
 const PAGE: &str = include_str!("../../src/registry_sagemaker/README.md");
@@ -252,4 +253,32 @@ async fn who_may_not_and_what_is_not_there_is_told_and_no_secret_is_shown() {
     drop(moto);
     let away = SageMakerRegistryConfig { patience_ms: 50, ..config(&url, &reads) };
     refused(away, &reads, ErrorKind::Unreachable, "found no connection").await;
+}
+
+/// No server is asked: AWS's own client carries what its service takes and says.
+#[tokio::test]
+#[ignore = "needs moto: see the head of this suite"]
+async fn what_is_sent_and_what_is_read_is_in_the_contract_of_awss_own_client() {
+    let moto = started(Checks::Nothing).await;
+    let spoken = spoken().await;
+    let operations: std::collections::BTreeSet<_> =
+        spoken.as_array().unwrap().iter().map(|one| one[0].as_str().unwrap()).collect();
+    let wanted = [
+        "AddTags",
+        "DescribeModelPackage",
+        "DescribeModelPackageGroup",
+        "DescribeTrainingJob",
+        "ListModelPackages",
+        "ListTags",
+        "UpdateModelPackage",
+    ];
+    assert_eq!(operations.into_iter().collect::<Vec<_>>(), wanted);
+    let judge = |spoken: &Value| {
+        String::from_utf8(moto.run("sagemaker_contract.py", &[&spoken.to_string()])).unwrap()
+    };
+    assert_eq!(judge(&spoken), "");
+    let wrong = judge(&json!([["AddTags", { "ResourceArn": "x", "Tag": [] }, { "Tags": [{ "Key": 7 }] }]]));
+    for expected in ["Missing required parameter", "\"Tag\"", "Invalid type for parameter Tags[0].Key"] {
+        assert!(wrong.contains(expected), "{wrong}");
+    }
 }
