@@ -483,6 +483,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_session_that_is_refused_is_asked_for_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let token = written(&home.path().join("token"), "the-token", 0o600);
+        let ends = at(3_600);
+        let sts = Fake::start(move |_| (200, session("ASIA1", &ends))).await;
+        let service = Fake::start(|_| (400, text("{\"__type\":\"ExpiredTokenException\"}"))).await;
+        let role = [
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/ripcord"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+            ("AWS_ENDPOINT_URL_STS", sts.url.as_str()),
+        ];
+        let json = crate::aws::Json {
+            http: Http::new().unwrap(),
+            url: Url::parse(&service.url).unwrap(),
+            region: text("eu-west-1"),
+            system: "SageMaker",
+            service: "sagemaker",
+            credentials: Arc::new(within(Way::AsFound, home.path(), &role)),
+            deadline: Millis(2_000),
+            patience: crate::http::Patience(Millis(0)),
+        };
+        for asked in 1..3 {
+            let error = json.read("ListTags", &serde_json::json!({})).await.unwrap_err();
+            assert!(error.to_string().contains("the session is at its end"), "{error}");
+            assert_eq!((sts.count(), service.count()), (asked, asked));
+        }
+        assert_eq!(service.asked.lock().unwrap()[0].1["x-amz-security-token"], "t0ken");
+    }
+
+    #[tokio::test]
     async fn the_first_way_that_is_there_counts_also_where_it_fails() {
         let home = tempfile::tempdir().unwrap();
         let token = written(&home.path().join("token"), "the-token", 0o600);

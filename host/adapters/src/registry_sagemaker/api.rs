@@ -10,7 +10,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::json;
 
 use super::holds::Wanted;
-use super::wire::{Group, Listed, Package, Tags, TrainingJob, Versions};
+use super::wire::{Group, Listed, Package, Steps, Tags, TrainingJob, Versions};
 use crate::aws::Json;
 use crate::http;
 
@@ -252,6 +252,30 @@ impl Api {
             .with("tag", key)
             .with("version", version.to_string());
         request.hole(Hole::Credentials).hole(Hole::Time)
+    }
+
+    /// The ARNs of what the steps of a pipeline's execution trained; none where the execution is gone.
+    pub(super) async fn trained_in(&self, execution: &str) -> Result<Vec<String>, PortError> {
+        let mut pages = Pages::of("the steps of a pipeline's execution");
+        let mut token: Option<String> = None;
+        let mut trained = Vec::new();
+        loop {
+            let mut body = json!({ "PipelineExecutionArn": execution, "MaxResults": PAGE });
+            if let Some(token) = &token {
+                body["NextToken"] = json!(token);
+            }
+            let page: Steps = match self.json.ask("ListPipelineExecutionSteps", &body).await {
+                Ok(page) => page,
+                Err(error) if error.kind == ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let steps = page.pipeline_execution_steps.into_iter();
+            trained.extend(steps.filter_map(|step| step.metadata?.training_job?.arn));
+            token = pages.next(page.next_token)?;
+            if token.is_none() {
+                return Ok(trained);
+            }
+        }
     }
 
     /// A training job; none where it is gone.

@@ -15,6 +15,8 @@ use super::wire::{Channel, Package, TrainingJob, text};
 
 /// Names of SageMaker's own fields among tags and parameters, which no property and no parameter of a user's begins with.
 const OWN: &str = "sagemaker:";
+/// More are no steps to one version.
+const JOBS_MAX: usize = 20;
 const COMPLETED: &str = "Completed";
 
 /// One version with what hangs on it. What hinders a later fetch makes it broken; what hinders knowing is an error.
@@ -56,7 +58,7 @@ pub(super) async fn version(
 fn created_at(seconds: f64) -> Option<UnixMillis> {
     let ms = (seconds * 1_000.0).round();
     // What fits is far beyond any time that is meant.
-    (ms.is_finite() && (0.0..9e15).contains(&ms)).then(|| UnixMillis(ms as u64))
+    (ms.is_finite() && (0.0..9e15).contains(&ms)).then_some(UnixMillis(ms as u64))
 }
 
 /// What SageMaker itself says against the version.
@@ -135,15 +137,15 @@ pub(super) async fn lineage(api: &Api, package: &Package) -> Result<Lineage, Por
     ];
     let mut parameters: Vec<Label> =
         own.into_iter().filter_map(|(name, value)| own_label(name, text(value))).collect();
-    let job = match run.as_deref().and_then(training_job) {
-        Some(name) => api.training_job(name).await?,
-        None => None,
-    };
+    let jobs = jobs(api, run.as_deref()).await?;
+    let several = jobs.len() > 1;
     let mut datasets = Vec::new();
-    let mut run = run;
-    if let Some(TrainingJob { training_job_arn, hyper_parameters, input_data_config }) = job {
-        run = Some(training_job_arn);
-        parameters.extend(hyper_parameters.into_iter().flatten().map(|(name, value)| Label { name, value }));
+    for TrainingJob { training_job_arn, hyper_parameters, input_data_config } in jobs {
+        // Two jobs may have a parameter of one name.
+        let of = training_job(&training_job_arn).filter(|_| several);
+        let of = of.map_or_else(String::new, |job| format!("{job}:"));
+        let own = hyper_parameters.into_iter().flatten();
+        parameters.extend(own.map(|(name, value)| Label { name: format!("{of}{name}"), value }));
         datasets.extend(input_data_config.into_iter().flatten().filter_map(dataset));
     }
     parameters.sort();
@@ -158,6 +160,26 @@ pub(super) async fn lineage(api: &Api, package: &Package) -> Result<Lineage, Por
         ..Lineage::default()
     };
     Ok(lineage.with_datasets(datasets))
+}
+
+/// The training jobs behind what made a version: itself, or those of the steps of a pipeline's execution.
+async fn jobs(api: &Api, run: Option<&str>) -> Result<Vec<TrainingJob>, PortError> {
+    let Some(run) = run else { return Ok(Vec::new()) };
+    let arns = if run.contains(":pipeline/") && run.contains("/execution/") {
+        api.trained_in(run).await?
+    } else {
+        vec![run.to_owned()]
+    };
+    if arns.len() > JOBS_MAX {
+        let text =
+            format!("`{}` trained more than {JOBS_MAX} times: its lineage is not told", run.escape_debug());
+        return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+    }
+    let mut jobs = Vec::new();
+    for name in arns.iter().filter_map(|arn| training_job(arn)) {
+        jobs.extend(api.training_job(name).await?);
+    }
+    Ok(jobs)
 }
 
 /// The name of the training job that an ARN is of.

@@ -182,7 +182,11 @@ impl Objects {
         doing: &str,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, PortError> {
-        within(self.deadline, doing, call).await
+        let answer = within(self.deadline, doing, call).await;
+        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Denied) {
+            self.credentials.forget().await;
+        }
+        answer
     }
 
     /// Whether there is something at each part.

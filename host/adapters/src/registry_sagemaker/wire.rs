@@ -148,6 +148,32 @@ pub(super) struct SourceAlgorithm {
     pub(super) algorithm_name: Option<String>,
 }
 
+/// A page of the steps of a pipeline's execution.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Steps {
+    pub(super) pipeline_execution_steps: Vec<Step>,
+    pub(super) next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Step {
+    pub(super) metadata: Option<StepMetadata>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct StepMetadata {
+    pub(super) training_job: Option<JobOfStep>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct JobOfStep {
+    pub(super) arn: Option<String>,
+}
+
 /// A training job.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -82,7 +82,8 @@ fn usual(operation: &str, body: &Value) -> Value {
             json!({ "Tags": [{ "Key": "production", "Value": "1" }, { "Key": "cost", "Value": "7" }] })
         }
         "AddTags" => json!({ "Tags": [] }),
-        "DescribeTrainingJob" => training_job(),
+        "DescribeTrainingJob" => training_job(body["TrainingJobName"].as_str().unwrap()),
+        "ListPipelineExecutionSteps" => steps(),
         "UpdateModelPackage" => json!({ "ModelPackageArn": body["ModelPackageArn"] }),
         other => panic!("nobody asks for {other}"),
     }
@@ -113,18 +114,27 @@ fn whole_package(number: &str) -> Value {
     });
     whole["MetadataProperties"] = json!({
         "CommitId": "abc", "Repository": "r", "ProjectId": "p",
-        "GeneratedBy": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/t-1",
+        "GeneratedBy": EXECUTION,
     });
     whole["SourceAlgorithmSpecification"] = json!({ "SourceAlgorithms": [{ "AlgorithmName": "xgboost" }] });
     whole
 }
 
-fn training_job() -> Value {
+const EXECUTION: &str = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/train/execution/e1";
+
+/// What a pipeline did, two of it trainings.
+fn steps() -> Value {
+    let trained = |name: &str| json!({ "StepName": name, "StepStatus": "Succeeded", "Metadata": { "TrainingJob": { "Arn": format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}") } } });
+    let other = json!({ "StepName": "check", "StepStatus": "Succeeded", "Metadata": { "Condition": { "Outcome": "True" } } });
+    json!({ "PipelineExecutionSteps": [trained("t-2"), other, { "StepName": "bare" }, trained("t-1")] })
+}
+
+fn training_job(name: &str) -> Value {
     let file_system = json!({
         "FileSystemId": "fs-1", "DirectoryPath": "/d", "FileSystemType": "EFS", "FileSystemAccessMode": "ro",
     });
     json!({
-        "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/t-1", "HyperParameters": { "depth": "4" },
+        "TrainingJobArn": format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"), "HyperParameters": { "depth": "4" },
         "InputDataConfig": [
             { "ChannelName": "train", "DataSource": { "S3DataSource": { "S3Uri": "s3://data/", "S3DataType": "S3Prefix" } } },
             { "ChannelName": "more", "DataSource": { "FileSystemDataSource": file_system } },
@@ -136,21 +146,32 @@ fn training_job() -> Value {
 pub(crate) async fn spoken() -> Value {
     let fake = Fake::start(|name, _, calm| match name {
         "DescribeModelPackage" => says(200, &whole_package("2")),
-        "DescribeTrainingJob" => says(200, &training_job()),
+        "GET /models" => (
+            200,
+            Vec::new(),
+            b"<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+                .to_vec(),
+        ),
         _ => calm,
     })
     .await;
     let registry = of(config(&fake.url()));
     registry.versions(1).await.unwrap();
     let lineage = registry.lineage(&version("2")).await.unwrap();
-    assert_eq!(lineage.datasets[1].name, "fs-1/d");
+    assert_eq!((lineage.run.as_deref(), lineage.datasets.len()), (Some(EXECUTION), 4));
+    assert_eq!(
+        (lineage.datasets[0].name.as_str(), lineage.datasets[2].name.as_str()),
+        ("s3://data/", "fs-1/d")
+    );
+    let parameters: Vec<_> = lineage.parameters.iter().map(|label| label.name.as_str()).collect();
+    let own = ["sagemaker:project", "sagemaker:repository", "sagemaker:source-algorithm"];
+    assert_eq!(parameters, [&own[..], &["t-1:depth", "t-2:depth"]].concat());
     registry.mark(&version("2"), Mark::Held { incident: "fraud-api:7" }).await.unwrap_err();
     registry.promote(&version("2"), Some(&version("1"))).await.unwrap_err();
     let asked = fake.asked.lock().unwrap();
     let spoken = asked.iter().filter(|(name, ..)| !name.contains(' ')).map(|(name, sent, _)| {
         let read = match name.as_str() {
             "DescribeModelPackage" => whole_package("2"),
-            "DescribeTrainingJob" => training_job(),
             other => usual(other, sent),
         };
         json!([name, sent, read])
@@ -607,4 +628,32 @@ fn what_cannot_work_is_refused_at_once() {
     let arn = "arn:aws:sagemaker:eu-west-1:1:model-package-group/fraud";
     let shared_group = SageMakerRegistryConfig { model: arn.into(), ..good() };
     assert!(SageMakerRegistry::new(shared_group, Some(Secret::new(SECRET)), &shared()).is_ok());
+}
+
+#[tokio::test]
+async fn lineage_is_that_of_every_training_of_the_pipeline() {
+    // It says for itself what was expected of it.
+    spoken().await;
+    let gone = Fake::start(|name, _, calm| match name {
+        "DescribeModelPackage" => says(200, &whole_package("2")),
+        "ListPipelineExecutionSteps" => refuses("ResourceNotFound", "no such execution"),
+        _ => calm,
+    })
+    .await;
+    let lineage = of(config(&gone.url())).lineage(&version("2")).await.unwrap();
+    assert_eq!(
+        (lineage.code.as_deref(), lineage.datasets.len()),
+        (Some("abc"), 0),
+        "what is gone hides nothing else"
+    );
+    let many = Fake::start(|name, _, calm| match name {
+        "DescribeModelPackage" => says(200, &whole_package("2")),
+        "ListPipelineExecutionSteps" => {
+            let one = steps()["PipelineExecutionSteps"][0].clone();
+            says(200, &json!({ "PipelineExecutionSteps": vec![one; 21] }))
+        }
+        _ => calm,
+    })
+    .await;
+    assert_eq!(of(config(&many.url())).lineage(&version("2")).await.unwrap_err().kind, ErrorKind::TooLarge);
 }

@@ -82,7 +82,7 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 16] = [
+const ALL: [Case; 17] = [
     (
         (deployer as Asked, "deployer"),
         "batch",
@@ -266,6 +266,16 @@ const ALL: [Case; 16] = [
     ),
     (
         (promotes as Asked, "registry"),
+        "sagemaker",
+        &[
+            ("region", &["\"eu-west-1\"", "\"eu-west-2\""]),
+            ("model", &["\"fraud\"", "\"other\""]),
+            ("production-tag", &["\"production\"", "\"live\""]),
+            ("endpoint", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+        ],
+    ),
+    (
+        (promotes as Asked, "registry"),
         "wandb",
         &[
             ("entity", &["\"acme\"", "\"other\""]),
@@ -318,7 +328,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 12] = [
+const NOT_SENT: [(&str, &str, &[&str]); 13] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
     (
@@ -338,6 +348,19 @@ const NOT_SENT: [(&str, &str, &[&str]); 12] = [
     ),
     ("producer", "airflow", &["makes", "user", "deadline-ms"]),
     ("registry", "mlflow", &["user", "deadline-ms", "patience-ms", "versions-max", "artefact-bytes-max"]),
+    (
+        "registry",
+        "sagemaker",
+        &[
+            "access-key-id",
+            "profile",
+            "s3-endpoint",
+            "deadline-ms",
+            "patience-ms",
+            "versions-max",
+            "artefact-bytes-max",
+        ],
+    ),
     (
         "registry",
         "wandb",
@@ -364,7 +387,7 @@ fn every_key_of_an_adapter_is_in_its_request_or_known_to_be_in_none() {
         .chain(keys_of::<dyn Producer>("producer"))
         .chain(
             keys_of::<dyn Registry>("registry")
-                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "wandb" | "directory")),
+                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "sagemaker" | "wandb" | "directory")),
         );
     for (port, kind, key) in all {
         let of = |case: &&Case| case.0.1 == port && case.1 == kind;

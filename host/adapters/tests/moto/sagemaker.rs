@@ -269,6 +269,7 @@ async fn what_is_sent_and_what_is_read_is_in_the_contract_of_awss_own_client() {
         "DescribeModelPackageGroup",
         "DescribeTrainingJob",
         "ListModelPackages",
+        "ListPipelineExecutionSteps",
         "ListTags",
         "UpdateModelPackage",
     ];
