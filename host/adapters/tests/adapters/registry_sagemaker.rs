@@ -131,7 +131,7 @@ fn steps() -> Value {
 
 fn training_job(name: &str) -> Value {
     let file_system = json!({
-        "FileSystemId": "fs-1", "DirectoryPath": "/d", "FileSystemType": "EFS", "FileSystemAccessMode": "ro",
+        "FileSystemId": "fs-0123456789", "DirectoryPath": "/d", "FileSystemType": "EFS", "FileSystemAccessMode": "ro",
     });
     json!({
         "TrainingJobArn": format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"), "HyperParameters": { "depth": "4" },
@@ -161,7 +161,7 @@ pub(crate) async fn spoken() -> Value {
     assert_eq!((lineage.run.as_deref(), lineage.datasets.len()), (Some(EXECUTION), 4));
     assert_eq!(
         (lineage.datasets[0].name.as_str(), lineage.datasets[2].name.as_str()),
-        ("s3://data/", "fs-1/d")
+        ("s3://data/", "fs-0123456789/d")
     );
     let parameters: Vec<_> = lineage.parameters.iter().map(|label| label.name.as_str()).collect();
     let own = ["sagemaker:project", "sagemaker:repository", "sagemaker:source-algorithm"];

@@ -268,6 +268,7 @@ const ALL: [Case; 17] = [
         (promotes as Asked, "registry"),
         "sagemaker",
         &[
+            ("access-key-id", &["\"AKIDRIPCORD\""]),
             ("region", &["\"eu-west-1\"", "\"eu-west-2\""]),
             ("model", &["\"fraud\"", "\"other\""]),
             ("production-tag", &["\"production\"", "\"live\""]),
