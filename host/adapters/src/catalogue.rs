@@ -11,7 +11,7 @@ use crate::{
     deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
     metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
     producer_command, producer_http, registry_command, registry_directory, registry_mlflow,
-    registry_sagemaker, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http,
+    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http,
     restorer_mlflow_prompt,
 };
 
@@ -21,6 +21,8 @@ pub static REGISTRIES: &[&dyn AnyAdapter<dyn Registry>] = &[
     &registry_mlflow::ADAPTER,
     #[cfg(feature = "aws")]
     &registry_sagemaker::ADAPTER,
+    #[cfg(feature = "google")]
+    &registry_vertex::ADAPTER,
     &registry_wandb::ADAPTER,
     &registry_command::ADAPTER,
 ];
@@ -84,6 +86,8 @@ pub static LEFT_OUT: &[LeftOut] = &[
     checkpoints_s3::LEFT_OUT,
     #[cfg(not(feature = "aws"))]
     registry_sagemaker::LEFT_OUT,
+    #[cfg(not(feature = "google"))]
+    registry_vertex::LEFT_OUT,
 ];
 
 /// What can be told of each, port by port.

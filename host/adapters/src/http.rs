@@ -229,7 +229,7 @@ impl Call {
     }
 
     /// Headers as somebody else has made them.
-    #[cfg(feature = "aws")]
+    #[cfg(any(feature = "aws", feature = "google"))]
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
         self.request = self.request.headers(headers);
         self

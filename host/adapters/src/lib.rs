@@ -21,12 +21,16 @@ mod command;
 mod download;
 mod file_work;
 mod folder;
+#[cfg(feature = "google")]
+mod google;
 mod http;
 mod open_inference;
 mod producing;
 pub mod restoring;
 mod secret;
 mod settled;
+#[cfg(feature = "google")]
+mod signing;
 mod text_encoding;
 mod text_time;
 mod whole_file;
@@ -64,6 +68,8 @@ pub mod registry_kept;
 pub mod registry_mlflow;
 #[cfg_attr(not(feature = "aws"), path = "registry_sagemaker/left_out.rs")]
 pub mod registry_sagemaker;
+#[cfg_attr(not(feature = "google"), path = "registry_vertex/left_out.rs")]
+pub mod registry_vertex;
 pub mod registry_wandb;
 pub mod request_log_jsonl;
 pub mod restorer_file;

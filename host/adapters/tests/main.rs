@@ -8,4 +8,5 @@ mod mlserver;
 mod monitoring;
 #[cfg(feature = "s3")]
 mod moto;
+mod vertex;
 mod wandb;

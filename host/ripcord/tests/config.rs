@@ -8,6 +8,7 @@ use ripcord_adapters::adapter::Port;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
 use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
+use ripcord_adapters::registry_vertex::VertexRegistryConfig;
 use ripcord_adapters::registry_wandb::{URL_DEFAULT, WandbRegistryConfig};
 
 /// A configuration without mistakes; tests break it.
@@ -75,6 +76,17 @@ fn the_good_one_is_good() {
     let registry = service.registry.settings.of::<DirectoryRegistryConfig>().unwrap();
     assert_eq!(registry.model, "fraud");
     assert!(service.endpoint.is_some(), "the deployer's server is where it answers");
+}
+
+/// `examples/vertex/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_vertex_ai_reads() {
+    let config = parse(include_str!("../../../examples/vertex/ripcord.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let registry =
+        config.service("fraud-api").unwrap().registry.settings.of::<VertexRegistryConfig>().unwrap();
+    assert_eq!((registry.model.as_str(), registry.alias.as_deref()), ("fraud", Some("default")));
+    assert_eq!(registry.storage_endpoint, "https://storage.googleapis.com");
 }
 
 /// `examples/wandb/ripcord.toml`, which people copy.

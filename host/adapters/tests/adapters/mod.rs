@@ -24,6 +24,8 @@ mod registry_kept;
 mod registry_mlflow;
 #[cfg(feature = "aws")]
 pub(crate) mod registry_sagemaker;
+#[cfg(feature = "google")]
+pub(crate) mod registry_vertex;
 pub(crate) mod registry_wandb;
 mod request_log_jsonl;
 mod request_log_suite;

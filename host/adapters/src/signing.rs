@@ -1,0 +1,146 @@
+//! What the crates that find credentials and sign calls (`reqsign`) are given of the world: this crate's HTTP client, files of a bounded size, and the
+//! environment. Programs are run for none of them.
+//!
+//! Their own errors say little. What went wrong with a call or a file is kept beside, in the words of this crate, for whoever asked for credentials.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use reqsign_core::{Context, Env, Error, FileRead, HttpSend};
+use reqwest::Url;
+use ripcord_core::time::Millis;
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use serde::Deserialize;
+
+use crate::file_work::FileWork;
+use crate::folder;
+use crate::http::{self, Answer, Http};
+
+/// Files of credentials are small.
+pub(crate) const FILE_BYTES_MAX: u64 = 256 << 10;
+/// So are tokens.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// Members of a file of JSON that are secrets.
+const SECRETS: [&str; 3] = ["private_key", "refresh_token", "client_secret"];
+
+/// What went wrong last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<PortError>>>);
+
+impl Trouble {
+    fn is(&self, trouble: Option<PortError>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// It is told once.
+    pub(crate) fn take(&self) -> Option<PortError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The surroundings, and what goes wrong in them. A call for the first address of `instead` goes to the second, and what is read of a file is given on as
+/// `complete` has it.
+pub(crate) fn surroundings(
+    http: &Http,
+    deadline: Millis,
+    environment: impl Env,
+    instead: Option<(&'static str, Url)>,
+    complete: fn(Vec<u8>) -> Vec<u8>,
+) -> (Context, Trouble) {
+    let trouble = Trouble::default();
+    let work = FileWork::new("the files of credentials");
+    let context = Context::new()
+        .with_env(environment)
+        .with_file_read(Files { work, complete, trouble: trouble.clone() })
+        .with_http_send(Sender { http: http.clone(), deadline, instead, trouble: trouble.clone() });
+    (context, trouble)
+}
+
+/// Reads a file of credentials. One that holds a secret must be its owner's alone; what only says where a token is may be read by others.
+pub(crate) fn read(path: &std::path::Path) -> Result<Vec<u8>, PortError> {
+    let bytes = folder::read_ambient(path, FILE_BYTES_MAX)?;
+    let read: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    let holds = |value: &serde_json::Value| SECRETS.iter().any(|name| value.get(name).is_some());
+    let is_secret =
+        read.is_some_and(|read| holds(&read) || read.get("source_credentials").is_some_and(holds));
+    if is_secret { folder::read_secret(path, FILE_BYTES_MAX) } else { Ok(bytes) }
+}
+
+#[derive(Debug)]
+struct Files {
+    work: FileWork,
+    complete: fn(Vec<u8>) -> Vec<u8>,
+    trouble: Trouble,
+}
+
+impl FileRead for Files {
+    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
+        let path = PathBuf::from(path);
+        self.work.run(move |_| read(&path)).await.map(self.complete).map_err(|error| {
+            let told = Error::config_invalid(error.to_string());
+            self.trouble.is(Some(error));
+            told
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Sender {
+    http: Http,
+    deadline: Millis,
+    instead: Option<(&'static str, Url)>,
+    trouble: Trouble,
+}
+
+impl HttpSend for Sender {
+    async fn http_send(
+        &self,
+        request: ::http::Request<Bytes>,
+    ) -> reqsign_core::Result<::http::Response<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let asked = parts.uri.to_string();
+        let url = match &self.instead {
+            Some((from, to)) if asked == *from => to.clone(),
+            _ => Url::parse(&asked).map_err(|_| Error::config_invalid("an address that is no URL"))?,
+        };
+        // Nothing but a token comes of it.
+        let mut call = self.http.call(parts.method, &url).only_reads().deadline(self.deadline);
+        call = call.answer_bytes_max(ANSWER_BYTES_MAX).headers(parts.headers);
+        if !body.is_empty() {
+            call = call.body(body.into());
+        }
+        let answer = match call.exchange().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let told = Error::unexpected(error.to_string());
+                self.trouble.is(Some(error));
+                return Err(told);
+            }
+        };
+        self.trouble.is((!answer.status.is_success()).then(|| refusal(&answer)));
+        ::http::Response::builder().status(answer.status).body(answer.body.into()).map_err(Error::from)
+    }
+}
+
+/// What a token service answers where it gives no token: the form of OAuth 2, or that of Google's interfaces.
+#[derive(Deserialize)]
+struct Refused {
+    error: serde_json::Value,
+    #[serde(default)]
+    error_description: Option<String>,
+}
+
+fn refusal(answer: &Answer) -> PortError {
+    let generic = answer.error();
+    let Ok(refused) = serde_json::from_slice::<Refused>(&answer.body) else { return generic };
+    let code = refused.error.as_str().or_else(|| refused.error.get("status")?.as_str()).unwrap_or_default();
+    let why = refused.error_description.as_deref().or_else(|| refused.error.get("message")?.as_str());
+    let said = [Some(code), why].into_iter().flatten().filter(|part| !part.is_empty());
+    let said = http::excerpt(said.collect::<Vec<_>>().join(": ").as_bytes());
+    let status = answer.status.as_u16();
+    // OAuth answers 400 where credentials are wrong.
+    let kind = if status == 400 { ErrorKind::Denied } else { generic.kind };
+    let retry = if status == 400 { Retry::No } else { generic.retry };
+    PortError::not_applied(kind, format!("{} answered {status}: {said}", answer.what())).retry(retry)
+}
