@@ -34,7 +34,7 @@ pub(super) struct Api {
     pub(super) storage: Url,
     pub(super) tokens: Tokens,
     /// Whose quota calls count against.
-    quota_project: Option<String>,
+    pub(super) quota_project: Option<String>,
     /// The model's resource name.
     pub(super) model: String,
     pub(super) project: String,

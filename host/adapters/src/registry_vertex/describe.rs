@@ -39,12 +39,14 @@ impl Remembered {
 
 /// When the version was made; the model itself may be older.
 pub(super) fn created_at(api: &Api, model: &Model) -> Result<UnixMillis, PortError> {
-    let text = [&model.version_create_time, &model.create_time].into_iter().find(|text| !text.is_empty());
-    text_time::parse(text.map_or("", String::as_str)).map_err(|why| {
+    let times = [&model.version_create_time, &model.create_time];
+    let text = times.into_iter().find(|text| !text.is_empty()).map_or("", String::as_str);
+    text_time::parse(text).map_err(|_| {
         let text = format!(
-            "Vertex AI says of version `{}` of `{}` that it was made at {why}",
+            "Vertex AI says of version `{}` of `{}` that it was made at {}, which is no instant",
             model.version_id.escape_debug(),
-            api.model
+            api.model,
+            http::excerpt(text.as_bytes())
         );
         PortError::not_applied(ErrorKind::BadAnswer, text)
     })

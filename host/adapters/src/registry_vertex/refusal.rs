@@ -83,9 +83,13 @@ impl Api {
                 format!("did nothing, since someone else changed the same at that moment: {said}; it can be done again"),
             )
             .retry(Retry::Later),
-            (412, _) | (_, "FAILED_PRECONDITION") => told(
+            (412, _) | (_, "FAILED_PRECONDITION") if matches!(right, Right::Aliases) => told(
                 ErrorKind::Conflict,
                 format!("did nothing, since it is no longer what it was: {said}; look at it and ask again"),
+            ),
+            (412, _) | (_, "FAILED_PRECONDITION") => told(
+                ErrorKind::Failed,
+                format!("cannot answer as things stand: {said}; a lineage that is too large is refused so, too"),
             ),
             (429, _) => {
                 let quota = told(
@@ -114,7 +118,7 @@ impl Api {
 
     fn quota_words(&self) -> String {
         let own = format!("the project `{}`", self.project);
-        self.tokens.quota_project.as_ref().map_or(own, |project| format!("the project `{project}`"))
+        self.quota_project.as_ref().map_or(own, |project| format!("the project `{project}`"))
     }
 
     /// What a refusal is about, by the reason that Google gives with it.

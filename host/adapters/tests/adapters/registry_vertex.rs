@@ -190,6 +190,10 @@ async fn versions_are_told_with_aliases_labels_and_image() {
     let kept = registry.kept_at().unwrap();
     let wanted = format!("`projects/{PROJECT}/locations/{LOCATION}/models/{MODEL}` of {}/", fake.url());
     assert_eq!(kept.split(" (").next(), Some(wanted.as_str()));
+    let ops = of(VertexRegistryConfig { quota_project: Some("acme-ops".into()), ..config(&fake) });
+    ops.promoted().await.unwrap();
+    let counted = fake.seen().last().unwrap().quota_project.clone();
+    assert_eq!(counted.as_deref(), Some("acme-ops"), "what is configured counts before the credentials");
     let few = of(VertexRegistryConfig { versions_max: 2, ..config(&fake) });
     assert_eq!(few.versions(10).await.unwrap().len(), 2);
 }

@@ -13,12 +13,12 @@ from googleapiclient.discovery import build
 url, token, model, *rest = sys.argv[1:]
 
 
-def client(name):
+def client(name, path):
     made = {"credentials": Credentials(token=token), "static_discovery": True, "cache_discovery": False}
-    return build(name, "v1", client_options={"api_endpoint": url}, **made)
+    return build(name, "v1", client_options={"api_endpoint": url + path}, **made)
 
 
-models = client("aiplatform").projects().locations().models()
+models = client("aiplatform", "/").projects().locations().models()
 if rest:
     models.mergeVersionAliases(name=f"{model}@{rest[1]}", body={"versionAliases": rest[2:]}).execute()
 
@@ -29,7 +29,7 @@ while request is not None:
     versions += page["models"]
     request = models.listVersions_next(request, page)
 
-objects = client("storage").objects()
+objects = client("storage", "/storage/v1/").objects()
 read = []
 for version in versions:
     bucket, prefix = version["artifactUri"].removeprefix("gs://").split("/", 1)

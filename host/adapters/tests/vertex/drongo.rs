@@ -25,6 +25,7 @@ struct Drongo {
 
 impl Drongo {
     async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = python().with_file_name("drongo");
         let mut command = Command::new(program);

@@ -38,15 +38,18 @@ def pattern(document, method):
 KNOWN = [(re.compile(pattern(document, method)), document, method) for document in DOCUMENTS for method in methods(document["resources"])]
 
 
+def verb(path):
+    """Of Vertex AI's paths: what stands behind the name, as in `:listVersions`. The patterns of names would let it be a part of one."""
+    return path.rsplit("/", 1)[-1].partition(":")[2] if path.startswith(("/v1/", "v1/")) else ""
+
+
 def method_of(exchange):
-    """The method that a call is of: one with a verb (`:listVersions`) before one without."""
-    found = [
-        (document, method)
-        for path, document, method in KNOWN
-        if method["httpMethod"] == exchange["method"] and path.fullmatch(exchange["path"])
-    ]
-    found.sort(key=lambda pair: ":" not in pair[1]["path"].rsplit("}", 1)[-1])
-    return found[0] if found else None
+    """The method that a call is of."""
+    for path, document, method in KNOWN:
+        is_of = method["httpMethod"] == exchange["method"] and verb(method["path"]) == verb(exchange["path"])
+        if is_of and path.fullmatch(exchange["path"]):
+            return document, method
+    return None
 
 
 def check(document, schema, value, at, sent):

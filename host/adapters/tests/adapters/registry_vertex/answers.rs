@@ -24,6 +24,9 @@ async fn listed(fake: &Vertex, status: u16, body: &Value) -> PortError {
     error
 }
 
+/// Status, code, details; and what they are taken for, with a part of the sentence.
+type Case = (u16, &'static str, Vec<Value>, ErrorKind, Retry, &'static str);
+
 #[tokio::test]
 async fn each_refusal_says_what_to_do() {
     let (fake, _) = seeded().await;
@@ -31,7 +34,7 @@ async fn each_refusal_says_what_to_do() {
     let permission =
         json!({ "permission": "aiplatform.models.list", "resource": "//aiplatform.googleapis.com/x" });
     let none = Vec::new();
-    let cases: Vec<(u16, &str, Vec<Value>, ErrorKind, Retry, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (
             401,
             "UNAUTHENTICATED",
@@ -108,17 +111,17 @@ async fn each_refusal_says_what_to_do() {
             400,
             "FAILED_PRECONDITION",
             none.clone(),
-            ErrorKind::Conflict,
+            ErrorKind::Failed,
             Retry::No,
-            "it is no longer what it was",
+            "cannot answer as things stand",
         ),
         (
             412,
             "FAILED_PRECONDITION",
             none.clone(),
-            ErrorKind::Conflict,
+            ErrorKind::Failed,
             Retry::No,
-            "it is no longer what it was",
+            "cannot answer as things stand",
         ),
         (400, "INVALID_ARGUMENT", none.clone(), ErrorKind::Failed, Retry::No, "does not accept the call"),
         (
@@ -167,7 +170,7 @@ async fn what_is_no_answer_of_googles_is_told_as_such() {
     assert!(error.to_string().contains("check `location`, `endpoint` and `storage-endpoint`"), "{error}");
     for (body, wanted) in [
         ("<html>", "not the JSON expected"),
-        ("[]", "not the JSON expected"),
+        ("[]", "without a version"),
         (r#"{"models": 7}"#, "not the JSON expected"),
         ("{}", "without a version"),
         (r#"{"models": [{}]}"#, "without the number of a version"),
@@ -253,6 +256,8 @@ async fn a_refused_change_is_told_with_what_is_known_of_it() {
     for (status, code, applied, wanted) in [
         (403, "PERMISSION_DENIED", Applied::No, "the permission `aiplatform.models.update`"),
         (409, "ABORTED", Applied::No, "it can be done again"),
+        (400, "FAILED_PRECONDITION", Applied::No, "it is no longer what it was"),
+        (412, "FAILED_PRECONDITION", Applied::No, "it is no longer what it was"),
         (500, "INTERNAL", Applied::Unknown, "answered 500"),
         (503, "UNAVAILABLE", Applied::Unknown, "answered 503"),
     ] {
