@@ -10,15 +10,17 @@ use crate::{
     alerts_alertmanager, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch,
     deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
     metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
-    producer_command, producer_http, registry_command, registry_directory, registry_mlflow,
-    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http,
-    restorer_mlflow_prompt,
+    producer_command, producer_http, registry_command, registry_directory, registry_mlflow, registry_oci,
+    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git,
+    restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
 pub static REGISTRIES: &[&dyn AnyAdapter<dyn Registry>] = &[
     &registry_directory::ADAPTER,
     &registry_mlflow::ADAPTER,
+    #[cfg(feature = "oci")]
+    &registry_oci::ADAPTER,
     #[cfg(feature = "aws")]
     &registry_sagemaker::ADAPTER,
     #[cfg(feature = "google")]
@@ -82,6 +84,8 @@ pub static OBJECTS: [&dyn AnyAdapter<dyn Objects>; 1] = [&evidence_directory::AD
 
 /// What this build is without, since a feature of it was switched off.
 pub static LEFT_OUT: &[LeftOut] = &[
+    #[cfg(not(feature = "oci"))]
+    registry_oci::LEFT_OUT,
     #[cfg(not(feature = "s3"))]
     checkpoints_s3::LEFT_OUT,
     #[cfg(not(feature = "aws"))]

@@ -66,6 +66,8 @@ pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;
 pub mod registry_mlflow;
+#[cfg_attr(not(feature = "oci"), path = "registry_oci/left_out.rs")]
+pub mod registry_oci;
 #[cfg_attr(not(feature = "aws"), path = "registry_sagemaker/left_out.rs")]
 pub mod registry_sagemaker;
 #[cfg_attr(not(feature = "google"), path = "registry_vertex/left_out.rs")]

@@ -8,5 +8,6 @@ mod mlserver;
 mod monitoring;
 #[cfg(feature = "s3")]
 mod moto;
+mod oci;
 mod vertex;
 mod wandb;

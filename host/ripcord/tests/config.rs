@@ -7,6 +7,7 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
+use ripcord_adapters::registry_oci::OciRegistryConfig;
 use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
 use ripcord_adapters::registry_vertex::VertexRegistryConfig;
 use ripcord_adapters::registry_wandb::{URL_DEFAULT, WandbRegistryConfig};
@@ -87,6 +88,19 @@ fn the_example_for_vertex_ai_reads() {
         config.service("fraud-api").unwrap().registry.settings.of::<VertexRegistryConfig>().unwrap();
     assert_eq!((registry.model.as_str(), registry.alias.as_deref()), ("fraud", Some("default")));
     assert_eq!(registry.storage_endpoint, "https://storage.googleapis.com");
+}
+
+/// `examples/oci/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_oci_registries_reads() {
+    let config =
+        parse(include_str!("../../../examples/oci/ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let registry = config.service("fraud-api").unwrap().registry.settings.of::<OciRegistryConfig>().unwrap();
+    assert_eq!(
+        (registry.repository.as_str(), registry.alias.as_deref()),
+        ("models/fraud", Some("production"))
+    );
+    assert_eq!(registry.stages, ["staging", "development"]);
 }
 
 /// `examples/wandb/ripcord.toml`, which people copy.

@@ -22,6 +22,8 @@ pub(crate) mod producers;
 mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
+#[cfg(feature = "oci")]
+pub(crate) mod registry_oci;
 #[cfg(feature = "aws")]
 pub(crate) mod registry_sagemaker;
 #[cfg(feature = "google")]

@@ -82,7 +82,7 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 17] = [
+const ALL: [Case; 18] = [
     (
         (deployer as Asked, "deployer"),
         "batch",
@@ -266,6 +266,15 @@ const ALL: [Case; 17] = [
     ),
     (
         (promotes as Asked, "registry"),
+        "oci",
+        &[
+            ("url", &["\"http://127.0.0.1:5000\"", "\"http://127.0.0.1:5001\""]),
+            ("repository", &["\"models/fraud\"", "\"models/other\""]),
+            ("alias", &["\"production\"", "\"live\""]),
+        ],
+    ),
+    (
+        (promotes as Asked, "registry"),
         "sagemaker",
         &[
             ("access-key-id", &["\"AKIDRIPCORD\""]),
@@ -329,7 +338,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 13] = [
+const NOT_SENT: [(&str, &str, &[&str]); 14] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
     (
@@ -349,6 +358,20 @@ const NOT_SENT: [(&str, &str, &[&str]); 13] = [
     ),
     ("producer", "airflow", &["makes", "user", "deadline-ms"]),
     ("registry", "mlflow", &["user", "deadline-ms", "patience-ms", "versions-max", "artefact-bytes-max"]),
+    (
+        "registry",
+        "oci",
+        &[
+            "stages",
+            "user",
+            "tokens-from",
+            "files-from",
+            "deadline-ms",
+            "patience-ms",
+            "versions-max",
+            "artefact-bytes-max",
+        ],
+    ),
     (
         "registry",
         "sagemaker",
@@ -383,13 +406,13 @@ fn every_key_of_an_adapter_is_in_its_request_or_known_to_be_in_none() {
         P::adapters().iter().flat_map(move |of| of.about().keys.into_iter().filter(open).map(key(of.kind())))
     }
     let mut unknown = Vec::new();
-    let all = keys_of::<dyn Deployer>("deployer")
-        .chain(keys_of::<dyn Restorer>("restorer"))
-        .chain(keys_of::<dyn Producer>("producer"))
-        .chain(
-            keys_of::<dyn Registry>("registry")
-                .filter(|(_, kind, _)| matches!(*kind, "mlflow" | "sagemaker" | "wandb" | "directory")),
-        );
+    let all =
+        keys_of::<dyn Deployer>("deployer")
+            .chain(keys_of::<dyn Restorer>("restorer"))
+            .chain(keys_of::<dyn Producer>("producer"))
+            .chain(keys_of::<dyn Registry>("registry").filter(|(_, kind, _)| {
+                matches!(*kind, "mlflow" | "oci" | "sagemaker" | "wandb" | "directory")
+            }));
     for (port, kind, key) in all {
         let of = |case: &&Case| case.0.1 == port && case.1 == kind;
         let varied = |case: &Case| case.2.iter().any(|(name, values)| *name == key && values.len() > 1);
