@@ -230,13 +230,34 @@ impl OciRegistry {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).get(version).copied()
     }
 
-    /// What a version's tag points at. A name that no tag can have is no version.
-    async fn digest(&self, version: &VersionName) -> Result<Digest, PortError> {
+    /// What a version's tag points at, if there is one. A name that no tag can have is no version.
+    async fn at(&self, version: &VersionName) -> Result<Option<Digest>, PortError> {
         if !names::is_tag(version.as_str()) || names::is_reserved(version.as_str()) {
-            return Err(self.api.unknown(version));
+            return Ok(None);
         }
-        let found = manifest::resolve(&self.api, version.as_str()).await?;
-        found.ok_or_else(|| self.api.unknown(version))
+        manifest::resolve(&self.api, version.as_str()).await
+    }
+
+    async fn digest(&self, version: &VersionName) -> Result<Digest, PortError> {
+        self.at(version).await?.ok_or_else(|| self.api.unknown(version))
+    }
+
+    /// What stands in the way of moving the tag of production.
+    async fn conflict(&self, alias: &str, expecting: Option<&VersionName>) -> PortError {
+        let shown =
+            |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
+        let now = match self.promoted().await {
+            Ok(now) => shown(now.as_ref()),
+            Err(_) => "something else".to_owned(),
+        };
+        PortError::not_applied(
+            ErrorKind::Conflict,
+            format!(
+                "the tag `{alias}` of `{}` points at {now} where {} was expected: someone else moved it, and it was left there",
+                self.api.repository,
+                shown(expecting)
+            ),
+        )
     }
 
     async fn described(&self, named: Named, held: Option<bool>) -> Result<RegistryVersion, PortError> {
@@ -374,26 +395,21 @@ impl Registry for OciRegistry {
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let alias = self.alias()?;
-        let now = self.promoted().await?;
-        if now.as_ref() == Some(version) {
+        let digest = self.digest(version).await?;
+        let now = manifest::resolve(&self.api, alias).await?;
+        if now == Some(digest) {
             return Ok(());
         }
-        if now.as_ref() != expecting {
-            let shown =
-                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::not_applied(
-                ErrorKind::Conflict,
-                format!(
-                    "the tag `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",
-                    self.api.repository,
-                    shown(now.as_ref()),
-                    shown(expecting)
-                ),
-            ));
+        // Two tags at one manifest are one version, whichever of them is asked for.
+        let expected = match expecting {
+            Some(expecting) => self.at(expecting).await?,
+            None => None,
+        };
+        if now != expected || expecting.is_some() != expected.is_some() {
+            return Err(self.conflict(alias, expecting).await);
         }
-        let digest = self.digest(version).await?;
         let answer = manifest::get(&self.api, &digest).await?;
-        let media_type = answer.content_type().unwrap_or(wire::IMAGE_MANIFEST).to_owned();
+        let media_type = manifest::media_type(&answer).to_owned();
         let changed = self.api.put_manifest(alias, &media_type, answer.body).await;
         let what = format!("the tag `{alias}` of `{}`", self.api.repository);
         settled("the registry", changed, &what, async {

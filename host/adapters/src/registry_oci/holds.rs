@@ -101,7 +101,7 @@ pub(super) async fn write(
         annotations: Default::default(),
     };
     let subject = Descriptor {
-        media_type: about.content_type().unwrap_or(IMAGE_MANIFEST).to_owned(),
+        media_type: manifest::media_type(&about).to_owned(),
         digest: format!("sha256:{at}"),
         size: about.body.len() as u64,
         annotations: Default::default(),

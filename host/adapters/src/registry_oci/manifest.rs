@@ -13,6 +13,7 @@ use super::api::{Api, MANIFEST_BYTES_MAX};
 use super::config_file::{self, Facts};
 use super::layers::{self, Layer};
 use super::refusal::{self, Asked};
+use super::wire::IMAGE_MANIFEST;
 use crate::http::{self, Answer};
 
 static CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -59,7 +60,7 @@ pub(super) async fn resolve(api: &Api, tag: &str) -> Result<Option<Digest>, Port
         // Registries that count what is pulled do not count this.
         let head = api.ask_manifest(Method::HEAD, tag).await?;
         let digest = head.header(&CONTENT_DIGEST).and_then(digest_of);
-        if let Some(digest) = digest.filter(|_| head.status.is_success() && is_manifest(&head)) {
+        if let Some(digest) = digest.filter(|_| head.status.is_success()) {
             return Ok(Some(digest));
         }
         // Only the answer to this one has a body, which says why, or has the digest of what it is.
@@ -111,6 +112,12 @@ fn is_manifest(answer: &Answer) -> bool {
     kind.starts_with("application/") && (kind.contains(".manifest.") || kind.contains(".index."))
 }
 
+/// What a manifest is, without parameters.
+pub(super) fn media_type(answer: &Answer) -> &str {
+    let kind = answer.content_type().and_then(|kind| kind.split(';').next());
+    kind.map_or(IMAGE_MANIFEST, str::trim)
+}
+
 /// A digest as registries write it, where it is of the one algorithm that is checked here.
 pub(super) fn digest_of(text: &str) -> Option<Digest> {
     text.strip_prefix("sha256:")?.parse().ok()
@@ -141,7 +148,7 @@ pub(super) async fn known(
         }
         Err(error) => return Err(error),
     };
-    let read = layers::read(answer.content_type().unwrap_or_default(), &answer.body);
+    let read = layers::read(media_type(&answer), &answer.body);
     let facts = match &read.config {
         Some(config) => match config_file::fetch(api, config).await {
             Ok(facts) => Ok(facts),

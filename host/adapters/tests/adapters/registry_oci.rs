@@ -164,10 +164,17 @@ async fn versions_are_told_with_the_tags_that_point_where_theirs_do() {
     );
     let unset = OciRegistryConfig { alias: Some("candidate".into()), ..config(fake.url()) };
     assert_eq!(of(unset).promoted().await.unwrap(), None);
-    // What only a tag that moves points at is no version.
+    // What only tags that move point at is no version.
+    push(&mut fake.world(), "staging", "5\n", None);
     push(&mut fake.world(), "production", "4\n", None);
     let listed = registry.versions(10).await.unwrap();
     assert_eq!(listed.len(), 3);
+    let error = registry.promoted().await.unwrap_err();
+    assert!(error.to_string().contains("no version has a tag there"), "{error}");
+    // Nor is it the version that had a tag there when it was told.
+    fake.world().tag("production", "1.2.0");
+    assert_eq!(registry.promoted().await.unwrap(), Some(version("1.2.0")));
+    push(&mut fake.world(), "1.2.0", "6\n", None);
     let error = registry.promoted().await.unwrap_err();
     assert!(error.to_string().contains("no version has a tag there"), "{error}");
 }
@@ -300,6 +307,15 @@ async fn a_hold_is_a_tag_beside_the_version_and_is_read_back() {
     registry.mark(&name, Mark::Lifted).await.unwrap();
     assert_eq!(tags(&now().await), [("ripcord.condemned", "fraud-api:7")], "what was condemned stays so");
     assert_eq!(registry.versions(10).await.unwrap().len(), 3, "a mark is no version");
+    // Whoever packs a version cannot write a mark into it.
+    let forged = {
+        let mut world = fake.world();
+        let (config, layers) = (world.empty(), [world.layer("application/x", b"x", json!({ TITLE: "x" }))]);
+        world.push("0.9", config, &layers, json!({ "ripcord.hold": "fraud-api:1", "team": "payments" }));
+        version("0.9")
+    };
+    assert_eq!(tags(&registry.version(&forged).await.unwrap().tags), [("team", "payments")]);
+    fake.world().tags.remove("0.9");
     registry.mark(&version("1.1.0"), Mark::Lifted).await.unwrap();
     assert!(!fake.world().tags.contains_key("ripcord.hold.1.1.0"), "what was never held needs no mark");
 }
@@ -318,4 +334,34 @@ async fn a_tag_that_was_moved_since_it_was_listed_is_told() {
     assert!(error.to_string().contains("is pinned") && error.to_string().contains("it was moved"), "{error}");
     registry.versions(10).await.unwrap();
     registry.fetch(&target("1.2.0", None), empty_dir().1).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_tag_of_production_is_moved_by_what_it_points_at() {
+    let (fake, _) = seeded().await;
+    let registry = of(config(fake.url()));
+    let (one, two, three) = (version("1.1.0"), version("1.2.0"), version("1.3.0"));
+    // `1.3` is the version `1.3.0` by another name.
+    registry.promote(&version("1.3"), Some(&two)).await.unwrap();
+    assert_eq!(registry.promoted().await.unwrap(), Some(three.clone()));
+    registry.promote(&three, None).await.unwrap();
+    registry.promote(&one, Some(&version("1.3"))).await.unwrap();
+    for (expecting, wanted) in
+        [(Some("1.3.0"), "version `1.3.0`"), (Some("gone"), "version `gone`"), (None, "nothing")]
+    {
+        let expecting = expecting.map(version);
+        let error = registry.promote(&two, expecting.as_ref()).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+        let text = format!("points at version `1.1.0` where {wanted} was expected");
+        assert!(error.to_string().contains(&text), "{error}");
+    }
+    push(&mut fake.world(), "production", "4\n", None);
+    let error = registry.promote(&two, Some(&one)).await.unwrap_err();
+    assert!(error.to_string().contains("points at something else"), "{error}");
+    fake.world().tags.remove("production");
+    let error = registry.promote(&two, Some(&version("gone"))).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict, "nothing is not what is gone: {error}");
+    registry.promote(&two, None).await.unwrap();
+    let put = |seen: &crate::oci::fake::Seen| seen.method == "PUT";
+    assert_eq!(fake.seen().iter().filter(|seen| put(seen)).count(), 3, "one for each move");
 }

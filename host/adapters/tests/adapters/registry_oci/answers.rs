@@ -70,8 +70,14 @@ async fn what_cannot_be_fetched_is_told_and_hides_nothing_else() {
         }
     }
     assert_eq!(listed.iter().filter(|one| one.broken.is_none()).count(), 3);
-    let error = hasty(&fake).lineage(&version("lost")).await.unwrap_err();
+    let registry = hasty(&fake);
+    let error = registry.lineage(&version("lost")).await.unwrap_err();
     is(&error, ErrorKind::NotFound, "the config of a manifest");
+    // It may be another the next time.
+    let lost = format!("sha256:{}", "0".repeat(64));
+    fake.world().blobs.insert(lost, b"{}".to_vec());
+    let error = registry.lineage(&version("lost")).await.unwrap_err();
+    is(&error, ErrorKind::BadAnswer, "came with other bytes than those of its digest");
 }
 
 #[tokio::test]
@@ -133,7 +139,13 @@ async fn bad_input_says_what_to_do() {
         ErrorKind::NotFound,
         "no repository `models/other`",
     );
-    is(&hasty(other).promoted().await.unwrap_err(), ErrorKind::NotFound, "no repository `models/other`");
+    is(
+        &hasty(other.clone()).promoted().await.unwrap_err(),
+        ErrorKind::NotFound,
+        "no repository `models/other`",
+    );
+    let error = hasty(other).version(&version("1.1.0")).await.unwrap_err();
+    is(&error, ErrorKind::NotFound, "no repository `models/other`");
     let empty = Oci::start().await;
     let nowhere = hasty(config(format!("{}/nowhere", empty.url())));
     is(&nowhere.versions(5).await.unwrap_err(), ErrorKind::NotFound, "check `repository`");
