@@ -170,3 +170,24 @@ fn each_has_a_page() {
         assert!(folder.join(about.page).is_file(), "{} {}: `{}`", about.port, about.kind, about.page);
     }
 }
+
+/// What a build is without says which feature brings it: one that the program has, and passes on.
+#[test]
+fn each_feature_that_brings_an_adapter_is_one_of_the_programs() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(here.join(path)).unwrap();
+    let features = |path: &str| toml::from_str::<Table>(&read(path)).unwrap()["features"].clone();
+    let (own, of_program) = (features("Cargo.toml"), features("../ripcord/Cargo.toml"));
+    let mut told = 0;
+    for entry in std::fs::read_dir(here.join("src")).unwrap() {
+        let Ok(text) = std::fs::read_to_string(entry.unwrap().path().join("left_out.rs")) else { continue };
+        let feature = text.split_once("feature: \"").map(|(_, rest)| rest.split_once('"').unwrap().0);
+        // The folder of adapters in general has a file of that name, too.
+        let Some(feature) = feature.filter(|_| text.contains("pub(crate) const LEFT_OUT")) else { continue };
+        let passed_on = Value::from(vec![format!("ripcord-adapters/{feature}")]);
+        assert!(own.get(feature).is_some(), "`{feature}` is no feature of this crate");
+        assert_eq!(of_program.get(feature), Some(&passed_on), "`--features {feature}` must build it");
+        told += 1;
+    }
+    assert!(told >= 2, "only {told} were found");
+}

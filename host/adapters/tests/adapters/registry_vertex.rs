@@ -113,10 +113,13 @@ fn graph() -> serde_json::Value {
         })
     };
     let parent = json!({ "metadata": { "resourceName": named(&format!("models/{MODEL}@1")) } });
+    // A version of another model has numbers of its own.
+    let another = json!({ "metadata": { "resourceName": named("models/999@2") } });
     json!({
         "artifacts": [
             artifact("made-3", "google.VertexModel", json!({})),
             artifact("transactions", "system.Dataset", json!({ "metadata": { "version": "7" } })),
+            artifact("another", "google.VertexModel", another),
             artifact("base", "google.VertexModel", parent),
             artifact("endpoint", "google.VertexEndpoint", json!({})),
         ],
@@ -127,6 +130,7 @@ fn graph() -> serde_json::Value {
         "events": [
             event("made-3", "train", "OUTPUT"),
             event("transactions", "train", "INPUT"),
+            event("another", "train", "INPUT"),
             event("base", "train", "INPUT"),
             event("made-3", "deploy", "INPUT"),
             event("endpoint", "deploy", "OUTPUT"),
@@ -375,6 +379,7 @@ async fn what_cannot_be_fetched_is_listed_as_broken_with_the_reason() {
     let error = registry.fetch(&target("4", None), dir).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.to_string().contains("choose another version"), "{error}");
+    assert!(registry.version(&version("8")).await.unwrap().broken.is_some(), "and stays so");
     // What is mended is seen.
     fake.world().put("nothing/model.txt", b"8\n");
     assert_eq!(registry.version(&version("8")).await.unwrap().broken, None);

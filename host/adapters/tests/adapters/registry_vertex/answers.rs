@@ -279,6 +279,7 @@ async fn a_refused_change_is_told_with_what_is_known_of_it() {
     assert!(error.to_string().contains("points at version `1` where version `3` was expected"), "{error}");
     let error = registry.promote(&version("9"), Some(&version("1"))).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::NotFound, Applied::No), "{error}");
+    assert!(error.to_string().contains("has no version `9`"), "{error}");
 }
 
 #[tokio::test]
