@@ -405,6 +405,10 @@ fn failed(error: &Error, doing: &str) -> PortError {
     {
         let advice = "the bucket is of another region than `region`: register a version whose model data is in it, or write `s3-endpoint`";
         (ErrorKind::Configuration, Retry::No, advice)
+    } else if is_status("400 Bad Request: ") {
+        // A question without a body is refused without a reason.
+        let advice = "S3 gave no reason: check that the credentials are not at their end, `region`, and this machine's clock";
+        (ErrorKind::Denied, Retry::No, advice)
     } else {
         match (error, refused.map(Refused::kind)) {
             (Error::NotFound { .. }, _) | (_, Some(ErrorKind::NotFound)) => {

@@ -526,7 +526,7 @@ async fn an_object_is_taken_whole_and_as_it_was_found_or_not_at_all() {
         (status, vec![("content-type", "application/xml".to_owned())], body.into_bytes())
     };
     use ErrorKind::{BadAnswer, Configuration, Denied, NotFound};
-    let table: [(&'static str, Said, ErrorKind, &str); 10] = [
+    let table: [(&'static str, Said, ErrorKind, &str); 11] = [
         (get, with_etag("\"e2\"", MODEL), BadAnswer, "what came is not what was found a moment before"),
         (get, with_etag("\"e1\"", b"weight"), BadAnswer, "what came is not what was found"),
         (get, xml(412, "PreconditionFailed"), BadAnswer, "what came is not what was found"),
@@ -537,6 +537,7 @@ async fn an_object_is_taken_whole_and_as_it_was_found_or_not_at_all() {
         (get, xml(403, "RequestTimeTooSkewed"), Denied, "have it set by a time server"),
         (get, xml(400, "AuthorizationHeaderMalformed"), Configuration, "of another region than `region`"),
         (head, (404, vec![], vec![]), NotFound, "it was deleted, or never uploaded"),
+        (head, (400, vec![], vec![]), Denied, "S3 gave no reason"),
     ];
     for (call, said, kind, expected) in table {
         let fake = Fake::saying(call, move |_| said.clone()).await;
