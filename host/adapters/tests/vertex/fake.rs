@@ -3,6 +3,8 @@
 //! of things) is made up by Google's pages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -46,6 +48,15 @@ pub(crate) struct Exchange {
     pub(crate) quota_project: Option<String>,
 }
 
+/// A call of one of Google's token services.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenCall {
+    pub(crate) path: String,
+    pub(crate) bearer: Option<String>,
+    /// Of a form or of JSON.
+    pub(crate) fields: BTreeMap<String, String>,
+}
+
 /// An object of Cloud Storage.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
@@ -64,6 +75,7 @@ pub(crate) struct World {
     pub(crate) resources: BTreeMap<String, Value>,
     /// How often a token was asked for.
     pub(crate) tokens_given: usize,
+    pub(crate) token_calls: Vec<TokenCall>,
 }
 
 /// Another answer than the fake's own: to calls whose path holds the first.
@@ -104,15 +116,19 @@ impl Vertex {
     }
 
     /// A person's login, as `gcloud` writes it, for which the fake gives tokens.
-    pub(crate) fn credentials(&self) -> std::path::PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.folder.path().join("login.json");
+    pub(crate) fn credentials(&self) -> PathBuf {
         let login = json!({
             "type": "authorized_user", "client_id": "client", "client_secret": "client-s3cret",
             "refresh_token": "refresh-s3cret", "quota_project_id": QUOTA_PROJECT,
             "token_uri": format!("{}/token", self.url()),
         });
-        std::fs::write(&path, login.to_string()).unwrap();
+        self.file("login.json", &login)
+    }
+
+    /// A file that only its owner may read; a text is written as it is.
+    pub(crate) fn file(&self, name: &str, content: &Value) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content.as_str().map_or_else(|| content.to_string(), str::to_owned)).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
@@ -251,8 +267,8 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let url = Url::parse("http://fake/").unwrap().join(&uri.to_string()).unwrap();
-    if url.path() == "/token" {
-        return token(&inner, &body);
+    if matches!(url.path(), "/token" | "/sts") || url.path().ends_with(":generateAccessToken") {
+        return token(&inner, url.path(), &headers, &body);
     }
     let query: Vec<(String, String)> = url.query_pairs().map(|(a, b)| (a.into(), b.into())).collect();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -307,16 +323,47 @@ async fn answer(
     (StatusCode::from_u16(status).unwrap(), axum::Json(value)).into_response()
 }
 
-fn token(inner: &Inner, body: &Bytes) -> Response {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    if body["grant_type"] != "refresh_token" || body["refresh_token"] != "refresh-s3cret" {
+/// Gives tokens: for a refresh token that it knows, for any signed assertion, and one for another.
+fn token(inner: &Inner, path: &str, headers: &HeaderMap, body: &Bytes) -> Response {
+    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let fields: BTreeMap<String, String> = match serde_json::from_slice::<Map<String, Value>>(body) {
+        Ok(members) => {
+            let given = members.into_iter().filter(|(_, value)| !value.is_null());
+            given
+                .map(|(name, value)| (name, value.as_str().map_or(value.to_string(), str::to_owned)))
+                .collect()
+        }
+        Err(_) => {
+            let query = format!("http://fake/?{}", String::from_utf8_lossy(body));
+            Url::parse(&query).unwrap().query_pairs().map(|(a, b)| (a.into(), b.into())).collect()
+        }
+    };
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let access = |token: &str| {
+        json!({
+            "access_token": token, "expires_in": 3599, "token_type": "Bearer",
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        })
+    };
+    let grant = field("grant_type").rsplit(':').next().unwrap_or_default();
+    let given = match (path, grant) {
+        ("/token", "refresh_token") if field("refresh_token") == "refresh-s3cret" => Some(access(TOKEN)),
+        ("/token", "jwt-bearer") if field("assertion").split('.').count() == 3 => Some(access(TOKEN)),
+        ("/sts", "token-exchange") if field("subject_token") == "of-the-pod" => Some(access("federated")),
+        (_, "") if bearer == Some("federated") => {
+            Some(json!({ "accessToken": TOKEN, "expireTime": "2099-01-01T00:00:00Z" }))
+        }
+        _ => None,
+    };
+    let mut world = inner.world.lock().unwrap();
+    world.token_calls.push(TokenCall { path: path.to_owned(), bearer: bearer.map(str::to_owned), fields });
+    let Some(given) = given else {
         let refused =
             json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." });
         return (StatusCode::BAD_REQUEST, axum::Json(refused)).into_response();
-    }
-    inner.world.lock().unwrap().tokens_given += 1;
-    axum::Json(json!({ "access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer", "scope": "x" }))
-        .into_response()
+    };
+    world.tokens_given += 1;
+    axum::Json(given).into_response()
 }
 
 fn of<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {

@@ -2,12 +2,14 @@
 //!
 //! - every call of the adapter and every answer of our fake is held against Google's discovery documents, as its client for Python ships them (`judge.py`);
 //! - that client reads and changes the same fake (`client.py`), and both see the same, byte by byte;
+//! - Google's own library gets tokens with the same files as the adapter, and both ask for the same (`tokens.py`);
 //! - drongo, a server of others that knows a little of Vertex AI, is asked what it knows.
 //!
 //! `RIPCORD_TEST_VERTEX` is the path of the Python that `.ci/vertex` prints.
 
 mod drongo;
 pub(crate) mod fake;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
