@@ -17,6 +17,9 @@ const UNPACK: &str = "io.deis.oras.content.unpack";
 /// What media types of models begin with: ModelPack, the same under its first name, and KitOps.
 const MODELS: [&str; 3] =
     ["application/vnd.cncf.model.", "application/vnd.cnai.model.", "application/vnd.kitops.modelkit."];
+/// Of folders, where the layer has a title; without one it is of a container image.
+const FOLDERS: [&str; 2] =
+    ["application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"];
 const IMAGES: [&str; 2] = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
 
 /// A layer that is fetched.
@@ -112,7 +115,9 @@ fn planned(all: &[Descriptor]) -> Result<Vec<Layer>, String> {
 fn form(layer: &Descriptor) -> Result<Form, String> {
     let kind = layer.media_type.as_str();
     let is_model = MODELS.iter().any(|prefix| kind.starts_with(prefix));
-    if is_model || layer.annotations.get(UNPACK).is_some_and(|unpack| unpack == "true") {
+    // ORAS for Python says nothing but this of a folder; a file has it only where somebody asked for it.
+    let is_folder = FOLDERS.contains(&kind) && path(layer).is_some();
+    if is_model || is_folder || layer.annotations.get(UNPACK).is_some_and(|unpack| unpack == "true") {
         match kind.rsplit('.').next().unwrap_or_default() {
             "tar" => return Ok(Form::Archive(Compression::None)),
             "tar+gzip" => return Ok(Form::Archive(Compression::Gzip)),
@@ -195,8 +200,10 @@ mod tests {
                 json!({ TITLE: "folder", UNPACK: "true" }),
             ),
             layer(EMPTY, 4, json!({})),
+            layer("application/vnd.oci.image.layer.v1.tar+gzip", 5, title("of-python")),
         ];
-        let wanted = [file("model.bin"), file("weights/0.bin"), Form::Archive(Compression::Gzip)];
+        let archive = Form::Archive(Compression::Gzip);
+        let wanted = [file("model.bin"), file("weights/0.bin"), archive.clone(), archive];
         assert_eq!(forms(&oras), wanted);
         let path = |path: &str| json!({ "org.cncf.model.filepath": path, TITLE: "other" });
         let pack = [

@@ -1,5 +1,5 @@
-//! The registry behind OCI's interface, against a real `docker-registry`, with `skopeo` as the other client: what it pushes the adapter reads, and what the adapter
-//! writes it reads. `.ci/oci` installs both. Not run unless asked for:
+//! The registry behind OCI's interface, against a real `docker-registry`, with other clients than ours: what `skopeo` and the Python clients of ModelPack and ORAS
+//! push the adapter reads, and what the adapter writes `skopeo` reads. `.ci/oci` installs all of them. Not run unless asked for:
 //!
 //!     RIPCORD_TEST_OCI=$(.ci/oci) cargo test --workspace --test suite -- --ignored oci::
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -10,6 +10,8 @@ mod layout;
 mod server;
 
 use ripcord_adapters::Secret;
+use std::collections::BTreeMap;
+
 use ripcord_adapters::conformance::registry::{self, Expected};
 use ripcord_adapters::conformance::registry_faults::{self, Steadiness};
 use ripcord_adapters::fault_proxy::FaultProxy;
@@ -107,6 +109,32 @@ async fn the_real_registry_conforms_while_the_network_fails() {
     let behind = of(OciRegistryConfig { patience_ms: 1_000, ..config(proxy.url()) });
     registry_faults::conforms_in_faults(&behind, &proxy, &expected, Steadiness::Retries, &|| folders.next())
         .await;
+}
+
+/// What ModelPack's and ORAS' own clients push is fetched as they pull it themselves.
+#[tokio::test]
+#[ignore = "needs a docker-registry: see the head of this suite"]
+async fn what_other_clients_push_is_what_they_pull() {
+    let server = DockerRegistry::start(Checks::Nobody).await;
+    let pulled: BTreeMap<String, Vec<ArtefactFile>> = server.python("pack.py").await;
+    assert_eq!(pulled["2.0"].len(), 5);
+    let newest_first = pulled.iter().rev().map(|(tag, files)| target(tag, Some(artefact_digest(files))));
+    let expected = Expected { newest_first: newest_first.collect(), marks: true, promotes: true };
+    let folders = Folders::default();
+    let registry = of(config(server.url.clone()));
+    registry::conforms(&registry, &expected, &|| folders.next()).await;
+    for (tag, files) in &pulled {
+        assert_eq!(&registry.fetch(&target(tag, None), folders.next()).await.unwrap().files, files, "{tag}");
+    }
+    let lineage = registry.lineage(&version("2.0")).await.unwrap();
+    assert_eq!(lineage.code.as_deref(), Some("abc123"));
+    assert_eq!(lineage.source.as_deref(), Some("https://git.example/fraud"));
+    let parameters = [("architecture", "trees"), ("family", "fraud"), ("format", "own")];
+    assert_eq!(lineage.parameters, parameters.map(|(name, value)| Label::new(name, value)));
+    let sets: Vec<_> =
+        lineage.datasets.iter().map(|set| (set.name.as_str(), set.revision.is_some())).collect();
+    assert_eq!(sets, [("https://data.example/rows", false), ("rows.csv", true)]);
+    assert_eq!(registry.lineage(&version("2.1")).await.unwrap().code.as_deref(), Some("def456"));
 }
 
 /// `skopeo` is the judge of what was written: the same bytes, under the tags that it lists.

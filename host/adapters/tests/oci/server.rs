@@ -1,10 +1,11 @@
 //! A real `docker-registry`, and `skopeo`, which pushes to it and reads from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ripcord_core::digest::Digest;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -108,6 +109,21 @@ impl DockerRegistry {
     /// The manifest under a tag, verbatim.
     pub(super) async fn raw(&self, tag: &str) -> Vec<u8> {
         self.skopeo(&["inspect", "--raw", "--tls-verify=false", &self.at(tag)]).await
+    }
+
+    /// Runs one of the scripts of this suite, which is told where the repository is, and reads what it prints.
+    pub(super) async fn python<T: DeserializeOwned>(&self, script: &str) -> T {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oci").join(script);
+        let mut command = tokio::process::Command::new(self.programs.join("python"));
+        let host = self.url.trim_start_matches("http://");
+        command.arg(&script).args([host, REPOSITORY]).env("HOME", self.folder.path());
+        command.env("TMPDIR", self.folder.path()).kill_on_drop(true);
+        let ended = tokio::time::timeout(START_MAX, command.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{}: {said}", script.display());
+        let printed = String::from_utf8(ended.stdout).unwrap();
+        let last = printed.lines().last().unwrap_or_else(|| panic!("it says nothing: {said}"));
+        serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {printed}"))
     }
 
     /// Sorted.
