@@ -71,11 +71,12 @@ impl Work {
                 return Err(error);
             }
         };
+        // Before anybody is told that it has ended: nobody comes back to what has ended. A host that dies in between takes the files again.
+        self.empty(&order.key).await;
         let goes_on = matches!(self.kept.read::<KeptRun>(&order.key).await?, Some(KeptRun::Begun { .. }));
         if let Some(kept) = kept.filter(|_| goes_on) {
             self.kept.write(&order.key, &kept).await?;
         }
-        self.empty(&order.key).await;
         mark.ended();
         Ok(())
     }
