@@ -21,6 +21,11 @@ use crate::http::{self, Answer, Http};
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 10;
 /// So are tokens.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// Hosts that may be asked without TLS, besides this machine: the metadata of machines and pods.
+const METADATA_HOSTS: [&str; 4] =
+    ["metadata.google.internal", "169.254.169.254", "[fd00:ec2::254]", "[fd20:ce::254]"];
+/// The standard name of another host for it.
+const METADATA_HOST: &str = "GCE_METADATA_HOST";
 /// Members of a file of JSON that are secrets.
 const SECRETS: [&str; 3] = ["private_key", "refresh_token", "client_secret"];
 
@@ -50,10 +55,13 @@ pub(crate) fn surroundings(
 ) -> (Context, Trouble) {
     let trouble = Trouble::default();
     let work = FileWork::new("the files of credentials");
+    let metadata = environment.var(METADATA_HOST).and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let metadata = metadata.and_then(|url| url.host_str().map(str::to_owned));
+    let sender = Sender { http: http.clone(), deadline, instead, metadata, trouble: trouble.clone() };
     let context = Context::new()
         .with_env(environment)
         .with_file_read(Files { work, complete, trouble: trouble.clone() })
-        .with_http_send(Sender { http: http.clone(), deadline, instead, trouble: trouble.clone() });
+        .with_http_send(sender);
     (context, trouble)
 }
 
@@ -90,7 +98,27 @@ struct Sender {
     http: Http,
     deadline: Millis,
     instead: Option<(&'static str, Url)>,
+    /// The host of metadata that the environment names.
+    metadata: Option<String>,
     trouble: Trouble,
+}
+
+impl Sender {
+    /// Refuses to ask in the clear for what lets its holder in.
+    fn is_kept_from_others(&self, url: &Url) -> Result<(), PortError> {
+        let host = url.host_str().unwrap_or_default();
+        let loopback = host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        let here = loopback || matches!(host, "localhost" | "[::1]");
+        let is_metadata = METADATA_HOSTS.contains(&host) || self.metadata.as_deref() == Some(host);
+        if url.scheme() == "https" || here || is_metadata {
+            return Ok(());
+        }
+        let text = format!(
+            "tokens are asked for over https, or of this machine and its metadata, and not at `{}`: correct the address in the file of credentials",
+            http::shown(url)
+        );
+        Err(PortError::not_applied(ErrorKind::Configuration, text))
+    }
 }
 
 impl HttpSend for Sender {
@@ -104,6 +132,11 @@ impl HttpSend for Sender {
             Some((from, to)) if asked == *from => to.clone(),
             _ => Url::parse(&asked).map_err(|_| Error::config_invalid("an address that is no URL"))?,
         };
+        if let Err(error) = self.is_kept_from_others(&url) {
+            let told = Error::config_invalid(error.to_string());
+            self.trouble.is(Some(error));
+            return Err(told);
+        }
         // Nothing but a token comes of it.
         let mut call = self.http.call(parts.method, &url).only_reads().deadline(self.deadline);
         call = call.answer_bytes_max(ANSWER_BYTES_MAX).headers(parts.headers);
@@ -143,4 +176,35 @@ fn refusal(answer: &Answer) -> PortError {
     let kind = if status == 400 { ErrorKind::Denied } else { generic.kind };
     let retry = if status == 400 { Retry::No } else { generic.retry };
     PortError::not_applied(kind, format!("{} answered {status}: {said}", answer.what())).retry(retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_asked_of_nobody_else_in_the_clear() {
+        let sender = Sender {
+            http: Http::new().unwrap(),
+            deadline: Millis(1),
+            instead: None,
+            metadata: Some("metadata.of-the-cluster".to_owned()),
+            trouble: Trouble::default(),
+        };
+        let goes = |text: &str| sender.is_kept_from_others(&Url::parse(text).unwrap());
+        for near in [
+            "https://sts.googleapis.com/v1/token",
+            "http://127.0.0.1:9/token",
+            "http://[::1]/token",
+            "http://metadata.google.internal/computeMetadata/v1",
+            "http://169.254.169.254/metadata/identity/oauth2/token",
+            "http://metadata.of-the-cluster/computeMetadata/v1",
+        ] {
+            assert!(goes(near).is_ok(), "{near}");
+        }
+        for far in ["http://sts.googleapis.com/v1/token", "http://127.0.0.1.example/", "http://metadata/"] {
+            let refused = goes(far).unwrap_err().to_string();
+            assert!(refused.contains("over https") && refused.contains(far), "{refused}");
+        }
+    }
 }

@@ -270,6 +270,13 @@ async fn a_workload_identity_changes_a_token_of_its_own_for_one_of_googles() {
         "{error}"
     );
 
+    // Nothing is sent in the clear, whatever a file names.
+    let far = json!({ "token_url": "http://sts.example/token" });
+    let tokens = fake.find(Some(&identity(json!({ "file": of_pod }), far)), &[]).unwrap();
+    let error = refused(&tokens).await;
+    assert_eq!(error.kind, ErrorKind::Configuration);
+    assert!(error.to_string().contains("asked for over https"), "{error}");
+
     let path = identity(json!({ "executable": { "command": "/bin/token" } }), json!({}));
     let error = fake.find(Some(&path), &[]).unwrap_err();
     assert!(error.to_string().contains("has a program give the token, and none is run here"), "{error}");
