@@ -210,7 +210,7 @@ async fn what_was_verified_for_another_service_is_told_of_the_version_and_of_the
     let good = Revision::of_model(&"1.1".parse().unwrap());
     assert_eq!(host.state(&spam).standing_of(&good, lab.clock.now()), Standing::KnownGood);
 
-    let seen = [("1.1".to_owned(), "spam".to_owned(), "production".to_owned())];
+    let seen = [("1.1".to_owned(), "spam".to_owned(), "test".to_owned())];
     assert_eq!(verified_elsewhere(&lab, &host, "fraud-api").await, seen);
     assert_eq!(verified_elsewhere(&lab, &host, "spam").await, [], "it is no other than itself");
     // Another registry has the same bytes under that name, and then nobody knows what it has.
