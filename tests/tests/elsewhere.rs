@@ -213,8 +213,9 @@ async fn a_condemned_version_that_moves_up_to_a_stage_is_told_and_moves_nothing(
     host.alert(&lab, &service, "a").await.unwrap();
     host.attend(&lab, &service).await;
     check::all(&lab, &host, &service, Outcome::RolledBack).await;
-    let seen =
-        |state: &Service| state.aliases.as_ref().is_some_and(|known| known[0].versions[0].as_str() == "1.3");
+    let seen = |state: &Service| {
+        state.aliases.as_ref().is_some_and(|known| known.seen[0].versions[0].as_str() == "1.3")
+    };
     after(&lab, &host, MINUTE, "the names are known", seen).await;
     assert_eq!(lab.world.told_of(&service, "held-moves-up"), 0);
 

@@ -26,6 +26,7 @@ mod google;
 mod http;
 mod open_inference;
 mod producing;
+mod registries;
 pub mod restoring;
 mod secret;
 mod settled;

@@ -304,6 +304,10 @@ impl Registry for CommandRegistry {
         None
     }
 
+    fn production_name(&self) -> Option<&str> {
+        None
+    }
+
     fn request_to_promote(&self, _: &VersionName) -> Option<Request> {
         None
     }

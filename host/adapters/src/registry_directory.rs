@@ -310,6 +310,10 @@ impl Registry for DirectoryRegistry {
         Some(request.hole(Hole::Key).hole(Hole::Time))
     }
 
+    fn production_name(&self) -> Option<&str> {
+        None
+    }
+
     fn request_to_promote(&self, _: &VersionName) -> Option<Request> {
         None
     }

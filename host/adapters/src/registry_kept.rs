@@ -82,7 +82,9 @@ impl KeptRegistry {
     async fn list_anew_if_old(&self) {
         let kept = self.list.kept().await;
         let old = kept.is_none_or(|(_, at)| self.clock.now().0.saturating_sub(at.0) > LIST_AGE_MAX_MS);
-        if old && let Err(error) = self.list_anew(LIST_LENGTH).await {
+        // A longer one that somebody asked for is kept, and grows old, too.
+        let limit = self.list.limit().unwrap_or_default().max(LIST_LENGTH);
+        if old && let Err(error) = self.list_anew(limit).await {
             tracing::warn!(registry = self.registry.name(), %error, "the list of versions could not be made anew; it is tried again");
         }
     }

@@ -30,6 +30,7 @@ use serde::Deserialize;
 use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::http;
+use crate::registries::{defaults, move_name};
 use crate::registry_directory::HOLD_TAG;
 use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
@@ -82,33 +83,17 @@ pub struct MlflowRegistryConfig {
     #[serde(default)]
     pub user: Option<String>,
     /// For one call, and for a download to go on, in milliseconds. Default: 10000.
-    #[serde(default = "deadline_default")]
+    #[serde(default = "defaults::deadline_ms")]
     pub deadline_ms: u64,
     /// How long a call that failed is tried again, in milliseconds. Default: 20000.
-    #[serde(default = "patience_default")]
+    #[serde(default = "defaults::patience_ms")]
     pub patience_ms: u64,
     /// How many versions are described at most, the newest. Default: 100.
-    #[serde(default = "versions_max_default")]
+    #[serde(default = "defaults::versions_max")]
     pub versions_max: u32,
     /// The largest artefact, in bytes. Default: 68719476736, which is 64 GiB.
-    #[serde(default = "artefact_bytes_max_default")]
+    #[serde(default = "defaults::artefact_bytes_max")]
     pub artefact_bytes_max: u64,
-}
-
-fn deadline_default() -> u64 {
-    http::DEADLINE_DEFAULT.0
-}
-
-fn patience_default() -> u64 {
-    20_000
-}
-
-fn versions_max_default() -> u32 {
-    100
-}
-
-fn artefact_bytes_max_default() -> u64 {
-    64 << 30
 }
 
 /// The versions of one registered model.
@@ -334,26 +319,8 @@ impl Registry for MlflowRegistry {
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let alias = self.alias()?;
-        let now = self.promoted().await?;
-        if now.as_ref() == Some(version) {
-            return Ok(());
-        }
-        if now.as_ref() != expecting {
-            let shown =
-                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::not_applied(
-                ErrorKind::Conflict,
-                format!(
-                    "the alias `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",
-                    self.api.model,
-                    shown(now.as_ref()),
-                    shown(expecting)
-                ),
-            ));
-        }
-        let changed = self.api.set_alias(alias, version).await;
         let what = format!("the alias `{alias}` of `{}`", self.api.model);
-        settled("mlflow", changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) })
-            .await
+        let change = self.api.set_alias(alias, version);
+        move_name(self, ("mlflow", &what), (version, expecting), change).await
     }
 }

@@ -37,6 +37,7 @@ use serde::Deserialize;
 use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::http;
+use crate::registries::defaults;
 use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
 use api::{Api, Place};
@@ -90,33 +91,17 @@ pub struct OciRegistryConfig {
     #[serde(default)]
     pub files_from: Vec<String>,
     /// For one call, and for a download to go on, in milliseconds. Default: 10000.
-    #[serde(default = "deadline_default")]
+    #[serde(default = "defaults::deadline_ms")]
     pub deadline_ms: u64,
     /// How long a call that failed is tried again, in milliseconds. Default: 20000.
-    #[serde(default = "patience_default")]
+    #[serde(default = "defaults::patience_ms")]
     pub patience_ms: u64,
     /// How many versions are told at most, the newest. Default: 100.
-    #[serde(default = "versions_max_default")]
+    #[serde(default = "defaults::versions_max")]
     pub versions_max: u32,
     /// The largest artefact, in bytes, unpacked. Default: 68719476736, which is 64 GiB.
-    #[serde(default = "artefact_bytes_max_default")]
+    #[serde(default = "defaults::artefact_bytes_max")]
     pub artefact_bytes_max: u64,
-}
-
-fn deadline_default() -> u64 {
-    http::DEADLINE_DEFAULT.0
-}
-
-fn patience_default() -> u64 {
-    20_000
-}
-
-fn versions_max_default() -> u32 {
-    100
-}
-
-fn artefact_bytes_max_default() -> u64 {
-    64 << 30
 }
 
 /// The versions of one repository.
@@ -368,6 +353,10 @@ impl Registry for OciRegistry {
             .with("alias", alias)
             .with("version", version.to_string());
         Some(request.hole(Hole::Credentials))
+    }
+
+    fn production_name(&self) -> Option<&str> {
+        self.alias.as_deref()
     }
 
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {

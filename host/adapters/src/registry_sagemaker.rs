@@ -30,6 +30,7 @@ use crate::adapter::{Adapter, SecretKey};
 use crate::aws::{self, Credentials, Json, Way};
 use crate::file_work::FileWork;
 use crate::http::{self, Patience};
+use crate::registries::{defaults, move_name};
 use crate::restoring::wrong;
 use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
@@ -87,33 +88,17 @@ pub struct SageMakerRegistryConfig {
     #[serde(default)]
     pub s3_endpoint: Option<String>,
     /// For one call, and for a download to go on, in milliseconds. Default: 10000.
-    #[serde(default = "deadline_default")]
+    #[serde(default = "defaults::deadline_ms")]
     pub deadline_ms: u64,
     /// How long a call that failed is tried again, in milliseconds. Default: 20000.
-    #[serde(default = "patience_default")]
+    #[serde(default = "defaults::patience_ms")]
     pub patience_ms: u64,
     /// How many versions are described at most, the newest. Default: 100.
-    #[serde(default = "versions_max_default")]
+    #[serde(default = "defaults::versions_max")]
     pub versions_max: u32,
     /// The largest artefact, in bytes. Default: 68719476736, which is 64 GiB.
-    #[serde(default = "artefact_bytes_max_default")]
+    #[serde(default = "defaults::artefact_bytes_max")]
     pub artefact_bytes_max: u64,
-}
-
-fn deadline_default() -> u64 {
-    http::DEADLINE_DEFAULT.0
-}
-
-fn patience_default() -> u64 {
-    20_000
-}
-
-fn versions_max_default() -> u32 {
-    100
-}
-
-fn artefact_bytes_max_default() -> u64 {
-    64 << 30
 }
 
 /// The versions of one model package group.
@@ -314,6 +299,10 @@ impl Registry for SageMakerRegistry {
         Some(self.api.tag_request(tag, version, request))
     }
 
+    fn production_name(&self) -> Option<&str> {
+        self.production_tag.as_deref()
+    }
+
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         let tag = self.production_tag()?;
         let Some(value) = self.api.tags().await?.remove(tag).filter(|value| !value.is_empty()) else {
@@ -333,28 +322,12 @@ impl Registry for SageMakerRegistry {
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let tag = self.production_tag()?;
-        let now = self.promoted().await?;
-        if now.as_ref() == Some(version) {
-            return Ok(());
-        }
-        if now.as_ref() != expecting {
-            let shown =
-                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::not_applied(
-                ErrorKind::Conflict,
-                format!(
-                    "the tag `{tag}` of `{}` says {} where {} was expected: someone else changed it, and it was left so",
-                    self.api.group,
-                    shown(now.as_ref()),
-                    shown(expecting)
-                ),
-            ));
-        }
-        // A tag takes any text: that there is such a version is not AWS's to check.
-        self.api.describe(version).await?;
-        let changed = self.api.set_tag(tag, version).await;
         let what = format!("the tag `{tag}` of `{}`", self.api.group);
-        settled("SageMaker", changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) })
-            .await
+        let change = async {
+            // A tag takes any text: that there is such a version is not AWS's to check.
+            self.api.describe(version).await?;
+            self.api.set_tag(tag, version).await
+        };
+        move_name(self, ("SageMaker", &what), (version, expecting), change).await
     }
 }

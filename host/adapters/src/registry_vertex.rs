@@ -33,6 +33,7 @@ use serde::Deserialize;
 use crate::adapter::{Adapter, SecretKey, Start};
 use crate::file_work::FileWork;
 use crate::http;
+use crate::registries::{defaults, move_name};
 use crate::settled::settled;
 use crate::{Shared, artefact};
 use api::Api;
@@ -89,37 +90,21 @@ pub struct VertexRegistryConfig {
     #[serde(default = "storage_default")]
     pub storage_endpoint: String,
     /// For one call, and for a download to go on, in milliseconds. Default: 10000.
-    #[serde(default = "deadline_default")]
+    #[serde(default = "defaults::deadline_ms")]
     pub deadline_ms: u64,
     /// How long a call that failed is tried again, in milliseconds. Default: 20000.
-    #[serde(default = "patience_default")]
+    #[serde(default = "defaults::patience_ms")]
     pub patience_ms: u64,
     /// How many versions are described at most, the newest. Default: 100.
-    #[serde(default = "versions_max_default")]
+    #[serde(default = "defaults::versions_max")]
     pub versions_max: u32,
     /// The largest artefact, in bytes. Default: 68719476736, which is 64 GiB.
-    #[serde(default = "artefact_bytes_max_default")]
+    #[serde(default = "defaults::artefact_bytes_max")]
     pub artefact_bytes_max: u64,
 }
 
 fn storage_default() -> String {
     "https://storage.googleapis.com".to_owned()
-}
-
-fn deadline_default() -> u64 {
-    http::DEADLINE_DEFAULT.0
-}
-
-fn patience_default() -> u64 {
-    20_000
-}
-
-fn versions_max_default() -> u32 {
-    100
-}
-
-fn artefact_bytes_max_default() -> u64 {
-    64 << 30
 }
 
 impl VertexRegistryConfig {
@@ -279,6 +264,10 @@ impl Registry for VertexRegistry {
         Some(self.api.alias_request(alias, version, request))
     }
 
+    fn production_name(&self) -> Option<&str> {
+        self.alias.as_deref()
+    }
+
     async fn promoted(&self) -> Result<Option<VersionName>, PortError> {
         let found = self.api.alias(self.alias()?).await?;
         found.map(|model| self.api.named(&model).map(|(name, _)| name)).transpose()
@@ -286,28 +275,12 @@ impl Registry for VertexRegistry {
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let alias = self.alias()?;
-        let now = self.promoted().await?;
-        if now.as_ref() == Some(version) {
-            return Ok(());
-        }
-        if now.as_ref() != expecting {
-            let shown =
-                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::not_applied(
-                ErrorKind::Conflict,
-                format!(
-                    "the alias `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",
-                    self.api.model,
-                    shown(now.as_ref()),
-                    shown(expecting)
-                ),
-            ));
-        }
-        // A version that is not there is told as such, and nothing is sent.
-        self.api.version(version).await?;
-        let changed = self.api.merge_aliases(version, &[alias.to_owned()]).await;
         let what = format!("the alias `{alias}` of `{}`", self.api.model);
-        settled("Vertex AI", changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) })
-            .await
+        let change = async {
+            // A version that is not there is told as such, and nothing is sent.
+            self.api.version(version).await?;
+            self.api.merge_aliases(version, &[alias.to_owned()]).await
+        };
+        move_name(self, ("Vertex AI", &what), (version, expecting), change).await
     }
 }

@@ -31,6 +31,7 @@ use serde::Deserialize;
 use crate::adapter::{Adapter, SecretKey};
 use crate::file_work::FileWork;
 use crate::http;
+use crate::registries::{defaults, move_name};
 use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
 use api::{Api, Collection, Place};
@@ -86,16 +87,16 @@ pub struct WandbRegistryConfig {
     #[serde(default = "files_from_default")]
     pub files_from: Vec<String>,
     /// For one call, and for a download to go on, in milliseconds. Default: 10000.
-    #[serde(default = "deadline_default")]
+    #[serde(default = "defaults::deadline_ms")]
     pub deadline_ms: u64,
     /// How long a call that failed is tried again, in milliseconds. Default: 20000.
-    #[serde(default = "patience_default")]
+    #[serde(default = "defaults::patience_ms")]
     pub patience_ms: u64,
     /// How many versions are described at most, the newest. Default: 100.
-    #[serde(default = "versions_max_default")]
+    #[serde(default = "defaults::versions_max")]
     pub versions_max: u32,
     /// The largest artefact, in bytes. Default: 68719476736, which is 64 GiB.
-    #[serde(default = "artefact_bytes_max_default")]
+    #[serde(default = "defaults::artefact_bytes_max")]
     pub artefact_bytes_max: u64,
 }
 
@@ -109,22 +110,6 @@ fn type_default() -> String {
 
 fn files_from_default() -> Vec<String> {
     vec!["storage.googleapis.com".to_owned()]
-}
-
-fn deadline_default() -> u64 {
-    http::DEADLINE_DEFAULT.0
-}
-
-fn patience_default() -> u64 {
-    20_000
-}
-
-fn versions_max_default() -> u32 {
-    100
-}
-
-fn artefact_bytes_max_default() -> u64 {
-    64 << 30
 }
 
 /// The versions of one collection.
@@ -338,26 +323,11 @@ impl Registry for WandbRegistry {
 
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let alias = self.alias()?;
-        let now = self.promoted().await?;
-        if now.as_ref() == Some(version) {
-            return Ok(());
-        }
-        if now.as_ref() != expecting {
-            let shown =
-                |at: Option<&VersionName>| at.map_or("nothing".to_owned(), |at| format!("version `{at}`"));
-            return Err(PortError::not_applied(
-                ErrorKind::Conflict,
-                format!(
-                    "the alias `{alias}` of `{}` points at {} where {} was expected: someone else moved it, and it was left there",
-                    self.api.at,
-                    shown(now.as_ref()),
-                    shown(expecting)
-                ),
-            ));
-        }
-        let artifact = self.artifact(version).await?;
-        let changed = self.api.set_alias(alias, &artifact.id).await;
         let what = format!("the alias `{alias}` of `{}`", self.api.at);
-        settled("W&B", changed, &what, async { Ok(self.promoted().await?.as_ref() == Some(version)) }).await
+        let change = async {
+            let artifact = self.artifact(version).await?;
+            self.api.set_alias(alias, &artifact.id).await
+        };
+        move_name(self, ("W&B", &what), (version, expecting), change).await
     }
 }

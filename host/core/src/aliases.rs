@@ -2,17 +2,39 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Alias;
 use crate::name::VersionName;
+use crate::time::{Millis, UnixMillis};
+
+/// The names, as they were seen last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aliases {
+    /// See [`bounded`].
+    pub seen: Vec<Alias>,
+    /// When.
+    pub at: UnixMillis,
+}
+
+impl Aliases {
+    /// Whether this look is news, and may be recorded now: a name that goes back and forth must not fill the journal.
+    pub fn is_news(&self, seen: &[Alias], now: UnixMillis) -> bool {
+        self.seen != seen && now >= self.at + APART
+    }
+}
+
+/// Between two looks that are recorded.
+const APART: Millis = Millis::minutes(1);
 
 /// Names of one model that are watched, the first by name.
 pub const ALIASES_MAX: usize = 64;
 
 /// Versions that one of them is known to point at, the last by name.
-pub const ALIASED_MAX: usize = 32;
+pub const ALIASED_MAX: usize = 16;
 
 /// A name longer than so is not watched: it is not one that people gave.
-const NAME_MAX: usize = 256;
+const NAME_MAX: usize = 128;
 
 /// These names as they are watched: sorted, each once, no more than [`ALIASES_MAX`] with [`ALIASED_MAX`] versions each. And how many names were left out.
 pub fn bounded(mut aliases: Vec<Alias>) -> (Vec<Alias>, usize) {

@@ -374,6 +374,10 @@ mod tests {
             None
         }
 
+        fn production_name(&self) -> Option<&str> {
+            None
+        }
+
         fn request_to_promote(&self, _: &VersionName) -> Option<Request> {
             None
         }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
+use ripcord_core::digest::Digest;
 use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Candidate, Change, Changed, Fares, Neighbour, VerifiedIn};
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Incident, KnownRevision, Opener, Service};
+use ripcord_core::service::{Incident, Opener, Service};
 use ripcord_core::signal::{SignalKind, SignalStatus};
 use ripcord_core::standing::Standing;
 use ripcord_core::time::{Millis, UnixMillis};
@@ -144,22 +145,34 @@ impl Fleet {
         now: UnixMillis,
     ) {
         let model_at = registry.kept_at();
+        let (mut by_digest, mut by_name) = (BTreeMap::<Digest, Vec<usize>>::new(), BTreeMap::new());
+        for (index, candidate) in candidates.iter().enumerate() {
+            by_name.insert(candidate.version.version.clone(), index);
+            if let Some(digest) = candidate.version.digest {
+                by_digest.entry(digest).or_default().push(index);
+            }
+        }
+        // Of thousands of services few know one of these: only what is one of them is judged.
         for member in self.others(of) {
             let Some(state) = member.state.as_ref().map(|state| state.borrow().clone()) else { continue };
             let shares = model_at.is_some() && member.model_at == model_at;
-            let good: Vec<_> = known_good(&state, now).collect();
-            let is_it = |candidate: &Candidate, version: &VersionName, known: &KnownRevision| {
-                let same_bytes = known.digest.is_some() && known.digest == candidate.version.digest;
-                same_bytes || (shares && *version == candidate.version.version)
-            };
-            for candidate in candidates.iter_mut().filter(|_| !good.is_empty()) {
-                let of_it = good.iter().filter(|(version, known)| is_it(candidate, version, known));
-                let at = of_it.map(|(_, known)| known.since).max();
-                candidate.verified_in.extend(at.map(|at| VerifiedIn {
+            let mut verified = BTreeMap::<usize, UnixMillis>::new();
+            for (revision, known) in &state.revisions {
+                let Some(version) = revision.version() else { continue };
+                let same = known.digest.and_then(|digest| by_digest.get(&digest));
+                let named = by_name.get(version).filter(|_| shares);
+                let of = same.into_iter().flatten().chain(named);
+                for index in of.filter(|_| state.standing_of(version, now) == Standing::KnownGood) {
+                    let at = verified.entry(*index).or_insert(known.since);
+                    *at = known.since.max(*at);
+                }
+            }
+            for (index, at) in verified {
+                candidates[index].verified_in.push(VerifiedIn {
                     service: member.setup.name.clone(),
                     environment: member.setup.facts.environment.clone(),
                     at,
-                }));
+                });
             }
         }
         for candidate in candidates {
@@ -236,13 +249,6 @@ impl Member {
             harmed_since,
         }
     }
-}
-
-/// The model's versions that are known good now.
-fn known_good(service: &Service, now: UnixMillis) -> impl Iterator<Item = (&VersionName, &KnownRevision)> {
-    let versions =
-        service.revisions.iter().filter_map(|(revision, known)| Some((revision.version()?, known)));
-    versions.filter(move |(version, _)| service.standing_of(*version, now) == Standing::KnownGood)
 }
 
 /// Since when an alert of it fires, or its incident tells of harm. One that was opened to put what was made in place tells of none.

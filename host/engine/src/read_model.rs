@@ -277,7 +277,7 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
             }
         }
         Event::AliasesSeen(_) => {
-            let (from, to) = (before.aliases.as_deref()?, after.aliases.as_deref()?);
+            let (from, to) = (&before.aliases.as_ref()?.seen, &after.aliases.as_ref()?.seen);
             let moved = |these: &[Alias], those: &[Alias]| {
                 let moved = these.iter().filter(|alias| !those.contains(alias));
                 let each: Vec<_> =

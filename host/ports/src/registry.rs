@@ -134,9 +134,7 @@ pub trait Registry: Send + Sync {
     fn request_to_register(&self) -> Option<Request>;
 
     /// The name that [`Self::promote`] moves, where there is one: such as `champion`.
-    fn production_name(&self) -> Option<&str> {
-        None
-    }
+    fn production_name(&self) -> Option<&str>;
 
     /// Its other names and what they point at now: aliases, stages. Neither the production name nor marks of this host are among them. A registry that has
     /// none, or tells them in its list alone, is [`crate::ErrorKind::Unsupported`].

@@ -173,6 +173,10 @@ impl Registry for FakeRegistry {
         None
     }
 
+    fn production_name(&self) -> Option<&str> {
+        Some("production")
+    }
+
     fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
         let request = Request::new(self.name(), &format!("move the production name to `{version}`"));
         let settings = self.wire.world.of(&self.wire.service).settings;

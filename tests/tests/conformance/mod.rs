@@ -100,6 +100,9 @@ async fn a_registry_is_told_which_rule_it_breaks() {
         (Flaw::AnyDigest, "fetches-what-is-pinned", "another digest"),
         (Flaw::UnknownHasFailed, "unknown-is-not-found", "an unknown version is not found"),
         (Flaw::MarksOnce, "marks-repeat", "repeats included"),
+        (Flaw::MarksByName, "marks-repeat", "no name that somebody gave"),
+        (Flaw::NoProductionName, "says-what-moves-the-name", "what is moved has a name"),
+        (Flaw::NamesProductionTwice, "tells-its-other-names", "the production name is no other"),
         (Flaw::MovesAnything, "says-what-moves-the-name", "another target is another request"),
         (Flaw::PromotesFromAnywhere, "promotes-from-what-is-expected", "expects another"),
     ] {

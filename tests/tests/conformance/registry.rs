@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
+use ripcord_core::event::Alias;
 use ripcord_core::fact::Lineage;
 use ripcord_core::name::VersionName;
 use ripcord_core::target::{ArtefactFile, VersionTarget, artefact_digest};
@@ -28,6 +29,9 @@ pub(crate) enum Flaw {
     MarksOnce,
     PromotesFromAnywhere,
     MovesAnything,
+    MarksByName,
+    NoProductionName,
+    NamesProductionTwice,
 }
 
 pub(crate) struct InMemoryRegistry {
@@ -117,7 +121,11 @@ impl Registry for InMemoryRegistry {
     }
 
     async fn version(&self, version: &VersionName) -> Result<RegistryVersion, PortError> {
-        self.known(version).map(described)
+        let mut told = described(self.known(version)?);
+        if self.has(Flaw::MarksByName) && self.held.lock().unwrap().contains(version) {
+            told.aliases.push("ripcord-held".to_owned());
+        }
+        Ok(told)
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {
@@ -150,6 +158,15 @@ impl Registry for InMemoryRegistry {
 
     fn request_to_register(&self) -> Option<ripcord_core::request::Request> {
         None
+    }
+
+    fn production_name(&self) -> Option<&str> {
+        (self.can_change && !self.has(Flaw::NoProductionName)).then_some("production")
+    }
+
+    async fn aliases(&self) -> Result<Vec<Alias>, PortError> {
+        let name = if self.has(Flaw::NamesProductionTwice) { "production" } else { "staging" };
+        Ok(vec![Alias { name: name.to_owned(), versions: vec![VersionName::new("1").unwrap()] }])
     }
 
     fn request_to_promote(&self, version: &VersionName) -> Option<ripcord_core::request::Request> {

@@ -44,9 +44,11 @@ pub async fn conforms(
         } else {
             assert!(registry.request_to_promote(&one.version).is_none(), "there is no name to be moved");
         }
+        assert_eq!(registry.production_name().is_some(), expected.promotes, "what is moved has a name");
     })
     .await;
     holds("promotes-from-what-is-expected", promotes(registry, expected)).await;
+    holds("tells-its-other-names", names(registry, expected)).await;
 }
 
 async fn lists(registry: &dyn Registry, expected: &Expected) {
@@ -153,14 +155,35 @@ async fn marks(registry: &dyn Registry, expected: &Expected) {
         assert_eq!(error.kind, ErrorKind::Unsupported, "a registry without marks says so: {error}");
         return;
     }
+    let aliases = async || {
+        let told = registry.version(name).await.unwrap_or_else(|error| panic!("version `{name}`: {error}"));
+        told.aliases
+    };
+    let before = aliases().await;
     for mark in [held, held, Mark::Lifted, Mark::Lifted] {
         registry
             .mark(name, mark)
             .await
             .unwrap_or_else(|error| panic!("mark of `{name}`, repeats included: {error}"));
+        assert_eq!(aliases().await, before, "a mark is no name that somebody gave the version");
     }
     let listed = registry.version(name).await.unwrap_or_else(|error| panic!("version `{name}`: {error}"));
     assert_eq!(listed.broken, None, "a mark does not break a version");
+}
+
+/// After a promotion, so that the production name points somewhere.
+async fn names(registry: &dyn Registry, expected: &Expected) {
+    let told = match registry.aliases().await {
+        Err(error) if error.kind == ErrorKind::Unsupported => return,
+        told => told.unwrap_or_else(|error| panic!("aliases: {error}")),
+    };
+    for alias in told {
+        assert_ne!(Some(alias.name.as_str()), registry.production_name(), "the production name is no other");
+        for version in &alias.versions {
+            let known = expected.newest_first.iter().any(|target| target.version == *version);
+            assert!(known, "`{}` points at `{version}`, which is a version of the registry", alias.name);
+        }
+    }
 }
 
 async fn promotes(registry: &dyn Registry, expected: &Expected) {

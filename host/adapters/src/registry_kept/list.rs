@@ -65,7 +65,7 @@ impl KeptList {
         Self { dir, file: file_of(service), state: Arc::new(Mutex::new(State::NotRead)), files }
     }
 
-    /// Keeps a list, unless one at hand is as young and longer.
+    /// Keeps a list, unless a longer one is at hand: that is made anew in its turn.
     pub(super) async fn keep(&self, limit: u32, listed_at: UnixMillis, versions: &[RegistryVersion]) {
         let shorter = |kept: &Kept| limit < kept.limit && versions.len() == limit as usize;
         let now = Kept { format: FORMAT, listed_at, limit, versions: versions.to_vec() };
@@ -93,6 +93,14 @@ impl KeptList {
         };
         if let Err(error) = self.files.run(write).await {
             tracing::warn!(%error, "the registry's list is not kept at hand");
+        }
+    }
+
+    /// Of how many versions at most the list is that is kept.
+    pub(super) fn limit(&self) -> Option<u32> {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Read(Some(kept)) => Some(kept.limit),
+            _ => None,
         }
     }
 

@@ -97,6 +97,10 @@ impl Registry for Switched {
         self.registry.request_to_register()
     }
 
+    fn production_name(&self) -> Option<&str> {
+        None
+    }
+
     fn request_to_promote(&self, _: &VersionName) -> Option<ripcord_core::request::Request> {
         None
     }

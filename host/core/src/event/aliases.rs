@@ -16,6 +16,6 @@ pub struct Alias {
 /// Another look at them than the last one. Only news is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AliasesSeen {
-    /// All of them, sorted by name; see [`crate::aliases::bounded`].
+    /// All of them, sorted by name: what they are called, and what they point at. See [`crate::aliases::bounded`].
     pub aliases: Vec<Alias>,
 }

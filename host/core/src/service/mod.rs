@@ -65,10 +65,11 @@ use serde::{Deserialize, Serialize};
 
 use watching::is_same_trigger;
 
+use crate::aliases::Aliases;
 use crate::data::DataRevision;
 use crate::digest::Digest;
 use crate::effect::{Outgoing, Topic};
-use crate::event::{AboutIncident, Alias, Event, LiveData, MemoRef};
+use crate::event::{AboutIncident, Event, LiveData, MemoRef};
 use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
@@ -121,7 +122,7 @@ pub struct Service {
     /// What was seen of production last.
     pub production: Production,
     /// What the registry's other names point at, as they were read last; none if they never were.
-    pub aliases: Option<Vec<Alias>>,
+    pub aliases: Option<Aliases>,
     /// What someone else put live, until it is known whether it is well.
     pub probation: Option<Probation>,
     /// When a signal asked for a look at production, if one did.

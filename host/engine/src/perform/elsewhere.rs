@@ -85,7 +85,8 @@ async fn aliases(ctx: &Context) -> Option<AliasesSeen> {
         }
     };
     let (aliases, left_out) = bounded(told);
-    let is_news = ctx.latest.borrow().aliases.as_ref() != Some(&aliases);
+    let now = ctx.now();
+    let is_news = ctx.latest.borrow().aliases.as_ref().is_none_or(|known| known.is_news(&aliases, now));
     if is_news && left_out > 0 {
         tracing::warn!(%service, left_out, watched = aliases.len(), "the registry has more names for versions than are watched");
     }

@@ -216,7 +216,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         probation: ProbationLine::of(state),
         versions: VersionLine::all(state, SystemClock.now()),
         facets: FacetLine::all(state, SystemClock.now()),
-        aliases: state.aliases.clone().unwrap_or_default(),
+        aliases: state.aliases.clone().map(|known| known.seen).unwrap_or_default(),
         holds: HoldLine::all(state),
         announcements_waiting: state.outbox.len(),
         runs: RunLine::all(state),

@@ -127,7 +127,7 @@ impl App {
             probation: ProbationLine::of(service),
             versions: VersionLine::all(service, self.engine_clock.now()),
             facets: FacetLine::all(service, self.engine_clock.now()),
-            aliases: service.aliases.clone().unwrap_or_default(),
+            aliases: service.aliases.clone().map(|known| known.seen).unwrap_or_default(),
             holds: HoldLine::all(service),
             announcements_waiting: service.outbox.len(),
             runs: RunLine::all(service),

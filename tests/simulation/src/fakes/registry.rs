@@ -103,6 +103,10 @@ impl Registry for PretendRegistry {
         None
     }
 
+    fn production_name(&self) -> Option<&str> {
+        Some("production")
+    }
+
     fn request_to_promote(&self, version: &VersionName) -> Option<Request> {
         let words = format!("move the production name to `{version}`");
         Some(Request::new(self.name(), &words).with("version", version.to_string()))
