@@ -28,10 +28,15 @@ pub(crate) fn read_ambient(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortE
 
 /// Reads a configured file that only its owner may use, of at most `bytes_max` bytes. What is looked at is the file that is then read.
 pub(crate) fn read_secret(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PortError> {
+    read_private(path, Private::Secret, bytes_max)
+}
+
+/// Reads a file that others may use in no other way than `private` says, of at most `bytes_max` bytes.
+pub(crate) fn read_private(path: &Path, private: Private, bytes_max: u64) -> Result<Vec<u8>, PortError> {
     let what = path.display().to_string();
     let unable = |error| local(error, format_args!("cannot read `{what}`"));
     let file = File::open_ambient(path, ambient_authority()).map_err(unable)?.into_std();
-    Private::Secret
+    private
         .check(&file.metadata().map_err(unable)?, path)
         .map_err(|open| PortError::not_applied(ErrorKind::Configuration, open.to_string()))?;
     read_file(file, &what, bytes_max)

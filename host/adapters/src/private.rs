@@ -20,6 +20,8 @@ pub struct OpenToOthers {
 pub enum Private {
     /// The file of a token, password or key.
     Secret,
+    /// A file that says where secrets are and who is given them: others may read it.
+    Directions,
     /// A folder that the host made for itself.
     Folder,
     /// A file in such a folder.
@@ -46,6 +48,7 @@ impl Private {
             (Self::Secret, Owner::Another) => {
                 (0o640, ", or have it mounted so; draw a new secret if others may have read it")
             }
+            (Self::Directions, _) => (0o644, "; look first what they may have written"),
             (Self::Folder, _) => (0o700, ", or name a folder that the host can make"),
             (Self::File, _) => (0o600, ""),
         };
@@ -87,6 +90,8 @@ mod tests {
         };
         check(Private::Secret, Owner::Me, &[0o600, 0o400], &[0o644, 0o640, 0o620, 0o604, 0o601, 0o777]);
         check(Private::Secret, Owner::Another, &[0o600, 0o440, 0o640], &[0o644, 0o444, 0o660, 0o404, 0o642]);
+        check(Private::Directions, Owner::Me, &[0o600, 0o644, 0o440], &[0o664, 0o646, 0o666, 0o620]);
+        check(Private::Directions, Owner::Another, &[0o644, 0o444], &[0o664, 0o666]);
         check(Private::Folder, Owner::Me, &[0o700, 0o500], &[0o755, 0o750, 0o711, 0o777, 0o1777]);
         check(Private::File, Owner::Me, &[0o600, 0o400], &[0o644, 0o660, 0o666]);
     }

@@ -41,7 +41,7 @@ use crate::registries::defaults;
 use crate::settled::settled;
 use crate::{Secret, Shared, artefact};
 use api::{Api, Place};
-use manifest::Remembered;
+use manifest::{Known, Remembered};
 use names::Named;
 
 pub use crate::registry_mlflow::CONDEMNED_TAG;
@@ -246,14 +246,28 @@ impl OciRegistry {
     }
 
     async fn described(&self, named: Named, held: Option<bool>) -> Result<RegistryVersion, PortError> {
-        let known = manifest::known(&self.api, &self.remembered, &named.digest).await?;
-        // Where the list of tags has no mark for it, none is asked for.
-        let mark = match held {
-            Some(false) => None,
-            _ => holds::read(&self.api, &named.version).await?,
+        let known = match manifest::known(&self.api, &self.remembered, &named.digest).await {
+            // A manifest that its registry has lost, or gives to nobody, hides no other version.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::BadAnswer) => {
+                Arc::new(Known::unread(format!("has a manifest that cannot be read: {error}")))
+            }
+            known => known?,
         };
-        self.tell(&named.version, named.digest);
-        Ok(describe::version(named, &known, mark))
+        // Where the list of tags has no mark for it, none is asked for.
+        let (mark, spoilt) = match held {
+            Some(false) => (None, None),
+            _ => match holds::read(&self.api, &named.version).await {
+                Ok(mark) => (mark, None),
+                // Somebody wrote over this one's mark, which hides no other. Whether it is held nobody knows, so nobody goes back to it.
+                Err(error) if matches!(error.kind, ErrorKind::BadAnswer | ErrorKind::TooLarge) => {
+                    (None, Some(error.to_string()))
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let mut described = describe::version(named, &known, mark);
+        described.broken = described.broken.or(spoilt);
+        Ok(described)
     }
 }
 
@@ -271,12 +285,15 @@ impl Registry for OciRegistry {
         let limit = limit.min(self.versions_max) as usize;
         let tags = self.api.tags().await?;
         let pointing = self.pointing(&tags).await?;
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let described = stream::iter(self.named(&pointing)).map(|named| {
+        let named = self.named(&pointing);
+        let told = named.iter().map(|named| (named.version.clone(), named.digest)).collect();
+        let described = stream::iter(named).map(|named| {
             let held = holds::tag(&named.version).is_some_and(|mark| tags.binary_search(&mark).is_ok());
             self.described(named, Some(held))
         });
         let mut versions: Vec<RegistryVersion> = described.buffered(AT_ONCE).try_collect().await?;
+        // Whoever gives a list up half-way was told nothing.
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
         versions.sort_by(|a, b| {
             let by_name = || names::natural(b.version.version.as_str(), a.version.version.as_str());
             b.created_at.cmp(&a.created_at).then_with(by_name)
@@ -292,7 +309,9 @@ impl Registry for OciRegistry {
         let here = here.filter(|(tag, at)| *at == digest && tag != version.as_str());
         let mut aliases: Vec<String> = here.map(|(tag, _)| tag).collect();
         aliases.sort();
-        self.described(Named { version: version.clone(), digest, aliases }, None).await
+        let described = self.described(Named { version: version.clone(), digest, aliases }, None).await?;
+        self.tell(version, digest);
+        Ok(described)
     }
 
     async fn lineage(&self, version: &VersionName) -> Result<Lineage, PortError> {

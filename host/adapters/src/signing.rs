@@ -16,9 +16,14 @@ use serde::Deserialize;
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::http::{self, Answer, Http};
+use crate::private::Private;
 
 /// Files of credentials are small.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 10;
+/// A token is used for no longer than so, whatever its service says.
+const TOKEN_SECONDS_MAX: u64 = 12 * 60 * 60;
+/// One that does not say how long it can be used is used for so long.
+const TOKEN_SECONDS: u64 = 60 * 60;
 /// So are tokens.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Hosts that may be asked without TLS, besides this machine: the metadata of machines and pods.
@@ -65,14 +70,20 @@ pub(crate) fn surroundings(
     (context, trouble)
 }
 
-/// Reads a file of credentials. One that holds a secret must be its owner's alone; what only says where a token is may be read by others.
+/// Reads a file of credentials. One that holds a secret must be its owner's alone; what only says where a token is, and who is given it, may be read by
+/// others and not written. A file of another form is a token itself.
 pub(crate) fn read(path: &std::path::Path) -> Result<Vec<u8>, PortError> {
     let bytes = folder::read_ambient(path, FILE_BYTES_MAX)?;
     let read: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     let holds = |value: &serde_json::Value| SECRETS.iter().any(|name| value.get(name).is_some());
+    let is_directions = read.as_ref().is_some_and(|read| read.get("type").is_some());
     let is_secret =
         read.is_some_and(|read| holds(&read) || read.get("source_credentials").is_some_and(holds));
-    if is_secret { folder::read_secret(path, FILE_BYTES_MAX) } else { Ok(bytes) }
+    match (is_secret, is_directions) {
+        (true, _) => folder::read_secret(path, FILE_BYTES_MAX),
+        (_, true) => folder::read_private(path, Private::Directions, FILE_BYTES_MAX),
+        _ => Ok(bytes),
+    }
 }
 
 #[derive(Debug)]
@@ -151,9 +162,52 @@ impl HttpSend for Sender {
                 return Err(told);
             }
         };
-        self.trouble.is((!answer.status.is_success()).then(|| refusal(&answer)));
-        ::http::Response::builder().status(answer.status).body(answer.body.into()).map_err(Error::from)
+        let (judged, status) = (judged(&answer), answer.status);
+        let body = match judged {
+            Ok(body) => {
+                self.trouble.is(None);
+                body
+            }
+            Err(error) => {
+                let told = Error::unexpected(error.to_string());
+                self.trouble.is(Some(error));
+                if status.is_success() {
+                    return Err(told);
+                }
+                // A refusal is read by those who asked, too.
+                answer.body
+            }
+        };
+        ::http::Response::builder().status(status).body(body.into()).map_err(Error::from)
     }
+}
+
+/// The answer, as it is given on. A token that never ends, or says nothing of its end, is taken for one of ordinary length: it is asked for again then.
+fn judged(answer: &Answer) -> Result<Vec<u8>, PortError> {
+    if !answer.status.is_success() {
+        return Err(refusal(answer));
+    }
+    let odd = |said: String| {
+        let text = format!("{} answered with {said}: check that it is a token service", answer.what());
+        PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later)
+    };
+    // Its body may hold a token, so it is in no message.
+    if answer.status.as_u16() != 200 {
+        return Err(odd(format!("status {}", answer.status.as_u16())));
+    }
+    let Ok(mut token) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
+        return Ok(answer.body.clone());
+    };
+    if token.get("access_token").is_none() {
+        return Ok(answer.body.clone());
+    }
+    let seconds = token.get("expires_in").map(|said| said.as_u64().ok_or(())).transpose();
+    let seconds = seconds.map_err(|()| odd("a token whose lifetime is no number of seconds".to_owned()))?;
+    if seconds.is_some_and(|seconds| seconds <= TOKEN_SECONDS_MAX) {
+        return Ok(answer.body.clone());
+    }
+    token["expires_in"] = seconds.map_or(TOKEN_SECONDS, |_| TOKEN_SECONDS_MAX).into();
+    serde_json::to_vec(&token).map_err(|_| odd("a token that cannot be written".to_owned()))
 }
 
 /// What a token service answers where it gives no token: the form of OAuth 2, or that of Google's interfaces.

@@ -345,3 +345,49 @@ fn whose_quota_counts_is_said_by_the_environment_or_the_file() {
     assert_eq!(quota(&[]).as_deref(), Some("of-file"));
     assert_eq!(quota(&[("GOOGLE_CLOUD_QUOTA_PROJECT", "of-environment")]).as_deref(), Some("of-environment"));
 }
+
+#[tokio::test]
+async fn a_token_is_used_for_as_long_as_is_sensible_whatever_its_service_says() {
+    let fake = Fake::start().await;
+    let file = fake.file("adc.json", &fake.login(), 0o600);
+    for lifetime in [json!(999_999_999_999_u64), Value::Null] {
+        let mut answer = json!({ "access_token": "of-any-length", "token_type": "Bearer" });
+        if !lifetime.is_null() {
+            answer["expires_in"] = lifetime;
+        }
+        fake.answer("/login", 200, answer);
+        assert_eq!(token(&fake.find(Some(&file), &[]).unwrap()).await, "of-any-length");
+    }
+    fake.answer("/login", 200, json!({ "access_token": "s3cret", "expires_in": "soon" }));
+    let error = refused(&fake.find(Some(&file), &[]).unwrap()).await;
+    assert!(error.to_string().contains("a token whose lifetime is no number of seconds"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_half_a_success_shows_no_token() {
+    let fake = Fake::start().await;
+    let file = fake.file("adc.json", &fake.login(), 0o600);
+    fake.answer("/login", 203, json!({ "access_token": "s3cret", "expires_in": 3599 }));
+    let error = refused(&fake.find(Some(&file), &[]).unwrap()).await;
+    assert!(error.to_string().contains("answered with status 203"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_others_may_write_does_not_say_who_is_given_what() {
+    let fake = Fake::start().await;
+    let directions = json!({
+        "type": "external_account", "audience": "//iam.googleapis.com/pool", "token_url": format!("{}/sts", fake.url),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "credential_source": { "file": "/etc/hostname" },
+    });
+    for (mode, taken) in [(0o600, true), (0o644, true), (0o664, false), (0o666, false)] {
+        let file = fake.file("pool.json", &directions, mode);
+        let found = fake.find(Some(&file), &[]);
+        assert_eq!(found.is_ok(), taken, "{mode:o}: {found:?}");
+        if let Err(error) = found {
+            assert!(
+                error.to_string().contains("others may write") && error.to_string().contains("chmod 644"),
+                "{error}"
+            );
+        }
+    }
+}

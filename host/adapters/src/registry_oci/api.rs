@@ -164,7 +164,8 @@ impl Api {
         let known = http::patiently(self.patience, || async {
             let answer = self.exchange(Action::Push, || self.call(Method::HEAD, &there)).await?;
             match answer.status.as_u16() {
-                200 => Ok(true),
+                // Where blobs lie elsewhere, one that is there is answered with the way to it.
+                200 | 301 | 302 | 303 | 307 | 308 => Ok(true),
                 404 => Ok(false),
                 _ => self.judge(answer, Asked::Upload).map(|_| false),
             }

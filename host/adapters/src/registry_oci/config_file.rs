@@ -19,7 +19,9 @@ const MODEL_PACK: [&str; 2] =
 const KITFILE: &str = "application/vnd.kitops.modelkit.config.v1+json";
 /// Where KitOps writes the Kitfile beside a config of ModelPack.
 pub(super) const KITFILE_ANNOTATION: &str = "ml.kitops.modelkit.kitfile";
-const BYTES_MAX: u64 = 4 << 20;
+const BYTES_MAX: u64 = 1 << 20;
+/// Data sets, and parameters, of one model. Who has more names them somewhere else.
+const ENTRIES_MAX: usize = 1_000;
 
 /// What a config says of where a model comes from.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,11 +57,14 @@ pub(super) fn is_read(media_type: &str) -> bool {
     media_type == KITFILE || MODEL_PACK.contains(&media_type)
 }
 
-/// Fetches a config and reads it. One that says nothing of a model, whatever its type, has no facts.
+/// Fetches a config and reads it. One that leaves all of it out has no facts; one that cannot be read may name data that are condemned.
 pub(super) async fn fetch(api: &Api, config: &Descriptor) -> Result<Facts, PortError> {
-    let Some(digest) = digest_of(&config.digest).filter(|_| config.size <= BYTES_MAX) else {
-        return Ok(Facts::default());
-    };
+    if config.size > BYTES_MAX {
+        let text = format!("has a config of {} bytes, more than the {BYTES_MAX} that are read", config.size);
+        return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+    }
+    let digest =
+        digest_of(&config.digest).ok_or_else(|| unread("its digest is of another algorithm than SHA-256"))?;
     let bytes = http::patiently(api.patience, || async {
         let mut body = api.blob(&digest, "the config of a manifest").await?;
         let mut bytes = Vec::new();
@@ -76,12 +81,33 @@ pub(super) async fn fetch(api: &Api, config: &Descriptor) -> Result<Facts, PortE
         Err(PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later))
     })
     .await?;
-    Ok(if config.media_type == KITFILE { of_kitfile(&bytes) } else { of_model_pack(&bytes) })
+    let read = if config.media_type == KITFILE { of_kitfile(&bytes) } else { of_model_pack(&bytes) };
+    bounded(read.map_err(|error| unread(&error.to_string()))?)
+}
+
+fn unread(why: &str) -> PortError {
+    let text =
+        format!("the config that should say what the model was made of cannot be read: {why}; push it anew");
+    PortError::not_applied(ErrorKind::BadAnswer, text)
+}
+
+fn bounded(facts: Facts) -> Result<Facts, PortError> {
+    if facts.datasets.len() > ENTRIES_MAX || facts.parameters.len() > ENTRIES_MAX {
+        let text = format!("the config names more than {ENTRIES_MAX} data sets or parameters");
+        return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+    }
+    Ok(facts)
 }
 
 /// What a manifest's annotations say in the place of a config.
-pub(super) fn of_annotations(annotations: &BTreeMap<String, String>) -> Facts {
-    annotations.get(KITFILE_ANNOTATION).map(|text| of_kitfile(text.as_bytes())).unwrap_or_default()
+pub(super) fn of_annotations(annotations: &BTreeMap<String, String>) -> Result<Facts, PortError> {
+    let Some(text) = annotations.get(KITFILE_ANNOTATION) else { return Ok(Facts::default()) };
+    match of_kitfile(text.as_bytes()) {
+        Ok(facts) => bounded(facts),
+        // Not the form that KitOps writes: somebody's own text.
+        Err(error) if !error.is_data() => Ok(Facts::default()),
+        Err(error) => Err(unread(&error.to_string())),
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,21 +133,21 @@ struct ModelPackDescriptor {
     datasets_url: Vec<String>,
 }
 
-fn of_model_pack(bytes: &[u8]) -> Facts {
-    let Ok(read) = serde_json::from_slice::<ModelPack>(bytes) else { return Facts::default() };
+fn of_model_pack(bytes: &[u8]) -> serde_json::Result<Facts> {
+    let read: ModelPack = serde_json::from_slice(bytes)?;
     let said = read.descriptor;
     let family = said.family.map(|family| Label::new("family", family));
     let mut parameters: Vec<Label> = family.into_iter().chain(scalars(read.config)).collect();
     parameters.sort();
     let datasets = said.datasets_url.into_iter().map(|name| Dataset { name, revision: None, context: None });
-    Facts {
+    Ok(Facts {
         created_at: said.created_at,
         code: said.revision.filter(|revision| !revision.is_empty()),
         source: said.source_url.filter(|source| !source.is_empty()),
         parameters,
         datasets: datasets.collect(),
         base: None,
-    }
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -154,8 +180,8 @@ struct KitfileDataset {
     digest: Option<String>,
 }
 
-fn of_kitfile(bytes: &[u8]) -> Facts {
-    let Ok(read) = serde_json::from_slice::<Kitfile>(bytes) else { return Facts::default() };
+fn of_kitfile(bytes: &[u8]) -> serde_json::Result<Facts> {
+    let read: Kitfile = serde_json::from_slice(bytes)?;
     let label = |name: &str, value: Option<String>| value.map(|value| Label::new(name, value));
     let own = match read.model.parameters {
         Value::Object(own) => own,
@@ -168,7 +194,7 @@ fn of_kitfile(bytes: &[u8]) -> Facts {
         let name = set.name.filter(|name| !name.is_empty()).or(set.path)?;
         Some(Dataset { name, revision: set.digest.filter(|digest| !digest.is_empty()), context: None })
     });
-    Facts { parameters, datasets: datasets.collect(), base: read.model.path, ..Facts::default() }
+    Ok(Facts { parameters, datasets: datasets.collect(), base: read.model.path, ..Facts::default() })
 }
 
 /// Entries as labels, but for what is in tables.
@@ -194,7 +220,8 @@ mod tests {
             br#"{"descriptor":{"createdAt":"2026-11-01T00:00:00Z","family":"fraud","revision":"abc123",
                 "sourceURL":"https://git.example/fraud","datasetsURL":["https://data.example/rows"]},
                 "config":{"architecture":"cnn","paramSize":"1b","capabilities":{"reasoning":false}},"modelfs":{}}"#,
-        );
+        )
+        .unwrap();
         assert_eq!(facts.created_at.as_deref(), Some("2026-11-01T00:00:00Z"));
         assert_eq!(
             (facts.code.as_deref(), facts.source.as_deref()),
@@ -212,7 +239,8 @@ mod tests {
             br#"{"manifestVersion":"1.0.0","model":{"path":"r.example/models/fraud:1","framework":"sklearn",
                 "parameters":{"depth":4,"loss":"mse","nested":{}}},
                 "datasets":[{"name":"rows","path":"./rows.csv","digest":"sha256:00"},{"path":"./more.csv"},{}]}"#,
-        );
+        )
+        .unwrap();
         let wanted =
             [Label::new("depth", "4"), Label::new("framework", "sklearn"), Label::new("loss", "mse")];
         assert_eq!(facts.parameters, wanted);
@@ -222,9 +250,27 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_a_model_has_no_facts() {
-        for text in ["", "[]", "{}", "{\"descriptor\":7}", "{\"model\":null,\"datasets\":null}"] {
-            assert_eq!(of_model_pack(text.as_bytes()), Facts::default(), "{text}");
-            assert_eq!(of_kitfile(text.as_bytes()), Facts::default(), "{text}");
+        for text in ["{}", "{\"descriptor\":null}", "{\"model\":null,\"datasets\":null}"] {
+            assert_eq!(of_model_pack(text.as_bytes()).unwrap(), Facts::default(), "{text}");
+            assert_eq!(of_kitfile(text.as_bytes()).unwrap(), Facts::default(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_model_of_which_nothing_is_said() {
+        for text in
+            ["", "{\"descriptor\":7}", "{\"descriptor\":{\"revision\":7,\"datasetsURL\":[\"condemned\"]}}"]
+        {
+            assert!(of_model_pack(text.as_bytes()).is_err(), "{text}");
+        }
+        for text in ["", "{\"model\":7}", "{\"datasets\":[7]}"] {
+            assert!(of_kitfile(text.as_bytes()).is_err(), "{text}");
+        }
+        let annotated =
+            |text: &str| of_annotations(&[(KITFILE_ANNOTATION.to_owned(), text.to_owned())].into());
+        assert_eq!(annotated("model: in YAML").unwrap(), Facts::default());
+        assert_eq!(annotated("{\"datasets\":[7]}").unwrap_err().kind, ErrorKind::BadAnswer);
+        let many = format!("{{\"descriptor\":{{\"datasetsURL\":[{}]}}}}", vec!["\"\""; 1_001].join(","));
+        assert_eq!(bounded(of_model_pack(many.as_bytes()).unwrap()).unwrap_err().kind, ErrorKind::TooLarge);
     }
 }

@@ -123,6 +123,18 @@ pub(super) fn digest_of(text: &str) -> Option<Digest> {
     text.strip_prefix("sha256:")?.parse().ok()
 }
 
+impl Known {
+    /// Of a manifest that nobody could read: nothing is known of what it was made of either.
+    pub(super) fn unread(why: String) -> Self {
+        Self {
+            annotations: BTreeMap::new(),
+            facts: Err((ErrorKind::NotFound, format!("it {why}"))),
+            layers: Err(why),
+            datasets: Vec::new(),
+        }
+    }
+}
+
 /// What a manifest says, read once.
 pub(super) async fn known(
     api: &Api,
@@ -139,12 +151,7 @@ pub(super) async fn known(
                 "has a manifest of more than {} MiB, which no registry has to take: push it in fewer layers",
                 MANIFEST_BYTES_MAX >> 20
             );
-            return Ok(Arc::new(Known {
-                annotations: BTreeMap::new(),
-                layers: Err(why),
-                datasets: Vec::new(),
-                facts: Ok(Facts::default()),
-            }));
+            return Ok(Arc::new(Known::unread(why)));
         }
         Err(error) => return Err(error),
     };
@@ -156,7 +163,11 @@ pub(super) async fn known(
             Err(error)
                 if matches!(
                     error.kind,
-                    ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Configuration | ErrorKind::TooLarge
+                    ErrorKind::Denied
+                        | ErrorKind::NotFound
+                        | ErrorKind::Configuration
+                        | ErrorKind::TooLarge
+                        | ErrorKind::BadAnswer
                 ) =>
             {
                 Err((error.kind, error.to_string()))
@@ -165,7 +176,13 @@ pub(super) async fn known(
         },
         None => Ok(Facts::default()),
     };
-    let facts = facts.map(|facts| facts.or(config_file::of_annotations(&read.annotations)));
+    let facts = facts.and_then(|facts| match config_file::of_annotations(&read.annotations) {
+        Ok(annotated) => Ok(facts.or(annotated)),
+        Err(error) => Err((error.kind, error.to_string())),
+    });
+    // What is read of a config is about as large as it was.
+    let config_bytes =
+        read.config.as_ref().map_or(0, |config| usize::try_from(config.size).unwrap_or(usize::MAX));
     let known = Arc::new(Known {
         annotations: read.annotations,
         layers: read.layers,
@@ -173,7 +190,8 @@ pub(super) async fn known(
         facts,
     });
     if known.facts.is_ok() {
-        remembered.put(*digest, answer.body.len() + REMEMBERED_EACH, Arc::clone(&known));
+        let bytes = answer.body.len().saturating_add(config_bytes.saturating_mul(2)) + REMEMBERED_EACH;
+        remembered.put(*digest, bytes, Arc::clone(&known));
     }
     Ok(known)
 }

@@ -19,6 +19,8 @@ use crate::folder::{self, local};
 
 /// What stands before a file in an archive is read into memory: no more of it than this.
 const HEADER_BYTES_MAX: u64 = 4 << 20;
+/// Entries of one archive, folders among them.
+const ENTRIES_MAX: usize = 2 * artefact::FILES_MAX;
 
 /// Bytes that may still be unpacked of one artefact.
 #[derive(Debug)]
@@ -97,7 +99,18 @@ impl Unpacking<'_> {
         let mut archive = tar::Archive::new(Metered { from, left: Rc::clone(&left) });
         let mut files = Vec::new();
         let mut entries = archive.entries().map_err(damaged)?;
+        let mut seen = 0;
         loop {
+            // Folders and headers of the whole archive are no files, and would be read for ever.
+            seen += 1;
+            if seen > ENTRIES_MAX {
+                return Err(unusable(
+                    self.what,
+                    &format!("has an archive of more than {ENTRIES_MAX} entries"),
+                ));
+            }
+            let gone = |error| local(error, format_args!("cannot unpack {}", self.what));
+            self.given_up.check().map_err(gone)?;
             left.set(HEADER_BYTES_MAX);
             let Some(entry) = entries.next() else { return Ok(files) };
             let mut entry = entry.map_err(damaged)?;

@@ -106,7 +106,12 @@ pub(super) async fn list(
                 format!("Cloud Storage answered about {place} with something that is no list of objects");
             return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
         }
-        if pages.is_last(page.items, page.next_page_token)? {
+        let is_last = pages.is_last(page.items, page.next_page_token)?;
+        if pages.all.len() > artefact::FILES_MAX {
+            let text = format!("{what} has more than {} files below {place}", artefact::FILES_MAX);
+            return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+        }
+        if is_last {
             break;
         }
     }
@@ -122,6 +127,10 @@ pub(super) async fn list(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if files.is_empty() {
         return Ok(Err(format!("has no file below {place}: its artefact was moved or deleted")));
+    }
+    if let Some(pair) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        let text = format!("Cloud Storage lists `{}` of {what} twice: its list is not used", pair[0].path);
+        return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
     }
     let twice = files.iter().find(|file| {
         let folder = format!("{}/", file.path);

@@ -574,7 +574,7 @@ async fn a_change_that_may_have_happened_is_not_sent_again_and_counts_when_it_is
     assert_eq!((error.applied, fake.count("AddTags")), (Applied::Unknown, 1), "{error}");
     let error = registry.promote(&version("2"), None).await.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No));
-    assert!(error.to_string().contains("says version `1` where nothing was expected"), "{error}");
+    assert!(error.to_string().contains("points at version `1` where nothing was expected"), "{error}");
     assert_eq!(fake.count("AddTags"), 1);
     for (said, times) in [((500, vec![], vec![]), 1), (refuses("ThrottlingException", "Rate exceeded"), 2)] {
         let fake = Fake::saying("UpdateModelPackage", move |_| said.clone()).await;

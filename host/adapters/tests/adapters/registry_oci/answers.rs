@@ -52,6 +52,13 @@ async fn what_cannot_be_fetched_is_told_and_hides_nothing_else() {
         lost["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
         let layers = [world.layer("application/x", b"x", json!({ TITLE: "x" }))];
         world.push("lost", lost, &layers, Value::Null);
+        // Which data it was made of nobody can read.
+        let odd = br#"{"descriptor":{"revision":7,"datasetsURL":["condemned"]}}"#;
+        let odd = world.layer("application/vnd.cncf.model.config.v1+json", odd, Value::Null);
+        world.push("unclear", odd, &layers, Value::Null);
+        // Somebody wrote over its mark.
+        push(&mut world, "marked", "marked", None);
+        world.tag("ripcord.hold.marked", "image");
     }
     let listed = hasty(&fake).versions(10).await.unwrap();
     for (name, wanted) in [
@@ -60,11 +67,13 @@ async fn what_cannot_be_fetched_is_told_and_hides_nothing_else() {
         ("large", "it has a manifest of more than 4 MiB"),
         ("not-json", "it has a manifest that does not read"),
         ("lost", "lists the config of a manifest, and does not have it"),
+        ("unclear", "the config that should say what the model was made of cannot be read"),
+        ("marked", "is kept for marks of holds, and something else is there"),
     ] {
         let found = listed.iter().find(|one| one.version.version.as_str() == name).unwrap();
         let broken = found.broken.as_deref().unwrap();
         assert!(broken.contains(wanted), "{name}: {broken}");
-        if name != "lost" {
+        if !matches!(name, "lost" | "unclear" | "marked") {
             let error = hasty(&fake).fetch(&target(name, None), empty_dir().1).await.unwrap_err();
             is(&error, ErrorKind::NotFound, "choose another version");
         }
@@ -73,6 +82,8 @@ async fn what_cannot_be_fetched_is_told_and_hides_nothing_else() {
     let registry = hasty(&fake);
     let error = registry.lineage(&version("lost")).await.unwrap_err();
     is(&error, ErrorKind::NotFound, "the config of a manifest");
+    let error = registry.lineage(&version("unclear")).await.unwrap_err();
+    is(&error, ErrorKind::BadAnswer, "cannot be read: invalid type");
     // It may be another the next time.
     let lost = format!("sha256:{}", "0".repeat(64));
     fake.world().blobs.insert(lost, b"{}".to_vec());
