@@ -24,6 +24,8 @@ mod folder;
 #[cfg(feature = "google")]
 mod google;
 mod http;
+#[cfg(any(feature = "aws", feature = "google"))]
+mod near;
 mod open_inference;
 mod producing;
 mod registries;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::http::{self, Answer, Http};
+use crate::near::is_in_the_clear;
 use crate::private::Private;
 
 /// Files of credentials are small.
@@ -117,11 +118,9 @@ struct Sender {
 impl Sender {
     /// Refuses to ask in the clear for what lets its holder in.
     fn is_kept_from_others(&self, url: &Url) -> Result<(), PortError> {
-        let host = url.host_str().unwrap_or_default();
-        let loopback = host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        let here = loopback || matches!(host, "localhost" | "[::1]");
-        let is_metadata = METADATA_HOSTS.contains(&host) || self.metadata.as_deref() == Some(host);
-        if url.scheme() == "https" || here || is_metadata {
+        let is_metadata =
+            |host: &str| METADATA_HOSTS.contains(&host) || self.metadata.as_deref() == Some(host);
+        if !is_in_the_clear(url, is_metadata) {
             return Ok(());
         }
         let text = format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use ripcord_core::time::Millis;
-use ripcord_ports::{ErrorKind, PortError};
+use ripcord_ports::PortError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -85,7 +85,10 @@ impl Json {
             return Ok(answer);
         }
         let error = self.refused(operation, &answer);
-        if error.kind == ErrorKind::Denied {
+        // A right that is missing is missing for the next session, too.
+        let refusal = Refusal::of(&answer.body);
+        let name = refusal.name(answer.header(&ERROR_TYPE));
+        if refusal::is_about_credentials(name) || refusal::is_about_credentials(&refusal.message) {
             self.credentials.forget().await;
         }
         Err(error)

@@ -12,6 +12,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::http::{self, Http};
+use crate::near::is_in_the_clear;
 
 const FILE_BYTES_MAX: u64 = 256 << 10;
 const ANSWER_BYTES_MAX: u64 = 256 << 10;
@@ -101,22 +102,24 @@ struct Calls {
 impl Calls {
     /// Where a call goes, as what people know it, and how long it is waited for.
     fn whom(&self, url: Url) -> Result<(Url, &'static str, Millis)> {
-        let host = url.host_str().unwrap_or_default().to_owned();
-        if host.starts_with("sts.") {
-            let mut to = self.sts.clone().unwrap_or_else(|| url.clone());
-            to.set_query(url.query());
-            return Ok((to, "AWS's token service", self.deadline));
-        }
-        let loopback = host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        let here = loopback || matches!(host.as_str(), "localhost" | "[::1]");
-        if url.scheme() != "https" && !here && !METADATA_HOSTS.contains(&host.as_str()) {
+        let is_sts = url.host_str().is_some_and(|host| host.starts_with("sts."));
+        let (url, system, deadline) = match (is_sts, &self.sts) {
+            (true, Some(sts)) => {
+                let mut to = sts.clone();
+                to.set_query(url.query());
+                (to, "AWS's token service", self.deadline)
+            }
+            (true, None) => (url, "AWS's token service", self.deadline),
+            (false, _) => (url, "AWS's metadata service", NEAR_DEADLINE),
+        };
+        if is_in_the_clear(&url, |host| METADATA_HOSTS.contains(&host)) {
             let text = format!(
                 "credentials are asked for over https, or of this machine and its own metadata, and not of `{}`: correct the environment variable that names it",
                 http::shown(&url)
             );
             return Err(Error::config_invalid(text));
         }
-        Ok((url, "AWS's metadata service", NEAR_DEADLINE))
+        Ok((url, system, deadline))
     }
 }
 
@@ -155,10 +158,18 @@ mod tests {
             assert!(goes(near).is_ok(), "{near}");
         }
         // A name that only looks like an address of this machine is none of this machine's.
-        for far in ["http://10.0.0.7/x", "http://169.254.170.3/", "http://127.0.0.1.example/"] {
+        for far in [
+            "http://10.0.0.7/x",
+            "http://169.254.170.3/",
+            "http://127.0.0.1.example/",
+            "http://sts.evil.example/",
+        ] {
             let refused = goes(far).unwrap_err().to_string();
             assert!(refused.contains("over https") && refused.contains(far), "{refused}");
         }
+        let calls = Calls { sts: Some(Url::parse("http://sts.corp.example/").unwrap()), ..calls };
+        let refused = calls.whom(Url::parse("https://sts.eu-west-1.amazonaws.com/").unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("`http://sts.corp.example/`"), "{refused}");
         let sts = Url::parse("http://127.0.0.1:7/").unwrap();
         let calls = Calls { sts: Some(sts.clone()), ..calls };
         assert_eq!(calls.whom(Url::parse("https://sts.eu-west-1.amazonaws.com/").unwrap()).unwrap().0, sts);

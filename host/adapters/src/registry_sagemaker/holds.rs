@@ -70,8 +70,11 @@ pub(super) fn lifted(now: &Package) -> Option<Wanted> {
     // What somebody has approved meanwhile is theirs.
     let (approval, description) = match before {
         Some(before) if approval(now) == REJECTED => {
+            // What somebody had said of it is said again.
+            let said = now.approval_description.as_deref();
+            let said = said.and_then(|said| said.split_once(&format!("Before this, {before}: ")));
             let text = format!("The hold of incident {incident} was lifted: {before}, as before.");
-            (before, Some(text))
+            (before, Some(said.map_or(text, |(_, said)| said.to_owned())))
         }
         _ => (approval(now).to_owned(), now.approval_description.clone()),
     };
@@ -121,7 +124,10 @@ mod tests {
             assert!(is_so(&is_held, &wanted) && !is_so(&now, &wanted));
             assert_eq!(held(&is_held, "fraud:7"), None, "once is enough");
             let lifting = lifted(&is_held).unwrap();
-            assert_eq!(lifting.approval, before);
+            assert_eq!(
+                (lifting.approval.as_str(), lifting.description.as_deref()),
+                (before, Some("seen by Ada"))
+            );
             let left = after(&lifting);
             assert_eq!(lifting.properties.keys().collect::<Vec<_>>(), ["git", CONDEMNED_TAG]);
             assert_eq!(lifted(&left), None);

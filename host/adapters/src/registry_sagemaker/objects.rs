@@ -28,6 +28,8 @@ use crate::restoring::wrong;
 
 /// Files that come together.
 const AT_ONCE: usize = 8;
+/// Places in which one version has model data: each is looked at in every list.
+const PARTS_MAX: usize = 200;
 /// Pages of one list, of a thousand keys each.
 const PAGES_MAX: usize = 1_000;
 const SYSTEM: &str = "S3";
@@ -69,6 +71,11 @@ impl Part {
         if bucket.is_empty() || key.is_empty() {
             return Err(refused("where no bucket or no key is named: a whole bucket is no artefact"));
         }
+        if !bucket.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
+            return Err(refused(
+                "whose bucket is no name of one: copy it to a bucket of AWS and register that",
+            ));
+        }
         if Path::parse(key).is_err() {
             return Err(refused(
                 "a key with empty parts, parts of dots or control characters: copy it to another and register that",
@@ -93,6 +100,9 @@ pub(super) fn parts(package: &Package) -> Result<Vec<Part>, String> {
             ),
         };
         parts.extend(of_container(container, &below)?);
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(format!("it names model data in {} places, more than {PARTS_MAX}", parts.len()));
     }
     if parts.is_empty() {
         return Err("it names no model data: its model lies in its image, or nowhere".to_owned());
@@ -183,7 +193,12 @@ impl Objects {
         call: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, PortError> {
         let answer = within(self.deadline, doing, call).await;
-        if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Denied) {
+        // What may not be seen says nothing of the key: SageMaker was asked with it a moment before.
+        let is_of_the_key = |error: &PortError| {
+            let said = error.to_string();
+            error.kind == ErrorKind::Denied && (is_about_credentials(&said) || said.contains(NO_REASON))
+        };
+        if answer.as_ref().is_err_and(is_of_the_key) {
             self.credentials.forget().await;
         }
         answer
@@ -306,6 +321,10 @@ impl Objects {
                     return Err(PortError::not_applied(ErrorKind::Unsupported, text));
                 }
             }
+            if all.len() > artefact::FILES_MAX {
+                let text = format!("{what} has more than {} files", artefact::FILES_MAX);
+                return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+            }
         }
         let bytes = all.values().map(|found| found.bytes).try_fold(0_u64, u64::checked_add);
         if bytes.is_none_or(|bytes| bytes > bytes_max) {
@@ -393,6 +412,9 @@ fn changed(doing: &str) -> PortError {
     PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later)
 }
 
+const NO_REASON: &str =
+    "S3 gave no reason: check that the credentials are not at their end, `region`, and this machine's clock";
+
 fn failed(error: &Error, doing: &str) -> PortError {
     let said = error.to_string();
     let refused = Refused::beneath(error);
@@ -407,8 +429,7 @@ fn failed(error: &Error, doing: &str) -> PortError {
         (ErrorKind::Configuration, Retry::No, advice)
     } else if is_status("400 Bad Request: ") {
         // A question without a body is refused without a reason.
-        let advice = "S3 gave no reason: check that the credentials are not at their end, `region`, and this machine's clock";
-        (ErrorKind::Denied, Retry::No, advice)
+        (ErrorKind::Denied, Retry::No, NO_REASON)
     } else {
         match (error, refused.map(Refused::kind)) {
             (Error::NotFound { .. }, _) | (_, Some(ErrorKind::NotFound)) => {
@@ -421,6 +442,11 @@ fn failed(error: &Error, doing: &str) -> PortError {
                 "allow `s3:GetObject` there, and `s3:ListBucket` of the bucket to who asks: without the latter S3 says of what is not there, too, that it may not be seen",
             ),
             (Error::Precondition { .. }, _) => return changed(doing),
+            (Error::InvalidPath { .. }, _) => (
+                ErrorKind::Unsupported,
+                Retry::No,
+                "a key below it has empty parts, parts of dots or control characters: delete it, or register a copy without it",
+            ),
             (_, Some(ErrorKind::BadAnswer)) => (
                 ErrorKind::BadAnswer,
                 Retry::Later,
@@ -494,6 +520,9 @@ mod tests {
             (json!([{ "ModelDataUrl": "https://s3.amazonaws.com/m/a" }]), "begins with `s3://`"),
             (json!([{ "ModelDataUrl": "s3://m" }]), "a whole bucket is no artefact"),
             (json!([{ "ModelDataUrl": "s3:///a" }]), "no bucket"),
+            (json!([{ "ModelDataUrl": "s3://my models/a" }]), "whose bucket is no name of one"),
+            (json!([{ "ModelDataUrl": "s3://m?acl/a" }]), "whose bucket is no name of one"),
+            (json!(vec![json!({ "ModelDataUrl": "s3://m/a" }); 201]), "in 201 places, more than 200"),
             (json!([{ "ModelDataUrl": "s3://m/a//b" }]), "empty parts"),
             (json!([{ "ModelDataUrl": "s3://m/../b" }]), "parts of dots"),
             (
