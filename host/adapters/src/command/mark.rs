@@ -29,29 +29,26 @@ impl Marks {
         Self { folder }
     }
 
-    /// Begins a run under `key`; none while an earlier one under it has not ended. A mark that it has left is forgotten.
+    /// Begins a run under `key`; none while an earlier one under it has not ended. A mark that was left free is taken.
     pub(crate) fn begin(&self, key: &str) -> io::Result<Option<Mark>> {
         Dir::create_ambient_dir_all(&self.folder, ambient_authority())?;
         let dir = Dir::open_ambient_dir(&self.folder, ambient_authority())?;
-        if self.is_held(key)? {
-            return Ok(None);
+        let _gate = gate(&dir)?;
+        let lock = dir.open_with(key, OpenOptions::new().read(true).write(true).create(true))?.into_std();
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Mark { dir, name: key.to_owned(), lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        match dir.remove_file(key) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let lock = dir.open_with(key, OpenOptions::new().read(true).write(true).create_new(true))?.into_std();
-        lock.lock()?;
-        Ok(Some(Mark { dir, name: key.to_owned(), lock }))
     }
 
     /// Whether a run under `key` has not ended.
     pub(crate) fn is_held(&self, key: &str) -> io::Result<bool> {
-        let opened = Dir::open_ambient_dir(&self.folder, ambient_authority()).and_then(|dir| dir.open(key));
-        let file = match opened {
-            Ok(file) => file.into_std(),
+        let opened = Dir::open_ambient_dir(&self.folder, ambient_authority())
+            .and_then(|dir| Ok((gate(&dir)?, dir.open(key)?.into_std())));
+        let (_gate, file) = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+            opened => opened?,
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
@@ -59,6 +56,13 @@ impl Marks {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Whoever begins, looks or ends does it alone, for a moment: looking takes the lock, too, and a mark is removed by its name.
+fn gate(dir: &Dir) -> io::Result<File> {
+    let gate = dir.open(".")?.into_std();
+    gate.lock()?;
+    Ok(gate)
 }
 
 impl Mark {
@@ -72,13 +76,18 @@ impl Mark {
     /// The host saw the program end: whoever still holds the lock has nothing more to do with the run.
     pub(crate) fn ended(self) {
         // A mark that stays is free, and so says the same.
+        let gate = gate(&self.dir);
         let _ = self.lock.unlock();
-        let _ = self.dir.remove_file(&self.name);
+        if gate.is_ok() {
+            let _ = self.dir.remove_file(&self.name);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -120,6 +129,49 @@ mod tests {
             marks.begin("key").unwrap().is_some()
         });
         assert!(free, "nobody is left");
+    }
+
+    #[test]
+    fn of_many_that_begin_and_end_one_run_none_is_at_it_beside_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (at_it, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let marks = Marks::new(folder.path().join("runs"));
+                    for _ in 0..300 {
+                        if let Some(mark) = marks.begin("key").unwrap() {
+                            assert_eq!(at_it.fetch_add(1, Ordering::SeqCst), 0, "another is at it");
+                            assert!(marks.is_held("key").unwrap());
+                            begun.fetch_add(1, Ordering::SeqCst);
+                            at_it.fetch_sub(1, Ordering::SeqCst);
+                            mark.ended();
+                        }
+                    }
+                });
+            }
+        });
+        assert!(begun.into_inner() > 0, "somebody was at it");
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::new(folder.path().to_owned());
+        drop(marks.begin("key").unwrap().unwrap());
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::SeqCst) {
+                        marks.is_held("key").unwrap();
+                    }
+                });
+            }
+            let begun = (0..2_000).filter(|_| marks.begin("key").unwrap().is_some()).count();
+            ended.store(true, Ordering::SeqCst);
+            assert_eq!(begun, 2_000);
+        });
     }
 
     #[test]

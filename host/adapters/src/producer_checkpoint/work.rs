@@ -61,24 +61,31 @@ impl Work {
             let text = "another process is at it";
             return Err(PortError::not_applied(ErrorKind::Failed, text));
         };
-        let made = self.made(order, checkpoint).await;
+        let ended = self.ended(order, self.made(order, checkpoint).await).await;
+        let unmark = move |_: &_| {
+            mark.ended();
+            Ok(())
+        };
+        // A mark that stays is free, and so says the same.
+        let _ = self.files.run(unmark).await;
+        ended
+    }
+
+    /// Keeps what came of the run. An error is one that passes.
+    async fn ended(&self, order: &ProduceOrder, made: Result<Progress, PortError>) -> Result<(), PortError> {
         let kept = match made {
             // None where it was stopped meanwhile: what is kept says so.
             Ok(progress) => KeptRun::of(&progress),
             Err(error) if error.retry == Retry::No => Some(KeptRun::Failed(error.to_string())),
-            Err(error) => {
-                mark.ended();
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         };
         // Before anybody is told that it has ended: nobody comes back to what has ended. A host that dies in between takes the files again.
         self.empty(&order.key).await;
         let goes_on = matches!(self.kept.read::<KeptRun>(&order.key).await?, Some(KeptRun::Begun { .. }));
-        if let Some(kept) = kept.filter(|_| goes_on) {
-            self.kept.write(&order.key, &kept).await?;
+        match kept.filter(|_| goes_on) {
+            Some(kept) => self.kept.write(&order.key, &kept).await,
+            None => Ok(()),
         }
-        mark.ended();
-        Ok(())
     }
 
     async fn made(&self, order: &ProduceOrder, checkpoint: &CheckpointTarget) -> Result<Progress, PortError> {
