@@ -76,6 +76,7 @@ impl Spec {
             people: everyone(),
             floor: Vec::new(),
             requester_vote: RequesterVote::AloneOnly,
+            break_glass: vec![ripcord_core::name::RoleName::admin()],
             evidence: EvidenceRule::BestEffort,
             preflight: PreflightRule::BestEffort,
             fingerprint: None,

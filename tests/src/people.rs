@@ -93,6 +93,7 @@ impl Running {
                 urgency: Urgency::Urgent,
                 leaving: Leaving::Condemn,
                 pending: PendingPlan::Replace,
+                break_glass: false,
             },
         )
         .await
@@ -114,6 +115,7 @@ impl Running {
                 urgency: Urgency::Urgent,
                 leaving: Leaving::Condemn,
                 pending: PendingPlan::Replace,
+                break_glass: false,
             },
         )
         .await

@@ -60,6 +60,7 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     };
     for ask in [Ask::Pause, vote(true), vote(false), Ask::Dismiss, pull] {
         refused_at_once(&host, &service, ask).await;

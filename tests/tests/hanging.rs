@@ -1,12 +1,15 @@
 //! Calls that never come back: every step ends, with another target or with a person, and what goes on says so.
 
-use ripcord_core::event::{DataState, Event, InProduction};
+use ripcord_core::event::{DataState, Event, InProduction, PendingPlan};
 use ripcord_core::fact::Outcome;
-use ripcord_core::name::ServiceName;
+use ripcord_core::name::{RoleName, ServiceName};
+use ripcord_core::plan::Leaving;
+use ripcord_core::role::Urgency;
 use ripcord_core::service::{Intent, NeedKind, Phase, Service, StepState};
-use ripcord_core::terms::{EffectClass, EvidenceRule};
+use ripcord_core::terms::{EffectClass, EvidenceRule, Terms};
 use ripcord_core::time::Millis;
-use ripcord_tests::people::{bob, cleo};
+use ripcord_engine::Ask;
+use ripcord_tests::people::{ada, bob, cleo, revision};
 use ripcord_tests::states::{acting, needs, phase, two_keys};
 use ripcord_tests::{Fault, Lab, Running, Spec, check, lab};
 
@@ -179,6 +182,44 @@ async fn evidence_that_comes_too_late_is_a_gap_whatever_it_is() {
     in_time("a question", &lab, &host, needs(NeedKind::WhatNow)).await;
     let text = told(&host.state(&service));
     assert!(text.contains("`manifest-1.2`") && text.contains("`golden-data`"), "{text}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_breaks_the_glass_does_not_wait_for_evidence() {
+    let hour = |terms: &mut Terms| {
+        (terms.evidence, terms.deadlines.evidence) = (EvidenceRule::Required, Millis::hours(1));
+        terms.break_glass.push(RoleName::operator());
+    };
+    let (lab, host) = Lab::harmed(two_keys(Spec::new("fraud-api").scripted()).terms(hour)).await;
+    let service = lab.service();
+    hangs(&lab, &["request log", "manifest"]);
+    host.alert(&lab, &service, "a").await.unwrap();
+    lab::eventually("evidence", || matches!(phase(&host.state(&service)), Some(Phase::Preserving))).await;
+    let pull = |break_glass| Ask::Pull {
+        to: Some(revision("1.1").into()),
+        urgency: Urgency::Emergency,
+        leaving: Leaving::Condemn,
+        pending: PendingPlan::Keep,
+        break_glass,
+    };
+    host.ask(ada(), &service, pull(false)).await.expect("on record");
+    let preserving = || matches!(phase(&host.state(&service)), Some(Phase::Preserving));
+    // More than whoever breaks the glass waits, and less than evidence may take.
+    for _ in 0..20 {
+        lab.clock.advance(Millis::seconds(10));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        assert!(preserving());
+    }
+    host.ask(ada(), &service, pull(true)).await.expect("on record");
+    for _ in 0..200 {
+        lab.clock.advance(Millis(100));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let state = host.state(&service);
+    let incident = state.incident.as_ref().expect("open");
+    assert!(matches!(incident.phase, Phase::Authorising(_)), "{:#?}", incident.phase);
+    assert!(incident.missing.iter().any(|gap| gap.name == "request-log"), "{:#?}", incident.missing);
     host.stop().await;
 }
 

@@ -58,6 +58,7 @@ async fn pulled(host: &Running, service: &ServiceName, to: &str) -> Result<(), S
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     };
     let obeyed = host.ask(ada(), service, pull).await.map_err(|error| error.to_string())?;
     if host.state(service).incident.is_none() {
@@ -159,6 +160,7 @@ async fn a_held_revision_is_nobodys_until_its_hold_is_lifted() {
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     };
     host.ask(ada(), &service, pull).await.unwrap();
     host.attend(&lab, &service).await;

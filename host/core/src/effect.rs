@@ -21,6 +21,8 @@ pub enum Effect {
     Preserve {
         /// For which incident.
         incident: IncidentId,
+        /// Somebody broke the glass: what is not there at once is missing.
+        hurried: bool,
     },
     /// Ask the planner, or take a person's target; draft a plan.
     Plan {
@@ -312,6 +314,8 @@ pub enum Topic {
     NotListed,
     WaveNotJudged,
     PartFailed,
+    BrokeGlass,
+    ReviewForgotten,
 }
 
 impl Topic {
@@ -361,6 +365,8 @@ impl Topic {
             Self::NotListed => "not-listed",
             Self::WaveNotJudged => "wave-not-judged",
             Self::PartFailed => "part-failed",
+            Self::BrokeGlass => "broke-glass",
+            Self::ReviewForgotten => "review-forgotten",
         }
     }
 }

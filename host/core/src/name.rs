@@ -175,6 +175,11 @@ impl RoleName {
     pub fn operator() -> Self {
         Self("operator".to_owned())
     }
+
+    /// The role whose people vouch for versions and lift holds.
+    pub fn admin() -> Self {
+        Self("admin".to_owned())
+    }
 }
 
 impl IncidentId {

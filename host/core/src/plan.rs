@@ -325,6 +325,9 @@ pub struct VoteStatement {
     pub person: PersonName,
     /// Approved or refused.
     pub granted: bool,
+    /// In place of floor and policies; signed for only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 impl VoteStatement {

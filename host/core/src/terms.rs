@@ -210,6 +210,9 @@ pub struct Terms {
     pub floor: Vec<Quorum>,
     /// Whether who asked counts.
     pub requester_vote: RequesterVote,
+    /// Who may break the glass: grant a plan alone and at once, whatever floor and policies want.
+    #[serde(default)]
+    pub break_glass: Vec<RoleName>,
     /// Whether a rollback may go on without all evidence.
     pub evidence: EvidenceRule,
     /// Whether versions are tried before they are shifted to.
@@ -309,6 +312,12 @@ impl Terms {
     /// The person of that name, if they may act.
     pub fn person(&self, name: &PersonName) -> Option<&KnownPerson> {
         self.people.iter().find(|person| person.name == *name)
+    }
+
+    /// Whether that person may break the glass now.
+    pub fn may_break_glass(&self, name: &PersonName) -> bool {
+        let person = self.person(name);
+        person.is_some_and(|person| person.roles.iter().any(|role| self.break_glass.contains(role)))
     }
 
     /// The policies of `role`, in order.

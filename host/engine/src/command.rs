@@ -65,6 +65,8 @@ pub enum Ask {
         leaving: Leaving,
         /// What becomes of a plan that waits already.
         pending: PendingPlan,
+        /// Evidence is not waited for.
+        break_glass: bool,
     },
     /// Approve or refuse the plan at hand.
     Vote(Ballot),
@@ -76,6 +78,8 @@ pub enum Ask {
     Pause,
     /// Let it go on.
     Resume,
+    /// What was done in an incident by breaking the glass was looked at.
+    CloseReview(IncidentId),
     /// Keep an incident's content, however old it becomes.
     Keep(IncidentId),
     /// Keep it no longer than others.

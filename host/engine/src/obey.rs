@@ -73,7 +73,7 @@ async fn event(
     };
     let said = || PersonSaid { person: person.clone(), reason };
     Ok(match &command.ask {
-        Ask::Pull { to, urgency, leaving, pending } => {
+        Ask::Pull { to, urgency, leaving, pending, break_glass } => {
             let target = match to {
                 Some(PullTo::Revision(revision)) => Some(target_of(setup, state, revision).await?),
                 Some(PullTo::Made(target)) => Some(makeable(setup, state, target)?),
@@ -81,7 +81,7 @@ async fn event(
             };
             let roles = command.person.roles.clone();
             let (incident, urgency) = (command.incident.clone().or_else(open), urgency.clone());
-            let (leaving, pending) = (*leaving, *pending);
+            let (leaving, pending, break_glass) = (*leaving, *pending, *break_glass);
             Event::PullRequested(PullRequested {
                 incident,
                 person,
@@ -91,6 +91,7 @@ async fn event(
                 urgency,
                 leaving,
                 pending,
+                break_glass,
             })
         }
         Ask::Vote(ballot) => {
@@ -114,6 +115,9 @@ async fn event(
         Ask::Dismiss => Event::Dismissed(about()?),
         Ask::Pause => Event::Paused(said()),
         Ask::Resume => Event::Resumed(said()),
+        Ask::CloseReview(incident) => {
+            Event::ReviewClosed(AboutIncident { incident: incident.clone(), person, reason })
+        }
         Ask::LiftHold(revision) => {
             let held = || state.hold_on(revision).map(|hold| hold.incident.clone());
             let incident = command.incident.clone().or_else(held);
@@ -320,6 +324,12 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
             format!("`{}` is paused: nothing is shifted until `ripcord resume {}`", after.name, after.name)
         }
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
+        Ask::CloseReview(incident) => match after.reviews.len() {
+            0 => format!("the review of `{incident}` is closed"),
+            more => {
+                format!("the review of `{incident}` is closed; {more} of `{}` are still open", after.name)
+            }
+        },
         Ask::Keep(incident) => format!("the content of `{incident}` is kept, however old it becomes"),
         Ask::Release(incident) => format!("the content of `{incident}` goes by its age again"),
         Ask::LiftHold(revision) => {

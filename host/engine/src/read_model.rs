@@ -151,6 +151,7 @@ fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
         | Event::Pinned(_)
         | Event::Fingerprinted(_)
         | Event::HoldLifted(_)
+        | Event::ReviewClosed(_)
         | Event::DataCondemned(_)
         | Event::DataLifted(_)
         | Event::LiveDataSeen(_)
@@ -177,6 +178,7 @@ fn class(event: &Event, incident: Option<&IncidentId>) -> Option<Class> {
         Event::Paused(_)
         | Event::Resumed(_)
         | Event::HoldLifted(_)
+        | Event::ReviewClosed(_)
         | Event::DataCondemned(_)
         | Event::DataLifted(_)
         | Event::LatchLifted(_)
@@ -237,6 +239,12 @@ fn change(Moment { before, number, at, event, after, .. }: Moment<'_>) -> Option
             Some(format!("{} held", lifted.revision)),
             format!("{} lifted", lifted.revision),
             lifted.person.to_string(),
+        ),
+        Event::ReviewClosed(about) => (
+            "review",
+            Some(format!("{} open", about.incident)),
+            format!("{} closed", about.incident),
+            about.person.to_string(),
         ),
         Event::DataCondemned(said) => {
             ("standing", None, format!("data {} condemned", said.data), said.person.to_string())

@@ -82,6 +82,7 @@ async fn age(folder: &Path, records: usize) {
         urgency: Urgency::Routine,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Keep,
+        break_glass: false,
     });
     let mut blobs = vec![reason];
     let mut left = records;

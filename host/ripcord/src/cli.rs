@@ -26,7 +26,7 @@ pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeA
 pub use host::{DemoArgs, DemoStrategy};
 pub use person::{
     AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand, PullArgs,
-    RunsCommand, SetsArgs, SetsCommand, ToArg, UrgencyArg, VoteArgs,
+    ReviewCommand, RunsCommand, SetsArgs, SetsCommand, ToArg, UrgencyArg, VoteArgs,
 };
 pub use policy::{KeyCommand, PolicyCommand, RoleArg};
 pub use produced::ExcludeArg;
@@ -205,6 +205,9 @@ pub enum Command {
     /// Let it go on
     #[command(override_usage = "ripcord resume [OPTIONS] <SERVICE|--all>")]
     Resume(AboutServices),
+    /// What was done by breaking the glass and must be looked at; `ripcord status` lists it
+    #[command(subcommand)]
+    Review(ReviewCommand),
     /// Marks that keep condemned versions out
     #[command(subcommand)]
     Hold(HoldCommand),

@@ -126,6 +126,7 @@ mod tests {
             plan: Digest::of("plan"),
             person: PersonName::new("ada").expect("name"),
             granted: true,
+            break_glass: false,
         };
         let signature = read.sign(&statement).expect("signs");
         let verify = |statement: &VoteStatement| {

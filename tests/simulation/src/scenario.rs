@@ -308,6 +308,7 @@ impl ServicePlan {
             people: Vec::new(),
             floor: floor(dice),
             requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+            break_glass: dice.pick(&[Vec::new(), vec![RoleName::approver()]]),
             evidence: dice.pick(&[
                 EvidenceRule::BestEffort,
                 EvidenceRule::BestEffort,

@@ -162,6 +162,8 @@ pub enum Event {
     Resumed(PersonSaid),
     /// A person lifted a hold.
     HoldLifted(AboutHold),
+    /// A person looked at what was done by breaking the glass, and closed it.
+    ReviewClosed(AboutIncident),
     /// A person condemned a data revision.
     DataCondemned(DataCondemned),
     /// A person took that back.

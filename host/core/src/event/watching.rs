@@ -116,6 +116,9 @@ pub struct PullRequested {
     /// What becomes of a plan that waits already.
     #[serde(default)]
     pub pending: PendingPlan,
+    /// The person breaks the glass: evidence is not waited for.
+    #[serde(default)]
+    pub break_glass: bool,
 }
 
 /// What a pull does to a plan that was made before it and has shifted nothing yet.

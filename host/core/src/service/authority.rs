@@ -77,7 +77,8 @@ impl Service {
         };
         let wanted = self.wanted(authorising);
         let why = authorising.people_because.as_ref().or(authorising.again.as_ref());
-        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let why: Vec<_> = why.cloned().into_iter().chain(self.reviews_open()).collect();
+        let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
         let text = format!(
             "`{}` waits for {}{why}: {}; `ripcord plan show {}`, then `ripcord approve {}` or `ripcord refuse {}`",
             incident.id,
@@ -100,6 +101,7 @@ impl Service {
             wanted.push(Quorum { role: RoleName::approver(), people: 1 });
         }
         wanted.extend(authorising.quorums.iter().cloned());
+        wanted.extend(self.wanted_meanwhile(&wanted));
         wanted
     }
 
@@ -201,16 +203,24 @@ impl Service {
         let at = self.at;
         let Some(incident) = &self.incident else { return };
         let Phase::Authorising(authorising) = &incident.phase else { return };
+        if at > authorising.expires_at {
+            return;
+        }
         let seen = authorising.seen == Some(self.ballot());
         let policies_grant = seen && authorising.policies_granted == Agreement::Granted;
-        if self.voices(Role::Approval) > 0 && !policies_grant || at > authorising.expires_at {
-            return;
-        }
-        if !self.are_met(&self.wanted(authorising)) {
-            return;
-        }
-        let authority = if self.people_agree() { Authority::People } else { Authority::Policies };
+        let agreed =
+            (self.voices(Role::Approval) == 0 || policies_grant) && self.are_met(&self.wanted(authorising));
+        let broke = self.breaks_glass().filter(|_| !agreed);
+        let authority = match &broke {
+            Some(_) => Authority::BreakGlass,
+            None if !agreed => return,
+            None if self.people_agree() => Authority::People,
+            None => Authority::Policies,
+        };
         if let Some(plan) = incident.plan().filter(|plan| plan.produces()).cloned() {
+            if let Some(person) = broke {
+                self.to_be_reviewed(person);
+            }
             self.hand_over(&plan, authority);
             return;
         }
@@ -221,6 +231,9 @@ impl Service {
             people_because: authorising.people_because.clone(),
         };
         let resume = authorising.resume.clone();
+        if let Some(person) = broke {
+            self.to_be_reviewed(person);
+        }
         if let Some(incident) = &mut self.incident {
             incident.marks.granted_at = Some(at);
             incident.phase = Phase::Acting(match resume {

@@ -8,7 +8,7 @@ use super::{Illegal, Incident, Phase, Service};
 use crate::digest::Digest;
 use crate::event::Voted;
 use crate::name::{PersonName, RoleName};
-use crate::plan::{Quorum, Vote};
+use crate::plan::{Quorum, Vote, VoteKind};
 use crate::policy::Role;
 use crate::terms::{KnownPerson, RequesterVote, Terms};
 
@@ -85,6 +85,7 @@ impl Service {
                 .map(|used| format!("{} {} {}", used.policy, used.policy.digest, used.settings).into())
                 .collect(),
         );
+        list("break-glass", terms.break_glass.iter().map(|role| role.as_str().into()).collect());
         list("requesters", counted.requesters.iter().map(|person| person.as_str().into()).collect());
         let requester = counted.requester.map(|person| format!("{} {}", person.name, roles(&person.roles)));
         list("requester", requester.into_iter().map(Into::into).collect());
@@ -140,6 +141,10 @@ impl Service {
         }
         if in_force(&voted.vote, &terms.people).is_none() {
             return Err(Illegal::OtherKey(person.clone()));
+        }
+        let breaks = voted.vote.kind == VoteKind::BreakGlass && voted.vote.granted;
+        if breaks && !terms.may_break_glass(person) {
+            return self.must_break_glass(person);
         }
         if incident.votes.iter().any(|vote| Vote { at: voted.vote.at, ..vote.clone() } == voted.vote) {
             return Err(Illegal::Unchanged(format!("`{person}` has said so already")));

@@ -152,6 +152,23 @@ pub enum Illegal {
     /// Nobody of that name may act.
     #[error("`{0}` is not among those who may act now; someone who is must do this")]
     UnknownPerson(PersonName),
+    /// They may vote, and not in place of all others.
+    #[error("`{person}` may not break the glass: it takes the role {roles} (`break-glass` of the service)")]
+    NoBreakGlass {
+        /// Who.
+        person: PersonName,
+        /// Who may.
+        roles: String,
+    },
+    /// Nothing was done by breaking the glass, or it was looked at since.
+    #[error("`{0}` has no open review; `ripcord status` shows all")]
+    NoReview(IncidentId),
+    /// Who broke the glass does not say that it was well.
+    #[error("who broke the glass does not close the review of `{0}`: another approver must")]
+    OwnReview(IncidentId),
+    /// It is still going on.
+    #[error("`{0}` is still open: close its review when it has ended")]
+    ReviewedTooSoon(IncidentId),
     /// The vote was given with another key than the one in force.
     #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
     OtherKey(PersonName),

@@ -69,6 +69,9 @@ pub struct Incident {
     pub wanted: Option<Target>,
     /// What becomes of the versions that are left, as whoever pulled last wants it.
     pub leaving: Leaving,
+    /// Somebody broke the glass: evidence is what there is at once.
+    #[serde(default)]
+    pub hurried: bool,
     /// A person's wish that waits for the read-back.
     pub next_wish: Option<Wish>,
     /// How many are attached so far.
@@ -224,6 +227,8 @@ pub enum Authority {
     Policies,
     /// At least one person agreed.
     People,
+    /// One person alone, past floor and policies.
+    BreakGlass,
 }
 
 /// Why a person must decide.

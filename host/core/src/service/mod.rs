@@ -26,6 +26,7 @@ mod planning;
 mod preflight;
 mod producing;
 mod promotion;
+mod review;
 mod runs;
 mod spent;
 mod steps;
@@ -54,6 +55,7 @@ pub use producing::{
     Made, Ordered, PAST_RUNS_MAX, PastRun, Producing, Run, RunEnd, RunState, Shown, StopReason,
 };
 pub use promotion::Promotion;
+pub use review::{REVIEWS_MAX, Review};
 pub use spent::Spent;
 pub use verifying::HealthyWord;
 pub use versions::{Combination, Hold, HoldState, KnownRevision};
@@ -143,6 +145,8 @@ pub struct Service {
     pub resumes: Vec<UnixMillis>,
     /// When people were told last that the host's clock is behind.
     pub behind_told_at: Option<UnixMillis>,
+    /// What was done by breaking the glass and nobody has looked at since, oldest first, at most [`REVIEWS_MAX`].
+    pub reviews: Vec<Review>,
     /// The one that holds the right to shift.
     pub incident: Option<Incident>,
     /// What it knows of the run of a set that enlisted it last.
@@ -190,6 +194,7 @@ impl Service {
             paused_by: None,
             resumes: Vec::new(),
             behind_told_at: None,
+            reviews: Vec::new(),
             incident: None,
             membership: None,
             last_settled: None,
@@ -264,6 +269,7 @@ impl Service {
             Event::Paused(said) => next.paused(&said.person)?,
             Event::Resumed(_) => next.resumed()?,
             Event::HoldLifted(lifted) => next.hold_lifted(lifted)?,
+            Event::ReviewClosed(about) => next.review_closed(about)?,
             Event::DataCondemned(said) => next.data_condemned(said)?,
             Event::DataLifted(lifted) => next.data_lifted(lifted)?,
             Event::LiveDataSeen(seen) => next.live_data_seen(seen)?,

@@ -43,7 +43,9 @@ impl Service {
     fn owed_to_incident(&self, incident: &Incident, owed: &mut Vec<Effect>) {
         owed.extend(self.step_ends_at().map(Effect::WakeAt));
         match &incident.phase {
-            Phase::Preserving => owed.push(Effect::Preserve { incident: incident.id.clone() }),
+            Phase::Preserving => {
+                owed.push(Effect::Preserve { incident: incident.id.clone(), hurried: incident.hurried })
+            }
             Phase::Planning(waiting) => owed.push(due(
                 *waiting,
                 Effect::Plan {

@@ -25,6 +25,9 @@ impl Service {
     /// A person's wish opens an incident, or joins the open one: before the pivot it supersedes the plan, at the shift it waits for read-back.
     pub(super) fn pull_requested(&mut self, pull: &PullRequested) -> Result<(), Illegal> {
         self.may_pull(pull)?;
+        if pull.break_glass {
+            self.must_break_glass(&pull.person)?;
+        }
         let strategy = pull.target.as_ref().map_or(Strategy::Version, |target| target.strategy());
         let reason = Reason {
             cause: pull.reason,
@@ -38,9 +41,12 @@ impl Service {
         let at = self.at;
         let Some(incident) = &mut self.incident else {
             self.open(wish.reason, Opener::Person(wish.person), wish.target);
-            self.incident.iter_mut().for_each(|opened| opened.leaving = wish.leaving);
+            self.incident.iter_mut().for_each(|opened| {
+                (opened.leaving, opened.hurried) = (wish.leaving, pull.break_glass);
+            });
             return Ok(());
         };
+        incident.hurried |= pull.break_glass;
         incident.pulls += 1;
         let read_back = matches!(&incident.phase, Phase::Acting(Acting { step, .. }) if step.is_read_back());
         if incident.is_past_pivot() && !incident.waits_for_people() && !read_back {
@@ -83,7 +89,8 @@ impl Service {
             }
             _ => false,
         };
-        if comes_next || same && under_way {
+        let hurries = pull.break_glass && !incident.hurried && incident.phase == Phase::Preserving;
+        if comes_next || same && under_way && !hurries {
             return Err(Illegal::Unchanged(format!(
                 "`{}` has asked `{}` for this already",
                 pull.person, incident.id
@@ -137,6 +144,7 @@ impl Service {
         if incident.phase != Phase::Preserving || incident.id != preserved.incident {
             return Err(Illegal::Stale);
         }
+        let hurried = incident.hurried;
         incident.evidence = preserved.items.clone();
         incident.missing = preserved.missing.clone();
         incident.live = Some(preserved.live.clone());
@@ -150,7 +158,7 @@ impl Service {
         };
         self.spare_what_came_since();
         self.see(&preserved.live, &preserved.facets, &preserved.in_production);
-        if required && !preserved.missing.is_empty() {
+        if required && !preserved.missing.is_empty() && !hurried {
             let (id, name) = (&preserved.incident, &self.name);
             let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
             let text = format!(

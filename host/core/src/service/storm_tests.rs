@@ -47,6 +47,7 @@ fn terms(mode: Mode) -> Terms {
         people: Vec::new(),
         floor: Vec::new(),
         requester_vote: RequesterVote::AloneOnly,
+        break_glass: Vec::new(),
         evidence: EvidenceRule::BestEffort,
         preflight: PreflightRule::Off,
         fingerprint: None,

@@ -499,6 +499,7 @@ impl Service {
             requester,
             wanted,
             leaving: Leaving::Condemn,
+            hurried: false,
             next_wish: None,
             signals,
             evidence: Vec::new(),

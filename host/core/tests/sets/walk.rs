@@ -156,6 +156,7 @@ impl Walk {
                     urgency: Urgency::Urgent,
                     leaving: Leaving::Condemn,
                     pending: PendingPlan::Replace,
+                    break_glass: false,
                 };
                 let taken = self.world.tell(member, Event::PullRequested(pull)).is_ok();
                 assert!(!(enlisted && taken), "seed {}: a pull joined an enlisted member", self.seed);

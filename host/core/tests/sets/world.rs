@@ -124,6 +124,7 @@ pub fn terms() -> Terms {
         people: people(),
         floor: approvers(1),
         requester_vote: RequesterVote::AloneOnly,
+        break_glass: Vec::new(),
         evidence: EvidenceRule::BestEffort,
         waves: Vec::new(),
         preflight: PreflightRule::Off,
@@ -329,7 +330,7 @@ impl World {
             let member = &self.members[name];
             let live = || serving(&member.live);
             let event = match effect {
-                Effect::Preserve { incident } => Event::EvidencePreserved(EvidencePreserved {
+                Effect::Preserve { incident, .. } => Event::EvidencePreserved(EvidencePreserved {
                     incident,
                     items: Vec::new(),
                     missing: Vec::new(),

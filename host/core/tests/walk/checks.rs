@@ -3,9 +3,9 @@
 use ripcord_core::effect::{Slot, Topic};
 use ripcord_core::event::{Event, PlanDrafted, PreflightWord, Said, VerificationWord};
 use ripcord_core::facet::Facet;
-use ripcord_core::plan::StepKind;
+use ripcord_core::plan::{StepKind, Vote, VoteKind};
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Phase, Service, StepState};
+use ripcord_core::service::{Authority, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
 use ripcord_core::terms::{Deadlines, PreflightRule, RequesterVote};
 
@@ -16,6 +16,26 @@ impl Walk {
     /// and nobody who asked for it where it takes more than one.
     pub(crate) fn check_consent(&self, before: &Service) {
         let (terms, incident) = (before.terms.as_ref().unwrap(), before.incident.as_ref().unwrap());
+        let in_force = |vote: &&Vote| {
+            vote.granted && terms.person(&vote.person).is_some_and(|person| person.key == vote.key)
+        };
+        let votes: Vec<_> = incident.votes.iter().filter(in_force).collect();
+        let broken = matches!(&incident.phase, Phase::Acting(acting) if acting.grant.authority == Authority::BreakGlass);
+        if broken {
+            let may = |vote: &&Vote| vote.kind == VoteKind::BreakGlass && terms.may_break_glass(&vote.person);
+            if !votes.iter().any(may) {
+                self.fail("a shift for a broken glass, and nobody who may has broken it");
+            }
+            if before.reviews.iter().all(|review| review.incident != incident.id) {
+                self.fail("a broken glass that nobody looks at");
+            }
+            return;
+        }
+        let wishes = |vote: &&&Vote| Some(&vote.person) != incident.requester.as_ref();
+        let agree = votes.iter().filter(wishes).count() + usize::from(incident.requester.is_some());
+        if !before.reviews.is_empty() && agree < 2 {
+            self.fail("a shift on one word while a review is open");
+        }
         let configured = terms.requester_vote == RequesterVote::Counts;
         for quorum in &terms.floor {
             let (alone, mut agreed) = (quorum.people == 1, 0);
@@ -42,7 +62,7 @@ impl Walk {
     /// What may be held beside what is live is being tried, or taken away.
     pub(crate) fn check_preflight(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
         let step = |service: &Service| match service.incident.as_ref().map(|incident| &incident.phase) {
-            Some(Phase::Acting(acting)) => Some((acting.rung, acting.step.clone())),
+            Some(Phase::Acting(acting)) => Some((acting.rung, acting.wave, acting.step.clone())),
             _ => None,
         };
         match event {
@@ -59,7 +79,8 @@ impl Walk {
         if due && !busy {
             self.fail("a candidate stays beside what is live");
         }
-        if let (Some((rung, StepState::Staging(_))), Some((_, StepState::Guarding(_)))) =
+        // What was moved by a wave was tried before it.
+        if let (Some((rung, 0, StepState::Staging(_))), Some((.., StepState::Guarding(_)))) =
             (step(before), step(&self.service))
         {
             let incident = before.incident.as_ref().unwrap();
@@ -72,9 +93,9 @@ impl Walk {
                 self.fail("a preflight that was planned was left out");
             }
         }
-        let Some((rung, StepState::Preflighting { .. })) = step(before) else { return };
+        let Some((rung, _, StepState::Preflighting { .. })) = step(before) else { return };
         match (step(&self.service), event) {
-            (Some((_, StepState::Guarding(_))), Event::VerificationsAsked(asked)) => {
+            (Some((.., StepState::Guarding(_))), Event::VerificationsAsked(asked)) => {
                 let healthy =
                     |said: &Said<VerificationWord>| matches!(said, Said::Verdict(VerificationWord::Healthy));
                 if asked.asked.iter().all(|one| healthy(&one.said)) {
@@ -83,7 +104,7 @@ impl Walk {
                     self.check_without(seen);
                 }
             }
-            (Some((_, StepState::Guarding(_))), Event::Preflighted(tried)) => {
+            (Some((.., StepState::Guarding(_))), Event::Preflighted(tried)) => {
                 let judges = before.terms.as_ref().unwrap().policies(Role::Verification).count();
                 match tried.word {
                     PreflightWord::Fits if judges == 0 => seen.preflights += 1,
@@ -91,9 +112,11 @@ impl Walk {
                     _ => self.fail("an unfit target was let pass"),
                 }
             }
-            (Some((_, StepState::Guarding(_))), Event::Woke) => self.check_without(seen),
-            (Some((_, StepState::Guarding(_))), _) => self.fail("a preflight ended without having been made"),
-            (Some((now, StepState::Staging(_))), _) if now > rung => seen.unfit += 1,
+            (Some((.., StepState::Guarding(_))), Event::Woke) => self.check_without(seen),
+            (Some((.., StepState::Guarding(_))), _) => {
+                self.fail("a preflight ended without having been made")
+            }
+            (Some((now, _, StepState::Staging(_))), _) if now > rung => seen.unfit += 1,
             _ => {}
         }
     }

@@ -46,6 +46,8 @@ const STEPS: usize = 200;
 #[derive(Debug, Default)]
 struct Seen {
     settled: std::collections::BTreeSet<String>,
+    glasses: usize,
+    reviewed: usize,
     shifts: usize,
     questions: usize,
     second_rungs: usize,
@@ -211,6 +213,7 @@ impl Walk {
     fn check_shift(&mut self, before: &Service, event: &Event, seen: &mut Seen) {
         let id = |service: &Service| service.incident.as_ref().map(|incident| incident.id.clone());
         match event {
+            Event::ReviewClosed(_) => seen.reviewed += 1,
             Event::ShiftBegan(began) => {
                 let Some(incident) = &before.incident else { self.fail("a shift without an incident") };
                 let Phase::Acting(acting) = &incident.phase else { self.fail("a shift without a grant") };
@@ -235,6 +238,7 @@ impl Walk {
                 }
                 self.unknown = id(before).map(|id| (id, began.rung, began.attempt));
                 seen.shifts += 1;
+                seen.glasses += usize::from(acting.grant.authority == Authority::BreakGlass);
                 seen.second_rungs += usize::from(began.rung > 0);
                 seen.waves += usize::from(incident.plan().is_some_and(|plan| !plan.waves.is_empty()));
                 seen.later_waves += usize::from(began.wave > 0);
@@ -494,6 +498,7 @@ fn whatever_happens_the_rules_hold() {
     assert!(enough, "{seen:?}");
     let enough = seen.waves > 300 && seen.later_waves > 50 && seen.waves_lost > 5 && seen.waved > 20;
     assert!(enough, "{seen:?}");
+    assert!(seen.glasses > 50 && seen.reviewed > 20, "{seen:?}");
     assert!(seen.latched > 300 && seen.unlatched > 20, "{seen:?}");
     let enough = seen.facet_shifts > 300
         && seen.facet_rollbacks > 50

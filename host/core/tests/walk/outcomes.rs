@@ -353,7 +353,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
     let event = match effect {
         _ if reads_plan && dice.one_in(40) => plan_lost(dice, service),
         Effect::AskTriggers { up_to } => triggers(dice, service, *up_to),
-        Effect::Preserve { incident } => Event::EvidencePreserved(EvidencePreserved {
+        Effect::Preserve { incident, .. } => Event::EvidencePreserved(EvidencePreserved {
             incident: incident.clone(),
             items: Vec::new(),
             missing: if dice.one_in(6) {

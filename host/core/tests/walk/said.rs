@@ -80,6 +80,10 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     if dice.one_in(24) {
         return data_said(dice, service, person);
     }
+    if let (Some(review), true) = (service.reviews.first(), dice.one_in(6)) {
+        let incident = review.incident.clone();
+        return Event::ReviewClosed(AboutIncident { incident, person, reason: blob() });
+    }
     match dice.below(14) {
         0 => Event::Aborted(about),
         1 => Event::Dismissed(about),
@@ -115,6 +119,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
             urgency: Urgency::Urgent,
             leaving: dice.pick(&[Leaving::Condemn, Leaving::Condemn, Leaving::Keep]),
             pending: dice.pick(&[PendingPlan::Keep, PendingPlan::Replace, PendingPlan::Replace]),
+            break_glass: dice.one_in(3),
         }),
         _ => Event::Voted(Voted {
             incident,
@@ -124,7 +129,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
                 roles,
                 granted: !dice.one_in(6),
                 at: service.at,
-                kind: VoteKind::Session,
+                kind: if dice.one_in(5) { VoteKind::BreakGlass } else { VoteKind::Session },
                 key: key.filter(|_| !dice.one_in(8)),
             },
             signature: None,

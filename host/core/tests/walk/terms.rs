@@ -68,6 +68,7 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
         people: people(dice),
         floor: quorums(dice),
         requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+        break_glass: dice.pick(&[Vec::new(), vec![RoleName::operator()]]),
         evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
         preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),
         fingerprint: dice.one_in(2).then(|| "golden".to_owned()),

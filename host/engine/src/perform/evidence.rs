@@ -28,20 +28,24 @@ type Piece = (String, Result<Vec<u8>, String>);
 /// The way back needs nothing of the registry, so it waits no longer for what the registry has to say about what is live.
 const REGISTRY: Millis = Millis(250);
 
+/// Where somebody broke the glass, nothing is waited for longer.
+const HURRIED: Millis = Millis(1_000);
+
 /// Meanwhile the planner is asked: it needs nothing of this.
-pub(super) async fn preserve(ctx: &Context, incident: IncidentId) -> Batch {
+pub(super) async fn preserve(ctx: &Context, incident: IncidentId, hurried: bool) -> Batch {
     plan::think_ahead(ctx);
-    ctx.host.ahead.along(&ctx.setup.name, gather(ctx, incident)).await
+    ctx.host.ahead.along(&ctx.setup.name, gather(ctx, incident, hurried)).await
 }
 
-async fn gather(ctx: &Context, incident: IncidentId) -> Batch {
+async fn gather(ctx: &Context, incident: IncidentId, hurried: bool) -> Batch {
     let budget = ctx.setup.terms.deadlines.evidence;
+    let budget = if hurried { budget.min(HURRIED) } else { budget };
     let clock = ctx.host.setup.clock.as_ref();
     let began = clock.steady();
     let late = move || took_longer(budget);
     let registry = match ctx.setup.terms.evidence {
-        EvidenceRule::BestEffort => budget.min(REGISTRY),
-        EvidenceRule::Required => budget,
+        EvidenceRule::Required if !hurried => budget,
+        _ => budget.min(REGISTRY),
     };
     let boxed = |piece| async move {
         within(clock, budget, piece).await.unwrap_or_else(|| vec![("late".to_owned(), Err(late()))])

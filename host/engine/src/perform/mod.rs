@@ -46,7 +46,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
 async fn step(effect: Effect, ctx: Context) -> Batch {
     match effect {
         Effect::AskTriggers { up_to } => triggers::ask(&ctx, up_to).await,
-        Effect::Preserve { incident } => evidence::preserve(&ctx, incident).await,
+        Effect::Preserve { incident, hurried } => evidence::preserve(&ctx, incident, hurried).await,
         Effect::Plan { incident, number, wanted, requested_by, tried } => {
             let asked = plan::Asked { incident, number, wanted, requested_by };
             plan::plan(&ctx, asked, tried).await

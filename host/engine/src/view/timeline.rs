@@ -11,7 +11,7 @@ use ripcord_core::facet::Facet;
 use ripcord_core::fact::{Fact, Request};
 use ripcord_core::name::VersionName;
 use ripcord_core::outputs::Outputs;
-use ripcord_core::plan::StepKind;
+use ripcord_core::plan::{StepKind, VoteKind};
 use ripcord_core::request::Sent;
 use ripcord_core::role::Finding;
 use ripcord_core::service::{Alerts, Incident};
@@ -129,7 +129,13 @@ impl Reader<'_> {
             }
             Event::Voted(voted) => {
                 let word = if voted.vote.granted { "approved" } else { "refused" };
-                let how = if voted.signature.is_some() { "by signature" } else { "by session" };
+                let broke = voted.vote.granted && voted.vote.kind == VoteKind::BreakGlass;
+                let how = match (broke, voted.signature.is_some()) {
+                    (true, true) => "by breaking the glass, with a signature",
+                    (true, false) => "by breaking the glass",
+                    (false, true) => "by signature",
+                    (false, false) => "by session",
+                };
                 let why = match &voted.reason {
                     Some(reason) => Some(self.text(reason).await?),
                     None => None,
@@ -333,6 +339,7 @@ impl Reader<'_> {
             | Event::Pinned(_)
             | Event::Fingerprinted(_)
             | Event::HoldLifted(_)
+            | Event::ReviewClosed(_)
             | Event::DataCondemned(_)
             | Event::DataLifted(_)
             | Event::LiveDataSeen(_)

@@ -80,6 +80,9 @@ pub struct PullArgs {
     /// Throw away a plan that waits already, with the votes for it
     #[arg(long)]
     pub replace: bool,
+    /// Do not wait for evidence. What the plan does is still granted: by `ripcord approve --break-glass`, or as any other
+    #[arg(long, requires = "reason", conflicts_with = "set")]
+    pub break_glass: bool,
     /// Return as soon as it is on record, without waiting for the end
     #[arg(long)]
     pub no_wait: bool,
@@ -242,6 +245,9 @@ pub struct VoteArgs {
     /// Do not ask again after showing the plan
     #[arg(long, short)]
     pub yes: bool,
+    /// Grant it alone and at once, past floor and policies; somebody else must look at it afterwards
+    #[arg(long, requires = "reason")]
+    pub break_glass: bool,
 }
 
 /// A command about an incident.
@@ -252,6 +258,13 @@ pub struct AboutIncident {
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
+}
+
+/// `ripcord review`.
+#[derive(Debug, Subcommand)]
+pub enum ReviewCommand {
+    /// Say that it was looked at: until then nothing of that service is done on one person's word, or a policy's
+    Close(AboutIncident),
 }
 
 /// A command about services.

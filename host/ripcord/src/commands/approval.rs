@@ -43,7 +43,7 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
             .help(format!("read it with `ripcord plan show {}`", args.incident)));
         }
         agree(global, args, word, &view).await?;
-        cast(host.client(), &args.incident, &view, word, signer.as_ref(), &args.reason).await
+        cast(host.client(), args, &view, word, signer.as_ref()).await
     };
     let outcome = outcome.await;
     let service = args.incident.service().filter(|_| outcome.is_ok());
@@ -131,18 +131,19 @@ impl Signer {
 
 async fn cast(
     client: &Client,
-    about: &IncidentId,
+    args: &VoteArgs,
     view: &PlanView,
     word: Word,
     signer: Option<&Signer>,
-    why: &str,
 ) -> Result<Done, Failure> {
+    let about = &args.incident;
     let mut body = VoteBody {
         plan: view.digest,
-        reason: why.trim().to_owned(),
+        reason: args.reason.trim().to_owned(),
         signature: None,
         public_key: None,
         person: None,
+        break_glass: args.break_glass,
     };
     let Some(Signer { person, key }) = signer else { return send(client, about, word, &body).await };
     sign(&mut body, about, view, word, person, key)?;
@@ -164,6 +165,7 @@ fn sign(
         plan: view.digest,
         person: person.clone(),
         granted: word == Word::Approve,
+        break_glass: body.break_glass,
     };
     body.signature = Some(key.sign(&statement)?);
     body.public_key = Some(key.public());
@@ -195,6 +197,7 @@ impl SignedVote<'_> {
             signature: None,
             public_key: None,
             person: None,
+            break_glass: false,
         };
         let about = &self.plan.plan.incident;
         sign(&mut body, about, self.plan, Word::Approve, &person, self.key)?;

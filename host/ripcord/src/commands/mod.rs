@@ -39,7 +39,7 @@ use ripcord_core::foreign::Foreign;
 
 use crate::cli::{
     Cli, Command, Global, HoldCommand, IncidentsCommand, KeyCommand, LatchCommand, LogFormat, PlanCommand,
-    RunsCommand, SetsCommand, SignalsCommand,
+    ReviewCommand, RunsCommand, SetsCommand, SignalsCommand,
 };
 use crate::output::{self, Color, Exit, Failure, Form, Page, Text, Whole, text};
 use crate::telemetry;
@@ -163,6 +163,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
             SetsCommand::Show { set } => sets::show(global, &set).await,
         },
         Command::Runs(RunsCommand::List { service }) => runs::list(global, service.as_ref()).await,
+        Command::Review(ReviewCommand::Close(args)) => orders::about(global, "close-review", &args).await,
         Command::Runs(RunsCommand::Stop(args)) => orders::about(global, "stop-run", &args).await,
         Command::Signals(SignalsCommand::SetAside { service }) => {
             signals::set_aside(global, service.as_ref()).await

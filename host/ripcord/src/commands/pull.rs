@@ -49,6 +49,7 @@ pub(crate) fn body(args: &PullArgs) -> Result<PullBody, Failure> {
         incident: None,
         leaving: if args.no_hold { Leaving::Keep } else { Leaving::Condemn },
         pending: if args.replace { PendingPlan::Replace } else { PendingPlan::Keep },
+        break_glass: args.break_glass,
     })
 }
 

@@ -206,6 +206,7 @@ fn view(configured: &ServiceConfig, state: &Service) -> ServiceView {
         environment: configured.facts.environment.clone(),
         model: configured.facts.model.clone(),
         paused_by: state.paused_by.clone(),
+        reviews: state.reviews.clone(),
         stuck: None,
         not_erased: None,
         held_up: Vec::new(),
@@ -283,6 +284,16 @@ fn service_text(view: &ServiceView, told: Option<&str>) -> Text {
             "paused",
             Cell::new(WARN, format!("by {person}: nothing is shifted until `ripcord resume {}`", view.name)),
         );
+    }
+    for review in &view.reviews {
+        let text = format!(
+            "{} broke the glass for {} at {}: `ripcord review close {} --reason TEXT`",
+            review.person,
+            review.incident,
+            instant(review.since),
+            review.incident
+        );
+        row("review", Cell::new(WARN, text));
     }
     if let Some(live) = &view.live {
         let proof = live.proof.map(|proof| format!(", proved by {proof}")).unwrap_or_default();
@@ -482,6 +493,7 @@ mod tests {
             "probation": { "unproven": ["1", "limits=2"], "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
             "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }, { "revision": "prompt=1", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }],
+            "reviews": [{ "incident": "s:1", "person": "ada", "since": "1" }],
             "aliases": [{ "name": "staging", "versions": ["1"] }],
             "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },

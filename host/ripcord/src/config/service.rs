@@ -59,6 +59,8 @@ pub struct ServiceConfig {
     pub schedule: Option<Millis>,
     /// Roles whose people may pull.
     pub may_pull: Vec<RoleName>,
+    /// Roles whose people may grant a plan alone.
+    pub break_glass: Vec<RoleName>,
     /// Where its versions are kept.
     pub registry: AdapterConfig<dyn Registry>,
     /// What serves it.
@@ -111,6 +113,7 @@ struct ServiceKeys {
     schedule_seconds: Option<Seconds>,
     trials_max: Option<u32>,
     may_pull: Option<Vec<RoleName>>,
+    break_glass: Option<Vec<RoleName>>,
     fingerprint: Option<Spanned<String>>,
     golden_before: Option<bool>,
     #[serde(default)]
@@ -255,6 +258,7 @@ impl ServiceConfig {
             deadlines: deadlines.terms(keys.known_good_days),
             trials_max: keys.trials_max.unwrap_or(TRIALS_MAX),
             schedule: keys.schedule_seconds.map(|seconds| seconds.0),
+            break_glass: keys.break_glass.unwrap_or_else(|| vec![RoleName::admin()]),
             may_pull: keys.may_pull.unwrap_or_else(|| vec![RoleName::operator()]),
             registry: registry?,
             deployer: deployer?,

@@ -91,6 +91,22 @@ impl App {
         )))
     }
 
+    /// Whether a person may grant a plan alone; the core judges it again with the terms in force.
+    fn may_break_glass(&self, person: &Person, service: &ServiceName) -> Result<(), Problem> {
+        let state = self.state_of(service)?;
+        let roles = state.terms.as_ref().map_or(&[][..], |terms| terms.break_glass.as_slice());
+        if person.roles.iter().any(|role| roles.contains(role)) {
+            return Ok(());
+        }
+        let roles = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
+        let takes = if roles.is_empty() {
+            "no role may, see `break-glass`".to_owned()
+        } else {
+            format!("it takes the role {roles}")
+        };
+        Err(Problem::forbidden(format!("`{}` may not break the glass for `{service}`: {takes}", person.name)))
+    }
+
     fn service_of(&self, id: &IncidentId) -> Result<ServiceName, Problem> {
         let unknown =
             || Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"));
@@ -120,7 +136,11 @@ pub(crate) async fn pull(
     let (_, body) = json::<PullBody>(request).await?;
     let to = body.target().map_err(Problem::bad_request)?;
     let urgency = body.urgency.unwrap_or(Urgency::Routine);
-    let ask = Ask::Pull { to, urgency, leaving: body.leaving, pending: body.pending };
+    if body.break_glass {
+        app.may_break_glass(person, &service)?;
+    }
+    let (leaving, pending, break_glass) = (body.leaving, body.pending, body.break_glass);
+    let ask = Ask::Pull { to, urgency, leaving, pending, break_glass };
     Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, body.incident).await?))
 }
 
@@ -142,12 +162,28 @@ async fn vote(
     let id = incident_id(id)?;
     let (known, signature) = voter(&app, &headers, &body, &id, granted)?;
     let named = app.run_named(&id)?;
-    let wanted = match &named {
-        Some(named) => app.roles_wanted_by_set(&named.set),
-        None => wanted_roles(&app, &app.service_of(&id)?),
+    let kind = match (body.break_glass, &named) {
+        (true, Some(_)) => {
+            let why = "nobody breaks the glass for a run of a set: pull its members one by one, and break it for each";
+            return Err(Problem::bad_request(why));
+        }
+        (true, None) if !granted => {
+            return Err(Problem::bad_request("a refusal breaks no glass: leave out `break_glass`"));
+        }
+        (true, None) => {
+            app.may_break_glass(&known.person, &app.service_of(&id)?)?;
+            reason(&body.reason)?;
+            VoteKind::BreakGlass
+        }
+        (false, _) => {
+            let wanted = match &named {
+                Some(named) => app.roles_wanted_by_set(&named.set),
+                None => wanted_roles(&app, &app.service_of(&id)?),
+            };
+            require(&known.person, Right::Vote, &wanted)?;
+            if signature.is_some() { VoteKind::Signature } else { VoteKind::Session }
+        }
     };
-    require(&known.person, Right::Vote, &wanted)?;
-    let kind = if signature.is_some() { VoteKind::Signature } else { VoteKind::Session };
     let key = known.public_key.filter(|_| signature.is_some()).map(ripcord_core::digest::Digest::of);
     let ballot = Ballot { plan: body.plan, granted, kind, key, signature };
     let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
@@ -200,8 +236,13 @@ fn voter<'a>(
     {
         return Err(Problem::forbidden("the signature was made with another key than the configured one"));
     }
-    let statement =
-        VoteStatement { incident: id.clone(), plan: body.plan, person: known.person.name.clone(), granted };
+    let statement = VoteStatement {
+        incident: id.clone(),
+        plan: body.plan,
+        person: known.person.name.clone(),
+        granted,
+        break_glass: body.break_glass,
+    };
     let bytes = statement.signed_bytes().map_err(|_| wrong())?;
     let parsed = crate::config::decode_hex::<64>(signature).ok_or_else(wrong)?;
     VerifyingKey::from_bytes(&key)
@@ -243,6 +284,21 @@ pub(crate) async fn stop_run(
     app.may_pull(person, &service)?;
     let (_, body) = json::<ReasonBody>(request).await?;
     Ok(Json(app.command(&service, person, Ask::StopRun, reason(&body.reason)?, Some(id)).await?))
+}
+
+/// What was done by breaking the glass was looked at.
+pub(crate) async fn close_review(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<Done> {
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Vote, &[])?;
+    let (_, body) = json::<ReasonBody>(request).await?;
+    let id = incident_id(id)?;
+    let service = app.service_of(&id)?;
+    let ask = Ask::CloseReview(id);
+    Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, None).await?))
 }
 
 pub(crate) async fn dismiss(

@@ -142,6 +142,7 @@ fn api() -> Routes {
         .route("/incidents/{id}/approve", post(ask::approve))
         .route("/incidents/{id}/refuse", post(ask::refuse))
         .route("/incidents/{id}/abort", post(ask::abort))
+        .route("/incidents/{id}/close-review", post(ask::close_review))
         .route("/incidents/{id}/stop-run", post(ask::stop_run))
         .route("/incidents/{id}/dismiss", post(ask::dismiss))
         .route("/incidents/{id}/answer", post(ask::answer))

@@ -117,6 +117,7 @@ impl App {
             environment: setup.facts.environment.clone(),
             model: setup.facts.model.clone(),
             paused_by: service.paused_by.clone(),
+            reviews: service.reviews.clone(),
             stuck: stuck.each.get(&service.name).or(stuck.all.as_ref()).cloned(),
             not_erased: self.not_erased(&service.name),
             held_up: self.engine.held_up(service),

@@ -15,7 +15,7 @@ use ripcord_core::fact::{Change, Outcome};
 use ripcord_core::live::Proof;
 use ripcord_core::name::{IncidentId, PersonName, PolicyName, RoleName, ServiceName, SetId, VersionName};
 use ripcord_core::plan::{Plan, Quorum};
-use ripcord_core::service::Tally;
+use ripcord_core::service::{Review, Tally};
 use ripcord_core::signal::{Label, Signal};
 use ripcord_core::standing::Standing;
 use ripcord_core::target::{Strategy, Target};
@@ -288,6 +288,9 @@ pub struct ServiceView {
     pub model: String,
     /// Who stopped all acting, if someone did.
     pub paused_by: Option<PersonName>,
+    /// What was done by breaking the glass and nobody has looked at since.
+    #[serde(default)]
+    pub reviews: Vec<Review>,
     /// What holds its driver up, if something does.
     pub stuck: Option<String>,
     /// Why old content is not erased, where it should be.

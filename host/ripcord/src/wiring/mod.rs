@@ -252,6 +252,7 @@ fn service_setup(
         people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),
         requester_vote: service.requester_vote,
+        break_glass: service.break_glass.clone(),
         evidence: service.evidence,
         preflight: service.preflight,
         fingerprint: service.fingerprint.as_ref().map(|set| set.get_ref().clone()),

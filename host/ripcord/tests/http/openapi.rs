@@ -200,12 +200,14 @@ async fn every_operation_answers_what_the_document_says() {
     script(folder, "live.sh", dark);
     script(folder, "shift.sh", "touch dark; exit 1");
     let (asked, plan) = walk.waiting().await;
-    walk.approve(&asked, &plan).await;
+    let glass = json!({"plan": plan, "reason": "nobody else is awake", "break_glass": true});
+    walk.post("adam", &format!("incidents/{asked}/approve"), glass).await;
     walk.host.until(&asked, "needs a person").await;
     let answer = json!({"happened": "not-applied", "question": 1, "reason": "I looked"});
     walk.post("olga", &format!("incidents/{asked}/answer"), answer).await;
     walk.post("olga", &format!("incidents/{asked}/dismiss"), why.clone()).await;
-    walk.get("services/fraud-api").await;
+    assert_eq!(walk.get("services/fraud-api").await["reviews"][0]["person"], "adam");
+    walk.post("abel", &format!("incidents/{asked}/close-review"), why.clone()).await;
     walk.go("adam", Method::POST, "store/prune", None).await;
 
     let all = documented()

@@ -44,6 +44,7 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("POST", "incidents/fraud-api:1/abort", &["operator"]),
     ("POST", "incidents/fraud-api:1/dismiss", &["operator"]),
     ("POST", "incidents/fraud-api:1/answer", &["operator"]),
+    ("POST", "incidents/fraud-api:1/close-review", &["approver"]),
     ("POST", "incidents/fraud-api:1/stop-run", &["operator"]),
     ("POST", "incidents/fraud-api:1/keep", &["admin"]),
     ("POST", "incidents/fraud-api:1/release", &["admin"]),

@@ -4,14 +4,19 @@ use ripcord_core::name::{IncidentId, PersonName};
 use ripcord_core::plan::VoteStatement;
 use serde_json::{Value, json};
 
-use crate::http::support::{Host, anna, hex, host, host_with};
+use crate::http::support::{Host, anna, hex, host, host_with, host_with_more};
 
 fn signature(incident: &str, plan: &str, person: &str, granted: bool) -> String {
+    signed(incident, plan, person, granted, false)
+}
+
+fn signed(incident: &str, plan: &str, person: &str, granted: bool, break_glass: bool) -> String {
     let statement = VoteStatement {
         incident: IncidentId::new(incident).unwrap(),
         plan: plan.parse::<Digest>().unwrap(),
         person: PersonName::new(person).unwrap(),
         granted,
+        break_glass,
     };
     hex(&anna().sign(&statement.signed_bytes().unwrap()).to_bytes())
 }
@@ -131,4 +136,82 @@ async fn who_has_a_key_must_sign() {
     let signed = json!({"plan": plan, "signature": signature(&incident, &plan, "anna", true)});
     assert_eq!(vote(&host, "anna", &incident, signed).await.0, 200);
     assert_eq!(host.get(&format!("incidents/{incident}")).await["votes"][0]["kind"], "signature");
+}
+
+#[tokio::test]
+async fn one_person_breaks_the_glass_with_a_reason_and_somebody_else_looks_at_it() {
+    let host = host().await;
+    let (incident, plan) = host.waiting().await;
+    let refused = [
+        (
+            "who may vote",
+            "abel",
+            403,
+            json!({"plan": plan, "break_glass": true, "reason": "now"}),
+            "`abel` may not break the glass for `fraud-api`: it takes the role `admin`",
+        ),
+        ("without a reason", "adam", 400, json!({"plan": plan, "break_glass": true}), "`reason` is empty"),
+        (
+            "for another plan",
+            "adam",
+            409,
+            json!({"plan": "0".repeat(64), "break_glass": true, "reason": "now"}),
+            "the plan changed",
+        ),
+        ("as an ordinary vote", "adam", 403, json!({"plan": plan}), "`approver`"),
+    ];
+    for (what, who, wanted, sent, text) in refused {
+        let (status, problem) = vote(&host, who, &incident, sent).await;
+        assert_eq!(status, wanted, "{what}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(text), "{what}: {problem}");
+    }
+    let sent = json!({"plan": plan, "break_glass": true, "reason": "nobody else is awake"});
+    let (status, problem) = host.post("adam", &format!("incidents/{incident}/refuse"), sent.clone()).await;
+    assert_eq!(status, 400, "{problem}");
+    let close = format!("incidents/{incident}/close-review");
+    let why = json!({"reason": "it was right"});
+    assert_eq!(host.post("abel", &close, why.clone()).await.0, 409, "nothing was broken");
+    let (status, done) = vote(&host, "adam", &incident, sent).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(host.until(&incident, "settled").await["outcome"], "rolled-back");
+    let view = host.get(&format!("incidents/{incident}")).await;
+    assert_eq!(view["votes"][0]["kind"], "break-glass", "{view}");
+    assert!(
+        view.to_string().contains("adam approved plan")
+            && view.to_string().contains("by breaking the glass: nobody else is awake"),
+        "{view}"
+    );
+    let service = host.get("services/fraud-api").await;
+    assert_eq!(service["reviews"][0]["incident"], incident.as_str(), "{service}");
+    // Who has no say on plans closes none.
+    assert_eq!(host.post("adam", &close, why.clone()).await.0, 403);
+    assert_eq!(host.post("abel", &close, json!({"reason": " "})).await.0, 400);
+    assert_eq!(host.post("abel", &close, why.clone()).await.0, 200);
+    assert_eq!(host.post("abel", &close, why).await.0, 409);
+    assert_eq!(host.get("services/fraud-api").await["reviews"], json!([]));
+}
+
+#[tokio::test]
+async fn a_signature_over_a_vote_breaks_no_glass() {
+    let more = "[services.glass]\nmode = \"ask\"\nmodel = \"fraud\"\nfloor = [{ role = \"approver\", people = 2 }]\nbreak-glass = [\"approver\"]\nproof-min = \"control-plane\"\nregistry = { kind = \"command\", list = [\"./list.sh\"], fetch = [\"./fetch.sh\", \"{into}\"] }\ndeployer = { kind = \"command\", shift = [\"./shift.sh\", \"{version}\"], live = [\"./live.sh\"], effect = \"observable\" }\n";
+    let host = host_with_more(more).await;
+    let pull = json!({"to": "1.3.2", "reason": "it declines everyone", "break_glass": true});
+    let (status, problem) = host.post("olga", "services/glass/pull", pull.clone()).await;
+    assert_eq!(status, 403, "{problem}");
+    let pull = json!({"to": "1.3.2", "reason": "it declines everyone"});
+    let (status, done) = host.post("olga", "services/glass/pull", pull).await;
+    assert_eq!(status, 200, "{done}");
+    let incident = done["incident"].as_str().unwrap();
+    let plan = host.until(incident, "waiting for approval").await["plan"].as_str().unwrap().to_owned();
+    let of = |break_glass| signed(incident, &plan, "anna", true, break_glass);
+    let sent = |signature, break_glass| json!({"plan": plan, "signature": signature, "break_glass": break_glass, "reason": "now"});
+    assert_eq!(vote(&host, "anna", incident, sent(of(false), true)).await.0, 403, "signed as a vote");
+    assert_eq!(
+        vote(&host, "anna", incident, sent(of(true), false)).await.0,
+        403,
+        "signed for a broken glass"
+    );
+    let (status, done) = vote(&host, "anna", incident, sent(of(true), true)).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(host.until(incident, "settled").await["outcome"], "rolled-back");
 }

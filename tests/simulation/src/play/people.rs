@@ -111,6 +111,7 @@ impl Play {
             urgency: Urgency::Urgent,
             leaving: Leaving::Condemn,
             pending: PendingPlan::Replace,
+            break_glass: false,
         };
         self.asks(service, "operator", ask, None);
     }
@@ -135,8 +136,13 @@ impl Play {
         for _ in 0..dice.between(1, 2) {
             let leaving = if dice.one_in(6) { Leaving::Keep } else { Leaving::Condemn };
             let pending = if dice.one_in(2) { PendingPlan::Keep } else { PendingPlan::Replace };
-            let ask =
-                Ask::Pull { to: to.clone().map(Into::into), urgency: Urgency::Urgent, leaving, pending };
+            let ask = Ask::Pull {
+                to: to.clone().map(Into::into),
+                urgency: Urgency::Urgent,
+                leaving,
+                pending,
+                break_glass: dice.one_in(8),
+            };
             // A pull may join whatever is open.
             self.asks(service, "operator", ask, None);
         }

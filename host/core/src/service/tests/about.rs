@@ -58,6 +58,7 @@ fn a_pull_joins_the_incident_that_it_was_meant_for_or_none() {
             urgency: crate::role::Urgency::Urgent,
             leaving: crate::plan::Leaving::Condemn,
             pending: PendingPlan::Replace,
+            break_glass: false,
         }))
     };
     assert!(matches!(pull(Some(first.incident)), Err(Illegal::OtherIncident { .. })));

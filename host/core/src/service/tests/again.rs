@@ -161,6 +161,7 @@ fn pull(stage: &Stage, who: &str, to: &str) -> PullRequested {
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Keep,
+        break_glass: false,
     }
 }
 

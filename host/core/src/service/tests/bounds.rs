@@ -47,6 +47,7 @@ fn pull(stage: &Stage, who: &str, to: &str) -> Event {
         urgency: crate::role::Urgency::Urgent,
         leaving: crate::plan::Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     })
 }
 

@@ -59,6 +59,7 @@ fn retrained(leaving: Leaving) -> Stage {
         urgency: crate::role::Urgency::Urgent,
         leaving,
         pending: PendingPlan::Replace,
+        break_glass: false,
     };
     stage.tell(&Event::PullRequested(pull));
     ordered(&mut stage, "3");

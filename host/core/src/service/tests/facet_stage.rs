@@ -104,6 +104,7 @@ impl Stage {
             urgency: Urgency::Urgent,
             leaving: Leaving::Condemn,
             pending: PendingPlan::Replace,
+            break_glass: false,
         };
         self.tell(&Event::PullRequested(pull));
     }

@@ -6,6 +6,7 @@ mod about;
 mod again;
 mod aliases;
 mod bounds;
+mod break_glass;
 mod clock;
 mod consent;
 mod data;

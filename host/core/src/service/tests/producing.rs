@@ -49,6 +49,7 @@ pub(super) fn pulled(stage: &mut Stage, who: &str, target: Target) {
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     }));
 }
 

@@ -76,6 +76,7 @@ pub(super) fn terms() -> Terms {
         ],
         floor: Vec::new(),
         requester_vote: RequesterVote::AloneOnly,
+        break_glass: vec![RoleName::new("chief").unwrap()],
         evidence: EvidenceRule::BestEffort,
         preflight: PreflightRule::Off,
         fingerprint: None,
@@ -151,7 +152,12 @@ impl Stage {
     }
 
     pub(super) fn pull(&mut self, who: &str, to: &str) {
-        let pull = PullRequested {
+        let pull = self.pull_of(who, to);
+        self.tell(&Event::PullRequested(pull));
+    }
+
+    pub(super) fn pull_of(&self, who: &str, to: &str) -> PullRequested {
+        PullRequested {
             incident: self.0.incident.as_ref().map(|open| open.id.clone()),
             person: person(who),
             roles: Vec::new(),
@@ -160,8 +166,8 @@ impl Stage {
             urgency: Urgency::Urgent,
             leaving: Leaving::Condemn,
             pending: PendingPlan::Replace,
-        };
-        self.tell(&Event::PullRequested(pull));
+            break_glass: false,
+        }
     }
 
     /// Evidence without any piece, with this version live.

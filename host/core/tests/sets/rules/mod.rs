@@ -78,6 +78,7 @@ fn pull(world: &World, member: &str, to: &str) -> Event {
         urgency: Urgency::Urgent,
         leaving: Leaving::Condemn,
         pending: PendingPlan::Replace,
+        break_glass: false,
     })
 }
 

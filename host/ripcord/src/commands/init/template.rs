@@ -179,6 +179,7 @@ fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: 
 #: floor = [{{ role = "approver", people = 1 }}] # under every approval policy
 #: requester-counts = false                    # whether who asked counts where several must agree
 #: may-pull = ["operator"]
+#: break-glass = ["admin"]                     # who may grant a plan alone, past floor and policies; somebody else looks at it afterwards
 #: proof-min = "answer"                        # control-plane, fingerprint, answer, digest
 #: fingerprint = "{set}"                      # a golden data set: what a good version answers to it is kept, and compared after a rollback
 #: evidence = "best-effort"                    # or "required"

@@ -41,6 +41,9 @@ pub struct PullBody {
     /// What becomes of a plan that waits already; it stays, and the pull is refused, if not given.
     #[serde(default)]
     pub pending: PendingPlan,
+    /// Evidence is not waited for. The plan still has to be granted: by breaking the glass, or as any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 /// A checkpoint of a training run.
@@ -116,6 +119,9 @@ pub struct VoteBody {
     /// Who signed, where the request carries no token: the signature says it.
     #[serde(default)]
     pub person: Option<PersonName>,
+    /// Alone and at once, in place of floor and policies. Takes a reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 /// Any command that needs only a reason.

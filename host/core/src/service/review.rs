@@ -1,0 +1,124 @@
+//! Breaking the glass: one person's word in place of floor and policies, and the look at it afterwards.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Illegal, Service};
+use crate::effect::Topic;
+use crate::event::AboutIncident;
+use crate::name::{IncidentId, PersonName, RoleName};
+use crate::plan::{Quorum, VoteKind};
+use crate::signal::Severity;
+use crate::time::UnixMillis;
+
+/// Open reviews of one service. People are told of each that makes room for another.
+pub const REVIEWS_MAX: usize = 32;
+
+/// People who must agree while a review is open, where nothing else asks for more than one.
+const PEOPLE_MEANWHILE: u32 = 2;
+
+/// Something that was done by breaking the glass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// In which incident.
+    pub incident: IncidentId,
+    /// Who did it, the last one where several did.
+    pub person: PersonName,
+    /// When.
+    pub since: UnixMillis,
+}
+
+impl Service {
+    /// Who broke the glass for the plan at hand, and may do so now.
+    pub(super) fn breaks_glass(&self) -> Option<PersonName> {
+        let terms = self.terms.as_ref()?;
+        let broke = self.votes_in_force().into_iter().rfind(|vote| {
+            vote.granted && vote.kind == VoteKind::BreakGlass && terms.may_break_glass(&vote.person)
+        })?;
+        Some(broke.person)
+    }
+
+    /// Refuses who may not.
+    pub(super) fn must_break_glass(&self, person: &PersonName) -> Result<(), Illegal> {
+        let Some(terms) = &self.terms else { return Err(Illegal::UnknownPerson(person.clone())) };
+        if terms.person(person).is_none() {
+            return Err(Illegal::UnknownPerson(person.clone()));
+        }
+        if terms.may_break_glass(person) {
+            return Ok(());
+        }
+        let roles: Vec<_> = terms.break_glass.iter().map(|role| format!("`{role}`")).collect();
+        let roles = if roles.is_empty() { "nobody".to_owned() } else { roles.join(" or ") };
+        Err(Illegal::NoBreakGlass { person: person.clone(), roles })
+    }
+
+    /// It must be looked at afterwards.
+    pub(super) fn to_be_reviewed(&mut self, person: PersonName) {
+        let Some(incident) = &self.incident else { return };
+        let (id, target) = (incident.id.clone(), incident.target(0).map(ToString::to_string));
+        if let Some(known) = self.reviews.iter_mut().find(|review| review.incident == id) {
+            if known.person == person {
+                return;
+            }
+            known.person = person.clone();
+        } else {
+            self.reviews.push(Review { incident: id.clone(), person: person.clone(), since: self.at });
+        }
+        let text = format!(
+            "{person} broke the glass for `{id}`{}: one person alone, past floor and policies; somebody else looks at it and says so by `ripcord review close {id} --reason TEXT`; until then no plan of `{}` is carried out on one person's word or a policy's",
+            target.map(|target| format!(" ({target})")).unwrap_or_default(),
+            self.name
+        );
+        self.tell(Topic::BrokeGlass, Severity::Critical, text);
+        if self.reviews.len() > REVIEWS_MAX {
+            let forgotten = self.reviews.remove(0);
+            let text = format!(
+                "{REVIEWS_MAX} reviews of `{}` are open: that of `{}`, where {} broke the glass, makes room and was never closed; `ripcord incidents show {}` says what was done",
+                self.name, forgotten.incident, forgotten.person, forgotten.incident
+            );
+            self.tell(Topic::ReviewForgotten, Severity::Warning, text);
+        }
+    }
+
+    /// Whoever may agree to plans may close one of somebody else's; where nobody else may, one's own.
+    pub(super) fn review_closed(&mut self, about: &AboutIncident) -> Result<(), Illegal> {
+        let Some(terms) = &self.terms else { return Err(Illegal::NoReview(about.incident.clone())) };
+        if terms.person(&about.person).is_none() {
+            return Err(Illegal::UnknownPerson(about.person.clone()));
+        }
+        let Some(place) = self.reviews.iter().position(|review| review.incident == about.incident) else {
+            return Err(Illegal::NoReview(about.incident.clone()));
+        };
+        let others = terms
+            .people
+            .iter()
+            .any(|known| known.name != about.person && known.roles.contains(&RoleName::approver()));
+        if self.reviews[place].person == about.person && others {
+            return Err(Illegal::OwnReview(about.incident.clone()));
+        }
+        if self.incident.as_ref().is_some_and(|open| open.id == about.incident) {
+            return Err(Illegal::ReviewedTooSoon(about.incident.clone()));
+        }
+        self.reviews.remove(place);
+        Ok(())
+    }
+
+    /// What is wanted besides, while a review is open: no plan on one person's word, and none on a policy's.
+    pub(super) fn wanted_meanwhile(&self, wanted: &[Quorum]) -> Option<Quorum> {
+        let enough = wanted.iter().any(|quorum| quorum.people >= PEOPLE_MEANWHILE);
+        (!self.reviews.is_empty() && !enough)
+            .then(|| Quorum { role: RoleName::approver(), people: PEOPLE_MEANWHILE })
+    }
+
+    /// For people: which reviews are open.
+    pub(super) fn reviews_open(&self) -> Option<String> {
+        let [first, others @ ..] = self.reviews.as_slice() else { return None };
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        Some(format!(
+            "the review of `{0}`, where {1} broke the glass, is open{more}: `ripcord review close {0} --reason TEXT`",
+            first.incident, first.person
+        ))
+    }
+}
