@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_core::event::{ApprovalWord, Event, PartGiven, PartOrder, PlanWord, Said};
 use ripcord_core::name::{PersonName, RoleName};
-use ripcord_core::plan::Quorum;
+use ripcord_core::plan::{Quorum, VoteKind};
 use ripcord_core::policy::Role;
-use ripcord_core::service::{Phase, Service};
+use ripcord_core::service::{Authority, Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_core::terms::{Mode, RequesterVote, Terms};
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub(crate) struct Book {
     people_have_ms: Option<u64>,
     /// Of the plan at hand: each person's last word.
     votes: BTreeMap<PersonName, bool>,
+    /// Of those who granted, who broke the glass.
+    broke: BTreeSet<PersonName>,
     /// Who pulled in the open incident, and where to.
     pulls: Vec<(PersonName, Option<Target>)>,
     /// Whether all approval policies granted when they were last asked about the plan at hand.
@@ -51,12 +53,14 @@ impl Book {
             Event::PullRequested(pull) => self.pulls.push((pull.person.clone(), pull.target.clone())),
             Event::Planned(planned) if matches!(planned.word, PlanWord::Drafted(_)) => {
                 self.votes.clear();
+                self.broke.clear();
                 self.policies_granted = false;
                 self.asked_since_vote = true;
             }
             // Whoever agreed to the set's plan agreed to this part of it; the service counts them by its own terms.
             Event::PartGiven(PartGiven { order: PartOrder::There { part, votes, requesters }, .. }) => {
                 self.votes = votes.iter().map(|vote| (vote.person.clone(), vote.granted)).collect();
+                self.broke.clear();
                 let target = part.targets.first().cloned();
                 self.pulls = requesters.iter().map(|person| (person.clone(), target.clone())).collect();
                 self.policies_granted = false;
@@ -71,6 +75,10 @@ impl Book {
                     );
                 }
                 self.votes.insert(voted.vote.person.clone(), voted.vote.granted);
+                self.broke.remove(&voted.vote.person);
+                if voted.vote.granted && voted.vote.kind == VoteKind::BreakGlass {
+                    self.broke.insert(voted.vote.person.clone());
+                }
                 self.asked_since_vote = false;
                 self.voter_is_known(step, &voted.vote.person);
             }
@@ -102,8 +110,23 @@ impl Book {
         let Some(Phase::Authorising(waiting)) = step.before.incident.as_ref().map(|open| &open.phase) else {
             return;
         };
-        let Some(Phase::Acting(_)) = step.after.incident.as_ref().map(|open| &open.phase) else { return };
-        let Some(terms) = &step.after.terms else { return };
+        let Some(open) = step.after.incident.as_ref() else { return };
+        let (Phase::Acting(acting), Some(terms)) = (&open.phase, &step.after.terms) else { return };
+        if acting.grant.authority == Authority::BreakGlass {
+            if !self.breaks_glass(terms) {
+                step.broke("glass-is-broken-by-those-who-may", "nobody who may has broken the glass");
+            } else if step.after.reviews.iter().all(|review| review.incident != open.id) {
+                step.broke("a-broken-glass-is-looked-at", "the glass was broken and no review is open");
+            }
+            return;
+        }
+        let agree =
+            self.votes.iter().filter(|(person, granted)| **granted && self.people.contains_key(*person));
+        let agree: BTreeSet<_> =
+            agree.map(|(person, _)| person.clone()).chain(self.requesters(step.after)).collect();
+        if !step.before.reviews.is_empty() && agree.len() < 2 {
+            step.broke("no-single-word-while-a-review-is-open", format!("{agree:?} alone agreed"));
+        }
         if terms.policies(Role::Approval).next().is_some() && !self.policies_granted {
             step.broke("granted-by-policies", "a plan went on that an approval policy has not granted");
         }
@@ -120,6 +143,9 @@ impl Book {
         let (Some(open), Some(terms)) = (&step.before.incident, &step.after.terms) else {
             return step.broke("granted-by-people", "a run was ordered without an incident");
         };
+        if self.breaks_glass(terms) && step.after.reviews.iter().any(|review| review.incident == open.id) {
+            return;
+        }
         if terms.policies(Role::Approval).next().is_some() && !self.policies_granted {
             step.broke("granted-by-policies", "a run was ordered that an approval policy has not granted");
         }
@@ -128,6 +154,14 @@ impl Book {
         if let Some(why) = self.missing(step.before, terms, people_because) {
             step.broke("granted-by-people", why);
         }
+    }
+
+    /// Whether somebody broke the glass for the plan at hand who may, by the people and terms in force.
+    pub(crate) fn breaks_glass(&self, terms: &Terms) -> bool {
+        let may = |person: &PersonName| {
+            self.people.get(person).is_some_and(|own| own.iter().any(|role| terms.break_glass.contains(role)))
+        };
+        self.broke.iter().any(may)
     }
 
     /// Who is missing for the plan at hand, by the terms and people in force.

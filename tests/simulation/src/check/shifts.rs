@@ -160,8 +160,16 @@ impl Book {
         }
         let because = matches!(&incident.phase, Phase::Acting(acting)
             if acting.grant.authority == ripcord_core::service::Authority::People && authority.is_automatic(step.before));
-        if let Some(why) = authority.missing(step.before, terms, because) {
-            step.broke("agreed-when-it-is-shifted", why);
+        let broken = matches!(&incident.phase, Phase::Acting(acting)
+            if acting.grant.authority == ripcord_core::service::Authority::BreakGlass);
+        match broken {
+            true if authority.breaks_glass(terms) => {}
+            true => step.broke("agreed-when-it-is-shifted", "nobody who may has broken the glass"),
+            false => {
+                if let Some(why) = authority.missing(step.before, terms, because) {
+                    step.broke("agreed-when-it-is-shifted", why);
+                }
+            }
         }
         let content = step.blob(&plan.content).unwrap_or_default();
         let whole: Option<Plan> = serde_json::from_slice(&content).ok();

@@ -149,6 +149,9 @@ impl Play {
     }
 
     fn lifts(&mut self, service: &ServiceName, view: &Service) {
+        if let Some(review) = view.reviews.first().filter(|_| self.stage.dice.one_in(2)) {
+            self.asks(service, "approver", Ask::CloseReview(review.incident.clone()), None);
+        }
         let held: Vec<_> = view.holds.keys().cloned().collect();
         if !held.is_empty() {
             let revision = self.stage.dice.pick(&held);
@@ -173,7 +176,11 @@ impl Play {
                     let ballot = Ballot {
                         plan: plan.digest,
                         granted,
-                        kind: VoteKind::Session,
+                        kind: if granted && dice.one_in(8) {
+                            VoteKind::BreakGlass
+                        } else {
+                            VoteKind::Session
+                        },
                         key: None,
                         signature: None,
                     };
