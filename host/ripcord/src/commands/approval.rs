@@ -76,7 +76,8 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
         ))
         .help("give its digest with `--plan`, or `--yes`"));
     }
-    let question = text!("{}: {}?", word.verb(), plan::change(&view.plan));
+    let alone = if args.break_glass { " alone, past floor and policies" } else { "" };
+    let question = text!("{}{}: {}?", word.verb(), alone, plan::change(&view.plan));
     if ask(global.color, &plan::text(view), &question).await? {
         return Ok(());
     }
