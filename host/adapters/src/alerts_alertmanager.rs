@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ripcord_core::digest::Digest;
-use ripcord_core::signal::{Label, Severity, SignalKind, SignalStatus};
+use ripcord_core::signal::{Label, Severity, SignalStatus};
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::AlertSource;
 use ripcord_ports::alert_source::{BadAlert, Delivery, ParsedAlert, ParsedPayload, Unreadable};
@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::adapter::{Adapter, NoSettings, SecretKey};
 use crate::alert_foreign;
 use crate::alert_kind::Sent;
+use crate::alert_word::Word;
 use crate::text_time;
 
 const VERSION: &str = "4";
@@ -339,33 +340,6 @@ fn read(alert: Alert, group_key: &str, sender: Digest) -> Result<ParsedAlert, St
     })
 }
 
-/// What is said of one alert: it takes turns with the others.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Fires,
-    /// It fires, and not because its condition holds.
-    FiresWithout,
-    Ended,
-}
-
-impl Word {
-    const fn of(status: SignalStatus, kind: SignalKind) -> Self {
-        match (status, kind) {
-            (SignalStatus::Firing, SignalKind::Condition) => Self::Fires,
-            (SignalStatus::Firing, _) => Self::FiresWithout,
-            (SignalStatus::Resolved, _) => Self::Ended,
-        }
-    }
-
-    const fn others(self) -> [Self; 2] {
-        match self {
-            Self::Fires => [Self::Ended, Self::FiresWithout],
-            Self::FiresWithout => [Self::Ended, Self::Fires],
-            Self::Ended => [Self::Fires, Self::FiresWithout],
-        }
-    }
-}
-
 fn sorted(labels: BTreeMap<String, String>) -> Vec<Label> {
     labels.into_iter().map(|(name, value)| Label { name, value }).collect()
 }
@@ -374,11 +348,7 @@ fn sorted(labels: BTreeMap<String, String>) -> Vec<Label> {
 /// reaches us through every group that a route with `continue: true` puts it in.
 fn dedupe_key(labels: &[Label], started_at: UnixMillis, word: Word) -> Digest {
     let started_at = started_at.0.to_be_bytes();
-    let word: &[u8] = match word {
-        Word::Fires => b"firing",
-        Word::FiresWithout => b"firing without",
-        Word::Ended => b"resolved",
-    };
+    let word = word.as_str().as_bytes();
     let names = labels.iter().flat_map(|label| [label.name.as_bytes(), label.value.as_bytes()]);
     let parts: Vec<&[u8]> = [started_at.as_slice(), word].into_iter().chain(names).collect();
     Digest::tagged("ripcord alert 1", &parts)

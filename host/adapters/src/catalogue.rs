@@ -7,12 +7,12 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
-    alerts_alertmanager, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch,
-    deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl,
-    metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
-    producer_command, producer_http, registry_command, registry_directory, registry_mlflow, registry_oci,
-    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git,
-    restorer_http, restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
+    deployer_batch, deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory,
+    golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow,
+    producer_checkpoint, producer_command, producer_http, registry_command, registry_directory,
+    registry_mlflow, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl,
+    restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -70,8 +70,8 @@ pub static METRICS: [&dyn AnyAdapter<dyn Metrics>; 2] =
     [&metrics_prometheus::ADAPTER, &metrics_scrape::ADAPTER];
 
 /// Who sends alerts.
-pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 3] =
-    [&alerts_alertmanager::ADAPTER, &alerts_mlflow::ADAPTER, &alerts_wandb::ADAPTER];
+pub static ALERT_SOURCES: [&dyn AnyAdapter<dyn AlertSource>; 4] =
+    [&alerts_alertmanager::ADAPTER, &alerts_json::ADAPTER, &alerts_mlflow::ADAPTER, &alerts_wandb::ADAPTER];
 
 /// How senders of alerts sign what they send, besides the ways that belong to no system.
 pub static SIGNATURES: [&Signature; 2] = [&alerts_mlflow::SIGNATURE, &alerts_wandb::SIGNATURE];

@@ -13,6 +13,7 @@
 pub mod adapter;
 mod alert_foreign;
 mod alert_kind;
+mod alert_word;
 mod artefact;
 #[cfg(feature = "aws")]
 mod aws;
@@ -39,6 +40,7 @@ mod text_time;
 mod whole_file;
 
 pub mod alerts_alertmanager;
+pub mod alerts_json;
 pub mod alerts_mlflow;
 pub mod alerts_wandb;
 pub mod catalogue;

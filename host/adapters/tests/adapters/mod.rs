@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod alertmanager;
+mod alerts_json;
 mod alerts_mlflow;
 mod alerts_wandb;
 mod catalogue;

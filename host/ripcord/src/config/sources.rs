@@ -18,6 +18,7 @@ use super::place::Mistakes;
 use super::secret::SecretRef;
 use super::table::Node;
 use super::units::Seconds;
+use crate::http::Timed;
 
 /// Unless configured: holds a group of ten thousand alerts. Groups are large just when something big is broken.
 const BODY_BYTES_MAX: u64 = 16 << 20;
@@ -55,16 +56,14 @@ pub enum AuthConfig {
         /// Their password.
         password: SecretRef,
     },
-    /// HMAC-SHA256 over the timestamp, a full stop and the body.
+    /// HMAC-SHA256 over the body, and over a timestamp before it where there is one.
     Hmac {
         /// The shared key.
         secret: SecretRef,
-        /// Holds the code in hexadecimal; `sha256=` before it is allowed.
+        /// Holds the code in hexadecimal.
         header: String,
-        /// Holds Unix seconds.
-        timestamp_header: String,
-        /// How far the timestamp may be from now.
-        window: Millis,
+        /// What is signed before the body.
+        timed: Option<Timed>,
     },
     /// A system's own signature.
     Signed {
@@ -84,7 +83,7 @@ impl AuthConfig {
     fn window(&self) -> Option<Millis> {
         match self {
             Self::Bearer(_) | Self::Basic { .. } => None,
-            Self::Hmac { window, .. } => Some(*window),
+            Self::Hmac { timed, .. } => timed.as_ref().map(|timed| timed.window),
             Self::Signed { window, .. } => *window,
         }
     }
@@ -137,9 +136,33 @@ struct RouteKeys {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct HmacKeys {
+    #[serde(default)]
+    over: Over,
     header: Option<Spanned<String>>,
     timestamp_header: Option<Spanned<String>>,
-    window_seconds: Option<Seconds>,
+    window_seconds: Option<Spanned<Seconds>>,
+}
+
+/// What a code is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+enum Over {
+    #[default]
+    #[serde(rename = "timestamp.body")]
+    Stop,
+    #[serde(rename = "timestamp:body")]
+    Colon,
+    #[serde(rename = "body")]
+    Body,
+}
+
+impl Over {
+    const fn separator(self) -> Option<&'static str> {
+        match self {
+            Self::Stop => Some("."),
+            Self::Colon => Some(":"),
+            Self::Body => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -269,13 +292,23 @@ fn auth_read(mut node: Node<'_>, base: &Path, mistakes: &mut Mistakes) -> Option
                 None => Some(otherwise.to_owned()),
             };
             let name = header(keys.header, "x-ripcord-signature");
+            let Some(separator) = keys.over.separator() else {
+                let spans = [
+                    keys.timestamp_header.map(|given| ("timestamp-header", given.span())),
+                    keys.window_seconds.map(|given| ("window-seconds", given.span())),
+                ];
+                let idle = spans.into_iter().flatten().next();
+                if let Some((key, span)) = idle {
+                    let what = format!("`{key}` says nothing where the code is over the body alone");
+                    mistakes.add(span, what, "take it out, or write `over = \"timestamp.body\"`");
+                    return None;
+                }
+                return Some(AuthConfig::Hmac { secret: secret?, header: name?, timed: None });
+            };
             let timestamp = header(keys.timestamp_header, "x-ripcord-timestamp");
-            Some(AuthConfig::Hmac {
-                secret: secret?,
-                header: name?,
-                timestamp_header: timestamp?,
-                window: window(keys.window_seconds),
-            })
+            let window = window(keys.window_seconds.map(Spanned::into_inner));
+            let timed = Some(Timed { header: timestamp?, separator, window });
+            Some(AuthConfig::Hmac { secret: secret?, header: name?, timed })
         }
         _ => None,
     }

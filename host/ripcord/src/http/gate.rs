@@ -22,16 +22,14 @@ pub enum Gate {
     Bearer(Digest),
     /// Of `user:password`.
     Basic(Digest),
-    /// A code over timestamp, full stop and body.
+    /// A code over the body, and over a timestamp before it where there is one.
     Hmac {
         /// The shared key.
         key: Secret,
-        /// Holds the code in hexadecimal.
+        /// Holds the code in hexadecimal; several are parted by commas, and each may have its name before it.
         header: String,
-        /// Holds Unix seconds.
-        timestamp_header: String,
-        /// How far the timestamp may be from now.
-        window: Millis,
+        /// What is signed before the body.
+        timed: Option<Timed>,
     },
     /// A system's own signature.
     Signed {
@@ -45,6 +43,22 @@ pub enum Gate {
         window: Option<Millis>,
     },
 }
+
+/// A timestamp that is signed before the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timed {
+    /// Holds Unix seconds.
+    pub header: String,
+    /// Between it and the body.
+    pub separator: &'static str,
+    /// How far it may be from now.
+    pub window: Millis,
+}
+
+/// Codes of one webhook: a sender that changes its key sends two.
+const CODES_MAX: usize = 10;
+/// Names that senders write before a code.
+const CODE_NAMES: [&str; 2] = ["sha256=", "v1="];
 
 /// Why a sender is refused: one sentence.
 pub(crate) type Refusal = Cow<'static, str>;
@@ -103,10 +117,10 @@ impl Gate {
                 same.then_some(())
                     .ok_or("user or password is wrong: send those that `auth` of this source names")
             }
-            Self::Hmac { header, timestamp_header, window, .. } => {
+            Self::Hmac { header, timed, .. } => {
                 text(headers, header).ok_or("the header with the code is missing")?;
-                let seconds =
-                    text(headers, timestamp_header).ok_or("the header with the timestamp is missing")?;
+                let Some(Timed { header, window, .. }) = timed else { return Ok(()) };
+                let seconds = text(headers, header).ok_or("the header with the timestamp is missing")?;
                 let at =
                     seconds.parse::<u64>().map_err(|_| "the timestamp is not a number of Unix seconds")?;
                 let at = UnixMillis(at.saturating_mul(1_000));
@@ -131,17 +145,32 @@ impl Gate {
     }
 
     fn check_code(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
-        let Self::Hmac { key, header, timestamp_header, .. } = self else { return Ok(()) };
-        const WRONG: &str = "the code does not match timestamp and body: sign `TIMESTAMP.BODY` with the key that `auth` of this source names";
-        let timestamp = text(headers, timestamp_header).ok_or(WRONG)?;
-        let code = text(headers, header).ok_or(WRONG)?;
-        let code = code.strip_prefix("sha256=").unwrap_or(code);
-        let code = crate::config::decode_hex::<32>(code).ok_or(WRONG)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).map_err(|_| WRONG)?;
-        mac.update(timestamp.as_bytes());
-        mac.update(b".");
+        let Self::Hmac { key, header, timed } = self else { return Ok(()) };
+        let wrong = match timed.as_ref().map(|timed| timed.separator) {
+            None => "the code does not match the body: sign it with the key that `auth` of this source names",
+            Some(":") => {
+                "the code does not match timestamp and body: sign `TIMESTAMP:BODY` with the key that `auth` of this source names"
+            }
+            Some(_) => {
+                "the code does not match timestamp and body: sign `TIMESTAMP.BODY` with the key that `auth` of this source names"
+            }
+        };
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).map_err(|_| wrong)?;
+        if let Some(Timed { header, separator, .. }) = timed {
+            mac.update(text(headers, header).ok_or(wrong)?.as_bytes());
+            mac.update(separator.as_bytes());
+        }
         mac.update(body);
-        mac.verify_slice(&code).map_err(|_| WRONG)
+        let codes = text(headers, header).ok_or(wrong)?.split(',').take(CODES_MAX);
+        let codes = codes.filter_map(|code| {
+            let code = code.trim();
+            let code = CODE_NAMES.iter().find_map(|name| code.strip_prefix(name)).unwrap_or(code);
+            crate::config::decode_hex::<32>(code)
+        });
+        // All are compared, each in the same time wherever it differs.
+        let matched =
+            codes.map(|code| mac.clone().verify_slice(&code).is_ok()).fold(false, |any, one| any | one);
+        matched.then_some(()).ok_or(wrong)
     }
 }
 
@@ -181,8 +210,40 @@ mod tests {
         Gate::Hmac {
             key: Secret::new("key"),
             header: "x-code".into(),
-            timestamp_header: "x-at".into(),
-            window: Millis::minutes(5),
+            timed: Some(Timed { header: "x-at".into(), separator: ".", window: Millis::minutes(5) }),
+        }
+    }
+
+    #[test]
+    fn codes_as_grafana_and_pagerduty_write_them() {
+        let hex = |parts: &[&[u8]]| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"key").expect("key");
+            mac.update(&parts.concat());
+            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let now = UnixMillis(1_000_000_000);
+        let gate = |timed| Gate::Hmac { key: Secret::new("key"), header: "x-code".into(), timed };
+        let check = |gate: &Gate, pairs: &[(&'static str, &str)]| {
+            let headers = headers(pairs);
+            gate.check_headers(&headers, now).and_then(|()| gate.check_body(&headers, b"body"))
+        };
+        let timed = Timed { header: "x-at".into(), separator: ":", window: Millis::minutes(5) };
+        let grafana = gate(Some(timed));
+        let good = hex(&[b"1000000:body"]);
+        assert_eq!(check(&grafana, &[("x-at", "1000000"), ("x-code", &good)]), Ok(()));
+        let stop = hex(&[b"1000000.body"]);
+        let said = check(&grafana, &[("x-at", "1000000"), ("x-code", &stop)]).unwrap_err();
+        assert!(said.contains("TIMESTAMP:BODY"), "{said}");
+        // Two while the key is changed; the body alone, so nothing of it is about time.
+        let alone = gate(None);
+        let (good, other) = (hex(&[b"body"]), hex(&[b"other"]));
+        for code in [format!("v1={good}"), format!("v1={other},v1={good}"), format!("v1={other}, {good}")] {
+            assert_eq!(check(&alone, &[("x-code", &code)]), Ok(()), "{code}");
+        }
+        let many = format!("{}v1={good}", format!("v1={other},").repeat(CODES_MAX));
+        for code in [format!("v1={other}"), "v1=".to_owned(), format!("v2={good}"), many] {
+            let said = check(&alone, &[("x-code", &code)]).unwrap_err();
+            assert!(said.contains("does not match the body: sign it"), "{code}: {said}");
         }
     }
 

@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use connections::{Bounds, Connections};
 pub use doors::{Deadlines, Doors};
-pub use gate::Gate;
+pub use gate::{Gate, Timed};
 pub(crate) use intake::too_large;
 pub use intake::{Intake, Source, route};
 pub use people::{KnownPerson, People, Right, require};

@@ -57,33 +57,28 @@ pub fn sources(config: &Config, shared: &Shared, mistakes: &mut Mistakes) -> BTr
     let mut sources = BTreeMap::new();
     for source in &config.sources {
         let reads = Maker { shared, data: &config.host.data, mistakes: &mut *mistakes }.alert_source(source);
-        let gate = match &source.auth {
-            AuthConfig::Bearer(at) => {
-                secret(at, mistakes).map(|token| Gate::Bearer(Digest::of(token.expose())))
-            }
-            AuthConfig::Basic { user, password } => {
-                secret(password, mistakes).map(|password| Gate::basic(user, &password))
-            }
-            AuthConfig::Hmac { secret: at, header, timestamp_header, window } => {
-                secret(at, mistakes).map(|key| Gate::Hmac {
-                    key,
-                    header: header.clone(),
-                    timestamp_header: timestamp_header.clone(),
-                    window: *window,
-                })
-            }
-            AuthConfig::Signed { by, secret: at, token, window } => {
-                let wanted = token.as_ref().map(|at| secret(at, mistakes));
-                let key = secret(at, mistakes);
-                match (key, wanted) {
-                    (None, _) | (_, Some(None)) => None,
-                    (Some(key), wanted) => {
-                        let token = wanted.flatten().map(|token| Digest::of(token.expose()));
-                        Some(Gate::Signed { by, key, token, window: *window })
+        let gate =
+            match &source.auth {
+                AuthConfig::Bearer(at) => {
+                    secret(at, mistakes).map(|token| Gate::Bearer(Digest::of(token.expose())))
+                }
+                AuthConfig::Basic { user, password } => {
+                    secret(password, mistakes).map(|password| Gate::basic(user, &password))
+                }
+                AuthConfig::Hmac { secret: at, header, timed } => secret(at, mistakes)
+                    .map(|key| Gate::Hmac { key, header: header.clone(), timed: timed.clone() }),
+                AuthConfig::Signed { by, secret: at, token, window } => {
+                    let wanted = token.as_ref().map(|at| secret(at, mistakes));
+                    let key = secret(at, mistakes);
+                    match (key, wanted) {
+                        (None, _) | (_, Some(None)) => None,
+                        (Some(key), wanted) => {
+                            let token = wanted.flatten().map(|token| Digest::of(token.expose()));
+                            Some(Gate::Signed { by, key, token, window: *window })
+                        }
                     }
                 }
-            }
-        };
+            };
         let (Some(gate), Some(reads)) = (gate, reads) else { continue };
         let ready = Source {
             name: source.name.clone(),
