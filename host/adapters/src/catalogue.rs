@@ -7,12 +7,7 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
-    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
-    deployer_batch, deployer_command, deployer_open_inference, endpoint_open_inference, evidence_directory,
-    golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow,
-    producer_checkpoint, producer_command, producer_http, registry_command, registry_directory,
-    registry_mlflow, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl,
-    restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http, registry_command, registry_directory, registry_mlflow, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -30,8 +25,13 @@ pub static REGISTRIES: &[&dyn AnyAdapter<dyn Registry>] = &[
 ];
 
 /// What serves the model.
-pub static DEPLOYERS: [&dyn AnyAdapter<dyn Deployer>; 3] =
-    [&deployer_open_inference::ADAPTER, &deployer_command::ADAPTER, &deployer_batch::ADAPTER];
+pub static DEPLOYERS: &[&dyn AnyAdapter<dyn Deployer>] = &[
+    &deployer_open_inference::ADAPTER,
+    #[cfg(feature = "kubernetes")]
+    &deployer_kserve::ADAPTER,
+    &deployer_command::ADAPTER,
+    &deployer_batch::ADAPTER,
+];
 
 /// What puts a facet back.
 pub static RESTORERS: [&dyn AnyAdapter<dyn Restorer>; 4] = [
@@ -84,6 +84,8 @@ pub static OBJECTS: [&dyn AnyAdapter<dyn Objects>; 1] = [&evidence_directory::AD
 
 /// What this build is without, since a feature of it was switched off.
 pub static LEFT_OUT: &[LeftOut] = &[
+    #[cfg(not(feature = "kubernetes"))]
+    deployer_kserve::LEFT_OUT,
     #[cfg(not(feature = "oci"))]
     registry_oci::LEFT_OUT,
     #[cfg(not(feature = "s3"))]

@@ -100,6 +100,8 @@ pub enum Which {
     Reads,
     /// All others.
     Changes,
+    /// Changes whose path and query do not hold this, such as the mark of those that are only tried.
+    ChangesWithout(&'static str),
     /// Those whose path and query hold this.
     With(&'static str),
 }
@@ -110,6 +112,7 @@ impl Which {
             Self::Any => true,
             Self::Reads => seen.only_reads,
             Self::Changes => !seen.only_reads,
+            Self::ChangesWithout(part) => !seen.only_reads && !seen.target.contains(part),
             Self::With(part) => seen.target.contains(part),
         }
     }

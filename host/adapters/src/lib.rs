@@ -25,7 +25,9 @@ mod folder;
 #[cfg(feature = "google")]
 mod google;
 mod http;
-#[cfg(any(feature = "aws", feature = "google"))]
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(any(feature = "aws", feature = "google", feature = "kubernetes"))]
 mod near;
 mod open_inference;
 mod producing;
@@ -52,6 +54,8 @@ pub mod clock_system;
 pub mod conformance;
 pub mod deployer_batch;
 pub mod deployer_command;
+#[cfg_attr(not(feature = "kubernetes"), path = "deployer_kserve/left_out.rs")]
+pub mod deployer_kserve;
 pub mod deployer_open_inference;
 pub mod endpoint_open_inference;
 pub mod evidence_directory;

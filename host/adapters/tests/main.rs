@@ -3,6 +3,8 @@
 
 mod adapters;
 mod airflow;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod mlflow;
 mod mlserver;
 mod monitoring;

@@ -7,6 +7,7 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
+use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::registry_oci::OciRegistryConfig;
 use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
 use ripcord_adapters::registry_vertex::VertexRegistryConfig;
@@ -88,6 +89,17 @@ fn the_example_for_vertex_ai_reads() {
         config.service("fraud-api").unwrap().registry.settings.of::<VertexRegistryConfig>().unwrap();
     assert_eq!((registry.model.as_str(), registry.alias.as_deref()), ("fraud", Some("default")));
     assert_eq!(registry.storage_endpoint, "https://storage.googleapis.com");
+}
+
+/// `examples/kubernetes/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_kubernetes_reads() {
+    let config = parse(include_str!("../../../examples/kubernetes/ripcord.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let deployer =
+        config.service("fraud-api").unwrap().deployer.settings.of::<KserveDeployerConfig>().unwrap();
+    assert_eq!((deployer.model.as_str(), deployer.namespace.as_str()), ("fraud", "ml"));
+    assert_eq!((deployer.mode, deployer.take_over.len()), (KserveMode::Knative, 1));
 }
 
 /// `examples/oci/ripcord.toml`, which people copy.

@@ -75,7 +75,7 @@ impl Port for dyn Deployer {
     type With = ();
 
     fn adapters() -> &'static [&'static dyn AnyAdapter<Self>] {
-        &catalogue::DEPLOYERS
+        catalogue::DEPLOYERS
     }
 }
 

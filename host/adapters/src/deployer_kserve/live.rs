@@ -1,0 +1,180 @@
+//! Reading what is served: how the traffic is split, and what the pods that take it were made for, or answer.
+
+use ripcord_core::live::{LiveState, Proof, Share};
+use ripcord_core::name::VersionName;
+use ripcord_core::ratio::Ratio;
+use ripcord_core::target::VersionTarget;
+use ripcord_ports::PortError;
+use serde_json::Value;
+
+use super::stated::Stated;
+use super::{KserveDeployer, KserveMode};
+use crate::kubernetes::{Behind, Replica, observed, shown, text};
+
+/// KServe writes on each pod from where its model was brought.
+const SOURCE: &str = "internal.serving.kserve.io/storage-initializer-sourceuri";
+
+/// What a part of the traffic goes to.
+struct Part {
+    version: VersionName,
+    weight: f64,
+    proof: Proof,
+}
+
+impl KserveDeployer {
+    pub(super) async fn read_live(&self, object: &Value) -> Result<LiveState, PortError> {
+        if let Err(behind) = observed(object) {
+            return Ok(LiveState::Unknown(behind));
+        }
+        let parts = match self.mode {
+            KserveMode::Knative => self.by_revisions(object).await?,
+            KserveMode::Standard => {
+                let behind = self.behind(&format!("{}-predictor", self.model)).await?;
+                self.parts(&behind, 1.0).await?
+            }
+        };
+        Ok(match parts {
+            Ok(parts) => LiveState::Serving(shares(parts)),
+            Err(why) => LiveState::Unknown(why),
+        })
+    }
+
+    async fn behind(&self, service: &str) -> Result<Behind, PortError> {
+        self.cluster.behind(service, &format!("serving.kserve.io/inferenceservice={}", self.model)).await
+    }
+
+    /// What the ready pods behind a service serve, each with the same part of its traffic.
+    async fn parts(&self, behind: &Behind, weight: f64) -> Result<Result<Vec<Part>, String>, PortError> {
+        let made_for = |replica: &Replica| {
+            let source = source(&replica.pod)
+                .ok_or_else(|| "does not say from where its model was brought".to_owned())?;
+            self.uri.version(source).map_err(|why| format!("has its model from {why}"))
+        };
+        let counted = match behind.counted(made_for) {
+            Ok(counted) => counted,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut proof = Proof::ControlPlane;
+        if let Some(answers) = &self.answers {
+            match answers.of(behind, made_for).await? {
+                Ok(()) => proof = Proof::Answer,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        let all = behind.ready.len();
+        let part = |(version, count)| Part { version, weight: weight * portion(count, all), proof };
+        Ok(Ok(counted.into_iter().map(part).collect()))
+    }
+
+    /// Each revision has a part of the traffic, and a service of its own.
+    async fn by_revisions(&self, object: &Value) -> Result<Result<Vec<Part>, String>, PortError> {
+        let predictor = &object["status"]["components"]["predictor"];
+        let Some(traffic) = predictor["traffic"].as_array().filter(|traffic| !traffic.is_empty()) else {
+            let why = "its status does not say which revision takes traffic: is KServe's controller there, and `mode` right?";
+            return Ok(Err(why.to_owned()));
+        };
+        let mut parts = Vec::new();
+        for target in traffic {
+            let percent = target["percent"].as_i64().unwrap_or(0);
+            if percent <= 0 {
+                continue;
+            }
+            let revision = text(&target["revisionName"]);
+            if crate::kubernetes::is_name("revisionName", revision).is_err() {
+                return Ok(Err(format!("its status names the revision `{}`, which is none", shown(revision))));
+            }
+            // Knative's public service of a revision may lead to its activator; this one leads to the pods.
+            let behind = self.behind(&format!("{revision}-private")).await?;
+            let weight = f64::from(i32::try_from(percent.min(100)).unwrap_or(100)) / 100.0;
+            let found = if behind.ready.is_empty() && behind.unclear.is_none() {
+                self.without_pods(object, revision, weight)
+            } else {
+                self.parts(&behind, weight).await?
+            };
+            match found {
+                Ok(found) => parts.extend(found),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        Ok(Ok(parts))
+    }
+
+    /// A revision that nobody asks has no pods. What the newest one would serve the object itself says; of an older one nothing does.
+    fn without_pods(&self, object: &Value, revision: &str, weight: f64) -> Result<Vec<Part>, String> {
+        let predictor = &object["status"]["components"]["predictor"];
+        let is_newest = ["latestCreatedRevision", "latestReadyRevision"]
+            .into_iter()
+            .all(|which| text(&predictor[which]) == revision);
+        if !is_newest {
+            return Err(format!("the revision `{}` takes traffic and has no ready pod that tells its version", shown(revision)));
+        }
+        let stated = Stated::of(object)?;
+        let version = self.uri.version(&stated.uri).map_err(|why| format!("it points at {why}"))?;
+        Ok(vec![Part { version, weight, proof: Proof::ControlPlane }])
+    }
+}
+
+/// From where a pod's model was brought, in either form in which KServe says it.
+fn source(pod: &Value) -> Option<&str> {
+    let annotation = pod["metadata"]["annotations"][SOURCE].as_str();
+    annotation.or_else(|| {
+        let containers = pod["spec"]["initContainers"].as_array()?;
+        let initializer = containers.iter().find(|container| container["name"] == "storage-initializer")?;
+        initializer["args"][0].as_str()
+    })
+}
+
+fn portion(count: usize, all: usize) -> f64 {
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    number(count) / number(all.max(1))
+}
+
+/// One share for each version, with the weakest proof of its parts.
+fn shares(parts: Vec<Part>) -> Vec<Share> {
+    let mut shares: Vec<(VersionName, f64, Proof)> = Vec::new();
+    for Part { version, weight, proof } in parts {
+        match shares.iter_mut().find(|(known, ..)| *known == version) {
+            Some((_, sum, weakest)) => {
+                *sum += weight;
+                *weakest = (*weakest).min(proof);
+            }
+            None => shares.push((version, weight, proof)),
+        }
+    }
+    shares.sort_by(|a, b| a.0.cmp(&b.0));
+    let share = |(version, weight, proof): (VersionName, f64, Proof)| Share {
+        // What lies at a storage address may have been written over: no digest is claimed for it.
+        version: VersionTarget { version, digest: None },
+        place: String::new(),
+        weight: Ratio::new(weight.min(1.0)).unwrap_or(Ratio::ONE),
+        proof,
+    };
+    shares.into_iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_tells_from_where_its_model_was_brought() {
+        assert_eq!(source(&json!({ "metadata": { "annotations": { SOURCE: "s3://a" } } })), Some("s3://a"));
+        let spec = json!({ "initContainers": [{ "name": "x" }, { "name": "storage-initializer", "args": ["s3://b", "/mnt/models"] }] });
+        assert_eq!(source(&json!({ "spec": spec })), Some("s3://b"));
+        assert_eq!(source(&json!({ "spec": { "initContainers": [{ "name": "storage-initializer" }] } })), None);
+        assert_eq!(source(&Value::Null), None);
+    }
+
+    #[test]
+    fn parts_of_one_version_are_one_share() {
+        let part = |version: &str, weight, proof| Part { version: VersionName::new(version).unwrap(), weight, proof };
+        let found = shares(vec![
+            part("2", 0.5, Proof::Answer),
+            part("1", 0.25, Proof::Answer),
+            part("1", 0.25, Proof::ControlPlane),
+        ]);
+        let told: Vec<_> = found.iter().map(|s| (s.version.version.as_str(), s.weight.get(), s.proof)).collect();
+        assert_eq!(told, [("1", 0.5, Proof::ControlPlane), ("2", 0.5, Proof::Answer)]);
+    }
+}

@@ -1,0 +1,265 @@
+//! A change by server-side apply: tried without effect first, made under the guard of what was read, and never over the head of another owner.
+
+use ripcord_core::time::Millis;
+use ripcord_ports::{ErrorKind, PortError};
+use serde_json::{Value, json};
+
+use super::refusal::{Owner, Refused};
+use super::{Ask, Cluster, FIELD_MANAGER, Resource, shown, text};
+
+/// The object changes while its controller writes `status`: so often the change is put on what it has become.
+const ATTEMPTS: usize = 4;
+
+/// What is to be changed of one object.
+#[derive(Debug, Clone)]
+pub(crate) struct Change<'a> {
+    pub(crate) resource: Resource,
+    pub(crate) name: &'a str,
+    /// The object as read; nothing happens unless it is still so, but for what its controllers write.
+    pub(crate) observed: &'a Value,
+    /// What is to be in force of `metadata.annotations` and `spec`, and nothing else.
+    pub(crate) annotations: Value,
+    pub(crate) spec: Value,
+    /// A part of `spec` that is sent whole where the cluster's description of the kind keeps it as one: `["predictor"]`.
+    pub(crate) whole: &'static [&'static str],
+    /// Managers from which a field may be taken.
+    pub(crate) take_over: &'a [String],
+    pub(crate) deadline: Millis,
+}
+
+impl Cluster {
+    /// Makes the change, and gives the object as it is then.
+    ///
+    /// An error with [`ripcord_ports::Applied::No`] is one before anything was changed.
+    pub(crate) async fn apply(&self, change: &Change<'_>) -> Result<Value, PortError> {
+        let mut observed = change.observed.clone();
+        for _ in 1..ATTEMPTS {
+            let refused = match self.apply_to(change, &observed).await {
+                Ok(object) => return Ok(object),
+                Err(refused) if refused.is_stale => refused,
+                Err(refused) => return Err(refused.error),
+            };
+            let now = self.get(change.resource, change.name).await.map_err(|error| {
+                // Why it cannot be read is told; that it was not changed is known from the refusal.
+                PortError::not_applied(error.kind, format!("{}; and then {error}", refused.error))
+            })?;
+            if holds(&now["spec"], &change.spec) {
+                // Somebody was faster, or the network has sent the change twice.
+                return Ok(now);
+            }
+            if now["metadata"]["uid"] != observed["metadata"]["uid"] || now["spec"] != observed["spec"] {
+                return Err(refused.error);
+            }
+            observed = now;
+        }
+        let text = format!(
+            "{} `{}` is written by others all the time, {ATTEMPTS} times while this change was put on it",
+            change.resource.full_name(),
+            change.name
+        );
+        Err(PortError::not_applied(ErrorKind::Conflict, text).retry(ripcord_ports::Retry::Later))
+    }
+
+    /// Tries the change and makes it not. Gives what would be sent, and whether with force.
+    pub(crate) async fn tried(&self, change: &Change<'_>, observed: &Value) -> Result<(Value, bool), Refused> {
+        let mut body = change.body(observed, false);
+        let mut force = false;
+        let mut is_whole = false;
+        loop {
+            let would_be = match self.patch(change, &body, force, true).await {
+                Ok(would_be) => would_be,
+                Err(refused) if !refused.owners.is_empty() && !force => {
+                    may_take_over(change, &refused.owners, refused.error)?;
+                    force = true;
+                    continue;
+                }
+                Err(refused) => return Err(refused),
+            };
+            let wanted = overlaid(&observed["spec"], &change.spec);
+            let Some(lost) = lost(&wanted, &would_be["spec"], "spec") else { return Ok((body, force)) };
+            if is_whole || change.whole.is_empty() {
+                let text = format!(
+                    "a dry run shows that the change would not leave `{}` of {} `{}` as it is to be: an admission controller may set it; nothing was changed",
+                    shown(&lost),
+                    change.resource.full_name(),
+                    change.name
+                );
+                return Err(PortError::not_applied(ErrorKind::Failed, text).into());
+            }
+            // Such a description takes a part for the whole, and would drop what is not sent.
+            is_whole = true;
+            body = change.body(observed, true);
+        }
+    }
+
+    async fn apply_to(&self, change: &Change<'_>, observed: &Value) -> Result<Value, Refused> {
+        let (body, force) = self.tried(change, observed).await?;
+        let object = self.patch(change, &body, force, false).await?;
+        let is_it = object["kind"] == change.resource.kind
+            && object["metadata"]["uid"] == observed["metadata"]["uid"]
+            && holds(&object["spec"], &change.spec);
+        if is_it {
+            return Ok(object);
+        }
+        let text = format!(
+            "the change of {} `{}` was answered with success and something else than the changed object",
+            change.resource.full_name(),
+            change.name
+        );
+        Err(PortError::unknown(ErrorKind::BadAnswer, text).into())
+    }
+
+    async fn patch(&self, change: &Change<'_>, body: &Value, force: bool, dry: bool) -> Result<Value, Refused> {
+        let mut query = vec![("fieldManager", FIELD_MANAGER.to_owned())];
+        query.extend(force.then(|| ("force", "true".to_owned())));
+        query.extend(dry.then(|| ("dryRun", "All".to_owned())));
+        let ask = Ask {
+            verb: "patch",
+            resource: change.resource,
+            name: Some(change.name),
+            query,
+            body: Some(body),
+            deadline: change.deadline.min(self.deadline()),
+        };
+        self.ask(&ask).await
+    }
+}
+
+impl Change<'_> {
+    /// The identity and the state of the object are the guard: without them, one that was removed would be made anew.
+    fn body(&self, observed: &Value, is_whole: bool) -> Value {
+        let metadata = &observed["metadata"];
+        let mut spec = self.spec.clone();
+        if is_whole
+            && let (Some(from), Some(to)) = (at(&observed["spec"], self.whole), at_mut(&mut spec, self.whole))
+        {
+            *to = overlaid(from, to);
+        }
+        json!({
+            "apiVersion": self.resource.api_version(),
+            "kind": self.resource.kind,
+            "metadata": {
+                "name": self.name,
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+                "resourceVersion": metadata["resourceVersion"],
+                "annotations": self.annotations,
+            },
+            "spec": spec,
+        })
+    }
+}
+
+/// A field is taken only from those who are named; the others are told with the field.
+fn may_take_over(change: &Change<'_>, owners: &[Owner], error: PortError) -> Result<(), PortError> {
+    let held: Vec<_> = owners.iter().filter(|owner| !change.take_over.contains(&owner.manager)).collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{}: {}", held_by(change.resource, change.name, &held), error);
+    Err(PortError::not_applied(ErrorKind::Conflict, text))
+}
+
+/// Which fields others hold, and what can be done about it.
+pub(crate) fn held_by(resource: Resource, name: &str, owners: &[&Owner]) -> String {
+    let fields: Vec<_> = owners.iter().map(ToString::to_string).collect();
+    let mut managers: Vec<_> = owners.iter().map(|owner| format!("\"{}\"", shown(&owner.manager))).collect();
+    managers.sort();
+    managers.dedup();
+    format!(
+        "{} `{name}`: {}; roll back through who holds it, or let Ripcord take it over by `take-over = [{}]`",
+        resource.full_name(),
+        fields.join(", "),
+        managers.join(", ")
+    )
+}
+
+fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |at, name| at.get(name))
+}
+
+fn at_mut<'v>(value: &'v mut Value, path: &[&str]) -> Option<&'v mut Value> {
+    path.iter().try_fold(value, |at, name| at.get_mut(name))
+}
+
+/// `under` with everything that `over` says. Lists are taken whole.
+fn overlaid(under: &Value, over: &Value) -> Value {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            let mut all = under.clone();
+            for (key, value) in over {
+                let below = all.get(key).cloned().unwrap_or(Value::Null);
+                all.insert(key.clone(), overlaid(&below, value));
+            }
+            Value::Object(all)
+        }
+        _ => over.clone(),
+    }
+}
+
+/// The first place at which `got` does not say what `wanted` does. It may say more.
+fn lost(wanted: &Value, got: &Value, path: &str) -> Option<String> {
+    match (wanted, got) {
+        (Value::Object(wanted), Value::Object(got)) => wanted.iter().find_map(|(key, value)| {
+            lost(value, got.get(key).unwrap_or(&Value::Null), &format!("{path}.{key}"))
+        }),
+        (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
+            wanted.iter().zip(got).enumerate().find_map(|(index, (wanted, got))| lost(wanted, got, &format!("{path}[{index}]")))
+        }
+        _ => (wanted != got).then(|| path.to_owned()),
+    }
+}
+
+/// Whether a part is in force.
+fn holds(got: &Value, wanted: &Value) -> bool {
+    lost(wanted, got, "").is_none()
+}
+
+/// The annotations that name what was set.
+pub(crate) fn named(version: &str, digest: Option<String>) -> Value {
+    let mut annotations = json!({ super::VERSION_ANNOTATION: version });
+    if let Some(digest) = digest {
+        annotations[super::DIGEST_ANNOTATION] = Value::String(digest);
+    }
+    annotations
+}
+
+/// Whether a controller has taken up what an object says; if not, how far it is.
+pub(crate) fn observed(object: &Value) -> Result<(), String> {
+    let generation = object["metadata"]["generation"].as_i64();
+    let observed = object["status"]["observedGeneration"].as_i64();
+    match (generation, observed) {
+        (Some(generation), Some(observed)) if observed < generation => Err(format!(
+            "its controller has not taken up generation {generation} of `{}` and is at {observed}",
+            shown(text(&object["metadata"]["name"]))
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_leaves_the_rest() {
+        let spec = json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "a", "runtime": "r" } } });
+        let change = json!({ "predictor": { "model": { "storageUri": "b" } } });
+        let wanted = overlaid(&spec, &change);
+        assert_eq!(wanted, json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r" } } }));
+        assert_eq!(lost(&wanted, &wanted, "spec"), None);
+        let dropped = json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b" } } });
+        assert_eq!(lost(&wanted, &dropped, "spec").as_deref(), Some("spec.predictor.model.runtime"));
+        let defaulted = json!({ "more": 1, "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r", "name": "" } } });
+        assert_eq!(lost(&wanted, &defaulted, "spec"), None);
+        assert!(holds(&wanted, &change) && !holds(&spec, &change));
+    }
+
+    #[test]
+    fn a_controller_that_is_behind_is_told() {
+        let object = |observed: Value| json!({ "metadata": { "name": "fraud", "generation": 3 }, "status": { "observedGeneration": observed } });
+        assert_eq!(observed(&object(json!(3))), Ok(()));
+        assert_eq!(observed(&object(Value::Null)), Ok(()));
+        assert!(observed(&object(json!(2))).unwrap_err().contains("generation 3 of `fraud` and is at 2"));
+    }
+}
