@@ -30,7 +30,7 @@ pub(crate) use applied::{Change, held_by, named, observed};
 pub(crate) use connect::{Cluster, is_name};
 pub(crate) use gitops::put_back_by;
 pub(crate) use owners::strangers;
-pub(crate) use refusal::{Owner, Refused};
+pub(crate) use refusal::Refused;
 pub(crate) use replicas::{Behind, Replica};
 pub(crate) use template::Template;
 
@@ -128,7 +128,7 @@ impl Cluster {
             let ask =
                 Ask { verb: "list", resource, name: None, query, body: None, deadline: self.deadline };
             let mut page = self.ask(&ask).await?;
-            let Value::Array(found) = page["items"].take() else {
+            let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) else {
                 return Err(self.odd(&ask, &format!("that is no list of {}", resource.plural)).into());
             };
             items.extend(found);

@@ -56,8 +56,6 @@ pub(super) fn member(object: &Value) -> Result<String, String> {
 
 /// A share in whole percents, as KServe takes it: some of the traffic, whatever is asked for.
 pub(super) fn percent(share: Ratio) -> i64 {
-    // Between 1 and 100.
-    #[expect(clippy::cast_possible_truncation, reason = "it is a percentage")]
     let percent = (share.get() * 100.0).round() as i64;
     percent.clamp(1, 100)
 }

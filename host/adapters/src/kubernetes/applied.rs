@@ -8,7 +8,7 @@ use super::refusal::{Owner, Refused};
 use super::{Ask, Cluster, FIELD_MANAGER, Resource, shown, text};
 
 /// The object changes while its controller writes `status`: so often the change is put on what it has become.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 3;
 
 /// What is to be changed of one object.
 #[derive(Debug, Clone)]
@@ -33,15 +33,17 @@ impl Cluster {
     /// An error with [`ripcord_ports::Applied::No`] is one before anything was changed.
     pub(crate) async fn apply(&self, change: &Change<'_>) -> Result<Value, PortError> {
         let mut observed = change.observed.clone();
-        for _ in 1..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let refused = match self.apply_to(change, &observed).await {
                 Ok(object) => return Ok(object),
                 Err(refused) if refused.is_stale => refused,
                 Err(refused) => return Err(refused.error),
             };
             let now = self.get(change.resource, change.name).await.map_err(|error| {
-                // Why it cannot be read is told; that it was not changed is known from the refusal.
-                PortError::not_applied(error.kind, format!("{}; and then {error}", refused.error))
+                let told = PortError::unknown(error.kind, format!("{}; and then {error}", refused.error));
+                // A network that has sent the change twice has it refused as well: only what is gone has not become what was wanted.
+                let is_gone = error.kind == ErrorKind::NotFound;
+                if is_gone { PortError::not_applied(told.kind, told.to_string()) } else { told }
             })?;
             if holds(&now["spec"], &change.spec) {
                 // Somebody was faster, or the network has sent the change twice.
@@ -217,7 +219,7 @@ fn holds(got: &Value, wanted: &Value) -> bool {
 
 /// The annotations that name what was set.
 pub(crate) fn named(version: &str, digest: Option<String>) -> Value {
-    let mut annotations = json!({ super::VERSION_ANNOTATION: version });
+    let mut annotations = json!({ (super::VERSION_ANNOTATION): version });
     if let Some(digest) = digest {
         annotations[super::DIGEST_ANNOTATION] = Value::String(digest);
     }

@@ -26,8 +26,7 @@ fn holds(fields: &Value, path: &[&str]) -> bool {
     let mut at = fields;
     for (depth, name) in path.iter().enumerate() {
         let Some(below) = at.get(format!("f:{name}")) else {
-            let whole = depth >= 2 && at.as_object().is_some_and(serde_json::Map::is_empty);
-            return whole;
+            return depth >= 2 && at.as_object().is_some_and(serde_json::Map::is_empty);
         };
         at = below;
     }

@@ -9,6 +9,8 @@ mod catalogue;
 pub(crate) mod checkpoints;
 mod commands;
 mod deployer_batch;
+#[cfg(feature = "kubernetes")]
+mod deployer_kserve;
 mod deployer_open_inference;
 mod endpoint_open_inference;
 mod evidence_directory;
