@@ -166,7 +166,10 @@ impl KserveDeployer {
 
     fn unsupported(order: &ShiftOrder) -> PortError {
         let wave = order.wave.as_ref().map(|wave| format!(", {wave}")).unwrap_or_default();
-        let text = format!("{}{wave} cannot be set here: this deployer sets versions, and shares of the traffic in the mode `knative`", order.target);
+        let text = format!(
+            "{}{wave} cannot be set here: this deployer sets versions, and shares of the traffic in the mode `knative`",
+            order.target
+        );
         PortError::not_applied(ErrorKind::Unsupported, text)
     }
 
@@ -198,7 +201,11 @@ impl KserveDeployer {
     fn cannot_be_set(&self, why: &str) -> PortError {
         PortError::not_applied(
             ErrorKind::Configuration,
-            format!("the `InferenceService` `{}` in the namespace `{}` {why}", self.model, self.cluster.namespace()),
+            format!(
+                "the `InferenceService` `{}` in the namespace `{}` {why}",
+                self.model,
+                self.cluster.namespace()
+            ),
         )
     }
 
@@ -280,7 +287,10 @@ impl Deployer for KserveDeployer {
             .with("version", version.version.to_string())
             .with("digest", version.digest.map(|digest| digest.to_string()).unwrap_or_default())
             .with("storageUri", wanted.uri)
-            .with("canaryTrafficPercent", wanted.percent.map(|percent| percent.to_string()).unwrap_or_default());
+            .with(
+                "canaryTrafficPercent",
+                wanted.percent.map(|percent| percent.to_string()).unwrap_or_default(),
+            );
         Some(request.hole(Hole::Expected).hole(Hole::Credentials))
     }
 

@@ -125,8 +125,7 @@ impl Cluster {
         loop {
             let mut query = vec![("labelSelector", selector.to_owned()), ("limit", PAGE.to_string())];
             query.extend(token.clone().map(|token| ("continue", token)));
-            let ask =
-                Ask { verb: "list", resource, name: None, query, body: None, deadline: self.deadline };
+            let ask = Ask { verb: "list", resource, name: None, query, body: None, deadline: self.deadline };
             let mut page = self.ask(&ask).await?;
             let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) else {
                 return Err(self.odd(&ask, &format!("that is no list of {}", resource.plural)).into());
@@ -172,9 +171,11 @@ impl Cluster {
 
     fn path(&self, ask: &Ask<'_>) -> String {
         let Resource { group, version, plural, .. } = ask.resource;
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let root =
+            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let name = ask.name.map(|name| format!("/{}", escaped(name))).unwrap_or_default();
-        let query: Vec<_> = ask.query.iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
+        let query: Vec<_> =
+            ask.query.iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
         let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
         format!("{root}/namespaces/{}/{plural}{name}{query}", escaped(&self.namespace))
     }
@@ -222,7 +223,8 @@ impl Cluster {
         };
         let (head, body) = answered?;
         if head.status != StatusCode::OK && head.status != StatusCode::CREATED {
-            let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let retry_after =
+                head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
             return Err(self.refused(ask, head.status, retry_after, &body));
         }
         serde_json::from_slice(&body).map_err(|error| {
@@ -275,7 +277,12 @@ mod tests {
     #[test]
     fn a_resource_is_named_as_roles_do() {
         assert_eq!((POD.full_name().as_str(), POD.api_version().as_str()), ("pods", "v1"));
-        let slices = Resource { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices" };
+        let slices = Resource {
+            group: "discovery.k8s.io",
+            version: "v1",
+            kind: "EndpointSlice",
+            plural: "endpointslices",
+        };
         assert_eq!(slices.full_name(), "endpointslices.discovery.k8s.io");
         assert_eq!(slices.api_version(), "discovery.k8s.io/v1");
     }

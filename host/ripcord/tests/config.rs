@@ -5,9 +5,9 @@
 
 use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
+use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
-use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::registry_oci::OciRegistryConfig;
 use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
 use ripcord_adapters::registry_vertex::VertexRegistryConfig;

@@ -81,7 +81,10 @@ impl KserveDeployer {
             }
             let revision = text(&target["revisionName"]);
             if crate::kubernetes::is_name("revisionName", revision).is_err() {
-                return Ok(Err(format!("its status names the revision `{}`, which is none", shown(revision))));
+                return Ok(Err(format!(
+                    "its status names the revision `{}`, which is none",
+                    shown(revision)
+                )));
             }
             // Knative's public service of a revision may lead to its activator; this one leads to the pods.
             let behind = self.behind(&format!("{revision}-private")).await?;
@@ -106,7 +109,10 @@ impl KserveDeployer {
             .into_iter()
             .all(|which| text(&predictor[which]) == revision);
         if !is_newest {
-            return Err(format!("the revision `{}` takes traffic and has no ready pod that tells its version", shown(revision)));
+            return Err(format!(
+                "the revision `{}` takes traffic and has no ready pod that tells its version",
+                shown(revision)
+            ));
         }
         let stated = Stated::of(object)?;
         let version = self.uri.version(&stated.uri).map_err(|why| format!("it points at {why}"))?;
@@ -162,19 +168,27 @@ mod tests {
         assert_eq!(source(&json!({ "metadata": { "annotations": { SOURCE: "s3://a" } } })), Some("s3://a"));
         let spec = json!({ "initContainers": [{ "name": "x" }, { "name": "storage-initializer", "args": ["s3://b", "/mnt/models"] }] });
         assert_eq!(source(&json!({ "spec": spec })), Some("s3://b"));
-        assert_eq!(source(&json!({ "spec": { "initContainers": [{ "name": "storage-initializer" }] } })), None);
+        assert_eq!(
+            source(&json!({ "spec": { "initContainers": [{ "name": "storage-initializer" }] } })),
+            None
+        );
         assert_eq!(source(&Value::Null), None);
     }
 
     #[test]
     fn parts_of_one_version_are_one_share() {
-        let part = |version: &str, weight, proof| Part { version: VersionName::new(version).unwrap(), weight, proof };
+        let part = |version: &str, weight, proof| Part {
+            version: VersionName::new(version).unwrap(),
+            weight,
+            proof,
+        };
         let found = shares(vec![
             part("2", 0.5, Proof::Answer),
             part("1", 0.25, Proof::Answer),
             part("1", 0.25, Proof::ControlPlane),
         ]);
-        let told: Vec<_> = found.iter().map(|s| (s.version.version.as_str(), s.weight.get(), s.proof)).collect();
+        let told: Vec<_> =
+            found.iter().map(|s| (s.version.version.as_str(), s.weight.get(), s.proof)).collect();
         assert_eq!(told, [("1", 0.5, Proof::ControlPlane), ("2", 0.5, Proof::Answer)]);
     }
 }

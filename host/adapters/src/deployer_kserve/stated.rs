@@ -28,8 +28,7 @@ impl Stated {
 
     /// Whether this is what is wanted. A share that is left out is all.
     pub(super) fn is(&self, wanted: &Self) -> bool {
-        self.uri == wanted.uri
-            && wanted.percent.is_none_or(|percent| percent == self.percent.unwrap_or(100))
+        self.uri == wanted.uri && wanted.percent.is_none_or(|percent| percent == self.percent.unwrap_or(100))
     }
 }
 
@@ -46,7 +45,8 @@ impl fmt::Display for Stated {
 /// Under which key of `spec.predictor` the storage address stands: `model`, or the framework's name in the older form.
 pub(super) fn member(object: &Value) -> Result<String, String> {
     let predictor = object["spec"]["predictor"].as_object();
-    let all: Vec<_> = predictor.into_iter().flatten().filter(|(_, value)| value["storageUri"].is_string()).collect();
+    let all: Vec<_> =
+        predictor.into_iter().flatten().filter(|(_, value)| value["storageUri"].is_string()).collect();
     match all.as_slice() {
         [(name, _)] => Ok((*name).clone()),
         [] => Err("has no `storageUri` in its predictor: only what is served from one storage address can be rolled back here, not an image of its own or `storage`".to_owned()),
@@ -70,7 +70,12 @@ pub(super) fn other_mode(object: &Value, mode: KserveMode) -> Option<String> {
     let is = match said {
         "Serverless" | "Knative" => KserveMode::Knative,
         "RawDeployment" | "Standard" => KserveMode::Standard,
-        other => return Some(format!("KServe runs it in the mode `{}`, which this adapter does not know", shown(other))),
+        other => {
+            return Some(format!(
+                "KServe runs it in the mode `{}`, which this adapter does not know",
+                shown(other)
+            ));
+        }
     };
     let name = if is == KserveMode::Knative { "knative" } else { "standard" };
     (is != mode).then(|| format!("KServe runs it in the mode `{said}`: set `mode = \"{name}\"`"))
@@ -111,7 +116,10 @@ mod tests {
         let of = |predictor: Value| Stated::of(&json!({ "spec": { "predictor": predictor } }));
         let stated = of(json!({ "model": { "storageUri": "s3://a" }, "canaryTrafficPercent": 10 })).unwrap();
         assert_eq!(stated, Stated { uri: "s3://a".into(), percent: Some(10) });
-        assert_eq!(of(json!({ "minReplicas": 1, "sklearn": { "storageUri": "s3://a" } })).unwrap().percent, None);
+        assert_eq!(
+            of(json!({ "minReplicas": 1, "sklearn": { "storageUri": "s3://a" } })).unwrap().percent,
+            None
+        );
         assert!(of(json!({ "containers": [] })).unwrap_err().contains("has no `storageUri`"));
         let two = json!({ "sklearn": { "storageUri": "a" }, "model": { "storageUri": "b" } });
         assert!(of(two).unwrap_err().contains("several"));
@@ -134,17 +142,22 @@ mod tests {
         let of = |mode: &str| json!({ "status": { "deploymentMode": mode } });
         assert_eq!(other_mode(&of("Serverless"), KserveMode::Knative), None);
         assert_eq!(other_mode(&of(""), KserveMode::Standard), None);
-        assert!(other_mode(&of("RawDeployment"), KserveMode::Knative).unwrap().contains("`mode = \"standard\"`"));
+        assert!(
+            other_mode(&of("RawDeployment"), KserveMode::Knative).unwrap().contains("`mode = \"standard\"`")
+        );
         assert!(other_mode(&of("ModelMesh"), KserveMode::Knative).unwrap().contains("does not know"));
     }
 
     #[test]
     fn how_far_it_is_is_told() {
-        let of = |status: Value| progress(&json!({ "metadata": { "name": "fraud", "generation": 2 }, "status": status }));
+        let of = |status: Value| {
+            progress(&json!({ "metadata": { "name": "fraud", "generation": 2 }, "status": status }))
+        };
         assert!(of(json!({ "observedGeneration": 1 })).unwrap().contains("is at 1"));
         let failed = json!({ "modelStatus": { "transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": { "message": "no such bucket" } } });
         assert!(of(failed).unwrap().contains("`no such bucket`"));
-        let waits = json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "R", "message": "m" }] });
+        let waits =
+            json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "R", "message": "m" }] });
         assert_eq!(of(waits).unwrap(), "its condition `Ready` is `False` (`R: m`)");
         assert_eq!(of(json!({ "conditions": [{ "type": "Ready", "status": "True" }] })), None);
     }

@@ -46,7 +46,9 @@ impl Answers {
             }
             (Some(input), None) => input,
             (None, Some(path)) => serde_json::from_slice(&folder::read_ambient(path, INPUT_BYTES_MAX)?)
-                .map_err(|error| wrong(format!("the probe's input in `{}` is not JSON", path.display())).caused_by(error))?,
+                .map_err(|error| {
+                    wrong(format!("the probe's input in `{}` is not JSON", path.display())).caused_by(error)
+                })?,
             (None, None) => return Ok(None),
         };
         if !input.is_array() {
@@ -72,7 +74,9 @@ impl Answers {
             match (told, made_for(replica)) {
                 (Ok(told), Ok(made_for)) if told == made_for => {}
                 (Ok(told), Ok(made_for)) => {
-                    return Ok(Err(format!("the pod `{name}` was made for `{made_for}` and answers as `{told}`")));
+                    return Ok(Err(format!(
+                        "the pod `{name}` was made for `{made_for}` and answers as `{told}`"
+                    )));
                 }
                 (Err(why), _) | (_, Err(why)) => return Ok(Err(format!("the pod `{name}` {why}"))),
             }
@@ -92,11 +96,19 @@ impl Answers {
             token: None,
             deadline: self.deadline,
         };
-        let ask = Ask { id: "ripcord-read-back", inputs: &self.input, trial: "read-back", connection: Connection::Anew };
-        let answered = server.infer(&ask).await.and_then(|answer| answer.successful()?.json::<InferAnswer>()?.version());
+        let ask = Ask {
+            id: "ripcord-read-back",
+            inputs: &self.input,
+            trial: "read-back",
+            connection: Connection::Anew,
+        };
+        let answered =
+            server.infer(&ask).await.and_then(|answer| answer.successful()?.json::<InferAnswer>()?.version());
         Ok(match answered {
             Ok(Some(version)) => Ok(version),
-            Ok(None) => Err(format!("answers at {address} without a `model_version`: have the server name it")),
+            Ok(None) => {
+                Err(format!("answers at {address} without a `model_version`: have the server name it"))
+            }
             Err(error) => Err(format!("does not tell its version: {error}")),
         })
     }

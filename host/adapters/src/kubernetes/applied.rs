@@ -63,7 +63,11 @@ impl Cluster {
     }
 
     /// Tries the change and makes it not. Gives what would be sent, and whether with force.
-    pub(crate) async fn tried(&self, change: &Change<'_>, observed: &Value) -> Result<(Value, bool), Refused> {
+    pub(crate) async fn tried(
+        &self,
+        change: &Change<'_>,
+        observed: &Value,
+    ) -> Result<(Value, bool), Refused> {
         let mut body = change.body(observed, false);
         let mut force = false;
         let mut is_whole = false;
@@ -111,7 +115,13 @@ impl Cluster {
         Err(PortError::unknown(ErrorKind::BadAnswer, text).into())
     }
 
-    async fn patch(&self, change: &Change<'_>, body: &Value, force: bool, dry: bool) -> Result<Value, Refused> {
+    async fn patch(
+        &self,
+        change: &Change<'_>,
+        body: &Value,
+        force: bool,
+        dry: bool,
+    ) -> Result<Value, Refused> {
         let mut query = vec![("fieldManager", FIELD_MANAGER.to_owned())];
         query.extend(force.then(|| ("force", "true".to_owned())));
         query.extend(dry.then(|| ("dryRun", "All".to_owned())));
@@ -205,9 +215,11 @@ fn lost(wanted: &Value, got: &Value, path: &str) -> Option<String> {
         (Value::Object(wanted), Value::Object(got)) => wanted.iter().find_map(|(key, value)| {
             lost(value, got.get(key).unwrap_or(&Value::Null), &format!("{path}.{key}"))
         }),
-        (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
-            wanted.iter().zip(got).enumerate().find_map(|(index, (wanted, got))| lost(wanted, got, &format!("{path}[{index}]")))
-        }
+        (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => wanted
+            .iter()
+            .zip(got)
+            .enumerate()
+            .find_map(|(index, (wanted, got))| lost(wanted, got, &format!("{path}[{index}]"))),
         _ => (wanted != got).then(|| path.to_owned()),
     }
 }
@@ -245,10 +257,14 @@ mod tests {
 
     #[test]
     fn a_change_leaves_the_rest() {
-        let spec = json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "a", "runtime": "r" } } });
+        let spec =
+            json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "a", "runtime": "r" } } });
         let change = json!({ "predictor": { "model": { "storageUri": "b" } } });
         let wanted = overlaid(&spec, &change);
-        assert_eq!(wanted, json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r" } } }));
+        assert_eq!(
+            wanted,
+            json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r" } } })
+        );
         assert_eq!(lost(&wanted, &wanted, "spec"), None);
         let dropped = json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b" } } });
         assert_eq!(lost(&wanted, &dropped, "spec").as_deref(), Some("spec.predictor.model.runtime"));

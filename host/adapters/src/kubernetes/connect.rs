@@ -51,7 +51,9 @@ impl Cluster {
     ) -> Result<Self, PortError> {
         is_name("namespace", namespace)?;
         if kubeconfig.is_none() && context.is_some() {
-            return Err(wrong("`context` is set and `kubeconfig` is not: a pod's own account has no contexts"));
+            return Err(wrong(
+                "`context` is set and `kubeconfig` is not: a pod's own account has no contexts",
+            ));
         }
         let address = match &kubeconfig {
             Some(path) => {
@@ -131,9 +133,12 @@ fn may_be_asked(config: &Config) -> Result<(), PortError> {
     let address = config.cluster_url.to_string();
     let url = http::address(&address)?;
     if near::is_in_the_clear(&url, |_| false) {
-        return Err(wrong("the cluster's address is not `https`: the account's token would be read on the way"));
+        return Err(wrong(
+            "the cluster's address is not `https`: the account's token would be read on the way",
+        ));
     }
-    let far = Url::parse(&address.replacen("https:", "http:", 1)).is_ok_and(|url| near::is_in_the_clear(&url, |_| false));
+    let far = Url::parse(&address.replacen("https:", "http:", 1))
+        .is_ok_and(|url| near::is_in_the_clear(&url, |_| false));
     if config.accept_invalid_certs && far {
         return Err(wrong(
             "the kubeconfig has `insecure-skip-tls-verify`: whoever stands between would be given the token; give it `certificate-authority`",
@@ -149,8 +154,9 @@ fn wrong(text: &str) -> PortError {
 fn read(path: &std::path::Path) -> Result<Kubeconfig, PortError> {
     // It is looked at as the secret that it holds, and read again by who knows what its paths start from.
     folder::read_secret(path, KUBECONFIG_BYTES_MAX)?;
-    Kubeconfig::read_from(path)
-        .map_err(|_| wrong(&format!("`{}` is no kubeconfig: `kubectl config view` writes one", path.display())))
+    Kubeconfig::read_from(path).map_err(|_| {
+        wrong(&format!("`{}` is no kubeconfig: `kubectl config view` writes one", path.display()))
+    })
 }
 
 /// The address of the cluster of a context.
@@ -159,7 +165,8 @@ fn server(read: &Kubeconfig, context: Option<&str>, path: &std::path::Path) -> R
     let Some(name) = context.or(read.current_context.as_deref()).filter(|name| !name.is_empty()) else {
         return Err(wrong(&format!("the kubeconfig `{file}` has no `current-context`: set `context`")));
     };
-    let found = read.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.as_ref());
+    let found =
+        read.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.as_ref());
     let Some(found) = found else {
         let names: Vec<_> = read.contexts.iter().take(20).map(|named| shown(&named.name)).collect();
         return Err(wrong(&format!(
@@ -184,8 +191,11 @@ fn server(read: &Kubeconfig, context: Option<&str>, path: &std::path::Path) -> R
 
 /// A name of an object, as it may stand in a path.
 pub(crate) fn is_name(key: &str, name: &str) -> Result<(), PortError> {
-    let fits = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || "-.".contains(character);
-    let edge = |character: Option<char>| character.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let fits = |character: char| {
+        character.is_ascii_lowercase() || character.is_ascii_digit() || "-.".contains(character)
+    };
+    let edge =
+        |character: Option<char>| character.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if name.len() <= NAME_CHARS_MAX
         && name.chars().all(fits)
         && edge(name.chars().next())

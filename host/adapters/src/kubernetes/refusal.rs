@@ -102,7 +102,8 @@ impl Cluster {
         body: &[u8],
     ) -> Refused {
         let number = status.as_u16();
-        let said: Option<Status> = serde_json::from_slice(body).ok().filter(|said: &Status| said.kind == "Status");
+        let said: Option<Status> =
+            serde_json::from_slice(body).ok().filter(|said: &Status| said.kind == "Status");
         let is_kubernetes = said.is_some();
         let said = said.unwrap_or_default();
         let details = said.details.unwrap_or_default();
@@ -123,7 +124,9 @@ impl Cluster {
             ),
             403 => (
                 ErrorKind::Denied,
-                format!("allow the verb `{verb}` on `{full}` in the namespace `{namespace}` to this account, as the role on the adapter's page does"),
+                format!(
+                    "allow the verb `{verb}` on `{full}` in the namespace `{namespace}` to this account, as the role on the adapter's page does"
+                ),
             ),
             404 if is_unknown_kind => (
                 ErrorKind::NotFound,
@@ -136,9 +139,14 @@ impl Cluster {
             404 => (ErrorKind::NotFound, "check its name, `namespace` and the cluster".to_owned()),
             409 if !owners.is_empty() => (ErrorKind::Conflict, String::new()),
             409 => (ErrorKind::Conflict, "somebody changed or removed it in between".to_owned()),
-            410 => (ErrorKind::Failed, "the list was too old to go on with: it is read anew next time".to_owned()),
+            410 => (
+                ErrorKind::Failed,
+                "the list was too old to go on with: it is read anew next time".to_owned(),
+            ),
             413 => (ErrorKind::TooLarge, "it is larger than the cluster takes".to_owned()),
-            422 => (ErrorKind::Failed, "the cluster, or an admission controller, does not take it so".to_owned()),
+            422 => {
+                (ErrorKind::Failed, "the cluster, or an admission controller, does not take it so".to_owned())
+            }
             408 | 504 => (ErrorKind::TimedOut, String::new()),
             429 => (ErrorKind::Failed, "the cluster has too much to do: it passes".to_owned()),
             _ => (ErrorKind::Failed, String::new()),
@@ -157,7 +165,9 @@ impl Cluster {
             (400..500, _) => Retry::No,
             _ => error.retry,
         };
-        if ask.has_effect() && (status.is_server_error() || number == 408 || status.is_redirection() || status.is_success()) {
+        if ask.has_effect()
+            && (status.is_server_error() || number == 408 || status.is_redirection() || status.is_success())
+        {
             error.applied = Applied::Unknown;
         }
         let is_stale = number == 409 && owners.is_empty() && (reason.is_empty() || reason == "Conflict");

@@ -67,7 +67,11 @@ fn joined(slices: &[Value], pods: &[Value], selector: &str) -> Behind {
         let pod = pods.iter().find(|pod| !name.is_empty() && text(&pod["metadata"]["name"]) == name);
         let Some(pod) = pod else {
             let address = text(&endpoint["addresses"][0]);
-            let what = if name.is_empty() { format!("the address `{}`", shown(address)) } else { format!("the pod `{}`", shown(name)) };
+            let what = if name.is_empty() {
+                format!("the address `{}`", shown(address))
+            } else {
+                format!("the pod `{}`", shown(name))
+            };
             behind.unclear =
                 Some(format!("{what} takes traffic and is not among the pods with the labels `{selector}`"));
             continue;
@@ -101,7 +105,8 @@ impl Behind {
         }
         let mut counted: Vec<(VersionName, usize)> = Vec::new();
         for replica in &self.ready {
-            let version = version(replica).map_err(|why| format!("the pod `{}` {why}", shown(&replica.name)))?;
+            let version =
+                version(replica).map_err(|why| format!("the pod `{}` {why}", shown(&replica.name)))?;
             match counted.iter_mut().find(|(known, _)| *known == version) {
                 Some((_, count)) => *count += 1,
                 None => counted.push((version, 1)),
@@ -116,7 +121,9 @@ impl Behind {
 pub(crate) fn too_many(count: usize, most: usize) -> PortError {
     PortError::not_applied(
         ErrorKind::TooLarge,
-        format!("there are {count} replicas, and {most} at most are asked one by one: leave `probe-input` out, and their pods tell"),
+        format!(
+            "there are {count} replicas, and {most} at most are asked one by one: leave `probe-input` out, and their pods tell"
+        ),
     )
 }
 
@@ -138,12 +145,14 @@ mod tests {
     }
 
     fn version(replica: &Replica) -> Result<VersionName, String> {
-        VersionName::new(text(&replica.pod["metadata"]["labels"]["v"])).map_err(|_| "names no version".to_owned())
+        VersionName::new(text(&replica.pod["metadata"]["labels"]["v"]))
+            .map_err(|_| "names no version".to_owned())
     }
 
     #[test]
     fn every_ready_replica_counts_and_none_twice() {
-        let slices = [slice(&[("a", Some(true)), ("b", None), ("c", Some(false))]), slice(&[("a", Some(true))])];
+        let slices =
+            [slice(&[("a", Some(true)), ("b", None), ("c", Some(false))]), slice(&[("a", Some(true))])];
         let behind = joined(&slices, &[pod("a", "1"), pod("b", "2"), pod("c", "9")], "x=y");
         assert_eq!((behind.ready.len(), behind.unready), (2, 1));
         assert_eq!(behind.ready[0].address.as_deref(), Some("10.0.0.7:8080"));

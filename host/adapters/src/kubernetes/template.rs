@@ -39,7 +39,8 @@ impl Template {
 
     /// The version that a text names, or why it names none.
     pub(crate) fn version(&self, text: &str) -> Result<VersionName, String> {
-        let named = text.strip_prefix(self.before.as_str()).and_then(|rest| rest.strip_suffix(self.after.as_str()));
+        let named =
+            text.strip_prefix(self.before.as_str()).and_then(|rest| rest.strip_suffix(self.after.as_str()));
         let unfit = || format!("`{}`, which does not fit `{}`", shown(text), self.key);
         // What reads a text with a slash where a name stands reads another place than was meant.
         let named = named.filter(|name| !name.contains('/')).ok_or_else(unfit)?;

@@ -85,11 +85,18 @@ impl World {
             metadata["continue"] = json!(format!("page-{}", self.pages));
             self.pages -= 1;
         }
-        ok(json!({ "kind": "PodList", "metadata": metadata, "items": (0..self.pods).map(pod).collect::<Vec<_>>() }))
+        ok(
+            json!({ "kind": "PodList", "metadata": metadata, "items": (0..self.pods).map(pod).collect::<Vec<_>>() }),
+        )
     }
 }
 
-async fn answered(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri, body: Bytes) -> impl IntoResponse {
+async fn answered(
+    State(world): State<Arc<Mutex<World>>>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> impl IntoResponse {
     let Canned(status, text) = world.lock().unwrap().answer(&method, &uri.to_string(), &body);
     (StatusCode::from_u16(status).unwrap(), [("content-type", "application/json")], text)
 }
@@ -163,7 +170,12 @@ async fn each_error_says_what_to_do_and_whether_something_was_changed() {
     let fake = Fake::start().await;
     let deployer = fake.deployer();
     let before = deployer.live().await.unwrap().state;
-    let check = async |part: &'static str, code: u16, text: String, kind: ErrorKind, applied: Applied, expected: &str| {
+    let check = async |part: &'static str,
+                       code: u16,
+                       text: String,
+                       kind: ErrorKind,
+                       applied: Applied,
+                       expected: &str| {
         fake.instead(part, code, text);
         let error = deployer.shift(&order("x", &settable("1.1"), before.clone())).await.unwrap_err();
         assert_eq!((error.kind, error.applied), (kind, applied), "{part} {code}: {error}");
@@ -174,8 +186,24 @@ async fn each_error_says_what_to_do_and_whether_something_was_changed() {
     use ErrorKind::{BadAnswer, Conflict, Denied, Failed, NotFound, TimedOut, TooLarge};
     check("GET", 401, status(401, "Unauthorized", "Unauthorized"), Denied, No, "renew it").await;
     let message = "inferenceservices is forbidden: User \"x\" cannot get resource";
-    check("GET", 403, status(403, "Forbidden", message), Denied, No, "allow the verb `get` on `inferenceservices.serving.kserve.io`").await;
-    check("GET", 404, status(404, "NotFound", "\"fraud\" not found"), NotFound, No, "check its name, `namespace`").await;
+    check(
+        "GET",
+        403,
+        status(403, "Forbidden", message),
+        Denied,
+        No,
+        "allow the verb `get` on `inferenceservices.serving.kserve.io`",
+    )
+    .await;
+    check(
+        "GET",
+        404,
+        status(404, "NotFound", "\"fraud\" not found"),
+        NotFound,
+        No,
+        "check its name, `namespace`",
+    )
+    .await;
     check("GET", 404, "404 page not found\n".into(), NotFound, No, "does not serve").await;
     check("GET", 500, "oh".into(), Failed, No, "answered 500: `oh`").await;
     check("GET", 200, "<html>Sign in".into(), BadAnswer, No, "not JSON").await;
@@ -187,9 +215,11 @@ async fn each_error_says_what_to_do_and_whether_something_was_changed() {
     check("dryRun=All", 500, "oh".into(), Failed, No, "answered 500").await;
     check("dryRun=All", 200, "{}".into(), Failed, No, "would not leave `spec`").await;
     let message = "Operation cannot be fulfilled\u{1b}[2J on \"fraud\"";
-    check("PATCH", 409, status(409, "Conflict", message), Conflict, No, "written by others all the time").await;
+    check("PATCH", 409, status(409, "Conflict", message), Conflict, No, "written by others all the time")
+        .await;
     // Only what is no dry run.
-    let only = "PATCH /apis/serving.kserve.io/v1beta1/namespaces/ml/inferenceservices/fraud?fieldManager=ripcord";
+    let only =
+        "PATCH /apis/serving.kserve.io/v1beta1/namespaces/ml/inferenceservices/fraud?fieldManager=ripcord";
     let check_change = async |code: u16, text: String, kind: ErrorKind, applied: Applied, expected: &str| {
         let mut would_be = fake.world.lock().unwrap().object();
         would_be["spec"]["predictor"]["model"]["storageUri"] = json!("s3://models/fraud/1.1");
@@ -230,7 +260,9 @@ async fn what_cannot_be_told_is_unknown_with_the_reason() {
     let fake = Fake::start().await;
     let deployer = fake.deployer();
     let unknown = async |expected: &str| {
-        let LiveState::Unknown(why) = deployer.live().await.unwrap().state else { panic!("it is known: {expected}") };
+        let LiveState::Unknown(why) = deployer.live().await.unwrap().state else {
+            panic!("it is known: {expected}")
+        };
         assert!(why.contains(expected), "{why}");
     };
     fake.world.lock().unwrap().uri = "gs://elsewhere/\u{1b}[2J".into();

@@ -63,7 +63,9 @@ async fn settled(deployer: &KserveDeployer) -> LiveState {
     for _ in 0..500 {
         match deployer.live().await.unwrap().state {
             LiveState::Unknown(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            LiveState::Serving(shares) if shares.is_empty() => tokio::time::sleep(Duration::from_millis(20)).await,
+            LiveState::Serving(shares) if shares.is_empty() => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
             known => return known,
         }
     }
@@ -106,13 +108,19 @@ async fn the_real_interface_conforms_with_least_rights_over_tls() {
 async fn nothing_is_dropped_where_the_kind_is_described_as_one_whole() {
     let (kubernetes, token) = rig(Described::AsOneWhole).await;
     let _stand_in = StandIn::start(kubernetes.admin(), Mode::Standard, false).await;
-    let deployer = of(KserveDeployerConfig { mode: KserveMode::Standard, ..config(&kubernetes, &kubernetes.relay(), &token) });
+    let deployer = of(KserveDeployerConfig {
+        mode: KserveMode::Standard,
+        ..config(&kubernetes, &kubernetes.relay(), &token)
+    });
     settled(&deployer).await;
     deployer::conforms(&deployer, &settable("1.0"), &settable("1.1")).await;
     let object = kubernetes.admin().get(&isvc()).await;
     let model = &object["spec"]["predictor"]["model"];
     assert_eq!(object["spec"]["predictor"]["minReplicas"], 2);
-    assert_eq!(*model, json!({ "modelFormat": { "name": "sklearn" }, "runtime": "kserve-mlserver", "storageUri": uri("1.1") }));
+    assert_eq!(
+        *model,
+        json!({ "modelFormat": { "name": "sklearn" }, "runtime": "kserve-mlserver", "storageUri": uri("1.1") })
+    );
 }
 
 #[tokio::test]
@@ -159,7 +167,9 @@ async fn every_replica_is_asked_and_one_that_did_not_move_is_told() {
     assert_eq!(deployer.probe(&to).await.unwrap(), Probe::Applied);
 
     stand_in.hands.lies.store(true, Ordering::SeqCst);
-    let LiveState::Unknown(why) = deployer.live().await.unwrap().state else { panic!("one answers otherwise") };
+    let LiveState::Unknown(why) = deployer.live().await.unwrap().state else {
+        panic!("one answers otherwise")
+    };
     assert!(why.ends_with("was made for `1.1` and answers as `0.9`"), "{why}");
 }
 
@@ -179,7 +189,10 @@ async fn a_field_of_another_owner_is_told_and_never_taken() {
     let error = refused(&none, "0.9", before.clone()).await;
     assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
     let text = error.to_string();
-    assert!(text.contains("`.spec.predictor.model.storageUri` is held by `kubectl-client-side-apply`"), "{text}");
+    assert!(
+        text.contains("`.spec.predictor.model.storageUri` is held by `kubectl-client-side-apply`"),
+        "{text}"
+    );
     assert!(text.contains("`take-over = [\"kubectl-client-side-apply\"]`"), "{text}");
     let obstacle = none.obstacle().await.unwrap();
     assert!(obstacle.contains("is held by `kubectl-client-side-apply`"), "{obstacle}");
@@ -204,9 +217,9 @@ async fn a_field_of_another_owner_is_told_and_never_taken() {
     assert_eq!(object["spec"]["predictor"]["model"]["storageUri"], uri("0.9"));
     let holds = |manager: &str| {
         let fields = object["metadata"]["managedFields"].as_array().unwrap().iter();
-        fields.filter(|entry| entry["manager"] == manager && entry["subresource"] != "status").any(|entry| {
-            !entry["fieldsV1"]["f:spec"]["f:predictor"]["f:model"]["f:storageUri"].is_null()
-        })
+        fields
+            .filter(|entry| entry["manager"] == manager && entry["subresource"] != "status")
+            .any(|entry| !entry["fieldsV1"]["f:spec"]["f:predictor"]["f:model"]["f:storageUri"].is_null())
     };
     assert!(holds("ripcord") && !holds("argocd-controller"), "{object}");
 }
@@ -282,7 +295,12 @@ async fn what_cannot_be_done_is_told_with_what_to_do() {
     let with = |token: &str| of(config(&kubernetes, &kubernetes.relay(), token));
     let error = with(Kubernetes::admin_token()).live().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
-    assert!(error.to_string().contains("does not serve `inferenceservices.serving.kserve.io` in `serving.kserve.io/v1beta1`"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("does not serve `inferenceservices.serving.kserve.io` in `serving.kserve.io/v1beta1`"),
+        "{error}"
+    );
 
     admin.define(definition(Described::ByField)).await;
     let error = with(&token).live().await.unwrap_err();
@@ -327,10 +345,16 @@ async fn what_cannot_be_done_is_told_with_what_to_do() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     // The kind's own description does not take it.
-    let odd = of(KserveDeployerConfig { model_uri: "ftp://{version}".into(), ..config(&kubernetes, &kubernetes.relay(), &token) });
+    let odd = of(KserveDeployerConfig {
+        model_uri: "ftp://{version}".into(),
+        ..config(&kubernetes, &kubernetes.relay(), &token)
+    });
     let error = refused(&odd, "0.9", LiveState::Unknown("nobody knows".into())).await;
     assert_eq!(error.applied, Applied::No, "{error}");
-    assert!(error.to_string().contains("answered 422") && error.to_string().contains("does not take it so"), "{error}");
+    assert!(
+        error.to_string().contains("answered 422") && error.to_string().contains("does not take it so"),
+        "{error}"
+    );
 
     // Too much to do; and removed in between: it is not made anew.
     let proxy = FaultProxy::start(&kubernetes.relay()).await.unwrap();
@@ -338,7 +362,11 @@ async fn what_cannot_be_done_is_told_with_what_to_do() {
     settled(&behind).await;
     proxy.order(SHIFTS, Fault::Instead(Canned { retry_after: Some(7), ..Canned::failure(429) }), 1);
     let error = refused(&behind, "0.9", before.clone()).await;
-    assert_eq!((error.applied, error.retry), (Applied::No, Retry::After(ripcord_core::time::Millis::seconds(7))), "{error}");
+    assert_eq!(
+        (error.applied, error.retry),
+        (Applied::No, Retry::After(ripcord_core::time::Millis::seconds(7))),
+        "{error}"
+    );
     proxy.calm();
     proxy.order(SHIFTS, Fault::Delay(Duration::from_millis(500)), 1);
     let to = order("removed", &settable("0.9"), before);

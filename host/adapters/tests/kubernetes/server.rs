@@ -156,7 +156,9 @@ impl Kubernetes {
             let path = match kind {
                 "ServiceAccount" => format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts"),
                 "Role" => format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles"),
-                "RoleBinding" => format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings"),
+                "RoleBinding" => {
+                    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings")
+                }
                 other => panic!("a manifest of least rights has no {other}"),
             };
             assert_eq!(object["metadata"]["namespace"], NAMESPACE, "it stays in its namespace");
@@ -213,7 +215,13 @@ impl Admin {
         Some(call.timeout(Duration::from_secs(5)).send().await.ok()?.status().as_u16())
     }
 
-    async fn call(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> (StatusCode, Value) {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
         let mut call = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(ADMIN);
         if let Some(body) = body {
             call = call.header("content-type", kind).body(body.to_string());
@@ -244,7 +252,8 @@ impl Admin {
     /// By a merge patch, of a manager's own name.
     pub(super) async fn merge(&self, path: &str, manager: &str, patch: Value) -> Value {
         let path = format!("{path}?fieldManager={manager}");
-        let (status, object) = self.call(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await;
+        let (status, object) =
+            self.call(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await;
         assert!(status.is_success(), "{path}: {status} {object}");
         object
     }
@@ -252,7 +261,8 @@ impl Admin {
     /// By server-side apply with force, as CD systems do.
     pub(super) async fn apply(&self, path: &str, manager: &str, object: Value) {
         let path = format!("{path}?fieldManager={manager}&force=true");
-        let (status, object) = self.call(Method::PATCH, &path, "application/apply-patch+yaml", Some(&object)).await;
+        let (status, object) =
+            self.call(Method::PATCH, &path, "application/apply-patch+yaml", Some(&object)).await;
         assert!(status.is_success(), "{path}: {status} {object}");
     }
 
@@ -276,7 +286,13 @@ impl Admin {
 }
 
 /// Passes everything on, with the credentials of whoever asks.
-async fn relayed(State(admin): State<Admin>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn relayed(
+    State(admin): State<Admin>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut call = admin.client.request(method, format!("{}{target}", admin.url)).body(body);
     for name in ["authorization", "content-type", "accept"] {

@@ -1,7 +1,7 @@
 //! In place of KServe's controller, Knative and a kubelet: writes `status`, pods and endpoints as they do.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::routing::post;
@@ -223,6 +223,8 @@ pub(super) async fn made(admin: &Admin, version: &str) {
             "modelFormat": { "name": "sklearn" }, "runtime": "kserve-mlserver", "storageUri": uri(version),
         } } },
     });
-    let path = format!("/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices?fieldManager=kubectl-client-side-apply");
+    let path = format!(
+        "/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices?fieldManager=kubectl-client-side-apply"
+    );
     admin.create(&path, object).await;
 }
