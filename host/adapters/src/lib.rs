@@ -57,6 +57,8 @@ pub mod deployer_command;
 #[cfg_attr(not(feature = "kubernetes"), path = "deployer_kserve/left_out.rs")]
 pub mod deployer_kserve;
 pub mod deployer_open_inference;
+#[cfg_attr(not(feature = "aws"), path = "deployer_sagemaker/left_out.rs")]
+pub mod deployer_sagemaker;
 pub mod endpoint_open_inference;
 pub mod evidence_directory;
 #[cfg(feature = "testing")]

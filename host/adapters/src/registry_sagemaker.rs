@@ -4,7 +4,7 @@
 //! yet, is never sent twice where the first may have arrived, and counts as made when it was read back. `README.md` beside this module says what to
 //! configure and what was tried.
 
-mod api;
+pub(crate) mod api;
 mod describe;
 mod holds;
 mod objects;
@@ -122,7 +122,9 @@ impl SageMakerRegistry {
     ) -> Result<Self, PortError> {
         aws::check_region(&config.region)?;
         check_group(&config.model)?;
-        config.production_tag.as_deref().map(check_tag).transpose()?;
+        if let Some(tag) = &config.production_tag {
+            check_tag("production-tag", tag)?;
+        }
         if config.deadline_ms == 0 {
             return Err(wrong("`deadline-ms` must be 1 or more"));
         }
@@ -198,7 +200,8 @@ impl SageMakerRegistry {
     }
 }
 
-fn check_group(group: &str) -> Result<(), PortError> {
+/// Checks what is written as a model package group.
+pub(crate) fn check_group(group: &str) -> Result<(), PortError> {
     let name = match group.strip_prefix("arn:") {
         Some(_) => group.split_once(":model-package-group/").map_or("", |(_, name)| name),
         None => group,
@@ -213,14 +216,15 @@ fn check_group(group: &str) -> Result<(), PortError> {
     )))
 }
 
-fn check_tag(tag: &str) -> Result<(), PortError> {
+/// Checks the name of a tag, which is the value of the setting `key`.
+pub(crate) fn check_tag(key: &str, tag: &str) -> Result<(), PortError> {
     let taken = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
     let is_awss = tag.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
     if !tag.is_empty() && tag.chars().count() <= 128 && tag.chars().all(taken) && !is_awss {
         return Ok(());
     }
     Err(wrong(format!(
-        "`{}` cannot be `production-tag`: AWS takes letters, digits, spaces and `_.:/=+-@`, and keeps what begins with `aws:` to itself; choose another, such as `production`",
+        "`{}` cannot be `{key}`: AWS takes letters, digits, spaces and `_.:/=+-@`, and keeps what begins with `aws:` to itself; choose another, such as `production`",
         tag.escape_debug()
     )))
 }

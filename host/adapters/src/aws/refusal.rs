@@ -70,6 +70,10 @@ pub(super) fn meaning(name: &str, message: &str, may: &str) -> Option<(ErrorKind
         let text = "what answers there is not the service, or not all of it: check `endpoint`";
         return Some((ErrorKind::Failed, Retry::No, text.to_owned()));
     }
+    if name == "ResourceLimitExceeded" {
+        let text = "have AWS raise the account's quota of what it names, or free some of it";
+        return Some((ErrorKind::Failed, Retry::No, text.to_owned()));
+    }
     let lower = message.to_lowercase();
     let absent = ["does not exist", "not found", "could not find", "cannot find"];
     let invalid = is(&["ValidationException", "ValidationError"]);
@@ -78,7 +82,18 @@ pub(super) fn meaning(name: &str, message: &str, may: &str) -> Option<(ErrorKind
     {
         return Some((ErrorKind::NotFound, Retry::No, "check its name, `region` and the account".to_owned()));
     }
+    if is_in_progress(name, message) || name == "ResourceInUse" {
+        // It takes minutes: who asked comes back, and the call is not repeated by itself.
+        let text = "it is being changed already: try again when that has ended";
+        return Some((ErrorKind::Failed, Retry::No, text.to_owned()));
+    }
     invalid.then(|| (ErrorKind::Failed, Retry::No, "AWS does not take it so".to_owned()))
+}
+
+/// Whether what was to be changed is being changed already.
+fn is_in_progress(name: &str, message: &str) -> bool {
+    let lower = message.to_lowercase();
+    name.starts_with("Validation") && (lower.contains("in-progress") || lower.contains("in progress"))
 }
 
 /// Names, and words of messages, that say that it is the credentials or the signature.
@@ -141,6 +156,11 @@ mod tests {
         check("UnknownOperationException", "", Failed, Retry::No, "check `endpoint`");
         check("ValidationException", "ModelPackage x does not exist.", NotFound, Retry::No, "check its name");
         check("ResourceNotFound", "", NotFound, Retry::No, "check its name");
+        let busy = "Cannot update in-progress endpoint \"arn:x\".";
+        check("ValidationException", busy, Failed, Retry::No, "when that has ended");
+        check("ResourceInUse", "", Failed, Retry::No, "when that has ended");
+        let limit = "The account-level service limit 'ml.g5.xlarge for endpoint usage' is 1 Instances";
+        check("ResourceLimitExceeded", limit, Failed, Retry::No, "have AWS raise the account's quota");
         check("ValidationException", "1 validation error", Failed, Retry::No, "does not take it so");
         assert!(meaning("InternalFailure", "", "").is_none());
     }

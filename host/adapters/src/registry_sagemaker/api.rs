@@ -23,10 +23,10 @@ const REMEMBERED_MAX: usize = 20_000;
 
 /// SageMaker, and one group in it.
 #[derive(Debug)]
-pub(super) struct Api {
-    pub(super) json: Json,
+pub(crate) struct Api {
+    pub(crate) json: Json,
     /// Its name, or its ARN where it is another account's.
-    pub(super) group: String,
+    pub(crate) group: String,
     /// The ARNs of versions: SageMaker's own, for none is put together here.
     arns: Mutex<HashMap<VersionName, String>>,
 }
@@ -70,7 +70,7 @@ impl<'a> Pages<'a> {
 }
 
 impl Api {
-    pub(super) fn new(json: Json, group: String) -> Self {
+    pub(crate) fn new(json: Json, group: String) -> Self {
         Self { json, group, arns: Mutex::default() }
     }
 
@@ -182,6 +182,16 @@ impl Api {
             return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
         }
         Ok(Described { package, body: answer.body })
+    }
+
+    /// One version as SageMaker tells of it, with its ARN, for whoever makes a model of it.
+    pub(crate) async fn told(&self, version: &VersionName) -> Result<serde_json::Value, PortError> {
+        let Described { body, .. } = self.describe(version).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let text =
+                format!("what SageMaker says of version `{version}` of `{}` cannot be read", self.group);
+            PortError::not_applied(ErrorKind::BadAnswer, text).caused_by(error)
+        })
     }
 
     /// Makes a version what is wanted of it.

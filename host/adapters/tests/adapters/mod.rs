@@ -12,6 +12,8 @@ mod deployer_batch;
 #[cfg(feature = "kubernetes")]
 mod deployer_kserve;
 mod deployer_open_inference;
+#[cfg(feature = "aws")]
+pub(crate) mod deployer_sagemaker;
 mod endpoint_open_inference;
 mod evidence_directory;
 mod example_commands;

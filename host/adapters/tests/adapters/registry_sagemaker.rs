@@ -40,14 +40,14 @@ fn of(config: SageMakerRegistryConfig) -> SageMakerRegistry {
 }
 
 /// A status, headers, and a body.
-type Said = (u16, Vec<(&'static str, String)>, Vec<u8>);
+pub(crate) type Said = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
-fn says(status: u16, body: &Value) -> Said {
+pub(crate) fn says(status: u16, body: &Value) -> Said {
     (status, vec![("content-type", "application/x-amz-json-1.1".into())], body.to_string().into_bytes())
 }
 
 /// An error as AWS words it.
-fn refuses(name: &str, message: &str) -> Said {
+pub(crate) fn refuses(name: &str, message: &str) -> Said {
     says(400, &json!({ "__type": format!("com.amazonaws.sagemaker#{name}"), "message": message }))
 }
 
