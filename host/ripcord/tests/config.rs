@@ -6,6 +6,7 @@
 use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
+use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
 use ripcord_adapters::registry_oci::OciRegistryConfig;
@@ -139,6 +140,9 @@ fn the_example_for_sagemaker_reads() {
     let settings = registry.settings.of::<SageMakerRegistryConfig>().unwrap();
     assert_eq!((settings.region.as_str(), settings.model.as_str()), ("eu-west-1", "fraud"));
     assert_eq!((settings.production_tag.as_deref(), &registry.secret), (Some("production"), &None));
+    let deployer = &config.service("fraud-api").unwrap().deployer.settings;
+    let deployer = deployer.of::<SageMakerDeployerConfig>().unwrap();
+    assert_eq!((deployer.endpoint_name.as_str(), deployer.model.as_str()), ("fraud", "fraud"));
 }
 
 #[test]

@@ -28,9 +28,10 @@ impl Group {
     /// The version that an ARN of a model package is of, where it is of this group.
     pub(super) fn version(&self, arn: &str) -> Option<VersionName> {
         let (before, number) = arn.rsplit_once('/')?;
-        let is_ours = match self.shown.starts_with("arn:") {
-            true => before == self.shown.replacen(GROUP, PACKAGE, 1),
-            false => before.rsplit_once(PACKAGE).is_some_and(|(_, group)| group == self.shown),
+        let is_ours = if self.shown.starts_with("arn:") {
+            before == self.shown.replacen(GROUP, PACKAGE, 1)
+        } else {
+            before.rsplit_once(PACKAGE).is_some_and(|(_, group)| group == self.shown)
         };
         if !is_ours || number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;

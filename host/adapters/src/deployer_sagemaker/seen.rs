@@ -7,6 +7,7 @@ use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::wave::Moves;
+use serde_json::Value;
 
 use super::made::Standing;
 use super::wire::{Endpoint, Object, Variant, Weighed};
@@ -84,7 +85,7 @@ impl Served {
 
     /// What it serves by the weights that it begins with.
     pub(super) fn by_its_own_weights(&self) -> LiveState {
-        let variants = self.configuration.get("ProductionVariants").and_then(|list| list.as_array());
+        let variants = self.configuration.get("ProductionVariants").and_then(Value::as_array);
         self.shares(|name| {
             let one = variants?.iter().find(|one| one["VariantName"] == name)?;
             // AWS's own default.

@@ -68,7 +68,7 @@ pub(super) fn variants(configuration: &Object) -> Result<Vec<Variant>, String> {
         return Err(format!("it has {} variants, and 1 to {VARIANTS_MAX} are read", listed.len()));
     }
     let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).map(str::to_owned);
-    let variant = |of: &Value| {
+    let variant = |of: &Value| -> Result<Variant, String> {
         let name = text(of, "VariantName").ok_or("a variant of it has no name")?;
         let model = text(of, "ModelName").ok_or_else(|| {
             format!(

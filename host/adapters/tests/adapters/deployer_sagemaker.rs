@@ -199,8 +199,8 @@ async fn what_is_live_is_told_for_every_status_and_for_what_names_no_version() {
         assert_eq!((error.kind, error.applied), (ErrorKind::Unsupported, Applied::No), "{error}");
         assert!(shown(&error).contains("nothing like it can be made") && fake.count("UpdateEndpoint") == 0);
     };
-    unknown(&|world| drop(world.configurations.clear()), "configuration `team` was deleted").await;
-    unknown(&|world| drop(world.models.clear()), "the model `m1` of its variant was deleted").await;
+    unknown(&|world| world.configurations.clear(), "configuration `team` was deleted").await;
+    unknown(&|world| world.models.clear(), "the model `m1` of its variant was deleted").await;
     unknown(
         &|world| drop(world.models.insert("m1".into(), bare("m1"))),
         "which is no version of `fraud`: deploy model packages",

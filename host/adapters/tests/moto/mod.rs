@@ -4,6 +4,8 @@
 
 #[cfg(feature = "aws")]
 mod sagemaker;
+#[cfg(feature = "aws")]
+mod sagemaker_endpoint;
 mod server;
 
 use object_store::ObjectStoreExt as _;

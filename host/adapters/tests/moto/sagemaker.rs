@@ -18,15 +18,19 @@ use crate::adapters::support::{Folders, empty_dir, shared, target, version};
 
 const PAGE: &str = include_str!("../../src/registry_sagemaker/README.md");
 
-/// The policy of the page. Moto compares no resource but S3's, and no condition: it is given the actions for all of them.
 fn policy() -> String {
-    let (_, rest) = PAGE.split_once("```json\n").unwrap();
+    policy_of(PAGE)
+}
+
+/// The policy of a page. Moto compares no resource but S3's, and no condition: it is given the actions for all of them.
+pub(super) fn policy_of(page: &str) -> String {
+    let (_, rest) = page.split_once("```json\n").unwrap();
     let (text, _) = rest.split_once("```").unwrap();
     let mut policy: Value = serde_json::from_str(text).unwrap();
     for statement in policy["Statement"].as_array_mut().unwrap() {
         let statement = statement.as_object_mut().unwrap();
         statement.remove("Condition");
-        if !statement["Resource"].as_str().unwrap().starts_with("arn:aws:s3:::") {
+        if !statement["Resource"].as_str().is_some_and(|resource| resource.starts_with("arn:aws:s3:::")) {
             statement.insert("Resource".into(), json!("*"));
         }
     }
@@ -76,7 +80,7 @@ fn expected() -> Expected {
 }
 
 /// What AWS's own client says.
-fn client(moto: &Moto, arguments: &[&str]) -> Value {
+pub(super) fn client(moto: &Moto, arguments: &[&str]) -> Value {
     let key = moto.fills();
     let all: Vec<&str> =
         [key.id.as_str(), key.secret.as_str()].into_iter().chain(arguments.iter().copied()).collect();
@@ -274,12 +278,15 @@ async fn what_is_sent_and_what_is_read_is_in_the_contract_of_awss_own_client() {
         "UpdateModelPackage",
     ];
     assert_eq!(operations.into_iter().collect::<Vec<_>>(), wanted);
-    let judge = |spoken: &Value| {
-        String::from_utf8(moto.run("sagemaker_contract.py", &[&spoken.to_string()])).unwrap()
-    };
-    assert_eq!(judge(&spoken), "");
-    let wrong = judge(&json!([["AddTags", { "ResourceArn": "x", "Tag": [] }, { "Tags": [{ "Key": 7 }] }]]));
+    assert_eq!(judge(&moto, &spoken), "");
+    let wrong =
+        judge(&moto, &json!([["AddTags", { "ResourceArn": "x", "Tag": [] }, { "Tags": [{ "Key": 7 }] }]]));
     for expected in ["Missing required parameter", "\"Tag\"", "Invalid type for parameter Tags[0].Key"] {
         assert!(wrong.contains(expected), "{wrong}");
     }
+}
+
+/// What of calls and answers is not in the contract, a line each.
+pub(super) fn judge(moto: &Moto, spoken: &Value) -> String {
+    String::from_utf8(moto.run("sagemaker_contract.py", &[&spoken.to_string()])).unwrap()
 }

@@ -1,4 +1,4 @@
-"""What others of the group do and see, with AWS's own client: `describe N`, `approve N`, `tags`, `fill COUNT`, `replace KEY TEXT`, `delete KEY`."""
+"""What others of the group do and see, with AWS's own client: `describe N`, `approve N`, `tags`, `endpoint NAME`, `fill COUNT`, `replace KEY TEXT`, `delete KEY`."""
 import json
 import sys
 
@@ -26,6 +26,17 @@ elif DO == "approve":
     )
 elif DO == "tags":
     print(json.dumps(sagemaker.list_tags(ResourceArn=f"{ARN}-group/fraud")["Tags"]))
+elif DO == "endpoint":
+    seen = sagemaker.describe_endpoint(EndpointName=ARGUMENTS[0])
+    configuration = sagemaker.describe_endpoint_config(EndpointConfigName=seen["EndpointConfigName"])
+    models = [sagemaker.describe_model(ModelName=variant["ModelName"]) for variant in configuration["ProductionVariants"]]
+    print(json.dumps({
+        "EndpointConfigName": seen["EndpointConfigName"],
+        "Capture": configuration.get("DataCaptureConfig", {}).get("DestinationS3Uri"),
+        "Packages": [model["PrimaryContainer"]["ModelPackageName"] for model in models],
+        "Environment": models[0]["PrimaryContainer"].get("Environment"),
+        "Network": models[0].get("VpcConfig"),
+    }))
 elif DO == "fill":
     for _ in range(int(ARGUMENTS[0])):
         container = {"Image": "x", "ModelDataUrl": "s3://models/fraud/1/model.tar.gz"}

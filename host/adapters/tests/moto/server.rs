@@ -1,7 +1,7 @@
 //! Moto's server, with a bucket and two users.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,15 @@ pub(super) struct Seed {
 pub(super) enum Checks {
     SignaturesAndRights,
     Nothing,
+}
+
+/// Which server.
+#[derive(Clone, Copy)]
+pub(super) enum Serves {
+    /// Moto's own.
+    Moto,
+    /// The same with a part of ours, `with_update_endpoint.py`.
+    WithUpdateEndpoint,
 }
 
 #[derive(Deserialize)]
@@ -51,11 +60,19 @@ impl Moto {
     }
 
     pub(super) async fn seeded(checks: Checks, seed: Seed) -> Self {
+        Self::serving(Serves::Moto, checks, seed).await
+    }
+
+    pub(super) async fn serving(serves: Serves, checks: Checks, seed: Seed) -> Self {
         let python = std::env::var("RIPCORD_TEST_MOTO")
             .unwrap_or_else(|_| panic!("`RIPCORD_TEST_MOTO` is not set: set it to what `.ci/moto` prints"));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(&python);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).process_group(0);
+        match serves {
+            Serves::Moto => command.args(["-m", "moto.server"]),
+            Serves::WithUpdateEndpoint => command.arg(script("with_update_endpoint.py")),
+        };
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).process_group(0);
         if matches!(checks, Checks::SignaturesAndRights) {
             command.env("INITIAL_NO_AUTH_ACTION_COUNT", seed.calls.to_string());
         }
@@ -78,8 +95,12 @@ impl Moto {
 
     /// What a script beside this file prints that speaks to the server as AWS's own client does.
     pub(super) fn run(&self, script: &str, arguments: &[&str]) -> Vec<u8> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(script);
-        let ran = Command::new(&self.python).arg(script).arg(&self.url).args(arguments).output().unwrap();
+        let ran = Command::new(&self.python)
+            .arg(self::script(script))
+            .arg(&self.url)
+            .args(arguments)
+            .output()
+            .unwrap();
         let errors = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{errors}");
         ran.stdout
@@ -136,6 +157,10 @@ impl Moto {
             .unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(name)
 }
 
 impl Drop for Moto {

@@ -109,6 +109,9 @@ impl World {
     }
 
     pub(crate) fn has(&mut self, status: &str, reason: Option<&str>) {
+        if status == "Updating" {
+            self.looks_left = self.looks;
+        }
         self.endpoint["EndpointStatus"] = json!(status);
         self.endpoint["FailureReason"] = json!(reason);
         if reason.is_none() {
@@ -123,7 +126,6 @@ impl World {
     }
 
     fn begins(&mut self) {
-        self.looks_left = self.looks;
         self.has("Updating", None);
         if self.looks == 0 {
             self.ends();
