@@ -183,6 +183,10 @@ pub(super) fn turn(before: &Endpoint, moved: bool, seen: &Seen, target: &Target,
     let shown = told(now);
     match now.endpoint_status.as_str() {
         "InService" if seen.state.shows(target, moves) => Turn::There,
+        "InService" if now.endpoint_config_name != before.endpoint_config_name => Turn::Stuck(format!(
+            "after the update to {target} the endpoint serves {}, by a configuration that is neither what was asked for nor what it had: someone else moved it",
+            seen.state
+        )),
         "InService" if moved || now.last_modified_time != before.last_modified_time => Turn::Undone(format!(
             "SageMaker took the update to {target} back by itself: the endpoint is {shown} and serves {}; look at the logs of its containers, and at the alarms of its deployment configuration",
             seen.state

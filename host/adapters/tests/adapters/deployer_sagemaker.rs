@@ -318,6 +318,24 @@ async fn what_someone_else_did_is_left_so() {
     assert!(error.to_string().contains("while its update was prepared"), "{error}");
     assert_eq!(fake.count("UpdateEndpoint"), 0);
 
+    // And while it is followed.
+    fake.twist(|_, _| None);
+    let order = order_to(&deployer, "1").await;
+    fake.twist(|operation, before| {
+        let elsewhere = json!({
+            "EndpointName": "fraud", "EndpointArn": "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/fraud",
+            "EndpointConfigName": "another", "EndpointStatus": "InService", "CreationTime": 1.0, "LastModifiedTime": 99.0,
+        });
+        (operation == "DescribeEndpoint" && before > 1).then(|| says(200, &elsewhere))
+    });
+    let error = deployer.shift(&order).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Failed, Applied::Unknown));
+    assert!(
+        error.to_string().contains("someone else moved it") && fake.count("UpdateEndpoint") == 1,
+        "{error}"
+    );
+
+    fake.world().moved_to("others", &[("all", "m3", 1.0)]);
     fake.twist(|_, _| None);
     let order = order_to(&deployer, "1").await;
     fake.world().looks = 99;
