@@ -67,6 +67,8 @@ pub enum SecretKey {
     SecretAccessKey,
     /// `api-key`, which stands for an account.
     ApiKey,
+    /// `client-secret`, with which an application proves who it is.
+    ClientSecret,
 }
 
 impl SecretKey {
@@ -77,6 +79,7 @@ impl SecretKey {
             (Self::TokenOrPassword, true) => Some("password"),
             (Self::SecretAccessKey, _) => Some("secret-access-key"),
             (Self::ApiKey, _) => Some("api-key"),
+            (Self::ClientSecret, _) => Some("client-secret"),
             (Self::Token | Self::TokenOrPassword, _) => Some("token"),
         }
     }
@@ -89,6 +92,7 @@ impl SecretKey {
             Self::TokenOrPassword => &["token", "password"],
             Self::SecretAccessKey => &["secret-access-key"],
             Self::ApiKey => &["api-key"],
+            Self::ClientSecret => &["client-secret"],
         }
     }
 }

@@ -17,6 +17,8 @@ mod alert_word;
 mod artefact;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
 mod checkpoints;
 mod command;
 mod download;
@@ -28,6 +30,7 @@ mod http;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 #[cfg(any(feature = "aws", feature = "google", feature = "kubernetes"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
 mod near;
 mod open_inference;
 mod producing;
@@ -39,6 +42,8 @@ mod settled;
 mod signing;
 mod text_encoding;
 mod text_time;
+#[cfg(any(feature = "azure", feature = "google"))]
+mod token_service;
 mod whole_file;
 
 pub mod alerts_alertmanager;
@@ -73,6 +78,8 @@ pub mod producer_airflow;
 pub mod producer_checkpoint;
 pub mod producer_command;
 pub mod producer_http;
+#[cfg_attr(not(feature = "azure"), path = "registry_azureml/left_out.rs")]
+pub mod registry_azureml;
 pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;

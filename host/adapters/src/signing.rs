@@ -11,22 +11,16 @@ use reqsign_core::{Context, Env, Error, FileRead, HttpSend};
 use reqwest::Url;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError, Retry};
-use serde::Deserialize;
 
 use crate::file_work::FileWork;
 use crate::folder;
 use crate::http::{self, Answer, Http};
 use crate::near::is_in_the_clear;
 use crate::private::Private;
+use crate::token_service::{ANSWER_BYTES_MAX, TOKEN_SECONDS, TOKEN_SECONDS_MAX, refusal};
 
 /// Files of credentials are small.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 10;
-/// A token is used for no longer than so, whatever its service says.
-const TOKEN_SECONDS_MAX: u64 = 12 * 60 * 60;
-/// One that does not say how long it can be used is used for so long.
-const TOKEN_SECONDS: u64 = 60 * 60;
-/// So are tokens.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Hosts that may be asked without TLS, besides this machine: the metadata of machines and pods.
 const METADATA_HOSTS: [&str; 4] =
     ["metadata.google.internal", "169.254.169.254", "[fd00:ec2::254]", "[fd20:ce::254]"];
@@ -207,28 +201,6 @@ fn judged(answer: &Answer) -> Result<Vec<u8>, PortError> {
     }
     token["expires_in"] = seconds.map_or(TOKEN_SECONDS, |_| TOKEN_SECONDS_MAX).into();
     serde_json::to_vec(&token).map_err(|_| odd("a token that cannot be written".to_owned()))
-}
-
-/// What a token service answers where it gives no token: the form of OAuth 2, or that of Google's interfaces.
-#[derive(Deserialize)]
-struct Refused {
-    error: serde_json::Value,
-    #[serde(default)]
-    error_description: Option<String>,
-}
-
-fn refusal(answer: &Answer) -> PortError {
-    let generic = answer.error();
-    let Ok(refused) = serde_json::from_slice::<Refused>(&answer.body) else { return generic };
-    let code = refused.error.as_str().or_else(|| refused.error.get("status")?.as_str()).unwrap_or_default();
-    let why = refused.error_description.as_deref().or_else(|| refused.error.get("message")?.as_str());
-    let said = [Some(code), why].into_iter().flatten().filter(|part| !part.is_empty());
-    let said = http::excerpt(said.collect::<Vec<_>>().join(": ").as_bytes());
-    let status = answer.status.as_u16();
-    // OAuth answers 400 where credentials are wrong.
-    let kind = if status == 400 { ErrorKind::Denied } else { generic.kind };
-    let retry = if status == 400 { Retry::No } else { generic.retry };
-    PortError::not_applied(kind, format!("{} answered {status}: {said}", answer.what())).retry(retry)
 }
 
 #[cfg(test)]

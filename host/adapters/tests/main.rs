@@ -5,6 +5,7 @@ mod adapters;
 mod airflow;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod azure;
 mod mlflow;
 mod mlserver;
 mod monitoring;

@@ -7,6 +7,7 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
+use ripcord_adapters::registry_azureml::AzureMlRegistryConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
 use ripcord_adapters::registry_oci::OciRegistryConfig;
@@ -79,6 +80,17 @@ fn the_good_one_is_good() {
     let registry = service.registry.settings.of::<DirectoryRegistryConfig>().unwrap();
     assert_eq!(registry.model, "fraud");
     assert!(service.endpoint.is_some(), "the deployer's server is where it answers");
+}
+
+/// `examples/azureml/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_azure_ml_reads() {
+    let config = parse(include_str!("../../../examples/azureml/ripcord.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let registry =
+        config.service("fraud-api").unwrap().registry.settings.of::<AzureMlRegistryConfig>().unwrap();
+    assert_eq!((registry.model.as_str(), registry.workspace.as_deref()), ("fraud", Some("payments")));
+    assert_eq!((registry.production_tag.as_deref(), registry.registry.as_deref()), (Some("production"), None));
 }
 
 /// `examples/vertex/ripcord.toml`, which people copy.

@@ -24,6 +24,8 @@ mod metrics_scrape;
 pub(crate) mod metrics_suite;
 mod notifiers;
 pub(crate) mod producers;
+#[cfg(feature = "azure")]
+pub(crate) mod registry_azureml;
 mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
