@@ -90,7 +90,10 @@ fn the_example_for_azure_ml_reads() {
     let registry =
         config.service("fraud-api").unwrap().registry.settings.of::<AzureMlRegistryConfig>().unwrap();
     assert_eq!((registry.model.as_str(), registry.workspace.as_deref()), ("fraud", Some("payments")));
-    assert_eq!((registry.production_tag.as_deref(), registry.registry.as_deref()), (Some("production"), None));
+    assert_eq!(
+        (registry.production_tag.as_deref(), registry.registry.as_deref()),
+        (Some("production"), None)
+    );
 }
 
 /// `examples/vertex/ripcord.toml`, which people copy.
