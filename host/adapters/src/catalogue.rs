@@ -7,7 +7,7 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
-    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, deployer_sagemaker, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http, registry_azureml, registry_command, registry_directory, registry_mlflow, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, deployer_sagemaker, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http, registry_azureml, registry_command, registry_directory, registry_mlflow, registry_objects, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -16,6 +16,8 @@ pub static REGISTRIES: &[&dyn AnyAdapter<dyn Registry>] = &[
     &registry_azureml::ADAPTER,
     &registry_directory::ADAPTER,
     &registry_mlflow::ADAPTER,
+    #[cfg(feature = "s3")]
+    &registry_objects::ADAPTER,
     #[cfg(feature = "oci")]
     &registry_oci::ADAPTER,
     #[cfg(feature = "aws")]
@@ -94,6 +96,8 @@ pub static LEFT_OUT: &[LeftOut] = &[
     registry_oci::LEFT_OUT,
     #[cfg(not(feature = "s3"))]
     checkpoints_s3::LEFT_OUT,
+    #[cfg(not(feature = "s3"))]
+    registry_objects::LEFT_OUT,
     #[cfg(not(feature = "aws"))]
     registry_sagemaker::LEFT_OUT,
     #[cfg(not(feature = "aws"))]

@@ -21,11 +21,11 @@ use crate::restoring::wrong;
 use crate::{Secret, Shared, http};
 #[cfg(not(feature = "aws"))]
 use client::OwnClient;
-use credentials::Credentials;
 
 #[cfg(feature = "aws")]
 pub(crate) use client::OwnClient;
 pub(crate) use client::Refused;
+pub(crate) use credentials::Credentials;
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<S3CheckpointsConfig, dyn Checkpoints> = Adapter {

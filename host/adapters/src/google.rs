@@ -188,6 +188,25 @@ impl Tokens {
     }
 }
 
+/// The same for calls that the crate `object_store` makes.
+#[cfg(feature = "s3")]
+#[derive(Debug)]
+pub(crate) struct BearerTokens(pub(crate) std::sync::Arc<Tokens>);
+
+#[cfg(feature = "s3")]
+#[async_trait::async_trait]
+impl object_store::CredentialProvider for BearerTokens {
+    type Credential = object_store::gcp::GcpCredential;
+
+    async fn get_credential(&self) -> object_store::Result<std::sync::Arc<Self::Credential>> {
+        let token = self.0.token().await.map_err(|error| object_store::Error::Unauthenticated {
+            path: String::new(),
+            source: Box::new(error),
+        })?;
+        Ok(std::sync::Arc::new(object_store::gcp::GcpCredential { bearer: token.expose().to_owned() }))
+    }
+}
+
 fn signer(context: &Context, source: &Source) -> Signer<Credential> {
     let provider = Provider(source.clone());
     Signer::new(context.clone(), provider, RequestSigner::new("aiplatform").with_scope(SCOPE))

@@ -31,6 +31,7 @@ mod http;
 mod kubernetes;
 #[cfg(any(feature = "aws", feature = "google", feature = "kubernetes"))]
 #[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "google", feature = "s3"))]
 mod near;
 mod open_inference;
 mod producing;
@@ -84,6 +85,8 @@ pub mod registry_command;
 pub mod registry_directory;
 pub mod registry_kept;
 pub mod registry_mlflow;
+#[cfg_attr(not(feature = "s3"), path = "registry_objects/left_out.rs")]
+pub mod registry_objects;
 #[cfg_attr(not(feature = "oci"), path = "registry_oci/left_out.rs")]
 pub mod registry_oci;
 #[cfg_attr(not(feature = "aws"), path = "registry_sagemaker/left_out.rs")]

@@ -27,6 +27,8 @@ use crate::file_work::{FileWork, GivenUp};
 use crate::{artefact, folder};
 
 pub use manifest::{Artefact, Manifest, ManifestDataset, ManifestLineage};
+#[cfg(feature = "s3")]
+pub(crate) use register::manifest_text;
 pub use register::{register, write_manifest};
 
 /// The file that describes a version.
@@ -56,7 +58,8 @@ pub const ADAPTER: Adapter<DirectoryRegistryConfig, dyn Registry> = Adapter {
     make: |config, _| Ok(Arc::new(DirectoryRegistry::new(config)?)),
 };
 
-const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// Of a manifest and of a file of marks.
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 const VERSIONS_MAX: usize = 10_000;
 
 /// Where the folder is.
@@ -76,11 +79,21 @@ pub struct DirectoryRegistry {
     files: FileWork,
 }
 
+/// The content of [`MARKS`].
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case", tag = "state")]
-enum MarkFile {
+pub(crate) enum MarkFile {
     Held { incident: String },
     Lifted,
+}
+
+impl MarkFile {
+    pub(crate) fn of(mark: Mark<'_>) -> Self {
+        match mark {
+            Mark::Held { incident } => Self::Held { incident: incident.to_owned() },
+            Mark::Lifted => Self::Lifted,
+        }
+    }
 }
 
 impl DirectoryRegistry {
@@ -206,7 +219,8 @@ impl Model {
     }
 }
 
-fn unreadable(version: &VersionName, why: String) -> RegistryVersion {
+/// A version of which nothing can be read.
+pub(crate) fn unreadable(version: &VersionName, why: String) -> RegistryVersion {
     RegistryVersion {
         version: VersionTarget { version: version.clone(), digest: None },
         created_at: UnixMillis(0),
@@ -320,10 +334,7 @@ impl Registry for DirectoryRegistry {
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
         let version = version.clone();
-        let wanted = match mark {
-            Mark::Held { incident } => MarkFile::Held { incident: incident.to_owned() },
-            Mark::Lifted => MarkFile::Lifted,
-        };
+        let wanted = MarkFile::of(mark);
         self.on(move |model, _| {
             let dir = model.open(&version)?;
             if read_mark(&dir).as_ref() == Some(&wanted) {

@@ -6,6 +6,8 @@ mod airflow;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod azure;
+#[cfg(feature = "azure")]
+mod azurite;
 mod mlflow;
 mod mlserver;
 mod monitoring;

@@ -10,6 +10,7 @@ use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
 use ripcord_adapters::registry_azureml::AzureMlRegistryConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
+use ripcord_adapters::registry_objects::{ObjectsRegistryConfig, StoreConfig};
 use ripcord_adapters::registry_oci::OciRegistryConfig;
 use ripcord_adapters::registry_sagemaker::SageMakerRegistryConfig;
 use ripcord_adapters::registry_vertex::VertexRegistryConfig;
@@ -144,6 +145,18 @@ fn the_example_for_weights_and_biases_reads() {
         config.sources.iter().filter(|source| source.adapter.settings.adapter().kind() == "wandb").count(),
         1
     );
+}
+
+/// `examples/objects/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_object_stores_reads() {
+    let config = parse(include_str!("../../../examples/objects/ripcord.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let registry = config.service("fraud-api").unwrap().registry.settings.of::<ObjectsRegistryConfig>();
+    let registry = registry.unwrap();
+    assert_eq!((registry.model.as_str(), registry.alias.as_deref()), ("fraud", Some("production")));
+    let StoreConfig::S3(store) = &registry.store else { panic!("{:?}", registry.store) };
+    assert_eq!((store.bucket.as_str(), store.prefix.as_str()), ("acme-models", "registry"));
 }
 
 /// `examples/sagemaker/ripcord.toml`, which people copy.

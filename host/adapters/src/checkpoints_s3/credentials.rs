@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 256 << 10;
 
 /// Where the key is.
 #[derive(Debug)]
-pub(super) enum Credentials {
+pub(crate) enum Credentials {
     /// One that does not change while the host runs.
     Fixed(Arc<AwsCredential>),
     /// Read anew for each call: whoever renews short-lived keys writes them into the file.
@@ -28,7 +28,7 @@ pub(super) enum Credentials {
 
 impl Credentials {
     /// None for calls that carry no signature.
-    pub(super) fn of(
+    pub(crate) fn of(
         config: &S3CheckpointsConfig,
         secret: Option<Secret>,
     ) -> Result<Option<Self>, PortError> {

@@ -103,7 +103,7 @@ pub struct Artefact {
 
 impl Manifest {
     /// Reads and checks a manifest; the error is the end of a sentence that begins with the manifest's place.
-    pub(super) fn parse(
+    pub(crate) fn parse(
         bytes: &[u8],
         model: &str,
         version: &VersionName,
@@ -144,17 +144,17 @@ impl Manifest {
         self.artefacts.iter().map(file).collect()
     }
 
-    pub(super) fn tags(&self) -> Vec<Label> {
+    pub(crate) fn tags(&self) -> Vec<Label> {
         self.tags.iter().map(|(name, value)| Label::new(name, value)).collect()
     }
 
-    pub(super) fn measures(&self) -> Vec<Measure> {
+    pub(crate) fn measures(&self) -> Vec<Measure> {
         // A measure that is no number says nothing, and compares with nothing, not even itself.
         let finite = self.measures.iter().filter(|(_, value)| value.is_finite());
         finite.map(|(name, value)| Measure { name: name.clone(), value: *value }).collect()
     }
 
-    pub(super) fn lineage(&self) -> Lineage {
+    pub(crate) fn lineage(&self) -> Lineage {
         let text = |value: &toml::Value| match value {
             toml::Value::String(text) => text.clone(),
             other => other.to_string(),

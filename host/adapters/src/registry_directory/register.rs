@@ -166,6 +166,18 @@ fn lineage_of(lineage: &Lineage) -> ManifestLineage {
     }
 }
 
+/// What the manifest of a new version says, as it is written.
+#[cfg(feature = "s3")]
+pub(crate) fn manifest_text(
+    new: &NewVersion,
+    (model, name): (&str, &VersionName),
+    now: UnixMillis,
+) -> Result<String, PortError> {
+    let manifest = manifest_of(new, (model, name), now);
+    check(&manifest)?;
+    Ok(toml::to_string(&manifest).unwrap_or_default())
+}
+
 /// Reads the manifest as it will be read.
 fn check(manifest: &Manifest) -> Result<(), PortError> {
     let text = toml::to_string(manifest).unwrap_or_default();

@@ -29,6 +29,8 @@ pub(crate) mod registry_azureml;
 mod registry_directory;
 mod registry_kept;
 mod registry_mlflow;
+#[cfg(feature = "s3")]
+pub(crate) mod registry_objects;
 #[cfg(feature = "oci")]
 pub(crate) mod registry_oci;
 #[cfg(feature = "aws")]

@@ -2,6 +2,7 @@
 //!
 //!     RIPCORD_TEST_MOTO=$(.ci/moto) cargo test --workspace --test suite -- --ignored moto::
 
+mod objects;
 #[cfg(feature = "aws")]
 mod sagemaker;
 #[cfg(feature = "aws")]

@@ -116,9 +116,13 @@ impl Moto {
 
     /// As the trainer speaks to it.
     pub(super) fn store(&self) -> AmazonS3 {
+        self.store_of("training")
+    }
+
+    pub(super) fn store_of(&self, bucket: &str) -> AmazonS3 {
         let _ = rustls::crypto::ring::default_provider().install_default();
         AmazonS3Builder::new()
-            .with_bucket_name("training")
+            .with_bucket_name(bucket)
             .with_region("us-east-1")
             .with_endpoint(&self.url)
             .with_allow_http(true)
