@@ -7,7 +7,13 @@ use ripcord_ports::{
 
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
-    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, deployer_sagemaker, endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http, registry_azureml, registry_command, registry_directory, registry_mlflow, registry_objects, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
+    alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
+    deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, deployer_sagemaker,
+    endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape,
+    notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
+    registry_azureml, registry_command, registry_directory, registry_mlflow, registry_objects, registry_oci,
+    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git,
+    restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.

@@ -29,9 +29,7 @@ mod google;
 mod http;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-#[cfg(any(feature = "aws", feature = "google", feature = "kubernetes"))]
-#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
-#[cfg(any(feature = "aws", feature = "google", feature = "s3"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "kubernetes", feature = "s3"))]
 mod near;
 mod open_inference;
 mod producing;

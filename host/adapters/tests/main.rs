@@ -3,11 +3,11 @@
 
 mod adapters;
 mod airflow;
-#[cfg(feature = "kubernetes")]
-mod kubernetes;
 mod azure;
 #[cfg(feature = "azure")]
 mod azurite;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod mlflow;
 mod mlserver;
 mod monitoring;

@@ -67,7 +67,8 @@ impl Answers {
         if behind.ready.len() > ASKED_MAX {
             return Err(too_many(behind.ready.len(), ASKED_MAX));
         }
-        let asked = behind.ready.iter().map(|replica| self.answer(replica));
+        // Before the stream: what makes them must not live as long as they do.
+        let asked: Vec<_> = behind.ready.iter().map(|replica| self.answer(replica)).collect();
         let told: Vec<_> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
         for (replica, told) in behind.ready.iter().zip(told) {
             let name = shown(&replica.name);
