@@ -234,7 +234,7 @@ impl SageMakerDeployer {
                     "the endpoint `{endpoint}` takes no update: it is {}",
                     seen::told(&seen.endpoint)
                 );
-                return Err(PortError::not_applied(ErrorKind::Failed, text));
+                return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::No));
             }
         }
         if matches!(order.expecting, LiveState::Serving(_)) && !seen.state.same_identity(&order.expecting) {

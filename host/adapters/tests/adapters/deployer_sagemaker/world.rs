@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     HalfBack,
 }
 
+type Twist = Box<dyn Fn(&str, usize) -> Option<Said> + Send>;
+
 pub(crate) struct World {
     pub(crate) endpoint: Value,
     pub(crate) configurations: BTreeMap<String, Value>,
@@ -37,7 +39,7 @@ pub(crate) struct World {
     /// Operation, what was sent, what was answered with success.
     pub(crate) asked: Vec<(String, Value, Value)>,
     /// What is answered instead, by the operation and how often it was asked before.
-    twist: Box<dyn Fn(&str, usize) -> Option<Said> + Send>,
+    twist: Twist,
 }
 
 /// A model of one version of the group.
