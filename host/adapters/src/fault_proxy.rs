@@ -290,8 +290,12 @@ impl State {
     ) -> Response<Answer> {
         let url = format!("{}{target}", self.system.as_str().trim_end_matches('/'));
         let mut headers = headers.clone();
-        for own in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        for own in [HOST, CONNECTION, TRANSFER_ENCODING] {
             headers.remove(own);
+        }
+        // Of an empty body the client beneath says no length, which some systems want to hear.
+        if !body.is_empty() {
+            headers.remove(CONTENT_LENGTH);
         }
         let sent = self.client.request(method.clone(), url).headers(headers).body(body.clone()).send().await;
         let failed = |error: reqwest::Error| {

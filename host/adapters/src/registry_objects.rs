@@ -76,10 +76,10 @@ const MANIFESTS_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ObjectsRegistryConfig {
-    /// The place, as in `{ s3 = { bucket = "models" } }`.
-    pub store: StoreConfig,
     /// The model's name: its folder in the store.
     pub model: String,
+    /// The place, as in `{ s3 = { bucket = "models" } }`.
+    pub store: StoreConfig,
     /// The name that says which version is in production, such as `production`. Default: none, and nothing is promoted.
     #[serde(default)]
     pub alias: Option<String>,

@@ -51,7 +51,7 @@ impl HttpService for Client {
             "comp=list" => Some(List::Azure),
             _ => None,
         });
-        let response = HttpService::call(&self.client, request).await.map_err(broken)?;
+        let response = HttpService::call(&self.client, request).await.map_err(|error| told(broken(error)))?;
         let status = response.status();
         if status.is_success() && list.is_none() {
             // A file comes piece by piece.
@@ -63,9 +63,7 @@ impl HttpService for Client {
             let said = excerpt(&bounded(body, REFUSAL_BYTES_MAX).await.unwrap_or_default());
             return Err(told(Refused::Status { status: status.as_u16(), wait, said }));
         }
-        let Some(bytes) = bounded(body, ANSWER_BYTES_MAX as usize).await else {
-            return Err(told(Refused::TooLarge));
-        };
+        let bytes = bounded(body, ANSWER_BYTES_MAX as usize).await.map_err(told)?;
         match list.and_then(|list| list.plain(&bytes)) {
             Some((text, odd)) => {
                 parts.extensions.insert(Odd(odd));
@@ -154,25 +152,24 @@ fn is_odd(name: &str) -> bool {
         || name.split("&#").skip(1).any(escapes_control)
 }
 
-/// A store that goes on for ever fills no memory: none where there are more bytes.
-async fn bounded(body: HttpResponseBody, bytes_max: usize) -> Option<Vec<u8>> {
+/// A store that goes on for ever fills no memory.
+async fn bounded(body: HttpResponseBody, bytes_max: usize) -> std::result::Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let mut pieces = body.bytes_stream();
     while let Some(piece) = pieces.next().await {
-        bytes.extend_from_slice(&piece.ok()?);
+        bytes.extend_from_slice(&piece.map_err(broken)?);
         if bytes.len() > bytes_max {
-            return None;
+            return Err(Refused::TooLarge);
         }
     }
-    Some(bytes)
+    Ok(bytes)
 }
 
-fn broken(error: HttpError) -> HttpError {
-    let refused = match error.kind() {
+fn broken(error: HttpError) -> Refused {
+    match error.kind() {
         HttpErrorKind::Connect => Refused::NoConnection,
-        _ => Refused::Broken { is_late: error.kind() == HttpErrorKind::Timeout },
-    };
-    told(refused)
+        kind => Refused::Broken { is_late: kind == HttpErrorKind::Timeout },
+    }
 }
 
 /// Of a kind that the crate above does not try again.

@@ -409,7 +409,7 @@ fn failed(error: &Error, words: Words, right: Right, doing: &str) -> PortError {
     let Some(refused) = Refused::beneath(error) else {
         let said = shown(&error.to_string());
         return marked(
-            no(ErrorKind::BadAnswer, &said, &format!("check that `endpoint` is {system}"))
+            no(ErrorKind::BadAnswer, &said, &format!("it was cut on its way, or `endpoint` is not {system}"))
                 .retry(Retry::Later),
         );
     };
