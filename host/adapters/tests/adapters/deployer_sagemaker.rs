@@ -33,7 +33,7 @@ pub(crate) fn config(url: &str) -> SageMakerDeployerConfig {
         access_key_id: Some("AKIDRIPCORD".into()),
         profile: None,
         endpoint: Some(url.to_owned()),
-        deadline_ms: 1_000,
+        deadline_ms: 3_000,
         patience_ms: 50,
     }
 }
@@ -240,7 +240,7 @@ async fn what_is_live_is_told_for_every_status_and_for_what_names_no_version() {
 async fn an_update_is_followed_as_long_as_there_is_time_and_then_told_as_under_way() {
     let (fake, deployer) = one_that_serves("2").await;
     fake.world().looks = 40;
-    let order = ShiftOrder { deadline: Millis(2_500), ..order_to(&deployer, "1").await };
+    let order = ShiftOrder { deadline: Millis(4_500), ..order_to(&deployer, "1").await };
     let Shifted::Underway(how) = deployer.shift(&order).await.unwrap() else { panic!("it goes on") };
     assert!(how.contains("`Updating`"), "{how}");
     let Probe::Underway(how) = deployer.probe(&order).await.unwrap() else { panic!("it goes on") };
