@@ -228,7 +228,8 @@ impl Api {
 
     async fn read<T: DeserializeOwned>(&self, url: &Url, right: Right) -> Result<Read<T>, PortError> {
         let answer = self.ask(url, right).await?;
-        let etag = answer.header(&ETAG).filter(|etag| !etag.is_empty()).map(str::to_owned);
+        // A weak one is the condition of nothing.
+        let etag = answer.header(&ETAG).filter(|etag| etag.starts_with('"')).map(str::to_owned);
         Ok(Read { read: answer.json()?, etag, body: answer.body })
     }
 

@@ -396,7 +396,9 @@ fn managed(world: &mut World, exchange: &Exchange, host: &str) -> Answer {
         ("PUT", ["models", MODEL, "versions", name]) => {
             let number = number(world, name).ok_or_else(no_model)?;
             precondition(world, exchange)?;
-            let properties = exchange.body["properties"].as_object().cloned().unwrap_or_default();
+            let mut properties = exchange.body["properties"].as_object().cloned().unwrap_or_default();
+            properties.retain(|_, value| !value.is_null());
+            properties.entry("flavors").or_insert_with(|| json!({}));
             if properties.get("modelUri") != world.versions[number - 1].get("modelUri") {
                 return Err((400, refusal("UserError", "A model's path cannot be changed.")));
             }
