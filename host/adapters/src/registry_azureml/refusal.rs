@@ -248,16 +248,16 @@ impl Api {
         let who = self.tokens.words();
         Err(match (status, code.as_str()) {
             (401, _) => told(ErrorKind::Denied, format!("does not take the token of {who}: {words}")),
+            (403 | 409, _) if matches!(self.home, Home::Registry(_)) => told(
+                ErrorKind::Denied,
+                format!(
+                    "does not take what the registry gives for {place}: {words}; check that the version is still there, this machine's clock, and that the account lets this machine's network in"
+                ),
+            ),
             (403, "AuthorizationFailure") => told(
                 ErrorKind::Denied,
                 format!(
                     "lets nobody in from here: {words}; let this machine's network into the firewall of the account of {place}, or switch it to a private endpoint"
-                ),
-            ),
-            (403 | 409, _) if matches!(self.home, Home::Registry(_)) => told(
-                ErrorKind::Denied,
-                format!(
-                    "does not take what the registry gives for {place}: {words}; check that the version is still there, and this machine's clock"
                 ),
             ),
             (403 | 409, _) => told(

@@ -326,7 +326,8 @@ fn of<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {
 /// The parts of a path, each read back from its escapes.
 fn parts(path: &str) -> Vec<String> {
     let decoded = |part: &str| {
-        let url = Url::parse(&format!("http://fake/?x={}", part.replace('+', "%2B"))).unwrap();
+        let url =
+            Url::parse(&format!("http://fake/?x={}", part.replace('+', "%2B").replace('&', "%26"))).unwrap();
         url.query_pairs().next().unwrap().1.into_owned()
     };
     path.trim_start_matches('/').split('/').map(decoded).collect()

@@ -208,7 +208,7 @@ async fn pages_that_never_end_or_lead_elsewhere_are_an_error() {
             answer
         });
     };
-    leads(|_| own("$skip=again"));
+    leads(|_| own("api-version=2025-12-01&$skip=again"));
     let error = hasty(&fake).versions(10).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::BadAnswer);
     assert!(error.to_string().contains("was read already"), "{error}");
