@@ -336,7 +336,9 @@ fn every_kind_of_source_goes_with_every_proof() {
     for adapter in <dyn ripcord_ports::AlertSource as Port>::adapters() {
         for proof in proofs {
             let text = GOOD.replace("{ bearer-file = \"secrets/am.token\" }", proof);
-            let text = text.replace("kind = \"alertmanager\"", &format!("kind = \"{}\"", adapter.kind()));
+            let more = if adapter.kind() == "json" { "\nrule = \"/title\"" } else { "" };
+            let text =
+                text.replace("kind = \"alertmanager\"", &format!("kind = \"{}\"{more}", adapter.kind()));
             let config =
                 parse(&text).unwrap_or_else(|error| panic!("{} with {proof}: {error}", adapter.kind()));
             assert_eq!(config.sources[0].adapter.settings.adapter().kind(), adapter.kind());
