@@ -11,7 +11,7 @@ use ripcord_core::facet::Revision;
 use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::name::{IncidentId, VersionName};
 use ripcord_core::plan::Vote;
-use ripcord_core::service::{Illegal, Incident, Phase, Service};
+use ripcord_core::service::{Authority, Illegal, Incident, Phase, Service};
 use ripcord_core::target::Target;
 use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::watch;
@@ -325,10 +325,11 @@ fn obeyed(command: &Command, before: &Service, after: &Arc<Service>) -> Obeyed {
         }
         Ask::Resume => format!("`{}` goes on: {now}", after.name),
         Ask::CloseReview(incident) => match after.reviews.len() {
-            0 => format!("the review of `{incident}` is closed"),
-            more => {
-                format!("the review of `{incident}` is closed; {more} of `{}` are still open", after.name)
-            }
+            0 => format!("the review of `{incident}` is closed: {now}"),
+            more => format!(
+                "the review of `{incident}` is closed; {more} of `{}` are still open: {now}",
+                after.name
+            ),
         },
         Ask::Keep(incident) => format!("the content of `{incident}` is kept, however old it becomes"),
         Ask::Release(incident) => format!("the content of `{incident}` goes by its age again"),
@@ -381,6 +382,10 @@ fn after_vote(after: &Service, ballot: &Ballot, now: String) -> String {
                 "everyone who must agree has; its policies are asked, then it is carried out (to {to})"
             ),
         },
+        Phase::Acting(acting) if acting.grant.authority == Authority::BreakGlass => format!(
+            "the glass is broken, so the host shifts `{0}` to {to}: `ripcord incidents watch {1}` follows it; when it has ended somebody else must look at it (`ripcord review close {1} --reason TEXT`)",
+            after.name, incident.id
+        ),
         Phase::Acting(_) => format!(
             "all who must agree have, so the host shifts `{}` to {to}: `ripcord incidents watch {}` follows it",
             after.name, incident.id

@@ -119,7 +119,9 @@ pub(crate) fn incident_of<'a>(moment: Moment<'a>) -> Option<&'a IncidentId> {
         }
         // What becomes of old content is nothing of the incident that happens to be open.
         Event::Pruned(_) => None,
-        Event::IncidentKept(about) | Event::IncidentReleased(about) => Some(&about.incident),
+        Event::IncidentKept(about) | Event::IncidentReleased(about) | Event::ReviewClosed(about) => {
+            Some(&about.incident)
+        }
         _ => open.map(|incident| &incident.id),
     }
 }
@@ -151,7 +153,6 @@ fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
         | Event::Pinned(_)
         | Event::Fingerprinted(_)
         | Event::HoldLifted(_)
-        | Event::ReviewClosed(_)
         | Event::DataCondemned(_)
         | Event::DataLifted(_)
         | Event::LiveDataSeen(_)

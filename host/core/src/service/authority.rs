@@ -101,7 +101,7 @@ impl Service {
             wanted.push(Quorum { role: RoleName::approver(), people: 1 });
         }
         wanted.extend(authorising.quorums.iter().cloned());
-        wanted.extend(self.wanted_meanwhile(&wanted));
+        self.want_meanwhile(&mut wanted);
         wanted
     }
 
@@ -199,7 +199,7 @@ impl Service {
     }
 
     /// Goes on to act once every policy that was asked grants and every quorum is met.
-    fn grant_if_enough(&mut self) {
+    pub(super) fn grant_if_enough(&mut self) {
         let at = self.at;
         let Some(incident) = &self.incident else { return };
         let Phase::Authorising(authorising) = &incident.phase else { return };

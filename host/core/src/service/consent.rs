@@ -35,7 +35,16 @@ impl Service {
     /// another key by now, does not.
     pub fn votes_in_force(&self) -> Vec<Vote> {
         let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Vec::new() };
-        incident.votes.iter().filter_map(|vote| in_force(vote, &terms.people)).collect()
+        let votes = incident.votes.iter().filter_map(|vote| in_force(vote, &terms.people));
+        // Who may not break the glass any more has voted as anyone: policies are told so, too.
+        let as_anyone = |vote: Vote| match vote.kind {
+            VoteKind::BreakGlass if !terms.may_break_glass(&vote.person) => {
+                let kind = if vote.key.is_some() { VoteKind::Signature } else { VoteKind::Session };
+                Vote { kind, ..vote }
+            }
+            _ => vote,
+        };
+        votes.map(as_anyone).collect()
     }
 
     fn counted<'a>(&'a self, terms: &'a Terms, incident: &'a Incident) -> Counted<'a> {

@@ -163,6 +163,14 @@ pub enum Illegal {
     /// Nothing was done by breaking the glass, or it was looked at since.
     #[error("`{0}` has no open review; `ripcord status` shows all")]
     NoReview(IncidentId),
+    /// Who has no say on plans looks at none that were carried out.
+    #[error("`{person}` may not close a review: it takes the role {roles}")]
+    MayNotReview {
+        /// Who.
+        person: PersonName,
+        /// Who may.
+        roles: String,
+    },
     /// Who broke the glass does not say that it was well.
     #[error("who broke the glass does not close the review of `{0}`: another approver must")]
     OwnReview(IncidentId),

@@ -158,7 +158,13 @@ impl Service {
         };
         self.spare_what_came_since();
         self.see(&preserved.live, &preserved.facets, &preserved.in_production);
-        if required && !preserved.missing.is_empty() && !hurried {
+        if required && !preserved.missing.is_empty() && hurried {
+            let text = format!(
+                "`{0}` goes on without evidence that is required, since somebody broke the glass: `ripcord incidents show {0}` says who and what is missing",
+                preserved.incident
+            );
+            self.tell(Topic::BrokeGlass, Severity::Critical, text);
+        } else if required && !preserved.missing.is_empty() {
             let (id, name) = (&preserved.incident, &self.name);
             let names: Vec<_> = preserved.missing.iter().map(|gap| format!("`{}`", gap.name)).collect();
             let text = format!(

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Illegal, Service};
+use crate::digest::Digest;
 use crate::effect::Topic;
 use crate::event::AboutIncident;
 use crate::name::{IncidentId, PersonName, RoleName};
 use crate::plan::{Quorum, VoteKind};
 use crate::signal::Severity;
+use crate::terms::KnownPerson;
 use crate::time::UnixMillis;
 
 /// Open reviews of one service. People are told of each that makes room for another.
@@ -23,8 +25,19 @@ pub struct Review {
     pub incident: IncidentId,
     /// Who did it, the last one where several did.
     pub person: PersonName,
+    /// Who else did, in this incident.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<PersonName>,
+    /// For which plan last.
+    pub plan: Digest,
     /// When.
     pub since: UnixMillis,
+}
+
+impl Review {
+    fn is_of(&self, person: &PersonName) -> bool {
+        self.person == *person || self.others.contains(person)
+    }
 }
 
 impl Service {
@@ -55,16 +68,24 @@ impl Service {
     pub(super) fn to_be_reviewed(&mut self, person: PersonName) {
         let Some(incident) = &self.incident else { return };
         let (id, target) = (incident.id.clone(), incident.target(0).map(ToString::to_string));
+        let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };
         if let Some(known) = self.reviews.iter_mut().find(|review| review.incident == id) {
-            if known.person == person {
+            // The same word, granted again under other terms.
+            if known.person == person && known.plan == plan {
                 return;
             }
-            known.person = person.clone();
+            known.plan = plan;
+            let before = std::mem::replace(&mut known.person, person.clone());
+            if before != person && !known.others.contains(&before) {
+                known.others.push(before);
+            }
+            known.others.retain(|other| *other != person);
         } else {
-            self.reviews.push(Review { incident: id.clone(), person: person.clone(), since: self.at });
+            let (incident, person, since) = (id.clone(), person.clone(), self.at);
+            self.reviews.push(Review { incident, person, others: Vec::new(), plan, since });
         }
         let text = format!(
-            "{person} broke the glass for `{id}`{}: one person alone, past floor and policies; somebody else looks at it and says so by `ripcord review close {id} --reason TEXT`; until then no plan of `{}` is carried out on one person's word or a policy's",
+            "{person} broke the glass for `{id}`{}: one person alone, past floor and policies; when it has ended somebody else looks at it and says so by `ripcord review close {id} --reason TEXT`; until then no plan of `{}` is carried out on one person's word or a policy's",
             target.map(|target| format!(" ({target})")).unwrap_or_default(),
             self.name
         );
@@ -82,36 +103,71 @@ impl Service {
     /// Whoever may agree to plans may close one of somebody else's; where nobody else may, one's own.
     pub(super) fn review_closed(&mut self, about: &AboutIncident) -> Result<(), Illegal> {
         let Some(terms) = &self.terms else { return Err(Illegal::NoReview(about.incident.clone())) };
-        if terms.person(&about.person).is_none() {
-            return Err(Illegal::UnknownPerson(about.person.clone()));
-        }
+        let person = terms.person(&about.person);
+        let person = person.ok_or_else(|| Illegal::UnknownPerson(about.person.clone()))?;
         let Some(place) = self.reviews.iter().position(|review| review.incident == about.incident) else {
             return Err(Illegal::NoReview(about.incident.clone()));
         };
-        let others = terms
-            .people
-            .iter()
-            .any(|known| known.name != about.person && known.roles.contains(&RoleName::approver()));
-        if self.reviews[place].person == about.person && others {
+        let review = &self.reviews[place];
+        let closers = self.review_closers();
+        let may = |known: &KnownPerson| known.roles.iter().any(|role| closers.contains(role));
+        if !may(person) {
+            let roles: Vec<_> = closers.iter().map(|role| format!("`{role}`")).collect();
+            let (person, roles) = (about.person.clone(), roles.join(" or "));
+            return Err(Illegal::MayNotReview { person, roles });
+        }
+        if review.is_of(&about.person)
+            && terms.people.iter().any(|known| !review.is_of(&known.name) && may(known))
+        {
             return Err(Illegal::OwnReview(about.incident.clone()));
         }
         if self.incident.as_ref().is_some_and(|open| open.id == about.incident) {
             return Err(Illegal::ReviewedTooSoon(about.incident.clone()));
         }
         self.reviews.remove(place);
+        // A plan that waits was asked more people than there have to be now.
+        self.grant_if_enough();
         Ok(())
     }
 
-    /// What is wanted besides, while a review is open: no plan on one person's word, and none on a policy's.
-    pub(super) fn wanted_meanwhile(&self, wanted: &[Quorum]) -> Option<Quorum> {
-        let enough = wanted.iter().any(|quorum| quorum.people >= PEOPLE_MEANWHILE);
-        (!self.reviews.is_empty() && !enough)
-            .then(|| Quorum { role: RoleName::approver(), people: PEOPLE_MEANWHILE })
+    /// Roles whose people close reviews: those who agree to plans.
+    pub fn review_closers(&self) -> Vec<RoleName> {
+        let floor = self.terms.iter().flat_map(|terms| &terms.floor).filter(|quorum| quorum.people > 0);
+        let mut roles: Vec<_> = floor.map(|quorum| quorum.role.clone()).collect();
+        roles.push(RoleName::approver());
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// The floor as an open review raises it: what a set must reckon with.
+    pub(crate) fn floor_now(&self) -> Vec<Quorum> {
+        let mut floor = self.terms.as_ref().map(|terms| terms.floor.clone()).unwrap_or_default();
+        self.want_meanwhile(&mut floor);
+        floor
+    }
+
+    /// While a review is open, no plan is carried out on one person's word, and none on a policy's.
+    pub(super) fn want_meanwhile(&self, wanted: &mut Vec<Quorum>) {
+        if self.reviews.is_empty() || wanted.iter().any(|quorum| quorum.people >= PEOPLE_MEANWHILE) {
+            return;
+        }
+        // Of those who agree anyway, where anybody does.
+        match wanted.iter_mut().find(|quorum| quorum.people > 0) {
+            Some(known) => known.people = PEOPLE_MEANWHILE,
+            None => wanted.push(Quorum { role: RoleName::approver(), people: PEOPLE_MEANWHILE }),
+        }
     }
 
     /// For people: which reviews are open.
     pub(super) fn reviews_open(&self) -> Option<String> {
         let [first, others @ ..] = self.reviews.as_slice() else { return None };
+        if self.incident.as_ref().is_some_and(|open| open.id == first.incident) {
+            return Some(format!(
+                "{} broke the glass in this incident: until its review is closed, which takes its end, two people agree, or the glass is broken again",
+                first.person
+            ));
+        }
         let more = match others.len() {
             0 => String::new(),
             more => format!(", and {more} more"),

@@ -7,7 +7,7 @@ use crate::effect::Topic;
 use crate::event::{FaultNature, Voted, Way};
 use crate::facet::Revision;
 use crate::name::RoleName;
-use crate::plan::{Quorum, Vote};
+use crate::plan::{Quorum, Vote, VoteKind};
 use crate::service::{Counted, Tally, VOTES_OF_ONE_MAX, in_force, is_for_one};
 use crate::signal::Severity;
 use crate::target::Target;
@@ -217,6 +217,9 @@ impl Set {
         }
         if in_force(vote, &terms.people).is_none() {
             return Err(SetIllegal::OtherKey(person.clone()));
+        }
+        if vote.kind == VoteKind::BreakGlass {
+            return Err(SetIllegal::NoBreakGlass);
         }
         if run.votes.iter().any(|known| Vote { at: vote.at, ..known.clone() } == *vote) {
             return Err(SetIllegal::Unchanged(person.clone()));

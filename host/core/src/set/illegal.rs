@@ -6,6 +6,9 @@ use crate::name::{PersonName, ServiceName, SetId, SetName};
 /// An event that cannot happen in this state. The text says what the reader can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetIllegal {
+    /// It is of several services at once.
+    #[error("nobody breaks the glass for a run of a set: pull its members one by one, and break it for each")]
+    NoBreakGlass,
     /// It has no terms, or impossible ones.
     #[error("`{set}` {why}")]
     NotConfigured {

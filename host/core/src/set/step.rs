@@ -135,7 +135,7 @@ impl SetRun {
             incident: known.incident.clone(),
             serving: serving(member),
             equipment: terms.map(|terms| terms.equipment).unwrap_or_else(|| crate::digest::Digest::of("")),
-            floor: terms.map(|terms| terms.floor.clone()).unwrap_or_default(),
+            floor: member.floor_now(),
         }))
     }
 

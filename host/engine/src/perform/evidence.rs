@@ -100,7 +100,7 @@ async fn gather(ctx: &Context, incident: IncidentId, hurried: bool) -> Batch {
     });
     let facts: Vec<Fact> = live.into_iter().chain(golden.into_iter().flatten()).collect();
     let (mut items, mut missing, mut batch) = (Vec::new(), Vec::new(), Batch::default());
-    for (name, kept) in keep(ctx, pieces).await {
+    for (name, kept) in keep(ctx, pieces, hurried).await {
         match kept {
             Ok((digest, bytes)) => items.push(EvidenceItem { name, digest, bytes }),
             Err(reason) => missing.push(EvidenceGap { name, reason: batch.text(reason) }),
@@ -135,7 +135,11 @@ fn named(name: &str, pieces: Vec<Piece>) -> Vec<Piece> {
 }
 
 /// Keeps all at once: together they wait for the disk about as long as one.
-async fn keep(ctx: &Context, pieces: Vec<Piece>) -> Vec<(String, Result<(Digest, u64), String>)> {
+async fn keep(
+    ctx: &Context,
+    pieces: Vec<Piece>,
+    hurried: bool,
+) -> Vec<(String, Result<(Digest, u64), String>)> {
     let (mut names, mut all, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for (name, piece) in pieces {
         match piece {
@@ -148,6 +152,7 @@ async fn keep(ctx: &Context, pieces: Vec<Piece>) -> Vec<(String, Result<(Digest,
     }
     // The step ends when this time has passed too: a folder that hangs must be a gap before that.
     let limit = ctx.setup.terms.deadlines.call;
+    let limit = if hurried { limit.min(HURRIED) } else { limit };
     let put = own("evidence", ctx.host.setup.evidence.put(all));
     match within(ctx.host.setup.clock.as_ref(), limit, put).await {
         Some(Ok(digests)) => kept.extend(names.into_iter().zip(digests).map(|((name, bytes), digest)| {

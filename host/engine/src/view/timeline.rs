@@ -70,7 +70,10 @@ impl Reader<'_> {
             Event::PullRequested(pull) => {
                 let to =
                     pull.target.as_ref().map_or_else(|| "where the planner says".into(), ToString::to_string);
-                Some(format!("{} pulled the cord, to {to}: {}", pull.person, self.text(&pull.reason).await?))
+                let glass =
+                    if pull.break_glass { ", and broke the glass: evidence is not waited for" } else { "" };
+                let why = self.text(&pull.reason).await?;
+                Some(format!("{} pulled the cord, to {to}{glass}: {why}", pull.person))
             }
             Event::EvidencePreserved(preserved) => {
                 let live = self.live(&preserved.live).await?;
@@ -326,6 +329,11 @@ impl Reader<'_> {
                 about.person,
                 self.text(&about.reason).await?
             )),
+            Event::ReviewClosed(about) => Some(format!(
+                "{} looked at what was done by breaking the glass, and closed its review: {}",
+                about.person,
+                self.text(&about.reason).await?
+            )),
             Event::ClockBehind { by } => Some(format!(
                 "the host's clock is {by} behind what is on record: time passes at half its speed until it has caught up"
             )),
@@ -339,7 +347,6 @@ impl Reader<'_> {
             | Event::Pinned(_)
             | Event::Fingerprinted(_)
             | Event::HoldLifted(_)
-            | Event::ReviewClosed(_)
             | Event::DataCondemned(_)
             | Event::DataLifted(_)
             | Event::LiveDataSeen(_)

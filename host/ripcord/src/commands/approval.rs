@@ -30,6 +30,10 @@ impl Word {
 }
 
 pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcome {
+    if args.break_glass && word == Word::Refuse {
+        return Err(Failure::usage("a refusal breaks no glass")
+            .help("leave out `--break-glass`: one refusal ends the plan"));
+    }
     let reach = Reach::new(global)?;
     let signer = args.key.as_ref().map(|path| Signer::new(&reach, args, Key::read(path)?)).transpose()?;
     let host = reach.host().await?;

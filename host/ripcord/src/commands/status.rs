@@ -493,7 +493,7 @@ mod tests {
             "probation": { "unproven": ["1", "limits=2"], "since": "1", "asked": 1, "ends_at": "2" },
             "versions": [{ "version": "1", "digest": null, "standing": "held", "since": "1", "expires_at": null, "condemned_by": [] }],
             "facets": [{ "revision": "fallback=rules", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }, { "revision": "prompt=1", "digest": null, "proof": "answer", "standing": { "other": "o" }, "can_be_read": false }],
-            "reviews": [{ "incident": "s:1", "person": "ada", "since": "1" }],
+            "reviews": [{ "incident": "s:1", "person": "ada", "plan": "0000000000000000000000000000000000000000000000000000000000000000", "since": "1" }],
             "aliases": [{ "name": "staging", "versions": ["1"] }],
             "holds": [{ "revision": "1", "incident": "s:1", "since": "1", "state": "stands" }], "announcements_waiting": 1, "unprotected": ["no trigger"], "warnings": ["it ends"],
             "no_data": { "since": "1", "cannot_judge": ["threshold-trigger"], "take_it_for_a_value": [] },

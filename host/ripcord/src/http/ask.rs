@@ -293,10 +293,10 @@ pub(crate) async fn close_review(
     request: Request,
 ) -> Answer<Done> {
     let person = &app.people.authenticate(request.headers())?.person;
-    require(person, Right::Vote, &[])?;
-    let (_, body) = json::<ReasonBody>(request).await?;
     let id = incident_id(id)?;
     let service = app.service_of(&id)?;
+    require(person, Right::Vote, &app.state_of(&service)?.review_closers())?;
+    let (_, body) = json::<ReasonBody>(request).await?;
     let ask = Ask::CloseReview(id);
     Ok(Json(app.command(&service, person, ask, reason(&body.reason)?, None).await?))
 }

@@ -4,7 +4,7 @@ use super::stage::{Stage, approvers, blob, person, policy, serving};
 use crate::effect::{Effect, Topic};
 use crate::event::{AboutIncident, Event, EvidenceGap, GuardRead, Voted};
 use crate::name::{IncidentId, RoleName};
-use crate::plan::{Vote, VoteKind};
+use crate::plan::{Quorum, Vote, VoteKind};
 use crate::policy::Role;
 use crate::service::{Authority, Illegal, Phase, REVIEWS_MAX, Service};
 use crate::terms::{EvidenceRule, KnownPerson, Mode, Terms};
@@ -104,6 +104,59 @@ fn a_right_that_was_taken_away_breaks_no_glass_at_the_guard() {
     stage.reconfigure(|terms| terms.break_glass = vec![RoleName::new("director").unwrap()]);
     stage.guard();
     assert_eq!(stage.phase(), "waiting for approval");
+    // Nor does it count as one for a policy.
+    assert_eq!(stage.0.votes_in_force()[0].kind, VoteKind::Session);
+}
+
+#[test]
+fn a_plan_that_waited_for_nothing_but_a_review_goes_on_when_it_is_closed() {
+    let (mut stage, id) = broken(|terms| terms.floor.clear());
+    stage.reconfigure(|terms| terms.policies.clear());
+    stage.pull("ada", "2");
+    stage.plan_for(&["2"]);
+    assert_eq!(stage.phase(), "waiting for approval");
+    close(&mut stage, "bob", &id).unwrap();
+    assert_eq!(authority(&stage), Some(Authority::People));
+}
+
+#[test]
+fn whoever_agrees_to_plans_closes_reviews_and_nobody_else() {
+    let security = || vec![RoleName::new("security").unwrap()];
+    let (mut stage, id) = broken(|terms| {
+        terms.people.iter_mut().for_each(|known| known.roles.retain(|role| *role != RoleName::approver()));
+        terms.people[2].roles = security();
+        terms.floor = vec![Quorum { role: RoleName::new("security").unwrap(), people: 1 }];
+    });
+    let said = close(&mut stage, "bob", &id).unwrap_err().to_string();
+    assert_eq!(said, "`bob` may not close a review: it takes the role `approver` or `security`");
+    // Nobody is an approver, and two of those who agree are asked.
+    stage.reconfigure(|terms| {
+        terms.policies.clear();
+        terms.people[3].roles = security();
+    });
+    stage.pull("ada", "2");
+    stage.plan_for(&["2"]);
+    assert!(stage.told().last().unwrap().contains("2 with role security"), "{:?}", stage.told());
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval");
+    stage.approve("dan");
+    assert_eq!(authority(&stage), Some(Authority::People));
+    close(&mut stage, "cleo", &id).unwrap();
+}
+
+#[test]
+fn a_glass_that_one_person_breaks_for_two_plans_is_told_twice() {
+    let mut stage = planned(|terms| terms.policies.clear());
+    for to in ["2", "3"] {
+        let glass = breaks(&stage, "ada");
+        stage.tell(&glass);
+        stage.pull("cleo", to);
+        stage.plan_for(&[to]);
+        // The review is of this incident: it cannot be closed yet, and nobody is told to.
+        let told = stage.told();
+        assert!(!told.last().unwrap().contains("review close"), "{told:?}");
+    }
+    assert_eq!(stage.0.outbox.iter().filter(|out| out.topic == Topic::BrokeGlass).count(), 2);
 }
 
 #[test]
@@ -130,6 +183,7 @@ fn while_a_review_is_open_nothing_is_done_on_one_word() {
         assert_eq!(stage.phase(), "waiting for approval", "{ask}");
         let told = stage.told();
         let told = told.last().unwrap();
+        assert!(!told.contains("1 with role"), "{told}");
         assert!(
             told.contains("2 with role approver") && told.contains(&format!("review of `{id}`")),
             "{told}"
@@ -196,6 +250,14 @@ fn a_glass_that_was_broken_twice_in_one_incident_is_one_review() {
     assert_eq!((review.len(), review[0].person.as_str()), (1, "bob"));
     let told = stage.0.outbox.iter().filter(|out| out.topic == Topic::BrokeGlass).count();
     assert_eq!(told, 2);
+    // Neither washes the other's.
+    let about = AboutIncident { incident: stage.id(), person: person("ada"), reason: blob() };
+    let id = stage.id();
+    stage.tell(&Event::Aborted(about));
+    for who in ["ada", "bob"] {
+        assert_eq!(close(&mut stage, who, &id), Err(Illegal::OwnReview(id.clone())), "{who}");
+    }
+    close(&mut stage, "cleo", &id).unwrap();
 }
 
 #[test]
@@ -244,6 +306,7 @@ fn a_pull_that_breaks_the_glass_does_not_wait_for_evidence() {
     assert!(matches!(stage.try_it(&Event::PullRequested(glass)), Err(Illegal::Unchanged(_))));
     evidence_missing(&mut stage);
     assert_eq!(stage.phase(), "planning");
+    assert!(stage.told().iter().any(|text| text.contains("without evidence that is required")));
     // Without it, people are asked.
     let mut stage = Stage::new(required);
     stage.pull("ada", "1");
