@@ -3,6 +3,8 @@
 //! A place is a JSON pointer (`/event/data/id`), `body:` and a pointer where alerts stand in a list and something of all of them beside it, or `header:` and a
 //! name. What stands at no place is no label; what an alert cannot do without and lacks makes it one that cannot be judged, which people are shown.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -24,8 +26,16 @@ use crate::text_time;
 const ALERTS_MAX: usize = 10_000;
 /// Labels and annotations of one alert that the configuration may name.
 const LABELS_MAX: usize = 64;
+/// Bytes of one text that is read.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all texts that are read of one payload: what stands beside a list is read again for each of its alerts.
+const READ_BYTES_MAX: usize = 32 << 20;
+/// Headers that let their sender in.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 /// A number below it is seconds, one from it on milliseconds: the year 5138, or 1973.
 const MILLISECONDS_FROM: u64 = 100_000_000_000;
+/// One from it on is microseconds or nanoseconds, which are not read.
+const MICROSECONDS_FROM: u64 = MILLISECONDS_FROM * 1_000;
 /// Of a value that is shown in an error.
 const SHOWN_CHARS: usize = 100;
 
@@ -99,8 +109,12 @@ impl Place {
         let pointer = |text: &str| text.is_empty() || text.starts_with('/');
         if let Some(name) = text.strip_prefix("header:") {
             let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let name = name.to_ascii_lowercase();
+            if SECRET_HEADERS.contains(&name.as_str()) {
+                return Err(wrong(&format!("`{key}` names a header that holds a secret: name another")));
+            }
             if !name.is_empty() && name.chars().all(good) {
-                return Ok(Self::Header(name.to_ascii_lowercase()));
+                return Ok(Self::Header(name));
             }
         } else if let Some(rest) = text.strip_prefix("body:") {
             if pointer(rest) {
@@ -278,8 +292,14 @@ impl JsonAlerts {
             ..ParsedPayload::default()
         };
         let mut seen = HashSet::new();
+        let left = Cell::new(READ_BYTES_MAX);
+        let to_read = given.len().min(ALERTS_MAX);
         for (index, alert) in given.into_iter().take(ALERTS_MAX).enumerate() {
-            let at = At { alert, whole: &whole, delivery };
+            if left.get() == 0 {
+                payload.unread += (to_read - index) as u64;
+                break;
+            }
+            let at = At { alert, whole: &whole, delivery, left: &left };
             match self.read_one(&at) {
                 Ok(None) => {}
                 Ok(Some(alert)) => {
@@ -324,19 +344,19 @@ impl JsonAlerts {
         let rule = at.text(&self.rule)?.filter(|rule| !rule.trim().is_empty());
         let rule =
             rule.ok_or_else(|| format!("has nothing at {}, where `rule` of this source is", self.rule))?;
-        let named = |places: &[(String, Place)]| {
-            let mut all = Vec::new();
-            for (name, place) in places {
-                all.extend(
-                    at.text(place)?
-                        .filter(|value| !value.is_empty())
-                        .map(|value| Label::new(name.as_str(), value)),
-                );
-            }
-            all.sort();
-            Ok::<_, String>(all)
+        let named = |(name, place): &(String, Place)| {
+            let value = at.text(place)?.filter(|value| !value.is_empty());
+            Ok::<_, String>(value.map(|value| Label::new(name.as_str(), value)))
         };
-        let (labels, annotations) = (named(&self.labels)?, named(&self.annotations)?);
+        let labels = self.labels.iter().filter_map(|one| named(one).transpose());
+        let mut labels = labels.collect::<Result<Vec<_>, String>>()?;
+        labels.sort();
+        // Words for people: an alert counts also where they make no sense.
+        let words = |one: &(String, Place)| {
+            named(one).unwrap_or_else(|why| Some(Label::new(one.0.as_str(), format!("(it {why})"))))
+        };
+        let mut annotations: Vec<_> = self.annotations.iter().filter_map(words).collect();
+        annotations.sort();
         let id = match &self.id {
             Some(place) => Some(
                 at.text(place)?
@@ -421,6 +441,8 @@ struct At<'a> {
     alert: &'a Value,
     whole: &'a Value,
     delivery: &'a Delivery<'a>,
+    /// Bytes that may still be read of the payload.
+    left: &'a Cell<usize>,
 }
 
 impl At<'_> {
@@ -429,26 +451,43 @@ impl At<'_> {
         let value = match place {
             Place::Alert(pointer) => self.alert.pointer(pointer),
             Place::Body(pointer) => self.whole.pointer(pointer),
-            Place::Header(name) => return Ok(self.delivery.header(name).map(str::to_owned)),
-        };
-        match value {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::Bool(truth)) => Ok(Some(truth.to_string())),
-            Some(Value::Array(_) | Value::Object(_)) => {
-                Err(format!("has a list or an object at {place}: name one value in it"))
+            Place::Header(name) => {
+                return self.delivery.header(name).map(|text| self.taken(place, text.into())).transpose();
             }
+        };
+        let text: Cow<'_, str> = match value {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => text.into(),
+            Some(Value::Number(number)) => number.to_string().into(),
+            Some(Value::Bool(truth)) => truth.to_string().into(),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                return Err(format!("has a list or an object at {place}: name one value in it"));
+            }
+        };
+        self.taken(place, text).map(Some)
+    }
+
+    /// The text, if it is short enough to be kept with each alert.
+    fn taken(&self, place: &Place, text: Cow<'_, str>) -> Result<String, String> {
+        if text.len() > VALUE_BYTES_MAX {
+            return Err(format!(
+                "has more than {VALUE_BYTES_MAX} bytes at {place}: name a place with a shorter text"
+            ));
         }
+        self.left.set(self.left.get().saturating_sub(text.len()));
+        Ok(text.into_owned())
     }
 
     fn time(&self, place: &Place) -> Result<Option<UnixMillis>, String> {
         let Some(text) = self.text(place)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-        let seconds = text.split_once('.').map_or(text.as_str(), |(whole, _)| whole);
-        if !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()) {
-            let number: u64 = seconds
-                .parse()
-                .map_err(|_| format!("has no instant at {place}: `{}` is too large", shown(&text)))?;
+        let (whole, part) = text.split_once('.').unwrap_or((text.as_str(), "0"));
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_digits(whole) && is_digits(part) {
+            let number = whole.parse().ok().filter(|number: &u64| *number < MICROSECONDS_FROM);
+            let number = number.ok_or_else(|| {
+                let text = shown(&text);
+                format!("has no instant at {place}: `{text}` is too large: send seconds or milliseconds")
+            })?;
             let at = if number < MILLISECONDS_FROM { number * 1_000 } else { number };
             return Ok(Some(UnixMillis(at)));
         }

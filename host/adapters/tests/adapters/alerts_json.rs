@@ -116,8 +116,28 @@ fn a_list_has_what_stands_beside_it_and_one_bad_alert_hides_no_other() {
         ]
     );
     assert_eq!(payload.bad[0].labels, labels, "by which it is listed");
-    body["tests"] =
-        (0..10_002).map(|number| json!({ "name": format!("t{number}"), "status": "FAIL" })).collect();
+    body["tests"] = json!([{ "name": "drift", "status": "FAIL" }]);
+    body["model"] = "m".repeat(70 << 10).into();
+    let payload = read(LIST, &body).unwrap();
+    let why = "has more than 65536 bytes at `body:/model`: name a place with a shorter text";
+    assert_eq!((payload.alerts.len(), payload.bad[0].why.as_str()), (0, why));
+    let numbered = |count: usize| -> Value {
+        (0..count).map(|number| json!({ "name": format!("t{number}"), "status": "FAIL" })).collect()
+    };
+    body["tests"] = numbered(1_000);
+    body["model"] = "m".repeat(60 << 10).into();
+    let payload = read(LIST, &body).unwrap();
+    assert!(payload.alerts.len() < 1_000 && payload.unread > 0, "{}", payload.unread);
+    assert_eq!(payload.alerts.len() as u64 + payload.unread, 1_000, "each is read or counted");
+    // Also those that cannot be judged keep what they are listed by.
+    for alert in body["tests"].as_array_mut().unwrap() {
+        alert["status"] = "PERHAPS".into();
+    }
+    let payload = read(LIST, &body).unwrap();
+    assert!(payload.bad.len() < 1_000 && payload.unread > 0, "{}", payload.unread);
+    assert_eq!(payload.bad.len() as u64 + payload.unread, 1_000);
+    body["model"] = "fraud".into();
+    body["tests"] = numbered(10_002);
     let payload = read(LIST, &body).unwrap();
     assert_eq!((payload.alerts.len(), payload.unread), (10_000, 2));
 }
@@ -144,7 +164,13 @@ fn instants_are_text_or_numbers() {
     }
     for (wrong, said) in [
         (json!("yesterday\u{1b}[2J"), "has no instant at `body:/timestamp`: `yesterday"),
-        (json!("99999999999999999999999"), "is too large"),
+        (json!("99999999999999999999999"), "is too large: send seconds or milliseconds"),
+        (json!(1_795_374_000_000_000_000_u64), "is too large: send seconds or milliseconds"),
+        (json!(1_795_374_000_000_000_u64), "is too large: send seconds or milliseconds"),
+        (json!("28.11.2026 10:00"), "has no instant"),
+        (json!("2026.11.28"), "has no instant"),
+        (json!("1795374000."), "has no instant"),
+        (json!(1.795_374e18), "has no instant"),
         (json!(-5), "has no instant"),
         (json!({}), "has a list or an object at `body:/timestamp`: name one value in it"),
     ] {
@@ -193,6 +219,12 @@ fn places_that_make_no_sense_are_refused_with_what_to_write() {
         ("rule = \"\"", "is no place"),
         ("rule = \"header:\"", "is no place"),
         ("rule = \"header:a b\"", "is no place"),
+        (
+            "rule = \"/a\"\nlabels = { who = \"header:Authorization\" }",
+            "`labels.who` names a header that holds a secret: name another",
+        ),
+        ("rule = \"header:proxy-authorization\"", "names a header that holds a secret"),
+        ("rule = \"/a\"\nid = \"header:cookie\"", "names a header that holds a secret"),
         ("rule = \"/a\"\nlabels = { model = \"body:x\" }", "`labels.model = \"body:x\"` is no place"),
         ("rule = \"/a\"\nalerts = \"tests\"", "is no JSON pointer to a list"),
         ("rule = \"/a\"\nfiring = [\"x\"]", "write where it stands, as in `status = \"/status\"`"),
@@ -210,6 +242,71 @@ fn places_that_make_no_sense_are_refused_with_what_to_write() {
     let many: String = (0..65).map(|number| format!("l{number} = \"/a\"\n")).collect();
     let why = source(&format!("rule = \"/a\"\n[labels]\n{many}")).unwrap_err();
     assert!(why.contains("`labels` names more than 64"), "{why}");
+}
+
+#[test]
+fn words_for_people_that_make_no_sense_lose_no_alert() {
+    let mut body = pagerduty("incident.triggered");
+    for (odd, said) in [
+        (json!(["x"]), "(it has a list or an object at `/event/data/html_url`: name one value in it)"),
+        (
+            json!("x".repeat(70 << 10)),
+            "(it has more than 65536 bytes at `/event/data/html_url`: name a place with a shorter text)",
+        ),
+    ] {
+        body["event"]["data"]["html_url"] = odd;
+        let payload = read(PAGERDUTY, &body).unwrap();
+        let [alert] = &payload.alerts[..] else { panic!("one alert") };
+        assert_eq!((alert.status, payload.bad.len()), (SignalStatus::Firing, 0));
+        assert_eq!(alert.annotations, [Label::new("page", said)]);
+    }
+}
+
+/// The sources of the page, by name, each as its table without what is of every source.
+fn on_the_page() -> std::collections::BTreeMap<String, String> {
+    let page = include_str!("../../src/alerts_json/README.md");
+    let lines: String =
+        page.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect();
+    let all: toml::Table = lines.parse().unwrap();
+    let sources = all["sources"].as_table().unwrap();
+    let own = |(name, table): (&String, &toml::Value)| {
+        let mut table = table.as_table().unwrap().clone();
+        assert_eq!(table.remove("kind").unwrap().as_str(), Some("json"), "{name}");
+        assert!(table.remove("auth").is_some(), "{name}");
+        (name.clone(), toml::to_string(&table).unwrap())
+    };
+    sources.iter().map(own).collect()
+}
+
+#[test]
+fn the_sources_of_the_page_read_what_they_are_for() {
+    let page = on_the_page();
+    let names: Vec<_> = page.keys().map(String::as_str).collect();
+    assert_eq!(names, ["datadog", "drift", "events", "pagerduty"]);
+    for (name, text) in &page {
+        source(text).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
+    // As the page has its payload written, each transition at an instant of its own.
+    let sent = include_str!("../../src/alerts_json/README.md").lines().find(|line| line.starts_with('{'));
+    let datadog = |(number, state): (usize, &str)| {
+        let body = sent.unwrap().replace("$ALERT_TRANSITION", state).replace("$ALERT_CYCLE_KEY", "7");
+        let body = body.replace("$DATE", &(1_795_374_000_000 + number).to_string());
+        read(&page["datadog"], &serde_json::from_str(&body).unwrap()).unwrap().alerts.remove(0)
+    };
+    let all = ["Triggered", "Re-Triggered", "Renotify", "Recovered"];
+    let all: Vec<_> = all.into_iter().enumerate().map(datadog).collect();
+    assert!(all[..3].iter().all(|alert| alert.dedupe_key == all[0].dedupe_key), "repeats are no news");
+    assert!(all[3].turn.as_ref().unwrap().other_keys.contains(&all[0].dedupe_key), "it ends them");
+    let of_pagerduty = |event: &str| read(&page["pagerduty"], &pagerduty(event)).unwrap().alerts.len();
+    assert_eq!(of_pagerduty("incident.triggered"), 1);
+    for event in [
+        "incident.responder.added",
+        "incident.responder.replied",
+        "incident.status_update_published",
+        "incident.acknowledged",
+    ] {
+        assert_eq!(of_pagerduty(event), 0, "{event}");
+    }
 }
 
 #[test]
