@@ -3,7 +3,7 @@
 //!
 //! What is sent is held against Microsoft's own client. Which version is in production is a tag of the model, so that it is moved by one write. Digests of
 //! Blob Storage are checked and not believed: what is pinned is ours, over the files that were fetched. A change writes back what was read with it, is made
-//! only where it is not there yet, is never sent twice where the first may have arrived, and counts as made when it was read back. `README.md` beside this
+//! only where it is not there yet, is never sent twice where the first may have arrived, is read anew before it is sent again, and counts as made when it was read back. `README.md` beside this
 //! module says what to configure and what was tried.
 
 mod api;
@@ -269,7 +269,6 @@ impl Registry for AzureMlRegistry {
     }
 
     async fn mark(&self, version: &VersionName, mark: Mark<'_>) -> Result<(), PortError> {
-        let read = self.api.version(version).await?;
         let wanted = match mark {
             Mark::Held { incident } => vec![(HOLD_TAG, Some(incident)), (CONDEMNED_TAG, Some(incident))],
             Mark::Lifted => vec![(HOLD_TAG, None)],
@@ -277,10 +276,15 @@ impl Registry for AzureMlRegistry {
         let is_so = |tags: &wire::Dictionary| {
             wanted.iter().all(|(name, value)| tags.get(*name).map(Option::as_deref) == value.map(Some))
         };
-        if is_so(&read.read.properties.tags) {
-            return Ok(());
-        }
-        let changed = self.api.tag_version(version, &read, &wanted).await;
+        // Each time with what stands there then: a call that was refused may have met somebody else's change.
+        let changed = http::patiently(self.api.patience, || async {
+            let read = self.api.version(version).await?;
+            if is_so(&read.read.properties.tags) {
+                return Ok(());
+            }
+            self.api.tag_version(version, &read, &wanted).await
+        })
+        .await;
         let what = format!("the tags of {}", self.what(version));
         settled("Azure ML", changed, &what, async {
             Ok(is_so(&self.api.version(version).await?.read.properties.tags))
@@ -322,13 +326,14 @@ impl Registry for AzureMlRegistry {
     async fn promote(&self, version: &VersionName, expecting: Option<&VersionName>) -> Result<(), PortError> {
         let tag = self.tag()?;
         let what = format!("the tag `{tag}` of `{}`", self.api.what());
-        let change = async {
+        // Each time with what stands there then: a call that was refused may have met somebody else's change.
+        let change = http::patiently(self.api.patience, || async {
             // A tag takes any text: that there is such a version is not Azure's to check.
             self.api.version(version).await?;
             let read = self.api.container().await?;
             self.still(&read.read, tag, expecting, &what)?;
             self.api.tag_container(&read, &[(tag, Some(version.as_str()))]).await
-        };
+        });
         move_name(self, ("Azure ML", &what), (version, expecting), change).await
     }
 }

@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The longest names that Azure gives to anything that is configured here.
 const NAME_MAX: usize = 255;
 
+/// Where the account stands in the address of Blob Storage.
+pub(super) const ACCOUNT: &str = "{account}";
+
 /// Where the model is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Home {
@@ -156,7 +159,13 @@ impl Api {
         let url =
             own_address("resource-manager", config.resource_manager.as_deref().unwrap_or(cloud.manager()))?;
         let blobs = config.storage_endpoint.unwrap_or_else(|| cloud.blobs().to_owned());
-        own_address("storage-endpoint", &blobs.replace("{account}", "account"))?;
+        if !blobs.contains(ACCOUNT) {
+            return Err(wrong(format!(
+                "`storage-endpoint` does not say where the account stands: write it as in `{}`",
+                cloud.blobs()
+            )));
+        }
+        own_address("storage-endpoint", &blobs.replace(ACCOUNT, "account"))?;
         let configured = Configured {
             credentials: config.credentials,
             tenant: config.tenant_id,
@@ -361,6 +370,7 @@ impl Api {
         self.under_way(|| async { Ok(self.container().await?.read.properties.provisioning_state) }).await
     }
 
+    /// Sends the change once: what was read with it may be old by the next time, so whoever tries again reads again.
     async fn write<T>(
         &self,
         url: &Url,
@@ -377,14 +387,11 @@ impl Api {
         }
         properties.insert("tags".to_owned(), all.into());
         let body = json!({ "properties": properties });
-        http::patiently(self.patience, || async {
-            let mut call = self.call(Method::PUT, url).await?.has_effect().json(&body);
-            if let Some(etag) = &read.etag {
-                call = call.header("if-match", etag);
-            }
-            self.judge(call.exchange().await?, Right::Write).map(|_| ())
-        })
-        .await
+        let mut call = self.call(Method::PUT, url).await?.has_effect().json(&body);
+        if let Some(etag) = &read.etag {
+            call = call.header("if-match", etag);
+        }
+        self.judge(call.exchange().await?, Right::Write).map(|_| ())
     }
 
     /// Waits for a change that registries make in their own time; whether it was made is for a look at it to say.

@@ -13,6 +13,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::api::{self, Api};
+use super::place::without_secrets;
 use super::storage;
 use super::wire::{Container, Dictionary, Version, VersionProperties};
 use crate::{http, text_time};
@@ -139,7 +140,8 @@ pub(super) async fn version(
 }
 
 fn labels(of: &Dictionary) -> impl Iterator<Item = Label> {
-    of.iter().map(|(name, value)| Label::new(name.clone(), value.clone().unwrap_or_default()))
+    of.iter()
+        .map(|(name, value)| Label::new(name.clone(), without_secrets(value.as_deref().unwrap_or_default())))
 }
 
 fn tags(properties: &VersionProperties) -> Vec<Label> {

@@ -10,6 +10,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::Value;
 
 use super::api::{Api, Home, is_name};
+use super::place::without_secrets;
 use super::wire::{Dictionary, JobInput, Version};
 
 /// Where the commit stands, in the order in which it is believed.
@@ -35,27 +36,35 @@ const DATASETS_MAX: usize = 200;
 struct Found {
     parameters: BTreeMap<String, String>,
     datasets: Vec<Dataset>,
+    /// Whether there are data sets that are not in `datasets`.
+    too_many: bool,
     parent: Option<VersionTarget>,
 }
 
 impl Found {
     fn parameter(&mut self, name: &str, value: &str) {
         if self.parameters.len() < PARAMETERS_MAX && !value.is_empty() {
-            self.parameters.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            self.parameters.entry(name.to_owned()).or_insert_with(|| without_secrets(value));
         }
     }
 
     fn dataset(&mut self, (name, revision): (&str, Option<&str>), context: Option<&str>) {
-        let is_known = |set: &Dataset| set.name == name && set.revision.as_deref() == revision;
-        if !name.is_empty() && self.datasets.len() < DATASETS_MAX && !self.datasets.iter().any(is_known) {
-            let (revision, context) = (revision.map(str::to_owned), context.map(str::to_owned));
-            self.datasets.push(Dataset { name: name.to_owned(), revision, context });
+        let (name, revision) = (without_secrets(name), revision.map(without_secrets));
+        let is_known = |set: &Dataset| set.name == name && set.revision == revision;
+        if name.is_empty() || self.datasets.iter().any(is_known) {
+            return;
         }
+        if self.datasets.len() >= DATASETS_MAX {
+            self.too_many = true;
+            return;
+        }
+        self.datasets.push(Dataset { name, revision, context: context.map(str::to_owned) });
     }
 }
 
-/// What is known of the version's origin. A job that is gone is left out; one that the identity may not see is an error, since a data set that is not shown
-/// would be taken for none.
+/// What is known of the version's origin. A job that is gone is left out, and with it the data sets that only it named: it does not come back, and what the
+/// version says itself counts still. One that the identity may not see is an error, and so are more data sets than are kept, since a data set that is not
+/// shown would be taken for none.
 pub(super) async fn of(api: &Api, version: &Version) -> Result<Lineage, PortError> {
     let own = &version.properties;
     let mut found = Found::default();
@@ -88,7 +97,7 @@ pub(super) async fn of(api: &Api, version: &Version) -> Result<Lineage, PortErro
             }
         }
         for (name, input) in &of_job.inputs {
-            given(&mut found, name, input, &api.model, version);
+            given(&mut found, name, input, api, version);
         }
         for (name, value) in &of_job.parameters {
             match value {
@@ -98,14 +107,20 @@ pub(super) async fn of(api: &Api, version: &Version) -> Result<Lineage, PortErro
             }
         }
     }
+    if found.too_many {
+        let text = format!(
+            "version `{}` of `{}`, or the job that made it, was given more than {DATASETS_MAX} data sets: what it was made of is not known; look at the job in Azure ML",
+            version.name.escape_debug(),
+            api.what()
+        );
+        return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+    }
     let parameters = found.parameters.into_iter().map(|(name, value)| Label { name, value }).collect();
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    // Blob Storage's addresses may carry what lets their holder in.
-    let source = own.model_uri.split(['?', '#']).next().unwrap_or_default();
     let lineage = Lineage {
         code,
         run: text(&own.job_name),
-        source: text(source),
+        source: text(&without_secrets(&own.model_uri)),
         parameters,
         parent: found.parent,
         ..Lineage::default()
@@ -128,11 +143,15 @@ fn unless_gone<T>(read: Result<T, PortError>) -> Result<Option<T>, PortError> {
 }
 
 /// What a job was given: a value, a version of a model, or data.
-fn given(found: &mut Found, name: &str, input: &JobInput, model: &str, version: &Version) {
+fn given(found: &mut Found, name: &str, input: &JobInput, api: &Api, version: &Version) {
     match input.job_input_type.as_str() {
         "literal" => found.parameter(name, &input.value),
         "custom_model" | "mlflow_model" | "triton_model" => match asset(&input.uri, "models") {
-            Some((of, Some(revision))) if of == model && revision != version.name => {
+            Some((of, Some(revision)))
+                if of == api.model
+                    && revision != version.name
+                    && is_own(&input.uri, &api.home, &api.scope()) =>
+            {
                 let parent = VersionName::new(revision.to_owned()).ok();
                 let parent = parent.map(|version| VersionTarget { version, digest: None });
                 found.parent = found.parent.take().or(parent);
@@ -144,6 +163,24 @@ fn given(found: &mut Found, name: &str, input: &JobInput, model: &str, version: 
             found.dataset(set, Some(name));
         }
     }
+}
+
+/// Whether an asset is of the own workspace or registry, whose address is `scope`. A place of Azure's (`azureml://locations/…`) names a workspace by an id that is
+/// not known here, and is taken for the own one: what is taken for made of a condemned version is looked at, and what is not may be gone back to.
+fn is_own(uri: &str, home: &Home, scope: &str) -> bool {
+    let uri = uri.to_ascii_lowercase();
+    let (kind, name) = home.key();
+    let in_registry = uri.strip_prefix("azureml://registries/").and_then(|rest| rest.split('/').next());
+    if let Some(registry) = in_registry {
+        return kind == "registry" && registry == name.to_ascii_lowercase();
+    }
+    if !uri.contains('/') || uri.starts_with("azureml://locations/") {
+        return true;
+    }
+    let scope = scope.to_ascii_lowercase();
+    // Azure's own client leaves out whose kind of resource it is.
+    let short = scope.replace("/providers/microsoft.machinelearningservices", "");
+    [scope, short].iter().any(|scope| uri.contains(&format!("{scope}/models/")))
 }
 
 /// Name and version of an asset, where an address names one: `azureml:NAME:VERSION`, or `…/KIND/NAME/versions/VERSION`.
@@ -175,5 +212,39 @@ mod tests {
         for uri in ["azureml://datastores/b/paths/a", "https://a/b", "", "transactions"] {
             assert_eq!(asset(uri, "data"), None, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_version_elsewhere_is_told_from_the_own_one() {
+        let workspace = Home::Workspace("w".into());
+        let of = |kind: &str, name: &str| {
+            format!(
+                "/subscriptions/s/resourceGroups/r/providers/Microsoft.MachineLearningServices/{kind}/{name}"
+            )
+        };
+        let (scope, other) = (of("workspaces", "w"), of("workspaces", "w2"));
+        let own = |uri: &str| is_own(uri, &workspace, &scope);
+        for uri in [
+            "azureml:fraud:1",
+            "azureml:fraud@latest",
+            "azureml://locations/westeurope/workspaces/1/models/fraud/versions/1",
+            "azureml://subscriptions/S/resourcegroups/R/workspaces/W/models/fraud/versions/1",
+            &format!("azureml:{scope}/models/fraud/versions/1"),
+            &format!("{}/models/fraud/versions/1", scope.to_uppercase()),
+        ] {
+            assert!(own(uri), "{uri}");
+        }
+        for uri in [
+            "azureml://registries/acme/models/fraud/versions/1",
+            "azureml://registries/w/models/fraud/versions/1",
+            "azureml://subscriptions/s/resourcegroups/r/workspaces/w2/models/fraud/versions/1",
+            "azureml://subscriptions/s2/resourcegroups/r/workspaces/w/models/fraud/versions/1",
+            &format!("azureml:{other}/models/fraud/versions/1"),
+        ] {
+            assert!(!own(uri), "{uri}");
+        }
+        let (registry, scope) = (Home::Registry("acme".into()), of("registries", "acme"));
+        assert!(is_own("azureml://registries/Acme/models/fraud/versions/1", &registry, &scope));
+        assert!(!is_own("azureml://registries/acme2/models/fraud/versions/1", &registry, &scope));
     }
 }

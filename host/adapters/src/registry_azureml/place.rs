@@ -62,7 +62,7 @@ impl std::fmt::Display for Place {
 
 /// Reads a `modelUri`; the error is the end of a sentence that begins with the version.
 pub(super) fn of(uri: &str, home: &Home, (subscription, group): (&str, &str)) -> Result<Uri, String> {
-    let shown = || http::excerpt(uri.as_bytes());
+    let shown = || http::excerpt(without_secrets(uri).as_bytes());
     if uri.is_empty() {
         return Err("has no `modelUri`: register it with the folder or file that it is".to_owned());
     }
@@ -126,6 +126,34 @@ fn datastore(rest: &str, home: &Home, (subscription, group): (&str, &str)) -> Op
     is_name(name).then(|| Ok(Uri::Datastore { name: name.to_owned(), path: path.to_owned() }))
 }
 
+/// Text of others without what lets its holder in: of each address in it the user (of one that is not of the web, the password alone), and all from the first
+/// query or fragment on. Text without an address is as it was.
+pub(super) fn without_secrets(text: &str) -> String {
+    let Some(address) = text.find("://") else { return text.to_owned() };
+    // Spaces end no address for Blob Storage's names, so what comes after a query is left out to the end.
+    let end = text[address..].find(['?', '#']).map_or(text.len(), |query| address + query);
+    let mut parts = text[..end].split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_web = ["http", "https"].iter().any(|scheme| shown.to_ascii_lowercase().ends_with(scheme));
+        let ends = |c: char| c == '/' || c.is_whitespace();
+        let (host, path) = part.split_at(part.find(ends).unwrap_or(part.len()));
+        shown.push_str("://");
+        match host.rsplit_once('@') {
+            Some((_, host)) if is_web => shown.push_str(host),
+            // `wasbs://CONTAINER@ACCOUNT…`, `ssh://git@…`
+            Some((user, host)) => {
+                shown.push_str(user.split(':').next().unwrap_or_default());
+                shown.push('@');
+                shown.push_str(host);
+            }
+            None => shown.push_str(host),
+        }
+        shown.push_str(path);
+    }
+    shown
+}
+
 /// Text of an address without its escapes.
 pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -166,6 +194,33 @@ mod tests {
         );
         assert_eq!(of_own("wasbs://models@acme.blob.core.windows.net/a/1"), blobs("models", "a/1"));
         assert_eq!(of_own("abfss://models@acme.dfs.core.windows.net/a/1/"), blobs("models", "a/1"));
+    }
+
+    #[test]
+    fn what_lets_its_holder_in_is_not_shown() {
+        for (text, wanted) in [
+            ("https://a.blob.core.windows.net/c/x?sv=1&sig=s3cret", "https://a.blob.core.windows.net/c/x"),
+            ("https://ada:s3cret@github.com/acme/fraud.git#s3cret", "https://github.com/acme/fraud.git"),
+            ("https://s3cret@dev.azure.com/acme", "https://dev.azure.com/acme"),
+            ("HTTPS://s3cret@dev.azure.com", "HTTPS://dev.azure.com"),
+            ("git+https://s3cret@github.com/acme", "git+https://github.com/acme"),
+            ("ssh://git:s3cret@github.com/acme", "ssh://git@github.com/acme"),
+            (
+                "wasbs://models@acme.blob.core.windows.net/a?s3cret",
+                "wasbs://models@acme.blob.core.windows.net/a",
+            ),
+            (
+                "https://a.blob.core.windows.net/c/my file.csv?sig=s3 cret",
+                "https://a.blob.core.windows.net/c/my file.csv",
+            ),
+            ("why? https://a/b and https://s3cret@c/d?s3cret", "why? https://a/b and https://c/d"),
+            ("https://a and ada@acme.example/b", "https://a and ada@acme.example/b"),
+            ("https://a/b,https://s3cret@c/d", "https://a/b,https://c/d"),
+            ("azureml:words@latest", "azureml:words@latest"),
+            ("why? a#b", "why? a#b"),
+        ] {
+            assert_eq!(without_secrets(text), wanted);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use ripcord_core::target::ArtefactFile;
 use ripcord_ports::{ErrorKind, PortError, Retry};
 use serde::Deserialize;
 
-use super::api::{Api, Home};
+use super::api::{ACCOUNT, Api, Home};
 use super::place::{self, Place, Uri};
 use super::refusal::rephrased;
 use super::wire::{References, Version};
@@ -123,7 +123,7 @@ pub(super) async fn way(api: &Api, version: &Version) -> Result<Result<Way, Stri
         Ok(place) => place,
         Err(why) => return Ok(Err(why)),
     };
-    let account = own_address("storage-endpoint", &api.blobs.replace("{account}", &place.account))?;
+    let account = own_address("storage-endpoint", &api.blobs.replace(ACCOUNT, &place.account))?;
     let url = http::under(&account, &[&place.container]);
     let sas = match api.home {
         Home::Workspace(_) => None,
@@ -232,32 +232,64 @@ pub(super) async fn list(api: &Api, way: &Way, what: &str) -> Result<Result<Vec<
 
 /// All blobs whose names begin so, but for those that stand for folders.
 async fn blobs(api: &Api, way: &Way, prefix: &str, what: &str) -> Result<Vec<Blob>, PortError> {
-    let (mut all, mut markers) = (Vec::new(), BTreeSet::new());
-    let mut marker = String::new();
+    let (mut all, mut read) = (Vec::new(), Pages::default());
     loop {
-        let page = page(api, way, prefix, (&marker, PAGE), what).await?;
+        let page = page(api, way, prefix, (&read.marker, PAGE), what).await?;
         all.extend(page.blobs.all.into_iter().filter(|blob| !is_folder(blob)));
-        if all.len() > artefact::FILES_MAX || markers.len() >= PAGES_MAX {
-            let text = format!("{what} has more than {} files below {}", artefact::FILES_MAX, way.place);
-            return Err(PortError::not_applied(ErrorKind::TooLarge, text));
+        if all.len() > artefact::FILES_MAX {
+            return Err(too_many(way, what));
         }
-        if page.next_marker.is_empty() {
+        if !read.go_on(page.next_marker, way, what)? {
             return Ok(all);
         }
-        if !markers.insert(page.next_marker.clone()) {
+    }
+}
+
+/// The first blob whose name begins so. A page may be empty and not the last.
+async fn first(api: &Api, way: &Way, prefix: &str, what: &str) -> Result<Option<Blob>, PortError> {
+    let mut read = Pages::default();
+    loop {
+        let page = page(api, way, prefix, (&read.marker, 1), what).await?;
+        if let Some(blob) = page.blobs.all.into_iter().next() {
+            return Ok(Some(blob).filter(|blob| !is_folder(blob)));
+        }
+        if !read.go_on(page.next_marker, way, what)? {
+            return Ok(None);
+        }
+    }
+}
+
+fn too_many(way: &Way, what: &str) -> PortError {
+    let text = format!("{what} has more than {} files below {}", artefact::FILES_MAX, way.place);
+    PortError::not_applied(ErrorKind::TooLarge, text)
+}
+
+/// The pages of a list that were read.
+#[derive(Default)]
+struct Pages {
+    /// Where the next one begins; empty for the first.
+    marker: String,
+    seen: BTreeSet<String>,
+}
+
+impl Pages {
+    /// Whether there is another page, after one that gave this marker.
+    fn go_on(&mut self, marker: String, way: &Way, what: &str) -> Result<bool, PortError> {
+        if self.seen.len() >= PAGES_MAX {
+            return Err(too_many(way, what));
+        }
+        if marker.is_empty() {
+            return Ok(false);
+        }
+        if !self.seen.insert(marker.clone()) {
             let text = format!(
                 "Blob Storage says that there are more files of {what}, and gives a place to go on from that was read already: nothing of it is used"
             );
             return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
         }
-        marker = page.next_marker;
+        self.marker = marker;
+        Ok(true)
     }
-}
-
-/// The first blob whose name begins so.
-async fn first(api: &Api, way: &Way, prefix: &str, what: &str) -> Result<Option<Blob>, PortError> {
-    let page = page(api, way, prefix, ("", 1), what).await?;
-    Ok(page.blobs.all.into_iter().next().filter(|blob| !is_folder(blob)))
 }
 
 async fn page(
@@ -296,9 +328,9 @@ async fn page(
 }
 
 fn is_folder(blob: &Blob) -> bool {
-    blob.properties.kind == "directory"
-        || blob.metadata.hdi_isfolder.eq_ignore_ascii_case("true")
-        || (blob.name.text.ends_with('/') && blob.properties.length == 0)
+    // Whoever uploads a blob writes its metadata: one with content is a file, whatever they say.
+    let says_so = blob.metadata.hdi_isfolder.eq_ignore_ascii_case("true") || blob.name.text.ends_with('/');
+    blob.properties.kind == "directory" || (says_so && blob.properties.length == 0)
 }
 
 /// The outer error is of an answer that makes no sense, the inner one of a version that has no artefact.

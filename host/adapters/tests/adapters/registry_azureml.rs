@@ -378,6 +378,29 @@ async fn files_are_held_against_size_and_digest() {
 }
 
 #[tokio::test]
+async fn a_blob_with_content_is_a_file_and_an_empty_page_is_no_end() {
+    let (fake, _) = seeded().await;
+    {
+        let mut world = fake.world();
+        world.put("LocalUpload/1/model/odd.bin", b"x");
+        world.blobs.get_mut("LocalUpload/1/model/odd.bin").unwrap().folder = true;
+        world.put("alone.pkl", b"x");
+        let uri = "azureml://datastores/workspaceblobstore/paths/alone.pkl";
+        world.register(&[], &json!({ "modelUri": uri }));
+        world.empty_pages = true;
+    }
+    let registry = of(config(&fake));
+    let paths = async |name: &str| {
+        let (_folder, dir) = empty_dir();
+        let staged = registry.fetch(&target(name, None), dir).await.unwrap();
+        staged.files.into_iter().map(|file| file.path).collect::<Vec<_>>()
+    };
+    let all = paths("1").await;
+    assert!(all.iter().any(|path| path == "odd.bin") && all.len() == 4, "{all:?}");
+    assert_eq!(paths("4").await, ["alone.pkl"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_fetched_is_listed_as_broken_with_the_reason() {
     let (fake, _) = seeded().await;
     {

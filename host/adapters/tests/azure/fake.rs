@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) datastores: BTreeMap<String, Value>,
     /// Whether Azure gives entity tags.
     pub(crate) etags: bool,
+    /// Whether each list of blobs begins with an empty page.
+    pub(crate) empty_pages: bool,
     /// How many looks a change takes.
     pub(crate) slow: usize,
     pub(crate) under_way: usize,
@@ -513,7 +515,8 @@ fn listed(world: &World, exchange: &Exchange) -> String {
     let all: Vec<_> = world.blobs.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
     let from: usize =
         of(exchange, "marker").and_then(|marker| marker.strip_prefix("from-")?.parse().ok()).unwrap_or(0);
-    let until = all.len().min(from + PAGE.min(most));
+    let begins = world.empty_pages && of(exchange, "marker").is_none();
+    let until = if begins { from } else { all.len().min(from + PAGE.min(most)) };
     let mut xml = format!(
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"https://{ACCOUNT}.blob.core.windows.net/\" ContainerName=\"{CONTAINER}\"><Blobs>"
     );

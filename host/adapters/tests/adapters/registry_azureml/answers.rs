@@ -300,6 +300,117 @@ async fn a_condition_that_is_not_met_changes_nothing() {
     assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
 }
 
+/// Lets a change be refused, has somebody else change the same meanwhile, and lets the next one be made.
+async fn meanwhile(fake: &Azure, change: impl FnOnce()) {
+    let is_sent = || fake.seen().iter().any(|call| call.method == "PUT");
+    for _ in 0..1_000 {
+        if is_sent() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert!(is_sent());
+    change();
+    fake.straight();
+}
+
+#[tokio::test]
+async fn what_was_refused_is_made_anew_from_what_stands_there_then() {
+    let (fake, _) = seeded().await;
+    let registry = of(AzureMlRegistryConfig { patience_ms: 5_000, ..config(&fake) });
+    fake.instead_of("PUT", "/models/fraud", 409, &refusal("Conflict", "No."));
+    let (two, one) = (version("2"), version("1"));
+    let others = || fake.world().container["tags"]["production"] = "3".into();
+    let (promoted, ()) = tokio::join!(registry.promote(&two, Some(&one)), meanwhile(&fake, others));
+    let error = promoted.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
+    assert_eq!(fake.world().container["tags"]["production"], "3", "what somebody else wrote stays");
+
+    let (fake, _) = seeded().await;
+    let registry = of(AzureMlRegistryConfig { patience_ms: 5_000, ..config(&fake) });
+    fake.instead_of("PUT", "/versions/2", 429, &refusal("TooManyRequests", "No."));
+    let others = || fake.world().versions[1]["tags"]["reviewed"] = "ada".into();
+    let hold = registry.mark(&two, Mark::Held { incident: "a:1" });
+    let (marked, ()) = tokio::join!(hold, meanwhile(&fake, others));
+    marked.unwrap();
+    let tags = fake.world().versions[1]["tags"].clone();
+    assert_eq!((&tags["reviewed"], &tags["ripcord.hold"]), (&json!("ada"), &json!("a:1")));
+
+    // Refused once and free again, it is made.
+    let (fake, _) = seeded().await;
+    let registry = of(AzureMlRegistryConfig { patience_ms: 5_000, ..config(&fake) });
+    fake.instead_of("PUT", "/models/fraud", 409, &refusal("Conflict", "No."));
+    let (promoted, ()) = tokio::join!(registry.promote(&two, Some(&one)), meanwhile(&fake, || ()));
+    promoted.unwrap();
+    assert_eq!(fake.world().container["tags"]["production"], "2");
+}
+
+#[tokio::test]
+async fn more_data_sets_than_are_kept_are_an_error_and_no_shorter_list() {
+    let (fake, _) = seeded().await;
+    let given = |count: usize| {
+        let inputs = (0..count).map(|number| {
+            let uri = format!("azureml:set-{number}:1");
+            (format!("in-{number}"), json!({ "jobInputType": "uri_folder", "uri": uri }))
+        });
+        fake.world().jobs.get_mut("train-7").unwrap()["inputs"] = Value::Object(inputs.collect());
+    };
+    given(200);
+    assert_eq!(hasty(&fake).lineage(&version("3")).await.unwrap().datasets.len(), 200);
+    given(201);
+    let error = hasty(&fake).lineage(&version("3")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TooLarge);
+    assert!(error.to_string().contains("more than 200 data sets"), "{error}");
+}
+
+#[tokio::test]
+async fn what_lets_its_holder_in_is_in_no_fact() {
+    let (fake, _) = seeded().await;
+    {
+        let mut world = fake.world();
+        let sas = "https://acmemodels.blob.core.windows.net/c/x?sv=1&sig=s3cret";
+        let git = "https://ada:s3cret@github.com/acme/fraud.git";
+        let third = &mut world.versions[2];
+        third.insert("properties".into(), json!({ "azureml.git.repository_uri": git }));
+        third.insert("tags".into(), json!({ "seen": sas, "dataset": sas, "plain": "a?b" }));
+        third.insert("datasets".into(), json!([{ "name": "x", "id": format!("{sas}&of=datasets") }]));
+        let job = world.jobs.get_mut("train-7").unwrap();
+        job["properties"]["mlflow.source.git.repoURL"] = git.into();
+        job["inputs"] = json!({
+            "rows": { "jobInputType": "uri_file", "uri": sas },
+            "base": { "jobInputType": "custom_model", "uri": sas },
+            "from": { "jobInputType": "literal", "value": sas },
+        });
+        job["parameters"] = json!({ "where": sas });
+    }
+    let lineage = hasty(&fake).lineage(&version("3")).await.unwrap();
+    let told = format!("{lineage:?}");
+    assert!(!told.contains("s3cret") && told.contains("https://github.com/acme/fraud.git"), "{told}");
+    let parameters: Vec<_> = lineage.parameters.iter().map(|one| one.name.as_str()).collect();
+    for name in ["base", "from", "where", "azureml.git.repository_uri", "mlflow.source.git.repoURL"] {
+        assert!(parameters.contains(&name), "{name}: {parameters:?}");
+    }
+    assert_eq!(lineage.datasets.len(), 1, "{told}");
+    let tags = hasty(&fake).version(&version("3")).await.unwrap().tags;
+    assert!(!format!("{tags:?}").contains("s3cret"), "{tags:?}");
+    assert!(tags.iter().any(|tag| tag.value == "a?b"), "text without an address is as it was: {tags:?}");
+}
+
+#[tokio::test]
+async fn a_version_of_the_same_name_elsewhere_is_no_parent() {
+    let (fake, _) = seeded().await;
+    let own = format!("azureml:{}/models/fraud/versions/1", scope("workspaces/payments"));
+    let other = format!("azureml:{}/models/fraud/versions/1", scope("workspaces/others"));
+    let shared = "azureml://registries/acme/models/fraud/versions/1";
+    for (uri, is_own) in [(own.as_str(), true), (&other, false), (shared, false)] {
+        fake.world().jobs.get_mut("train-7").unwrap()["inputs"]["base"]["uri"] = uri.into();
+        let lineage = hasty(&fake).lineage(&version("3")).await.unwrap();
+        assert_eq!(lineage.parent.is_some(), is_own, "{uri}");
+        let shown = lineage.parameters.iter().any(|one| one.name == "base" && one.value == uri);
+        assert_eq!(shown, !is_own, "{uri}");
+    }
+}
+
 #[tokio::test]
 async fn a_job_that_may_not_be_seen_is_an_error_and_no_lineage_without() {
     let (fake, _) = seeded().await;
@@ -460,8 +571,15 @@ async fn what_cannot_be_configured_is_refused_with_what_to_write() {
             "`storage-endpoint` is",
         ),
         (
-            AzureMlRegistryConfig { storage_endpoint: text("https://c/?x=y"), ..base.clone() },
+            AzureMlRegistryConfig { storage_endpoint: text("https://{account}.c/?x=y"), ..base.clone() },
             "`storage-endpoint` has a query",
+        ),
+        (
+            AzureMlRegistryConfig {
+                storage_endpoint: text("https://acme.blob.core.windows.net"),
+                ..base.clone()
+            },
+            "`storage-endpoint` does not say where the account stands: write it as in `https://{account}.blob",
         ),
         (AzureMlRegistryConfig { tenant_id: text("a b"), ..base.clone() }, "cannot be `tenant-id`"),
     ] {
