@@ -35,8 +35,21 @@ fn made<P: Port + ?Sized>(kind: &str, settings: &str, secret: Option<Secret>, wi
         .unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
+/// A key of AWS has its secret and its id, or neither is there.
+fn id_of(kind: &str, secret: Option<&Secret>) -> &'static str {
+    if kind == "sagemaker" && secret.is_some() { ", access-key-id = \"AKIDRIPCORD\"" } else { "" }
+}
+
+/// A file of this folder, as a text of TOML.
+macro_rules! file {
+    ($name:literal) => {
+        concat!("\"", env!("CARGO_MANIFEST_DIR"), "/tests/adapters/requests/", $name, "\"")
+    };
+}
+
 fn deployer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
-    let deployer = made::<dyn Deployer>(kind, settings, secret, ());
+    let deployer =
+        made::<dyn Deployer>(kind, &format!("{settings}{}", id_of(kind, secret.as_ref())), secret, ());
     deployer.request(&Target::Version(target("1.0", Some(Digest::of("1.0")))), None).unwrap()
 }
 
@@ -71,8 +84,7 @@ fn producer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 }
 
 fn promotes(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
-    // A key of AWS has its secret and its id, or neither is there.
-    let id = if kind == "sagemaker" && secret.is_some() { ", access-key-id = \"AKIDRIPCORD\"" } else { "" };
+    let id = id_of(kind, secret.as_ref());
     made::<dyn Registry>(kind, &format!("{settings}{id}"), secret, ())
         .request_to_promote(&version("1"))
         .unwrap()
@@ -86,7 +98,31 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 18] = [
+const ALL: [Case; 20] = [
+    (
+        (deployer as Asked, "deployer"),
+        "kserve",
+        &[
+            ("model", &["\"fraud\"", "\"other\""]),
+            ("namespace", &["\"ml\"", "\"other\""]),
+            ("model-uri", &["\"s3://models/fraud/{version}\"", "\"s3://other/fraud/{version}\""]),
+            ("kubeconfig", &[file!("one.yaml"), file!("two.yaml")]),
+            ("context", &["\"here\"", "\"there\""]),
+            ("take-over", &["[]", "[\"argocd-controller\"]"]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "sagemaker",
+        &[
+            ("region", &["\"eu-west-1\"", "\"us-east-1\""]),
+            ("endpoint-name", &["\"fraud\"", "\"other\""]),
+            ("model", &["\"fraud\"", "\"other\""]),
+            ("move-by", &["\"configuration\"", "\"weights\""]),
+            ("guardrails", &["\"keep\"", "\"none\""]),
+            ("endpoint", &["\"https://one.example\"", "\"https://two.example\""]),
+        ],
+    ),
     (
         (deployer as Asked, "deployer"),
         "batch",
@@ -341,9 +377,11 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 14] = [
+const NOT_SENT: [(&str, &str, &[&str]); 16] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
+    ("deployer", "kserve", &["mode", "probe-input", "probe-input-file", "probe-port", "deadline-ms"]),
+    ("deployer", "sagemaker", &["version-tag", "access-key-id", "profile", "deadline-ms", "patience-ms"]),
     (
         "deployer",
         "open-inference",

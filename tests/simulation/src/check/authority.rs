@@ -120,13 +120,6 @@ impl Book {
             }
             return;
         }
-        let agree =
-            self.votes.iter().filter(|(person, granted)| **granted && self.people.contains_key(*person));
-        let agree: BTreeSet<_> =
-            agree.map(|(person, _)| person.clone()).chain(self.requesters(step.after)).collect();
-        if !step.before.reviews.is_empty() && agree.len() < 2 {
-            step.broke("no-single-word-while-a-review-is-open", format!("{agree:?} alone agreed"));
-        }
         if terms.policies(Role::Approval).next().is_some() && !self.policies_granted {
             step.broke("granted-by-policies", "a plan went on that an approval policy has not granted");
         }
@@ -171,6 +164,13 @@ impl Book {
         let asks = terms.policies(Role::Approval).next().is_some();
         if (terms.mode == Mode::Ask || people_because || !asks) && no_floor {
             wanted.push(Quorum { role: RoleName::approver(), people: 1 });
+        }
+        // While something that was done by breaking the glass is still to be looked at, nobody's word is enough alone, and no policy's.
+        if !service.reviews.is_empty() && wanted.iter().all(|quorum| quorum.people < 2) {
+            match wanted.iter_mut().find(|quorum| quorum.people > 0) {
+                Some(quorum) => quorum.people = 2,
+                None => wanted.push(Quorum { role: RoleName::approver(), people: 2 }),
+            }
         }
         let requesters = self.requesters(service);
         // Whoever asked is enough only where one click is all that is asked for, in whatever roles they are.
