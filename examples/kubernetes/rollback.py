@@ -29,6 +29,7 @@ ISSUER = "https://ripcord.test"
 PATIENCE = 120
 PODS = 2
 ISVC = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
+REVISIONS = f"/apis/serving.knative.dev/v1/namespaces/{NAMESPACE}/revisions"
 
 
 def say(text: str):
@@ -50,6 +51,14 @@ class Cluster:
 
     def __init__(self, programs: Path, folder: Path):
         self.folder, self.children = folder, []
+        try:
+            self.begin(programs)
+        except BaseException:
+            self.stop()
+            raise
+
+    def begin(self, programs: Path):
+        folder = self.folder
         etcd, peer, self.port = free_port(), free_port(), free_port()
         client = f"http://127.0.0.1:{etcd}"
         self.start(
@@ -156,22 +165,28 @@ class Controller(threading.Thread):
             self.uri = predictor["model"]["storageUri"]
             self.revision += 1
             self.pods()
-        name = f"{NAME}-predictor-{self.revision:05}"
+        name = self.name()
         traffic = [{"revisionName": name, "latestRevision": True, "percent": 100}]
         components = {"predictor": {"latestReadyRevision": name, "latestCreatedRevision": name, "traffic": traffic}}
         status = {
-            "observedGeneration": found["metadata"]["generation"], "deploymentMode": "Serverless", "components": components,
+            # Of Knative's service, as KServe writes it: it counts for itself.
+            "observedGeneration": found["metadata"]["generation"] + 6, "deploymentMode": "Serverless", "components": components,
             "conditions": [{"type": "Ready", "status": "True"}], "modelStatus": {"transitionStatus": "UpToDate"},
         }
         self.cluster.merge(f"{ISVC}/{NAME}/status", "kserve-controller", {"status": status})
         self.generation = found["metadata"]["generation"]
 
+    def name(self) -> str:
+        return f"{NAME}-predictor-{self.revision:05}"
+
     def pods(self):
-        service = f"{NAME}-predictor-{self.revision:05}-private"
+        service = f"{self.name()}-private"
+        source = {"internal.serving.kserve.io/storage-initializer-sourceuri": self.uri}
+        revision = {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "metadata": {"name": self.name(), "annotations": source}}
+        self.cluster.call("POST", REVISIONS, revision)
         endpoints = []
         for number in range(PODS):
-            name = f"{NAME}-predictor-{self.revision:05}-{number}"
-            source = {"internal.serving.kserve.io/storage-initializer-sourceuri": self.uri}
+            name = f"{self.name()}-{number}"
             metadata = {"name": name, "labels": {"serving.kserve.io/inferenceservice": NAME}, "annotations": source}
             spec = {"containers": [{"name": "kserve-container", "image": "none"}]}
             self.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", {"metadata": metadata, "spec": spec})
@@ -192,13 +207,22 @@ def definition() -> dict:
         "model": {"type": "object", "required": ["modelFormat"], "properties": model},
     }
     spec = {"type": "object", "properties": {"predictor": {"type": "object", "properties": predictor}}}
-    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": anything}}}
-    names = {"kind": "InferenceService", "listKind": "InferenceServiceList", "plural": "inferenceservices", "singular": "inferenceservice"}
-    version = {"name": "v1beta1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": schema}
+    described = {"type": "object", "properties": {"spec": spec, "status": anything}}
+    return kind("serving.kserve.io", "v1beta1", "InferenceService", described, {"subresources": {"status": {}}})
+
+
+def revisions() -> dict:
+    """Knative's revisions, as far as they are read."""
+    return kind("serving.knative.dev", "v1", "Revision", {"type": "object", "x-kubernetes-preserve-unknown-fields": True}, {})
+
+
+def kind(group: str, version: str, name: str, described: dict, more: dict) -> dict:
+    plural = f"{name.lower()}s"
+    names = {"kind": name, "listKind": f"{name}List", "plural": plural, "singular": name.lower()}
+    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": described}, **more}
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "inferenceservices.serving.kserve.io"},
-        "spec": {"group": "serving.kserve.io", "scope": "Namespaced", "names": names, "versions": [version]},
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
     }
 
 
@@ -250,8 +274,10 @@ def play(args, folder: Path) -> dict:
     cluster = Cluster(args.programs.absolute(), folder)
     controller = Controller(cluster)
     try:
-        cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition())
-        cluster.until("the kind is not served", lambda: cluster.find("/apis/serving.kserve.io/v1beta1/inferenceservices"))
+        for description in (definition(), revisions()):
+            cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", description)
+        for path in ("serving.kserve.io/v1beta1/inferenceservices", "serving.knative.dev/v1/revisions"):
+            cluster.until("the kind is not served", lambda path=path: cluster.find(f"/apis/{path}"))
         cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         model = {"modelFormat": {"name": "sklearn"}, "runtime": "kserve-mlserver", "storageUri": uri("1.0")}
         isvc = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": NAME}, "spec": {"predictor": {"minReplicas": 2, "model": model}}}

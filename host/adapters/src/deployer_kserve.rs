@@ -7,6 +7,7 @@
 mod live;
 mod stated;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,8 +17,9 @@ use ripcord_core::live::{LiveState, Proof};
 use ripcord_core::request::{Hole, Request};
 use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
+use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
-use ripcord_ports::{Deployer, ErrorKind, PortError};
+use ripcord_ports::{Deployer, ErrorKind, PortError, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -102,6 +104,8 @@ pub const ADAPTER: Adapter<KserveDeployerConfig, dyn Deployer> = Adapter {
             arguments: vec![
                 Label::new("inference-service", format!("{}/{}", config.namespace, config.model)),
                 Label::new("model-uri", config.model_uri.clone()),
+                Label::new("mode", config.mode.to_string()),
+                Label::new("cluster", cluster(config)),
             ],
             proof: if asks { Proof::Answer } else { Proof::ControlPlane },
             endpoint: None,
@@ -109,6 +113,24 @@ pub const ADAPTER: Adapter<KserveDeployerConfig, dyn Deployer> = Adapter {
     },
     make: |config, with| Ok(Arc::new(KserveDeployer::new(config, with.shared)?)),
 };
+
+impl fmt::Display for KserveMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Knative => "knative",
+            Self::Standard => "standard",
+        })
+    }
+}
+
+/// Which cluster is meant, as far as the settings say.
+fn cluster(config: &KserveDeployerConfig) -> String {
+    match (&config.kubeconfig, &config.context) {
+        (None, _) => "of this pod".to_owned(),
+        (Some(path), None) => path.display().to_string(),
+        (Some(path), Some(context)) => format!("`{context}` of {}", path.display()),
+    }
+}
 
 fn deadline_default() -> u64 {
     http::DEADLINE_DEFAULT.0
@@ -176,12 +198,11 @@ impl KserveDeployer {
     fn change<'a>(
         &'a self,
         observed: &'a Value,
-        version: &VersionTarget,
         wanted: &Stated,
-        order: Option<&ShiftOrder>,
+        annotations: Value,
+        deadline: Millis,
     ) -> Result<Change<'a>, PortError> {
         let member = stated::member(observed).map_err(|why| self.cannot_be_set(&why))?;
-        let digest = version.digest.or_else(|| Some(order?.staged.as_ref()?.digest));
         let mut predictor = json!({ member: { "storageUri": wanted.uri } });
         if let Some(percent) = wanted.percent {
             predictor["canaryTrafficPercent"] = json!(percent);
@@ -190,11 +211,11 @@ impl KserveDeployer {
             resource: RESOURCE,
             name: &self.model,
             observed,
-            annotations: kubernetes::named(version.version.as_str(), digest.map(|digest| digest.to_string())),
+            annotations,
             spec: json!({ "predictor": predictor }),
             whole: &["predictor"],
             take_over: &self.take_over,
-            deadline: order.map_or(self.cluster.deadline(), |order| order.deadline),
+            deadline,
         })
     }
 
@@ -232,16 +253,21 @@ impl KserveDeployer {
         if let Some(held) = self.held(&observed, &member) {
             return Ok(Some(held));
         }
-        let version = match self.uri.version(&stated.uri) {
-            Ok(version) => VersionTarget { version, digest: None },
-            Err(why) => return Ok(Some(format!("the `InferenceService` `{}` points at {why}", self.model))),
-        };
         // Whether the account may read all of it, and, with what is there already and without effect, whether it may change it.
         self.read_live(&observed).await?;
-        let mut change = self.change(&observed, &version, &stated, None)?;
-        change.annotations = json!({});
-        self.cluster.tried(&change, &observed).await.map_err(|refused| refused.error)?;
-        Ok(None)
+        if self.mode == KserveMode::Knative {
+            self.may_read_revisions(&observed).await?;
+        }
+        let change = self.change(&observed, &stated, json!({}), self.cluster.deadline())?;
+        match self.cluster.tried(&change, &observed).await {
+            Ok(_) => Ok(None),
+            // A controller wrote in between.
+            Err(refused) if refused.is_stale => Ok(None),
+            Err(refused) => {
+                let stays = refused.error.kind == ErrorKind::Failed && refused.error.retry == Retry::No;
+                if stays { Ok(Some(refused.error.to_string())) } else { Err(refused.error) }
+            }
+        }
     }
 
     /// Whether live shows what was ordered.
@@ -307,17 +333,21 @@ impl Deployer for KserveDeployer {
             let text = format!("live is {live}, and {} was expected: nothing was changed", order.expecting);
             return Err(PortError::not_applied(ErrorKind::Conflict, text));
         }
-        let change = self.change(&observed, &version, &wanted, Some(order))?;
-        let object = self.cluster.apply(&change).await?;
-        Ok(Shifted::Underway(match stated::progress(&object) {
-            Some(how_far) => how_far,
-            None => format!("`{}` is set: its pods show", wanted.uri),
-        }))
+        let digest = version.digest.or_else(|| Some(order.staged.as_ref()?.digest));
+        let annotations =
+            kubernetes::named(version.version.as_str(), digest.map(|digest| digest.to_string()));
+        let change = self.change(&observed, &wanted, annotations, order.deadline)?;
+        // What comes back has the status of before.
+        self.cluster.apply(&change).await?;
+        Ok(Shifted::Underway(format!("`{}` is set: its pods show", wanted.uri)))
     }
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {
         let Some((_, wanted)) = self.wanted(&order.target, order.wave.as_ref()) else {
-            return Ok(Probe::NotApplied);
+            return Ok(Probe::CannotTell(format!(
+                "{} cannot be set here as it is configured now: look at `{}` itself",
+                order.target, self.model
+            )));
         };
         let object = self.object().await?;
         let live = self.read_live(&object).await?;
@@ -358,6 +388,43 @@ impl Deployer for KserveDeployer {
     }
 
     async fn warning(&self) -> Option<String> {
-        kubernetes::put_back_by(&self.object().await.ok()?)
+        let object = self.object().await.ok()?;
+        let odd = Stated::of(&object).ok().and_then(|stated| self.uri.version(&stated.uri).err());
+        let odd = odd.map(|why| {
+            format!(
+                "the `InferenceService` `{}` points at {why}: live is unknown for as long as it does",
+                self.model
+            )
+        });
+        let told: Vec<_> = [kubernetes::put_back_by(&object), odd].into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rollback_depends_on_is_among_what_is_said_of_it() {
+        let config: KserveDeployerConfig = serde_json::from_value(json!({
+            "model": "fraud", "namespace": "ml", "model-uri": "s3://models/{version}",
+        }))
+        .unwrap();
+        let of = |config: &KserveDeployerConfig| (ADAPTER.says)(config).arguments;
+        let others = [
+            KserveDeployerConfig { mode: KserveMode::Standard, ..config.clone() },
+            KserveDeployerConfig { kubeconfig: Some("k".into()), ..config.clone() },
+            KserveDeployerConfig {
+                kubeconfig: Some("k".into()),
+                context: Some("c".into()),
+                ..config.clone()
+            },
+        ];
+        let all: Vec<_> = std::iter::once(&config).chain(&others).map(of).collect();
+        for (index, arguments) in all.iter().enumerate() {
+            assert!(!all[..index].contains(arguments), "{arguments:?}");
+        }
+        assert!(all[3].contains(&Label::new("cluster", "`c` of k")), "{:?}", all[3]);
     }
 }

@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::http::ANSWER_BYTES_MAX;
 
 pub(crate) use answers::Answers;
-pub(crate) use applied::{Change, held_by, named, observed};
+pub(crate) use applied::{Change, held_by, named};
 pub(crate) use connect::{Cluster, is_name};
 pub(crate) use gitops::put_back_by;
 pub(crate) use owners::strangers;
@@ -49,6 +49,15 @@ const PAGE: usize = 250;
 /// Of a list, so many at most.
 const LISTED_MAX: usize = 1_000;
 
+/// Of a list, so many pages at most, whatever is on them.
+const PAGES_MAX: usize = 100;
+
+/// Of a conflict, so many fields are told.
+const OWNERS_MAX: usize = 20;
+
+/// The holder of a field whose name does not read.
+const UNREADABLE: &str = "(unreadable)";
+
 /// What the interface has of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resource {
@@ -61,6 +70,10 @@ pub(crate) struct Resource {
 
 /// Pods.
 pub(crate) const POD: Resource = Resource { group: "", version: "v1", kind: "Pod", plural: "pods" };
+
+/// What Knative has made of one state of a service.
+pub(crate) const REVISION: Resource =
+    Resource { group: "serving.knative.dev", version: "v1", kind: "Revision", plural: "revisions" };
 
 impl Resource {
     /// As `apiVersion` says it.
@@ -122,10 +135,15 @@ impl Cluster {
     pub(crate) async fn list(&self, resource: Resource, selector: &str) -> Result<Vec<Value>, Refused> {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
+        let mut pages = 0;
         loop {
             let mut query = vec![("labelSelector", selector.to_owned()), ("limit", PAGE.to_string())];
             query.extend(token.clone().map(|token| ("continue", token)));
             let ask = Ask { verb: "list", resource, name: None, query, body: None, deadline: self.deadline };
+            if pages == PAGES_MAX {
+                return Err(self.odd(&ask, &format!("that has no end after {PAGES_MAX} pages")).into());
+            }
+            pages += 1;
             let mut page = self.ask(&ask).await?;
             let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) else {
                 return Err(self.odd(&ask, &format!("that is no list of {}", resource.plural)).into());
@@ -193,7 +211,17 @@ impl Cluster {
     }
 
     async fn exchange(&self, ask: &Ask<'_>) -> Result<Value, Refused> {
-        let client = self.client().await?;
+        let deadline = Duration::from_millis(ask.deadline.0);
+        // A program of the kubeconfig may be waited for.
+        let Ok(client) = tokio::time::timeout(deadline, self.client()).await else {
+            let text = format!(
+                "{} was not sent: the credentials did not come within {} ms; try the kubeconfig's program by hand",
+                self.what(ask),
+                ask.deadline.0
+            );
+            return Err(PortError::not_applied(ErrorKind::TimedOut, text).into());
+        };
+        let client = client?;
         let method = if ask.verb == "patch" { "PATCH" } else { "GET" };
         let mut request = http::Request::builder().method(method).uri(self.path(ask));
         request = request.header(ACCEPT, "application/json");
@@ -209,9 +237,16 @@ impl Cluster {
             PortError::not_applied(ErrorKind::Configuration, format!("{} cannot be sent", self.what(ask)))
                 .caused_by(error)
         })?;
-        let deadline = Duration::from_millis(ask.deadline.0);
         let answered = tokio::time::timeout(deadline, async {
-            let response = client.send(request).await.map_err(|error| self.broken(ask, error))?;
+            let response = match client.send(request).await {
+                Ok(response) => response,
+                Err(error) => {
+                    if refusal::is_auth(&error) || refusal::is_connect(&error) {
+                        self.forget();
+                    }
+                    return Err(self.broken(ask, error));
+                }
+            };
             let (head, body) = response.into_parts();
             let bytes_max = usize::try_from(ANSWER_BYTES_MAX).unwrap_or(usize::MAX);
             let body = Limited::new(body, bytes_max).collect().await.map_err(|error| self.cut(ask, error))?;
@@ -222,6 +257,9 @@ impl Cluster {
             return Err(self.lost(ask, PortError::not_applied(ErrorKind::TimedOut, text)));
         };
         let (head, body) = answered?;
+        if head.status == StatusCode::UNAUTHORIZED {
+            self.forget();
+        }
         if head.status != StatusCode::OK && head.status != StatusCode::CREATED {
             let retry_after =
                 head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());

@@ -4,14 +4,13 @@ use ripcord_core::live::{LiveState, Proof, Share};
 use ripcord_core::name::VersionName;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::VersionTarget;
-use ripcord_ports::PortError;
+use ripcord_ports::{ErrorKind, PortError};
 use serde_json::Value;
 
-use super::stated::Stated;
 use super::{KserveDeployer, KserveMode};
-use crate::kubernetes::{Behind, Replica, observed, shown, text};
+use crate::kubernetes::{self, Behind, REVISION, Replica, shown, text};
 
-/// KServe writes on each pod from where its model was brought.
+/// KServe writes on each pod, and Knative on the revision that it is of, from where its model was brought.
 const SOURCE: &str = "internal.serving.kserve.io/storage-initializer-sourceuri";
 
 /// What a part of the traffic goes to.
@@ -23,13 +22,16 @@ struct Part {
 
 impl KserveDeployer {
     pub(super) async fn read_live(&self, object: &Value) -> Result<LiveState, PortError> {
-        if let Err(behind) = observed(object) {
-            return Ok(LiveState::Unknown(behind));
-        }
         let parts = match self.mode {
             KserveMode::Knative => self.by_revisions(object).await?,
             KserveMode::Standard => {
-                let behind = self.behind(&format!("{}-predictor", self.model)).await?;
+                let service = format!("{}-predictor", self.model);
+                let mut behind = self.behind(&service).await?;
+                if behind.is_absent {
+                    // What older releases have made is called so still.
+                    let older = self.behind(&format!("{service}-default")).await?;
+                    behind = if older.is_absent { behind } else { older };
+                }
                 self.parts(&behind, 1.0).await?
             }
         };
@@ -80,7 +82,7 @@ impl KserveDeployer {
                 continue;
             }
             let revision = text(&target["revisionName"]);
-            if crate::kubernetes::is_name("revisionName", revision).is_err() {
+            if kubernetes::is_name("revisionName", revision).is_err() {
                 return Ok(Err(format!(
                     "its status names the revision `{}`, which is none",
                     shown(revision)
@@ -90,7 +92,7 @@ impl KserveDeployer {
             let behind = self.behind(&format!("{revision}-private")).await?;
             let weight = f64::from(i32::try_from(percent.min(100)).unwrap_or(100)) / 100.0;
             let found = if behind.ready.is_empty() && behind.unclear.is_none() {
-                self.without_pods(object, revision, weight)
+                self.without_pods(revision, weight).await?
             } else {
                 self.parts(&behind, weight).await?
             };
@@ -102,21 +104,35 @@ impl KserveDeployer {
         Ok(Ok(parts))
     }
 
-    /// A revision that nobody asks has no pods. What the newest one would serve the object itself says; of an older one nothing does.
-    fn without_pods(&self, object: &Value, revision: &str, weight: f64) -> Result<Vec<Part>, String> {
-        let predictor = &object["status"]["components"]["predictor"];
-        let is_newest = ["latestCreatedRevision", "latestReadyRevision"]
-            .into_iter()
-            .all(|which| text(&predictor[which]) == revision);
-        if !is_newest {
-            return Err(format!(
-                "the revision `{}` takes traffic and has no ready pod that tells its version",
-                shown(revision)
-            ));
+    /// Whether the account may read what tells where no pod does.
+    pub(super) async fn may_read_revisions(&self, object: &Value) -> Result<(), PortError> {
+        let traffic = object["status"]["components"]["predictor"]["traffic"].as_array();
+        let mut names = traffic.into_iter().flatten().map(|target| text(&target["revisionName"]));
+        match names.find(|name| kubernetes::is_name("revisionName", name).is_ok()) {
+            Some(name) => self.without_pods(name, 1.0).await.map(|_| ()),
+            None => Ok(()),
         }
-        let stated = Stated::of(object)?;
-        let version = self.uri.version(&stated.uri).map_err(|why| format!("it points at {why}"))?;
-        Ok(vec![Part { version, weight, proof: Proof::ControlPlane }])
+    }
+
+    /// A revision whose pods are not ready, or that has none since nobody asks: what it was made for it says itself. What `spec` says is no proof, since it may
+    /// have changed since.
+    async fn without_pods(
+        &self,
+        revision: &str,
+        weight: f64,
+    ) -> Result<Result<Vec<Part>, String>, PortError> {
+        let found = match self.cluster.get(REVISION, revision).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Err(error.to_string())),
+            found => found?,
+        };
+        let Some(source) = found["metadata"]["annotations"][SOURCE].as_str() else {
+            return Ok(Err(format!(
+                "the revision `{revision}` takes traffic, has no ready pod and does not say from where its model is"
+            )));
+        };
+        let part = |version| vec![Part { version, weight, proof: Proof::ControlPlane }];
+        let version = self.uri.version(source);
+        Ok(version.map(part).map_err(|why| format!("the revision `{revision}` has its model from {why}")))
     }
 }
 

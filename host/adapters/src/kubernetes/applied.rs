@@ -5,7 +5,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::{Value, json};
 
 use super::refusal::{Owner, Refused};
-use super::{Ask, Cluster, FIELD_MANAGER, Resource, shown, text};
+use super::{Ask, Cluster, FIELD_MANAGER, OWNERS_MAX, Resource, UNREADABLE, shown};
 
 /// The object changes while its controller writes `status`: so often the change is put on what it has become.
 const ATTEMPTS: usize = 3;
@@ -33,6 +33,7 @@ impl Cluster {
     /// An error with [`ripcord_ports::Applied::No`] is one before anything was changed.
     pub(crate) async fn apply(&self, change: &Change<'_>) -> Result<Value, PortError> {
         let mut observed = change.observed.clone();
+        let mut last = String::new();
         for _ in 0..ATTEMPTS {
             let refused = match self.apply_to(change, &observed).await {
                 Ok(object) => return Ok(object),
@@ -53,9 +54,10 @@ impl Cluster {
                 return Err(refused.error);
             }
             observed = now;
+            last = refused.error.to_string();
         }
         let text = format!(
-            "{} `{}` is written by others all the time, {ATTEMPTS} times while this change was put on it",
+            "{} `{}` is written by others all the time, {ATTEMPTS} times while this change was put on it: {last}",
             change.resource.full_name(),
             change.name
         );
@@ -174,15 +176,24 @@ fn may_take_over(change: &Change<'_>, owners: &[Owner], error: PortError) -> Res
 
 /// Which fields others hold, and what can be done about it.
 pub(crate) fn held_by(resource: Resource, name: &str, owners: &[&Owner]) -> String {
-    let fields: Vec<_> = owners.iter().map(ToString::to_string).collect();
-    let mut managers: Vec<_> = owners.iter().map(|owner| format!("\"{}\"", shown(&owner.manager))).collect();
+    let fields: Vec<_> = owners.iter().take(OWNERS_MAX).map(ToString::to_string).collect();
+    let more = match owners.len().saturating_sub(OWNERS_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let readable = owners.iter().filter(|owner| owner.manager != UNREADABLE);
+    let mut managers: Vec<_> = readable.map(|owner| format!("\"{}\"", shown(&owner.manager))).collect();
     managers.sort();
     managers.dedup();
+    managers.truncate(OWNERS_MAX);
+    let take = match managers.as_slice() {
+        [] => String::new(),
+        managers => format!(", or let Ripcord take it over by `take-over = [{}]`", managers.join(", ")),
+    };
     format!(
-        "{} `{name}`: {}; roll back through who holds it, or let Ripcord take it over by `take-over = [{}]`",
+        "{} `{name}`: {}{more}; roll back through who holds it{take}",
         resource.full_name(),
-        fields.join(", "),
-        managers.join(", ")
+        fields.join(", ")
     )
 }
 
@@ -238,19 +249,6 @@ pub(crate) fn named(version: &str, digest: Option<String>) -> Value {
     annotations
 }
 
-/// Whether a controller has taken up what an object says; if not, how far it is.
-pub(crate) fn observed(object: &Value) -> Result<(), String> {
-    let generation = object["metadata"]["generation"].as_i64();
-    let observed = object["status"]["observedGeneration"].as_i64();
-    match (generation, observed) {
-        (Some(generation), Some(observed)) if observed < generation => Err(format!(
-            "its controller has not taken up generation {generation} of `{}` and is at {observed}",
-            shown(text(&object["metadata"]["name"]))
-        )),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,13 +269,5 @@ mod tests {
         let defaulted = json!({ "more": 1, "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r", "name": "" } } });
         assert_eq!(lost(&wanted, &defaulted, "spec"), None);
         assert!(holds(&wanted, &change) && !holds(&spec, &change));
-    }
-
-    #[test]
-    fn a_controller_that_is_behind_is_told() {
-        let object = |observed: Value| json!({ "metadata": { "name": "fraud", "generation": 3 }, "status": { "observedGeneration": observed } });
-        assert_eq!(observed(&object(json!(3))), Ok(()));
-        assert_eq!(observed(&object(Value::Null)), Ok(()));
-        assert!(observed(&object(json!(2))).unwrap_err().contains("generation 3 of `fraud` and is at 2"));
     }
 }

@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use reqwest::Url;
 use ripcord_core::time::Millis;
 use ripcord_ports::{ErrorKind, PortError};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::shown;
 use crate::file_work::FileWork;
@@ -19,7 +19,8 @@ const KUBECONFIG_BYTES_MAX: u64 = 1 << 20;
 /// What the interface takes as a name, in characters.
 const NAME_CHARS_MAX: usize = 253;
 
-/// One namespace of one cluster. The client is made with the first call: that may run the program which a kubeconfig names for credentials.
+/// One namespace of one cluster. The client is made with the first call, which may run the program that a kubeconfig names for credentials, and anew where what
+/// it was made of is over or was refused.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     kubeconfig: Option<PathBuf>,
@@ -28,12 +29,18 @@ pub(crate) struct Cluster {
     address: String,
     pub(super) deadline: Millis,
     work: FileWork,
-    client: OnceCell<Quiet>,
+    client: Mutex<Option<Quiet>>,
 }
 
 /// A client, which says nothing of itself.
-#[derive(Clone)]
 pub(super) struct Quiet(Client);
+
+impl Quiet {
+    /// Whether the certificate that a program gave still holds.
+    fn holds(&self) -> bool {
+        self.0.valid_until().is_none_or(|until| jiff::Timestamp::now() < until)
+    }
+}
 
 impl std::fmt::Debug for Quiet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,7 +76,7 @@ impl Cluster {
             address,
             deadline: Millis(deadline_ms),
             work: FileWork::new("the kubeconfig"),
-            client: OnceCell::new(),
+            client: Mutex::new(None),
         })
     }
 
@@ -89,25 +96,41 @@ impl Cluster {
     }
 
     pub(super) async fn client(&self) -> Result<Client, PortError> {
-        let made = self.client.get_or_try_init(|| async {
-            let mut config = self.config().await?;
-            config.connect_timeout = Some(CONNECT_DEADLINE);
-            // The environment names no proxy for adapters, and nothing is sent twice unless the adapter does it.
-            config.proxy_url = None;
-            config.default_retry = false;
-            may_be_asked(&config)?;
-            // A program for credentials, and files, are waited for by this thread.
-            let made = self.work.run(move |_| {
-                Client::try_from(config).map_err(|_| {
-                    PortError::not_applied(
-                        ErrorKind::Denied,
-                        "the credentials for Kubernetes cannot be had: try `kubectl` with the same kubeconfig and context, as the user that this host runs as",
-                    )
-                })
-            });
-            made.await.map(Quiet)
+        let mut kept = self.client.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.holds()) {
+            return Ok(kept.0.clone());
+        }
+        *kept = None;
+        let made = self.made().await?;
+        *kept = Some(Quiet(made.clone()));
+        Ok(made)
+    }
+
+    /// The next call takes its credentials from where they come from.
+    pub(super) fn forget(&self) {
+        // Who holds it is about to have a new one, or fails as this call did and forgets it then.
+        if let Ok(mut kept) = self.client.try_lock() {
+            *kept = None;
+        }
+    }
+
+    async fn made(&self) -> Result<Client, PortError> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT_DEADLINE);
+        // The environment names no proxy for adapters, and nothing is sent twice unless the adapter does it.
+        config.proxy_url = None;
+        config.default_retry = false;
+        may_be_asked(&config)?;
+        // A program for credentials, and files, are waited for by this thread.
+        let made = self.work.run(move |_| {
+            Client::try_from(config).map_err(|_| {
+                PortError::not_applied(
+                    ErrorKind::Denied,
+                    "the credentials for Kubernetes cannot be had: try `kubectl` with the same kubeconfig and context, as the user that this host runs as",
+                )
+            })
         });
-        Ok(made.await?.0.clone())
+        made.await
     }
 
     async fn config(&self) -> Result<Config, PortError> {
@@ -117,6 +140,15 @@ impl Cluster {
             });
         };
         let read = read(path)?;
+        // What was agreed to was shown with this address.
+        let now = server(&read, self.context.as_deref(), path)?;
+        if now != self.address {
+            return Err(wrong(&format!(
+                "the kubeconfig `{}` leads to {now} now, and led to {} when this host started: set `context`, or restart Ripcord",
+                path.display(),
+                self.address
+            )));
+        }
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         // The cause may quote what the file holds, and it holds secrets.
         Config::from_custom_kubeconfig(read, &options).await.map_err(|_| {
@@ -260,6 +292,21 @@ mod tests {
         let skips = ", insecure-skip-tls-verify: true";
         check(&of("https://k.example", skips), None, "insecure-skip-tls-verify").await;
         check(&of("https://k.example", ", proxy-url: 'http://p'"), None, "`proxy-url`").await;
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_leads_to_the_cluster_that_was_shown() {
+        let (_folder, path) = kubeconfig(&of("https://k.example", ""));
+        let cluster = Cluster::new(Some(path.clone()), None, "ml", 1_000).unwrap();
+        std::fs::write(&path, of("https://other.example", "")).unwrap();
+        let error = cluster.client().await.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("https://other.example") && text.contains("https://k.example"), "{text}");
+        assert!(text.contains("set `context`, or restart Ripcord"), "{text}");
+        std::fs::write(&path, of("https://k.example", ", proxy-url: 'http://p'")).unwrap();
+        let error = cluster.client().await.err().unwrap();
+        assert!(error.to_string().contains("`proxy-url`"), "{error}");
     }
 
     #[test]

@@ -9,12 +9,14 @@ use ripcord_core::time::Millis;
 use ripcord_ports::{Applied, ErrorKind, PortError, Retry};
 use serde::Deserialize;
 
-use super::{Ask, Cluster, is_too_long, shown};
+use super::{Ask, Cluster, UNREADABLE, is_too_long, shown};
 use crate::http;
 
 const RETRY_AFTER_MAX: Millis = Millis::hours(1);
-/// Of a conflict, so many fields are told.
-const OWNERS_MAX: usize = 20;
+/// As the interface says that others hold a field.
+const FIELD_CONFLICT: &str = "FieldManagerConflict";
+/// By which words of a 403 it is no right that is missing.
+const ADMISSION: [&str; 3] = ["admission webhook", "denied request", "exceeded quota"];
 
 /// A call that was not done.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub(crate) struct Refused {
     /// Fields of a change that others hold.
     pub(super) owners: Vec<Owner>,
     /// Whether the object is no longer what the change was made for.
-    pub(super) is_stale: bool,
+    pub(crate) is_stale: bool,
     /// Whether the interface has no such kind of object.
     pub(super) is_unknown_kind: bool,
     /// Whether the cluster does not do what it is there for.
@@ -84,11 +86,10 @@ struct Cause {
 }
 
 impl Cause {
-    /// Of `conflict with "argocd-controller" using apps/v1`.
-    fn owner(&self) -> Option<Owner> {
-        let manager = self.message.split('"').nth(1)?;
-        (self.reason == "FieldManagerConflict")
-            .then(|| Owner { field: self.field.clone(), manager: manager.to_owned() })
+    /// Of `conflict with "argocd-controller" using apps/v1`. One that does not read so is somebody's all the same.
+    fn owner(&self) -> Owner {
+        let manager = self.message.split('"').nth(1).filter(|_| self.reason == FIELD_CONFLICT);
+        Owner { field: self.field.clone(), manager: manager.unwrap_or(UNREADABLE).to_owned() }
     }
 }
 
@@ -115,12 +116,30 @@ impl Cluster {
         let full = ask.resource.full_name();
         let (verb, namespace) = (ask.verb, self.namespace());
         let reason = said.reason.unwrap_or_default();
-        let owners: Vec<_> = details.causes.iter().take(OWNERS_MAX).filter_map(Cause::owner).collect();
-        let is_unknown_kind = number == 404 && !is_kubernetes && message.contains("page not found");
+        // Force takes from all of them, so each is judged, however many there are.
+        let owners: Vec<_> = match details.causes.iter().any(|cause| cause.reason == FIELD_CONFLICT) {
+            true => details.causes.iter().map(Cause::owner).collect(),
+            false => Vec::new(),
+        };
+        let is_admission = number == 403
+            && said
+                .message
+                .as_deref()
+                .is_some_and(|message| ADMISSION.iter().any(|words| message.contains(words)));
+        // A version of a group that is there is missed in other words than a group that is not.
+        let is_unknown_kind = number == 404
+            && match is_kubernetes {
+                true => message.contains("could not find the requested resource"),
+                false => message.contains("page not found"),
+            };
         let (kind, advice) = match number {
             401 => (
                 ErrorKind::Denied,
                 "the token is unknown or at its end: renew it where the kubeconfig takes it from".to_owned(),
+            ),
+            403 if is_admission => (
+                ErrorKind::Denied,
+                "an admission controller or a quota does not allow it: ask who runs it, the account's rights are not the cause".to_owned(),
             ),
             403 => (
                 ErrorKind::Denied,
@@ -178,7 +197,7 @@ impl Cluster {
     /// A call that brought no answer.
     pub(super) fn broken(&self, ask: &Ask<'_>, error: kube::Error) -> Refused {
         let what = self.what(ask);
-        if matches!(error, kube::Error::Auth(_)) {
+        if is_auth(&error) {
             // What a program for credentials printed may be the token.
             let text = format!(
                 "{what} was not sent: the token cannot be had; try `kubectl` with the same kubeconfig, as the user that this host runs as"
@@ -215,11 +234,21 @@ impl Cluster {
     }
 }
 
+/// Whether a call had no credentials, so that nothing of it was sent. Where they are renewed, that is said from within.
+pub(super) fn is_auth(error: &kube::Error) -> bool {
+    is_any(error, |error| error.is::<kube::client::AuthError>())
+}
+
 /// Whether a call found no connection, so that nothing of it was sent.
-fn is_connect(error: &kube::Error) -> bool {
+pub(super) fn is_connect(error: &kube::Error) -> bool {
+    is_any(error, |error| error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect))
+}
+
+/// Whether an error or one of its causes is such a one.
+fn is_any(error: &kube::Error, is_it: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect) {
+        if is_it(error) {
             return true;
         }
         source = error.source();

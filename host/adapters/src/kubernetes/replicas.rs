@@ -32,6 +32,8 @@ pub(crate) struct Behind {
     pub(crate) unready: usize,
     /// Ready ones of which nothing can be told, with the reason.
     pub(crate) unclear: Option<String>,
+    /// Whether there is no list of endpoints at all, not even an empty one: such a service is hardly there.
+    pub(crate) is_absent: bool,
 }
 
 impl Cluster {
@@ -43,6 +45,12 @@ impl Cluster {
             other => other,
         };
         let slices = slices.map_err(|refused| refused.error)?;
+        if slices.is_empty() {
+            let unclear = format!(
+                "there are no endpoints of the service `{service}`: is `mode` right, and does the service exist?"
+            );
+            return Ok(Behind { unclear: Some(unclear), is_absent: true, ..Behind::default() });
+        }
         let pods = self.list(POD, selector).await.map_err(|refused| refused.error)?;
         Ok(joined(&slices, &pods, selector))
     }

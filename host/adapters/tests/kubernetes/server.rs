@@ -29,11 +29,23 @@ const PODS: (&str, &str) = ("\"10.77.0.", "\"127.77.0.");
 
 /// The servers. They end when this is dropped.
 pub(super) struct Kubernetes {
+    _children: Children,
     folder: TempDir,
-    children: Vec<Child>,
     key: RsaPrivateKey,
     admin: Admin,
     relay: Server,
+}
+
+/// Programs, which end with it, started whole or not.
+struct Children(Vec<Child>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in self.0.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Who may do everything.
@@ -76,7 +88,7 @@ impl Kubernetes {
             format!("--initial-cluster=default={peer_url}"),
             "--unsafe-no-fsync".to_owned(),
         ];
-        let mut children = vec![spawn("etcd", &arguments, &at("etcd.log"))];
+        let mut children = Children(vec![spawn("etcd", &arguments, &at("etcd.log"))]);
         let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2_048).unwrap();
         std::fs::write(at("sa.key"), key.to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
         std::fs::write(at("tokens.csv"), format!("{ADMIN},admin,1,system:masters\n")).unwrap();
@@ -96,7 +108,8 @@ impl Kubernetes {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
-        children.push(spawn("kube-apiserver", &arguments, &at("api.log")));
+        children.0.push(spawn("kube-apiserver", &arguments, &at("api.log")));
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // A certificate that the server has made itself: who asks over TLS is given it as an authority.
         let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
         let admin = Admin { client, url: format!("https://127.0.0.1:{api}") };
@@ -107,7 +120,7 @@ impl Kubernetes {
         }
         let router = Router::new().fallback(relayed).with_state(admin.clone());
         let relay = Server::start(router).await;
-        let kubernetes = Self { folder, children, key, admin, relay };
+        let kubernetes = Self { _children: children, folder, key, admin, relay };
         kubernetes.create("/api/v1/namespaces", json!({ "metadata": { "name": NAMESPACE } })).await;
         kubernetes
     }
@@ -198,15 +211,6 @@ fn tail(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<_> = text.lines().rev().take(15).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-}
-
-impl Drop for Kubernetes {
-    fn drop(&mut self) {
-        for child in self.children.iter_mut().rev() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 impl Admin {

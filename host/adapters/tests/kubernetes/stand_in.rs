@@ -15,6 +15,7 @@ use super::server::{Admin, NAMESPACE};
 /// The name of the `InferenceService`.
 pub(super) const NAME: &str = "fraud";
 const PODS: usize = 3;
+const SOURCE: &str = "internal.serving.kserve.io/storage-initializer-sourceuri";
 const BETWEEN: Duration = Duration::from_millis(20);
 
 pub(super) fn isvc() -> String {
@@ -32,6 +33,8 @@ pub(super) struct Hands {
     pub(super) asleep: AtomicBool,
     /// So many of the pods stay as they were.
     pub(super) stuck: AtomicUsize,
+    /// Pods that are made are not ready.
+    pub(super) unready: AtomicBool,
     /// What a pod answers, where it is not what it was made for.
     pub(super) lies: AtomicBool,
 }
@@ -89,7 +92,7 @@ impl StandIn {
         tasks.spawn(async move {
             loop {
                 if !seen.asleep.load(Ordering::SeqCst) {
-                    state.look(&admin, mode, port, seen.stuck.load(Ordering::SeqCst)).await;
+                    state.look(&admin, mode, port, &seen).await;
                 }
                 tokio::time::sleep(BETWEEN).await;
             }
@@ -99,7 +102,7 @@ impl StandIn {
 }
 
 impl State {
-    async fn look(&mut self, admin: &Admin, mode: Mode, port: u16, stuck: usize) {
+    async fn look(&mut self, admin: &Admin, mode: Mode, port: u16, hands: &Hands) {
         let Some(object) = admin.find(&isvc()).await else { return };
         let generation = object["metadata"]["generation"].as_i64().unwrap();
         if generation == self.generation {
@@ -113,7 +116,13 @@ impl State {
                 Mode::Knative => format!("{}-private", self.name(self.revision)),
                 Mode::Standard => format!("{NAME}-predictor"),
             };
-            self.pods(admin, &service, &uri, port, stuck).await;
+            self.pods(admin, &service, &uri, port, hands).await;
+            if mode == Mode::Knative {
+                let revisions = format!("/apis/serving.knative.dev/v1/namespaces/{NAMESPACE}/revisions");
+                let metadata = json!({ "name": self.name(self.revision), "annotations": { SOURCE: uri } });
+                let revision = json!({ "apiVersion": "serving.knative.dev/v1", "kind": "Revision", "metadata": metadata });
+                admin.create(&revisions, revision).await;
+            }
             self.uri = uri;
         }
         let percent = predictor["canaryTrafficPercent"].as_i64().unwrap_or(100);
@@ -129,9 +138,14 @@ impl State {
         if mode == Mode::Knative {
             predictor["traffic"] = json!(traffic);
         }
-        let mode = if mode == Mode::Knative { "Serverless" } else { "RawDeployment" };
+        // Of Knative's service or of the Deployment, as KServe writes it: each counts for itself, and may be before the object or behind it.
+        let revision = i64::try_from(self.revision).unwrap();
+        let (mode, observed) = match mode {
+            Mode::Knative => ("Serverless", generation + 6),
+            Mode::Standard => ("RawDeployment", revision),
+        };
         let status = json!({ "status": {
-            "observedGeneration": generation, "deploymentMode": mode, "components": { "predictor": predictor },
+            "observedGeneration": observed, "deploymentMode": mode, "components": { "predictor": predictor },
             "conditions": [{ "type": "Ready", "status": "True" }],
             "modelStatus": { "transitionStatus": "UpToDate" },
         } });
@@ -144,7 +158,9 @@ impl State {
     }
 
     /// The pods behind a service, of which some stay as they were.
-    async fn pods(&self, admin: &Admin, service: &str, uri: &str, port: u16, stuck: usize) {
+    async fn pods(&self, admin: &Admin, service: &str, uri: &str, port: u16, hands: &Hands) {
+        let stuck = hands.stuck.load(Ordering::SeqCst);
+        let ready = !hands.unready.load(Ordering::SeqCst);
         let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
         let slices = format!("/apis/discovery.k8s.io/v1beta1/namespaces/{NAMESPACE}/endpointslices");
         let old = admin.find(&format!("{slices}/{service}")).await;
@@ -159,22 +175,26 @@ impl State {
             let made = json!({
                 "metadata": {
                     "name": name, "labels": { "serving.kserve.io/inferenceservice": NAME },
-                    "annotations": { "internal.serving.kserve.io/storage-initializer-sourceuri": uri },
+                    "annotations": { SOURCE: uri },
                 },
                 "spec": { "containers": [{ "name": "kserve-container", "image": "none" }] },
             });
             admin.create(&pods, made).await;
             self.serves.lock().unwrap()[index] = uri.rsplit('/').next().unwrap().to_owned();
             endpoints.push(json!({
-                "addresses": [format!("10.77.0.{}", index + 1)], "conditions": { "ready": true },
+                "addresses": [format!("10.77.0.{}", index + 1)], "conditions": { "ready": ready },
                 "targetRef": { "kind": "Pod", "name": name, "namespace": NAMESPACE },
             }));
+        }
+        if old.is_some() {
+            let patch = json!({ "endpoints": endpoints });
+            admin.merge(&format!("{slices}/{service}"), "endpointslice-controller", patch).await;
+            return;
         }
         let slice = json!({
             "metadata": { "name": service, "labels": { "kubernetes.io/service-name": service } },
             "addressType": "IPv4", "endpoints": endpoints, "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],
         });
-        admin.delete(&format!("{slices}/{service}")).await;
         admin.create(&slices, slice).await;
     }
 }
@@ -211,6 +231,20 @@ pub(super) fn definition(described: Described) -> Value {
                 "name": "v1beta1", "served": true, "storage": true, "subresources": { "status": {} },
                 "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": spec, "status": any } } },
             }],
+        },
+    })
+}
+
+/// Knative's revisions, as far as they are read.
+pub(super) fn revisions() -> Value {
+    let any = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "revisions.serving.knative.dev" },
+        "spec": {
+            "group": "serving.knative.dev", "scope": "Namespaced",
+            "names": { "kind": "Revision", "listKind": "RevisionList", "plural": "revisions", "singular": "revision" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": any } }],
         },
     })
 }
