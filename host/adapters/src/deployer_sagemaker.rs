@@ -26,11 +26,13 @@ use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
 use ripcord_ports::{Applied, Deployer, ErrorKind, PortError, Retry, waiting};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::adapter::{Adapter, DeployerSays, SecretKey};
 use crate::aws::{self, Credentials, Json, Way};
 use crate::http::{self, Patience};
+use crate::near::is_in_the_clear;
 use crate::registries::defaults;
 use crate::registry_sagemaker::{self, api::Api as Registry};
 use crate::restoring::wrong;
@@ -39,6 +41,7 @@ use api::Api;
 use group::{Group, Named};
 use made::Made;
 use seen::{Readiness, Seen, Served, Turn};
+use wire::Endpoint;
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<SageMakerDeployerConfig, dyn Deployer> = Adapter {
@@ -172,6 +175,12 @@ impl SageMakerDeployer {
             return Err(wrong("`deadline-ms` must be 1 or more"));
         }
         let url = aws::endpoint("endpoint", config.endpoint.as_deref(), "api.sagemaker", &config.region)?;
+        if is_in_the_clear(&url, |_| false) {
+            return Err(wrong(format!(
+                "`endpoint` is `{}`, and the variables of containers, keys among them, would go there in the clear: write it with `https`",
+                http::shown(&url)
+            )));
+        }
         let way = Way::of(config.access_key_id, config.profile, secret)?;
         let deadline = Millis(config.deadline_ms);
         let credentials = Arc::new(Credentials::new(way, &config.region, &shared.http, deadline)?);
@@ -202,6 +211,7 @@ impl SageMakerDeployer {
     /// What it is made of when everything is to be another version, in the order in which it is made.
     async fn to_make(&self, served: &Served, version: &VersionName) -> Result<(Vec<Made>, Made), PortError> {
         let package = self.api.registry.told(version).await?;
+        self.is_not_rejected(version, &package)?;
         let arn = package["ModelPackageArn"].as_str().unwrap_or_default();
         let mut models: BTreeMap<&str, Made> = BTreeMap::new();
         for (variant, _) in &served.variants {
@@ -217,6 +227,45 @@ impl SageMakerDeployer {
         let instead = |of: &str| models.get(of).map(|made| made.name.clone());
         let configuration = made::configuration(&self.api.group, &served.configuration, version, instead)?;
         Ok((models.into_values().collect(), configuration))
+    }
+
+    /// Nobody serves what was rejected, be its model there already.
+    fn is_not_rejected(&self, version: &VersionName, package: &Value) -> Result<(), PortError> {
+        if package["ModelApprovalStatus"] != "Rejected" {
+            return Ok(());
+        }
+        let text = format!(
+            "version `{version}` of `{}` is `Rejected` in SageMaker, as by a hold: it is not deployed; approve it there, or choose another",
+            self.api.group.shown
+        );
+        Err(PortError::not_applied(ErrorKind::Unsupported, text).retry(Retry::No))
+    }
+
+    /// The endpoint as it is now, where it is what was seen. AWS takes no condition on a change, so this is the last look before one.
+    async fn unchanged(&self, seen: &Seen) -> Result<Endpoint, PortError> {
+        let now = self.api.endpoint().await?;
+        if now.endpoint_config_name == seen.endpoint.endpoint_config_name {
+            if now.last_modified_time == seen.endpoint.last_modified_time {
+                return Ok(now);
+            }
+            // What scales it changes that time as well, and nothing of what it serves.
+            let now = self.api.see_of(now).await?;
+            if now.readiness() == Readiness::Busy {
+                let text = format!(
+                    "the endpoint `{}` takes no update now: {}; it passes",
+                    self.api.endpoint, now.state
+                );
+                return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::Later));
+            }
+            if now.state == seen.state {
+                return Ok(now.endpoint);
+            }
+        }
+        let text = format!(
+            "the endpoint `{}` was changed by someone else while its update was prepared: it was left so",
+            self.api.endpoint
+        );
+        Err(PortError::not_applied(ErrorKind::Conflict, text))
     }
 
     /// What is to be known before anything is changed.
@@ -247,29 +296,26 @@ impl SageMakerDeployer {
         Ok(())
     }
 
-    /// Makes what is needed and asks for the update.
-    async fn by_configuration(&self, seen: &Seen, version: &VersionName) -> Result<(), PortError> {
+    /// Makes what is needed and asks for the update of the endpoint that it returns.
+    async fn by_configuration(&self, seen: &Seen, version: &VersionName) -> Result<Endpoint, PortError> {
         let served = self.known(seen)?;
         let (models, configuration) = self.to_make(served, version).await?;
         for model in &models {
             self.api.ensure_model(model).await?;
         }
         self.api.ensure_configuration(&configuration).await?;
-        // Making them took time: AWS takes no condition, so this is the last look.
-        let now = self.api.endpoint().await?;
-        if now.endpoint_config_name != seen.endpoint.endpoint_config_name
-            || now.last_modified_time != seen.endpoint.last_modified_time
-        {
-            let text = format!(
-                "the endpoint `{}` was changed by someone else while its update was prepared: it was left so",
-                self.api.endpoint
-            );
-            return Err(PortError::not_applied(ErrorKind::Conflict, text));
-        }
-        self.api.update(&configuration.name, self.guardrails == Guardrails::Keep).await
+        let now = self.unchanged(seen).await?;
+        self.api.update(&configuration.name, self.guardrails == Guardrails::Keep).await?;
+        Ok(now)
     }
 
-    async fn by_weights(&self, seen: &Seen, version: &VersionName, moves: &Moves) -> Result<(), PortError> {
+    /// Asks for other weights of the endpoint that it returns.
+    async fn by_weights(
+        &self,
+        seen: &Seen,
+        version: &VersionName,
+        moves: &Moves,
+    ) -> Result<Endpoint, PortError> {
         self.known(seen)?;
         let standing = seen.standing(version).map_err(|why| self.unknown(&why))?;
         if !standing.iter().any(|one| one.is_target) {
@@ -283,7 +329,13 @@ impl SageMakerDeployer {
             Moves::Share(share) => *share,
             Moves::Rest | Moves::Place(_) => Ratio::ONE,
         };
-        self.api.weigh(&made::weights(&standing, share)).await
+        // A version that a tag names need be no package.
+        if let Some(package) = self.api.package(version).await? {
+            self.is_not_rejected(version, &package)?;
+        }
+        let now = self.unchanged(seen).await?;
+        self.api.weigh(&made::weights(&standing, share)).await?;
+        Ok(now)
     }
 
     fn known<'a>(&self, seen: &'a Seen) -> Result<&'a Served, PortError> {
@@ -298,8 +350,13 @@ impl SageMakerDeployer {
         PortError::not_applied(ErrorKind::Unsupported, text)
     }
 
-    /// Follows an update until it has ended, or `until`.
-    async fn follow(&self, before: &Seen, order: &ShiftOrder, until: Instant) -> Result<Shifted, PortError> {
+    /// Follows an update of the endpoint that was `before` until it has ended, or `until`.
+    async fn follow(
+        &self,
+        before: &Endpoint,
+        order: &ShiftOrder,
+        until: Instant,
+    ) -> Result<Shifted, PortError> {
         let moves = moves(order);
         let (mut pause, pause_max) = LOOKS;
         let mut moved = false;
@@ -308,7 +365,7 @@ impl SageMakerDeployer {
                 Ok(endpoint) => {
                     moved |= endpoint.endpoint_status != "InService";
                     match self.api.see_of(endpoint).await {
-                        Ok(seen) => match seen::turn(&before.endpoint, moved, &seen, &order.target, moves) {
+                        Ok(seen) => match seen::turn(before, moved, &seen, &order.target, moves) {
                             Turn::There => return Ok(Shifted::Done),
                             Turn::Undone(why) => {
                                 return Err(PortError::not_applied(ErrorKind::Failed, why).retry(Retry::No));
@@ -450,26 +507,30 @@ impl Deployer for SageMakerDeployer {
             return Ok(Shifted::Done);
         }
         if seen.readiness() == Readiness::Busy && self.leads_there(&seen, order).await? == Some(true) {
-            return self.follow(&seen, order, until).await;
+            return self.follow(&seen.endpoint, order, until).await;
         }
         self.check(&seen, order)?;
         let asked = match self.move_by {
             MoveBy::Configuration => self.by_configuration(&seen, &target.version).await,
             MoveBy::Weights => self.by_weights(&seen, &target.version, moves(order)).await,
         };
-        if let Err(error) = asked {
-            // A call that something in between sends twice is taken once, and refused the second time since it is under way.
-            let may_be_ours = error.applied == Applied::No && error.kind == ErrorKind::Failed;
-            let now = if may_be_ours { self.api.see().await.ok() } else { None };
-            let Some(now) = now else { return Err(error) };
-            let is_busy = now.readiness() == Readiness::Busy;
-            let is_there = now.state.shows(&order.target, moves(order));
-            let leads_there = is_busy && matches!(self.leads_there(&now, order).await, Ok(Some(true)));
-            if !is_there && !leads_there {
-                return Err(if is_busy { error.retry(Retry::Later) } else { error });
+        let before = match asked {
+            Ok(before) => before,
+            Err(error) => {
+                // A call that something in between sends twice is taken once, and refused the second time since it is under way.
+                let may_be_ours = error.applied == Applied::No && error.kind == ErrorKind::Failed;
+                let now = if may_be_ours { self.api.see().await.ok() } else { None };
+                let Some(now) = now else { return Err(error) };
+                let is_busy = now.readiness() == Readiness::Busy;
+                let is_there = now.state.shows(&order.target, moves(order));
+                let leads_there = is_busy && matches!(self.leads_there(&now, order).await, Ok(Some(true)));
+                if !is_there && !leads_there {
+                    return Err(if is_busy { error.retry(Retry::Later) } else { error });
+                }
+                seen.endpoint
             }
-        }
-        self.follow(&seen, order, until).await
+        };
+        self.follow(&before, order, until).await
     }
 
     async fn probe(&self, order: &ShiftOrder) -> Result<Probe, PortError> {

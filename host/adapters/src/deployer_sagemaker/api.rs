@@ -223,7 +223,15 @@ impl Api {
         made: &Made,
         is_same: fn(&Object, &Made) -> bool,
     ) -> Result<(), PortError> {
-        let harmless = |mut error: PortError| {
+        let harmless = |error: PortError| {
+            // A policy may allow only names that begin in its way.
+            let mut error = match error.kind {
+                ErrorKind::Denied => {
+                    let text = format!("for the {} `{}`: {error}", kind.shown(), made.name);
+                    PortError::not_applied(ErrorKind::Denied, text).retry(error.retry)
+                }
+                _ => error,
+            };
             error.applied = Applied::No;
             error
         };

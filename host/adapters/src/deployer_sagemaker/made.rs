@@ -9,7 +9,7 @@ use ripcord_ports::{ErrorKind, PortError};
 use serde_json::{Value, json};
 
 use super::group::{Group, Named, own_variables};
-use super::wire::{Object, containers};
+use super::wire::{Object, containers, text};
 
 /// What an answer says of a model that nobody gives when one is made.
 const OF_MODELS: [&str; 4] = ["ModelName", "ModelArn", "CreationTime", "DeploymentRecommendation"];
@@ -19,6 +19,8 @@ const OF_CONFIGURATIONS: [&str; 3] = ["EndpointConfigName", "EndpointConfigArn",
 const KEPT: [&str; 3] = ["ContainerHostname", "InferenceSpecificationName", "ContainerMetricsConfig"];
 /// Of a group's name in a name of ours: names have 63 characters.
 const GROUP_CHARS: usize = 20;
+/// Of the variables of a container, in one sentence.
+const NAMES_SHOWN: usize = 10;
 
 /// Something to be made, under the name that is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +54,8 @@ fn name(kind: &str, group: &Group, version: &VersionName, body: &Object) -> Resu
 }
 
 /// A model of the version `version`, whose package is `arn`, like `served`: with its role, network, other containers, and the variables that whoever deployed
-/// it has set. `package` is the package that `served` is made of, where it is still there.
+/// it has set. `package` is the package that `served` is made of, where it is still there: without it nobody knows who has set what, and a model with variables is no
+/// pattern.
 pub(super) fn model(
     group: &Group,
     served: &Object,
@@ -81,6 +84,18 @@ pub(super) fn model(
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     let own = own_variables(all[at], package);
+    if package.is_none() && !own.is_empty() {
+        let shown: Vec<String> =
+            own.keys().take(NAMES_SHOWN).map(|name| format!("`{}`", name.escape_debug())).collect();
+        let more = own.len().saturating_sub(NAMES_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text = format!(
+            "the model `{}` has the variables {}{more}, and no package says which of them are its version's own: taken over they could bring its code back. Nothing was changed: deploy version `{version}` by hand once, as a model package",
+            text(served, "ModelName").unwrap_or_default().escape_debug(),
+            shown.join(", ")
+        );
+        return Err(PortError::not_applied(ErrorKind::Unsupported, text));
+    }
     if !own.is_empty() {
         container.insert("Environment".to_owned(), Value::Object(own));
     }
@@ -202,10 +217,38 @@ mod tests {
         assert!(made.name.starts_with("ripcord-fraud-7-") && made.name.len() <= 63, "{}", made.name);
         let again = model(&group(), &served(), Some(&package), (&version("7"), &arn)).unwrap();
         assert_eq!(again, made, "the same makes the same");
-        let other = model(&group(), &served(), None, (&version("7"), &arn)).unwrap();
+        let other = model(&group(), &served(), Some(&json!({})), (&version("7"), &arn)).unwrap();
         assert_ne!(other.name, made.name, "other content has another name");
         assert!(is_same_model(&made.body, &made));
         assert!(!is_same_model(&served(), &made));
+    }
+
+    #[test]
+    fn variables_of_which_nobody_knows_who_has_set_them_are_not_taken_over() {
+        let mut variables: Object = (0..11).map(|n| (format!("V{n:02}\u{1b}"), json!("s3cret"))).collect();
+        let mut of = served();
+        of["PrimaryContainer"]["Environment"] = Value::Object(variables.clone());
+        let error = model(&group(), &of, None, (&version("7"), ARN)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(
+            text.contains("the model `fraud-9` has the variables `V00\\u{1b}`, ")
+                && text.contains("and 1 more")
+        );
+        assert!(!text.contains("s3cret") && !text.contains('\u{1b}'), "{text}");
+        variables.clear();
+        of["PrimaryContainer"]["Environment"] = Value::Object(variables);
+        model(&group(), &of, None, (&version("7"), ARN)).unwrap();
+    }
+
+    #[test]
+    fn names_have_twenty_characters_of_the_groups() {
+        let group = Group { shown: "credit-card-fraud-detection".into() };
+        let made = name("model", &group, &version("7"), &Object::new()).unwrap();
+        assert!(made.starts_with("ripcord-credit-card-fraud-de-7-"), "{made}");
+        let group = Group { shown: "credit-card-fraud-a-b".into() };
+        let made = name("model", &group, &version("7"), &Object::new()).unwrap();
+        assert!(made.starts_with("ripcord-credit-card-fraud-a-7-"), "{made}");
     }
 
     #[test]

@@ -318,6 +318,25 @@ async fn what_someone_else_did_is_left_so() {
     assert!(error.to_string().contains("while its update was prepared"), "{error}");
     assert_eq!(fake.count("UpdateEndpoint"), 0);
 
+    // The same configuration, while something changes it, and after something has moved its weights.
+    let again = fake.world().endpoint.clone();
+    for (status, kind, retry, expected) in [
+        ("Updating", ErrorKind::Failed, Retry::Later, "takes no update now"),
+        ("UpdateRollbackFailed", ErrorKind::Conflict, Retry::No, "while its update was prepared"),
+    ] {
+        fake.twist(|_, _| None);
+        let order = order_to(&deployer, "1").await;
+        let mut other = again.clone();
+        other["EndpointStatus"] = json!(status);
+        other["LastModifiedTime"] = json!(99.0);
+        fake.twist(move |operation, before| {
+            (operation == "DescribeEndpoint" && before == 1).then(|| says(200, &other))
+        });
+        let error = deployer.shift(&order).await.unwrap_err();
+        assert_eq!((error.kind, error.applied, error.retry), (kind, Applied::No, retry), "{error}");
+        assert!(error.to_string().contains(expected) && fake.count("UpdateEndpoint") == 0, "{error}");
+    }
+
     // And while it is followed.
     fake.twist(|_, _| None);
     let order = order_to(&deployer, "1").await;
@@ -381,6 +400,15 @@ async fn each_refusal_is_told_with_what_to_do_and_what_is_known_of_the_effect() 
         ("DescribeEndpoint", page(), BadAnswer, No, Retry::No, "not the JSON expected"),
         ("DescribeEndpoint", (500, vec![], vec![]), Failed, No, Retry::Later, "answered 500"),
         ("CreateModel", denied("CreateModel"), Denied, No, Retry::No, "allow `sagemaker:CreateModel`"),
+        ("CreateModel", denied("CreateModel"), Denied, No, Retry::No, "for the model `ripcord-fraud-1-"),
+        (
+            "CreateEndpointConfig",
+            denied("CreateEndpointConfig"),
+            Denied,
+            No,
+            Retry::No,
+            "for the endpoint configuration `ripcord-fraud-1-",
+        ),
         (
             "CreateModel",
             refuses("ValidationException", "Model package arn:x is not approved"),
@@ -461,6 +489,72 @@ async fn each_refusal_is_told_with_what_to_do_and_what_is_known_of_the_effect() 
 }
 
 #[tokio::test]
+async fn what_scales_an_endpoint_does_not_keep_it_from_an_update() {
+    let (fake, deployer) = one_that_serves("2").await;
+    let order = order_to(&deployer, "1").await;
+    let mut scaled = fake.world().endpoint.clone();
+    scaled["LastModifiedTime"] = json!(99.0);
+    scaled["ProductionVariants"][0]["CurrentInstanceCount"] = json!(7);
+    fake.twist(move |operation, before| {
+        (operation == "DescribeEndpoint" && before == 1).then(|| says(200, &scaled))
+    });
+    assert_eq!(deployer.shift(&order).await.unwrap(), Shifted::Done);
+    assert_eq!(fake.count("UpdateEndpoint"), 1);
+}
+
+#[tokio::test]
+async fn variables_that_no_package_tells_apart_are_not_taken_over() {
+    let submitted = "s3://models/fraud/2/sourcedir.tar.gz";
+    let refused = async |fake: &Fake, deployer: &SageMakerDeployer, names: &str| {
+        let error = deployer.shift(&order_to(deployer, "1").await).await.unwrap_err();
+        assert_eq!((error.kind, error.applied), (ErrorKind::Unsupported, Applied::No), "{error}");
+        let text = shown(&error);
+        assert!(text.contains(names) && text.contains("deploy version `1` by hand once"), "{text}");
+        assert!(!text.contains(submitted) && fake.count("CreateModel") == 0, "{text}");
+    };
+    let (fake, _) = one_that_serves("2").await;
+    let mut tagged = bare("m2");
+    tagged["PrimaryContainer"]["Environment"] = json!({ "SAGEMAKER_SUBMIT_DIRECTORY": submitted });
+    fake.world().models.insert("m2".into(), tagged);
+    fake.world().tags = json!([{ "Key": "version", "Value": "2" }]);
+    let deployer = of(SageMakerDeployerConfig { version_tag: Some("version".into()), ..config(&fake.url()) });
+    refused(
+        &fake,
+        &deployer,
+        "the model `m2` has the variables `SAGEMAKER_SUBMIT_DIRECTORY`, and no package",
+    )
+    .await;
+
+    let (fake, deployer) = one_that_serves("2").await;
+    fake.world().deleted.push("2".into());
+    refused(&fake, &deployer, "the model `m2` has the variables `LOG`, and no package").await;
+}
+
+#[tokio::test]
+async fn a_version_that_was_rejected_is_not_deployed_by_a_model_that_is_there() {
+    let (fake, deployer) = one_that_serves("2").await;
+    for version in ["1", "2"] {
+        deployer.shift(&order_to(&deployer, version).await).await.unwrap();
+    }
+    fake.world().rejected.push("1".into());
+    let error = deployer.shift(&order_to(&deployer, "1").await).await.unwrap_err();
+    assert_eq!((error.kind, error.applied, error.retry), (ErrorKind::Unsupported, Applied::No, Retry::No));
+    assert!(shown(&error).contains("version `1` of `fraud` is `Rejected` in SageMaker"), "{error}");
+    assert_eq!(fake.count("UpdateEndpoint"), 2);
+
+    fake.world().moved_to("team", &[("a", "m2", 1.0), ("b", "m1", 0.0)]);
+    let deployer = by_weights(&fake.url());
+    let order = order_to(&deployer, "1").await;
+    let error = deployer.shift(&order).await.unwrap_err();
+    assert!(shown(&error).contains("it is not deployed; approve it there"), "{error}");
+    assert_eq!(fake.count("UpdateEndpointWeightsAndCapacities"), 0);
+    // A version that is no package any more was rejected by nobody.
+    fake.world().rejected.clear();
+    fake.world().deleted.push("1".into());
+    assert_eq!(deployer.shift(&order).await.unwrap(), Shifted::Done);
+}
+
+#[tokio::test]
 async fn a_call_that_something_sends_twice_is_known_as_ones_own() {
     let (fake, deployer) = one_that_serves("2").await;
     fake.world().looks = 3;
@@ -512,6 +606,16 @@ async fn weights_move_to_what_is_there_and_to_nothing_else() {
         error.to_string().contains("deploy it as one, or write `move-by = \"configuration\"`"),
         "{error}"
     );
+    // Somebody puts other variants of the same names in their place, just before.
+    let mut other = fake.world().endpoint.clone();
+    other["EndpointConfigName"] = json!("another");
+    fake.twist(move |operation, before| {
+        (operation == "DescribeEndpoint" && before == 1).then(|| says(200, &other))
+    });
+    let error = deployer.shift(&order).await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Conflict, Applied::No), "{error}");
+    assert_eq!(fake.count("UpdateEndpointWeightsAndCapacities"), 0);
+    fake.twist(|_, _| None);
     fake.world().outcome = Outcome::GoesBack;
     let error = deployer.shift(&order).await.unwrap_err();
     assert_eq!(error.applied, Applied::No, "{error}");
@@ -552,6 +656,11 @@ fn what_cannot_work_is_refused_at_once() {
         SageMakerDeployerConfig { endpoint: Some("https://h/path".into()), ..good() },
         secret,
         "`endpoint` has a path",
+    );
+    refused(
+        SageMakerDeployerConfig { endpoint: Some("http://sagemaker.internal".into()), ..good() },
+        secret,
+        "would go there in the clear: write it with `https`",
     );
     refused(good(), None, "its secret is missing");
     refused(SageMakerDeployerConfig { profile: Some("x".into()), ..good() }, secret, "exclude each other");

@@ -31,6 +31,9 @@ pub(crate) struct World {
     pub(crate) configurations: BTreeMap<String, Value>,
     pub(crate) models: BTreeMap<String, Value>,
     pub(crate) tags: Value,
+    /// Versions that were rejected, and those whose package was deleted.
+    pub(crate) rejected: Vec<String>,
+    pub(crate) deleted: Vec<String>,
     pub(crate) outcome: Outcome,
     /// Looks at an update until it has ended.
     pub(crate) looks: u32,
@@ -92,6 +95,8 @@ impl World {
             configurations: [("team".to_owned(), live)].into(),
             models: models.into(),
             tags: json!([]),
+            rejected: Vec::new(),
+            deleted: Vec::new(),
             outcome: Outcome::Settles,
             looks: 0,
             looks_left: 0,
@@ -219,8 +224,17 @@ impl World {
             "DescribeModelPackage" => {
                 let arn = name("ModelPackageName");
                 let number: u64 = arn.rsplit('/').next().unwrap().parse().unwrap();
+                if self.deleted.contains(&number.to_string()) {
+                    return Err(refuses(
+                        "ValidationException",
+                        &format!("ModelPackage {arn} does not exist."),
+                    ));
+                }
+                let approval =
+                    if self.rejected.contains(&number.to_string()) { "Rejected" } else { "Approved" };
                 json!({
                     "ModelPackageArn": arn, "ModelPackageVersion": number, "CreationTime": 1.0, "ModelPackageStatus": "Completed",
+                    "ModelApprovalStatus": approval,
                     "InferenceSpecification": { "Containers": [{ "Image": "img", "Environment": { "OF_PACKAGE": "x" } }] },
                 })
             }
