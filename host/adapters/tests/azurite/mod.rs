@@ -62,7 +62,7 @@ impl Azurite {
             "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={};",
             self.url
         );
-        let ran = Command::new("node")
+        let ran = Command::new(self.folder.join("node"))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/azurite/client.cjs"))
             .args([what, &connection, "models"])
             .args(arguments)
@@ -144,7 +144,7 @@ async fn what_is_denied_or_not_there_is_told_and_shows_no_secret() {
     for (container, secret, kind, expected) in [
         ("models", &other_key, ErrorKind::Denied, "check the account's key, its SAS"),
         ("models", &spoilt_sas, ErrorKind::Denied, "check the account's key, its SAS"),
-        ("others", &KEY.to_owned(), ErrorKind::NotFound, "check `container`"),
+        ("others", &KEY.to_owned(), ErrorKind::Configuration, "check `container`"),
     ] {
         let adapter = of(azurite.url.clone(), container, secret);
         for error in [adapter.versions(9).await.unwrap_err(), adapter.promoted().await.unwrap_err()] {
