@@ -212,10 +212,8 @@ impl ObjectsRegistry {
         }
         let bytes = match self.manifest_bytes(version).await {
             Ok(bytes) => bytes,
-            // One that is too large, or went away, hides no other version.
-            Err(error) if matches!(error.kind, ErrorKind::TooLarge | ErrorKind::NotFound) => {
-                return Ok(Err(error.to_string()));
-            }
+            // One that is too large, went away or lies in an archive hides no other version.
+            Err(error) if is_of_one(&error) => return Ok(Err(error.to_string())),
             Err(error) => return Err(error),
         };
         Ok(Manifest::parse(&bytes, &self.model, version)
@@ -281,19 +279,27 @@ impl ObjectsRegistry {
         described.aliases.sort();
         described.aliases.dedup();
         if lying.is_marked() {
-            match self.mark_of(&described.version.version).await?.0 {
+            let marked = match self.mark_of(&described.version.version).await {
+                Ok((marked, _)) => marked.map(|mark| {
+                    mark.map_err(|why| format!("its `{MARKS}` does not read: {why}; mend or delete it"))
+                }),
+                Err(error) if is_of_one(&error) => {
+                    Some(Err(format!("its `{MARKS}` does not read: {error}; mend or delete it")))
+                }
+                Err(error) => return Err(error),
+            };
+            // Where nobody knows whether it is held, nobody goes back to it.
+            let unknown = match marked {
                 Some(Ok(MarkFile::Held { incident })) => {
                     described.tags.push(Label::new(HOLD_TAG, incident));
                     described.tags.sort();
+                    None
                 }
-                Some(Ok(MarkFile::Lifted)) | None => {}
-                // Whether it is held nobody knows, so nobody goes back to it.
-                Some(Err(why)) => {
-                    described
-                        .broken
-                        .get_or_insert(format!("its `{MARKS}` does not read: {why}; mend or delete it"));
-                }
-            }
+                Some(Ok(MarkFile::Lifted)) => None,
+                Some(Err(why)) => Some(why),
+                None => Some(format!("its `{MARKS}` is listed and cannot be read: list again")),
+            };
+            described.broken = described.broken.or(unknown);
         }
         Ok(described)
     }
@@ -583,6 +589,13 @@ impl Registry for ObjectsRegistry {
             if now.as_ref() == Some(version) {
                 return Ok(());
             }
+            if now.as_ref() == expecting {
+                let text = format!(
+                    "the name `{alias}` of `{}` was written by someone else just now and points where it did: try again",
+                    self.model
+                );
+                return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::Later));
+            }
             return Err(self.moved_by_others(alias, now.as_ref(), expecting));
         }
         let what = format!("the name `{alias}` of `{}`", self.model);
@@ -591,6 +604,12 @@ impl Registry for ObjectsRegistry {
         })
         .await
     }
+}
+
+/// Whether an error is of one object, and says nothing of the others.
+fn is_of_one(error: &PortError) -> bool {
+    matches!(error.kind, ErrorKind::TooLarge | ErrorKind::NotFound)
+        || (error.kind == ErrorKind::BadAnswer && error.retry == Retry::No)
 }
 
 /// The same error of a call that may be made again, whatever came of it.

@@ -38,6 +38,8 @@ const ODD_MAX: usize = 100;
 /// A file that is larger is written in parts of this size. Ten thousand of them, which is what stores take, are 320 GB.
 const PART_BYTES: u64 = 32 << 20;
 const RETRY_AFTER_MAX_S: u64 = 3_600;
+/// What is sent may take a second more for so many bytes.
+const BYTES_IN_A_SECOND: u64 = 128 << 10;
 
 /// Both that a store can do.
 pub(super) trait Both: ObjectStore + PaginatedListStore {}
@@ -111,13 +113,36 @@ impl Cloud {
         doing: &str,
         call: impl Future<Output = object_store::Result<T>> + Send,
     ) -> Result<T, PortError> {
+        self.ended(right, doing, self.deadline, call).await
+    }
+
+    /// The same of a call that sends so many bytes.
+    async fn within_sending<T>(
+        &self,
+        bytes: usize,
+        doing: &str,
+        call: impl Future<Output = object_store::Result<T>> + Send,
+    ) -> Result<T, PortError> {
+        let more = Duration::from_secs(bytes as u64 / BYTES_IN_A_SECOND);
+        self.ended(Right::Write, doing, self.deadline.saturating_add(more), call).await
+    }
+
+    async fn ended<T>(
+        &self,
+        right: Right,
+        doing: &str,
+        deadline: Duration,
+        call: impl Future<Output = object_store::Result<T>> + Send,
+    ) -> Result<T, PortError> {
         let system = self.words.system;
-        let answer = waiting::for_system(&self.shown, tokio::time::timeout(self.deadline, call)).await;
+        let answer = waiting::for_system(&self.shown, tokio::time::timeout(deadline, call)).await;
         let error = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => failed(&error, self.words, right, doing),
             Err(_) => {
-                let text = format!("{system} did not answer within {:?}: cannot {doing}", self.deadline);
+                let text = format!(
+                    "{system} did not answer within {deadline:?} (`deadline-ms`, and a second for each 128 KiB that are sent): cannot {doing}"
+                );
                 let late = PortError::not_applied(ErrorKind::TimedOut, text);
                 if right == Right::Write { late.outcome_unknown() } else { late }
             }
@@ -158,7 +183,8 @@ impl Cloud {
                 if part.is_empty() {
                     break;
                 }
-                self.within(Right::Write, doing, upload.put_part(PutPayload::from(part))).await?;
+                let bytes = part.len();
+                self.within_sending(bytes, doing, upload.put_part(PutPayload::from(part))).await?;
             }
             self.within(Right::Write, doing, upload.complete()).await.map(drop)
         }
@@ -275,7 +301,7 @@ impl Store for Cloud {
             })
             .await;
         match read {
-            Err(error) if error.kind == ErrorKind::NotFound && !is_of_bucket(&error.to_string()) => Ok(None),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
         }
     }
@@ -310,7 +336,7 @@ impl Store for Cloud {
         patiently(self.patience(), || {
             let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
             let payload = PutPayload::from(bytes.clone());
-            self.within(Right::Write, &doing, self.store.put_opts(&key, payload, options))
+            self.within_sending(bytes.len(), &doing, self.store.put_opts(&key, payload, options))
         })
         .await
         .map(drop)
@@ -331,8 +357,9 @@ impl Store for Cloud {
                 return self.upload_parts(&key, source, &doing).await;
             }
             let (_, bytes) = self.files.run(move |_| source.next_part()).await?;
+            let sent = bytes.len();
             let put = self.store.put_opts(&key, PutPayload::from(bytes), PutOptions::default());
-            self.within(Right::Write, &doing, put).await.map(drop)
+            self.within_sending(sent, &doing, put).await.map(drop)
         })
         .await
     }
@@ -379,9 +406,25 @@ fn cut(doing: &str) -> PortError {
     PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later)
 }
 
+/// The code of a store's own error.
+fn code(said: &str) -> &str {
+    let rest = said.split_once("<Code>").map_or("", |(_, rest)| rest);
+    rest.split_once("</Code>").map_or("", |(code, _)| code)
+}
+
 /// Whether what is not there is the bucket itself: then nothing is known of what lies in it.
-fn is_of_bucket(said: &str) -> bool {
-    ["NoSuchBucket", "ContainerNotFound", "AccountNotFound"].iter().any(|code| said.contains(code))
+fn is_of_bucket(code: &str) -> bool {
+    matches!(code, "NoSuchBucket" | "ContainerNotFound" | "AccountNotFound")
+}
+
+/// Whether it is the object. Any other that answers 404 in the store's place knows nothing of it.
+fn is_of_object(code: &str) -> bool {
+    matches!(code, "NoSuchKey" | "BlobNotFound")
+}
+
+/// Whether it has to be brought back from where it is cheap to keep.
+fn is_archived(code: &str) -> bool {
+    matches!(code, "InvalidObjectState" | "BlobArchived" | "BlobBeingRehydrated")
 }
 
 /// The cause that an adapter of ours gave.
@@ -404,7 +447,9 @@ fn failed(error: &Error, words: Words, right: Right, doing: &str) -> PortError {
     };
     let marked = |error: PortError| if is_write { error.outcome_unknown() } else { error };
     if let Some(ours) = ours(error) {
-        return no(ours.kind, &ours.to_string(), "nothing was asked").retry(ours.retry);
+        // What is wrong with credentials says nothing of the object.
+        let kind = if super::is_of_one(ours) { ErrorKind::Configuration } else { ours.kind };
+        return no(kind, &ours.to_string(), "nothing was asked").retry(ours.retry);
     }
     let Some(refused) = Refused::beneath(error) else {
         let said = shown(&error.to_string());
@@ -432,13 +477,17 @@ fn failed(error: &Error, words: Words, right: Right, doing: &str) -> PortError {
         .retry(Retry::Later),
         Refused::TooLarge => no(ErrorKind::TooLarge, &why, "check `endpoint`"),
         Refused::InTheClear { .. } => no(ErrorKind::Configuration, &why, "write its address with `https`"),
-        Refused::Status { status, wait, .. } => {
+        Refused::Status { status, wait, said } => {
+            let code = code(said);
             let later = match wait {
                 Some(seconds) => Retry::After(Millis((*seconds).min(RETRY_AFTER_MAX_S) * 1_000)),
                 None => Retry::Later,
             };
             let needed = rights[right as usize];
             match *status {
+                403 | 409 if is_archived(code) => {
+                    no(ErrorKind::BadAnswer, &why, "it lies in an archive tier: restore it there first")
+                }
                 401 => no(ErrorKind::Denied, &why, credentials),
                 403 => no(
                     ErrorKind::Denied,
@@ -446,13 +495,23 @@ fn failed(error: &Error, words: Words, right: Right, doing: &str) -> PortError {
                     &format!("{credentials}, and that who asks has the right `{needed}` there"),
                 ),
                 // S3 says so where what was to be written over is gone.
-                404 if is_write && why.contains("NoSuchKey") => {
+                404 if is_write && is_of_object(code) => {
                     no(ErrorKind::Conflict, &why, "somebody else has deleted it meanwhile")
                 }
-                404 if is_of_bucket(&why) || right != Right::Read => {
-                    no(ErrorKind::NotFound, &why, &format!("check `{bucket}`"))
+                404 if is_of_bucket(code) => {
+                    no(ErrorKind::Configuration, &why, &format!("check `{bucket}`"))
                 }
-                404 => no(ErrorKind::NotFound, &why, "it was deleted, or never written"),
+                404 if right == Right::Read && is_of_object(code) => {
+                    no(ErrorKind::NotFound, &why, "it was deleted, or never written")
+                }
+                404 => no(
+                    ErrorKind::BadAnswer,
+                    &why,
+                    &format!(
+                        "that is not how {system} says that something is missing: check `endpoint`, the {bucket}, what stands before it, and who gives tokens"
+                    ),
+                )
+                .retry(Retry::Later),
                 409 | 412 => no(ErrorKind::Conflict, &why, "somebody else has written it meanwhile"),
                 300..=399 => no(
                     ErrorKind::Configuration,
@@ -473,6 +532,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn credentials_that_are_not_there_are_no_missing_object() {
+        let words = Words { system: "it", bucket: "bucket", credentials: "check", rights: ["l", "r", "w"] };
+        let kind = |kind| {
+            let source = Box::new(PortError::not_applied(kind, "of a service of tokens"));
+            failed(&Error::Generic { store: "S3", source }, words, Right::Read, "read").kind
+        };
+        for of_one in [ErrorKind::NotFound, ErrorKind::TooLarge, ErrorKind::BadAnswer] {
+            assert_eq!(kind(of_one), ErrorKind::Configuration);
+        }
+        assert_eq!(kind(ErrorKind::Unreachable), ErrorKind::Unreachable);
+    }
+
+    #[test]
     fn a_name_lies_in_each_folder_above_it() {
         assert_eq!(folders_above("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
         assert_eq!(folders_above("a").count(), 0);
@@ -480,7 +552,11 @@ mod tests {
 
     #[test]
     fn a_bucket_that_is_not_there_is_no_missing_object() {
-        assert!(is_of_bucket("status 404: `<Code>NoSuchBucket</Code>`"));
-        assert!(!is_of_bucket("status 404: `<Code>NoSuchKey</Code>`"));
+        let of = |said: &str| (is_of_bucket(code(said)), is_of_object(code(said)));
+        assert_eq!(of("`<Error><Code>NoSuchBucket</Code><Key>NoSuchKey</Key></Error>`"), (true, false));
+        assert_eq!(of("`<Error><Code>NoSuchKey</Code><Key>NoSuchBucket</Key></Error>`"), (false, true));
+        assert_eq!(of("`<Error><Code>BlobNotFound</Code>"), (false, true));
+        assert_eq!(of("`no NoSuchKey in a page`"), (false, false));
+        assert!(is_archived(code("<Code>BlobArchived</Code>")) && !is_archived(code("")));
     }
 }

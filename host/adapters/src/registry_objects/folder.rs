@@ -1,5 +1,6 @@
 //! A folder that is laid out as a bucket would be, so that one that is synchronised to a bucket is the same registry.
 
+use std::fs::TryLockError;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use ripcord_ports::{ErrorKind, PortError, Retry};
 use super::store::{Expecting, Listed, OBJECTS_MAX, Object, Read, Stamp, Store};
 use crate::artefact::{self, copy_hashed};
 use crate::download::Place;
-use crate::file_work::FileWork;
+use crate::file_work::{FileWork, GivenUp};
 use crate::folder;
 
 /// One process at a time writes; who holds the lock of this file.
@@ -30,7 +31,7 @@ pub(super) struct Folder {
 impl Folder {
     async fn on<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Dir) -> Result<T, PortError> + Send + 'static,
+        work: impl FnOnce(&Dir, &GivenUp) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let root = self.root.clone();
         let opened = move || {
@@ -43,7 +44,7 @@ impl Folder {
                 _ => error,
             })
         };
-        self.files.run(move |_| work(&opened()?)).await
+        self.files.run(move |given_up| work(&opened()?, given_up)).await
     }
 }
 
@@ -124,7 +125,7 @@ impl Store for Folder {
 
     async fn list(&self, folder: &str) -> Result<Listed, PortError> {
         let (name, what) = (folder.to_owned(), format!("`{folder}` in `{}`", self.shown));
-        self.on(move |dir| {
+        self.on(move |dir, _| {
             let below = match dir.open_dir(&name) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Listed::default()),
                 below => below.map_err(|error| folder::local(error, format_args!("cannot list {what}")))?,
@@ -139,7 +140,7 @@ impl Store for Folder {
 
     async fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Read>, PortError> {
         let name = name.to_owned();
-        self.on(move |dir| read(dir, &name, bytes_max)).await
+        self.on(move |dir, _| read(dir, &name, bytes_max)).await
     }
 
     async fn take(&self, name: &str, bytes: u64, to: Place<'_>) -> Result<(Digest, u64), PortError> {
@@ -158,41 +159,98 @@ impl Store for Folder {
 
     async fn put(&self, name: &str, bytes: Vec<u8>, expecting: &Expecting) -> Result<(), PortError> {
         let (name, expecting) = (name.to_owned(), expecting.clone());
-        self.on(move |dir| {
-            let failed = |error| folder::local(error, format_args!("cannot write `{LOCK}`"));
-            let lock = dir.open_with(LOCK, OpenOptions::new().write(true).create(true)).map_err(failed)?;
-            let lock = lock.into_std();
-            if lock.try_lock().is_err() {
-                let text = "another process writes to this registry just now: try again";
-                return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::Later));
-            }
-            let is = match read(dir, &name, u64::MAX - 1)? {
-                None => Expecting::Nothing,
-                Some(read) => Expecting::Content(read.stamp),
-            };
-            if is != expecting {
-                let text = format!("cannot write `{name}`: somebody else has written it meanwhile");
-                return Err(PortError::not_applied(ErrorKind::Conflict, text));
-            }
-            let (above, last) = above(dir, &name)?;
-            folder::write_beside(&above, last, &bytes).map_err(|error| {
-                folder::local(error, format_args!("cannot write `{name}`")).outcome_unknown()
-            })
-        })
-        .await
+        self.on(move |dir, given_up| put(dir, given_up, &name, &bytes, &expecting)).await
     }
 
     async fn upload(&self, name: &str, from: &Arc<Dir>, file: &ArtefactFile) -> Result<(), PortError> {
         let (name, from, file) = (name.to_owned(), Arc::clone(from), file.clone());
-        self.on(move |dir| {
-            let failed = |error| folder::local(error, format_args!("cannot write `{name}`"));
-            let (above, last) = above(dir, &name)?;
-            let source = folder::open_file(&from, &file.path).map_err(failed)?;
-            let mut target = above.create(last).map_err(failed)?;
-            copy_hashed(source, &mut target, file.bytes).map_err(failed)?;
-            target.sync_all().map_err(failed)?;
-            folder::sync(&above).map_err(failed)
-        })
-        .await
+        self.on(move |dir, given_up| upload(dir, given_up, &name, (from.as_ref(), &file))).await
+    }
+}
+
+/// Nothing is written for one that waits no more: a share may come back long after.
+fn put(
+    dir: &Dir,
+    given_up: &GivenUp,
+    name: &str,
+    bytes: &[u8],
+    expecting: &Expecting,
+) -> Result<(), PortError> {
+    let failed = |error| folder::local(error, format_args!("cannot write `{LOCK}`"));
+    let lock = dir.open_with(LOCK, OpenOptions::new().write(true).create(true)).map_err(failed)?;
+    let lock = lock.into_std();
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let text = "another process writes to this registry just now: try again";
+            return Err(PortError::not_applied(ErrorKind::Failed, text).retry(Retry::Later));
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(folder::local(
+                error,
+                format_args!("cannot lock `{LOCK}`, which the folder must allow"),
+            ));
+        }
+    }
+    let is = match read(dir, name, u64::MAX - 1)? {
+        None => Expecting::Nothing,
+        Some(read) => Expecting::Content(read.stamp),
+    };
+    if is != *expecting {
+        let text = format!("cannot write `{name}`: somebody else has written it meanwhile");
+        return Err(PortError::not_applied(ErrorKind::Conflict, text));
+    }
+    let failed = |error| folder::local(error, format_args!("cannot write `{name}`"));
+    let (above, last) = above(dir, name)?;
+    given_up.check().map_err(failed)?;
+    folder::write_beside(&above, last, bytes).map_err(|error| failed(error).outcome_unknown())
+}
+
+fn upload(
+    dir: &Dir,
+    given_up: &GivenUp,
+    name: &str,
+    (from, file): (&Dir, &ArtefactFile),
+) -> Result<(), PortError> {
+    let failed = |error| folder::local(error, format_args!("cannot write `{name}`"));
+    let source = folder::open_file(from, &file.path).map_err(failed)?;
+    given_up.check().map_err(failed)?;
+    let (above, last) = above(dir, name)?;
+    let mut target = given_up.fence(above.create(last).map_err(failed)?);
+    copy_hashed(source, &mut target, file.bytes).map_err(failed)?;
+    target.to.sync_all().map_err(failed)?;
+    folder::sync(&above).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_writes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority()).unwrap();
+        dir.write("from", "content").unwrap();
+        let file = ArtefactFile { path: "from".into(), sha256: Digest::of("content"), bytes: 7 };
+        for (given_up, is_written) in [(GivenUp::already(), false), (GivenUp::default(), true)] {
+            let moved = put(&dir, &given_up, "names/production", b"1.0\n", &Expecting::Nothing);
+            let sent = upload(&dir, &given_up, "files/a", (&dir, &file));
+            assert_eq!((moved.is_ok(), sent.is_ok()), (is_written, is_written), "{moved:?} {sent:?}");
+            assert_eq!(dir.exists("names/production"), is_written);
+            assert_eq!(dir.exists("files/a"), is_written);
+        }
+        assert_eq!(dir.read_to_string("files/a").unwrap(), "content");
+    }
+
+    #[test]
+    fn one_that_writes_already_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority()).unwrap();
+        let other = dir.create(LOCK).unwrap().into_std();
+        other.lock().unwrap();
+        let error = put(&dir, &GivenUp::default(), "a", b"1", &Expecting::Nothing).unwrap_err();
+        assert_eq!((error.kind, error.retry), (ErrorKind::Failed, Retry::Later), "{error}");
+        drop(other);
+        put(&dir, &GivenUp::default(), "a", b"1", &Expecting::Nothing).unwrap();
     }
 }

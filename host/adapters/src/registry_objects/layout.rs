@@ -25,7 +25,7 @@ pub(super) const CLAIM: &str = ".ripcord-registering";
 /// What lies below a version's prefix.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Lying {
-    /// Names below the prefix.
+    /// Names below the prefix, sorted.
     pub(super) objects: Vec<Object>,
     /// One of the names that no file can have.
     pub(super) odd: Option<String>,
@@ -33,11 +33,13 @@ pub(super) struct Lying {
 
 impl Lying {
     pub(super) fn of(listed: Listed) -> Self {
+        debug_assert!(listed.objects.is_sorted_by(|a, b| a.name <= b.name), "lists are sorted");
         Self { objects: listed.objects, odd: listed.odd.into_iter().next() }
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.name == name)
+        let at = self.objects.binary_search_by(|object| object.name.as_str().cmp(name)).ok()?;
+        self.objects.get(at)
     }
 
     pub(super) fn manifest(&self) -> Option<&Object> {
@@ -113,6 +115,7 @@ pub(super) struct Layout {
 
 /// What lies in a model's folder, by version.
 pub(super) fn of(listed: Listed) -> Layout {
+    debug_assert!(listed.objects.is_sorted_by(|a, b| a.name <= b.name), "lists are sorted");
     let mut layout = Layout::default();
     for mut object in listed.objects {
         let Some((first, rest)) = object.name.split_once('/') else { continue };
@@ -144,14 +147,16 @@ mod tests {
     }
 
     fn lying(names: &[(&str, u64, u64)]) -> Lying {
-        let objects = names.iter().map(|(name, bytes, at)| object(name, *bytes, *at)).collect();
+        let mut objects: Vec<Object> =
+            names.iter().map(|(name, bytes, at)| object(name, *bytes, *at)).collect();
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
         Lying { objects, odd: None }
     }
 
     #[test]
     fn objects_are_of_versions_of_names_or_of_nobody() {
         let names =
-            ["1.0/manifest.toml", "1.0/files/a", "notes.txt", ".names/champion", ".trash/x", "2/a//b"];
+            [".names/champion", ".trash/x", "1.0/files/a", "1.0/manifest.toml", "notes.txt", "2/a//b"];
         let listed = Listed {
             objects: names[..5].iter().map(|name| object(name, 1, 1)).collect(),
             odd: vec!["1.0//x".into(), "nobody/a//b".into()],
@@ -175,6 +180,17 @@ mod tests {
     fn a_version_without_a_manifest_is_as_old_as_its_oldest_file() {
         assert_eq!(lying(&[("a", 1, 9), ("b", 1, 5), (MARKS, 1, 1)]).came_at(), UnixMillis(5));
         assert_eq!(lying(&[("files/a", 1, 9), (MANIFEST, 1, 7)]).came_at(), UnixMillis(7));
+    }
+
+    #[test]
+    fn a_hundred_thousand_files_are_looked_for_in_seconds() {
+        let names: Vec<String> = (0..100_000).map(|n| format!("{n:06}.bin")).collect();
+        let objects = names.iter().map(|name| object(&format!("{FILES}/{name}"), 1, 1)).collect();
+        let lying = Lying::of(Listed { objects, odd: Vec::new() });
+        let begun = std::time::Instant::now();
+        assert!(names.iter().all(|name| lying.missing(name, 1).is_none()));
+        assert!(lying.missing("100000.bin", 1).is_some_and(|why| why.contains("is not there")));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 
     #[test]

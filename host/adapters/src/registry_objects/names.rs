@@ -6,7 +6,7 @@ use ripcord_ports::{ErrorKind, PortError};
 
 use super::layout::NAMES;
 use super::store::{Expecting, Object};
-use super::{AT_ONCE, ObjectsRegistry};
+use super::{AT_ONCE, ObjectsRegistry, is_of_one};
 use crate::checkpoints::shown;
 
 /// Names that are read at most, besides that of production.
@@ -55,7 +55,7 @@ impl ObjectsRegistry {
         let named = stream::iter(names).map(|name| async move {
             let version = match self.pointed_at(&name).await {
                 Ok((version, _)) => version,
-                Err(error) if matches!(error.kind, ErrorKind::BadAnswer | ErrorKind::TooLarge) => {
+                Err(error) if is_of_one(&error) => {
                     tracing::warn!(%error, "a name is left out");
                     None
                 }

@@ -1,5 +1,8 @@
 //! What a user is told where something is wrong.
 
+use std::time::Duration;
+
+use axum::http::Method;
 use ripcord_adapters::Secret;
 use ripcord_adapters::registry_objects::{
     AzureStoreConfig, FolderStoreConfig, ObjectsRegistry, ObjectsRegistryConfig, S3StoreConfig, StoreConfig,
@@ -20,7 +23,7 @@ fn quick(store: StoreConfig) -> ObjectsRegistryConfig {
 /// Status, a header, the body; then the kind, and what is told of a list, of a read and of a write.
 type Row = ((u16, &'static str, &'static str), ErrorKind, Retry, [&'static str; 3]);
 
-const STATUSES: [Row; 9] = [
+const STATUSES: [Row; 11] = [
     (
         (401, "", "<Code>InvalidToken</Code>"),
         ErrorKind::Denied,
@@ -39,9 +42,25 @@ const STATUSES: [Row; 9] = [
     ),
     (
         (404, "", "<Code>NoSuchBucket</Code>"),
-        ErrorKind::NotFound,
+        ErrorKind::Configuration,
         Retry::No,
         ["check `bucket`", "check `bucket`", "check `bucket`"],
+    ),
+    (
+        (404, "content-type: text/html", "default backend - 404"),
+        ErrorKind::BadAnswer,
+        Retry::Later,
+        [
+            "that is not how the S3-compatible store says that something is missing: check `endpoint`, the bucket, what stands before it",
+            "`default backend - 404`; that is not how",
+            "that is not how",
+        ],
+    ),
+    (
+        (403, "", "<Error><Code>InvalidObjectState</Code></Error>"),
+        ErrorKind::BadAnswer,
+        Retry::No,
+        ["archive tier", "it lies in an archive tier: restore it there first", "archive tier"],
     ),
     (
         (429, "retry-after: 7", "slow"),
@@ -98,6 +117,17 @@ async fn every_refusal_is_told_with_what_to_do() {
         let read = adapter.promoted().await.unwrap_err();
         assert_eq!((read.kind, read.applied, read.retry), (kind, Applied::No, retry), "{read}");
         assert!(read.to_string().contains(expected[1]), "{read}");
+        let marked = adapter.mark(&version("1.0"), Mark::Lifted).await.unwrap_err();
+        assert_ne!(marked.kind, ErrorKind::NotFound, "{marked}");
+        {
+            let mut world = bucket.world();
+            (world.instead, world.instead_of_writes) = (None, Some(instead));
+        }
+        let write = adapter.promote(&version("1.0"), None).await.unwrap_err();
+        let applied = if instead.0 >= 500 { Applied::Unknown } else { Applied::No };
+        assert_eq!((write.kind, write.applied, write.retry), (kind, applied, retry), "{write}");
+        assert!(write.to_string().contains(expected[2]), "{write}");
+        bucket.world().instead_of_writes = None;
     }
     bucket.world().instead = None;
     let error = adapter.version(&version("9.9")).await.unwrap_err();
@@ -160,6 +190,86 @@ async fn one_odd_version_hides_no_other_and_says_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_of_one_version_hides_no_other() {
+    let (bucket, _) = filled().await;
+    let archived = (403, "", "<Error><Code>InvalidObjectState</Code></Error>");
+    {
+        let mut world = bucket.world();
+        let manifest = world.objects["team/fraud/1.0/manifest.toml"].0.clone();
+        let manifest = String::from_utf8(manifest).unwrap();
+        for name in ["2.0", "2.1", "2.2", "2.3"] {
+            let text = manifest.replace("1.0", name);
+            world.put(&format!("team/fraud/{name}/manifest.toml"), text);
+            for (file, (bytes, _)) in world.objects.clone() {
+                if let Some(path) = file.strip_prefix("team/fraud/1.0/files/") {
+                    world.put(&format!("team/fraud/{name}/files/{path}"), bytes);
+                }
+            }
+        }
+        world.put("team/fraud/2.1/marks.toml", vec![b'#'; (16 << 20) + 1]);
+        world.put("team/fraud/2.2/marks.toml", "state = \"lifted\"");
+        world.put("team/fraud/2.3/marks.toml", "state = \"lifted\"");
+        world.put("team/fraud/.names/old", "1.0\n");
+        world.put("team/fraud/.names/staging", "1.0\n");
+        let gone = (404, "", "<Error><Code>NoSuchKey</Code></Error>");
+        for (key, said) in [
+            ("2.0/manifest.toml", archived),
+            ("2.2/marks.toml", archived),
+            ("2.3/marks.toml", gone),
+            (".names/old", archived),
+        ] {
+            world.instead_of.insert(format!("team/fraud/{key}"), said);
+        }
+    }
+    let adapter = of(quick(s3(&bucket.server.url(""))));
+    let listed = adapter.versions(9).await.unwrap();
+    let broken = |name: &str| {
+        let found = listed.iter().find(|of| of.version.version == version(name)).unwrap();
+        found.broken.clone().unwrap_or_default()
+    };
+    assert_eq!((listed.len(), broken("1.0"), broken("1.1")), (6, String::new(), String::new()));
+    for (name, why) in [
+        ("2.0", "it lies in an archive tier: restore it there first"),
+        ("2.1", "its `marks.toml` does not read: cannot read"),
+        ("2.2", "it lies in an archive tier: restore it there first; mend or delete it"),
+        ("2.3", "its `marks.toml` is listed and cannot be read: list again"),
+    ] {
+        assert!(broken(name).contains(why), "{name}: {}", broken(name));
+    }
+    let aliases = adapter.aliases().await.unwrap();
+    assert_eq!(aliases.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(), ["staging"]);
+    // What passes is no fault of one version: the list is made again.
+    bucket.world().instead_of.insert("team/fraud/2.3/marks.toml".into(), (503, "", "slow"));
+    assert_eq!(adapter.versions(9).await.unwrap_err().retry, Retry::Later);
+}
+
+#[tokio::test]
+async fn what_is_sent_slowly_has_more_time_and_what_is_late_names_its_deadline() {
+    let (bucket, _) = filled().await;
+    let (adapter, folders) = (of(quick(s3(&bucket.server.url("")))), Folders::default());
+    bucket.world().slow = Some((Method::PUT, 256 << 10, Duration::from_millis(1_500)));
+    adapter.register(&new_version(&folders, &"k".repeat(300 << 10), "2.0")).await.unwrap();
+    bucket.world().slow = Some((Method::GET, 0, Duration::from_millis(1_500)));
+    let error = adapter.promoted().await.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::TimedOut, Applied::No), "{error}");
+    assert!(error.to_string().contains("did not answer within 1s (`deadline-ms`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_was_written_anew_where_it_was_is_moved_with_the_next_try() {
+    let (bucket, _) = filled().await;
+    let adapter = of(quick(s3(&bucket.server.url(""))));
+    bucket.world().put("team/fraud/.names/production", "1.0\n");
+    bucket.world().instead_of_writes = Some((409, "", "<Code>ConditionalRequestConflict</Code>"));
+    let error = adapter.promote(&version("1.1"), Some(&version("1.0"))).await.unwrap_err();
+    let what = (error.kind, error.applied, error.retry);
+    assert_eq!(what, (ErrorKind::Failed, Applied::No, Retry::Later), "{error}");
+    assert!(error.to_string().contains("points where it did: try again"), "{error}");
+    bucket.world().instead_of_writes = None;
+    adapter.promote(&version("1.1"), Some(&version("1.0"))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_file_that_was_overwritten_is_told_and_not_taken() {
     let (bucket, digests) = filled().await;
     let adapter = of(config(s3(&bucket.server.url(""))));
@@ -179,14 +289,14 @@ async fn a_file_that_was_overwritten_is_told_and_not_taken() {
     assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
 }
 
-fn new_version(folders: &Folders, key: &str, name: &str) -> NewVersion {
+fn new_version(folders: &Folders, content: &str, name: &str) -> NewVersion {
     let dir = folders.next();
-    dir.write("model.txt", key).unwrap();
-    let files =
-        vec![ArtefactFile { path: "model.txt".into(), sha256: Digest::of(key), bytes: key.len() as u64 }];
+    dir.write("model.txt", content).unwrap();
+    let (sha256, bytes) = (Digest::of(content), content.len() as u64);
+    let files = vec![ArtefactFile { path: "model.txt".into(), sha256, bytes }];
     let artefact = Staged { dir, digest: artefact_digest(&files), files };
     NewVersion {
-        key: key.into(),
+        key: content.chars().take(40).collect(),
         name: Some(version(name)),
         artefact,
         signature: None,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +16,9 @@ use crate::adapters::support::Server;
 
 const WRITTEN: &str = "Sat, 28 Nov 2026 09:00:00 GMT";
 
+/// Status, a header, the body.
+pub(crate) type Said = (u16, &'static str, &'static str);
+
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) objects: BTreeMap<String, (Vec<u8>, u64)>,
@@ -22,7 +26,12 @@ pub(crate) struct World {
     /// A list gives the same place to go on from for ever.
     pub(crate) turns_in_a_circle: bool,
     /// Put in place of every answer.
-    pub(crate) instead: Option<(u16, &'static str, &'static str)>,
+    pub(crate) instead: Option<Said>,
+    /// The same of every write alone, and of reading one object.
+    pub(crate) instead_of_writes: Option<Said>,
+    pub(crate) instead_of: BTreeMap<String, Said>,
+    /// What so long an answer is awaited for: a method, and the bytes that are sent at least.
+    pub(crate) slow: Option<(Method, usize, Duration)>,
     generations: u64,
 }
 
@@ -48,8 +57,14 @@ impl Bucket {
         };
         let one =
             move |method: Method, Path((_, key)): Path<(String, String)>, headers: HeaderMap, body: Bytes| {
-                let answer = one(&mut there.lock().unwrap(), &method, &key, &headers, &body);
-                async move { answer }
+                let mut world = there.lock().unwrap();
+                let slow = world.slow.as_ref().filter(|(of, from, _)| *of == method && body.len() >= *from);
+                let pause = slow.map_or(Duration::ZERO, |(.., pause)| *pause);
+                let answer = one(&mut world, &method, &key, &headers, &body);
+                async move {
+                    tokio::time::sleep(pause).await;
+                    answer
+                }
             };
         let token = axum::Json(serde_json::json!({
             "access_token": "t0ken", "token_type": "Bearer", "expires_in": 3_600,
@@ -104,7 +119,7 @@ fn list(world: &mut World, bucket: &str, query: &BTreeMap<String, String>) -> Re
     text.into_response()
 }
 
-fn answer((status, header, body): (u16, &'static str, &'static str)) -> Response {
+fn answer((status, header, body): Said) -> Response {
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
     if let Some((name, value)) = header.split_once(": ") {
         response.headers_mut().insert(name, value.parse().unwrap());
@@ -119,6 +134,11 @@ fn tag(bytes: &[u8], _: u64) -> String {
 fn one(world: &mut World, method: &Method, key: &str, headers: &HeaderMap, body: &Bytes) -> Response {
     if let Some(instead) = world.instead {
         return answer(instead);
+    }
+    match (world.instead_of_writes, world.instead_of.get(key)) {
+        (Some(instead), _) if *method == Method::PUT => return answer(instead),
+        (_, Some(instead)) if *method == Method::GET => return answer(*instead),
+        _ => {}
     }
     let told = |bytes: &[u8], generation: u64| {
         [
