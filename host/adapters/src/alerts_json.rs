@@ -111,7 +111,7 @@ impl Place {
             let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             let name = name.to_ascii_lowercase();
             if SECRET_HEADERS.contains(&name.as_str()) {
-                return Err(wrong(&format!("`{key}` names a header that holds a secret: name another")));
+                return Err(wrong(format!("`{key}` names a header that holds a secret: name another")));
             }
             if !name.is_empty() && name.chars().all(good) {
                 return Ok(Self::Header(name));
@@ -123,7 +123,7 @@ impl Place {
         } else if !text.is_empty() && pointer(text) {
             return Ok(Self::Alert(text.to_owned()));
         }
-        Err(wrong(&format!(
+        Err(wrong(format!(
             "`{key} = \"{}\"` is no place: write a JSON pointer such as `/event/title`, `body:/source`, or `header:x-name`",
             shown(text)
         )))
@@ -188,7 +188,7 @@ impl JsonAlerts {
         let alerts = match config.alerts {
             Some(pointer) if pointer.starts_with('/') => Some(pointer),
             Some(other) => {
-                return Err(wrong(&format!(
+                return Err(wrong(format!(
                     "`alerts = \"{}\"` is no JSON pointer to a list: write one such as `/alerts`, or leave it out where the body is one alert",
                     shown(&other)
                 )));
@@ -206,7 +206,7 @@ impl JsonAlerts {
         )?;
         let named = |what: &str, places: &BTreeMap<String, String>| {
             if places.len() > LABELS_MAX {
-                return Err(wrong(&format!(
+                return Err(wrong(format!(
                     "`{what}` names more than {LABELS_MAX}: keep those that somebody reads"
                 )));
             }
@@ -248,7 +248,7 @@ impl JsonAlerts {
         };
         let mut known = HashSet::new();
         if let Some((word, _)) = words.iter().find(|(word, _)| !known.insert(word.to_lowercase())) {
-            return Err(wrong(&format!(
+            return Err(wrong(format!(
                 "the word `{}` of the status has two meanings: keep one",
                 shown(word)
             )));

@@ -91,7 +91,7 @@ impl World {
                 let wanted: Value = serde_json::from_slice(body).unwrap();
                 assert!(target.contains("fieldManager=ripcord"), "{target}");
                 assert_eq!(wanted["metadata"]["uid"], "u", "what was removed would be made anew: {wanted}");
-                if wanted["metadata"]["resourceVersion"] != self.generation.to_string() {
+                if wanted["metadata"]["resourceVersion"].as_str() != Some(&*self.generation.to_string()) {
                     return Canned(409, status(409, "Conflict", "the object has been modified"));
                 }
                 let predictor = &wanted["spec"]["predictor"];

@@ -522,7 +522,7 @@ fn listed(world: &World, exchange: &Exchange) -> String {
     );
     for (name, blob) in &all[from.min(until)..until] {
         let (name, length, etag) = (escaped(name), blob.bytes.len(), &blob.etag);
-        let md5 = blob.md5.then(|| STANDARD.encode(Md5::digest(&blob.bytes))).unwrap_or_default();
+        let md5 = if blob.md5 { STANDARD.encode(Md5::digest(&blob.bytes)) } else { String::new() };
         let metadata = if blob.folder {
             "<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata>"
         } else {

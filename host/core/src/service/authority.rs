@@ -219,7 +219,7 @@ impl Service {
         };
         if let Some(plan) = incident.plan().filter(|plan| plan.produces()).cloned() {
             if let Some(person) = broke {
-                self.to_be_reviewed(person);
+                self.must_review(person);
             }
             self.hand_over(&plan, authority);
             return;
@@ -232,7 +232,7 @@ impl Service {
         };
         let resume = authorising.resume.clone();
         if let Some(person) = broke {
-            self.to_be_reviewed(person);
+            self.must_review(person);
         }
         if let Some(incident) = &mut self.incident {
             incident.marks.granted_at = Some(at);

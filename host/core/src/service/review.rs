@@ -65,7 +65,7 @@ impl Service {
     }
 
     /// It must be looked at afterwards.
-    pub(super) fn to_be_reviewed(&mut self, person: PersonName) {
+    pub(super) fn must_review(&mut self, person: PersonName) {
         let Some(incident) = &self.incident else { return };
         let (id, target) = (incident.id.clone(), incident.target(0).map(ToString::to_string));
         let Some(plan) = incident.plan().map(|plan| plan.digest) else { return };

@@ -389,8 +389,10 @@ impl SetDriver {
         self.set.wakes_at().map(|at| at.max(self.woke_at + WAKE_PAUSE))
     }
 
+    /// Nothing is judged by the time before the configuration in force is on record: until then no deadline is waited for, which may have passed.
     fn next_instant(&self) -> Option<UnixMillis> {
-        self.deadline().into_iter().chain(self.cooling.values().copied()).min()
+        let deadline = self.deadline().filter(|_| self.unrecorded.is_none());
+        deadline.into_iter().chain(self.cooling.values().copied()).min()
     }
 
     async fn instant_came(&mut self) {
