@@ -261,7 +261,8 @@ class Ripcord:
         return ran.stdout
 
     def service(self) -> dict:
-        return json.loads(self.run("status", "--json"))[0]
+        # It ends with 1 where people have to look, and says so all the same.
+        return json.loads(self.run("status", "--json", codes=(0, 1)))[0]
 
     def serve(self):
         self.cluster.start(self.program, "--config", self.folder / "ripcord.toml", "serve")
