@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, OpenOptions};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ripcord_core::digest::Digest;
+use ripcord_core::target::ArtefactFile;
 use ripcord_ports::{ErrorKind, PortError};
 use tokio::sync::mpsc;
 
@@ -16,6 +18,9 @@ use crate::http::Stream;
 
 /// Pieces of a file that wait for the disk, or for the network.
 pub(crate) const PIECES: usize = 16;
+
+/// Files of one artefact that are fetched at once.
+const AT_ONCE: usize = 8;
 
 /// A file on its way, piece by piece.
 pub(crate) trait Pieces: Send {
@@ -82,6 +87,30 @@ pub(crate) fn too_large(bytes_max: u64, what: &str) -> PortError {
         ErrorKind::TooLarge,
         format!("{what} has more than {bytes_max} bytes: raise `artefact-bytes-max` if it is meant to"),
     )
+}
+
+/// Refuses an artefact whose files are announced to be larger together than `bytes_max`, or than any can be.
+pub(crate) fn check_announced(
+    bytes: impl IntoIterator<Item = u64>,
+    bytes_max: u64,
+    what: &str,
+) -> Result<(), PortError> {
+    let announced = bytes.into_iter().try_fold(0_u64, u64::checked_add);
+    match announced.filter(|announced| *announced <= bytes_max) {
+        Some(_) => Ok(()),
+        None => Err(too_large(bytes_max, what)),
+    }
+}
+
+/// Fetches the files of one artefact, some side by side; sorted by path.
+pub(crate) async fn side_by_side<F>(fetches: Vec<F>) -> Result<Vec<ArtefactFile>, PortError>
+where
+    F: Future<Output = Result<ArtefactFile, PortError>> + Send,
+{
+    let mut fetched: Vec<ArtefactFile> =
+        stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await?;
+    fetched.sort();
+    Ok(fetched)
 }
 
 /// Writes to a file and to something beside it.

@@ -33,7 +33,7 @@ use serde_json::json;
 
 use crate::adapter::{Adapter, SecretKey};
 use crate::checkpoints::shown;
-use crate::download::{Place, too_large};
+use crate::download::{Place, check_announced, side_by_side};
 use crate::file_work::FileWork;
 use crate::registries::defaults;
 use crate::registry_directory::{
@@ -325,12 +325,9 @@ impl ObjectsRegistry {
         into: &Arc<Dir>,
     ) -> Result<Vec<ArtefactFile>, PortError> {
         let what = self.what(version);
-        let announced = files.iter().map(|(.., bytes)| *bytes).try_fold(0_u64, u64::checked_add);
-        if announced.is_none_or(|announced| announced > self.artefact_bytes_max) {
-            return Err(too_large(self.artefact_bytes_max, &what));
-        }
+        check_announced(files.iter().map(|(.., bytes)| *bytes), self.artefact_bytes_max, &what)?;
         let what = what.as_str();
-        let fetched = stream::iter(files).map(|(path, name, bytes)| async move {
+        let fetch = |(path, name, bytes): (String, String, u64)| async move {
             let to = Place { dir: into, path: &path, what, work: &self.files };
             let taken = self.store.take(&name, bytes, to).await.map_err(|error| match error.kind {
                 ErrorKind::NotFound => PortError::not_applied(
@@ -341,10 +338,8 @@ impl ObjectsRegistry {
             });
             let (sha256, bytes) = taken?;
             Ok::<_, PortError>(ArtefactFile { path, sha256, bytes })
-        });
-        let mut fetched: Vec<ArtefactFile> = fetched.buffer_unordered(AT_ONCE).try_collect().await?;
-        fetched.sort();
-        Ok(fetched)
+        };
+        side_by_side(files.into_iter().map(fetch).collect()).await
     }
 
     async fn fetch_listed(

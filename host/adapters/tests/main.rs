@@ -14,5 +14,6 @@ mod monitoring;
 #[cfg(feature = "s3")]
 mod moto;
 mod oci;
+mod scripts;
 mod vertex;
 mod wandb;

@@ -10,12 +10,9 @@ use serde_json::{Value, json};
 use super::group::{Group, Named};
 use super::made::{Made, is_same_configuration, is_same_model};
 use super::seen::{Seen, Served};
-use super::wire::{Endpoint, Object, Tags, text, variants};
+use super::wire::{Endpoint, Object, text, variants};
 use crate::http;
 use crate::registry_sagemaker::api::Api as Registry;
-
-/// Of a model's tags: AWS lets it have fifty, which is a page.
-const TAG_PAGES_MAX: usize = 5;
 
 /// SageMaker, one endpoint in it, and the group whose versions it serves.
 #[derive(Debug)]
@@ -168,33 +165,13 @@ impl Api {
         let Some(arn) = text(model, "ModelArn") else {
             return Ok(Err("SageMaker tells no ARN of it".to_owned()));
         };
-        let said = self.tag(arn, tag).await?;
-        Ok(match said.as_deref().map(VersionName::new) {
+        let tags = self.registry.tags_of(arn, &format!("the tags of `{}`", arn.escape_debug())).await?;
+        let said = tags.get(tag);
+        Ok(match said.map(VersionName::new) {
             Some(Ok(version)) => Ok(version),
             Some(Err(_)) => Err(format!("its tag `{tag}` says no version")),
             None => Err(format!("it is made of {made_of}, and has no tag `{tag}` that says the version")),
         })
-    }
-
-    async fn tag(&self, arn: &str, key: &str) -> Result<Option<String>, PortError> {
-        let mut token: Option<String> = None;
-        for _ in 0..TAG_PAGES_MAX {
-            let mut body = json!({ "ResourceArn": arn });
-            if let Some(token) = &token {
-                body["NextToken"] = json!(token);
-            }
-            let page: Tags = self.registry.json.ask("ListTags", &body).await?;
-            if let Some(found) = page.tags.into_iter().find(|tag| tag.key == key) {
-                return Ok(Some(found.value));
-            }
-            token = page.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                return Ok(None);
-            }
-        }
-        let text =
-            format!("SageMaker says again and again that there are more tags of `{}`", arn.escape_debug());
-        Err(PortError::not_applied(ErrorKind::BadAnswer, text))
     }
 
     /// A version's package; none where it is gone.

@@ -38,21 +38,6 @@ pub(super) struct Pending {
     pub(super) endpoint_config_name: String,
 }
 
-/// The tags of a model.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Tags {
-    pub(super) tags: Vec<Tag>,
-    pub(super) next_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Tag {
-    pub(super) key: String,
-    pub(super) value: String,
-}
-
 /// A variant of a configuration, and its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variant {

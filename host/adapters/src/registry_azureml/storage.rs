@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cap_std::fs::Dir;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest as _, Md5};
 use reqwest::{Method, Url};
 use ripcord_core::target::ArtefactFile;
@@ -21,7 +20,7 @@ use super::refusal::rephrased;
 use super::wire::{References, Version};
 use crate::artefact;
 use crate::azure::own_address;
-use crate::download::{self, Arrived, too_large};
+use crate::download::{self, Arrived, check_announced, side_by_side};
 use crate::file_work::FileWork;
 use crate::http::{self, Call};
 use crate::secret::Secret;
@@ -30,8 +29,6 @@ use crate::secret::Secret;
 pub(super) const AUDIENCE: &str = "https://storage.azure.com";
 /// The version of Blob Storage's interface.
 const INTERFACE: &str = "2021-12-02";
-/// Calls that are under way together.
-const AT_ONCE: usize = 8;
 /// Blobs that one answer may hold.
 const PAGE: usize = 1_000;
 const PAGES_MAX: usize = artefact::FILES_MAX / PAGE;
@@ -377,20 +374,11 @@ pub(super) async fn fetch(
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let announced = files.iter().map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
-    if announced.is_none_or(|announced| announced > bytes_max) {
-        return Err(too_large(bytes_max, what));
-    }
-    let mut fetched: Vec<ArtefactFile> =
-        stream::iter(files)
-            .map(|file| async move {
-                http::patiently(api.patience, || fetch_one(api, way, &file, into, what)).await
-            })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-    fetched.sort();
-    Ok(fetched)
+    check_announced(files.iter().map(|file| file.bytes), bytes_max, what)?;
+    let fetch = |file: Listed| async move {
+        http::patiently(api.patience, || fetch_one(api, way, &file, into, what)).await
+    };
+    side_by_side(files.into_iter().map(fetch).collect()).await
 }
 
 async fn fetch_one(

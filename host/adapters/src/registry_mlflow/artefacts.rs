@@ -15,7 +15,7 @@ use ripcord_ports::{ErrorKind, PortError, Retry};
 use super::api::{Api, Right};
 use super::mlmodel;
 use super::wire::{Entry, ListAnswer};
-use crate::download::{self, Arrived, Place, too_large};
+use crate::download::{self, Arrived, Place, check_announced, too_large};
 use crate::file_work::FileWork;
 use crate::{artefact, http};
 
@@ -187,10 +187,7 @@ pub(super) async fn fetch(
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let announced = files.iter().filter_map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
-    if announced.is_none_or(|announced| announced > bytes_max) {
-        return Err(too_large(bytes_max, what));
-    }
+    check_announced(files.iter().filter_map(|file| file.bytes), bytes_max, what)?;
     let fetched: Vec<Option<ArtefactFile>> = stream::iter(files)
         .map(|file| async move {
             if !file.may_be_mark {

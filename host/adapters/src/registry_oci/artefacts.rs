@@ -12,7 +12,7 @@ use super::api::Api;
 use super::layers::{Compression, Form, Layer};
 use super::unpack::{self, Room};
 use crate::artefact;
-use crate::download::{self, Arrived, Place, too_large};
+use crate::download::{self, Arrived, Place, check_announced};
 use crate::file_work::FileWork;
 use crate::http;
 
@@ -27,10 +27,7 @@ pub(super) async fn fetch(
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let announced = layers.iter().map(|layer| layer.bytes).try_fold(0_u64, u64::checked_add);
-    if announced.is_none_or(|announced| announced > bytes_max) {
-        return Err(too_large(bytes_max, what));
-    }
+    check_announced(layers.iter().map(|layer| layer.bytes), bytes_max, what)?;
     let files = layers.iter().filter(|layer| matches!(layer.form, Form::File(_)));
     let plain: u64 = files.map(|layer| layer.bytes).sum();
     let room = Arc::new(Room::of(bytes_max - plain));

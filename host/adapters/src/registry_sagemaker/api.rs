@@ -223,8 +223,12 @@ impl Api {
     /// The group's tags.
     pub(super) async fn tags(&self) -> Result<BTreeMap<String, String>, PortError> {
         let arn = self.group_arn().await?;
-        let what = format!("the tags of `{}`", self.group);
-        let mut pages = Pages::of(&what);
+        self.tags_of(&arn, &format!("the tags of `{}`", self.group)).await
+    }
+
+    /// The tags of whatever has this ARN; `what` is what people know them as.
+    pub(crate) async fn tags_of(&self, arn: &str, what: &str) -> Result<BTreeMap<String, String>, PortError> {
+        let mut pages = Pages::of(what);
         let mut token: Option<String> = None;
         let mut tags = BTreeMap::new();
         loop {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cap_std::fs::Dir;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
@@ -21,13 +21,11 @@ use crate::artefact;
 use crate::aws::{Credentials, S3Credentials, advice_on_credentials, is_about_credentials};
 use crate::checkpoints::shown;
 use crate::checkpoints_s3::{OwnClient, Refused};
-use crate::download::{self, Pieces, Place, too_large};
+use crate::download::{self, Pieces, Place, check_announced, side_by_side};
 use crate::file_work::FileWork;
 use crate::http::{self, Http, Patience};
 use crate::restoring::wrong;
 
-/// Files that come together.
-const AT_ONCE: usize = 8;
 /// Places in which one version has model data: each is looked at in every list.
 const PARTS_MAX: usize = 200;
 /// Pages of one list, of a thousand keys each.
@@ -326,16 +324,11 @@ impl Objects {
                 return Err(PortError::not_applied(ErrorKind::TooLarge, text));
             }
         }
-        let bytes = all.values().map(|found| found.bytes).try_fold(0_u64, u64::checked_add);
-        if bytes.is_none_or(|bytes| bytes > bytes_max) {
-            return Err(too_large(bytes_max, what));
-        }
-        let fetched = stream::iter(all.into_values()).map(|found| async move {
+        check_announced(all.values().map(|found| found.bytes), bytes_max, what)?;
+        let fetch = |found: Found| async move {
             http::patiently(self.patience, || self.fetch_one(&found, into, what)).await
-        });
-        let mut fetched: Vec<ArtefactFile> = fetched.buffer_unordered(AT_ONCE).try_collect().await?;
-        fetched.sort();
-        Ok(fetched)
+        };
+        side_by_side(all.into_values().map(fetch).collect()).await
     }
 
     async fn fetch_one(&self, found: &Found, into: &Arc<Dir>, what: &str) -> Result<ArtefactFile, PortError> {

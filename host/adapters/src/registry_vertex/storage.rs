@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cap_std::fs::Dir;
 use crc_fast::CrcAlgorithm;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest as _, Md5};
 use reqwest::{Method, Url};
 use ripcord_core::target::ArtefactFile;
@@ -19,12 +18,10 @@ use super::pages::Pages;
 use super::refusal::{Right, rephrased};
 use super::wire::{Object, Objects};
 use crate::artefact;
-use crate::download::{self, Arrived, too_large};
+use crate::download::{self, Arrived, check_announced, side_by_side};
 use crate::file_work::FileWork;
 use crate::http;
 
-/// Calls that are under way together.
-const AT_ONCE: usize = 8;
 /// Objects that one answer may hold.
 const PAGE: &str = "1000";
 const PAGES_MAX: usize = artefact::FILES_MAX / 1_000;
@@ -180,19 +177,11 @@ pub(super) async fn fetch(
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let announced = files.iter().map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
-    if announced.is_none_or(|announced| announced > bytes_max) {
-        return Err(too_large(bytes_max, what));
-    }
-    let mut fetched: Vec<ArtefactFile> = stream::iter(files)
-        .map(|file| async move {
-            http::patiently(api.patience, || fetch_one(api, place, &file, into, what)).await
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    fetched.sort();
-    Ok(fetched)
+    check_announced(files.iter().map(|file| file.bytes), bytes_max, what)?;
+    let fetch = |file: Listed| async move {
+        http::patiently(api.patience, || fetch_one(api, place, &file, into, what)).await
+    };
+    side_by_side(files.into_iter().map(fetch).collect()).await
 }
 
 async fn fetch_one(

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest as _, Md5};
 use ripcord_core::name::VersionName;
 use ripcord_core::target::ArtefactFile;
@@ -14,12 +13,9 @@ use ripcord_ports::{ErrorKind, PortError, Retry};
 
 use super::api::Api;
 use super::manifest::{self, Listed, Unusable};
-use crate::download::{self, Arrived, Place, too_large};
+use crate::download::{self, Arrived, Place, check_announced, side_by_side, too_large};
 use crate::file_work::FileWork;
 use crate::http;
-
-/// Calls that are under way together.
-const AT_ONCE: usize = 8;
 
 /// The files that the manifest of an artifact lists; the inner error is the end of a sentence that begins with the artifact.
 pub(super) async fn list(
@@ -68,10 +64,7 @@ pub(super) async fn fetch(
     bytes_max: u64,
     what: &str,
 ) -> Result<Vec<ArtefactFile>, PortError> {
-    let announced = files.iter().filter_map(|file| file.bytes).try_fold(0_u64, u64::checked_add);
-    if announced.is_none_or(|announced| announced > bytes_max) {
-        return Err(too_large(bytes_max, what));
-    }
+    check_announced(files.iter().filter_map(|file| file.bytes), bytes_max, what)?;
     let urls = api.file_urls(version).await?;
     let mut urls: BTreeMap<String, String> =
         urls.into_iter().map(|file| (file.name, file.direct_url)).collect();
@@ -88,18 +81,14 @@ pub(super) async fn fetch(
             )),
         })
         .collect::<Result<_, _>>()?;
-    let mut fetched: Vec<ArtefactFile> = stream::iter(placed)
-        .map(|(file, url)| async move {
-            http::patiently(api.patience, || fetch_one(api, &url, &file, into, bytes_max, what)).await
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+    let fetch = |(file, url): (Listed, String)| async move {
+        http::patiently(api.patience, || fetch_one(api, &url, &file, into, bytes_max, what)).await
+    };
+    let fetched = side_by_side(placed.into_iter().map(fetch).collect()).await?;
     // A manifest without sizes is judged by what came.
     if fetched.iter().map(|file| file.bytes).fold(0, u64::saturating_add) > bytes_max {
         return Err(too_large(bytes_max, what));
     }
-    fetched.sort();
     Ok(fetched)
 }
 

@@ -205,7 +205,7 @@ impl Fake {
             probe_input: None,
             probe_input_file: None,
             probe_port: None,
-            deadline_ms: 1_000,
+            deadline_ms: 5_000,
         }
     }
 

@@ -10,8 +10,7 @@ mod azurite;
 pub(crate) mod fake;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use ripcord_adapters::conformance::registry;
 use ripcord_adapters::registry_azureml::AzureMlRegistryConfig;
@@ -24,31 +23,20 @@ use serde_json::{Value, json};
 
 use crate::adapters::registry_azureml::{config, expected, into_registry, of, of_registry, seeded};
 use crate::adapters::support::{Folders, version};
+use crate::scripts;
 use fake::{Azure, Exchange, GROUP, MODEL, REGISTRY, SUBSCRIPTION, WORKSPACE, refusal, refusal_within};
 
-const DEADLINE: Duration = Duration::from_secs(120);
-
 fn python() -> PathBuf {
-    let path = std::env::var("RIPCORD_TEST_AZURE").unwrap_or_else(|_| {
-        panic!("`RIPCORD_TEST_AZURE` is not set: set it to the path of the Python that `.ci/azure` prints")
-    });
-    path.into()
+    scripts::python("RIPCORD_TEST_AZURE", ".ci/azure")
 }
 
-/// Runs one of the scripts of this suite, and reads the last line that it prints.
+/// Runs one of the scripts of this suite.
 async fn run<T: DeserializeOwned>(script: &str, arguments: &[&str]) -> T {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/azure").join(script);
-    let mut command = tokio::process::Command::new(python());
-    command.arg(&script).args(arguments).env_clear().env("PYTHONUTF8", "1").kill_on_drop(true);
-    // The client asks nobody for its cloud, and tells nobody what it was used for.
-    command.env("AZUREML_CURRENT_CLOUD", "AzureCloud").env("AZURE_CORE_COLLECT_TELEMETRY", "no");
-    let ended = tokio::time::timeout(DEADLINE, command.output()).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{} does not end", script.display())).unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{} failed: {said}", script.display());
-    let printed = String::from_utf8(ended.stdout).unwrap();
-    let last = printed.lines().last().unwrap_or_else(|| panic!("{} says nothing: {said}", script.display()));
-    serde_json::from_str(last).unwrap_or_else(|error| panic!("{}: {error}: {printed}", script.display()))
+    scripts::run(&python(), &format!("azure/{script}"), arguments, |command| {
+        // The client asks nobody for its cloud, and tells nobody what it was used for.
+        command.env("AZUREML_CURRENT_CLOUD", "AzureCloud").env("AZURE_CORE_COLLECT_TELEMETRY", "no");
+    })
+    .await
 }
 
 /// What `judge.py` says.

@@ -12,8 +12,7 @@ pub(crate) mod fake;
 mod tokens;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use ripcord_adapters::conformance::registry;
 use ripcord_adapters::registry_vertex::VertexRegistryConfig;
@@ -26,29 +25,16 @@ use serde_json::{Value, json};
 
 use crate::adapters::registry_vertex::{config, expected, of, seeded};
 use crate::adapters::support::{Folders, empty_dir, target, version};
+use crate::scripts;
 use fake::{Exchange, LOCATION, MODEL, PROJECT, TOKEN, Vertex, reason, refusal};
 
-const DEADLINE: Duration = Duration::from_secs(120);
-
 fn python() -> PathBuf {
-    let path = std::env::var("RIPCORD_TEST_VERTEX").unwrap_or_else(|_| {
-        panic!("`RIPCORD_TEST_VERTEX` is not set: set it to the path of the Python that `.ci/vertex` prints")
-    });
-    path.into()
+    scripts::python("RIPCORD_TEST_VERTEX", ".ci/vertex")
 }
 
-/// Runs one of the scripts of this suite, and reads the last line that it prints.
+/// Runs one of the scripts of this suite.
 async fn run<T: DeserializeOwned>(script: &str, arguments: &[&str]) -> T {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vertex").join(script);
-    let mut command = tokio::process::Command::new(python());
-    command.arg(&script).args(arguments).env_clear().env("PYTHONUTF8", "1").kill_on_drop(true);
-    let ended = tokio::time::timeout(DEADLINE, command.output()).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{} does not end", script.display())).unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{} failed: {said}", script.display());
-    let printed = String::from_utf8(ended.stdout).unwrap();
-    let last = printed.lines().last().unwrap_or_else(|| panic!("{} says nothing: {said}", script.display()));
-    serde_json::from_str(last).unwrap_or_else(|error| panic!("{}: {error}: {printed}", script.display()))
+    scripts::run(&python(), &format!("vertex/{script}"), arguments, |_| ()).await
 }
 
 /// What `judge.py` says.

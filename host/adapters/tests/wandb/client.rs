@@ -1,7 +1,6 @@
 //! W&B's own client, as a program.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use ripcord_core::target::ArtefactFile;
 use serde::Deserialize;
@@ -9,8 +8,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::fake::{API_KEY, Wandb};
-
-const DEADLINE: Duration = Duration::from_secs(300);
+use crate::scripts;
 
 /// The commit that the client's run says it was made of.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -53,43 +51,27 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn of(fake: &Wandb) -> Self {
-        let python = std::env::var("RIPCORD_TEST_WANDB").unwrap_or_else(|_| {
-            panic!(
-                "`RIPCORD_TEST_WANDB` is not set: set it to the path of the Python that `.ci/wandb` prints"
-            )
-        });
-        Self { python: python.into(), url: fake.url(), home: tempfile::tempdir().unwrap() }
+        let python = scripts::python("RIPCORD_TEST_WANDB", ".ci/wandb");
+        Self { python, url: fake.url(), home: tempfile::tempdir().unwrap() }
     }
 
-    /// Runs one of the scripts of this suite, and reads the last line that it prints.
+    /// Runs one of the scripts of this suite.
     pub(crate) async fn run<T: DeserializeOwned>(&self, script: &str, arguments: &[&str]) -> T {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wandb").join(script);
         let home = self.home.path();
-        let mut command = tokio::process::Command::new(&self.python);
-        command
-            .arg(&script)
-            .args(arguments)
-            .current_dir(home)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home)
-            .env("WANDB_DIR", home)
-            .env("WANDB_BASE_URL", &self.url)
-            .env("WANDB_API_KEY", API_KEY)
-            .env("WANDB_GIT_COMMIT", COMMIT)
-            .env("WANDB_GIT_REMOTE_URL", "https://git.example/fraud.git")
-            .env("WANDB_ERROR_REPORTING", "false")
-            .env("WANDB_CONSOLE", "off")
-            .env("WANDB_SILENT", "true")
-            .env("PYTHONUTF8", "1")
-            .kill_on_drop(true);
-        let ended = tokio::time::timeout(DEADLINE, command.output()).await;
-        let ended = ended.unwrap_or_else(|_| panic!("{} does not end", script.display())).unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(ended.status.success(), "{} failed: {said}", script.display());
-        let printed = String::from_utf8(ended.stdout).unwrap();
-        let last =
-            printed.lines().last().unwrap_or_else(|| panic!("{} says nothing: {said}", script.display()));
-        serde_json::from_str(last).unwrap_or_else(|error| panic!("{}: {error}: {printed}", script.display()))
+        scripts::run(&self.python, &format!("wandb/{script}"), arguments, |command| {
+            command
+                .current_dir(home)
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("HOME", home)
+                .env("WANDB_DIR", home)
+                .env("WANDB_BASE_URL", &self.url)
+                .env("WANDB_API_KEY", API_KEY)
+                .env("WANDB_GIT_COMMIT", COMMIT)
+                .env("WANDB_GIT_REMOTE_URL", "https://git.example/fraud.git")
+                .env("WANDB_ERROR_REPORTING", "false")
+                .env("WANDB_CONSOLE", "off")
+                .env("WANDB_SILENT", "true");
+        })
+        .await
     }
 }

@@ -1,8 +1,9 @@
 //! One person's word past floor and policies, and the look at it afterwards.
 
+use super::consent::asked;
 use super::stage::{Stage, approvers, blob, person, policy, serving};
 use crate::effect::{Effect, Topic};
-use crate::event::{AboutIncident, Event, EvidenceGap, GuardRead, Voted};
+use crate::event::{AboutIncident, ApprovalWord, Event, EvidenceGap, GuardRead, Voted};
 use crate::name::{IncidentId, RoleName};
 use crate::plan::{Quorum, Vote, VoteKind};
 use crate::policy::Role;
@@ -171,8 +172,40 @@ fn an_expired_plan_and_another_plan_are_not_carried_out_for_a_broken_glass() {
 }
 
 #[test]
+fn while_a_review_is_open_no_policy_is_enough() {
+    let (mut stage, id) = broken(|terms| {
+        terms.mode = Mode::Act;
+        terms.floor.clear();
+    });
+    let told = |stage: &Stage| stage.told().last().unwrap().to_string();
+    stage.pull("bob", "2");
+    stage.plan_for(&["2"]);
+    let granted = asked(&stage, stage.0.ballot(), ApprovalWord::Granted);
+    stage.tell(&granted);
+    assert_eq!(stage.phase(), "waiting for approval");
+    assert!(told(&stage).contains(&format!("review of `{id}`")), "{}", told(&stage));
+    for who in ["cleo", "dan"] {
+        stage.approve(who);
+        assert_eq!(stage.phase(), "waiting for approval", "the policy has not heard of {who}");
+    }
+    let granted = asked(&stage, stage.0.ballot(), ApprovalWord::Granted);
+    stage.tell(&granted);
+    assert_eq!(authority(&stage), Some(Authority::People));
+    // And where no review is open, the policy alone is.
+    let mut stage = Stage::new(|terms| {
+        (terms.mode, terms.floor) = (Mode::Act, Vec::new());
+        terms.policies.push(policy(Role::Approval));
+    });
+    stage.pull("bob", "2");
+    stage.plan_for(&["2"]);
+    let granted = asked(&stage, stage.0.ballot(), ApprovalWord::Granted);
+    stage.tell(&granted);
+    assert!(authority(&stage).is_some());
+}
+
+#[test]
 fn while_a_review_is_open_nothing_is_done_on_one_word() {
-    for (mode, ask) in [(Mode::Ask, "one click"), (Mode::Act, "a policy alone")] {
+    for (mode, ask) in [(Mode::Ask, "one click"), (Mode::Act, "no policy at all")] {
         let (mut stage, id) = broken(|terms| {
             terms.mode = mode;
             terms.floor.clear();

@@ -145,7 +145,7 @@ fn a_pull_is_one_key_only_for_the_person_whose_wish_is_carried_out() {
     assert_eq!(stage.phase(), "waiting for approval", "who asked may not act any more");
 }
 
-fn asked(stage: &Stage, ballot: Digest, word: ApprovalWord) -> Event {
+pub(super) fn asked(stage: &Stage, ballot: Digest, word: ApprovalWord) -> Event {
     let policy = policy(Role::Approval).policy;
     let (recording, data) = (blob(), DataState::Complete);
     let decision = Decision { policy, role: Role::Approval, recording, fuel: 1, rounds: 1, data };
