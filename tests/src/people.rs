@@ -35,7 +35,7 @@ pub fn dan() -> Person {
 
 /// Everyone who may act in a lab.
 pub fn everyone() -> Vec<KnownPerson> {
-    let known = |Person { name, roles }| KnownPerson { name, roles, key: None };
+    let known = |Person { name, roles }| KnownPerson { name, roles, keys: Vec::new() };
     [ada(), bob(), cleo(), dan()].map(known).into()
 }
 
@@ -129,7 +129,7 @@ impl Running {
         plan: Digest,
         granted: bool,
     ) -> Result<Obeyed, CommandError> {
-        let ballot = Ballot { plan, granted, kind: VoteKind::Session, key: None, signature: None };
+        let ballot = Ballot { plan, granted, kind: VoteKind::Session, signed: None };
         self.ask(who, service, Ask::Vote(ballot)).await
     }
 

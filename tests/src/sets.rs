@@ -75,7 +75,7 @@ impl Running {
         let waits = |set: &Set| is_authorising(set);
         let set = self.until_set("waiting for approval", waits).await;
         let plan = set.run.as_ref().and_then(|run| run.plan.as_ref()).expect("a plan").digest;
-        let ballot = Ballot { plan, granted, kind: VoteKind::Session, key: None, signature: None };
+        let ballot = Ballot { plan, granted, kind: VoteKind::Session, signed: None };
         self.ask_set(who, SetAsk::Vote(ballot)).await
     }
 

@@ -47,13 +47,7 @@ async fn a_command_is_refused_at_once_and_not_done_later() {
     let stuck = host.until_stuck(&service).await;
     assert!(stuck.contains("free space"), "{stuck}");
     let vote = |granted| {
-        Ask::Vote(Ballot {
-            plan,
-            granted,
-            kind: ripcord_core::plan::VoteKind::Session,
-            key: None,
-            signature: None,
-        })
+        Ask::Vote(Ballot { plan, granted, kind: ripcord_core::plan::VoteKind::Session, signed: None })
     };
     let pull = Ask::Pull {
         to: Some(revision("1.0").into()),

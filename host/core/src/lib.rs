@@ -36,4 +36,5 @@ pub mod standing;
 pub mod target;
 pub mod terms;
 pub mod time;
+pub mod votes;
 pub mod wave;

@@ -13,6 +13,7 @@ use crate::request::PlannedRequest;
 use crate::signal::{Label, Origin};
 use crate::target::{Strategy, Target};
 use crate::time::UnixMillis;
+use crate::votes::Nonce;
 use crate::wave::Wave;
 
 /// The format that this release writes.
@@ -286,7 +287,7 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VoteKind {
-    /// An Ed25519 signature over [`VoteStatement`].
+    /// A signature over [`VoteStatement`], by a key of the person's own.
     Signature,
     /// An authenticated session.
     Session,
@@ -313,14 +314,32 @@ pub struct Vote {
     pub key: Option<Digest>,
 }
 
-/// What a person signs.
+/// Where something is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// To which service.
+    pub service: ServiceName,
+    /// In which environment.
+    pub environment: String,
+}
+
+/// What a person signs. It is worth nothing for another plan, incident, place or installation, and counts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoteStatement {
+    /// Of which installation.
+    pub installation: Digest,
     /// Of which incident.
     pub incident: IncidentId,
+    /// Of each part of the plan.
+    pub places: Vec<Place>,
+    /// Who asked for what the plan does.
+    pub requested_by: Vec<Origin>,
     /// See [`Plan::digest`].
     pub plan: Digest,
+    /// Then the plan expires, and what is signed with it.
+    pub expires_at: UnixMillis,
     /// Who signs.
     pub person: PersonName,
     /// Approved or refused.
@@ -328,14 +347,62 @@ pub struct VoteStatement {
     /// In place of floor and policies; signed for only where it is so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub break_glass: bool,
+    /// Drawn by whoever signs.
+    pub nonce: Nonce,
 }
 
+/// What a person says to a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Who.
+    pub person: PersonName,
+    /// Approved or refused.
+    pub granted: bool,
+    /// In place of floor and policies.
+    pub break_glass: bool,
+}
+
+/// What the signed text begins with: no other text that is signed does.
+const VOTE_TAG: &str = "ripcord vote 1\n";
+
 impl VoteStatement {
-    /// The bytes that are signed: a domain tag, a zero byte, the RFC 8785 form.
-    pub fn signed_bytes(&self) -> Result<Vec<u8>, EncodeError> {
-        let mut bytes = b"ripcord vote 1\0".to_vec();
-        bytes.extend(canonical::json(self)?);
-        Ok(bytes)
+    /// What is signed for `word` on the plan.
+    ///
+    /// # Errors
+    /// The plan has no canonical form.
+    pub fn of(plan: &Plan, word: Word, nonce: Nonce) -> Result<Self, EncodeError> {
+        let place =
+            |part: &Part| Place { service: part.service.clone(), environment: part.environment.clone() };
+        let Word { person, granted, break_glass } = word;
+        Ok(Self {
+            installation: plan.installation,
+            incident: plan.incident.clone(),
+            places: plan.parts.iter().map(place).collect(),
+            requested_by: plan.requested_by.clone(),
+            plan: plan.digest()?,
+            expires_at: plan.expires_at,
+            person,
+            granted,
+            break_glass,
+            nonce,
+        })
+    }
+
+    /// The text that is signed: a line with its tag, and the RFC 8785 form in a line of its own.
+    ///
+    /// # Errors
+    /// It has no canonical form.
+    pub fn signed_text(&self) -> Result<String, EncodeError> {
+        let json = String::from_utf8_lossy(&canonical::json(self)?).into_owned();
+        Ok(format!("{VOTE_TAG}{json}\n"))
+    }
+
+    /// What such a text says; none of any other text.
+    pub fn of_signed_text(text: &str) -> Option<Self> {
+        let json = text.strip_prefix(VOTE_TAG)?.strip_suffix('\n')?;
+        let statement: Self = serde_json::from_str(json).ok()?;
+        // Only the one form is signed.
+        (statement.signed_text().ok()? == text).then_some(statement)
     }
 }
 
@@ -458,5 +525,48 @@ pub(crate) mod tests {
         let mut step = waved.clone();
         step.parts[0].rungs[0].steps[0].wave = Some(0);
         assert_ne!(digest(&step), digest(&waved));
+    }
+
+    fn statement() -> VoteStatement {
+        let word = Word { person: PersonName::new("ada").expect("name"), granted: true, break_glass: false };
+        VoteStatement::of(&sample(), word, Nonce::of([7; 16])).expect("statement")
+    }
+
+    #[test]
+    fn what_is_signed_reads_back_and_names_all_that_it_is_for() {
+        let text = statement().signed_text().expect("text");
+        assert!(text.starts_with("ripcord vote 1\n{") && text.ends_with("}\n"), "{text}");
+        assert_eq!(VoteStatement::of_signed_text(&text), Some(statement()));
+        for part in ["fraud-api:1", "\"environment\":\"production\"", "requested_by", &"07".repeat(16)] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let digest = sample().digest().expect("digest").to_string();
+        assert!(text.contains(&digest) && text.contains(&sample().installation.to_string()));
+        for other in
+            [text.trim_end().to_owned(), text.replace("\":", "\": "), text.replace("vote 1", "vote 2")]
+        {
+            assert_eq!(VoteStatement::of_signed_text(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_statement_is_another_one_for_anything_else() {
+        let base = statement();
+        let text = base.signed_text().expect("text");
+        let others = [
+            VoteStatement { installation: Digest::of("other"), ..base.clone() },
+            VoteStatement { incident: IncidentId::new("fraud-api:2").expect("id"), ..base.clone() },
+            VoteStatement { places: Vec::new(), ..base.clone() },
+            VoteStatement { requested_by: Vec::new(), ..base.clone() },
+            VoteStatement { plan: Digest::of("other"), ..base.clone() },
+            VoteStatement { expires_at: UnixMillis(1), ..base.clone() },
+            VoteStatement { person: PersonName::new("bob").expect("name"), ..base.clone() },
+            VoteStatement { granted: false, ..base.clone() },
+            VoteStatement { break_glass: true, ..base.clone() },
+            VoteStatement { nonce: Nonce::of([8; 16]), ..base.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.signed_text().expect("text"), text, "{other:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::name::{PersonName, RoleName};
 use crate::plan::Quorum;
 use crate::policy::{PolicyRef, Role};
 use crate::target::{Strategy, Target};
-use crate::time::Millis;
+use crate::time::{Millis, UnixMillis};
 use crate::wave::Wave;
 
 /// How far policies may go.
@@ -177,8 +177,35 @@ pub struct KnownPerson {
     pub name: PersonName,
     /// As configured.
     pub roles: Vec<RoleName>,
-    /// Of the public key that their votes are signed with; none where they vote by session.
-    pub key: Option<Digest>,
+    /// Those that their votes are signed with; none where they vote by session.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KnownKey>,
+}
+
+/// A public key of someone who may act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    /// Of the key: of its 32 bytes for one that Ripcord made, of its form on the wire for an SSH key.
+    pub key: Digest,
+    /// It counts from then on; none always did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_after: Option<UnixMillis>,
+    /// It counts until then; none does for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_before: Option<UnixMillis>,
+}
+
+impl KnownKey {
+    /// One that always counts.
+    pub fn always(key: Digest) -> Self {
+        Self { key, valid_after: None, valid_before: None }
+    }
+
+    /// Whether what is signed at that time counts.
+    pub fn is_valid_at(&self, at: UnixMillis) -> bool {
+        self.valid_after.is_none_or(|after| after <= at)
+            && self.valid_before.is_none_or(|before| at <= before)
+    }
 }
 
 /// What is configured for a service.

@@ -10,6 +10,7 @@ use ripcord_core::role::Urgency;
 use ripcord_core::service::Illegal;
 use ripcord_core::set::SetIllegal;
 use ripcord_core::target::Target;
+use ripcord_core::votes::Nonce;
 use ripcord_ports::PortError;
 use ripcord_ports::store::StoreError;
 
@@ -31,10 +32,19 @@ pub struct Ballot {
     pub granted: bool,
     /// How it was given.
     pub kind: VoteKind,
-    /// Of the public key that it was signed with, where it was signed.
-    pub key: Option<Digest>,
-    /// `public key:signature` in hexadecimal, where it was signed; checked by the caller.
-    pub signature: Option<String>,
+    /// With what, where it was signed; checked by the caller.
+    pub signed: Option<SignedBallot>,
+}
+
+/// What a vote was signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBallot {
+    /// Of the public key.
+    pub key: Digest,
+    /// Of the statement.
+    pub nonce: Nonce,
+    /// The statement and the signature with its key, as they are kept.
+    pub text: String,
 }
 
 /// What a person wants to go back to.

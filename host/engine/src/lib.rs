@@ -74,7 +74,7 @@ pub use asking::{
 };
 pub use blocking::Blocking;
 pub use changes::{ChangesSeen, changes_known, changes_of};
-pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo};
+pub use command::{Ask, Ballot, Command, CommandError, Obeyed, Person, PullTo, SignedBallot};
 pub use counters::{Counter, Counters};
 pub use decisions::{DecisionPage, DecisionView, FactLine, decisions, decisions_of_incident};
 pub use descent::Descent;

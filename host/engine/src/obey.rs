@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ripcord_core::digest::Digest;
 use ripcord_core::event::{
     AboutHold, AboutIncident, Adopted, DataCondemned, DataLifted, Event, LatchLifted, PersonSaid,
-    PullRequested, ShiftAnswered, Voted,
+    PullRequested, ShiftAnswered, Signed, Voted,
 };
 use ripcord_core::facet::Revision;
 use ripcord_core::live::{LiveState, Proof};
@@ -105,9 +105,12 @@ async fn event(
                     granted: ballot.granted,
                     at: state.at,
                     kind: ballot.kind.clone(),
-                    key: ballot.key,
+                    key: ballot.signed.as_ref().map(|signed| signed.key),
                 },
-                signature: ballot.signature.clone().map(|signature| batch.text(signature)),
+                signed: ballot.signed.as_ref().map(|signed| Signed {
+                    nonce: signed.nonce.clone(),
+                    signature: batch.text(signed.text.clone()),
+                }),
                 reason: (!command.reason.trim().is_empty()).then_some(reason),
             })
         }

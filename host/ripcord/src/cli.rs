@@ -25,8 +25,8 @@ pub use host::{CheckArgs, ContextCommand, InitArgs, LogFormat, LoginArgs, ServeA
 #[cfg(feature = "demo")]
 pub use host::{DemoArgs, DemoStrategy};
 pub use person::{
-    AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand, PullArgs,
-    ReviewCommand, RunsCommand, SetsArgs, SetsCommand, ToArg, UrgencyArg, VoteArgs,
+    AboutIncident, AboutServices, DigestStart, HappenedArg, HoldCommand, LatchCommand, PlanCommand,
+    PlanShowArgs, PullArgs, ReviewCommand, RunsCommand, SetsArgs, SetsCommand, ToArg, UrgencyArg, VoteArgs,
 };
 pub use policy::{KeyCommand, PolicyCommand, RoleArg};
 pub use produced::ExcludeArg;

@@ -4,12 +4,12 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use ripcord_adapters::private::Private;
-use ripcord_core::plan::VoteStatement;
 
 use crate::config::decode_hex;
 use crate::output::{Exit, Failure};
+use crate::signers::is_by;
 
 /// What the file begins with, so that no other secret is taken for a key.
 const HEADER: &str = "ripcord-signing-key-1 ";
@@ -82,26 +82,20 @@ impl Key {
         self.0.verifying_key().to_bytes()
     }
 
-    /// The signature over a vote, in hexadecimal.
-    ///
-    /// # Errors
-    /// The statement has no canonical form.
-    pub fn sign(&self, statement: &VoteStatement) -> Result<String, Failure> {
-        let bytes = statement.signed_bytes().map_err(|error| Failure::of(Exit::Failed, error))?;
-        Ok(self.sign_bytes(&bytes))
+    /// Whether the text of a file is that of such a key, and not of OpenSSH's.
+    pub(crate) fn is_one(text: &str) -> bool {
+        text.starts_with(HEADER)
     }
 
     /// The signature over `bytes`, which begin with a domain tag, in hexadecimal.
-    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> String {
+    pub fn sign_bytes(&self, bytes: &[u8]) -> String {
         hex(&self.0.sign(bytes).to_bytes())
     }
 }
 
 /// Whether `signature`, in hexadecimal, is that of the public key over `bytes`.
 pub(crate) fn is_signature(public: &[u8; 32], bytes: &[u8], signature: &str) -> bool {
-    let Some(signature) = decode_hex::<64>(signature) else { return false };
-    VerifyingKey::from_bytes(public)
-        .is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(&signature)).is_ok())
+    decode_hex::<64>(signature).is_some_and(|signature| is_by(public, bytes, &signature))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -111,8 +105,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ripcord_core::digest::Digest;
-    use ripcord_core::name::{IncidentId, PersonName};
 
     #[test]
     fn a_key_reads_back_and_its_signature_verifies() {
@@ -121,19 +113,9 @@ mod tests {
         let made = Key::create(&path).expect("new");
         let read = Key::read(&path).expect("reads");
         assert_eq!(made.public(), read.public());
-        let statement = VoteStatement {
-            incident: IncidentId::new("s:1").expect("id"),
-            plan: Digest::of("plan"),
-            person: PersonName::new("ada").expect("name"),
-            granted: true,
-            break_glass: false,
-        };
-        let signature = read.sign(&statement).expect("signs");
-        let verify = |statement: &VoteStatement| {
-            is_signature(&made.public_bytes(), &statement.signed_bytes().expect("bytes"), &signature)
-        };
-        assert!(verify(&statement));
-        assert!(!verify(&VoteStatement { granted: false, ..statement }));
+        let signature = read.sign_bytes(b"ripcord vote 1");
+        assert!(is_signature(&made.public_bytes(), b"ripcord vote 1", &signature));
+        assert!(!is_signature(&made.public_bytes(), b"ripcord vote 2", &signature));
     }
 
     #[test]

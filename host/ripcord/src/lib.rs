@@ -15,6 +15,7 @@ pub mod http;
 pub mod key;
 pub mod output;
 pub mod policy;
+pub mod signers;
 pub mod starters;
 pub mod telemetry;
 pub mod wiring;

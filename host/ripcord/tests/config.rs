@@ -557,3 +557,50 @@ fn a_file_that_is_not_there() {
     let error = Config::load(&path).unwrap_err().to_string();
     assert!(error.starts_with("there is no configuration at `") && error.contains("ripcord init"), "{error}");
 }
+
+/// What a configuration says whose file of allowed signers has these lines, and which has these people.
+fn with_signers(lines: &str, people: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("signers"), lines).unwrap();
+    let text = format!("[host]\nallowed-signers = \"signers\"\n{people}");
+    let file = SourceFile { path: folder.path().join("ripcord.toml"), text };
+    Config::parse(file).map_err(|error| error.to_string())
+}
+
+const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti ada@laptop";
+
+#[test]
+fn people_have_the_keys_of_their_principal() {
+    let people = "[people.ada]\nroles = [\"approver\"]\nprincipal = \"ada@example.com\"\n[people.bob]\nroles = [\"approver\"]\ntoken-env = \"T\"\n";
+    let lines = format!(
+        "ada@example.com {SSH_KEY}\nada@example.com namespaces=\"git\" ssh-rsa AAAA\neve cert-authority {SSH_KEY}\n"
+    );
+    let config = with_signers(&lines, people).unwrap_or_else(|error| panic!("{error}"));
+    let keys: Vec<_> = config.people.iter().map(|person| person.signers().len()).collect();
+    assert_eq!(keys, [1, 0]);
+    assert!(config.people[0].signers()[0].key.shown().starts_with("SHA256:"));
+}
+
+#[test]
+fn allowed_signers_that_do_not_do() {
+    let ada = "[people.ada]\nroles = [\"approver\"]\ntoken-env = \"T\"\n";
+    let two = format!("{ada}[people.bob]\nroles = [\"approver\"]\ntoken-env = \"U\"\n");
+    let named = "[people.ada]\nroles = [\"approver\"]\ntoken-env = \"T\"\nprincipal = \"ada@example.com\"\n";
+    let nobody = "[people.ada]\nroles = [\"approver\"]\n";
+    for (lines, people, wanted) in [
+        (format!("ada cert-authority {SSH_KEY}"), ada, "line 1: `cert-authority` is not taken"),
+        ("\n# me\nada ssh-rsa AAAA".to_owned(), ada, "line 3: it is no public key of OpenSSH"),
+        (format!("ada valid-after=\"20260101\" {SSH_KEY}"), ada, "write it in UTC, with a `Z`"),
+        (format!("\"ada {SSH_KEY}"), ada, "line 1: a quotation mark that is not closed"),
+        (format!("* {SSH_KEY}"), two.as_str(), "prove who they are with the same secret or key"),
+        (format!("ada {SSH_KEY}"), named, "is about the principal `ada@example.com`"),
+        (format!("ada namespaces=\"git\" {SSH_KEY}"), nobody, "`ada` cannot prove who they are"),
+    ] {
+        let said = with_signers(&lines, people).expect_err(&lines).replace('\n', " ");
+        assert!(said.contains(wanted), "{lines}: {said}");
+    }
+    let gone = "[host]\nallowed-signers = \"nothing\"\n";
+    assert!(parse(gone).unwrap_err().contains("`nothing` cannot be read"));
+    assert!(parse(named).unwrap_err().contains("nothing knows the principal `ada@example.com`"));
+}

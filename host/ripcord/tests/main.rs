@@ -10,5 +10,6 @@ mod http;
 mod killed;
 mod monitoring;
 mod named;
+mod openssh;
 mod pages;
 mod support;

@@ -116,7 +116,7 @@ impl Scenario {
 impl SetPlan {
     fn of(dice: &Dice, services: &[ServicePlan]) -> Self {
         let within = |most: u64| Millis::seconds(dice.between(most / 4, most));
-        let known = |(name, roles)| KnownPerson { name, roles, key: None };
+        let known = |(name, roles)| KnownPerson { name, roles, keys: Vec::new() };
         let terms = SetTerms {
             members: services.iter().map(|plan| plan.name.clone()).collect(),
             if_part_fails: dice.pick(&[IfPartFails::Back, IfPartFails::Back, IfPartFails::Forward]),
@@ -394,7 +394,7 @@ impl ServicePlan {
         let known = |(name, roles): (&PersonName, &Vec<RoleName>)| KnownPerson {
             name: name.clone(),
             roles: roles.clone(),
-            key: None,
+            keys: Vec::new(),
         };
         let configured = self.facets.iter().filter(|facet| facet.is_configured);
         let facets: Vec<_> = configured.map(|facet| facet.terms.clone()).collect();

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::name::IncidentId;
 use crate::plan::{Quorum, Vote};
 use crate::time::UnixMillis;
+use crate::votes::Nonce;
 
 use super::{Decision, Said};
 
@@ -51,6 +52,15 @@ pub struct ApprovalsAsked {
     pub asked: Vec<ApprovalAsked>,
 }
 
+/// What a vote was signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Of the statement: no other vote on this plan has it.
+    pub nonce: Nonce,
+    /// What was signed, and the signature with its public key: enough for anybody to check it.
+    pub signature: BlobRef,
+}
+
 /// A person's word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Voted {
@@ -60,8 +70,8 @@ pub struct Voted {
     pub plan: Digest,
     /// Who and what.
     pub vote: Vote,
-    /// The signature (64 bytes) with the public key (32 bytes), hexadecimal, where it was signed.
-    pub signature: Option<BlobRef>,
+    /// With what, where it was signed.
+    pub signed: Option<Signed>,
     /// What they wrote.
     pub reason: Option<BlobRef>,
 }

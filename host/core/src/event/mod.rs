@@ -34,7 +34,7 @@ pub use acting::{
 };
 pub use afterwards::{Announced, HoldMarked};
 pub use aliases::{Alias, AliasesSeen};
-pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Voted};
+pub use authority::{ApprovalAsked, ApprovalWord, ApprovalsAsked, Signed, Voted};
 pub use data::{DataCondemned, DataLifted, LiveData, LiveDataSeen};
 pub use decision::{DataState, Decision, FaultNature, MemoRef, Said};
 pub use identity::{FingerprintTaken, FingerprintWord, Fingerprinted, KnownFingerprint, PinWord, Pinned};

@@ -11,12 +11,10 @@ use crate::name::{PersonName, RoleName};
 use crate::plan::{Quorum, Vote, VoteKind};
 use crate::policy::Role;
 use crate::terms::{KnownPerson, RequesterVote, Terms};
+use crate::votes::{NotTaken, VOTES_OF_ONE_MAX, in_force};
 
 /// Of the people who have agreed, or may, so many are named in a sentence.
 const NAMES_SHOWN_MAX: usize = 6;
-
-/// Votes of one person on one plan that enter the journal. Each one differs from the one before.
-pub(crate) const VOTES_OF_ONE_MAX: u32 = 10;
 
 /// Who has agreed to the plan at hand, as it counts now.
 pub(crate) struct Counted<'a> {
@@ -145,38 +143,21 @@ impl Service {
             return Err(Illegal::NoIncident(self.name.clone()));
         };
         let person = &voted.vote.person;
-        if terms.person(person).is_none() {
-            return Err(Illegal::UnknownPerson(person.clone()));
-        }
-        if in_force(&voted.vote, &terms.people).is_none() {
-            return Err(Illegal::OtherKey(person.clone()));
-        }
         let breaks = voted.vote.kind == VoteKind::BreakGlass && voted.vote.granted;
-        if breaks && !terms.may_break_glass(person) {
+        if breaks && terms.person(person).is_some() && !terms.may_break_glass(person) {
             return self.must_break_glass(person);
         }
-        if incident.votes.iter().any(|vote| Vote { at: voted.vote.at, ..vote.clone() } == voted.vote) {
-            return Err(Illegal::Unchanged(format!("`{person}` has said so already")));
-        }
-        let given = incident.votes_given.entry(person.clone()).or_insert(0);
-        if *given >= VOTES_OF_ONE_MAX {
-            return Err(Illegal::TooOften(
+        incident.votes.take(voted, &terms.people, at).map_err(|why| match why {
+            NotTaken::UnknownPerson => Illegal::UnknownPerson(person.clone()),
+            NotTaken::OtherKey => Illegal::OtherKey(person.clone()),
+            NotTaken::Unchanged => Illegal::Unchanged(format!("`{person}` has said so already")),
+            NotTaken::UsedBefore => Illegal::SignatureUsed(person.clone()),
+            NotTaken::TooOften => Illegal::TooOften(
                 format!("`{person}` has voted on this plan {VOTES_OF_ONE_MAX} times"),
                 "abort the incident, or pull for a new plan",
-            ));
-        }
-        *given += 1;
-        incident.votes.retain(|vote| vote.person != *person);
-        incident.votes.push(Vote { at, ..voted.vote.clone() });
-        Ok(())
+            ),
+        })
     }
-}
-
-/// The vote with the roles that its person has now, if it still counts: given by someone who may act, and with the key that they have now. Whoever
-/// has a key by now vouches with that alone.
-pub(crate) fn in_force(vote: &Vote, people: &[KnownPerson]) -> Option<Vote> {
-    let person = people.iter().find(|person| person.name == vote.person)?;
-    (vote.key == person.key).then(|| Vote { roles: person.roles.clone(), ..vote.clone() })
 }
 
 /// Whether all quorums together ask for one person: for one of the same role.

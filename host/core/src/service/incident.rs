@@ -1,7 +1,5 @@
 //! One incident: why, on what evidence, who agreed, how far it is, and when it got there. What its plans do is its [`Ladder`].
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobRef;
@@ -10,10 +8,11 @@ use crate::event::{EvidenceGap, EvidenceItem, InProduction, Observed, ObservedFa
 use crate::facet::Revision;
 use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, SetId, VersionName};
-use crate::plan::{Leaving, Quorum, Vote};
+use crate::plan::{Leaving, Quorum};
 use crate::signal::Origin;
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
+use crate::votes::Votes;
 
 use super::ladder::{Acting, Ladder, StepState};
 use super::spent::{Spent, TimePart};
@@ -94,11 +93,8 @@ pub struct Incident {
     pub no_help: Option<NoHelpSaid>,
     /// All plans, the last one is at hand.
     pub plans: Vec<PlanDrafted>,
-    /// The last vote of each person for the plan at hand, as it was given; [`Service::votes_in_force`](super::Service::votes_in_force) are those
-    /// that count.
-    pub votes: Vec<Vote>,
-    /// How often each person voted on the plan at hand.
-    pub votes_given: BTreeMap<PersonName, u32>,
+    /// On the plan at hand, as they were given; [`Service::votes_in_force`](super::Service::votes_in_force) are those that count.
+    pub votes: Votes,
     /// What was done by its plans, and what came of it.
     pub ladder: Ladder,
     /// How often people pulled.

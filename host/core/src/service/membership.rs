@@ -246,7 +246,7 @@ impl Service {
                 self.takes_part(given, part)?;
                 let Some(incident) = &mut self.incident else { return Err(Illegal::Stale) };
                 requesters.iter().for_each(|person| incident.add_requester(person));
-                incident.votes.clone_from(votes);
+                incident.votes.hand_on(votes);
                 self.membership_mut(|membership| {
                     membership.number = given.number;
                     membership.there = PartState::Given;
@@ -296,7 +296,6 @@ impl Service {
         }
         incident.plans.push(PlanDrafted { number, ..part.clone() });
         incident.leaving = part.leaving;
-        incident.votes_given.clear();
         incident.extension = crate::time::Millis(0);
         incident.marks.planned_at = Some(at);
         Ok(())

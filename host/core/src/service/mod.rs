@@ -41,7 +41,7 @@ mod waves;
 
 pub use alerts::{Alert, Alerts, GROUP_ALERTS_MAX, Judged};
 pub use consent::Tally;
-pub(crate) use consent::{Counted, VOTES_OF_ONE_MAX, in_force, is_for_one};
+pub(crate) use consent::{Counted, is_for_one};
 pub use data::{CONDEMNED_DATA_MAX, CondemnedBy, CondemnedData, TrainedOn, began_with};
 pub use elsewhere::Probation;
 pub use identity::Wanted;

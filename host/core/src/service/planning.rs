@@ -279,7 +279,6 @@ impl Service {
         }
         incident.plans.push(plan.clone());
         incident.votes.clear();
-        incident.votes_given.clear();
         incident.extension = Millis(0);
         incident.marks.planned_at = Some(at);
         let text = format!(

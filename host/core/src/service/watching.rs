@@ -22,6 +22,7 @@ use crate::signal::{Severity, SignalStatus};
 use crate::target::Target;
 use crate::terms::Terms;
 use crate::time::{Millis, UnixMillis};
+use crate::votes::Votes;
 
 /// Before a trigger that faulted is asked again; twice as long after each further fault in a row.
 const FAULT_AGAIN: Millis = Millis::seconds(30);
@@ -511,8 +512,7 @@ impl Service {
             promoted: Vec::new(),
             facts: None,
             plans: Vec::new(),
-            votes: Vec::new(),
-            votes_given: BTreeMap::new(),
+            votes: Votes::default(),
             ladder: Ladder::default(),
             pulls: 0,
             reason_gone: false,

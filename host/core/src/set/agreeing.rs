@@ -8,9 +8,10 @@ use crate::event::{FaultNature, Voted, Way};
 use crate::facet::Revision;
 use crate::name::RoleName;
 use crate::plan::{Quorum, Vote, VoteKind};
-use crate::service::{Counted, Tally, VOTES_OF_ONE_MAX, in_force, is_for_one};
+use crate::service::{Counted, Tally, is_for_one};
 use crate::signal::Severity;
 use crate::target::Target;
+use crate::votes::{NotTaken, in_force};
 
 impl Set {
     pub(super) fn drafted(&mut self, drafted: &SetDrafted) -> Result<(), SetIllegal> {
@@ -25,7 +26,6 @@ impl Set {
         run.plan = Some(drafted.clone());
         run.unplanned = None;
         run.votes.clear();
-        run.votes_given.clear();
         run.phase = SetPhase::Authorising { expires_at: drafted.expires_at.min(at + approval) };
         self.grant_if_enough();
         self.ask_people();
@@ -198,7 +198,7 @@ impl Set {
         if at > *expires_at {
             return Err(wrong);
         }
-        self.take_vote(&voted.vote)?;
+        self.take_vote(voted)?;
         if voted.vote.granted {
             self.grant_if_enough();
         } else {
@@ -208,30 +208,20 @@ impl Set {
         Ok(())
     }
 
-    fn take_vote(&mut self, vote: &Vote) -> Result<(), SetIllegal> {
+    fn take_vote(&mut self, voted: &Voted) -> Result<(), SetIllegal> {
         let at = self.at;
         let (Some(terms), Some(run)) = (&self.terms, &mut self.run) else { return Err(SetIllegal::Stale) };
-        let person = &vote.person;
-        if !terms.people.iter().any(|known| known.name == *person) {
-            return Err(SetIllegal::UnknownPerson(person.clone()));
-        }
-        if in_force(vote, &terms.people).is_none() {
-            return Err(SetIllegal::OtherKey(person.clone()));
-        }
-        if vote.kind == VoteKind::BreakGlass {
+        let person = &voted.vote.person;
+        if voted.vote.kind == VoteKind::BreakGlass {
             return Err(SetIllegal::NoBreakGlass);
         }
-        if run.votes.iter().any(|known| Vote { at: vote.at, ..known.clone() } == *vote) {
-            return Err(SetIllegal::Unchanged(person.clone()));
-        }
-        let given = run.votes_given.entry(person.clone()).or_insert(0);
-        if *given >= VOTES_OF_ONE_MAX {
-            return Err(SetIllegal::TooOften(person.clone()));
-        }
-        *given += 1;
-        run.votes.retain(|known| known.person != *person);
-        run.votes.push(Vote { at, ..vote.clone() });
-        Ok(())
+        run.votes.take(voted, &terms.people, at).map_err(|why| match why {
+            NotTaken::UnknownPerson => SetIllegal::UnknownPerson(person.clone()),
+            NotTaken::OtherKey => SetIllegal::OtherKey(person.clone()),
+            NotTaken::Unchanged => SetIllegal::Unchanged(person.clone()),
+            NotTaken::UsedBefore => SetIllegal::SignatureUsed(person.clone()),
+            NotTaken::TooOften => SetIllegal::TooOften(person.clone()),
+        })
     }
 }
 

@@ -1,7 +1,5 @@
 //! A run begins: a person asks, and every member is enlisted.
 
-use std::collections::BTreeMap;
-
 use super::event::{MemberEnlisted, MemberHindered, OfMember, SetAsked, SetConfigured};
 use super::{EnlistedAs, MemberState, Progress, RunMember, Set, SetIllegal, SetOutcome, SetPhase, SetRun};
 use crate::effect::Topic;
@@ -9,6 +7,7 @@ use crate::name::SetId;
 use crate::service::Waiting;
 use crate::signal::Severity;
 use crate::target::Target;
+use crate::votes::Votes;
 
 impl Set {
     pub(super) fn configured(&mut self, configured: &SetConfigured) -> Result<(), SetIllegal> {
@@ -65,8 +64,7 @@ impl Set {
             until,
             plan: None,
             unplanned: None,
-            votes: Vec::new(),
-            votes_given: BTreeMap::new(),
+            votes: Votes::default(),
             phase: SetPhase::Enlisting { since: self.at },
             ended_at: None,
         });

@@ -94,8 +94,13 @@ pub enum SetIllegal {
     #[error("`{0}` is not among those who may act now; someone who is must do this")]
     UnknownPerson(PersonName),
     /// The vote was given with another key than the one in force.
-    #[error("`{0}` has another key now, or one at all: vote again, and sign with the key in force")]
+    #[error(
+        "`{0}` has another key now, or one at all, or it is not valid now: vote again, and sign with a key in force"
+    )]
     OtherKey(PersonName),
+    /// A signature counts once.
+    #[error("this signature of `{0}` was used before: sign again, each signature has a nonce of its own")]
+    SignatureUsed(PersonName),
     /// It is as asked already. Nothing is recorded.
     #[error("`{0}` has said so already: nothing has changed")]
     Unchanged(PersonName),

@@ -9,10 +9,11 @@ use crate::blob::BlobRef;
 use crate::event::{PartEnd, Way};
 use crate::facet::Revision;
 use crate::name::{IncidentId, PersonName, ServiceName, SetId};
-use crate::plan::{IfPartFails, Quorum, Vote};
+use crate::plan::{IfPartFails, Quorum};
 use crate::service::{Hindrance, Waiting};
 use crate::target::Target;
 use crate::time::UnixMillis;
+use crate::votes::Votes;
 
 use super::event::SetDrafted;
 
@@ -38,10 +39,8 @@ pub struct SetRun {
     pub plan: Option<SetDrafted>,
     /// Why none could be made, at the last try.
     pub unplanned: Option<BlobRef>,
-    /// The last vote of each person for it.
-    pub votes: Vec<Vote>,
-    /// How often each person voted on it.
-    pub votes_given: BTreeMap<PersonName, u32>,
+    /// On it, as they were given.
+    pub votes: Votes,
     /// How far it is.
     pub phase: SetPhase,
     /// When it ended.

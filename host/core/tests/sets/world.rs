@@ -102,7 +102,7 @@ pub fn people() -> Vec<KnownPerson> {
     let known = |name: &str, roles: &[&str]| KnownPerson {
         name: person(name),
         roles: roles.iter().map(|role| RoleName::new(*role).unwrap()).collect(),
-        key: None,
+        keys: Vec::new(),
     };
     vec![
         known("ada", &["operator", "approver"]),
@@ -228,7 +228,7 @@ impl World {
             key: None,
         };
         let incident = run.id.as_incident();
-        self.note(SetEvent::Voted(Voted { incident, plan, vote, signature: None, reason: None }))
+        self.note(SetEvent::Voted(Voted { incident, plan, vote, signed: None, reason: None }))
     }
 
     /// Appends to the set's journal, without dying.

@@ -7,9 +7,17 @@ use ripcord_core::plan::{StepKind, Vote, VoteKind};
 use ripcord_core::policy::Role;
 use ripcord_core::service::{Authority, Phase, Service, StepState};
 use ripcord_core::standing::Standing;
-use ripcord_core::terms::{Deadlines, PreflightRule, RequesterVote};
+use ripcord_core::terms::{Deadlines, KnownPerson, PreflightRule, RequesterVote};
 
 use crate::{Seen, Walk};
+
+/// Whether the vote is with a key that the person has, or without one where they have none.
+fn vouches(person: &KnownPerson, vote: &Vote) -> bool {
+    match &vote.key {
+        None => person.keys.is_empty(),
+        Some(key) => person.keys.iter().any(|known| known.key == *key),
+    }
+}
 
 impl Walk {
     /// Whoever must agree under the floor in force does, at the moment of the shift: people who may act, with the roles and keys that they have then,
@@ -17,7 +25,7 @@ impl Walk {
     pub(crate) fn check_consent(&self, before: &Service) {
         let (terms, incident) = (before.terms.as_ref().unwrap(), before.incident.as_ref().unwrap());
         let in_force = |vote: &&Vote| {
-            vote.granted && terms.person(&vote.person).is_some_and(|person| person.key == vote.key)
+            vote.granted && terms.person(&vote.person).is_some_and(|person| vouches(person, vote))
         };
         let votes: Vec<_> = incident.votes.iter().filter(in_force).collect();
         let broken = matches!(&incident.phase, Phase::Acting(acting) if acting.grant.authority == Authority::BreakGlass);
@@ -46,7 +54,7 @@ impl Walk {
                 let voted = incident
                     .votes
                     .iter()
-                    .any(|vote| vote.person == person.name && vote.granted && vote.key == person.key);
+                    .any(|vote| vote.person == person.name && vote.granted && vouches(person, vote));
                 let by_vote = voted && has("approver") && (!asked || alone || configured);
                 let by_wish =
                     wishes && (alone || configured) && (has("approver") || alone && has("operator"));

@@ -64,7 +64,7 @@ pub(crate) fn meant(dice: &mut Dice, service: &Service) -> IncidentId {
 pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
     let person = PersonName::new(dice.pick(&["ada", "bob", "cleo"])).unwrap();
     let said = PersonSaid { person: person.clone(), reason: blob() };
-    let key = service.terms.as_ref().and_then(|terms| terms.person(&person)?.key);
+    let key = service.terms.as_ref().and_then(|terms| Some(terms.person(&person)?.keys.first()?.key));
     let incident = meant(dice, service);
     let about = AboutIncident { incident: incident.clone(), person: person.clone(), reason: blob() };
     let roles = dice.pick(&[vec![RoleName::approver()], vec![RoleName::operator()], Vec::new()]);
@@ -132,7 +132,7 @@ pub(crate) fn person_says(dice: &mut Dice, service: &Service) -> Event {
                 kind: if dice.one_in(5) { VoteKind::BreakGlass } else { VoteKind::Session },
                 key: key.filter(|_| !dice.one_in(8)),
             },
-            signature: None,
+            signed: None,
             reason: None,
         }),
     }

@@ -88,7 +88,7 @@ fn there(dice: &mut Dice, service: &Service, of: &Membership) -> PartOrder {
         let person = PersonName::new(name).unwrap();
         let known = service.terms.as_ref().and_then(|terms| terms.person(&person));
         Vote {
-            key: known.and_then(|known| known.key),
+            key: known.and_then(|known| Some(known.keys.first()?.key)),
             person,
             roles: vec![RoleName::approver()],
             granted: true,

@@ -7,7 +7,7 @@ use ripcord_core::name::{PersonName, RoleName};
 use ripcord_core::plan::Quorum;
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{
-    Breaker, Deadlines, EffectClass, EvidenceRule, KnownPerson, Mode, PolicyUse, PreflightRule,
+    Breaker, Deadlines, EffectClass, EvidenceRule, KnownKey, KnownPerson, Mode, PolicyUse, PreflightRule,
     RequesterVote, Terms,
 };
 use ripcord_core::time::Millis;
@@ -36,8 +36,8 @@ fn people(dice: &mut Dice) -> Vec<KnownPerson> {
             vec![RoleName::approver(), RoleName::operator()],
             vec![RoleName::operator()],
         ]);
-        let key = dice.one_in(6).then(|| Digest::of("key"));
-        people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, key });
+        let keys = dice.one_in(6).then(|| KnownKey::always(Digest::of("key"))).into_iter().collect();
+        people.push(KnownPerson { name: PersonName::new(name).unwrap(), roles, keys });
     }
     people
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ripcord_core::blob::BlobKind;
-use ripcord_core::event::Voted;
+use ripcord_core::event::{Signed, Voted};
 use ripcord_core::facet::Revision;
 use ripcord_core::name::{ServiceName, SetId};
 use ripcord_core::plan::Vote;
@@ -79,7 +79,9 @@ fn voted(state: &Set, run: &SetId, command: &SetCommand, ballot: &Ballot) -> Set
         blobs.push(blob.clone());
         blob.reference
     };
-    let signature = ballot.signature.clone().map(&mut text);
+    let signed = ballot.signed.as_ref();
+    let signed =
+        signed.map(|signed| Signed { nonce: signed.nonce.clone(), signature: text(signed.text.clone()) });
     let reason = (!command.reason.trim().is_empty()).then(|| text(command.reason.clone()));
     let event = SetEvent::Voted(Voted {
         incident: run.as_incident(),
@@ -90,9 +92,9 @@ fn voted(state: &Set, run: &SetId, command: &SetCommand, ballot: &Ballot) -> Set
             granted: ballot.granted,
             at: state.at,
             kind: ballot.kind.clone(),
-            key: ballot.key,
+            key: ballot.signed.as_ref().map(|signed| signed.key),
         },
-        signature,
+        signed,
         reason,
     });
     SetBatch { blobs, ..SetBatch::of(event) }

@@ -92,6 +92,9 @@ pub struct VoteLine {
     /// As its person said; none if nothing was said.
     #[serde(default)]
     pub reason: Option<String>,
+    /// What was signed, and the signature with its key, one after the other: enough for anybody to check it. None where it was not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
 }
 
 /// A piece of evidence that could not be preserved.

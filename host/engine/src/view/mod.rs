@@ -60,7 +60,7 @@ pub async fn incident(store: &dyn Store, id: &IncidentId) -> Result<IncidentView
         score_again: None,
         failed: None,
         not_promoted: None,
-        vote_reasons: BTreeMap::new(),
+        said_of_votes: BTreeMap::new(),
     };
     let Some(incident) = reader.read_open(id, spans.is_empty()).await? else {
         // A timeline that leads nowhere is not believed either.
@@ -88,7 +88,14 @@ struct Reader<'a> {
     /// The version that the registry's production name was last not moved to.
     not_promoted: Option<VersionName>,
     /// Of the last vote of each person.
-    vote_reasons: BTreeMap<PersonName, String>,
+    said_of_votes: BTreeMap<PersonName, SaidOfVote>,
+}
+
+/// What came with a vote.
+#[derive(Default)]
+struct SaidOfVote {
+    reason: Option<String>,
+    signed: Option<String>,
 }
 
 /// What a read-back has shown.
@@ -264,8 +271,8 @@ impl Reader<'_> {
         let is_open = self.incident(&incident.id).is_some();
         let mut votes = Vec::new();
         for vote in &incident.votes {
-            let reason = self.vote_reasons.remove(&vote.person);
-            votes.push(VoteLine { vote: vote.clone(), reason });
+            let SaidOfVote { reason, signed } = self.said_of_votes.remove(&vote.person).unwrap_or_default();
+            votes.push(VoteLine { vote: vote.clone(), reason, signed });
         }
         let preflight = plan.as_ref().and_then(|plan: &Plan| match why_not_preflighted(plan) {
             Some(why) => Some(format!("not preflighted: {why}")),

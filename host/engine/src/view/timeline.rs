@@ -20,7 +20,7 @@ use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
 use ripcord_core::wave::WaveOf;
 
-use super::{Reader, RequestLine, ScoreAgain, Seen};
+use super::{Reader, RequestLine, SaidOfVote, ScoreAgain, Seen};
 use crate::fold::ReadError;
 use crate::replay::verdicts_of;
 
@@ -133,23 +133,24 @@ impl Reader<'_> {
             Event::Voted(voted) => {
                 let word = if voted.vote.granted { "approved" } else { "refused" };
                 let broke = voted.vote.granted && voted.vote.kind == VoteKind::BreakGlass;
-                let how = match (broke, voted.signature.is_some()) {
+                let how = match (broke, voted.signed.is_some()) {
                     (true, true) => "by breaking the glass, with a signature",
                     (true, false) => "by breaking the glass",
                     (false, true) => "by signature",
                     (false, false) => "by session",
                 };
-                let why = match &voted.reason {
+                let reason = match &voted.reason {
                     Some(reason) => Some(self.text(reason).await?),
+                    None => None,
+                };
+                let signed = match &voted.signed {
+                    Some(signed) => Some(self.text(&signed.signature).await?),
                     None => None,
                 };
                 let person = &voted.vote.person;
                 let line = format!("{person} {word} plan {} {how}", voted.plan.short());
-                let line = why.as_ref().map_or_else(|| line.clone(), |why| format!("{line}: {why}"));
-                match why {
-                    Some(why) => drop(self.vote_reasons.insert(person.clone(), why)),
-                    None => drop(self.vote_reasons.remove(person)),
-                }
+                let line = reason.as_ref().map_or_else(|| line.clone(), |why| format!("{line}: {why}"));
+                self.said_of_votes.insert(person.clone(), SaidOfVote { reason, signed });
                 Some(line)
             }
             // A safe mode has no artefact.

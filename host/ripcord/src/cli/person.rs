@@ -219,10 +219,26 @@ impl From<HappenedArg> for Happened {
 #[derive(Debug, Subcommand)]
 pub enum PlanCommand {
     /// Show it, with the digest that approvals are given to
-    Show {
-        /// Of which incident, or of which run of a set, such as `set:fraud:2`
-        incident: IncidentId,
-    },
+    Show(PlanShowArgs),
+}
+
+/// `ripcord plan show`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanShowArgs {
+    /// Of which incident, or of which run of a set, such as `set:fraud:2`
+    pub incident: IncidentId,
+    /// Print what a vote signs, to be signed elsewhere: `ssh-keygen -Y sign -n ripcord-vote -f KEY FILE`, then `ripcord approve --signed FILE`. The plan goes to standard error
+    #[arg(long)]
+    pub to_sign: bool,
+    /// Your name in the configuration, as whom it is signed
+    #[arg(long, value_name = "NAME", requires = "to_sign")]
+    pub person: Option<String>,
+    /// To refuse the plan, not to approve it
+    #[arg(long, requires = "to_sign", conflicts_with = "break_glass")]
+    pub refuse: bool,
+    /// To grant it alone, past floor and policies
+    #[arg(long, requires = "to_sign")]
+    pub break_glass: bool,
 }
 
 /// `ripcord approve` and `ripcord refuse`.
@@ -230,9 +246,12 @@ pub enum PlanCommand {
 pub struct VoteArgs {
     /// Of which incident, or of which run of a set, such as `set:fraud:2`
     pub incident: IncidentId,
-    /// Sign with this key, as `ripcord key new` writes it; without one your token stands for you
+    /// Sign with this key: one that `ripcord key new` wrote, or an SSH key, private, or public where an agent has the other half; without one your token stands for you
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// What `ripcord plan show --to-sign` printed, with its signature in `FILE.sig`, as `ssh-keygen -Y sign` writes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "person"])]
+    pub signed: Option<PathBuf>,
     /// Your name in the configuration, where the key does not tell it
     #[arg(long, value_name = "NAME", requires = "key")]
     pub person: Option<String>,

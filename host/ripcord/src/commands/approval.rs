@@ -3,15 +3,18 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use ripcord_core::name::{IncidentId, PersonName};
-use ripcord_core::plan::VoteStatement;
+use ripcord_core::plan;
 
 use super::reach::Reach;
+use super::signing::{SignedWord, SigningKey};
 use super::{Outcome, incidents};
 use crate::cli::{Global, VoteArgs};
 use crate::client::Client;
+use crate::config::PersonConfig;
 use crate::http::wire::{Done, PlanView, VoteBody};
+#[cfg(feature = "demo")]
 use crate::key::Key;
-use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Text, plan, prompt, text};
+use crate::output::{Color, Exit, Failure, Form, Page, Paragraph, Text, plan as plan_page, prompt, text};
 
 /// What is said to a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,8 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
             .help("leave out `--break-glass`: one refusal ends the plan"));
     }
     let reach = Reach::new(global)?;
-    let signer = args.key.as_ref().map(|path| Signer::new(&reach, args, Key::read(path)?)).transpose()?;
+    let signer =
+        args.key.as_ref().map(|path| Signer::new(&reach, args, SigningKey::read(path)?)).transpose()?;
     let host = reach.host().await?;
     let outcome = async {
         let view = fetch(&reach, host.client(), &args.incident).await?;
@@ -81,8 +85,8 @@ async fn agree(global: &Global, args: &VoteArgs, word: Word, view: &PlanView) ->
         .help("give its digest with `--plan`, or `--yes`"));
     }
     let alone = if args.break_glass { " alone, past floor and policies" } else { "" };
-    let question = text!("{}{}: {}?", word.verb(), alone, plan::change(&view.plan));
-    if ask(global.color, &plan::text(view), &question).await? {
+    let question = text!("{}{}: {}?", word.verb(), alone, plan_page::change(&view.plan));
+    if ask(global.color, &plan_page::text(view), &question).await? {
         return Ok(());
     }
     Err(Failure::new(Exit::Refused, "nothing was sent"))
@@ -110,23 +114,23 @@ pub(crate) async fn ask_for(color: Color, question: &Text) -> Result<String, Fai
 #[derive(Debug)]
 struct Signer {
     person: PersonName,
-    key: Key,
+    key: SigningKey,
 }
 
 impl Signer {
     /// The person is named, is who logged in, or is the one whose public key the configuration has.
-    fn new(reach: &Reach, args: &VoteArgs, key: Key) -> Result<Self, Failure> {
+    fn new(reach: &Reach, args: &VoteArgs, key: SigningKey) -> Result<Self, Failure> {
         let person = match (&args.person, reach.logged_in_as()) {
             (Some(name), _) => PersonName::new(name).map_err(|error| Failure::of(Exit::Usage, error))?,
             (None, Some(person)) => person.clone(),
             (None, None) => {
-                let public = key.public_bytes();
-                let owner = reach.here()?.people.iter().find(|person| person.public_key == Some(public));
+                let public = key.public();
+                let has_it =
+                    |person: &&PersonConfig| person.signers().iter().any(|signer| signer.key == public);
+                let owner = reach.here()?.people.iter().find(has_it);
                 owner.map(|person| person.name.clone()).ok_or_else(|| {
-                    Failure::usage("the configuration has nobody with this key").help(format!(
-                        "add `public-key = \"{}\"` below `[people.NAME]`, or give `--person`",
-                        key.public()
-                    ))
+                    Failure::usage("the configuration has nobody with this key")
+                        .help(format!("{}, or give `--person`", key.where_to()))
                 })?
             }
         };
@@ -134,6 +138,7 @@ impl Signer {
     }
 }
 
+/// A member of a set carries out the plan of the set's run, and has votes of its own: what is voted on is what was asked about.
 async fn cast(
     client: &Client,
     args: &VoteArgs,
@@ -141,41 +146,26 @@ async fn cast(
     word: Word,
     signer: Option<&Signer>,
 ) -> Result<Done, Failure> {
-    let about = &args.incident;
+    let (about, granted, break_glass) = (&args.incident, word == Word::Approve, args.break_glass);
     let mut body = VoteBody {
         plan: view.digest,
         reason: args.reason.trim().to_owned(),
         signature: None,
-        public_key: None,
+        nonce: None,
         person: None,
-        break_glass: args.break_glass,
+        break_glass,
     };
-    let Some(Signer { person, key }) = signer else { return send(client, about, word, &body).await };
-    sign(&mut body, about, view, word, person, key)?;
+    let signed = match (&args.signed, signer) {
+        (Some(file), _) => SignedWord::read(file, view, granted, break_glass)?,
+        (None, Some(Signer { person, key })) => {
+            let said = plan::Word { person: person.clone(), granted, break_glass };
+            SignedWord::new(view, said, key).await?
+        }
+        (None, None) => return send(client, about, word, &body).await,
+    };
+    signed.put_into(&mut body);
     // The signature says who it is; a token that happens to be set may be another person's.
     send(&client.without_token(), about, word, &body).await
-}
-
-/// A member of a set carries out the plan of the set's run, and has votes of its own: what is voted on is what was asked about.
-fn sign(
-    body: &mut VoteBody,
-    about: &IncidentId,
-    view: &PlanView,
-    word: Word,
-    person: &PersonName,
-    key: &Key,
-) -> Result<(), Failure> {
-    let statement = VoteStatement {
-        incident: about.clone(),
-        plan: view.digest,
-        person: person.clone(),
-        granted: word == Word::Approve,
-        break_glass: body.break_glass,
-    };
-    body.signature = Some(key.sign(&statement)?);
-    body.public_key = Some(key.public());
-    body.person = Some(person.clone());
-    Ok(())
 }
 
 async fn send(client: &Client, about: &IncidentId, word: Word, body: &VoteBody) -> Result<Done, Failure> {
@@ -200,12 +190,12 @@ impl SignedVote<'_> {
             plan: self.plan.digest,
             reason: self.reason.to_owned(),
             signature: None,
-            public_key: None,
+            nonce: None,
             person: None,
             break_glass: false,
         };
-        let about = &self.plan.plan.incident;
-        sign(&mut body, about, self.plan, Word::Approve, &person, self.key)?;
-        send(client, about, Word::Approve, &body).await
+        let said = plan::Word { person, granted: true, break_glass: false };
+        SignedWord::by_own(self.plan, said, self.key)?.put_into(&mut body);
+        send(client, &self.plan.plan.incident, Word::Approve, &body).await
     }
 }

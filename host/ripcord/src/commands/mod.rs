@@ -24,6 +24,7 @@ pub mod serve;
 mod sets;
 mod shells;
 mod signals;
+mod signing;
 mod states;
 mod status;
 mod store;
@@ -136,7 +137,8 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Incidents(IncidentsCommand::Release(args)) => orders::about(global, "release", &args).await,
         Command::Store(command) => store::run(global, command).await,
         Command::Replay(args) => replay::replay(global, args.incident.as_ref()).await,
-        Command::Plan(PlanCommand::Show { incident }) => incidents::plan(global, &incident).await,
+        Command::Plan(PlanCommand::Show(args)) if args.to_sign => signing::print(global, &args).await,
+        Command::Plan(PlanCommand::Show(args)) => incidents::plan(global, &args.incident).await,
         Command::Approve(args) => approval::vote(global, &args, approval::Word::Approve).await,
         Command::Refuse(args) => approval::vote(global, &args, approval::Word::Refuse).await,
         Command::Abort(args) => orders::about(global, "abort", &args).await,

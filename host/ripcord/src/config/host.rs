@@ -1,10 +1,9 @@
-//! `[host]` and `[people]`: where the host listens and keeps what it knows, and who may act.
+//! `[host]`: where the host listens, and where and how long it keeps what it knows.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ripcord_core::name::{PersonName, RoleName};
 use ripcord_core::retention::Class;
 use ripcord_core::time::Millis;
 use ripcord_engine::Retention;
@@ -12,12 +11,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::place::Mistakes;
-use super::secret::SecretRef;
 use super::table::Node;
 use super::units::Days;
-
-/// Roles that the host itself knows; a team may add its own for quorums.
-pub const ROLES: [&str; 6] = ["viewer", "operator", "approver", "evidence", "auditor", "admin"];
+use crate::signers::ssh::Touch;
 
 /// The host itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,21 +38,10 @@ pub struct HostConfig {
     pub kept_artefacts_bytes_max: u64,
     /// How long content is kept.
     pub retention: Retention,
-}
-
-/// A person who may act.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PersonConfig {
-    /// Their name.
-    pub name: PersonName,
-    /// Of the name.
-    pub span: Range<usize>,
-    /// What they may do.
-    pub roles: Vec<RoleName>,
-    /// With which they prove who they are; none can only sign.
-    pub token: Option<SecretRef>,
-    /// Ed25519, for approvals by signature.
-    pub public_key: Option<[u8; 32]>,
+    /// The file of SSH keys that votes may be signed with, and where it is named.
+    pub allowed_signers: Option<Spanned<PathBuf>>,
+    /// Whether a security key must have been touched for a vote.
+    pub touch: Touch,
 }
 
 #[derive(Deserialize, Default)]
@@ -70,6 +55,8 @@ struct HostKeys {
     shifts_per_hour: Option<u32>,
     policy_slots: Option<Spanned<u32>>,
     kept_artefacts_mib: Option<u32>,
+    allowed_signers: Option<Spanned<PathBuf>>,
+    touch_required: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -152,67 +139,15 @@ impl HostConfig {
             policy_slots: slots,
             kept_artefacts_bytes_max: u64::from(keys.kept_artefacts_mib.unwrap_or(10 << 10)) << 20,
             retention,
+            allowed_signers: keys
+                .allowed_signers
+                .map(|path| Spanned::new(path.span(), base.join(path.into_inner()))),
+            touch: match keys.touch_required {
+                None | Some(true) => Touch::Required,
+                Some(false) => Touch::NotRequired,
+            },
         }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PersonKeys {
-    roles: Spanned<Vec<Spanned<RoleName>>>,
-    public_key: Option<Spanned<String>>,
-}
-
-impl PersonConfig {
-    pub(crate) fn read(
-        name: &Spanned<String>,
-        mut node: Node<'_>,
-        base: &Path,
-        mistakes: &mut Mistakes,
-    ) -> Option<Self> {
-        let span = name.span();
-        let before = mistakes.0.len();
-        let token = SecretRef::take(&mut node, "token", base, mistakes);
-        let token_is_wrong = mistakes.0.len() > before;
-        let keys: PersonKeys = node.read(mistakes)?;
-        let person = mistakes.ok(&span, PersonName::new(name.get_ref().as_str()), "");
-        if keys.roles.get_ref().is_empty() {
-            let help = format!("give one or more of {}", ROLES.map(|role| format!("`{role}`")).join(", "));
-            mistakes.add(keys.roles.span(), format!("`{}` has no role", name.get_ref()), help);
-        }
-        for role in keys.roles.get_ref() {
-            let text = role.get_ref().as_str();
-            let near = super::say::nearest(text, ROLES);
-            if let Some(near) = near.filter(|near| *near != text) {
-                let message = format!("the role `{text}` is not one of the host's");
-                mistakes.add(role.span(), message, format!("did you mean `{near}`?"));
-            }
-        }
-        let has_key = keys.public_key.is_some();
-        let public_key = keys.public_key.and_then(|text| {
-            mistakes.ok(
-                &text.span(),
-                public_key(text.get_ref()),
-                "`ripcord key new FILE` makes a pair and prints it",
-            )
-        });
-        if token.is_none() && !has_key && !token_is_wrong {
-            let help = "add `token-file = \"…\"`, `token-env = \"…\"` or `public-key = \"…\"`";
-            mistakes.add(span.clone(), format!("`{}` cannot prove who they are", name.get_ref()), help);
-        }
-        let roles = keys.roles.into_inner().into_iter().map(Spanned::into_inner).collect();
-        Some(Self { name: person?, span, roles, token, public_key })
-    }
-}
-
-fn public_key(text: &str) -> Result<[u8; 32], String> {
-    let bytes = decode_hex::<32>(text)
-        .ok_or_else(|| format!("`{text}` is not a public key: write 64 hexadecimal digits"))?;
-    ed25519_dalek::VerifyingKey::from_bytes(&bytes)
-        .ok()
-        .filter(|key| !key.is_weak())
-        .ok_or_else(|| format!("`{text}` is not an Ed25519 public key"))?;
-    Ok(bytes)
 }
 
 /// So many bytes in hexadecimal, in either case.

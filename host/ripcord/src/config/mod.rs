@@ -5,6 +5,7 @@
 
 pub mod adapters;
 pub mod host;
+pub mod people;
 pub mod place;
 pub mod policies;
 pub mod producer;
@@ -22,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use adapters::{AdapterConfig, NamedAdapter};
-pub use host::{HostConfig, PersonConfig};
+pub use host::HostConfig;
+pub use people::PersonConfig;
 pub use place::{ConfigError, Mistake, Mistakes, Position, SourceFile};
 pub use policies::{PlacedConfig, PolicyFile};
 pub use secret::{SecretPlace, SecretRef};
@@ -154,10 +156,7 @@ fn read(file: &SourceFile, mistakes: &mut Mistakes) -> Config {
     let host = root.take_table("host", mistakes);
     let host = HostConfig::read(host, &base, mistakes);
     let people = root.take_named("people", mistakes);
-    let people: Vec<_> = people
-        .into_iter()
-        .filter_map(|(name, node)| PersonConfig::read(&name, node, &base, mistakes))
-        .collect();
+    let people = people::all(people, host.allowed_signers.as_ref(), &base, mistakes);
     let mut known_services = Vec::new();
     let sources = root.take_named("sources", mistakes);
     let sources: Vec<_> = sources
@@ -294,7 +293,8 @@ fn places_are_told_apart(services: &[ServiceConfig], mistakes: &mut Mistakes) {
 fn people_are_told_apart(people: &[PersonConfig], mistakes: &mut Mistakes) {
     for (index, person) in people.iter().enumerate() {
         let same = |other: &&PersonConfig| {
-            person.public_key.is_some() && other.public_key == person.public_key
+            let keys = other.signers();
+            person.signers().iter().any(|own| keys.iter().any(|key| key.key == own.key))
                 || person.token.is_some()
                     && other.token.as_ref().map(|token| &token.place)
                         == person.token.as_ref().map(|token| &token.place)

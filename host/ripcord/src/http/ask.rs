@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use ed25519_dalek::{Signature, VerifyingKey};
 use ripcord_core::data::DataRevision;
 use ripcord_core::facet::{InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName};
-use ripcord_core::plan::{VoteKind, VoteStatement};
+use ripcord_core::plan::{VoteKind, VoteStatement, Word};
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Illegal, Phase};
-use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport, SetAsk};
+use ripcord_engine::{Ask, Ballot, Command, CommandError, Person, PruneReport, SetAsk, SignedBallot};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -23,6 +22,8 @@ use super::problem::Problem;
 use super::read::{incident_id, service_name};
 use super::sets::{NamedRun, is_a_run};
 use super::wire::{AdoptBody, AnswerBody, DataBody, Done, DoneOne, LiftBody, PullBody, ReasonBody, VoteBody};
+use crate::signers::ssh::NotSigned;
+use crate::signers::{self, Checked};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -160,7 +161,7 @@ async fn vote(
 ) -> Answer<Done> {
     let (headers, body) = json::<VoteBody>(request).await?;
     let id = incident_id(id)?;
-    let (known, signature) = voter(&app, &headers, &body, &id, granted)?;
+    let (known, signed) = voter(&app, &headers, &body, &id, granted).await?;
     let named = app.run_named(&id)?;
     let kind = match (body.break_glass, &named) {
         (true, Some(_)) => {
@@ -181,11 +182,10 @@ async fn vote(
                 None => wanted_roles(&app, &app.service_of(&id)?),
             };
             require(&known.person, Right::Vote, &wanted)?;
-            if signature.is_some() { VoteKind::Signature } else { VoteKind::Session }
+            if signed.is_some() { VoteKind::Signature } else { VoteKind::Session }
         }
     };
-    let key = known.public_key.filter(|_| signature.is_some()).map(ripcord_core::digest::Digest::of);
-    let ballot = Ballot { plan: body.plan, granted, kind, key, signature };
+    let ballot = Ballot { plan: body.plan, granted, kind, signed };
     let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
     if let Some(NamedRun { set, run }) = named {
         let ask = SetAsk::Vote(ballot);
@@ -196,13 +196,13 @@ async fn vote(
 }
 
 /// Who votes: by token, by signature, or by both, which must then be of the same person.
-fn voter<'a>(
+async fn voter<'a>(
     app: &'a App,
     headers: &HeaderMap,
     body: &VoteBody,
     id: &IncidentId,
     granted: bool,
-) -> Result<(&'a KnownPerson, Option<String>), Problem> {
+) -> Result<(&'a KnownPerson, Option<SignedBallot>), Problem> {
     let by_token = headers.contains_key(axum::http::header::AUTHORIZATION);
     let known = match (&body.person, by_token || body.signature.is_none()) {
         (Some(person), false) => app.people.named(person),
@@ -216,11 +216,10 @@ fn voter<'a>(
             Some(known)
         }
     };
-    let wrong = || Problem::forbidden("the signature is not that of a configured person over this vote");
-    let known = known.ok_or_else(wrong)?;
+    let known = known.ok_or_else(|| Problem::forbidden(NotSigned::Wrong.to_string()))?;
     let Some(signature) = &body.signature else {
         // Who has a key vouches with it: a token that was read somewhere must not be enough.
-        if known.public_key.is_some() {
+        if !known.signers.is_empty() {
             let (name, word) = (&known.person.name, if granted { "approve" } else { "refuse" });
             return Err(Problem::forbidden(format!(
                 "`{name}` has a public key, so only a signature counts: sign with `ripcord {word} {id} --key FILE`"
@@ -228,28 +227,27 @@ fn voter<'a>(
         }
         return Ok((known, None));
     };
-    let key = known.public_key.ok_or_else(|| {
-        Problem::forbidden(format!("`{}` has no `public-key` in the configuration", known.person.name))
-    })?;
-    if let Some(given) = &body.public_key
-        && crate::config::decode_hex::<32>(given) != Some(key)
-    {
-        return Err(Problem::forbidden("the signature was made with another key than the configured one"));
+    if known.signers.is_empty() {
+        let name = &known.person.name;
+        return Err(Problem::forbidden(format!(
+            "`{name}` has no `public-key` in the configuration, nor a line in the file of allowed signers"
+        )));
     }
-    let statement = VoteStatement {
-        incident: id.clone(),
-        plan: body.plan,
-        person: known.person.name.clone(),
-        granted,
-        break_glass: body.break_glass,
+    let Some(nonce) = body.nonce.clone() else {
+        return Err(Problem::bad_request(
+            "a signature comes with the `nonce` that was signed; `ripcord plan show --to-sign` prints both",
+        ));
     };
-    let bytes = statement.signed_bytes().map_err(|_| wrong())?;
-    let parsed = crate::config::decode_hex::<64>(signature).ok_or_else(wrong)?;
-    VerifyingKey::from_bytes(&key)
-        .and_then(|key| key.verify_strict(&bytes, &Signature::from_bytes(&parsed)))
-        .map_err(|_| wrong())?;
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((known, Some(format!("{key}:{}", signature.to_ascii_lowercase()))))
+    let at_hand = app.plan_at_hand(id).await?;
+    if at_hand.digest != body.plan {
+        return Err(CommandError::Illegal(Illegal::OtherPlan { at_hand: at_hand.digest }).into());
+    }
+    let word = Word { person: known.person.name.clone(), granted, break_glass: body.break_glass };
+    let statement = VoteStatement::of(&at_hand.plan, word, nonce.clone())
+        .map_err(|_| Problem::forbidden(NotSigned::Wrong.to_string()))?;
+    let Checked { key, text } = signers::check(&statement, signature, &known.signers, app.people.touch)
+        .map_err(|why| Problem::forbidden(why.to_string()))?;
+    Ok((known, Some(SignedBallot { key, nonce, text })))
 }
 
 /// Roles that the plan at hand waits for: whoever has one may vote.

@@ -7,6 +7,8 @@ use ripcord_engine::Person;
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
+use crate::signers::Signer;
+use crate::signers::ssh::Touch;
 
 const CHALLENGE: &str = "Bearer realm=\"ripcord\"";
 
@@ -18,7 +20,7 @@ pub struct KnownPerson {
     /// Of the token: comparing digests tells nothing about the token's length.
     pub token: Option<Digest>,
     /// For approvals by signature.
-    pub public_key: Option<[u8; 32]>,
+    pub signers: Vec<Signer>,
 }
 
 impl std::fmt::Debug for KnownPerson {
@@ -29,7 +31,12 @@ impl std::fmt::Debug for KnownPerson {
 
 /// Everyone who may ask.
 #[derive(Debug, Clone, Default)]
-pub struct People(pub Vec<KnownPerson>);
+pub struct People {
+    /// All of them.
+    pub known: Vec<KnownPerson>,
+    /// Whether a security key must have been touched for a vote.
+    pub touch: Touch,
+}
 
 /// What is asked of a person's roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +83,7 @@ impl People {
         let given = Digest::of(bearer(headers)?);
         let mut found = None;
         // All are compared, so that the time tells nothing about who it is.
-        for known in &self.0 {
+        for known in &self.known {
             let same = known.token.is_some_and(|token| token.as_bytes().ct_eq(given.as_bytes()).into());
             if same {
                 found = Some(known);
@@ -87,7 +94,7 @@ impl People {
 
     /// The person of that name.
     pub fn named(&self, name: &PersonName) -> Option<&KnownPerson> {
-        self.0.iter().find(|known| known.person.name == *name)
+        self.known.iter().find(|known| known.person.name == *name)
     }
 }
 
@@ -123,9 +130,10 @@ mod tests {
                 roles: vec![RoleName::new(role).expect("role")],
             },
             token: Some(Digest::of(token)),
-            public_key: None,
+            signers: Vec::new(),
         };
-        People(vec![known("ada", "one", "operator"), known("bob", "two", "approver")])
+        let known = vec![known("ada", "one", "operator"), known("bob", "two", "approver")];
+        People { known, touch: Touch::Required }
     }
 
     fn who(header: &str) -> Result<String, u16> {
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn roles_are_what_they_say() {
         let people = people();
-        let (ada, bob) = (&people.0[0].person, &people.0[1].person);
+        let (ada, bob) = (&people.known[0].person, &people.known[1].person);
         assert!(require(ada, Right::Read, &[]).is_ok() && require(ada, Right::Operate, &[]).is_ok());
         assert!(require(ada, Right::Vote, &[]).is_err() && require(bob, Right::Operate, &[]).is_err());
         assert!(require(ada, Right::Vote, &[RoleName::operator()]).is_ok());

@@ -286,13 +286,19 @@ pub(crate) async fn plan(
     Path(id): Path<String>,
 ) -> Answer<PlanView> {
     app.people.authenticate(&headers)?;
-    let id = incident_id(id)?;
-    if let Some(named) = app.run_named(&id)? {
-        return Ok(Json(app.plan_of_run(&named).await?));
+    Ok(Json(app.plan_at_hand(&incident_id(id)?).await?))
+}
+
+impl App {
+    /// Of an incident, or of a run of a set.
+    pub(super) async fn plan_at_hand(&self, id: &IncidentId) -> Result<PlanView, Problem> {
+        if let Some(named) = self.run_named(id)? {
+            return self.plan_of_run(&named).await;
+        }
+        let view = view::incident(self.engine.store().as_ref(), id).await?;
+        let without = Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase));
+        PlanView::of(view).ok_or(without)
     }
-    let view = view::incident(app.engine.store().as_ref(), &id).await?;
-    let without = Problem::not_found(format!("`{}` has no plan: it is {}", view.id, view.phase));
-    PlanView::of(view).map(Json).ok_or(without)
 }
 
 pub(crate) async fn unrouted(

@@ -47,9 +47,9 @@ pub fn people(config: &Config, mistakes: &mut Mistakes, warnings: &mut Mistakes)
             );
         }
         let (name, roles) = (person.name.clone(), person.roles.clone());
-        known.push(KnownPerson { person: Person { name, roles }, token, public_key: person.public_key });
+        known.push(KnownPerson { person: Person { name, roles }, token, signers: person.signers() });
     }
-    People(known)
+    People { known, touch: config.host.touch }
 }
 
 /// Everything that may send alerts.

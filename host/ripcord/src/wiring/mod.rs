@@ -18,7 +18,6 @@ use ripcord_adapters::metrics_scrape::Scraping;
 use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
 use ripcord_adapters::{Http, Shared};
-use ripcord_core::digest::Digest;
 use ripcord_core::name::{RoleName, ServiceName, SetName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
@@ -33,7 +32,7 @@ use ripcord_store::SqliteStore;
 use crate::component;
 use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig, SourceConfig};
 use crate::http::{People, Source};
-use crate::key::hex;
+use crate::signers::Signer;
 use policies::LoadedPolicies;
 use ports::{Maker, MetricsSources};
 
@@ -283,16 +282,20 @@ fn known(person: &PersonConfig) -> KnownPerson {
     KnownPerson {
         name: person.name.clone(),
         roles: person.roles.clone(),
-        key: person.public_key.map(Digest::of),
+        keys: person.signers().iter().map(Signer::known).collect(),
     }
 }
 
 /// Everyone who may act, for the record.
 fn people_of_record(config: &Config) -> Vec<serde_json::Value> {
+    let key = |signer: &Signer| {
+        let Signer { key, valid_after, valid_before } = signer;
+        serde_json::json!({ "key": key.shown(), "valid_after": valid_after, "valid_before": valid_before })
+    };
     let person = |person: &PersonConfig| {
         serde_json::json!({
             "name": person.name, "roles": person.roles, "token": person.token.is_some(),
-            "public_key": person.public_key.as_ref().map(|key| hex(key)),
+            "keys": person.signers().iter().map(key).collect::<Vec<_>>(),
         })
     };
     config.people.iter().map(person).collect()

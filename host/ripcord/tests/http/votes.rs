@@ -1,24 +1,35 @@
 use ed25519_dalek::Signer;
 use ripcord_core::digest::Digest;
 use ripcord_core::name::{IncidentId, PersonName};
-use ripcord_core::plan::VoteStatement;
+use ripcord_core::plan::{Plan, VoteStatement, Word};
+use ripcord_core::time::UnixMillis;
+use ripcord_core::votes::Nonce;
 use serde_json::{Value, json};
 
 use crate::http::support::{Host, anna, hex, host, host_with, host_with_more};
 
-fn signature(incident: &str, plan: &str, person: &str, granted: bool) -> String {
-    signed(incident, plan, person, granted, false)
+/// What a person signs for the plan at hand.
+async fn statement(
+    host: &Host,
+    incident: &str,
+    person: &str,
+    granted: bool,
+    break_glass: bool,
+) -> VoteStatement {
+    let view = host.get(&format!("incidents/{incident}/plan")).await;
+    let plan: Plan = serde_json::from_value(view["plan"].clone()).unwrap();
+    let word = Word { person: PersonName::new(person).unwrap(), granted, break_glass };
+    VoteStatement::of(&plan, word, Nonce::of([9; 16])).unwrap()
 }
 
-fn signed(incident: &str, plan: &str, person: &str, granted: bool, break_glass: bool) -> String {
-    let statement = VoteStatement {
-        incident: IncidentId::new(incident).unwrap(),
-        plan: plan.parse::<Digest>().unwrap(),
-        person: PersonName::new(person).unwrap(),
-        granted,
-        break_glass,
-    };
-    hex(&anna().sign(&statement.signed_bytes().unwrap()).to_bytes())
+/// Anna's signature over it, as it is sent.
+fn signed(statement: &VoteStatement) -> Value {
+    let signature = hex(&anna().sign(statement.signed_text().unwrap().as_bytes()).to_bytes());
+    json!({"plan": statement.plan, "signature": signature, "nonce": statement.nonce})
+}
+
+async fn signed_by_anna(host: &Host, incident: &str, granted: bool) -> Value {
+    signed(&statement(host, incident, "anna", granted, false).await)
 }
 
 async fn vote(host: &Host, who: &str, incident: &str, sent: Value) -> (u16, Value) {
@@ -32,9 +43,8 @@ async fn a_pull_is_approved_shifted_and_settled() {
     let (incident, plan) = host.waiting().await;
     let (status, body) = vote(&host, "abel", &incident, json!({"plan": "0".repeat(64)})).await;
     assert_eq!(status, 409, "another plan: {body}");
-    let signature = signature(&incident, &plan, "anna", true);
     for (who, sent) in [
-        ("anna", json!({"plan": plan, "signature": signature})),
+        ("anna", signed_by_anna(&host, &incident, true).await),
         ("abel", json!({"plan": plan})),
         // A team's own role may vote because the plan waits for it.
         ("sam", json!({"plan": plan})),
@@ -61,44 +71,79 @@ async fn a_pull_is_approved_shifted_and_settled() {
 async fn a_signature_counts_only_for_what_was_signed() {
     let host = host().await;
     let (incident, plan) = host.waiting().await;
-    let good = signature(&incident, &plan, "anna", true);
+    let base = statement(&host, &incident, "anna", true, false).await;
+    let good = signed(&base);
+    // Each is signed by anna's key: she said it of something else.
+    let of = |other: VoteStatement| json!({"signature": signed(&other)["signature"]});
+    let other_digest = Digest::of("other");
     let refused = [
-        ("of a refusal", json!({"plan": plan, "signature": signature(&incident, &plan, "anna", false)})),
+        ("of a refusal", of(VoteStatement { granted: false, ..base.clone() })),
         (
             "of another incident",
-            json!({"plan": plan, "signature": signature("fraud-api:2", &plan, "anna", true)}),
+            of(VoteStatement { incident: IncidentId::new("fraud-api:2").unwrap(), ..base.clone() }),
         ),
-        ("of another person", json!({"plan": plan, "signature": signature(&incident, &plan, "sam", true)})),
-        ("of nothing", json!({"plan": plan, "signature": "00".repeat(64)})),
-        ("cut off", json!({"plan": plan, "signature": &good[..126]})),
-        ("with another key", json!({"plan": plan, "signature": good, "public_key": "00".repeat(32)})),
+        ("of another person", of(VoteStatement { person: PersonName::new("sam").unwrap(), ..base.clone() })),
+        ("of another plan", of(VoteStatement { plan: other_digest, ..base.clone() })),
+        ("of another installation", of(VoteStatement { installation: other_digest, ..base.clone() })),
+        ("of another requester", of(VoteStatement { requested_by: Vec::new(), ..base.clone() })),
+        ("until later", of(VoteStatement { expires_at: UnixMillis(u64::MAX), ..base.clone() })),
+        ("with another nonce", of(VoteStatement { nonce: Nonce::of([1; 16]), ..base.clone() })),
+        ("of a broken glass", of(VoteStatement { break_glass: true, ..base.clone() })),
+        ("of another environment", {
+            let mut other = base.clone();
+            other.places[0].environment = "staging".to_owned();
+            of(other)
+        }),
+        ("of another service", {
+            let mut other = base.clone();
+            other.places[0].service = "pipeline".parse().unwrap();
+            of(other)
+        }),
+        ("of nothing", json!({"signature": "00".repeat(64)})),
+        ("cut off", json!({"signature": &good["signature"].as_str().unwrap()[..126]})),
+        (
+            "that is no SSH signature",
+            json!({"signature": "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----"}),
+        ),
     ];
-    for (what, sent) in refused {
+    for (what, change) in refused {
+        let mut sent = good.clone();
+        sent["signature"] = change["signature"].clone();
         let (status, problem) = vote(&host, "anna", &incident, sent).await;
         assert_eq!(status, 403, "{what}: {problem}");
     }
+    for (what, nonce, wanted) in [("none", json!(null), 400), ("that is none", json!("0"), 400)] {
+        let mut sent = good.clone();
+        sent["nonce"] = nonce;
+        let (status, problem) = vote(&host, "anna", &incident, sent).await;
+        assert_eq!(status, wanted, "a nonce {what}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("nonce"), "{problem}");
+    }
+    let with = |more: Value| {
+        let mut sent = good.clone();
+        sent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        sent
+    };
     // Somebody else's token with anna's signature; and a signature in the name of someone who has no key.
-    assert_eq!(
-        vote(&host, "olga", &incident, json!({"plan": plan, "signature": good, "person": "anna"})).await.0,
-        403
-    );
-    assert_eq!(
-        vote(&host, "", &incident, json!({"plan": plan, "signature": good, "person": "olga"})).await.0,
-        403
-    );
+    assert_eq!(vote(&host, "olga", &incident, with(json!({"person": "anna"}))).await.0, 403);
+    assert_eq!(vote(&host, "", &incident, with(json!({"person": "olga"}))).await.0, 403);
     assert_eq!(
         vote(&host, "", &incident, json!({"plan": plan, "person": "anna"})).await.0,
         401,
         "no signature, no token"
     );
     // The signature alone says who it is.
-    let (status, body) =
-        vote(&host, "", &incident, json!({"plan": plan, "signature": good, "person": "anna"})).await;
+    let (status, body) = vote(&host, "", &incident, with(json!({"person": "anna"}))).await;
     assert_eq!(status, 200, "{body}");
+    let again = vote(&host, "anna", &incident, good.clone()).await;
+    assert_eq!(again.0, 200, "it is said already: {}", again.1);
     assert_eq!(vote(&host, "abel", &incident, json!({"plan": plan})).await.0, 200);
     host.until(&incident, "settled").await;
     let view = host.get(&format!("incidents/{incident}")).await;
     assert_eq!(view["votes"][0]["kind"], "signature", "{view}");
+    let (text, by) = (base.signed_text().unwrap(), hex(&anna().verifying_key().to_bytes()));
+    let kept = format!("{text}{by}:{}\n", good["signature"].as_str().unwrap());
+    assert_eq!(view["votes"][0]["signed"], kept.as_str(), "anybody can check it");
 }
 
 #[tokio::test]
@@ -133,7 +178,7 @@ async fn who_has_a_key_must_sign() {
     let state = host.get(&format!("incidents/{incident}/wait?seconds=0")).await;
     assert_eq!(state["phase"], "waiting for approval", "neither counted");
     assert_eq!(host.get(&format!("incidents/{incident}")).await["votes"], json!([]));
-    let signed = json!({"plan": plan, "signature": signature(&incident, &plan, "anna", true)});
+    let signed = signed_by_anna(&host, &incident, true).await;
     assert_eq!(vote(&host, "anna", &incident, signed).await.0, 200);
     assert_eq!(host.get(&format!("incidents/{incident}")).await["votes"][0]["kind"], "signature");
 }
@@ -202,16 +247,20 @@ async fn a_signature_over_a_vote_breaks_no_glass() {
     let (status, done) = host.post("olga", "services/glass/pull", pull).await;
     assert_eq!(status, 200, "{done}");
     let incident = done["incident"].as_str().unwrap();
-    let plan = host.until(incident, "waiting for approval").await["plan"].as_str().unwrap().to_owned();
-    let of = |break_glass| signed(incident, &plan, "anna", true, break_glass);
-    let sent = |signature, break_glass| json!({"plan": plan, "signature": signature, "break_glass": break_glass, "reason": "now"});
-    assert_eq!(vote(&host, "anna", incident, sent(of(false), true)).await.0, 403, "signed as a vote");
-    assert_eq!(
-        vote(&host, "anna", incident, sent(of(true), false)).await.0,
-        403,
-        "signed for a broken glass"
+    host.until(incident, "waiting for approval").await;
+    let (with, without) = (
+        signed(&statement(&host, incident, "anna", true, true).await),
+        signed(&statement(&host, incident, "anna", true, false).await),
     );
-    let (status, done) = vote(&host, "anna", incident, sent(of(true), true)).await;
+    let sent = |signed: &Value, break_glass: bool| {
+        let mut sent = signed.clone();
+        sent["break_glass"] = json!(break_glass);
+        sent["reason"] = json!("now");
+        sent
+    };
+    assert_eq!(vote(&host, "anna", incident, sent(&without, true)).await.0, 403, "signed as a vote");
+    assert_eq!(vote(&host, "anna", incident, sent(&with, false)).await.0, 403, "signed for a broken glass");
+    let (status, done) = vote(&host, "anna", incident, sent(&with, true)).await;
     assert_eq!(status, 200, "{done}");
     assert_eq!(host.until(incident, "settled").await["outcome"], "rolled-back");
 }

@@ -14,7 +14,8 @@ const PAGE: &str = "host/ripcord/pages/configuration.md";
 const UNKNOWN: &str = "qqqqqqqqqqqq";
 
 fn parse(text: &str) -> Result<Config, ripcord::config::ConfigError> {
-    Config::parse(SourceFile { path: "ripcord.toml".into(), text: text.to_owned() })
+    // Beside it lies the file of allowed signers that the example names.
+    Config::parse(SourceFile { path: "tests/pages/ripcord.toml".into(), text: text.to_owned() })
 }
 
 /// A table of the configuration, as the page has it.

@@ -99,13 +99,7 @@ impl Play {
                     Phase::NeedsPerson(_) => self.asks(name, "operator", Ask::Dismiss, Some(&state)),
                     Phase::Authorising(_) => {
                         let Some(plan) = incident.plan().map(|plan| plan.digest) else { continue };
-                        let ballot = Ballot {
-                            plan,
-                            granted: true,
-                            kind: VoteKind::Session,
-                            key: None,
-                            signature: None,
-                        };
+                        let ballot = Ballot { plan, granted: true, kind: VoteKind::Session, signed: None };
                         self.asks(name, "approver", Ask::Vote(ballot), Some(&state));
                     }
                     _ => {}
@@ -159,8 +153,7 @@ impl Play {
         match (&run.phase, &run.plan) {
             (SetPhase::Authorising { .. }, Some(plan)) => {
                 let plan = plan.digest;
-                let ballot =
-                    Ballot { plan, granted: true, kind: VoteKind::Session, key: None, signature: None };
+                let ballot = Ballot { plan, granted: true, kind: VoteKind::Session, signed: None };
                 self.asks_of_set("approver", SetAsk::Vote(ballot), set);
             }
             (SetPhase::NeedsPerson { .. }, _) => self.asks_of_set("operator", SetAsk::Dismiss, set),

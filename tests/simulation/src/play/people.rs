@@ -181,8 +181,7 @@ impl Play {
                         } else {
                             VoteKind::Session
                         },
-                        key: None,
-                        signature: None,
+                        signed: None,
                     };
                     self.asks(service, "approver", Ask::Vote(ballot), Some(view));
                 }

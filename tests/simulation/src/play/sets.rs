@@ -53,8 +53,7 @@ impl Play {
                 for _ in 0..dice.between(1, 2) {
                     let granted = !dice.one_in(12);
                     let plan = plan.digest;
-                    let ballot =
-                        Ballot { plan, granted, kind: VoteKind::Session, key: None, signature: None };
+                    let ballot = Ballot { plan, granted, kind: VoteKind::Session, signed: None };
                     self.asks_of_set("approver", SetAsk::Vote(ballot), view);
                 }
             }

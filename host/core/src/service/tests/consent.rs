@@ -1,19 +1,20 @@
 //! Votes are judged by the people, roles, keys and floor in force when they are used.
 
-use super::stage::{Stage, approvers, blob, policy};
+use super::stage::{Stage, approvers, blob, person, policy};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::event::{
     ApprovalAsked, ApprovalWord, ApprovalsAsked, DataState, Decision, Event, FaultNature, PersonSaid, Said,
-    StageFailed,
+    Signed, StageFailed,
 };
 use crate::event::{FaultPlace, ShiftBegan, Voted};
 use crate::name::RoleName;
 use crate::plan::{Vote, VoteKind};
 use crate::policy::Role;
 use crate::service::{Illegal, Phase, StepState};
-use crate::terms::{Mode, RequesterVote, Terms};
-use crate::time::Millis;
+use crate::terms::{KnownKey, Mode, RequesterVote, Terms};
+use crate::time::{Millis, UnixMillis};
+use crate::votes::Nonce;
 
 fn is_shifting(stage: &Stage) -> bool {
     matches!(&stage.incident().phase, Phase::Acting(acting) if matches!(acting.step, StepState::Shifting(_)))
@@ -45,7 +46,7 @@ fn a_role_that_was_taken_away_a_key_that_was_replaced_and_a_higher_floor_are_ask
     type Change = fn(&mut Terms);
     let changes: [(&str, Change); 5] = [
         ("role", |terms| terms.people[1].roles = vec![RoleName::operator()]),
-        ("key", |terms| terms.people[1].key = Some(Digest::of("a new key"))),
+        ("key", |terms| terms.people[1].keys = vec![KnownKey::always(Digest::of("a new key"))]),
         ("floor", |terms| terms.floor = approvers(3)),
         ("policy", |terms| terms.policies.push(policy(Role::Approval))),
         ("both voters", |terms| terms.people.truncate(1)),
@@ -100,7 +101,8 @@ fn a_lower_floor_is_enough_as_soon_as_it_is_in_force() {
 
 #[test]
 fn whoever_may_not_act_or_has_another_key_cannot_vote() {
-    let mut stage = Stage::new(|terms| terms.people[1].key = Some(Digest::of("bob's key")));
+    let mut stage =
+        Stage::new(|terms| terms.people[1].keys = vec![KnownKey::always(Digest::of("bob's key"))]);
     stage.pull("ada", "1");
     stage.plan_for(&["1"]);
     let mut cast = |who: &str, key: Option<&str>| {
@@ -112,6 +114,72 @@ fn whoever_may_not_act_or_has_another_key_cannot_vote() {
     assert!(matches!(cast("bob", None), Err(Illegal::OtherKey(_))));
     assert!(matches!(cast("bob", Some("another key")), Err(Illegal::OtherKey(_))));
     assert_eq!(cast("bob", Some("bob's key")), Ok(()));
+}
+
+/// Bob's vote, with his key and a nonce of that number.
+fn signed(stage: &Stage, nonce: u8) -> Voted {
+    let mut voted = stage.vote("bob");
+    voted.vote = Vote { key: Some(Digest::of("bob's key")), kind: VoteKind::Signature, ..voted.vote };
+    Voted { signed: Some(Signed { nonce: Nonce::of([nonce; 16]), signature: blob() }), ..voted }
+}
+
+#[test]
+fn a_signature_counts_once() {
+    let with_key = |terms: &mut Terms| terms.people[1].keys = vec![KnownKey::always(Digest::of("bob's key"))];
+    let mut stage = Stage::new(|terms| terms.floor = approvers(2));
+    stage.reconfigure(with_key);
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let first = Event::Voted(signed(&stage, 1));
+    assert_eq!(stage.try_it(&first), Ok(()));
+    assert!(matches!(stage.try_it(&first), Err(Illegal::Unchanged(_))));
+    // Without the key he takes it back by voting otherwise; with it again, what he signed before is not his word any more.
+    stage.reconfigure(|terms| terms.people[1].keys.clear());
+    stage.approve("bob");
+    stage.reconfigure(with_key);
+    assert_eq!(stage.try_it(&first), Err(Illegal::SignatureUsed(person("bob"))));
+    assert_eq!(stage.phase(), "waiting for approval");
+    let second = Event::Voted(signed(&stage, 2));
+    assert_eq!(stage.try_it(&second), Ok(()));
+    // Another plan begins anew: its digest is signed, too.
+    stage.pull("ada", "2");
+    stage.plan_for(&["2"]);
+    let other = Event::Voted(signed(&stage, 1));
+    assert_eq!(stage.try_it(&other), Ok(()));
+}
+
+#[test]
+fn a_key_counts_while_it_is_valid_and_one_of_several_is_enough() {
+    let mut stage = Stage::new(|terms| terms.floor = approvers(2));
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let now = stage.0.at;
+    let key = |after: Option<u64>, before: Option<u64>| KnownKey {
+        key: Digest::of("bob's key"),
+        valid_after: after.map(UnixMillis),
+        valid_before: before.map(UnixMillis),
+    };
+    let refused = Err(Illegal::OtherKey(person("bob")));
+    for (after, before) in [(Some(now.0 + 60_000), None), (None, Some(now.0 - 1)), (Some(0), Some(1))] {
+        stage.reconfigure(|terms| terms.people[1].keys = vec![key(after, before)]);
+        let voted = Event::Voted(signed(&stage, 1));
+        assert_eq!(stage.try_it(&voted), refused, "{after:?} {before:?}");
+        // Keys that are not valid now are keys all the same: a session does not stand in for them.
+        let by_session = Event::Voted(stage.vote("bob"));
+        assert_eq!(stage.try_it(&by_session), refused, "{after:?} {before:?}");
+    }
+    stage.reconfigure(|terms| {
+        let another = KnownKey::always(Digest::of("another"));
+        terms.people[1].keys = vec![another, key(Some(now.0), Some(now.0 + 60_000))];
+    });
+    let voted = Event::Voted(signed(&stage, 1));
+    assert_eq!(stage.try_it(&voted), Ok(()));
+    assert_eq!(stage.0.votes_in_force().len(), 1);
+    // Given while it was valid: it counts after that, unless the key is taken away.
+    stage.0.at = now + Millis::minutes(2);
+    assert_eq!(stage.0.votes_in_force().len(), 1);
+    stage.reconfigure(|terms| terms.people[1].keys.truncate(1));
+    assert!(stage.0.votes_in_force().is_empty());
 }
 
 #[test]
@@ -169,7 +237,7 @@ fn policies_are_asked_about_votes_by_what_they_say_not_by_their_number() {
     stage.approve("cleo");
     let first = ballot(&stage).expect("asked");
     // As many votes as before, and another one among them.
-    stage.reconfigure(|terms| terms.people[1].key = Some(Digest::of("bob's key")));
+    stage.reconfigure(|terms| terms.people[1].keys = vec![KnownKey::always(Digest::of("bob's key"))]);
     let mut voted = stage.vote("bob");
     voted.vote = Vote { key: Some(Digest::of("bob's key")), kind: VoteKind::Signature, ..voted.vote };
     stage.tell(&Event::Voted(voted));

@@ -30,7 +30,7 @@ pub(super) fn person(name: &str) -> PersonName {
 
 pub(super) fn known(name: &str, roles: &[&str]) -> KnownPerson {
     let roles = roles.iter().map(|role| RoleName::new(*role).unwrap()).collect();
-    KnownPerson { name: person(name), roles, key: None }
+    KnownPerson { name: person(name), roles, keys: Vec::new() }
 }
 
 pub(super) fn approvers(people: u32) -> Vec<Quorum> {
@@ -242,7 +242,7 @@ impl Stage {
             kind: VoteKind::Session,
             key: None,
         };
-        Voted { incident: self.id(), plan: self.plan(), vote, signature: None, reason: None }
+        Voted { incident: self.id(), plan: self.plan(), vote, signed: None, reason: None }
     }
 
     pub(super) fn approve(&mut self, who: &str) {

@@ -4,7 +4,7 @@ use ripcord_core::digest::Digest;
 use ripcord_core::event::{ApprovalWord, FaultNature};
 use ripcord_core::fact::Outcome;
 use ripcord_core::set::{IfPartFails, SetDrafted, SetEvent, SetIllegal, SetNotDrafted};
-use ripcord_core::terms::RequesterVote;
+use ripcord_core::terms::{KnownKey, RequesterVote};
 use ripcord_core::time::Millis;
 
 use super::{Done, PAIR, approval, asked, ended, run, two_keys, with_a_policy};
@@ -176,7 +176,7 @@ fn a_vote_is_by_someone_who_may_on_the_plan_at_hand() {
     let mut world = two_keys(IfPartFails::Back);
     assert_eq!(world.vote("eve", true), Err(SetIllegal::UnknownPerson(person("eve"))));
     let mut terms = set_terms(&PAIR, IfPartFails::Back);
-    terms.people[1].key = Some(Digest::of("key"));
+    terms.people[1].keys = vec![KnownKey::always(Digest::of("key"))];
     world.configure_set(terms);
     assert_eq!(world.vote("bob", true), Err(SetIllegal::OtherKey(person("bob"))));
     world.vote("cleo", true).unwrap();

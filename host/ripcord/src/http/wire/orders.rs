@@ -8,6 +8,7 @@ use ripcord_core::name::{IncidentId, PersonName, ServiceName};
 use ripcord_core::plan::Leaving;
 use ripcord_core::role::Urgency;
 use ripcord_core::target::{CheckpointTarget, Exclusion, RetrainTarget, Target};
+use ripcord_core::votes::Nonce;
 use ripcord_engine::PullTo;
 use serde::{Deserialize, Serialize};
 
@@ -110,12 +111,13 @@ pub struct VoteBody {
     /// Why.
     #[serde(default)]
     pub reason: String,
-    /// Ed25519 over [`ripcord_core::plan::VoteStatement::signed_bytes`], in hexadecimal; none is a vote by token.
-    #[serde(default)]
+    /// Over [`ripcord_core::plan::VoteStatement::signed_text`]: by an Ed25519 key, in hexadecimal, or an SSH signature of the namespace `ripcord-vote`, as
+    /// `ssh-keygen -Y sign` writes it; none is a vote by token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// The key, in hexadecimal; it must be the person's configured one.
-    #[serde(default)]
-    pub public_key: Option<String>,
+    /// That was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<Nonce>,
     /// Who signed, where the request carries no token: the signature says it.
     #[serde(default)]
     pub person: Option<PersonName>,

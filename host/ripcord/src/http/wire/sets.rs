@@ -259,7 +259,7 @@ impl SetRunLine {
             parts: parts.collect(),
             waits_for: waits_for(set, run, members),
             not_planned,
-            votes: run.votes.clone(),
+            votes: run.votes.iter().cloned().collect(),
         })
     }
 }
