@@ -76,6 +76,8 @@ impl Spec {
             people: everyone(),
             floor: Vec::new(),
             requester_vote: RequesterVote::AloneOnly,
+            veto: Vec::new(),
+            authors: Vec::new(),
             break_glass: vec![ripcord_core::name::RoleName::admin()],
             evidence: EvidenceRule::BestEffort,
             preflight: PreflightRule::BestEffort,

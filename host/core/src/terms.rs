@@ -102,6 +102,9 @@ pub struct Deadlines {
     pub planning: Millis,
     /// From a plan's making to its expiry; policies may ask for less.
     pub approval: Millis,
+    /// Between two reminders while people are waited for.
+    #[serde(default = "reminder_default")]
+    pub reminder: Millis,
     /// Staging one target, retries included.
     pub stage: Millis,
     /// Trying one target beside what is live, retries included.
@@ -237,6 +240,12 @@ pub struct Terms {
     pub floor: Vec<Quorum>,
     /// Whether who asked counts.
     pub requester_vote: RequesterVote,
+    /// Whose refusal ends a plan; anybody's who may vote where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub veto: Vec<RoleName>,
+    /// Who signed policies that have a say, where their word counts towards no quorum for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<PersonName>,
     /// Who may break the glass: grant a plan alone and at once, whatever floor and policies want.
     #[serde(default)]
     pub break_glass: Vec<RoleName>,
@@ -268,6 +277,10 @@ const fn planning_default() -> Millis {
     Millis::minutes(5)
 }
 
+const fn reminder_default() -> Millis {
+    Millis::minutes(15)
+}
+
 const fn preflight_default() -> Millis {
     Millis::minutes(2)
 }
@@ -290,6 +303,7 @@ impl Default for Deadlines {
             evidence: Millis::seconds(30),
             planning: planning_default(),
             approval: Millis::hours(1),
+            reminder: reminder_default(),
             stage: Millis::minutes(10),
             preflight: preflight_default(),
             shift: Millis::minutes(5),
@@ -345,6 +359,12 @@ impl Terms {
     pub fn may_break_glass(&self, name: &PersonName) -> bool {
         let person = self.person(name);
         person.is_some_and(|person| person.roles.iter().any(|role| self.break_glass.contains(role)))
+    }
+
+    /// Whether a refusal of that person ends a plan.
+    pub fn may_veto(&self, name: &PersonName) -> bool {
+        let has = |role: &RoleName| self.person(name).is_some_and(|person| person.roles.contains(role));
+        self.veto.is_empty() || self.veto.iter().any(has)
     }
 
     /// The policies of `role`, in order.

@@ -308,6 +308,8 @@ impl ServicePlan {
             people: Vec::new(),
             floor: floor(dice),
             requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+            veto: dice.pick(&[Vec::new(), Vec::new(), vec![RoleName::admin()]]),
+            authors: dice.one_in(6).then(|| PersonName::new("bob").expect("a name")).into_iter().collect(),
             break_glass: dice.pick(&[Vec::new(), vec![RoleName::approver()]]),
             evidence: dice.pick(&[
                 EvidenceRule::BestEffort,

@@ -39,6 +39,7 @@ impl Service {
             expires_at,
             escalate_at: None,
             escalated: false,
+            remind_at: None,
             faulted: false,
             due_at: None,
         });
@@ -89,6 +90,34 @@ impl Service {
             incident.id
         );
         self.tell(Topic::ApprovalWanted, Severity::Critical, text);
+        self.remind_later();
+    }
+
+    /// Unless the plan expires before.
+    fn remind_later(&mut self) {
+        let at = self.at;
+        let Some(reminder) = self.terms.as_ref().map(|terms| terms.deadlines.reminder) else { return };
+        let Some(Phase::Authorising(authorising)) =
+            self.incident.as_mut().map(|incident| &mut incident.phase)
+        else {
+            return;
+        };
+        let next = at + reminder;
+        authorising.remind_at = (next < authorising.expires_at && reminder.0 > 0).then_some(next);
+    }
+
+    /// Says again whose word is waited for.
+    fn remind(&mut self) {
+        let (at, wanted) = (self.at, self.still_wanted());
+        let Some(incident) = &self.incident else { return };
+        let (Phase::Authorising(authorising), id) = (&incident.phase, incident.id.clone()) else { return };
+        let (asked, left) = (at.since(authorising.opened_at), authorising.expires_at.since(at));
+        let wanted = wanted.unwrap_or_else(|| "its policies".to_owned());
+        let text = format!(
+            "`{id}` has waited {asked} for {wanted}, and its plan expires in {left}: `ripcord approve {id}` or `ripcord refuse {id}`"
+        );
+        self.tell(Topic::ApprovalWanted, Severity::Critical, text);
+        self.remind_later();
     }
 
     /// Every quorum that must be met: the floor, the mode's, the breaker's and the policies'.
@@ -189,7 +218,8 @@ impl Service {
             return Err(Illegal::Expired);
         }
         self.take_vote(voted)?;
-        if !voted.vote.granted {
+        if !voted.vote.granted && self.terms.as_ref().is_some_and(|terms| terms.may_veto(&voted.vote.person))
+        {
             let text = format!("{} refused the plan", voted.vote.person);
             self.end_unapproved(Outcome::Refused, &text);
             return Ok(());
@@ -301,6 +331,13 @@ impl Service {
             authorising.escalate_at = None;
             authorising.escalated = true;
             self.tell(Topic::Escalated, Severity::Critical, format!("`{id}` still waits for approval"));
+        }
+        let remind_at = match self.incident.as_ref().map(|incident| &incident.phase) {
+            Some(Phase::Authorising(authorising)) => authorising.remind_at,
+            _ => None,
+        };
+        if remind_at.is_some_and(|due| due <= at) {
+            self.remind();
         }
     }
 }

@@ -70,6 +70,7 @@ impl Incident {
                 authorising.opened_at = authorising.opened_at + by;
                 authorising.expires_at = authorising.expires_at + by;
                 authorising.escalate_at = authorising.escalate_at.map(|at| at + by);
+                authorising.remind_at = authorising.remind_at.map(|at| at + by);
             }
             Phase::Acting(acting) | Phase::NeedsPerson(Need { resume: Some(acting), .. }) => {
                 acting.clock_jumped(by);

@@ -20,6 +20,8 @@ const NAMES_SHOWN_MAX: usize = 6;
 pub(crate) struct Counted<'a> {
     /// Whether who asked counts.
     pub(crate) requester_vote: RequesterVote,
+    /// Whose word counts towards no quorum.
+    pub(crate) authors: &'a [PersonName],
     /// Those that count.
     pub(crate) votes: Vec<Vote>,
     /// Whose wish the plan is.
@@ -33,7 +35,9 @@ impl Service {
     /// another key by now, does not.
     pub fn votes_in_force(&self) -> Vec<Vote> {
         let (Some(terms), Some(incident)) = (&self.terms, &self.incident) else { return Vec::new() };
-        let votes = incident.votes.iter().filter_map(|vote| in_force(vote, &terms.people));
+        // A refusal that ends nothing is the word of one who does not agree, and policies hear of those who do.
+        let heard = incident.votes.iter().filter(|vote| vote.granted || terms.may_veto(&vote.person));
+        let votes = heard.filter_map(|vote| in_force(vote, &terms.people));
         // Who may not break the glass any more has voted as anyone: policies are told so, too.
         let as_anyone = |vote: Vote| match vote.kind {
             VoteKind::BreakGlass if !terms.may_break_glass(&vote.person) => {
@@ -48,6 +52,7 @@ impl Service {
     fn counted<'a>(&'a self, terms: &'a Terms, incident: &'a Incident) -> Counted<'a> {
         Counted {
             requester_vote: terms.requester_vote,
+            authors: &terms.authors,
             votes: self.votes_in_force(),
             requester: incident.requester.as_ref().and_then(|name| terms.person(name)),
             requesters: &incident.requesters,
@@ -92,6 +97,7 @@ impl Service {
                 .map(|used| format!("{} {} {}", used.policy, used.policy.digest, used.settings).into())
                 .collect(),
         );
+        list("authors", terms.authors.iter().map(|person| person.as_str().into()).collect());
         list("break-glass", terms.break_glass.iter().map(|role| role.as_str().into()).collect());
         list("requesters", counted.requesters.iter().map(|person| person.as_str().into()).collect());
         let requester = counted.requester.map(|person| format!("{} {}", person.name, roles(&person.roles)));
@@ -226,6 +232,7 @@ impl Counted<'_> {
             person.roles.contains(&quorum.role)
                 && !agreed.contains(&person.name)
                 && (counts || !self.requesters.contains(&person.name))
+                && !self.authors.contains(&person.name)
         });
         Tally { quorum: quorum.clone(), may: may.map(|person| person.name.clone()).collect(), agreed }
     }
@@ -246,6 +253,7 @@ impl Counted<'_> {
                 agreed.push(&requester.name);
             }
         }
+        agreed.retain(|person| !self.authors.contains(person));
         agreed.sort();
         agreed.dedup();
         agreed

@@ -188,6 +188,8 @@ pub struct Authorising {
     pub escalate_at: Option<UnixMillis>,
     /// Whether more people were called.
     pub escalated: bool,
+    /// When people are reminded; none while they were not asked.
+    pub remind_at: Option<UnixMillis>,
     /// Whether one of them faulted when they were last asked: people were told.
     pub faulted: bool,
     /// When the policies are due again.

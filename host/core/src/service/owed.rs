@@ -60,7 +60,7 @@ impl Service {
                 if let (Some(ballot), Some(plan)) = (self.unseen_ballot(), incident.plan()) {
                     owed.push(Effect::AskApprovals { plan: plan.digest, ballot });
                 }
-                let waits = [authorising.escalate_at, authorising.due_at];
+                let waits = [authorising.escalate_at, authorising.remind_at, authorising.due_at];
                 owed.extend(waits.into_iter().flatten().map(Effect::WakeAt));
             }
             Phase::Acting(acting) => self.owed_to_plan(incident, acting, owed),

@@ -47,6 +47,8 @@ fn terms(mode: Mode) -> Terms {
         people: Vec::new(),
         floor: Vec::new(),
         requester_vote: RequesterVote::AloneOnly,
+        veto: Vec::new(),
+        authors: Vec::new(),
         break_glass: Vec::new(),
         evidence: EvidenceRule::BestEffort,
         preflight: PreflightRule::Off,

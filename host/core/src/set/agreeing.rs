@@ -109,6 +109,8 @@ impl Set {
         let first = run.requesters.first();
         Counted {
             requester_vote: terms.requester_vote,
+            // Each part is counted again by its member's own rules.
+            authors: &[],
             votes: self.votes_in_force(),
             requester: first.and_then(|name| terms.people.iter().find(|person| person.name == *name)),
             requesters: &run.requesters,

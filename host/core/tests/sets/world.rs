@@ -124,6 +124,8 @@ pub fn terms() -> Terms {
         people: people(),
         floor: approvers(1),
         requester_vote: RequesterVote::AloneOnly,
+        veto: Vec::new(),
+        authors: Vec::new(),
         break_glass: Vec::new(),
         evidence: EvidenceRule::BestEffort,
         waves: Vec::new(),

@@ -58,7 +58,8 @@ impl Walk {
                 let by_vote = voted && has("approver") && (!asked || alone || configured);
                 let by_wish =
                     wishes && (alone || configured) && (has("approver") || alone && has("operator"));
-                agreed += u32::from(by_vote || by_wish);
+                let is_author = terms.authors.contains(&person.name);
+                agreed += u32::from((by_vote || by_wish) && !is_author);
             }
             if agreed < quorum.people {
                 self.fail(&format!("a shift by {agreed} where {} must agree", quorum.people));

@@ -68,6 +68,8 @@ pub(crate) fn configured(dice: &mut Dice) -> Event {
         people: people(dice),
         floor: quorums(dice),
         requester_vote: dice.pick(&[RequesterVote::AloneOnly, RequesterVote::Counts]),
+        veto: dice.pick(&[Vec::new(), vec![RoleName::operator()]]),
+        authors: dice.pick(&[Vec::new(), Vec::new(), vec![PersonName::new("bob").unwrap()]]),
         break_glass: dice.pick(&[Vec::new(), vec![RoleName::operator()]]),
         evidence: dice.pick(&[EvidenceRule::BestEffort, EvidenceRule::Required]),
         preflight: dice.pick(&[PreflightRule::BestEffort, PreflightRule::Required, PreflightRule::Off]),

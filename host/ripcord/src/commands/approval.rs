@@ -37,6 +37,9 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
         return Err(Failure::usage("a refusal breaks no glass")
             .help("leave out `--break-glass`: one refusal ends the plan"));
     }
+    if word == Word::Refuse && args.reason.trim().is_empty() {
+        return Err(Failure::usage("a refusal says why").help("add `--reason TEXT`, for those who plan again"));
+    }
     let reach = Reach::new(global)?;
     let signer =
         args.key.as_ref().map(|path| Signer::new(&reach, args, SigningKey::read(path)?)).transpose()?;

@@ -188,7 +188,7 @@ impl Running {
             engine_clock: clock,
             people: wired.people,
             sources: wired.sources,
-            may_pull: wired.may_pull,
+            rights: wired.rights,
             may_pull_set: wired.may_pull_set,
             stopping,
             doors: doors.clone(),

@@ -59,6 +59,14 @@ pub struct ServiceConfig {
     pub schedule: Option<Millis>,
     /// Roles whose people may pull.
     pub may_pull: Vec<RoleName>,
+    /// Roles whose people may vouch for what is live.
+    pub may_adopt: Vec<RoleName>,
+    /// Roles whose people may let come back what was condemned.
+    pub may_lift: Vec<RoleName>,
+    /// Roles whose people's refusal ends a plan; anybody's who may vote where there is none.
+    pub veto: Vec<RoleName>,
+    /// Whether those who signed a policy of the service count towards its quorums.
+    pub authors_agree: bool,
     /// Roles whose people may grant a plan alone.
     pub break_glass: Vec<RoleName>,
     /// Where its versions are kept.
@@ -113,6 +121,11 @@ struct ServiceKeys {
     schedule_seconds: Option<Seconds>,
     trials_max: Option<u32>,
     may_pull: Option<Vec<RoleName>>,
+    may_adopt: Option<Vec<RoleName>>,
+    may_lift: Option<Vec<RoleName>>,
+    #[serde(default)]
+    veto: Vec<RoleName>,
+    authors_agree: Option<bool>,
     break_glass: Option<Vec<RoleName>>,
     fingerprint: Option<Spanned<String>>,
     golden_before: Option<bool>,
@@ -148,6 +161,7 @@ struct DeadlineKeys {
     evidence_seconds: Option<Seconds>,
     planning_seconds: Option<Seconds>,
     approval_seconds: Option<Seconds>,
+    reminder_seconds: Option<Seconds>,
     stage_seconds: Option<Seconds>,
     preflight_seconds: Option<Seconds>,
     shift_seconds: Option<Seconds>,
@@ -260,6 +274,10 @@ impl ServiceConfig {
             schedule: keys.schedule_seconds.map(|seconds| seconds.0),
             break_glass: keys.break_glass.unwrap_or_else(|| vec![RoleName::admin()]),
             may_pull: keys.may_pull.unwrap_or_else(|| vec![RoleName::operator()]),
+            may_adopt: keys.may_adopt.unwrap_or_else(|| vec![RoleName::admin()]),
+            may_lift: keys.may_lift.unwrap_or_else(|| vec![RoleName::admin()]),
+            veto: keys.veto,
+            authors_agree: keys.authors_agree.unwrap_or(true),
             registry: registry?,
             deployer: deployer?,
             restorers,
@@ -299,6 +317,7 @@ impl DeadlineKeys {
             evidence: or(self.evidence_seconds, default.evidence),
             planning: or(self.planning_seconds, default.planning),
             approval: or(self.approval_seconds, default.approval),
+            reminder: or(self.reminder_seconds, default.reminder),
             stage: or(self.stage_seconds, default.stage),
             preflight: or(self.preflight_seconds, default.preflight),
             shift: or(self.shift_seconds, default.shift),

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::App;
 use super::bodies;
-use super::people::{KnownPerson, Right, require};
+use super::people::{KnownPerson, Right, ServiceRights, require};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
 use super::sets::{NamedRun, is_a_run};
@@ -81,15 +81,37 @@ impl App {
 
     /// Who may pull a service may order what is made for it, and end that.
     pub(super) fn may_pull(&self, person: &Person, service: &ServiceName) -> Result<(), Problem> {
-        let may = self.may_pull.get(service).map_or(&[][..], Vec::as_slice);
+        self.may(person, service, |rights| &rights.pull, "pull")
+    }
+
+    fn may(
+        &self,
+        person: &Person,
+        service: &ServiceName,
+        roles: fn(&ServiceRights) -> &Vec<RoleName>,
+        what: &str,
+    ) -> Result<(), Problem> {
+        let may = self.rights.get(service).map_or(&[][..], |rights| roles(rights));
         if person.roles.iter().any(|role| may.contains(role)) {
             return Ok(());
         }
-        let roles = may.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
-        Err(Problem::forbidden(format!(
-            "`{}` may not pull `{service}`: it takes the role {roles}",
-            person.name
-        )))
+        let name = &person.name;
+        let takes = match may {
+            [] => "no role may".to_owned(),
+            roles => {
+                let roles = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
+                format!("it takes the role {roles}")
+            }
+        };
+        Err(Problem::forbidden(format!("`{name}` may not {what} `{service}`: {takes}")))
+    }
+
+    /// The service, if the person may let come back what was condemned there.
+    fn may_lift(&self, person: &Person, name: String) -> Result<ServiceName, Problem> {
+        let service = service_name(name)?;
+        self.state_of(&service)?;
+        self.may(person, &service, |rights| &rights.lift, "lift holds of")?;
+        Ok(service)
     }
 
     /// Whether a person may grant a plan alone; the core judges it again with the terms in force.
@@ -186,7 +208,11 @@ async fn vote(
         }
     };
     let ballot = Ballot { plan: body.plan, granted, kind, signed };
-    let why = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    let why = match granted {
+        true => body.reason.trim().chars().take(REASON_CHARS_MAX).collect(),
+        // Whoever says no says why: the next plan is made by those who read it.
+        false => reason(&body.reason)?,
+    };
     if let Some(NamedRun { set, run }) = named {
         let ask = SetAsk::Vote(ballot);
         return Ok(Json(app.command_set(&set, &known.person, ask, why, Some(run)).await?));
@@ -376,11 +402,11 @@ pub(crate) async fn lift(
     request: Request,
 ) -> Answer<Done> {
     let person = &app.people.authenticate(request.headers())?.person;
-    require(person, Right::Administer, &[])?;
+    let service = app.may_lift(person, name)?;
     let (_, body) = json::<LiftBody>(request).await?;
     let revision: Revision =
         version.parse().map_err(|error: InvalidRevision| Problem::bad_request(error.to_string()))?;
-    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    let why = reason(&body.reason)?;
     Ok(Json(app.command(&service, person, Ask::LiftHold(revision), why, body.incident).await?))
 }
 
@@ -389,7 +415,9 @@ pub(crate) async fn condemn_data(
     Path(name): Path<String>,
     request: Request,
 ) -> Answer<Done> {
-    of_data(&app, name, request, Right::Operate, Ask::CondemnData).await
+    let person = &app.people.authenticate(request.headers())?.person;
+    require(person, Right::Operate, &[])?;
+    of_data(&app, person, &service_name(name)?, request, Ask::CondemnData).await
 }
 
 pub(crate) async fn lift_data(
@@ -397,21 +425,21 @@ pub(crate) async fn lift_data(
     Path(name): Path<String>,
     request: Request,
 ) -> Answer<Done> {
-    of_data(&app, name, request, Right::Administer, Ask::LiftData).await
+    let person = &app.people.authenticate(request.headers())?.person;
+    let service = app.may_lift(person, name)?;
+    of_data(&app, person, &service, request, Ask::LiftData).await
 }
 
 async fn of_data(
     app: &App,
-    name: String,
+    person: &Person,
+    service: &ServiceName,
     request: Request,
-    right: Right,
     ask: fn(DataRevision) -> Ask,
 ) -> Answer<Done> {
-    let person = &app.people.authenticate(request.headers())?.person;
-    require(person, right, &[])?;
     let (_, body) = json::<DataBody>(request).await?;
-    let (service, why) = (service_name(name)?, reason(&body.reason)?);
-    Ok(Json(app.command(&service, person, ask(body.data), why, None).await?))
+    let why = reason(&body.reason)?;
+    Ok(Json(app.command(service, person, ask(body.data), why, None).await?))
 }
 
 pub(crate) async fn lift_latch(
@@ -433,9 +461,11 @@ pub(crate) async fn adopt(
     request: Request,
 ) -> Answer<Done> {
     let person = &app.people.authenticate(request.headers())?.person;
-    require(person, Right::Administer, &[])?;
+    let service = service_name(name)?;
+    app.state_of(&service)?;
+    app.may(person, &service, |rights| &rights.adopt, "vouch for what is live of")?;
     let (_, body) = json::<AdoptBody>(request).await?;
-    let (service, why) = (service_name(name)?, reason(&body.reason)?);
+    let why = reason(&body.reason)?;
     Ok(Json(app.command(&service, person, Ask::Adopt(body.revision), why, None).await?))
 }
 

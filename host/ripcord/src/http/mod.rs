@@ -48,7 +48,7 @@ pub use doors::{Deadlines, Doors};
 pub use gate::{Gate, Timed};
 pub(crate) use intake::too_large;
 pub use intake::{Intake, Source, route};
-pub use people::{KnownPerson, People, Right, require};
+pub use people::{KnownPerson, People, Right, ServiceRights, require};
 pub use problem::Problem;
 
 use connections::{Connection, Standing};
@@ -75,8 +75,8 @@ pub struct App {
     pub people: People,
     /// Who may send alerts, by name.
     pub sources: BTreeMap<String, Source>,
-    /// Roles whose people may pull, by service.
-    pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
+    /// Who may do what with each service.
+    pub rights: BTreeMap<ServiceName, ServiceRights>,
     /// Roles whose people may ask for a run, by set.
     pub may_pull_set: BTreeMap<SetName, Vec<RoleName>>,
     /// Becomes true when the host stops: long waits end then.

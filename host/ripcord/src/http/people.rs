@@ -7,6 +7,7 @@ use ripcord_engine::Person;
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
+use crate::config::ServiceConfig;
 use crate::signers::Signer;
 use crate::signers::ssh::Touch;
 
@@ -36,6 +37,28 @@ pub struct People {
     pub known: Vec<KnownPerson>,
     /// Whether a security key must have been touched for a vote.
     pub touch: Touch,
+}
+
+/// Roles whose people may do what with one service.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceRights {
+    /// Pull it, order what is made for it, and end that.
+    pub pull: Vec<RoleName>,
+    /// Vouch for what is live.
+    pub adopt: Vec<RoleName>,
+    /// Let come back what was condemned.
+    pub lift: Vec<RoleName>,
+}
+
+impl ServiceRights {
+    /// As configured.
+    pub fn of(service: &ServiceConfig) -> Self {
+        Self {
+            pull: service.may_pull.clone(),
+            adopt: service.may_adopt.clone(),
+            lift: service.may_lift.clone(),
+        }
+    }
 }
 
 /// What is asked of a person's roles.

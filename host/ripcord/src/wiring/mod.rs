@@ -5,7 +5,7 @@ pub mod policies;
 pub mod ports;
 mod sets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use ripcord_adapters::metrics_scrape::Scraping;
 use ripcord_adapters::private::{OpenToOthers, Private};
 use ripcord_adapters::registry_kept::{ArtefactsAtHand, KeptRegistry, forget_other_lists};
 use ripcord_adapters::{Http, Shared};
-use ripcord_core::name::{RoleName, ServiceName, SetName};
+use ripcord_core::name::{PersonName, RoleName, ServiceName, SetName};
 use ripcord_core::policy::Role;
 use ripcord_core::terms::{KnownPerson, Terms};
 use ripcord_engine::{
@@ -31,7 +31,7 @@ use ripcord_store::SqliteStore;
 
 use crate::component;
 use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig, SourceConfig};
-use crate::http::{People, Source};
+use crate::http::{People, ServiceRights, Source};
 use crate::signers::Signer;
 use policies::LoadedPolicies;
 use ports::{Maker, MetricsSources};
@@ -52,8 +52,8 @@ pub struct Wired {
     pub people: People,
     /// Who may send alerts.
     pub sources: BTreeMap<String, Source>,
-    /// Roles whose people may pull, by service.
-    pub may_pull: BTreeMap<ServiceName, Vec<RoleName>>,
+    /// Who may do what with each service.
+    pub rights: BTreeMap<ServiceName, ServiceRights>,
     /// Roles whose people may ask for a run, by set.
     pub may_pull_set: BTreeMap<SetName, Vec<RoleName>>,
     /// Metrics pages that are being read.
@@ -251,6 +251,8 @@ fn service_setup(
         people: config.people.iter().map(known).collect(),
         floor: service.floor.clone(),
         requester_vote: service.requester_vote,
+        veto: service.veto.clone(),
+        authors: authors(config, service),
         break_glass: service.break_glass.clone(),
         evidence: service.evidence,
         preflight: service.preflight,
@@ -275,6 +277,16 @@ fn service_setup(
             golden: if service.golden_before { GoldenBefore::Sent } else { GoldenBefore::Skipped },
         },
     }
+}
+
+/// Who signed a policy of the service, where their word counts towards no quorum for that.
+fn authors(config: &Config, service: &ServiceConfig) -> Vec<PersonName> {
+    if service.authors_agree {
+        return Vec::new();
+    }
+    let files = service.policies.iter().filter_map(|placed| config.policies.get(placed.policy.get_ref()));
+    let names: BTreeSet<_> = files.flat_map(|file| &file.signed_by).map(|name| name.get_ref().clone()).collect();
+    names.into_iter().collect()
 }
 
 /// A person as the record has them.
@@ -326,6 +338,8 @@ fn effective(
         "terms": terms,
         "facts": service.facts,
         "may_pull": service.may_pull,
+        "may_adopt": service.may_adopt,
+        "may_lift": service.may_lift,
         "people": people_of_record(config),
         "sources": sources.collect::<Vec<_>>(),
         "policies": policies.collect::<Vec<_>>(),
@@ -358,10 +372,10 @@ pub async fn wire(config: &Config) -> Result<Wired, WireError> {
     })?;
     let names: Vec<_> = parts.services.iter().map(|service| service.name.clone()).collect();
     forget_other_lists(&lists, &names)?;
-    let may_pull = config.services.iter().map(|service| (service.name.clone(), service.may_pull.clone()));
+    let rights = config.services.iter().map(|service| (service.name.clone(), ServiceRights::of(service)));
     let may_pull_set = config.sets.iter().map(|set| (set.name.clone(), set.may_pull.clone()));
     Ok(Wired {
-        may_pull: may_pull.collect(),
+        rights: rights.collect(),
         may_pull_set: may_pull_set.collect(),
         scraping: parts.metrics.start(),
         setup: HostSetup {

@@ -216,6 +216,7 @@ impl Book {
                 agreed.insert(person.clone());
             }
         }
+        agreed.retain(|person| !terms.authors.contains(person));
         agreed
     }
 

@@ -328,3 +328,94 @@ fn a_fetch_that_hangs_inside_a_shift_has_the_time_of_one_staging_and_a_minute() 
     stage.try_at(passed + minute + limit, &Event::Woke).unwrap();
     assert_eq!(stage.phase(), "needs a person");
 }
+
+fn refuse(stage: &Stage, who: &str) -> Event {
+    let mut voted = stage.vote(who);
+    voted.vote.granted = false;
+    Event::Voted(voted)
+}
+
+#[test]
+fn where_some_have_a_veto_the_refusal_of_others_ends_nothing() {
+    let mut stage = Stage::new(|terms| {
+        terms.veto = vec![RoleName::new("security").unwrap()];
+        terms.policies.push(policy(Role::Approval));
+        terms.people.push(super::stage::known("sue", &["security"]));
+    });
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let event = refuse(&stage, "bob");
+    stage.tell(&event);
+    assert_eq!(stage.phase(), "waiting for approval");
+    assert!(stage.0.votes_in_force().is_empty(), "policies hear of those who agree");
+    assert_eq!(stage.incident().votes.len(), 1, "and it is on record");
+    // He may change his mind, and is then one of those who agree.
+    stage.approve("bob");
+    assert_eq!(stage.0.votes_in_force().len(), 1);
+    let event = refuse(&stage, "sue");
+    stage.tell(&event);
+    assert_eq!(stage.phase(), "none", "settled");
+}
+
+#[test]
+fn without_a_veto_any_refusal_ends_the_plan() {
+    let mut stage = Stage::new(|_| {});
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let event = refuse(&stage, "bob");
+    stage.tell(&event);
+    assert_eq!(stage.phase(), "none", "settled");
+}
+
+#[test]
+fn who_wrote_the_rules_counts_towards_no_quorum() {
+    let mut stage = Stage::new(|terms| terms.authors = vec![person("bob")]);
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    stage.approve("bob");
+    stage.approve("cleo");
+    assert_eq!(stage.phase(), "waiting for approval");
+    let tally = &stage.0.tally()[0];
+    assert_eq!(tally.agreed, [person("cleo")]);
+    assert!(!tally.may.contains(&person("bob")), "{tally}");
+    // Nor do they by having asked for it.
+    let mut alone = Stage::new(|terms| {
+        terms.floor = approvers(1);
+        terms.authors = vec![person("ada")];
+    });
+    alone.pull("ada", "1");
+    alone.plan_for(&["1"]);
+    assert_eq!(alone.phase(), "waiting for approval");
+    // Whoever is an author no more counts from then on.
+    stage.reconfigure(|terms| terms.authors.clear());
+    assert_eq!(stage.phase(), "staging");
+}
+
+#[test]
+fn people_are_reminded_until_the_plan_expires_and_no_more() {
+    let mut stage = Stage::new(|terms| {
+        terms.deadlines.approval = Millis::hours(1);
+        terms.deadlines.reminder = Millis::minutes(25);
+    });
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let asked_at = stage.0.at;
+    let wanted = |stage: &Stage| stage.told().iter().filter(|text| text.contains("has waited")).count();
+    assert_eq!(wanted(&stage), 0);
+    for (minutes, reminders) in [(24, 0), (25, 1), (49, 1), (51, 2), (59, 2)] {
+        stage.try_at(asked_at + Millis::minutes(minutes), &Event::Woke).unwrap();
+        assert_eq!(wanted(&stage), reminders, "after {minutes} minutes");
+    }
+    let last = stage.told().into_iter().rfind(|text| text.contains("has waited")).unwrap().to_owned();
+    assert!(
+        last.contains("2 more of 2 with role `approver`") && last.contains("its plan expires in"),
+        "{last}"
+    );
+    let wakes = |stage: &Stage| {
+        let owed = stage.0.owed();
+        owed.iter().filter(|effect| matches!(effect, Effect::WakeAt(_))).count()
+    };
+    let before = wakes(&stage);
+    stage.reconfigure(|terms| terms.deadlines.reminder = Millis(0));
+    assert!(wakes(&stage) <= before);
+}

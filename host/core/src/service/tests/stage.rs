@@ -76,6 +76,8 @@ pub(super) fn terms() -> Terms {
         ],
         floor: Vec::new(),
         requester_vote: RequesterVote::AloneOnly,
+        veto: Vec::new(),
+        authors: Vec::new(),
         break_glass: vec![RoleName::new("chief").unwrap()],
         evidence: EvidenceRule::BestEffort,
         preflight: PreflightRule::Off,
