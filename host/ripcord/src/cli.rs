@@ -11,6 +11,7 @@ mod records;
 
 use std::path::{Path, PathBuf};
 
+use crate::output::document::DocumentForm;
 use clap::{Args, Parser, Subcommand};
 use ripcord_adapters::Secret;
 use ripcord_core::facet::Revision;
@@ -119,6 +120,14 @@ pub enum Command {
         /// Only this kind, such as `mlflow`, or this port, such as `registry`
         #[arg(value_name = "KIND|PORT")]
         name: Option<String>,
+    },
+    /// Write a service's playbook from the configuration: what raises the alarm, what is kept, who must agree, how recovery is proved, who is told
+    Playbook {
+        /// Which service
+        service: ServiceName,
+        /// How it is written
+        #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+        form: DocumentForm,
     },
     /// Show what each service serves, how it stands and what it does; what needs a person first
     Status {

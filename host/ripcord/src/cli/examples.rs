@@ -9,6 +9,13 @@ use super::Cli;
 /// By command: what can be typed.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("check", &["ripcord check", "ripcord check --now", "ripcord check --alert webhook.json"]),
+    (
+        "playbook",
+        &[
+            "ripcord playbook fraud-api > playbook.md",
+            "ripcord playbook fraud-api --form html > playbook.html",
+        ],
+    ),
     ("status", &["ripcord status", "ripcord --json status fraud-api"]),
     ("targets", &["ripcord targets fraud-api", "ripcord targets fraud-api --facet thresholds"]),
     (
@@ -32,8 +39,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("incidents list", &["ripcord incidents list --service fraud-api"]),
     ("incidents show", &["ripcord incidents show fraud-api:3"]),
+    (
+        "incidents report",
+        &[
+            "ripcord incidents report fraud-api:3 > report.md",
+            "ripcord incidents report fraud-api:3 --form html > report.html",
+        ],
+    ),
     ("replay", &["ripcord replay fraud-api:3", "ripcord replay --all"]),
-    ("plan show", &["ripcord plan show fraud-api:3", "ripcord plan show set:fraud:2"]),
+    (
+        "plan show",
+        &[
+            "ripcord plan show fraud-api:3",
+            "ripcord plan show set:fraud:2",
+            "ripcord plan show fraud-api:3 --runbook",
+        ],
+    ),
     (
         "approve",
         &[

@@ -11,6 +11,7 @@ use ripcord_core::name::{IncidentId, PolicyName, ServiceName, SetName, VersionNa
 use ripcord_core::role::Urgency;
 
 use super::produced::{CheckpointArg, ExcludeArg, RetrainArg};
+use crate::output::document::DocumentForm;
 
 /// The beginning of a digest, as people copy it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,6 +240,12 @@ pub struct PlanShowArgs {
     /// To grant it alone, past floor and policies
     #[arg(long, requires = "to_sign")]
     pub break_glass: bool,
+    /// Print it as a runbook: what people would do by hand
+    #[arg(long, conflicts_with = "to_sign")]
+    pub runbook: bool,
+    /// How a runbook is written
+    #[arg(long, value_enum, value_name = "FORM", requires = "runbook", default_value_t)]
+    pub form: DocumentForm,
 }
 
 /// `ripcord approve` and `ripcord refuse`.

@@ -7,6 +7,7 @@ use ripcord_core::name::{IncidentId, ServiceName};
 
 use super::AboutIncident;
 use crate::commands::Ago;
+use crate::output::document::DocumentForm;
 
 /// What recorded decisions are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,14 @@ pub enum IncidentsCommand {
     Show {
         /// Which, such as `fraud-api:3`
         incident: IncidentId,
+    },
+    /// Write a draft of the report on one, from its record: what happened, on which numbers, who agreed, where the time went, what to ask next
+    Report {
+        /// Which, such as `fraud-api:3`
+        incident: IncidentId,
+        /// How it is written
+        #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+        form: DocumentForm,
     },
     /// Keep an incident's content, however old it becomes
     Keep(AboutIncident),

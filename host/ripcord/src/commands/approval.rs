@@ -38,7 +38,9 @@ pub(super) async fn vote(global: &Global, args: &VoteArgs, word: Word) -> Outcom
             .help("leave out `--break-glass`: one refusal ends the plan"));
     }
     if word == Word::Refuse && args.reason.trim().is_empty() {
-        return Err(Failure::usage("a refusal says why").help("add `--reason TEXT`, for those who plan again"));
+        return Err(
+            Failure::usage("a refusal says why").help("add `--reason TEXT`, for those who plan again")
+        );
     }
     let reach = Reach::new(global)?;
     let signer =

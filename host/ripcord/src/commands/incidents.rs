@@ -12,14 +12,16 @@ use super::decisions::Ago;
 use super::pull::{Until, follow_from};
 use super::states::names;
 use super::{Outcome, Reach, sets};
-use crate::cli::Global;
+use crate::cli::{Global, PlanShowArgs};
 use crate::client::{NotWhatWasAsked, asked};
 use crate::http::wire::{IncidentListLine, PlanView};
+use crate::output::document::DocumentForm;
 use crate::output::style::{DIM, paint};
 use crate::output::table::{Cell, Table};
 use crate::output::time::instant;
 use crate::output::{
-    Exit, Failure, Page, Paragraph, Progress, incident, plan as plan_page, sets as sets_page, text,
+    Exit, Failure, Page, Paragraph, Progress, incident, plan as plan_page, report, runbook,
+    sets as sets_page, text,
 };
 
 /// Which incidents are listed.
@@ -138,6 +140,23 @@ pub(super) async fn show(global: &Global, id: &IncidentId) -> Outcome {
 pub(super) async fn plan(global: &Global, id: &IncidentId) -> Outcome {
     let plan = plan_of(&Reach::new(global)?, id).await?;
     Ok(Page::done(plan_page::text(&plan), &plan))
+}
+
+/// The same as a runbook.
+pub(super) async fn runbook(global: &Global, args: &PlanShowArgs) -> Outcome {
+    let plan = plan_of(&Reach::new(global)?, &args.incident).await?;
+    Ok(runbook::runbook(&plan).page(args.form))
+}
+
+/// A draft of the report on an incident.
+pub(super) async fn report(global: &Global, id: &IncidentId, form: DocumentForm) -> Outcome {
+    if let Some(set) = set_of(id) {
+        return Err(Failure::usage(format!(
+            "`{id}` is a run of the set `{set}`, and reports are of incidents"
+        ))
+        .help(format!("`ripcord incidents show {id}` names the incidents of its members")));
+    }
+    Ok(report::report(&read(&Reach::new(global)?, id).await?).page(form))
 }
 
 /// The plan at hand, from the store.

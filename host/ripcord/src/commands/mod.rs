@@ -14,6 +14,7 @@ mod incidents;
 pub mod init;
 mod keys;
 mod orders;
+mod playbook;
 mod policies;
 pub(crate) mod pull;
 mod reach;
@@ -113,6 +114,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Init(args) => init_here(global, args).await,
         Command::Serve(args) => serve_host(global, args.log).await,
         Command::Check(args) => check_host(global, args).await,
+        Command::Playbook { service, form } => playbook::playbook(global, &service, form),
         Command::Adapters { name } => adapters::adapters(name.as_deref()),
         Command::Status { service, watch: false } => status::status(global, service.as_ref()).await,
         Command::Status { service, watch: true } => status::watch(global, service.as_ref()).await,
@@ -133,11 +135,15 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         }
         Command::Incidents(IncidentsCommand::Watch { incident }) => incidents::watch(global, &incident).await,
         Command::Incidents(IncidentsCommand::Show { incident }) => incidents::show(global, &incident).await,
+        Command::Incidents(IncidentsCommand::Report { incident, form }) => {
+            incidents::report(global, &incident, form).await
+        }
         Command::Incidents(IncidentsCommand::Keep(args)) => orders::about(global, "keep", &args).await,
         Command::Incidents(IncidentsCommand::Release(args)) => orders::about(global, "release", &args).await,
         Command::Store(command) => store::run(global, command).await,
         Command::Replay(args) => replay::replay(global, args.incident.as_ref()).await,
         Command::Plan(PlanCommand::Show(args)) if args.to_sign => signing::print(global, &args).await,
+        Command::Plan(PlanCommand::Show(args)) if args.runbook => incidents::runbook(global, &args).await,
         Command::Plan(PlanCommand::Show(args)) => incidents::plan(global, &args.incident).await,
         Command::Approve(args) => approval::vote(global, &args, approval::Word::Approve).await,
         Command::Refuse(args) => approval::vote(global, &args, approval::Word::Refuse).await,

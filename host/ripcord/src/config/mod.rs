@@ -272,10 +272,13 @@ fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
         set.members_are_services(&known.services, &known.sets, mistakes);
     }
     for service in config.services.iter().filter(|service| !service.authors_agree) {
-        let mut files = service.policies.iter().filter_map(|placed| config.policies.get(placed.policy.get_ref()));
+        let mut files =
+            service.policies.iter().filter_map(|placed| config.policies.get(placed.policy.get_ref()));
         if files.all(|file| file.signed_by.is_empty()) {
-            let message =
-                format!("nobody is known to have written a policy of `{}`, so nobody is left out", service.name);
+            let message = format!(
+                "nobody is known to have written a policy of `{}`, so nobody is left out",
+                service.name
+            );
             let help = "say with `signed-by` below `[policies.NAME]` who must have signed it, or leave out `authors-agree`";
             mistakes.add(service.span.clone(), message, help);
         }

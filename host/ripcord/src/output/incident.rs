@@ -282,12 +282,12 @@ fn evidence(view: &IncidentView) -> Text {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::output::hostile;
     use serde_json::{Value, json};
 
-    fn settled() -> Value {
+    pub(in crate::output) fn settled() -> Value {
         let digest = "a".repeat(64);
         json!({
             "id": "fraud-api:1", "service": "fraud-api", "outcome": "rolled-back", "phase": "settled",

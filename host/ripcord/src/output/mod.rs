@@ -5,6 +5,7 @@
 
 pub mod asked;
 pub mod decisions;
+pub mod document;
 mod failure;
 pub mod held_up;
 #[cfg(test)]
@@ -15,8 +16,11 @@ pub mod makeable;
 pub mod measured;
 pub mod natural;
 pub mod plan;
+pub mod playbook;
 pub mod progress;
 pub mod ranking;
+pub mod report;
+pub mod runbook;
 mod score_again;
 pub mod sets;
 pub mod style;

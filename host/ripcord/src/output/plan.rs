@@ -174,7 +174,7 @@ fn set(set: &SetMove) -> Text {
     text!("{}; where one of them fails, {}", members, if_part_fails(set.if_part_fails))
 }
 
-fn afterwards(plan: &Plan) -> Text {
+pub(super) fn afterwards(plan: &Plan) -> Text {
     let left = match plan.leaving {
         Leaving::Condemn => text!("what is served now is condemned, and a hold keeps it out"),
         Leaving::Keep => text!("what is served now keeps its standing, and no hold keeps it out"),
@@ -225,7 +225,7 @@ fn part(part: &Part) -> Text {
     text
 }
 
-fn wave(wave: &Wave) -> Text {
+pub(super) fn wave(wave: &Wave) -> Text {
     let moves = match &wave.moves {
         Moves::Place(place) => text!("all that serves at {}", quoted(place)),
         Moves::Share(share) => text!("{} of the traffic, over all places", share.get()),
@@ -269,7 +269,7 @@ fn unknown(name: &str) -> Text {
     text!("something that this release does not know, {}", quoted(name))
 }
 
-fn origin(origin: &Origin) -> Text {
+pub(super) fn origin(origin: &Origin) -> Text {
     match origin {
         Origin::Webhook(source) => text!("webhook {}", quoted(source)),
         Origin::Schedule => text!("schedule"),
@@ -287,7 +287,7 @@ fn version(version: &VersionTarget) -> Text {
     text!("version {}{}", version.version, pinned(version.digest.as_ref()))
 }
 
-fn target(target: &Target) -> Text {
+pub(super) fn target(target: &Target) -> Text {
     match target {
         Target::Version(target) => version(target),
         Target::Checkpoint(target) => text!(
@@ -320,7 +320,7 @@ fn exclusion(exclusion: &Exclusion) -> Text {
     }
 }
 
-fn live(live: &LiveState) -> Text {
+pub(super) fn live(live: &LiveState) -> Text {
     match live {
         LiveState::Unknown(reason) => text!("what could not be read: {}", quoted(reason)),
         LiveState::Serving(shares) if shares.is_empty() => text!("nothing"),
@@ -348,7 +348,7 @@ fn changed(value: &Value) -> usize {
 }
 
 /// A step of one wave: the others are not what it is about.
-const fn name_in_wave(kind: StepKind) -> &'static str {
+pub(super) const fn name_in_wave(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Guard => "read what is live, go on only if it is the above and what was moved",
         StepKind::ReadBack => "read back until it is served where it was moved",
@@ -356,7 +356,7 @@ const fn name_in_wave(kind: StepKind) -> &'static str {
     }
 }
 
-const fn name(kind: StepKind) -> &'static str {
+pub(super) const fn name(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Stage => "fetch and check the artefact",
         StepKind::Preflight => "try it beside what is live, with golden data and inputs of today",
@@ -375,14 +375,14 @@ const fn name(kind: StepKind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::output::hostile;
     use ripcord_core::time::UnixMillis;
     use serde_json::json;
 
     /// A plan with everything that a plan can hold.
-    fn whole() -> Value {
+    pub(in crate::output) fn whole() -> Value {
         let digest = "b".repeat(64);
         let step = json!([{
             "kind": "shift", "wave": 0,

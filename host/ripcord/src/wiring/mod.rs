@@ -285,7 +285,8 @@ fn authors(config: &Config, service: &ServiceConfig) -> Vec<PersonName> {
         return Vec::new();
     }
     let files = service.policies.iter().filter_map(|placed| config.policies.get(placed.policy.get_ref()));
-    let names: BTreeSet<_> = files.flat_map(|file| &file.signed_by).map(|name| name.get_ref().clone()).collect();
+    let names: BTreeSet<_> =
+        files.flat_map(|file| &file.signed_by).map(|name| name.get_ref().clone()).collect();
     names.into_iter().collect()
 }
 

@@ -9,6 +9,7 @@ mod damaged;
 mod data;
 mod demo;
 mod demo_producing;
+mod documents;
 mod exit_codes;
 mod field;
 mod hostile;

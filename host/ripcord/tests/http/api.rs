@@ -123,7 +123,8 @@ async fn waiting_ends_when_the_phase_changes_and_not_before() {
     let path = format!("incidents/{incident}/wait?seconds=30");
     let refuse = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        host.post("abel", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"})).await
+        host.post("abel", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"}))
+            .await
     };
     let (changed, (status, _)) = tokio::join!(host.get(&path), refuse);
     assert_eq!((status, &changed["outcome"]), (200, &json!("refused")));

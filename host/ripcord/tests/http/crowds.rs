@@ -133,7 +133,8 @@ async fn a_person_who_waits_for_an_answer_keeps_the_connection() {
     let storm = async {
         tokio::time::sleep(SOON).await;
         let _silent = sockets(&host, 5 * PLACES, b"").await;
-        host.post("abel", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"})).await
+        host.post("abel", &format!("incidents/{incident}/refuse"), json!({"plan": plan, "reason": "no"}))
+            .await
     };
     let (changed, (status, _)) = tokio::join!(wait, storm);
     assert_eq!((status, &changed["outcome"]), (200, &json!("refused")));
