@@ -14,7 +14,7 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
     write!(
         file,
         "floor = [{{ role = \"approver\", people = 1 }}, {{ role = \"security\", people = 1 }}]\nveto = [\"security\"]\n\
-         [[services.fraud-api.verification]]\npolicy = \"healthy-metrics\"\nsettings = {{ error_rate_max = 0.25 }}\n"
+         [[services.fraud-api.approval]]\npolicy = \"two-key\"\nsettings = {{ people = 2, role = \"approver\", expires-after = \"1h\" }}\n"
     )
     .expect("writes");
     drop(file);
@@ -26,7 +26,7 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
         "No trigger: a rollback begins when somebody pulls.",
         "Under every policy: 1 with role `approver` and 1 with role `security`.",
         "A refusal ends the plan where it is of the role `security`.",
-        "| `healthy-metrics` | `error_rate_max = 0.25` |",
+        "| `two-key` | `expires-after = \"1h\"`, `people = 2`, `role = \"approver\"` |",
         "| olga | operator, approver, admin | a token |",
         "No drill is on record.",
     ] {
