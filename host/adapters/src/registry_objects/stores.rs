@@ -277,10 +277,6 @@ enum InTheClear {
     /// A signature, which lets nobody else in.
     Signed,
     /// What lets its holder in.
-    #[cfg_attr(
-        not(any(feature = "google", feature = "azure")),
-        expect(dead_code, reason = "only these clouds take tokens")
-    )]
     Tokens,
 }
 
