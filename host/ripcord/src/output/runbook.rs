@@ -42,7 +42,7 @@ pub fn runbook(view: &PlanView) -> Document {
 fn part(document: &mut Document, part: &Part) {
     document.heading(format!("`{}` in `{}`", part.service, Foreign::signed(&part.environment)));
     document.paragraph(format!(
-        "When the plan was made, {} was served. Read it first; if it is something else by now, stop, and have a new plan made.",
+        "Served when the plan was made: {}. Read it first; if it is something else by now, stop, and have a new plan made.",
         live(&part.live).plain()
     ));
     for (index, one) in part.waves.iter().enumerate() {
@@ -64,7 +64,7 @@ fn step(step: &PlannedStep) -> String {
         None => name(step.kind).to_owned(),
         Some(wave) => format!("wave {}: {}", u64::from(wave) + 1, name_in_wave(step.kind)),
     };
-    let how = step.request.as_ref().map(|request| format!(": {}", Foreign::signed(&request.words)));
+    let how = step.request.as_ref().map(|request| format!(": `{}`", Foreign::signed(&request.words)));
     let arguments: Vec<_> = step
         .arguments
         .iter()

