@@ -366,18 +366,22 @@ pub struct Word {
 const VOTE_TAG: &str = "ripcord vote 1\n";
 
 impl VoteStatement {
-    /// What is signed for `word` on the plan.
+    /// What is signed for `word` on the plan, asked for by `about`: an incident, or a run of a set, whose members carry out the same plan and ask for
+    /// themselves.
     ///
     /// # Errors
     /// The plan has no canonical form.
-    pub fn of(plan: &Plan, word: Word, nonce: Nonce) -> Result<Self, EncodeError> {
+    pub fn of(plan: &Plan, about: &IncidentId, word: Word, nonce: Nonce) -> Result<Self, EncodeError> {
         let place =
             |part: &Part| Place { service: part.service.clone(), environment: part.environment.clone() };
+        // A member speaks for its own part, a run for all of them.
+        let own = about.service().and_then(|service| plan.part_of(&service));
+        let places = own.map_or_else(|| plan.parts.iter().map(place).collect(), |part| vec![place(part)]);
         let Word { person, granted, break_glass } = word;
         Ok(Self {
             installation: plan.installation,
-            incident: plan.incident.clone(),
-            places: plan.parts.iter().map(place).collect(),
+            incident: about.clone(),
+            places,
             requested_by: plan.requested_by.clone(),
             plan: plan.digest()?,
             expires_at: plan.expires_at,
@@ -529,7 +533,7 @@ pub(crate) mod tests {
 
     fn statement() -> VoteStatement {
         let word = Word { person: PersonName::new("ada").expect("name"), granted: true, break_glass: false };
-        VoteStatement::of(&sample(), word, Nonce::of([7; 16])).expect("statement")
+        VoteStatement::of(&sample(), &sample().incident, word, Nonce::of([7; 16])).expect("statement")
     }
 
     #[test]

@@ -42,6 +42,15 @@ impl PublicKey {
         }
     }
 
+    /// Whether whoever can sign with the one can with the other: a key may be written in two forms.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let point = |key: &Self| match key {
+            Self::Ed25519(bytes) => Some(*bytes),
+            Self::Ssh(key) => key.ed25519(),
+        };
+        self == other || point(self).is_some_and(|own| point(other) == Some(own))
+    }
+
     /// As people compare it: 64 hexadecimal digits, or OpenSSH's fingerprint.
     pub fn shown(&self) -> String {
         match self {

@@ -600,7 +600,36 @@ fn allowed_signers_that_do_not_do() {
         let said = with_signers(&lines, people).expect_err(&lines).replace('\n', " ");
         assert!(said.contains(wanted), "{lines}: {said}");
     }
+    // One key in two forms is one key.
+    let point: String = SSH_POINT.iter().map(|byte| format!("{byte:02x}")).collect();
+    let both = format!("{ada}[people.bob]\nroles = [\"approver\"]\npublic-key = \"{point}\"\n");
+    let said = with_signers(&format!("ada {SSH_KEY}"), &both).unwrap_err();
+    assert!(said.contains("with the same secret or key"), "{said}");
     let gone = "[host]\nallowed-signers = \"nothing\"\n";
     assert!(parse(gone).unwrap_err().contains("`nothing` cannot be read"));
     assert!(parse(named).unwrap_err().contains("nothing knows the principal `ada@example.com`"));
+}
+
+/// Of the same key, as its 32 bytes.
+const SSH_POINT: [u8; 32] = [
+    0xb3, 0x3e, 0xae, 0xf3, 0x7e, 0xa2, 0xdf, 0x7c, 0xaa, 0x01, 0x0d, 0xef, 0xde, 0xa3, 0x4e, 0x24, 0x1f,
+    0x65, 0xf1, 0xb5, 0x29, 0xa4, 0xf4, 0x3e, 0xd1, 0x43, 0x27, 0xf5, 0xc5, 0x4a, 0xab, 0x62,
+];
+
+#[test]
+fn allowed_signers_that_others_may_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signers");
+    std::fs::write(&path, format!("ada {SSH_KEY}")).unwrap();
+    let text = "[host]\nallowed-signers = \"signers\"\n[people.ada]\nroles = [\"approver\"]\n".to_owned();
+    for (mode, is_well) in [(0o644, true), (0o600, true), (0o666, false), (0o664, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let file = SourceFile { path: folder.path().join("ripcord.toml"), text: text.clone() };
+        let read = Config::parse(file).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(read.is_ok(), is_well, "{mode:o}: {read:?}");
+        if let Err(said) = read {
+            assert!(said.contains("decides who may vote") && said.contains("chmod 644"), "{said}");
+        }
+    }
 }

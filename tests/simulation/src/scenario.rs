@@ -259,7 +259,7 @@ fn deadlines(dice: &Dice) -> Deadlines {
         evidence: within(20),
         planning: within(90),
         approval: within(600),
-        reminder: Millis::seconds(dice.pick(&[0, 5, 60, 900])),
+        reminder: Millis::seconds(dice.pick(&[0, 150, 300, 900])),
         stage: within(90),
         preflight: within(60),
         shift: within(60),

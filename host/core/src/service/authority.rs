@@ -81,7 +81,7 @@ impl Service {
         let why: Vec<_> = why.cloned().into_iter().chain(self.reviews_open()).collect();
         let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
         let text = format!(
-            "`{}` waits for {}{why}: {}; `ripcord plan show {}`, then `ripcord approve {}` or `ripcord refuse {}`",
+            "`{}` waits for {}{why}: {}; `ripcord plan show {}`, then `ripcord approve {}` or `ripcord refuse {} --reason TEXT`",
             incident.id,
             people(&wanted),
             plan.targets[0],
@@ -114,7 +114,7 @@ impl Service {
         let (asked, left) = (at.since(authorising.opened_at), authorising.expires_at.since(at));
         let wanted = wanted.unwrap_or_else(|| "its policies".to_owned());
         let text = format!(
-            "`{id}` has waited {asked} for {wanted}, and its plan expires in {left}: `ripcord approve {id}` or `ripcord refuse {id}`"
+            "`{id}` has waited {asked} for {wanted}, and its plan expires in {left}: `ripcord approve {id}` or `ripcord refuse {id} --reason TEXT`"
         );
         self.tell(Topic::ApprovalWanted, Severity::Critical, text);
         self.remind_later();
@@ -234,6 +234,12 @@ impl Service {
         let Some(incident) = &self.incident else { return };
         let Phase::Authorising(authorising) = &incident.phase else { return };
         if at > authorising.expires_at {
+            return;
+        }
+        // One that ended nothing when it was given does where its person may veto by now.
+        if let Some(refusal) = self.votes_in_force().iter().find(|vote| !vote.granted) {
+            let text = format!("{} refused the plan", refusal.person);
+            self.end_unapproved(Outcome::Refused, &text);
             return;
         }
         let seen = authorising.seen == Some(self.ballot());

@@ -41,7 +41,7 @@ impl Set {
         let parts: Vec<_> =
             plan.parts.iter().map(|part| format!("`{}` to {}", part.member, part.part.targets[0])).collect();
         let text = format!(
-            "`{id}` waits for {}: {}; `ripcord plan show {id}`, then `ripcord approve {id}` or `ripcord refuse {id}`",
+            "`{id}` waits for {}: {}; `ripcord plan show {id}`, then `ripcord approve {id}` or `ripcord refuse {id} --reason TEXT`",
             wanted.join(" and "),
             parts.join(", "),
             id = run.id

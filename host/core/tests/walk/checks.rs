@@ -28,6 +28,9 @@ impl Walk {
             vote.granted && terms.person(&vote.person).is_some_and(|person| vouches(person, vote))
         };
         let votes: Vec<_> = incident.votes.iter().filter(in_force).collect();
+        if before.votes_in_force().iter().any(|vote| !vote.granted) {
+            self.fail("a shift over a refusal that ends plans");
+        }
         let broken = matches!(&incident.phase, Phase::Acting(acting) if acting.grant.authority == Authority::BreakGlass);
         if broken {
             let may = |vote: &&Vote| vote.kind == VoteKind::BreakGlass && terms.may_break_glass(&vote.person);

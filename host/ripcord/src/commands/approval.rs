@@ -161,10 +161,10 @@ async fn cast(
         break_glass,
     };
     let signed = match (&args.signed, signer) {
-        (Some(file), _) => SignedWord::read(file, view, granted, break_glass)?,
+        (Some(file), _) => SignedWord::read(file, view, about, granted, break_glass)?,
         (None, Some(Signer { person, key })) => {
             let said = plan::Word { person: person.clone(), granted, break_glass };
-            SignedWord::new(view, said, key).await?
+            SignedWord::new(view, about, said, key).await?
         }
         (None, None) => return send(client, about, word, &body).await,
     };

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ripcord_core::foreign::Foreign;
-use ripcord_core::name::PersonName;
+use ripcord_core::name::{IncidentId, PersonName};
 use ripcord_core::plan::{VoteStatement, Word};
 use ripcord_core::votes::Nonce;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl SigningKey {
         }
         let public = SshKey::of_file(&text).map_err(|why| {
             Failure::usage(format!("`{}` is no key to sign with: {why}", path.display()))
-                .help("give a file that `ripcord key new` or `ssh-keygen` wrote")
+                .help("give a file that `ripcord key new FILE` or `ssh-keygen` wrote")
         })?;
         Ok(Self::Ssh { file: path.to_owned(), public })
     }
@@ -88,8 +88,13 @@ pub(crate) struct SignedWord {
 
 impl SignedWord {
     /// Signs a word on the plan.
-    pub(super) async fn new(plan: &PlanView, word: Word, key: &SigningKey) -> Result<Self, Failure> {
-        let statement = statement(plan, word)?;
+    pub(super) async fn new(
+        plan: &PlanView,
+        about: &IncidentId,
+        word: Word,
+        key: &SigningKey,
+    ) -> Result<Self, Failure> {
+        let statement = statement(plan, about, word)?;
         let text = signed_text(&statement)?;
         let signature = key.sign(&text).await?;
         Ok(Self { person: statement.person, nonce: statement.nonce, signature })
@@ -98,7 +103,7 @@ impl SignedWord {
     /// The same by a key that is at hand.
     #[cfg(feature = "demo")]
     pub(crate) fn by_own(plan: &PlanView, word: Word, key: &Key) -> Result<Self, Failure> {
-        let statement = statement(plan, word)?;
+        let statement = statement(plan, &plan.plan.incident, word)?;
         let signature = key.sign_bytes(signed_text(&statement)?.as_bytes());
         Ok(Self { person: statement.person, nonce: statement.nonce, signature })
     }
@@ -110,6 +115,7 @@ impl SignedWord {
     pub(super) fn read(
         file: &Path,
         plan: &PlanView,
+        about: &IncidentId,
         granted: bool,
         break_glass: bool,
     ) -> Result<Self, Failure> {
@@ -117,7 +123,7 @@ impl SignedWord {
         let text = read_text(file)?;
         let statement = VoteStatement::of_signed_text(&text).ok_or_else(|| {
             Failure::usage(format!("`{shown}` is not what a vote signs"))
-                .help("`ripcord plan show INCIDENT --to-sign > FILE` writes it")
+                .help("`ripcord plan show INCIDENT --to-sign` prints it, for a file")
         })?;
         let mut beside = file.as_os_str().to_owned();
         beside.push(".sig");
@@ -128,7 +134,7 @@ impl SignedWord {
         }
         let person = statement.person.clone();
         let word = Word { person: person.clone(), granted, break_glass };
-        let wanted = VoteStatement::of(&plan.plan, word, statement.nonce.clone())
+        let wanted = VoteStatement::of(&plan.plan, about, word, statement.nonce.clone())
             .map_err(|error| Failure::of(Exit::Failed, error))?;
         if statement != wanted {
             return Err(Failure::new(
@@ -181,7 +187,7 @@ pub(super) async fn print(global: &Global, args: &PlanShowArgs) -> Outcome {
     };
     let view = incidents::plan_of(&reach, &args.incident).await?;
     let word = Word { person, granted: !args.refuse, break_glass: args.break_glass };
-    let statement = statement(&view, word)?;
+    let statement = statement(&view, &args.incident, word)?;
     let signed = signed_text(&statement)?;
     // What is printed is signed as it is printed.
     if signed.lines().any(|line| Foreign::source(line).is_changed()) {
@@ -194,11 +200,12 @@ pub(super) async fn print(global: &Global, args: &PlanShowArgs) -> Outcome {
     Ok(Page::done(text, &json!({ "namespace": VOTE_NAMESPACE, "to_sign": signed, "statement": statement })))
 }
 
-fn statement(plan: &PlanView, word: Word) -> Result<VoteStatement, Failure> {
+fn statement(plan: &PlanView, about: &IncidentId, word: Word) -> Result<VoteStatement, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))?;
-    VoteStatement::of(&plan.plan, word, Nonce::of(bytes)).map_err(|error| Failure::of(Exit::Failed, error))
+    VoteStatement::of(&plan.plan, about, word, Nonce::of(bytes))
+        .map_err(|error| Failure::of(Exit::Failed, error))
 }
 
 fn signed_text(statement: &VoteStatement) -> Result<String, Failure> {

@@ -271,6 +271,15 @@ fn names_are_known(config: &Config, known: &Known, mistakes: &mut Mistakes) {
     for set in &config.sets {
         set.members_are_services(&known.services, &known.sets, mistakes);
     }
+    for (service, role) in config.services.iter().flat_map(|one| one.veto.iter().map(move |role| (one, role)))
+    {
+        if !config.people.iter().any(|person| person.roles.contains(role)) {
+            let message =
+                format!("nobody has the role `{role}`, so nobody could refuse a plan of `{}`", service.name);
+            let help = "give it to somebody below `[people]`, or leave it out of `veto`";
+            mistakes.add(service.span.clone(), message, help);
+        }
+    }
     for service in config.services.iter().filter(|service| !service.authors_agree) {
         let mut files =
             service.policies.iter().filter_map(|placed| config.policies.get(placed.policy.get_ref()));
@@ -306,7 +315,7 @@ fn people_are_told_apart(people: &[PersonConfig], mistakes: &mut Mistakes) {
     for (index, person) in people.iter().enumerate() {
         let same = |other: &&PersonConfig| {
             let keys = other.signers();
-            person.signers().iter().any(|own| keys.iter().any(|key| key.key == own.key))
+            person.signers().iter().any(|own| keys.iter().any(|key| key.key.is_same(&own.key)))
                 || person.token.is_some()
                     && other.token.as_ref().map(|token| &token.place)
                         == person.token.as_ref().map(|token| &token.place)

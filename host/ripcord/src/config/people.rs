@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ripcord_adapters::private::Private;
 use ripcord_core::name::{PersonName, RoleName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -66,9 +67,14 @@ impl AllowedSigners {
     fn read(path: &Spanned<PathBuf>, mistakes: &mut Mistakes) -> Self {
         let (span, path) = (path.span(), path.get_ref().clone());
         let mut bytes = Vec::new();
-        let read =
-            std::fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let read = std::fs::File::open(&path).and_then(|file| {
+            // Whoever can write it says who may vote.
+            let open = Private::Directions.check(&file.metadata()?, &path).err();
+            file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            Ok(open)
+        });
         let text = match read {
+            Ok(Some(open)) => Err(format!("decides who may vote: {open}")),
             Err(error) => Err(format!("cannot be read: {error}")),
             Ok(_) if bytes.len() as u64 > FILE_BYTES_MAX => {
                 Err(format!("is longer than {} MiB", FILE_BYTES_MAX >> 20))

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use ripcord_core::data::DataRevision;
+use ripcord_core::digest::Digest;
 use ripcord_core::facet::{InvalidRevision, Revision};
 use ripcord_core::name::{IncidentId, PolicyName, RoleName, ServiceName};
 use ripcord_core::plan::{VoteKind, VoteStatement, Word};
@@ -130,6 +131,18 @@ impl App {
         Err(Problem::forbidden(format!("`{}` may not break the glass for `{service}`: {takes}", person.name)))
     }
 
+    /// Of the plan that waits for votes there, if one does; from what is in memory.
+    fn digest_at_hand(&self, id: &IncidentId) -> Option<Digest> {
+        if let Some(NamedRun { set, run }) = self.run_named(id).ok()? {
+            let state = self.set_state(&set).ok()?;
+            let open = state.run.as_ref().filter(|open| open.id == run)?;
+            return open.plan.as_ref().map(|plan| plan.digest);
+        }
+        let state = self.state_of(&id.service()?).ok()?;
+        let open = state.incident.as_ref().filter(|open| open.id == *id)?;
+        open.plan().map(|plan| plan.digest)
+    }
+
     fn service_of(&self, id: &IncidentId) -> Result<ServiceName, Problem> {
         let unknown =
             || Problem::not_found(format!("there is no incident `{id}`; `ripcord incidents list` shows all"));
@@ -199,10 +212,14 @@ async fn vote(
             VoteKind::BreakGlass
         }
         (false, _) => {
-            let wanted = match &named {
+            let mut wanted = match &named {
                 Some(named) => app.roles_wanted_by_set(&named.set),
                 None => wanted_roles(&app, &app.service_of(&id)?),
             };
+            if let (false, None) = (granted, &named) {
+                let state = app.state_of(&app.service_of(&id)?)?;
+                wanted.extend(state.terms.iter().flat_map(|terms| &terms.veto).cloned());
+            }
             require(&known.person, Right::Vote, &wanted)?;
             if signed.is_some() { VoteKind::Signature } else { VoteKind::Session }
         }
@@ -246,9 +263,10 @@ async fn voter<'a>(
     let Some(signature) = &body.signature else {
         // Who has a key vouches with it: a token that was read somewhere must not be enough.
         if !known.signers.is_empty() {
-            let (name, word) = (&known.person.name, if granted { "approve" } else { "refuse" });
+            let name = &known.person.name;
+            let (word, why) = if granted { ("approve", "") } else { ("refuse", " --reason TEXT") };
             return Err(Problem::forbidden(format!(
-                "`{name}` has a public key, so only a signature counts: sign with `ripcord {word} {id} --key FILE`"
+                "`{name}` has a public key, so only a signature counts: sign with `ripcord {word} {id} --key FILE{why}`"
             )));
         }
         return Ok((known, None));
@@ -261,15 +279,19 @@ async fn voter<'a>(
     }
     let Some(nonce) = body.nonce.clone() else {
         return Err(Problem::bad_request(
-            "a signature comes with the `nonce` that was signed; `ripcord plan show --to-sign` prints both",
+            "a signature comes with the `nonce` that was signed; `ripcord plan show INCIDENT --to-sign` prints it",
         ));
     };
+    // Who has shown nothing yet is told nothing, and costs no reading: what waits is known without it.
+    if !by_token && app.digest_at_hand(id) != Some(body.plan) {
+        return Err(Problem::forbidden(NotSigned::Wrong.to_string()));
+    }
     let at_hand = app.plan_at_hand(id).await?;
     if at_hand.digest != body.plan {
         return Err(CommandError::Illegal(Illegal::OtherPlan { at_hand: at_hand.digest }).into());
     }
     let word = Word { person: known.person.name.clone(), granted, break_glass: body.break_glass };
-    let statement = VoteStatement::of(&at_hand.plan, word, nonce.clone())
+    let statement = VoteStatement::of(&at_hand.plan, id, word, nonce.clone())
         .map_err(|_| Problem::forbidden(NotSigned::Wrong.to_string()))?;
     let Checked { key, text } = signers::check(&statement, signature, &known.signers, app.people.touch)
         .map_err(|why| Problem::forbidden(why.to_string()))?;

@@ -212,6 +212,20 @@ fn markdown_block(text: &str) -> String {
 }
 
 fn markdown_text(text: &str) -> String {
+    // An address would become a link, and a name with a sign before it a mention: both are shown as code.
+    let word = |word: &str| {
+        let name = word.trim_end();
+        let blank = &word[name.len()..];
+        if name.contains('@') {
+            format!("`{}`{blank}", name.replace('`', "'").replace('|', "\\|"))
+        } else {
+            markdown_word(word)
+        }
+    };
+    text.split_inclusive(' ').map(word).collect()
+}
+
+fn markdown_word(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
@@ -219,9 +233,8 @@ fn markdown_text(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            // Neither entities, nor links that make themselves, nor mentions.
+            // Neither entities nor links that make themselves.
             '&' => out.push_str("&amp;"),
-            '@' => out.push_str("&#64;"),
             c => out.push(c),
         }
     }
@@ -294,7 +307,8 @@ mod tests {
             ("1. no list", "1. no list", "1\\. no list"),
             ("+ no list", "+ no list", "\\+ no list"),
             ("1.4.0 is -1 or +2", "1.4.0 is -1", "1.4.0 is -1 or +2"),
-            ("ask @everyone at www.evil.example", "ask @everyone", "ask &#64;everyone at www&#46;evil"),
+            ("ask @everyone at www.evil.example", "ask @everyone", "ask `@everyone` at www&#46;evil"),
+            ("pay pay@evil.example now", "pay@evil.example", "pay `pay@evil.example` now"),
             ("*loud* _and_ ~~gone~~ &lt;", "&amp;lt;", "\\*loud\\* \\_and\\_ \\~\\~gone\\~\\~ &amp;lt;"),
             ("one\n\n# two", "one # two", "one \\# two"),
             ("a ` alone", "a ` alone", "a \\` alone"),

@@ -18,7 +18,7 @@ const SETTING_CHARS_MAX: usize = 400;
 pub fn playbook(config: &Config, service: &ServiceConfig) -> Document {
     let mut document = Document::new(format!("Playbook of `{}`", service.name));
     document.paragraph(
-        "Made from the configuration in force. Whoever changes that makes it anew: `ripcord playbook` writes it, and a difference is a difference of rules.",
+        "Made from the configuration in force. Whoever changes that has it written anew: where two of them differ, rules differ.",
     );
     protected(&mut document, service);
     alarm(&mut document, config, service);

@@ -1,7 +1,7 @@
 //! A plan as a runbook: what people would do by hand, in its order, where Ripcord itself cannot.
 
 use ripcord_core::foreign::Foreign;
-use ripcord_core::plan::{Part, PlannedStep, Rung, StepKind};
+use ripcord_core::plan::{Part, PlannedStep, SetMove, StepKind};
 
 use super::document::Document;
 use super::plan::{afterwards, live, name, name_in_wave, origin, target, wave};
@@ -25,8 +25,16 @@ pub fn runbook(view: &PlanView) -> Document {
     facts.push(format!("made: {}", exact(plan.created_at)));
     facts.push(format!("not to be begun after: {}", exact(view.expires_at.unwrap_or(plan.expires_at))));
     document.list(facts);
+    if let Some(set) = &plan.set {
+        let members: Vec<_> = set.members.iter().map(|member| format!("`{member}`")).collect();
+        document.paragraph(format!(
+            "These move together, in this order: {}. Where one of them fails, {}.",
+            members.join(", then "),
+            set.if_part_fails.words()
+        ));
+    }
     for part in &plan.parts {
-        self::part(&mut document, part);
+        self::part(&mut document, part, plan.set.as_ref());
     }
     document.heading("Afterwards");
     document.steps([
@@ -39,7 +47,7 @@ pub fn runbook(view: &PlanView) -> Document {
     document
 }
 
-fn part(document: &mut Document, part: &Part) {
+fn part(document: &mut Document, part: &Part, set: Option<&SetMove>) {
     document.heading(format!("`{}` in `{}`", part.service, Foreign::signed(&part.environment)));
     document.paragraph(format!(
         "Served when the plan was made: {}. Read it first; if it is something else by now, stop, and have a new plan made.",
@@ -49,17 +57,25 @@ fn part(document: &mut Document, part: &Part) {
         document.paragraph(format!("Wave {}: {}.", index + 1, wave(one).plain()));
     }
     for (index, rung) in part.rungs.iter().enumerate() {
-        let when = if index == 0 { "First" } else { "Only if that did not help" };
+        // The second target of a set's part is no next try.
+        let when = match (index, set) {
+            (0, _) => "First",
+            (_, None) => "Only if that did not help",
+            (_, Some(_)) => {
+                "Only where a member of the set has failed, and for each that has moved, the last one first: back"
+            }
+        };
         document.paragraph(format!("{when}: to {}.", target(&rung.target).plain()));
-        document.steps(steps(rung));
+        let unwell = match (set, index + 1 == part.rungs.len()) {
+            (Some(_), _) => "If it is not well, the set has failed: see above",
+            (None, false) => "If it is not well, go to the next target",
+            (None, true) => "If it is not well, ask for a new plan",
+        };
+        document.steps(rung.steps.iter().map(|one| step(one, unwell)));
     }
 }
 
-fn steps(rung: &Rung) -> Vec<String> {
-    rung.steps.iter().map(step).collect()
-}
-
-fn step(step: &PlannedStep) -> String {
+fn step(step: &PlannedStep, unwell: &str) -> String {
     let what = match step.wave {
         None => name(step.kind).to_owned(),
         Some(wave) => format!("wave {}: {}", u64::from(wave) + 1, name_in_wave(step.kind)),
@@ -72,9 +88,9 @@ fn step(step: &PlannedStep) -> String {
         .collect();
     let with = if arguments.is_empty() { String::new() } else { format!(" ({})", arguments.join(", ")) };
     let stop = match step.kind {
-        StepKind::ReadBack => ". Whatever the system said: only what it answers counts",
-        StepKind::Verify => ". If it is not well, go to the next target, or ask for a new plan",
-        _ => "",
+        StepKind::ReadBack => ". Whatever the system said: only what it answers counts".to_owned(),
+        StepKind::Verify => format!(". {unwell}"),
+        _ => String::new(),
     };
     capital(&format!("{what}{}{with}{stop}.", how.unwrap_or_default()))
 }
@@ -101,6 +117,32 @@ mod tests {
     #[test]
     fn a_plan_as_a_runbook() {
         insta::assert_snapshot!(runbook(&view()).written(DocumentForm::Markdown));
+    }
+
+    #[test]
+    fn a_sets_way_back_is_no_next_try() {
+        let mut view = view();
+        for (set, wanted) in [
+            (
+                json!({ "members": ["features", "fraud-api"], "if_part_fails": "back" }),
+                "goes back to what is live now",
+            ),
+            (
+                json!({ "members": ["features", "fraud-api"], "if_part_fails": "forward" }),
+                "stays, and people are asked",
+            ),
+        ] {
+            view.plan.set = serde_json::from_value(set).expect("a set");
+            let text = runbook(&view).written(DocumentForm::Markdown);
+            assert!(
+                text.contains("in this order: `features`, then `fraud-api`") && text.contains(wanted),
+                "{text}"
+            );
+            assert!(
+                !text.contains("did not help") && text.contains("the last one first: back: to"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

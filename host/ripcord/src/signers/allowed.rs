@@ -13,12 +13,15 @@ use super::{PublicKey, Signer};
 /// A longer file is none.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// What parts words, and nothing else does.
+const BLANKS: [char; 3] = [' ', '\t', '\r'];
+
 /// One line that names a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Of the file, from one.
     pub number: usize,
-    principals: Vec<Pattern>,
+    principals: Patterns,
     /// The key with its dates, or why it cannot be taken.
     key: Result<Signer, String>,
 }
@@ -33,6 +36,10 @@ pub struct BadLine {
     pub what: String,
 }
 
+/// Patterns of which one must match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Patterns(Vec<Pattern>);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
     text: String,
@@ -42,8 +49,7 @@ struct Pattern {
 impl Line {
     /// Whether the line is about this principal: one of its patterns matches, and none that is negated.
     pub fn is_about(&self, principal: &str) -> bool {
-        let matching = || self.principals.iter().filter(|pattern| matches(&pattern.text, principal));
-        matching().next().is_some() && matching().all(|pattern| !pattern.negated)
+        self.principals.match_one(principal)
     }
 
     /// Its key.
@@ -62,14 +68,15 @@ impl Line {
 pub fn lines(text: &str) -> Result<Vec<Line>, BadLine> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let (number, line) = (index + 1, line.trim());
+        let (number, line) = (index + 1, line.trim_matches(BLANKS));
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let bad = |what: &str| BadLine { number, what: what.to_owned() };
-        let (principals, rest) = word(line).ok_or_else(|| bad("a quotation mark that is not closed"))?;
-        let principals = principals.split(',').filter(|text| !text.is_empty()).map(Pattern::of).collect();
-        let rest = rest.trim_start();
+        let bad = |what: String| BadLine { number, what };
+        let (principals, rest) = word(line)
+            .ok_or_else(|| bad("a quotation mark that is not closed, or stands within a word".to_owned()))?;
+        let principals = Patterns::of(principals).map_err(bad)?;
+        let rest = rest.trim_start_matches(BLANKS);
         match read(rest) {
             Ok(None) => {}
             Ok(Some(signer)) => found.push(Line { number, principals, key: Ok(signer) }),
@@ -84,12 +91,12 @@ fn read(rest: &str) -> Result<Option<Signer>, String> {
     if rest.is_empty() {
         return Err("a principal without a key".to_owned());
     }
-    let first = rest.split_whitespace().next().unwrap_or_default();
+    let first = rest.split(BLANKS).next().unwrap_or_default();
     let (options, key) = if is_kind(first) {
         ("", rest)
     } else {
         let (options, key) = raw_word(rest).ok_or("a quotation mark that is not closed")?;
-        (options, key.trim_start())
+        (options, key.trim_start_matches(BLANKS))
     };
     let options = Options::read(options)?;
     if !options.is_for_votes {
@@ -117,39 +124,65 @@ struct Options {
 }
 
 impl Options {
+    /// As OpenSSH reads them: each once, each value between quotation marks, and nothing after a last comma.
     fn read(text: &str) -> Result<Self, String> {
         let mut options = Self { is_for_votes: true, valid_after: None, valid_before: None };
-        for option in separated(text) {
-            let (name, value) = option.split_once('=').unwrap_or((option.as_str(), ""));
-            let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-            match name.to_ascii_lowercase().as_str() {
-                "" => {}
-                "namespaces" => {
-                    let patterns: Vec<_> = value.split(',').map(Pattern::of).collect();
-                    let mut matching =
-                        patterns.iter().filter(|pattern| matches(&pattern.text, VOTE_NAMESPACE)).peekable();
-                    options.is_for_votes =
-                        matching.peek().is_some() && matching.all(|pattern| !pattern.negated);
+        let mut wrong = None;
+        let mut seen = Vec::new();
+        let all = if text.is_empty() { Vec::new() } else { separated(text) };
+        for option in &all {
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name.to_ascii_lowercase(), Some(value)),
+                None => (option.to_ascii_lowercase(), None),
+            };
+            let bare = value.and_then(|value| value.strip_prefix('"')?.strip_suffix('"'));
+            let said = match (name.as_str(), bare) {
+                _ if seen.contains(&name) => Err(format!("the option `{name}` is there twice")),
+                ("namespaces", Some(value)) => Patterns::of(value)
+                    .map(|patterns| options.is_for_votes = patterns.match_one(VOTE_NAMESPACE)),
+                ("valid-after", Some(value)) => instant(value).map(|at| options.valid_after = Some(at)),
+                ("valid-before", Some(value)) => instant(value).map(|at| options.valid_before = Some(at)),
+                ("namespaces" | "valid-after" | "valid-before", None) => {
+                    Err(format!("the value of `{name}` belongs between quotation marks"))
                 }
-                "valid-after" => options.valid_after = Some(instant(value)?),
-                "valid-before" => options.valid_before = Some(instant(value)?),
-                "cert-authority" => {
-                    return Err("`cert-authority` is not taken: name each person's own key".to_owned());
+                ("cert-authority", _) => {
+                    Err("`cert-authority` is not taken: name each person's own key".to_owned())
                 }
-                other => return Err(format!("the option `{other}` is not known")),
-            }
+                ("", _) => Err("an option is missing after a comma".to_owned()),
+                (other, _) => Err(format!("the option `{other}` is not known")),
+            };
+            wrong = wrong.or(said.err());
+            seen.push(name);
         }
-        Ok(options)
+        match wrong {
+            // What is not for votes is none of ours, whatever is wrong with it.
+            Some(what) if options.is_for_votes => Err(what),
+            _ => Ok(options),
+        }
     }
 }
 
-impl Pattern {
-    fn of(text: &str) -> Self {
-        let text = text.trim();
-        match text.strip_prefix('!') {
-            Some(rest) => Self { text: rest.to_owned(), negated: true },
-            None => Self { text: text.to_owned(), negated: false },
-        }
+impl Patterns {
+    /// Parted by commas. OpenSSH takes blanks around one for a part of it, which nobody means.
+    fn of(text: &str) -> Result<Self, String> {
+        let pattern = |text: &str| {
+            if text.trim() != text {
+                return Err(format!(
+                    "`{text}` has a blank at its end or beginning: OpenSSH takes it for a part of the name"
+                ));
+            }
+            Ok(match text.strip_prefix('!') {
+                Some(rest) => Pattern { text: rest.to_owned(), negated: true },
+                None => Pattern { text: text.to_owned(), negated: false },
+            })
+        };
+        text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether one matches, and none that is negated.
+    fn match_one(&self, text: &str) -> bool {
+        let matching = || self.0.iter().filter(|pattern| matches(&pattern.text, text));
+        matching().next().is_some() && matching().all(|pattern| !pattern.negated)
     }
 }
 
@@ -178,10 +211,11 @@ fn instant(text: &str) -> Result<UnixMillis, String> {
 
 /// The first word and what follows; a word in quotation marks may hold spaces.
 fn word(text: &str) -> Option<(&str, &str)> {
-    match text.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"'),
-        None => Some(text.split_once(char::is_whitespace).unwrap_or((text, ""))),
-    }
+    let (word, rest) = match text.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?,
+        None => text.split_once(BLANKS).unwrap_or((text, "")),
+    };
+    (!word.contains('"')).then_some((word, rest))
 }
 
 /// The same, where quotation marks may stand within a word, and a backslash before one makes it part of the text.
@@ -190,7 +224,7 @@ fn raw_word(text: &str) -> Option<(&str, &str)> {
     for (at, c) in text.char_indices() {
         match c {
             '"' if before != '\\' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => return Some((&text[..at], &text[at..])),
+            c if BLANKS.contains(&c) && !quoted => return Some((&text[..at], &text[at..])),
             _ => {}
         }
         before = c;
@@ -272,6 +306,8 @@ mod tests {
         for other in ["namespaces=\"git\"", "namespaces=\"*,!ripcord-vote\"", "namespaces=\"file,git\""] {
             assert_eq!(one(&format!("ada {other} {KEY}")), Ok(None), "{other}");
         }
+        // Whatever is wrong with what is for git alone is not for us to say.
+        assert_eq!(one(&format!("* cert-authority,namespaces=\"git\" {KEY}")), Ok(None));
         assert_eq!(lines(&format!("\n# ada {KEY}\n   \n")).expect("lines"), []);
     }
 
@@ -288,6 +324,17 @@ mod tests {
             (&format!("ada valid-after=\"20270101Z\",valid-before=\"20260101Z\" {KEY}"), "would never count"),
             (&format!("ada valid-after=\"20260101Z {KEY}"), "a quotation mark that is not closed"),
             (&format!("\"ada {KEY}"), "a quotation mark that is not closed"),
+            (&format!("a\"d\"a {KEY}"), "a quotation mark that is not closed, or stands within a word"),
+            (&format!("\"ada, bob\" {KEY}"), "` bob` has a blank at its end or beginning"),
+            (&format!("ada namespaces=\"git, ripcord-vote\" {KEY}"), "` ripcord-vote` has a blank"),
+            (&format!("ada namespaces=ripcord-vote {KEY}"), "belongs between quotation marks"),
+            (&format!("ada valid-before=20991231Z {KEY}"), "belongs between quotation marks"),
+            (
+                &format!("ada valid-before=\"20250101Z\",valid-before=\"20991231Z\" {KEY}"),
+                "the option `valid-before` is there twice",
+            ),
+            (&format!("ada valid-after=\"20200101Z\", {KEY}"), "an option is missing after a comma"),
+            (&format!("ada\u{a0}{KEY}"), "line 1: the option"),
             ("ada ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7vbqajDhA", "it is no public key of OpenSSH"),
             (
                 "ada ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

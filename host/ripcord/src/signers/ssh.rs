@@ -114,6 +114,11 @@ impl SshKey {
         if point.is_some_and(is_weak) { Err(NotTaken::Weak) } else { Ok(Self(key)) }
     }
 
+    /// The bytes of an Ed25519 key that is on no security key.
+    pub fn ed25519(&self) -> Option<[u8; 32]> {
+        self.0.ed25519().map(|key| key.0)
+    }
+
     /// Of its form on the wire.
     pub fn digest(&self) -> Digest {
         Digest::of(ssh_key::PublicKey::from(self.0.clone()).to_bytes().unwrap_or_default())

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use ripcord_adapters::{Secret, Shared};
 use ripcord_core::digest::Digest;
+use ripcord_core::name::RoleName;
 use ripcord_engine::Person;
 
 use super::ports::Maker;
-use crate::config::{AuthConfig, Config, Mistakes, SecretRef};
+use crate::config::{AuthConfig, Config, Mistakes, PersonConfig, SecretRef};
 use crate::http::{Gate, KnownPerson, People, Source};
 
 /// Shorter tokens can be guessed.
@@ -38,6 +39,16 @@ pub fn people(config: &Config, mistakes: &mut Mistakes, warnings: &mut Mistakes)
                 format!("draw at least {TOKEN_CHARS_MIN} random characters: `openssl rand -hex 32`"),
             );
         }
+        if let (Some(_), true, true, Some(at)) =
+            (&token, config.host.allowed_signers.is_some(), person.signers().is_empty(), &person.token)
+            && votes(config, person)
+        {
+            warnings.add(
+                at.span.clone(),
+                format!("`{}` has no key among the allowed signers, so their token votes", person.name),
+                "add a line about them; one whose key is taken back keeps its line, with `valid-before` in the past, or loses the token as well",
+            );
+        }
         let token = token.map(|token| Digest::of(token.expose()));
         if let Some(other) = known.iter().find(|other| token.is_some() && other.token == token) {
             mistakes.add(
@@ -50,6 +61,17 @@ pub fn people(config: &Config, mistakes: &mut Mistakes, warnings: &mut Mistakes)
         known.push(KnownPerson { person: Person { name, roles }, token, signers: person.signers() });
     }
     People { known, touch: config.host.touch }
+}
+
+/// Whether one of the person's roles has a say in a plan.
+fn votes(config: &Config, person: &PersonConfig) -> bool {
+    let asked = config.services.iter().flat_map(|service| {
+        let floor = service.floor.iter().map(|quorum| &quorum.role);
+        floor.chain(&service.veto).chain(&service.break_glass)
+    });
+    let approver = RoleName::approver();
+    let mut asked = asked.chain([&approver]);
+    asked.any(|role| person.roles.contains(role))
 }
 
 /// Everything that may send alerts.

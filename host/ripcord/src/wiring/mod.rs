@@ -33,6 +33,7 @@ use crate::component;
 use crate::config::{Config, ConfigError, Mistakes, PersonConfig, ServiceConfig, SourceConfig};
 use crate::http::{People, ServiceRights, Source};
 use crate::signers::Signer;
+use crate::signers::ssh::Touch;
 use policies::LoadedPolicies;
 use ports::{Maker, MetricsSources};
 
@@ -338,6 +339,7 @@ fn effective(
         "file": service.table,
         "terms": terms,
         "facts": service.facts,
+        "touch_required": config.host.touch == Touch::Required,
         "may_pull": service.may_pull,
         "may_adopt": service.may_adopt,
         "may_lift": service.may_lift,

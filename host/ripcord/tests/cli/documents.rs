@@ -14,7 +14,7 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
     write!(
         file,
         "floor = [{{ role = \"approver\", people = 1 }}, {{ role = \"security\", people = 1 }}]\nveto = [\"security\"]\n\
-         [[services.fraud-api.approval]]\npolicy = \"two-key\"\nsettings = {{ people = 2, role = \"approver\", expires-after = \"1h\" }}\n"
+         [[services.fraud-api.approvals]]\npolicy = \"two-key\"\nsettings = {{ people = 2, role = \"approver\", expires-after = \"1h\" }}\n"
     )
     .expect("writes");
     drop(file);

@@ -19,7 +19,7 @@ async fn statement(
     let view = host.get(&format!("incidents/{incident}/plan")).await;
     let plan: Plan = serde_json::from_value(view["plan"].clone()).unwrap();
     let word = Word { person: PersonName::new(person).unwrap(), granted, break_glass };
-    VoteStatement::of(&plan, word, Nonce::of([9; 16])).unwrap()
+    VoteStatement::of(&plan, &IncidentId::new(incident).unwrap(), word, Nonce::of([9; 16])).unwrap()
 }
 
 /// Anna's signature over it, as it is sent.
@@ -124,6 +124,17 @@ async fn a_signature_counts_only_for_what_was_signed() {
         sent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         sent
     };
+    // Who has shown nothing is told nothing: neither what there is, nor how far it is.
+    let stranger = |plan: &str| json!({"plan": plan, "signature": "00".repeat(64), "nonce": base.nonce, "person": "anna"});
+    let mut said = Vec::new();
+    for (of, plan) in
+        [(incident.as_str(), plan.as_str()), (&incident, &"0".repeat(64)), ("fraud-api:999", &plan)]
+    {
+        let (status, problem) = vote(&host, "", of, stranger(plan)).await;
+        assert_eq!(status, 403, "{of}: {problem}");
+        said.push(problem["detail"].clone());
+    }
+    assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
     // Somebody else's token with anna's signature; and a signature in the name of someone who has no key.
     assert_eq!(vote(&host, "olga", &incident, with(json!({"person": "anna"}))).await.0, 403);
     assert_eq!(vote(&host, "", &incident, with(json!({"person": "olga"}))).await.0, 403);
@@ -263,4 +274,50 @@ async fn a_signature_over_a_vote_breaks_no_glass() {
     let (status, done) = vote(&host, "anna", incident, sent(&with, true)).await;
     assert_eq!(status, 200, "{done}");
     assert_eq!(host.until(incident, "settled").await["outcome"], "rolled-back");
+}
+
+#[tokio::test]
+async fn what_is_signed_for_one_member_of_a_set_or_for_the_run_is_worth_nothing_for_another() {
+    let host = host().await;
+    let pull = json!({"to": {"pipeline": "1.3.2", "fraud-api": "1.3.2"}, "reason": "they do not fit"});
+    let (status, done) = host.post("olga", "sets/fraud/pull", pull).await;
+    assert_eq!(status, 200, "{done}");
+    let run = done["incident"].as_str().unwrap().to_owned();
+    host.until(&run, "waiting for approval").await;
+    let of_run = statement(&host, &run, "anna", true, false).await;
+    assert_eq!((of_run.places.len(), of_run.incident.to_string()), (2, run.clone()));
+    let view = host.get(&format!("incidents/{run}/plan")).await;
+    let plan: Plan = serde_json::from_value(view["plan"].clone()).unwrap();
+    let about = |incident: &str| {
+        let word = Word { person: PersonName::new("anna").unwrap(), granted: true, break_glass: false };
+        VoteStatement::of(&plan, &IncidentId::new(incident).unwrap(), word, Nonce::of([9; 16])).unwrap()
+    };
+    let (one, other) = (about("pipeline:1"), about("fraud-api:1"));
+    assert_eq!((one.places.len(), one.places[0].service.as_str()), (1, "pipeline"));
+    for wrong in [one, other] {
+        let (status, problem) = vote(&host, "anna", &run, signed(&wrong)).await;
+        assert_eq!(status, 403, "{problem}");
+    }
+    let (status, done) = vote(&host, "anna", &run, signed(&of_run)).await;
+    assert_eq!(status, 200, "{done}");
+}
+
+#[tokio::test]
+async fn who_has_only_a_veto_may_refuse_and_not_approve() {
+    let more = "[services.vetoed]\nmode = \"ask\"\nmodel = \"fraud\"\nfloor = [{ role = \"approver\", people = 2 }]\nveto = [\"security\"]\nproof-min = \"control-plane\"\nregistry = { kind = \"command\", list = [\"./list.sh\"], fetch = [\"./fetch.sh\", \"{into}\"] }\ndeployer = { kind = \"command\", shift = [\"./shift.sh\", \"{version}\"], live = [\"./live.sh\"], effect = \"observable\" }\n";
+    let host = host_with_more(more).await;
+    let pull = json!({"to": "1.3.2", "reason": "it declines everyone"});
+    let (status, done) = host.post("olga", "services/vetoed/pull", pull).await;
+    assert_eq!(status, 200, "{done}");
+    let incident = done["incident"].as_str().unwrap();
+    let plan = host.until(incident, "waiting for approval").await["plan"].as_str().unwrap().to_owned();
+    let word = |reason: &str| json!({"plan": plan, "reason": reason});
+    assert_eq!(vote(&host, "sue", incident, word("")).await.0, 403, "she has no say in approving");
+    let refuse = format!("incidents/{incident}/refuse");
+    assert_eq!(host.post("abel", &refuse, word("")).await.0, 400, "a refusal says why");
+    assert_eq!(host.post("abel", &refuse, word("I am not sure")).await.0, 200);
+    assert_eq!(host.until(incident, "waiting for approval").await["phase"], "waiting for approval");
+    assert_eq!(host.post("vera", &refuse, word("no")).await.0, 403);
+    assert_eq!(host.post("sue", &refuse, word("the data leaked")).await.0, 200);
+    assert_eq!(host.until(incident, "settled").await["outcome"], "refused");
 }

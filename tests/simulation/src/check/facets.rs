@@ -67,6 +67,13 @@ impl Book {
             Event::ShiftAnswered(answered) if answered.applied == Happened::Applied => {
                 self.shifted.extend(self.begun.map(|(rung, _)| rung));
             }
+            // A shift of which it was said that it did nothing, and which was seen all the same.
+            Event::ReadBack(read) => {
+                let target = step.before.incident.as_ref().and_then(|incident| incident.target(read.rung));
+                if target.is_some_and(|target| read.live.state().serves(target)) {
+                    self.shifted.insert(read.rung);
+                }
+            }
             _ => {}
         }
         let probation = |service: &Service| service.probation.as_ref().map(|probation| probation.since);

@@ -358,6 +358,32 @@ fn where_some_have_a_veto_the_refusal_of_others_ends_nothing() {
 }
 
 #[test]
+fn a_refusal_that_stands_ends_the_plan_when_its_person_gets_the_veto() {
+    let mut stage = Stage::new(|terms| terms.veto = vec![RoleName::new("security").unwrap()]);
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let event = refuse(&stage, "bob");
+    stage.tell(&event);
+    stage.reconfigure(|terms| terms.veto.clear());
+    assert_eq!(stage.phase(), "none", "settled");
+    // Also where enough people agree: at the guard, and nothing is shifted.
+    let mut stage = Stage::new(|terms| {
+        terms.veto = vec![RoleName::new("security").unwrap()];
+        terms.people.push(super::stage::known("dan", &["approver"]));
+    });
+    stage.pull("ada", "1");
+    stage.plan_for(&["1"]);
+    let event = refuse(&stage, "dan");
+    stage.tell(&event);
+    stage.approve("bob");
+    stage.approve("cleo");
+    stage.staged();
+    stage.reconfigure(|terms| terms.veto.clear());
+    stage.guard();
+    assert!(!is_shifting(&stage), "{}", stage.phase());
+}
+
+#[test]
 fn without_a_veto_any_refusal_ends_the_plan() {
     let mut stage = Stage::new(|_| {});
     stage.pull("ada", "1");
