@@ -606,7 +606,7 @@ fn allowed_signers_that_do_not_do() {
     let said = with_signers(&format!("ada {SSH_KEY}"), &both).unwrap_err();
     assert!(said.contains("with the same secret or key"), "{said}");
     let gone = "[host]\nallowed-signers = \"nothing\"\n";
-    assert!(parse(gone).unwrap_err().contains("`nothing` cannot be read"));
+    assert!(parse(gone).unwrap_err().contains("nothing` cannot be read"));
     assert!(parse(named).unwrap_err().contains("nothing knows the principal `ada@example.com`"));
 }
 

@@ -117,7 +117,7 @@ fn no_other_plan_is_signed() {
         assert_eq!(run(folder.path(), &["key", "new", "ada.key"]).code, 0);
         for verb in ["approve", "refuse"] {
             for with in [&["--key", "ada.key", "--person", "ada", "--yes"][..], &["--yes"]] {
-                let ran = with_key(folder.path(), &[&[verb, "fraud-api:1"], with].concat());
+                let ran = with_key(folder.path(), &[&[verb, "fraud-api:1", "--reason", "no"], with].concat());
                 assert_eq!(ran.code, 1, "{said}: {}", ran.stderr);
                 assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
             }
