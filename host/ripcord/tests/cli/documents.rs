@@ -13,7 +13,7 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
     let mut file = std::fs::OpenOptions::new().append(true).open(folder.join("ripcord.toml")).expect("opens");
     write!(
         file,
-        "floor = [{{ role = \"approver\", people = 1 }}, {{ role = \"security\", people = 1 }}]\nveto = [\"security\"]\n\
+        "floor = [{{ role = \"approver\", people = 1 }}, {{ role = \"security\", people = 1 }}]\nveto = [\"admin\"]\n\
          [[services.fraud-api.approvals]]\npolicy = \"two-key\"\nsettings = {{ people = 2, role = \"approver\", expires-after = \"1h\" }}\n"
     )
     .expect("writes");
@@ -25,7 +25,7 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
         "# Playbook of `fraud-api`",
         "No trigger: a rollback begins when somebody pulls.",
         "Under every policy: 1 with role `approver` and 1 with role `security`.",
-        "A refusal ends the plan where it is of the role `security`.",
+        "A refusal ends the plan where it is of the role `admin`.",
         "| `two-key` | `expires-after = \"1h\"`, `people = 2`, `role = \"approver\"` |",
         "| olga | operator, approver, admin | a token |",
         "No drill is on record.",

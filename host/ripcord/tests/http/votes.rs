@@ -174,7 +174,7 @@ async fn who_has_a_key_must_sign() {
     let host =
         host_with("ask", "[{ role = \"approver\", people = 1 }, { role = \"security\", people = 1 }]").await;
     let (incident, plan) = host.waiting().await;
-    for word in ["approve", "refuse"] {
+    for (word, more) in [("approve", ""), ("refuse", " --reason TEXT")] {
         let (status, problem) =
             host.post("anna", &format!("incidents/{incident}/{word}"), json!({"plan": plan})).await;
         assert_eq!(status, 403, "{problem}");
@@ -182,7 +182,7 @@ async fn who_has_a_key_must_sign() {
         assert_eq!(
             detail,
             format!(
-                "`anna` has a public key, so only a signature counts: sign with `ripcord {word} {incident} --key FILE`"
+                "`anna` has a public key, so only a signature counts: sign with `ripcord {word} {incident} --key FILE{more}`"
             )
         );
     }
