@@ -60,9 +60,13 @@ impl Book {
             step.before.incident.as_ref().is_some_and(|open| matches!(open.opened_by, Opener::Set(_)));
         match outcome_of(step.before, step.after) {
             Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) if of_set => {
-                let there = step.before.membership.as_ref().map(|membership| membership.there);
-                if !matches!(there, Some(PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere))) {
-                    step.broke("well-means-healthy", format!("a part ended well that was {there:?}"));
+                match step.before.membership.as_ref().map(|membership| membership.there) {
+                    Some(PartState::Ended(PartEnd::Moved | PartEnd::AlreadyThere)) => {}
+                    // The run's time was over in the moment in which the part was: both in one step.
+                    Some(PartState::Given) => ended_well(step, self.read_back, Way::There),
+                    there => {
+                        step.broke("well-means-healthy", format!("a part ended well that was {there:?}"));
+                    }
                 }
             }
             Some(Outcome::RolledBack | Outcome::FellBack | Outcome::RestoredElsewhere) => {
