@@ -8,12 +8,12 @@ use ripcord_ports::{
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
     alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
-    deployer_batch, deployer_command, deployer_kserve, deployer_open_inference, deployer_sagemaker,
-    endpoint_open_inference, evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape,
-    notifier_webhook, producer_airflow, producer_checkpoint, producer_command, producer_http,
-    registry_azureml, registry_command, registry_directory, registry_mlflow, registry_objects, registry_oci,
-    registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl, restorer_file, restorer_git,
-    restorer_http, restorer_mlflow_prompt,
+    deployer_azureml, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference,
+    deployer_sagemaker, deployer_vertex, endpoint_open_inference, evidence_directory, golden_jsonl,
+    metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
+    producer_command, producer_http, registry_azureml, registry_command, registry_directory, registry_mlflow,
+    registry_objects, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl,
+    restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -36,11 +36,15 @@ pub static REGISTRIES: &[&dyn AnyAdapter<dyn Registry>] = &[
 
 /// What serves the model.
 pub static DEPLOYERS: &[&dyn AnyAdapter<dyn Deployer>] = &[
+    #[cfg(feature = "azure")]
+    &deployer_azureml::ADAPTER,
     &deployer_open_inference::ADAPTER,
     #[cfg(feature = "kubernetes")]
     &deployer_kserve::ADAPTER,
     #[cfg(feature = "aws")]
     &deployer_sagemaker::ADAPTER,
+    #[cfg(feature = "google")]
+    &deployer_vertex::ADAPTER,
     &deployer_command::ADAPTER,
     &deployer_batch::ADAPTER,
 ];
@@ -110,8 +114,12 @@ pub static LEFT_OUT: &[LeftOut] = &[
     deployer_sagemaker::LEFT_OUT,
     #[cfg(not(feature = "azure"))]
     registry_azureml::LEFT_OUT,
+    #[cfg(not(feature = "azure"))]
+    deployer_azureml::LEFT_OUT,
     #[cfg(not(feature = "google"))]
     registry_vertex::LEFT_OUT,
+    #[cfg(not(feature = "google"))]
+    deployer_vertex::LEFT_OUT,
 ];
 
 /// What can be told of each, port by port.

@@ -39,6 +39,8 @@ mod secret;
 mod settled;
 #[cfg(feature = "google")]
 mod signing;
+#[cfg(any(feature = "azure", feature = "google"))]
+mod split;
 mod text_encoding;
 mod text_time;
 #[cfg(any(feature = "azure", feature = "google"))]
@@ -56,6 +58,8 @@ pub mod checkpoints_s3;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
+#[cfg_attr(not(feature = "azure"), path = "deployer_azureml/left_out.rs")]
+pub mod deployer_azureml;
 pub mod deployer_batch;
 pub mod deployer_command;
 #[cfg_attr(not(feature = "kubernetes"), path = "deployer_kserve/left_out.rs")]
@@ -63,6 +67,8 @@ pub mod deployer_kserve;
 pub mod deployer_open_inference;
 #[cfg_attr(not(feature = "aws"), path = "deployer_sagemaker/left_out.rs")]
 pub mod deployer_sagemaker;
+#[cfg_attr(not(feature = "google"), path = "deployer_vertex/left_out.rs")]
+pub mod deployer_vertex;
 pub mod endpoint_open_inference;
 pub mod evidence_directory;
 #[cfg(feature = "testing")]

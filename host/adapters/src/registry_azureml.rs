@@ -6,13 +6,13 @@
 //! only where it is not there yet, is never sent twice where the first may have arrived, is read anew before it is sent again, and counts as made when it was read back. `README.md` beside this
 //! module says what to configure and what was tried.
 
-mod api;
+pub(crate) mod api;
 mod describe;
 mod lineage;
 mod place;
-mod refusal;
+pub(crate) mod refusal;
 mod storage;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 

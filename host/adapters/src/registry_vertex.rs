@@ -5,14 +5,14 @@
 //! yet, is never sent twice where the first may have arrived, and counts as made when it was read back. `README.md` beside this module says what to
 //! configure and what was tried.
 
-mod api;
+pub(crate) mod api;
 mod describe;
-mod holds;
+pub(crate) mod holds;
 mod lineage;
-mod pages;
-mod refusal;
+pub(crate) mod pages;
+pub(crate) mod refusal;
 mod storage;
-mod wire;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;

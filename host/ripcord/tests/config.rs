@@ -5,8 +5,10 @@
 
 use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
+use ripcord_adapters::deployer_azureml::{AzureMlDeployerConfig, ScoringCode};
 use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
+use ripcord_adapters::deployer_vertex::{Undeploy, VertexDeployerConfig};
 use ripcord_adapters::registry_azureml::AzureMlRegistryConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
 use ripcord_adapters::registry_mlflow::MlflowRegistryConfig;
@@ -106,6 +108,23 @@ fn the_example_for_vertex_ai_reads() {
         config.service("fraud-api").unwrap().registry.settings.of::<VertexRegistryConfig>().unwrap();
     assert_eq!((registry.model.as_str(), registry.alias.as_deref()), ("fraud", Some("default")));
     assert_eq!(registry.storage_endpoint, "https://storage.googleapis.com");
+}
+
+/// `examples/vertex/endpoint.toml` and `examples/azureml/endpoint.toml`, which people copy.
+#[test]
+fn the_examples_for_endpoints_of_vertex_ai_and_azure_ml_read() {
+    let vertex = parse(include_str!("../../../examples/vertex/endpoint.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let deployer = &vertex.service("fraud-api").unwrap().deployer.settings;
+    let deployer = deployer.of::<VertexDeployerConfig>().unwrap();
+    assert_eq!((deployer.endpoint_id.as_str(), deployer.model.as_str()), ("5150", "fraud"));
+    assert_eq!(deployer.undeploy, Undeploy::Never);
+    let azure = parse(include_str!("../../../examples/azureml/endpoint.toml"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let deployer = &azure.service("fraud-api").unwrap().deployer.settings;
+    let deployer = deployer.of::<AzureMlDeployerConfig>().unwrap();
+    assert_eq!((deployer.endpoint_name.as_str(), deployer.model.as_str()), ("fraud", "fraud"));
+    assert_eq!(deployer.scoring_code, ScoringCode::Refuse);
 }
 
 /// `examples/kubernetes/ripcord.toml`, which people copy.

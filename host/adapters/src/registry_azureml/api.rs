@@ -35,7 +35,7 @@ pub(super) const ACCOUNT: &str = "{account}";
 
 /// Where the model is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Home {
+pub(crate) enum Home {
     Workspace(String),
     Registry(String),
 }
@@ -59,29 +59,29 @@ impl Home {
 
 /// Azure Machine Learning, and the one model in it.
 #[derive(Debug)]
-pub(super) struct Api {
-    pub(super) http: Http,
-    pub(super) url: Url,
-    pub(super) tokens: Tokens,
-    pub(super) cloud: AzureCloud,
+pub(crate) struct Api {
+    pub(crate) http: Http,
+    pub(crate) url: Url,
+    pub(crate) tokens: Tokens,
+    pub(crate) cloud: AzureCloud,
     /// Where Blob Storage answers: `{account}` stands for an account.
     pub(super) blobs: String,
-    pub(super) subscription: String,
-    pub(super) group: String,
-    pub(super) home: Home,
-    pub(super) model: String,
-    pub(super) api_version: String,
-    pub(super) deadline: Millis,
-    pub(super) patience: Patience,
+    pub(crate) subscription: String,
+    pub(crate) group: String,
+    pub(crate) home: Home,
+    pub(crate) model: String,
+    pub(crate) api_version: String,
+    pub(crate) deadline: Millis,
+    pub(crate) patience: Patience,
 }
 
 /// Something that was read, with what is needed to write it.
 #[derive(Debug)]
-pub(super) struct Read<T> {
-    pub(super) read: T,
+pub(crate) struct Read<T> {
+    pub(crate) read: T,
     /// What Azure gave with it, where it gave one.
-    etag: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl<T> Read<T> {
@@ -102,7 +102,7 @@ fn wrong(why: String) -> PortError {
 }
 
 /// Whether it can be one part of an address.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
     !text.is_empty() && text.len() <= NAME_MAX && text.chars().all(plain) && !matches!(text, "." | "..")
 }
@@ -117,7 +117,7 @@ fn is_api_version(text: &str) -> bool {
 
 impl Api {
     /// Checks the configuration and finds the credentials; Azure is not asked.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: AzureMlRegistryConfig,
         secret: Option<Secret>,
         shared: &Shared,
@@ -191,7 +191,7 @@ impl Api {
     }
 
     /// The workspace or registry, as Azure names it.
-    pub(super) fn scope(&self) -> String {
+    pub(crate) fn scope(&self) -> String {
         let [kind, name] = self.home.parts();
         format!(
             "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.MachineLearningServices/{kind}/{name}",
@@ -205,7 +205,7 @@ impl Api {
         format!("{kind}/{name}/models/{}", self.model)
     }
 
-    fn resource(&self, rest: &[&str]) -> Url {
+    pub(crate) fn resource(&self, rest: &[&str]) -> Url {
         let scope = self.scope();
         let parts: Vec<&str> = scope.trim_start_matches('/').split('/').chain(rest.iter().copied()).collect();
         let mut url = http::under(&self.url, &parts);
@@ -222,7 +222,7 @@ impl Api {
     }
 
     /// A call with a token. Only the configured address is ever called with one.
-    async fn call(&self, method: Method, url: &Url) -> Result<Call, PortError> {
+    pub(crate) async fn call(&self, method: Method, url: &Url) -> Result<Call, PortError> {
         let token = self.tokens.token(self.cloud.manager()).await?;
         Ok(self.http.call(method, url).of("Azure ML").deadline(self.deadline).bearer(Some(&token)))
     }
@@ -235,7 +235,11 @@ impl Api {
         .await
     }
 
-    async fn read<T: DeserializeOwned>(&self, url: &Url, right: Right) -> Result<Read<T>, PortError> {
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        right: Right,
+    ) -> Result<Read<T>, PortError> {
         let answer = self.ask(url, right).await?;
         // A weak one is the condition of nothing.
         let etag = answer.header(&ETAG).filter(|etag| etag.starts_with('"')).map(str::to_owned);
@@ -250,43 +254,52 @@ impl Api {
             .append_pair("listViewType", "All")
             .append_pair("$orderBy", "createdtime desc")
             .append_pair("$top", PAGE);
+        let all = self.listed(&first, url, &format!("versions of `{}`", self.what()), Right::Read).await?;
+        if all.is_empty() {
+            // A model that is not there may be listed as one without versions.
+            self.container().await?;
+        }
+        Ok(all)
+    }
+
+    /// All of a list, each entry as it came. `first` is its address without what says how much of it is wanted, as in `url`; `what` is listed, for people.
+    pub(crate) async fn listed(
+        &self,
+        first: &Url,
+        mut url: Url,
+        what: &str,
+        right: Right,
+    ) -> Result<Vec<Value>, PortError> {
         let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
         loop {
             seen.insert(url.query().unwrap_or_default().to_owned());
-            let page: Page = self.ask(&url, Right::Read).await?.json()?;
+            let page: Page = self.ask(&url, right).await?.json()?;
             all.extend(page.value);
             let Some(next) = page.next_link.filter(|next| !next.is_empty()) else { break };
             let link = Url::parse(&next).ok();
             // The address is Azure's own also where another one is configured: only the query is taken, and asked of whom is configured.
-            let query = link.as_ref().filter(|link| same_path(&self.url, link, &first)).and_then(Url::query);
+            let query = link.as_ref().filter(|link| same_path(&self.url, link, first)).and_then(Url::query);
             let Some(query) = query else {
                 let text = format!(
-                    "Azure ML says that the list of versions of `{}` goes on at {}, which is no list of them: nothing of it is used",
-                    self.what(),
+                    "Azure ML says that the list of {what} goes on at {}, which is no list of them: nothing of it is used",
                     http::excerpt(next.as_bytes())
                 );
                 return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
             };
             if seen.contains(query) {
                 let text = format!(
-                    "Azure ML says that there are more versions of `{}`, and gives a place to go on from that was read already: nothing of it is used",
-                    self.what()
+                    "Azure ML says that there are more {what}, and gives a place to go on from that was read already: nothing of it is used"
                 );
                 return Err(PortError::not_applied(ErrorKind::BadAnswer, text));
             }
             if seen.len() >= PAGES_MAX {
                 let text = format!(
-                    "Azure ML has more than {PAGES_MAX} pages of versions of `{}`: delete what nobody goes back to",
-                    self.what()
+                    "Azure ML has more than {PAGES_MAX} pages of {what}: delete what nobody goes back to"
                 );
                 return Err(PortError::not_applied(ErrorKind::TooLarge, text));
             }
             url = first.clone();
             url.set_query(Some(query));
-        }
-        if all.is_empty() {
-            // A model that is not there may be listed as one without versions.
-            self.container().await?;
         }
         Ok(all)
     }
@@ -301,7 +314,7 @@ impl Api {
     }
 
     /// A version.
-    pub(super) async fn version(&self, version: &VersionName) -> Result<Read<Version>, PortError> {
+    pub(crate) async fn version(&self, version: &VersionName) -> Result<Read<Version>, PortError> {
         if !is_name(version.as_str()) {
             return Err(self.unknown(version));
         }

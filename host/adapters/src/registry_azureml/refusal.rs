@@ -20,13 +20,19 @@ const LEFT: [&str; 3] = [
 
 /// What a call needs of the identity, for the sentence that says that it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Right {
+pub(crate) enum Right {
     Read,
     Write,
     Job,
     Datastore,
     /// A way to the files of a version in a registry.
     References,
+    /// To read an online endpoint and what is deployed there.
+    Endpoint,
+    /// To split its traffic.
+    Traffic,
+    /// To deploy there.
+    Deployment,
 }
 
 impl Right {
@@ -37,6 +43,13 @@ impl Right {
             }
             (Self::Write, Home::Workspace(_)) => {
                 "`Microsoft.MachineLearningServices/workspaces/models/versions/write` and `…/workspaces/models/write`"
+            }
+            (Self::Endpoint, _) => {
+                "`Microsoft.MachineLearningServices/workspaces/onlineEndpoints/read` and `…/onlineEndpoints/deployments/read`"
+            }
+            (Self::Traffic, _) => "`Microsoft.MachineLearningServices/workspaces/onlineEndpoints/write`",
+            (Self::Deployment, _) => {
+                "`Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments/write`"
             }
             (Self::Job, _) => "`Microsoft.MachineLearningServices/workspaces/jobs/read`",
             (Self::Datastore, _) => "`Microsoft.MachineLearningServices/workspaces/datastores/read`",
@@ -119,7 +132,7 @@ fn request_id(answer: &Answer) -> String {
 
 impl Api {
     /// The answer of Azure Resource Manager, or the error that it is.
-    pub(super) fn judge(&self, answer: Answer, right: Right) -> Result<Answer, PortError> {
+    pub(crate) fn judge(&self, answer: Answer, right: Right) -> Result<Answer, PortError> {
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -159,7 +172,11 @@ impl Api {
             409 => told(
                 ErrorKind::Failed,
                 if said.is("ScopeLocked") {
-                    format!("does not change what is locked: {words}; take the lock away, or leave out `production-tag`")
+                    let or = match right {
+                        Right::Endpoint | Right::Traffic | Right::Deployment => "",
+                        _ => ", or leave out `production-tag`",
+                    };
+                    format!("does not change what is locked: {words}; take the lock away{or}")
                 } else {
                     format!("did nothing, since someone else changes the same: {words}; it can be done again")
                 },
@@ -171,15 +188,21 @@ impl Api {
             ),
             429 => {
                 let left = LEFT.iter().find_map(|name| Some(format!("{name}: {}", header(&answer, name)?)));
-                let left = left.map_or_else(String::new, |left| format!(" ({})", http::excerpt(left.as_bytes())));
+                let left =
+                    left.map_or_else(String::new, |left| format!(" ({})", http::excerpt(left.as_bytes())));
                 told(
                     ErrorKind::Failed,
-                    format!("takes no more calls for now{left}: {words}; ask less often, or spread what asks over several identities or subscriptions"),
+                    format!(
+                        "takes no more calls for now{left}: {words}; ask less often, or spread what asks over several identities or subscriptions"
+                    ),
                 )
             }
             400 if said.is("InvalidApiVersionParameter") || said.is("NoRegisteredProviderFound") => told(
                 ErrorKind::Failed,
-                format!("does not know the version `{}` of its interface: {words}; write one that it names as `api-version`", self.api_version),
+                format!(
+                    "does not know the version `{}` of its interface: {words}; write one that it names as `api-version`",
+                    self.api_version
+                ),
             ),
             400 => told(ErrorKind::Failed, format!("does not accept the call: {words}")),
             _ => rephrased(generic.kind, format!("{generic}{id}"), &generic),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Names and values that users write. A value may be `null`.
-pub(super) type Dictionary = BTreeMap<String, Option<String>>;
+pub(crate) type Dictionary = BTreeMap<String, Option<String>>;
 
 /// A page of a list, each entry as it came: one that cannot be read hides no other.
 #[derive(Debug, Deserialize)]
@@ -20,9 +20,9 @@ pub(super) struct Page {
 /// `ModelVersion`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Version {
+pub(crate) struct Version {
     pub(super) name: String,
-    pub(super) properties: VersionProperties,
+    pub(crate) properties: VersionProperties,
     #[serde(default, deserialize_with = "left_out")]
     pub(super) system_data: SystemData,
 }
@@ -30,9 +30,9 @@ pub(super) struct Version {
 /// `ModelVersionProperties`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct VersionProperties {
+pub(crate) struct VersionProperties {
     #[serde(deserialize_with = "left_out")]
-    pub(super) tags: Dictionary,
+    pub(crate) tags: Dictionary,
     #[serde(deserialize_with = "left_out")]
     pub(super) properties: Dictionary,
     #[serde(deserialize_with = "left_out")]

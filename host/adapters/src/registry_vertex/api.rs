@@ -16,6 +16,7 @@ use super::wire::{Model, Subgraph, TrainingPipeline, Versions};
 use crate::Shared;
 use crate::google::Tokens;
 use crate::http::{self, Answer, Call, Http, Patience};
+use crate::near::is_in_the_clear;
 
 /// Versions that one answer may hold.
 const PAGE: &str = "100";
@@ -28,30 +29,30 @@ const QUOTA_HEADER: &str = "x-goog-user-project";
 
 /// Vertex AI, and the one model in it.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     http: Http,
-    pub(super) url: Url,
+    pub(crate) url: Url,
     pub(super) storage: Url,
-    pub(super) tokens: Tokens,
+    pub(crate) tokens: Tokens,
     /// Whose quota calls count against.
-    pub(super) quota_project: Option<String>,
+    pub(crate) quota_project: Option<String>,
     /// The model's resource name.
-    pub(super) model: String,
-    pub(super) project: String,
-    pub(super) location: String,
-    pub(super) id: String,
-    pub(super) deadline: Millis,
-    pub(super) patience: Patience,
+    pub(crate) model: String,
+    pub(crate) project: String,
+    pub(crate) location: String,
+    pub(crate) id: String,
+    pub(crate) deadline: Millis,
+    pub(crate) patience: Patience,
 }
 
 /// Where Vertex AI answers for a region.
-pub(super) fn endpoint(location: &str) -> String {
+pub(crate) fn endpoint(location: &str) -> String {
     format!("https://{location}-aiplatform.googleapis.com")
 }
 
 impl Api {
     /// Checks the configuration and finds the credentials; Google is not asked.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: VertexRegistryConfig,
         shared: &Shared,
         environment: impl Env,
@@ -103,7 +104,7 @@ impl Api {
     }
 
     /// A call with a token. Only the two configured addresses are ever called with one.
-    pub(super) async fn call(&self, method: Method, url: &Url, system: &str) -> Result<Call, PortError> {
+    pub(crate) async fn call(&self, method: Method, url: &Url, system: &str) -> Result<Call, PortError> {
         let token = self.tokens.token().await?;
         let call = self.http.call(method, url).of(system).deadline(self.deadline).bearer(Some(&token));
         Ok(match &self.quota_project {
@@ -113,7 +114,7 @@ impl Api {
     }
 
     /// The address of a resource of the configured interface, by its name: `projects/…`.
-    fn resource(&self, name: &str, verb: &str) -> Url {
+    pub(crate) fn resource(&self, name: &str, verb: &str) -> Url {
         let mut parts: Vec<String> =
             std::iter::once("v1").chain(name.split('/')).map(str::to_owned).collect();
         if let Some(last) = parts.last_mut() {
@@ -123,7 +124,7 @@ impl Api {
     }
 
     /// The answer to a question, asked again while that may help.
-    async fn ask(&self, url: &Url, right: Right<'_>) -> Result<Answer, PortError> {
+    pub(crate) async fn ask(&self, url: &Url, right: Right<'_>) -> Result<Answer, PortError> {
         http::patiently(self.patience, || async {
             let answer = self.call(Method::GET, url, "Vertex AI").await?.exchange().await?;
             self.judge(answer, right)
@@ -160,7 +161,7 @@ impl Api {
     }
 
     /// A version, and Vertex AI's description of it, verbatim. Any name but that of a version would be taken for an alias.
-    pub(super) async fn version(&self, version: &VersionName) -> Result<(Model, Answer), PortError> {
+    pub(crate) async fn version(&self, version: &VersionName) -> Result<(Model, Answer), PortError> {
         if number(version.as_str()).is_none() {
             return Err(self.unknown(version));
         }
@@ -212,7 +213,7 @@ impl Api {
     }
 
     /// The address of something that an answer names: `projects/…/locations/…/KIND/…`, and nothing else.
-    fn related(&self, name: &str, kinds: &[&str], verb: &str) -> Result<Url, PortError> {
+    pub(crate) fn related(&self, name: &str, kinds: &[&str], verb: &str) -> Result<Url, PortError> {
         let parts: Vec<&str> = name.split('/').collect();
         let wanted: Vec<&str> = ["projects", "locations"].iter().chain(kinds).copied().collect();
         let is_one = parts.len() == 2 * wanted.len()
@@ -279,23 +280,30 @@ fn merge(aliases: &[String]) -> Value {
     json!({ "versionAliases": aliases })
 }
 
-fn own_address(key: &str, text: &str) -> Result<Url, PortError> {
+pub(crate) fn own_address(key: &str, text: &str) -> Result<Url, PortError> {
     let url = http::address(text)?;
     if !url.username().is_empty() || url.password().is_some() {
         let text = format!("`{key}` holds a user or a password: take it out, and see `credentials-file`");
         return Err(PortError::not_applied(ErrorKind::Configuration, text));
     }
     http::is_shown_whole(key, &url)?;
+    if is_in_the_clear(&url, |_| false) {
+        let text = format!(
+            "`{key}` is `{}`, and calls carry tokens: write an address with `https`",
+            http::shown(&url)
+        );
+        return Err(PortError::not_applied(ErrorKind::Configuration, text));
+    }
     Ok(url)
 }
 
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     !text.is_empty() && text.chars().all(plain) && !matches!(text, "." | "..")
 }
 
 /// The number that a version's name is: as Vertex AI writes it.
-pub(super) fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     let is_plain = !name.is_empty() && !name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit());
     is_plain.then(|| name.parse().ok()).flatten()
 }

@@ -25,7 +25,7 @@ pub(super) fn of(version: &VersionName, incident: &str) -> [String; 2] {
 }
 
 /// Whether an alias says that its version is held.
-pub(super) fn is_held(alias: &str) -> bool {
+pub(crate) fn is_held(alias: &str) -> bool {
     alias.starts_with(HELD)
 }
 

@@ -4,25 +4,25 @@ use ripcord_ports::{ErrorKind, PortError};
 
 /// A list that comes in pages.
 #[derive(Debug)]
-pub(super) struct Pages<E> {
+pub(crate) struct Pages<E> {
     what: String,
     pages_max: usize,
-    pub(super) all: Vec<E>,
+    pub(crate) all: Vec<E>,
     tokens: Vec<String>,
 }
 
 impl<E> Pages<E> {
-    pub(super) fn of(what: String, pages_max: usize) -> Self {
+    pub(crate) fn of(what: String, pages_max: usize) -> Self {
         Self { what, pages_max, all: Vec::new(), tokens: Vec::new() }
     }
 
     /// Where the next page begins; none for the first.
-    pub(super) fn token(&self) -> Option<&str> {
+    pub(crate) fn token(&self) -> Option<&str> {
         self.tokens.last().map(String::as_str)
     }
 
     /// Takes a page. A token that comes again would never end.
-    pub(super) fn is_last(&mut self, page: Vec<E>, next: Option<String>) -> Result<bool, PortError> {
+    pub(crate) fn is_last(&mut self, page: Vec<E>, next: Option<String>) -> Result<bool, PortError> {
         self.all.extend(page);
         let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(true) };
         if self.tokens.contains(&next) {

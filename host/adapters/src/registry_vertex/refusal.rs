@@ -13,13 +13,18 @@ const WAIT_MAX: Millis = Millis::hours(1);
 
 /// What a call needs of the account, for the sentence that says that it is missing.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Right<'a> {
+pub(crate) enum Right<'a> {
     Read,
     Aliases,
     Training,
     Metadata,
     /// To objects of a bucket.
     Objects(&'a str),
+    /// To an endpoint, by its name, and what that takes.
+    Endpoint {
+        name: &'a str,
+        needs: &'static str,
+    },
 }
 
 impl Right<'_> {
@@ -30,13 +35,14 @@ impl Right<'_> {
             Self::Training => "`aiplatform.trainingPipelines.get`",
             Self::Metadata => "`aiplatform.artifacts.get` and `aiplatform.executions.get`",
             Self::Objects(_) => "`storage.objects.get` and `storage.objects.list`",
+            Self::Endpoint { needs, .. } => needs,
         }
     }
 }
 
 impl Api {
     /// The answer, or the error that it is.
-    pub(super) fn judge(&self, answer: Answer, right: Right<'_>) -> Result<Answer, PortError> {
+    pub(crate) fn judge(&self, answer: Answer, right: Right<'_>) -> Result<Answer, PortError> {
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -87,6 +93,11 @@ impl Api {
                 ErrorKind::Conflict,
                 format!("did nothing, since it is no longer what it was: {said}; look at it and ask again"),
             ),
+            (412, _) | (_, "FAILED_PRECONDITION") if matches!(right, Right::Endpoint { .. }) => told(
+                ErrorKind::Failed,
+                format!("did nothing, since the endpoint is not as it was, or is being changed: {said}; it can be done again"),
+            )
+            .retry(Retry::Later),
             (412, _) | (_, "FAILED_PRECONDITION") => told(
                 ErrorKind::Failed,
                 format!("cannot answer as things stand: {said}; a lineage that is too large is refused so, too"),
@@ -157,6 +168,9 @@ impl Api {
     fn missing(&self, right: Right<'_>) -> String {
         match right {
             Right::Objects(bucket) => format!("check that the bucket `{bucket}` is still there"),
+            Right::Endpoint { name, .. } => format!(
+                "check `project`, `location` and `endpoint-id`, which is the endpoint's id and not its display name: `{name}`"
+            ),
             _ => format!(
                 "check `project`, `location` and `model`, which is the model's id and not its display name: `{}`",
                 self.model
@@ -187,7 +201,7 @@ fn asked_for(error: &Refusal) -> Option<Millis> {
 }
 
 /// Another sentence and kind; what is known of the effect, and the advice on trying again, stay.
-pub(super) fn rephrased(kind: ErrorKind, message: String, known: &PortError) -> PortError {
+pub(crate) fn rephrased(kind: ErrorKind, message: String, known: &PortError) -> PortError {
     let error = PortError::not_applied(kind, message).retry(known.retry);
     match known.applied {
         Applied::Unknown => error.outcome_unknown(),

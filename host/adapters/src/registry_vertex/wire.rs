@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 /// `Model`: one version of a model.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     #[serde(deserialize_with = "left_out")]
     pub(super) version_id: String,
     #[serde(deserialize_with = "left_out")]
-    pub(super) version_aliases: Vec<String>,
+    pub(crate) version_aliases: Vec<String>,
     #[serde(deserialize_with = "left_out")]
     pub(super) version_create_time: String,
     #[serde(deserialize_with = "left_out")]

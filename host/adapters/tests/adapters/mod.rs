@@ -8,12 +8,16 @@ mod alerts_wandb;
 mod catalogue;
 pub(crate) mod checkpoints;
 mod commands;
+#[cfg(feature = "azure")]
+pub(crate) mod deployer_azureml;
 mod deployer_batch;
 #[cfg(feature = "kubernetes")]
 mod deployer_kserve;
 mod deployer_open_inference;
 #[cfg(feature = "aws")]
 pub(crate) mod deployer_sagemaker;
+#[cfg(feature = "google")]
+pub(crate) mod deployer_vertex;
 mod endpoint_open_inference;
 mod evidence_directory;
 mod example_commands;

@@ -91,7 +91,7 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 19] = [
+const ALL: [Case; 21] = [
     (
         (deployer as Asked, "deployer"),
         "sagemaker",
@@ -101,6 +101,37 @@ const ALL: [Case; 19] = [
             ("model", &["\"fraud\"", "\"other\""]),
             ("move-by", &["\"configuration\"", "\"weights\""]),
             ("guardrails", &["\"keep\"", "\"none\""]),
+            ("endpoint", &["\"https://one.example\"", "\"https://two.example\""]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "azureml",
+        &[
+            ("subscription", &["\"s\"", "\"t\""]),
+            ("resource-group", &["\"acme-ml\"", "\"other\""]),
+            ("workspace", &["\"payments\"", "\"other\""]),
+            ("endpoint-name", &["\"fraud\"", "\"other\""]),
+            ("model", &["\"fraud\"", "\"other\""]),
+            ("registry", &["\"acme\"", "\"other\""]),
+            ("scoring-code", &["\"refuse\"", "\"keep\""]),
+            ("resource-manager", &["\"https://one.example\"", "\"https://two.example\""]),
+            ("api-version", &["\"2025-12-01\"", "\"2024-10-01\""]),
+            ("cloud", &["\"public\""]),
+            ("tenant-id", &["\"t\""]),
+            ("client-id", &["\"c\""]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "vertex",
+        &[
+            ("project", &["\"acme-ml\"", "\"other\""]),
+            ("location", &["\"europe-west4\"", "\"us-central1\""]),
+            ("endpoint-id", &["\"5150\"", "\"5151\""]),
+            ("model", &["\"4242\"", "\"4243\""]),
+            ("undeploy", &["\"never\"", "\"left\""]),
+            ("quota-project", &["\"one\"", "\"two\""]),
             ("endpoint", &["\"https://one.example\"", "\"https://two.example\""]),
         ],
     ),
@@ -358,7 +389,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 16] = [
+const NOT_SENT: [(&str, &str, &[&str]); 18] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
     // Those before `mode` are, and need files: see `the_request_to_a_cluster_…`.
@@ -380,6 +411,17 @@ const NOT_SENT: [(&str, &str, &[&str]); 16] = [
         ],
     ),
     ("deployer", "sagemaker", &["version-tag", "access-key-id", "profile", "deadline-ms", "patience-ms"]),
+    (
+        "deployer",
+        "azureml",
+        // A cloud is its addresses, and one is configured.
+        &["credentials", "tenant-id", "client-id", "cloud", "authority", "deadline-ms", "patience-ms"],
+    ),
+    (
+        "deployer",
+        "vertex",
+        &["probe-input-file", "prediction-endpoint", "credentials-file", "deadline-ms", "patience-ms"],
+    ),
     (
         "deployer",
         "open-inference",

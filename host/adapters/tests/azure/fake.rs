@@ -18,6 +18,7 @@ use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::online::{self, Online};
 use crate::adapters::support::Server;
 
 pub(crate) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
@@ -77,7 +78,9 @@ pub(crate) struct World {
     pub(crate) slow: usize,
     pub(crate) under_way: usize,
     pub(crate) tokens_given: usize,
-    writes: usize,
+    pub(super) writes: usize,
+    /// The one online endpoint.
+    pub(crate) online: Online,
 }
 
 /// Another answer than the fake's own: to calls whose path holds the first.
@@ -241,7 +244,7 @@ pub(crate) fn refusal_within(code: &str, message: &str, inner: &str) -> Value {
     })
 }
 
-type Answer = Result<(u16, Value), (u16, Value)>;
+pub(super) type Answer = Result<(u16, Value), (u16, Value)>;
 
 fn no_model() -> (u16, Value) {
     (404, refusal_within("UserError", "Not found: the asset does not exist.", "ModelNotFound"))
@@ -321,7 +324,7 @@ async fn answer(
     response
 }
 
-fn of<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {
+pub(super) fn of<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {
     exchange.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
@@ -382,6 +385,7 @@ fn managed(world: &mut World, exchange: &Exchange, host: &str) -> Answer {
                 json!({ "blobReferenceForConsumption": { "blobUri": uri, "storageAccountArmId": "x", "credential": credential } }),
             ))
         }
+        (_, ["onlineEndpoints", rest @ ..]) => online::answer(world, exchange, host, rest),
         (_, ["models", MODEL, ..]) if world.versions.is_empty() => Err(no_model()),
         ("GET", ["models", MODEL]) => Ok((200, container(world, &id("")))),
         ("PUT", ["models", MODEL]) => {
@@ -414,7 +418,7 @@ fn managed(world: &mut World, exchange: &Exchange, host: &str) -> Answer {
     }
 }
 
-fn precondition(world: &World, exchange: &Exchange) -> Result<(), (u16, Value)> {
+pub(super) fn precondition(world: &World, exchange: &Exchange) -> Result<(), (u16, Value)> {
     let wanted = exchange.if_match.as_deref();
     if wanted.is_none_or(|etag| etag == format!("\"{}\"", world.writes)) {
         return Ok(());

@@ -32,6 +32,11 @@ OPERATIONS = {
     "registry_data_references_get_blob_reference_sas": (models.GetBlobReferenceSASRequestDto, models.GetBlobReferenceSASResponseDto),
     "datastores_get": (None, models.Datastore),
     "jobs_get": (None, models.JobBase),
+    "online_endpoints_get": (None, models.OnlineEndpoint),
+    "online_endpoints_create_or_update": (models.OnlineEndpoint, models.OnlineEndpoint),
+    "online_deployments_get": (None, models.OnlineDeployment),
+    "online_deployments_list": (None, (PAGE, models.OnlineDeployment)),
+    "online_deployments_create_or_update": (models.OnlineDeployment, models.OnlineDeployment),
 }
 NAMES = {**vars(typing), **vars(models), "_models": models, "datetime": datetime, "dict": dict, "list": list}
 

@@ -7,7 +7,9 @@
 //! `RIPCORD_TEST_AZURE` is the path of the Python that `.ci/azure` prints; Azurite is beside it.
 
 mod azurite;
+mod endpoint;
 pub(crate) mod fake;
+pub(crate) mod online;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::serving::{self, Serving};
 use crate::adapters::support::Server;
 
 pub(crate) const PROJECT: &str = "acme-ml";
@@ -76,9 +77,11 @@ pub(crate) struct World {
     /// How often a token was asked for.
     pub(crate) tokens_given: usize,
     pub(crate) token_calls: Vec<TokenCall>,
+    /// The one endpoint.
+    pub(crate) serving: Serving,
 }
 
-/// Another answer than the fake's own: to calls whose path holds the first.
+/// Another answer than the fake's own: to calls whose method and path hold the first.
 struct Instead {
     part: String,
     status: u16,
@@ -137,7 +140,7 @@ impl Vertex {
         self.inner.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has calls whose path holds `part` answered so.
+    /// Has calls whose method and path, as in `GET /v1/…`, hold `part` answered so.
     pub(crate) fn instead(&self, part: &str, status: u16, body: impl Into<Vec<u8>>) {
         let instead = Instead { part: part.to_owned(), status, body: body.into(), header: None };
         *self.inner.instead.lock().unwrap() = Some(instead);
@@ -218,7 +221,7 @@ impl World {
         }
     }
 
-    fn at(&self, reference: Option<&str>) -> Option<usize> {
+    pub(super) fn at(&self, reference: Option<&str>) -> Option<usize> {
         let reference = reference.unwrap_or("default");
         (1..=self.versions.len())
             .find(|number| number.to_string() == reference || self.aliases(*number).contains(reference))
@@ -249,13 +252,13 @@ pub(crate) fn reason(reason: &str, metadata: Value) -> Value {
     })
 }
 
-type Answer = Result<Value, (u16, Value)>;
+pub(super) type Answer = Result<Value, (u16, Value)>;
 
-fn no_such(what: &str) -> (u16, Value) {
+pub(super) fn no_such(what: &str) -> (u16, Value) {
     (404, refusal(404, "NOT_FOUND", what, &[]))
 }
 
-fn invalid(what: &str) -> (u16, Value) {
+pub(super) fn invalid(what: &str) -> (u16, Value) {
     (400, refusal(400, "INVALID_ARGUMENT", what, &[]))
 }
 
@@ -284,7 +287,7 @@ async fn answer(
     };
     let instead = inner.instead.lock().unwrap();
     if let Some(Instead { part, status, body, header }) = &*instead
-        && url.path().contains(part)
+        && format!("{method} {}", url.path()).contains(part)
     {
         exchange.status = *status;
         exchange.answer = serde_json::from_slice(body).ok();
@@ -412,6 +415,9 @@ fn vertex(world: &mut World, exchange: &Exchange, method: &str, rest: &[&str]) -
     if let ("GET", Some(known)) = (method, world.resources.get(&rest.join("/"))) {
         return Ok(known.clone());
     }
+    if let ["endpoints", rest @ ..] = rest {
+        return serving::answer(world, exchange, method, rest);
+    }
     let ["models", last] = rest else { return Err(no_such("Requested entity was not found.")) };
     let (named, verb) = last.split_once(':').map_or((*last, None), |(named, verb)| (named, Some(verb)));
     let (model, reference) =
@@ -461,7 +467,7 @@ fn merge(world: &mut World, number: usize, body: &Value) -> Answer {
 }
 
 /// A page, and where the next begins.
-fn page<T: Clone>(all: &[T], exchange: &Exchange) -> (Vec<T>, Option<String>) {
+pub(super) fn page<T: Clone>(all: &[T], exchange: &Exchange) -> (Vec<T>, Option<String>) {
     let from = of(exchange, "pageToken").and_then(|token| token.strip_prefix("from-")?.parse().ok());
     let from: usize = from.unwrap_or(0);
     let until = all.len().min(from + PAGE);

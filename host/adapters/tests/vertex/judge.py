@@ -53,11 +53,11 @@ def method_of(exchange):
 
 
 def check(document, schema, value, at, sent):
+    if sent and schema.get("readOnly"):
+        yield f"{at}: is only ever answered"
     if "$ref" in schema:
         yield from check(document, document["schemas"][schema["$ref"]], value, at, sent)
         return
-    if sent and schema.get("readOnly"):
-        yield f"{at}: is only ever answered"
     kind = schema.get("type")
     if kind == "any":
         return

@@ -8,7 +8,9 @@
 //! `RIPCORD_TEST_VERTEX` is the path of the Python that `.ci/vertex` prints.
 
 mod drongo;
+mod endpoint;
 pub(crate) mod fake;
+pub(crate) mod serving;
 mod tokens;
 
 use std::collections::BTreeMap;
