@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Rolls an InferenceService of KServe back on a real Kubernetes API server.
+"""Rolls a model back on a real Kubernetes API server: an InferenceService of KServe, a SeldonDeployment, or a plain Deployment.
 
-    rollback.py --ripcord target/debug/ripcord --programs "$(.ci/kubernetes)" --dir "$(mktemp -d)"
+    rollback.py --ripcord target/debug/ripcord --programs "$(.ci/kubernetes)" --dir "$(mktemp -d)" --kind kserve
 
-`etcd`, `kube-apiserver` and Ripcord are real. There is no kubelet and no controller of KServe: `Controller` below writes the status, the pods and their endpoints as
-those do. Ripcord has the account of `role.yaml`, which may do nothing else. It needs Python 3.11 and nothing else; Ripcord is built with `--features kubernetes`."""
+`etcd`, `kube-apiserver` and Ripcord are real. There is no kubelet and no controller: the classes below write the status, the pods and their endpoints as those do.
+Ripcord has the account of `role.yaml`, `role-seldon.yaml` or `role-deployment.yaml`, which may do nothing else. First it is configured to take nothing from another
+owner, which `ripcord check` tells; where pods are replaced in place, one of them stays behind at first, and nothing is settled until it has moved. It needs Python
+3.11 and nothing else; Ripcord is built with `--features kubernetes`."""
 
 import argparse
 import json
@@ -28,8 +30,9 @@ ADMIN = "tok-admin"
 ISSUER = "https://ripcord.test"
 PATIENCE = 120
 PODS = 2
-ISVC = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
 REVISIONS = f"/apis/serving.knative.dev/v1/namespaces/{NAMESPACE}/revisions"
+OWNER = "kubectl-client-side-apply"
+ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def say(text: str):
@@ -127,14 +130,14 @@ class Cluster:
     def merge(self, path: str, manager: str, patch):
         return self.call("PATCH", f"{path}?fieldManager={manager}", patch, "application/merge-patch+json")
 
-    def account(self) -> str:
-        """A token of the account of `role.yaml`."""
+    def account(self, role: str) -> str:
+        """A token of the account of this manifest."""
         places = {
             "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
             "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles",
             "RoleBinding": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings",
         }
-        for manifest in (HERE / "role.yaml").read_text().split("\n---\n"):
+        for manifest in (HERE / role).read_text().split("\n---\n"):
             kind = re.search(r"^kind: (\w+)$", manifest, re.MULTILINE)[1]
             self.call("POST", places[kind], manifest.encode(), "application/yaml")
         request = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {"audiences": [ISSUER]}}
@@ -142,12 +145,22 @@ class Cluster:
 
 
 class Controller(threading.Thread):
-    """In place of KServe's controller, Knative and a kubelet: a revision, its pods and their endpoints for each storage address, and the status."""
+    """In place of a controller and a kubelet: pods and their endpoints for each version, and the status."""
+
+    role: str
+    """The manifest of least rights."""
+    deployer: str
+    """The settings of Ripcord's deployer, but for what it may take over."""
+    place: str
+    """Where objects of the kind are."""
+    stays = False
+    """Whether pods are replaced in place, so that one can stay behind."""
 
     def __init__(self, cluster: Cluster):
         super().__init__(daemon=True)
         self.cluster, self.ends = cluster, threading.Event()
-        self.generation, self.uri, self.revision = 0, None, 0
+        self.generation, self.version, self.round = 0, None, 0
+        self.stuck = threading.Event()
 
     def run(self):
         while not self.ends.wait(0.1):
@@ -156,70 +169,174 @@ class Controller(threading.Thread):
             except OSError as error:
                 say(f"the controller could not write: {error}")
 
+    def object(self):
+        return self.cluster.find(f"{self.place}/{NAME}")
+
     def look(self):
-        found = self.cluster.find(f"{ISVC}/{NAME}")
-        if not found or found["metadata"]["generation"] == self.generation:
+        found = self.object()
+        if not found:
             return
-        predictor = found["spec"]["predictor"]
-        if predictor["model"]["storageUri"] != self.uri:
-            self.uri = predictor["model"]["storageUri"]
-            self.revision += 1
-            self.pods()
+        version = self.says(found)
+        is_behind = self.stays and self.behind and not self.stuck.is_set()
+        if version != self.version or is_behind:
+            self.round += 1
+            self.roll(found, version)
+            self.version = version
+        if found["metadata"]["generation"] != self.generation:
+            self.generation = found["metadata"]["generation"]
+            self.cluster.merge(f"{self.place}/{NAME}/status", "controller", {"status": self.status(found)})
+
+    behind = False
+
+    def pods(self, service: str, metadata: dict, spec: dict):
+        """Pods behind a service. One of them stays as it was where it is stuck."""
+        version = "v1" if self.cluster.find("/apis/discovery.k8s.io/v1") else "v1beta1"
+        slices = f"/apis/discovery.k8s.io/{version}/namespaces/{NAMESPACE}/endpointslices"
+        old = self.cluster.find(f"{slices}/{service}")
+        self.behind = bool(old) and self.stuck.is_set()
+        endpoints = []
+        for number in range(PODS):
+            if self.behind and number == PODS - 1:
+                endpoints.append(old["endpoints"][number])
+                continue
+            name = f"{service}-{self.round}-{number}"
+            self.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", {"metadata": {"name": name, **metadata}, "spec": spec})
+            target = {"kind": "Pod", "name": name, "namespace": NAMESPACE}
+            endpoints.append({"addresses": [f"10.77.0.{number + 1}"], "conditions": {"ready": True}, "targetRef": target})
+        if old:
+            self.cluster.merge(f"{slices}/{service}", "controller", {"endpoints": endpoints})
+            return
+        metadata = {"name": service, "labels": {"kubernetes.io/service-name": service}}
+        made = {"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": [{"name": "http", "port": 8080}]}
+        self.cluster.call("POST", slices, made)
+
+
+class KServe(Controller):
+    """KServe with Knative: a revision for each storage address."""
+
+    role = "role.yaml"
+    deployer = 'kind = "kserve"\nmodel-uri = "s3://models/{model}/{version}"\n'
+    place = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
+
+    def definitions(self) -> list:
+        text = {"type": "string"}
+        model = {"modelFormat": {"type": "object", "properties": {"name": text}}, "storageUri": text, "runtime": text}
+        predictor = {
+            "minReplicas": {"type": "integer"}, "canaryTrafficPercent": {"type": "integer"},
+            "model": {"type": "object", "required": ["modelFormat"], "properties": model},
+        }
+        spec = {"type": "object", "properties": {"predictor": {"type": "object", "properties": predictor}}}
+        return [kind("serving.kserve.io", "v1beta1", "InferenceService", spec), kind("serving.knative.dev", "v1", "Revision", ANYTHING)]
+
+    def made(self) -> dict:
+        model = {"modelFormat": {"name": "sklearn"}, "runtime": "kserve-mlserver", "storageUri": uri("1.0")}
+        return {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "spec": {"predictor": {"minReplicas": 2, "model": model}}}
+
+    def says(self, found: dict) -> str:
+        return found["spec"]["predictor"]["model"]["storageUri"].rsplit("/", 1)[1]
+
+    def promote(self, found: dict) -> dict:
+        return {"predictor": {"model": {"storageUri": uri("1.1")}}}
+
+    def name(self) -> str:
+        return f"{NAME}-predictor-{self.round:05}"
+
+    def roll(self, found: dict, version: str):
+        source = {"internal.serving.kserve.io/storage-initializer-sourceuri": uri(version)}
+        revision = {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "metadata": {"name": self.name(), "annotations": source}}
+        self.cluster.call("POST", REVISIONS, revision)
+        metadata = {"labels": {"serving.kserve.io/inferenceservice": NAME}, "annotations": source}
+        self.pods(f"{self.name()}-private", metadata, {"containers": [{"name": "kserve-container", "image": "none"}]})
+
+    def status(self, found: dict) -> dict:
         name = self.name()
         traffic = [{"revisionName": name, "latestRevision": True, "percent": 100}]
         components = {"predictor": {"latestReadyRevision": name, "latestCreatedRevision": name, "traffic": traffic}}
-        status = {
+        return {
             # Of Knative's service, as KServe writes it: it counts for itself.
             "observedGeneration": found["metadata"]["generation"] + 6, "deploymentMode": "Serverless", "components": components,
             "conditions": [{"type": "Ready", "status": "True"}], "modelStatus": {"transitionStatus": "UpToDate"},
         }
-        self.cluster.merge(f"{ISVC}/{NAME}/status", "kserve-controller", {"status": status})
-        self.generation = found["metadata"]["generation"]
-
-    def name(self) -> str:
-        return f"{NAME}-predictor-{self.revision:05}"
-
-    def pods(self):
-        service = f"{self.name()}-private"
-        source = {"internal.serving.kserve.io/storage-initializer-sourceuri": self.uri}
-        revision = {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "metadata": {"name": self.name(), "annotations": source}}
-        self.cluster.call("POST", REVISIONS, revision)
-        endpoints = []
-        for number in range(PODS):
-            name = f"{self.name()}-{number}"
-            metadata = {"name": name, "labels": {"serving.kserve.io/inferenceservice": NAME}, "annotations": source}
-            spec = {"containers": [{"name": "kserve-container", "image": "none"}]}
-            self.cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", {"metadata": metadata, "spec": spec})
-            target = {"kind": "Pod", "name": name, "namespace": NAMESPACE}
-            endpoints.append({"addresses": [f"10.77.0.{number + 1}"], "conditions": {"ready": True}, "targetRef": target})
-        version = "v1" if self.cluster.find("/apis/discovery.k8s.io/v1") else "v1beta1"
-        metadata = {"name": service, "labels": {"kubernetes.io/service-name": service}}
-        slices = {"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": [{"name": "http", "port": 8080}]}
-        self.cluster.call("POST", f"/apis/discovery.k8s.io/{version}/namespaces/{NAMESPACE}/endpointslices", slices)
 
 
-def definition() -> dict:
-    """The parts of KServe's description of its kind that a rollback meets."""
-    text, anything = {"type": "string"}, {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    model = {"modelFormat": {"type": "object", "properties": {"name": text}}, "storageUri": text, "runtime": text}
-    predictor = {
-        "minReplicas": {"type": "integer"}, "canaryTrafficPercent": {"type": "integer"},
-        "model": {"type": "object", "required": ["modelFormat"], "properties": model},
-    }
-    spec = {"type": "object", "properties": {"predictor": {"type": "object", "properties": predictor}}}
-    described = {"type": "object", "properties": {"spec": spec, "status": anything}}
-    return kind("serving.kserve.io", "v1beta1", "InferenceService", described, {"subresources": {"status": {}}})
+class Seldon(Controller):
+    """Seldon Core 1: the pods of one predictor."""
+
+    role = "role-seldon.yaml"
+    deployer = 'kind = "seldon"\nmodel-uri = "s3://models/{model}/{version}"\n'
+    place = f"/apis/machinelearning.seldon.io/v1/namespaces/{NAMESPACE}/seldondeployments"
+    stays = True
+
+    def definitions(self) -> list:
+        return [kind("machinelearning.seldon.io", "v1", "SeldonDeployment", ANYTHING)]
+
+    def made(self) -> dict:
+        graph = {"name": "classifier", "implementation": "SKLEARN_SERVER", "modelUri": uri("1.0")}
+        return {
+            "apiVersion": "machinelearning.seldon.io/v1", "kind": "SeldonDeployment",
+            "spec": {"protocol": "v2", "predictors": [{"name": "main", "replicas": 2, "graph": graph}]},
+        }
+
+    def says(self, found: dict) -> str:
+        return found["spec"]["predictors"][0]["graph"]["modelUri"].rsplit("/", 1)[1]
+
+    def promote(self, found: dict) -> dict:
+        predictor = found["spec"]["predictors"][0]
+        return {"predictors": [{**predictor, "graph": {**predictor["graph"], "modelUri": uri("1.1")}}]}
+
+    def roll(self, found: dict, version: str):
+        initializer = {"name": "classifier-model-initializer", "image": "none", "args": [uri(version), "/mnt/models"]}
+        spec = {"initContainers": [initializer], "containers": [{"name": "classifier", "image": "none"}]}
+        self.pods(f"{NAME}-main", {"labels": {"seldon-deployment-id": NAME}}, spec)
+
+    def status(self, found: dict) -> dict:
+        return {"state": "Available"}
 
 
-def revisions() -> dict:
-    """Knative's revisions, as far as they are read."""
-    return kind("serving.knative.dev", "v1", "Revision", {"type": "object", "x-kubernetes-preserve-unknown-fields": True}, {})
+class Deployment(Controller):
+    """The controllers of Kubernetes itself, for a plain `Deployment`."""
+
+    role = "role-deployment.yaml"
+    deployer = 'kind = "kubernetes"\nimage = "registry.example/{model}:{version}"\ncontainer = "main"\n'
+    place = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+    stays = True
+
+    def definitions(self) -> list:
+        return []
+
+    def made(self) -> dict:
+        containers = [{"name": "proxy", "image": "registry.example/proxy:7"}, {"name": "main", "image": f"registry.example/{NAME}:1.0"}]
+        template = {"metadata": {"labels": {"app": NAME}}, "spec": {"containers": containers}}
+        spec = {"replicas": PODS, "selector": {"matchLabels": {"app": NAME}}, "template": template}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
+
+    def says(self, found: dict) -> str:
+        containers = found["spec"]["template"]["spec"]["containers"]
+        return next(one["image"] for one in containers if one["name"] == "main").rsplit(":", 1)[1]
+
+    def promote(self, found: dict) -> dict:
+        template = found["spec"]["template"]
+        containers = template["spec"]["containers"]
+        moved = [{**one, "image": f"registry.example/{NAME}:1.1"} if one["name"] == "main" else one for one in containers]
+        return {"template": {**template, "spec": {**template["spec"], "containers": moved}}}
+
+    def roll(self, found: dict, version: str):
+        containers = [{"name": one["name"], "image": one["image"]} for one in found["spec"]["template"]["spec"]["containers"]]
+        self.pods(NAME, {"labels": {"app": NAME}}, {"containers": containers})
+
+    def status(self, found: dict) -> dict:
+        return {"observedGeneration": found["metadata"]["generation"], "replicas": PODS, "updatedReplicas": PODS, "readyReplicas": PODS}
 
 
-def kind(group: str, version: str, name: str, described: dict, more: dict) -> dict:
+KINDS = {"kserve": KServe, "seldon": Seldon, "deployment": Deployment}
+
+
+def kind(group: str, version: str, name: str, spec: dict) -> dict:
+    """The parts of a kind's description that a rollback meets."""
     plural = f"{name.lower()}s"
+    described = {"type": "object", "properties": {"spec": spec, "status": ANYTHING}}
     names = {"kind": name, "listKind": f"{name}List", "plural": plural, "singular": name.lower()}
-    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": described}, **more}
+    served = {"name": version, "served": True, "storage": True, "subresources": {"status": {}}, "schema": {"openAPIV3Schema": described}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{plural}.{group}"},
         "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
@@ -230,8 +347,6 @@ class Ripcord:
     def __init__(self, program: Path, folder: Path, cluster: Cluster):
         self.program, self.folder, self.cluster, self.port = program, folder, cluster, free_port()
         (folder / "secrets").mkdir()
-        config = (HERE / "act.toml").read_text().replace("127.0.0.1:8787", f"127.0.0.1:{self.port}")
-        (folder / "ripcord.toml").write_text(config)
         self.secret("olga.token", secrets.token_hex(32))
         for version in ["1.0", "1.1"]:
             files = folder / f"artefact-{version}"
@@ -239,6 +354,13 @@ class Ripcord:
             (files / "model.txt").write_text(f"{version}\n")
             register = HERE.parent / "registry-folder/register.py"
             subprocess.run([sys.executable, str(register), "registry", NAME, version, str(files)], cwd=folder, check=True, capture_output=True)
+
+    def configure(self, deployer: str, take_over: list):
+        config = (HERE / "act.toml").read_text().replace("127.0.0.1:8787", f"127.0.0.1:{self.port}")
+        before, rest = config.split("[services.fraud-api.deployer]\n")
+        after = rest[rest.index("\n[services.fraud-api.planner]"):]
+        table = f'{deployer}namespace = "{NAMESPACE}"\nkubeconfig = "secrets/kubeconfig"\ntake-over = {json.dumps(take_over)}\n'
+        (self.folder / "ripcord.toml").write_text(f"{before}[services.fraud-api.deployer]\n{table}{after}")
 
     def secret(self, name: str, text: str):
         path = self.folder / "secrets" / name
@@ -273,43 +395,66 @@ class Ripcord:
 def play(args, folder: Path) -> dict:
     say("starting etcd and kube-apiserver")
     cluster = Cluster(args.programs.absolute(), folder)
-    controller = Controller(cluster)
+    controller = KINDS[args.kind](cluster)
     try:
-        for description in (definition(), revisions()):
+        for description in controller.definitions():
             cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", description)
-        for path in ("serving.kserve.io/v1beta1/inferenceservices", "serving.knative.dev/v1/revisions"):
-            cluster.until("the kind is not served", lambda path=path: cluster.find(f"/apis/{path}"))
+            spec = description["spec"]
+            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+            cluster.until("the kind is not served", lambda path=path: cluster.find(path))
         cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        model = {"modelFormat": {"name": "sklearn"}, "runtime": "kserve-mlserver", "storageUri": uri("1.0")}
-        isvc = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": NAME}, "spec": {"predictor": {"minReplicas": 2, "model": model}}}
-        cluster.call("POST", f"{ISVC}?fieldManager=kubectl-client-side-apply", isvc)
+        cluster.call("POST", f"{controller.place}?fieldManager={OWNER}", {**controller.made(), "metadata": {"name": NAME}})
         controller.start()
 
         ripcord = Ripcord(args.ripcord.absolute(), folder, cluster)
-        ripcord.kubeconfig(cluster.account())
-        cluster.until("version 1.0 is not served", lambda: controller.uri == uri("1.0"))
+        ripcord.kubeconfig(cluster.account(controller.role))
+        cluster.until("version 1.0 is not served", lambda: controller.version == "1.0")
+        ripcord.configure(controller.deployer, [])
+        told = ripcord.run("check", codes=(0, 1, 2, 3))
+        if f"is held by `{OWNER}`" not in told:
+            raise SystemExit(f"nobody is told who holds what a rollback sets:\n{told}")
+        ripcord.configure(controller.deployer, [OWNER, "kubectl-patch"])
         say(ripcord.run("check").strip())
         ripcord.serve()
         cluster.until("version 1.0 is not live", lambda: (ripcord.service()["live"] or {}).get("version") == "1.0")
         ripcord.run("adopt", SERVICE, "--reason", "served well for two weeks")
 
         say("the team promotes version 1.1 with kubectl; it is bad")
-        cluster.merge(f"{ISVC}/{NAME}", "kubectl-patch", {"spec": {"predictor": {"model": {"storageUri": uri("1.1")}}}})
-        cluster.until("version 1.1 is not served", lambda: controller.uri == uri("1.1"))
+        cluster.merge(f"{controller.place}/{NAME}", "kubectl-patch", {"spec": controller.promote(controller.object())})
+        cluster.until("version 1.1 is not served", lambda: controller.version == "1.1")
+        if controller.stays:
+            controller.stuck.set()
         ripcord.run("pull", SERVICE, "--reason", "it declines good customers")
+        if controller.stays:
+            cluster.until("no pod has moved", lambda: controller.version == "1.0" and controller.behind)
+            time.sleep(5)
+            if ripcord.service()["last_settled"]:
+                raise SystemExit("it was settled while one replica had not moved")
+            say("one replica has not moved, and nothing is settled; now it moves")
+            controller.stuck.clear()
         settled = cluster.until("it was not settled", lambda: ripcord.service()["last_settled"])
-        after = cluster.find(f"{ISVC}/{NAME}")
+        after = controller.object()
         print(ripcord.run("incidents", "show", settled["id"]))
-        return {"outcome": settled["outcome"], "object": after, "live": ripcord.service()["live"]}
+        return {"outcome": settled["outcome"], "object": after, "version": controller.says(after), "made": controller.made()["spec"]}
     finally:
         controller.ends.set()
         cluster.stop()
+
+
+def lost(made, after, path="spec") -> str | None:
+    """The first place at which an object does not say what it was made with. It may say more."""
+    if isinstance(made, dict) and isinstance(after, dict):
+        return next((found for key in made if (found := lost(made[key], after.get(key), f"{path}.{key}"))), None)
+    if isinstance(made, list) and isinstance(after, list) and len(made) == len(after):
+        return next((found for index, one in enumerate(made) if (found := lost(one, after[index], f"{path}[{index}]"))), None)
+    return None if made == after else path
 
 
 def main():
     it = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     it.add_argument("--ripcord", required=True, type=Path, metavar="PROGRAM")
     it.add_argument("--programs", required=True, type=Path, metavar="FOLDER", help="with `etcd` and `kube-apiserver`")
+    it.add_argument("--kind", default="kserve", choices=KINDS)
     it.add_argument("--dir", required=True, type=Path, help="an empty folder for all that is written")
     args = it.parse_args()
     folder = args.dir.absolute()
@@ -320,12 +465,12 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     result = play(args, folder)
-    predictor, annotations = result["object"]["spec"]["predictor"], result["object"]["metadata"]["annotations"]
-    print(f"storage address: {predictor['model']['storageUri']}, with the runtime {predictor['model']['runtime']}")
-    print(f"annotation `ripcord.dev/version`: {annotations['ripcord.dev/version']}")
-    wanted = ("rolled-back", uri("1.0"), "kserve-mlserver", 2)
-    got = (result["outcome"], predictor["model"]["storageUri"], predictor["model"]["runtime"], predictor["minReplicas"])
-    if got != wanted:
+    annotation = result["object"]["metadata"]["annotations"]["ripcord.dev/version"]
+    print(f"the {result['object']['kind']} says version {result['version']}; annotation `ripcord.dev/version`: {annotation}")
+    if dropped := lost(result["made"], result["object"]["spec"]):
+        raise SystemExit(f"a rollback to what there was at first did not bring back, or has dropped, `{dropped}`")
+    got = (result["outcome"], result["version"], annotation)
+    if got != ("rolled-back", "1.0", "1.0"):
         raise SystemExit(f"it did not end as it should: {got}")
 
 

@@ -8,12 +8,12 @@ use ripcord_ports::{
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
     alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
-    deployer_azureml, deployer_batch, deployer_command, deployer_kserve, deployer_open_inference,
-    deployer_sagemaker, deployer_vertex, endpoint_open_inference, evidence_directory, golden_jsonl,
-    metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow, producer_checkpoint,
-    producer_command, producer_http, registry_azureml, registry_command, registry_directory, registry_mlflow,
-    registry_objects, registry_oci, registry_sagemaker, registry_vertex, registry_wandb, request_log_jsonl,
-    restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
+    deployer_azureml, deployer_batch, deployer_command, deployer_kserve, deployer_kubernetes,
+    deployer_open_inference, deployer_sagemaker, deployer_seldon, deployer_vertex, endpoint_open_inference,
+    evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow,
+    producer_checkpoint, producer_command, producer_http, registry_azureml, registry_command,
+    registry_directory, registry_mlflow, registry_objects, registry_oci, registry_sagemaker, registry_vertex,
+    registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
 };
 
 /// Where versions are kept.
@@ -41,10 +41,14 @@ pub static DEPLOYERS: &[&dyn AnyAdapter<dyn Deployer>] = &[
     &deployer_open_inference::ADAPTER,
     #[cfg(feature = "kubernetes")]
     &deployer_kserve::ADAPTER,
+    #[cfg(feature = "kubernetes")]
+    &deployer_kubernetes::ADAPTER,
     #[cfg(feature = "aws")]
     &deployer_sagemaker::ADAPTER,
     #[cfg(feature = "google")]
     &deployer_vertex::ADAPTER,
+    #[cfg(feature = "kubernetes")]
+    &deployer_seldon::ADAPTER,
     &deployer_command::ADAPTER,
     &deployer_batch::ADAPTER,
 ];
@@ -102,6 +106,10 @@ pub static OBJECTS: [&dyn AnyAdapter<dyn Objects>; 1] = [&evidence_directory::AD
 pub static LEFT_OUT: &[LeftOut] = &[
     #[cfg(not(feature = "kubernetes"))]
     deployer_kserve::LEFT_OUT,
+    #[cfg(not(feature = "kubernetes"))]
+    deployer_kubernetes::LEFT_OUT,
+    #[cfg(not(feature = "kubernetes"))]
+    deployer_seldon::LEFT_OUT,
     #[cfg(not(feature = "oci"))]
     registry_oci::LEFT_OUT,
     #[cfg(not(feature = "s3"))]

@@ -19,7 +19,7 @@ use ripcord_core::signal::Label;
 use ripcord_core::target::{Target, VersionTarget};
 use ripcord_core::time::Millis;
 use ripcord_ports::deployer::{EffectClass, Moves, Probe, ShiftOrder, Shifted, WaveOf};
-use ripcord_ports::{Deployer, ErrorKind, PortError, Retry};
+use ripcord_ports::{Deployer, ErrorKind, PortError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -105,7 +105,10 @@ pub const ADAPTER: Adapter<KserveDeployerConfig, dyn Deployer> = Adapter {
                 Label::new("inference-service", format!("{}/{}", config.namespace, config.model)),
                 Label::new("model-uri", config.model_uri.clone()),
                 Label::new("mode", config.mode.to_string()),
-                Label::new("cluster", cluster(config)),
+                Label::new(
+                    "cluster",
+                    kubernetes::cluster(config.kubeconfig.as_deref(), config.context.as_deref()),
+                ),
             ],
             proof: if asks { Proof::Answer } else { Proof::ControlPlane },
             endpoint: None,
@@ -120,15 +123,6 @@ impl fmt::Display for KserveMode {
             Self::Knative => "knative",
             Self::Standard => "standard",
         })
-    }
-}
-
-/// Which cluster is meant, as far as the settings say.
-fn cluster(config: &KserveDeployerConfig) -> String {
-    match (&config.kubeconfig, &config.context) {
-        (None, _) => "of this pod".to_owned(),
-        (Some(path), None) => path.display().to_string(),
-        (Some(path), Some(context)) => format!("`{context}` of {}", path.display()),
     }
 }
 
@@ -213,7 +207,9 @@ impl KserveDeployer {
             observed,
             annotations,
             spec: json!({ "predictor": predictor }),
+            marks: None,
             whole: &["predictor"],
+            manager: FIELD_MANAGER.to_owned(),
             take_over: &self.take_over,
             deadline,
         })
@@ -236,8 +232,7 @@ impl KserveDeployer {
         if self.mode == KserveMode::Knative {
             owners.extend(kubernetes::strangers(observed, &["spec", "predictor", "canaryTrafficPercent"]));
         }
-        let held: Vec<_> = owners.iter().filter(|owner| !self.take_over.contains(&owner.manager)).collect();
-        (!held.is_empty()).then(|| kubernetes::held_by(RESOURCE, &self.model, &held))
+        kubernetes::held(RESOURCE, &self.model, &owners, &self.take_over)
     }
 
     async fn looked_at(&self) -> Result<Option<String>, PortError> {
@@ -259,15 +254,7 @@ impl KserveDeployer {
             self.may_read_revisions(&observed).await?;
         }
         let change = self.change(&observed, &stated, json!({}), self.cluster.deadline())?;
-        match self.cluster.tried(&change, &observed).await {
-            Ok(_) => Ok(None),
-            // A controller wrote in between.
-            Err(refused) if refused.is_stale => Ok(None),
-            Err(refused) => {
-                let stays = refused.error.kind == ErrorKind::Failed && refused.error.retry == Retry::No;
-                if stays { Ok(Some(refused.error.to_string())) } else { Err(refused.error) }
-            }
-        }
+        self.cluster.would_take(&change).await
     }
 
     /// Whether live shows what was ordered.
@@ -329,10 +316,7 @@ impl Deployer for KserveDeployer {
         }
         // What this compares and what the change is put on is one object: another one is refused by the cluster itself.
         let live = self.read_live(&observed).await?;
-        if matches!(order.expecting, LiveState::Serving(_)) && !live.same_identity(&order.expecting) {
-            let text = format!("live is {live}, and {} was expected: nothing was changed", order.expecting);
-            return Err(PortError::not_applied(ErrorKind::Conflict, text));
-        }
+        kubernetes::is_as_expected(&live, &order.expecting)?;
         let digest = version.digest.or_else(|| Some(order.staged.as_ref()?.digest));
         let annotations =
             kubernetes::named(version.version.as_str(), digest.map(|digest| digest.to_string()));
@@ -377,13 +361,7 @@ impl Deployer for KserveDeployer {
         match self.looked_at().await {
             Ok(found) => found,
             // What passes is no obstacle to every shift.
-            Err(error) => {
-                let stays = matches!(
-                    error.kind,
-                    ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Configuration | ErrorKind::Conflict
-                );
-                stays.then(|| error.to_string())
-            }
+            Err(error) => kubernetes::stays(&error).then(|| error.to_string()),
         }
     }
 

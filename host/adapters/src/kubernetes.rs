@@ -6,10 +6,13 @@
 mod answers;
 mod applied;
 mod connect;
+mod containers;
 mod gitops;
 mod owners;
 mod refusal;
 mod replicas;
+mod served;
+mod shares;
 mod template;
 
 use std::time::Duration;
@@ -25,13 +28,18 @@ use serde_json::Value;
 
 use crate::http::ANSWER_BYTES_MAX;
 
-pub(crate) use answers::Answers;
-pub(crate) use applied::{Change, held_by, named};
+pub(crate) use answers::{Answers, probe_input};
+#[cfg(test)]
+pub(crate) use applied::marks;
+pub(crate) use applied::{Change, held, named};
 pub(crate) use connect::{Cluster, is_name};
+pub(crate) use containers::{NamedBy, container, one_image_each};
 pub(crate) use gitops::put_back_by;
-pub(crate) use owners::strangers;
+pub(crate) use owners::{entry, holders, is_ours, strangers};
 pub(crate) use refusal::Refused;
-pub(crate) use replicas::{Behind, Replica};
+pub(crate) use replicas::{Behind, Replica, selector};
+pub(crate) use served::{At, Kind, Served, cluster, is_as_expected, stays};
+pub(crate) use shares::{Part, parts, portion, shares};
 pub(crate) use template::Template;
 
 /// As others see in `managedFields` who has set a field.
@@ -70,6 +78,10 @@ pub(crate) struct Resource {
 
 /// Pods.
 pub(crate) const POD: Resource = Resource { group: "", version: "v1", kind: "Pod", plural: "pods" };
+
+/// What keeps as many pods of one template as it says.
+pub(crate) const DEPLOYMENT: Resource =
+    Resource { group: "apps", version: "v1", kind: "Deployment", plural: "deployments" };
 
 /// What Knative has made of one state of a service.
 pub(crate) const REVISION: Resource =
@@ -165,6 +177,14 @@ impl Cluster {
                 return Err(self.odd(&ask, "which points at the same page again").into());
             }
             token = Some(next);
+        }
+    }
+
+    /// All objects of a kind, up to a bound; none where the cluster has no such kind.
+    pub(crate) async fn list_of_kind(&self, resource: Resource) -> Result<Vec<Value>, PortError> {
+        match self.list(resource, "").await {
+            Err(refused) if refused.is_unknown_kind => Ok(Vec::new()),
+            found => found.map_err(|refused| refused.error),
         }
     }
 

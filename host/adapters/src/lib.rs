@@ -64,9 +64,13 @@ pub mod deployer_batch;
 pub mod deployer_command;
 #[cfg_attr(not(feature = "kubernetes"), path = "deployer_kserve/left_out.rs")]
 pub mod deployer_kserve;
+#[cfg_attr(not(feature = "kubernetes"), path = "deployer_kubernetes/left_out.rs")]
+pub mod deployer_kubernetes;
 pub mod deployer_open_inference;
 #[cfg_attr(not(feature = "aws"), path = "deployer_sagemaker/left_out.rs")]
 pub mod deployer_sagemaker;
+#[cfg_attr(not(feature = "kubernetes"), path = "deployer_seldon/left_out.rs")]
+pub mod deployer_seldon;
 #[cfg_attr(not(feature = "google"), path = "deployer_vertex/left_out.rs")]
 pub mod deployer_vertex;
 pub mod endpoint_open_inference;

@@ -7,7 +7,9 @@ use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::deployer_azureml::{AzureMlDeployerConfig, ScoringCode};
 use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
+use ripcord_adapters::deployer_kubernetes::KubernetesDeployerConfig;
 use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
+use ripcord_adapters::deployer_seldon::{SeldonDeployerConfig, SeldonResource};
 use ripcord_adapters::deployer_vertex::{Undeploy, VertexDeployerConfig};
 use ripcord_adapters::registry_azureml::AzureMlRegistryConfig;
 use ripcord_adapters::registry_directory::DirectoryRegistryConfig;
@@ -136,6 +138,21 @@ fn the_example_for_kubernetes_reads() {
         config.service("fraud-api").unwrap().deployer.settings.of::<KserveDeployerConfig>().unwrap();
     assert_eq!((deployer.model.as_str(), deployer.namespace.as_str()), ("fraud", "ml"));
     assert_eq!((deployer.mode, deployer.take_over.len()), (KserveMode::Knative, 1));
+}
+
+/// `examples/kubernetes/seldon.toml` and `deployment.toml`, which people copy.
+#[test]
+fn the_examples_for_seldon_and_deployments_read() {
+    let read = |text: &str| parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let config = read(include_str!("../../../examples/kubernetes/seldon.toml"));
+    let seldon = config.service("fraud-api").unwrap().deployer.settings.of::<SeldonDeployerConfig>().unwrap();
+    assert_eq!((seldon.model.as_str(), seldon.resource), ("fraud", SeldonResource::SeldonDeployment));
+    assert_eq!(seldon.model_uri.as_deref(), Some("s3://models/{model}/{version}"));
+    let config = read(include_str!("../../../examples/kubernetes/deployment.toml"));
+    let deployment =
+        config.service("fraud-api").unwrap().deployer.settings.of::<KubernetesDeployerConfig>().unwrap();
+    assert_eq!((deployment.model.as_str(), deployment.container.as_deref()), ("fraud", Some("main")));
+    assert_eq!(deployment.image.as_deref(), Some("registry.example/{model}:{version}"));
 }
 
 /// `examples/oci/ripcord.toml`, which people copy.

@@ -1,24 +1,14 @@
 //! Reading what is served: how the traffic is split, and what the pods that take it were made for, or answer.
 
-use ripcord_core::live::{LiveState, Proof, Share};
-use ripcord_core::name::VersionName;
-use ripcord_core::ratio::Ratio;
-use ripcord_core::target::VersionTarget;
+use ripcord_core::live::{LiveState, Proof};
 use ripcord_ports::{ErrorKind, PortError};
 use serde_json::Value;
 
 use super::{KserveDeployer, KserveMode};
-use crate::kubernetes::{self, Behind, REVISION, Replica, shown, text};
+use crate::kubernetes::{self, Behind, Part, REVISION, Replica, shown, text};
 
 /// KServe writes on each pod, and Knative on the revision that it is of, from where its model was brought.
 const SOURCE: &str = "internal.serving.kserve.io/storage-initializer-sourceuri";
-
-/// What a part of the traffic goes to.
-struct Part {
-    version: VersionName,
-    weight: f64,
-    proof: Proof,
-}
 
 impl KserveDeployer {
     pub(super) async fn read_live(&self, object: &Value) -> Result<LiveState, PortError> {
@@ -36,13 +26,14 @@ impl KserveDeployer {
             }
         };
         Ok(match parts {
-            Ok(parts) => LiveState::Serving(shares(parts)),
+            Ok(parts) => LiveState::Serving(kubernetes::shares(parts)),
             Err(why) => LiveState::Unknown(why),
         })
     }
 
     async fn behind(&self, service: &str) -> Result<Behind, PortError> {
-        self.cluster.behind(service, &format!("serving.kserve.io/inferenceservice={}", self.model)).await
+        let selector = format!("serving.kserve.io/inferenceservice={}", self.model);
+        self.cluster.behind(service, &selector, "`mode`").await
     }
 
     /// What the ready pods behind a service serve, each with the same part of its traffic.
@@ -52,20 +43,7 @@ impl KserveDeployer {
                 .ok_or_else(|| "does not say from where its model was brought".to_owned())?;
             self.uri.version(source).map_err(|why| format!("has its model from {why}"))
         };
-        let counted = match behind.counted(made_for) {
-            Ok(counted) => counted,
-            Err(why) => return Ok(Err(why)),
-        };
-        let mut proof = Proof::ControlPlane;
-        if let Some(answers) = &self.answers {
-            match answers.of(behind, made_for).await? {
-                Ok(()) => proof = Proof::Answer,
-                Err(why) => return Ok(Err(why)),
-            }
-        }
-        let all = behind.ready.len();
-        let part = |(version, count)| Part { version, weight: weight * portion(count, all), proof };
-        Ok(Ok(counted.into_iter().map(part).collect()))
+        kubernetes::parts(behind, weight, self.answers.as_ref(), made_for).await
     }
 
     /// Each revision has a part of the traffic, and a service of its own.
@@ -146,34 +124,6 @@ fn source(pod: &Value) -> Option<&str> {
     })
 }
 
-fn portion(count: usize, all: usize) -> f64 {
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    number(count) / number(all.max(1))
-}
-
-/// One share for each version, with the weakest proof of its parts.
-fn shares(parts: Vec<Part>) -> Vec<Share> {
-    let mut shares: Vec<(VersionName, f64, Proof)> = Vec::new();
-    for Part { version, weight, proof } in parts {
-        match shares.iter_mut().find(|(known, ..)| *known == version) {
-            Some((_, sum, weakest)) => {
-                *sum += weight;
-                *weakest = (*weakest).min(proof);
-            }
-            None => shares.push((version, weight, proof)),
-        }
-    }
-    shares.sort_by(|a, b| a.0.cmp(&b.0));
-    let share = |(version, weight, proof): (VersionName, f64, Proof)| Share {
-        // What lies at a storage address may have been written over: no digest is claimed for it.
-        version: VersionTarget { version, digest: None },
-        place: String::new(),
-        weight: Ratio::new(weight.min(1.0)).unwrap_or(Ratio::ONE),
-        proof,
-    };
-    shares.into_iter().map(share).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,22 +139,5 @@ mod tests {
             None
         );
         assert_eq!(source(&Value::Null), None);
-    }
-
-    #[test]
-    fn parts_of_one_version_are_one_share() {
-        let part = |version: &str, weight, proof| Part {
-            version: VersionName::new(version).unwrap(),
-            weight,
-            proof,
-        };
-        let found = shares(vec![
-            part("2", 0.5, Proof::Answer),
-            part("1", 0.25, Proof::Answer),
-            part("1", 0.25, Proof::ControlPlane),
-        ]);
-        let told: Vec<_> =
-            found.iter().map(|s| (s.version.version.as_str(), s.weight.get(), s.proof)).collect();
-        assert_eq!(told, [("1", 0.5, Proof::ControlPlane), ("2", 0.5, Proof::Answer)]);
     }
 }

@@ -29,6 +29,27 @@ pub(crate) struct Answers {
     deadline: Millis,
 }
 
+/// The inputs of a harmless request, out of the settings or out of a file.
+pub(crate) fn probe_input(input: Option<Value>, file: Option<&Path>) -> Result<Option<Value>, PortError> {
+    let wrong = |message: String| PortError::not_applied(ErrorKind::Configuration, message);
+    let input = match (input, file) {
+        (Some(_), Some(_)) => {
+            return Err(wrong("both `probe-input` and `probe-input-file` are set: keep one".to_owned()));
+        }
+        (Some(input), None) => input,
+        (None, Some(path)) => {
+            serde_json::from_slice(&folder::read_ambient(path, INPUT_BYTES_MAX)?).map_err(|error| {
+                wrong(format!("the probe's input in `{}` is not JSON", path.display())).caused_by(error)
+            })?
+        }
+        (None, None) => return Ok(None),
+    };
+    if !input.is_array() {
+        return Err(wrong("the probe's input is no list: write the protocol's `inputs`".to_owned()));
+    }
+    Ok(Some(input))
+}
+
 impl Answers {
     /// None where no input is configured.
     pub(crate) fn new(
@@ -39,21 +60,7 @@ impl Answers {
         port: Option<u16>,
         deadline_ms: u64,
     ) -> Result<Option<Self>, PortError> {
-        let wrong = |message: String| PortError::not_applied(ErrorKind::Configuration, message);
-        let input = match (input, file) {
-            (Some(_), Some(_)) => {
-                return Err(wrong("both `probe-input` and `probe-input-file` are set: keep one".to_owned()));
-            }
-            (Some(input), None) => input,
-            (None, Some(path)) => serde_json::from_slice(&folder::read_ambient(path, INPUT_BYTES_MAX)?)
-                .map_err(|error| {
-                    wrong(format!("the probe's input in `{}` is not JSON", path.display())).caused_by(error)
-                })?,
-            (None, None) => return Ok(None),
-        };
-        if !input.is_array() {
-            return Err(wrong("the probe's input is no list: write the protocol's `inputs`".to_owned()));
-        }
+        let Some(input) = probe_input(input, file)? else { return Ok(None) };
         let (shared, model) = (shared.clone(), model.to_owned());
         Ok(Some(Self { shared, model, input, port, deadline: Millis(deadline_ms) }))
     }

@@ -1,11 +1,15 @@
 //! A change by server-side apply: tried without effect first, made under the guard of what was read, and never over the head of another owner.
 
 use ripcord_core::time::Millis;
-use ripcord_ports::{ErrorKind, PortError};
-use serde_json::{Value, json};
+use ripcord_ports::{ErrorKind, PortError, Retry};
+use serde_json::{Map, Value, json};
 
+use super::owners::{holders, is_ours, is_own_name};
 use super::refusal::{Owner, Refused};
-use super::{Ask, Cluster, FIELD_MANAGER, OWNERS_MAX, Resource, UNREADABLE, shown};
+use super::{Ask, Cluster, Kind, OWNERS_MAX, Resource, UNREADABLE, shown};
+
+/// Lists that are one value to their kind, though their entries have names: what is added to them changes what the others are sent.
+const ONE_VALUE: [&str; 2] = [".predictors", ".candidates"];
 
 /// The object changes while its controller writes `status`: so often the change is put on what it has become.
 const ATTEMPTS: usize = 3;
@@ -20,8 +24,12 @@ pub(crate) struct Change<'a> {
     /// What is to be in force of `metadata.annotations` and `spec`, and nothing else.
     pub(crate) annotations: Value,
     pub(crate) spec: Value,
+    /// Whose further annotations go with it, made of the object that the change is put on, whatever that has become.
+    pub(crate) marks: Option<&'a dyn Kind>,
     /// A part of `spec` that is sent whole where the cluster's description of the kind keeps it as one: `["predictor"]`.
     pub(crate) whole: &'static [&'static str],
+    /// As whom it is applied. All that one manager has applied before and does not send now is taken away.
+    pub(crate) manager: String,
     /// Managers from which a field may be taken.
     pub(crate) take_over: &'a [String],
     pub(crate) deadline: Millis,
@@ -61,15 +69,11 @@ impl Cluster {
             change.resource.full_name(),
             change.name
         );
-        Err(PortError::not_applied(ErrorKind::Conflict, text).retry(ripcord_ports::Retry::Later))
+        Err(PortError::not_applied(ErrorKind::Conflict, text).retry(Retry::Later))
     }
 
     /// Tries the change and makes it not. Gives what would be sent, and whether with force.
-    pub(crate) async fn tried(
-        &self,
-        change: &Change<'_>,
-        observed: &Value,
-    ) -> Result<(Value, bool), Refused> {
+    async fn tried(&self, change: &Change<'_>, observed: &Value) -> Result<(Value, bool), Refused> {
         let mut body = change.body(observed, false);
         let mut force = false;
         let mut is_whole = false;
@@ -84,11 +88,11 @@ impl Cluster {
                 Err(refused) => return Err(refused),
             };
             let wanted = overlaid(&observed["spec"], &change.spec);
-            let Some(lost) = lost(&wanted, &would_be["spec"], "spec") else { return Ok((body, force)) };
+            let Some(lost) = lost(&wanted, &would_be["spec"], "") else { return Ok((body, force)) };
             if is_whole || change.whole.is_empty() {
                 let text = format!(
                     "a dry run shows that the change would not leave `{}` of {} `{}` as it is to be: an admission controller may set it; nothing was changed",
-                    shown(&lost),
+                    shown(&format!("spec{lost}")),
                     change.resource.full_name(),
                     change.name
                 );
@@ -97,6 +101,19 @@ impl Cluster {
             // Such a description takes a part for the whole, and would drop what is not sent.
             is_whole = true;
             body = change.body(observed, true);
+        }
+    }
+
+    /// What keeps every such change from being taken, whatever it sets; none where only this moment does.
+    pub(crate) async fn would_take(&self, change: &Change<'_>) -> Result<Option<String>, PortError> {
+        match self.tried(change, change.observed).await {
+            Ok(_) => Ok(None),
+            // A controller wrote in between.
+            Err(refused) if refused.is_stale => Ok(None),
+            Err(refused) => {
+                let stays = refused.error.kind == ErrorKind::Failed && refused.error.retry == Retry::No;
+                if stays { Ok(Some(refused.error.to_string())) } else { Err(refused.error) }
+            }
         }
     }
 
@@ -124,7 +141,7 @@ impl Cluster {
         force: bool,
         dry: bool,
     ) -> Result<Value, Refused> {
-        let mut query = vec![("fieldManager", FIELD_MANAGER.to_owned())];
+        let mut query = vec![("fieldManager", change.manager.clone())];
         query.extend(force.then(|| ("force", "true".to_owned())));
         query.extend(dry.then(|| ("dryRun", "All".to_owned())));
         let ask = Ask {
@@ -143,6 +160,10 @@ impl Change<'_> {
     /// The identity and the state of the object are the guard: without them, one that was removed would be made anew.
     fn body(&self, observed: &Value, is_whole: bool) -> Value {
         let metadata = &observed["metadata"];
+        let mut annotations = self.annotations.clone();
+        if let (Some(kind), Some(all)) = (self.marks, annotations.as_object_mut()) {
+            all.extend(marks(kind, observed, &self.spec));
+        }
         let mut spec = self.spec.clone();
         if is_whole
             && let (Some(from), Some(to)) = (at(&observed["spec"], self.whole), at_mut(&mut spec, self.whole))
@@ -157,16 +178,33 @@ impl Change<'_> {
                 "namespace": metadata["namespace"],
                 "uid": metadata["uid"],
                 "resourceVersion": metadata["resourceVersion"],
-                "annotations": self.annotations,
+                "annotations": annotations,
             },
             "spec": spec,
         })
     }
 }
 
+/// Where `spec` stays as it is, its controller has nothing to do: then what was annotated when it changed stays as well, if it was us who changed it. What we
+/// annotated before somebody else has set the field says nothing of what they have set.
+pub(crate) fn marks(kind: &dyn Kind, observed: &Value, spec: &Value) -> Map<String, Value> {
+    let stays = holds(&observed["spec"], spec);
+    let Value::Object(fresh) = kind.annotated(observed, !stays) else { return Map::new() };
+    let is_set_by_us = kind.fields(observed).iter().any(|field| {
+        let path: Vec<_> = field.iter().map(String::as_str).collect();
+        holders(observed, &path).into_iter().any(is_ours)
+    });
+    if !stays || !is_set_by_us {
+        return fresh;
+    }
+    let is = |key: &String| observed["metadata"]["annotations"][key].clone();
+    fresh.keys().map(|key| (key.clone(), is(key))).filter(|(_, is)| is.is_string()).collect()
+}
+
 /// A field is taken only from those who are named; the others are told with the field.
 fn may_take_over(change: &Change<'_>, owners: &[Owner], error: PortError) -> Result<(), PortError> {
-    let held: Vec<_> = owners.iter().filter(|owner| !change.take_over.contains(&owner.manager)).collect();
+    let is_free = |owner: &&Owner| change.take_over.contains(&owner.manager) || is_own_name(&owner.manager);
+    let held: Vec<_> = owners.iter().filter(|owner| !is_free(owner)).collect();
     if held.is_empty() {
         return Ok(());
     }
@@ -174,8 +212,14 @@ fn may_take_over(change: &Change<'_>, owners: &[Owner], error: PortError) -> Res
     Err(PortError::not_applied(ErrorKind::Conflict, text))
 }
 
+/// Which of these owners may not be taken over from, and what can be done about it.
+pub(crate) fn held(resource: Resource, name: &str, owners: &[Owner], take_over: &[String]) -> Option<String> {
+    let held: Vec<_> = owners.iter().filter(|owner| !take_over.contains(&owner.manager)).collect();
+    (!held.is_empty()).then(|| held_by(resource, name, &held))
+}
+
 /// Which fields others hold, and what can be done about it.
-pub(crate) fn held_by(resource: Resource, name: &str, owners: &[&Owner]) -> String {
+fn held_by(resource: Resource, name: &str, owners: &[&Owner]) -> String {
     let fields: Vec<_> = owners.iter().take(OWNERS_MAX).map(ToString::to_string).collect();
     let more = match owners.len().saturating_sub(OWNERS_MAX) {
         0 => String::new(),
@@ -205,8 +249,17 @@ fn at_mut<'v>(value: &'v mut Value, path: &[&str]) -> Option<&'v mut Value> {
     path.iter().try_fold(value, |at, name| at.get_mut(name))
 }
 
-/// `under` with everything that `over` says. Lists are taken whole.
+/// `under` with everything that `over` says. Lists whose entries have names are taken entry by entry, all others whole.
 fn overlaid(under: &Value, over: &Value) -> Value {
+    if let (Some(below), Some(above)) = (by_name(under), by_name(over)) {
+        let new = above.iter().filter(|(name, _)| !below.iter().any(|(known, _)| known == name));
+        let new = new.map(|(_, entry)| (*entry).clone());
+        let kept = below.iter().map(|(name, entry)| {
+            let over = above.iter().find(|(known, _)| known == name);
+            over.map_or_else(|| (*entry).clone(), |(_, over)| overlaid(entry, over))
+        });
+        return Value::Array(kept.chain(new).collect());
+    }
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             let mut all = under.clone();
@@ -222,6 +275,18 @@ fn overlaid(under: &Value, over: &Value) -> Value {
 
 /// The first place at which `got` does not say what `wanted` does. It may say more.
 fn lost(wanted: &Value, got: &Value, path: &str) -> Option<String> {
+    if let (Some(wanted), Some(got)) = (by_name(wanted), by_name(got)) {
+        if ONE_VALUE.contains(&path) && wanted.len() != got.len() {
+            return Some(path.to_owned());
+        }
+        return wanted.iter().find_map(|(name, entry)| {
+            let path = format!("{path}[{name}]");
+            match got.iter().find(|(known, _)| known == name) {
+                Some((_, got)) => lost(entry, got, &path),
+                None => Some(path),
+            }
+        });
+    }
     match (wanted, got) {
         (Value::Object(wanted), Value::Object(got)) => wanted.iter().find_map(|(key, value)| {
             lost(value, got.get(key).unwrap_or(&Value::Null), &format!("{path}.{key}"))
@@ -235,8 +300,20 @@ fn lost(wanted: &Value, got: &Value, path: &str) -> Option<String> {
     }
 }
 
+/// The entries of a list by their names, where each has one and no two have the same: so Kubernetes keeps containers, variables and volumes, and Seldon its
+/// predictors and candidates.
+fn by_name(list: &Value) -> Option<Vec<(&str, &Value)>> {
+    let entries = list.as_array().filter(|entries| !entries.is_empty())?;
+    let named: Vec<_> =
+        entries.iter().map(|entry| Some((entry["name"].as_str()?, entry))).collect::<Option<_>>()?;
+    let mut names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    (names.len() == named.len()).then_some(named)
+}
+
 /// Whether a part is in force.
-fn holds(got: &Value, wanted: &Value) -> bool {
+pub(super) fn holds(got: &Value, wanted: &Value) -> bool {
     lost(wanted, got, "").is_none()
 }
 
@@ -263,11 +340,41 @@ mod tests {
             wanted,
             json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r" } } })
         );
-        assert_eq!(lost(&wanted, &wanted, "spec"), None);
+        assert_eq!(lost(&wanted, &wanted, ""), None);
         let dropped = json!({ "predictor": { "minReplicas": 2, "model": { "storageUri": "b" } } });
-        assert_eq!(lost(&wanted, &dropped, "spec").as_deref(), Some("spec.predictor.model.runtime"));
+        assert_eq!(lost(&wanted, &dropped, "").as_deref(), Some(".predictor.model.runtime"));
         let defaulted = json!({ "more": 1, "predictor": { "minReplicas": 2, "model": { "storageUri": "b", "runtime": "r", "name": "" } } });
-        assert_eq!(lost(&wanted, &defaulted, "spec"), None);
+        assert_eq!(lost(&wanted, &defaulted, ""), None);
         assert!(holds(&wanted, &change) && !holds(&spec, &change));
+    }
+
+    #[test]
+    fn what_is_added_to_a_list_that_is_one_value_is_not_what_was_wanted() {
+        let of = |key: &str, names: &[&str]| {
+            let entries: Vec<_> = names.iter().map(|name| json!({ "name": name, "weight": 50 })).collect();
+            json!({ (key): entries })
+        };
+        for key in ["candidates", "predictors"] {
+            assert!(!holds(&of(key, &["a", "b", "c"]), &of(key, &["a", "b"])), "{key}");
+            assert!(holds(&of(key, &["a", "b"]), &of(key, &["b", "a"])), "{key}");
+        }
+        let template = |names: &[&str]| json!({ "template": { "spec": of("containers", names) } });
+        assert!(holds(&template(&["main", "injected"]), &template(&["main"])));
+    }
+
+    #[test]
+    fn entries_of_a_list_are_changed_by_their_names() {
+        let spec = json!({ "containers": [{ "name": "proxy", "image": "p" }, { "name": "main", "image": "a", "args": ["x"] }] });
+        let change = json!({ "containers": [{ "name": "main", "image": "b" }] });
+        let wanted = overlaid(&spec, &change);
+        let expected = json!({ "containers": [{ "name": "proxy", "image": "p" }, { "name": "main", "image": "b", "args": ["x"] }] });
+        assert_eq!(wanted, expected);
+        assert!(holds(&wanted, &change) && !holds(&spec, &change));
+        let dropped = json!({ "containers": [{ "name": "main", "image": "b", "args": ["x"] }] });
+        assert_eq!(lost(&wanted, &dropped, "").as_deref(), Some(".containers[proxy]"));
+        // Where a name is not one entry's, and where there are none, a list is one value.
+        let twice = json!([{ "name": "a", "v": 1 }, { "name": "a", "v": 2 }]);
+        assert_eq!(overlaid(&twice, &json!([{ "name": "a", "v": 3 }])), json!([{ "name": "a", "v": 3 }]));
+        assert_eq!(overlaid(&json!(["x", "y"]), &json!(["z"])), json!(["z"]));
     }
 }

@@ -37,8 +37,13 @@ pub(crate) struct Behind {
 }
 
 impl Cluster {
-    /// The pods behind `service`, of which those with the labels of `selector` are known.
-    pub(crate) async fn behind(&self, service: &str, selector: &str) -> Result<Behind, PortError> {
+    /// The pods behind `service`, of which those with the labels of `selector` are known. `named_by` is what says how the service is called.
+    pub(crate) async fn behind(
+        &self,
+        service: &str,
+        selector: &str,
+        named_by: &str,
+    ) -> Result<Behind, PortError> {
         let of_service = format!("kubernetes.io/service-name={service}");
         let slices = match self.list(SLICES, &of_service).await {
             Err(refused) if refused.is_unknown_kind => self.list(SLICES_BETA, &of_service).await,
@@ -47,7 +52,7 @@ impl Cluster {
         let slices = slices.map_err(|refused| refused.error)?;
         if slices.is_empty() {
             let unclear = format!(
-                "there are no endpoints of the service `{service}`: is `mode` right, and does the service exist?"
+                "there are no endpoints of the service `{service}`: is {named_by} right, and does the service exist?"
             );
             return Ok(Behind { unclear: Some(unclear), is_absent: true, ..Behind::default() });
         }
@@ -125,6 +130,18 @@ impl Behind {
     }
 }
 
+/// The labels by which an object finds its pods, as a list takes them.
+pub(crate) fn selector(object: &Value) -> Result<String, String> {
+    let selector = &object["spec"]["selector"];
+    let labels = selector["matchLabels"].as_object().filter(|labels| !labels.is_empty());
+    let has_more = selector["matchExpressions"].as_array().is_some_and(|more| !more.is_empty());
+    let labels = labels.filter(|_| !has_more).ok_or_else(|| {
+        "finds its pods by `matchExpressions`, or by nothing: they are read here by `matchLabels` alone"
+            .to_owned()
+    })?;
+    Ok(labels.iter().map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(","))
+}
+
 /// More replicas than are asked one by one.
 pub(crate) fn too_many(count: usize, most: usize) -> PortError {
     PortError::not_applied(
@@ -155,6 +172,21 @@ mod tests {
     fn version(replica: &Replica) -> Result<VersionName, String> {
         VersionName::new(text(&replica.pod["metadata"]["labels"]["v"]))
             .map_err(|_| "names no version".to_owned())
+    }
+
+    #[test]
+    fn pods_are_found_by_labels() {
+        let of = |selector: Value| selector_of(&selector);
+        assert_eq!(
+            of(json!({ "matchLabels": { "app": "fraud", "tier": "a" } })).unwrap(),
+            "app=fraud,tier=a"
+        );
+        assert!(of(json!({})).is_err());
+        assert!(of(json!({ "matchLabels": { "a": "b" }, "matchExpressions": [{ "key": "c" }] })).is_err());
+    }
+
+    fn selector_of(selector: &Value) -> Result<String, String> {
+        super::selector(&json!({ "spec": { "selector": selector } }))
     }
 
     #[test]

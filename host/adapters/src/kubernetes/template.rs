@@ -37,6 +37,11 @@ impl Template {
         format!("{}{version}{}", self.before, self.after)
     }
 
+    /// Whether what stands around the version has this character.
+    pub(crate) fn has(&self, character: char) -> bool {
+        self.before.contains(character) || self.after.contains(character)
+    }
+
     /// The version that a text names, or why it names none.
     pub(crate) fn version(&self, text: &str) -> Result<VersionName, String> {
         let named =

@@ -13,6 +13,8 @@ pub(crate) mod deployer_azureml;
 mod deployer_batch;
 #[cfg(feature = "kubernetes")]
 mod deployer_kserve;
+#[cfg(feature = "kubernetes")]
+mod deployer_kubernetes;
 mod deployer_open_inference;
 #[cfg(feature = "aws")]
 pub(crate) mod deployer_sagemaker;

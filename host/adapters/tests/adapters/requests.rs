@@ -392,7 +392,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 const NOT_SENT: [(&str, &str, &[&str]); 18] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
-    // Those before `mode` are, and need files: see `the_request_to_a_cluster_…`.
+    // Of those for a cluster many are, and need files: see `the_request_to_a_cluster_…`.
     (
         "deployer",
         "kserve",
@@ -407,6 +407,48 @@ const NOT_SENT: [(&str, &str, &[&str]); 18] = [
             "probe-input",
             "probe-input-file",
             "probe-port",
+            "deadline-ms",
+        ],
+    ),
+    (
+        "deployer",
+        "kubernetes",
+        &[
+            "model",
+            "namespace",
+            "image",
+            "variable",
+            "value",
+            "container",
+            "kubeconfig",
+            "context",
+            "take-over",
+            "service",
+            "probe-input",
+            "probe-input-file",
+            "probe-model",
+            "probe-port",
+            "deadline-ms",
+        ],
+    ),
+    (
+        "deployer",
+        "seldon",
+        &[
+            "model",
+            "namespace",
+            "resource",
+            "model-uri",
+            "image",
+            "kubeconfig",
+            "context",
+            "take-over",
+            "probe-input",
+            "probe-input-file",
+            "probe-model",
+            "probe-port",
+            "mesh",
+            "answers",
             "deadline-ms",
         ],
     ),
@@ -528,25 +570,33 @@ fn the_request_to_a_cluster_is_another_one_for_every_setting_that_matters() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         format!("{:?}", path.to_str().unwrap())
     });
-    let keys: [(&str, [&str; 2]); 6] = [
-        ("model", ["\"fraud\"", "\"other\""]),
-        ("namespace", ["\"ml\"", "\"other\""]),
-        ("model-uri", ["\"s3://models/fraud/{version}\"", "\"s3://other/fraud/{version}\""]),
-        ("kubeconfig", [&files[0], &files[1]]),
-        ("context", ["\"here\"", "\"there\""]),
-        ("take-over", ["[]", "[\"argocd-controller\"]"]),
-    ];
-    let asked = |changed: Option<&str>| {
-        let value = |(key, values): &(&str, [&str; 2])| {
-            format!("{key} = {}", values[usize::from(changed == Some(*key))])
+    let of = |kind: &str, own: &[(&str, [&str; 2])]| {
+        let shared: [(&str, [&str; 2]); 5] = [
+            ("model", ["\"fraud\"", "\"other\""]),
+            ("namespace", ["\"ml\"", "\"other\""]),
+            ("kubeconfig", [&files[0], &files[1]]),
+            ("context", ["\"here\"", "\"there\""]),
+            ("take-over", ["[]", "[\"argocd-controller\"]"]),
+        ];
+        let keys: Vec<_> = shared.iter().chain(own).collect();
+        let asked = |changed: Option<&str>| {
+            let value = |(key, values): &&(&str, [&str; 2])| {
+                format!("{key} = {}", values[usize::from(changed == Some(*key))])
+            };
+            deployer(kind, &keys.iter().map(value).collect::<Vec<_>>().join(", "), None)
         };
-        deployer("kserve", &keys.iter().map(value).collect::<Vec<_>>().join(", "), None)
+        let usual = asked(None);
+        assert!(!format!("{usual:?}").contains(SECRET), "{kind}: {usual:?}");
+        for (key, _) in &keys {
+            assert_ne!(asked(Some(key)).digest().unwrap(), usual.digest().unwrap(), "{kind}: {key}");
+        }
     };
-    let usual = asked(None);
-    assert!(!format!("{usual:?}").contains(SECRET), "{usual:?}");
-    for (key, _) in keys {
-        assert_ne!(asked(Some(key)).digest().unwrap(), usual.digest().unwrap(), "{key}");
-    }
+    let uri = ("model-uri", ["\"s3://models/fraud/{version}\"", "\"s3://other/fraud/{version}\""]);
+    of("kserve", &[uri]);
+    of("seldon", &[uri, ("resource", ["\"seldon-deployment\"", "\"model\""])]);
+    of("seldon", &[("image", ["\"a:{version}\"", "\"b:{version}\""])]);
+    of("kubernetes", &[("image", ["\"a:{version}\"", "\"b:{version}\""]), ("container", ["\"a\"", "\"b\""])]);
+    of("kubernetes", &[("variable", ["\"A\"", "\"B\""]), ("value", ["\"{version}\"", "\"v{version}\""])]);
 }
 
 #[test]
