@@ -389,7 +389,7 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 18] = [
+const NOT_SENT: [(&str, &str, &[&str]); 20] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
     // Of those for a cluster many are, and need files: see `the_request_to_a_cluster_…`.
