@@ -48,7 +48,7 @@ pub(crate) fn config(fake: &Azure, url: &str) -> AzureMlDeployerConfig {
         authority: Some(fake.url()),
         resource_manager: Some(url.to_owned()),
         api_version: "2025-12-01".into(),
-        deadline_ms: 2_000,
+        deadline_ms: 4_000,
         patience_ms: 50,
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn config(fake: &Vertex, url: &str) -> VertexDeployerConfig {
         credentials_file: Some(fake.credentials()),
         quota_project: None,
         endpoint: Some(url.to_owned()),
-        deadline_ms: 2_000,
+        deadline_ms: 4_000,
         patience_ms: 50,
     }
 }
