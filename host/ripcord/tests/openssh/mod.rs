@@ -38,10 +38,10 @@ impl Agent {
     fn start(folder: &Path) -> Self {
         let socket = folder.join("agent");
         let child = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
-        let child = child.expect("OpenSSH's client is installed");
+        let agent = Self(child.expect("OpenSSH's client is installed"));
         for _ in 0..200 {
             if socket.exists() {
-                return Self(child);
+                return agent;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
