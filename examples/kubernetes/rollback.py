@@ -424,7 +424,7 @@ def play(args, folder: Path) -> dict:
         cluster.until("version 1.1 is not served", lambda: controller.version == "1.1")
         if controller.stays:
             controller.stuck.set()
-        ripcord.run("pull", SERVICE, "--reason", "it declines good customers")
+        ripcord.run("pull", SERVICE, "--no-wait", "--reason", "it declines good customers")
         if controller.stays:
             cluster.until("no pod has moved", lambda: controller.version == "1.0" and controller.behind)
             time.sleep(5)
