@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::App;
 use super::bodies;
-use super::people::{KnownPerson, Right, ServiceRights, require};
+use super::people::{KnownPerson, Right, ServiceRights, require, takes};
 use super::problem::Problem;
 use super::read::{incident_id, service_name};
 use super::sets::{NamedRun, is_a_run};
@@ -96,15 +96,7 @@ impl App {
         if person.roles.iter().any(|role| may.contains(role)) {
             return Ok(());
         }
-        let name = &person.name;
-        let takes = match may {
-            [] => "no role may".to_owned(),
-            roles => {
-                let roles = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
-                format!("it takes the role {roles}")
-            }
-        };
-        Err(Problem::forbidden(format!("`{name}` may not {what} `{service}`: {takes}")))
+        Err(Problem::forbidden(format!("`{}` may not {what} `{service}`: {}", person.name, takes(may))))
     }
 
     /// The service, if the person may let come back what was condemned there.
@@ -122,13 +114,11 @@ impl App {
         if person.roles.iter().any(|role| roles.contains(role)) {
             return Ok(());
         }
-        let roles = roles.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
-        let takes = if roles.is_empty() {
-            "no role may, see `break-glass`".to_owned()
-        } else {
-            format!("it takes the role {roles}")
-        };
-        Err(Problem::forbidden(format!("`{}` may not break the glass for `{service}`: {takes}", person.name)))
+        Err(Problem::forbidden(format!(
+            "`{}` may not break the glass for `{service}`: {}",
+            person.name,
+            takes(roles)
+        )))
     }
 
     /// Of the plan that waits for votes there, if one does; from what is in memory.
@@ -259,7 +249,13 @@ async fn voter<'a>(
             Some(known)
         }
     };
-    let known = known.ok_or_else(|| Problem::forbidden(NotSigned::Wrong.to_string()))?;
+    let wrong = || Problem::forbidden(NotSigned::Wrong.to_string());
+    let known = known.ok_or_else(wrong)?;
+    // Who has shown nothing yet is told nothing, and costs no reading: what waits is known without it.
+    let is_of_what_waits = || !known.signers.is_empty() && app.digest_at_hand(id) == Some(body.plan);
+    if !by_token && !is_of_what_waits() {
+        return Err(wrong());
+    }
     let Some(signature) = &body.signature else {
         // Who has a key vouches with it: a token that was read somewhere must not be enough.
         if !known.signers.is_empty() {
@@ -282,17 +278,12 @@ async fn voter<'a>(
             "a signature comes with the `nonce` that was signed; `ripcord plan show INCIDENT --to-sign` prints it",
         ));
     };
-    // Who has shown nothing yet is told nothing, and costs no reading: what waits is known without it.
-    if !by_token && app.digest_at_hand(id) != Some(body.plan) {
-        return Err(Problem::forbidden(NotSigned::Wrong.to_string()));
-    }
     let at_hand = app.plan_at_hand(id).await?;
     if at_hand.digest != body.plan {
         return Err(CommandError::Illegal(Illegal::OtherPlan { at_hand: at_hand.digest }).into());
     }
     let word = Word { person: known.person.name.clone(), granted, break_glass: body.break_glass };
-    let statement = VoteStatement::of(&at_hand.plan, id, word, nonce.clone())
-        .map_err(|_| Problem::forbidden(NotSigned::Wrong.to_string()))?;
+    let statement = VoteStatement::of(&at_hand.plan, id, word, nonce.clone()).map_err(|_| wrong())?;
     let Checked { key, text } = signers::check(&statement, signature, &known.signers, app.people.touch)
         .map_err(|why| Problem::forbidden(why.to_string()))?;
     Ok((known, Some(SignedBallot { key, nonce, text })))

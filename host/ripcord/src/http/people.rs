@@ -61,6 +61,17 @@ impl ServiceRights {
     }
 }
 
+/// Whose word it takes, for people.
+pub(super) fn takes(roles: &[RoleName]) -> String {
+    match roles {
+        [] => "no role may".to_owned(),
+        some => {
+            let names: Vec<_> = some.iter().map(|role| format!("`{role}`")).collect();
+            format!("it takes the role {}", names.join(" or "))
+        }
+    }
+}
+
 /// What is asked of a person's roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {

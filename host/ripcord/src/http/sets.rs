@@ -13,6 +13,7 @@ use ripcord_engine::{CommandError, Person, ReadError, SetAsk, SetCommand};
 
 use super::App;
 use super::ask::{json, reason};
+use super::people::takes;
 use super::problem::Problem;
 use super::wire::sets::{Members, plan_of, run_of};
 use super::wire::{Done, IncidentState, PlanView, SetPullBody, SetRunView, SetView};
@@ -75,11 +76,7 @@ impl App {
         if person.roles.iter().any(|role| may.contains(role)) {
             return Ok(());
         }
-        let roles = may.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(" or ");
-        Err(Problem::forbidden(format!(
-            "`{}` may not pull the set `{set}`: it takes the role {roles}",
-            person.name
-        )))
+        Err(Problem::forbidden(format!("`{}` may not pull the set `{set}`: {}", person.name, takes(may))))
     }
 
     /// A set gives nobody more rights over its members than each of them does.

@@ -134,6 +134,15 @@ async fn a_signature_counts_only_for_what_was_signed() {
         assert_eq!(status, 403, "{of}: {problem}");
         said.push(problem["detail"].clone());
     }
+    // Nor who there is, nor who has a key.
+    for name in ["olga", "nobody"] {
+        let mut sent = stranger(&plan);
+        sent["person"] = json!(name);
+        sent["nonce"] = json!(null);
+        let (status, problem) = vote(&host, "", &incident, sent).await;
+        assert_eq!(status, 403, "{name}: {problem}");
+        said.push(problem["detail"].clone());
+    }
     assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
     // Somebody else's token with anna's signature; and a signature in the name of someone who has no key.
     assert_eq!(vote(&host, "olga", &incident, with(json!({"person": "anna"}))).await.0, 403);
