@@ -25,8 +25,11 @@ pub(super) fn names(reach: &Reach, service: Option<&ServiceName>) -> Result<Vec<
         Some(name) if known.contains(name) => Ok(vec![name.clone()]),
         Some(name) => {
             let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-            Err(Failure::usage(format!("there is no service `{name}` in the configuration"))
-                .help(format!("it has {}", known.join(", "))))
+            let help = match known.as_slice() {
+                [] => "it has none yet: add `[services.NAME]`".to_owned(),
+                some => format!("it has {}", some.join(", ")),
+            };
+            Err(Failure::usage(format!("there is no service `{name}` in the configuration")).help(help))
         }
     }
 }

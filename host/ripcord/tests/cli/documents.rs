@@ -35,6 +35,10 @@ fn a_service_a_plan_and_an_incident_are_written_down() {
     let unknown = as_olga(folder, &["playbook", "fraud"]);
     assert_eq!(unknown.code, 2, "{}", unknown.stdout);
     assert!(unknown.stderr.contains("it has `fraud-api`"), "{}", unknown.stderr);
+    let none = tempfile::tempdir().expect("folder");
+    std::fs::write(none.path().join("ripcord.toml"), "").expect("writes");
+    let none = as_olga(none.path(), &["playbook", "fraud"]);
+    assert!(none.stderr.contains("it has none yet: add `[services.NAME]`"), "{}", none.stderr);
 
     let pulled =
         as_olga(folder, &["pull", "fraud-api", "--to", "1.3.2", "--reason", "it <b>declines</b> everyone"]);
