@@ -53,8 +53,13 @@ impl TestClock {
 
     /// Milliseconds since the start, without jumps.
     fn passed(&self) -> u64 {
+        self.passed_us() / 1_000
+    }
+
+    /// Microseconds since the start, without jumps: what a scripted policy takes is often less than a millisecond.
+    fn passed_us(&self) -> u64 {
         let wall = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        wall.saturating_mul(self.speed) / 1_000 + self.moved.borrow().0
+        wall.saturating_mul(self.speed).saturating_add(self.moved.borrow().0.saturating_mul(1_000))
     }
 }
 
@@ -66,6 +71,10 @@ impl Clock for TestClock {
 
     fn steady(&self) -> Millis {
         Millis(self.passed())
+    }
+
+    fn steady_us(&self) -> u64 {
+        self.passed_us()
     }
 
     async fn sleep_until(&self, at: UnixMillis) {
