@@ -86,6 +86,7 @@ impl Spec {
             deadlines: Deadlines {
                 hold_watch: Millis::hours(2),
                 elsewhere_watch: Millis::hours(24),
+                readiness: Millis::hours(24 * 365 * 10_000),
                 watch_floor: Millis(100),
                 ..Deadlines::default()
             },
@@ -503,7 +504,13 @@ pub async fn eventually(what: &str, wanted: impl Fn() -> bool) {
 /// Whether an incident was settled and nothing is owed but timers and the watch over holds.
 pub fn is_quiet(service: &Service) -> bool {
     let waits = |effect: &Effect| {
-        matches!(effect, Effect::WakeAt(_) | Effect::WatchProduction { .. } | Effect::LookAtRun { .. })
+        matches!(
+            effect,
+            Effect::WakeAt(_)
+                | Effect::WatchProduction { .. }
+                | Effect::WatchReadiness { .. }
+                | Effect::LookAtRun { .. }
+        )
     };
     service.last_settled.is_some() && service.incident.is_none() && service.owed().iter().all(waits)
 }

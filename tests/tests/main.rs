@@ -32,6 +32,7 @@ mod preflight;
 mod producing;
 mod producing_deaths;
 mod promotion;
+mod readiness;
 mod records;
 mod sets;
 mod shares;

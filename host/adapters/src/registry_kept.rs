@@ -19,7 +19,7 @@ use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::request::Request;
 use ripcord_core::target::VersionTarget;
-use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged};
+use ripcord_ports::registry::{AtHand, Listing, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{Clock, ErrorKind, PortError, Registry};
 
 pub use at_hand::ArtefactsAtHand;
@@ -193,6 +193,19 @@ impl Registry for KeptRegistry {
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
         self.registry.manifest(version).await
+    }
+
+    async fn at_hand(&self, version: &VersionTarget) -> Result<AtHand, PortError> {
+        if !self.artefacts.keeps_any() {
+            return Ok(AtHand::NotKept);
+        }
+        let Some(digest) = version.digest else {
+            let why =
+                "its digest is not pinned yet: it is fetched for that, and the log says what hinders it";
+            return Ok(AtHand::Missing(why.to_owned()));
+        };
+        let (artefacts, now) = (self.artefacts.clone(), self.clock.now());
+        self.files.run(move |_| artefacts.look(&digest, now)).await
     }
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {

@@ -1,10 +1,13 @@
 //! What the shell still has to do. Derived from state, never stored.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::name::{IncidentId, VersionName};
 use crate::production::Production;
+use crate::readiness::ReadyPart;
 use crate::signal::{Origin, Severity};
 use crate::target::Target;
 use crate::time::{Millis, UnixMillis};
@@ -152,6 +155,13 @@ pub enum Effect {
         /// When a signal asked for a look at once, if one did.
         asked_at: Option<UnixMillis>,
     },
+    /// Look every so often whether a rollback could be made, until other parts are ready than at the last look.
+    WatchReadiness {
+        /// What was not ready then.
+        seen: BTreeSet<ReadyPart>,
+        /// Between two looks.
+        every: Millis,
+    },
     /// Ask the verification policies about what someone else put live.
     Examine {
         /// Since when it is on probation.
@@ -230,6 +240,8 @@ pub enum Slot {
     Candidate,
     /// Watching production.
     Watch,
+    /// Watching whether a rollback could be made.
+    Readiness,
     /// What someone else put live.
     Probation,
     /// One hold.
@@ -316,6 +328,8 @@ pub enum Topic {
     PartFailed,
     BrokeGlass,
     ReviewForgotten,
+    NotReady,
+    ReadyAgain,
 }
 
 impl Topic {
@@ -367,6 +381,8 @@ impl Topic {
             Self::PartFailed => "part-failed",
             Self::BrokeGlass => "broke-glass",
             Self::ReviewForgotten => "review-forgotten",
+            Self::NotReady => "not-ready",
+            Self::ReadyAgain => "ready-again",
         }
     }
 }
@@ -378,6 +394,7 @@ impl Effect {
             Self::AskTriggers { .. } => Slot::Triggers,
             Self::Preflight { .. } | Self::ClearCandidate => Slot::Candidate,
             Self::WatchProduction { .. } => Slot::Watch,
+            Self::WatchReadiness { .. } => Slot::Readiness,
             Self::Examine { .. } => Slot::Probation,
             Self::MarkHold { version, .. } => Slot::Hold(version.clone()),
             Self::Promote { .. } => Slot::Promotion,

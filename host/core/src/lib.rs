@@ -25,6 +25,7 @@ pub mod plan;
 pub mod policy;
 pub mod production;
 pub mod ratio;
+pub mod readiness;
 pub mod request;
 pub mod retention;
 pub mod role;

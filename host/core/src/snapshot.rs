@@ -15,7 +15,7 @@ use crate::set::Set;
 
 /// The format that this release writes. It is raised whenever [`Service`] changes its shape or makes something else of an old event: a snapshot
 /// of another format is dropped, since `apply` of this release might not have come to the same.
-pub const SNAPSHOT_FORMAT: u32 = 17;
+pub const SNAPSHOT_FORMAT: u32 = 18;
 
 /// The state after `tip.length` records.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -134,6 +134,9 @@ pub struct Deadlines {
     pub healthy: Millis,
     /// After an incident ended without a rollback its trigger opens none for so long, unless there is news.
     pub reopen_after: Millis,
+    /// Between two looks whether a rollback could be made.
+    #[serde(default = "readiness_default")]
+    pub readiness: Millis,
 }
 
 /// What puts one facet beside the model back.
@@ -281,6 +284,10 @@ const fn reminder_default() -> Millis {
     Millis::minutes(15)
 }
 
+const fn readiness_default() -> Millis {
+    Millis::minutes(10)
+}
+
 const fn preflight_default() -> Millis {
     Millis::minutes(2)
 }
@@ -318,6 +325,7 @@ impl Default for Deadlines {
             watch_floor: Millis::seconds(5),
             healthy: Millis::minutes(5),
             reopen_after: Millis::hours(4),
+            readiness: readiness_default(),
         }
     }
 }

@@ -24,7 +24,7 @@ use ripcord_ports::deployer::{
 use ripcord_ports::endpoint::{Fingerprint, Reply, SignatureCheck};
 use ripcord_ports::notifier::Announcement;
 use ripcord_ports::producer::{CheckpointList, ProduceOrder, Progress};
-use ripcord_ports::registry::{Listing, Mark, NewVersion, RegistryVersion, Staged};
+use ripcord_ports::registry::{AtHand, Listing, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::requests::{GoldenRow, LogPiece, TrialInput};
 use ripcord_ports::restorer::{FacetLive, HistoryEntry, RestoreOrder};
 use ripcord_ports::{
@@ -181,6 +181,11 @@ impl Registry for Bounded<dyn Registry> {
 
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError> {
         self.line.read((self.name(), "reading a manifest"), self.port.manifest(version)).await
+    }
+
+    async fn at_hand(&self, version: &VersionTarget) -> Result<AtHand, PortError> {
+        let what = (self.name(), "checking an artefact that is kept at hand");
+        self.line.call(what, self.line.deadlines.stage, Risk::None, self.port.at_hand(version)).await
     }
 
     async fn fetch(&self, version: &VersionTarget, into: Arc<Dir>) -> Result<Staged, PortError> {

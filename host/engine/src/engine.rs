@@ -38,6 +38,7 @@ use crate::looks::Looks;
 use crate::mailbox::{Inbox, Message};
 use crate::obey;
 use crate::pace::Onward;
+use crate::readiness::{self, BroughtBack, LastReadiness, Readiness};
 use crate::retention::{self, PruneReport};
 use crate::sets::{self, Members, SetCommand, SetDoor, SetDriver, SetInbox, SetMessage, SetObeyed};
 use crate::setup::{HostSetup, ServiceSetup, SetSetup};
@@ -137,6 +138,9 @@ impl Engine {
             health: Health::default(),
             unread: UnreadSince::default(),
             looks: Looks::default(),
+            readiness: LastReadiness::default(),
+            readiness_looks: Looks::default(),
+            brought_back: BroughtBack::default(),
             fleet: Fleet::default(),
             clock_trust: Mutex::default(),
         });
@@ -331,6 +335,18 @@ impl Engine {
         let keys: Vec<_> =
             self.doors.sets.keys().chain(self.sets_aside.keys()).map(SetName::journal).collect();
         self.host.health.of(keys.iter())
+    }
+
+    /// Looks whether a rollback of the service could be made right now; none for one that is not here, or whose journal is set aside.
+    pub async fn readiness(&self, service: &ServiceName) -> Option<Readiness> {
+        let door = self.doors.services.get(service)?;
+        let state = door.state.borrow().clone();
+        Some(readiness::look(&self.host, &door.setup, &state).await.readiness)
+    }
+
+    /// What the last look came to, whoever looked.
+    pub fn last_readiness(&self, service: &ServiceName) -> Option<Readiness> {
+        self.host.readiness.of(service)
     }
 
     /// Erases what is older than it is kept for, now.

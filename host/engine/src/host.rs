@@ -24,6 +24,7 @@ use crate::fleet::Fleet;
 use crate::health::{Health, Trouble};
 use crate::held_up::Watches;
 use crate::looks::Looks;
+use crate::readiness::{BroughtBack, LastReadiness};
 use crate::setup::HostSetup;
 use crate::staged::StagedArtefacts;
 use crate::staging::Staging;
@@ -53,6 +54,9 @@ pub(crate) struct Host {
     pub(crate) health: Health,
     pub(crate) unread: UnreadSince,
     pub(crate) looks: Looks,
+    pub(crate) readiness: LastReadiness,
+    pub(crate) readiness_looks: Looks,
+    pub(crate) brought_back: BroughtBack,
     pub(crate) fleet: Fleet,
     /// None until the journals are recovered.
     pub(crate) clock_trust: Mutex<Option<ClockTrust>>,

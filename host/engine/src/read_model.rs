@@ -157,6 +157,7 @@ fn is_told(moment: Moment<'_>, incident: &IncidentId) -> bool {
         | Event::DataLifted(_)
         | Event::LiveDataSeen(_)
         | Event::AliasesSeen(_)
+        | Event::ReadinessSeen(_)
         | Event::Adopted(_)
         | Event::Pruned(_) => false,
         Event::Promoted(promoted) if !was_open && !is_open => {

@@ -13,6 +13,7 @@ use ripcord_core::standing::Standing;
 use ripcord_core::target::Target;
 use ripcord_core::time::UnixMillis;
 use ripcord_ports::PortError;
+use ripcord_ports::registry::RegistryVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::descent::Descent;
@@ -100,7 +101,7 @@ pub fn facets_of(service: &Service) -> Vec<Facet> {
 }
 
 /// What a history says of one revision.
-struct Entry {
+pub(crate) struct Entry {
     name: VersionName,
     made_at: Option<UnixMillis>,
     made_by: Option<String>,
@@ -120,6 +121,29 @@ pub async fn targets_of(
         in_force(setup, facet),
         obstacle(&setup.ports, &setup.terms, facet)
     );
+    of_answers(setup, service, facet, now, Answers { listed, live, obstacle }, CONTENTS_MAX).await
+}
+
+/// What the systems of a facet have answered.
+pub(crate) struct Answers {
+    /// Newest first.
+    pub(crate) listed: Result<Vec<Entry>, PortError>,
+    /// What is in force, or why that is not known.
+    pub(crate) live: Result<Vec<VersionName>, String>,
+    /// See [`FacetTargets::obstacle`].
+    pub(crate) obstacle: Option<String>,
+}
+
+/// What follows from the answers, with the contents of so many revisions looked at.
+pub(crate) async fn of_answers(
+    setup: &ServiceSetup,
+    service: &Service,
+    facet: &Facet,
+    now: UnixMillis,
+    answers: Answers,
+    contents_max: usize,
+) -> FacetTargets {
+    let Answers { listed, live, obstacle } = answers;
     let (in_force, not_read) = match live {
         Ok(names) => (names, None),
         Err(why) => (last_seen(service, facet), Some(why)),
@@ -148,7 +172,7 @@ pub async fn targets_of(
     let newest_first = lines.iter().enumerate().map(|(place, line)| (line.revision.clone(), place));
     let newest_first: BTreeMap<_, _> = newest_first.collect();
     lines.sort_by_key(|line| line.by);
-    look_at_contents(setup, service, &mut lines).await;
+    look_at_contents(setup, service, &mut lines, contents_max).await;
     lines.sort_by_key(|line| (line.by, newest_first.get(&line.revision).copied()));
     FacetTargets { facet: facet.clone(), in_force, not_read, targets: lines, not_listed, obstacle }
 }
@@ -171,7 +195,7 @@ pub fn targets_known(service: &Service, facet: &Facet, why: String, now: UnixMil
 }
 
 /// Newest first.
-async fn history(setup: &ServiceSetup, facet: &Facet) -> Result<Vec<Entry>, PortError> {
+pub(crate) async fn history(setup: &ServiceSetup, facet: &Facet) -> Result<Vec<Entry>, PortError> {
     if *facet == Facet::Model {
         return of_model(setup).await;
     }
@@ -187,19 +211,23 @@ async fn history(setup: &ServiceSetup, facet: &Facet) -> Result<Vec<Entry>, Port
 }
 
 async fn of_model(setup: &ServiceSetup) -> Result<Vec<Entry>, PortError> {
-    let versions = setup.ports.registry.versions(LISTED_MAX).await?;
-    let entry = |version: ripcord_ports::registry::RegistryVersion| Entry {
+    Ok(entries(setup.ports.registry.versions(LISTED_MAX).await?))
+}
+
+/// Versions as a registry lists them.
+pub(crate) fn entries(versions: Vec<RegistryVersion>) -> Vec<Entry> {
+    let entry = |version: RegistryVersion| Entry {
         listed: Listed::from(&version),
         name: version.version.version,
         made_at: Some(version.created_at),
         made_by: None,
         summary: String::new(),
     };
-    Ok(versions.into_iter().map(entry).collect())
+    versions.into_iter().map(entry).collect()
 }
 
 /// What is in force now, or why that is not known.
-async fn in_force(setup: &ServiceSetup, facet: &Facet) -> Result<Vec<VersionName>, String> {
+pub(crate) async fn in_force(setup: &ServiceSetup, facet: &Facet) -> Result<Vec<VersionName>, String> {
     if *facet == Facet::Model {
         return match setup.ports.deployer.live().await.map(|live| live.state) {
             Ok(LiveState::Serving(shares)) => Ok(served(&shares)),
@@ -313,8 +341,13 @@ impl Judge<'_> {
 }
 
 /// Fetches the contents that a plan would pin, and takes out what cannot be pinned. A version's artefact is not fetched: a plan does not either.
-async fn look_at_contents(setup: &ServiceSetup, service: &Service, lines: &mut [TargetLine]) {
-    let wanted = lines.iter_mut().filter(|line| line.by != RestoredBy::Nobody).take(CONTENTS_MAX);
+async fn look_at_contents(
+    setup: &ServiceSetup,
+    service: &Service,
+    lines: &mut [TargetLine],
+    contents_max: usize,
+) {
+    let wanted = lines.iter_mut().filter(|line| line.by != RestoredBy::Nobody).take(contents_max);
     let looks = wanted.map(|line| async move {
         let pinned = pinned(&setup.ports, service, line.target.clone()).await;
         (line, pinned)

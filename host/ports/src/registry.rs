@@ -69,6 +69,19 @@ pub enum Mark<'a> {
     Lifted,
 }
 
+/// Whether a rollback to a version needs the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtHand {
+    /// Its artefact is on this machine, and every file is what it should be.
+    Whole,
+    /// It should be, and is not; why. Fetching it brings it there.
+    Missing(String),
+    /// There is no room for it: fetching it would take that of another one.
+    NoRoom(String),
+    /// Nothing is kept on this machine.
+    NotKept,
+}
+
 /// A version that is to be registered.
 #[derive(Debug, Clone)]
 pub struct NewVersion {
@@ -114,6 +127,12 @@ pub trait Registry: Send + Sync {
 
     /// The registry's own description of the version, verbatim: evidence.
     async fn manifest(&self, version: &VersionName) -> Result<Vec<u8>, PortError>;
+
+    /// Whether the artefact is kept on this machine, whole. It asks nobody else, and checks each file at most every few hours.
+    async fn at_hand(&self, version: &VersionTarget) -> Result<AtHand, PortError> {
+        let _ = version;
+        Ok(AtHand::NotKept)
+    }
 
     /// Fetches the artefact into the empty folder `into` and checks every file the registry has a digest of. If `version` pins a digest
     /// and the fetched artefact has another, that is [`crate::ErrorKind::WrongDigest`].

@@ -152,6 +152,11 @@ pub enum Command {
         #[arg(long, value_name = "FACET")]
         facet: Option<String>,
     },
+    /// Whether a service could be rolled back right now: a target, its artefact, the deployer, people enough, and all else that it needs
+    Ready {
+        /// Only this service
+        service: Option<ServiceName>,
+    },
     /// What moved of a service before a harm: from what to what, when, by whom, and how it was noticed
     Changes {
         /// Which service

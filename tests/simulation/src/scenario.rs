@@ -274,6 +274,7 @@ fn deadlines(dice: &Dice) -> Deadlines {
         watch_floor: Millis(dice.pick(&[100, 1_000, 5_000])),
         healthy: within(120),
         reopen_after: dice.pick(&[Millis(0), Millis::minutes(5), Millis::hours(4)]),
+        readiness: Millis::minutes(dice.pick(&[1, 5, 60])),
     }
 }
 

@@ -1,29 +1,43 @@
 //! Artefacts by their digest, in a folder that only the host writes, within a budget: what was used least recently goes first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
 use ripcord_core::digest::Digest;
 use ripcord_core::target::{ArtefactFile, artefact_digest};
+use ripcord_core::time::{Millis, UnixMillis};
 use ripcord_ports::PortError;
+use ripcord_ports::registry::AtHand;
 
 use crate::artefact;
 use crate::folder::{self, local};
+
+/// A kept artefact whose files were all read so long ago is read again when it is looked at: what rots on a disk is found before it is needed.
+const CHECKED_FOR: Millis = Millis::hours(6);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     bytes: u64,
     /// Larger is more recent.
     used: u64,
+    /// Of the names and lengths of its files.
+    shape: Digest,
+    /// One that is kept anew has another.
+    kept: u64,
+    /// When every file was read and was what it should be, since this host started.
+    checked_at: Option<UnixMillis>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     by_digest: BTreeMap<Digest, Entry>,
     uses: u64,
+    /// Those that had to make room, or are larger than all of it, since this host started.
+    without_room: BTreeSet<Digest>,
 }
 
 /// See the module.
@@ -32,6 +46,8 @@ pub struct ArtefactsAtHand {
     dir: Dir,
     bytes_max: u64,
     entries: Mutex<Entries>,
+    /// Whether the files of one are being read.
+    checks: AtomicBool,
 }
 
 impl ArtefactsAtHand {
@@ -50,24 +66,25 @@ impl ArtefactsAtHand {
                 Some(digest) => {
                     let files = artefact::list(&entry.open_dir().map_err(failed)?, "a kept artefact")?;
                     let changed = entry.metadata().and_then(|about| about.modified()).ok();
-                    found.push((changed, digest, files.iter().map(|file| file.bytes).sum()));
+                    let shape = shape(files.iter().map(|file| (file.path.as_str(), file.bytes)));
+                    found.push((changed, digest, files.iter().map(|file| file.bytes).sum(), shape));
                 }
                 None => folder::remove(&dir, &name).map_err(failed)?,
             }
         }
-        found.sort_by_key(|(changed, digest, _)| (*changed, *digest));
+        found.sort_by_key(|(changed, digest, ..)| (*changed, *digest));
         let mut entries = Entries::default();
-        for (_, digest, bytes) in found {
-            entries.use_now(digest, bytes);
+        for (_, digest, bytes, shape) in found {
+            entries.use_now(digest, bytes, shape);
         }
-        let at_hand = Self { dir, bytes_max, entries: Mutex::new(entries) };
+        let at_hand = Self { dir, bytes_max, entries: Mutex::new(entries), checks: AtomicBool::new(false) };
         at_hand.make_room(0);
         Ok(at_hand)
     }
 
     /// Puts the artefact into the empty folder `into`, every file checked; none where it is not at hand. One that is damaged is forgotten.
     pub(super) fn stage(&self, digest: &Digest, into: &Dir) -> Result<Option<Vec<ArtefactFile>>, PortError> {
-        let Some(bytes) = self.entries().by_digest.get(digest).map(|entry| entry.bytes) else {
+        let Some(entry) = self.entries().by_digest.get(digest).copied() else {
             return Ok(None);
         };
         let staged =
@@ -80,7 +97,7 @@ impl ArtefactsAtHand {
             });
         match staged {
             Ok(files) if artefact_digest(&files) == *digest => {
-                self.entries().use_now(*digest, bytes);
+                self.entries().use_now(*digest, entry.bytes, entry.shape);
                 Ok(Some(files))
             }
             other => {
@@ -93,13 +110,92 @@ impl ArtefactsAtHand {
         }
     }
 
+    /// Whether anything is kept at all.
+    pub(super) const fn keeps_any(&self) -> bool {
+        self.bytes_max > 0
+    }
+
+    /// Whether the artefact is kept, whole: its files are there with their names and lengths. What is in them is read every [`CHECKED_FOR`], beside everything
+    /// else and of one artefact at a time; one that is found to be damaged then is forgotten, as when it is needed. To be looked at is to be used.
+    ///
+    /// # Errors
+    /// It cannot be told now; nothing is forgotten.
+    pub(super) fn look(self: &Arc<Self>, digest: &Digest, now: UnixMillis) -> Result<AtHand, PortError> {
+        let entry = {
+            let entries = self.entries();
+            match entries.by_digest.get(digest) {
+                Some(entry) => *entry,
+                None if entries.without_room.contains(digest) => {
+                    let why = "all that `kept-artefacts-mib` of `[host]` allows is taken by versions that are gone back to, too, or it is larger than that: raise it";
+                    return Ok(AtHand::NoRoom(why.to_owned()));
+                }
+                None => return Ok(AtHand::Missing("it is not among those that are kept".to_owned())),
+            }
+        };
+        let dir = match self.dir.open_dir(digest.to_string()) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget_damaged(digest, entry, "its folder is gone");
+                return Ok(AtHand::Missing("its folder is gone".to_owned()));
+            }
+            Err(error) => return Err(local(error, "cannot open an artefact that is kept at hand")),
+        };
+        let listed = artefact::list(&dir, "an artefact that is kept at hand")?;
+        if shape(listed.iter().map(|file| (file.path.as_str(), file.bytes))) != entry.shape {
+            self.forget_damaged(digest, entry, "files of it are gone, or others were put there");
+            return Ok(AtHand::Missing("files of it were gone or changed, so it is forgotten".to_owned()));
+        }
+        self.entries().use_now(*digest, entry.bytes, entry.shape);
+        if entry.checked_at.is_none_or(|at| at > now || now.since(at) >= CHECKED_FOR) {
+            self.check_beside(*digest, entry, dir, now);
+        }
+        Ok(AtHand::Whole)
+    }
+
+    /// Reads all of its files, unless one is read already; whoever asked does not wait for it.
+    fn check_beside(self: &Arc<Self>, digest: Digest, entry: Entry, dir: Dir, now: UnixMillis) {
+        if self.checks.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let of = self.clone();
+        let check = move || {
+            match artefact::hash(&dir, "an artefact that is kept at hand") {
+                Ok(files) if artefact_digest(&files) == digest => {
+                    let mut entries = of.entries();
+                    let same = entries.by_digest.get_mut(&digest).filter(|now| now.kept == entry.kept);
+                    same.into_iter().for_each(|entry| entry.checked_at = Some(now));
+                }
+                Ok(_) => of.forget_damaged(&digest, entry, "its files were changed"),
+                Err(error) => {
+                    tracing::warn!(%digest, %error, "an artefact that is kept at hand cannot be checked; it is tried again")
+                }
+            }
+            of.checks.store(false, Ordering::Release);
+        };
+        if let Err(error) = std::thread::Builder::new().name("artefact-check".to_owned()).spawn(check) {
+            tracing::warn!(%digest, %error, "an artefact that is kept at hand cannot be checked; it is tried again");
+            self.checks.store(false, Ordering::Release);
+        }
+    }
+
+    /// Unless it was fetched again meanwhile.
+    fn forget_damaged(&self, digest: &Digest, entry: Entry, why: &str) {
+        let is_same = self.entries().by_digest.get(digest).is_some_and(|now| now.kept == entry.kept);
+        if is_same {
+            tracing::warn!(%digest, why, "an artefact that was kept at hand is damaged and is forgotten; a rollback to it waits for the registry");
+            self.forget(digest);
+        }
+    }
+
     /// Keeps an artefact that was just fetched and checked. A failure costs only the next rollback's speed, so it is logged.
     pub(super) fn keep(&self, digest: &Digest, from: &Dir, files: &[ArtefactFile]) {
         let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        let shape = shape(files.iter().map(|file| (file.path.as_str(), file.bytes)));
         if self.entries().by_digest.contains_key(digest) {
-            return self.entries().use_now(*digest, bytes);
+            return self.entries().use_now(*digest, bytes, shape);
         }
         if bytes > self.bytes_max {
+            self.entries().has_no_room(*digest);
             if self.bytes_max > 0 {
                 tracing::warn!(%digest, bytes, bytes_max = self.bytes_max, "an artefact is larger than all that may be kept at hand; a rollback to it waits for the registry");
             }
@@ -116,7 +212,7 @@ impl ArtefactsAtHand {
             .and_then(|()| folder::tree(&self.dir, &digest.to_string()))
             .and_then(|all| folder::flush(&self.dir, &[all, vec![".".to_owned()]].concat()));
         match kept {
-            Ok(()) => self.entries().use_now(*digest, bytes),
+            Ok(()) => self.entries().use_now(*digest, bytes, shape),
             Err(error) => {
                 tracing::warn!(%digest, %error, "an artefact could not be kept at hand; a rollback to it waits for the registry");
                 // The next start removes what cannot be removed now.
@@ -139,11 +235,17 @@ impl ArtefactsAtHand {
             let Some(oldest) = oldest else { return };
             tracing::warn!(digest = %oldest, bytes_max = self.bytes_max, "an artefact is no longer kept at hand: `kept-artefacts-mib` is used up");
             self.forget(&oldest);
+            self.entries().has_no_room(oldest);
         }
     }
 
     fn forget(&self, digest: &Digest) {
-        self.entries().by_digest.remove(digest);
+        {
+            let mut entries = self.entries();
+            entries.by_digest.remove(digest);
+            // What had to make room may have it again.
+            entries.without_room.clear();
+        }
         if let Err(error) = folder::remove(&self.dir, &digest.to_string()) {
             tracing::warn!(%digest, %error, "an artefact that is no longer kept could not be removed; the next start takes it up again");
         }
@@ -154,11 +256,33 @@ impl ArtefactsAtHand {
     }
 }
 
+/// So many are known to have no room; which were told of before are forgotten, and told anew.
+const WITHOUT_ROOM_MAX: usize = 1_000;
+
 impl Entries {
-    fn use_now(&mut self, digest: Digest, bytes: u64) {
-        self.uses += 1;
-        self.by_digest.insert(digest, Entry { bytes, used: self.uses });
+    fn has_no_room(&mut self, digest: Digest) {
+        if self.without_room.len() >= WITHOUT_ROOM_MAX {
+            self.without_room.clear();
+        }
+        self.without_room.insert(digest);
     }
+
+    fn use_now(&mut self, digest: Digest, bytes: u64, shape: Digest) {
+        self.uses += 1;
+        self.without_room.remove(&digest);
+        let used = self.uses;
+        let known = self.by_digest.get(&digest).copied();
+        let entry = known.unwrap_or(Entry { bytes, used, shape, kept: used, checked_at: None });
+        self.by_digest.insert(digest, Entry { used, ..entry });
+    }
+}
+
+/// Of the names and lengths of files, in the order of their names.
+fn shape<'a>(files: impl Iterator<Item = (&'a str, u64)>) -> Digest {
+    let mut all: Vec<_> = files.collect();
+    all.sort_unstable();
+    // No name of a file holds a zero.
+    Digest::of(all.iter().map(|(path, bytes)| format!("{path}\0{bytes}\0")).collect::<String>())
 }
 
 /// The same file under both folders where they share a disk, else a copy.

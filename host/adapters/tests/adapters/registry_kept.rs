@@ -15,7 +15,7 @@ use ripcord_core::fact::Lineage;
 use ripcord_core::name::{ServiceName, VersionName};
 use ripcord_core::target::VersionTarget;
 use ripcord_core::time::UnixMillis;
-use ripcord_ports::registry::{Mark, NewVersion, RegistryVersion, Staged};
+use ripcord_ports::registry::{AtHand, Mark, NewVersion, RegistryVersion, Staged};
 use ripcord_ports::{ErrorKind, PortError, Registry};
 use tempfile::TempDir;
 
@@ -390,4 +390,102 @@ fn lists_of_services_that_are_gone_are_forgotten() {
     let mut left: Vec<_> = dir.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["here.json", "here.lineages"]);
+}
+
+#[tokio::test]
+async fn whether_an_artefact_is_at_hand_is_told_without_the_registry() {
+    let world = World::new();
+    let first = target("1.0", Some(world.digests[0]));
+    let registry = world.started(ROOM);
+    let missing = |why: &str| AtHand::Missing(why.to_owned());
+    assert_eq!(registry.at_hand(&first).await.unwrap(), missing("it is not among those that are kept"));
+    let open = registry.at_hand(&target("1.0", None)).await.unwrap();
+    assert!(matches!(&open, AtHand::Missing(why) if why.contains("not pinned")), "{open:?}");
+    assert_eq!(world.started(0).at_hand(&first).await.unwrap(), AtHand::NotKept);
+
+    world.fetch(&registry, "1.0", None).await.unwrap();
+    world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    for registry in [registry, world.started(ROOM)] {
+        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+        // What cannot be told now is not thrown away.
+        damage(&world, |folder| std::os::unix::fs::symlink("/etc/passwd", folder.join("link")).unwrap());
+        let error = registry.at_hand(&first).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Local, "{error}");
+        damage(&world, |folder| std::fs::remove_file(folder.join("link")).unwrap());
+        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+        // Bytes that rot are found beside the looks.
+        damage(&world, |folder| {
+            let file = folder.join("model.txt");
+            let bytes = std::fs::metadata(&file).unwrap().len();
+            std::fs::remove_file(&file).unwrap();
+            std::fs::write(file, vec![b'9'; usize::try_from(bytes).unwrap()]).unwrap();
+        });
+        let mut looks = 0;
+        while registry.at_hand(&first).await.unwrap() == AtHand::Whole {
+            looks += 1;
+            assert!(looks < 500, "it is never found to be damaged");
+            world.clock.forward(7 * HOUR);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(registry.at_hand(&first).await.unwrap(), missing("it is not among those that are kept"));
+        world.inner.set(Away::Here);
+        world.fetch(&registry, "1.0", Some(world.digests[0])).await.unwrap();
+        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole, "it was fetched again");
+        world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_has_another_name_is_seen_at_the_next_look() {
+    let first = |world: &World| target("1.0", Some(world.digests[0]));
+    type Damage = fn(&Path);
+    let damages: [Damage; 3] = [
+        |folder| std::fs::remove_file(folder.join("weights/0.bin")).unwrap(),
+        |folder| std::fs::rename(folder.join("model.txt"), folder.join("nodel.txt")).unwrap(),
+        |folder| std::fs::write(folder.join("empty"), "").unwrap(),
+    ];
+    for how in damages {
+        let world = World::new();
+        let registry = world.started(ROOM);
+        world.fetch(&registry, "1.0", None).await.unwrap();
+        assert_eq!(registry.at_hand(&first(&world)).await.unwrap(), AtHand::Whole);
+        damage(&world, how);
+        let AtHand::Missing(why) = registry.at_hand(&first(&world)).await.unwrap() else { panic!() };
+        assert_eq!(why, "files of it were gone or changed, so it is forgotten");
+    }
+}
+
+#[tokio::test]
+async fn what_had_to_make_room_is_told_apart_from_what_was_lost() {
+    let world = World::new();
+    let first = target("1.0", Some(world.digests[0]));
+    let probe = world.fetch(&world.started(0), "1.0", None).await.unwrap();
+    let bytes: u64 = probe.files.iter().map(|file| file.bytes).sum();
+    let registry = world.started(bytes);
+    world.fetch(&registry, "1.0", None).await.unwrap();
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+    world.fetch(&registry, "1.1", None).await.unwrap();
+    let none = registry.at_hand(&first).await.unwrap();
+    assert!(matches!(&none, AtHand::NoRoom(why) if why.contains("kept-artefacts-mib")), "{none:?}");
+    world.fetch(&registry, "1.0", Some(world.digests[0])).await.unwrap();
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+    let small = world.started(bytes - 1);
+    world.fetch(&small, "1.0", Some(world.digests[0])).await.unwrap();
+    assert!(matches!(small.at_hand(&first).await.unwrap(), AtHand::NoRoom(_)), "it is larger than all of it");
+}
+
+#[tokio::test]
+async fn what_is_looked_at_does_not_make_room_for_what_nobody_needs() {
+    let world = World::new();
+    let first = target("1.0", Some(world.digests[0]));
+    let probe = world.fetch(&world.started(0), "1.0", None).await.unwrap();
+    let bytes: u64 = probe.files.iter().map(|file| file.bytes).sum();
+    publish(world.root.path(), "1.2", "2026-11-03T00:00:00Z");
+    let registry = world.started(2 * bytes);
+    for name in ["1.0", "1.1"] {
+        world.fetch(&registry, name, None).await.unwrap();
+    }
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+    world.fetch(&registry, "1.2", None).await.unwrap();
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole, "1.1 made room");
 }

@@ -52,6 +52,10 @@ impl StandingClock {
     pub(crate) fn set(&self, ms: u64) {
         self.0.store(ms, Ordering::SeqCst);
     }
+
+    pub(crate) fn forward(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]

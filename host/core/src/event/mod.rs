@@ -14,6 +14,7 @@ mod planning;
 mod preflight;
 mod producing;
 mod promotion;
+mod readiness;
 mod verifying;
 mod watching;
 
@@ -50,6 +51,7 @@ pub use producing::{
     LookWord, MadeOf, RunBegan, RunFailed, RunLookedAt, RunLost, RunMade, RunReturned, RunStopped, StartWord,
 };
 pub use promotion::{InProduction, ProductionPart, ProductionWatched, Promoted, PromotionWord};
+pub use readiness::ReadinessSeen;
 pub use verifying::{
     PlannedRung, PlannedWave, TrialPhase, TrialRan, VerificationAsked, VerificationWord, VerificationsAsked,
 };
@@ -118,6 +120,8 @@ pub enum Event {
     ProductionWatched(ProductionWatched),
     /// The registry's other names point elsewhere than at the last look.
     AliasesSeen(AliasesSeen),
+    /// Other parts of a rollback are ready than at the last look.
+    ReadinessSeen(ReadinessSeen),
     /// A hold was written to the registry, lifted there, or could not be.
     HoldMarked(HoldMarked),
     /// The registry's production name was moved after a rollback, or could not be.

@@ -26,6 +26,7 @@ mod planning;
 mod preflight;
 mod producing;
 mod promotion;
+mod readiness;
 mod review;
 mod runs;
 mod spent;
@@ -55,6 +56,7 @@ pub use producing::{
     Made, Ordered, PAST_RUNS_MAX, PastRun, Producing, Run, RunEnd, RunState, Shown, StopReason,
 };
 pub use promotion::Promotion;
+pub use readiness::Reachable;
 pub use review::{REVIEWS_MAX, Review};
 pub use spent::Spent;
 pub use verifying::HealthyWord;
@@ -77,6 +79,7 @@ use crate::fact::Outcome;
 use crate::name::{IncidentId, PersonName, PolicyName, ServiceName, VersionName};
 use crate::policy::Role;
 use crate::production::Production;
+use crate::readiness::ReadyPart;
 use crate::signal::Severity;
 use crate::terms::{Mode, Terms};
 use crate::time::{Millis, UnixMillis};
@@ -125,6 +128,8 @@ pub struct Service {
     pub production: Production,
     /// What the registry's other names point at, as they were read last; none if they never were.
     pub aliases: Option<Aliases>,
+    /// What of a rollback was not ready at the last look that told something else than the one before.
+    pub unready: BTreeSet<ReadyPart>,
     /// What someone else put live, until it is known whether it is well.
     pub probation: Option<Probation>,
     /// When a signal asked for a look at production, if one did.
@@ -184,6 +189,7 @@ impl Service {
             candidate: None,
             production: Production::default(),
             aliases: None,
+            unready: BTreeSet::new(),
             probation: None,
             look_at: None,
             pins: BTreeMap::new(),
@@ -247,6 +253,7 @@ impl Service {
             Event::VerificationsAsked(asked) => next.verifications_asked(asked)?,
             Event::ProductionWatched(watched) => next.production_watched(watched)?,
             Event::AliasesSeen(seen) => next.aliases_seen(seen)?,
+            Event::ReadinessSeen(seen) => next.readiness_seen(seen)?,
             Event::HoldMarked(marked) => next.hold_marked(marked)?,
             Event::Promoted(promoted) => next.promoted(promoted)?,
             Event::Pinned(pinned) => next.pinned(pinned)?,

@@ -23,6 +23,7 @@ impl Service {
         self.owed_to_promotion(&mut owed);
         self.owed_to_run(&mut owed);
         self.owed_to_versions(&mut owed);
+        self.owed_to_readiness(&mut owed);
         owed
     }
 

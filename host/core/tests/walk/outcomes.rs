@@ -10,6 +10,7 @@ use ripcord_core::name::{IncidentId, PolicyName, VersionName};
 use ripcord_core::plan::{ApprovedStep, Leaving, StepKind};
 use ripcord_core::policy::{PolicyRef, Role};
 use ripcord_core::ratio::Ratio;
+use ripcord_core::readiness::ReadyPart;
 use ripcord_core::request::Sent;
 use ripcord_core::role::Urgency;
 use ripcord_core::service::{Phase, Service, StepState};
@@ -430,6 +431,7 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
             verifications(dice, service, TrialPhase::Rung(of), *round)
         }
         Effect::WatchProduction { .. } => watched(dice, service),
+        Effect::WatchReadiness { .. } => readiness(dice),
         Effect::Examine { since, round } => {
             verifications(dice, service, TrialPhase::Probation(*since), *round)
         }
@@ -453,6 +455,11 @@ pub(crate) fn answer(dice: &mut Dice, service: &Service, effect: &Effect) -> Vec
         Effect::WakeAt(_) => return Vec::new(),
     };
     vec![event]
+}
+
+fn readiness(dice: &mut Dice) -> Event {
+    let unready = ReadyPart::ALL.into_iter().filter(|_| dice.one_in(6)).collect();
+    Event::ReadinessSeen(ReadinessSeen { unready })
 }
 
 /// News that nobody asked for, and results that come too late.
@@ -519,6 +526,7 @@ pub(crate) fn nonsense(dice: &mut Dice, service: &Service) -> Event {
         },
         8 => planned(dice, service, incident, attempt, None, Vec::new()),
         9 => Event::ApprovalsAsked(ApprovalsAsked { plan, ballot: service.ballot(), asked: Vec::new() }),
+        10 if dice.one_in(2) => readiness(dice),
         10 => Event::Woke,
         11 => triggers(dice, service, service.watching.alerts.words()),
         13 => plan_lost(dice, service),

@@ -57,6 +57,19 @@ async fn digest(ctx: &Context, version: &VersionName) -> Result<Digest, PortErro
     fetch_anew(ctx, &target).await.map(|(_folder, artefact)| artefact.digest)
 }
 
+/// Fetches an artefact that was kept on this machine and is not there any more, so that it is: one at a time, and less and less often while it does not get
+/// there.
+pub(super) async fn bring_back(ctx: &Context, version: &VersionTarget) {
+    let (Some(digest), clock) = (version.digest, &ctx.host.setup.clock) else { return };
+    let Ok(_turn) = ctx.host.brought_back.turn.try_acquire() else { return };
+    if !ctx.host.brought_back.is_due(digest, clock.steady()) {
+        return;
+    }
+    if let Err(error) = Box::pin(fetch_anew(ctx, version)).await {
+        tracing::warn!(service = %ctx.service.name, version = %version.version, %error, "the artefact of a version that can be gone back to is not on this machine and cannot be fetched; it is tried again, less and less often");
+    }
+}
+
 async fn fetch_anew(ctx: &Context, version: &VersionTarget) -> Result<(StagingFolder, Artefact), PortError> {
     let name = format!("{}-{}-{}", ctx.setup.name, version.version, unique());
     let limit = ctx.setup.terms.deadlines.call;

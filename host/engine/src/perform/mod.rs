@@ -14,6 +14,7 @@ mod plan;
 mod preflight;
 mod produce;
 mod promotion;
+mod readiness;
 mod rung;
 mod shift;
 mod triggers;
@@ -35,6 +36,7 @@ pub(crate) async fn perform(effect: Effect, ctx: Context) -> Batch {
         Effect::WatchProduction { seen, every, holds, asked_at, .. } => {
             elsewhere::watch(&ctx, &seen, Pace { every, holds, asked_at }).await
         }
+        Effect::WatchReadiness { seen, every } => readiness::watch(&ctx, &seen, every).await,
         Effect::LookAtRun { run, from, every, news_from } => {
             produce::look(&ctx, run, produce::Pace { from, every, news_from }).await
         }
@@ -68,7 +70,10 @@ async fn step(effect: Effect, ctx: Context) -> Batch {
             verify::look(&ctx, PlannedWave { plan, rung, wave }, round).await
         }
         Effect::Verify { plan, rung, round } => verify::verify(&ctx, PlannedRung { plan, rung }, round).await,
-        Effect::WatchProduction { .. } | Effect::LookAtRun { .. } | Effect::WakeAt(_) => Batch::default(),
+        Effect::WatchProduction { .. }
+        | Effect::WatchReadiness { .. }
+        | Effect::LookAtRun { .. }
+        | Effect::WakeAt(_) => Batch::default(),
         Effect::Examine { since, round } => elsewhere::examine(&ctx, since, round).await,
         Effect::MarkHold { version, incident } => holds::mark(&ctx, version, incident).await,
         Effect::Promote { incident, version, expecting, request } => {
@@ -100,6 +105,7 @@ pub(crate) const fn name(effect: &Effect) -> &'static str {
         Effect::Look { .. } => "look",
         Effect::Verify { .. } => "verify",
         Effect::WatchProduction { .. } => "watch-production",
+        Effect::WatchReadiness { .. } => "watch-readiness",
         Effect::Examine { .. } => "examine",
         Effect::MarkHold { .. } => "mark-hold",
         Effect::Promote { .. } => "promote",

@@ -38,6 +38,7 @@ fn rests(effect: &Effect, ctx: &Context) -> Rests {
         | Effect::Look { .. }
         | Effect::Verify { .. }
         | Effect::WatchProduction { .. }
+        | Effect::WatchReadiness { .. }
         | Effect::Examine { .. }
         | Effect::Fingerprint { .. }
         | Effect::Pin { .. }

@@ -352,6 +352,7 @@ impl Reader<'_> {
             | Event::DataLifted(_)
             | Event::LiveDataSeen(_)
             | Event::AliasesSeen(_)
+            | Event::ReadinessSeen(_)
             | Event::LatchLifted(_)
             | Event::Adopted(_) => None,
         };

@@ -17,6 +17,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("status", &["ripcord status", "ripcord --json status fraud-api"]),
+    ("ready", &["ripcord ready", "ripcord --json ready fraud-api"]),
     ("targets", &["ripcord targets fraud-api", "ripcord targets fraud-api --facet thresholds"]),
     (
         "changes",

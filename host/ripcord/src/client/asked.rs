@@ -9,8 +9,8 @@ use ripcord_engine::view::IncidentView;
 use ripcord_engine::{DecisionPage, FacetTargets};
 
 use crate::http::wire::{
-    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ServiceView, SetRunView,
-    SetView, TargetsView, VersionsView,
+    ChangesView, Done, DoneOne, IncidentListLine, IncidentState, OfEach, PlanView, ReadinessView,
+    ServiceView, SetRunView, SetView, TargetsView, VersionsView,
 };
 
 /// An answer about something else.
@@ -214,6 +214,11 @@ pub(super) fn targets(view: TargetsView, asked: &ServiceName, facet: Option<&str
     if let (Some(facet), Some(got)) = (facet, view.facets.iter().find(other)) {
         return Err(NotWhatWasAsked::Facet { asked: facet.to_owned(), got: got.facet.clone() });
     }
+    Ok(view)
+}
+
+pub(super) fn readiness(view: ReadinessView, asked: &ServiceName) -> Checked<ReadinessView> {
+    service(&view.service, asked)?;
     Ok(view)
 }
 

@@ -11,8 +11,8 @@ use super::asked::{self, NotWhatWasAsked};
 use super::{Client, ClientError};
 use crate::http::wire::{
     ChangesView, CondemnedDataOf, Done, DoneOne, HoldOf, IncidentListLine, IncidentState, OfEach, PlanView,
-    ServiceView, SetAsideAlert, SetPullBody, SetRunView, SetView, TargetsView, UnroutedSignal, VersionsView,
-    WhoAmI,
+    ReadinessView, ServiceView, SetAsideAlert, SetPullBody, SetRunView, SetView, TargetsView, UnroutedSignal,
+    VersionsView, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -110,6 +110,12 @@ impl Client {
         let query = facet.map(|facet| format!("?facet={}", in_address(facet))).unwrap_or_default();
         let view = self.get(&format!("services/{service}/targets{query}")).await?;
         self.held_against(asked::targets(view, service, facet))
+    }
+
+    /// Whether a service could be rolled back right now: the host looks at once.
+    pub async fn readiness(&self, service: &ServiceName) -> Answer<ReadinessView> {
+        let view = self.get(&format!("services/{service}/readiness")).await?;
+        self.held_against(asked::readiness(view, service))
     }
 
     /// What moved of a service; since when is left to the host where it is not said.

@@ -18,6 +18,7 @@ mod playbook;
 mod policies;
 pub(crate) mod pull;
 mod reach;
+mod ready;
 mod record;
 mod replay;
 mod runs;
@@ -121,6 +122,7 @@ async fn dispatch(global: &Global, command: Command) -> Outcome {
         Command::Reload => orders::reload(global).await,
         Command::Versions { service } => versions::versions(global, &service).await,
         Command::Targets { service, facet } => targets::targets(global, &service, facet.as_deref()).await,
+        Command::Ready { service } => ready::ready(global, service.as_ref()).await,
         Command::Changes { service, since, harm_began } => {
             changes::changes(global, &service, since, harm_began).await
         }

@@ -175,6 +175,7 @@ struct DeadlineKeys {
     watch_floor_seconds: Option<Seconds>,
     healthy_seconds: Option<Seconds>,
     reopen_after_seconds: Option<Seconds>,
+    readiness_seconds: Option<Seconds>,
 }
 
 impl ServiceConfig {
@@ -332,6 +333,7 @@ impl DeadlineKeys {
             watch_floor: or(self.watch_floor_seconds, default.watch_floor),
             healthy: or(self.healthy_seconds, default.healthy),
             reopen_after: or(self.reopen_after_seconds, default.reopen_after),
+            readiness: or(self.readiness_seconds, default.readiness),
         }
     }
 }

@@ -18,6 +18,7 @@ mod people;
 mod problem;
 pub(crate) mod protection;
 mod read;
+mod readiness;
 pub mod server;
 mod sets;
 mod socket;
@@ -125,6 +126,7 @@ fn api() -> Routes {
         .route("/services/{service}/adopt", post(ask::adopt))
         .route("/services/{service}/versions", get(versions::versions))
         .route("/services/{service}/targets", get(targets::targets))
+        .route("/services/{service}/readiness", get(readiness::readiness))
         .route("/services/{service}/changes", get(changes::changes))
         .route("/services/{service}/decisions", get(decisions::decisions))
         .route("/services/{service}/holds", get(read::holds))

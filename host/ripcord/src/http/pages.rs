@@ -207,6 +207,12 @@ fn families(app: &App) -> Vec<MetricFamily> {
         });
         gauge("ripcord_waits_for_people", "Whether the open incident waits for people.", name, asked);
     }
+    for looked in app.engine.all().filter_map(|service| app.engine.last_readiness(service)) {
+        let help = "Parts of a rollback that were not ready at the last look.";
+        let of = Some(("service", looked.service.as_str()));
+        let unready = looked.unready().len() as u64;
+        add(&mut families, MetricType::GAUGE, "ripcord_unready_parts", help, of, unready);
+    }
     families
 }
 

@@ -22,7 +22,7 @@ use ripcord_core::target::{Strategy, Target};
 use ripcord_core::terms::Mode;
 use ripcord_core::time::UnixMillis;
 use ripcord_engine::view::{IncidentView, Ranking};
-use ripcord_engine::{FacetTargets, HeldUp, Makeable};
+use ripcord_engine::{FacetTargets, HeldUp, Makeable, PartReadiness};
 use serde::{Deserialize, Serialize};
 
 pub use orders::{
@@ -213,6 +213,23 @@ pub struct TargetsView {
     /// What versions could be made of; none where nothing makes any, where another facet is asked for, or nobody could be asked.
     #[serde(default)]
     pub makes: Option<Makeable>,
+}
+
+/// Whether a service could be rolled back right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadinessView {
+    /// Which.
+    pub service: ServiceName,
+    /// When it was looked at.
+    pub at: UnixMillis,
+    /// Whether every part that is wanted is ready.
+    pub is_ready: bool,
+    /// How many parts are.
+    pub ready: usize,
+    /// How many are wanted.
+    pub wanted: usize,
+    /// Part by part.
+    pub parts: Vec<PartReadiness>,
 }
 
 /// What moved of a service.

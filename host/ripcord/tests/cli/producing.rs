@@ -124,6 +124,11 @@ async fn of_each_checkpoint_people_are_told_whether_a_version_is_made_of_it_and_
         format!("{before}\"metrics\": {{{}", &rest[rest.find('}').expect("their end")..])
     });
     let (_server, host) = served_by(path, OF_CHECKPOINTS, "proportionate").await;
+    let ready = as_olga(path, &["--json", "ready"]);
+    let said: serde_json::Value = serde_json::from_str(&ready.stdout).expect("an answer");
+    assert_eq!(said["services"][0]["service"], "fraud-api", "{said:#}");
+    assert_eq!(said["is_ready"] == true, ready.code == 0, "{said:#}");
+    assert!(as_olga(path, &["ready", "fraud-api"]).stdout.contains("parts"), "for people");
     let listed = as_olga(path, &["targets", "fraud-api", "--facet", "model"]);
     let line = |step: &str| {
         let of = listed.stdout.lines().find(|line| line.contains(&format!("online-7@{step} ")));

@@ -10,6 +10,7 @@ mod mlflow;
 mod odd_alerts;
 mod openapi;
 mod people;
+mod readiness;
 mod refusals;
 mod rights;
 mod server;

@@ -179,6 +179,7 @@ async fn every_operation_answers_what_the_document_says() {
     walk.get("incidents?service=fraud-api&limit=9").await;
     walk.get("services/fraud-api/versions").await;
     walk.get("services/fraud-api/targets?facet=model").await;
+    walk.get("services/fraud-api/readiness").await;
     walk.get("services/fraud-api/changes?since=0&harm_began=5").await;
     walk.get("services/fraud-api/decisions?limit=9").await;
     walk.get(&format!("incidents/{settled}/decisions")).await;

@@ -14,6 +14,7 @@ const PAGES: &[(&str, &str, &[&str])] = &[
     ("GET", "services/fraud-api/holds", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/versions", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/targets", &["viewer", "operator", "approver", "admin", "security"]),
+    ("GET", "services/fraud-api/readiness", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/changes", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "services/fraud-api/decisions", &["viewer", "operator", "approver", "admin", "security"]),
     ("GET", "incidents", &["viewer", "operator", "approver", "admin", "security"]),

@@ -32,6 +32,7 @@ settings = { urgency-at-most = "emergency" }
 
 [services.fraud-api.deadlines]
 hold-watch-seconds = 3600
+readiness-seconds = 864000
 
 [people.ada]
 roles = ["approver"]

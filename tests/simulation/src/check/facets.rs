@@ -7,7 +7,7 @@ use ripcord_core::event::{
     Event, GuardRead, Happened, Observed, ObservedFacet, PartGiven, PartOrder, PlanDrafted, PlanWord,
     ProbeWord, ShiftOutcome,
 };
-use ripcord_core::facet::{FALLBACK_OFF, Facet, FacetState, Revision, read_of};
+use ripcord_core::facet::{FALLBACK_OFF, Facet, FacetState, InForce, Revision, read_of};
 use ripcord_core::plan::{Part, Plan};
 use ripcord_core::service::Service;
 use ripcord_core::standing::Standing;
@@ -70,7 +70,9 @@ impl Book {
             // A shift of which it was said that it did nothing, and which was seen all the same.
             Event::ReadBack(read) => {
                 let target = step.before.incident.as_ref().and_then(|incident| incident.target(read.rung));
-                if target.is_some_and(|target| read.live.state().serves(target)) {
+                let is_seen =
+                    |target: &Target| read.live.state().serves(target) || is_in_force(target, &read.facets);
+                if target.is_some_and(is_seen) {
                     self.shifted.insert(read.rung);
                 }
             }
@@ -145,17 +147,23 @@ impl Book {
                 {
                     true
                 }
-                (Some(FacetState::InForce(now)), Some(_)) => {
-                    moves
-                        && ours().any(|target| {
-                            target.revision().is_some_and(|revision| now.is(&revision.name, target.digest()))
-                        })
-                }
+                (Some(FacetState::InForce(now)), Some(_)) => moves && ours().any(|target| is_of(now, target)),
                 _ => false,
             };
             (!same).then(|| format!("{facet} is {now:?}, planned under {then:?}"))
         })
     }
+}
+
+/// Whether a facet beside the model was read to be what the target makes of it.
+fn is_in_force(target: &Target, facets: &[ObservedFacet]) -> bool {
+    let facet = target.facet();
+    let read = facet.as_ref().and_then(|facet| read_of(facets, facet));
+    matches!(read, Some(FacetState::InForce(now)) if is_of(now, target))
+}
+
+fn is_of(now: &InForce, target: &Target) -> bool {
+    target.revision().is_some_and(|revision| now.is(&revision.name, target.digest()))
 }
 
 /// A ladder stays within one facet, and the plan has observed every other.

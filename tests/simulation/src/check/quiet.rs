@@ -67,7 +67,7 @@ pub(super) fn check(watched: &Watched, world: &World) -> Result<(), (&'static st
     }
     let waits = |effect: &Effect| {
         matches!(effect.slot(), Slot::Timer | Slot::Watch | Slot::Incident | Slot::Probation)
-            || matches!(effect.slot(), Slot::Promotion | Slot::Fingerprint)
+            || matches!(effect.slot(), Slot::Promotion | Slot::Fingerprint | Slot::Readiness)
     };
     if let Some(effect) = service.owed().into_iter().find(|effect| !waits(effect)) {
         return Err(("what-waits-ends", format!("{effect:?} is still owed")));

@@ -20,6 +20,7 @@ mod limits;
 mod made;
 mod meanwhile;
 mod producing;
+mod readiness;
 mod stage;
 mod steps;
 mod waves;

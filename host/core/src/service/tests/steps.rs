@@ -41,6 +41,7 @@ fn of_plan(effect: &Effect) -> Option<StepKind> {
         | Effect::AskApprovals { .. }
         | Effect::Probe { .. }
         | Effect::WatchProduction { .. }
+        | Effect::WatchReadiness { .. }
         | Effect::Examine { .. }
         | Effect::Pin { .. }
         | Effect::Fingerprint { .. }

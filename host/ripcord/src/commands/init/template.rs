@@ -221,6 +221,7 @@ fn service(text: &mut String, chosen: &Chosen, name: &str, service: &str, mark: 
 #: watch-floor-seconds = 5          # a policy that asks to be asked again is asked after so long at the soonest
 #: healthy-seconds = 300            # a verification that found it well is not asked again for so long, while others do not know yet
 #: reopen-after-seconds = 14400     # after an incident without a rollback its trigger opens none for so long, unless there is news; 0 lets it at once
+#: readiness-seconds = 600          # between two looks whether a rollback could be made; `ripcord ready` looks at once
 
 # Policies by role: triggers, planner, approvals, verifications. `ripcord policy inspect NAME` shows a policy's settings and the facts it
 # may ask for; `facts = [..]` grants fewer.

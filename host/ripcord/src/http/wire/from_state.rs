@@ -6,11 +6,12 @@ use ripcord_core::fact::Outcome;
 use ripcord_core::name::PolicyName;
 use ripcord_core::service::{HoldState, Latch, Service};
 use ripcord_core::time::UnixMillis;
+use ripcord_engine::Readiness;
 use ripcord_ports::store::{IncidentLine, StoredSignal};
 
 use super::{
     AlertsLine, FacetLine, HoldLine, IncidentListLine, IncidentState, LatchLine, NoDataLine, ProbationLine,
-    SeenLine, UnroutedSignal, VersionLine,
+    ReadinessView, SeenLine, UnroutedSignal, VersionLine,
 };
 use crate::http::unroutable;
 use crate::output::natural;
@@ -73,6 +74,21 @@ impl LatchLine {
             held_back: latch.held_back,
         };
         service.watching.latches.iter().map(line).collect()
+    }
+}
+
+impl ReadinessView {
+    /// Of a look.
+    pub(crate) fn of(looked: Readiness) -> Self {
+        let (ready, wanted) = looked.score();
+        Self {
+            is_ready: ready == wanted,
+            ready,
+            wanted,
+            service: looked.service,
+            at: looked.at,
+            parts: looked.parts,
+        }
     }
 }
 
