@@ -8,9 +8,10 @@ use ripcord_ports::{
 use crate::adapter::{About, AnyAdapter, LeftOut, Port, Signature};
 use crate::{
     alerts_alertmanager, alerts_json, alerts_mlflow, alerts_wandb, checkpoints_folder, checkpoints_s3,
-    deployer_azureml, deployer_batch, deployer_command, deployer_kserve, deployer_kubernetes,
-    deployer_open_inference, deployer_sagemaker, deployer_seldon, deployer_vertex, endpoint_open_inference,
-    evidence_directory, golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow,
+    deployer_airflow, deployer_azureml, deployer_batch, deployer_buildbot, deployer_command,
+    deployer_github_actions, deployer_gitlab, deployer_kserve, deployer_kubernetes, deployer_open_inference,
+    deployer_sagemaker, deployer_seldon, deployer_vertex, endpoint_open_inference, evidence_directory,
+    golden_jsonl, metrics_prometheus, metrics_scrape, notifier_webhook, producer_airflow,
     producer_checkpoint, producer_command, producer_http, registry_azureml, registry_command,
     registry_directory, registry_mlflow, registry_objects, registry_oci, registry_sagemaker, registry_vertex,
     registry_wandb, request_log_jsonl, restorer_file, restorer_git, restorer_http, restorer_mlflow_prompt,
@@ -45,6 +46,10 @@ pub static DEPLOYERS: &[&dyn AnyAdapter<dyn Deployer>] = &[
     &deployer_kubernetes::ADAPTER,
     #[cfg(feature = "aws")]
     &deployer_sagemaker::ADAPTER,
+    &deployer_airflow::ADAPTER,
+    &deployer_buildbot::ADAPTER,
+    &deployer_github_actions::ADAPTER,
+    &deployer_gitlab::ADAPTER,
     #[cfg(feature = "google")]
     &deployer_vertex::ADAPTER,
     #[cfg(feature = "kubernetes")]

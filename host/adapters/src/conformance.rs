@@ -57,6 +57,17 @@
 //! | | `a-wave-moves-its-part` | and leaves the rest as it is; a probe tells, and the same order again has the effect of once |
 //! | [`deployer_beside::conforms_beside`] | `a-candidate-moves-nothing` | it answers beside what is live, one at a time, and goes when it is cleared |
 //! | [`deployer_beside::conforms_beside_in_faults`] | `a-candidate-moves-nothing-in-faults` | the same |
+//! | [`pipeline::conforms`] | `a-run-is-begun-once` | whoever orders it, how often and when |
+//! | | `a-green-run-proves-nothing` | live alone tells what became of it |
+//! | | `a-red-run-may-have-deployed` | live alone tells that, too |
+//! | | `a-red-run-says-why` | in one harmless line; that live is as before says nothing of what it left behind; once more is another run |
+//! | | `a-red-run-may-go-on` | what it has begun is waited for |
+//! | | `a-restarted-host-follows-a-pipeline` | the run is found by its mark, and not begun again |
+//! | | `one-order-at-a-time` | while a run of another order goes on, none is begun |
+//! | | `a-run-that-nobody-finds-is-no-absence` | what was begun and is gone is for people to tell |
+//! | [`pipeline::conforms_in_faults`] | `a-pipeline-is-begun-once-in-faults` | what is said of a start is so; a start that may have happened and is not found is *cannot tell*, unless its mark is the system's key |
+//! | | `a-pipeline-is-followed-in-faults` | each look goes wrong once, and what is said is so |
+//! | | `one-order-at-a-time-in-faults` | where it cannot be seen whether a run of another order goes on, none is begun |
 //! | [`restorer::conforms`] | `says-what-it-will-do` | arguments for a plan, the same each time |
 //! | | `says-what-a-restore-sends` | the same each time, another for another revision and for another digest |
 //! | | `lists-history-newest-first` | all revisions, newest first, each once, in one harmless line each; a limit keeps the newest |
@@ -134,6 +145,7 @@ pub mod deployer_waves;
 pub mod metrics;
 pub mod metrics_faults;
 pub mod notifier;
+pub mod pipeline;
 pub mod producer;
 pub mod producer_faults;
 pub mod registering;

@@ -166,18 +166,7 @@ impl CommandDeployer {
         let Some(program) = &self.live else {
             return Ok(LiveState::Unknown("no program `live` is configured for this deployer".to_owned()));
         };
-        let ran = program.run(&BTreeMap::new(), None).await?.successful()?;
-        let shares = match ran.json()? {
-            Printed::Unknown(why) => return Ok(LiveState::Unknown(why)),
-            Printed::Shares(shares) => shares,
-        };
-        let share = |printed: PrintedShare| Share {
-            version: VersionTarget { version: printed.version, digest: printed.digest },
-            place: printed.place,
-            weight: printed.weight,
-            proof: self.proof,
-        };
-        Ok(LiveState::Serving(shares.into_iter().map(share).collect()))
+        printed_live(program, self.proof).await
     }
 
     /// What the program is told of the target itself: the same for a plan's request and for the run.
@@ -290,6 +279,22 @@ impl CommandDeployer {
             )),
         })
     }
+}
+
+/// What a program prints of what is live.
+pub(crate) async fn printed_live(program: &Program, proof: Proof) -> Result<LiveState, PortError> {
+    let ran = program.run(&BTreeMap::new(), None).await?.successful()?;
+    let shares = match ran.json()? {
+        Printed::Unknown(why) => return Ok(LiveState::Unknown(why)),
+        Printed::Shares(shares) => shares,
+    };
+    let share = |printed: PrintedShare| Share {
+        version: VersionTarget { version: printed.version, digest: printed.digest },
+        place: printed.place,
+        weight: printed.weight,
+        proof,
+    };
+    Ok(LiveState::Serving(shares.into_iter().map(share).collect()))
 }
 
 /// Whether live shows what was ordered. Where all traffic was there before, what is left to be done is to take away what served it: that shows in

@@ -207,6 +207,12 @@ impl FaultProxy {
         self.state.orders.lock().unwrap_or_else(PoisonError::into_inner).push_back(order);
     }
 
+    /// How many of the faults that were ordered have not come yet.
+    pub fn left(&self) -> usize {
+        let orders = self.state.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.iter().fold(0_usize, |left, order| left.saturating_add(order.left))
+    }
+
     /// Takes all orders back, and forgets what was seen.
     pub fn calm(&self) {
         self.state.orders.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -228,6 +228,15 @@ impl Call {
         self
     }
 
+    /// A header that is a secret: it is in no debug text. One that no header can hold is left out.
+    pub(crate) fn secret_header(mut self, name: &'static str, value: &Secret) -> Self {
+        if let Ok(mut value) = reqwest::header::HeaderValue::from_str(value.expose()) {
+            value.set_sensitive(true);
+            self.request = self.request.header(name, value);
+        }
+        self
+    }
+
     /// Headers as somebody else has made them.
     #[cfg(any(feature = "aws", feature = "google"))]
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
@@ -425,6 +434,16 @@ impl Answer {
     /// One of its headers, where it is there and is text.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         header(&self.headers, name)
+    }
+
+    /// All of its headers of that name that are text.
+    pub(crate) fn headers(&self, name: &HeaderName) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// After how long it wants to be asked again, where it says so.
+    pub(crate) fn retry_after(&self) -> Option<Millis> {
+        self.retry_after
     }
 
     /// What was asked, of whom.

@@ -11,6 +11,7 @@
 //! constant ([`adapter::Adapter`]), and [`catalogue`] lists them: no other crate names an adapter.
 
 pub mod adapter;
+mod airflow;
 mod alert_foreign;
 mod alert_kind;
 mod alert_word;
@@ -29,9 +30,9 @@ mod google;
 mod http;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "kubernetes", feature = "s3"))]
 mod near;
 mod open_inference;
+mod pipeline;
 mod producing;
 mod registries;
 pub mod restoring;
@@ -58,10 +59,14 @@ pub mod checkpoints_s3;
 pub mod clock_system;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod deployer_airflow;
 #[cfg_attr(not(feature = "azure"), path = "deployer_azureml/left_out.rs")]
 pub mod deployer_azureml;
 pub mod deployer_batch;
+pub mod deployer_buildbot;
 pub mod deployer_command;
+pub mod deployer_github_actions;
+pub mod deployer_gitlab;
 #[cfg_attr(not(feature = "kubernetes"), path = "deployer_kserve/left_out.rs")]
 pub mod deployer_kserve;
 #[cfg_attr(not(feature = "kubernetes"), path = "deployer_kubernetes/left_out.rs")]
@@ -115,6 +120,7 @@ use ripcord_ports::Clock;
 
 pub use command::CommandSurroundings;
 pub use http::Http;
+pub use pipeline::{FollowConfig, LiveConfig, PipelineDeployer, PipelineSurroundings};
 pub use producing::{ExclusionColumns, ProducerSurroundings};
 pub use restoring::{ReadBackConfig, ReloadConfig, ReloadSignal, RestorerSecrets, Tells};
 pub use secret::Secret;

@@ -3,8 +3,6 @@
 //! The run's id is the order's key: Airflow refuses a second one, so a start can be given again. `README.md` beside this module says what to configure and what
 //! was tried.
 
-mod api;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::Secret;
 use crate::adapter::{Adapter, SecretKey};
+use crate::airflow::{AirflowAt, Api, Started};
 use crate::checkpoints::lenient;
 use crate::http;
 use crate::producing::{
@@ -28,9 +27,8 @@ use crate::producing::{
     line_and_digest, makes_produced, names_its_data, not_made_here, registered, request,
 };
 use crate::restoring::wrong;
-use api::{Api, Started};
 
-pub use api::AirflowApi;
+pub use crate::airflow::AirflowApi;
 
 /// For the catalogue.
 pub const ADAPTER: Adapter<AirflowProducerConfig, dyn Producer> = Adapter {
@@ -145,7 +143,17 @@ impl AirflowProducer {
         if config.deadline_ms == 0 {
             return Err(wrong("`deadline-ms` must be 1 or more"));
         }
-        let api = Api::new(&config, secret, &surroundings.shared)?;
+        let api = Api::new(
+            &AirflowAt {
+                url: &config.url,
+                dag: &config.dag,
+                api: config.api,
+                user: config.user.as_deref(),
+                deadline_ms: config.deadline_ms,
+            },
+            secret,
+            &surroundings.shared,
+        )?;
         Ok(Self {
             api,
             registry: surroundings.registry,
@@ -180,7 +188,7 @@ impl AirflowProducer {
     /// What came of a run that has succeeded.
     async fn outcome(&self, key: &str) -> Result<Progress, PortError> {
         let told = match (&self.config.xcom, self.version_of(key)) {
-            (Some(xcom), _) => match self.api.xcom(key, xcom).await? {
+            (Some(xcom), _) => match self.api.xcom(key, (&xcom.task, &xcom.key)).await? {
                 Some(value) => told(&value),
                 None => Err(format!("is not there: the task `{}` has pushed no `{}`", xcom.task, xcom.key)),
             },

@@ -6,6 +6,7 @@ mod airflow;
 mod azure;
 #[cfg(feature = "azure")]
 mod azurite;
+mod buildbot;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod mlflow;

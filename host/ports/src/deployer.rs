@@ -1,9 +1,10 @@
 //! What serves the model: reads and sets what is live.
 
 use async_trait::async_trait;
+use ripcord_core::digest::Digest;
 use ripcord_core::fact::Live;
 use ripcord_core::live::LiveState;
-use ripcord_core::name::VersionName;
+use ripcord_core::name::{IncidentId, VersionName};
 pub use ripcord_core::outputs::{Output, Outputs};
 use ripcord_core::request::Request;
 use ripcord_core::target::{Target, VersionTarget};
@@ -27,6 +28,10 @@ pub struct ShiftOrder {
     pub staged: Option<Staged>,
     /// What of it is made now, where the plan shifts in waves; none where everything is.
     pub wave: Option<WaveOf>,
+    /// Of which incident: told to systems that keep who asked.
+    pub incident: IncidentId,
+    /// Which plan was approved: the same.
+    pub plan: Digest,
     /// After this the call must have returned.
     pub deadline: Millis,
 }

@@ -6,6 +6,7 @@
 use ripcord::config::{Config, SourceFile};
 use ripcord_adapters::adapter::Port;
 use ripcord_adapters::deployer_azureml::{AzureMlDeployerConfig, ScoringCode};
+use ripcord_adapters::deployer_buildbot::BuildbotDeployerConfig;
 use ripcord_adapters::deployer_kserve::{KserveDeployerConfig, KserveMode};
 use ripcord_adapters::deployer_kubernetes::KubernetesDeployerConfig;
 use ripcord_adapters::deployer_sagemaker::SageMakerDeployerConfig;
@@ -207,6 +208,17 @@ fn the_example_for_sagemaker_reads() {
     let deployer = &config.service("fraud-api").unwrap().deployer.settings;
     let deployer = deployer.of::<SageMakerDeployerConfig>().unwrap();
     assert_eq!((deployer.endpoint_name.as_str(), deployer.model.as_str()), ("fraud", "fraud"));
+}
+
+/// `examples/ci/ripcord.toml`, which people copy.
+#[test]
+fn the_example_for_ci_reads() {
+    let config =
+        parse(include_str!("../../../examples/ci/ripcord.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let deployer = &config.service("fraud-api").unwrap().deployer;
+    let settings = deployer.settings.of::<BuildbotDeployerConfig>().unwrap();
+    assert_eq!((settings.builder.as_str(), settings.scheduler.as_str()), ("deploy", "rollback"));
+    assert_eq!(settings.live.model.as_deref(), Some("fraud"));
 }
 
 #[test]

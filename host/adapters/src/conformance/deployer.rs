@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use ripcord_core::digest::Digest;
 use ripcord_core::live::LiveState;
+use ripcord_core::name::IncidentId;
 use ripcord_core::ratio::Ratio;
 use ripcord_core::target::Target;
 use ripcord_core::time::Millis;
@@ -112,12 +114,15 @@ async fn refuses_when_live_is_another(deployer: &dyn Deployer, one: &Settable, t
 
 /// An order for `settable`.
 pub fn order(key: &str, settable: &Settable, expecting: LiveState) -> ShiftOrder {
+    let Ok(incident) = IncidentId::new("conformance:1") else { panic!("the suite's own name is valid") };
     ShiftOrder {
         key: key.to_owned(),
         target: settable.target.clone(),
         expecting,
         staged: settable.staged.clone(),
         wave: None,
+        incident,
+        plan: Digest::of("the plan of the suite"),
         deadline: Millis::seconds(10),
     }
 }

@@ -29,6 +29,7 @@ mod metrics_prometheus;
 mod metrics_scrape;
 pub(crate) mod metrics_suite;
 mod notifiers;
+pub(crate) mod pipelines;
 pub(crate) mod producers;
 #[cfg(feature = "azure")]
 pub(crate) mod registry_azureml;

@@ -35,12 +35,19 @@ fn made<P: Port + ?Sized>(kind: &str, settings: &str, secret: Option<Secret>, wi
         .unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
-/// A key of AWS has its secret and its id, or neither is there.
+/// A key of AWS has its secret and its id, and an account of Buildbot its password and its name, or neither is there.
 fn id_of(kind: &str, secret: Option<&Secret>) -> &'static str {
-    if kind == "sagemaker" && secret.is_some() { ", access-key-id = \"AKIDRIPCORD\"" } else { "" }
+    match (kind, secret) {
+        ("sagemaker", Some(_)) => ", access-key-id = \"AKIDRIPCORD\"",
+        ("buildbot", Some(_)) => ", user = \"ripcord\"",
+        _ => "",
+    }
 }
 
 fn deployer(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
+    // These are not asked by nobody.
+    let needs_one = matches!(kind, "github-actions" | "gitlab");
+    let secret = secret.or_else(|| needs_one.then(|| Secret::new("a token")));
     let deployer =
         made::<dyn Deployer>(kind, &format!("{settings}{}", id_of(kind, secret.as_ref())), secret, ());
     deployer.request(&Target::Version(target("1.0", Some(Digest::of("1.0")))), None).unwrap()
@@ -91,7 +98,7 @@ fn registers(kind: &str, settings: &str, secret: Option<Secret>) -> Request {
 type Case = ((Asked, &'static str), &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Settings of each adapter, and for each key that matters another value of it.
-const ALL: [Case; 21] = [
+const ALL: [Case; 25] = [
     (
         (deployer as Asked, "deployer"),
         "sagemaker",
@@ -120,6 +127,57 @@ const ALL: [Case; 21] = [
             ("cloud", &["\"public\""]),
             ("tenant-id", &["\"t\""]),
             ("client-id", &["\"c\""]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "airflow",
+        &[
+            ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+            ("dag", &["\"deploy\"", "\"other\""]),
+            ("api", &["\"v2\"", "\"v1\""]),
+            ("inputs", &["{}", "{ region = \"eu\" }"]),
+            ("follow", &["{}", "{ cancel-at-deadline = true }"]),
+            ("live", &["{ urls = [\"http://127.0.0.1:8081/live\"], pointer = \"/version\" }"]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "buildbot",
+        &[
+            ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+            ("builder", &["\"deploy\"", "\"other\""]),
+            ("scheduler", &["\"rollback\"", "\"other\""]),
+            ("inputs", &["{}", "{ region = \"eu\" }"]),
+            ("follow", &["{}", "{ cancel-at-deadline = true }"]),
+            ("live", &["{ urls = [\"http://127.0.0.1:8081/live\"], pointer = \"/version\" }"]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "github-actions",
+        &[
+            ("repository", &["\"team/fraud\"", "\"team/other\""]),
+            ("workflow", &["\"deploy.yml\"", "\"other.yml\""]),
+            ("branch", &["\"main\"", "\"other\""]),
+            ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+            ("run-details", &["true", "false"]),
+            ("inputs", &["{}", "{ region = \"eu\" }"]),
+            ("follow", &["{}", "{ cancel-at-deadline = true }"]),
+            ("live", &["{ urls = [\"http://127.0.0.1:8081/live\"], pointer = \"/version\" }"]),
+        ],
+    ),
+    (
+        (deployer as Asked, "deployer"),
+        "gitlab",
+        &[
+            ("project", &["\"team/fraud\"", "\"team/other\""]),
+            ("branch", &["\"main\"", "\"other\""]),
+            ("url", &["\"http://127.0.0.1:8080\"", "\"http://127.0.0.1:8081\""]),
+            ("tells-by", &["\"variables\"", "\"inputs\""]),
+            ("inputs", &["{}", "{ region = \"eu\" }"]),
+            ("follow", &["{}", "{ cancel-at-deadline = true }"]),
+            ("live", &["{ urls = [\"http://127.0.0.1:8081/live\"], pointer = \"/version\" }"]),
         ],
     ),
     (
@@ -389,9 +447,13 @@ fn a_request_is_another_one_for_every_setting_that_matters_and_holds_no_secret()
 }
 
 /// Keys by which nothing else is sent to another place: by them an adapter reads, waits, proves or signs.
-const NOT_SENT: [(&str, &str, &[&str]); 20] = [
+const NOT_SENT: [(&str, &str, &[&str]); 24] = [
     ("deployer", "batch", &["outputs", "pattern", "stamp"]),
     ("deployer", "command", &["live", "probe", "effect", "proof"]),
+    ("deployer", "airflow", &["user", "live", "deadline-ms"]),
+    ("deployer", "buildbot", &["user", "live", "deadline-ms"]),
+    ("deployer", "github-actions", &["live", "deadline-ms"]),
+    ("deployer", "gitlab", &["live", "deadline-ms"]),
     // Of those for a cluster many are, and need files: see `the_request_to_a_cluster_…`.
     (
         "deployer",

@@ -2,6 +2,8 @@
 //!
 //!     RIPCORD_TEST_AIRFLOW=$(.ci/airflow) cargo test --workspace --test suite -- --ignored airflow::
 
+mod deploys;
+
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,8 +53,10 @@ impl Airflow {
         for folder in ["dags", "world", "home"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/retrain.py");
-        std::fs::copy(source, root.path().join("dags/retrain.py")).unwrap();
+        for dag in ["deploy.py", "retrain.py"] {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/airflow").join(dag);
+            std::fs::copy(source, root.path().join("dags").join(dag)).unwrap();
+        }
         std::fs::write(root.path().join("passwords.json"), json!({"admin": PASSWORD}).to_string()).unwrap();
         registry(root.path());
         publish(&root.path().join("registry"), "1.0", "2026-11-01T00:00:00Z");
@@ -77,7 +81,10 @@ impl Airflow {
                 && let Ok(token) = answer.json::<Value>().await
             {
                 self.token = token["access_token"].as_str().unwrap_or_default().to_owned();
-                if self.ask(Method::GET, "").await.is_some_and(|dag| dag["is_paused"] == false) {
+                let is_ready = async |dag| {
+                    self.ask_of(dag, Method::GET, "").await.is_some_and(|dag| dag["is_paused"] == false)
+                };
+                if is_ready("retrain").await && is_ready("deploy").await {
                     return;
                 }
             }
@@ -92,7 +99,11 @@ impl Airflow {
 
     /// None for what it does not have.
     async fn ask(&self, method: Method, below: &str) -> Option<Value> {
-        let url = format!("{}/api/v2/dags/retrain{below}", self.url);
+        self.ask_of("retrain", method, below).await
+    }
+
+    async fn ask_of(&self, dag: &str, method: Method, below: &str) -> Option<Value> {
+        let url = format!("{}/api/v2/dags/{dag}{below}", self.url);
         let answer = self.client.request(method, url).bearer_auth(&self.token).send().await.unwrap();
         if answer.status().is_success() { Some(answer.json().await.unwrap_or_default()) } else { None }
     }

@@ -305,7 +305,18 @@ fn probe_order(ctx: &Context, rung: u32, wave: u32) -> Option<Order> {
     let (key, deadline) = (key.to_string(), ctx.setup.terms.deadlines.shift);
     if revision.facet == Facet::Model {
         let expecting = acting.guarded.as_ref().map_or_else(|| plan.live.state(), Observed::state);
-        return Some(Order::Deploy(ShiftOrder { key, target, expecting, staged: None, wave, deadline }));
+        let (incident, plan) = (incident.id.clone(), plan.digest);
+        let staged = None;
+        return Some(Order::Deploy(ShiftOrder {
+            key,
+            target,
+            expecting,
+            staged,
+            wave,
+            incident,
+            plan,
+            deadline,
+        }));
     }
     let seen = if acting.guarded.is_some() { &acting.guarded_facets } else { &plan.facets };
     let expecting = read_of(seen, &revision.facet).and_then(FacetState::known);

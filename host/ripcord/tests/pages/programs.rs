@@ -127,6 +127,8 @@ async fn what_the_page_says_that_programs_print_is_what_the_host_reads() {
         expecting: LiveState::Serving(Vec::new()),
         staged: None,
         wave: None,
+        incident: "fraud-api:7".parse().unwrap(),
+        plan: ripcord_core::digest::Digest::of("plan"),
         deadline: Millis::seconds(10),
     };
     let mut told = Vec::new();

@@ -1,4 +1,4 @@
-//! Calls to Airflow.
+//! Calls to Airflow: the interface `api/v1` of release 2, `api/v2` of release 3.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,11 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{AirflowProducerConfig, Xcom};
 use crate::http::{self, Answer, Call, Credentials, Http};
 use crate::producing::line;
 use crate::restoring::wrong;
 use crate::{Secret, Shared, text_time};
+
+/// Tasks of one run whose logs are read.
+const LOGS_MAX: usize = 8;
 
 /// The interface's version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -26,8 +28,17 @@ pub enum AirflowApi {
     V2,
 }
 
+/// Where Airflow is, and who asks it.
+pub(crate) struct AirflowAt<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) dag: &'a str,
+    pub(crate) api: AirflowApi,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) deadline_ms: u64,
+}
+
 /// Airflow, and the one DAG.
-pub(super) struct Api {
+pub(crate) struct Api {
     http: Http,
     url: Url,
     version: AirflowApi,
@@ -39,22 +50,22 @@ pub(super) struct Api {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Started {
+pub(crate) enum Started {
     Now,
     WasThere,
 }
 
 /// A run, as far as it is read.
 #[derive(Debug, Deserialize)]
-pub(super) struct Run {
+pub(crate) struct Run {
     dag_run_id: String,
-    pub(super) state: String,
+    pub(crate) state: String,
     #[serde(default)]
     start_date: Option<String>,
 }
 
 impl Run {
-    pub(super) fn since(&self) -> Option<UnixMillis> {
+    pub(crate) fn since(&self) -> Option<UnixMillis> {
         self.start_date.as_deref().and_then(|text| text_time::parse(text).ok())
     }
 }
@@ -72,6 +83,9 @@ struct Entry {
 #[derive(Deserialize)]
 struct Tasks {
     task_instances: Vec<Task>,
+    /// On all pages.
+    #[serde(default)]
+    total_entries: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +93,17 @@ struct Task {
     task_id: String,
     #[serde(default)]
     state: Option<String>,
+    #[serde(default)]
+    try_number: Option<u32>,
+    /// Which of those that were made of one task, from zero; below that it is not one of several.
+    #[serde(default)]
+    map_index: Option<i64>,
+}
+
+/// What a task wrote: a text in release 2 and, without structure, in release 3; else lines of it.
+#[derive(Deserialize)]
+struct Logged {
+    content: Value,
 }
 
 #[derive(Deserialize)]
@@ -87,13 +112,29 @@ struct Dag {
     is_paused: Option<bool>,
 }
 
+/// The text of a log, line by line.
+fn lines_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.replace("\\n", "\n"),
+        Value::Array(list) => list
+            .iter()
+            .map(|line| {
+                let event = line.get("event").and_then(Value::as_str).or(line.as_str());
+                let error = line.pointer("/error_detail/0/exc_value").and_then(Value::as_str);
+                format!("{} {}\n", event.unwrap_or_default(), error.unwrap_or_default())
+            })
+            .collect(),
+        _ => String::new(),
+    }
+}
+
 impl Api {
-    pub(super) fn new(
-        config: &AirflowProducerConfig,
+    pub(crate) fn new(
+        config: &AirflowAt<'_>,
         secret: Option<Secret>,
         shared: &Shared,
     ) -> Result<Self, PortError> {
-        let url = http::address(&config.url)?;
+        let url = http::address(config.url)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong(
                 "`url` holds a user or a password: write `user`, and the password into a file",
@@ -102,23 +143,25 @@ impl Api {
         if config.dag.is_empty() || config.dag.contains('/') {
             return Err(wrong(format!("`{}` cannot be the id of a DAG", config.dag.escape_debug())));
         }
-        let credentials = Credentials::of(config.user.clone(), secret.clone())?;
-        let (login, credentials) = match (config.api, config.user.clone(), secret) {
-            (AirflowApi::V2, Some(user), Some(password)) => (Some((user, password)), Credentials::None),
+        let credentials = Credentials::of(config.user.map(str::to_owned), secret.clone())?;
+        let (login, credentials) = match (config.api, config.user, secret) {
+            (AirflowApi::V2, Some(user), Some(password)) => {
+                (Some((user.to_owned(), password)), Credentials::None)
+            }
             _ => (None, credentials),
         };
         Ok(Self {
             http: shared.http.clone(),
             url,
             version: config.api,
-            dag: config.dag.clone(),
+            dag: config.dag.to_owned(),
             login,
             credentials: Mutex::new(credentials),
             deadline: Millis(config.deadline_ms),
         })
     }
 
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         http::shown(&self.url)
     }
 
@@ -225,7 +268,7 @@ impl Api {
         Err(PortError::not_applied(ErrorKind::BadAnswer, text).retry(Retry::Later))
     }
 
-    pub(super) async fn run(&self, key: &str) -> Result<Option<Run>, PortError> {
+    pub(crate) async fn run(&self, key: &str) -> Result<Option<Run>, PortError> {
         let Some(run) = self.find::<Run>(&["dagRuns", key]).await? else { return Ok(None) };
         if run.dag_run_id == key {
             return Ok(Some(run));
@@ -235,7 +278,7 @@ impl Api {
         Err(PortError::not_applied(ErrorKind::BadAnswer, text))
     }
 
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &self,
         key: &str,
         conf: &Value,
@@ -276,7 +319,7 @@ impl Api {
     }
 
     /// Ends the run and its tasks.
-    pub(super) async fn fail(&self, key: &str) -> Result<(), PortError> {
+    pub(crate) async fn fail(&self, key: &str) -> Result<(), PortError> {
         let url = self.at(&["dagRuns", key]);
         let body = json!({ "state": "failed" });
         let answer = self.exchange(|| self.call(Method::PATCH, &url).has_effect().json(&body)).await?;
@@ -287,13 +330,17 @@ impl Api {
         }
     }
 
-    pub(super) async fn xcom(&self, key: &str, xcom: &Xcom) -> Result<Option<Value>, PortError> {
-        let path = ["dagRuns", key, "taskInstances", &xcom.task, "xcomEntries", &xcom.key];
+    pub(crate) async fn xcom(
+        &self,
+        key: &str,
+        (task, name): (&str, &str),
+    ) -> Result<Option<Value>, PortError> {
+        let path = ["dagRuns", key, "taskInstances", task, "xcomEntries", name];
         Ok(self.find::<Entry>(&path).await?.map(|entry| entry.value))
     }
 
     /// Which tasks failed, where that is told.
-    pub(super) async fn why_failed(&self, key: &str) -> String {
+    pub(crate) async fn why_failed(&self, key: &str) -> String {
         let tasks = self.find::<Tasks>(&["dagRuns", key, "taskInstances"]).await;
         let failed: Vec<String> = match tasks {
             Ok(Some(tasks)) => {
@@ -314,7 +361,61 @@ impl Api {
         }
     }
 
-    pub(super) async fn obstacle(&self) -> Option<String> {
+    /// What the tasks that failed have written, or else the last one that ran: the end of each.
+    pub(crate) async fn logs(&self, key: &str) -> Result<String, PortError> {
+        let Some(Tasks { task_instances: tasks, .. }) = self.find(&["dagRuns", key, "taskInstances"]).await?
+        else {
+            return Ok(String::new());
+        };
+        let failed = tasks.iter().filter(|task| task.state.as_deref() == Some("failed"));
+        let mut wanted: Vec<&Task> = failed.take(LOGS_MAX).collect();
+        if wanted.is_empty() {
+            wanted.extend(tasks.iter().rev().find(|task| task.try_number.unwrap_or(0) > 0));
+        }
+        let mut text = String::new();
+        for task in wanted {
+            let state = task.state.as_deref().unwrap_or("no state");
+            text.push_str(&format!("task {} ({state})\n", task.task_id));
+            match self.log_of(key, task).await {
+                Ok(log) => text.push_str(&log),
+                Err(error) => text.push_str(&format!("its log could not be read: {error}\n")),
+            }
+        }
+        Ok(text)
+    }
+
+    async fn log_of(&self, key: &str, task: &Task) -> Result<String, PortError> {
+        let number = task.try_number.unwrap_or(0).max(1).to_string();
+        let mut url = self.at(&["dagRuns", key, "taskInstances", &task.task_id, "logs", &number]);
+        url.query_pairs_mut().append_pair("full_content", "true");
+        if let Some(index) = task.map_index.filter(|index| *index >= 0) {
+            url.query_pairs_mut().append_pair("map_index", &index.to_string());
+        }
+        let call = || self.call(Method::GET, &url).header("accept", "application/json");
+        let logged: Logged = self.exchange(call).await?.successful()?.json()?;
+        Ok(lines_of(&logged.content))
+    }
+
+    /// Whether no task of the run was ever tried, as of one that ended while it was queued. Where not all is told, one may have been.
+    pub(crate) async fn never_tried(&self, key: &str) -> Result<bool, PortError> {
+        let tasks = self.find::<Tasks>(&["dagRuns", key, "taskInstances"]).await?;
+        Ok(tasks.is_some_and(|Tasks { task_instances: tasks, total_entries }| {
+            let is_all = !tasks.is_empty() && total_entries == Some(tasks.len() as u64);
+            is_all && tasks.iter().all(|task| task.try_number == Some(0))
+        }))
+    }
+
+    /// What is taken out of logs.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of = match credentials {
+            Credentials::None => None,
+            Credentials::Bearer(secret) | Credentials::Basic { password: secret, .. } => Some(secret),
+        };
+        of.into_iter().chain(self.login.as_ref().map(|(_, password)| password.clone())).collect()
+    }
+
+    pub(crate) async fn obstacle(&self) -> Option<String> {
         match self.find::<Dag>(&[]).await {
             Ok(Some(dag)) if dag.is_paused == Some(true) => Some(format!(
                 "the DAG `{}` is paused, and a run of it would wait for ever: unpause it in airflow",
