@@ -94,23 +94,27 @@ async fn pause(ctx: &Context, for_so_long: Millis) {
 mod tests {
     use super::*;
 
+    const LIVE: ReadyPart = ReadyPart::Live;
+    const CLOCK: ReadyPart = ReadyPart::Clock;
+
     fn of(parts: &[ReadyPart]) -> BTreeSet<ReadyPart> {
         parts.iter().copied().collect()
     }
 
     #[test]
     fn what_does_not_last_is_no_news() {
-        let (live, clock) = (ReadyPart::Live, ReadyPart::Clock);
         let patience = Millis(600);
         // What people were told, then looks at instants, and what is told after the last one.
-        let table: [(&[ReadyPart], &[(u64, &[ReadyPart])], &[ReadyPart]); 7] = [
-            (&[], &[(0, &[live])], &[]),
-            (&[], &[(0, &[live]), (300, &[live]), (599, &[live])], &[]),
-            (&[], &[(0, &[live]), (300, &[live]), (600, &[live])], &[live]),
-            (&[], &[(0, &[live]), (300, &[]), (600, &[live])], &[]),
-            (&[live], &[(0, &[])], &[live]),
-            (&[live], &[(0, &[]), (30, &[])], &[]),
-            (&[live], &[(0, &[live, clock]), (300, &[live, clock]), (700, &[live, clock])], &[live, clock]),
+        type Parts = &'static [ReadyPart];
+        type Looks = &'static [(u64, Parts)];
+        let table: [(Parts, Looks, Parts); 7] = [
+            (&[], &[(0, &[LIVE])], &[]),
+            (&[], &[(0, &[LIVE]), (300, &[LIVE]), (599, &[LIVE])], &[]),
+            (&[], &[(0, &[LIVE]), (300, &[LIVE]), (600, &[LIVE])], &[LIVE]),
+            (&[], &[(0, &[LIVE]), (300, &[]), (600, &[LIVE])], &[]),
+            (&[LIVE], &[(0, &[])], &[LIVE]),
+            (&[LIVE], &[(0, &[]), (30, &[])], &[]),
+            (&[LIVE], &[(0, &[LIVE, CLOCK]), (300, &[LIVE, CLOCK]), (700, &[LIVE, CLOCK])], &[LIVE, CLOCK]),
         ];
         for (seen, looks, expected) in table {
             let mut doubts = Doubts::default();

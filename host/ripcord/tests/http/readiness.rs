@@ -24,12 +24,13 @@ async fn a_look_says_of_each_part_whether_it_is_ready() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    for part in
-        ["acting", "policies", "evidence", "target", "registry", "artefact", "live", "deployer", "clock"]
-    {
+    for part in ["acting", "evidence", "target", "registry", "artefact", "live", "deployer", "clock"] {
         assert_eq!(word(&view, part)["word"], "ready", "{part}: {view:#}");
     }
     assert!(word(&view, "target")["text"].as_str().unwrap().starts_with("1.3.2 is attested"), "{view:#}");
+    let policies = word(&view, "policies");
+    assert_eq!(policies["word"], "not-ready", "{view:#}");
+    assert!(policies["text"].as_str().unwrap().starts_with("no trigger is configured"), "{view:#}");
     assert_eq!(word(&view, "golden")["word"], "not-wanted", "{view:#}");
     let count =
         |wanted: &str| view["parts"].as_array().unwrap().iter().filter(|one| one["word"] == wanted).count();
