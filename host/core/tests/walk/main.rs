@@ -135,7 +135,11 @@ impl Walk {
     }
 
     fn step(&mut self, seen: &mut Seen) {
-        let owed: Vec<Effect> = self.service.owed();
+        let mut owed: Vec<Effect> = self.service.owed();
+        // It is owed most of the time, and tells something once in a while.
+        if !self.dice.one_in(20) {
+            owed.retain(|effect| effect.slot() != Slot::Readiness);
+        }
         let doing = owed.iter().filter(|effect| effect.slot() != Slot::Timer).count();
         let waits = self.service.incident.as_ref().is_some_and(Incident::waits_for_people)
             || self.service.paused_by.is_some()

@@ -177,8 +177,8 @@ impl System for Played {
     }
 }
 
-#[tokio::test]
-async fn it_does_what_every_deployer_and_every_pipeline_must() {
+/// Called beside those of the other systems.
+pub(super) async fn does_what_every_deployer_and_every_pipeline_must() {
     for api in ["v1", "v2"] {
         let played = Played::start(api).await;
         let deployer = played.made();
@@ -191,8 +191,7 @@ async fn it_does_what_every_deployer_and_every_pipeline_must() {
 }
 
 /// The mark is Airflow's own key, so that this one can be held to what is asked of every deployer in faults, too.
-#[tokio::test]
-async fn in_faults_too() {
+pub(super) async fn does_so_in_faults_too() {
     let played = Played::start("v2").await;
     let proxy = FaultProxy::start(&played.server.url("")).await.unwrap();
     *played.url.lock().unwrap() = proxy.url();

@@ -216,8 +216,8 @@ impl System for Played {
     }
 }
 
-#[tokio::test]
-async fn it_does_what_every_deployer_and_every_pipeline_must() {
+/// Called beside those of the other systems.
+pub(super) async fn does_what_every_deployer_and_every_pipeline_must() {
     let played = Played::start().await;
     let deployer = played.made(played.config());
     assert_eq!(deployer.obstacle().await, None);
@@ -230,8 +230,8 @@ async fn it_does_what_every_deployer_and_every_pipeline_must() {
     assert!(logs.contains("no room on") && !logs.contains("s3cret"), "{logs}");
 }
 
-#[tokio::test]
-async fn in_faults_too() {
+/// Called beside those of the other systems.
+pub(super) async fn does_so_in_faults_too() {
     let played = Played::start().await;
     let proxy = FaultProxy::start(&played.server.url("")).await.unwrap();
     *played.url.lock().unwrap() = proxy.url();

@@ -168,8 +168,8 @@ impl System for Played {
     }
 }
 
-#[tokio::test]
-async fn it_does_what_every_deployer_and_every_pipeline_must() {
+/// Called beside those of the other systems.
+pub(super) async fn does_what_every_deployer_and_every_pipeline_must() {
     for by in ["variables", "inputs"] {
         let played = Played::start().await;
         let mut config = played.config();
@@ -181,8 +181,8 @@ async fn it_does_what_every_deployer_and_every_pipeline_must() {
     }
 }
 
-#[tokio::test]
-async fn in_faults_too() {
+/// Called beside those of the other systems.
+pub(super) async fn does_so_in_faults_too() {
     let played = Played::start().await;
     let proxy = FaultProxy::start(&played.server.url("")).await.unwrap();
     *played.url.lock().unwrap() = proxy.url();
