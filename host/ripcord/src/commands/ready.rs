@@ -39,13 +39,8 @@ pub(super) async fn ready(global: &Global, service: Option<&ServiceName>) -> Out
     match reach.answering().await {
         Ok(host) => look(&host, service, &known).await,
         Err(why) => {
-            let text = paint(
-                BAD,
-                text!(
-                    "not ready: no alert would open an incident, since no host answers here: {}",
-                    Paragraph(&why)
-                ),
-            );
+            let text =
+                paint(BAD, text!("nobody can tell whether a rollback could be made: {}", Paragraph(&why)));
             let none = all(Vec::new(), BTreeMap::new());
             Ok(Page::new(Exit::Failed, text, &none))
         }

@@ -33,7 +33,7 @@ fn each_end_has_its_code() {
     check(folder, &["targets", "fraud-api"], 1, "its systems were not asked: no host answers");
     check(folder, &["targets", "other"], 2, "there is no service `other`");
     check(folder, &["targets", "fraud-api", "--facet", "limits"], 2, "no facet `limits`: it has `model`");
-    check(folder, &["ready"], 1, "no host answers here");
+    check(folder, &["ready"], 1, "nobody can tell whether a rollback could be made: no host answers");
     check(folder, &["ready", "other"], 2, "there is no service `other`");
     check(folder, &["changes", "fraud-api"], 1, "histories and registry were not asked: no host answers");
     check(folder, &["changes", "other"], 2, "there is no service `other`");
