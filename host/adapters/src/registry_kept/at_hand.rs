@@ -140,7 +140,14 @@ impl ArtefactsAtHand {
             }
             Err(error) => return Err(local(error, "cannot open an artefact that is kept at hand")),
         };
-        let listed = artefact::list(&dir, "an artefact that is kept at hand")?;
+        let listed = match artefact::list(&dir, "an artefact that is kept at hand") {
+            Ok(listed) => listed,
+            // It was found to be damaged just now.
+            Err(_) if !self.still_has(digest, entry) => {
+                return Ok(AtHand::Missing("it is not among those that are kept".to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
         if shape(listed.iter().map(|file| (file.path.as_str(), file.bytes))) != entry.shape {
             self.forget_damaged(digest, entry, "files of it are gone, or others were put there");
             return Ok(AtHand::Missing("files of it were gone or changed, so it is forgotten".to_owned()));
@@ -178,12 +185,16 @@ impl ArtefactsAtHand {
         }
     }
 
+    fn still_has(&self, digest: &Digest, entry: Entry) -> bool {
+        self.entries().by_digest.get(digest).is_some_and(|now| now.kept == entry.kept)
+    }
+
     /// Unless it was fetched again meanwhile.
     fn forget_damaged(&self, digest: &Digest, entry: Entry, why: &str) {
-        let is_same = self.entries().by_digest.get(digest).is_some_and(|now| now.kept == entry.kept);
-        if is_same {
+        if self.forget_if(digest, |now| now.kept == entry.kept) {
+            // What had to make room may have that of this one.
+            self.entries().without_room.clear();
             tracing::warn!(%digest, why, "an artefact that was kept at hand is damaged and is forgotten; a rollback to it waits for the registry");
-            self.forget(digest);
         }
     }
 
@@ -240,15 +251,29 @@ impl ArtefactsAtHand {
     }
 
     fn forget(&self, digest: &Digest) {
-        {
+        self.forget_if(digest, |_| true);
+    }
+
+    /// Whether it was there. Its folder has another name before anybody else can keep one in its place; what remains under that one is removed at the next start
+    /// at the latest.
+    fn forget_if(&self, digest: &Digest, is_meant: impl Fn(&Entry) -> bool) -> bool {
+        let aside = {
             let mut entries = self.entries();
+            let Some(entry) = entries.by_digest.get(digest).copied().filter(is_meant) else { return false };
             entries.by_digest.remove(digest);
-            // What had to make room may have it again.
-            entries.without_room.clear();
+            let aside = format!("{digest}.old-{}", entry.kept);
+            match self.dir.rename(digest.to_string(), &self.dir, &aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%digest, %error, "an artefact that is no longer kept could not be moved away; the next start takes it up again");
+                }
+                _ => {}
+            }
+            aside
+        };
+        if let Err(error) = folder::remove(&self.dir, &aside) {
+            tracing::warn!(%digest, %error, "an artefact that is no longer kept could not be removed; the next start tries again");
         }
-        if let Err(error) = folder::remove(&self.dir, &digest.to_string()) {
-            tracing::warn!(%digest, %error, "an artefact that is no longer kept could not be removed; the next start takes it up again");
-        }
+        true
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

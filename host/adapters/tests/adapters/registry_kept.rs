@@ -405,34 +405,32 @@ async fn whether_an_artefact_is_at_hand_is_told_without_the_registry() {
 
     world.fetch(&registry, "1.0", None).await.unwrap();
     world.inner.set(Away::Refuses(ErrorKind::Unreachable));
-    for registry in [registry, world.started(ROOM)] {
-        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
-        // What cannot be told now is not thrown away.
-        damage(&world, |folder| std::os::unix::fs::symlink("/etc/passwd", folder.join("link")).unwrap());
-        let error = registry.at_hand(&first).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Local, "{error}");
-        damage(&world, |folder| std::fs::remove_file(folder.join("link")).unwrap());
-        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
-        // Bytes that rot are found beside the looks.
-        damage(&world, |folder| {
-            let file = folder.join("model.txt");
-            let bytes = std::fs::metadata(&file).unwrap().len();
-            std::fs::remove_file(&file).unwrap();
-            std::fs::write(file, vec![b'9'; usize::try_from(bytes).unwrap()]).unwrap();
-        });
-        let mut looks = 0;
-        while registry.at_hand(&first).await.unwrap() == AtHand::Whole {
-            looks += 1;
-            assert!(looks < 500, "it is never found to be damaged");
-            world.clock.forward(7 * HOUR);
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        assert_eq!(registry.at_hand(&first).await.unwrap(), missing("it is not among those that are kept"));
-        world.inner.set(Away::Here);
-        world.fetch(&registry, "1.0", Some(world.digests[0])).await.unwrap();
-        assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole, "it was fetched again");
-        world.inner.set(Away::Refuses(ErrorKind::Unreachable));
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+    // What cannot be told now is not thrown away.
+    damage(&world, |folder| std::os::unix::fs::symlink("/etc/passwd", folder.join("link")).unwrap());
+    let error = registry.at_hand(&first).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Local, "{error}");
+    damage(&world, |folder| std::fs::remove_file(folder.join("link")).unwrap());
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole);
+    // Bytes that rot are found beside the looks.
+    damage(&world, |folder| {
+        let file = folder.join("model.txt");
+        let bytes = std::fs::metadata(&file).unwrap().len();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(file, vec![b'9'; usize::try_from(bytes).unwrap()]).unwrap();
+    });
+    let mut looks = 0;
+    while registry.at_hand(&first).await.unwrap() == AtHand::Whole {
+        looks += 1;
+        assert!(looks < 500, "it is never found to be damaged");
+        world.clock.forward(7 * HOUR);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    assert_eq!(registry.at_hand(&first).await.unwrap(), missing("it is not among those that are kept"));
+    world.inner.set(Away::Here);
+    world.fetch(&registry, "1.0", Some(world.digests[0])).await.unwrap();
+    assert_eq!(registry.at_hand(&first).await.unwrap(), AtHand::Whole, "it was fetched again");
+    world.inner.set(Away::Refuses(ErrorKind::Unreachable));
 }
 
 #[tokio::test]
