@@ -12,7 +12,7 @@ pub enum ReadyPart {
     Acting,
     /// There is something to go back to that rules may choose.
     Target,
-    /// The artefact of the first target is on this machine, every file checked.
+    /// The artefact of the first target is on this machine.
     Artefact,
     /// What is live, and what is in force of every other facet, can be read.
     Live,

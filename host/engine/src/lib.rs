@@ -13,6 +13,7 @@ mod asking;
 mod batch;
 mod blocking;
 mod bounded;
+mod brought_back;
 mod budget;
 mod captured;
 mod changes;

@@ -109,51 +109,6 @@ impl LastReadiness {
     }
 }
 
-/// Before an artefact that was fetched and is not at hand all the same is fetched once more.
-const FETCHED_AGAIN: Millis = Millis::minutes(20);
-/// The longest such pause; each is twice as long as the one before.
-const FETCHED_AGAIN_MAX: Millis = Millis::hours(24);
-/// Artefacts of which it is remembered that they were fetched again; with more, all are forgotten.
-const FETCHED_MAX: usize = 1_000;
-
-/// Artefacts that were fetched so that they are at hand.
-#[derive(Debug)]
-pub(crate) struct BroughtBack {
-    /// Taken for one fetch: a start with nothing at hand is no storm.
-    pub(crate) turn: tokio::sync::Semaphore,
-    /// How often, and not before when again.
-    tries: Mutex<BTreeMap<Digest, (u32, Millis)>>,
-}
-
-impl Default for BroughtBack {
-    fn default() -> Self {
-        Self { turn: tokio::sync::Semaphore::new(1), tries: Mutex::default() }
-    }
-}
-
-impl BroughtBack {
-    /// Whether it is to be fetched at `now`; then it counts as fetched.
-    pub(crate) fn is_due(&self, digest: Digest, now: Millis) -> bool {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if tries.len() >= FETCHED_MAX && !tries.contains_key(&digest) {
-            tries.clear();
-        }
-        let (times, not_before) = tries.entry(digest).or_default();
-        if *times > 0 && now < *not_before {
-            return false;
-        }
-        let pause = Millis(FETCHED_AGAIN.0 << (*times).min(10)).min(FETCHED_AGAIN_MAX);
-        *times += 1;
-        *not_before = now + pause;
-        true
-    }
-
-    /// It is at hand.
-    fn is_there(&self, digest: Digest) {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
-    }
-}
-
 /// A word and what is said with it.
 type Said = (ReadyWord, String);
 
